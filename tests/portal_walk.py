@@ -54,6 +54,8 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
+    "/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
+    "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},

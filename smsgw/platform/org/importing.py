@@ -242,8 +242,8 @@ class _Bringing:
             await sheets.add_result(self._database, self._job.id, result)
 
     async def _make(self, line: int, cells: Mapping[str, str]) -> None:
-        login, name = cells["login"], cells["name"]
-        if not name:
+        login, name = cells["login"], " ".join(cells["name"].split())  # two characters are often put far apart
+        if not 0 < len(name) <= 64:
             raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
         params = self._job.params
         roles = self._codes(cells.get("role", "")) or params["roles"]

@@ -161,6 +161,14 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     # the platform's own: one for all departments
+    "GET /channels": NOTHING, "GET /channels/-/live": NOTHING, "GET /channels/-/new": NOTHING,
+    **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")
+       for p in ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")},
+    **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
+       for what in ("start", "stop", "drain", "edit")},
+    "GET /channels/{id}": (case("nobody"),), "GET /channels/{id}/live": (case("nobody"),),
+    "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
+    **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),

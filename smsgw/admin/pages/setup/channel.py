@@ -125,12 +125,13 @@ async def add(call: Call) -> web.StreamResponse:
     filled = forms.form(protocol, new=True).read(data)
     if alone := field_alone(call, filled, data):
         return alone
-    if filled.good and await _saved(call, filled, _add(call, protocol, filled.values)):
+    if filled.good and await saved(call, filled, make(call, protocol, filled.values)):
         return call.redirect(steps.CHANNEL)
     return await _form(call, protocol, filled)
 
 
-async def _add(call: Call, protocol: str, values: Mapping[str, Any]) -> None:
+async def make(call: Call, protocol: str, values: Mapping[str, Any]) -> None:
+    """Make a channel of what a form says; simulated ones stop, as they must not run beside it."""
     change, sealer = call.change(), call.portal.context.sealer
     simulated = [line.channel.name for line in await lines(call) if line.simulated and line.state != "stopped"]
     async with change.unit(Permission.CHANNEL_EDIT) as unit:
@@ -167,12 +168,13 @@ async def set_one(call: Call) -> web.StreamResponse:
     filled = forms.form(one.protocol, new=False).read(data)
     if alone := field_alone(call, filled, data):
         return alone
-    if filled.good and await _saved(call, filled, _set(call, one, filled.values)):
+    if filled.good and await saved(call, filled, change(call, one, filled.values)):
         return call.redirect(steps.CHANNEL)
     return await _form(call, one.protocol, filled, one)
 
 
-async def _set(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
+async def change(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
+    """Give a channel what a form says, if that is anything new."""
     changes = forms.fields(one.protocol, values, one.profile)
     before = {name: getattr(one, name, None) for name in changes} | {"carriers": sorted(one.carriers)}
     moved = {name: value for name, value in changes.items() if value != before[name]}
@@ -180,7 +182,7 @@ async def _set(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
         await service.edit(call.change(), call.portal.context.sealer, one.name, moved)
 
 
-async def _saved(call: Call, filled: Filled, doing: Awaitable[None]) -> bool:
+async def saved(call: Call, filled: Filled, doing: Awaitable[None]) -> bool:
     """Whether it was done; what the service refuses stands in the form."""
     try:
         await doing
