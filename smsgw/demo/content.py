@@ -23,7 +23,10 @@ async def fill(world: World) -> None:
     """Of the first day; what waits for its review was applied for yesterday."""
     with world.then(world.start + timedelta(hours=10)):
         for sender in world.senders.values():
-            id_ = await content.add_sign(world.change(), sender.id, sender.sign, note=texts()["fill"])
+            id_ = await content.add_sign(
+                world.change(), sender.id, sender.sign, source="organisation", note=texts()["fill"],
+                expires_at=world.now + timedelta(days=300 + 40 * len(sender.name)),
+            )
             await _decide(world, SIGN, id_, {})
         for row in texts()["template"]:
             await _template(world, row)
@@ -40,7 +43,7 @@ async def fill(world: World) -> None:
 
 async def _sign(world: World, row: dict[str, str]) -> None:
     id_ = await content.add_sign(
-        world.change(), world.senders[row["account"]].id, row["sign"], note=row["note"]
+        world.change(), world.senders[row["account"]].id, row["sign"], source=row["source"], note=row["note"]
     )
     await _decide(world, SIGN, id_, row)
     await world.date(DATED)

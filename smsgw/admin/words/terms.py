@@ -121,7 +121,6 @@ TERMS: dict[str, str] = {
     "read_by": N_("已读人数"),
     "reason": N_("原因"),
     "registered": N_("已报备的运营商"),
-    "registered_with": N_("已报备"),
     "registration": N_("报备状态"),
     "remaining": N_("剩余时间"),
     "reviewed_at": N_("审核时间"),

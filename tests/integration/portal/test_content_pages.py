@@ -112,8 +112,8 @@ async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and
         await boss.get(here)
         await boss.post(f"{here}/decide", said | {"confirmed": "1"})
         assert await site.db.fetchval("SELECT state FROM template") == "approved"
-        await boss.get(f"{here}/edit")
-        assert boss.status == 404, "an approved one is not changed"
+        page = await boss.post(f"{here}/edit", filled(site, confirmed="1"))
+        assert (boss.status, "已通过的模板不能修改" in page) == (422, True)
         form = {"carriers": "CMCC", "registration": "registered", "note": "编号 7"}
         assert "在 移动 的报备状态设为“已报备”" in await boss.post(f"{here}/register", form)
         await boss.post(f"{here}/register", form | {"confirmed": "1"})

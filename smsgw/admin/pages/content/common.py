@@ -81,7 +81,8 @@ async def past(call: Call, kind: str, id_: int) -> list[Past]:
 
     found = []
     for one in await queries.history(call.db, kind, id_):
-        facts = [(" · ".join(map(told, d.terms)), told(d.after)) for d in differences({}, one.said) if d.after]
+        values = [d for d in differences({}, one.said) if d.after and d.name != "account"]
+        facts = [(told(d.terms[-1]), told(d.after)) for d in values]
         found.append(Past(one.at, told(action_words(one.action)[0]), one.name or one.actor, facts))
     return found
 

@@ -18,10 +18,10 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.content import common
 from smsgw.admin.words import content as words
 from smsgw.core.permissions import Permission
-from smsgw.core.templates import DEFAULT_LENGTH, MAX_CONTENT, MAX_VALUE, Review, Variable
+from smsgw.core.templates import DEFAULT_LENGTH, MAX_CONTENT, MAX_VALUE, Variable
 from smsgw.core.templates import Form as Takes
 from smsgw.platform.content import queries, service
-from smsgw.platform.content.model import STOPPED, TEMPLATE
+from smsgw.platform.content.model import TEMPLATE
 
 PATH = common.PATHS[TEMPLATE]
 NEW_PATH = f"{PATH}/-/new"
@@ -61,11 +61,6 @@ async def _copied(call: Call) -> common.Row | tuple[()]:
     id_ = read_id(call.request.query.get("from", ""))
     row = None if id_ is None else await queries.one(call.db, TEMPLATE, id_, accounts=call.accounts)
     return row or ()
-
-
-async def _changeable(call: Call) -> common.Row | None:
-    row = await common.subject(TEMPLATE)(call)
-    return None if row is None or row["state"] == Review.APPROVED or row["status"] == STOPPED else row
 
 
 def _values(row: Any) -> Mapping[str, Any]:
@@ -111,7 +106,7 @@ NEW = FormPage(
 )  # fmt: skip
 EDIT = FormPage(
     f"{PATH}/{common.ONE}/edit", Permission.TEMPLATE_EDIT, words.TEMPLATE_EDIT, words.APPLY, _EDIT, _set,
-    lambda row: f"{PATH}/{row['id']}", _changeable, values=_values, effect=_set_effect,
+    lambda row: f"{PATH}/{row['id']}", common.subject(TEMPLATE), values=_values, effect=_set_effect,
     lead=lambda row: str(row["reason"] or row["name"]),
 )  # fmt: skip
 DECIDE, REGISTER = common.decide_page(TEMPLATE), common.register_page(TEMPLATE)

@@ -30,8 +30,9 @@ FILTER = Filter(
 )  # fmt: skip
 
 
-def _registered(row: common.Row) -> list[str]:
-    return [carrier for carrier, state in row["carriers"].items() if state == "registered"]
+def _registered(row: common.Row) -> str:
+    n = sum(state == "registered" for state in row["carriers"].values())
+    return "all" if n == len(row["carriers"]) else "some" if n else "none"
 
 
 COLUMNS = (
@@ -43,9 +44,10 @@ COLUMNS = (
     Column("content", Kind.LONG, phone=Phone.THIRD),
     Column("variables", Kind.TAGS, value=lambda row: list(row["variables"]), phone=Phone.AWAY),
     Column("status", Kind.STATE, words=words.STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
-    Column("registered_with", Kind.TAGS, value=_registered, words=common.OF_CARRIERS, phone=Phone.AWAY),
+    Column("registered_with", Kind.STATE, "registration", value=_registered, words=words.REGISTERED_WITH,
+           tones=words.REGISTERED_TONE, phone=Phone.AWAY),
     *common.STATED,
-)
+)  # fmt: skip
 
 
 def _variables(call: Call, row: common.Row) -> list[str]:
