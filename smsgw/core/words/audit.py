@@ -11,6 +11,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "account.stop": ("停用短信账号", "Sending account stopped"),
     "account.topup": ("账户充值", "Balance topped up"),
     "alarm.ack": ("认领告警", "Alarm acknowledged"),
+    "alarms.open": ("查看告警", "Alarm opened"),
+    "alarms.search": ("查询告警", "Alarms searched"),
     "allow.add": ("加入白名单", "Numbers allowed"),
     "allow.remove": ("移出白名单", "Allowed numbers removed"),
     "allowed.open": ("查看白名单号码", "Allowed number opened"),

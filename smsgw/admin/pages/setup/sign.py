@@ -13,7 +13,6 @@ from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.setup import steps
-from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import setup as words
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import Account
@@ -65,7 +64,7 @@ async def _form(call: Call, known: list[Account]) -> tuple[Form, dict[str, Mappi
     return Form(sections), {"account": named}
 
 
-@route("GET", steps.SIGN, Permission.ACCOUNT_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("GET", steps.SIGN, Permission.ACCOUNT_EDIT)
 async def show(call: Call) -> web.StreamResponse:
     """The form."""
     known = await own(call)
@@ -76,7 +75,7 @@ async def show(call: Call) -> web.StreamResponse:
     return await _page(call, filled)
 
 
-@route("POST", steps.SIGN, Permission.ACCOUNT_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", steps.SIGN, Permission.ACCOUNT_EDIT)
 async def save(call: Call) -> web.StreamResponse:
     """Make all of it, or nothing."""
     form, choices = await _form(call, await own(call))
