@@ -58,6 +58,18 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/review/{id}": {"": "SELECT batch_id FROM review WHERE state = 'pending' ORDER BY batch_id LIMIT 1"},
     "/review/decided/{id}": {"": "SELECT batch_id FROM review WHERE state <> 'pending' ORDER BY batch_id LIMIT 1"},
+    "/templates/{id}": {
+        "": "SELECT id FROM template WHERE state = 'approved' AND variables <> '{}' ORDER BY id LIMIT 1",
+        "refused": "SELECT id FROM template WHERE state = 'refused' ORDER BY id LIMIT 1",
+    },
+    "/signs/{id}": {
+        "": "SELECT id FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1",
+        "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
+    },
+    "/phrases/{id}": {
+        "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
+        "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
+    },
     "/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
