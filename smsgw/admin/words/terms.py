@@ -126,6 +126,7 @@ TERMS: dict[str, str] = {
     "reason": N_("原因"),
     "registered": N_("已报备的运营商"),
     "remaining": N_("剩余时间"),
+    "replacement": N_("替换为"),
     "rights": N_("权限项数"),
     "role": N_("角色"),
     "role_code": N_("角色代码"),
@@ -172,5 +173,9 @@ TERMS: dict[str, str] = {
     "welcome": N_("欢迎语"),
     "window": N_("窗口"),
     "withheld": N_("已收回"),
+    "word": N_("敏感词"),
+    "word_action": N_("处理方式"),
+    "word_category": N_("分类"),
+    "word_lines": N_("敏感词"),
     "wrong": N_("有误"),
 }
