@@ -139,6 +139,7 @@ TERMS: dict[str, str] = {
     "registration": N_("报备状态"),
     "remaining": N_("剩余时间"),
     "review_kind": N_("审批对象"),
+    "replacement": N_("替换为"),
     "reviewed_at": N_("审核时间"),
     "reviewer": N_("审核人"),
     "rights": N_("权限项数"),
@@ -192,5 +193,9 @@ TERMS: dict[str, str] = {
     "welcome": N_("欢迎语"),
     "window": N_("窗口"),
     "withheld": N_("已收回"),
+    "word": N_("敏感词"),
+    "word_action": N_("处理方式"),
+    "word_category": N_("分类"),
+    "word_lines": N_("敏感词"),
     "wrong": N_("有误"),
 }

@@ -186,6 +186,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "webhook.rotate": ("轮换推送密钥", "Secret of an endpoint rotated"),
     "word.category": ("设置敏感词类别", "Category of words set"),
     "word.put": ("保存敏感词", "Words saved"),
+    "words.open": ("查看敏感词", "Word opened"),
+    "words.search": ("查询敏感词", "Words searched"),
     "word.remove": ("删除敏感词", "Words removed"),
     "events.set": ("设置事件推送方式", "Way of events set"),
     "task.change": ("修改发送任务", "Task changed"),
