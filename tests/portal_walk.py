@@ -24,6 +24,8 @@ ARGUMENTS = (
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
 GRAVE = ("serious", "critical")
+POLLS = 3
+"""Of a piece in a row that all have news before that is called none."""
 LIST_ROWS = 10
 """A list of so many rows has to fit on three screens of a phone."""
 
@@ -351,14 +353,19 @@ async def log_in(context: BrowserContext, login: str, password: str = PASSWORD) 
 
 
 async def poll_octets(looker: Looker, stop: Stop) -> tuple[int, int]:
-    """Status and octets on the wire, headers too, of a poll that has nothing new: asked as a page asks it."""
+    """Status and octets on the wire, headers too, of a poll that has nothing new: asked as a page asks it. The site is
+    alive, so there may be news once or twice, but not ``POLLS`` times in a row."""
     request = looker.page.context.request
     headers = {"HX-Request": "true", "Accept-Encoding": "gzip"}
-    first = await request.get(stop.address, headers=headers)
-    known = {"X-Have": first.headers["x-piece"]} if "x-piece" in first.headers else {}
-    second = await request.get(stop.address, headers=headers | known)
-    wire = sum(len(h["name"]) + len(h["value"]) + 4 for h in second.headers_array)
-    return second.status, len("HTTP/1.1 204 No Content\r\n\r\n") + wire + len(await second.body())
+    answer = await request.get(stop.address, headers=headers)
+    for _ in range(POLLS):
+        if piece := answer.headers.get("x-piece"):
+            headers["X-Have"] = piece
+        answer = await request.get(stop.address, headers=headers)
+        if answer.status == 204 or not piece:
+            break
+    wire = sum(len(h["name"]) + len(h["value"]) + 4 for h in answer.headers_array)
+    return answer.status, len("HTTP/1.1 204 No Content\r\n\r\n") + wire + len(await answer.body())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -75,6 +75,7 @@ from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.messages import service as messages
+from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
@@ -707,6 +708,38 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     view = await preferences.save_view(world.by(world.able), "audit", world.name(), "")
     await preferences.remove_view(change, view)
+
+
+async def told(world: World) -> None:
+    """Something new in the inbox of whoever may do everything."""
+    await notices.publish(
+        world.change, world.name(), "周六停机维护", audience="all", targets=[],
+        until=datetime.now(UTC) + timedelta(days=1),
+    )  # fmt: skip
+
+
+@example(notices.publish, "notice.publish")
+async def _(world: World, change: Change) -> None:
+    until = datetime.now(UTC) + timedelta(days=1)
+    await notices.publish(change, world.name(), "周六停机维护", audience="all", targets=[], until=until)
+
+
+@example(notices.withdraw, "notice.withdraw")
+async def _(world: World, change: Change) -> None:
+    await told(world)
+    await notices.withdraw(change, await world.database.fetchval("SELECT max(id) FROM notice"))
+
+
+@example(notices.read, "inbox.read")
+async def _(world: World, change: Change) -> None:
+    await told(world)
+    assert await notices.read(change, [await world.database.fetchval("SELECT max(id) FROM inbox")]) == 1
+
+
+@example(notices.read_all, "inbox.read")
+async def _(world: World, change: Change) -> None:
+    await told(world)
+    assert await notices.read_all(change) > 0
 
 
 @example(jobs.cancel, "job.cancel")
