@@ -201,6 +201,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
        for what in ("start", "stop", "drain", "edit")},
     "GET /channels/{id}": (case("nobody"),), "GET /channels/{id}/live": (case("nobody"),),
+    "GET /words": NOTHING, "GET /words/-/new": NOTHING, "GET /words/-/test": NOTHING,
+    "GET /words/{id}": (case("nobody"),),
+    "POST /words/-/new": (sure(words="x", action="block", account="{account}"),),
+    "POST /words/-/test": (case(content="x", account="{account}"),),
+    **of_list("/words"), **of_actions("/words", "nobody", "remove"),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
     **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
