@@ -18,8 +18,8 @@ from smsgw.platform.preferences import service as preferring
 
 CHANNEL, SIGN, TEST = "/setup/channel", "/setup/sign", "/setup/test"
 _PLACES = (
-    # key of progress, address, who may
-    ("brand", "/platform", Permission.SETTING_EDIT),
+    # key of progress, address, who may open it
+    ("brand", "/platform", Permission.SETTING_VIEW),
     ("channel", CHANNEL, Permission.CHANNEL_EDIT),
     ("sign", SIGN, Permission.ACCOUNT_EDIT),
     ("tested", TEST, Permission.MESSAGE_SEND),
