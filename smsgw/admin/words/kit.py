@@ -48,6 +48,8 @@ HINTS: dict[str, str] = {
     "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
+    "beginning": N_("开头几位"),
+    "message_id": N_("流水号"),
     "login": N_("账号的一部分"),
     "name": N_("姓名的一部分"),
     "person": N_("姓名或账号的一部分"),
