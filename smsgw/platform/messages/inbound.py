@@ -94,10 +94,10 @@ AND ($10::text IS NULL OR o.extend_code = $10) AND ($11::bigint IS NULL OR o.in_
 AND ($12::text IS NULL OR {_OUTCOME} = $12) AND ($13::text IS NULL OR {_PUSHED} = $13)
 """
 _VIEW = f"""
-SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS account_name, 
-       COALESCE(c.name, '') AS channel_name, o.to_code, o.extend_code AS extension, m.id AS answers, {_OUTCOME} AS outcome, {_PUSHED} AS pushed,
-       COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at, {_ENTRY} AS opt_out, o.parts,
-       o.complete
+SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS account_name,
+       COALESCE(c.name, '') AS channel_name, o.to_code, o.extend_code AS extension, m.id AS answers,
+       {_OUTCOME} AS outcome, {_PUSHED} AS pushed, COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at,
+       {_ENTRY} AS opt_out, o.parts, o.complete
 FROM mo o {_EVENT}
 LEFT JOIN account a ON a.id = o.account_id LEFT JOIN channel c ON c.id = o.channel_id
 LEFT JOIN message m ON m.id = o.in_reply_to

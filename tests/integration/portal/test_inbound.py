@@ -64,8 +64,8 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
     answer = await reply(site, "hall", "8613800138000", "收到")
     out = await reply(site, "hall", "8613800138001", "TD", to="1069000188")
     unowned = await reply(site, None, "8613800138002", "在吗", to="95588")
-    await site.db.execute("UPDATE customer_event SET acknowledged_at = now(), done_by = 'webhook' WHERE message_id = $1",
-                          int(answer))  # fmt: skip
+    pushed = "UPDATE customer_event SET acknowledged_at = now(), done_by = 'webhook' WHERE message_id = $1"
+    await site.db.execute(pushed, int(answer))
     everything = {answer, out, unowned}
     assert len(FILTER.fields) >= 6
     async with Browser(site) as boss:
