@@ -90,7 +90,7 @@ def _lines(chart: Chart) -> dict[str, Any]:
     kind = "line" if chart.kind is Kind.LINE else "bar"
     stack = {"stack": "all"} if chart.kind is Kind.STACK else {}
     look = {"showSymbol": False, "smooth": False} if kind == "line" else {"barMaxWidth": 28}
-    series = [
+    series: list[dict[str, Any]] = [
         {"name": one.label, "type": kind, "data": list(one.values), "tone": _tone(chart, at)} | look | stack
         for at, one in enumerate(chart.series)
     ]

@@ -155,7 +155,8 @@ def _asked(actor: Actor, wanted: Wanted) -> list[object]:
 
 
 def _figures(row: Row) -> Figures:
-    return Figures(*(row[key] for key in _COUNTED), row["day"], row["value"], row["name"], row["id"])
+    counts = {key: row[key] for key in _COUNTED}
+    return Figures(**counts, day=row["day"], value=row["value"], name=row["name"], id=row["id"])
 
 
 async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[Figures]:
@@ -176,8 +177,8 @@ async def how_many(database: Database, actor: Actor, wanted: Wanted) -> int:
 
 async def totals(database: Database, actor: Actor, wanted: Wanted) -> Figures:
     """What all groups come to."""
-    row = await database.fetchrow(_groups(wanted, wanted.group) + _TOTALS, *_asked(actor, wanted), timeout=30)
-    return Figures(*(row[key] for key in _COUNTED))
+    rows = await database.fetch(_groups(wanted, wanted.group) + _TOTALS, *_asked(actor, wanted), timeout=30)
+    return Figures(**{key: rows[0][key] for key in _COUNTED})
 
 
 async def periods(database: Database, actor: Actor, wanted: Wanted) -> Sequence[Figures]:

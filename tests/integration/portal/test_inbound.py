@@ -12,7 +12,7 @@ from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.admin.pages.records.inbound import FILTER
-from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.model import Inbound, MessageType, Origin
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
@@ -39,7 +39,7 @@ async def send(site: Site, account: str, number: str) -> str:
     chosen = site.snapshots.current.account(site.accounts[account])
     assert chosen
     item = SendItem(to=number, content="您好")
-    result = await site.acceptor.send(SendRequest(chosen, (item,), MessageType.NOTICE, Origin.API, "ak_one"))
+    result = await site.acceptor.send(SendRequest(chosen, (item,), MessageType.NOTICE, Origin.API, ActorLabel("ak_one")))
     await site.carrier_takes()
     return result.items[0].message_id or ""
 

@@ -13,7 +13,7 @@ from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.admin.pages.records import reports as page
-from smsgw.core.actor import EVERYTHING, Actor, Scope, ScopeKind
+from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope, ScopeKind
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -61,7 +61,7 @@ async def send(
     assert chosen
     had = await site.db.fetchval("SELECT count(*) FROM message")
     items = tuple(SendItem(to=f"138{had + i:08}", content=content) for i in range(n))
-    result = await site.acceptor.send(SendRequest(chosen, items, kind, Origin.API, "ak_one"))
+    result = await site.acceptor.send(SendRequest(chosen, items, kind, Origin.API, ActorLabel("ak_one")))
     return [int(item.message_id or 0) for item in result.items]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
@@ -50,7 +51,8 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 
 
 def _wanted(found: Found) -> inbound.Wanted:
-    values = {key: int(value) if key in ("account", "channel") else value for key, value in found.values.items()}
+    values: dict[str, Any] = dict(found.values)
+    values |= {key: int(values[key]) for key in ("account", "channel") if key in values}
     return inbound.Wanted(*found.times, **values)
 
 

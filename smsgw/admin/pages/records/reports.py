@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 from smsgw.admin import words as told
@@ -64,7 +65,8 @@ class Line:
 
 
 def _wanted(found: Found, monthly: bool) -> Wanted:
-    values = {key: int(v) if key in ("account", "channel") else v for key, v in found.values.items() if key != "year"}
+    values: dict[str, Any] = {key: value for key, value in found.values.items() if key != "year"}
+    values |= {key: int(values[key]) for key in ("account", "channel") if key in values}
     if monthly:
         return Wanted(*_months(found.get("year")), monthly=True, **values)
     first, until = (at.astimezone(CHINA).date() for at in found.times)
@@ -115,11 +117,11 @@ def _columns(day: str, shape: str) -> tuple[Column, ...]:
             value=lambda line: line.figures.name or None,
         )  # fmt: skip
 
-    def count(key: str, phone: Phone = Phone.THIRD, **more: bool) -> Column:
+    def count(key: str) -> Column:
         result = "" if key == "submitted" else key
         return Column(
-            key, Kind.NUMBER, phone=phone, value=lambda line: getattr(line.figures, key), sort=key != "pending",
-            to=None if key in ("ended", "billed") else lambda line: line.to(result), when=_when.get(key), **more,
+            key, Kind.NUMBER, value=lambda line: getattr(line.figures, key), sort=key != "pending",
+            to=None if key in ("ended", "billed") else lambda line: line.to(result), when=_when.get(key),
         )  # fmt: skip
 
     return (
