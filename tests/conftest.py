@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -22,6 +23,12 @@ from smsgw.store.engine.database_roles import ADMIN, APPLICATION, OWNER
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
 pytest_plugins = ["running"]
+
+# How long a drawing or an example takes says something of the machine, and of its other work.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 _PREFIX = "smsgw-tests-"
 _numbers = itertools.count(1)

@@ -101,6 +101,8 @@ class Portal:
     """For codes of the first run."""
     set_up: bool = False
     """Everything of the first run is done: nobody need look again."""
+    in_service: bool = False
+    """Messages are delivered: the same."""
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""

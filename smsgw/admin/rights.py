@@ -72,6 +72,8 @@ class Route:
     """Beyond what its permission takes."""
     kept: bool = True
     """What was sent waits for the proof. False: the person comes back to the page before, as for a download."""
+    in_service: Proof | None = None
+    """In its place, once the platform is in service: what ``step_up`` makes easy is so for the first run alone."""
 
     @property
     def proof(self) -> Proof | None:
@@ -83,11 +85,11 @@ class Route:
 
 def route(
     method: str, path: str, action: Right, *, passive: bool = False, files: int = 0, step_up: Proof | None = None,
-    kept: bool = True,
+    kept: bool = True, in_service: Proof | None = None,
 ) -> Callable[[H], H]:  # fmt: skip
     """Declare a handler's address and the right it needs; changes are POST, everything else GET. ``files``: octets of
-    the files that come with its form, which it reads from ``call.parts`` once it is called. ``step_up``, ``kept``: as
-    of ``Route``."""
+    the files that come with its form, which it reads from ``call.parts`` once it is called. ``step_up``, ``kept``,
+    ``in_service``: as of ``Route``."""
     if not isinstance(action, Permission | Open):
         raise ValueError(f"{path}: no permission {action!r}")
     if method not in ("GET", "POST"):
@@ -95,7 +97,7 @@ def route(
 
     def declare(handler: H) -> H:
         declared: list[Route] = getattr(handler, "routes", [])
-        made = Route(method, path, action, handler, passive, files, step_up, kept)
+        made = Route(method, path, action, handler, passive, files, step_up, kept, in_service)
         handler.routes = [*declared, made]  # type: ignore[attr-defined]
         return handler
 

@@ -19,13 +19,15 @@ from typing import Any
 import gallery
 import portal_walk
 from databases import migrated
-from demo_site import PASSWORD, ROLES, DemoSite, demo_site
+from demo_site import ROLES, DemoSite, demo_site
 from playwright.async_api import Browser, async_playwright
 from portal_walk import ARGUMENTS, SIZES, Seen, Stop, window
 
 from smsgw.core.permissions import Permission
 from smsgw.runtime import log
 from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import audit
 
 THEMES, LANGUAGES = ("light", "dark"), ("zh", "en")
 TIMES = 5
@@ -70,17 +72,11 @@ async def main() -> int:
     asked = arguments()
     log.setup("error", "auto")
     asked.folder.mkdir(parents=True, exist_ok=True)
+    if asked.baseline or asked.compare:
+        return await _gallery(asked)
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(_site(asked))
         browser = await stack.enter_async_context(_browser())
-        served = gallery.Served(site.url, site.login_of("super"), PASSWORD)
-        if asked.baseline:
-            await gallery.keep(browser, served)
-            return 0
-        if asked.compare:
-            said = await gallery.check(browser, served, asked.folder)
-            print("\n".join(said) or "the gallery looks as it did")
-            return 1 if said else 0
         found = await _stops(site, asked)
         rows = []
         for variant in product(asked.size or SIZES, asked.lang or LANGUAGES, asked.theme or THEMES):
@@ -94,20 +90,44 @@ async def main() -> int:
     return 1 if any(row["faults"] for row in rows) else 0
 
 
+async def _gallery(asked: argparse.Namespace) -> int:
+    """Keep the pictures of the gallery, or compare with them; exit status."""
+    sealer = Sealer(os.urandom(32))
+    audit.use(lambda: sealer)
+    async with AsyncExitStack() as stack:
+        dsn, folder = await stack.enter_async_context(_database())
+        served = await stack.enter_async_context(gallery.serve(dsn, folder))
+        browser = await stack.enter_async_context(_browser())
+        if asked.baseline:
+            await gallery.keep(browser, served)
+            return 0
+        said = await gallery.check(browser, served, asked.folder)
+    print("\n".join(said) or "the gallery looks as it did")
+    return 1 if said else 0
+
+
 @asynccontextmanager
-async def _site(asked: argparse.Namespace) -> AsyncIterator[DemoSite]:
+async def _database() -> AsyncIterator[tuple[str, Path]]:
+    """An empty one, and a folder."""
     with tempfile.TemporaryDirectory(prefix="smsgw-screens-") as folder:
-        started = time.monotonic()
         database = EmbeddedPostgres(Path(folder) / "database")
         dsn = await migrated(database)
         try:
-            days, daily = (2, 20) if asked.baseline or asked.compare else (asked.days, asked.daily)
-            async with demo_site(dsn, Path(folder) / "node", days=days, daily=daily) as site:
-                print(f"{days} days of demo data in {time.monotonic() - started:.0f} s", flush=True)
-                yield site
+            yield dsn, Path(folder)
         finally:
             await database.stop()
             shutil.rmtree(database.home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _site(asked: argparse.Namespace) -> AsyncIterator[DemoSite]:
+    started = time.monotonic()
+    async with (
+        _database() as (dsn, folder),
+        demo_site(dsn, folder / "node", days=asked.days, daily=asked.daily) as site,
+    ):
+        print(f"{asked.days} days of demo data in {time.monotonic() - started:.0f} s", flush=True)
+        yield site
 
 
 @asynccontextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import re
+import time
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 from portal_site import PASSWORD, Site, running
@@ -164,6 +167,95 @@ async def test_login_security_and_the_allow_list(chromium: Browser, site: Site) 
             await page.click("form[action='/security/networks'] button[type=submit]")
             await expect(page.get_by_role("alert")).to_contain_text("无法登录")
             await picture(page, f"locked-out-{name}")
+
+
+INSIDE, OUTSIDE = "10.1.2.3", "203.0.113.9"
+"""Two places; the proxy in front of the portal says from which a browser comes."""
+
+
+@pytest_asyncio.fixture
+async def placed(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """The portal behind a proxy."""
+    async with running(dsn, tmp_path, trusted_proxies=[ip_network("127.0.0.1/32")]) as site:
+        await site.add_staff("boss", "super")
+        await site.add_staff("li", "operator")
+        yield site
+
+
+async def comes_from(page: Page, address: str) -> None:
+    await page.context.set_extra_http_headers({"X-Forwarded-For": address})
+
+
+async def tries(page: Page, login: str, password: str) -> float:
+    """Fill in the form and send it; seconds until the answer."""
+    await page.goto("/login")
+    await page.fill("#login", login)
+    await page.fill("#password", password)
+    began = time.monotonic()
+    async with page.expect_response(lambda r: r.url.endswith("/login") and r.request.method == "POST"):
+        await page.click("form.entry-form button[type=submit]")
+    took = time.monotonic() - began
+    await page.wait_for_load_state()
+    return took
+
+
+async def test_a_person_bound_to_addresses_comes_from_there_alone(chromium: Browser, placed: Site) -> None:
+    li = await placed.db.fetchval("SELECT id FROM staff WHERE login = 'li'")
+    async with opened(chromium, placed, DESKTOP) as boss, opened(chromium, placed, DESKTOP) as page:
+        page.allowed.append("403")  # type: ignore[attr-defined]
+        await comes_from(boss, INSIDE)
+        await logs_in(boss)
+        await boss.goto(f"/staff/{li}/security")
+        await boss.click("a[href$='/security/demand']")
+        await boss.fill("#networks", "10.1.0.0/16")
+        await boss.click(".kit-form button[type=submit]")
+        if await boss.locator("input[name=confirmed]").count():
+            await boss.click(".form-buttons button")
+        await expect(boss.locator("main")).to_contain_text("10.1.0.0/16")
+        await comes_from(page, OUTSIDE)
+        await tries(page, "li", PASSWORD)
+        await expect(page.get_by_role("alert")).to_contain_text(OUTSIDE)
+        await comes_from(page, INSIDE)
+        await tries(page, "li", PASSWORD)
+        await expect(page.locator("h1")).to_have_text("工作台")
+        await comes_from(page, OUTSIDE)  # with a session that was stolen there
+        await page.goto("/records")
+        await expect(page.locator("main")).to_contain_text(OUTSIDE)
+        await picture(page, "bound")
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(chromium: Browser, placed: Site) -> None:
+    async with opened(chromium, placed, DESKTOP) as page, opened(chromium, placed, DESKTOP) as own:
+        page.allowed.append("401|429")  # type: ignore[attr-defined]
+        await comes_from(page, OUTSIDE)
+        for n in range(6):
+            await tries(page, "li", f"wrong-{n}")
+        await tries(page, "li", PASSWORD)
+        await expect(page.get_by_role("alert")).to_contain_text(re.compile("请 [0-9]+ 秒后再试"))
+        await picture(page, "waits")
+        await comes_from(own, INSIDE)
+        await tries(own, "li", PASSWORD)
+        await expect(own.locator("h1")).to_have_text("工作台")
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_wrong_person_and_a_wrong_password_look_and_take_the_same(chromium: Browser, placed: Site) -> None:
+    seen: dict[str, set[str]] = {"li": set(), "no": set()}
+    took: dict[str, list[float]] = {"li": [], "no": []}
+    async with opened(chromium, placed, DESKTOP) as page:
+        page.allowed.append("401")  # type: ignore[attr-defined]
+        for n in range(6):
+            for login in ("li", "no"):
+                await comes_from(page, f"198.51.{n}.{len(login) + (login == 'no')}")
+                took[login].append(await tries(page, login, "Wrong-Horse-8"))
+                await expect(page.get_by_role("alert")).to_have_count(1)
+                text = await page.locator("main").inner_html()
+                seen[login].add(re.sub(rf'value="(?:{login}|[A-Za-z0-9_=-]{{40,}})"', "", text))
+    assert len(seen["li"]) == 1
+    assert seen["li"] == seen["no"]
+    known, unknown = min(took["li"]), min(took["no"])
+    assert abs(known - unknown) < 0.5 * max(known, unknown), (known, unknown)
 
 
 async def test_an_export_asks_in_its_dialog_and_goes_on_there(chromium: Browser, site: Site) -> None:

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, async_playwright
-from portal_site import PASSWORD, running
 from portal_walk import ARGUMENTS
 
 from smsgw.admin.staticfiles import ROOT, VENDOR
@@ -33,9 +32,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 async def test_pages_look_as_they_did(chromium: Browser, dsn: str, tmp_path: Path) -> None:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("super", "super")
-        served = gallery.Served(site.url, "super", PASSWORD)
+    async with gallery.serve(dsn, tmp_path) as served:
         assert await gallery.check(chromium, served, tmp_path) == []
 
 
@@ -49,3 +46,18 @@ def test_a_change_is_seen(exact: bool, tmp_path: Path) -> None:
     ImageDraw.Draw(changed).rectangle((wide // 4, high // 4, wide // 2, high // 2), fill=(200, 30, 30))
     changed.save(tmp_path / kept.name)
     assert "pixels differ" in gallery.difference(kept, tmp_path / kept.name, tmp_path, exact=exact)
+
+
+def test_a_button_of_another_colour_is_seen_on_a_long_page(tmp_path: Path) -> None:
+    kept = gallery.KEPT / "ui.desktop.light.png"
+    with Image.open(kept) as image:
+        changed = image.convert("RGB")
+    ImageDraw.Draw(changed).rectangle((300, 2000, 360, 2030), fill=(20, 120, 90))
+    changed.save(tmp_path / kept.name)
+    assert "pixels differ" in gallery.difference(kept, tmp_path / kept.name, tmp_path, exact=True)
+
+
+def test_pictures_kept_are_small_and_all_there() -> None:
+    there = {path.name: path.stat().st_size for path in gallery.KEPT.glob("*.png")}
+    assert there.keys() == {view.name for view in gallery.views()}
+    assert max(there.values()) < 400_000

@@ -81,15 +81,15 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
         await page.goto("/audit?action=staff.add")
         await page.focus(".row-link >> nth=0")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#drawer h2")).to_have_text("staff.add")
+        await expect(page.locator("#drawer h2")).to_have_text("新建人员")
         await expect(page.locator("#drawer .facts")).to_contain_text("staff/p23")
         await expect(page.locator("#drawer .diff ins")).to_contain_text(["operator"])
         await page.keyboard.press("Escape")
         await expect(page.locator(".row-link").first).to_be_focused()
-        await page.locator("tbody tr td.is-code").first.click()
+        await page.locator("tbody td:has-text('新建人员')").first.click()
         await expect(page.locator("#drawer")).to_be_visible()
         await page.click("#drawer [data-whole]")
-        await expect(page.locator("h1")).to_have_text("staff.add")
+        await expect(page.locator("h1")).to_have_text("新建人员")
         await page.go_back()
 
         await page.click("a[data-ask]:has-text('导出')")
@@ -106,8 +106,8 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
             await page.click(".detail-buttons button:has-text('下载')")
         made = await download.value
         text = (await made.path()).read_text("utf-8-sig")
-        assert made.suggested_filename.startswith("audit-")
-        assert text.count("staff.add") == 25
+        assert made.suggested_filename.startswith("短信平台-审计日志-")
+        assert text.count("新建人员 (staff.add)") == 25
         assert "浏览器检查" in text
         page.allowed += ["422"]  # type: ignore[attr-defined]
 

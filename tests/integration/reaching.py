@@ -170,7 +170,7 @@ async def _foreign(world: World, by: Change) -> None:
     assert person
     own = Change(site.db, person.actor("127.0.0.1"), ids=site.ids.next)
     view = await preferences.save_view(own, "staff", f"{MARK} view", "login=x")
-    wanted = Export("audit", Permission.AUDIT_EXPORT, {}, ["id"], Format.CSV, f"{MARK} reason", "zh")
+    wanted = Export("audit", Permission.AUDIT_EXPORT, {}, ["id"], Format.CSV, f"{MARK} reason", "zh", "p")
     job = await exports.request(own, wanted, node=1)
     await site.db.execute("UPDATE job SET state = 'done', ended_at = now() WHERE id = $1", job)
     async with Browser(site) as browser:
@@ -298,11 +298,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         own = {name: value or "" for name, value in attrs}
-        for name in ("href", "hx-get", "data-open", "data-href", "data-badges"):
+        for name in ("href", "hx-get", "data-open", "data-href", "data-badges", "data-address"):
             if tag != "link" and own.get(name, "").startswith(("/", "?")):
                 self.links.append(self._whole(own[name]))
         self.asked += [
-            self._whole(own[name]) for name in ("hx-post", "data-passkey", "data-address") if own.get(name)
+            self._whole(own[name]) for name in ("hx-post", "data-passkey") if own.get(name)
         ]
         match tag:
             case "form":

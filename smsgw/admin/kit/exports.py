@@ -159,7 +159,7 @@ class Exporter:
         job = context.job
         actor, name = await self._who(job)
         page = page_of(job.params["list"])
-        incoming = await self._store.receive(FILES, None, 0, _file_name(page, job))
+        incoming = await self._store.receive(FILES, None, 0, _file_name(page, job), person=job.submitter)
         try:
             making: _Making | _MakingTable
             if isinstance(page, TableExport):

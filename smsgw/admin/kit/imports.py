@@ -117,7 +117,7 @@ class ImportPage:
         if not isinstance(part, BodyPartReader) or not part.filename:
             return None
         sheets = call.portal.sheets
-        incoming = await sheets.receive(0, part.filename)
+        incoming = await sheets.receive(0, part.filename, call.actor.label)
         try:
             size = 0
             with await asyncio.to_thread(incoming.path.open, "wb") as file:

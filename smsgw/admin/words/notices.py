@@ -33,7 +33,7 @@ SUBJECT: dict[str, str] = (
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
-OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看工作台")}
+OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看告警")}
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")
 MARK_EFFECT = N_("将 %(n)s 条消息标为已读。")

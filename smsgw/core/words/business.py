@@ -33,6 +33,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "account.floor": ("余额已低于该授信下限", "the balance is below that already"),
     "balance.floor": ("余额不能低于授信下限", "the balance cannot go below the credit floor"),
     "text.between": ("须为 {low}–{high} 个字符", "{low} to {high} characters"),
+    "text.printable": (
+        "不能含换行、控制字符或改变书写方向的字符",
+        "no control characters, line ends or marks of direction",
+    ),
     "number.positive": ("须为正整数", "a positive whole number"),
     "contact.name": ("最长 64 个字符", "at most 64 characters"),
     "contact.tags": (
@@ -63,6 +67,15 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "template.exists": ("模板名称 {name} 已使用", "there is a template {name} already"),
     "template.full": ("模板已达上限 {most} 个", "there are {most} templates, the most"),
+    "template.approved": (
+        "已通过的模板不能修改,请复制后另行申请",
+        "an approved template is not changed; copy it and apply for that one",
+    ),
+    "content.stopped": ("已经停用", "it is stopped already"),
+    "content.running": ("没有停用", "it is not stopped"),
+    "phrase.title": ("标题须为 1 到 {most} 个字符", "a title of 1 to {most} characters"),
+    "phrase.content": ("内容须为 1 到 {most} 字", "1 to {most} characters"),
+    "phrase.full": ("每人最多 {most} 条日常用语", "{most} phrases are the most that one person has"),
     "file.room": (
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
         "the room for uploads is full; wait until older files have expired",
@@ -107,6 +120,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "brand.unchanged": ("草稿与已发布的内容一致,没有可发布的修改", "the draft is published as it is"),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),
+    "department.quota_above": (
+        "本部门的月度上限由上级部门设定",
+        "the month's quota of one's own department is set by the department above",
+    ),
     "department.exists": ("同级部门中已有 {name}", "there is a department {name} beside it already"),
     "department.depth": ("部门层级最多 {most} 层", "departments have at most {most} levels"),
     "department.parent_below": (
@@ -183,6 +200,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "neither .xls nor encrypted workbooks are read; save as .xlsx or CSV",
     ),
     "file.no_rows": ("文件中没有数据", "the file has no rows"),
+    "file.kept": (
+        "您有 {most} 个已上传的表格尚未到期(保留 2 天),请稍后再上传",
+        "{most} tables that you have uploaded are kept still (for 2 days); try again later",
+    ),
     "file.rows": ("超过 {most} 行,请拆分后分别上传", "more than {most} rows; split the file"),
     "file.columns": ("第 {line} 行超过 {most} 列", "line {line} has more than {most} columns"),
     "file.no_text": ("文件不是文本,请上传 CSV 或 XLSX", "not a text file; send CSV or XLSX"),

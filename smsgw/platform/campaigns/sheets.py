@@ -287,7 +287,8 @@ def _xlsx_rows(path: Path, form: Form) -> Iterator[Row]:
 
 def _text(cell: Any) -> str:
     if type(cell) is str:
-        return cell.strip()[:MAX_CELL]
+        # A workbook can spell NUL, for which the database has no place.
+        return cell.replace("\0", "").strip()[:MAX_CELL]
     if type(cell) is float:
         # Excel keeps numbers as floats; 11 digits of a phone number are exact.
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e16 else repr(cell)

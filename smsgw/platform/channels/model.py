@@ -38,3 +38,48 @@ class ParkedFact:
     error: str
     node: int
     parked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDay:
+    """What has become of a channel's parts since midnight, by the figures of minutes."""
+
+    submitted: int = 0
+    delivered: int = 0
+    failed: int = 0
+    unknown: int = 0
+
+    @property
+    def success(self) -> float | None:
+        """Percent of what carriers have reported on; None: nothing yet."""
+        over = self.delivered + self.failed
+        return 100 * self.delivered / over if over else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLoad:
+    """What a channel still owes, each counted up to ``MOST_OWED`` and one more."""
+
+    queued: int
+    """Messages that wait in its pools, for it or for another channel of them."""
+    deferred: int
+    """Parts that it was refused for now, and that wait for it."""
+    sending: int
+    """Parts that are on the wire, without an answer."""
+    unreported: int
+    """Parts that the carrier has taken and not reported on."""
+    unknown: int
+    """Parts whose answer was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCode:
+    """A code of the carrier, its class (empty: a good one, or none known) and how many parts have it."""
+
+    code: str
+    cls: str
+    n: int
+
+
+MOST_OWED = 100_000
+"""Beyond which what a channel owes is not counted."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from smsgw.core.errors import Invalid
+from smsgw.core.ids import first_id
 from smsgw.core.states import PartState
-from smsgw.platform.channels.model import ChannelView, ParkedFact
+from smsgw.platform.channels.model import (
+    MOST_OWED,
+    ChannelDay,
+    ChannelLoad,
+    ChannelView,
+    ParkedFact,
+    ResultCode,
+)
 from smsgw.store.config.channels import SECRET
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import parked, probing
@@ -52,6 +62,65 @@ async def id_of(database: Database, name: str) -> int:
     if found is None:
         raise Invalid("NOT_FOUND")
     return found
+
+
+_ONE = "SELECT * FROM channel WHERE id = $1 AND removed_at IS NULL AND id > 0"
+
+
+async def get(database: Database, id_: int) -> ChannelView | None:
+    """The channel of an id; None: there is none, or it was removed."""
+    row = await database.fetchrow(_ONE, id_) if id_ < 2**31 else None
+    return None if row is None else _view(row)
+
+
+_DAY = """
+SELECT channel_id, metric, sum(n)::bigint AS n FROM stat_minute
+WHERE minute >= $1 AND channel_id > 0 AND metric IN ('submitted', 'delivered', 'failed', 'unknown')
+GROUP BY channel_id, metric
+"""
+
+
+async def since(database: Database, start: datetime) -> dict[int, ChannelDay]:
+    """Channel -> what has become of its parts since then; channels without any are absent."""
+    found: dict[int, dict[str, int]] = {}
+    for row in await database.fetch(_DAY, start, timeout=30):
+        found.setdefault(row["channel_id"], {})[row["metric"]] = row["n"]
+    return {id_: ChannelDay(**counts) for id_, counts in found.items()}
+
+
+_LOAD = f"""
+SELECT (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.QUEUED.value} AND part = 1
+                              AND pool_id = ANY($2::int[]) LIMIT $3) q) AS queued,
+       (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.DEFERRED.value} AND channel_id = $1
+                              LIMIT $3) d) AS deferred,
+       (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.SENDING.value} AND channel_id = $1
+                              LIMIT $3) s) AS sending,
+       (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.SENT.value} AND channel_id = $1
+                              LIMIT $3) r) AS unreported,
+       (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.UNKNOWN.value} AND channel_id = $1
+                              LIMIT $3) u) AS unknown
+"""  # noqa: S608 - numbers of ours
+
+
+async def load(database: Database, channel_id: int, pools: Sequence[int]) -> ChannelLoad:
+    """What waits for a channel that serves these pools, and what it still owes."""
+    row = await database.fetchrow(_LOAD, channel_id, list(pools), MOST_OWED + 1, timeout=30)
+    return ChannelLoad(**dict(row)) if row else ChannelLoad(0, 0, 0, 0, 0)
+
+
+CODES_OF = 100_000
+"""Parts of all channels, the newest, among which codes are counted."""
+_CODES = """
+SELECT code, class AS cls, count(*) AS n
+FROM (SELECT channel_id, code, class, by_us FROM part WHERE id >= $2 ORDER BY id DESC LIMIT $3) newest
+WHERE channel_id = $1 AND code <> '' AND NOT by_us GROUP BY code, class ORDER BY n DESC, code LIMIT $4
+"""
+
+
+async def codes_since(database: Database, channel_id: int, start: datetime, *, limit: int = 20) -> list[ResultCode]:
+    """What the carrier has said most since then, of the newest ``CODES_OF`` parts."""
+    rows = await database.fetch(_CODES, channel_id, first_id(start), CODES_OF, limit, timeout=30)
+    return [ResultCode(**dict(row)) for row in rows]
 
 
 async def probe_state(database: Database, message_id: int) -> tuple[PartState, str] | None:

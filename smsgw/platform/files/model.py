@@ -55,6 +55,13 @@ class Incoming:
     """Octets that are kept free for it."""
     name: str = ""
     """As its sender calls it."""
+    person: ActorLabel | None = None
+    """Whose it is, when it is no account's."""
+
+    @property
+    def owner(self) -> int | ActorLabel | None:
+        """Who waits for himself alone."""
+        return self.person if self.account_id is None else self.account_id
 
 
 class Elsewhere(Exception):

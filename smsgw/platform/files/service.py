@@ -74,15 +74,17 @@ class FileStore:
 
     # --- coming in -----------------------------------------------------------------------------------------------
 
-    async def receive(self, kind: FileKind, account_id: int | None, size: int, name: str = "") -> Incoming:
+    async def receive(
+        self, kind: FileKind, account_id: int | None, size: int, name: str = "", *, person: ActorLabel | None = None
+    ) -> Incoming:
         """Room for a file of at most ``size`` octets (0: not known), as soon as others of the owner's are done. End
         with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > kind.most:
             raise Invalid("FILE_TOO_LARGE")
         self._disk.check()
-        await self._slots.take(account_id)
         file_id = self._ids()
-        incoming = Incoming(file_id, kind, self.folder / f"{file_id}{PART}", account_id, name=name)
+        incoming = Incoming(file_id, kind, self.folder / f"{file_id}{PART}", account_id, name=name, person=person)
+        await self._slots.take(incoming.owner)
         self._arriving[incoming.id] = incoming
         try:
             await self._reserve(incoming, size)
@@ -114,7 +116,7 @@ class FileStore:
         """It has not come to anything, or has been kept."""
         if self._arriving.pop(incoming.id, None) is not None:
             incoming.path.unlink(missing_ok=True)
-            self._slots.give(incoming.account_id)
+            self._slots.give(incoming.owner)
 
     @staticmethod
     def check(incoming: Incoming) -> int:

@@ -145,5 +145,5 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
 async def sums(database: Database, actor: Actor, wanted: Wanted, most: int) -> Sums:
     """How many there are, and what they come to; at most ``most`` are looked at."""
     found, arguments = _found(actor, wanted)
-    row = await database.fetchrow(_SUMS.format(found=found, limit=int(most)), *arguments)
+    (row,) = await database.fetch(_SUMS.format(found=found, limit=int(most)), *arguments)
     return Sums(int(row["messages"]), int(row["parts"]), int(row["price"]))

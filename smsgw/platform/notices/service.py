@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.preferences.queries import owner
+from smsgw.store.engine.database import Database
 
 AUDIENCES = ("all", "roles", "departments")
 MOST_STANDING = 50
@@ -35,10 +37,10 @@ _COUNT = f"SELECT count(*) {_REACHED}"
 _WITHDRAW = "UPDATE notice SET withdrawn_at = now() WHERE id = $1 AND withdrawn_at IS NULL RETURNING title"
 
 
-async def reached(change: Change, audience: str, targets: Sequence[int]) -> int:
+async def reached(database: Database, actor: Actor, audience: str, targets: Sequence[int]) -> int:
     """How many people an announcement would reach."""
-    change.actor.require(Permission.NOTICE_EDIT, EVERYBODY)
-    number: int = await change.database.fetchval(_COUNT, audience, list(targets))
+    actor.require(Permission.NOTICE_EDIT, EVERYBODY)
+    number: int = await database.fetchval(_COUNT, audience, list(targets))
     return number
 
 

@@ -121,10 +121,12 @@ ORDER BY r.line LIMIT $3
 
 
 async def waiting(database: Database, actor: Actor, job_id: int) -> list[tuple[str, str]]:
-    """Login and name of those whom an import has made, and who have not come in with their first password yet."""
+    """Login and name of those whom an import has made, and who have not come in with their first password yet; without
+    those who may do, or see, what the actor may not: others have given them more since, or taken it from the actor."""
     departments = actor.scope.departments
     rows = await database.fetch(_FIRST, job_id, None if departments is None else list(departments), MOST_TOLD)
-    return [(row["login"], row["name"]) for row in rows]
+    below = await queries.below(database, actor, [row["login"] for row in rows])
+    return [(row["login"], row["name"]) for row in rows if row["login"] in below]
 
 
 async def own_import(database: Database, actor: Actor, job_id: int) -> Job:
@@ -240,8 +242,8 @@ class _Bringing:
             await sheets.add_result(self._database, self._job.id, result)
 
     async def _make(self, line: int, cells: Mapping[str, str]) -> None:
-        login, name = cells["login"], cells["name"]
-        if not name:
+        login, name = cells["login"], " ".join(cells["name"].split())  # two characters are often put far apart
+        if not 0 < len(name) <= 64:
             raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
         params = self._job.params
         roles = self._codes(cells.get("role", "")) or params["roles"]

@@ -120,6 +120,10 @@ class Person:
         """Whether the person can give others what they need: without one the platform could not be managed."""
         return _ADMINISTRATOR <= self.permissions and self.scope.accounts is None
 
+    def is_below(self, actor: Actor) -> bool:
+        """Whether the person may do and see nothing that the actor may not."""
+        return self.permissions <= actor.permissions and within(self.scope, actor.scope)
+
     def actor(self, address: str | None = None) -> Actor:
         """The person as the one who acts. Everybody may change what is their own."""
         permissions = self.permissions | {Permission.SELF_EDIT}

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smsgw.core.actor import Scope, ScopeKind
+from smsgw.core.actor import EVERYTHING, Actor, Scope, ScopeKind
 from smsgw.core.ids import CHINA
-from smsgw.core.permissions import Permission
+from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.org.model import (
     MAX_DEPTH,
     Access,
@@ -165,6 +165,22 @@ async def active_people(database: Database, most: int) -> list[Person]:
         )
         for row in await database.fetch(_WITHOUT_REACH, most)
     ]  # fmt: skip
+
+
+_WITH_LOGINS = f"SELECT {_PERSON} {_FROM} WHERE s.login = ANY($1) AND s.status <> 'removed'"
+_AT_ONCE = 200
+"""People whose reach is found out in one statement."""
+
+
+async def below(database: Database, actor: Actor, logins: Sequence[str]) -> set[str]:
+    """Those of these logins whose people may do and see nothing that the actor may not: whom the actor may manage."""
+    if actor.permissions == ALL and actor.scope == EVERYTHING:
+        return set(logins)
+    found: set[str] = set()
+    for at in range(0, len(logins), _AT_ONCE):
+        rows = await database.fetch(_WITH_LOGINS, list(logins[at : at + _AT_ONCE]))
+        found |= {one.login for one in map(_person, rows) if one.is_below(actor)}
+    return found
 
 
 async def holders(connection: Connection, role_id: int) -> list[Person]:

@@ -57,7 +57,7 @@ async def _known(unit: Unit, actor: Actor, login: str) -> Person:
 async def _managed(unit: Unit, actor: Actor, login: str) -> Person:
     """A person whom the actor may manage. Raises ``NOT_FOUND``, ``PERSON_ABOVE``."""
     person = await _known(unit, actor, login)
-    if not (person.permissions <= actor.permissions and within(person.scope, actor.scope)):
+    if not person.is_below(actor):
         raise Refused("PERSON_ABOVE", login=login)
     return person
 
@@ -170,6 +170,8 @@ async def add_person(
     """
     if not _LOGIN.fullmatch(login):
         raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login"))
+    if not name.isprintable():
+        raise _unprintable()
     contact = _checked({"email": email, "phone": phone})
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
@@ -260,6 +262,10 @@ async def set_contact(change: Change, changes: Mapping[str, Any]) -> None:
         unit.record("staff.contact", f"staff/{unit.actor.name}", before=_shown(before), after=_shown(values))
 
 
+def _unprintable() -> Invalid:
+    return Invalid("PARAM_INVALID", field="name", reason=phrase("text.printable"))
+
+
 def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(changes)
     unknown = sorted(values.keys() - set(_FIELDS))
@@ -270,6 +276,8 @@ def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
         values["name"] = str(values["name"] or "").strip()
         if not 0 < len(values["name"]) <= 64:
             raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
+        if not values["name"].isprintable():
+            raise _unprintable()
     if values.get("email") and not _EMAIL.fullmatch(str(values["email"])):
         raise Invalid("PARAM_INVALID", field="email", reason=phrase("email.wrong"))
     if values.get("phone"):
@@ -678,6 +686,8 @@ def _department_name(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= 64:
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
+    if not name.isprintable():
+        raise _unprintable()
     return name
 
 
@@ -728,7 +738,8 @@ _SET_DEPARTMENT = "UPDATE department SET name = $2, manager_id = $3, month_quota
 async def set_department(
     change: Change, department_id: int, *, name: str, manager: str | None, month_quota: int | None
 ) -> None:
-    """Set a department's name, its manager (a login), who sees it and all below it, and its quota in parts a month.
+    """Set a department's name, its manager (a login), who sees it and all below it, and its quota in parts a month:
+    that is set by who sees the department above, as it holds for its own head too.
 
     Raises ``PARAM_INVALID``, ``NOT_FOUND``, ``RIGHTS_OWN``, ``GRANT_EXCEEDED``.
     """
@@ -742,6 +753,8 @@ async def set_department(
         manager_id = None if person is None else person.id
         if manager_id != before["manager_id"] and person is not None and _is(actor, person):
             raise Refused("RIGHTS_OWN")
+        if month_quota != before["month_quota"] and not actor.scope.covers_department(before["parent_id"]):
+            raise Invalid("PARAM_INVALID", field="month_quota", reason=phrase("department.quota_above"))
         try:
             await unit.connection.execute(_SET_DEPARTMENT, department_id, name, manager_id, month_quota)
         except asyncpg.UniqueViolationError as exc:

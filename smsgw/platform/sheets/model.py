@@ -12,6 +12,8 @@ from smsgw.core.actor import ActorLabel
 from smsgw.platform.files.model import FileKind
 
 FILES = FileKind("sheet", most=20 * 1024 * 1024, kept=timedelta(days=2))
+MOST_KEPT = 20
+"""Tables that one person has at a time."""
 MOST_ROWS = 10_000
 MOST_COLUMNS = 64
 MOST_CELL = 200

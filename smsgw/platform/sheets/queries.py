@@ -14,6 +14,7 @@ INSERT INTO sheet (id, node, purpose, name, form, columns, first_rows, row_count
 VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7::jsonb, $8, $9, $10)
 """
 _GET = "SELECT * FROM sheet WHERE id = $1 AND purpose = $2 AND submitter = $3 AND expires_at > clock_timestamp()"
+_KEPT = "SELECT count(*) FROM sheet WHERE submitter = $1 AND expires_at > clock_timestamp()"
 _FORGET = "DELETE FROM sheet WHERE expires_at < $1"
 _ADD_RESULT = """
 INSERT INTO sheet_result (job_id, line, outcome, key, name, row_id, said, said_en)
@@ -36,6 +37,12 @@ async def get(database: Database, id_: int, purpose: str, submitter: ActorLabel)
     """A table that this person has uploaded for this purpose, and whose time is not over."""
     row = await database.fetchrow(_GET, id_, purpose, submitter)
     return None if row is None else _sheet(row)
+
+
+async def kept(database: Database, submitter: ActorLabel) -> int:
+    """How many tables a person has."""
+    number: int = await database.fetchval(_KEPT, submitter)
+    return number
 
 
 async def forget(database: Database, before: datetime) -> None:

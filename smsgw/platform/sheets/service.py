@@ -17,7 +17,7 @@ from smsgw.platform.exports.model import FILES as EXPORTS
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.sheets import queries
-from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_ROWS, Sheet
+from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_KEPT, MOST_ROWS, Sheet
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 
@@ -30,9 +30,11 @@ class Sheets:
         self._database = database
         self._workers = Workers()
 
-    async def receive(self, size: int, name: str) -> Incoming:
-        """Room for a table (``FileStore.receive``)."""
-        return await self.store.receive(FILES, None, size, name)
+    async def receive(self, size: int, name: str, submitter: ActorLabel) -> Incoming:
+        """Room for a person's table (``FileStore.receive``). ``FILE_INVALID``: too many of the person's are kept."""
+        if await queries.kept(self._database, submitter) >= MOST_KEPT:
+            raise bad_file(phrase("file.kept", most=MOST_KEPT))
+        return await self.store.receive(FILES, None, size, name, person=submitter)
 
     async def keep(self, incoming: Incoming, purpose: str, submitter: ActorLabel) -> Sheet:
         """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""

@@ -57,7 +57,8 @@ WHERE u.department_id = ANY($1::bigint[]) AND u.month = date_trunc('month', $2::
 """
 _LOCK_DEPARTMENTS = f"{_DEPARTMENTS} FOR UPDATE OF u"
 _SPENT = f"""
-SELECT m.root AS department_id, COALESCE(u.parts, m.parts) AS parts, d.month_quota
+SELECT m.root AS department_id, d.month_quota,
+       COALESCE(CASE WHEN d.month_quota IS NOT NULL THEN u.parts END, m.parts) AS parts
 FROM ({_MONTH}) AS m(root, month, parts) JOIN department d ON d.id = m.root
 LEFT JOIN department_used u ON u.department_id = m.root AND u.month = m.month
 """  # noqa: S608 - constant text

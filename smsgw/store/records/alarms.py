@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.carried import Heard, packed, unpacked
@@ -34,7 +36,7 @@ class Alarm:
     cleared_at: datetime | None
 
 
-_COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at"
+COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at"
 
 # Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes.
 _RAISE = """
@@ -83,12 +85,13 @@ async def clear(connection: Connection, kind: str, object: str, *, now: datetime
 
 
 _LIST = f"""
-SELECT {_COLUMNS} FROM alarm WHERE ($1 OR cleared_at IS NULL)
+SELECT {COLUMNS} FROM alarm WHERE ($1 OR cleared_at IS NULL)
 ORDER BY cleared_at IS NOT NULL, severity = 'warning', since DESC LIMIT $2
 """  # noqa: S608 - a constant
 
 
-def _alarm(row: Row) -> Alarm:
+def read(row: Mapping[str, Any]) -> Alarm:
+    """An alarm of its columns."""
     values = dict(row)
     said = values.pop("said")
     try:
@@ -100,7 +103,7 @@ def _alarm(row: Row) -> Alarm:
 
 async def list_(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:
     """Open alarms, the gravest first; with ``everything`` the cleared ones after them."""
-    return [_alarm(row) for row in await database.fetch(_LIST, everything, limit)]
+    return [read(dict(row)) for row in await database.fetch(_LIST, everything, limit)]
 
 
 UNMATCHED_MANY = 20

@@ -282,6 +282,7 @@ async def test_a_departments_quota_counts_its_accounts_and_those_of_all_below(tr
     await org.set_department(change, made["bureau"], name="局", manager=None, month_quota=None)
     await tree.api.ctx.snapshots.follow()
     assert (await tree.send("shop")).status == 202
+    assert await queries.month_used(db, made["bureau"]) == 11, "it is shown without a quota too"
     await org.set_department(change, made["bureau"], name="局", manager=None, month_quota=12)
     await tree.api.ctx.snapshots.follow()
     assert await queries.month_used(db, made["bureau"]) == 11, "what was sent meanwhile counts"

@@ -279,3 +279,24 @@ async def test_nothing_of_another_account_is_read_or_changed(api: Api) -> None:
             assert {t: h for t, h in after.items() if before[t] != h} == {}, about
     for path in ("message", "task"):
         assert (await api.get(f"/{path}s/{ids[path]}")).status == 200
+
+
+async def test_each_operation_takes_its_scope_and_no_other(api: Api) -> None:
+    """A key with all other scopes is refused with one's own ids, too, and nothing changes; its own scope is enough."""
+    ids = await owned(api)
+    before = await books(api, api.account_id)
+    for route in ROUTES:
+        operation = f"{route.method} {route.path}"
+        others = await api.add_key(api.account_id, scopes=[scope for scope in SCOPES if scope != route.scope])
+        for one in CASES[operation]:
+            answer = await ask(api, others, operation, one, ids)
+            assert (answer.status, answer.body["code"]) == (403, "SCOPE_DENIED"), (operation, one)
+            assert MARK not in answer.raw.decode("utf-8", "replace"), (operation, one)
+    after = await books(api, api.account_id)
+    assert {t: h for t, h in after.items() if before[t] != h} == {}
+    for route in ROUTES:
+        operation = f"{route.method} {route.path}"
+        alone = await api.add_key(api.account_id, scopes=[route.scope])
+        answer = await ask(api, alone, operation, CASES[operation][0], ids)
+        if answer.status == 403:  # what it asks for takes another one, as replies do in a webhook
+            assert answer.body.get("scope") != route.scope, operation

@@ -75,11 +75,15 @@ from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.messages import service as messages
+from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
+from smsgw.platform.phrases import service as phrases
+from smsgw.platform.phrases.model import Draft
+from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.policies import service as policies
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.review import queries as review_queries
@@ -510,6 +514,43 @@ async def _(world: World, change: Change) -> None:
     await template(world, change)
 
 
+@example(content.set_template, "template.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await template(world, world.change)
+    await content.set_template(change, id_, world.name(), "notice", "您好{name}", {}, sign="")
+
+
+@example(content.stop, "template.stop")
+async def _(world: World, change: Change) -> None:
+    await content.stop(change, TEMPLATE, await template(world, world.change), stopped=True)
+
+
+@example(content.renew, "sign.renew")
+async def _(world: World, change: Change) -> None:
+    id_ = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    await content.renew(change, id_, clock.now() + timedelta(days=30))
+
+
+def _sentence(world: World) -> Draft:
+    return Draft(world.name(), "工作日 9 点到 17 点", PhraseScope.OWN)
+
+
+@example(phrases.add, "phrase.add")
+async def _(world: World, change: Change) -> None:
+    await phrases.add(change, _sentence(world))
+
+
+@example(phrases.put, "phrase.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await phrases.add(world.by(world.able), _sentence(world))
+    await phrases.put(change, id_, _sentence(world))
+
+
+@example(phrases.remove, "phrase.remove")
+async def _(world: World, change: Change) -> None:
+    await phrases.remove(change, await phrases.add(world.by(world.able), _sentence(world)))
+
+
 @example(content.review, "template.approved")
 async def _(world: World, change: Change) -> None:
     id_ = await template(world, world.change)
@@ -707,6 +748,38 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     view = await preferences.save_view(world.by(world.able), "audit", world.name(), "")
     await preferences.remove_view(change, view)
+
+
+async def told(world: World) -> None:
+    """Something new in the inbox of whoever may do everything."""
+    await notices.publish(
+        world.change, world.name(), "周六停机维护", audience="all", targets=[],
+        until=datetime.now(UTC) + timedelta(days=1),
+    )  # fmt: skip
+
+
+@example(notices.publish, "notice.publish")
+async def _(world: World, change: Change) -> None:
+    until = datetime.now(UTC) + timedelta(days=1)
+    await notices.publish(change, world.name(), "周六停机维护", audience="all", targets=[], until=until)
+
+
+@example(notices.withdraw, "notice.withdraw")
+async def _(world: World, change: Change) -> None:
+    await told(world)
+    await notices.withdraw(change, await world.database.fetchval("SELECT max(id) FROM notice"))
+
+
+@example(notices.read, "inbox.read")
+async def _(world: World, change: Change) -> None:
+    await told(world)
+    assert await notices.read(change, [await world.database.fetchval("SELECT max(id) FROM inbox")]) == 1
+
+
+@example(notices.read_all, "inbox.read")
+async def _(world: World, change: Change) -> None:
+    await told(world)
+    assert await notices.read_all(change) > 0
 
 
 @example(jobs.cancel, "job.cancel")

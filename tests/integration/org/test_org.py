@@ -380,6 +380,20 @@ async def test_what_one_may_do_is_not_given_where_it_is_for_more_than_ones_own_d
     await service.set_department(chief, other, manager="setter", **(wanted | {"month_quota": 5}))  # type: ignore[arg-type]
 
 
+async def test_who_is_held_by_a_quota_does_not_lift_it(org: Org) -> None:
+    top = await service.add_department(org.machine, "A")
+    low = await service.add_department(org.machine, "B", top)
+    await service.add_role(org.machine, "chief", "部门", {P.HOME_VIEW, P.DEPARTMENT_EDIT}, ScopeKind.BELOW)
+    await org.add("chief", "chief", department_id=top)
+    await service.set_department(org.machine, top, name="A", manager=None, month_quota=5)
+    chief = await org.by("chief")
+    for quota in (None, 500):
+        lifting = service.set_department(chief, top, name="A", manager=None, month_quota=quota)
+        assert await refused(lifting) == "PARAM_INVALID"
+    await service.set_department(chief, top, name="甲", manager=None, month_quota=5)
+    await service.set_department(chief, low, name="B", manager=None, month_quota=3)
+
+
 async def test_accounts_are_not_assigned_before_their_time(org: Org) -> None:
     """To somebody without a role they mean nothing yet: with the next role they would."""
     north = await service.add_department(org.machine, "北区")

@@ -39,7 +39,8 @@ async def send(site: Site, account: str, number: str) -> str:
     chosen = site.snapshots.current.account(site.accounts[account])
     assert chosen
     item = SendItem(to=number, content="您好")
-    result = await site.acceptor.send(SendRequest(chosen, (item,), MessageType.NOTICE, Origin.API, ActorLabel("ak_one")))
+    wanted = SendRequest(chosen, (item,), MessageType.NOTICE, Origin.API, ActorLabel("ak_one"))
+    result = await site.acceptor.send(wanted)
     await site.carrier_takes()
     return result.items[0].message_id or ""
 

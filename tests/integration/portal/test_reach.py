@@ -139,7 +139,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /users/{id}/rights": (sure("staff", permission="message.export"),),
     # roles are everybody's who may see them; who has them is not
     "GET /roles": NOTHING, **of_list("/roles"), **of_actions("/roles", "nobody", "remove"),
-    "GET /roles/-/matrix.csv": NOTHING, "GET /roles/-/new": NOTHING, "POST /roles/-/new": NOTHING,
+    "GET /roles/-/new": NOTHING, "POST /roles/-/new": NOTHING,
     "GET /roles/{id}": (case("nobody"),), "GET /roles/{id}/copy": (case("nobody"),),
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
@@ -160,7 +160,49 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /jobs/{id}": (case("job"),),
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
+    **of_list("/records", export=True),
+    # lists of numbers, notices, favourites
+    "GET /allowed": NOTHING, **of_list("/allowed"), **of_actions("/allowed", "nobody", "remove"),
+    "GET /allowed/-/new": NOTHING, "POST /allowed/-/new": (sure(number="13800138000", account="{account}"),),
+    "GET /allowed/{id}": (case("nobody"),),
+    "GET /blocked": NOTHING, **of_list("/blocked"), "GET /blocked/-/new": NOTHING,
+    "POST /blocked/-/new": (sure(number="13800138000", account="{account}"),),
+    "GET /blocked/{id}": (case("nobody"),), "GET /blocked/{id}/lift": (case("nobody"),),
+    "POST /blocked/{id}/lift": (sure("nobody"),),
+    "GET /optouts": NOTHING, **of_list("/optouts"), "GET /optouts/{id}": (case("nobody"),),
+    "GET /announcements": NOTHING, **of_list("/announcements"), **of_actions("/announcements", "nobody", "withdraw"),
+    "GET /announcements/-/new": NOTHING, "POST /announcements/-/new": NOTHING,
+    "GET /announcements/{id}": (case("nobody"),),
+    "GET /notices": NOTHING, **of_list("/notices"), **of_actions("/notices", "nobody", "mark"),
+    "POST /notices/-/read": NOTHING, "GET /notices/-/rows": NOTHING, "GET /notices/{id}": (case("nobody"),),
+    "POST /me/notices": NOTHING, "POST /favourites": NOTHING, "GET /palette": NOTHING,
+    # sessions and the security of others
+    "GET /sessions": (case(query="login={login}"),), **of_list("/sessions"),
+    **of_actions("/sessions", "session", "end"), "GET /sessions/{id}": (case("session"),),
+    **dict.fromkeys((f"GET /staff/{{id}}/security{below}" for below in ("", "/code", "/demand", "/reset")),
+                    (case("staff"),)),
+    **dict.fromkeys((f"POST /staff/{{id}}/security{below}" for below in ("/code", "/demand", "/end", "/reset")),
+                    (sure("staff", id="{session}"),)),
+    **dict.fromkeys(("GET /staff/-/import", "POST /staff/-/import", "GET /staff/-/import/-/template",
+                     "GET /roles/-/matrix", "POST /roles/-/matrix"), NOTHING),
+    **dict.fromkeys(("GET /staff/-/import/{id}", "POST /staff/-/import/{id}", "GET /staff/-/import/{id}/passwords",
+                     "POST /staff/-/import/{id}/passwords", "GET /staff/-/import/{id}/result"), (sure("job"),)),
+    # the first run, beyond the administrator
+    **dict.fromkeys(
+        ("GET /setup/channel", "GET /setup/channel/live", "GET /setup/channel/new", "POST /setup/channel/new/simulated",
+         "POST /setup/hide", "GET /setup/sign", "POST /setup/sign", "GET /setup/test", "POST /setup/test",
+         "GET /setup/channel/new/{protocol}", "POST /setup/channel/new/{protocol}"), NOTHING),
+    "GET /setup/channel/{id}": (case("nobody"),), "POST /setup/channel/{id}": (sure("nobody"),),
+    "GET /setup/test/{id}": (case("message"),),
     # the platform's own: one for all departments
+    "GET /channels": NOTHING, "GET /channels/-/live": NOTHING, "GET /channels/-/new": NOTHING,
+    **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")
+       for p in ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")},
+    **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
+       for what in ("start", "stop", "drain", "edit")},
+    "GET /channels/{id}": (case("nobody"),), "GET /channels/{id}/live": (case("nobody"),),
+    "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
+    **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
@@ -294,8 +336,11 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
+    "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/(optouts|blocked|allowed|announcements)/({id}|-/total|-/effect)"
 )
-"""What comes after a step, with a view, a picture or a certificate of one's own, or is for those who build pages."""
+"""What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
+build pages."""
 ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
 
 
@@ -325,22 +370,22 @@ class Offers:
         self.offered: set[str] = set()
 
     async def walk(self) -> list[object]:
-        waiting = ["/"]
+        waiting = [("/", "")]
         while waiting:
-            path = waiting.pop(0)
+            path, where = waiting.pop(0)
             route = route_of("GET", path)
             if ELSEWHERE.match(path):
                 continue
             if route is None:
-                self.fault(path, "leads nowhere")
+                self.fault(where, "leads nowhere", path)
                 continue
             name = operation(route)
             self.offered.add(name)
             if self.seen.get(name, 0) >= (2 if "{" in name or "?" in path else 1):
                 continue
             self.seen[name] = self.seen.get(name, 0) + 1
-            page = await self.open(path)
-            waiting += page.links if page else ()
+            page = await self.open(path, where)
+            waiting += [(link, path) for link in page.links] if page else ()
         for where, form in self.forms.values():
             await self.send(where, form)
         return self.faults
@@ -348,10 +393,10 @@ class Offers:
     def fault(self, *said: object) -> None:
         self.faults.append((*told(self.walker)[1:3], *said))
 
-    async def open(self, path: str) -> Page | None:
+    async def open(self, path: str, where: str) -> Page | None:
         text = await self.browser.get(path)
         if self.browser.status >= 400 and not self.browser.path.startswith("/login"):
-            self.fault(path, self.browser.status)
+            self.fault(where, "leads to", path, self.browser.status)
             return None
         if "html" not in self.browser.headers.get("Content-Type", ""):
             return None

@@ -7,12 +7,14 @@ import csv
 import io
 import re
 import time
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
+import xlsxwriter
 from browsing import Browser
 from portal_site import Site, running
 
@@ -21,6 +23,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
+from smsgw.platform.sheets import service as sheets
 from smsgw.platform.sheets.model import MOST_ROWS
 
 P = Permission
@@ -172,6 +175,81 @@ async def test_nobody_gets_by_a_table_what_the_importer_could_not_give(site: Sit
         assert stranger.status == 404, "another's"
         await stranger.get(f"/staff/-/import/{job}/passwords")
         assert stranger.status == 404
+
+
+async def first_passwords(browser: Browser, job: str) -> list[str]:
+    """The logins whose first passwords are told."""
+    await browser.get("/me")
+    async with browser.session.post(
+        f"/staff/-/import/{job}/passwords", data={"csrf": browser.csrf, "confirmed": "1"}
+    ) as response:
+        assert response.headers["Content-Type"].startswith("text/csv")
+        return [row[0] for row in csv.reader(io.StringIO((await response.read()).decode("utf-8-sig")))][1:]
+
+
+async def test_first_passwords_are_not_told_of_who_has_more_by_now(site: Site) -> None:
+    """Else they would be a way into the login of somebody above: a reset is refused there."""
+    change = Change(site.db, Actor.system("test"))
+    own = await org.add_department(change, "一科")
+    rights = {P.HOME_VIEW, P.PERSON_VIEW, P.PERSON_EDIT, P.PERSON_GRANT, P.MESSAGE_VIEW}
+    await org.add_role(change, "chief", "科长", rights, ScopeKind.BELOW)
+    await org.add_role(change, "clerk", "科员", {P.HOME_VIEW, P.MESSAGE_VIEW}, ScopeKind.BELOW)
+    await org.add_role(change, "scribe", "书记", {P.HOME_VIEW, P.PERSON_EDIT}, ScopeKind.BELOW)
+    await site.add_staff("chief", "chief")
+    await org.set_person(change, "chief", {"department_id": own})
+    async with Browser(site) as browser:
+        await browser.login("chief")
+        rows = [f"某,u{n},,一科,{role}" for n, role in enumerate(("科员", "科员", "书记"))]
+        await org.grant(change, "chief", ["chief", "scribe"])
+        await bring(browser, table(*rows))
+        job = browser.path.rpartition("/")[2]
+        assert await first_passwords(browser, job) == ["u0", "u1", "u2"]
+        await org.grant(change, "u0", ["super"])  # more than the importer has
+        assert "文件含 2 名" in await browser.get(f"/staff/-/import/{job}/passwords")
+        assert await first_passwords(browser, job) == ["u1", "u2"]
+        await org.grant(change, "chief", ["scribe"])  # who reads no messages any more
+        assert await first_passwords(browser, job) == ["u2"]
+
+
+async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, boss: Browser) -> None:
+    """A workbook can spell what neither the database nor a list has a place for."""
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for at, row in enumerate((
+            ("登录名", "姓名"), ("a1", "王\u3000五"), ("b1", "Z甲"), ("c1", "turned \u202e round"), ("d1", "长" * 65),
+        )):  # fmt: skip
+            sheet.write_row(at, 0, row)
+    spelt = io.BytesIO()
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(spelt, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace("Z甲".encode(), "_x0000_甲".encode()))
+    page = await upload(boss, spelt.getvalue(), "staff.xlsx")
+    assert boss.status == 200, page
+    await boss.post(boss.path, chosen(page))
+    await ended(boss, boss.path)
+    assert [(row[1], row[3]) for row in await results(boss)] == [
+        ("a1", "新建"), ("b1", "新建"), ("c1", "有误"), ("d1", "有误"),
+    ]  # fmt: skip
+    names = {row["login"]: row["name"] for row in await site.db.fetch("SELECT login, name FROM staff")}
+    assert (names["a1"], names["b1"]) == ("王 五", "甲")
+
+
+async def test_one_person_does_not_fill_the_room_for_files(
+    site: Site, boss: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "MOST_KEPT", 1)
+    await site.add_staff("other", "super")
+    await upload(boss, table("王一,wang1,,,"))
+    assert boss.status == 200
+    page = await upload(boss, table("王一,wang1,,,"))
+    assert boss.status == 422
+    assert "尚未到期" in page
+    assert await site.db.fetchval("SELECT count(*) FROM file") == 1
+    async with Browser(site) as browser:
+        await browser.login("other")
+        await upload(browser, table("王一,wang1,,,"))
+        assert browser.status == 200
 
 
 async def test_what_cannot_be_used_is_said_at_once(site: Site, boss: Browser) -> None:

@@ -18,6 +18,9 @@ from smsgw.admin import app, rights
 from smsgw.admin.proving import ASKS
 from smsgw.admin.rights import Proof
 from smsgw.core import totp
+from smsgw.core.actor import ActorLabel
+from smsgw.core.model import MessageType, Origin
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.runtime import clock
 
 FACTOR = {
@@ -93,7 +96,7 @@ def test_no_page_can_forget_it() -> None:
         if route.path.endswith("/-/export"):
             assert route.proof is Proof.FACTOR, route
         if route.method == "POST" and route.action in rights.PROOFS:
-            assert route.proof is not None, route
+            assert (route.in_service or route.proof) in (rights.PROOFS[route.action], Proof.FACTOR), route
         if route.proof is not None:
             assert route.action is not rights.PUBLIC, route
             assert not route.passive, route
@@ -187,6 +190,31 @@ async def test_a_dialog_asks_within_and_goes_on(site: Site) -> None:
         assert boss.status == 204
         assert boss.headers["X-Go"].startswith("/jobs/")
         assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'export'") == 1
+
+
+async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(site: Site) -> None:
+    """Else a password would be enough for ever to point a channel elsewhere, or to give an account money."""
+    easy = ("/setup/channel/new/cmpp30", f"/setup/channel/{site.channel_id}", "/setup/sign")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        for path in easy:
+            await boss.get(path)
+            assert boss.path == path, "the login was a moment ago"
+        request = SendRequest(
+            site.snapshots.current.accounts()[0], (SendItem("+8613800138000", "您好"),), MessageType.NOTICE,
+            Origin.API, ActorLabel("test"),
+        )  # fmt: skip
+        await site.acceptor.send(request)
+        await site.carrier_reports(await site.carrier_takes())
+        for path in easy:
+            await boss.get(path)
+            assert boss.path.startswith("/proof"), path
+            assert "strong=1" in boss.path
+            await boss.get("/me")
+            before = await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'")
+            async with boss.session.post(path, data={"csrf": boss.csrf, "name": "x"}) as response:
+                assert response.headers[ASKS] == Proof.FACTOR
+            assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'") == before
 
 
 async def test_the_address_to_go_on_to_is_ours(site: Site) -> None:

@@ -138,19 +138,21 @@ async def test_a_segment_is_read_in_pieces_and_a_header_can_be_damaged(tmp_path:
 
 async def test_a_segment_can_be_closed_while_records_go_on_coming(tmp_path: Path) -> None:
     async with opened(tmp_path, limit=1 << 24, segment=1 << 24) as spool:
-        stop = asyncio.Event()
+        stop, more = asyncio.Event(), asyncio.Event()
 
         async def go_on(n: int) -> int:
             done = 0
             while not stop.is_set():
                 await spool.append(b"%d/%d" % (n, done))
                 done += 1
+                more.set()
             return done
 
         writing = [aio.spawn(go_on(n), name="append") for n in range(10)]
         seen: list[Segment] = []
         for _ in range(5):
-            await asyncio.sleep(0.01)
+            more.clear()
+            await more.wait()  # a segment without records is not closed
             seen = await asyncio.wait_for(spool.rotate(), 5)
         stop.set()
         done = sum(await asyncio.gather(*writing))

@@ -34,7 +34,7 @@ COLUMNS = (
            tones=words.READ_TONE, phone=Phone.BESIDE),
 )  # fmt: skip
 _CONTENT = (Column("content", Kind.LONG),)
-_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/"}
+_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}"}
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:

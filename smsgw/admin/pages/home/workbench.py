@@ -16,6 +16,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.pages.home import figures
 from smsgw.admin.pages.setup import steps
+from smsgw.admin.pages.system.login_security import places
 from smsgw.admin.rights import route
 from smsgw.admin.words import METRIC
 from smsgw.admin.words import home as words
@@ -127,7 +128,8 @@ async def _people(call: Call) -> org.Headcount:
 async def _security(call: Call) -> dict[str, Any]:
     facts = checks.Facts(call.portal.secure(call.request), len(call.portal.context.sealer.ids))
     found = await call.portal.remembered.get(("security", facts), SCORE_SECONDS, lambda: checks.run(call.db, facts))
-    return {"score": checks.score(found), "open": [one for one in found if one.state in ("bad", "warning")][:ROWS]}
+    bad = [one for one in found if one.state in ("bad", "warning")][:ROWS]
+    return {"score": checks.score(found), "open": bad, "shown": places(call, bad)}
 
 
 async def _latest(call: Call) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
@@ -52,7 +53,8 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 
 
 def _wanted(found: Found) -> records.Wanted:
-    values = {key: int(value) if key in ("account", "channel") else value for key, value in found.values.items()}
+    values: dict[str, Any] = dict(found.values)
+    values |= {key: int(values[key]) for key in ("account", "channel") if key in values}
     return records.Wanted(*found.times, **values)
 
 

@@ -78,10 +78,11 @@ def _facts(step: TraceStep, language: str) -> tuple[tuple[str, str], ...]:
     told = []
     for key, value in step.detail.items():
         if value not in ("", None):
-            known = words.DETAIL_VALUES.get(key, {}).get(str(value), value)
+            known: object = words.DETAIL_VALUES.get(key, {}).get(str(value), value)
             said = Heard(known) if isinstance(known, str) and key in _FROM_OUTSIDE else known
             text = tell(said) if isinstance(said, str | Wording) else str(said)
-            told.append((tell(words.DETAIL.get(key) or fields.get(key, key)), text))
+            name: str | Wording = words.DETAIL[key] if key in words.DETAIL else fields.get(key, key)
+            told.append((tell(name), text))
     return tuple(told)
 
 

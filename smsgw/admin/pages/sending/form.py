@@ -90,7 +90,8 @@ class SendForm:
     def read(cls, data: Mapping[str, Any]) -> SendForm:
         """From the fields of a POST."""
         texts = {name: data.get(name, "") for name in ("account", "to", "type", "sign", "content", "key")}
-        form = cls(**{name: text if isinstance(text, str) else "" for name, text in texts.items()})
+        good: dict[str, Any] = {name: text if isinstance(text, str) else "" for name, text in texts.items()}
+        form = cls(**good)
         form.account, form.key = form.account.strip(), form.key.strip()
         form.sign = form.sign.strip().removeprefix("【").removesuffix("】").strip()
         form.content = form.content.replace("\r\n", "\n").strip()

@@ -16,7 +16,7 @@ from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.setup import channel_forms as forms
 from smsgw.admin.pages.setup import steps
-from smsgw.admin.rights import Proof, route
+from smsgw.admin.rights import route
 from smsgw.admin.words import setup as words
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import ChannelStatus
@@ -92,7 +92,7 @@ async def _choice(call: Call, error: str = "") -> web.Response:
     )  # fmt: skip
 
 
-@route("POST", NEW + "/" + forms.SIMULATED, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", NEW + "/" + forms.SIMULATED, Permission.CHANNEL_EDIT)
 async def simulate(call: Call) -> web.StreamResponse:
     """Make or start the channel to the carrier inside the daemon."""
     found = next((line for line in await lines(call) if line.simulated), None)
@@ -111,26 +111,27 @@ async def simulate(call: Call) -> web.StreamResponse:
     return call.redirect(steps.CHANNEL)
 
 
-@route("GET", _PROTOCOL, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("GET", _PROTOCOL, Permission.CHANNEL_EDIT)
 async def ask_new(call: Call) -> web.StreamResponse:
     """The form of a protocol."""
     protocol = call.request.match_info["protocol"]
     return await _form(call, protocol, forms.form(protocol, new=True).blank(forms.first_values(protocol)))
 
 
-@route("POST", _PROTOCOL, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", _PROTOCOL, Permission.CHANNEL_EDIT)
 async def add(call: Call) -> web.StreamResponse:
     """Make the channel, and stop a simulated one: they must not run together."""
     protocol, data = call.request.match_info["protocol"], await call.request.post()
     filled = forms.form(protocol, new=True).read(data)
     if alone := field_alone(call, filled, data):
         return alone
-    if filled.good and await _saved(call, filled, _add(call, protocol, filled.values)):
+    if filled.good and await saved(call, filled, make(call, protocol, filled.values)):
         return call.redirect(steps.CHANNEL)
     return await _form(call, protocol, filled)
 
 
-async def _add(call: Call, protocol: str, values: Mapping[str, Any]) -> None:
+async def make(call: Call, protocol: str, values: Mapping[str, Any]) -> None:
+    """Make a channel of what a form says; simulated ones stop, as they must not run beside it."""
     change, sealer = call.change(), call.portal.context.sealer
     simulated = [line.channel.name for line in await lines(call) if line.simulated and line.state != "stopped"]
     async with change.unit(Permission.CHANNEL_EDIT) as unit:
@@ -153,26 +154,27 @@ async def _channel(call: Call) -> ChannelView:
     return found
 
 
-@route("GET", _ONE, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("GET", _ONE, Permission.CHANNEL_EDIT)
 async def ask_again(call: Call) -> web.StreamResponse:
     """The form of a channel that is there, above all when it does not get through."""
     one = await _channel(call)
     return await _form(call, one.protocol, forms.form(one.protocol, new=False).blank(forms.values_of(one)), one)
 
 
-@route("POST", _ONE, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", _ONE, Permission.CHANNEL_EDIT)
 async def set_one(call: Call) -> web.StreamResponse:
     """Change it; it connects anew where that is needed."""
     one, data = await _channel(call), await call.request.post()
     filled = forms.form(one.protocol, new=False).read(data)
     if alone := field_alone(call, filled, data):
         return alone
-    if filled.good and await _saved(call, filled, _set(call, one, filled.values)):
+    if filled.good and await saved(call, filled, change(call, one, filled.values)):
         return call.redirect(steps.CHANNEL)
     return await _form(call, one.protocol, filled, one)
 
 
-async def _set(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
+async def change(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
+    """Give a channel what a form says, if that is anything new."""
     changes = forms.fields(one.protocol, values, one.profile)
     before = {name: getattr(one, name, None) for name in changes} | {"carriers": sorted(one.carriers)}
     moved = {name: value for name, value in changes.items() if value != before[name]}
@@ -180,7 +182,7 @@ async def _set(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
         await service.edit(call.change(), call.portal.context.sealer, one.name, moved)
 
 
-async def _saved(call: Call, filled: Filled, doing: Awaitable[None]) -> bool:
+async def saved(call: Call, filled: Filled, doing: Awaitable[None]) -> bool:
     """Whether it was done; what the service refuses stands in the form."""
     try:
         await doing

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import setup as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.first_run import queries
@@ -17,13 +18,15 @@ from smsgw.platform.preferences import service as preferring
 
 CHANNEL, SIGN, TEST = "/setup/channel", "/setup/sign", "/setup/test"
 _PLACES = (
-    # key of progress, address, who may
-    ("brand", "/platform", Permission.SETTING_EDIT),
+    # key of progress, address, who may open it
+    ("brand", "/platform", Permission.SETTING_VIEW),
     ("channel", CHANNEL, Permission.CHANNEL_EDIT),
     ("sign", SIGN, Permission.ACCOUNT_EDIT),
     ("tested", TEST, Permission.MESSAGE_SEND),
 )
 _PREFERENCE = "first_run"
+guarded = partial(route, step_up=Proof.PASSWORD, in_service=Proof.FACTOR)
+"""Of what is dangerous here: who sets the platform up need not have an app yet, whoever comes later does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ def _targets(values: Mapping[str, Any]) -> list[int]:
 
 async def _reach(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     targets = [int(one) for one in values.get(values["audience"], ())]
-    return Effect(words.PUBLISH_EFFECT, {"n": await service.reached(call.change(), values["audience"], targets)})
+    n = await service.reached(call.db, call.actor, values["audience"], targets)
+    return Effect(words.PUBLISH_EFFECT, {"n": n})
 
 
 async def _publish(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:

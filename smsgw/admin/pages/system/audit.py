@@ -36,8 +36,8 @@ COLUMNS = (
 
 
 def _wanted(found: Found) -> Wanted:
-    keys = ("actor", "action", "object", "address")
-    return Wanted(*found.times, *(found.get(key) for key in keys), actions=actions_called(found.get("action")))
+    who, action, about, address = (found.get(key) for key in ("actor", "action", "object", "address"))
+    return Wanted(*found.times, who, action, about, address, actions_called(action))
 
 
 async def _detail(_: Call, entry: queries.Entry) -> Detail:

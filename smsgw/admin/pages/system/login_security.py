@@ -30,12 +30,17 @@ _OPENS = {
 RANGES = {**service.RANGES, **org.PASSWORD_RANGES}
 
 
+def places(call: Call, found: Sequence[checks.Check]) -> set[str]:
+    """The pages where something is mended that the person may open."""
+    return {check.path for check in found if check.path and call.may(_OPENS[check.path.partition("?")[0]])}
+
+
 @route("GET", "/security", Permission.SECURITY_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The check: every state is that of this moment."""
     facts = checks.Facts(call.portal.secure(call.request), len(call.portal.context.sealer.ids))
     found = await checks.run(call.db, facts)
-    shown = {check.path for check in found if check.path and call.may(_OPENS[check.path.partition("?")[0]])}
+    shown = places(call, found)
     return call.render("system/security.html", checks=found, score=checks.score(found), shown=shown)
 
 

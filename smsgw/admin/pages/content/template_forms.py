@@ -1,0 +1,112 @@
+"""Forms of templates (P3.1): applying for one, or for a copy; changing one that is not approved; deciding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import translations
+from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.kit.form_pages import FormPage, Wrong
+from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.lists import Effect
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.pages.content import common
+from smsgw.admin.words import content as words
+from smsgw.core.permissions import Permission
+from smsgw.core.templates import DEFAULT_LENGTH, MAX_CONTENT, MAX_VALUE, Variable
+from smsgw.core.templates import Form as Takes
+from smsgw.platform.content import queries, service
+from smsgw.platform.content.model import TEMPLATE
+
+PATH = common.PATHS[TEMPLATE]
+NEW_PATH = f"{PATH}/-/new"
+_LINE = re.compile(r"(\w{1,32})(?:\s+(\S{1,20}))?(?:\s+([0-9]{1,3}))?")
+_FORMS = {form.value: form for form in Takes} | {
+    translations(language).gettext(label).lower(): Takes(key)
+    for key, label in words.FORM.items() for language in ("zh", "en")
+}  # fmt: skip
+"""What may be written for the form of a variable: its code, or its name in either language."""
+
+
+def read_variables(text: str) -> dict[str, Variable]:
+    """Variables, one a line: name, form, longest value. Raises ``Wrong``."""
+    found = {}
+    for at, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line.strip())
+        form = _FORMS.get((match[2] or Takes.TEXT).lower()) if match else None
+        if match is None or form is None or not 1 <= int(match[3] or 1) <= MAX_VALUE:
+            raise Wrong("variables", Problem(words.VARIABLE_LINE, {"n": at}))
+        found[match[1]] = Variable(form, int(match[3] or DEFAULT_LENGTH[form]))
+    return found
+
+
+_KNOWN = (
+    Field("name", required=True, most=64), Field("type", Kind.CHOICE, choices=words.TYPE, required=True),
+    Field("sign", most=20, help=words.TEMPLATE_SIGN_HELP),
+    Field("content", Kind.LINES, required=True, most=MAX_CONTENT, help=words.CONTENT_HELP),
+    Field("variables", Kind.LINES, most=2000, help=words.VARIABLES_HELP),
+)  # fmt: skip
+_NEW = Form((Section((Field("account", Kind.CHOICE, required=True), *_KNOWN)),))
+_EDIT = Form((Section(_KNOWN),))
+
+
+async def _copied(call: Call) -> common.Row | tuple[()]:
+    id_ = read_id(call.request.query.get("from", ""))
+    row = None if id_ is None else await queries.one(call.db, TEMPLATE, id_, accounts=call.accounts)
+    return row or ()
+
+
+def _values(row: Any) -> Mapping[str, Any]:
+    if not row:
+        return {}
+    lines = [f"{name} {one['form']} {one['most']}" for name, one in row["variables"].items()]
+    plain = {key: row[key] for key in ("name", "type", "sign", "content")}
+    return plain | {"account": row["account_id"], "variables": "\n".join(lines)}
+
+
+async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
+    id_ = await service.add_template(
+        call.change(), int(values["account"]), values["name"], values["type"], values["content"],
+        read_variables(values["variables"]), sign=values["sign"],
+    )  # fmt: skip
+    call.toast(call.gettext(words.APPLIED))
+    return call.redirect(f"{PATH}/{id_}")
+
+
+async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
+    read_variables(values["variables"])
+    account = own_accounts(call)[values["account"]]
+    return Effect(words.TEMPLATE_ADD_EFFECT, {"account": account, "name": values["name"]})
+
+
+async def _set(call: Call, row: common.Row, values: Mapping[str, Any]) -> web.Response:
+    await service.set_template(
+        call.change(), row["id"], values["name"], values["type"], values["content"],
+        read_variables(values["variables"]), sign=values["sign"],
+    )  # fmt: skip
+    call.toast(call.gettext(words.APPLIED))
+    return call.redirect(f"{PATH}/{row['id']}")
+
+
+async def _set_effect(_: Call, __: common.Row, values: Mapping[str, Any]) -> Effect:
+    read_variables(values["variables"])
+    return Effect(words.TEMPLATE_SET_EFFECT, {"name": values["name"]})
+
+
+NEW = FormPage(
+    NEW_PATH, Permission.TEMPLATE_EDIT, words.TEMPLATE_NEW, words.APPLY, _NEW, _add, lambda _: PATH, _copied,
+    values=_values, choices=common.choices, effect=_add_effect,
+)  # fmt: skip
+EDIT = FormPage(
+    f"{PATH}/{common.ONE}/edit", Permission.TEMPLATE_EDIT, words.TEMPLATE_EDIT, words.APPLY, _EDIT, _set,
+    lambda row: f"{PATH}/{row['id']}", common.subject(TEMPLATE), values=_values, effect=_set_effect,
+    lead=lambda row: str(row["reason"] or row["name"]),
+)  # fmt: skip
+DECIDE, REGISTER = common.decide_page(TEMPLATE), common.register_page(TEMPLATE)

@@ -1,0 +1,84 @@
+"""Alarms (P14.3; 告警记录): what is wrong and since when, what was, and who looks after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smsgw.admin import words as all_words
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Button, Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import monitoring as words
+from smsgw.admin.words.audit import object_words
+from smsgw.core.permissions import Permission
+from smsgw.platform.alarms import queries, service
+from smsgw.platform.alarms.queries import Alarm, Wanted
+
+PATH = "/alarms"
+MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW, lambda call: queries.unattended(call.db))
+FILTER = Filter(
+    (
+        Field("state", FieldKind.CHOICE, "alarm_state", choices=words.STATE),
+        Field("kind", FieldKind.CHOICE, "alarm_kind", choices=all_words.ALARM),
+        Field("severity", FieldKind.CHOICE, choices=words.SEVERITY), Field("object"),
+        Field("since", FieldKind.DAYS, "raised_since", more=True),
+    ),
+    period=None,
+)  # fmt: skip
+
+
+def _state(alarm: Alarm) -> str:
+    if alarm.cleared_at is not None:
+        return "cleared"
+    return "open" if alarm.acked_at is None else "taken"
+
+
+COLUMNS = (
+    Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
+    Column("severity", Kind.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
+    Column("object", Kind.USER, value=lambda one: object_words(one.object), phone=Phone.SECOND),
+    Column("detail", label="alarm_detail", phone=Phone.SECOND),
+    Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.STATE, tones=words.STATE_TONE,
+           phone=Phone.BESIDE),
+    Column("acked_by", phone=Phone.THIRD),
+    Column("since", Kind.TIME, "raised_since", sort=True),
+    Column("cleared_at", Kind.TIME, phone=Phone.AWAY),
+)  # fmt: skip
+_MORE = (Column("last", Kind.TIME, "last_raised"), Column("count", Kind.NUMBER, "raised"),
+         Column("acked_at", Kind.TIME))  # fmt: skip
+
+
+def _wanted(found: Found) -> Wanted:
+    since, until = found.get("since", (None, None))
+    state, severity, kind, about = (found.get(key) for key in ("state", "severity", "kind", "object"))
+    return Wanted(state, severity, kind, about, since, until)
+
+
+async def _detail(call: Call, one: Alarm) -> Detail:
+    buttons = []
+    if call.may(Permission.ALARM_HANDLE) and _state(one) == "open":
+        fields = {"id": str(one.id), "to": f"{PATH}/{one.id}"}
+        buttons = [Button(words.ACKNOWLEDGE, f"{PATH}/-/effect/ack", primary=True, fields=fields, asks=True)]
+    return Detail(call.gettext(all_words.ALARM.get(one.kind, one.kind)), [Section((*COLUMNS, *_MORE), one)],
+                  buttons=buttons)  # fmt: skip
+
+
+async def _effect(call: Call, rows: Sequence[Alarm]) -> Effect:
+    cleared = sum(_state(one) == "cleared" for one in rows)
+    taken = sum(_state(one) == "taken" and one.acked_by != call.actor.label for one in rows)
+    text = words.ACKNOWLEDGE_TAKEN_EFFECT if taken or cleared else words.ACKNOWLEDGE_EFFECT
+    return Effect(text, {"n": len(rows) - cleared, "taken": taken, "cleared": cleared})
+
+
+PAGE = ListPage(
+    "alarms", PATH, "monitoring.alarms", Permission.ALARM_VIEW, FILTER, COLUMNS, detail=_detail, live=5,
+    rows=lambda db, _, found, window: queries.search(db, _wanted(found), window),
+    count=lambda db, _, found, most: queries.count(db, _wanted(found), most),
+    one=lambda db, _, id_: queries.one(db, id_),
+    actions=(Action("ack", words.ACKNOWLEDGE, Permission.ALARM_HANDLE, effect=_effect,
+                    run=lambda call, one: service.acknowledge(call.change(), [one.id])),),
+    lead=words.LEAD, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Channels and what decides about the way of a message."""

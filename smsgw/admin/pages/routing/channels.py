@@ -1,0 +1,179 @@
+"""Channels (P10.1, P10.2; 通道管理): how each is doing right now, what it is set to, start, stop and drain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit.filters import read_id
+from smsgw.admin.kit.form_pages import FormPage
+from smsgw.admin.kit.forms import Form
+from smsgw.admin.kit.lists import Effect
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.pages.home import figures
+from smsgw.admin.rights import route
+from smsgw.admin.words import routing as words
+from smsgw.admin.words import setup as setup_words
+from smsgw.core.model import ChannelStatus
+from smsgw.core.permissions import Permission
+from smsgw.platform.channels import queries, service
+from smsgw.platform.channels.model import MOST_OWED, ChannelDay, ChannelLoad, ChannelView
+from smsgw.runtime import clock
+
+PATH = "/channels"
+MENU = Entry("routing.channels", PATH, Permission.CHANNEL_VIEW)
+ONE = PATH + "/{id:[0-9]{1,9}}"
+DAY_SECONDS, LOAD_SECONDS, CODES_SECONDS = 30.0, 10.0, 60.0
+"""How old figures may be that take a look at many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A channel as it is set, and how it is doing; ``now`` is None until a node has heard of it."""
+
+    channel: ChannelView
+    now: ChannelStatus | None
+    day: ChannelDay
+
+    @property
+    def id(self) -> int:
+        """Of the channel."""
+        return self.channel.id
+
+    @property
+    def state(self) -> str:
+        """A key of ``CHANNEL_STATE``."""
+        if self.channel.desired == "stopped":
+            return "stopped"
+        if self.now is None or self.now.state == "stopped":  # it was started a moment ago
+            return "connecting"
+        return self.now.state
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nobody gets what goes there."""
+        return self.channel.profile.get("simulated") is True
+
+    @property
+    def error(self) -> str:
+        """What it last complained about, while it is wanted and not up."""
+        up = self.state in ("bound", "idle", "stopped")
+        return "" if up or self.now is None else self.now.last_error
+
+
+async def _lines(call: Call, channels: list[ChannelView]) -> list[Line]:
+    known = {status.id: status for status in call.portal.context.channel_status()}
+    start = figures.midnight(clock.now())
+    days = await call.portal.remembered.get(("channels", start), DAY_SECONDS, lambda: queries.since(call.db, start))
+    return [Line(one, known.get(one.id), days.get(one.id, ChannelDay())) for one in channels]
+
+
+@route("GET", PATH, Permission.CHANNEL_VIEW)
+async def show(call: Call) -> web.StreamResponse:
+    """All channels with their state."""
+    return call.render("routing/channels.html", lines=await _lines(call, await queries.channels(call.db)))
+
+
+@route("GET", PATH + "/-/live", Permission.CHANNEL_VIEW, passive=True)
+async def live(call: Call) -> web.StreamResponse:
+    """The table that changes."""
+    return call.piece("routing/channels_live.html", lines=await _lines(call, await queries.channels(call.db)))
+
+
+async def channel(call: Call) -> ChannelView | None:
+    """The one of the address."""
+    id_ = read_id(call.request.match_info["id"])
+    return None if id_ is None else await queries.get(call.db, id_)
+
+
+async def _shown(call: Call) -> Line:
+    found = await channel(call)
+    if found is None:
+        raise web.HTTPNotFound
+    return (await _lines(call, [found]))[0]
+
+
+def _pools(call: Call, line: Line) -> list[int]:
+    known = call.portal.context.snapshots.current.pools
+    return [known[name] for name in (line.now.pools if line.now else ()) if name in known]
+
+
+async def _load(call: Call, line: Line) -> ChannelLoad:
+    pools = _pools(call, line)
+    return await queries.load(call.db, line.id, pools)
+
+
+async def _parts(call: Call, line: Line) -> dict[str, Any]:
+    """What both the page of a channel and the part of it that changes show."""
+    asked = call.portal.remembered
+    start = figures.midnight(clock.now())
+    owed = await asked.get(("channel load", line.id), LOAD_SECONDS, lambda: _load(call, line))
+    codes = await asked.get(("channel codes", line.id, start), CODES_SECONDS,
+                            lambda: queries.codes_since(call.db, line.id, start))  # fmt: skip
+    return {"line": line, "owed": owed, "codes": codes, "most": MOST_OWED, "probes": words.PROBE,
+            "advice": setup_words.ADVICE}  # fmt: skip
+
+
+@route("GET", ONE, Permission.CHANNEL_VIEW)
+async def show_one(call: Call) -> web.StreamResponse:
+    """One channel: how it is doing, what it owes, the carrier's codes of today, what it is set to."""
+    line = await _shown(call)
+    return call.render("routing/channel.html", policy=words.POLICY, bind=setup_words.BIND, **await _parts(call, line))
+
+
+@route("GET", ONE + "/live", Permission.CHANNEL_VIEW, passive=True)
+async def live_one(call: Call) -> web.StreamResponse:
+    """The part of it that changes."""
+    return call.piece("routing/channel_live.html", **await _parts(call, await _shown(call)))
+
+
+# --- start, stop, drain ----------------------------------------------------------------------------------------------
+
+
+def _counted(call: Call, n: int) -> str:
+    return call.gettext(words.MORE_THAN) % {"n": f"{MOST_OWED:,}"} if n > MOST_OWED else f"{n:,}"
+
+
+def _others(call: Call, line: Line) -> list[str]:
+    """Channels that are up and serve one of its pools."""
+    pools = set(line.now.pools) if line.now else set()
+    return [one.name for one in call.portal.context.channel_status()
+            if one.id != line.id and one.state in ("bound", "idle") and pools & set(one.pools)]  # fmt: skip
+
+
+def _effect(alone: str, text: str) -> Callable[[Call, ChannelView, Mapping[str, Any]], Awaitable[Effect]]:
+    async def effect(call: Call, one: ChannelView, _: Mapping[str, Any]) -> Effect:
+        (line,) = await _lines(call, [one])
+        owed, others = await _load(call, line), _others(call, line)
+        said = {key: _counted(call, getattr(owed, key)) for key in ("queued", "deferred", "sending", "unreported")}
+        return Effect(text if others else alone, said | {"others": ", ".join(others[:5])})
+
+    return effect
+
+
+def _turn(desired: str) -> Callable[[Call, ChannelView, Mapping[str, Any]], Awaitable[web.StreamResponse]]:
+    async def save(call: Call, one: ChannelView, _: Mapping[str, Any]) -> web.StreamResponse:
+        if one.desired != desired:
+            await service.edit(call.change(), call.portal.context.sealer, one.name, {"desired": desired})
+        call.toast(call.gettext(words.DESIRED_DONE[desired]))
+        return call.redirect(f"{PATH}/{one.id}")
+
+    return save
+
+
+def _page(key: str, title: str, send: str, desired: str, effects: tuple[str, str], *, danger: bool) -> FormPage:
+    return FormPage(
+        f"{ONE}/{key}", Permission.CHANNEL_EDIT, title, send, Form(()), _turn(desired),
+        lambda one: f"{PATH}/{one.id}", channel, effect=_effect(*effects), lead=lambda one: one.name, danger=danger,
+    )  # fmt: skip
+
+
+START = _page("start", words.START_TITLE, words.START, "started", (words.START_EFFECT,) * 2, danger=False)
+STOP = _page("stop", words.STOP_TITLE, words.STOP, "stopped", (words.STOP_ALONE_EFFECT, words.STOP_EFFECT), danger=True)
+DRAIN = _page(
+    "drain", words.DRAIN_TITLE, words.DRAIN, "draining", (words.DRAIN_ALONE_EFFECT, words.DRAIN_EFFECT), danger=True
+)

@@ -1,0 +1,218 @@
+"""Channels and alarms as pages: how each is doing, who may do what, what it does, and that it is written down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser, send
+from portal_site import Site, by_test, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.model import ChannelStatus
+from smsgw.core.permissions import Permission
+from smsgw.platform.org import service as org
+from smsgw.store.records import alarms
+
+REAL = {"name": "mobile-b", "host": "192.0.2.1", "port": "7890", "username": "900001", "password": "se cret",
+        "rate": "0", "connections": "1", "window": "16"}  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [Permission.HOME_VIEW, Permission.CHANNEL_VIEW, Permission.ALARM_VIEW]
+        await org.add_role(by_test(site.db), "watcher", "值班", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("watcher-1", "watcher", "hall")
+        await site.add_staff("clerk", "operator", "hall")
+        yield site
+
+
+def status(site: Site, **changes: object) -> ChannelStatus:
+    """How the site's channel is doing."""
+    values: dict[str, object] = {
+        "id": site.channel_id, "name": "mobile-a", "protocol": "cmpp30", "carriers": ("CMCC",),
+        "access_code": "10690001", "state": "bound", "bound": 1, "connections": 1, "window_used": 16, "window": 16,
+        "rate_now": 12.5, "rate_limit": 0, "submitted_today": 1234, "last_error": "", "reason": "window full",
+        "pools": tuple(site.snapshots.current.pools),
+    }  # fmt: skip
+    return ChannelStatus(**(values | changes))  # type: ignore[arg-type]
+
+
+async def done(site: Site, prefix: str) -> list[str]:
+    rows = await site.db.fetch("SELECT action FROM audit WHERE action LIKE $1 ORDER BY id", prefix)
+    return [row["action"] for row in rows]
+
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_shows_how_it_is_doing_and_a_poll_without_news_is_empty(site: Site) -> None:
+    site.channels.append(status(site))
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        page = await watcher.get("/channels")
+        assert "窗口已满" in page
+        assert "1,234" in page
+        assert "16 / 16" in page
+        assert "/channels/-/new" not in page, "who may look may not add"
+        await watcher.get("/channels/-/live", headers={"HX-Request": "true"})
+        known = {"HX-Request": "true", "X-Have": watcher.headers["X-Piece"]}
+        await watcher.get("/channels/-/live", headers=known)
+        assert watcher.status == 204
+        site.channels[0] = status(site, state="refused", bound=0, window_used=0, reason="not bound",
+                                  last_error="[Errno 111] Connect call failed ('192.0.2.1', 7890)")  # fmt: skip
+        page = await watcher.get("/channels/-/live", headers=known)
+        assert watcher.status == 200
+        assert "登录被拒" in page
+        assert "Errno" not in page
+        page = await watcher.get(f"/channels/{site.channel_id}")
+        assert "127.0.0.1:7890" in page
+        assert "secret" not in page
+        assert f"/channels/{site.channel_id}/stop" not in page
+
+
+async def test_a_channel_is_stopped_drained_and_started_with_what_waits_said_before(site: Site) -> None:
+    site.channels.append(status(site))
+    await send(site)
+    one = f"/channels/{site.channel_id}"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get(f"{one}/stop")
+        assert "1 条排队的短信和 0 段待重发的将一直等待" in page, "no other channel takes it"
+        site.channels.append(status(site, id=99, name="spare"))
+        page = await boss.get(f"{one}/stop")
+        assert "1 条排队的短信和 0 段待重发的改走 spare" in page
+        taken = await site.carrier_takes()
+        assert taken
+        page = await boss.get(f"{one}/drain")
+        assert "收回 1 段短信的状态报告" in page
+        for turn, desired in (("drain", "draining"), ("stop", "stopped"), ("start", "started")):
+            await boss.post(f"{one}/{turn}", {})
+            before = await site.db.fetchval("SELECT desired FROM channel WHERE id = $1", site.channel_id)
+            assert before != desired, "only asked"
+            await boss.post(f"{one}/{turn}", {"confirmed": "1"})
+            assert boss.path == one
+            assert await site.db.fetchval("SELECT desired FROM channel WHERE id = $1", site.channel_id) == desired
+    assert await done(site, "channel.%") == ["channel.add", *["channel.set"] * 3]
+
+
+async def test_a_channel_is_added_and_changed_and_its_password_is_never_shown(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "CMPP" in await boss.get("/channels/-/new")
+        page = await boss.post("/channels/-/new/cmpp30", REAL | {"port": "0", "name": "x y"})
+        assert boss.status == 422
+        assert 'id="name-problem"' in page
+        assert 'id="port-problem"' in page
+        page = await boss.post("/channels/-/new/cmpp30", REAL | {"name": "mobile-a"})
+        assert boss.status == 422
+        assert 'id="name-problem"' in page
+        page = await boss.post("/channels/-/new/cmpp30", REAL)
+        made = await site.db.fetchval("SELECT id FROM channel WHERE name = 'mobile-b'")
+        assert boss.path == f"/channels/{made}"
+        assert "192.0.2.1:7890" in page
+        assert "se cret" not in page
+        page = await boss.get(f"/channels/{made}/edit")
+        assert 'value="192.0.2.1"' in page
+        sealed = await site.db.fetchval("SELECT password_sealed FROM channel WHERE id = $1", made)
+        changed = {k: v for k, v in REAL.items() if k != "name"} | {"rate": "300", "password": ""}
+        await boss.post(f"/channels/{made}/edit", changed)
+        assert boss.path == f"/channels/{made}"
+        row = await site.db.fetchrow("SELECT rate, password_sealed FROM channel WHERE id = $1", made)
+        assert row is not None
+        assert tuple(row) == (300, sealed)
+    said = await site.db.fetchrow("SELECT before, after FROM audit WHERE action = 'channel.set' ORDER BY id DESC")
+    assert said is not None
+    assert '"rate": 0' in said["before"]
+    assert '"rate": 300' in said["after"]
+    assert "se cret" not in str(await site.db.fetch("SELECT after FROM audit"))
+
+
+async def test_who_may_not_changes_no_channel_and_what_is_not_there_is_not_found(site: Site) -> None:
+    one = f"/channels/{site.channel_id}"
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        for path in ("/channels", one, "/channels/-/live", f"{one}/live"):
+            await clerk.get(path)
+            assert clerk.status == 403, path
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        for path in (f"{one}/stop", f"{one}/edit", "/channels/-/new", "/channels/-/new/cmpp30"):
+            await watcher.get(path)
+            assert watcher.status == 403, path
+        await watcher.post(f"{one}/stop", {"confirmed": "1"})
+        assert watcher.status == 403
+        for id_ in (site.channel_id + 1, 999_999_999, 0):
+            await watcher.get(f"/channels/{id_}")
+            assert watcher.status == 404, id_
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.post("/channels/999999999/stop", {"confirmed": "1"})
+        assert boss.status == 404
+    assert await done(site, "channel.%") == ["channel.add"]
+
+
+# --- alarms ----------------------------------------------------------------------------------------------------------
+
+
+async def raised(site: Site, kind: str, about: str, *, cleared: bool = False) -> int:
+    async with site.db.transaction() as connection:
+        now = datetime.now(UTC)
+        await alarms.raise_(connection, kind, about, "critical", "[Errno 111] x", now=now)
+        if cleared:
+            await alarms.clear(connection, kind, about, now=now)
+    id_: int = await site.db.fetchval("SELECT max(id) FROM alarm")
+    return id_
+
+
+async def test_alarms_are_listed_open_first_and_taken_by_who_may(site: Site) -> None:
+    first = await raised(site, "channel_down", "channel/mobile-a")
+    second = await raised(site, "disk_low", "node/1")
+    over = await raised(site, "database_down", "database", cleared=True)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/alarms")
+        listed = list(dict.fromkeys(re.findall(r'href="/alarms/([0-9]+)"', page)))
+        assert listed == [str(second), str(first), str(over)], "what is over stands last"
+        assert "通道断开" in page
+        assert "Errno" not in page
+        page = await boss.get("/alarms?state=cleared")
+        assert re.findall(r'href="/alarms/([0-9]+)"', page)[0] == str(over)
+        assert f'href="/alarms/{first}"' not in page
+        badges = await boss.get("/menu/badges")
+        assert "2" in re.sub(r"\s", "", badges)
+        page = await boss.post("/alarms/-/effect/ack", {"id": str(first)})
+        assert "将认领 1 条告警" in page
+        assert await site.db.fetchval("SELECT count(*) FROM alarm WHERE acked_at IS NOT NULL") == 0, "only asked"
+        await boss.post("/alarms/-/do/ack", {"id": str(first)})
+        await boss.post("/alarms/-/do/ack", {"id": str(over)})
+        page = await boss.get(f"/alarms/{first}")
+        assert "处理中" in page
+        assert "boss" in page
+    rows = await site.db.fetch("SELECT id, acked_by FROM alarm WHERE acked_at IS NOT NULL")
+    assert [tuple(row) for row in rows] == [(first, "boss")], "what is over is nobody's"
+    assert await done(site, "alarm.%") == ["alarm.ack"]
+
+
+async def test_who_may_only_look_takes_no_alarm(site: Site) -> None:
+    one = await raised(site, "channel_down", "channel/mobile-a")
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        page = await watcher.get(f"/alarms/{one}")
+        assert watcher.status == 200
+        assert "/alarms/-/effect/ack" not in page
+        await watcher.post("/alarms/-/do/ack", {"id": str(one)})
+        assert watcher.status == 403
+        await watcher.get(f"/alarms/{one + 1}")
+        assert watcher.status == 404
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/alarms")
+        assert clerk.status == 403
+    assert await site.db.fetchval("SELECT count(*) FROM alarm WHERE acked_at IS NOT NULL") == 0
