@@ -60,6 +60,8 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
+    "/review/{id}": {"": "SELECT batch_id FROM review WHERE state = 'pending' ORDER BY batch_id LIMIT 1"},
+    "/review/decided/{id}": {"": "SELECT batch_id FROM review WHERE state <> 'pending' ORDER BY batch_id LIMIT 1"},
     "/templates/{id}": {
         "": "SELECT id FROM template WHERE state = 'approved' AND variables <> '{}' ORDER BY id LIMIT 1",
         "refused": "SELECT id FROM template WHERE state = 'refused' ORDER BY id LIMIT 1",
@@ -73,6 +75,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
     },
     "/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
+    "/words/{id}": {"": "SELECT id FROM word ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},

@@ -79,6 +79,10 @@ def _tags(value: Any, column: Column, say: Say) -> Cell:
     return ", ".join(say(column.words.get(str(one), str(one))) for one in value)
 
 
+def _marked(value: Any, _: Column, __: Say) -> Cell:
+    return "".join(piece for piece, _why in value)
+
+
 def _device(value: Any, _: Column, say: Say) -> Cell:
     return device(str(value), say)
 
@@ -94,5 +98,6 @@ _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.LINK: _first,
     Kind.USER: _user,
     Kind.TAGS: _tags,
+    Kind.MARKED: _marked,
     Kind.DEVICE: _device,
 }

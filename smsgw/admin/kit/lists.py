@@ -74,6 +74,8 @@ class Action:
     """Does it to one row; raises what the service refuses."""
     effect: Callable[[Call, Sequence[Any]], Awaitable[Effect]]
     danger: bool = False
+    reason: bool | None = None
+    """Whether the person has to say why; None: is not asked. What is said, ``reason_of`` tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,16 @@ class Empty:
     path: str = ""
     permission: Permission | None = None
     icon: str = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Rows as cards, for a queue that is worked off on a phone."""
+
+    template: str
+    """One root ``#list-rows``, as ``ui/rows.html``."""
+    prepare: Callable[[Call, Sequence[Any]], Awaitable[Mapping[str, Any]]]
+    """What it needs beside the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,10 @@ class ListPage:
     report: Report | None = None
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
+    tabs: Sequence[tuple[str, str]] = ()
+    """Lists beside each other, this one among them: label, address."""
+    cards: Cards | None = None
+    """Instead of a table."""
 
     @property
     def label(self) -> str:
@@ -227,11 +243,17 @@ class ListPage:
 
     async def _show(self, call: Call) -> web.StreamResponse:
         shown = await self.shown(call)
-        return call.render("ui/list.html", shown=shown, page=self)
+        template = "ui/queue.html" if self.cards is not None else "ui/list.html"
+        return call.render(template, shown=shown, page=self, **await self._more(call, shown))
 
     async def _rows(self, call: Call) -> web.StreamResponse:
         """The rows alone, looked at again and again."""
-        return call.piece("ui/rows.html", shown=await self.shown(call), page=self)
+        shown = await self.shown(call)
+        template = self.cards.template if self.cards is not None else "ui/rows.html"
+        return call.piece(template, shown=shown, page=self, **await self._more(call, shown))
+
+    async def _more(self, call: Call, shown: Shown) -> Mapping[str, Any]:
+        return await self.cards.prepare(call, shown.rows) if self.cards is not None else {}
 
     async def shown(self, call: Call) -> Shown:
         """What the address of a request asks for."""
@@ -409,6 +431,15 @@ def _reason_problem(reason: str) -> Problem | None:
     return None if reason.isprintable() else Problem(words.UNPRINTABLE)
 
 
+async def reason_of(call: Call) -> str:
+    """Why the person does what an action does, as far as it was said."""
+    return " ".join(str((await call.request.post()).get("reason", "")).split())
+
+
+def _said_problem(said: str, action: Action) -> Problem | None:
+    return None if not said and not action.reason else _reason_problem(said)
+
+
 def refusal(call: Call, error: SmsgwError) -> str:
     """What a service says no with, in the reader's language."""
     return message_of(error.code, error.detail, english=call.language != DEFAULT)
@@ -442,6 +473,8 @@ class _Acting:
         chosen = await self._chosen(call)
         if isinstance(chosen, Problem):
             return await self._dialog(call, chosen)
+        if self.action.reason is not None and (wrong := _said_problem(await reason_of(call), self.action)):
+            return await self._dialog(call, chosen, wrong)
         effect = await self.action.effect(call, chosen)
         if effect.typed and str(form.get("typed", "")).strip() != effect.typed:
             return await self._dialog(call, chosen, Problem(words.WRONG_NAME))
@@ -496,5 +529,6 @@ class _Acting:
             "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
             problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
             selection=str(form.get("selection", "")), q=str(form.get("q", "")), to=self.page._within(form),
+            reason=await reason_of(call), most=MOST_REASON,
             dialog=in_dialog(call),
         )  # fmt: skip

@@ -50,6 +50,8 @@ class Kind(StrEnum):
     """(name, login), or (what a code means, the code)."""
     TAGS = "tags"
     """Several short texts; ``words`` may have their labels."""
+    MARKED = "marked"
+    """A text in pieces: (piece, why it is marked or empty)."""
     DEVICE = "device"
     """How a browser calls itself, made readable; whole in its title."""
 

@@ -1,4 +1,4 @@
-"""Channels and alarms as pages: how each is doing, who may do what, what it does, and that it is written down."""
+"""Channels, alarms and words as pages: how each is doing, who may do what, what it does, what is written down."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from browsing import Browser, send
 from portal_site import Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
+from smsgw.core.keywords import Word
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import PolicySet
 from smsgw.platform.org import service as org
+from smsgw.platform.words import queries as word_queries
+from smsgw.platform.words import service as words
 from smsgw.store.records import alarms
 
 REAL = {"name": "mobile-b", "host": "192.0.2.1", "port": "7890", "username": "900001", "password": "se cret",
@@ -216,3 +220,89 @@ async def test_who_may_only_look_takes_no_alarm(site: Site) -> None:
         await clerk.get("/alarms")
         assert clerk.status == 403
     assert await site.db.fetchval("SELECT count(*) FROM alarm WHERE acked_at IS NOT NULL") == 0
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+async def test_words_are_added_several_at_a_time_found_in_a_text_and_removed(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "还没有敏感词" in await boss.get("/words")
+        await boss.get("/words/-/new")
+        form = {"words": "赌博\n！！\n中奖", "action": "block", "category": "违法", "account": "", "type": ""}
+        page = await boss.post("/words/-/new", form)
+        assert (boss.status, "第 2 行" in page) == (422, True)
+        form["words"] = "赌博\n中奖\n赌博\n<b>词</b>"
+        page = await boss.post("/words/-/new", form)
+        assert "将保存 3 个敏感词（全部账号 · 全部类型），其中 0 个已在表中" in page
+        assert await site.db.fetchval("SELECT count(*) FROM word") == 0, "only asked"
+        await boss.post("/words/-/new", form | {"confirmed": "1"})
+        change = {"words": "中奖\n免费", "action": "replace", "replacement": "（略）"}
+        assert "其中 1 个已在表中" in await boss.post("/words/-/new", change)
+        await boss.post("/words/-/new", change | {"confirmed": "1"})
+        page = await boss.get("/words?action=replace")
+        assert "免费" in page
+        assert "赌博" not in page
+        assert "<b>词</b>" not in await boss.get("/words")
+        site.snapshots.change(policies=PolicySet({}, words=await word_queries.word_filter(site.db)))
+        page = await boss.post("/words/-/test", {"content": "【免费】您好，赌 博", "account": "", "type": ""})
+        assert "短信会被拦截" in page
+        assert '<mark title="赌博">赌 博</mark>' in page
+        page = await boss.post("/words/-/test", {"content": "恭喜中奖", "account": "", "type": ""})
+        assert "其中的敏感词会被替换" in page
+        assert "恭喜（略）" in page
+        assert "没有发现敏感词" in await boss.post("/words/-/test", {"content": "您好"})
+        await boss.post("/words/-/test", {"content": ""})
+        assert boss.status == 422
+        id_ = await site.db.fetchval("SELECT id FROM word WHERE word = '赌博'")
+        assert "将删除 1 个敏感词" in await boss.post("/words/-/effect/remove", {"id": str(id_)})
+        await boss.post("/words/-/do/remove", {"id": str(id_)})
+        await boss.get(f"/words/{id_}")
+        assert boss.status == 404
+    assert await done(site, "word.%") == ["word.put", "word.put", "word.remove"]
+
+
+async def test_removing_a_word_leaves_that_of_another_type_and_account(site: Site) -> None:
+    await words.put(by_test(site.db), [Word("赌博", type="otp"), Word("赌博", account_id=site.accounts["hall"]),
+                                       Word("赌博")])  # fmt: skip
+    id_ = await site.db.fetchval("SELECT id FROM word WHERE account_id = 0 AND type = ''")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/words")
+        await boss.post("/words/-/do/remove", {"id": str(id_)})
+    rows = await site.db.fetch("SELECT account_id, type FROM word ORDER BY account_id")
+    assert [tuple(row) for row in rows] == [(0, "otp"), (site.accounts["hall"], "")]
+
+
+async def test_who_has_some_accounts_sees_theirs_and_those_for_all_and_changes_theirs_only(site: Site) -> None:
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    rights = [Permission.HOME_VIEW, Permission.WORD_VIEW, Permission.WORD_EDIT]
+    await org.add_role(by_test(site.db), "wordkeeper", "词表员", rights, ScopeKind.ACCOUNTS)
+    await site.add_staff("keeper", "wordkeeper", "hall")
+    await words.put(by_test(site.db), [Word("甲词", account_id=hall), Word("乙词", account_id=clinic), Word("丙词")])
+    found = {row["account_id"]: row["id"] for row in await site.db.fetch("SELECT id, account_id FROM word")}
+    async with Browser(site) as keeper:
+        await keeper.login("keeper")
+        page = await keeper.get("/words")
+        assert ("甲词" in page, "乙词" in page, "丙词" in page) == (True, False, True)
+        await keeper.get(f"/words/{found[clinic]}")
+        assert keeper.status == 404
+        await keeper.get("/words/-/new")
+        form = {"words": "丁词", "action": "block", "confirmed": "1"}
+        page = await keeper.post("/words/-/new", form)
+        assert (keeper.status, "请选择账号" in page) == (422, True)
+        await keeper.post("/words/-/new", form | {"account": str(clinic)})
+        assert keeper.status == 422
+        await keeper.post("/words/-/new", form | {"account": str(hall)})
+        for id_ in (found[clinic], found[0], found[hall]):
+            await keeper.post("/words/-/do/remove", {"id": str(id_)})
+        await keeper.post("/words/-/test", {"content": "x", "account": str(clinic)})
+        assert keeper.status == 422
+    rows = await site.db.fetch("SELECT word FROM word ORDER BY word")
+    assert sorted(row["word"] for row in rows) == sorted(["乙词", "丙词", "丁词"])
+    async with Browser(site) as clerk:
+        await clerk.login("watcher-1")
+        for path in ("/words", "/words/-/new", "/words/-/test"):
+            await clerk.get(path)
+            assert clerk.status == 403, path
