@@ -37,6 +37,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
         "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",
     },
+    "/inbound/{id}": {
+        "": "SELECT id FROM mo WHERE in_reply_to IS NOT NULL AND NOT opted_out ORDER BY id DESC LIMIT 1",
+        "opt-out": "SELECT id FROM mo WHERE opted_out ORDER BY id DESC LIMIT 1",
+    },
     "/jobs/{id}": {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",

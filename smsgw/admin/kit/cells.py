@@ -39,6 +39,10 @@ def _text(value: Any, _: Column, say: Say) -> Cell:
     return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else str(value)
 
 
+def _percent(value: Any, _: Column, __: Say) -> Cell:
+    return f"{value:.2f}%"
+
+
 def _time(value: Any, _: Column, __: Say) -> Cell:
     return f"{value.astimezone(CHINA):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
@@ -84,6 +88,7 @@ def _device(value: Any, _: Column, say: Say) -> Cell:
 
 
 _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
+    Kind.PERCENT: _percent,
     Kind.TIME: _time,
     Kind.SPAN: _span,
     Kind.PHONE: _phone,

@@ -21,6 +21,7 @@ from aiohttp import web
 from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
+from smsgw.admin.kit.charts import Chart
 from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
@@ -78,6 +79,19 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What makes a list a report: what its rows come to, and a chart of them."""
+
+    totals: Callable[[Database, Actor, Found], Awaitable[Any]]
+    """Of all that is found, as a row: at the foot of the table and of files."""
+    chart: Callable[[Call, Found], Awaitable[Chart]]
+    figures: Sequence[str] = ()
+    """Keys of columns whose totals stand above it."""
+    tones: Mapping[str, str] = field(default_factory=dict)
+    """Their colours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Empty:
     """What stands where there are no rows yet: what this is, and where to begin."""
 
@@ -115,6 +129,9 @@ class Shown:
     next: str = ""
     previous: str = ""
     notice: str = ""
+    totals: Any = None
+    chart: Chart | None = None
+    """Of a report."""
 
     def query(self, **changes: str) -> str:
         """The query of an address for this list with some names changed; it begins at the first page."""
@@ -161,6 +178,7 @@ class ListPage:
     """``path/ID`` is a page of its own, which another module has."""
     wide: bool = False
     """It has many columns: they stand closer together."""
+    report: Report | None = None
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
     tabs: Sequence[tuple[str, str]] = ()
@@ -241,7 +259,7 @@ class ListPage:
         """What the address of a request asks for."""
         query = call.request.query
         found = await self.read(call, query)
-        columns = tables.allowed(self.columns, call.actor.permissions)
+        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
         chosen = await preferences.value(call.db, call.actor, self._preference)
         layout = tables.layout(columns, chosen)
         sort = tables.read_sort(query.get("sort", ""), columns, self.sort)
@@ -267,6 +285,8 @@ class ListPage:
             tables.cursor(sealer, place, got.keys[-1]) if got.rows and following else "",
             tables.cursor(sealer, place, got.keys[0], backwards=True) if got.rows and before else "",
             notice,
+            await self.report.totals(call.db, call.actor, found) if self.report else None,
+            await self.report.chart(call, found) if self.report else None,
         )  # fmt: skip
 
     async def read(self, call: Call, query: Mapping[str, str]) -> Found:
@@ -373,7 +393,8 @@ class ListPage:
         if found.errors:
             return self._back(call, form)
         chosen = await preferences.value(call.db, call.actor, self._preference)
-        layout = tables.layout(tables.allowed(self.columns, call.actor.permissions), chosen)
+        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
+        layout = tables.layout(columns, chosen)
         sort = tables.read_sort(state.get("sort", ""), layout.columns, self.sort)
         wanted = Export(
             self.name, self.export, found.state | {"sort": str(sort)}, [c.key for c in layout.columns],

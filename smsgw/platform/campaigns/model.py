@@ -214,9 +214,9 @@ class ListedTask:
 
     @property
     def failed(self) -> int:
-        """Numbers that will not get it, whatever the cause."""
+        """Numbers that will not get it, whatever the cause but that it was cancelled."""
         of = self.progress.statuses
-        return sum(of.get(status, 0) for status in FINAL_STATUSES - {"delivered"} - UNKNOWN)
+        return sum(of.get(status, 0) for status in FINAL_STATUSES - {"delivered", "cancelled"} - UNKNOWN)
 
     @property
     def unknown(self) -> int:

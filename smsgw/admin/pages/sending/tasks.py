@@ -62,7 +62,7 @@ _COUNTS = (
 )  # fmt: skip
 _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
-_ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, phone=Phone.AWAY)
+_ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
@@ -179,7 +179,7 @@ def _list(name: str, path: str, **more: Any) -> ListPage:
 
 TASKS = _list(
     "tasks", PATH, filter=Filter((*_FIELDS, _TIMED), Period("30d")), columns=COLUMNS, sort=Sort("created_at"),
-    lead=words.LEAD, actions=ACTIONS, empty=Empty(words.EMPTY, words.TEACHES, icon="send"),
+    lead=words.LEAD, actions=ACTIONS, wide=True, empty=Empty(words.EMPTY, words.TEACHES, icon="send"),
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
