@@ -125,7 +125,6 @@ TERMS: dict[str, str] = {
     "outcome": N_("结果"),
     "parent": N_("上级部门"),
     "parts": N_("条数"),
-    "pending": N_("尚无结果"),
     "people": N_("人员"),
     "pending": N_("待结果"),
     "permission": N_("权限"),

@@ -219,7 +219,7 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
         assert shown(await boss.get("/tasks"), "/tasks") == [task]
         assert shown(await boss.get("/scheduled"), "/scheduled") == [task]
         assert not shown(await boss.get("/tasks?status=running"), "/tasks")
-        assert "尚无结果" in await boss.get(f"/tasks/{task}")
+        assert "待结果" in await boss.get(f"/tasks/{task}")
         asked = await boss.post("/tasks/-/effect/pause", {"id": str(task)})
         assert "将暂停 1 个任务，共有 3 个号码尚无结果" in asked
         assert await state(site, task) == "scheduled"
