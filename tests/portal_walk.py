@@ -60,6 +60,11 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
+    "/tasks/{id}": {
+        "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
+        "paused": "SELECT id FROM task WHERE state = 'paused' ORDER BY id LIMIT 1",
+    },
+    "/scheduled/{id}": {"": "SELECT id FROM task WHERE state = 'scheduled' ORDER BY id LIMIT 1"},
     "/review/{id}": {"": "SELECT batch_id FROM review WHERE state = 'pending' ORDER BY batch_id LIMIT 1"},
     "/review/decided/{id}": {"": "SELECT batch_id FROM review WHERE state <> 'pending' ORDER BY batch_id LIMIT 1"},
     "/templates/{id}": {

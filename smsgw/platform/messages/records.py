@@ -46,6 +46,7 @@ class Wanted:
     reason: str | None = None
     """Class of the failure."""
     code: str | None = None
+    task: int | None = None
 
 
 RESULTS: dict[str, frozenset[str]] = {
@@ -73,6 +74,8 @@ _MESSAGE = {
     "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
     "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')", "extension": "x.extend_code = {}",
     "test": "x.test = {}::text::bool",
+    "task": "EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {}::bigint"
+            " AND x.id >= k.base_id AND x.id < k.base_id + k.size)",
 }  # fmt: skip
 _PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {}", "code": "s.code = {}"}
 # The part that says what the message is: of the first state in the order of ranks.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -12,13 +13,16 @@ from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
+from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, Word, WordFilter
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.core.tasks import Task
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.change import Change
 from smsgw.platform.org import service as org
+from smsgw.store.messages import tasks
 
 TEXT = "关于贷款贴息的通知，请到窗口办理"
 _P = Permission
@@ -182,3 +186,90 @@ async def test_an_unchanged_queue_is_no_news(site: Site) -> None:
         await held(site, "hall")
         await boss.get("/review/-/rows", headers={"HX-Request": "true", "X-Have": have})
         assert boss.status == 200
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+
+async def planned(site: Site, account: str, submitter: str = "writer", n: int = 3) -> int:
+    """A task whose time is still to come."""
+    at = datetime.now(UTC) + timedelta(days=1)
+    id_ = site.ids.next()
+    task = Task(
+        id_, site.accounts[account], f"通知 {id_}", "scheduled", "portal", ActorLabel(submitter), "notice", TEXT,
+        datetime.now(UTC), sign="市政服务", send_at=at, next_at=at,
+    )  # fmt: skip
+    async with site.db.transaction() as connection:
+        assert await tasks.insert(connection, task)
+        await tasks.add_rows(
+            connection, [(id_, at, at, f"861380013{at:04}", None, None) for at in range(1, n + 1)], ()
+        )
+        await tasks.change(connection, id_, valid=n, total=n)
+    return id_
+
+
+async def state(site: Site, task: int) -> str:
+    return str(await site.db.fetchval("SELECT state FROM task WHERE id = $1", task))
+
+
+async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: Site) -> None:
+    task = await planned(site, "hall")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert shown(await boss.get("/tasks"), "/tasks") == [task]
+        assert shown(await boss.get("/scheduled"), "/scheduled") == [task]
+        assert not shown(await boss.get("/tasks?status=running"), "/tasks")
+        assert "待结果" in await boss.get(f"/tasks/{task}")
+        asked = await boss.post("/tasks/-/effect/pause", {"id": str(task)})
+        assert "将暂停 1 个任务，共有 3 个号码尚无结果" in asked
+        assert await state(site, task) == "scheduled"
+        await boss.post("/tasks/-/do/pause", {"id": str(task)})
+        assert await state(site, task) == "paused"
+        await boss.post("/tasks/-/do/resume", {"id": str(task)})
+        assert await state(site, task) == "scheduled"
+
+        await boss.get(f"/scheduled/{task}/time")
+        for wrong in ("", "tomorrow", "2020-01-01 09:00"):
+            await boss.post(f"/scheduled/{task}/time", {"planned_at": wrong, "confirmed": "1"})
+            assert boss.status == 422
+        later = (datetime.now(CHINA) + timedelta(days=3)).replace(second=0, microsecond=0)
+        form = {"planned_at": f"{later:%Y-%m-%d %H:%M}"}
+        assert "3 个号码" in await boss.post(f"/scheduled/{task}/time", form)
+        await boss.post(f"/scheduled/{task}/time", form | {"confirmed": "1"})
+        assert await site.db.fetchval("SELECT next_at FROM task WHERE id = $1", task) == later
+
+        await boss.post("/scheduled/-/do/cancel", {"id": str(task)})
+        assert await state(site, task) == "cancelled"
+        assert not shown(await boss.get("/scheduled"), "/scheduled")
+        await boss.get(f"/scheduled/{task}/time")
+        assert boss.status == 404, "it has no time any more"
+    done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]
+    assert done == ["task.pause", "task.resume", "task.change", "task.cancel"]
+    assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
+
+
+async def test_tasks_of_others_are_not_there(site: Site) -> None:
+    mine, foreign = await planned(site, "hall"), await planned(site, "clinic")
+    own_rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.TASK_EDIT]
+    await org.add_role(by_test(site), "writer", "本人", own_rights, ScopeKind.OWN)
+    await site.add_staff("hall-own", "writer", "hall")
+    own = await planned(site, "hall", "hall-own")
+    for login, seen in (("hall-op", {mine, own}), ("hall-own", {own})):
+        async with Browser(site) as person:
+            await person.login(login)
+            for path in ("/tasks", "/scheduled"):
+                assert set(shown(await person.get(path), path)) == seen, login
+                for id_ in {mine, foreign, own} - seen:
+                    await person.get(f"{path}/{id_}")
+                    assert person.status == 404
+                    await person.post(f"{path}/-/do/cancel", {"id": str(id_)})
+                    assert person.status == 422
+            for id_ in {mine, foreign, own} - seen:
+                await person.get(f"/scheduled/{id_}/time")
+                assert person.status == 404
+    assert {await state(site, id_) for id_ in (mine, foreign, own)} == {"scheduled"}
+    async with Browser(site) as person:
+        await person.login("hall-own")
+        await person.get("/tasks")
+        await person.post("/tasks/-/do/cancel", {"id": str(own)})
+    assert await state(site, own) == "cancelled"

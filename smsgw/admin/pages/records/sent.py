@@ -27,6 +27,7 @@ FILTER = Filter((
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
     _choice("reason", choices=told.CLASS, more=True), _more("code"), _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
+    _more("task", FieldKind.ID),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)
