@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from smsgw.core.actor import Actor
+from smsgw.core.ids import first_id
 from smsgw.core.tasks import Task
-from smsgw.platform.campaigns.model import TaskView, feeding_over, progress
+from smsgw.platform.campaigns.model import ListedTask, TaskView, WantedTasks, feeding_over, progress
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import tasks as store
 
@@ -29,3 +32,58 @@ async def fed(database: Database, task_id: int, run: int) -> bool:
     return any(
         row["run"] == run and row["fed"] is not None for row in await store.runs(database, task_id, 1000)
     )
+
+
+_ORDERS = {
+    "created_at": Order("t.id", "bigint"),
+    "planned_at": Order("COALESCE(t.next_at, t.send_at, t.created_at)", "timestamptz"),
+}
+_WAITS = "COALESCE(t.paused_from, t.state) IN ('importing', 'review', 'scheduled') AND t.run = 0"
+_MATCHES = f"""
+($1::bigint[] IS NULL OR t.account_id = ANY($1)) AND ($2 = '' OR t.submitter = $2)
+AND ($3::bigint IS NULL OR t.id >= $3) AND ($4::bigint IS NULL OR t.id < $4) AND ($5::bigint IS NULL OR t.id = $5)
+AND ($6 = '' OR strpos(t.name, $6) > 0) AND ($7::bigint IS NULL OR t.account_id = $7) AND ($8 = '' OR t.submitter = $8)
+AND ($9 = '' OR t.state = $9) AND ($10 = '' OR t.type = $10) AND ($11 = '' OR t.origin = $11)
+AND ($12::bool IS NULL OR (t.recurring IS NOT NULL OR t.send_at IS NOT NULL) = $12)
+AND ($13::bool IS NULL OR ({_WAITS}) <> $13)
+"""
+_SEARCH = f"""
+SELECT t.*, {{key}} AS _key, a.name AS account_name FROM task t JOIN account a ON a.id = t.account_id
+WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constants
+_HOW_MANY = f"SELECT count(*) FROM (SELECT FROM task t WHERE {_MATCHES} LIMIT $14) f"  # noqa: S608
+
+
+def _asked(actor: Actor, wanted: WantedTasks) -> tuple[object, ...]:
+    scope = actor.scope
+    low, high = (None if at is None else max(first_id(at), 0) for at in (wanted.from_time, wanted.to_time))
+    return (
+        None if scope.accounts is None else list(scope.accounts), scope.submitter or "", low, high, wanted.id,
+        wanted.name, wanted.account_id, wanted.submitter, wanted.state, wanted.type, wanted.origin, wanted.timed,
+        wanted.begun,
+    )  # fmt: skip
+
+
+async def search(database: Database, actor: Actor, wanted: WantedTasks, window: Window) -> Slice[ListedTask]:
+    """Tasks in the scope, a window of them; who sees only their own sees those they have submitted."""
+    clause = clauses(_ORDERS, window, id_="t.id", first=14)
+    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
+    async with store.snapshot(database) as connection:
+        rows = await connection.fetch(sql, *_asked(actor, wanted), *clause.arguments, timeout=30)
+        found = slice_of(rows, window, clause.limit)
+        tasks = [(store.of_row(row), str(row["account_name"])) for row in found.rows]
+        counted = await store.totals(connection, [(task.id, task.run) for task, _ in tasks])
+    listed = [ListedTask(t, progress(t, counted[t.id], feeding_over(t)), account) for t, account in tasks]
+    return Slice(listed, found.keys, found.more)
+
+
+async def how_many(database: Database, actor: Actor, wanted: WantedTasks, most: int) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY, *_asked(actor, wanted), most + 1, timeout=30)
+    return count
+
+
+async def one(database: Database, actor: Actor, task_id: int) -> ListedTask | None:
+    """One task in the scope."""
+    found = await search(database, actor, WantedTasks(id=task_id), Window(limit=1))
+    return found.rows[0] if found.rows else None

@@ -348,7 +348,7 @@ LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
-    "|/(optouts|blocked|allowed|announcements)/({id}|-/total|-/effect)"
+    "|/channels/{id}/start$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
 build pages."""
@@ -366,7 +366,7 @@ async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) 
         if any(role.everything for role in walker.person.roles):
             right = {operation(route) for route in ROUTES if not isinstance(route.action, Open)}
             faults += [("no page leads there", name) for name in sorted(right - offers.offered)
-                       if not LATER.search(name)]  # fmt: skip
+                       if not LATER.search(name) and not offers.empty(name)]  # fmt: skip
     assert not faults, "\n".join([f"SMSGW_SEED={SEED}", *map(str, faults)])
 
 
@@ -400,6 +400,11 @@ class Offers:
         for where, form in self.forms.values():
             await self.send(where, form)
         return self.faults
+
+    def empty(self, name: str) -> bool:
+        """Whether it belongs to a list that has no rows on this site."""
+        found = re.fullmatch(r"(?:GET|POST) (/\w+)/(?:{id}.*|-/total|-/effect/\w+)", name)
+        return found is not None and f"GET {found[1]}" in self.offered and f"GET {found[1]}/{{id}}" not in self.offered
 
     def fault(self, *said: object) -> None:
         self.faults.append((*told(self.walker)[1:3], *said))
