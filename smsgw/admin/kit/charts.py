@@ -105,7 +105,7 @@ def _lines(chart: Chart) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "tooltip": {"trigger": "axis"},
-        "legend": {"show": len(series) > 1, "top": 0},
+        "legend": {"show": len(series) > 1, "top": 0, "type": "scroll"},
         "grid": {"left": 8, "right": 12, "top": 36 if len(series) > 1 else 16, "bottom": 4, "containLabel": True},
         "xAxis": {"type": "category", "data": list(chart.labels), "boundaryGap": kind == "bar"},
         "yAxis": [counts, percent] if chart.rates else counts,

@@ -46,9 +46,8 @@ DAILY_LEAD = N_(
     "按受理日期统计，一条短信记一次；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
 )
 MONTHLY_LEAD = N_("各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。")
-CHART_TITLE = N_("发送结果（统计截至 %(at)s）")
+CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
 CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
-MESSAGES_UNIT = N_("条记录")
 RATE = N_("成功率（%）")
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")

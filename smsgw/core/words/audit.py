@@ -75,6 +75,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "key.retire": ("停用旧密文", "Former secret of a key retired"),
     "key.rotate": ("轮换密钥", "Key rotated"),
     "key.set": ("修改密钥", "Key changed"),
+    "keys.open": ("查看密钥", "Key opened"),
+    "keys.search": ("查询密钥", "Keys searched"),
     "key_file.add": ("添加密钥文件条目", "Key added to the key file"),
     "key_file.reseal": ("用新密钥重新加密", "Values sealed with the new key"),
     "key_file.rotate": ("轮换密钥文件", "Key file rotated"),

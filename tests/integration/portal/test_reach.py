@@ -194,6 +194,12 @@ CASES: dict[str, tuple[Case, ...]] = {
          "GET /setup/channel/new/{protocol}", "POST /setup/channel/new/{protocol}"), NOTHING),
     "GET /setup/channel/{id}": (case("nobody"),), "POST /setup/channel/{id}": (sure("nobody"),),
     "GET /setup/test/{id}": (case("message"),),
+    "GET /keys": (case(query="account={account}"),),
+    **of_list("/keys"), **of_actions("/keys", "api_key", "stop", "start"),
+    "GET /keys/-/new": NOTHING, "POST /keys/-/new": (sure(account="{account}", mode="live", scopes="send"),),
+    "GET /keys/{id}": (case("api_key"),),
+    **{f"{m} /keys/{{id}}/{what}": (sure("api_key"),) for m in ("GET", "POST")
+       for what in ("edit", "rotate", "retire")},
     # the platform's own: one for all departments
     "GET /channels": NOTHING, "GET /channels/-/live": NOTHING, "GET /channels/-/new": NOTHING,
     **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")

@@ -192,7 +192,6 @@ async def _chart(call: Call, wanted: Wanted) -> Chart:
         say(words.CHART_TITLE) % {"at": f"{at:%Y-%m-%d %H:%M}"}, Look.STACK,
         [f"{day:%Y-%m}" if wanted.monthly else f"{day:%m-%d}" for day in days],
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
-        unit=say(words.MESSAGES_UNIT),
         summary=say(words.CHART_SUMMARY) % {key: f"{sum(values):,}" for key, values in bars.items()},
         rates=[Series(say(words.RATE), [None if rate is None else round(rate, 2) for rate in rates], "blue")],
     )  # fmt: skip
