@@ -212,10 +212,11 @@ class ListPage:
         """Its addresses."""
         found = [
             self._route("GET", "", self._show),
-            self._route("POST", "/-/layout", self._set_layout),
             self._route("POST", "/-/views", self._save_view),
             self._route("POST", "/-/views/remove", self._remove_view),
         ]
+        if self.cards is None:
+            found.append(self._route("POST", "/-/layout", self._set_layout))
         if self.live:
             found.append(self._route("GET", "/-/rows", self._rows, passive=True))
         if self.counts:

@@ -72,10 +72,10 @@ NOTHING: tuple[Case, ...] = (case(),)
 RIGHTS = {"permission": "home.view", "scope": "own"}
 
 
-def of_list(path: str, *, export: bool = False) -> dict[str, tuple[Case, ...]]:
+def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[str, tuple[Case, ...]]:
     """What every list has."""
     return {
-        f"POST {path}/-/layout": NOTHING,
+        **({f"POST {path}/-/layout": NOTHING} if columns else {}),
         f"POST {path}/-/views": NOTHING,
         f"POST {path}/-/views/remove": (case(id="{view}"),),
         f"GET {path}/-/total": (case(query="department={department}"), case(query="account={account}")),
@@ -176,6 +176,18 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /notices": NOTHING, **of_list("/notices"), **of_actions("/notices", "nobody", "mark"),
     "POST /notices/-/read": NOTHING, "GET /notices/-/rows": NOTHING, "GET /notices/{id}": (case("nobody"),),
     "POST /me/notices": NOTHING, "POST /favourites": NOTHING, "GET /palette": NOTHING,
+    # approval, tasks and what is scheduled
+    "GET /review": (case(query="account={account}"),), "GET /review/-/rows": (case(query="account={account}"),),
+    "GET /review/{id}": (case("batch"),), **of_list("/review", columns=False),
+    **of_actions("/review", "batch", "pass", "reject"),
+    "GET /review/decided": (case(query="account={account}"),), "GET /review/decided/{id}": (case("batch"),),
+    **of_list("/review/decided"),
+    "GET /tasks": (case(query="account={account}"),), "GET /tasks/{id}": (case("nobody"),), **of_list("/tasks"),
+    **of_actions("/tasks", "nobody", "pause", "resume", "cancel"),
+    "GET /tasks/problems": NOTHING, **of_list("/tasks/problems", export=True),
+    "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("nobody"),),
+    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel"),
+    "GET /scheduled/{id}/time": (case("nobody"),), "POST /scheduled/{id}/time": (sure("nobody"),),
     # sessions and the security of others
     "GET /sessions": (case(query="login={login}"),), **of_list("/sessions"),
     **of_actions("/sessions", "session", "end"), "GET /sessions/{id}": (case("session"),),
