@@ -180,6 +180,7 @@ TERMS: dict[str, str] = {
     "unknown": N_("结果未知"),
     "until_day": N_("有效期至"),
     "updated_at": N_("更新时间"),
+    "used_by": N_("使用范围"),
     "variables": N_("变量"),
     "welcome": N_("欢迎语"),
     "window": N_("窗口"),
