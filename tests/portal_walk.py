@@ -104,6 +104,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "/send/result": {"": _SENT},
     "/send/result/live": {"": _SENT},
     "/records": {"": "SELECT 'time=7d'"},
+    "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}",

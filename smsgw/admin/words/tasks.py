@@ -54,3 +54,7 @@ RESCHEDULE_EFFECT = N_("任务“%(name)s”（%(numbers)s 个号码）将改在
 NO_TIME = N_("请按“年-月-日 时:分”填写，例如 2026-10-01 09:30")
 PAST = N_("计划时间须晚于现在")
 RECORDS = N_("查看发送记录")
+PROBLEMS = N_("问题号码")
+PROBLEMS_LEAD = N_("没有生成短信的行：导入时被清除的，或发送时被拒绝的。可导出后修改，重新提交。")
+PROBLEMS_EMPTY = N_("没有问题号码")
+PROBLEMS_TEACHES = N_("请从任务详情打开，或在此填写任务号。")

@@ -170,6 +170,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "staff.stop": ("停用人员", "Person stopped"),
     "staff.unlock": ("解除登录等待", "Waiting after wrong logins lifted"),
     "statistics.recount": ("统计重算", "Statistics counted again"),
+    "problems.search": ("查询任务问题号码", "Problems of a task searched"),
     "scheduled.open": ("查看定时任务", "Scheduled task opened"),
     "scheduled.search": ("查询定时任务", "Scheduled tasks searched"),
     "tasks.open": ("查看发送任务", "Task opened"),

@@ -246,6 +246,27 @@ class WantedTasks:
     begun: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A row that got no message."""
+
+    id: int
+    line: int
+    number: str
+    """As written."""
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantedProblems:
+    """Rows of one task; empty and None: all of them."""
+
+    task_id: int
+    code: str = ""
+    line: int | None = None
+
+
 def feeding_over(task: Task) -> bool:
     """Whether the latest run gets no more messages, as far as the task's state tells."""
     return (task.paused_from or task.state) in ("scheduled", "sent", "finished")

@@ -8,7 +8,15 @@ from typing import Any
 from smsgw.core.actor import Actor
 from smsgw.core.ids import first_id
 from smsgw.core.tasks import Task
-from smsgw.platform.campaigns.model import ListedTask, TaskView, WantedTasks, feeding_over, progress
+from smsgw.platform.campaigns.model import (
+    ListedTask,
+    ProblemRow,
+    TaskView,
+    WantedProblems,
+    WantedTasks,
+    feeding_over,
+    progress,
+)
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import tasks as store
@@ -87,3 +95,44 @@ async def one(database: Database, actor: Actor, task_id: int) -> ListedTask | No
     """One task in the scope."""
     found = await search(database, actor, WantedTasks(id=task_id), Window(limit=1))
     return found.rows[0] if found.rows else None
+
+
+_PROBLEM_ID = "(p.run::bigint * 4294967296 + p.line)"
+_PROBLEM_ORDERS = {"line": Order(_PROBLEM_ID, "bigint")}
+_PROBLEM_MATCHES = """
+p.task_id = $3 AND t.id = p.task_id AND ($1::bigint[] IS NULL OR t.account_id = ANY($1))
+AND ($2 = '' OR t.submitter = $2) AND ($4 = '' OR p.code = $4) AND ($5::bigint IS NULL OR p.line = $5)
+"""
+_PROBLEMS = f"""
+SELECT {_PROBLEM_ID} AS id, {{key}} AS _key, p.line, p.number, p.code, p.message FROM task_problem p, task t
+WHERE {_PROBLEM_MATCHES} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constants
+_HOW_MANY_PROBLEMS = f"""
+SELECT count(*) FROM (SELECT FROM task_problem p, task t WHERE {_PROBLEM_MATCHES} LIMIT $6) f
+"""  # noqa: S608
+
+
+def _of(actor: Actor, wanted: WantedProblems) -> tuple[object, ...]:
+    scope = actor.scope
+    accounts = None if scope.accounts is None else list(scope.accounts)
+    return accounts, scope.submitter or "", wanted.task_id, wanted.code, wanted.line
+
+
+async def problems(
+    database: Database, actor: Actor, wanted: WantedProblems, window: Window
+) -> Slice[ProblemRow]:
+    """Rows without a message of a task in the scope: of the import, then of its runs."""
+    clause = clauses(_PROBLEM_ORDERS, window, id_=_PROBLEM_ID, first=6)
+    sql = _PROBLEMS.format(key=clause.key, where=clause.where, order=clause.order)
+    rows = await database.fetch(sql, *_of(actor, wanted), *clause.arguments, timeout=30)
+    found = slice_of(rows, window, clause.limit)
+    listed = [
+        ProblemRow(row["id"], row["line"], row["number"], row["code"], row["message"]) for row in found.rows
+    ]
+    return Slice(listed, found.keys, found.more)
+
+
+async def how_many_problems(database: Database, actor: Actor, wanted: WantedProblems, most: int) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY_PROBLEMS, *_of(actor, wanted), most + 1, timeout=30)
+    return count

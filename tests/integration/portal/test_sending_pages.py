@@ -208,6 +208,24 @@ async def planned(site: Site, account: str, submitter: str = "writer", n: int = 
     return id_
 
 
+async def test_rows_without_a_message_are_listed_for_who_may_see_their_task(site: Site) -> None:
+    mine, foreign = await planned(site, "hall"), await planned(site, "clinic")
+    async with site.db.transaction() as connection:
+        rows = [
+            (id_, 0, at, None, "1390013", "NUMBER_INVALID", "", None)
+            for id_ in (mine, foreign)
+            for at in (7, 8)
+        ]
+        await tasks.add_rows(connection, (), rows)
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        page = await clerk.get(f"/tasks/problems?task={mine}")
+        assert page.count("NUMBER_INVALID") == 2
+        assert (await clerk.get(f"/tasks/problems?task={mine}&line=7")).count("NUMBER_INVALID") == 1
+        assert "NUMBER_INVALID" not in await clerk.get(f"/tasks/problems?task={foreign}")
+        assert "NUMBER_INVALID" not in await clerk.get("/tasks/problems")
+
+
 async def state(site: Site, task: int) -> str:
     return str(await site.db.fetchval("SELECT state FROM task WHERE id = $1", task))
 

@@ -126,6 +126,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                asks=True)
         for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
     ]  # fmt: skip
+    if task.problems or one.progress.statuses.get("rejected"):
+        links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_why(call, code)} {n:,}" for code, n in task.problems.items()]
     sections = [Section(columns, one)]
     if bad:
