@@ -161,6 +161,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
+    "GET /inbound/{id}": (case("nobody"),),
+    **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
+    **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
     # lists of numbers, notices, favourites
     "GET /allowed": NOTHING, **of_list("/allowed"), **of_actions("/allowed", "nobody", "remove"),
     "GET /allowed/-/new": NOTHING, "POST /allowed/-/new": (sure(number="13800138000", account="{account}"),),
@@ -194,6 +198,12 @@ CASES: dict[str, tuple[Case, ...]] = {
          "GET /setup/channel/new/{protocol}", "POST /setup/channel/new/{protocol}"), NOTHING),
     "GET /setup/channel/{id}": (case("nobody"),), "POST /setup/channel/{id}": (sure("nobody"),),
     "GET /setup/test/{id}": (case("message"),),
+    "GET /keys": (case(query="account={account}"),),
+    **of_list("/keys"), **of_actions("/keys", "api_key", "stop", "start"),
+    "GET /keys/-/new": NOTHING, "POST /keys/-/new": (sure(account="{account}", mode="live", scopes="send"),),
+    "GET /keys/{id}": (case("api_key"),),
+    **{f"{m} /keys/{{id}}/{what}": (sure("api_key"),) for m in ("GET", "POST")
+       for what in ("edit", "rotate", "retire")},
     # the platform's own: one for all departments
     "GET /channels": NOTHING, "GET /channels/-/live": NOTHING, "GET /channels/-/new": NOTHING,
     **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")
@@ -201,6 +211,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
        for what in ("start", "stop", "drain", "edit")},
     "GET /channels/{id}": (case("nobody"),), "GET /channels/{id}/live": (case("nobody"),),
+    "GET /words": NOTHING, "GET /words/-/new": NOTHING, "GET /words/-/test": NOTHING,
+    "GET /words/{id}": (case("nobody"),),
+    "POST /words/-/new": (sure(words="x", action="block", account="{account}"),),
+    "POST /words/-/test": (case(content="x", account="{account}"),),
+    **of_list("/words"), **of_actions("/words", "nobody", "remove"),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
     **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
@@ -337,7 +352,7 @@ LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
-    "|/(optouts|blocked|allowed|announcements)/({id}|-/total|-/effect)"
+    "|/channels/{id}/start$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
 build pages."""
@@ -355,7 +370,7 @@ async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) 
         if any(role.everything for role in walker.person.roles):
             right = {operation(route) for route in ROUTES if not isinstance(route.action, Open)}
             faults += [("no page leads there", name) for name in sorted(right - offers.offered)
-                       if not LATER.search(name)]  # fmt: skip
+                       if not LATER.search(name) and not offers.empty(name)]  # fmt: skip
     assert not faults, "\n".join([f"SMSGW_SEED={SEED}", *map(str, faults)])
 
 
@@ -389,6 +404,11 @@ class Offers:
         for where, form in self.forms.values():
             await self.send(where, form)
         return self.faults
+
+    def empty(self, name: str) -> bool:
+        """Whether it belongs to a list that has no rows on this site."""
+        found = re.fullmatch(r"(?:GET|POST) ((?:/\w+)+)/(?:{id}.*|-/total|-/effect/\w+)", name)
+        return found is not None and f"GET {found[1]}" in self.offered and f"GET {found[1]}/{{id}}" not in self.offered
 
     def fault(self, *said: object) -> None:
         self.faults.append((*told(self.walker)[1:3], *said))
