@@ -215,6 +215,7 @@ TERMS: dict[str, str] = {
     "unsent": N_("未发出"),
     "until_day": N_("有效期至"),
     "updated_at": N_("更新时间"),
+    "used_by": N_("使用范围"),
     "waited": N_("已等待"),
     "variables": N_("变量"),
     "welcome": N_("欢迎语"),

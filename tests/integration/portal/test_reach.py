@@ -161,6 +161,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
+    "GET /inbound/{id}": (case("nobody"),),
+    **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
+    **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
     # lists of numbers, notices, favourites
     "GET /allowed": NOTHING, **of_list("/allowed"), **of_actions("/allowed", "nobody", "remove"),
     "GET /allowed/-/new": NOTHING, "POST /allowed/-/new": (sure(number="13800138000", account="{account}"),),
@@ -415,7 +419,7 @@ class Offers:
 
     def empty(self, name: str) -> bool:
         """Whether it belongs to a list that has no rows on this site."""
-        found = re.fullmatch(r"(?:GET|POST) (/\w+)/(?:{id}.*|-/total|-/effect/\w+)", name)
+        found = re.fullmatch(r"(?:GET|POST) ((?:/\w+)+)/(?:{id}.*|-/total|-/effect/\w+)", name)
         return found is not None and f"GET {found[1]}" in self.offered and f"GET {found[1]}/{{id}}" not in self.offered
 
     def fault(self, *said: object) -> None:

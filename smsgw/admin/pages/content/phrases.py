@@ -32,7 +32,7 @@ _NEW, _ONE = f"{PATH}/-/new", "{id:[0-9]{1,19}}"
 MENU = Entry("content.phrases", PATH, Permission.MESSAGE_SEND)
 FILTER = Filter(
     (
-        Field("title"), Field("content"), Field("scope", FieldKind.CHOICE, "audience", words.PHRASE_SCOPE),
+        Field("title"), Field("content"), Field("scope", FieldKind.CHOICE, "used_by", words.PHRASE_SCOPE),
         Field("account", FieldKind.CHOICE, more=True), Field("department", FieldKind.CHOICE, more=True),
         Field("created_by", more=True),
     ),
@@ -41,7 +41,7 @@ FILTER = Filter(
 COLUMNS = (
     Column("title", sort=True, phone=Phone.TITLE),
     Column("content", Kind.LONG, phone=Phone.SECOND),
-    Column("scope", Kind.STATE, "audience", words=words.PHRASE_SCOPE, tones=words.PHRASE_TONE, phone=Phone.BESIDE),
+    Column("scope", Kind.STATE, "used_by", words=words.PHRASE_SCOPE, tones=words.PHRASE_TONE, phone=Phone.BESIDE),
     Column("shared_with"),
     Column("owner", label="created_by"),
     Column("updated_at", Kind.TIME, sort=True),
@@ -102,7 +102,7 @@ async def pick(call: Call) -> web.StreamResponse:
 _FORM = Form((Inputs((
     Input("title", required=True, most=MOST_TITLE),
     Input("content", Takes.LINES, required=True, most=MOST_CONTENT),
-    Input("scope", Takes.CHOICE, "audience", words.PHRASE_SCOPE_HELP, choices=words.PHRASE_SCOPE, required=True),
+    Input("scope", Takes.CHOICE, "used_by", words.PHRASE_SCOPE_HELP, choices=words.PHRASE_SCOPE, required=True),
     Input("department", Takes.CHOICE), Input("account", Takes.CHOICE),
 )),))  # fmt: skip
 _NEEDED = {Scope.DEPARTMENT: words.CHOOSE_DEPARTMENT, Scope.ACCOUNT: words.CHOOSE_ACCOUNT}

@@ -107,6 +107,6 @@ NEW = FormPage(
 EDIT = FormPage(
     f"{PATH}/{common.ONE}/edit", Permission.TEMPLATE_EDIT, words.TEMPLATE_EDIT, words.APPLY, _EDIT, _set,
     lambda row: f"{PATH}/{row['id']}", common.subject(TEMPLATE), values=_values, effect=_set_effect,
-    lead=lambda row: str(row["reason"] or row["name"]),
+    lead=lambda row: " · ".join(filter(None, (row["name"], row["reason"]))),
 )  # fmt: skip
 DECIDE, REGISTER = common.decide_page(TEMPLATE), common.register_page(TEMPLATE)

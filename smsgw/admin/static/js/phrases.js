@@ -12,10 +12,10 @@ document.addEventListener("click", (event) => {
   const chosen = event.target.closest("[data-phrase]");
   const field = one("[data-phrases-into]");
   if (!chosen || !field) return;
-  const dialog = chosen.closest("dialog");
-  if (dialog) dialog.close();
   insert(field, chosen.dataset.phrase);
-  setTimeout(() => field.focus());  // after the dialog has given the focus back to the button
+  const dialog = chosen.closest("dialog");
+  dialog.addEventListener("close", () => field.focus(), { once: true });  // after the drawer's own, which is the button's
+  dialog.close();
 });
 
 document.addEventListener("input", (event) => {
