@@ -192,6 +192,31 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("nobody"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel"),
     "GET /scheduled/{id}/time": (case("nobody"),), "POST /scheduled/{id}/time": (sure("nobody"),),
+    # signatures, templates, phrases
+    "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
+    **of_actions("/signs", "sign", "start", "stop"), "GET /signs/-/new": NOTHING,
+    "POST /signs/-/new": (sure(account="{account}", sign="another", source="enterprise"),),
+    "GET /signs/{id}": (case("sign"),),
+    **dict.fromkeys((f"GET /signs/{{id}}/{below}" for below in ("decide", "register", "renew")), (case("sign"),)),
+    "POST /signs/{id}/decide": (sure("sign", decision="approved"),),
+    "POST /signs/{id}/register": (sure("sign", state="registered"),),
+    "POST /signs/{id}/renew": (sure("sign", expires_at="2030-01-01"),),
+    "GET /templates": (case(query="account={account}"), case(query="id={template}")), **of_list("/templates"),
+    **of_actions("/templates", "template", "start", "stop"),
+    "GET /templates/-/new": (case(query="from={template}"),),
+    "POST /templates/-/new": (sure(account="{account}", name="another", type="notice", content="x"),),
+    "GET /templates/{id}": (case("template"),),
+    **dict.fromkeys((f"GET /templates/{{id}}/{below}" for below in ("decide", "edit", "register")),
+                    (case("template"),)),
+    "POST /templates/{id}/decide": (sure("template", decision="approved"),),
+    "POST /templates/{id}/edit": (sure("template", name="mine", type="notice", content="x"),),
+    "POST /templates/{id}/register": (sure("template", state="registered"),),
+    "GET /phrases": (case(query="account={account}"), case(query="department={department}")), **of_list("/phrases"),
+    **of_actions("/phrases", "phrase", "remove"), "GET /phrases/-/new": NOTHING, "GET /phrases/-/pick": NOTHING,
+    "POST /phrases/-/new": (sure(title="n", content="x", scope="account", account="{account}"),
+                            sure(title="n", content="x", scope="department", department="{department}")),
+    "GET /phrases/{id}": (case("phrase"),), "GET /phrases/{id}/edit": (case("phrase"),),
+    "POST /phrases/{id}/edit": (sure("phrase", title="n", content="x", scope="own"),),
     # sessions and the security of others
     "GET /sessions": (case(query="login={login}"),), **of_list("/sessions"),
     **of_actions("/sessions", "session", "end"), "GET /sessions/{id}": (case("session"),),
@@ -364,7 +389,7 @@ LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
-    "|/channels/{id}/start$"
+    "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
 build pages."""
