@@ -239,6 +239,7 @@ async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(chromium:
         await expect(own.locator("h1")).to_have_text("工作台")
 
 
+@pytest.mark.serial
 @pytest.mark.usefixtures("hurried")
 async def test_a_wrong_person_and_a_wrong_password_look_and_take_the_same(chromium: Browser, placed: Site) -> None:
     seen: dict[str, set[str]] = {"li": set(), "no": set()}
