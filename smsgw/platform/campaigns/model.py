@@ -238,7 +238,7 @@ class WantedTasks:
     name: str = ""
     """A piece of it."""
     account_id: int | None = None
-    submitter: str = ""
+    submitter: ActorLabel | None = None
     state: str = ""
     type: str = ""
     origin: str = ""

@@ -67,7 +67,7 @@ def _asked(actor: Actor, wanted: WantedTasks) -> tuple[object, ...]:
     low, high = (None if at is None else max(first_id(at), 0) for at in (wanted.from_time, wanted.to_time))
     return (
         None if scope.accounts is None else list(scope.accounts), scope.submitter or "", low, high, wanted.id,
-        wanted.name, wanted.account_id, wanted.submitter, wanted.state, wanted.type, wanted.origin, wanted.timed,
+        wanted.name, wanted.account_id, wanted.submitter or "", wanted.state, wanted.type, wanted.origin, wanted.timed,
         wanted.begun,
     )  # fmt: skip
 

@@ -56,12 +56,12 @@ class WantedReviews:
     account_id: int | None = None
     type: str = ""
     origin: str = ""
-    submitter: str = ""
+    submitter: ActorLabel | None = None
     state: str = ""
     task: bool | None = None
     content: str = ""
     """A piece of it."""
-    decided_by: str = ""
+    decided_by: ActorLabel | None = None
 
 
 class Sample(NamedTuple):

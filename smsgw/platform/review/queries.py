@@ -74,7 +74,7 @@ _HOW_MANY = f"SELECT count(*) FROM (SELECT FROM review r WHERE {_MATCHES} LIMIT 
 def _asked(accounts: Sequence[int] | None, wanted: WantedReviews) -> tuple[object, ...]:
     return (
         None if accounts is None else list(accounts), wanted.pending, wanted.account_id, wanted.type, wanted.origin,
-        wanted.submitter, wanted.state, wanted.task, wanted.content, wanted.decided_by,
+        wanted.submitter or "", wanted.state, wanted.task, wanted.content, wanted.decided_by or "",
     )  # fmt: skip
 
 
