@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -25,12 +25,20 @@ from smsgw.platform.content.model import TEMPLATE
 
 PATH = common.PATHS[TEMPLATE]
 NEW_PATH = f"{PATH}/-/new"
-_LINE = re.compile(r"(\w{1,32})(?:\s+(\S{1,20}))?(?:\s+([0-9]{1,3}))?")
+_NAME, _LENGTH = re.compile(r"\w{1,32}"), re.compile(r"[0-9]{1,3}")
 _FORMS = {form.value: form for form in Takes} | {
     translations(language).gettext(label).lower(): Takes(key)
     for key, label in words.FORM.items() for language in ("zh", "en")
 }  # fmt: skip
 """What may be written for the form of a variable: its code, or its name in either language."""
+
+
+def _words(given: Sequence[str]) -> tuple[str, str, str]:
+    """Name, form and longest value of a line; the form and the length may be left out, and no name is no line."""
+    name, *rest = given
+    longest = rest.pop() if rest and _LENGTH.fullmatch(rest[-1]) else ""
+    form = rest.pop(0) if rest else Takes.TEXT
+    return ("" if rest else name), form, longest
 
 
 def read_variables(text: str) -> dict[str, Variable]:
@@ -39,11 +47,11 @@ def read_variables(text: str) -> dict[str, Variable]:
     for at, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        match = _LINE.fullmatch(line.strip())
-        form = _FORMS.get((match[2] or Takes.TEXT).lower()) if match else None
-        if match is None or form is None or not 1 <= int(match[3] or 1) <= MAX_VALUE:
+        name, form, longest = _words(line.split())
+        takes = _FORMS.get(form.lower())
+        if not _NAME.fullmatch(name) or takes is None or not 1 <= int(longest or 1) <= MAX_VALUE:
             raise Wrong("variables", Problem(words.VARIABLE_LINE, {"n": at}))
-        found[match[1]] = Variable(form, int(match[3] or DEFAULT_LENGTH[form]))
+        found[name] = Variable(takes, int(longest or DEFAULT_LENGTH[takes]))
     return found
 
 
