@@ -108,8 +108,10 @@ QUERIES: dict[str, dict[str, str]] = {
 }
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}",
+    "/palette",
 }  # fmt: skip
-"""Addresses that are no pages: they lead back to a form when they are opened without one, or give a file once."""
+"""Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
+piece of whatever page is open."""
 PIECE = "/-/"
 """In the address of what is asked for by a list, for itself."""
 ENTRANCE = {"/login"}
