@@ -27,7 +27,6 @@ REGISTRATION_TONE: dict[str, str] = {"pending": "secondary", "registered": "gree
 REGISTERED_WITH: dict[str, str] = {"all": N_("全部已报备"), "some": N_("部分已报备"), "none": N_("未报备")}
 REGISTERED_TONE: dict[str, str] = {"all": "green", "some": "blue", "none": "secondary"}
 DECISION: dict[str, str] = {"approved": N_("通过"), "refused": N_("驳回")}
-TYPE: dict[str, str] = {"otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
 FORM: dict[str, str] = {
     "text": N_("文本"),
     "digits": N_("数字"),

@@ -17,8 +17,8 @@ from smsgw.platform.campaigns.model import (
     feeding_over,
     progress,
 )
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
-from smsgw.store.engine.database import Database
+from smsgw.platform.paging import Order, Slice, Window, clauses, read, slice_of
+from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import tasks as store
 
 
@@ -122,14 +122,14 @@ async def problems(
     database: Database, actor: Actor, wanted: WantedProblems, window: Window
 ) -> Slice[ProblemRow]:
     """Rows without a message of a task in the scope: of the import, then of its runs."""
-    clause = clauses(_PROBLEM_ORDERS, window, id_=_PROBLEM_ID, first=6)
-    sql = _PROBLEMS.format(key=clause.key, where=clause.where, order=clause.order)
-    rows = await database.fetch(sql, *_of(actor, wanted), *clause.arguments, timeout=30)
-    found = slice_of(rows, window, clause.limit)
-    listed = [
-        ProblemRow(row["id"], row["line"], row["number"], row["code"], row["message"]) for row in found.rows
-    ]
-    return Slice(listed, found.keys, found.more)
+    asked = _of(actor, wanted)
+    return await read(
+        database, _PROBLEMS, asked, _PROBLEM_ORDERS, window, _problem, id_=_PROBLEM_ID, timeout=30
+    )
+
+
+def _problem(row: Row) -> ProblemRow:
+    return ProblemRow(row["id"], row["line"], row["number"], row["code"], row["message"])
 
 
 async def how_many_problems(database: Database, actor: Actor, wanted: WantedProblems, most: int) -> int:

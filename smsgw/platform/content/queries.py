@@ -10,7 +10,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
 from smsgw.core.templates import CARRIERS, Registration
 from smsgw.platform.content.model import DECIDE, SIGN, TEMPLATE, Entry, Happened, Wanted
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 
 _CARRIERS = """
@@ -128,10 +128,8 @@ async def search(
     database: Database, kind: str, wanted: Wanted, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[Mapping[str, Any]]:
     """Signatures or templates with their ``status``: what the reviewer has said, or ``stopped``, or ``expired``."""
-    clause = clauses(_ORDERS[kind], window, id_="x.id", first=13)
-    sql = _SEARCH[kind].format(key=clause.key, where=clause.where, order=clause.order)
-    found = slice_of(await database.fetch(sql, *_asked(accounts, wanted), *clause.arguments), window, clause.limit)
-    return Slice([_listed(row) for row in found.rows], found.keys, found.more)
+    asked = _asked(accounts, wanted)
+    return await read(database, _SEARCH[kind], asked, _ORDERS[kind], window, _listed, id_="x.id")
 
 
 async def how_many(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smsgw.platform.keys.model import ListedKey, WantedKeys
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Database, Row
 
 _LIST = """
@@ -57,12 +57,7 @@ async def search(
     database: Database, wanted: WantedKeys, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[ListedKey]:
     """Keys of these accounts (None: all)."""
-    clause = clauses(_ORDERS, window, id_="k.id", first=6)
-    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    found = slice_of(
-        await database.fetch(sql, *_asked(accounts, wanted), *clause.arguments), window, clause.limit
-    )
-    return Slice([_listed(row) for row in found.rows], found.keys, found.more)
+    return await read(database, _SEARCH, _asked(accounts, wanted), _ORDERS, window, _listed, id_="k.id")
 
 
 async def how_many(

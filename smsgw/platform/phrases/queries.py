@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smsgw.core.actor import Actor, ActorKind
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.platform.phrases.model import Phrase, Wanted
 from smsgw.store.engine.database import Connection, Database, Row
 
@@ -62,10 +62,7 @@ async def search(
     database: Database | Connection, actor: Actor, wanted: Wanted, window: Window, *, id_: int | None = None
 ) -> Slice[Phrase]:
     """Phrases that the actor may use."""
-    clause = clauses(_ORDERS, window, id_="p.id", first=11)
-    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    found = slice_of(await database.fetch(sql, *_asked(actor, wanted, id_), *clause.arguments), window, clause.limit)
-    return Slice([_phrase(row) for row in found.rows], found.keys, found.more)
+    return await read(database, _SEARCH, _asked(actor, wanted, id_), _ORDERS, window, _phrase, id_="p.id")
 
 
 async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.platform.login.model import CODE_SENDER
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.platform.review.model import Reviewed, Sample, WantedReviews
 from smsgw.store.engine.database import Connection, Database
 
@@ -82,11 +82,10 @@ async def search(
     database: Database, wanted: WantedReviews, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[Reviewed]:
     """A window of what waits, or has waited; the order ``created_at`` is that of the submission."""
-    clause = clauses(_ORDERS, window, id_="r.batch_id", first=11)
-    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    rows = await database.fetch(sql, *_asked(accounts, wanted), *clause.arguments, timeout=30)
-    found = slice_of(rows, window, clause.limit)
-    return Slice([Reviewed(*list(row.values())[2:]) for row in found.rows], found.keys, found.more)
+    asked = _asked(accounts, wanted)
+    return await read(
+        database, _SEARCH, asked, _ORDERS, window, lambda row: Reviewed(*row[2:]), id_="r.batch_id", timeout=30
+    )
 
 
 async def how_many(

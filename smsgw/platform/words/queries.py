@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.platform.words.model import ListedWord, WantedWords
 from smsgw.store.config import traditional
 from smsgw.store.engine.database import Database
@@ -55,12 +55,8 @@ async def search(
     database: Database, wanted: WantedWords, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[ListedWord]:
     """Words, the newest first or by themselves."""
-    clause = clauses(_ORDERS, window, id_="w.id", first=7)
-    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    found = slice_of(
-        await database.fetch(sql, *_asked(accounts, wanted), *clause.arguments), window, clause.limit
-    )
-    return Slice([ListedWord(*list(row.values())[:-1]) for row in found.rows], found.keys, found.more)
+    asked = _asked(accounts, wanted)
+    return await read(database, _SEARCH, asked, _ORDERS, window, lambda row: ListedWord(*row[:-1]), id_="w.id")
 
 
 async def how_many(

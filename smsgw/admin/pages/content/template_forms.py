@@ -17,6 +17,7 @@ from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.content import common
 from smsgw.admin.words import content as words
+from smsgw.admin.words.messages import TYPE
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import DEFAULT_LENGTH, MAX_CONTENT, MAX_VALUE, Variable
 from smsgw.core.templates import Form as Takes
@@ -56,7 +57,7 @@ def read_variables(text: str) -> dict[str, Variable]:
 
 
 _KNOWN = (
-    Field("name", required=True, most=64), Field("type", Kind.CHOICE, choices=words.TYPE, required=True),
+    Field("name", required=True, most=64), Field("type", Kind.CHOICE, choices=TYPE, required=True),
     Field("sign", most=20, help=words.TEMPLATE_SIGN_HELP),
     Field("content", Kind.LINES, required=True, most=MAX_CONTENT, help=words.CONTENT_HELP),
     Field("variables", Kind.LINES, most=2000, help=words.VARIABLES_HELP),

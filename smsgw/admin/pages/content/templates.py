@@ -13,6 +13,7 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.content import common
 from smsgw.admin.pages.content.template_forms import NEW_PATH
 from smsgw.admin.words import content as words
+from smsgw.admin.words.messages import TYPE
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Review
 from smsgw.platform.content import queries
@@ -23,7 +24,7 @@ MENU = Entry("content.templates", PATH, Permission.TEMPLATE_VIEW)
 FILTER = Filter(
     (
         Field("id", FieldKind.ID), Field("name"), Field("account", FieldKind.CHOICE),
-        Field("type", FieldKind.CHOICE, choices=words.TYPE), Field("status", FieldKind.CHOICE, choices=words.STATUS),
+        Field("type", FieldKind.CHOICE, choices=TYPE), Field("status", FieldKind.CHOICE, choices=words.STATUS),
         Field("content", more=True), Field("sign", more=True), common.REGISTERED, common.SUBMITTER, common.CREATED,
     ),
     period=None,
@@ -39,7 +40,7 @@ COLUMNS = (
     Column("id", Kind.CODE, sort=True, phone=Phone.SECOND),
     Column("name", sort=True, phone=Phone.TITLE),
     Column("account", phone=Phone.SECOND),
-    Column("type", Kind.WORD, words=words.TYPE, phone=Phone.AWAY),
+    Column("type", Kind.WORD, words=TYPE, phone=Phone.AWAY),
     Column("sign", shown=False, phone=Phone.AWAY),
     Column("content", Kind.LONG, phone=Phone.SECOND),
     Column("variables", Kind.TAGS, value=lambda row: list(row["variables"]), phone=Phone.AWAY),

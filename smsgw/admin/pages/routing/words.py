@@ -24,6 +24,7 @@ from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.rights import route
 from smsgw.admin.words import audience
 from smsgw.admin.words import routing as words
+from smsgw.admin.words.messages import TYPE
 from smsgw.core.keywords import MAX_LENGTH, Hit, Plain, Word, replaced
 from smsgw.core.keywords import Action as Treatment
 from smsgw.core.permissions import Permission
@@ -39,7 +40,7 @@ FILTER = Filter(
     (
         Field("word"), Field("action", FieldKind.CHOICE, "word_action", words.ACTION),
         Field("category", label="word_category"), Field("account", FieldKind.CHOICE),
-        Field("type", FieldKind.CHOICE, choices=audience.ONE_TYPE, more=True),
+        Field("type", FieldKind.CHOICE, choices=TYPE, more=True),
     ),
     period=None,
 )  # fmt: skip
@@ -50,7 +51,7 @@ COLUMNS = (
     Column("replacement", phone=Phone.SECOND),
     Column("account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT,
            phone=Phone.SECOND),
-    Column("type", Cell.WORD, value=lambda one: one.type or "*", words=audience.TYPE, phone=Phone.SECOND),
+    Column("type", Cell.WORD, value=lambda one: one.type or "*", words=audience.EVERY_TYPE, phone=Phone.SECOND),
     Column("at", Cell.TIME, "time", sort=True),
 )  # fmt: skip
 
@@ -106,7 +107,7 @@ def _problem(text: str) -> Problem | None:
     return Problem(words.TOO_MANY_WORDS, {"n": MOST, "have": have}) if have > MOST else None
 
 
-_TYPE = Input("type", Kind.CHOICE, choices=audience.ONE_TYPE, help=words.TYPE_HELP)
+_TYPE = Input("type", Kind.CHOICE, choices=TYPE, help=words.TYPE_HELP)
 _ACCOUNT = Input("account", Kind.CHOICE, help=words.SCOPE_HELP)
 _ADD = Form((Inputs((
     Input("words", Kind.LINES, "word_lines", words.LINES_HELP, required=True, most=20_000, check=_problem),
@@ -137,7 +138,7 @@ async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     account, listed = _account(call, values), _lines(values["words"])
     known = await queries.known(call.db, listed, account, values["type"] or "")
     whose = own_accounts(call).get(str(account)) or call.gettext(audience.ALL_ACCOUNTS)
-    scope = f"{whose} · {call.gettext(audience.TYPE[values['type'] or '*'])}"
+    scope = f"{whose} · {call.gettext(audience.EVERY_TYPE[values['type'] or '*'])}"
     return Effect(words.ADD_EFFECT[values["action"]], {"n": len(listed), "known": known, "scope": scope})
 
 
