@@ -42,7 +42,7 @@ FILTER = Filter(
 COLUMNS = (
     Column("name", label="sign", sort=True, phone=Phone.TITLE),
     Column("account", phone=Phone.SECOND),
-    Column("source", Kind.WORD, "origin", words=words.SOURCE, phone=Phone.SECOND),
+    Column("source", Kind.WORD, "origin", words=words.SOURCE, shown=False, phone=Phone.SECOND),
     Column("status", Kind.STATE, words=words.SIGN_STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
     *common.MATRIX,
     Column("extension", Kind.CODE, phone=Phone.AWAY),

@@ -172,7 +172,7 @@ COLUMNS = (
     Column("content", Kind.LONG, phone=Phone.SECOND),
     Column("reasons", Kind.TAGS, "held_for", phone=Phone.AWAY),
     Column("numbers", Kind.NUMBER),
-    Column("submitter", phone=Phone.AWAY),
+    Column("submitter", shown=False, phone=Phone.AWAY),
     Column("origin", Kind.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
     Column("decided_by"),
