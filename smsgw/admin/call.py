@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
     from smsgw.platform.campaigns.service import Tasks
+    from smsgw.platform.drafts.surveyor import Surveyor
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
     from smsgw.platform.review.service import Reviewing
@@ -80,6 +81,7 @@ class PortalContext:
     """Set it when a durable job was entered: it begins at once."""
     tasks: Tasks
     reviewing: Reviewing
+    surveyor: Surveyor
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)

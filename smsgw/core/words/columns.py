@@ -18,3 +18,8 @@ STAFF: dict[str, tuple[str, ...]] = {
     "account": ("短信账号", "授权账号", "可用账号", "account", "accounts"),
 }
 """What columns of tables of staff are called."""
+
+NUMBER_HEAD = "手机号"
+"""What a table of ours calls the column of the numbers."""
+PROBLEM_HEAD = (("行号", "原因"), ("line", "reason"))
+"""Columns behind those of a table whose rows are given back, in Chinese and English."""

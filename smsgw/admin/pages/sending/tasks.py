@@ -126,7 +126,13 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                asks=True)
         for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
     ]  # fmt: skip
+    if call.may(Permission.MESSAGE_SEND):
+        buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
+        if call.may(Permission.MESSAGE_SEND) and task.state != "importing":
+            if task.submitter == call.actor.label:
+                links.append((words.MEND_ROWS, f"{PATH}/{task.id}/rows"))
+            buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_why(call, code)} {n:,}" for code, n in task.problems.items()]
     sections = [Section(columns, one)]
