@@ -69,8 +69,10 @@ async def _draft(world: World, row: dict[str, str]) -> None:
     person = await org.person(world.database, f"demo-{row['person']}")
     if person is None:
         raise LookupError(row["person"])
-    known = {name: row[name] for name in ("subject", "type", "content", "to")}
-    state = State(account=str(world.senders[row["account"]].id), **known)
+    state = State(
+        account=str(world.senders[row["account"]].id), subject=row["subject"], type=row["type"], content=row["content"],
+        to=row["to"],
+    )  # fmt: skip
     key = f"demo-draft-{row['person']}-{row['type']}"
     await drafts.begin(world.change(person.actor(None)), key, DraftKind.SAME, state)
 

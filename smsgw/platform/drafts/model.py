@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -162,14 +160,3 @@ class Draft:
     def known(self) -> Survey | None:
         """What was found, if it is still about this."""
         return self.survey if self.survey_of == self.state.fingerprint() else None
-
-
-def draft_of(row: Mapping[str, Any]) -> Draft:
-    """A row of the table."""
-    survey = row["survey"]
-    return Draft(
-        row["id"], row["owner_id"], row["key"], Kind(row["kind"]), row["subject"],
-        msgspec.json.decode(row["state"], type=State),
-        None if survey is None else msgspec.json.decode(survey, type=Survey), row["survey_of"], row["created_at"],
-        row["updated_at"],
-    )  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from smsgw.core.actor import Actor, ActorKind
-from smsgw.platform.drafts.model import Draft, draft_of
+from smsgw.platform.drafts.model import Draft, Kind, State, Survey
 from smsgw.platform.paging import Order, Slice, Window, read
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Connection, Database, Row
 
 _ORDERS = {
     "updated_at": Order("d.updated_at", "timestamptz"),
@@ -26,6 +28,17 @@ _ANY = "SELECT * FROM send_draft WHERE id = $1"
 def owner(actor: Actor) -> int:
     """Whose drafts an actor has; 0: nobody's."""
     return actor.id if actor.kind is ActorKind.PERSON else 0
+
+
+def draft_of(row: Row) -> Draft:
+    """A row of the table."""
+    survey = row["survey"]
+    return Draft(
+        row["id"], row["owner_id"], row["key"], Kind(row["kind"]), row["subject"],
+        msgspec.json.decode(row["state"], type=State),
+        None if survey is None else msgspec.json.decode(survey, type=Survey), row["survey_of"], row["created_at"],
+        row["updated_at"],
+    )  # fmt: skip
 
 
 async def search(

@@ -13,8 +13,8 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase as said
 from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries
-from smsgw.platform.drafts.model import MOST, MOST_OCTETS, Draft, Kind, State, Survey, draft_of
-from smsgw.platform.drafts.queries import owner
+from smsgw.platform.drafts.model import MOST, MOST_OCTETS, Draft, Kind, State, Survey
+from smsgw.platform.drafts.queries import draft_of, owner
 from smsgw.store.engine.database import Connection, Database
 
 _LOCK = "SELECT FROM staff WHERE id = $1 FOR UPDATE"
@@ -40,10 +40,11 @@ async def begin(change: Change, key: str, kind: Kind, state: State) -> Draft:
         if row := await unit.connection.fetchrow(_BY_KEY, me, key):
             await unit.connection.execute(_PUT, row["id"], state.subject[:64], text)
             unit.unchanged()
-            row = await unit.connection.fetchrow(_BY_KEY, me, key)
-        else:
-            row = await _add(unit.connection, me, key, kind, state, text)
-            unit.record("draft.add", f"draft/{row['id']}", after=_plain(state))
+            one = await queries.one(unit.connection, change.actor, row["id"])
+            assert one is not None  # noqa: S101 - it was just there, and is locked
+            return one
+        row = await _add(unit.connection, me, key, kind, state, text)
+        unit.record("draft.add", f"draft/{row['id']}", after=_plain(state))
         return draft_of(row)
 
 

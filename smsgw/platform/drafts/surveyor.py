@@ -41,7 +41,7 @@ from smsgw.platform.jobs import model as jobs
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Database
 
 NAME = "draft.survey"
 EXPLAINED = 2000
@@ -63,14 +63,14 @@ class Lists(Protocol):
 
 
 async def enqueue(
-    connection: Connection | Database, draft: Draft, submitter: ActorLabel, node: int | None
+    database: Database, draft: Draft, submitter: ActorLabel, node: int | None
 ) -> None:
     """Enter the job, unless one is waiting or running. ``node``: where the file lies."""
     params = {"draft": str(draft.id)}
     subject = f"draft/{draft.id}/{draft.state.fingerprint()[:16]}"
-    await job_queries.add(
-        connection, jobs.NewJob(NAME, params, submitter, subject=subject, node=node, lasts=timedelta(hours=1))
-    )
+    job = jobs.NewJob(NAME, params, submitter, subject=subject, node=node, lasts=timedelta(hours=1))
+    async with database.transaction() as connection:
+        await job_queries.add(connection, job)
 
 
 @dataclass(frozen=True, slots=True)

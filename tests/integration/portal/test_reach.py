@@ -155,6 +155,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
        for step in ("{step}", "save/{step}", "row", "file", "confirm", "test")},
+    "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("nobody"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("nobody"),),
     "GET /drafts": NOTHING, **of_list("/drafts"), **of_actions("/drafts", "draft", "copy", "remove"),

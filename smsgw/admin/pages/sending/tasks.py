@@ -191,7 +191,7 @@ TASKS = _list(
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
-    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, actions=(_CANCEL,),
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(_CANCEL,),
     links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
     empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
 )  # fmt: skip
