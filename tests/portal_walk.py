@@ -79,8 +79,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1",
         "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
     },
-    **{f"/send/{{id}}/{step}": {"": _DRAFT} for step in (
-        "table", "content", "audience", "clean", "options", "time", "confirm", "clean/live", "confirm/live")},
+    "/send/{id}": {"": _DRAFT},
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"

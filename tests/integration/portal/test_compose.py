@@ -174,6 +174,10 @@ async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) 
         assert [line.split(",")[:4] for line in bad] == [
             ["13800138001", "李二", "10点", "4"], ["138", "赵三", "11点", "5"], ["13800138004", "", "12点", "6"],
         ]  # fmt: skip
+        headers = {"X-Dialog": "1"}
+        await clerk.get(f"/tasks/{task}", headers=headers)
+        await clerk.get(f"/tasks/{task}", headers=headers | {"X-Have": clerk.headers["X-Piece"]})
+        assert clerk.status == 204, "nothing is new"
         mended = file.replace("138,赵三", "13800138003,赵三").replace("13800138004,,", "13800138004,钱四,")
         await clerk.post(f"/tasks/{task}/mend", {})
         again = draft_in(clerk.path)
