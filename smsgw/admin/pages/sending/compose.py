@@ -92,6 +92,8 @@ async def begin(call: Call) -> web.StreamResponse:
 async def save_first(call: Call) -> web.StreamResponse:
     """The first step saves itself."""
     step = await _first(call)
+    if step.state.account and account_of(call, step.state) is None:
+        raise web.HTTPNotFound
     await service.begin(call.change(), step.form_key, step.kind, step.state)
     return web.Response(status=204)
 
@@ -186,6 +188,8 @@ async def save(call: Call) -> web.StreamResponse:
     """A form saves itself."""
     step = await step_of(call, call.request.match_info["step"])
     read(step, await call.request.post())
+    if step.state.account and account_of(call, step.state) is None:
+        raise web.HTTPNotFound
     assert step.draft is not None  # noqa: S101 - it has an address
     await service.put(call.change(), step.draft.id, step.state)
     return web.Response(status=204)
