@@ -33,7 +33,7 @@ _MESSAGE = "SELECT id FROM part WHERE state = {state} AND part = 1 ORDER BY id D
 _BLOCKED = "SELECT version FROM block_list WHERE source = '{source}' AND removed_at IS NULL ORDER BY version LIMIT 1"
 _DRAFT = (
     "SELECT d.id FROM send_draft d JOIN staff s ON s.id = d.owner_id "
-    "WHERE s.login = 'demo-super' ORDER BY d.id LIMIT 1"
+    "WHERE s.login = 'demo-admin' ORDER BY d.id LIMIT 1"
 )
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
