@@ -369,7 +369,7 @@ class ListPage:
     ) -> web.Response:
         """To the list as the person had it, with a word about what was done."""
         if said:
-            call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+            call.toast(call.filled(said, values), Kind.GOOD if good else Kind.BAD)
         if to := self._within(form):
             return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))
