@@ -416,6 +416,13 @@ def test_a_peer_that_does_not_read_is_cut_off() -> None:
     assert len(session.output()) == 112
 
 
+def test_what_was_fetched_counts_no_more() -> None:
+    session = bound_smsc(config=replace(QUIET, max_output=32)).session
+    for _ in range(5):
+        assert session.receive(SMPP34.encode(EnquireLink(sequence=3)) * 2, 0.0) == []
+        assert len(session.output()) == 32
+
+
 def test_an_end_while_leaving_leaves_nothing_to_do() -> None:
     session = bound_smsc(config=replace(QUIET, max_output=60)).session
     octets = SMPP34.encode(SubmitSm(sequence=2)) + SMPP34.encode(Unbind(sequence=3))
