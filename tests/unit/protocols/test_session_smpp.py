@@ -400,7 +400,8 @@ def test_a_frame_that_follows_another_has_its_own_time() -> None:
 
 def test_what_came_before_the_rubbish_is_served() -> None:
     book = bound_smsc() << hears(SubmitSm(sequence=2), bytes.fromhex("0000000f0000001500000000000000 09"))
-    book >> Request >> sees(Violation, kind="framing") >> sees(CloseNow, why="framing")
+    said = "length 15 is outside 16..66560"
+    book >> Request >> sees(Violation, kind="framing", detail=said) >> sees(CloseNow, why="framing")
     (book >> sends(GenericNack, sequence=9, command_status=2)).done()
 
 
