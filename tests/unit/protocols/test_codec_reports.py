@@ -52,6 +52,14 @@ def test_cmpp_report_whose_length_says_60_but_has_room_for_71() -> None:
     assert len(pdu.msg_content) == 71  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("declared", [59, 61, 0])
+def test_only_a_length_of_60_is_taken_for_71(declared: int) -> None:
+    frame = bytearray.fromhex(PDUS["cmpp30-deliver-report-1"]["hex"])
+    frame[frame.index(b"\x47" + bytes.fromhex("2eb22e0027110007"))] = declared
+    with pytest.raises(Malformed, match="octets left over"):
+        CMPP30.decode(frame)
+
+
 def test_cmpp_report_too_short() -> None:
     with pytest.raises(Malformed, match=r"SMSC_sequence"):
         cmpp.decode(bytes(59))
