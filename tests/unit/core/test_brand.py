@@ -58,8 +58,11 @@ def test_a_later_programs_fields_are_passed_over() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "ratio"),
-    [("#000000", "#ffffff", 21), ("#777777", "#ffffff", 4.48), ("#767676", "#ffffff", 4.54), ("#ff0000", "#ffffff", 4.0),
-     ("#00ff00", "#ffffff", 1.37), ("#0000ff", "#ffffff", 8.59), ("#0a0a0a", "#000000", 1.06), ("#ffffff", "#ffffff", 1)],
+    [
+        ("#000000", "#ffffff", 21), ("#777777", "#ffffff", 4.48), ("#767676", "#ffffff", 4.54),
+        ("#ff0000", "#ffffff", 4.0), ("#00ff00", "#ffffff", 1.37), ("#0000ff", "#ffffff", 8.59),
+        ("#0a0a0a", "#000000", 1.06), ("#ffffff", "#ffffff", 1),
+    ],
 )  # fmt: skip
 def test_contrast_is_that_of_the_web_guidelines(one: str, other: str, ratio: float) -> None:
     assert contrast(one, other) == pytest.approx(ratio, abs=0.01)
