@@ -150,6 +150,13 @@ def test_long_passwords_are_read_but_not_written() -> None:
     )
 
 
+def test_so_are_those_of_a_centre_that_asks_to_be_bound_to() -> None:
+    found = SMPP34.decode(frame("0000000b0000000000000001", b"a-very-long-system-id\0a-very-long-password\0"))
+    assert isinstance(found, smpp.Outbind)
+    assert (found.system_id, found.password) == ("a-very-long-system-id", "a-very-long-password")
+    assert "long-password" not in repr(found)
+
+
 @pytest.mark.parametrize("field", ["source_addr", "destination_addr"])
 def test_long_addresses_are_refused_both_ways(field: str) -> None:
     pdu = smpp.SubmitSm(sequence=5, **{field: "1" * 20})  # type: ignore[arg-type]
