@@ -112,6 +112,7 @@ TERMS: dict[str, str] = {
     "last_login_at": N_("最近登录"),
     "last_raised": N_("最近一次"),
     "logged_in_at": N_("登录时间"),
+    "lift_answer": N_("办理说明"),
     "line": N_("行号"),
     "login": N_("登录名"),
     "login_codes": N_("用此账号发送登录验证码"),
