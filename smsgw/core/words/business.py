@@ -132,6 +132,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "仍有人员使用该角色,请先更换其角色",
         "people still have this role; give them another first",
     ),
+    "role.held_elsewhere": (
+        "另有 {n} 名您管理范围以外的人员使用该角色,请复制为新角色后再修改",
+        "{n} people beyond those whom you manage have this role; copy it, and change the copy",
+    ),
     "brand.unchanged": ("草稿与已发布的内容一致,没有可发布的修改", "the draft is published as it is"),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),
     "department.quota_above": (

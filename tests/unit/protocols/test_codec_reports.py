@@ -110,6 +110,14 @@ def test_built_receipt_reads_back() -> None:
         smpp.build(smpp.Receipt(id="1"))
 
 
+def test_a_receipt_of_what_little_is_known_is_written_with_zeros() -> None:
+    """Appendix B has no way of leaving a label out."""
+    written = smpp.build(smpp.Receipt(id="0a1b", stat="UNDELIV", text="x" * 30))
+    assert written == (
+        "id:0a1b sub:001 dlvrd:000 submit date:0000000000 done date:0000000000 stat:UNDELIV err:000 text:" + "x" * 20
+    )
+
+
 TEXT = b"id:1 sub:001 dlvrd:001 submit date:2402291234 done date:2402291235 stat:DELIVRD err:000 text:"
 
 
