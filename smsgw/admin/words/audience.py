@@ -14,6 +14,8 @@ SOURCE: dict[str, str] = {
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
 EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 
+NUMBER_SOURCE: dict[str, str] = {"report": N_("运营商回执"), "import": N_("号码检测")}
+BLOCK_LIST = N_("黑名单")
 BLOCK_LEAD = N_("名单中的号码不再收到所选范围内的短信，改动约一秒内在所有节点生效。")
 BLOCK_EMPTY = N_("黑名单中没有号码")
 BLOCK_TEACHES = N_("把投诉、退订或要求停发的号码加入黑名单，可限定账号、类型和签名。")
@@ -96,6 +98,7 @@ CONTACT_MERGE_EFFECT = N_("将把 %(gone)s 的标签、分组和资料并入 %(k
 CONTACT_MERGED = N_("已合并")
 NO_CONTACT = N_("没有找到这个号码的联系人")
 TAGS_HELP = N_("多个标签用逗号分隔，最多 20 个。")
+KEEP_NUMBER_HELP = N_("留空则不修改号码。")
 FIELDS_HELP = N_("每行一项，写作 名称=内容，用于个性化短信的变量。")
 BAD_FIELDS = N_("第 %(line)s 行不是“名称=内容”")
 GROUPS_HELP = N_("可多选；须属于所选账号。")

@@ -71,6 +71,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import carrier
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -851,6 +852,19 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.remove_audience(change, world.account_id, made.id)
+
+
+@example(carrier.ask, "lift.ask")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    await carrier.ask(change, number, "CMCC", account_id=world.account_id, code="MB:1077", reason="本人要求")
+
+
+@example(carrier.move, "lift.move")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    id_ = await carrier.ask(world.change, number, "CMCC", account_id=world.account_id, reason="本人要求")
+    await carrier.move(change, id_, carrier.LiftState.SENT, "已发函")
 
 
 def a_contact(world: World, **given: Any) -> EntryDraft:
