@@ -59,6 +59,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
+    "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
+    "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
+    "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
@@ -103,6 +106,9 @@ QUERIES: dict[str, dict[str, str]] = {
     # the path: {what is to be seen there: query for what stands behind its question mark}
     "/send/result": {"": _SENT},
     "/send/result/live": {"": _SENT},
+    "/blocked/why": {
+        "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
+    },
     "/records": {"": "SELECT 'time=7d'"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }

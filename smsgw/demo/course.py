@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -18,7 +19,9 @@ from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.lists import carrier
 from smsgw.platform.lists import service as lists
+from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
@@ -102,6 +105,7 @@ def _lists(world: World) -> None:
     for day in range(2, world.days, 6):
         world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
     world.later.append((world.moment(min(1, world.days - 1), 15), partial(_allow, world, values["own_phone"])))
+    world.later.append((world.moment(max(world.days - 2, 0), 10), partial(_carrier_lifts, world, values["lift"])))
     for day in range(2, world.days, 25):
         world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
 
@@ -124,6 +128,24 @@ async def _contacts(world: World, sender: Sender) -> None:
 
 async def _block(world: World, reason: str) -> None:
     await lists.block(world.change(), [world.dice.choice(world.numbers)], Scope(), MANUAL, reason)
+
+
+_REFUSED = """
+SELECT m.number, m.carrier, m.account_id, p.code FROM message m JOIN part p ON p.id = m.id AND p.part = 1
+WHERE p.class = 'BLACKLIST_CARRIER' AND NOT p.by_us ORDER BY m.id DESC LIMIT 3
+"""
+
+
+async def _carrier_lifts(world: World, reasons: Sequence[str]) -> None:
+    """What carriers were asked to lift: one is done, one is on its way, one was asked just now."""
+    for n, row in enumerate(await world.database.fetch(_REFUSED)):
+        id_ = await carrier.ask(
+            world.change(), row["number"], row["carrier"], account_id=row["account_id"], code=row["code"],
+            reason=reasons[0],
+        )  # fmt: skip
+        for state, said in list(zip((LiftState.SENT, LiftState.LIFTED), reasons[1:], strict=True))[: 2 - n]:
+            await carrier.move(world.change(), id_, state, said)
+    await world.date("carrier_lift.asked_at carrier_lift.sent_at carrier_lift.decided_at")
 
 
 async def _allow(world: World, note: str) -> None:

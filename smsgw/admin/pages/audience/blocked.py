@@ -23,6 +23,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import audience as words
+from smsgw.admin.words import why
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.numbers import mask
@@ -33,6 +34,8 @@ from smsgw.platform.lists.model import BlockEntry, WantedBlocks
 from smsgw.runtime import clock
 
 PATH, OPT_OUTS = "/blocked", "/optouts"
+WHY = f"{PATH}/why"
+TABS = ((words.BLOCK_LIST, PATH), (why.REQUESTS, "/lifts"))
 MENU = (
     Entry("audience.blocked", PATH, Permission.BLOCK_VIEW), Entry("audience.optouts", OPT_OUTS, Permission.BLOCK_VIEW),
 )  # fmt: skip
@@ -53,6 +56,9 @@ COLUMNS = (
     Column("since", Cell.TIME, "time", sort=True),
     Column("expires_at", Cell.TIME, phone=Phone.AWAY),
 )
+
+
+_LINKS = ((why.WHY, WHY, Permission.BLOCK_VIEW), (words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT))
 
 
 def _wanted(found: Found) -> WantedBlocks:
@@ -83,7 +89,7 @@ def _list(
         rows=lambda db, actor, found, window: queries.search(db, wanted(found), window, accounts=actor.scope.whole),
         count=lambda db, actor, found, most: queries.how_many(db, wanted(found), most, accounts=actor.scope.whole),
         one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole), detail=_detail,
-        links=((words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),) if path == PATH else (),
+        links=_LINKS if path == PATH else _LINKS[:1], tabs=TABS if path == PATH else (),
         sort=Sort("since"), empty=empty,
     )  # fmt: skip
 
