@@ -129,6 +129,7 @@ TERMS: dict[str, str] = {
     "month_quota": N_("月度上限（条）"),
     "msg_src": N_("信息来源（Msg_src）"),
     "name": N_("名称"),
+    "sms_text": N_("验证码短信内容"),
     "networks": N_("允许的地址"),
     "new_password": N_("新密码"),
     "node_number": N_("节点编号"),
