@@ -126,6 +126,19 @@ def test_every_type_is_counted_apart() -> None:
             assert bool(crowded) is (kind is sent), (sent, kind)
 
 
+def test_a_ceiling_counts_what_others_send_near_that_time() -> None:
+    history = History()
+    for account in range(2, 5):
+        history.add(watch(account, Rate(1, 1000), scope=scope_of(account, MessageType.NOTICE)), 0)
+
+    def crowded(at: int, account: int = 1) -> bool:
+        scope = scope_of(account, MessageType.NOTICE)
+        return history.judge(Watch(0, 1, at, scope, 2, (), 0, 0, (Rate(3, 100),))) is not None
+
+    assert [crowded(at) for at in (-96, -95, 3, 101, 102)] == [False, True, True, True, False]
+    assert not crowded(3, account=2), "its own does not count"
+
+
 def test_a_history_has_an_end() -> None:
     history = History()
     for at in range(MAX_ENTRIES + 50):
