@@ -54,6 +54,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
@@ -63,6 +64,7 @@ from smsgw.platform.campaigns.workers import Workers
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
@@ -311,6 +313,8 @@ class Composition:
             verification.kind(database, self.sealer, self.settings.anchor_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
             self.surveyor.kind(),
+            NumberFilterer(database, Sheets(database, self.store), self.sealer).kind(),
+            ContactImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 

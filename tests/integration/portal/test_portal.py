@@ -203,6 +203,8 @@ async def test_first_login_demands_a_new_password(site: Site) -> None:
             page = await browser.post("/password", fields | change)
             assert browser.status == 422
             assert said in page
+            assert re.search(rf'id="{next(iter(change))}-problem" role="alert">[^<]*{said}', page), "at its field"
+            assert not re.search(r'type="password" value="[^"]', page)
         page = await browser.post("/password", fields)
         assert urlsplit(browser.path).path == "/"
         assert "新密码已生效" in page
@@ -245,7 +247,7 @@ async def test_a_change_needs_our_token_and_our_page(site: Site) -> None:
         ):
             page = await browser.post("/logout", data, headers=headers)
             assert browser.status == 403
-            assert "没有权限" in page
+            assert "页面已过期" in page
         await browser.get("/")
         assert browser.path == "/"  # still logged in
         await browser.get("/logout")
