@@ -59,6 +59,8 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
+    "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
+    "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",

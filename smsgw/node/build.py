@@ -54,6 +54,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
@@ -302,6 +303,7 @@ class Composition:
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
+            ContactImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 

@@ -23,6 +23,8 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Duty, Permission, duties_of
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as content
@@ -110,6 +112,8 @@ class Walker:
         scope = self.person.scope
         if thing in ("staff", "login", "department", "session", "audit"):
             return scope.departments is None or int(world.things["department"]) in scope.departments
+        if thing in ("contact", "group"):  # they are their owner's alone
+            return scope == EVERYTHING
         if thing in ("message", "account", "batch", "key", "api_key", "sign", "template"):
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
@@ -196,6 +200,9 @@ async def _foreign(world: World, by: Change) -> None:
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
     phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
+    contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
+    group = await book.add_group(by, account, f"{MARK} group", Sharing())
+    await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
@@ -203,8 +210,16 @@ async def _foreign(world: World, by: Change) -> None:
         "view": str(view), "passkey": b"passkey-of-another".hex(), "job": str(job), "session": str(session),
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
         "sign": str(sign), "template": str(template), "phrase": str(phrase),
+        "contact": str(contact), "group": str(group),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
+
+
+async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:
+    """A contact that is this person's alone."""
+    id_ = await book.add(by, draft)
+    await by.database.execute("UPDATE contact SET owner_id = $2, shared = 'own' WHERE id = $1", id_, staff)
+    return id_
 
 
 async def enter(browser: Browser, walker: Walker) -> None:

@@ -185,6 +185,8 @@ class ListPage:
     """Lists beside each other, this one among them: label, address."""
     cards: Cards | None = None
     """Instead of a table."""
+    most: int = MOST_COUNTED
+    """Rows that are counted; of more it is said that there are more."""
 
     @property
     def label(self) -> str:
@@ -203,9 +205,9 @@ class ListPage:
     async def _summed(self, call: Call, found: Found) -> tuple[int | None, Sequence[tuple[str, int]]]:
         """How many rows there are, and sums by their terms."""
         if self.sums is not None:
-            number, *others = (got := await self.sums(call.db, call.actor, found, MOST_COUNTED))
+            number, *others = (got := await self.sums(call.db, call.actor, found, self.most))
             return number, list(zip(got._fields[1:], others, strict=True))
-        return (await self.count(call.db, call.actor, found, MOST_COUNTED) if self.count is not None else None), ()
+        return (await self.count(call.db, call.actor, found, self.most) if self.count is not None else None), ()
 
     @property
     def routes(self) -> list[Route]:
@@ -303,7 +305,7 @@ class ListPage:
             if number and any(call.may(action.permission) for action in self.actions):
                 sealer, login = call.portal.context.sealer, call.who.login
                 token = selection.token(sealer, self.name, login, found.state, number, clock.now())
-        return call.render("ui/total.html", page=self, number=number, sums=sums, most=MOST_COUNTED, token=token)
+        return call.render("ui/total.html", page=self, number=number, sums=sums, most=self.most, token=token)
 
     async def _detail(self, call: Call) -> web.StreamResponse:
         row = await self._row(call, call.request.match_info["id"])

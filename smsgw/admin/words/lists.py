@@ -49,6 +49,7 @@ JOB_KIND: dict[str, str] = {
     "export": N_("导出"),
     "task.import": N_("导入号码"),
     "staff.import": N_("导入员工"),
+    "contact.import": N_("导入联系人"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
 }

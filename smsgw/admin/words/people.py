@@ -76,7 +76,7 @@ IMPORT_RESULT, FIRST_PASSWORDS = N_("下载导入结果"), N_("下载初始密�
 PASSWORDS_EFFECT = N_(
     "文件含 %(n)s 名尚未登录人员的登录名和一次性密码，首次登录须修改。请妥善转交并及时删除；本次下载会记入审计日志。"
 )
-OUTCOME: dict[str, str] = {"created": N_("新建"), "skipped": N_("已跳过"), "wrong": N_("有误")}
+OUTCOME: dict[str, str] = {"created": N_("新建"), "updated": N_("更新"), "skipped": N_("已跳过"), "wrong": N_("有误")}
 
 # --- sub-accounts ----------------------------------------------------------------------------------------------------
 

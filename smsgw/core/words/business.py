@@ -48,6 +48,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "at most {most}, with names of 1 to 32 letters, digits or underscores that begin with no digit",
     ),
     "contact.values": ("每项的值最长 {longest} 个字符", "values of at most {longest} characters each"),
+    "contact.share": (
+        "只有可管理整个账号的人员才能共享给全账号",
+        "only who sees the whole account shares with all of it",
+    ),
+    "contact.there": ("该账号的通讯录中已有此号码", "the account has a contact of this number"),
+    "contact.colleague": (
+        "该账号的通讯录中已有此号码,由同事保存且未共享给您",
+        "a colleague has entered this number and does not share it with you",
+    ),
+    "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
+    "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
+    "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
     "channel.simulated": (
@@ -117,6 +129,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "role.used": (
         "仍有人员使用该角色,请先更换其角色",
         "people still have this role; give them another first",
+    ),
+    "role.held_elsewhere": (
+        "另有 {n} 名您管理范围以外的人员使用该角色,请复制为新角色后再修改",
+        "{n} people beyond those whom you manage have this role; copy it, and change the copy",
     ),
     "brand.unchanged": ("草稿与已发布的内容一致,没有可发布的修改", "the draft is published as it is"),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),

@@ -18,3 +18,10 @@ STAFF: dict[str, tuple[str, ...]] = {
     "account": ("短信账号", "授权账号", "可用账号", "account", "accounts"),
 }
 """What columns of tables of staff are called."""
+CONTACTS: dict[str, tuple[str, ...]] = {
+    "number": ("手机号", "手机", "手机号码", "电话号码", "号码", "联系电话", "电话", "phone", "mobile", "number"),
+    "name": ("姓名", "名称", "联系人", "客户姓名", "name", "full name"),
+    "tags": ("标签", "tag", "tags"),
+    "groups": ("分组", "组", "群组", "组别", "group", "groups"),
+}
+"""What columns of tables of contacts are called."""

@@ -14,6 +14,7 @@ from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import SELECT, states_of, views
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.states import by_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ _MESSAGE = {
     "task": "EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {}::bigint"
             " AND x.id >= k.base_id AND x.id < k.base_id + k.size)",
 }  # fmt: skip
-_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {}", "code": "s.code = {}"}
+# Said in constants beside the rest, so that the index of the few that did not arrive is known to hold them.
+_ENDED = by_name("EXISTS (SELECT FROM part e WHERE e.id = x.id AND e.id >= $1 AND e.id < $2 AND e.state > :DELIVERED)")
+_PART_ENDED = by_name("s.state > :DELIVERED")
+_NOT_ARRIVED = frozenset(state for state in PartState if state > PartState.DELIVERED)
+_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {} AND s.class <> ''", "code": "s.code = {}"}
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
 (SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= $1 AND s.id < $2
@@ -109,10 +114,13 @@ def _found(actor: Actor, wanted: Wanted) -> tuple[str, list[object]]:
         arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
         arguments.append(_codes(wanted.result))
         said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
+        if {code // 2 for code in _codes(wanted.result)} <= _NOT_ARRIVED:
+            said.append(_ENDED)
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
         of_part.append(put(numbers, "s.state = ANY({}::smallint[])"))
+        of_part += [_PART_ENDED] * (set(numbers) <= _NOT_ARRIVED)
         if by_us is not None:
             of_part.append(put(by_us, "s.by_us = {}::bool"))
     if of_part:

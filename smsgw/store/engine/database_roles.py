@@ -52,12 +52,12 @@ TABLES = {
     ),
     **_each(
         _LIST,
-        "audience audience_member audit_open brand_host export_link old_code parked_fact staff_account staff_password "
+        "audience_member audit_open brand_host export_link old_code parked_fact staff_account staff_password "
         "staff_permission sheet sheet_result staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm allow_list block_list brand brand_picture code_class contact "
+        "abroad_country abroad_minute alarm allow_list audience block_list brand brand_picture code_class contact "
         "department_used file filed_link inbox job lease mo_part notice number_override number_recent number_status "
         "partner partner_address partner_bind partner_connect partner_part phrase policy portal_login portal_session "
         "receipt_orphan "

@@ -48,8 +48,10 @@ from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
+from smsgw.platform.audience import book
+from smsgw.platform.audience import importing as contact_import
 from smsgw.platform.audience import service as audience
-from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.audience.model import ContactInput, EntryDraft, Sharing
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.audit import verification
 from smsgw.platform.brand import service as brands
@@ -849,6 +851,61 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.remove_audience(change, world.account_id, made.id)
+
+
+def a_contact(world: World, **given: Any) -> EntryDraft:
+    return EntryDraft(world.account_id, f"8613{world.ids() % 10**9:09}", "张三", **given)
+
+
+@example(book.add, "contact.put")
+async def _(world: World, change: Change) -> None:
+    await book.add(change, a_contact(world))
+
+
+@example(book.put, "contact.put")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add(world.by(world.able), a_contact(world))
+    await book.put(change, id_, a_contact(world, tags=("vip",)))
+
+
+@example(book.share, "contact.put")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add(world.by(world.able), a_contact(world))
+    await book.share(change, id_, Sharing())
+
+
+@example(book.remove, "contact.remove")
+async def _(world: World, change: Change) -> None:
+    await book.remove(change, await book.add(world.by(world.able), a_contact(world)))
+
+
+@example(book.merge, "contact.merge")
+async def _(world: World, change: Change) -> None:
+    kept, gone = [await book.add(world.by(world.able), a_contact(world)) for _ in range(2)]
+    await book.merge(change, kept, gone)
+
+
+@example(book.add_group, "audience.add")
+async def _(world: World, change: Change) -> None:
+    await book.add_group(change, world.account_id, world.name(), Sharing())
+
+
+@example(book.put_group, "audience.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
+    await book.put_group(change, id_, world.name(), Sharing(), with_members=True)
+
+
+@example(book.remove_group, "audience.remove")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
+    await book.remove_group(change, id_)
+
+
+@example(contact_import.begin, "contact.import")
+async def _(world: World, change: Change) -> None:
+    plan = contact_import.Plan({"number": 0, "name": 1}, world.account_id)
+    await contact_import.begin(change, await sheet(world, change), plan)
 
 
 @example(audience.change_members, "audience.members")

@@ -203,6 +203,8 @@ async def test_first_login_demands_a_new_password(site: Site) -> None:
             page = await browser.post("/password", fields | change)
             assert browser.status == 422
             assert said in page
+            assert re.search(rf'id="{next(iter(change))}-problem" role="alert">[^<]*{said}', page), "at its field"
+            assert not re.search(r'type="password" value="[^"]', page)
         page = await browser.post("/password", fields)
         assert urlsplit(browser.path).path == "/"
         assert "新密码已生效" in page

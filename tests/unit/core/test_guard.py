@@ -52,6 +52,18 @@ def test_a_device_of_the_users_own_is_not_slowed_down_by_others_at_its_own_addre
     assert guard.wait("192.0.2.1", "zhang", 300.0, "phone") == 0
 
 
+@pytest.mark.parametrize("device", ["", "laptop"])
+def test_who_was_right_at_last_begins_anew(device: str) -> None:
+    """What a place was wrong about before a login counts no more for it."""
+    guard = Guard(PORTAL)
+    for _ in range(2):
+        for _ in range(5):
+            guard.failed("192.0.2.1", "zhang", 0.0, device)
+        assert guard.wait("192.0.2.1", "zhang", 0.0, device) == 2
+        guard.succeeded("192.0.2.1", "zhang", 0.0, device)
+        assert guard.wait("192.0.2.1", "zhang", 0.0, device) == 0
+
+
 def test_one_address_cannot_go_through_the_names() -> None:
     guard = Guard(PORTAL)
     looked_at = sum(attack(guard, "192.0.2.1", f"user{n}", n / 10) for n in range(6000))

@@ -112,6 +112,20 @@ def test_any_window_of_the_length_counts() -> None:
     assert history.judge(watch(-1000, two)) is None
 
 
+def test_every_type_is_counted_apart() -> None:
+    """What was sent of one type counts neither for the limits of another, nor for its ceiling."""
+    for sent in MessageType:
+        own, others = History(), History()
+        own.add(watch(0, Rate(1, 100), scope=scope_of(1, sent)), 0)
+        for account in range(2, 5):
+            others.add(watch(0, Rate(1, 100), scope=scope_of(account, sent)), 0)
+        for kind in MessageType:
+            scope = scope_of(1, kind)
+            assert bool(own.judge(watch(1, Rate(1, 100), scope=scope))) is (kind is sent), (sent, kind)
+            crowded = others.judge(Watch(0, 1, 1, scope, 2, (), 0, 0, (Rate(3, 100),)))
+            assert bool(crowded) is (kind is sent), (sent, kind)
+
+
 def test_a_history_has_an_end() -> None:
     history = History()
     for at in range(MAX_ENTRIES + 50):

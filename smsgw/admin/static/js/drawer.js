@@ -41,14 +41,16 @@ async function answer(dialog, response) {
 }
 
 async function ask(dialog, address, options) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), 30000);
   try {
-    await answer(dialog, await fetch(address, {
-      headers: PIECE, redirect: "manual", signal: AbortSignal.timeout ? AbortSignal.timeout(30000) : undefined, ...options,
-    }));
+    await answer(dialog, await fetch(address, { headers: PIECE, redirect: "manual", signal: late.signal, ...options }));
   } catch {
     dialog.close();
     one("#trouble").textContent = document.body.dataset.lost;
     one("#trouble").hidden = false;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
