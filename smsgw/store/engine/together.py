@@ -7,14 +7,17 @@ common table expressions of one statement.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from smsgw.store.engine.database import Connection
 
 COPIED = 200
 """Rows from which on they are copied: fewer go with a statement."""
+AT_ONCE = 500
+"""Rows that are copied without a turn for others: a few milliseconds."""
 TIMEOUT = 10
 """Seconds that a statement or a copy may take."""
 
@@ -32,6 +35,13 @@ def _insert(table: str, columns: tuple[tuple[str, str], ...]) -> str:
     names = ", ".join(name for name, _ in columns)
     values = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(columns, 1))
     return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({values})"  # noqa: S608 - names of tables
+
+
+async def _unhurried(rows: Sequence[Sequence[object]]) -> AsyncIterator[Sequence[object]]:
+    for n, row in enumerate(rows, 1):
+        yield row
+        if n % AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 class Together:
@@ -54,7 +64,8 @@ class Together:
         """New rows of a table with the columns of ``types`` (PostgreSQL's): with the statement, or copied at once when
         they are many."""
         if len(rows) >= COPIED:
-            await connection.copy_records_to_table(table, records=rows, columns=tuple(types), timeout=TIMEOUT)
+            records = rows if len(rows) <= AT_ONCE else _unhurried(rows)
+            await connection.copy_records_to_table(table, records=records, columns=tuple(types), timeout=TIMEOUT)
         elif rows:
             name = f"new_{table}_{len(self._texts)}"
             self.add({name: _insert(table, tuple(types.items()))}, *zip(*rows, strict=True))

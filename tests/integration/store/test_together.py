@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from databases import change
 
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.database_roles import APPLICATION
 from smsgw.store.engine.together import COPIED, Together, enter
 
@@ -67,3 +67,21 @@ async def test_all_or_nothing(connection: Connection) -> None:
 
 async def test_nothing_is_no_statement(connection: Connection) -> None:
     await Together().run(connection)
+
+
+async def test_a_connection_goes_back_to_the_pool_as_it_came(dsn: str) -> None:
+    database = Database(dsn, size=1)
+    await database.open()
+    try:
+        before = await database.fetchval("SHOW statement_timeout")
+        async with database.acquire(timeout=3600) as connection:
+            assert await connection.fetchval("SHOW statement_timeout") == "1h"
+        assert await database.fetchval("SHOW statement_timeout") == before != "1h"
+        with pytest.raises(RuntimeError, match="half"):
+            async with database.transaction() as connection:
+                await connection.execute("SELECT 1")
+                raise RuntimeError("half way")
+        async with database.acquire() as connection:
+            assert not connection.is_in_transaction()
+    finally:
+        await database.close()
