@@ -23,6 +23,7 @@ from smsgw.platform.lists import carrier
 from smsgw.platform.lists import service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
+from smsgw.platform.numbers import filters
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
 
@@ -106,6 +107,8 @@ def _lists(world: World) -> None:
         world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
     world.later.append((world.moment(min(1, world.days - 1), 15), partial(_allow, world, values["own_phone"])))
     world.later.append((world.moment(max(world.days - 2, 0), 10), partial(_carrier_lifts, world, values["lift"])))
+    at = world.moment(max(world.days - 2, 0), 11)
+    world.later.append((at, partial(_number_filter, world, values["filter"])))
     for day in range(2, world.days, 25):
         world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
 
@@ -134,6 +137,23 @@ _REFUSED = """
 SELECT m.number, m.carrier, m.account_id, p.code FROM message m JOIN part p ON p.id = m.id AND p.part = 1
 WHERE p.class = 'BLACKLIST_CARRIER' AND NOT p.by_us ORDER BY m.id DESC LIMIT 3
 """
+
+
+_LOOKED_AT = """
+UPDATE job SET state = 'done', done = $2, total = $2, created_at = $3, started_at = $3, ended_at = $3,
+    attempts = 1, runner = 1, epoch = 1
+WHERE id = (SELECT job_id FROM number_filter WHERE id = $1)
+"""
+
+
+async def _number_filter(world: World, name: str) -> None:
+    """A list that was looked at by what is known here."""
+    some = world.dice.sample(sorted(set(world.numbers)), min(500, len(set(world.numbers))))
+    sender = next(iter(world.senders.values()))
+    id_ = await filters.begin(world.change(), name, sender.id, some)
+    await filters.settle(world.database, id_, 90)
+    await world.database.execute(_LOOKED_AT, id_, len(some), world.at)
+    await world.date("number_filter.created_at")
 
 
 async def _carrier_lifts(world: World, reasons: Sequence[str]) -> None:
