@@ -278,6 +278,16 @@ async def test_a_node_that_comes_back_without_an_answer_still_knows_what_it_neve
     assert [await ledger.states(i) for i in ids] == [[S.QUEUED], [S.QUEUED, S.QUEUED]]
 
 
+async def test_an_answer_counts_though_the_journal_does_not_know_all_that_was_claimed(ledger: Ledger) -> None:
+    id_ = await ledger.accept()
+    (one,) = await ledger.claim()
+    key = one.id, one.part, one.attempt
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1}, "the other node"
+    journal = Replay(answers={key: Outcome(*key, OutcomeKind.ACCEPTED, carrier_id="c")})
+    assert await correct_taken_over(ledger.database, ledger.outcomes, journal) == {OutcomeKind.ACCEPTED: 1}
+    assert await ledger.states(id_) == [S.SENT]
+
+
 @pytest.mark.parametrize("removed", [False, True])
 async def test_what_a_stopped_channel_has_left_behind_is_found(ledger: Ledger, removed: bool) -> None:
     await ledger.accept()
