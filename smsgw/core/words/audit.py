@@ -232,6 +232,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
 OBJECTS: dict[str, tuple[str, str]] = {
     "account": ("短信账号", "Sending account"),
     "alarm": ("告警", "Alarm"),
+    "alarms": ("告警", "Alarms"),
     "allow": ("白名单", "Allow list"),
     "allow_list": ("白名单", "Allow list"),
     "audience": ("人群", "Audience"),
