@@ -12,7 +12,7 @@ import pytest_asyncio
 from demo_site import DemoSite, demo_site
 from page_costs import Cost, kind_of, session_of, watched
 
-MOST = {"list": 7, "report": 9, "detail": 6, "form": 9, "page": 10, "poll": 6}
+MOST = {"list": 10, "report": 10, "detail": 10, "form": 12, "page": 14, "poll": 8}
 """Statements by the kind of a page, those of its session (two) and of its menu's badges included."""
 MORE = {
     "/": 24, "/home/live": 22,  # a card is a statement or two
