@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
     "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
+    "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
+    "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
@@ -105,6 +107,9 @@ QUERIES: dict[str, dict[str, str]] = {
     # the path: {what is to be seen there: query for what stands behind its question mark}
     "/send/result": {"": _SENT},
     "/send/result/live": {"": _SENT},
+    "/blocked/why": {
+        "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
+    },
     "/records": {"": "SELECT 'time=7d'"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }
@@ -214,10 +219,19 @@ async def stops(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]:
     return found
 
 
+async def stops_there_are(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]:
+    """Those that a site without data has."""
+    found: list[Stop] = []
+    for route in wanted:
+        with suppress(NoExample):
+            found += await stops(site, [route])
+    return found
+
+
 def _role(site: DemoSite, route: Route, path: str) -> str:
     if path in ENTRANCE:
         return ""
-    return "admin" if isinstance(route.action, Open) else site.role_for(route.action)
+    return site.anybody if isinstance(route.action, Open) else site.role_for(route.action)
 
 
 async def _addresses(site: DemoSite, path: str) -> dict[str, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from smsgw.admin.i18n import translations
+from smsgw.admin.i18n import agreeing, translations
 from smsgw.admin.kit import toasts
 from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
@@ -265,6 +265,10 @@ class Call:
     def gettext(self, text: str) -> str:
         """A text in the language of the request."""
         return translations(self.language).gettext(text)
+
+    def filled(self, text: str, values: Mapping[str, Any]) -> str:
+        """A text with place holders in the language of the request."""
+        return agreeing(self.gettext(text), values) % values
 
     def toast(self, text: str, kind: Kind = Kind.GOOD) -> None:
         """Say something short about what was done; ``text`` is in the reader's language already."""

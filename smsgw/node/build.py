@@ -62,6 +62,7 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
@@ -303,6 +304,7 @@ class Composition:
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
+            NumberFilterer(database, Sheets(database, self.store), self.sealer).kind(),
             ContactImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)

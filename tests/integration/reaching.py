@@ -31,6 +31,8 @@ from smsgw.platform.content import service as content
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import carrier as lifts
+from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.org.model import Person
@@ -114,7 +116,7 @@ class Walker:
             return scope.departments is None or int(world.things["department"]) in scope.departments
         if thing in ("contact", "group"):  # they are their owner's alone
             return scope == EVERYTHING
-        if thing in ("message", "account", "batch", "key", "api_key", "sign", "template"):
+        if thing in ("message", "account", "batch", "key", "lift", "filter", "api_key", "sign", "template"):
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
@@ -203,6 +205,8 @@ async def _foreign(world: World, by: Change) -> None:
     contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
+    lift = await lifts.ask(by, "8613912345678", "CMCC", account_id=account, reason=f"{MARK} reason")
+    looked_at = await filters.begin(by, f"{MARK} filter", account, ["8613912345678"])
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
@@ -210,7 +214,7 @@ async def _foreign(world: World, by: Change) -> None:
         "view": str(view), "passkey": b"passkey-of-another".hex(), "job": str(job), "session": str(session),
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
         "sign": str(sign), "template": str(template), "phrase": str(phrase),
-        "contact": str(contact), "group": str(group),
+        "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
 

@@ -11,9 +11,13 @@ SOURCE: dict[str, str] = {
     "complaint": N_("投诉"),
     "carrier": N_("运营商"),
 }
+ACTOR: dict[str, str] = {"mo": N_("用户回复")}
+"""Who has entered it, when it was nobody who has a login."""
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
 EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 
+NUMBER_SOURCE: dict[str, str] = {"report": N_("运营商回执"), "import": N_("号码检测")}
+BLOCK_LIST = N_("黑名单")
 BLOCK_LEAD = N_("名单中的号码不再收到所选范围内的短信，改动约一秒内在所有节点生效。")
 BLOCK_EMPTY = N_("黑名单中没有号码")
 BLOCK_TEACHES = N_("把投诉、退订或要求停发的号码加入黑名单，可限定账号、类型和签名。")
@@ -96,6 +100,7 @@ CONTACT_MERGE_EFFECT = N_("将把 %(gone)s 的标签、分组和资料并入 %(k
 CONTACT_MERGED = N_("已合并")
 NO_CONTACT = N_("没有找到这个号码的联系人")
 TAGS_HELP = N_("多个标签用逗号分隔，最多 20 个。")
+KEEP_NUMBER_HELP = N_("留空则不修改号码。")
 FIELDS_HELP = N_("每行一项，写作 名称=内容，用于个性化短信的变量。")
 BAD_FIELDS = N_("第 %(line)s 行不是“名称=内容”")
 GROUPS_HELP = N_("可多选；须属于所选账号。")
@@ -120,3 +125,41 @@ IMPORT_GROUP_HELP = N_("选填；全部联系人加入此分组。")
 MAKE_GROUPS_HELP = N_("勾选后，表中有而通讯录没有的分组自动新建；不勾选则该行列为有误。")
 KEEP_OTHERS_HELP = N_("勾选后，未选用途的列按列名保存为资料，可用作短信变量。")
 CONTACT_IMPORT_RESULT, CONTACT_IMPORT_WRONG = N_("下载导入结果"), N_("下载有误的行")
+
+# --- lists of numbers that are looked at -----------------------------------------------------------------------------
+
+FILTER_STATE: dict[str, str] = {
+    **NUMBER_STATE,
+    "": N_("待检测"),
+    "absent": N_("库无"),
+    "unknown": N_("未知"),
+}
+FILTERS, FILTERS_LEAD = N_("空号过滤"), N_("先用平台已有的回执结论（免费），再按需向供应商查询未知的号码。")
+FILTERS_EMPTY = N_("还没有空号过滤")
+FILTERS_TEACH = N_("上传或粘贴号码，得到实号、空号、停机、沉默、风险、未知的数量和名单。")
+FILTER_NEW, FILTER_BEGIN, FILTER_IMPORT = N_("新建过滤"), N_("开始过滤"), N_("从文件过滤")
+FILTER_IMPORT_LEAD = N_("上传 CSV 或 XLSX 号码表，后台检测；平台已有结论不收费。")
+FILTER_BEGUN = N_("已开始检测")
+FILTER_EFFECT = N_("将检测 %(n)s 个号码：平台已有 %(known)s 个结论，免费；其余 %(rest)s 个列为未知，可再向供应商查询。")
+FILTER_ASK, FILTER_ASK_TITLE = N_("向供应商查询未知号码"), N_("向供应商查询")
+FILTER_ASK_EFFECT = N_(
+    "将向供应商查询 %(n)s 个未知号码，单价 %(price)s 元，预计费用 %(cost)s 元。结果会供以后免费使用。"
+)
+FILTER_NOTHING = N_("没有可向供应商查询的号码，或未设置供应商。")
+FILTER_REMOVE, FILTER_REMOVE_EFFECT = N_("删除"), N_("将删除 %(n)s 个过滤及其号码；已学到的号码状态保留。")
+FILTER_DOWNLOAD: dict[str, str] = {
+    "empty": N_("下载空号"),
+    "live": N_("下载实号"),
+    "suspended": N_("下载停机"),
+    "silent": N_("下载沉默号"),
+    "risky": N_("下载风险号"),
+    "absent": N_("下载库无"),
+    "unknown": N_("下载未知"),
+}
+FILTER_COUNTS = N_("检测结果")
+FILTER_OLDEST = N_("%(n)s 个，最早结论 %(at)s")
+FILTER_VENDOR = N_("检测供应商")
+VENDOR_URL_HELP = N_("按号码检测接口规范实现的地址；每次最多 50 个号码。")
+VENDOR_SECRET_HELP = N_("留空则沿用已保存的密钥。")
+VENDOR_MD5_HELP = N_("勾选后只传号码的 MD5，不传明文。")
+VENDOR_PRICE_HELP = N_("每个号码的价格，1 元 = 1,000 厘。")

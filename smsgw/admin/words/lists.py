@@ -50,6 +50,7 @@ JOB_KIND: dict[str, str] = {
     "task.import": N_("导入号码"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
 }

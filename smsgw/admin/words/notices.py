@@ -9,7 +9,7 @@ from smsgw.core.words import Wording, labels_of, phrase
 
 KIND: dict[str, str] = {
     "notice": N_("公告"),
-    "alarm": N_("告警"),
+    "alarm": N_("告警提醒"),
     "job": N_("任务结果"),
     "security": N_("账号安全"),
 }

@@ -60,6 +60,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
     "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
+    "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
+    "vendor.url": ("须为 http:// 或 https:// 开头的地址", "an address that begins with http:// or https://"),
+    "vendor.none": ("没有可查询的号码,或未设置供应商", "nothing to ask about, or no provider is set"),
+    "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
     "channel.simulated": (

@@ -71,6 +71,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import carrier
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -78,7 +79,9 @@ from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.messages import service as messages
 from smsgw.platform.notices import service as notices
+from smsgw.platform.numbers import filters
 from smsgw.platform.numbers import service as numbers
+from smsgw.platform.numbers import vendor as vendors
 from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
@@ -851,6 +854,43 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.remove_audience(change, world.account_id, made.id)
+
+
+@example(carrier.ask, "lift.ask")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    await carrier.ask(change, number, "CMCC", account_id=world.account_id, code="MB:1077", reason="本人要求")
+
+
+@example(carrier.move, "lift.move")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    id_ = await carrier.ask(world.change, number, "CMCC", account_id=world.account_id, reason="本人要求")
+    await carrier.move(change, id_, carrier.LiftState.SENT, "已发函")
+
+
+@example(filters.begin, "filter.begin")
+async def _(world: World, change: Change) -> None:
+    await filters.begin(change, world.name(), world.account_id, ["8613800138000"])
+
+
+@example(filters.set_vendor, "filter.vendor")
+async def _(world: World, change: Change) -> None:
+    await filters.set_vendor(change, vendors.Vendor("https://example.com", "a", "secret", True, 5), world.sealer)
+
+
+@example(filters.ask, "filter.ask")
+async def _(world: World, change: Change) -> None:
+    wanted = vendors.Vendor("https://example.com", "a", "secret", True, 5)
+    await filters.set_vendor(world.change, wanted, world.sealer)
+    id_ = await filters.begin(world.by(world.able), world.name(), world.account_id, ["8613800138000"])
+    await world.database.execute("UPDATE job SET state = 'done' WHERE subject = $1", f"filter/{id_}")
+    await filters.ask(change, id_, 1)
+
+
+@example(filters.remove, "filter.remove")
+async def _(world: World, change: Change) -> None:
+    await filters.remove(change, await filters.begin(world.change, world.name(), world.account_id, ["8613800138000"]))
 
 
 def a_contact(world: World, **given: Any) -> EntryDraft:

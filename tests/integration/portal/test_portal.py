@@ -247,7 +247,7 @@ async def test_a_change_needs_our_token_and_our_page(site: Site) -> None:
         ):
             page = await browser.post("/logout", data, headers=headers)
             assert browser.status == 403
-            assert "没有权限" in page
+            assert "页面已过期" in page
         await browser.get("/")
         assert browser.path == "/"  # still logged in
         await browser.get("/logout")

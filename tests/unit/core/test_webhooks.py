@@ -141,6 +141,9 @@ def test_answers_are_held_against_what_is_expected() -> None:
     assert not push_format.satisfied("OK", b"NOT OK")
     assert push_format.satisfied('{"code": 0}', b'{"code":0,"msg":"x"}')
     assert not push_format.satisfied('{"code": 0}', b'{"code":1}')
+    assert push_format.satisfied("[1, 2]", b"[1,2]")
+    assert not push_format.satisfied("[1, 2]", b"[1,3]")
+    assert not push_format.satisfied("true", b"false")
     assert not push_format.satisfied('{"code": 0}', b"<html>")
     assert not push_format.satisfied('{"code": 0}', b"\xff\xfe")
     assert not push_format.satisfied('{"code": 0}', b"[" * 30_000 + b"]" * 30_000), "so deep that nobody follows"

@@ -30,7 +30,7 @@ from smsgw.protocols.smpp import pdus as smpp
         (CMPP30, "CMPP_SUBMIT", "Dest_terminal_Id", "13800138000"),
         (CMPP30, "CMPP_SUBMIT", "Dest_terminal_Id", [13800138000]),
         (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", "00" * 256),
-        (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", 0),
+        (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", 10),
         (CMPP30, "CMPP_CONNECT", "AuthenticatorSource_hex", "00" * 15),
         (SMPP34, "submit_sm", "destination_addr", "1" * 21),
         (SMPP34, "submit_sm", "tlvs", {"tag": 1}),

@@ -172,6 +172,15 @@ def test_the_look_up_takes_too_long() -> None:
     assert not book.session.admit(book.login, now=book.now)
 
 
+def test_a_request_before_the_bind_is_refused_and_the_bind_may_follow() -> None:
+    """Section 2.2.1: ESME_RINVBNDSTS. The layouts of SMPP do not depend on the bind, so nothing is lost yet."""
+    book = smsc() << hears(SubmitSm(sequence=5)) >> sees(Violation, kind="wrong-state")
+    book >> sends(SubmitSmResp, sequence=5, command_status=4)
+    book << hears(bytes.fromhex("00000012 00000004 00000000 00000006 ffff")) >> sees(Violation, kind="malformed")
+    book >> sends(SubmitSmResp, sequence=6, command_status=2)
+    (book << hears(BindTransceiver(sequence=7, system_id="esme")) >> LoginRequest).done()
+
+
 def test_an_enquire_link_before_the_bind_is_answered() -> None:
     (smsc() << hears(EnquireLink(sequence=3)) >> sends(EnquireLinkResp, sequence=3)).done()
 

@@ -172,7 +172,7 @@ _BODY = (
     Input("fields", Kind.LINES, help=words.FIELDS_HELP, most=8000, check=_pairs_problem),
 )
 _NEW = Form((Inputs((Input("account", Kind.CHOICE, required=True), _NUMBER, *_BODY)), Inputs(SHARING)))
-_EDIT = Form((Inputs((_NUMBER, *_BODY)), Inputs(SHARING)))
+_EDIT = Form((Inputs((Input("number", Kind.PHONE, help=words.KEEP_NUMBER_HELP), *_BODY)), Inputs(SHARING)))
 
 
 def sharing(values: Mapping[str, Any]) -> Sharing:
@@ -202,7 +202,8 @@ async def _own(call: Call) -> Entry | None:
 
 
 async def _put(call: Call, one: Entry, values: Mapping[str, Any]) -> web.Response:
-    await book.put(call.change(), one.id, _draft(one.account_id, values))
+    number = values["number"] or one.number  # which no form shows whole
+    await book.put(call.change(), one.id, _draft(one.account_id, {**values, "number": number}))
     call.toast(call.gettext(words.CONTACT_SAVED))
     return call.redirect(f"{PATH}/{one.id}")
 
@@ -214,7 +215,7 @@ async def _edit_choices(call: Call, one: Entry) -> Mapping[str, Mapping[str, str
 
 def _values(one: Entry) -> Mapping[str, Any]:
     return {
-        "number": one.number.removeprefix("86"), "name": one.name, "tags": ", ".join(one.tags),
+        "name": one.name, "tags": ", ".join(one.tags),
         "fields": "\n".join(f"{key}={value}" for key, value in one.fields.items()), "scope": one.shared,
         "department": one.department_id, "groups": one.group_ids,
     }  # fmt: skip
