@@ -315,7 +315,8 @@ class ListPage:
             raise web.HTTPNotFound
         await call.reads(f"{self.name}.open", f"{self.name}/{self.id_of(row)}")
         detail = await self.detail(call, row)
-        return call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+        response = call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+        return call.unless_known(response) if detail.refresh and in_dialog(call) else response
 
     async def _row(self, call: Call, text: str) -> Any | None:
         id_ = filters.read_id(text)

@@ -65,7 +65,7 @@ _TOP_UP = N_("充值管理")
 ENTRIES: dict[str, EntryWords] = {
     "home.workbench": EntryWords(N_("工作台")),
     "home.notices": EntryWords(N_("消息中心")),
-    "sending.send": EntryWords(N_("短信发送")),
+    "sending.send": EntryWords(N_("新建发送任务")),
     "sending.custom": EntryWords(N_("自定义发送")),
     "sending.tasks": EntryWords(N_("发送任务")),
     "sending.scheduled": EntryWords(N_("定时短信记录")),
