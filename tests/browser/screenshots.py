@@ -166,7 +166,8 @@ async def _stops(site: DemoSite, asked: argparse.Namespace) -> list[Stop]:
     if asked.state == "empty":
         found = await stops_there_are(site, portal_walk.pages())
         return [stop for stop in found if not asked.only or any(text in stop.address for text in asked.only)]
-    found = await portal_walk.stops(site, portal_walk.pages())
+    walk = stops_there_are if asked.only else portal_walk.stops
+    found = await walk(site, portal_walk.pages())
     home = next(stop for stop in found if stop.address == "/")
     found.remove(home)
     homes = [
