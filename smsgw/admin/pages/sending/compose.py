@@ -369,8 +369,11 @@ async def custom(call: Call) -> web.StreamResponse:
 
 @route("GET", AT + "/table", _ONE)
 async def show_table(call: Call) -> web.StreamResponse:
-    """Another table for a draft."""
-    return _table(await step_of(call, "table"))
+    """Another table for a draft; one of a single text has it beside its numbers."""
+    step = await step_of(call, "table")
+    if step.kind is Kind.SAME:
+        return call.redirect(call.request.path.removesuffix("table") + "audience")
+    return _table(step)
 
 
 def _table(step: Step) -> web.Response:
