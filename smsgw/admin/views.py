@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from gettext import NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.filters import do_mark_safe
 
 from smsgw.admin import words
-from smsgw.admin.i18n import DEFAULT, teller, translations
+from smsgw.admin.i18n import DEFAULT, agreeing, teller, translations
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import agents, home, login, times
@@ -76,6 +78,15 @@ def trouble(value: str | Wording, language: str = DEFAULT) -> str:
     return said.text(language != DEFAULT)
 
 
+def _agreeing_gettext(catalogue: NullTranslations) -> Callable[..., str]:
+    """What ``_()`` is in templates of a language whose words take the form that a number asks for."""
+
+    def gettext(text: str, **values: Any) -> str:
+        return do_mark_safe(agreeing(catalogue.gettext(text), values)) % values
+
+    return gettext
+
+
 class Views:
     """Renders templates for calls."""
 
@@ -95,6 +106,8 @@ class Views:
         )
         catalogue, tell = translations(language), teller(language)
         env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
+        if language != DEFAULT:
+            env.globals["gettext"] = _agreeing_gettext(catalogue)
         env.filters.update(
             time=china_time,
             ms=milliseconds,
@@ -104,7 +117,7 @@ class Views:
             initial=initial,
             of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
             device=partial(agents.device, say=catalogue.gettext),
-            filled=lambda text, values: text % values,
+            filled=lambda text, values: agreeing(text, values) % values,
             t=tell,
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),

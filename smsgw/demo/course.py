@@ -52,6 +52,8 @@ async def fill(world: World) -> None:
         for _ in range(world.dice.randint(0, 2 * REPLIES_A_DAY)):
             at = world.moment(day, world.dice.randint(8, 20))
             world.later.append((at, partial(_reply, world)))
+    if world.days > 1:
+        world.later.append((world.moment(1, 20), partial(_reply, world, opts_out=True)))  # however few there are
     world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
                         partial(_alarm, world)))  # fmt: skip
     world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
@@ -207,14 +209,14 @@ WHERE kind = 'mo' AND acknowledged_at IS NULL AND id > $2
 """
 
 
-async def _reply(world: World) -> None:
-    """Somebody answers a message of the last day; one in six wants no more."""
+async def _reply(world: World, *, opts_out: bool = False) -> None:
+    """Somebody answers a message of the last day; one in six wants no more, as does who ``opts_out``."""
     values = texts()["values"]
     below = world.id_at(world.at)
     row = await world.database.fetchrow(_NEWEST, below, world.dice.randrange(20))
     if row is None:
         return
-    said = world.dice.choice(values["opt_outs" if world.dice.random() < 0.16 else "replies"])
+    said = world.dice.choice(values["opt_outs" if opts_out or world.dice.random() < 0.16 else "replies"])
     inbound = Inbound(row["channel_id"], f"{below:016X}", row["number"], row["access_code"], said, world.at)
     async with world.database.transaction() as connection:
         await commit_inbound(

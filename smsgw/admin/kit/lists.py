@@ -10,6 +10,7 @@ gives a whole page, or to a script (htmx) the piece of it that it asks for; all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,7 @@ from smsgw.admin.kit.toasts import Kind
 from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
+from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
@@ -313,7 +315,8 @@ class ListPage:
             raise web.HTTPNotFound
         await call.reads(f"{self.name}.open", f"{self.name}/{self.id_of(row)}")
         detail = await self.detail(call, row)
-        return call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+        response = call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+        return call.unless_known(response) if detail.refresh and in_dialog(call) else response
 
     async def _row(self, call: Call, text: str) -> Any | None:
         id_ = filters.read_id(text)
@@ -371,7 +374,7 @@ class ListPage:
     ) -> web.Response:
         """To the list as the person had it, with a word about what was done."""
         if said:
-            call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+            call.toast(call.filled(said, values), Kind.GOOD if good else Kind.BAD)
         if to := self._within(form):
             return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))
@@ -444,8 +447,21 @@ def _said_problem(said: str, action: Action) -> Problem | None:
 
 
 def refusal(call: Call, error: SmsgwError) -> str:
-    """What a service says no with, in the reader's language."""
-    return message_of(error.code, error.detail, english=call.language != DEFAULT)
+    """What a service says no with, in the reader's language and with the names that fields have on pages."""
+    detail = dict(error.detail)
+    if (name := detail.get("field")) in TERMS:
+        detail["field"] = call.gettext(TERMS[name])
+    said = message_of(error.code, detail, english=call.language != DEFAULT)
+    return said if call.language != DEFAULT else full_width(said)
+
+
+_HALF = re.compile(r"(?<=[\u3400-\u9fff”）])[,:;]|[,:;](?=[\u3400-\u9fff“（])")
+_FULL = {",": "，", ":": "：", ";": "；"}
+
+
+def full_width(text: str) -> str:
+    """A Chinese sentence of the interface's with the punctuation that pages have."""
+    return _HALF.sub(lambda found: _FULL[found[0]], text)
 
 
 def asked(found: Found) -> dict[str, str]:

@@ -11,6 +11,8 @@ SOURCE: dict[str, str] = {
     "complaint": N_("投诉"),
     "carrier": N_("运营商"),
 }
+ACTOR: dict[str, str] = {"mo": N_("用户回复")}
+"""Who has entered it, when it was nobody who has a login."""
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
 EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 

@@ -8,7 +8,7 @@ from smsgw.admin.words.messages import ALARM
 
 KIND: dict[str, str] = {
     "notice": N_("公告"),
-    "alarm": N_("告警"),
+    "alarm": N_("告警提醒"),
     "job": N_("任务结果"),
     "security": N_("账号安全"),
 }
@@ -34,7 +34,7 @@ SUBJECT: dict[str, str] = (
     | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
-DETAIL = JOB_STATE
+DETAIL: dict[str, str] = {**JOB_STATE, "reviews": N_("审批中心")}
 OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看告警")}
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 
-SAVE, CREATE, MOVE, REMOVE, COPY, RESET = N_("保存"), N_("新建"), N_("移动"), N_("删除"), N_("复制"), N_("重置密码")
+SAVE, CREATE, MOVE, REMOVE, COPY, RESET = N_("保存"), N_("新建"), N_("移动部门"), N_("删除"), N_("复制"), N_("重置密码")
 SAVED = N_("已保存。")
 REMOVED = N_("已删除。")
 EDIT = N_("编辑")
@@ -49,7 +49,7 @@ REMOVED_STAYS = N_("该员工已删除，不能登录；姓名和操作记录保
 ONE_TIME = N_("一次性密码")
 PROFILE, ENTRANCE = N_("资料"), N_("登录与安全")
 DEMAND_SET = N_("登录限制")
-BINDING, DYNAMIC = N_("IP绑定"), N_("动态口令")
+BINDING, DYNAMIC = N_("IP绑定"), N_("二次验证")
 NETWORKS_HELP = N_("每行一个地址或网段，如 10.1.2.3 或 10.1.0.0/16；只能从这些地址登录和使用，空为不限。")
 FACTORS_HELP = N_("密码之外还须通过的验证；不选为不单独要求。")
 EVERY_HELP = N_("打开后所选各项全部须通过，否则任一即可。")

@@ -95,6 +95,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "phrase.title": ("标题须为 1 到 {most} 个字符", "a title of 1 to {most} characters"),
     "phrase.content": ("内容须为 1 到 {most} 字", "1 to {most} characters"),
     "phrase.full": ("每人最多 {most} 条日常用语", "{most} phrases are the most that one person has"),
+    "draft.full": ("每人最多 {most} 份草稿,请先删除不用的", "{most} drafts are the most that one person has"),
+    "draft.large": (
+        "草稿最多 {most} KB,号码较多时请改用文件",
+        "a draft has at most {most} KiB; put many numbers into a file",
+    ),
+    "draft.key": ("页面已过期,请刷新后重试", "the page is too old; load it again"),
+    "draft.past": ("计划时间须晚于现在", "a time that is still to come"),
+    "draft.time": ("时间格式须为 2026-10-01 09:30", "a time such as 2026-10-01 09:30"),
+    "draft.choose": ("请选择", "choose one"),
     "file.room": (
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
         "the room for uploads is full; wait until older files have expired",

@@ -61,6 +61,9 @@ from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as DraftKind
+from smsgw.platform.drafts.model import State
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
@@ -555,6 +558,39 @@ async def _(world: World, change: Change) -> None:
 @example(phrases.remove, "phrase.remove")
 async def _(world: World, change: Change) -> None:
     await phrases.remove(change, await phrases.add(world.by(world.able), _sentence(world)))
+
+
+def _sending() -> State:
+    return State(subject="提醒", account="1", content="您好")
+
+
+async def a_draft(world: World) -> int:
+    return (await drafts.begin(world.by(world.able), f"key-of-{world.name():>16}", DraftKind.SAME, _sending())).id
+
+
+@example(drafts.begin, "draft.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.begin(change, f"key-of-{world.name():>16}", DraftKind.SAME, _sending())
+
+
+@example(drafts.put, "draft.set")
+async def _(world: World, change: Change) -> None:
+    await drafts.put(change, await a_draft(world), State(subject="另一个"), step="content")
+
+
+@example(drafts.copy, "draft.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.copy(change, await a_draft(world))
+
+
+@example(drafts.remove, "draft.remove")
+async def _(world: World, change: Change) -> None:
+    await drafts.remove(change, await a_draft(world))
+
+
+@example(drafts.sent, "task.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.sent(change, await a_draft(world), 1, "hall", 1)
 
 
 @example(content.review, "template.approved")

@@ -144,14 +144,30 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
     # sending and records
-    "GET /send": (case(query="account={account}&batch={batch}"),),
+    "GET /send": (case(query="account={account}"),), "GET /custom": NOTHING,
     **dict.fromkeys(
-        ("POST /send", "POST /send/confirm", "POST /send/edit", "POST /send/preview"),
+        ("POST /send", "POST /send/-/save", "POST /send/-/live"),
+        (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
+    ),
+    "POST /custom": (case(account="{account}"),),
+    **{f"GET /send/{{id}}/{step}": (case("draft"),)
+       for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
+                    "confirm/live")},
+    **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
+       for step in ("{step}", "save/{step}", "row", "file", "confirm", "test")},
+    "GET /scheduled/calendar": NOTHING,
+    **{f"POST /tasks/{{id}}/{verb}": (case("nobody"),) for verb in ("copy", "mend")},
+    "GET /tasks/{id}/rows": (case("nobody"),),
+    "GET /drafts": NOTHING, **of_list("/drafts"), **of_actions("/drafts", "draft", "copy", "remove"),
+    "GET /drafts/{id}": (case("draft"),),
+    "GET /send/quick": (case(query="account={account}&batch={batch}"),),
+    **dict.fromkeys(
+        ("POST /send/quick", "POST /send/quick/confirm", "POST /send/quick/edit", "POST /send/quick/preview"),
         (case(account="{account}", type="notice", to="13800138000", content="x", sign="测试", key="a" * 32),),
     ),
-    "GET /send/confirm": NOTHING, "GET /send/edit": NOTHING,
-    "GET /send/result": (case(query="account={account}&key={key}"),),
-    "GET /send/result/live": (case(query="account={account}&key={key}"),),
+    "GET /send/quick/confirm": NOTHING, "GET /send/quick/edit": NOTHING,
+    "GET /send/quick/result": (case(query="account={account}&key={key}"),),
+    "GET /send/quick/result/live": (case(query="account={account}&key={key}"),),
     "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
@@ -427,9 +443,10 @@ def looks(text: str, things: Mapping[str, str]) -> str:
 LAST = ("/logout", "/login")
 """What ends the walk, and what stands on a page that shows how the login looks."""
 LATER = re.compile(
-    "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
+    "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
     "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who

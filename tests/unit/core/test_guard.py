@@ -149,6 +149,19 @@ def test_what_the_guard_remembers_has_a_limit() -> None:
     assert max(map(len, kept)) <= 10
 
 
+def test_what_is_full_forgets_what_was_used_the_longest_ago() -> None:
+    """Else whoever fills it first would guess unseen ever after."""
+    waits: Waits[str] = Waits(1, 60.0, 3)
+    for key in ("a", "b", "c", "a", "d"):
+        waits.failed(key, 0.0)
+    assert [waits.left(key, 0.0) for key in "abcd"] == [4, 0, 2, 2]
+    guard = Guard(PORTAL, max_entries=10)
+    for n in range(50):
+        guard.succeeded(f"10.0.{n}.1", "li", 0.0)
+    assert guard.knows("10.0.49.1", "li", 0.0)
+    assert not guard.knows("10.0.0.1", "li", 0.0)
+
+
 def test_a_wait_is_over_when_it_is_over() -> None:
     """Never less than none: whoever is asked to wait for less than nothing is refused as well."""
     waits: Waits[str] = Waits(1, 60.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 import pytest
 
@@ -11,6 +11,7 @@ from smsgw.core.frequency import MAX_ENTRIES, History, Watch, scope_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType
 from smsgw.core.policy import Hours, PolicySet, Rate
+from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import Form, Misfit, Template, Variable, variables_of
 
 
@@ -57,6 +58,13 @@ def test_the_most_particular_value_counts() -> None:
     stranger = Account(9, "x", "active")
     assert PolicySet(known).limits(stranger, MessageType.OTP).identical_seconds == 2
     assert PolicySet().limits(stranger, MessageType.MARKETING).hours == Hours(480, 1260)
+
+
+def test_hours_are_a_window_of_the_day() -> None:
+    assert Hours(480, 1265).windows == Windows((Window(time(8), time(21, 5)),))
+    assert Hours(1320, 360).windows == Windows((Window(time(22), time(6)),))
+    assert Hours(480, 1440).windows == Windows((Window(time(8), time(0)),))
+    assert Hours().windows == Windows()
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ COLUMNS = (
     Column("type", Cell.WORD, value=lambda one: one.type or "*", words=words.EVERY_TYPE, phone=Phone.SECOND),
     Column("sign", phone=Phone.SECOND),
     Column("reason", Cell.LONG, phone=Phone.SECOND),
-    Column("actor", phone=Phone.AWAY),
+    Column("actor", Cell.WORD, words=words.ACTOR, phone=Phone.AWAY),
     Column("since", Cell.TIME, "time", sort=True),
     Column("expires_at", Cell.TIME, phone=Phone.AWAY),
 )
@@ -132,7 +132,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     until = clock.now() + timedelta(days=values["days"]) if values["days"] else None
     scope = _scope(call, values)
     await service.block(call.change(), found, scope, MANUAL, values["reason"], expires_at=until)
-    call.toast(call.gettext(words.BLOCK_ADDED) % {"n": len(found)})
+    call.toast(call.filled(words.BLOCK_ADDED, {"n": len(found)}))
     return call.redirect(PATH)
 
 

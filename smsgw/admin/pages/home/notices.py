@@ -59,7 +59,7 @@ async def _effect(_: Call, rows: Sequence[Told]) -> Effect:
 @route("POST", "/notices/-/read", Permission.SELF_EDIT)
 async def read_all(call: Call) -> web.StreamResponse:
     """All of it was read."""
-    call.toast(call.gettext(words.MARKED) % {"n": await service.read_all(call.change())})
+    call.toast(call.filled(words.MARKED, {"n": await service.read_all(call.change())}))
     return call.redirect("/notices")
 
 

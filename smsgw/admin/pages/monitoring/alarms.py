@@ -40,7 +40,7 @@ COLUMNS = (
     Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
     Column("severity", Kind.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
     Column("object", Kind.USER, value=lambda one: object_words(one.object), phone=Phone.SECOND),
-    Column("detail", label="alarm_detail", phone=Phone.SECOND),
+    Column("detail", Kind.LONG, "alarm_detail", phone=Phone.SECOND),
     Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.STATE, tones=words.STATE_TONE,
            phone=Phone.BESIDE),
     Column("acked_by", phone=Phone.THIRD),
