@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -27,6 +27,9 @@ _NOT_COUNTED = "SELECT pg_advisory_unlock_all()"
 """The pool cleans a connection when it is given back: not of the page's making."""
 
 
+_WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE(?! OF\b| SKIP\b)|DELETE FROM)\s+(\w+)")
+
+
 @dataclass(slots=True)
 class Cost:
     """Of one answer."""
@@ -37,6 +40,8 @@ class Cost:
     """Of the daemon in that time, whatever else it did meanwhile."""
     statements: int = 0
     """Those that begin and end transactions, too."""
+    written: set[str] = field(default_factory=set)
+    """Tables that they change."""
 
 
 _cost: ContextVar[Cost | None] = ContextVar("cost", default=None)
@@ -78,6 +83,7 @@ def _counting(real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
         cost = _cost.get()
         if cost is not None and not query.lstrip().startswith(_NOT_COUNTED):
             cost.statements += 1
+            cost.written |= {table.lower() for table in _WRITES.findall(query)}
         return await real(self, query, *args, **options)
 
     return sent

@@ -122,7 +122,7 @@ class Views:
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),
             cause=lambda row: tell(words.CAUSE.get(key := words.cause_of(row), key)),
-            word=lambda key, table: tell(table[key]) if table.get(key) else key,
+            word=lambda key, table: tell(table[key]) if table.get(key) else spoken(key, language != DEFAULT),
         )
         env.globals.update(
             words=words,

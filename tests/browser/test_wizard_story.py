@@ -116,7 +116,7 @@ async def approves(chromium: Browser, node: Running, numbers: int) -> None:
         await expect(phone.locator(".waits-facts strong")).to_have_text(f"{numbers}")
         await expect(phone.locator(".waits-text")).to_contain_text("{姓名}您好")
         await phone.click(".waits-buttons .btn-primary")
-        await phone.click("dialog form .btn-primary")
+        await phone.click("dialog[open] form .btn-primary")
         await expect(phone.locator(".waits")).to_have_count(0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.lists import JOB_KIND, JOB_STATE
 from smsgw.admin.words.messages import ALARM
+from smsgw.core.words import Wording, labels_of, phrase
 
 KIND: dict[str, str] = {
     "notice": N_("公告"),
@@ -34,7 +35,18 @@ SUBJECT: dict[str, str] = (
     | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
-DETAIL: dict[str, str] = {**JOB_STATE, "reviews": N_("审批中心")}
+DETAIL = JOB_STATE
+
+
+def about_alarm(object_: str) -> str | Wording:
+    """What an alarm is about, in words: the kind of thing, and its name where it has one."""
+    kind, _, name = object_.partition("/")
+    label = labels_of("audit_object").get(kind)
+    if label is None:
+        return object_
+    return phrase("object.named", kind=label, name=name) if name else label
+
+
 OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看告警")}
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")

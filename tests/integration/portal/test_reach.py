@@ -235,7 +235,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /announcements/-/new": NOTHING, "POST /announcements/-/new": NOTHING,
     "GET /announcements/{id}": (case("nobody"),),
     "GET /notices": NOTHING, **of_list("/notices"), **of_actions("/notices", "nobody", "mark"),
-    "POST /notices/-/read": NOTHING, "GET /notices/-/rows": NOTHING, "GET /notices/{id}": (case("nobody"),),
+    "POST /notices/-/read": NOTHING, "POST /notices/-/opened": (case(id="999999999"),), "GET /notices/-/rows": NOTHING,
+    "GET /notices/{id}": (case("nobody"),),
     "POST /me/notices": NOTHING, "POST /favourites": NOTHING, "GET /palette": NOTHING,
     # approval, tasks and what is scheduled
     "GET /review": (case(query="account={account}"),), "GET /review/-/rows": (case(query="account={account}"),),

@@ -40,7 +40,8 @@ MENU = (
     Entry("audience.blocked", PATH, Permission.BLOCK_VIEW), Entry("audience.optouts", OPT_OUTS, Permission.BLOCK_VIEW),
 )  # fmt: skip
 _FIELDS = (
-    Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE), Field("reason"),
+    Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE),
+    Field("reason", hint="reasons"),
     Field("type", FieldKind.CHOICE, choices=TYPE, more=True),
     Field("sign", more=True),
 )  # fmt: skip

@@ -61,7 +61,7 @@ async def _live(call: Call) -> dict[str, Any]:
     for name in arrangement(call):
         _, find = CARDS[name]
         found[name] = await find(call)
-    standing = await alarms.page(call.db, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
+    standing = await alarms.page(call.db, accounts=call.accounts, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
     announced = found.pop("notices")
     return {"cards": found, "notices": announced, "alarms": standing, "metrics": METRIC}
 
