@@ -448,7 +448,7 @@ LATER = re.compile(
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
-    "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems"
+    "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems|/number-filters/{id}/ask$|POST /blocked/why$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
 build pages."""
