@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from smsgw.admin import words
 from smsgw.admin.i18n import DEFAULT, teller, translations
@@ -76,6 +77,26 @@ def trouble(value: str | Wording, language: str = DEFAULT) -> str:
     return said.text(language != DEFAULT)
 
 
+class _Compiled(BytecodeCache):
+    """What templates were compiled to, for all portals of a process: its keys are names and contents."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if octets := self._code.get(bucket.key + bucket.checksum):
+            bucket.bytecode_from_string(octets)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
+
+@cache
+def _compiled(_: str) -> _Compiled:
+    """Of one language: compiling works out filters of constants."""
+    return _Compiled()
+
+
 class Views:
     """Renders templates for calls."""
 
@@ -92,6 +113,7 @@ class Views:
             extensions=["jinja2.ext.i18n"],
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=_compiled(language),
         )
         catalogue, tell = translations(language), teller(language)
         env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
