@@ -166,6 +166,7 @@ async def running(
         outage=None, proxies=list(trusted_proxies), channel_status=lambda: channels,
     )  # fmt: skip
     await parts.snapshots.follow()
+    await parts.outcomes.start()
     await parts.acceptor.start()
     app = web.Application()
     context = replace(parts.portal, secure_cookies=secure_cookies)
@@ -192,4 +193,5 @@ async def running(
         await parts.jobs.stop()
         await runner.cleanup()
         await parts.acceptor.stop()
+        await parts.outcomes.stop()
         await db.close()

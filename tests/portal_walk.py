@@ -37,6 +37,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
         "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",
     },
+    "/inbound/{id}": {
+        "": "SELECT id FROM mo WHERE in_reply_to IS NOT NULL AND NOT opted_out ORDER BY id DESC LIMIT 1",
+        "opt-out": "SELECT id FROM mo WHERE opted_out ORDER BY id DESC LIMIT 1",
+    },
     "/jobs/{id}": {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
@@ -56,7 +60,28 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
+    "/tasks/{id}": {
+        "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
+        "paused": "SELECT id FROM task WHERE state = 'paused' ORDER BY id LIMIT 1",
+    },
+    "/scheduled/{id}": {"": "SELECT id FROM task WHERE state = 'scheduled' ORDER BY id LIMIT 1"},
+    "/review/{id}": {"": "SELECT batch_id FROM review WHERE state = 'pending' ORDER BY batch_id LIMIT 1"},
+    "/review/decided/{id}": {"": "SELECT batch_id FROM review WHERE state <> 'pending' ORDER BY batch_id LIMIT 1"},
+    "/templates/{id}": {
+        "": "SELECT id FROM template WHERE state = 'approved' AND variables <> '{}' ORDER BY id LIMIT 1",
+        "refused": "SELECT id FROM template WHERE state = 'refused' ORDER BY id LIMIT 1",
+    },
+    "/signs/{id}": {
+        "": "SELECT id FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1",
+        "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
+    },
+    "/phrases/{id}": {
+        "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
+        "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
+    },
     "/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
+    "/words/{id}": {"": "SELECT id FROM word ORDER BY id LIMIT 1"},
+    "/keys/{id}": {"": "SELECT id FROM api_key ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},
@@ -79,11 +104,14 @@ QUERIES: dict[str, dict[str, str]] = {
     "/send/result": {"": _SENT},
     "/send/result/live": {"": _SENT},
     "/records": {"": "SELECT 'time=7d'"},
+    "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}",
+    "/palette",
 }  # fmt: skip
-"""Addresses that are no pages: they lead back to a form when they are opened without one, or give a file once."""
+"""Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
+piece of whatever page is open."""
 PIECE = "/-/"
 """In the address of what is asked for by a list, for itself."""
 ENTRANCE = {"/login"}

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from smsgw.pipeline.accept.acceptor import Acceptor
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
+    from smsgw.platform.campaigns.service import Tasks
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
+    from smsgw.platform.review.service import Reviewing
     from smsgw.platform.sheets.service import Sheets
 
 
@@ -76,6 +78,8 @@ class PortalContext:
     files: FileStore
     jobs: asyncio.Event
     """Set it when a durable job was entered: it begins at once."""
+    tasks: Tasks
+    reviewing: Reviewing
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)

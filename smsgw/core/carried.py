@@ -43,19 +43,23 @@ class Heard(Wording):
 
     def text(self, english: bool) -> str:
         """The words in one language."""
-        head, colon, rest = self.said.partition(": ")
-        troubles = labels_of("trouble")
-        if self.said in troubles:
-            return troubles[self.said].text(english)
-        if colon and head in troubles:
-            return phrase("error.about", what=troubles[head], why=Heard(rest)).text(english)
+        troubles, about, rest = labels_of("trouble"), [], self.said
+        for _ in range(MOST_DEEP):
+            head, colon, tail = rest.partition(": ")
+            if rest in troubles or not colon or head not in troubles:
+                break
+            about.append(troubles[head])
+            rest = tail
 
         def told(found: re.Match[str]) -> str:
             what = labels_of("network").get(found[1], phrase("error.other"))
             at = phrase("error.at", what=what, host=found[2], port=found[3]) if found[2] else what
             return at.text(english)
 
-        return _ERRNO.sub(told, self.said)
+        why = troubles[rest].text(english) if rest in troubles else _ERRNO.sub(told, rest)
+        for what in reversed(about):
+            why = phrase("error.about", what=what, why=why).text(english)
+        return why
 
     __str__ = Wording.__str__
 
@@ -98,6 +102,11 @@ def _values(template: str, text: str) -> dict[str, str] | None:
     return None if text else values
 
 
+def _places(key: str) -> set[str]:
+    """What a phrase has to be given."""
+    return {name for template in PHRASES[key] for _, name, _, _ in Formatter().parse(template) if name}
+
+
 def packed(value: Any) -> Any:
     """Wording, or one of its parameters, as JSON. Raises ``TypeError`` for what cannot be."""
     match value:
@@ -110,8 +119,10 @@ def packed(value: Any) -> Any:
         case Moment():
             return {"moment": value.at.isoformat()}
         case Heard():
-            return {"heard": value.said}
-        case str() | int() | float():
+            return {"heard": value.said.replace("\0", "")}  # for which the database has no place
+        case str():
+            return value.replace("\0", "")
+        case int() | float():
             return value
         case _:
             raise TypeError(f"{type(value).__name__} is nothing that is carried")
@@ -124,6 +135,8 @@ def unpacked(value: Any, deep: int = 0) -> Any:
         raise ValueError("too deep")
     match value:
         case {"phrase": str(key), "with": Mapping() as params} if key in PHRASES:
+            if not _places(key) <= params.keys():
+                raise ValueError("words with other places")
             return phrase(key, **{str(name): unpacked(one, deep + 1) for name, one in params.items()})
         case {"label": [str(kind), str(name)]} if name in LABELS.get(kind, ()):
             return label(kind, name)

@@ -1,4 +1,4 @@
-"""Signatures, templates and words: applied for, reviewed, registered with the carriers."""
+"""Signatures, templates and words: applied for, reviewed, registered with the carriers; phrases that people keep."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from smsgw.core.templates import CARRIERS, Registration, Review, Variable
 from smsgw.demo.world import Text, World, texts
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.org import queries as org
+from smsgw.platform.phrases import service as phrases
+from smsgw.platform.phrases.model import Draft, Scope
 from smsgw.platform.words import service as words
 
 DATED = "sign.created_at sign.reviewed_at template.created_at template.reviewed_at registration.at word.at"
@@ -20,7 +23,10 @@ async def fill(world: World) -> None:
     """Of the first day; what waits for its review was applied for yesterday."""
     with world.then(world.start + timedelta(hours=10)):
         for sender in world.senders.values():
-            id_ = await content.add_sign(world.change(), sender.id, sender.sign, note=texts()["fill"])
+            id_ = await content.add_sign(
+                world.change(), sender.id, sender.sign, source="organisation", note=texts()["fill"],
+                expires_at=world.now + timedelta(days=300 + 40 * len(sender.name)),
+            )
             await _decide(world, SIGN, id_, {})
         for row in texts()["template"]:
             await _template(world, row)
@@ -28,16 +34,30 @@ async def fill(world: World) -> None:
             world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]]
         )
         await world.date(DATED)
+        for row in texts()["phrase"]:
+            await _phrase(world, row)
+        await world.date("phrase.created_at phrase.updated_at")
     for row in texts()["sign"]:
         world.later.append((world.moment(world.days - 2, 15), partial(_sign, world, row)))
 
 
 async def _sign(world: World, row: dict[str, str]) -> None:
     id_ = await content.add_sign(
-        world.change(), world.senders[row["account"]].id, row["sign"], note=row["note"]
+        world.change(), world.senders[row["account"]].id, row["sign"], source=row["source"], note=row["note"]
     )
     await _decide(world, SIGN, id_, row)
     await world.date(DATED)
+
+
+async def _phrase(world: World, row: dict[str, str]) -> None:
+    person = await org.person(world.database, f"demo-{row['person']}")
+    if person is None:
+        raise LookupError(row["person"])
+    account = world.senders[row["account"]].id if "account" in row else None
+    department = world.departments[row["department"]] if "department" in row else None
+    scope = Scope.ACCOUNT if account else Scope.DEPARTMENT if department else Scope.OWN
+    draft = Draft(row["title"], row["content"], scope, department, account)
+    await phrases.add(world.change(person.actor(None)), draft)
 
 
 async def _template(world: World, row: dict[str, str]) -> None:

@@ -145,6 +145,12 @@ WHERE m.id < $1 AND m.id > $1 - (24 * 3600 * 1000::bigint << 22) ORDER BY m.id D
 """
 
 
+_PUSHED = """
+UPDATE customer_event SET acknowledged_at = $1, done_by = 'webhook'
+WHERE kind = 'mo' AND acknowledged_at IS NULL AND id > $2
+"""
+
+
 async def _reply(world: World) -> None:
     """Somebody answers a message of the last day; one in six wants no more."""
     values = texts()["values"]
@@ -161,6 +167,9 @@ async def _reply(world: World) -> None:
             lambda: world.id_at(world.at),
             DEFAULT_WORDS,
         )
+        if world.dice.random() < 0.95:  # the account's webhook has taken it
+            since = world.id_at(world.at - timedelta(minutes=1))
+            await connection.execute(_PUSHED, world.at + timedelta(seconds=1.2), since)
 
 
 async def _alarm(world: World) -> None:

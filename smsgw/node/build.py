@@ -360,6 +360,8 @@ class Composition:
             sealer=self.sealer,
             files=self.store,
             jobs=self.jobs.wake,
+            tasks=self.tasks,
+            reviewing=self.reviewing,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from smsgw.store.engine.database import Row
+from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database, Row
 
 T = TypeVar("T")
 
@@ -80,3 +80,27 @@ def slice_of(rows: Sequence[Row], window: Window, limit: int) -> Slice[Row]:
     if window.backwards:
         kept.reverse()
     return Slice(kept, [(row["_key"], row["id"]) for row in kept], more)
+
+
+def as_it_is(row: Row) -> Row:
+    """For ``read``, where a row is not made into anything."""
+    return row
+
+
+async def read(
+    source: Database | Connection,
+    statement: str,
+    arguments: Sequence[object],
+    orders: Mapping[str, Order],
+    window: Window,
+    make: Callable[[Row], T],
+    *,
+    id_: str,
+    timeout: float = STATEMENT_TIMEOUT,  # noqa: ASYNC109 - the statement's own
+) -> Slice[T]:
+    """A window of what a statement finds. ``statement`` has places for ``{key}``, ``{where}`` and ``{order}``; the
+    window's own parameters come after ``arguments``."""
+    c = clauses(orders, window, id_=id_, first=len(arguments) + 1)
+    sql = statement.format(key=c.key, where=c.where, order=c.order)
+    found = slice_of(await source.fetch(sql, *arguments, *c.arguments, timeout=timeout), window, c.limit)
+    return Slice([make(row) for row in found.rows], found.keys, found.more)

@@ -239,6 +239,7 @@ async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(chromium:
         await expect(own.locator("h1")).to_have_text("工作台")
 
 
+@pytest.mark.serial
 @pytest.mark.usefixtures("hurried")
 async def test_a_wrong_person_and_a_wrong_password_look_and_take_the_same(chromium: Browser, placed: Site) -> None:
     seen: dict[str, set[str]] = {"li": set(), "no": set()}
@@ -279,3 +280,28 @@ async def test_an_export_asks_in_its_dialog_and_goes_on_there(chromium: Browser,
         await page.fill("#ask #reason", "浏览器检查")
         await page.click("#ask .btn-primary")
         await page.wait_for_url("**/jobs/*")
+
+
+async def test_the_allow_list_keeps_others_from_the_login_page(chromium: Browser, placed: Site) -> None:
+    async with opened(chromium, placed, DESKTOP) as boss, opened(chromium, placed, DESKTOP) as page:
+        page.allowed.append("403")  # type: ignore[attr-defined]
+        await comes_from(boss, INSIDE)
+        await comes_from(page, OUTSIDE)
+        await logs_in(boss)
+        await boss.goto("/security/networks")
+        await boss.fill("#networks", "10.1.0.0/16")
+        await boss.click(".card-footer button[type=submit]")
+        await expect(boss.locator(".card-title")).to_contain_text("已启用")
+        await page.goto("/login")
+        await expect(page.locator("#login")).to_have_count(0)
+        await expect(page.locator("main")).to_contain_text(OUTSIDE)
+        await boss.goto("/security/networks")
+        await boss.fill("#networks", "")
+        await boss.click(".card-footer button[type=submit]")
+        await expect(boss.locator(".card-title")).to_contain_text("未启用")
+        for _ in range(50):  # the list is looked at every two seconds
+            await page.goto("/login")
+            if await page.locator("#login").count():
+                break
+            await page.wait_for_timeout(200)
+        await expect(page.locator("#login")).to_be_visible()

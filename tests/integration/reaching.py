@@ -25,12 +25,18 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
+from smsgw.platform.content import service as content
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.keys import service as keys
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.org.model import Person
+from smsgw.platform.phrases import service as phrases
+from smsgw.platform.phrases.model import Draft
+from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
+from smsgw.store.engine.secrets import Sealer
 
 MARK = "foreign-thing"
 """In whatever the other department has; it is told to nobody who does not reach it."""
@@ -104,12 +110,12 @@ class Walker:
         scope = self.person.scope
         if thing in ("staff", "login", "department", "session", "audit"):
             return scope.departments is None or int(world.things["department"]) in scope.departments
-        if thing in ("message", "account", "batch", "key"):
+        if thing in ("message", "account", "batch", "key", "api_key", "sign", "template"):
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
             return scope == EVERYTHING and bool(watches)
-        assert thing in ("view", "passkey", "token"), thing
+        assert thing in ("view", "passkey", "token", "phrase"), thing
         return False
 
 
@@ -185,13 +191,19 @@ async def _foreign(world: World, by: Change) -> None:
     result = await site.acceptor.send(
         SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "foreign-key")
     )
+    await keys.add(by, Sealer(b"k" * 32), account)
+    api_key = await site.db.fetchval("SELECT id FROM api_key WHERE account_id = $1", account)
+    sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
+    template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
+    phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
         "staff": str(staff), "login": f"{MARK}-person", "department": str(department), "account": str(account),
         "view": str(view), "passkey": b"passkey-of-another".hex(), "job": str(job), "session": str(session),
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
-        "token": "AAAABBBBCCCCDDDD", "audit": str(audit), "nobody": "440777777",
+        "sign": str(sign), "template": str(template), "phrase": str(phrase),
+        "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from snapshots import FixedSnapshots
 from targets import CARRIERS, PARTNERS
 
 from smsgw.admin.kit.filters import read_id
+from smsgw.admin.kit.numbers import recipients
 from smsgw.admin.pages.records.sent import FILTER
-from smsgw.admin.pages.sending.form import SendForm, recipients
+from smsgw.admin.pages.sending.form import SendForm
 from smsgw.admin.pages.sending.send import preview
 from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key

@@ -39,6 +39,10 @@ def _text(value: Any, _: Column, say: Say) -> Cell:
     return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else str(value)
 
 
+def _percent(value: Any, _: Column, __: Say) -> Cell:
+    return f"{value:.2f}%"
+
+
 def _time(value: Any, _: Column, __: Say) -> Cell:
     return f"{value.astimezone(CHINA):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
@@ -75,11 +79,16 @@ def _tags(value: Any, column: Column, say: Say) -> Cell:
     return ", ".join(say(column.words.get(str(one), str(one))) for one in value)
 
 
+def _marked(value: Any, _: Column, __: Say) -> Cell:
+    return "".join(piece for piece, _why in value)
+
+
 def _device(value: Any, _: Column, say: Say) -> Cell:
     return device(str(value), say)
 
 
 _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
+    Kind.PERCENT: _percent,
     Kind.TIME: _time,
     Kind.SPAN: _span,
     Kind.PHONE: _phone,
@@ -89,5 +98,6 @@ _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.LINK: _first,
     Kind.USER: _user,
     Kind.TAGS: _tags,
+    Kind.MARKED: _marked,
     Kind.DEVICE: _device,
 }

@@ -46,13 +46,20 @@ class Chart:
     series: Sequence[Series]
     unit: str = ""
     summary: str = ""
+    rates: Sequence[Series] = ()
+    """Lines in percent, over bars, with an axis of their own."""
 
     def __post_init__(self) -> None:
-        for one in self.series:
+        for one in self.all:
             if len(one.values) != len(self.labels):
                 raise ValueError(f"{self.title}: {one.label} has {len(one.values)} values for {len(self.labels)}")
         if len(self.labels) > MOST_POINTS:
             raise ValueError(f"{self.title}: more than {MOST_POINTS} points")
+
+    @property
+    def all(self) -> Sequence[Series]:
+        """What it shows, in the order of a table."""
+        return (*self.series, *self.rates)
 
     @property
     def empty(self) -> bool:
@@ -83,16 +90,25 @@ def _lines(chart: Chart) -> dict[str, Any]:
     kind = "line" if chart.kind is Kind.LINE else "bar"
     stack = {"stack": "all"} if chart.kind is Kind.STACK else {}
     look = {"showSymbol": False, "smooth": False} if kind == "line" else {"barMaxWidth": 28}
-    series = [
+    series: list[dict[str, Any]] = [
         {"name": one.label, "type": kind, "data": list(one.values), "tone": _tone(chart, at)} | look | stack
         for at, one in enumerate(chart.series)
     ]
+    series += [
+        {"name": one.label, "type": "line", "data": list(one.values), "tone": one.tone or "blue", "yAxisIndex": 1,
+         "showSymbol": len(chart.labels) == 1, "symbol": "circle"}
+        for one in chart.rates
+    ]  # fmt: skip
+    counts: dict[str, Any] = {"type": "value", "name": chart.unit, "minInterval": 1}
+    percent = {
+        "type": "value", "min": 0, "max": 100, "axisLabel": {"formatter": "{value}%"}, "splitLine": {"show": False},
+    }  # fmt: skip
     return {
         "tooltip": {"trigger": "axis"},
-        "legend": {"show": len(series) > 1, "top": 0},
+        "legend": {"show": len(series) > 1, "top": 0, "type": "scroll"},
         "grid": {"left": 8, "right": 12, "top": 36 if len(series) > 1 else 16, "bottom": 4, "containLabel": True},
         "xAxis": {"type": "category", "data": list(chart.labels), "boundaryGap": kind == "bar"},
-        "yAxis": {"type": "value", "name": chart.unit, "minInterval": 1},
+        "yAxis": [counts, percent] if chart.rates else counts,
         "series": series,
     }
 

@@ -59,6 +59,16 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """Something that was done to it: when, what, by whom (a name), and values with their labels, all of it in words."""
+
+    at: datetime
+    what: str
+    who: str
+    facts: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """What is shown of one row, on a page of its own or in the drawer. ``refresh``: seconds, while it changes."""
 
@@ -74,6 +84,8 @@ class Detail:
     notice: str = ""
     good: bool = True
     """Whether the notice is a good one."""
+    past: Sequence[Past] = ()
+    """Its history, the newest first."""
 
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[Difference]:

@@ -193,9 +193,10 @@ class _Making:
         actor.require(page.permission)
         self.format = Format(params["format"])
         self._say = teller(params["language"])
-        columns = {column.key: column for column in tables.allowed(page.columns, actor.permissions)}
-        self._columns = [columns[key] for key in params["columns"] if key in columns]
         self._found = page.filter.read(params["query"], job.created_at, _Anything.of(page))
+        there = tables.fitting(tables.allowed(page.columns, actor.permissions), self._found)
+        columns = {column.key: column for column in there}
+        self._columns = [columns[key] for key in params["columns"] if key in columns]
         self._sort = tables.read_sort(params["query"].get("sort", ""), page.columns, page.sort)
         self._title, self._mark = _marks(self._say, page, job, actor, name)
         self._done = 0
@@ -210,6 +211,7 @@ class _Making:
                 self._done, more = self._done + len(rows), further
                 await self._reserve(incoming)
                 await self._context.progress(self._done, max(total, self._done))
+            await asyncio.to_thread(writer.rows, await self._totals())
             cut = [self._say(words.CUT_OFF) % {"n": f"{MOST_ROWS:,}"}] if more else []
             await asyncio.to_thread(writer.end, [*cut, self._mark])
         await self._reserve(incoming)
@@ -228,6 +230,14 @@ class _Making:
             if not got.more or full:
                 return
             window = Window(self._sort.key, self._sort.descending, got.keys[-1], limit=AT_ONCE)
+
+    async def _totals(self) -> list[list[Cell]]:
+        """The last row of a report: numbers under their columns."""
+        if self._page.report is None:
+            return []
+        row = await self._page.report.totals(self._database, self._actor, self._found)
+        cut = [cells.plain(c, row, self._say) if c.right else "" for c in self._columns[1:]]
+        return [[self._say(words.TOTAL), *cut]]
 
     async def _total(self) -> int:
         if self._page.sums is not None:

@@ -61,6 +61,8 @@ class Field:
     most: int = MOST_TEXT
     hint: str = ""
     """Key of a sentence of ``words.HINTS``: what may be typed."""
+    blank: str = ""
+    """What a choice says that is not made; empty: all."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from aiohttp import web
 from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
+from smsgw.admin.kit.charts import Chart
 from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
@@ -73,6 +74,21 @@ class Action:
     """Does it to one row; raises what the service refuses."""
     effect: Callable[[Call, Sequence[Any]], Awaitable[Effect]]
     danger: bool = False
+    reason: bool | None = None
+    """Whether the person has to say why; None: is not asked. What is said, ``reason_of`` tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What makes a list a report: what its rows come to, and a chart of them."""
+
+    totals: Callable[[Database, Actor, Found], Awaitable[Any]]
+    """Of all that is found, as a row: at the foot of the table and of files."""
+    chart: Callable[[Call, Found], Awaitable[Chart]]
+    figures: Sequence[str] = ()
+    """Keys of columns whose totals stand above it."""
+    tones: Mapping[str, str] = field(default_factory=dict)
+    """Their colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,16 @@ class Empty:
     path: str = ""
     permission: Permission | None = None
     icon: str = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Rows as cards, for a queue that is worked off on a phone."""
+
+    template: str
+    """One root ``#list-rows``, as ``ui/rows.html``."""
+    prepare: Callable[[Call, Sequence[Any]], Awaitable[Mapping[str, Any]]]
+    """What it needs beside the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +129,9 @@ class Shown:
     next: str = ""
     previous: str = ""
     notice: str = ""
+    totals: Any = None
+    chart: Chart | None = None
+    """Of a report."""
 
     def query(self, **changes: str) -> str:
         """The query of an address for this list with some names changed; it begins at the first page."""
@@ -149,8 +178,13 @@ class ListPage:
     """``path/ID`` is a page of its own, which another module has."""
     wide: bool = False
     """It has many columns: they stand closer together."""
+    report: Report | None = None
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
+    tabs: Sequence[tuple[str, str]] = ()
+    """Lists beside each other, this one among them: label, address."""
+    cards: Cards | None = None
+    """Instead of a table."""
 
     @property
     def label(self) -> str:
@@ -178,10 +212,11 @@ class ListPage:
         """Its addresses."""
         found = [
             self._route("GET", "", self._show),
-            self._route("POST", "/-/layout", self._set_layout),
             self._route("POST", "/-/views", self._save_view),
             self._route("POST", "/-/views/remove", self._remove_view),
         ]
+        if self.cards is None:
+            found.append(self._route("POST", "/-/layout", self._set_layout))
         if self.live:
             found.append(self._route("GET", "/-/rows", self._rows, passive=True))
         if self.counts:
@@ -209,17 +244,23 @@ class ListPage:
 
     async def _show(self, call: Call) -> web.StreamResponse:
         shown = await self.shown(call)
-        return call.render("ui/list.html", shown=shown, page=self)
+        template = "ui/queue.html" if self.cards is not None else "ui/list.html"
+        return call.render(template, shown=shown, page=self, **await self._more(call, shown))
 
     async def _rows(self, call: Call) -> web.StreamResponse:
         """The rows alone, looked at again and again."""
-        return call.piece("ui/rows.html", shown=await self.shown(call), page=self)
+        shown = await self.shown(call)
+        template = self.cards.template if self.cards is not None else "ui/rows.html"
+        return call.piece(template, shown=shown, page=self, **await self._more(call, shown))
+
+    async def _more(self, call: Call, shown: Shown) -> Mapping[str, Any]:
+        return await self.cards.prepare(call, shown.rows) if self.cards is not None else {}
 
     async def shown(self, call: Call) -> Shown:
         """What the address of a request asks for."""
         query = call.request.query
         found = await self.read(call, query)
-        columns = tables.allowed(self.columns, call.actor.permissions)
+        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
         chosen = await preferences.value(call.db, call.actor, self._preference)
         layout = tables.layout(columns, chosen)
         sort = tables.read_sort(query.get("sort", ""), columns, self.sort)
@@ -245,6 +286,8 @@ class ListPage:
             tables.cursor(sealer, place, got.keys[-1]) if got.rows and following else "",
             tables.cursor(sealer, place, got.keys[0], backwards=True) if got.rows and before else "",
             notice,
+            await self.report.totals(call.db, call.actor, found) if self.report else None,
+            await self.report.chart(call, found) if self.report else None,
         )  # fmt: skip
 
     async def read(self, call: Call, query: Mapping[str, str]) -> Found:
@@ -351,7 +394,8 @@ class ListPage:
         if found.errors:
             return self._back(call, form)
         chosen = await preferences.value(call.db, call.actor, self._preference)
-        layout = tables.layout(tables.allowed(self.columns, call.actor.permissions), chosen)
+        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
+        layout = tables.layout(columns, chosen)
         sort = tables.read_sort(state.get("sort", ""), layout.columns, self.sort)
         wanted = Export(
             self.name, self.export, found.state | {"sort": str(sort)}, [c.key for c in layout.columns],
@@ -388,6 +432,15 @@ def _reason_problem(reason: str) -> Problem | None:
     return None if reason.isprintable() else Problem(words.UNPRINTABLE)
 
 
+async def reason_of(call: Call) -> str:
+    """Why the person does what an action does, as far as it was said."""
+    return " ".join(str((await call.request.post()).get("reason", "")).split())
+
+
+def _said_problem(said: str, action: Action) -> Problem | None:
+    return None if not said and not action.reason else _reason_problem(said)
+
+
 def refusal(call: Call, error: SmsgwError) -> str:
     """What a service says no with, in the reader's language."""
     return message_of(error.code, error.detail, english=call.language != DEFAULT)
@@ -421,6 +474,8 @@ class _Acting:
         chosen = await self._chosen(call)
         if isinstance(chosen, Problem):
             return await self._dialog(call, chosen)
+        if self.action.reason is not None and (wrong := _said_problem(await reason_of(call), self.action)):
+            return await self._dialog(call, chosen, wrong)
         effect = await self.action.effect(call, chosen)
         if effect.typed and str(form.get("typed", "")).strip() != effect.typed:
             return await self._dialog(call, chosen, Problem(words.WRONG_NAME))
@@ -475,5 +530,6 @@ class _Acting:
             "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
             problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
             selection=str(form.get("selection", "")), q=str(form.get("q", "")), to=self.page._within(form),
+            reason=await reason_of(call), most=MOST_REASON,
             dialog=in_dialog(call),
         )  # fmt: skip

@@ -1,38 +1,76 @@
-"""Numbers that are typed into one field: what is read of them, and what is wrong with them."""
+"""Numbers that are pasted into one field: what is read of them, and what is wrong with the rest. Pure."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Field, Kind
 from smsgw.admin.words import audience as words
-from smsgw.core.numbers import InvalidNumber, normalize
+from smsgw.core import numbers
 
 MOST = 1000
 MOST_CHARACTERS = 20_000
+_BETWEEN = re.compile(r"[\n\r\t,;|/\uff0c\uff1b\u3001]+")
 
 
-def read(text: str) -> tuple[list[str], list[int]]:
-    """The numbers (E.164 digits, each once, in their order) and the places, from 1, of what is none."""
-    found: dict[str, None] = {}
-    bad: list[int] = []
-    for at, piece in enumerate(re.split(r"[\s,;，；、]+", text.strip()), 1):
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Pasted numbers, cleaned: each valid number once, in the order given."""
+
+    valid: tuple[str, ...] = ()
+    """E.164 digits."""
+    invalid: tuple[tuple[str, str], ...] = ()
+    """What was written, and why it is no number (``words.NUMBER_PROBLEM``)."""
+    duplicates: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many were given."""
+        return len(self.valid) + len(self.invalid) + self.duplicates
+
+
+def recipients(text: str) -> Recipients:
+    """Take pasted numbers apart: one a line, or separated by commas, semicolons or blanks.
+
+    A piece that is one number with blanks or hyphens in it stays one number.
+    """
+    valid: dict[str, None] = {}
+    invalid: list[tuple[str, str]] = []
+    duplicates = 0
+    for piece in _pieces(text):
         try:
-            found[normalize(piece)] = None
-        except InvalidNumber:
-            bad.append(at)
-    return list(found), bad
+            number = numbers.normalize(piece)
+        except numbers.InvalidNumber as exc:
+            invalid.append((piece, exc.reason))
+            continue
+        if number in valid:
+            duplicates += 1
+        valid[number] = None
+    return Recipients(tuple(valid), tuple(invalid), duplicates)
+
+
+def _pieces(text: str) -> list[str]:
+    pieces: list[str] = []
+    for piece in (p.strip() for p in _BETWEEN.split(text)):
+        try:
+            numbers.normalize(piece)
+        except numbers.InvalidNumber:
+            pieces.extend(piece.split())
+        else:
+            pieces.append(piece)
+    return pieces
 
 
 def problem(text: str) -> Problem | None:
-    """What is wrong with what was typed."""
-    found, bad = read(text)
-    if bad:
-        shown = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
-        return Problem(words.BAD_LINES, {"lines": shown})
-    if len(found) > MOST:
-        return Problem(words.TOO_MANY, {"n": MOST, "have": len(found)})
+    """What is wrong with what was typed into ``FIELD``."""
+    found = recipients(text)
+    if found.invalid:
+        shown = ", ".join(piece[:20] for piece, _ in found.invalid[:5]) + (" …" if len(found.invalid) > 5 else "")
+        return Problem(words.BAD_NUMBERS, {"numbers": shown})
+    if len(found.valid) > MOST:
+        return Problem(words.TOO_MANY, {"n": MOST, "have": len(found.valid)})
     return None
 
 

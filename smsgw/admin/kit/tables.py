@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """Cut off after two lines; whole in its title."""
     CODE = "code"
     NUMBER = "number"
+    PERCENT = "percent"
+    """None: of nothing."""
     MONEY = "money"
     """Yuan."""
     TIME = "time"
@@ -48,8 +50,14 @@ class Kind(StrEnum):
     """(name, login), or (what a code means, the code)."""
     TAGS = "tags"
     """Several short texts; ``words`` may have their labels."""
+    MARKED = "marked"
+    """A text in pieces: (piece, why it is marked or empty)."""
     DEVICE = "device"
     """How a browser calls itself, made readable; whole in its title."""
+
+
+NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.SIZE})
+"""They stand at the right."""
 
 
 class Phone(StrEnum):
@@ -81,6 +89,15 @@ class Column:
     shown: bool = True
     """Unless a person wants it otherwise."""
     phone: Phone = Phone.THIRD
+    to: Callable[[Any], str] | None = None
+    """The address of what a number counts; empty: none."""
+    when: Callable[[Any], bool] | None = None
+    """For which filters (``Found``) it is there at all, and then always; None: for any."""
+
+    @property
+    def right(self) -> bool:
+        """Whether it is of numbers."""
+        return self.kind in NUMBERS
 
     def of(self, row: Any) -> Any:
         """The value in a row."""
@@ -108,6 +125,11 @@ def allowed(columns: Sequence[Column], permissions: Collection[Permission]) -> t
     return tuple(c for c in columns if c.permission is None or c.permission in permissions)
 
 
+def fitting(columns: Sequence[Column], found: Any) -> tuple[Column, ...]:
+    """Those of the columns that are there for a filter."""
+    return tuple(c for c in columns if c.when is None or c.when(found))
+
+
 def layout(columns: Sequence[Column], chosen: Mapping[str, Any]) -> Layout:
     """What was chosen, as far as it can be had; whatever it holds, there is at least one column. Columns stand in the
     order in which they were chosen; the page's own order without a choice."""
@@ -115,6 +137,8 @@ def layout(columns: Sequence[Column], chosen: Mapping[str, Any]) -> Layout:
     wanted = chosen.get("columns")
     keys = [key for key in wanted if isinstance(key, str)] if isinstance(wanted, list) else []
     picked = tuple(by_key[key] for key in dict.fromkeys(keys) if key in by_key)
+    if picked:  # what the filter brings with it stands behind the first
+        picked = (*picked[:1], *(c for c in columns if c.when is not None and c not in picked), *picked[1:])
     density, size = chosen.get("density"), chosen.get("size")
     return Layout(
         picked or tuple(c for c in columns if c.shown) or tuple(columns[:1]),

@@ -24,6 +24,7 @@ from smsgw.admin.words.messages import (
     NUMBER_PROBLEM,
     ORIGIN,
     PROTOCOL,
+    RESULT,
     STATUS,
     STATUS_COLOUR,
     STEP,
@@ -36,6 +37,6 @@ from smsgw.admin.words.terms import TERMS
 
 __all__ = [
     "ALARM", "CARRIER", "CAUSE", "CHANNEL_REASON", "CHANNEL_STATE", "CLASS", "CLASS_ADVICE", "CODING", "DETAIL",
-    "DETAIL_VALUES", "EXPLANATION", "FINAL_STATUSES", "METRIC", "NUMBER_PROBLEM", "ORIGIN", "PROTOCOL", "STATUS",
-    "STATUS_COLOUR", "STEP", "STEP_COLOUR", "TERMS", "TYPE", "UNSAID", "cause_of",
+    "DETAIL_VALUES", "EXPLANATION", "FINAL_STATUSES", "METRIC", "NUMBER_PROBLEM", "ORIGIN", "PROTOCOL", "RESULT",
+    "STATUS", "STATUS_COLOUR", "STEP", "STEP_COLOUR", "TERMS", "TYPE", "UNSAID", "cause_of",
 ]  # fmt: skip

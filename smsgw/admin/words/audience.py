@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.messages import TYPE
 
 SOURCE: dict[str, str] = {
     "manual": N_("人工添加"),
@@ -11,8 +12,7 @@ SOURCE: dict[str, str] = {
     "carrier": N_("运营商"),
 }
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
-ONE_TYPE: dict[str, str] = {"otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
-TYPE: dict[str, str] = {"*": N_("全部类型"), **ONE_TYPE}
+EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 
 BLOCK_LEAD = N_("名单中的号码不再收到所选范围内的短信，改动约一秒内在所有节点生效。")
 BLOCK_EMPTY = N_("黑名单中没有号码")
@@ -28,8 +28,7 @@ DAYS_HELP = N_("留空为长期有效。")
 ACCOUNT_HELP = N_("留空为全部账号。")
 SIGN_HELP = N_("不含【】；留空为全部签名。")
 REASON_HELP = N_("写明依据，便于日后查询。")
-BAD_LINES = N_("第 %(lines)s 个不是有效的手机号")
-NO_NUMBERS = N_("请填写至少一个手机号")
+BAD_NUMBERS = N_("不是有效的手机号：%(numbers)s")
 TOO_MANY = N_("一次最多 %(n)s 个号码，现有 %(have)s 个")
 ALL_ACCOUNTS = N_("全部账号")
 EVERY_ACCOUNT: dict[str, str] = {"*": ALL_ACCOUNTS}

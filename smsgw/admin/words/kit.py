@@ -48,6 +48,8 @@ HINTS: dict[str, str] = {
     "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
+    "beginning": N_("开头几位"),
+    "message_id": N_("流水号"),
     "login": N_("账号的一部分"),
     "name": N_("姓名的一部分"),
     "person": N_("姓名或账号的一部分"),
@@ -62,6 +64,7 @@ NO_FILE = N_("请选择要上传的文件")
 IMPORT_BEGUN = N_("导入已开始，进度和结果在此查看")
 SAVED_VIEW = N_("视图已保存")
 REMOVED_VIEW = N_("视图已删除")
+TOTAL = N_("合计")
 YES, NO = N_("是"), N_("否")
 WATERMARK = N_("%(platform)s　导出人：%(who)s　导出时间：%(when)s　原因：%(why)s")
 CUT_OFF = N_("仅含前 %(n)s 行，请缩小范围后分批导出")

@@ -43,6 +43,14 @@ STATUS: dict[str, str] = {
     "cancelled": N_("已撤销"),
     "duplicate": N_("重复"),
 }
+RESULT: dict[str, str] = {
+    "delivered": N_("成功"),
+    "failed": N_("失败"),
+    "unknown": N_("结果未知"),
+    "unsent": N_("未发出"),
+    "pending": N_("待结果"),
+}
+"""How messages have ended, in short; what they are called in reports."""
 CLASS: dict[str, str] = {
     "EMPTY_NUMBER": N_("空号"),
     "POWERED_OFF": N_("关机"),

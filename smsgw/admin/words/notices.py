@@ -24,7 +24,9 @@ SECURITY: dict[str, str] = {
     "staff.stop": N_("您的账号曾被停用"),
     "staff.start": N_("您的账号已恢复"),
     "factor.reset": N_("您的二次验证已被重置"),
-    "session.end": N_("您的一个会话已被结束"),
+    "factor.emergency": N_("管理员为您签发了应急恢复码，如非您本人要求，请立即联系安全管理员"),
+    "login.person": N_("您的登录验证要求已变更"),
+    "session.end": N_("您的会话已被管理员结束"),
 }
 """By the action of the audit log."""
 SUBJECT: dict[str, str] = (

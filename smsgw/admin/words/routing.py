@@ -45,3 +45,36 @@ PROBE: dict[str, tuple[str, str]] = {
     "under way": (N_("探测中"), "yellow"),
 }
 SAVE = N_("保存")
+
+# --- words that texts must not have ----------------------------------------------------------------------------------
+
+ACTION: dict[str, str] = {"block": N_("拦截"), "review": N_("送审"), "replace": N_("替换")}
+ACTION_TONE: dict[str, str] = {"block": "red", "review": "orange", "replace": "blue"}
+WORDS_LEAD = N_("发送前按此表检查短信内容，改动几秒内在所有节点生效。全角、空格、标点、繁体等变形同样会被发现。")
+WORDS_EMPTY = N_("还没有敏感词")
+WORDS_TEACH = N_("可以按分类加入敏感词，含有它们的短信会被拦截、送审或替换。")
+WORDS_ADD, WORDS_ADD_TITLE, WORDS_TEST = N_("添加敏感词"), N_("添加敏感词"), N_("检测文本")
+WORDS_REMOVE = N_("删除")
+WORDS_REMOVE_EFFECT = N_("将删除 %(n)s 个敏感词，此后含有它们的短信不再因此被拦截、送审或替换。")
+LINES_HELP = N_("每行一个，一次最多 1,000 个，每个最多 64 个字符。")
+CATEGORY_HELP = N_("如 赌博、广告法；同一分类可以一起查询。")
+REPLACEMENT_HELP = N_("处理方式为替换时使用；留空则替换为同样个数的 *。")
+SCOPE_HELP = N_("留空为全部账号。")
+TYPE_HELP = N_("留空为全部类型。")
+TEST_ACCOUNT_HELP = N_("选择账号后，也检查只对它（及其上级）生效的词；留空只检查对全部账号生效的词。")
+TEST_TYPE_HELP = N_("选择类型后，也检查只对它生效的词；留空只检查对全部类型生效的词。")
+BAD_WORDS = N_("第 %(lines)s 行不是有效的敏感词：须有文字或数字，最多 64 个字符")
+TOO_MANY_WORDS = N_("一次最多 %(n)s 个，现有 %(have)s 个")
+ADD_EFFECT: dict[str, str] = {
+    "block": N_("将保存 %(n)s 个敏感词（%(scope)s），其中 %(known)s 个已在表中，会改设置。含有它们的短信会被拦截。"),
+    "review": N_("将保存 %(n)s 个敏感词（%(scope)s），其中 %(known)s 个已在表中，会改设置。含有它们的短信须先审批。"),
+    "replace": N_("将保存 %(n)s 个敏感词（%(scope)s），其中 %(known)s 个已在表中，会改设置。短信中的它们会被替换。"),
+}
+WORDS_ADDED = N_("已保存 %(n)s 个敏感词")
+OUTCOME: dict[str, tuple[str, str]] = {
+    "": (N_("没有发现敏感词，内容不受影响。"), "good"),
+    "replace": (N_("短信照常发送，其中的敏感词会被替换。"), "info"),
+    "review": (N_("短信须审批后才发送。"), "warning"),
+    "block": (N_("短信会被拦截。"), "bad"),
+}
+"""What becomes of a text, by the gravest action."""

@@ -29,6 +29,7 @@ NAME_PROBLEM = N_("只能用字母、数字、点、下划线、横线，最多 
 HOST_HELP = N_("IP 地址或主机名。运营商通常只接受报备过的来源 IP，请先确认本机出口 IP 已报备。")
 SECRET_HELP = N_("加密保存，不再显示。")
 SECRET_KEPT_HELP = N_("留空则不修改。")
+SECRET_ANEW = N_("网关地址、端口或加密方式有改动，请重新填写接入密码，以免原密码发往新的地址")
 CODE_HELP = N_("手机上显示的主叫号码，如 10690001；没有则留空。")
 CODE_PROBLEM = N_("最多 20 位数字")
 CARRIERS_HELP = N_("不选即发往所有运营商的号码。")

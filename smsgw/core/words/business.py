@@ -67,6 +67,15 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "template.exists": ("模板名称 {name} 已使用", "there is a template {name} already"),
     "template.full": ("模板已达上限 {most} 个", "there are {most} templates, the most"),
+    "template.approved": (
+        "已通过的模板不能修改,请复制后另行申请",
+        "an approved template is not changed; copy it and apply for that one",
+    ),
+    "content.stopped": ("已经停用", "it is stopped already"),
+    "content.running": ("没有停用", "it is not stopped"),
+    "phrase.title": ("标题须为 1 到 {most} 个字符", "a title of 1 to {most} characters"),
+    "phrase.content": ("内容须为 1 到 {most} 字", "1 to {most} characters"),
+    "phrase.full": ("每人最多 {most} 条日常用语", "{most} phrases are the most that one person has"),
     "file.room": (
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
         "the room for uploads is full; wait until older files have expired",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
-from smsgw.store.engine.database import Database
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import alarms
 from smsgw.store.records.alarms import Alarm
 
@@ -54,11 +54,11 @@ def _asked(wanted: Wanted) -> tuple[object, ...]:
 
 async def search(database: Database, wanted: Wanted, window: Window) -> Slice[Alarm]:
     """Alarms, open and over."""
-    clause = clauses(_ORDERS, window, id_="id", first=7)
-    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    found = slice_of(await database.fetch(sql, *_asked(wanted), *clause.arguments), window, clause.limit)
-    rows = [alarms.read({k: v for k, v in row.items() if k != "_key"}) for row in found.rows]
-    return Slice(rows, found.keys, found.more)
+    return await read(database, _SEARCH, _asked(wanted), _ORDERS, window, _alarm, id_="id")
+
+
+def _alarm(row: Row) -> Alarm:
+    return alarms.read({name: value for name, value in row.items() if name != "_key"})
 
 
 async def count(database: Database, wanted: Wanted, most: int) -> int:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from smsgw.core.actor import ActorLabel, Scope
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Database, Row
 
 
@@ -84,10 +84,7 @@ def _arguments(scope: Scope, wanted: Wanted) -> tuple[object, ...]:
 
 async def search(database: Database, scope: Scope, wanted: Wanted, window: Window) -> Slice[Entry]:
     """Entries in the scope, a window of them."""
-    c = clauses(ORDERS, window, id_="a.id", first=9)
-    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
-    found = slice_of(await database.fetch(statement, *_arguments(scope, wanted), *c.arguments), window, c.limit)
-    return Slice([_entry(row) for row in found.rows], found.keys, found.more)
+    return await read(database, _SEARCH, _arguments(scope, wanted), ORDERS, window, _entry, id_="a.id")
 
 
 async def count(database: Database, scope: Scope, wanted: Wanted, most: int) -> int:

@@ -131,9 +131,7 @@ def clock(text: Any, field_: str) -> time:
 def _days(given: Any, allowed: frozenset[int], field_: str) -> frozenset[int]:
     if not isinstance(given, list | tuple | set | frozenset) or not given or not allowed >= set(given):
         low, high = min(d for d in allowed if d > 0), max(allowed)
-        raise invalid(
-            field_, phrase("time.days_last" if -1 in allowed else "time.days", low=low, high=high)
-        )
+        raise invalid(field_, phrase("time.days_last" if -1 in allowed else "time.days", low=low, high=high))
     return frozenset(given)
 
 
@@ -199,6 +197,74 @@ class TaskView:
                 raise Refused("NOT_FOUND")
             return wanted, False
         return wanted, found["fed"] is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task as a row of a list: as it was last counted."""
+
+    task: Task
+    progress: Progress
+    account: str
+
+    @property
+    def id(self) -> int:
+        """What lists know it by."""
+        return self.task.id
+
+    @property
+    def failed(self) -> int:
+        """Numbers that will not get it, whatever the cause but that it was cancelled."""
+        of = self.progress.statuses
+        return sum(of.get(status, 0) for status in FINAL_STATUSES - {"delivered", "cancelled"} - UNKNOWN)
+
+    @property
+    def unknown(self) -> int:
+        """Numbers of which nobody knows whether they got it."""
+        return sum(self.progress.statuses.get(status, 0) for status in UNKNOWN)
+
+
+UNKNOWN = frozenset({"no_report", "uncertain", "unconfirmed"})
+"""Statuses of which nobody can say more."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTasks:
+    """Which tasks are looked for; empty and None: all."""
+
+    from_time: datetime | None = None
+    to_time: datetime | None = None
+    id: int | None = None
+    name: str = ""
+    """A piece of it."""
+    account_id: int | None = None
+    submitter: ActorLabel | None = None
+    state: str = ""
+    type: str = ""
+    origin: str = ""
+    timed: bool | None = None
+    begun: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A row that got no message."""
+
+    id: int
+    line: int
+    number: str
+    """As written."""
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantedProblems:
+    """Rows of one task; empty and None: all of them."""
+
+    task_id: int
+    code: str = ""
+    line: int | None = None
 
 
 def feeding_over(task: Task) -> bool:

@@ -51,7 +51,9 @@ class RowValidator:
         self.valid = 0
         self.problems: Counter[str] = Counter()
 
-    def validate(self, rows: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[list[NewRow], list[NewProblem]]]:
+    def validate(
+        self, rows: Iterable[tuple[int, list[str]]]
+    ) -> Iterator[tuple[list[NewRow], list[NewProblem]]]:
         """Blocks of both kinds, from lines with their cells."""
         plan = self._plan
         good: list[NewRow] = []

@@ -142,7 +142,12 @@ class Tasks:
                 for good, bad in validator.validate(enumerate(([number] for number in spec.to), 1)):
                     await store.add_rows(connection, good, bad)
                 await store.imported(
-                    connection, task.id, validator.total, validator.valid, validator.problems, after_import(task)
+                    connection,
+                    task.id,
+                    validator.total,
+                    validator.valid,
+                    validator.problems,
+                    after_import(task),
                 )
             elif made:
                 await imports.enqueue(connection, task.id)
@@ -531,8 +536,9 @@ class Tasks:
 
 async def _locked(unit: Unit, task_id: int) -> Task:
     """The task, if the actor may see it."""
-    task = await store.lock(unit.connection, task_id, accounts=unit.actor.scope.whole)
-    if task is None:
+    scope = unit.actor.scope
+    task = await store.lock(unit.connection, task_id, accounts=scope.accounts)
+    if task is None or (scope.submitter is not None and task.submitter != scope.submitter):
         raise Refused("NOT_FOUND")
     return task
 

@@ -101,7 +101,12 @@ async def load(job: ImportJob) -> Imported:
                 for good, bad in validator.validate(sheets.read(Path(job.path), job.form)):
                     await store.add_rows(connection, good, bad)
             await store.imported(
-                connection, job.plan.task_id, validator.total, validator.valid, validator.problems, job.next_state
+                connection,
+                job.plan.task_id,
+                validator.total,
+                validator.valid,
+                validator.problems,
+                job.next_state,
             )
         return Imported(validator.total, validator.valid, dict(validator.problems))
     finally:

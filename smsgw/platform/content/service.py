@@ -1,5 +1,7 @@
-"""Changes of signatures and templates: applied for, reviewed, registered with carriers. Every node follows within
-seconds; the account is told what was decided."""
+"""Changes of signatures and templates: applied for, reviewed, registered with carriers, stopped. Every node follows
+within seconds; the account is told what was decided.
+
+Who has applied for one does not decide about it, unless nobody else could."""
 
 from __future__ import annotations
 
@@ -11,30 +13,32 @@ from typing import Any
 
 import asyncpg
 
+from smsgw.core.actor import ActorKind
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
 from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Variable, variables_of
 from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change, Unit
-from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.content import queries
+from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE
 from smsgw.store.engine.database import Row
 
 MAX_SIGNS, MAX_TEMPLATES = 1000, 2000
 """Of an account."""
 EVENT = {SIGN: "sign.reviewed", TEMPLATE: "template.reviewed"}
-_DECIDE = {SIGN: Permission.SIGN_DECIDE, TEMPLATE: Permission.TEMPLATE_DECIDE}
 
 _NEW_SIGN = """
-INSERT INTO sign (account_id, sign, source, note, expires_at)
-SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM sign WHERE account_id = $1) < $6
+INSERT INTO sign (account_id, sign, source, note, expires_at, created_by)
+SELECT $1, $2, $3, $4, $5, $7 WHERE (SELECT count(*) FROM sign WHERE account_id = $1) < $6
 ON CONFLICT (account_id, sign) DO UPDATE
-SET source = excluded.source, note = excluded.note, expires_at = excluded.expires_at, state = 'pending', reason = ''
+SET source = excluded.source, note = excluded.note, expires_at = excluded.expires_at, state = 'pending', reason = '',
+    created_by = excluded.created_by, stopped_at = NULL
 WHERE sign.state = 'refused' RETURNING id
 """
 _NEW_TEMPLATE = """
-INSERT INTO template (account_id, name, type, content, variables, sign)
-SELECT $1, $2, $3, $4, $5, $6 WHERE (SELECT count(*) FROM template WHERE account_id = $1) < $7 RETURNING id
+INSERT INTO template (account_id, name, type, content, variables, sign, created_by)
+SELECT $1, $2, $3, $4, $5, $6, $8 WHERE (SELECT count(*) FROM template WHERE account_id = $1) < $7 RETURNING id
 """
 _REVIEW = """
 UPDATE {kind} SET state = $2, reason = $3, reviewed_by = $4, reviewed_at = now() WHERE id = $1
@@ -44,6 +48,13 @@ _REGISTER = """
 INSERT INTO registration (kind, id, carrier, state, note) SELECT $1, $2, c, $4, $5 FROM unnest($3::text[]) AS c
 ON CONFLICT (kind, id, carrier) DO UPDATE SET state = excluded.state, note = excluded.note, at = now()
 """
+_SET_TEMPLATE = """
+UPDATE template SET name = $2, type = $3, content = $4, variables = $5, sign = $6, created_by = $7, state = 'pending',
+    reason = '', reviewed_by = '', reviewed_at = NULL
+WHERE id = $1
+"""
+_STOP = "UPDATE {kind} SET stopped_at = CASE WHEN $2 THEN now() END WHERE id = $1"
+_LOCKED_ROW = "SELECT *, {label} AS label FROM {kind} WHERE id = $1 FOR UPDATE"
 _OWNER = "SELECT account_id, {label} AS label FROM {kind} WHERE id = $1"
 _LABEL = {SIGN: "sign", TEMPLATE: "name"}
 
@@ -53,6 +64,7 @@ def _of_kinds(text: str) -> dict[str, str]:
 
 
 _REVIEWS, _OWNERS = _of_kinds(_REVIEW), _of_kinds(_OWNER)
+_STOPS, _LOCKED = _of_kinds(_STOP), _of_kinds(_LOCKED_ROW)
 
 
 async def add_sign(
@@ -70,12 +82,28 @@ async def add_sign(
         raise Invalid("PARAM_INVALID", field="sign", reason=phrase("sign.text"))
     async with change.unit(Permission.SIGN_EDIT, account_id) as unit:
         id_: int | None = await unit.connection.fetchval(
-            _NEW_SIGN, account_id, sign, source[:200], note[:500], expires_at, MAX_SIGNS
-        )
+            _NEW_SIGN, account_id, sign, source[:200], note[:500], expires_at, MAX_SIGNS,
+            change.actor.label,
+        )  # fmt: skip
         if id_ is None:
             raise Refused("STATE_CONFLICT", reason=phrase("sign.asked", most=MAX_SIGNS))
         unit.record("sign.add", f"sign/{id_}", after={"account": account_id, "sign": sign})
     return id_
+
+
+def _checked(name: str, type_: str, content: str, variables: Mapping[str, Variable]) -> str:
+    """The variables as they are stored. ``PARAM_INVALID``."""
+    check_type(type_)
+    if not name.strip() or len(name) > 64:
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("template.name"))
+    if not content.strip() or len(content) > MAX_CONTENT or content.startswith("【"):
+        reason = phrase("template.content", most=MAX_CONTENT)
+        raise Invalid("PARAM_INVALID", field="content", reason=reason)
+    try:
+        whole = variables_of(content, variables)
+    except ValueError as exc:
+        raise Invalid("PARAM_INVALID", field="content", reason=reason_of(exc)) from exc
+    return json.dumps({n: {"form": v.form, "most": v.most} for n, v in whole.items()}, ensure_ascii=False)
 
 
 async def add_template(
@@ -89,17 +117,7 @@ async def add_template(
     sign: str = "",
 ) -> int:
     """Apply for a template; its id."""
-    check_type(type_)
-    if not name.strip() or len(name) > 64:
-        raise Invalid("PARAM_INVALID", field="name", reason=phrase("template.name"))
-    if not content.strip() or len(content) > MAX_CONTENT or content.startswith("【"):
-        reason = phrase("template.content", most=MAX_CONTENT)
-        raise Invalid("PARAM_INVALID", field="content", reason=reason)
-    try:
-        whole = variables_of(content, variables)
-    except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field="content", reason=reason_of(exc)) from exc
-    stored = json.dumps({n: {"form": v.form, "most": v.most} for n, v in whole.items()}, ensure_ascii=False)
+    stored = _checked(name, type_, content, variables)
     async with change.unit(Permission.TEMPLATE_EDIT, account_id) as unit:
         try:
             id_: int | None = await unit.connection.fetchval(
@@ -111,6 +129,7 @@ async def add_template(
                 stored,
                 sign.strip("【】"),
                 MAX_TEMPLATES,
+                change.actor.label,
             )
         except asyncpg.UniqueViolationError as exc:
             raise Refused("STATE_CONFLICT", reason=phrase("template.exists", name=name)) from exc
@@ -120,16 +139,83 @@ async def add_template(
     return id_
 
 
+async def set_template(
+    change: Change,
+    id_: int,
+    name: str,
+    type_: str,
+    content: str,
+    variables: Mapping[str, Variable],
+    *,
+    sign: str,
+) -> None:
+    """Change a template that is not approved, and apply for it again. ``STATE_CONFLICT``: it is approved, as messages
+    are measured by it, or its name is taken."""
+    stored = _checked(name, type_, content, variables)
+    async with change.unit(Permission.TEMPLATE_EDIT) as unit:
+        row = await _locked(unit, TEMPLATE, id_, Permission.TEMPLATE_EDIT)
+        if row["state"] == Review.APPROVED:
+            raise Refused("STATE_CONFLICT", reason=phrase("template.approved"))
+        before = {key: row[key] for key in ("name", "type", "content", "sign", "state")}
+        values = (name.strip(), type_, content, stored, sign.strip("【】"), change.actor.label)
+        try:
+            await unit.connection.execute(_SET_TEMPLATE, id_, *values)
+        except asyncpg.UniqueViolationError as exc:
+            raise Refused("STATE_CONFLICT", reason=phrase("template.exists", name=name)) from exc
+        after = {"name": values[0], "type": type_, "content": content, "sign": values[4], "state": Review.PENDING.value}
+        unit.record("template.set", f"template/{id_}", before=before, after=after)
+
+
+async def stop(change: Change, kind: str, id_: int, *, stopped: bool) -> None:
+    """Let nobody use it any more, or use it again as it was decided. ``STATE_CONFLICT``: it is so already."""
+    async with change.unit(EDIT[kind]) as unit:
+        row = await _locked(unit, kind, id_, EDIT[kind])
+        if (row["stopped_at"] is not None) == stopped:
+            raise Refused("STATE_CONFLICT", reason=phrase("content.stopped" if stopped else "content.running"))
+        await unit.connection.execute(_STOPS[kind], id_, stopped)
+        unit.record(f"{kind}.{'stop' if stopped else 'start'}", f"{kind}/{id_}", after={_LABEL[kind]: row["label"]})
+
+
+async def renew(change: Change, id_: int, expires_at: datetime | None) -> None:
+    """What entitles to a signature is good until then; None: without an end."""
+    async with change.unit(Permission.SIGN_DECIDE) as unit:
+        row = await _locked(unit, SIGN, id_, Permission.SIGN_DECIDE)
+        await unit.connection.execute("UPDATE sign SET expires_at = $2 WHERE id = $1", id_, expires_at)
+        before, after = ({"expires_at": at.isoformat() if at else None} for at in (row["expires_at"], expires_at))
+        unit.record("sign.renew", f"sign/{id_}", before=before, after=after)
+
+
+async def _locked(unit: Unit, kind: str, id_: int, permission: Permission) -> Row:
+    """It as it is, until the unit ends. ``NOT_FOUND`` when there is none, or none that the actor may see."""
+    row = await unit.connection.fetchrow(_LOCKED[kind], id_)
+    if row is None:
+        raise Refused("NOT_FOUND")
+    unit.actor.require(permission, row["account_id"])
+    return row
+
+
+async def _own(unit: Unit, kind: str, row: Row) -> None:
+    """Who has applied for it does not decide, but at the machine, and where nobody else could."""
+    actor = unit.actor
+    if actor.kind in (ActorKind.OPERATOR, ActorKind.SYSTEM) or row["created_by"] != actor.label:
+        return
+    if await queries.others_decide(unit.connection, kind, actor):
+        raise Refused("STATE_CONFLICT", reason=phrase("review.own"))
+
+
 async def review(change: Change, kind: str, id_: int, state: Review, *, reason: str = "") -> int:
-    """The reviewer's word; the account is told of it. Its account."""
+    """The reviewer's word; the account is told of it. Its account. ``STATE_CONFLICT``: the reviewer's own."""
     if state is Review.REFUSED and not reason.strip():
         raise Invalid("PARAM_MISSING", field="reason")
-    async with change.unit(_DECIDE[kind]) as unit:
+    async with change.unit(DECIDE[kind]) as unit:
+        known = await _locked(unit, kind, id_, DECIDE[kind])
+        await _own(unit, kind, known)
         row = await unit.connection.fetchrow(
             _REVIEWS[kind], id_, state.value, reason[:500], change.actor.label
         )
         owner = _tell(unit, kind, id_, row, {"state": state.value, "reason": reason})
-        unit.record(f"{kind}.{state.value}", f"{kind}/{id_}", after={"reason": reason})
+        before, after = {"state": known["state"]}, {"state": state.value, "reason": reason}
+        unit.record(f"{kind}.{state.value}", f"{kind}/{id_}", before=before, after=after)
     return owner
 
 
@@ -139,7 +225,7 @@ async def register(
     """What carriers say; the account is told of it. Its account."""
     if not carriers or not set(carriers) <= set(CARRIERS):
         raise Invalid("PARAM_INVALID", field="carrier", reason=phrase("choice.of", known=", ".join(CARRIERS)))
-    async with change.unit(_DECIDE[kind]) as unit:
+    async with change.unit(DECIDE[kind]) as unit:
         row = await unit.connection.fetchrow(_OWNERS[kind], id_)
         said = {"carriers": dict.fromkeys(sorted(set(carriers)), state.value), "reason": note}
         owner = _tell(unit, kind, id_, row, said)
@@ -153,7 +239,7 @@ def _tell(unit: Unit, kind: str, id_: int, row: Row | None, said: Mapping[str, A
     if row is None:
         raise Refused("NOT_FOUND")
     owner: int = row["account_id"]
-    unit.actor.require(_DECIDE[kind], owner)
+    unit.actor.require(DECIDE[kind], owner)
     detail = {f"{kind}_id": str(id_), _LABEL[kind]: row["label"], **said}
     unit.tell(owner, EVENT[kind], detail, subject=id_)
     return owner

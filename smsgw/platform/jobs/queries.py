@@ -10,7 +10,7 @@ from typing import Any
 from smsgw.core.actor import Actor, ActorLabel, Scope
 from smsgw.core.permissions import Permission
 from smsgw.platform.jobs.model import EXPIRED, Job, JobState, NewJob
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 
 _ADD = """
@@ -222,13 +222,8 @@ async def search(
     submitter: ActorLabel | None = None,
 ) -> Slice[Job]:
     """The actor's own jobs, and those of others as far as the actor may see them."""
-    c = clauses(ORDERS, window, id_="id", first=11)
-    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
-    rows = await database.fetch(
-        statement, *_seen(actor), kind, state, submitter, from_time, to_time, *c.arguments
-    )
-    found = slice_of(rows, window, c.limit)
-    return Slice([_job(row) for row in found.rows], found.keys, found.more)
+    asked = (*_seen(actor), kind, state, submitter, from_time, to_time)
+    return await read(database, _SEARCH, asked, ORDERS, window, _job, id_="id")
 
 
 async def own(database: Database | Connection, actor: Actor, id_: int) -> Job | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from smsgw.core.settings import Settings
 from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint, WantedAllowed, WantedBlocks
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import complaints
 from smsgw.store.messages.complaints import Rate
@@ -91,11 +91,10 @@ async def search(
     database: Database, wanted: WantedBlocks, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[BlockEntry]:
     """Entries that hold now; the order ``since`` is that of their last change."""
-    clause = clauses(_BLOCK_ORDERS, window, id_="b.version", first=8)
-    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    rows = await database.fetch(sql, *_asked(accounts, wanted), *clause.arguments, timeout=30)
-    found = slice_of(rows, window, clause.limit)
-    return Slice([BlockEntry(str(row["number"]), *row[3:]) for row in found.rows], found.keys, found.more)
+    return await read(
+        database, _SEARCH, _asked(accounts, wanted), _BLOCK_ORDERS, window,
+        lambda row: BlockEntry(str(row["number"]), *row[3:]), id_="b.version", timeout=30,
+    )  # fmt: skip
 
 
 async def how_many(
@@ -154,11 +153,10 @@ async def search_allowed(
     database: Database, wanted: WantedAllowed, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[AllowEntry]:
     """Entries of the allow list."""
-    clause = clauses(_ALLOW_ORDERS, window, id_="l.id", first=6)
-    sql = _ALLOW_SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
-    rows = await database.fetch(sql, *_asked_allowed(accounts, wanted), *clause.arguments)
-    found = slice_of(rows, window, clause.limit)
-    return Slice([AllowEntry(*row[1:]) for row in found.rows], found.keys, found.more)
+    return await read(
+        database, _ALLOW_SEARCH, _asked_allowed(accounts, wanted), _ALLOW_ORDERS, window,
+        lambda row: AllowEntry(*row[1:]), id_="l.id",
+    )  # fmt: skip
 
 
 async def how_many_allowed(database: Database, wanted: WantedAllowed, *, accounts: Sequence[int] | None) -> int:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from smsgw.core import states
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import first_id, time_of
+from smsgw.core.states import PartState
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import SELECT, states_of, views
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
@@ -36,12 +38,25 @@ class Wanted:
     extension: str | None = None
     test: str | None = None
     """``true`` or ``false``: whether a test key has sent it."""
+    result: str | None = None
+    """One of ``RESULTS``: how the whole message has ended, as the statistics count it."""
     status: str | None = None
     """That of one part at least, as the following."""
     channel: int | None = None
     reason: str | None = None
     """Class of the failure."""
     code: str | None = None
+    task: int | None = None
+
+
+RESULTS: dict[str, frozenset[str]] = {
+    "delivered": frozenset({"delivered"}),
+    "failed": frozenset({"failed"}),
+    "unknown": frozenset({"unconfirmed", "no_report"}),
+    "unsent": frozenset({"rejected", "expired", "cancelled", "duplicate"}),
+}
+"""How messages end, in short: statuses of each; what is in none of them is on its way."""
+PENDING = "pending"
 
 
 class Sums(NamedTuple):
@@ -59,8 +74,15 @@ _MESSAGE = {
     "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
     "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')", "extension": "x.extend_code = {}",
     "test": "x.test = {}::text::bool",
+    "task": "EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {}::bigint"
+            " AND x.id >= k.base_id AND x.id < k.base_id + k.size)",
 }  # fmt: skip
 _PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {}", "code": "s.code = {}"}
+# The part that says what the message is: of the first state in the order of ranks.
+_RESULT = """
+(SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= $1 AND s.id < $2
+ ORDER BY array_position({ranks}::smallint[], s.state), s.part LIMIT 1) = ANY({codes}::int[])
+"""
 _ROWS = "SELECT x.*, {key} AS _key FROM message x WHERE {found} AND {where} ORDER BY {order}"
 _SUMS = """
 SELECT count(*) AS messages, COALESCE(sum(f.parts), 0) AS parts, COALESCE(sum(f.price), 0) AS price
@@ -83,6 +105,10 @@ def _found(actor: Actor, wanted: Wanted) -> tuple[str, list[object]]:
     said = ["x.id >= $1 AND x.id < $2 AND ($3::bigint[] IS NULL OR x.account_id = ANY($3))"]
     values = {name: getattr(wanted, name) for name in (*_MESSAGE, *_PART)}
     said += [put(values[name], text) for name, text in _MESSAGE.items() if values[name] is not None]
+    if wanted.result is not None:
+        arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
+        arguments.append(_codes(wanted.result))
+        said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
@@ -93,6 +119,19 @@ def _found(actor: Actor, wanted: Wanted) -> tuple[str, list[object]]:
         inner = " AND ".join(["s.id = x.id AND s.id >= $1 AND s.id < $2", *of_part])
         said.append(f"EXISTS (SELECT FROM part s WHERE {inner})")
     return " AND ".join(said), arguments
+
+
+def _codes(result: str) -> list[int]:
+    """State and whether it was our refusal, as one number, of the parts that make a message end so."""
+    statuses = RESULTS.get(result)
+    ended = frozenset().union(*RESULTS.values())
+    return [
+        int(state) * 2 + by_us
+        for state in PartState
+        for by_us in (False, True)
+        if (status := states.status_of(state, by_us)) in (statuses or ())
+        or (result == PENDING and status not in ended)
+    ]
 
 
 async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[MessageView]:

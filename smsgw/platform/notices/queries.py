@@ -8,7 +8,8 @@ from datetime import datetime
 
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform import paging
+from smsgw.platform.paging import Order, Slice, Window
 from smsgw.platform.preferences.queries import owner
 from smsgw.store.engine.database import Connection, Database, Row
 
@@ -67,12 +68,8 @@ async def search(
     read: bool | None = None,
 ) -> Slice[Told]:  # fmt: skip
     """What the actor was told in that time; ``read``: only what was (not) read."""
-    c = clauses(ORDERS, window, id_="i.id", first=7)
-    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
-    alarms = actor.may(Permission.ALARM_VIEW)
-    rows = await database.fetch(statement, owner(actor), alarms, kind, read, from_time, to_time, *c.arguments)
-    found = slice_of(rows, window, c.limit)
-    return Slice([_told(row) for row in found.rows], found.keys, found.more)
+    asked = (owner(actor), actor.may(Permission.ALARM_VIEW), kind, read, from_time, to_time)
+    return await paging.read(database, _SEARCH, asked, ORDERS, window, _told, id_="i.id")
 
 
 async def get(database: Database | Connection, actor: Actor, id_: int) -> Told | None:
@@ -145,10 +142,8 @@ async def published(
     database: Database, window: Window, *, from_time: datetime, to_time: datetime
 ) -> Slice[Notice]:
     """Announcements of that time."""
-    c = clauses(PUBLISHED_ORDERS, window, id_="n.id", first=3)
-    statement = _PUBLISHED.format(key=c.key, where=c.where, order=c.order)
-    found = slice_of(await database.fetch(statement, from_time, to_time, *c.arguments), window, c.limit)
-    return Slice([_notice(row) for row in found.rows], found.keys, found.more)
+    asked = (from_time, to_time)
+    return await paging.read(database, _PUBLISHED, asked, PUBLISHED_ORDERS, window, _notice, id_="n.id")
 
 
 async def notice(database: Database, id_: int) -> Notice | None:

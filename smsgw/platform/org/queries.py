@@ -27,7 +27,7 @@ from smsgw.platform.org.model import (
     WantedRoles,
     WantedSessions,
 )
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.paging import Order, Slice, Window, as_it_is, read
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import credit
@@ -266,9 +266,7 @@ def _found(scope: Scope, wanted: WantedPeople) -> tuple[object, ...]:
 
 async def search(database: Database, scope: Scope, wanted: WantedPeople, window: Window) -> Slice[Row]:
     """People in the scope, a window of them: as ``people`` gives them, with id and names of roles."""
-    c = clauses(ORDERS, window, id_="s.id", first=12)
-    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
-    return slice_of(await database.fetch(statement, *_found(scope, wanted), *c.arguments), window, c.limit)
+    return await read(database, _SEARCH, _found(scope, wanted), ORDERS, window, as_it_is, id_="s.id")
 
 
 async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> int:
@@ -396,12 +394,8 @@ def _listed_role(row: Row) -> ListedRole:
 
 async def search_roles(database: Database, wanted: WantedRoles, window: Window) -> Slice[ListedRole]:
     """Roles with how many have each, a window of them; who may see roles sees all."""
-    c = clauses(ROLE_ORDERS, window, id_="r.id", first=5)
-    statement = _SEARCH_ROLES.format(key=c.key, where=c.where, order=c.order)
-    w = wanted
-    rows = await database.fetch(statement, w.name, w.source, w.scope, w.permission, *c.arguments)
-    got = slice_of(rows, window, c.limit)
-    return Slice([_listed_role(row) for row in got.rows], got.keys, got.more)
+    asked = (wanted.name, wanted.source, wanted.scope, wanted.permission)
+    return await read(database, _SEARCH_ROLES, asked, ROLE_ORDERS, window, _listed_role, id_="r.id")
 
 
 async def how_many_roles(database: Database, wanted: WantedRoles) -> int:
@@ -601,10 +595,8 @@ async def search_sessions(
 ) -> Slice[Row]:
     """Live sessions of people in the scope, a window of them: id, staff_id, login, name, department, address,
     created_at, seen_at, agent, factors."""
-    c = clauses(SESSION_ORDERS, window, id_="x.id", first=7)
-    statement = _SEARCH_SESSIONS.format(key=c.key, where=c.where, order=c.order)
-    rows = await database.fetch(statement, *_found_sessions(scope, wanted), *c.arguments)
-    return slice_of(rows, window, c.limit)
+    asked = _found_sessions(scope, wanted)
+    return await read(database, _SEARCH_SESSIONS, asked, SESSION_ORDERS, window, as_it_is, id_="x.id")
 
 
 async def how_many_sessions(database: Database, scope: Scope, wanted: WantedSessions) -> int:

@@ -36,6 +36,32 @@ class Reviewed:
     created_at: datetime
     task: bool
     account: str
+    sign: str = ""
+    """Of the first message."""
+    name: str = ""
+    """Of a task."""
+
+    @property
+    def id(self) -> int:
+        """What lists know it by."""
+        return self.batch_id
+
+
+@dataclass(frozen=True, slots=True)
+class WantedReviews:
+    """What is looked for; empty and None: all."""
+
+    pending: bool
+    """Those that wait for a decision, or else those that do not any more."""
+    account_id: int | None = None
+    type: str = ""
+    origin: str = ""
+    submitter: ActorLabel | None = None
+    state: str = ""
+    task: bool | None = None
+    content: str = ""
+    """A piece of it."""
+    decided_by: ActorLabel | None = None
 
 
 class Sample(NamedTuple):

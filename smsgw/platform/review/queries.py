@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.platform.login.model import CODE_SENDER
-from smsgw.platform.review.model import Reviewed, Sample
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.review.model import Reviewed, Sample, WantedReviews
 from smsgw.store.engine.database import Connection, Database
 
 _NO_CODE = f"""
@@ -17,18 +18,22 @@ CASE WHEN {{0}}.submitter = '{CODE_SENDER}' THEN regexp_replace({{0}}.content, '
 _COLUMNS = f"""
 r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, {_NO_CODE.format("r")},
 r.due_at, r.validity, r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task,
-a.name AS account
+a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name
+"""
+_FROM = """
+FROM review r JOIN account a ON a.id = r.account_id LEFT JOIN task t ON r.task AND t.id = r.batch_id
+LEFT JOIN message m ON NOT r.task AND m.id = r.batch_id
 """
 _PAGE = f"""
-SELECT {_COLUMNS} FROM review r JOIN account a ON a.id = r.account_id
+SELECT {_COLUMNS} {_FROM}
 WHERE ($1 = '' OR r.state = $1) AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
   AND ($3::bigint IS NULL OR r.batch_id < $3)
 ORDER BY r.batch_id DESC LIMIT $4
-"""  # noqa: S608 - a constant
+"""
 _ONE = f"""
-SELECT {_COLUMNS} FROM review r JOIN account a ON a.id = r.account_id
+SELECT {_COLUMNS} {_FROM}
 WHERE r.batch_id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
-"""  # noqa: S608
+"""
 _SAMPLE = f"""
 SELECT id, number, carrier, {_NO_CODE.format("message")}, sign FROM message
 WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
@@ -50,6 +55,45 @@ async def page(
     """What is in the state (empty: any), the newest first."""
     seen = None if accounts is None else list(accounts)
     return [Reviewed(*row.values()) for row in await database.fetch(_PAGE, state, seen, before, limit)]
+
+
+_ORDERS = {"created_at": Order("r.batch_id", "bigint")}
+_MATCHES = """
+($1::bigint[] IS NULL OR r.account_id = ANY($1)) AND (r.state = 'pending') = $2
+AND ($3::bigint IS NULL OR r.account_id = $3) AND ($4 = '' OR r.type = $4) AND ($5 = '' OR r.origin = $5)
+AND ($6 = '' OR r.submitter = $6) AND ($7 = '' OR r.state = $7) AND ($8::bool IS NULL OR r.task = $8)
+AND ($9 = '' OR strpos(r.content, $9) > 0) AND ($10 = '' OR r.decided_by = $10)
+"""
+_KEPT = _COLUMNS.replace("{", "{{").replace("}", "}}")
+_SEARCH = f"""
+SELECT r.batch_id AS id, {{key}} AS _key, {_KEPT} {_FROM} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}
+"""
+_HOW_MANY = f"SELECT count(*) FROM (SELECT FROM review r WHERE {_MATCHES} LIMIT $11) f"  # noqa: S608
+
+
+def _asked(accounts: Sequence[int] | None, wanted: WantedReviews) -> tuple[object, ...]:
+    return (
+        None if accounts is None else list(accounts), wanted.pending, wanted.account_id, wanted.type, wanted.origin,
+        wanted.submitter or "", wanted.state, wanted.task, wanted.content, wanted.decided_by or "",
+    )  # fmt: skip
+
+
+async def search(
+    database: Database, wanted: WantedReviews, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[Reviewed]:
+    """A window of what waits, or has waited; the order ``created_at`` is that of the submission."""
+    asked = _asked(accounts, wanted)
+    return await read(
+        database, _SEARCH, asked, _ORDERS, window, lambda row: Reviewed(*row[2:]), id_="r.batch_id", timeout=30
+    )
+
+
+async def how_many(
+    database: Database, wanted: WantedReviews, most: int, *, accounts: Sequence[int] | None
+) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY, *_asked(accounts, wanted), most + 1, timeout=30)
+    return count
 
 
 _WAITING = """
@@ -80,3 +124,15 @@ async def sample(database: Database | Connection, review: Reviewed, limit: int =
     """The first messages of the call; of a task its first rows with their values."""
     rows = await database.fetch(_FIRST_ROWS if review.task else _SAMPLE, review.batch_id, limit)
     return [Sample(*row.values()) for row in rows]
+
+
+_CARRIERS = """
+SELECT carrier, count(*) AS n FROM message WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096
+GROUP BY carrier ORDER BY n DESC, carrier
+"""
+
+
+async def carriers(database: Database, review: Reviewed) -> list[tuple[str, int]]:
+    """How many numbers of the call each carrier has; nothing of a task, whose numbers have none yet."""
+    rows = [] if review.task else await database.fetch(_CARRIERS, review.batch_id)
+    return [(row["carrier"], row["n"]) for row in rows]

@@ -19,3 +19,15 @@ class ListedWord:
     replacement: str
     at: datetime
     account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedWords:
+    """Which words are looked for; what is empty narrows nothing."""
+
+    word: str = ""
+    """Part of it."""
+    category: str = ""
+    action: str = ""
+    account_id: int | None = None
+    type: str = ""

@@ -21,7 +21,7 @@ DO UPDATE SET category = excluded.category, action = excluded.action, replacemen
 """
 _REMOVE = """
 DELETE FROM word WHERE ($1 = '' OR word = $1) AND ($2 = '' OR category = $2)
-  AND ($3::bigint IS NULL OR account_id = $3) RETURNING word
+  AND ($3::bigint IS NULL OR account_id = $3) AND ($4::text IS NULL OR type = $4) RETURNING word
 """
 _TREAT = "UPDATE word SET action = $2, replacement = $3, at = now() WHERE category = $1"
 
@@ -62,12 +62,14 @@ async def put(change: Change, words: Sequence[Word]) -> int:
     return len(rows)
 
 
-async def remove(change: Change, *, word: str = "", category: str = "", account_id: int | None = None) -> int:
-    """Take a word, or a category, off the list (``account_id`` None: wherever it stands); how many went."""
+async def remove(
+    change: Change, *, word: str = "", category: str = "", account_id: int | None = None, type_: str | None = None
+) -> int:
+    """Take a word, or a category, off the list (``account_id``, ``type_`` None: wherever it stands); how many went."""
     if not word and not category:
         raise Invalid("PARAM_MISSING", field="word")
     async with change.unit(Permission.WORD_EDIT, account_id or EVERYBODY) as unit:
-        gone = await unit.connection.fetch(_REMOVE, word, category, account_id)
+        gone = await unit.connection.fetch(_REMOVE, word, category, account_id, type_)
         if gone:
             before = {"n": len(gone), "words": [r["word"] for r in gone[:20]]}
             unit.record("word.remove", "words", before=before)

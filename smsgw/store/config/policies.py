@@ -18,8 +18,8 @@ from smsgw.store.engine.database import Connection, Database, Row
 _POLICIES = "SELECT account_id, type, name, value FROM policy"
 _WORDS = "SELECT word, category, action, replacement, account_id, type FROM word ORDER BY id"
 _ALLOWED = "SELECT number, account_id, kind FROM allow_list"
-_SIGNS = "SELECT id, account_id, sign, state, reviewed_at, expires_at FROM sign"
-_TEMPLATES = "SELECT id, account_id, type, content, variables, sign, state FROM template"
+_SIGNS = "SELECT id, account_id, sign, state, reviewed_at, expires_at FROM sign WHERE stopped_at IS NULL"
+_TEMPLATES = "SELECT id, account_id, type, content, variables, sign, state FROM template WHERE stopped_at IS NULL"
 _REGISTRATIONS = "SELECT kind, id, carrier, state FROM registration"
 
 

@@ -59,7 +59,7 @@ TABLES = {
         _ALL,
         "abroad_country abroad_minute alarm allow_list block_list brand brand_picture code_class contact "
         "department_used file filed_link inbox job lease mo_part notice number_override number_recent number_status "
-        "partner partner_address partner_bind partner_connect partner_part policy portal_login portal_session "
+        "partner partner_address partner_bind partner_connect partner_part phrase policy portal_login portal_session "
         "receipt_orphan "
         "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp stat_day staff_view task upload webhook word",

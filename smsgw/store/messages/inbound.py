@@ -69,8 +69,8 @@ ORDER BY fits.rank DESC, m.id DESC LIMIT 1
 
 _STORE = """
 INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, parts, complete, in_reply_to,
-                received_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10)
+                received_at, opted_out)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $12)
 """
 
 JOIN_WITHIN = timedelta(hours=2)
@@ -141,10 +141,11 @@ async def commit_inbound(
                 continue
             keys = [key for _, copies in layer.values() for key in copies]
             content, parts = "".join(layer[n][0] for n in sorted(layer)), inbound.concat_total
-        stored = await _store(connection, one, keys, content, parts, True, ids)
+        out = inbound.channel_id != TEST_CHANNEL and wants_out(content, optout_words)
+        stored = await _store(connection, one, keys, content, parts, True, ids, opted_out=out)
         if stored.account_id is not None:
             told.add(stored.account_id)
-        if inbound.channel_id != TEST_CHANNEL and wants_out(content, optout_words):
+        if out:
             entry = blocklist.opt_out(
                 inbound.number, stored.account_id, stored.sign, content, inbound.received_at
             )
@@ -193,6 +194,8 @@ async def _store(
     parts: int,
     complete: bool,
     ids: Ids,
+    *,
+    opted_out: bool,
 ) -> _StoredMo:
     """The code says whose it is; where it does not, the message that it answers does."""
     inbound = one.inbound
@@ -204,7 +207,7 @@ async def _store(
     account_id = answered["account_id"] if answered and one.account_id is None else one.account_id
     await connection.execute(
         _STORE, mo_id, account_id, inbound.channel_id, inbound.number, inbound.to_code, one.extend_code,
-        content, parts, complete, at, answered["id"] if answered else None,
+        content, parts, complete, at, answered["id"] if answered else None, opted_out,
     )  # fmt: skip
     await connection.execute(_CONSUME, *map(list, zip(*keys, strict=True)), mo_id)
     if account_id is not None:
@@ -264,7 +267,7 @@ async def give_up_joining(
         whole = (
             len(layer) == row["total"]
         )  # two nodes took its last parts at the same moment: neither saw the other's
-        stored_mo = await _store(connection, one, copies, content, len(layer), whole, ids)
+        stored_mo = await _store(connection, one, copies, content, len(layer), whole, ids, opted_out=False)
         if stored_mo.account_id is not None:
             told.add(stored_mo.account_id)
     return told

@@ -42,7 +42,8 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
         yield connection
 
 
-def _task(row: Row) -> Task:
+def of_row(row: Row) -> Task:
+    """The task of a row that has all columns of the table."""
     values = {name: row[name] for name in Task.__dataclass_fields__}
     for name in ("detail", "mapping", "windows", "problems", "recurring"):
         values[name] = None if values[name] is None else json.loads(values[name])
@@ -85,7 +86,7 @@ _GET = "SELECT * FROM task WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id
 async def get(database: Reader, task_id: int, *, accounts: Sequence[int] | None) -> Task | None:
     """One task that the accounts may see."""
     row = await database.fetchrow(_GET, task_id, None if accounts is None else list(accounts))
-    return None if row is None else _task(row)
+    return None if row is None else of_row(row)
 
 
 _SAME = """
@@ -97,7 +98,7 @@ ORDER BY request_key = $2 DESC LIMIT 1
 async def find_same(database: Database, account_id: int, request_key: str, client_ref: str) -> Task | None:
     """The task that has this key, or else this reference."""
     row = await database.fetchrow(_SAME, account_id, request_key, client_ref)
-    return None if row is None else _task(row)
+    return None if row is None else of_row(row)
 
 
 _WANTED = """
@@ -133,7 +134,7 @@ async def page(
         _PAGE_OF_ALL if accounts is None else _PAGE, None if accounts is None else list(accounts),
         None if states is None else list(states), timed, before or _LAST, client_ref, name, limit,
     )  # fmt: skip
-    return [_task(row) for row in rows]
+    return [of_row(row) for row in rows]
 
 
 _LIVE = """
@@ -148,7 +149,7 @@ ORDER BY id LIMIT $3
 async def live(database: Database, before: datetime, *, after: int, limit: int) -> list[Task]:
     """Tasks for which something may have to be done: those that run, are due ``before``, were paused by a rule, or
     have something left in the queue."""
-    return [_task(row) for row in await database.fetch(_LIVE, before, after, limit)]
+    return [of_row(row) for row in await database.fetch(_LIVE, before, after, limit)]
 
 
 _LOCK = "SELECT * FROM task WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) FOR UPDATE"
@@ -157,7 +158,7 @@ _LOCK = "SELECT * FROM task WHERE id = $1 AND ($2::bigint[] IS NULL OR account_i
 async def lock(connection: Connection, task_id: int, *, accounts: Sequence[int] | None = None) -> Task | None:
     """The task, which nobody else changes until the transaction ends."""
     row = await connection.fetchrow(_LOCK, task_id, None if accounts is None else list(accounts))
-    return None if row is None else _task(row)
+    return None if row is None else of_row(row)
 
 
 _LOCK_FREE = "SELECT * FROM task WHERE id = $1 FOR UPDATE SKIP LOCKED"
@@ -166,7 +167,7 @@ _LOCK_FREE = "SELECT * FROM task WHERE id = $1 FOR UPDATE SKIP LOCKED"
 async def lock_free(connection: Connection, task_id: int) -> Task | None:
     """The task, locked; None when somebody else has it. For transactions that must not wait (they hold accounts)."""
     row = await connection.fetchrow(_LOCK_FREE, task_id)
-    return None if row is None else _task(row)
+    return None if row is None else of_row(row)
 
 
 _CHANGEABLE = {

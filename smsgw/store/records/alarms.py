@@ -66,12 +66,11 @@ async def raise_(
     ``since`` is when the trouble began, if that is known to be earlier than ``now``.
     """
     said = json.dumps(packed(detail), ensure_ascii=False)
+    chinese = str(detail).replace("\0", "")[:1000]
+    kept = said if len(said) <= MOST_SAID else None
     return bool(
-        await connection.fetchval(
-            _RAISE, kind, object, severity, str(detail)[:1000], said if len(said) <= MOST_SAID else None, since or now,
-            now,
-        )
-    )  # fmt: skip
+        await connection.fetchval(_RAISE, kind, object, severity, chinese, kept, since or now, now)
+    )
 
 
 _CLEAR = """

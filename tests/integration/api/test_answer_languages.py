@@ -268,7 +268,7 @@ async def test_the_story_of_a_message_is_told_in_the_language(api: Api) -> None:
         0
     ]
     chinese, english = await both(api, get(f"/messages/{sent['message_id']}/trace", ""))
-    assert [step["label"] for step in chinese.data["steps"]] == ["接收并落库", "路由并排队"]
+    assert [step["label"] for step in chinese.data["steps"]] == ["平台受理", "路由并排队"]
     assert [step["label"] for step in english.data["steps"]] == ["accepted and stored", "routed and queued"]
 
 

@@ -81,8 +81,12 @@ from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
+from smsgw.platform.phrases import service as phrases
+from smsgw.platform.phrases.model import Draft
+from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.policies import service as policies
 from smsgw.platform.preferences import service as preferences
+from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
@@ -511,6 +515,43 @@ async def _(world: World, change: Change) -> None:
     await template(world, change)
 
 
+@example(content.set_template, "template.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await template(world, world.change)
+    await content.set_template(change, id_, world.name(), "notice", "您好{name}", {}, sign="")
+
+
+@example(content.stop, "template.stop")
+async def _(world: World, change: Change) -> None:
+    await content.stop(change, TEMPLATE, await template(world, world.change), stopped=True)
+
+
+@example(content.renew, "sign.renew")
+async def _(world: World, change: Change) -> None:
+    id_ = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    await content.renew(change, id_, clock.now() + timedelta(days=30))
+
+
+def _sentence(world: World) -> Draft:
+    return Draft(world.name(), "工作日 9 点到 17 点", PhraseScope.OWN)
+
+
+@example(phrases.add, "phrase.add")
+async def _(world: World, change: Change) -> None:
+    await phrases.add(change, _sentence(world))
+
+
+@example(phrases.put, "phrase.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await phrases.add(world.by(world.able), _sentence(world))
+    await phrases.put(change, id_, _sentence(world))
+
+
+@example(phrases.remove, "phrase.remove")
+async def _(world: World, change: Change) -> None:
+    await phrases.remove(change, await phrases.add(world.by(world.able), _sentence(world)))
+
+
 @example(content.review, "template.approved")
 async def _(world: World, change: Change) -> None:
     id_ = await template(world, world.change)
@@ -733,7 +774,8 @@ async def _(world: World, change: Change) -> None:
 @example(notices.read, "inbox.read")
 async def _(world: World, change: Change) -> None:
     await told(world)
-    assert await notices.read(change, [await world.database.fetchval("SELECT max(id) FROM inbox")]) == 1
+    own = await world.database.fetch("SELECT id FROM inbox WHERE staff_id = $1", owner(change.actor))
+    assert await notices.read(change, [row["id"] for row in own]) > 0
 
 
 @example(notices.read_all, "inbox.read")

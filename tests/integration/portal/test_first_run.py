@@ -46,7 +46,8 @@ async def test_the_first_run_ends_with_the_administrator(site: Site) -> None:
     async with visiting(site) as chief:
         await shown(chief, site)
         brand = {"name": "城市短信", "purchaser": "某市", "colour": "#aa0000"}
-        assert (await chief.post("/setup/brand", "/setup/brand", **brand))[2] == "/setup/administrator"
+        for _ in range(2):  # back, and on again
+            assert (await chief.post("/setup/brand", "/setup/brand", **brand))[2] == "/setup/administrator"
         weak = WHO | {"password": "chief12345", "again": "chief12345"}
         assert (await chief.post("/setup/administrator", "/setup/administrator", **weak))[0] == 422
         assert (await chief.post("/setup/administrator", "/setup/administrator", **WHO))[2] == "/setup/channel"

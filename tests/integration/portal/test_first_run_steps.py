@@ -86,8 +86,14 @@ async def test_a_channel_is_mended_and_keeps_what_the_form_does_not_say(site: Si
         assert "gateway" not in page.partition("<form")[2].partition("</form>")[0].replace("gateway-", "")
         form = {"host": "192.0.2.2", "port": "8801", "username": "u", "rate": "0", "connections": "1", "window": "16",
                 "node": "3021012346", "sgip_listen": "0.0.0.0:8801"}  # fmt: skip
-        await boss.post(f"/setup/channel/{id_}", form)
+        page = await boss.post(f"/setup/channel/{id_}", form)
+        assert (boss.status, "请重新填写接入密码" in page) == (422, True), "the stored one goes nowhere else"
+        page = await boss.post(f"/setup/channel/{id_}", form | {"host": "192.0.2.1", "port": "8802"})
+        assert boss.status == 422
+        await boss.post(f"/setup/channel/{id_}", form | {"password": "new"})
         assert boss.path == "/setup/channel"
+        await boss.post(f"/setup/channel/{id_}", form)
+        assert boss.path == "/setup/channel", "with the same address it is kept"
     row = await site.db.fetchrow("SELECT host, profile FROM channel WHERE id = $1", id_)
     assert row is not None
     stored = json.loads(row["profile"])

@@ -17,6 +17,7 @@ from portal_site import Site, running
 from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
+from smsgw.platform.login import service as entrance
 from smsgw.platform.notices import service
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
@@ -152,8 +153,9 @@ async def test_people_are_told_what_others_do_to_their_login(site: Site) -> None
     change = by_test(site.db)
     await org.grant(change, "clerk", ["reviewer"])
     await org.reset_password(change, "clerk", await site.db.fetchval("SELECT password_hash FROM staff"))
+    await entrance.emergency_code(change, "clerk")
     found = await site.db.fetch("SELECT word, detail FROM inbox WHERE kind = 'security' ORDER BY id")
-    assert [row["word"] for row in found] == ["staff.grant", "staff.reset"]
+    assert [row["word"] for row in found] == ["staff.grant", "staff.reset", "factor.emergency"]
 
 
 async def test_a_login_from_elsewhere_is_told(site: Site) -> None:

@@ -1,7 +1,8 @@
-"""Channels and alarms as pages: how each is doing, who may do what, what it does, and that it is written down."""
+"""Channels, alarms, words and keys as pages: who may do what, what it does, and what is written down."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -12,9 +13,15 @@ from browsing import Browser, send
 from portal_site import Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
+from smsgw.core.keywords import Word
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import PolicySet
+from smsgw.platform.keys import service as keys
 from smsgw.platform.org import service as org
+from smsgw.platform.words import queries as word_queries
+from smsgw.platform.words import service as words
+from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import alarms
 
 REAL = {"name": "mobile-b", "host": "192.0.2.1", "port": "7890", "username": "900001", "password": "se cret",
@@ -216,3 +223,172 @@ async def test_who_may_only_look_takes_no_alarm(site: Site) -> None:
         await clerk.get("/alarms")
         assert clerk.status == 403
     assert await site.db.fetchval("SELECT count(*) FROM alarm WHERE acked_at IS NOT NULL") == 0
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+async def test_words_are_added_several_at_a_time_found_in_a_text_and_removed(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "还没有敏感词" in await boss.get("/words")
+        await boss.get("/words/-/new")
+        form = {"words": "赌博\n！！\n中奖", "action": "block", "category": "违法", "account": "", "type": ""}
+        page = await boss.post("/words/-/new", form)
+        assert (boss.status, "第 2 行" in page) == (422, True)
+        form["words"] = "赌博\n中奖\n赌博\n<b>词</b>"
+        page = await boss.post("/words/-/new", form)
+        assert "将保存 3 个敏感词（全部账号 · 全部类型），其中 0 个已在表中" in page
+        assert await site.db.fetchval("SELECT count(*) FROM word") == 0, "only asked"
+        await boss.post("/words/-/new", form | {"confirmed": "1"})
+        change = {"words": "中奖\n免费", "action": "replace", "replacement": "（略）"}
+        assert "其中 1 个已在表中" in await boss.post("/words/-/new", change)
+        await boss.post("/words/-/new", change | {"confirmed": "1"})
+        page = await boss.get("/words?action=replace")
+        assert "免费" in page
+        assert "赌博" not in page
+        assert "<b>词</b>" not in await boss.get("/words")
+        site.snapshots.change(policies=PolicySet({}, words=await word_queries.word_filter(site.db)))
+        page = await boss.post("/words/-/test", {"content": "【免费】您好，赌 博", "account": "", "type": ""})
+        assert "短信会被拦截" in page
+        assert '<mark title="赌博">赌 博</mark>' in page
+        page = await boss.post("/words/-/test", {"content": "恭喜中奖", "account": "", "type": ""})
+        assert "其中的敏感词会被替换" in page
+        assert "恭喜（略）" in page
+        assert "没有发现敏感词" in await boss.post("/words/-/test", {"content": "您好"})
+        await boss.post("/words/-/test", {"content": ""})
+        assert boss.status == 422
+        id_ = await site.db.fetchval("SELECT id FROM word WHERE word = '赌博'")
+        assert "将删除 1 个敏感词" in await boss.post("/words/-/effect/remove", {"id": str(id_)})
+        await boss.post("/words/-/do/remove", {"id": str(id_)})
+        await boss.get(f"/words/{id_}")
+        assert boss.status == 404
+    assert await done(site, "word.%") == ["word.put", "word.put", "word.remove"]
+
+
+async def test_removing_a_word_leaves_that_of_another_type_and_account(site: Site) -> None:
+    await words.put(by_test(site.db), [Word("赌博", type="otp"), Word("赌博", account_id=site.accounts["hall"]),
+                                       Word("赌博")])  # fmt: skip
+    id_ = await site.db.fetchval("SELECT id FROM word WHERE account_id = 0 AND type = ''")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/words")
+        await boss.post("/words/-/do/remove", {"id": str(id_)})
+    rows = await site.db.fetch("SELECT account_id, type FROM word ORDER BY account_id")
+    assert [tuple(row) for row in rows] == [(0, "otp"), (site.accounts["hall"], "")]
+
+
+async def test_who_has_some_accounts_sees_theirs_and_those_for_all_and_changes_theirs_only(site: Site) -> None:
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    rights = [Permission.HOME_VIEW, Permission.WORD_VIEW, Permission.WORD_EDIT]
+    await org.add_role(by_test(site.db), "wordkeeper", "词表员", rights, ScopeKind.ACCOUNTS)
+    await site.add_staff("keeper", "wordkeeper", "hall")
+    await words.put(by_test(site.db), [Word("甲词", account_id=hall), Word("乙词", account_id=clinic), Word("丙词")])
+    found = {row["account_id"]: row["id"] for row in await site.db.fetch("SELECT id, account_id FROM word")}
+    async with Browser(site) as keeper:
+        await keeper.login("keeper")
+        page = await keeper.get("/words")
+        assert ("甲词" in page, "乙词" in page, "丙词" in page) == (True, False, True)
+        await keeper.get(f"/words/{found[clinic]}")
+        assert keeper.status == 404
+        await keeper.get("/words/-/new")
+        form = {"words": "丁词", "action": "block", "confirmed": "1"}
+        page = await keeper.post("/words/-/new", form)
+        assert (keeper.status, "请选择账号" in page) == (422, True)
+        await keeper.post("/words/-/new", form | {"account": str(clinic)})
+        assert keeper.status == 422
+        await keeper.post("/words/-/new", form | {"account": str(hall)})
+        for id_ in (found[clinic], found[0], found[hall]):
+            await keeper.post("/words/-/do/remove", {"id": str(id_)})
+        await keeper.post("/words/-/test", {"content": "x", "account": str(clinic)})
+        assert keeper.status == 422
+    rows = await site.db.fetch("SELECT word FROM word ORDER BY word")
+    assert sorted(row["word"] for row in rows) == sorted(["乙词", "丙词", "丁词"])
+    async with Browser(site) as clerk:
+        await clerk.login("watcher-1")
+        for path in ("/words", "/words/-/new", "/words/-/test"):
+            await clerk.get(path)
+            assert clerk.status == 403, path
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_is_made_shown_once_narrowed_rotated_and_stopped(site: Site) -> None:
+    hall = site.accounts["hall"]
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "还没有密钥" in await boss.get("/keys")
+        await boss.get("/keys/-/new")
+        form = {"account": str(hall), "mode": "live", "scopes": "send", "networks": "10.0.0.0/8",
+                "requests_per_second": "50", "days": "30"}  # fmt: skip
+        for field, wrong in (("networks", "nonsense"), ("requests_per_second", "0"), ("scopes", "all")):
+            page = await boss.post("/keys/-/new", form | {field: wrong})
+            assert (boss.status, f'id="{field}-problem"' in page) == (422, True), field
+        page = await boss.post("/keys/-/new", form)
+        (secret, bearer) = re.findall(r'class="one-time">([^<]+)<', page)
+        assert "只显示这一次" in page
+        row = await site.db.fetchrow("SELECT * FROM api_key")
+        assert row is not None
+        assert row["bearer_sha256"] == hashlib.sha256(bearer.encode()).digest()
+        one = f"/keys/{row['id']}"
+        for path in (one, "/keys", f"{one}/edit"):
+            page = await boss.get(path)
+            assert row["key_id"] in page
+            assert secret not in page
+            assert bearer not in page
+        await boss.post(f"{one}/edit", {"scopes": "query", "networks": "", "requests_per_second": "60"})
+        assert boss.path == one
+        row = await site.db.fetchrow("SELECT scopes, ip_allow, requests_per_second FROM api_key")
+        assert row is not None
+        assert tuple(row) == (["query"], [], 60)
+        assert "旧密文继续有效" in await boss.get(f"{one}/rotate")
+        page = await boss.post(f"{one}/rotate", {"confirmed": "1"})
+        assert secret not in page
+        await boss.post(f"{one}/rotate", {"confirmed": "1"})
+        assert boss.status == 422, "there are two already"
+        await boss.post(f"{one}/retire", {"confirmed": "1"})
+        assert await site.db.fetchval("SELECT cardinality(secrets_sealed) FROM api_key") == 1
+        assert "将停用 1 个密钥" in await boss.post("/keys/-/effect/stop", {"id": one[6:]})
+        await boss.post("/keys/-/do/stop", {"id": one[6:]})
+        assert await site.db.fetchval("SELECT status FROM api_key") == "stopped"
+        await boss.post("/keys/-/do/start", {"id": one[6:]})
+        assert await site.db.fetchval("SELECT status FROM api_key") == "active"
+    assert await done(site, "key.%") == ["key.add", "key.set", "key.rotate", "key.retire", "key.set", "key.set"]
+    assert secret not in str(await site.db.fetch("SELECT before, after FROM audit"))
+
+
+async def test_another_accounts_keys_are_not_there_and_no_more_is_given_than_one_has(site: Site) -> None:
+    rights = [Permission.HOME_VIEW, Permission.KEY_VIEW, Permission.KEY_EDIT]
+    await org.add_role(by_test(site.db), "developer", "开发", rights, ScopeKind.ACCOUNTS)
+    await site.add_staff("dev-1", "developer", "hall")
+    sealer = Sealer(b"k" * 32)
+    for name in ("hall", "clinic"):
+        await keys.add(by_test(site.db), sealer, site.accounts[name])
+    found = {row["account_id"]: row["id"] for row in await site.db.fetch("SELECT id, account_id FROM api_key")}
+    own, foreign = found[site.accounts["hall"]], found[site.accounts["clinic"]]
+    async with Browser(site) as dev:
+        await dev.login("dev-1")
+        page = await dev.get("/keys")
+        assert f'href="/keys/{own}"' in page
+        assert f'href="/keys/{foreign}"' not in page
+        await dev.get(f"/keys/{own}/edit")
+        for what in ("", "/edit", "/rotate", "/retire"):
+            await dev.get(f"/keys/{foreign}{what}")
+            assert dev.status == 404, what
+            if what:
+                form = {"confirmed": "1", "scopes": "send", "requests_per_second": "1"}
+                await dev.post(f"/keys/{foreign}{what}", form)
+                assert dev.status == 404, what
+        await dev.post("/keys/-/do/stop", {"id": str(foreign)})
+        form = {"mode": "live", "scopes": "send", "requests_per_second": "50"}
+        await dev.post("/keys/-/new", form | {"account": str(site.accounts["clinic"])})
+        assert dev.status == 422
+        await dev.post("/keys/-/new", form | {"account": str(site.accounts["hall"]), "scopes": "emergency"})
+        assert dev.status == 422
+    assert await site.db.fetchval("SELECT count(*) FROM api_key WHERE status = 'active'") == 2
+    async with Browser(site) as clerk:
+        await clerk.login("watcher-1")
+        for path in ("/keys", "/keys/-/new", f"/keys/{own}", f"/keys/{own}/rotate"):
+            await clerk.get(path)
+            assert clerk.status == 403, path

@@ -72,10 +72,10 @@ NOTHING: tuple[Case, ...] = (case(),)
 RIGHTS = {"permission": "home.view", "scope": "own"}
 
 
-def of_list(path: str, *, export: bool = False) -> dict[str, tuple[Case, ...]]:
+def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[str, tuple[Case, ...]]:
     """What every list has."""
     return {
-        f"POST {path}/-/layout": NOTHING,
+        **({f"POST {path}/-/layout": NOTHING} if columns else {}),
         f"POST {path}/-/views": NOTHING,
         f"POST {path}/-/views/remove": (case(id="{view}"),),
         f"GET {path}/-/total": (case(query="department={department}"), case(query="account={account}")),
@@ -161,6 +161,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
+    "GET /inbound/{id}": (case("nobody"),),
+    **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
+    **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
     # lists of numbers, notices, favourites
     "GET /allowed": NOTHING, **of_list("/allowed"), **of_actions("/allowed", "nobody", "remove"),
     "GET /allowed/-/new": NOTHING, "POST /allowed/-/new": (sure(number="13800138000", account="{account}"),),
@@ -176,6 +180,43 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /notices": NOTHING, **of_list("/notices"), **of_actions("/notices", "nobody", "mark"),
     "POST /notices/-/read": NOTHING, "GET /notices/-/rows": NOTHING, "GET /notices/{id}": (case("nobody"),),
     "POST /me/notices": NOTHING, "POST /favourites": NOTHING, "GET /palette": NOTHING,
+    # approval, tasks and what is scheduled
+    "GET /review": (case(query="account={account}"),), "GET /review/-/rows": (case(query="account={account}"),),
+    "GET /review/{id}": (case("batch"),), **of_list("/review", columns=False),
+    **of_actions("/review", "batch", "pass", "reject"),
+    "GET /review/decided": (case(query="account={account}"),), "GET /review/decided/{id}": (case("batch"),),
+    **of_list("/review/decided"),
+    "GET /tasks": (case(query="account={account}"),), "GET /tasks/{id}": (case("nobody"),), **of_list("/tasks"),
+    **of_actions("/tasks", "nobody", "pause", "resume", "cancel"),
+    "GET /tasks/problems": NOTHING, **of_list("/tasks/problems", export=True),
+    "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("nobody"),),
+    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel"),
+    "GET /scheduled/{id}/time": (case("nobody"),), "POST /scheduled/{id}/time": (sure("nobody"),),
+    # signatures, templates, phrases
+    "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
+    **of_actions("/signs", "sign", "start", "stop"), "GET /signs/-/new": NOTHING,
+    "POST /signs/-/new": (sure(account="{account}", sign="another", source="enterprise"),),
+    "GET /signs/{id}": (case("sign"),),
+    **dict.fromkeys((f"GET /signs/{{id}}/{below}" for below in ("decide", "register", "renew")), (case("sign"),)),
+    "POST /signs/{id}/decide": (sure("sign", decision="approved"),),
+    "POST /signs/{id}/register": (sure("sign", state="registered"),),
+    "POST /signs/{id}/renew": (sure("sign", expires_at="2030-01-01"),),
+    "GET /templates": (case(query="account={account}"), case(query="id={template}")), **of_list("/templates"),
+    **of_actions("/templates", "template", "start", "stop"),
+    "GET /templates/-/new": (case(query="from={template}"),),
+    "POST /templates/-/new": (sure(account="{account}", name="another", type="notice", content="x"),),
+    "GET /templates/{id}": (case("template"),),
+    **dict.fromkeys((f"GET /templates/{{id}}/{below}" for below in ("decide", "edit", "register")),
+                    (case("template"),)),
+    "POST /templates/{id}/decide": (sure("template", decision="approved"),),
+    "POST /templates/{id}/edit": (sure("template", name="mine", type="notice", content="x"),),
+    "POST /templates/{id}/register": (sure("template", state="registered"),),
+    "GET /phrases": (case(query="account={account}"), case(query="department={department}")), **of_list("/phrases"),
+    **of_actions("/phrases", "phrase", "remove"), "GET /phrases/-/new": NOTHING, "GET /phrases/-/pick": NOTHING,
+    "POST /phrases/-/new": (sure(title="n", content="x", scope="account", account="{account}"),
+                            sure(title="n", content="x", scope="department", department="{department}")),
+    "GET /phrases/{id}": (case("phrase"),), "GET /phrases/{id}/edit": (case("phrase"),),
+    "POST /phrases/{id}/edit": (sure("phrase", title="n", content="x", scope="own"),),
     # sessions and the security of others
     "GET /sessions": (case(query="login={login}"),), **of_list("/sessions"),
     **of_actions("/sessions", "session", "end"), "GET /sessions/{id}": (case("session"),),
@@ -194,6 +235,12 @@ CASES: dict[str, tuple[Case, ...]] = {
          "GET /setup/channel/new/{protocol}", "POST /setup/channel/new/{protocol}"), NOTHING),
     "GET /setup/channel/{id}": (case("nobody"),), "POST /setup/channel/{id}": (sure("nobody"),),
     "GET /setup/test/{id}": (case("message"),),
+    "GET /keys": (case(query="account={account}"),),
+    **of_list("/keys"), **of_actions("/keys", "api_key", "stop", "start"),
+    "GET /keys/-/new": NOTHING, "POST /keys/-/new": (sure(account="{account}", mode="live", scopes="send"),),
+    "GET /keys/{id}": (case("api_key"),),
+    **{f"{m} /keys/{{id}}/{what}": (sure("api_key"),) for m in ("GET", "POST")
+       for what in ("edit", "rotate", "retire")},
     # the platform's own: one for all departments
     "GET /channels": NOTHING, "GET /channels/-/live": NOTHING, "GET /channels/-/new": NOTHING,
     **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")
@@ -201,6 +248,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
        for what in ("start", "stop", "drain", "edit")},
     "GET /channels/{id}": (case("nobody"),), "GET /channels/{id}/live": (case("nobody"),),
+    "GET /words": NOTHING, "GET /words/-/new": NOTHING, "GET /words/-/test": NOTHING,
+    "GET /words/{id}": (case("nobody"),),
+    "POST /words/-/new": (sure(words="x", action="block", account="{account}"),),
+    "POST /words/-/test": (case(content="x", account="{account}"),),
+    **of_list("/words"), **of_actions("/words", "nobody", "remove"),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
     **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
@@ -337,7 +389,7 @@ LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
-    "|/(optouts|blocked|allowed|announcements)/({id}|-/total|-/effect)"
+    "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
 build pages."""
@@ -355,7 +407,7 @@ async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) 
         if any(role.everything for role in walker.person.roles):
             right = {operation(route) for route in ROUTES if not isinstance(route.action, Open)}
             faults += [("no page leads there", name) for name in sorted(right - offers.offered)
-                       if not LATER.search(name)]  # fmt: skip
+                       if not LATER.search(name) and not offers.empty(name)]  # fmt: skip
     assert not faults, "\n".join([f"SMSGW_SEED={SEED}", *map(str, faults)])
 
 
@@ -389,6 +441,11 @@ class Offers:
         for where, form in self.forms.values():
             await self.send(where, form)
         return self.faults
+
+    def empty(self, name: str) -> bool:
+        """Whether it belongs to a list that has no rows on this site."""
+        found = re.fullmatch(r"(?:GET|POST) ((?:/\w+)+)/(?:{id}.*|-/total|-/effect/\w+)", name)
+        return found is not None and f"GET {found[1]}" in self.offered and f"GET {found[1]}/{{id}}" not in self.offered
 
     def fault(self, *said: object) -> None:
         self.faults.append((*told(self.walker)[1:3], *said))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from smsgw.admin.kit.filters import read_id
-from smsgw.admin.pages.sending.form import SendForm, recipients
+from smsgw.admin.kit.numbers import recipients
+from smsgw.admin.pages.sending.form import SendForm
 
 KEY = "k" * 24
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from smsgw.core.carried import Heard, Moment, Remembered, packed, unpacked
-from smsgw.core.words import Wording, label, listed, phrase
+from smsgw.core.words import Wording, label, labels_of, listed, phrase
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,20 @@ def test_what_was_written_in_chinese_has_its_english_again(words: Wording) -> No
 
 def test_what_nobody_of_us_has_written_stays_as_it_is() -> None:
     assert Remembered("别人写的", "review.").english == "别人写的"
+
+
+def test_what_others_say_over_and_over_is_told_all_the_same() -> None:
+    """A stranger's text must not take down the page of alarms."""
+    head = next(key for key in labels_of("trouble"))
+    for english in (False, True):
+        assert "x" in Heard(f"{head}: " * 2000 + "x").text(english)
+
+
+def test_what_the_database_has_no_place_for_is_left_out() -> None:
+    assert packed(Heard("a\0b")) == {"heard": "ab"}
+
+
+def test_words_whose_places_are_others_by_now_are_none_of_ours() -> None:
+    """Of another version: told as they were written down, and no page falls over them."""
+    with pytest.raises(ValueError, match="places"):
+        unpacked({"phrase": "alarm.unmatched", "with": {"unmatched": 1}})

@@ -95,7 +95,7 @@ def _account(call: Call, values: Mapping[str, Any]) -> int:
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    found, _bad = numbers.read(values["numbers"])
+    found = numbers.recipients(values["numbers"]).valid
     account = _account(call, values)
     await service.allow(call.change(), found, Listed(values["kind"]), account_id=account, note=values["note"])
     call.toast(call.gettext(words.ALLOW_ADDED) % {"n": len(found)})
@@ -103,7 +103,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
-    found, _bad = numbers.read(values["numbers"])
+    found = numbers.recipients(values["numbers"]).valid
     scope = own_accounts(call).get(str(_account(call, values))) or call.gettext(words.ALL_ACCOUNTS)
     text = words.ALLOW_ONLY_EFFECT if values["kind"] == Listed.ONLY else words.ALLOW_ADD_EFFECT
     kind = words.LISTED[values["kind"]]

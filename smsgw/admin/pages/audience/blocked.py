@@ -23,6 +23,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import audience as words
+from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
@@ -37,7 +38,7 @@ MENU = (
 )  # fmt: skip
 _FIELDS = (
     Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE), Field("reason"),
-    Field("type", FieldKind.CHOICE, choices=words.ONE_TYPE, more=True),
+    Field("type", FieldKind.CHOICE, choices=TYPE, more=True),
     Field("sign", more=True),
 )  # fmt: skip
 _SOURCE = Field("source", FieldKind.CHOICE, "origin", words.SOURCE)
@@ -45,7 +46,7 @@ COLUMNS = (
     Column("number", Cell.PHONE, phone=Phone.TITLE),
     Column("source", Cell.STATE, "origin", words=words.SOURCE, tones=words.SOURCE_TONE, phone=Phone.BESIDE),
     Column("account", Cell.WORD, value=lambda one: one.account or "*", words=words.EVERY_ACCOUNT, phone=Phone.SECOND),
-    Column("type", Cell.WORD, value=lambda one: one.type or "*", words=words.TYPE, phone=Phone.SECOND),
+    Column("type", Cell.WORD, value=lambda one: one.type or "*", words=words.EVERY_TYPE, phone=Phone.SECOND),
     Column("sign", phone=Phone.SECOND),
     Column("reason", Cell.LONG, phone=Phone.SECOND),
     Column("actor", phone=Phone.AWAY),
@@ -101,7 +102,7 @@ OPTED_OUT = _list(
 _REASON = Input("reason", required=True, least=2, most=200, help=words.REASON_HELP)
 _ADD = Form((Inputs((
     numbers.FIELD, _REASON, Input("account", Kind.CHOICE, help=words.ACCOUNT_HELP),
-    Input("type", Kind.CHOICE, choices=words.ONE_TYPE),
+    Input("type", Kind.CHOICE, choices=TYPE),
     Input("sign", most=20, help=words.SIGN_HELP),
     Input("days", Kind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
 )),))  # fmt: skip
@@ -116,12 +117,12 @@ def _scope(call: Call, values: Mapping[str, Any]) -> Scope:
 
 def _told(call: Call, account: str, type_: str, sign: str) -> str:
     """A scope in the reader's language."""
-    whose, what = account or call.gettext(words.ALL_ACCOUNTS), words.TYPE[type_ or "*"]
+    whose, what = account or call.gettext(words.ALL_ACCOUNTS), words.EVERY_TYPE[type_ or "*"]
     return " · ".join(filter(None, (whose, call.gettext(what), f"【{sign}】" if sign else "")))
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    found, _bad = numbers.read(values["numbers"])
+    found = numbers.recipients(values["numbers"]).valid
     until = clock.now() + timedelta(days=values["days"]) if values["days"] else None
     scope = _scope(call, values)
     await service.block(call.change(), found, scope, MANUAL, values["reason"], expires_at=until)
@@ -130,7 +131,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
-    found, _bad = numbers.read(values["numbers"])
+    found = numbers.recipients(values["numbers"]).valid
     scope = _scope(call, values)
     told = _told(call, own_accounts(call).get(str(scope.account_id), ""), scope.type, scope.sign)
     return Effect(words.BLOCK_ADD_EFFECT, {"n": len(found), "scope": told})

@@ -120,7 +120,8 @@ async def set_brand(call: Call) -> web.StreamResponse:
     try:
         id_ = min(known) if known else await brands.add(change, [ANY_HOST])
         await brands.draft(change, id_, values)
-        await brands.publish(change, id_)
+        if any(brand.id == id_ and brand.changed for brand in await brand_queries.brands(call.db)):
+            await brands.publish(change, id_)
     except SmsgwError as exc:
         look = Look(name=values["name"], purchaser=values["purchaser"])
         return _page(call, "entry/setup_brand.html", 2, status=422, error=refusal(call, exc), look=look)

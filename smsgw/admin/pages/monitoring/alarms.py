@@ -45,7 +45,7 @@ COLUMNS = (
            phone=Phone.BESIDE),
     Column("acked_by", phone=Phone.THIRD),
     Column("since", Kind.TIME, "raised_since", sort=True),
-    Column("cleared_at", Kind.TIME, phone=Phone.AWAY),
+    Column("cleared_at", Kind.TIME, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (Column("last", Kind.TIME, "last_raised"), Column("count", Kind.NUMBER, "raised"),
          Column("acked_at", Kind.TIME))  # fmt: skip

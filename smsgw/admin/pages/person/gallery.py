@@ -26,9 +26,11 @@ from smsgw.platform.paging import Slice, Window
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {
     Kind.TEXT: "text", Kind.LONG: "long " * 40, Kind.CODE: "code.of", Kind.NUMBER: 1234567, Kind.MONEY: 1234.5,
-    Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000", Kind.STATE: "done",
-    Kind.WORD: "export", Kind.BOOL: True, Kind.LINK: ("link", "/_ui"), Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
-    Kind.TAGS: ["a", "b"], Kind.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
+    Kind.PERCENT: 98.76, Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000",
+    Kind.STATE: "done", Kind.WORD: "export", Kind.BOOL: True,
+    Kind.LINK: ("link", "/_ui"), Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
+    Kind.TAGS: ["a", "b"], Kind.MARKED: [("text ", ""), ("word", "why")],
+    Kind.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
 }  # fmt: skip
 """One value of each kind of cell."""
 KEYS = dict(zip(Kind, sorted(TERMS), strict=False))

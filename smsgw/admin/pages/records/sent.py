@@ -22,10 +22,12 @@ SEND = (words.SEND, "/send", Permission.MESSAGE_SEND)
 _more, _choice = partial(Field, more=True), partial(Field, kind=FieldKind.CHOICE)
 FILTER = Filter((
     _choice("account"), Field("phone", FieldKind.PHONE, "number"), _choice("status", choices=told.STATUS),
-    _choice("type", label="message_type", choices=told.TYPE, more=True), _choice("channel", more=True),
+    _choice("type", label="message_type", choices=told.TYPE, more=True),
+    _choice("result", choices=told.RESULT, more=True), _choice("channel", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
     _choice("reason", choices=told.CLASS, more=True), _more("code"), _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
+    _more("task", FieldKind.ID),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)

@@ -68,7 +68,7 @@ async def ask(call: Call) -> web.StreamResponse:
 async def save(call: Call) -> web.StreamResponse:
     """Change it; it connects anew where that is needed."""
     one, data = await _editable(call), await call.request.post()
-    filled = forms.form(one.protocol, new=False).read(data)
+    filled = forms.read(one, data)
     if alone := field_alone(call, filled, data):
         return alone
     if filled.good and await first_run.saved(call, filled, first_run.change(call, one, filled.values)):

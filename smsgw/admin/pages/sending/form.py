@@ -1,4 +1,4 @@
-"""The form of a new sending: pasted numbers made into values, and what is wrong with the rest. Pure."""
+"""The form of a new sending, and what is wrong with it. Pure."""
 
 from __future__ import annotations
 
@@ -9,63 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smsgw.admin.kit.filters import Problem
+from smsgw.admin.kit.numbers import Recipients
 from smsgw.admin.words import forms as said
-from smsgw.core import numbers
 from smsgw.core.model import MessageType
 
 MAX_RECIPIENTS = 1000
 MAX_CONTENT = 1000
 _SIGN = re.compile(r"[^【】\n]{2,20}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_BETWEEN_NUMBERS = re.compile(r"[\n\r\t,;|/\uff0c\uff1b\u3001]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Recipients:
-    """Pasted numbers, cleaned: each valid number once, in the order given."""
-
-    valid: tuple[str, ...] = ()
-    """E.164 digits."""
-    invalid: tuple[tuple[str, str], ...] = ()
-    """What was written, and why it is no number (``words.NUMBER_PROBLEM``)."""
-    duplicates: int = 0
-
-    @property
-    def total(self) -> int:
-        """How many were given."""
-        return len(self.valid) + len(self.invalid) + self.duplicates
-
-
-def recipients(text: str) -> Recipients:
-    """Take pasted numbers apart: one a line, or separated by commas, semicolons or blanks.
-
-    A piece that is one number with blanks or hyphens in it stays one number.
-    """
-    valid: dict[str, None] = {}
-    invalid: list[tuple[str, str]] = []
-    duplicates = 0
-    for piece in _pieces(text):
-        try:
-            number = numbers.normalize(piece)
-        except numbers.InvalidNumber as exc:
-            invalid.append((piece, exc.reason))
-            continue
-        if number in valid:
-            duplicates += 1
-        valid[number] = None
-    return Recipients(tuple(valid), tuple(invalid), duplicates)
-
-
-def _pieces(text: str) -> list[str]:
-    pieces: list[str] = []
-    for piece in (p.strip() for p in _BETWEEN_NUMBERS.split(text)):
-        try:
-            numbers.normalize(piece)
-        except numbers.InvalidNumber:
-            pieces.extend(piece.split())
-        else:
-            pieces.append(piece)
-    return pieces
 
 
 @dataclass(slots=True)

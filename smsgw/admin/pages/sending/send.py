@@ -17,7 +17,8 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.sending.form import MAX_CONTENT, MAX_RECIPIENTS, Recipients, SendForm, recipients
+from smsgw.admin.kit.numbers import Recipients, recipients
+from smsgw.admin.pages.sending.form import MAX_CONTENT, MAX_RECIPIENTS, SendForm
 from smsgw.admin.rights import route
 from smsgw.admin.words.sending import NO_ACCOUNT, NO_NUMBER, STEPS
 from smsgw.core import text

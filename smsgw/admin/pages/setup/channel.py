@@ -165,7 +165,7 @@ async def ask_again(call: Call) -> web.StreamResponse:
 async def set_one(call: Call) -> web.StreamResponse:
     """Change it; it connects anew where that is needed."""
     one, data = await _channel(call), await call.request.post()
-    filled = forms.form(one.protocol, new=False).read(data)
+    filled = forms.read(one, data)
     if alone := field_alone(call, filled, data):
         return alone
     if filled.good and await saved(call, filled, change(call, one, filled.values)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from smsgw.admin import words as all_words
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
 from smsgw.admin.words import setup as words
 from smsgw.platform.channels.model import ChannelView
 
@@ -94,6 +94,17 @@ def values_of(channel: ChannelView) -> dict[str, Any]:
         "carriers": sorted(channel.carriers), "rate": channel.rate, "connections": channel.connections,
         "window": channel.window,
     }  # fmt: skip
+
+
+def read(channel: ChannelView, data: Mapping[str, Any]) -> Filled:
+    """The form of a channel that is there, as it was filled in. A password that is kept goes to the gateway that it
+    was entered for alone: with another address, or without TLS, it has to be typed again."""
+    filled = form(channel.protocol, new=False).read(data)
+    if filled.good and not filled.values["password"]:
+        now, before = dict(_PLAIN) | filled.values, values_of(channel)
+        if (now["host"], now["port"]) != (before["host"], before["port"]) or (before["tls"] and not now["tls"]):
+            filled.errors["password"] = Problem(words.SECRET_ANEW)
+    return filled
 
 
 def fields(protocol: str, values: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,9 +91,15 @@ async def save(call: Call) -> web.StreamResponse:
         filled.refuse(exc, refusal(call, exc))
         return await _page(call, filled)
     await call.portal.context.snapshots.follow()  # so that the test, which is next, knows the account
-    said = words.SIGN_APPROVED if call.may(Permission.SIGN_DECIDE) else words.SIGN_WAITS
+    said = words.SIGN_APPROVED if await _decides(call) else words.SIGN_WAITS
     call.toast(call.gettext(said) % {"sign": filled.values["sign"]})
     return call.redirect(steps.TEST)
+
+
+async def _decides(call: Call) -> bool:
+    """Whether what the person applies for is approved at once: nobody else could."""
+    may = call.may(Permission.SIGN_DECIDE)
+    return may and not await content_queries.others_decide(call.db, SIGN, call.actor)
 
 
 async def _save(call: Call, values: Mapping[str, Any]) -> None:
@@ -107,7 +113,7 @@ async def _save(call: Call, values: Mapping[str, Any]) -> None:
         if values.get("units"):
             await accounts.top_up(change, account_id, values["units"], call.gettext(words.SECTION_ACCOUNT))
         sign_id = await content.add_sign(change, account_id, values["sign"])
-        if change.actor.may(Permission.SIGN_DECIDE):
+        if await _decides(call):
             await content.review(change, SIGN, sign_id, Review.APPROVED)
             await accounts.edit(change, account_id, {"default_sign": values["sign"]})
         if values.get("registered"):
@@ -120,5 +126,5 @@ async def _page(call: Call, filled: Filled) -> web.Response:
     return await steps.page(
         call, "setup/sign.html", STEP, status=200 if filled.good else 422, filled=filled, send=words.SAVE_SIGN,
         signs=await content_queries.page(call.db, SIGN, accounts=call.accounts, limit=_SHOWN),
-        reviews=words.REVIEWS, decides=call.may(Permission.SIGN_DECIDE),
+        reviews=words.REVIEWS, decides=await _decides(call),
     )  # fmt: skip

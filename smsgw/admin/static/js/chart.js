@@ -28,7 +28,8 @@ function tinted(options) {
   made.textStyle = { fontFamily: "inherit", color: colour("ink") };
   if (made.legend) made.legend.textStyle = { color: quiet };
   if (made.tooltip) Object.assign(made.tooltip, { renderMode: "richText" });
-  for (const name of ["xAxis", "yAxis"]) if (made[name]) made[name] = { ...axis, ...made[name], nameTextStyle: { color: quiet } };
+  const toned = (given) => ({ ...axis, ...given, axisLabel: { ...axis.axisLabel, ...given.axisLabel }, nameTextStyle: { color: quiet } });
+  for (const name of ["xAxis", "yAxis"]) if (made[name]) made[name] = Array.isArray(made[name]) ? made[name].map(toned) : toned(made[name]);
   if (made.visualMap) Object.assign(made.visualMap, { inRange: { color: [colour("card-2"), colour(made.visualMap.tone)] }, textStyle: { color: quiet } });
   made.series = made.series.map((series) => ({ ...mark(series), data: series.data.map(mark) }));
   return made;

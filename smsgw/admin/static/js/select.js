@@ -20,7 +20,7 @@ function tell() {
   words.textContent = picked ? words.dataset.one.replace("{n}", count) : "";
   one("[data-pick-none]", bar).hidden = !picked;
   if (found) found.hidden = !(picked && picked === boxes().length && !token.value);
-  boxes().forEach((box) => box.closest("tr").classList.toggle("is-picked", box.checked));
+  boxes().forEach((box) => box.closest("tr, [data-row]").classList.toggle("is-picked", box.checked));
 }
 
 function pick(some, token = "") {

@@ -1,0 +1,1 @@
+"""How the systems of others come in."""

@@ -1,0 +1,1 @@
+"""What messages are made of (消息内容)."""

@@ -1,0 +1,186 @@
+"""What the pages of templates and signatures have alike: columns, history, deciding, registering, stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.details import Past, differences
+from smsgw.admin.kit.filters import Field, FieldKind, Found, Problem, read_id
+from smsgw.admin.kit.form_pages import FormPage, Wrong
+from smsgw.admin.kit.forms import Field as Input
+from smsgw.admin.kit.forms import Form, Kind, Section
+from smsgw.admin.kit.lists import Action, Effect
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.tables import Column, Phone
+from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.words import CARRIER
+from smsgw.admin.words import content as words
+from smsgw.admin.words.audit import action_words
+from smsgw.core.templates import CARRIERS, Registration, Review
+from smsgw.core.words import Wording
+from smsgw.platform.content import queries, service
+from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Wanted
+
+Row = Mapping[str, Any]
+PATHS = {SIGN: "/signs", TEMPLATE: "/templates"}
+ONE = "{id:[0-9]{1,19}}"
+OF_CARRIERS = {carrier: CARRIER[carrier] for carrier in CARRIERS}
+REGISTERED = Field("registered", FieldKind.CHOICE, choices=OF_CARRIERS)
+CREATED, SUBMITTER = Field("created_at", FieldKind.DAYS, more=True), Field("submitter", more=True, hint="login")
+
+
+def _state_at(carrier: str) -> Callable[[Row], str]:
+    return lambda row: str(row["carriers"][carrier])
+
+
+MATRIX = tuple(
+    Column(
+        carrier, Cell.STATE, value=_state_at(carrier), words=words.REGISTRATION, tones=words.REGISTRATION_TONE,
+        phone=Phone.AWAY,
+    )
+    for carrier in CARRIERS
+)  # fmt: skip
+"""A column for each carrier."""
+STATED = (
+    Column("submitter", value=lambda row: row["created_by"], phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, sort=True),
+)
+REVIEWED = (
+    Column("reviewer", value=lambda row: row["reviewed_by"]), Column("reviewed_at", Cell.TIME),
+    Column("reason", Cell.LONG), Column("stopped_at", Cell.TIME),
+)  # fmt: skip
+
+
+def wanted(found: Found, *, name: str, text: str) -> Wanted:
+    """What a filter looks for; ``name`` and ``text``: the keys of its fields."""
+    get = found.get
+    account = int(get("account")) if get("account") else None
+    return Wanted(
+        get("id") or None, account, get(name), get("status"), get("registered"), get("submitter") or None,
+        get("created_at") or (None, None), get("type") or get("origin"), get(text),
+        "" if name == "sign" else get("sign"),
+    )  # fmt: skip
+
+
+async def choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
+    """The accounts that the person has."""
+    return {"account": own_accounts(call)}
+
+
+async def past(call: Call, kind: str, id_: int) -> list[Past]:
+    """What was done to one, in the reader's language."""
+    english = call.language != DEFAULT
+
+    def told(said: str | Wording | None) -> str:
+        return said.text(english) if isinstance(said, Wording) else call.gettext(said) if said else ""
+
+    found = []
+    for one in await queries.history(call.db, kind, id_):
+        values = [d for d in differences({}, one.said) if d.after and d.name != "account"]
+        facts = [(told(d.terms[-1]), told(d.after)) for d in values]
+        found.append(Past(one.at, told(action_words(one.action)[0]), one.name or one.actor, facts))
+    return found
+
+
+def links(call: Call, kind: str, row: Row) -> list[tuple[str, str]]:
+    """The pages by which somebody decides about it."""
+    here = f"{PATHS[kind]}/{row['id']}"
+    if not call.may(DECIDE[kind]) or row["status"] == "stopped":
+        return []
+    return [(words.DECIDE, f"{here}/decide"), (words.REGISTER, f"{here}/register")]
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+_DECIDE = Form((Section((
+    Input("decision", Kind.CHOICE, choices=words.DECISION, required=True),
+    Input("reason", Kind.LINES, most=500),
+)),))  # fmt: skip
+_REGISTER = Form((Section((
+    Input("carriers", Kind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
+    Input("registration", Kind.CHOICE, choices=words.REGISTRATION, required=True),
+    Input("note", most=500, help=words.REGISTER_NOTE_HELP),
+)),))  # fmt: skip
+
+
+def subject(kind: str) -> Callable[[Call], Awaitable[Row | None]]:
+    """Which one the address of a page names, in the person's scope."""
+
+    async def find(call: Call) -> Row | None:
+        id_ = read_id(call.request.match_info["id"])
+        return None if id_ is None else await queries.one(call.db, kind, id_, accounts=call.accounts)
+
+    return find
+
+
+def _back(kind: str) -> Callable[[Row], str]:
+    return lambda row: f"{PATHS[kind]}/{row['id']}"
+
+
+async def _decide_effect(call: Call, row: Row, values: Mapping[str, Any]) -> Effect:
+    if values["decision"] == Review.REFUSED and not values["reason"]:
+        raise Wrong("reason", Problem(words.REASON_NEEDED))
+    said = {"name": row["name"], "account": row["account"], "submitter": row["created_by"] or "—"}
+    return Effect(words.DECIDE_EFFECT[values["decision"]], said)
+
+
+async def _register_effect(call: Call, row: Row, values: Mapping[str, Any]) -> Effect:
+    carriers = " ".join(call.gettext(CARRIER[one]) for one in values["carriers"])
+    state = words.REGISTRATION[values["registration"]]
+    said = {"name": row["name"], "account": row["account"], "carriers": carriers, "state": call.gettext(state)}
+    return Effect(words.REGISTER_EFFECT, said)
+
+
+def decide_page(kind: str) -> FormPage:
+    """The page on which one is approved or refused."""
+
+    async def save(call: Call, row: Row, values: Mapping[str, Any]) -> web.Response:
+        await service.review(call.change(), kind, row["id"], Review(values["decision"]), reason=values["reason"])
+        call.toast(call.gettext(words.DECIDED))
+        return call.redirect(_back(kind)(row))
+
+    return FormPage(
+        f"{PATHS[kind]}/{ONE}/decide", DECIDE[kind], words.DECIDE, words.SAVE, _DECIDE, save, _back(kind),
+        subject(kind), effect=_decide_effect, lead=lambda row: str(row["content"] if kind == TEMPLATE else row["name"]),
+    )  # fmt: skip
+
+
+def register_page(kind: str) -> FormPage:
+    """The page on which the carriers' answers are entered."""
+
+    async def save(call: Call, row: Row, values: Mapping[str, Any]) -> web.Response:
+        state = Registration(values["registration"])
+        await service.register(call.change(), kind, row["id"], values["carriers"], state, note=values["note"])
+        call.toast(call.gettext(words.REGISTERED))
+        return call.redirect(_back(kind)(row))
+
+    return FormPage(
+        f"{PATHS[kind]}/{ONE}/register", DECIDE[kind], words.REGISTER, words.SAVE, _REGISTER, save, _back(kind),
+        subject(kind), effect=_register_effect, lead=lambda row: str(row["name"]),
+    )  # fmt: skip
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+def stop_actions(kind: str, stop_effect: str, start_effect: str) -> tuple[Action, ...]:
+    """Stopping and starting again, with their effects."""
+
+    def told(text: str) -> Callable[[Call, Sequence[Row]], Awaitable[Effect]]:
+        async def tell(_: Call, rows: Sequence[Row]) -> Effect:
+            return Effect(text, {"n": len(rows), "names": ", ".join(str(row["name"]) for row in rows[:5])})
+
+        return tell
+
+    def run(*, stopped: bool) -> Callable[[Call, Row], Awaitable[None]]:
+        return lambda call, row: service.stop(call.change(), kind, row["id"], stopped=stopped)
+
+    return (
+        Action("stop", words.STOP, EDIT[kind], run(stopped=True), told(stop_effect), danger=True),
+        Action("start", words.START, EDIT[kind], run(stopped=False), told(start_effect)),
+    )

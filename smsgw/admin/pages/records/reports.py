@@ -1,0 +1,206 @@
+"""Reports (P8.4; 日报表, 月报表): what was sent and what has become of it, by day and month, and what that was for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from smsgw.admin import words as told
+from smsgw.admin.call import Call
+from smsgw.admin.kit.charts import Chart, Series
+from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.lists import Empty, ListPage, Report
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import records as words
+from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
+from smsgw.platform.paging import Slice, Window
+from smsgw.platform.statistics import queries, reports
+from smsgw.platform.statistics.reports import Figures, Wanted
+from smsgw.runtime import clock
+
+DAILY, MONTHLY = "/reports/daily", "/reports/monthly"
+MENU = (
+    Entry("records.daily", DAILY, Permission.STATISTICS_VIEW),
+    Entry("records.monthly", MONTHLY, Permission.STATISTICS_VIEW),
+)
+SHOWN = {"submitted": "blue", "delivered": "green", "failed": "red", "unknown": "orange", "success_rate": "green",
+         "billed": "secondary"}  # fmt: skip
+STACK = {"delivered": "green", "failed": "red", "unknown": "orange", "unsent": "secondary", "pending": "azure"}
+MONTHS, YEARS = 12, 3
+_choice = partial(Field, kind=FieldKind.CHOICE)
+_FIELDS = (
+    _choice("group", choices=words.GROUP, blank=words.NO_GROUP), _choice("account"),
+    _choice("type", label="message_type", choices=told.TYPE), _choice("channel", more=True),
+    _choice("carrier", choices=told.CARRIER, more=True), Field("sign", more=True),
+    _choice("origin", choices=told.ORIGIN, more=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row with the address of the records that it counts; empty: their filter cannot say which these are."""
+
+    figures: Figures
+    records: str
+
+    @property
+    def id(self) -> int:
+        """Of the row, in pages of a list."""
+        return self.figures.id
+
+    def to(self, result: str) -> str:
+        """Of those that have ended so; empty: of all."""
+        more = f"&result={result}" if result else ""
+        return f"{self.records}{more}" if self.records else ""
+
+
+def _wanted(found: Found, monthly: bool) -> Wanted:
+    values: dict[str, Any] = {key: value for key, value in found.values.items() if key != "year"}
+    values |= {key: int(values[key]) for key in ("account", "channel") if key in values}
+    if monthly:
+        return Wanted(*_months(found.get("year")), monthly=True, **values)
+    first, until = (at.astimezone(CHINA).date() for at in found.times)
+    return Wanted(first, until - timedelta(days=1), **values)
+
+
+def _months(year: str) -> tuple[date, date]:
+    """First and last day of a year, or of the last twelve months."""
+    if year:
+        return date(int(year), 1, 1), date(int(year), 12, 31)
+    today = clock.now().astimezone(CHINA).date()
+    months = today.year * 12 + today.month - MONTHS
+    return date(months // 12, months % 12 + 1, 1), today
+
+
+def _next(day: date, monthly: bool) -> date:
+    """The beginning of the period after the one that begins then."""
+    if monthly:
+        return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+    return day + timedelta(days=1)
+
+
+_SAID = {"type": told.TYPE, "carrier": told.CARRIER, "origin": told.ORIGIN}
+
+
+def _records(wanted: Wanted, one: Figures) -> str:
+    """The records that a row counts: tests are not counted; the filter knows neither where a message has ended nor what
+    is empty."""
+    narrowed = {key: getattr(wanted, key) for key in ("account", "type", "sign", "carrier", "origin")}
+    if wanted.group:
+        narrowed[wanted.group] = one.value
+    given = {key: str(value) for key, value in narrowed.items() if value is not None}
+    strange = any(value not in _SAID.get(key, (value,)) or not value for key, value in given.items())
+    if one.day is None or wanted.by_channel or wanted.group == "province" or strange:
+        return ""
+    last = _next(one.day, wanted.monthly) - timedelta(days=1)
+    return f"/records?{urlencode({'time': 'custom', 'from': one.day, 'to': last, 'test': 'false', **given})}"
+
+
+def _channel(line: Line) -> str:
+    return line.figures.name or words.NO_CHANNEL
+
+
+def _columns(day: str, shape: str) -> tuple[Column, ...]:
+    def by(key: str, kind: Kind = Kind.TEXT, label: str = "", names: Mapping[str, str] | None = None) -> Column:
+        return Column(
+            key, kind, label, words=names or {}, phone=Phone.SECOND, when=lambda found: found.get("group") == key,
+            value=lambda line: line.figures.name or None,
+        )  # fmt: skip
+
+    def count(key: str) -> Column:
+        result = "" if key == "submitted" else key
+        return Column(
+            key, Kind.NUMBER, value=lambda line: getattr(line.figures, key), sort=key != "pending",
+            to=None if key in ("ended", "billed") else lambda line: line.to(result), when=_when.get(key),
+        )  # fmt: skip
+
+    return (
+        Column("day", label=day, sort=True, phone=Phone.TITLE, value=lambda line: f"{line.figures.day:{shape}}"),
+        by("account"), by("type", Kind.WORD, "message_type", told.TYPE), by("sign"),
+        Column("channel", Kind.WORD, words={words.NO_CHANNEL: words.NO_CHANNEL}, phone=Phone.SECOND, value=_channel,
+               when=lambda found: found.get("group") == "channel"),
+        by("carrier", Kind.WORD, "", told.CARRIER), by("province"), by("origin", Kind.WORD, "", told.ORIGIN),
+        count("submitted"), count("ended"), count("delivered"), count("failed"), count("unknown"), count("unsent"),
+        count("pending"),
+        Column("success_rate", Kind.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
+        count("billed"),
+    )  # fmt: skip
+
+
+def _at_channels(found: Found) -> bool:
+    return found.get("group") == "channel" or bool(found.get("channel"))
+
+
+_when = {"submitted": lambda found: not _at_channels(found), "pending": lambda found: not _at_channels(found),
+         "ended": _at_channels}  # fmt: skip
+
+
+async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    channels = call.portal.context.snapshots.current.channels
+    this = clock.now().astimezone(CHINA).year
+    return {
+        "account": own_accounts(call), "channel": {str(c.id): c.name for c in channels},
+        "year": {str(year): str(year) for year in range(this, this - YEARS, -1)},
+    }  # fmt: skip
+
+
+def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], lead: str, *, monthly: bool) -> ListPage:
+    async def rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
+        wanted, leads = _wanted(found, monthly), actor.may(Permission.MESSAGE_VIEW)
+        got = await reports.search(db, actor, wanted, window)
+        return Slice([Line(one, _records(wanted, one) if leads else "") for one in got.rows], got.keys, got.more)
+
+    async def totals(db: Database, actor: Actor, found: Found) -> Line:
+        return Line(await reports.totals(db, actor, _wanted(found, monthly)), "")
+
+    async def count(db: Database, actor: Actor, found: Found, _: int) -> int:
+        return await reports.how_many(db, actor, _wanted(found, monthly))
+
+    async def chart(call: Call, found: Found) -> Chart:
+        return await _chart(call, _wanted(found, monthly))
+
+    return ListPage(
+        name, path, f"records.{name}", Permission.STATISTICS_VIEW, filter_, columns, rows=rows, count=count,
+        choices=_choices, sort=Sort("day"), lead=lead, wide=True, export=Permission.STATISTICS_EXPORT,
+        report=Report(totals, chart, tuple(SHOWN), SHOWN), empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
+    )  # fmt: skip
+
+
+async def _chart(call: Call, wanted: Wanted) -> Chart:
+    """How what was accepted in each period has ended, up to now; periods without messages are there, too."""
+    say, found = call.gettext, {one.day: one for one in await reports.periods(call.db, call.actor, wanted)}
+    day, today = wanted.first, clock.now().astimezone(CHINA).date()
+    days: list[date] = []
+    while day <= min(wanted.last, today):
+        days.append(day)
+        day = _next(day, wanted.monthly)
+    keys = [key for key in STACK if key != "pending" or not wanted.by_channel]
+    bars = {key: [getattr(found[day], key) if day in found else 0 for day in days] for key in keys}
+    rates = [found[day].success_rate if day in found else None for day in days]
+    at = (await queries.counted_to(call.db)).astimezone(CHINA)
+    return Chart(
+        say(words.CHART_TITLE) % {"at": f"{at:%Y-%m-%d %H:%M}"}, Look.STACK,
+        [f"{day:%Y-%m}" if wanted.monthly else f"{day:%m-%d}" for day in days],
+        [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
+        summary=say(words.CHART_SUMMARY) % {key: f"{sum(values):,}" for key, values in bars.items()},
+        rates=[Series(say(words.RATE), [None if rate is None else round(rate, 2) for rate in rates], "blue")],
+    )  # fmt: skip
+
+
+DAYS = _report(
+    "daily", DAILY, Filter(_FIELDS, Period("30d")), _columns("day", "%Y-%m-%d"), words.DAILY_LEAD, monthly=False
+)
+YEAR = _report(
+    "monthly", MONTHLY, Filter((_choice("year", blank=words.LAST_YEAR), *_FIELDS), period=None),
+    _columns("month", "%Y-%m"), words.MONTHLY_LEAD, monthly=True,
+)  # fmt: skip

@@ -1,0 +1,30 @@
+"""Rows of a task that got no message: cleaned out when it was brought in, or refused when it was sent."""
+
+from __future__ import annotations
+
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Empty, ListPage
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import tasks as words
+from smsgw.core.permissions import Permission
+from smsgw.platform.campaigns import queries
+from smsgw.platform.campaigns.model import WantedProblems
+
+FILTER = Filter((Field("task", FieldKind.ID), Field("code"), Field("line", FieldKind.NUMBER)), period=None)
+COLUMNS = (
+    Column("line", Kind.NUMBER, sort=True), Column("number", Kind.PHONE, phone=Phone.TITLE),
+    Column("code", Kind.CODE, phone=Phone.BESIDE), Column("message", Kind.LONG, "reason", phone=Phone.SECOND),
+)  # fmt: skip
+
+
+def _wanted(found: Found) -> WantedProblems:
+    return WantedProblems(found.get("task", 0), found.get("code"), found.get("line", None))
+
+
+PAGE = ListPage(
+    "problems", "/tasks/problems", "sending.tasks", Permission.TASK_VIEW, FILTER, COLUMNS,
+    rows=lambda db, actor, found, window: queries.problems(db, actor, _wanted(found), window),
+    count=lambda db, actor, found, most: queries.how_many_problems(db, actor, _wanted(found), most),
+    sort=Sort("line", descending=False), lead=words.PROBLEMS_LEAD, export=Permission.MESSAGE_EXPORT,
+    empty=Empty(words.PROBLEMS_EMPTY, words.PROBLEMS_TEACHES),
+)  # fmt: skip

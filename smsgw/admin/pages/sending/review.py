@@ -1,0 +1,214 @@
+"""Approval centre (P2.6, 审批中心): what waits for somebody's word, and why; passing and rejecting, one or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from smsgw.admin import words as told
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Button, Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Action, Cards, Effect, Empty, ListPage, reason_of
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import approval as words
+from smsgw.core.numbers import mask
+from smsgw.core.permissions import Permission
+from smsgw.platform.review import queries
+from smsgw.platform.review.model import Reviewed, Sample, WantedReviews
+from smsgw.runtime import clock
+
+PATH, OVER = "/review", "/review/decided"
+
+
+async def _how_many_wait(call: Call) -> int:
+    return (await queries.waiting(call.db, accounts=call.accounts))[0]
+
+
+MENU = Entry("sending.review", PATH, Permission.REVIEW_VIEW, _how_many_wait)
+
+# --- what a text is held for, at the place where it stands -----------------------------------------------------------
+
+Pieces = Sequence[tuple[str, str]]
+"""A text, piece by piece; and why a piece is marked, or nothing."""
+
+
+def marked(call: Call, review: Reviewed) -> Pieces:
+    """The content with its sensitive words: those of the list as it is now, for this account and type."""
+    now = call.portal.context.snapshots.current
+    account = now.account(review.account_id)
+    line = (review.account_id, *(account.above if account else ()))
+    pieces, done = list[tuple[str, str]](), 0
+    for hit in now.policies.words.find(review.content, line, review.type):
+        if hit.start < done:
+            continue
+        pieces.append((review.content[done : hit.start], ""))
+        why = hit.word.category or call.gettext(words.WORD_WITHOUT_CATEGORY)
+        pieces.append((review.content[hit.start : hit.end], why))
+        done = hit.end
+    return [*(piece for piece in pieces if piece[0]), (review.content[done:], "")]
+
+
+async def _cards(call: Call, rows: Sequence[Reviewed]) -> Mapping[str, Any]:
+    return {
+        "pieces": {row.id: marked(call, row) for row in rows},
+        "review_words": words,
+        "me": call.actor.label,
+    }
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+async def _effect(text: str, call: Call, rows: Sequence[Reviewed]) -> Effect:
+    own = [row for row in rows if row.submitter == call.actor.label]
+    rows = [row for row in rows if row.submitter != call.actor.label]
+    calls = [row for row in rows if not row.task]
+    said = call.gettext(text) % {
+        "n": len(rows), "numbers": f"{sum(row.numbers for row in rows):,}", "calls": len(calls),
+        "parts": f"{sum(row.parts for row in calls):,}", "tasks": len(rows) - len(calls),
+    }  # fmt: skip
+    skipped = call.gettext(words.OWN_SKIPPED) % {"own": len(own)} if own else ""
+    return Effect("%(said)s", {"said": said + skipped})
+
+
+async def _decide(passes: bool, call: Call, row: Reviewed) -> None:
+    reviewing = call.portal.context.reviewing
+    await reviewing.decide(call.change(), row.batch_id, passes=passes, reason=await reason_of(call))
+
+
+_DECIDE = Permission.REVIEW_DECIDE
+ACTIONS = (
+    Action("pass", words.PASS, _DECIDE, partial(_decide, True), partial(_effect, words.PASS_EFFECT), reason=False),
+    Action("reject", words.REJECT, _DECIDE, partial(_decide, False), partial(_effect, words.REJECT_EFFECT),
+           danger=True, reason=True),
+)  # fmt: skip
+
+# --- one of them, whole ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    review: Reviewed
+    pieces: Pieces
+    samples: Sequence[Sample]
+    carriers: Sequence[str]
+    waited: timedelta | None
+
+    @property
+    def numbers(self) -> list[str]:
+        """The first ones; with the text or values of those that get another than the first."""
+        return [mask(one.number) + ("" if one.content == self.samples[0].content else f" {one.content}")
+                for one in self.samples]  # fmt: skip
+
+
+_ABOUT = (
+    Column("content", Kind.MARKED, value=lambda o: o.pieces),
+    Column("held_for", Kind.TAGS, value=lambda o: o.review.reasons),
+    Column("status", Kind.STATE, value=lambda o: o.review.state, words=words.STATE, tones=words.STATE_TONE),
+    Column("review_kind", Kind.WORD, value=lambda o: str(o.review.task).lower(), words=words.KIND),
+    Column("subject", value=lambda o: o.review.name), Column("account", value=lambda o: o.review.account),
+    Column("sign", value=lambda o: o.review.sign),
+    Column("message_type", Kind.WORD, value=lambda o: o.review.type, words=told.TYPE),
+    Column("numbers", Kind.NUMBER, value=lambda o: o.review.numbers),
+    Column("parts", Kind.NUMBER, value=lambda o: None if o.review.task else o.review.parts),
+    Column("carrier", Kind.TAGS, value=lambda o: o.carriers),
+    Column("first_numbers", Kind.TAGS, value=lambda o: o.numbers),
+    Column("origin", Kind.WORD, value=lambda o: o.review.origin, words=told.ORIGIN),
+    Column("submitter", value=lambda o: o.review.submitter),
+    Column("submitted_at", Kind.TIME, value=lambda o: o.review.created_at),
+    Column("waited", Kind.SPAN, value=lambda o: o.waited),
+    Column("planned_at", Kind.TIME, value=lambda o: o.review.due_at),
+    Column("decide_until", Kind.TIME, value=lambda o: None if o.review.task else o.review.expires_at),
+)  # fmt: skip
+_DECIDED = (
+    Column("decided_by", value=lambda o: o.review.decided_by),
+    Column("decided_at", Kind.TIME, value=lambda o: o.review.decided_at),
+    Column("opinion", value=lambda o: o.review.reason),
+)  # fmt: skip
+
+
+async def _detail(call: Call, row: Reviewed) -> Detail:
+    pending, own = row.state == "pending", row.submitter == call.actor.label
+    shares = await queries.carriers(call.db, row)
+    carriers = [f"{call.gettext(told.CARRIER.get(code, code))} {n:,}" for code, n in shares]
+    waited = (clock.now() if pending else row.decided_at or clock.now()) - row.created_at
+    opened = _Opened(row, marked(call, row), await queries.sample(call.db, row), carriers, waited)
+    sections = [Section(_ABOUT, opened)] + ([] if pending else [Section(_DECIDED, opened)])
+    buttons = []
+    if pending and not own and call.may(_DECIDE):
+        buttons = [
+            Button(
+                one.label,
+                f"{PATH}/-/effect/{one.key}",
+                one.danger,
+                not one.danger,
+                {"id": str(row.id)},
+                asks=True,
+            )
+            for one in ACTIONS
+        ]
+    notice = call.gettext(words.OWN) if pending and own else ""
+    return Detail(row.name or f"#{row.id}", sections, buttons=buttons, notice=notice, good=False)
+
+
+# --- the lists -------------------------------------------------------------------------------------------------------
+
+_FIELDS = (
+    Field("account", FieldKind.CHOICE), Field("content"), Field("submitter"),
+    Field("origin", FieldKind.CHOICE, choices=told.ORIGIN, more=True),
+    Field("type", FieldKind.CHOICE, "message_type", told.TYPE, more=True),
+    Field("kind", FieldKind.CHOICE, "review_kind", words.KIND, more=True),
+)  # fmt: skip
+_DECISION = (Field("status", FieldKind.CHOICE, choices=words.OVER), Field("decided_by", more=True))
+COLUMNS = (
+    Column("created_at", Kind.TIME, "submitted_at", sort=True),
+    Column("account", phone=Phone.TITLE),
+    Column("content", Kind.LONG, phone=Phone.SECOND),
+    Column("reasons", Kind.TAGS, "held_for", phone=Phone.AWAY),
+    Column("numbers", Kind.NUMBER),
+    Column("submitter", shown=False, phone=Phone.AWAY),
+    Column("origin", Kind.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),
+    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
+    Column("decided_by"),
+    Column("decided_at", Kind.TIME, phone=Phone.AWAY),
+    Column("reason", Kind.LONG, "opinion", phone=Phone.AWAY),
+)
+
+
+def _wanted(found: Found, *, pending: bool) -> WantedReviews:
+    texts = {key: found.get(key) for key in ("type", "origin", "submitter", "content", "decided_by")}
+    account = int(found.get("account")) if found.get("account") else None
+    task = found.get("kind") == "true" if found.get("kind") else None
+    return WantedReviews(pending, account, state=found.get("status"), task=task, **texts)
+
+
+async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    return {"account": own_accounts(call)}
+
+
+def _list(name: str, path: str, *, pending: bool, **more: Any) -> ListPage:
+    wanted = partial(_wanted, pending=pending)
+    return ListPage(
+        name, path, "sending.review", Permission.REVIEW_VIEW,
+        Filter(_FIELDS if pending else (*_DECISION[:1], *_FIELDS, *_DECISION[1:]), period=None), COLUMNS,
+        choices=_choices, detail=_detail, tabs=((words.WAITING_TAB, PATH), (words.OVER_TAB, OVER)),
+        rows=lambda db, actor, found, window: queries.search(db, wanted(found), window, accounts=actor.scope.whole),
+        count=lambda db, actor, found, most: queries.how_many(db, wanted(found), most, accounts=actor.scope.whole),
+        one=lambda db, actor, id_: queries.get(db, id_, accounts=actor.scope.whole),
+        sort=Sort("created_at", descending=not pending), **more,
+    )  # fmt: skip
+
+
+WAITING = _list(
+    "reviews", PATH, pending=True, lead=words.LEAD, empty=Empty(words.EMPTY, words.TEACHES, icon="circle-check"),
+    actions=ACTIONS, cards=Cards("sending/reviews.html", _cards), live=10,
+)  # fmt: skip
+DECIDED = _list(
+    "decided", OVER, pending=False, lead=words.OVER_LEAD, empty=Empty(words.OVER_EMPTY, words.OVER_TEACHES)
+)

@@ -1,0 +1,236 @@
+"""Tasks (P2.3, 发送任务), and those that have not begun (P2.4, 定时短信记录): progress; pause, cancel, another time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin import words as told
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.details import Button, Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem, read_id
+from smsgw.admin.kit.form_pages import FormPage, Wrong
+from smsgw.admin.kit.forms import Field as Input
+from smsgw.admin.kit.forms import Form
+from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import tasks as words
+from smsgw.core.errors import CODES, message_of
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.campaigns import queries
+from smsgw.platform.campaigns.model import ListedTask, WantedTasks
+from smsgw.runtime import clock
+
+PATH, SCHEDULED = "/tasks", "/scheduled"
+MENU = (
+    Entry("sending.tasks", PATH, Permission.TASK_VIEW), Entry("sending.scheduled", SCHEDULED, Permission.TASK_VIEW),
+)  # fmt: skip
+REFRESH = 3
+"""Seconds between two looks at one that is under way."""
+
+
+def _percent(one: ListedTask) -> int | None:
+    return one.progress.done * 100 // one.progress.valid if one.progress.valid else None
+
+
+def _left(one: ListedTask) -> int:
+    return one.progress.valid - one.progress.done
+
+
+_SUBJECT = Column("name", label="subject", value=lambda t: t.task.name or f"#{t.id}", phone=Phone.TITLE)
+_ACCOUNT = Column("account", phone=Phone.SECOND)
+_SUBMITTER = Column("submitter", value=lambda t: t.task.submitter, phone=Phone.AWAY)
+_NUMBERS = Column("numbers", Kind.NUMBER, value=lambda t: t.progress.valid)
+_STATE = Column("state", Kind.STATE, "status", value=lambda t: t.task.state, words=words.STATE,
+                tones=words.STATE_TONE, phone=Phone.BESIDE)  # fmt: skip
+_PLANNED = Column("planned_at", Kind.TIME, sort=True, value=lambda t: t.task.next_at or t.task.send_at)
+_CREATED = Column("created_at", Kind.TIME, sort=True, value=lambda t: t.task.created_at)
+_CONTENT = Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, value=lambda t: t.task.content)
+_COUNTS = (
+    Column("progress", Kind.PROGRESS, value=_percent, phone=Phone.SECOND),
+    Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
+    Column("failed", Kind.NUMBER), Column("unknown", Kind.NUMBER),
+)  # fmt: skip
+_ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
+_TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
+_ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
+COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
+WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
+_ABOUT = (
+    _STATE, *_COUNTS, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
+    Column("sign", value=lambda t: t.task.sign), _CONTENT, _TYPE,
+    Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
+    Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
+)  # fmt: skip
+
+# --- what can be done ------------------------------------------------------------------------------------------------
+
+
+async def _effect(text: str, _: Call, rows: Sequence[ListedTask]) -> Effect:
+    return Effect(text, {"n": len(rows), "left": f"{sum(map(_left, rows)):,}"})
+
+
+async def _act(verb: str, call: Call, one: ListedTask) -> None:
+    await getattr(call.portal.context.tasks, verb)(call.change(), one.id)
+
+
+def _action(verb: str, label: str, text: str, *, danger: bool = False) -> Action:
+    return Action(verb, label, Permission.TASK_EDIT, partial(_act, verb), partial(_effect, text), danger)
+
+
+_CANCEL = _action("cancel", words.CANCEL, words.CANCEL_EFFECT, danger=True)
+ACTIONS = (
+    _action("pause", words.PAUSE, words.PAUSE_EFFECT), _action("resume", words.RESUME, words.RESUME_EFFECT), _CANCEL,
+)  # fmt: skip
+_POSSIBLE = {
+    "pause": ("scheduled", "running", "sent"),
+    "resume": ("paused",),
+    "cancel": tuple(words.UNDER_WAY),
+}
+
+
+def _waits(one: ListedTask) -> bool:
+    """Whether its time may still be changed."""
+    task = one.task
+    return (
+        task.run == 0
+        and task.recurring is None
+        and (task.paused_from or task.state) in ("scheduled", "review")
+    )
+
+
+async def _detail(call: Call, one: ListedTask) -> Detail:
+    task = one.task
+    if task.state in words.UNDER_WAY:  # counted now
+        view = await call.portal.context.tasks.get(task.id, accounts=None)
+        one, task = ListedTask(view.task, view.progress, one.account), view.task
+    columns = [column for column in _ABOUT if column.permission is None or call.may(column.permission)]
+    links = []
+    if task.run and call.may(Permission.MESSAGE_VIEW):
+        days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}
+        asked = "&".join(f"{name}={day}" for name, day in days.items())
+        links.append((words.RECORDS, f"/records?task={task.id}&time=custom&{asked}"))
+    if _waits(one) and call.may(Permission.TASK_EDIT):
+        links.append((words.RESCHEDULE, f"{SCHEDULED}/{task.id}/time"))
+    buttons = [
+        Button(a.label, f"{PATH}/-/effect/{a.key}", a.danger, fields={"id": str(task.id), "to": f"{PATH}/{task.id}"},
+               asks=True)
+        for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
+    ]  # fmt: skip
+    if task.problems or one.progress.statuses.get("rejected"):
+        links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
+    bad = [f"{_why(call, code)} {n:,}" for code, n in task.problems.items()]
+    sections = [Section(columns, one)]
+    if bad:
+        sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
+    notice = _why(call, task.reason, task.detail) if task.reason else ""
+    refresh = REFRESH if task.state in words.MOVING else 0
+    title = task.name or f"#{task.id}"
+    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=False)
+
+
+def _why(call: Call, code: str, detail: Mapping[str, Any] | None = None) -> str:
+    if code in words.WHY:
+        return call.gettext(words.WHY[code])
+    return message_of(code, dict(detail or {}), english=call.language != DEFAULT) if code in CODES else code
+
+
+# --- the lists -------------------------------------------------------------------------------------------------------
+
+_FIELDS = (
+    Field("account", FieldKind.CHOICE), Field("name", label="subject"),
+    Field("status", FieldKind.CHOICE, choices=words.STATE), Field("submitter", more=True),
+    Field("type", FieldKind.CHOICE, "message_type", told.TYPE, more=True),
+    Field("origin", FieldKind.CHOICE, choices=told.ORIGIN, more=True), Field("task", FieldKind.ID, more=True),
+)  # fmt: skip
+_TIMED = Field("timed", FieldKind.CHOICE, choices=words.TIMED, more=True)
+
+
+def _wanted(found: Found) -> WantedTasks:
+    first, last = found.times if found.filter.period else (None, None)
+    texts = {key: found.get(key) for key in ("name", "submitter", "type", "origin")}
+    account = int(found.get("account")) if found.get("account") else None
+    timed = found.get("timed") == "true" if found.get("timed") else None
+    waits = found.filter.period is None
+    return WantedTasks(
+        first, last, found.get("task", None), account_id=account, state=found.get("status"),
+        timed=True if waits else timed, begun=False if waits else None, **texts,
+    )  # fmt: skip
+
+
+async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    return {"account": own_accounts(call)}
+
+
+def _list(name: str, path: str, **more: Any) -> ListPage:
+    return ListPage(
+        name, path, f"sending.{name}", Permission.TASK_VIEW, choices=_choices, detail=_detail, one=queries.one,
+        rows=lambda db, actor, found, window: queries.search(db, actor, _wanted(found), window),
+        count=lambda db, actor, found, most: queries.how_many(db, actor, _wanted(found), most), **more,
+    )  # fmt: skip
+
+
+TASKS = _list(
+    "tasks", PATH, filter=Filter((*_FIELDS, _TIMED), Period("30d")), columns=COLUMNS, sort=Sort("created_at"),
+    lead=words.LEAD, actions=ACTIONS, wide=True, empty=Empty(words.EMPTY, words.TEACHES, icon="send"),
+)  # fmt: skip
+WAITING = _list(
+    "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, actions=(_CANCEL,),
+    links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
+    empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
+)  # fmt: skip
+
+# --- another time ----------------------------------------------------------------------------------------------------
+
+
+async def _subject(call: Call) -> ListedTask | None:
+    id_ = read_id(call.request.match_info["id"])
+    one = None if id_ is None else await queries.one(call.db, call.actor, id_)
+    return one if one is not None and _waits(one) else None
+
+
+def _time(values: Mapping[str, Any]) -> datetime:
+    try:
+        at = datetime.strptime(values["planned_at"], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+    except ValueError as exc:
+        raise Wrong("planned_at", Problem(words.NO_TIME)) from exc
+    if at <= clock.now():
+        raise Wrong("planned_at", Problem(words.PAST))
+    return at
+
+
+async def _move(call: Call, one: ListedTask, values: Mapping[str, Any]) -> web.Response:
+    await call.portal.context.tasks.edit(call.change(), one.id, {"send_at": _time(values)})
+    call.toast(call.gettext(words.RESCHEDULED))
+    return call.redirect(SCHEDULED)
+
+
+async def _move_effect(_: Call, one: ListedTask, values: Mapping[str, Any]) -> Effect:
+    said = {
+        "name": one.task.name,
+        "numbers": f"{one.progress.valid:,}",
+        "time": f"{_time(values):%Y-%m-%d %H:%M}",
+    }
+    return Effect(words.RESCHEDULE_EFFECT, said)
+
+
+def _now(one: ListedTask) -> Mapping[str, Any]:
+    at = one.task.next_at or one.task.send_at
+    return {"planned_at": f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}" if at else ""}
+
+
+TIME = FormPage(
+    f"{SCHEDULED}/{{id:[0-9]{{1,19}}}}/time", Permission.TASK_EDIT, words.RESCHEDULE, words.RESCHEDULE,
+    Form((Inputs((Input("planned_at", required=True, most=16, help=words.RESCHEDULE_HELP),)),)), _move,
+    lambda one: f"{SCHEDULED}/{one.id}", _subject, _now, effect=_move_effect, lead=lambda one: one.task.name,
+)  # fmt: skip

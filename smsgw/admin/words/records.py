@@ -1,0 +1,53 @@
+"""The words of what was received (what has become of it, how it went to the customer), and of reports."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+OUTCOME: dict[str, str] = {
+    "opt_out": N_("退订"),
+    "reply": N_("回复"),
+    "message": N_("主动上行"),
+    "unowned": N_("无归属账号"),
+}
+OUTCOME_TONE: dict[str, str] = {"opt_out": "orange", "reply": "green", "message": "blue", "unowned": "secondary"}
+PUSHED: dict[str, str] = {
+    "waiting": N_("待推送"),
+    "offered": N_("已取走，待确认"),
+    "retrying": N_("推送失败，重试中"),
+    "pushed": N_("已推送"),
+    "fetched": N_("客户已确认"),
+    "dead": N_("已放弃"),
+}
+PUSHED_TONE: dict[str, str] = {
+    "waiting": "azure", "offered": "blue", "retrying": "yellow", "pushed": "green", "fetched": "green", "dead": "red",
+}  # fmt: skip
+INBOUND_LEAD = N_("用户回复和主动发来的短信：回复了哪一条、是否退订、是否已推送给业务系统。")
+INBOUND_EMPTY = N_("这段时间没有上行短信")
+INBOUND_TEACHES = N_("用户回复短信后自动显示在这里，并关联到所回复的短信；回复退订词的号码自动加入退订记录。")
+OPT_OUT = N_("查看退订记录")
+TRACE = N_("查看所回复的短信")
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+GROUP: dict[str, str] = {
+    "account": N_("按账号"),
+    "type": N_("按短信类型"),
+    "sign": N_("按签名"),
+    "channel": N_("按通道"),
+    "carrier": N_("按运营商"),
+    "province": N_("按归属地"),
+    "origin": N_("按来源"),
+}
+NO_GROUP = N_("不细分")
+LAST_YEAR = N_("近 12 个月")
+NO_CHANNEL = N_("未经通道")
+DAILY_LEAD = N_(
+    "按受理日期统计，一条短信记一次；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
+)
+MONTHLY_LEAD = N_("各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。")
+CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
+CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
+RATE = N_("成功率（%）")
+REPORT_EMPTY = N_("这段时间没有发送统计")
+REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")

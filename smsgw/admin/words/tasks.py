@@ -1,0 +1,60 @@
+"""The words of tasks: their lists, what can be done to them, and what that does."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+from smsgw.admin.words.home import TASK_STATE
+
+STATE: dict[str, str] = {
+    **{state: label for state, (label, _) in TASK_STATE.items()},
+    "finished": N_("已完成"),
+    "cancelled": N_("已取消"),
+    "failed": N_("失败"),
+}
+STATE_TONE: dict[str, str] = {
+    **{state: tone for state, (_, tone) in TASK_STATE.items()},
+    "finished": "green",
+    "cancelled": "secondary",
+    "failed": "red",
+}
+UNDER_WAY = frozenset(TASK_STATE)
+"""States of tasks that can be cancelled, …"""
+MOVING = frozenset({"importing", "running", "sent"})
+"""… and of those whose figures change by themselves."""
+WHY: dict[str, str] = {
+    "PAUSED": N_("已由人员暂停"),
+    "NO_ROUTE": N_("暂无可用通道，稍后自动重试"),
+    "REVIEW_REJECTED": N_("审批未通过"),
+    "TO_EMPTY": N_("没有有效的号码"),
+}
+TIMED: dict[str, str] = {"true": N_("定时或周期"), "false": N_("立即发送")}
+LEAD = N_("进度和结果按最近一次统计显示；点击任意一行查看详情。")
+EMPTY = N_("这段时间没有发送任务")
+TEACHES = N_("向较多号码、按文件或在指定时间发送时会建立发送任务，可随时暂停、继续和取消。")
+SCHEDULED_LEAD = N_("尚未开始的定时任务，在开始之前可改期或取消。")
+SCHEDULED_EMPTY = N_("没有等待发送的定时任务")
+SCHEDULED_TEACHES = N_("设有计划时间的发送任务在开始之前显示在这里。")
+SINGLE = N_("定时的单次短信")
+
+PAUSE = N_("暂停")
+RESUME = N_("继续")
+CANCEL = N_("取消任务")
+PAUSE_EFFECT = N_(
+    "将暂停 %(n)s 个任务，共有 %(left)s 个号码尚无结果；已交给运营商的无法收回，其余停在队列中。"
+)
+RESUME_EFFECT = N_("将继续 %(n)s 个任务，从暂停处接着发送，共有 %(left)s 个号码尚无结果。")
+CANCEL_EFFECT = N_(
+    "将取消 %(n)s 个任务，共有 %(left)s 个号码尚无结果：未提交运营商的不再发送，已扣条数退回；已提交的无法撤回。"
+    "取消后不能恢复。"
+)
+RESCHEDULE = N_("改期")
+RESCHEDULE_HELP = N_("格式如 2026-10-01 09:30，北京时间，最晚为一年内。")
+RESCHEDULED = N_("已改期")
+RESCHEDULE_EFFECT = N_("任务“%(name)s”（%(numbers)s 个号码）将改在 %(time)s 开始发送。")
+NO_TIME = N_("请按“年-月-日 时:分”填写，例如 2026-10-01 09:30")
+PAST = N_("计划时间须晚于现在")
+RECORDS = N_("查看发送记录")
+PROBLEMS = N_("问题号码")
+PROBLEMS_LEAD = N_("没有生成短信的行：导入时被清除的，或发送时被拒绝的。可导出后修改，重新提交。")
+PROBLEMS_EMPTY = N_("没有问题号码")
+PROBLEMS_TEACHES = N_("请从任务详情打开，或在此填写任务号。")

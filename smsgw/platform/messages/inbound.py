@@ -1,0 +1,146 @@
+"""The list of what was received (上行记录): messages from phones, whose they are, and what has become of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from smsgw.core.actor import Actor
+from smsgw.core.ids import first_id
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.store.engine.database import Database, Row
+
+LATE = timedelta(days=2)
+"""Within it a message is stored after it came: a long one waits for its parts, a spool for the database."""
+SKEW = timedelta(minutes=1)
+"""Ids are made by a node's clock, arrivals are stamped by another's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for; None: anything."""
+
+    from_time: datetime
+    to_time: datetime
+    account: int | None = None
+    phone: str | None = None
+    """E.164 digits."""
+    outcome: str | None = None
+    pushed: str | None = None
+    channel: int | None = None
+    code: str | None = None
+    """What the number that was answered to begins with."""
+    extension: str | None = None
+    answers: int | None = None
+    """Id of the message that it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundView:
+    """One message from a phone."""
+
+    id: int
+    received_at: datetime
+    number: str
+    content: str
+    account_name: str | None
+    """None: no account owns the code."""
+    channel_name: str
+    to_code: str
+    extension: str
+    answers: int | None
+    """Id of the message that it answers, as long as that is kept."""
+    outcome: str
+    """``opt_out``, ``reply``, ``message`` (it answers nothing that we know) or ``unowned`` (nobody's code)."""
+    pushed: str
+    """How it went to the customer: ``waiting``, ``offered``, ``retrying``, ``pushed``, ``fetched``, ``dead``; empty: it
+    has no customer, or it is not known any more."""
+    pushed_at: datetime | None
+    opt_out: int | None
+    """The entry of the block list that it has made, as long as that holds."""
+    parts: int
+    complete: bool
+    """No part of a long message is missing."""
+
+
+OUTCOMES = ("opt_out", "reply", "message", "unowned")
+PUSHED = ("waiting", "offered", "retrying", "pushed", "fetched", "dead")
+_OUTCOME = """
+CASE WHEN o.opted_out THEN 'opt_out' WHEN o.account_id IS NULL THEN 'unowned'
+     WHEN o.in_reply_to IS NOT NULL THEN 'reply' ELSE 'message' END
+"""
+_PUSHED = """
+CASE WHEN e.id IS NULL THEN '' WHEN e.dead_at IS NOT NULL THEN 'dead'
+     WHEN e.acknowledged_at IS NOT NULL AND e.done_by IN ('webhook', 'bind') THEN 'pushed'
+     WHEN e.acknowledged_at IS NOT NULL THEN 'fetched' WHEN e.attempts > 0 THEN 'retrying'
+     WHEN e.batch_id IS NOT NULL THEN 'offered' ELSE 'waiting' END
+"""
+_EVENT = """
+LEFT JOIN LATERAL (
+    SELECT * FROM customer_event x WHERE x.kind = 'mo' AND x.message_id = o.id AND x.id >= o.id ORDER BY x.id LIMIT 1
+) e ON true
+"""
+_ENTRY = """
+(SELECT max(b.version) FROM block_list b
+ WHERE b.number = CASE WHEN o.opted_out AND o.number ~ '^[0-9]{{7,15}}$' THEN o.number::bigint END
+   AND b.account_id = COALESCE(o.account_id, 0) AND b.source = 'opt_out' AND b.removed_at IS NULL)
+"""
+_MATCHES = f"""
+($1::bigint[] IS NULL OR o.account_id = ANY($1)) AND o.id >= $2 AND o.id < $3
+AND o.received_at >= $4 AND o.received_at < $5
+AND ($6::bigint IS NULL OR o.account_id = $6) AND ($7::text IS NULL OR o.number = $7)
+AND ($8::int IS NULL OR o.channel_id = $8) AND ($9::text IS NULL OR starts_with(o.to_code, $9))
+AND ($10::text IS NULL OR o.extend_code = $10) AND ($11::bigint IS NULL OR o.in_reply_to = $11)
+AND ($12::text IS NULL OR {_OUTCOME} = $12) AND ($13::text IS NULL OR {_PUSHED} = $13)
+"""
+_VIEW = f"""
+SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS account_name,
+       COALESCE(c.name, '') AS channel_name, o.to_code, o.extend_code AS extension, m.id AS answers,
+       {_OUTCOME} AS outcome, {_PUSHED} AS pushed, COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at,
+       {_ENTRY} AS opt_out, o.parts, o.complete
+FROM mo o {_EVENT}
+LEFT JOIN account a ON a.id = o.account_id LEFT JOIN channel c ON c.id = o.channel_id
+LEFT JOIN message m ON m.id = o.in_reply_to
+"""  # noqa: S608 - constants
+_PAGE = f"{_VIEW} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
+_COUNT = f"SELECT count(*) FROM (SELECT FROM mo o {_EVENT} WHERE {_MATCHES} LIMIT $14) f"  # noqa: S608
+_ONE = f"{_VIEW} WHERE o.id = $2 AND ($1::bigint[] IS NULL OR o.account_id = ANY($1))"
+ORDERS = {"received_at": Order("o.id", "bigint")}
+"""By when it was stored, which is when it was whole."""
+
+
+def _asked(actor: Actor, wanted: Wanted) -> list[object]:
+    whole = actor.scope.whole
+    return [
+        None if whole is None else list(whole), max(first_id(wanted.from_time - SKEW), 0),
+        max(first_id(wanted.to_time + LATE), 0), wanted.from_time, wanted.to_time, wanted.account, wanted.phone,
+        wanted.channel, wanted.code, wanted.extension, wanted.answers, wanted.outcome, wanted.pushed,
+    ]  # fmt: skip
+
+
+def _view(row: Row) -> InboundView:
+    return InboundView(**{name: row[name] for name in InboundView.__slots__})
+
+
+async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[InboundView]:
+    """What was received in the scope, a window of it; what nobody owns is seen by those who see everything."""
+    arguments = _asked(actor, wanted)
+    c = clauses(ORDERS, window, id_="o.id", first=len(arguments) + 1)
+    rows = await database.fetch(
+        _PAGE.format(key=c.key, where=c.where, order=c.order), *arguments, *c.arguments, timeout=30
+    )
+    got = slice_of(rows, window, c.limit)
+    return Slice([_view(row) for row in got.rows], got.keys, got.more)
+
+
+async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_COUNT, *_asked(actor, wanted), most + 1, timeout=30)
+    return count
+
+
+async def one(database: Database, actor: Actor, id_: int) -> InboundView | None:
+    """One of them, in the scope."""
+    whole = actor.scope.whole
+    row = await database.fetchrow(_ONE.format(key="''"), None if whole is None else list(whole), id_)
+    return None if row is None else _view(row)

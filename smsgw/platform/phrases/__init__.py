@@ -1,0 +1,1 @@
+"""Phrases (日常用语): texts that people keep to put into messages, for themselves or shared."""

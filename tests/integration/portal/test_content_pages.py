@@ -1,0 +1,283 @@
+"""Templates, signatures and phrases as pages: applied for, decided by somebody else, registered, stopped; whose."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.permissions import Permission as P
+from smsgw.core.templates import Review, Variable
+from smsgw.platform.change import Change
+from smsgw.platform.content import service
+from smsgw.platform.org import service as org
+from smsgw.store.config.policies import ContentLoader
+
+CONTENT = "您的验证码为{code}，5分钟内有效。"
+RIGHTS = (P.HOME_VIEW, P.MESSAGE_SEND, P.TEMPLATE_VIEW, P.TEMPLATE_EDIT, P.SIGN_VIEW, P.SIGN_EDIT)
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await site.add_staff("chief", "admin")
+        await org.add_role(by_test(site), "clerk", "内容经办", list(RIGHTS), ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "clerk", "hall")
+        yield site
+
+
+def by_test(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"), ids=site.ids.next)
+
+
+def ids(page: str, path: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(rf'href="{path}/([0-9]+)"', page)))
+
+
+def filled(site: Site, **others: str) -> dict[str, str]:
+    return {
+        "account": str(site.accounts["hall"]), "name": "登录验证码", "type": "otp", "sign": "", "content": CONTENT,
+        "variables": "code 数字 6",
+    } | others  # fmt: skip
+
+
+async def audited(site: Site, prefix: str) -> list[tuple[str, Any, Any]]:
+    rows = await site.db.fetch(
+        "SELECT action, before, after FROM audit WHERE starts_with(action, $1) ORDER BY id", prefix
+    )
+    return [
+        (r["action"], *(json.loads(r[k]) if r[k] else None for k in ("before", "after")))
+        for r in rows
+        if not r["action"].endswith((".search", ".open"))
+    ]
+
+
+async def add(site: Site, account: str, name: str) -> int:
+    return await service.add_template(
+        by_test(site), site.accounts[account], name, "notice", "您好{name}", {"name": Variable()}
+    )
+
+
+async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and_stopped(site: Site) -> None:
+    async with Browser(site) as chief:
+        await chief.login("chief")
+        assert "还没有短信模板" in await chief.get("/templates")
+        await chief.get("/templates/-/new")
+        page = await chief.post("/templates/-/new", filled(site, variables="code 数字 6\nname 什么"))
+        assert (chief.status, "第 2 行应为" in page) == (422, True)
+        page = await chief.post("/templates/-/new", filled(site))
+        assert "将以账号 hall 提交模板“登录验证码”" in page
+        assert await site.db.fetchval("SELECT count(*) FROM template") == 0, "only asked"
+        page = await chief.post("/templates/-/new", filled(site, content="有{括号", confirmed="1", variables=""))
+        assert chief.status == 422
+        await chief.post("/templates/-/new", filled(site, confirmed="1"))
+        row = await site.db.fetchrow("SELECT * FROM template")
+        assert row is not None
+        assert (row["state"], row["created_by"]) == ("pending", "chief")
+        assert json.loads(row["variables"]) == {"code": {"form": "digits", "most": 6}}
+        here = f"/templates/{row['id']}"
+        page = await chief.get(here)
+        assert "code（数字，最多 6 字）" in page
+        assert "待审核" in page
+
+        said = {"decision": "approved", "reason": ""}
+        page = await chief.post(f"{here}/decide", said | {"confirmed": "1"})
+        assert chief.status == 422, "one's own"
+        assert "不能" in page
+        assert await site.db.fetchval("SELECT state FROM template") == "pending"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get(f"{here}/decide")
+        page = await boss.post(f"{here}/decide", {"decision": "refused", "reason": ""})
+        assert (boss.status, "驳回须写明原因" in page) == (422, True)
+        page = await boss.post(f"{here}/decide", {"decision": "refused", "reason": "缺少用途"})
+        assert "将驳回“登录验证码”（账号 hall，申请人 chief）" in page
+        await boss.post(f"{here}/decide", {"decision": "refused", "reason": "缺少用途", "confirmed": "1"})
+    async with Browser(site) as chief:
+        await chief.login("chief")
+        assert "缺少用途" in await chief.get(here)
+        changed = filled(site, content=CONTENT + "请勿告知他人。", confirmed="1")
+        await chief.post(f"{here}/edit", changed)
+        assert await site.db.fetchval("SELECT state FROM template") == "pending"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get(here)
+        await boss.post(f"{here}/decide", said | {"confirmed": "1"})
+        assert await site.db.fetchval("SELECT state FROM template") == "approved"
+        page = await boss.post(f"{here}/edit", filled(site, confirmed="1"))
+        assert (boss.status, "已通过的模板不能修改" in page) == (422, True)
+        form = {"carriers": "CMCC", "registration": "registered", "note": "编号 7"}
+        assert "在 移动 的报备状态设为“已报备”" in await boss.post(f"{here}/register", form)
+        await boss.post(f"{here}/register", form | {"confirmed": "1"})
+        assert ids(await boss.get("/templates?registered=CMCC"), "/templates") == [str(row["id"])]
+        assert not ids(await boss.get("/templates?registered=CUCC"), "/templates")
+
+        assert (await ContentLoader().load(site.db)).template([site.accounts["hall"]], row["id"])
+        page = await boss.post("/templates/-/effect/stop", {"id": str(row["id"])})
+        assert "将停用 1 个模板（登录验证码）" in page
+        await boss.post("/templates/-/do/stop", {"id": str(row["id"])})
+        assert (await ContentLoader().load(site.db)).template([site.accounts["hall"]], row["id"]) is None
+        assert ids(await boss.get("/templates?status=stopped"), "/templates") == [str(row["id"])]
+        page = await boss.get(here)
+        for word in ("停用模板", "模板报备", "模板审核通过", "修改模板", "模板审核驳回", "新建模板"):
+            assert word in page, "its history"
+        copy = await boss.get(f"/templates/-/new?from={row['id']}")
+        assert "code digits 6" in copy
+    entries = await audited(site, "template.")
+    assert [action for action, *_ in entries] == [
+        "template.add", "template.refused", "template.set", "template.approved", "template.register", "template.stop",
+    ]  # fmt: skip
+    assert entries[1][1:] == ({"state": "pending"}, {"state": "refused", "reason": "缺少用途"})
+    assert entries[2][1]["content"] == CONTENT
+
+
+async def test_who_has_one_account_sees_and_changes_what_is_of_it_only(site: Site) -> None:
+    own, foreign = await add(site, "hall", "本账号"), await add(site, "clinic", "别的账号")
+    signs = [await service.add_sign(by_test(site), site.accounts[a], f"{a}签名") for a in ("hall", "clinic")]
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        assert ids(await clerk.get("/templates"), "/templates") == [str(own)]
+        assert ids(await clerk.get("/signs"), "/signs") == [str(signs[0])]
+        for path in (f"/templates/{foreign}", f"/templates/{foreign}/edit", f"/signs/{signs[1]}"):
+            await clerk.get(path)
+            assert clerk.status == 404, path
+        await clerk.get(f"/templates/{own}/decide")
+        assert clerk.status == 403
+        await clerk.get(f"/templates/-/new?from={foreign}")
+        assert "别的账号" not in await clerk.get(f"/templates/-/new?from={foreign}")
+        form = filled(site, account=str(site.accounts["clinic"]), confirmed="1")
+        await clerk.post("/templates/-/new", form)
+        assert clerk.status == 422
+        await clerk.post(f"/templates/{foreign}/edit", filled(site, confirmed="1"))
+        assert clerk.status == 404
+        for path, id_ in (("/templates", foreign), ("/signs", signs[1])):
+            await clerk.post(f"{path}/-/do/stop", {"id": str(id_)})
+            assert clerk.status == 422
+    assert await site.db.fetchval("SELECT count(*) FROM template WHERE stopped_at IS NOT NULL") == 0
+    assert await site.db.fetchval("SELECT count(*) FROM template") == 2
+
+
+async def test_a_signature_is_applied_for_registered_renewed_and_found_when_it_is_over(site: Site) -> None:
+    form = {
+        "account": str(site.accounts["hall"]), "sign": "政务大厅", "source": "organisation", "note": "<b>全称</b>",
+        "until_day": "2020-01-01",
+    }  # fmt: skip
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/signs/-/new")
+        page = await boss.post("/signs/-/new", form)
+        assert (boss.status, "须为今天或以后的日期" in page) == (422, True)
+        form["until_day"] = "2099-12-31"
+        assert "将为账号 hall 申请签名【政务大厅】" in await boss.post("/signs/-/new", form)
+        await boss.post("/signs/-/new", form | {"confirmed": "1"})
+        (id_,) = ids(await boss.get("/signs"), "/signs")
+        page = await boss.post("/signs/-/new", form | {"confirmed": "1"})
+        assert (boss.status, "签名已申请" in page) == (422, True)
+    async with Browser(site) as chief:
+        await chief.login("chief")
+        await chief.get(f"/signs/{id_}")
+        await chief.post(f"/signs/{id_}/decide", {"decision": "approved", "reason": "", "confirmed": "1"})
+        refused = {"carriers": "CBN", "registration": "refused", "note": "材料不全", "confirmed": "1"}
+        await chief.post(f"/signs/{id_}/register", refused)
+        page = await chief.get(f"/signs/{id_}")
+        assert "&lt;b&gt;全称&lt;/b&gt;" in page
+        for word in ("单位全称或简称", "被拒", "未报备", "2100-01-01"):
+            assert word in page
+        await chief.post(f"/signs/{id_}/renew", {"until_day": "2088-08-08", "confirmed": "1"})
+        assert 'value="2088-08-08"' in await chief.get(f"/signs/{id_}/renew")
+        await site.db.execute("UPDATE sign SET expires_at = now() - interval '1 day'")
+        assert ids(await chief.get("/signs?status=expired"), "/signs") == [id_]
+        assert not ids(await chief.get("/signs?status=approved"), "/signs")
+    actions = [action for action, *_ in await audited(site, "sign.")]
+    assert actions == ["sign.add", "sign.approved", "sign.register", "sign.renew"]
+
+
+async def test_who_is_alone_decides_about_their_own(site: Site) -> None:
+    await org.stop_person(by_test(site), "chief")
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        await browser.get("/templates/-/new")
+        await browser.post("/templates/-/new", filled(site, confirmed="1"))
+        (id_,) = ids(await browser.get("/templates"), "/templates")
+        await browser.post(f"/templates/{id_}/decide", {"decision": "approved", "reason": "", "confirmed": "1"})
+    assert await site.db.fetchval("SELECT state FROM template") == Review.APPROVED
+
+
+# --- phrases ---------------------------------------------------------------------------------------------------------
+
+
+async def test_phrases_are_ones_own_until_they_are_shared(site: Site) -> None:
+    department = await org.add_department(by_test(site), "综合科")
+    await site.add_staff("clinic-op", "clerk", "clinic")
+    await site.db.execute("UPDATE staff SET department_id = $1 WHERE login = 'hall-op'", department)
+    below = await org.add_department(by_test(site), "窗口", parent_id=department)
+    await site.db.execute("UPDATE staff SET department_id = $1 WHERE login = 'clinic-op'", below)
+    form = {"title": "办公时间", "content": "工作日 9 点到 17 点", "scope": "own", "department": "", "account": ""}
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        assert "还没有日常用语" in await clerk.get("/phrases")
+        await clerk.get("/phrases/-/new")
+        page = await clerk.post("/phrases/-/new", form | {"content": "x" * 501})
+        assert clerk.status == 422
+        page = await clerk.post("/phrases/-/new", form | {"scope": "account"})
+        assert (clerk.status, "请选择账号" in page) == (422, True)
+        await clerk.post("/phrases/-/new", form | {"scope": "account", "account": str(site.accounts["clinic"])})
+        assert clerk.status == 422, "an account of others"
+        await clerk.post("/phrases/-/new", form)
+        shared = {"title": "材料", "content": "<b>=1+1</b>", "scope": "department", "department": str(department)}
+        await clerk.post("/phrases/-/new", form | shared)
+        await clerk.post(
+            "/phrases/-/new", form | {"title": "账号", "scope": "account", "account": str(site.accounts["hall"])}
+        )
+        assert len(ids(await clerk.get("/phrases"), "/phrases")) == 3
+        page = await clerk.get("/phrases/-/pick")
+        assert "&lt;b&gt;=1+1&lt;/b&gt;" in page
+        assert "日常用语" in await clerk.get("/send")
+    rows = {r["title"]: r["id"] for r in await site.db.fetch("SELECT id, title FROM phrase")}
+    async with Browser(site) as other:
+        await other.login("clinic-op")
+        assert ids(await other.get("/phrases"), "/phrases") == [str(rows["材料"])], "of the department above"
+        page = await other.get("/phrases/-/pick")
+        assert "材料" in page
+        assert "办公时间" not in page
+        for title in ("办公时间", "账号"):
+            await other.get(f"/phrases/{rows[title]}")
+            assert other.status == 404
+        await other.get(f"/phrases/{rows['材料']}/edit")
+        assert other.status == 404, "used, not changed"
+        page = await other.post("/phrases/-/do/remove", {"id": str(rows["材料"])})
+        assert await site.db.fetchval("SELECT count(*) FROM phrase") == 3
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        await clerk.get(f"/phrases/{rows['材料']}/edit")
+        await clerk.post(f"/phrases/{rows['材料']}/edit", form | {"title": "材料"})
+        page = await clerk.post("/phrases/-/effect/remove", {"id": str(rows["账号"])})
+        assert "将删除 1 条日常用语（账号）" in page
+        await clerk.post("/phrases/-/do/remove", {"id": str(rows["账号"])})
+    entries = await audited(site, "phrase.")
+    assert [action for action, *_ in entries] == ["phrase.add"] * 3 + ["phrase.set", "phrase.remove"]
+    assert entries[3][1:] == (
+        {"title": "材料", "content": "<b>=1+1</b>", "scope": "department"},
+        {"title": "材料", "content": "工作日 9 点到 17 点", "scope": "own"},
+    )
+
+
+async def test_a_person_keeps_two_hundred_phrases(site: Site) -> None:
+    await site.db.execute(
+        "INSERT INTO phrase (owner_id, title, content) "
+        "SELECT s.id, 't' || n, 'x' FROM staff s, generate_series(1, 200) n WHERE s.login = 'hall-op'"
+    )
+    form = {"title": "多一条", "content": "x", "scope": "own", "department": "", "account": ""}
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        await clerk.get("/phrases/-/new")
+        page = await clerk.post("/phrases/-/new", form)
+        assert (clerk.status, "每人最多 200 条日常用语" in page) == (422, True)

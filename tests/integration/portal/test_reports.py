@@ -1,0 +1,217 @@
+"""Reports by day and month: their figures are those of the records, their sums those of their rows, and they lead to
+exactly the records that they count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.admin.pages.records import reports as page
+from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope, ScopeKind
+from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.change import Change
+from smsgw.platform.messages import records
+from smsgw.platform.org import service as org
+from smsgw.platform.paging import Window
+from smsgw.platform.statistics import reports
+from smsgw.platform.statistics.reports import GROUPS, Figures, Wanted
+from smsgw.store.messages import daily
+
+TODAY = datetime.now(CHINA).date()
+MONTH = TODAY.replace(day=1)
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """Messages of two accounts that have ended in all ways, of one part and of two, today and two days before."""
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        change = Change(site.db, Actor.system("test"), ids=site.ids)
+        rights = [Permission.HOME_VIEW, Permission.STATISTICS_VIEW]
+        await org.add_role(change, "counter", "统计员", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "counter", "hall")
+        hall = await send(site, "hall", 6, "您好")
+        long = await send(site, "hall", 3, "好" * 100)
+        clinic = await send(site, "clinic", 4, "您好", MessageType.MARKETING)
+        taken = await site.carrier_takes()
+        await site.carrier_reports([one for one in taken if one[0] in (*hall[:4], *clinic[:1])])
+        await site.carrier_reports([one for one in taken if one[0] == hall[4]], PartState.UNDELIVERABLE, "MK:0001")
+        # one part delivered, the other not: the message has failed
+        await site.carrier_reports([(long[0], 1), (long[1], 1), (long[1], 2)])
+        await site.carrier_reports([(long[0], 2)], PartState.UNDELIVERABLE, "MK:0001")
+        await send(site, "clinic", 2, "您好")
+        await roll_up(site)
+        yield site
+
+
+async def send(
+    site: Site, account: str, n: int, content: str, kind: MessageType = MessageType.NOTICE
+) -> list[int]:
+    chosen = site.snapshots.current.account(site.accounts[account])
+    assert chosen
+    had = await site.db.fetchval("SELECT count(*) FROM message")
+    items = tuple(SendItem(to=f"138{had + i:08}", content=content) for i in range(n))
+    result = await site.acceptor.send(SendRequest(chosen, items, kind, Origin.API, ActorLabel("ak_one")))
+    return [int(item.message_id or 0) for item in result.items]
+
+
+async def roll_up(site: Site) -> None:
+    """As if the margin were over."""
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    while await daily.roll_up(site.db, later):
+        pass
+
+
+def person(site: Site, *accounts: str) -> Actor:
+    actor = Actor.system("test")
+    scope = Scope(tuple(site.accounts[a] for a in accounts)) if accounts else EVERYTHING
+    return Actor(actor.kind, actor.name, permissions=frozenset(Permission), scope=scope)
+
+
+WINDOW = Window("day", limit=1000)
+TRUTH = """
+SELECT count(*) AS submitted, count(*) FILTER (WHERE worst = 40) AS delivered,
+       count(*) FILTER (WHERE worst = 41) AS failed, sum(price)::bigint AS billed
+FROM (SELECT m.id, m.price,
+             (SELECT CASE WHEN bool_and(state = 40) THEN 40 WHEN bool_or(state = 41) THEN 41 ELSE 0 END
+              FROM part p WHERE p.id = m.id) AS worst
+      FROM message m WHERE m.account_id = ANY($1::bigint[])) f
+"""
+
+
+async def test_figures_are_those_of_the_rows(site: Site) -> None:
+    for accounts in (("hall",), ("clinic",), ("hall", "clinic")):
+        got = await reports.totals(site.db, person(site, *accounts), Wanted(TODAY, TODAY))
+        truth = await site.db.fetchrow(TRUTH, [site.accounts[a] for a in accounts])
+        assert (got.submitted, got.delivered, got.failed, got.billed) == tuple(truth), accounts
+    whole = await reports.totals(site.db, person(site), Wanted(TODAY, TODAY))
+    assert (whole.submitted, whole.delivered, whole.failed, whole.pending) == (15, 6, 2, 7)
+    assert whole.success_rate == 75
+
+
+async def test_rows_come_to_the_totals_whatever_they_are_grouped_by(site: Site) -> None:
+    await earlier(site)
+    who = person(site)
+    for monthly in (False, True):
+        for group in ("", *GROUPS):
+            wanted = Wanted(MONTH - timedelta(days=62), TODAY, monthly, group)
+            rows = (await reports.search(site.db, who, wanted, WINDOW)).rows
+            assert rows, group
+            assert len({(row.day, row.value) for row in rows}) == len(rows)
+            assert len(rows) == await reports.how_many(site.db, who, wanted)
+            assert _sum(rows) == _sum([await reports.totals(site.db, who, wanted)]), group
+            assert _sum(rows) == _sum(await reports.periods(site.db, who, wanted)), group
+
+
+async def test_a_month_is_the_sum_of_its_days(site: Site) -> None:
+    await earlier(site)
+    who, first = person(site), MONTH - timedelta(days=62)
+    days = (await reports.search(site.db, who, Wanted(first, TODAY), WINDOW)).rows
+    months = (await reports.search(site.db, who, Wanted(first, TODAY, monthly=True), WINDOW)).rows
+    assert len(months) >= 2
+    for month in months:
+        own = [day for day in days if day.day and month.day and day.day.replace(day=1) == month.day]
+        assert _sum(own) == _sum([month])
+
+
+def _sum(rows: object) -> list[int]:
+    keys = ("submitted", "ended", "delivered", "failed", "unknown", "unsent", "billed")
+    return [sum(getattr(row, key) for row in rows) for key in keys]  # type: ignore[attr-defined]
+
+
+async def earlier(site: Site) -> None:
+    """The same again, as it would have been counted 2 and 40 days ago."""
+    for back in (2, 40):
+        await site.db.execute(
+            "INSERT INTO stat_day SELECT day - $1::int, account_id, type, sign, channel_id, carrier, province, origin, "
+            "status, messages + 1, parts + 1, units + 1 FROM stat_day WHERE day = $2", back, TODAY,
+        )  # fmt: skip
+
+
+async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:
+    await earlier(site)
+    who, wanted = person(site), Wanted(TODAY - timedelta(days=60), TODAY, group="carrier")
+    for sort in reports.ORDERS:
+        for descending in (True, False):
+            whole = (await reports.search(site.db, who, wanted, Window(sort, descending, limit=1000))).rows
+            found: list[Figures] = []
+            window = Window(sort, descending, limit=1)
+            while True:
+                got = await reports.search(site.db, who, wanted, window)
+                found += got.rows
+                if not got.more:
+                    break
+                window = Window(sort, descending, got.keys[-1], limit=1)
+            assert found == list(whole), sort
+
+
+async def test_a_figure_leads_to_exactly_the_records_it_counts(site: Site) -> None:
+    """Also where parts of a message have ended in different ways."""
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        seen = 0
+        for group in ("", "account", "type", "carrier", "origin", "sign"):
+            shown = await boss.get(f"/reports/daily?time=today&group={group}")
+            figures = re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown)
+            assert figures, group
+            for query, number in figures:
+                total = await boss.get(f"/records/-/total{query.replace('&amp;', '&')}")
+                assert f"共 {number} 条" in total, (group, query)
+                seen += 1
+        assert seen >= 15
+        assert "/records?time=custom" not in await boss.get("/reports/daily?time=today&group=channel")
+        assert "/records?time=custom" in await boss.get("/reports/monthly")
+
+
+async def test_results_of_records_are_those_of_whole_messages(site: Site) -> None:
+    start = datetime.now(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    counts = {}
+    for result in (*records.RESULTS, records.PENDING):
+        wanted = records.Wanted(start, start + timedelta(days=1), result=result)
+        counts[result] = (await records.sums(site.db, person(site), wanted, 1000)).messages
+    assert counts == {"delivered": 6, "failed": 2, "unknown": 0, "unsent": 0, "pending": 7}
+
+
+async def test_one_sees_the_figures_of_ones_own_accounts(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        shown = await clerk.get("/reports/daily?time=today&group=account")
+        assert "hall" in shown
+        assert "clinic" not in shown
+        assert 'href="/records?' not in shown, "without the right to see records"
+        assert "没有这个选项" in await clerk.get(f"/reports/daily?account={site.accounts['clinic']}")
+        assert clerk.status == 200
+        await clerk.get("/reports/daily/-/export")
+        assert clerk.status == 403
+        assert (await clerk.get("/reports/monthly")).count("<tfoot>") == 1
+
+
+async def test_a_report_shows_its_totals_and_can_be_taken_away(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        shown = await boss.get("/reports/daily?time=today&group=carrier")
+        foot = shown.partition("<tfoot>")[2].partition("</tfoot>")[0]
+        assert re.findall(r'<td class="num">\s*([^<]*?)\s*</td>', foot)[:3] == ["15", "6", "2"]
+        assert "75.00%" in foot
+        assert "data-chart" in shown
+        await boss.post("/reports/daily/-/export", {"q": "time=today&group=carrier", "reason": "月报", "format": "csv"})
+        assert boss.path.startswith("/jobs/")
+        assert "这段时间没有发送统计" in await boss.get("/reports/daily?time=yesterday")
+
+
+def test_months_of_a_report() -> None:
+    first, last = page._months("2024")
+    assert (f"{first}", f"{last}") == ("2024-01-01", "2024-12-31")
+    first, last = page._months("")
+    assert (first.day, last) == (1, TODAY)
+    assert (last.year * 12 + last.month) - (first.year * 12 + first.month) == 11

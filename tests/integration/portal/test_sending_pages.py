@@ -1,0 +1,293 @@
+"""Approval, tasks and what is scheduled as pages: what is decided there happens, and to what is in scope alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ActorLabel, ScopeKind
+from smsgw.core.ids import CHINA
+from smsgw.core.keywords import Action, Word, WordFilter
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState
+from smsgw.core.tasks import Task
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
+from smsgw.store.messages import tasks
+
+TEXT = "关于贷款贴息的通知，请到窗口办理"
+_P = Permission
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        rights = [_P.HOME_VIEW, _P.REVIEW_VIEW, _P.REVIEW_DECIDE, _P.TASK_VIEW, _P.TASK_EDIT, _P.MESSAGE_SEND]
+        await org.add_role(by_test(site), "clerk", "审批员", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("boss", "super")
+        await site.add_staff("hall-op", "clerk", "hall")
+        site.review_all()
+        yield site
+
+
+def by_test(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"), ids=site.ids)
+
+
+async def held(site: Site, account: str, submitter: str = "writer", n: int = 2, text: str = TEXT) -> int:
+    """A call that waits for an approval; its batch."""
+    owner = site.snapshots.current.account(site.accounts[account])
+    assert owner is not None
+    items = tuple(SendItem(to=f"+861380013{at:04}", content=text) for at in range(n))
+    request = SendRequest(
+        account=owner,
+        items=items,
+        type=MessageType.NOTICE,
+        origin=Origin.PORTAL,
+        submitter=ActorLabel(submitter),
+    )
+    result = await site.acceptor.send(request)
+    assert result.accepted == n
+    return int(result.batch_id)
+
+
+async def states(site: Site, batch: int) -> set[PartState]:
+    found = await site.db.fetch(
+        "SELECT p.state FROM part p JOIN message m USING (id) WHERE m.batch_id = $1", batch
+    )
+    return {PartState(row["state"]) for row in found}
+
+
+async def several(browser: Browser, path: str, ids: list[int], **fields: str) -> str:
+    """Post with several rows chosen."""
+    chosen = [("csrf", browser.csrf), *(("id", str(id_)) for id_ in ids), *fields.items()]
+    async with browser.session.post(path, data=chosen) as response:
+        return await response.text()
+
+
+def shown(page: str, path: str) -> list[int]:
+    return [int(id_) for id_ in dict.fromkeys(re.findall(rf'href="{path}/([0-9]+)"', page))]
+
+
+async def actions(site: Site, prefix: str) -> list[tuple[str, str, str]]:
+    found = await site.db.fetch("SELECT * FROM audit WHERE starts_with(action, $1) ORDER BY id", prefix)
+    return [(row["actor"], row["action"], row["object"]) for row in found]
+
+
+# --- approval --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_passed_is_sent_and_what_is_rejected_never_leaves(site: Site) -> None:
+    first, second, third = [await held(site, "hall") for _ in range(3)]
+    before = await site.db.fetchval("SELECT balance FROM account WHERE id = $1", site.accounts["hall"])
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/review")
+        assert shown(page, "/review") == [first, second, third], "the one that waits longest comes first"
+        assert "writer" in page
+        assert '"sending.review": 3' in await boss.get("/menu/badges")
+        asked = await several(boss, "/review/-/effect/pass", [first, second])
+        assert "将通过 2 件，共 4 个号码：短信 2 件（4 条）、发送任务 0 个" in asked
+        assert await states(site, first) == {PartState.HELD}, "only asked"
+        await several(boss, "/review/-/do/pass", [first, second], reason="材料齐全")
+        for batch in (first, second):
+            assert await states(site, batch) == {PartState.QUEUED}
+        assert len(await site.carrier_takes()) == 4, "a channel gets them"
+
+        refused = await boss.post("/review/-/do/reject", {"id": str(third), "reason": " "})
+        assert boss.status == 422
+        assert "将驳回 1 件" in refused
+        assert await states(site, third) == {PartState.HELD}
+        await boss.post("/review/-/do/reject", {"id": str(third), "reason": "缺少主办单位"})
+        assert await states(site, third) == {PartState.REJECTED}
+        assert await site.carrier_takes() == []
+        assert "没有待审批的内容" in await boss.get("/review")
+
+        page = await boss.get("/review/decided")
+        assert shown(page, "/review/decided") == [third, second, first]
+        assert shown(await boss.get("/review/decided?status=rejected"), "/review/decided") == [third]
+        page = await boss.get(f"/review/decided/{third}")
+        assert "缺少主办单位" in page
+        assert "boss" in page
+    after = await site.db.fetchval("SELECT balance FROM account WHERE id = $1", site.accounts["hall"])
+    assert after == before + 2, "what was charged for the rejected ones is back"
+    decisions = [(who, what, object_) for who, what, object_ in await actions(site, "review.")]
+    assert decisions == [
+        ("boss", "review.pass", f"message/{first}"), ("boss", "review.pass", f"message/{second}"),
+        ("boss", "review.reject", f"message/{third}"),
+    ]  # fmt: skip
+    assert ("boss", "decided.open", f"decided/{third}") in await actions(site, "decided.")
+    assert await actions(site, "reviews.search")
+
+
+async def test_nobody_decides_about_what_is_their_own(site: Site) -> None:
+    own, other = await held(site, "hall", "hall-op"), await held(site, "hall")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        page = await clerk.get("/review")
+        assert shown(page, "/review") == [own, other]
+        assert f'value="{own}"' not in page, "it has neither box nor buttons"
+        assert "由您本人提交，须由他人审批" in page
+        assert "由您本人提交" in await clerk.get(f"/review/{own}")
+        assert "其中 1 件由您本人提交" in await several(clerk, "/review/-/effect/pass", [own, other])
+        await several(clerk, "/review/-/do/pass", [own, other])
+        said = await clerk.get("/review")
+        assert "1" in said
+        assert await states(site, own) == {PartState.HELD}
+        assert await states(site, other) == {PartState.QUEUED}
+        await clerk.post("/review/-/do/reject", {"id": str(own), "reason": "不发了"})
+        assert await states(site, own) == {PartState.HELD}
+
+
+async def test_what_is_out_of_scope_is_not_there(site: Site) -> None:
+    mine, foreign = await held(site, "hall"), await held(site, "clinic")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        assert shown(await clerk.get("/review"), "/review") == [mine]
+        assert '"sending.review": 1' in await clerk.get("/menu/badges")
+        await clerk.get(f"/review/{foreign}")
+        assert clerk.status == 404
+        for verb in ("pass", "reject"):
+            await clerk.post(f"/review/-/do/{verb}", {"id": str(foreign), "reason": "为什么"})
+            assert clerk.status == 422
+        assert await states(site, foreign) == {PartState.HELD}
+        found = await clerk.get(f"/review?account={site.accounts['clinic']}")
+        assert not shown(found, "/review"), "no account that the person may choose"
+
+
+async def test_sensitive_words_are_marked_where_they_stand(site: Site) -> None:
+    now = site.snapshots.current.policies
+    words = WordFilter([Word("贷款", "金融", Action.REVIEW)])
+    site.snapshots.change(policies=replace(now, words=words, _known={}))
+    batch = await held(site, "hall", text="关于<贷 款>的通知")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        for page in (await boss.get("/review"), await boss.get(f"/review/{batch}")):
+            assert '&lt;<mark title="金融">贷 款</mark>&gt;' in page
+
+
+async def test_an_unchanged_queue_is_no_news(site: Site) -> None:
+    await held(site, "hall")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/review/-/rows", headers={"HX-Request": "true"})
+        have = boss.headers["X-Piece"]
+        await boss.get("/review/-/rows", headers={"HX-Request": "true", "X-Have": have})
+        assert boss.status == 204
+        await held(site, "hall")
+        await boss.get("/review/-/rows", headers={"HX-Request": "true", "X-Have": have})
+        assert boss.status == 200
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+
+async def planned(site: Site, account: str, submitter: str = "writer", n: int = 3) -> int:
+    """A task whose time is still to come."""
+    at = datetime.now(UTC) + timedelta(days=1)
+    id_ = site.ids.next()
+    task = Task(
+        id_, site.accounts[account], f"通知 {id_}", "scheduled", "portal", ActorLabel(submitter), "notice", TEXT,
+        datetime.now(UTC), sign="市政服务", send_at=at, next_at=at,
+    )  # fmt: skip
+    async with site.db.transaction() as connection:
+        assert await tasks.insert(connection, task)
+        await tasks.add_rows(
+            connection, [(id_, at, at, f"861380013{at:04}", None, None) for at in range(1, n + 1)], ()
+        )
+        await tasks.change(connection, id_, valid=n, total=n)
+    return id_
+
+
+async def test_rows_without_a_message_are_listed_for_who_may_see_their_task(site: Site) -> None:
+    mine, foreign = await planned(site, "hall"), await planned(site, "clinic")
+    async with site.db.transaction() as connection:
+        rows = [
+            (id_, 0, at, None, "1390013", "NUMBER_INVALID", "", None)
+            for id_ in (mine, foreign)
+            for at in (7, 8)
+        ]
+        await tasks.add_rows(connection, (), rows)
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        page = await clerk.get(f"/tasks/problems?task={mine}")
+        assert page.count("NUMBER_INVALID") == 2
+        assert (await clerk.get(f"/tasks/problems?task={mine}&line=7")).count("NUMBER_INVALID") == 1
+        assert "NUMBER_INVALID" not in await clerk.get(f"/tasks/problems?task={foreign}")
+        assert "NUMBER_INVALID" not in await clerk.get("/tasks/problems")
+
+
+async def state(site: Site, task: int) -> str:
+    return str(await site.db.fetchval("SELECT state FROM task WHERE id = $1", task))
+
+
+async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: Site) -> None:
+    task = await planned(site, "hall")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert shown(await boss.get("/tasks"), "/tasks") == [task]
+        assert shown(await boss.get("/scheduled"), "/scheduled") == [task]
+        assert not shown(await boss.get("/tasks?status=running"), "/tasks")
+        assert "待结果" in await boss.get(f"/tasks/{task}")
+        asked = await boss.post("/tasks/-/effect/pause", {"id": str(task)})
+        assert "将暂停 1 个任务，共有 3 个号码尚无结果" in asked
+        assert await state(site, task) == "scheduled"
+        await boss.post("/tasks/-/do/pause", {"id": str(task)})
+        assert await state(site, task) == "paused"
+        await boss.post("/tasks/-/do/resume", {"id": str(task)})
+        assert await state(site, task) == "scheduled"
+
+        await boss.get(f"/scheduled/{task}/time")
+        for wrong in ("", "tomorrow", "2020-01-01 09:00"):
+            await boss.post(f"/scheduled/{task}/time", {"planned_at": wrong, "confirmed": "1"})
+            assert boss.status == 422
+        later = (datetime.now(CHINA) + timedelta(days=3)).replace(second=0, microsecond=0)
+        form = {"planned_at": f"{later:%Y-%m-%d %H:%M}"}
+        assert "3 个号码" in await boss.post(f"/scheduled/{task}/time", form)
+        await boss.post(f"/scheduled/{task}/time", form | {"confirmed": "1"})
+        assert await site.db.fetchval("SELECT next_at FROM task WHERE id = $1", task) == later
+
+        await boss.post("/scheduled/-/do/cancel", {"id": str(task)})
+        assert await state(site, task) == "cancelled"
+        assert not shown(await boss.get("/scheduled"), "/scheduled")
+        await boss.get(f"/scheduled/{task}/time")
+        assert boss.status == 404, "it has no time any more"
+    done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]
+    assert done == ["task.pause", "task.resume", "task.change", "task.cancel"]
+    assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
+
+
+async def test_tasks_of_others_are_not_there(site: Site) -> None:
+    mine, foreign = await planned(site, "hall"), await planned(site, "clinic")
+    own_rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.TASK_EDIT]
+    await org.add_role(by_test(site), "writer", "本人", own_rights, ScopeKind.OWN)
+    await site.add_staff("hall-own", "writer", "hall")
+    own = await planned(site, "hall", "hall-own")
+    for login, seen in (("hall-op", {mine, own}), ("hall-own", {own})):
+        async with Browser(site) as person:
+            await person.login(login)
+            for path in ("/tasks", "/scheduled"):
+                assert set(shown(await person.get(path), path)) == seen, login
+                for id_ in {mine, foreign, own} - seen:
+                    await person.get(f"{path}/{id_}")
+                    assert person.status == 404
+                    await person.post(f"{path}/-/do/cancel", {"id": str(id_)})
+                    assert person.status == 422
+            for id_ in {mine, foreign, own} - seen:
+                await person.get(f"/scheduled/{id_}/time")
+                assert person.status == 404
+    assert {await state(site, id_) for id_ in (mine, foreign, own)} == {"scheduled"}
+    async with Browser(site) as person:
+        await person.login("hall-own")
+        await person.get("/tasks")
+        await person.post("/tasks/-/do/cancel", {"id": str(own)})
+    assert await state(site, own) == "cancelled"
