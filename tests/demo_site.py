@@ -10,11 +10,13 @@ from pathlib import Path
 from portal_site import all_proven
 
 from smsgw.admin.hashing import hash_password
+from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.demo.carriers import CHANNELS, SECRET, USER
 from smsgw.demo.fill import fill
 from smsgw.node.life import Daemon
-from smsgw.platform.org import queries, sessions
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries, service, sessions
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
@@ -37,6 +39,8 @@ class DemoSite:
     database: Database
     rights: dict[str, frozenset[str] | None]
     """Role -> what its person may do; None: everything."""
+    anybody: str = "admin"
+    """The role whose person opens what everybody may open."""
 
     def role_for(self, permission: str) -> str:
         """The role whose person looks at pages of this permission."""
@@ -63,15 +67,19 @@ async def _carriers(stack: contextlib.AsyncExitStack) -> dict[str, int]:
     return ports
 
 
-@contextlib.asynccontextmanager
-async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> AsyncIterator[DemoSite]:
-    """Fill the empty database and serve it on a free port of loopback until the block ends."""
-    settings = Config(
+def _settings(dsn: str, data_dir: Path) -> Config:
+    return Config(
         node=NodeConfig(data_dir=data_dir),
         database=DatabaseConfig(dsn=dsn),
         http=HttpConfig(listen="127.0.0.1:0", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),
     )
+
+
+@contextlib.asynccontextmanager
+async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> AsyncIterator[DemoSite]:
+    """Fill the empty database and serve it on a free port of loopback until the block ends."""
+    settings = _settings(dsn, data_dir)
     async with contextlib.AsyncExitStack() as stack:
         ports = await _carriers(stack)
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -90,6 +98,27 @@ async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> Async
         await daemon.start()
         stack.push_async_callback(daemon.stop)
         yield DemoSite(daemon.node.urls["http"], database, await _rights(database))
+
+
+@contextlib.asynccontextmanager
+async def empty_site(dsn: str, data_dir: Path) -> AsyncIterator[DemoSite]:
+    """A node of a new organisation: the administrator has logged in for the first time, and nothing else is there."""
+    settings = _settings(dsn, data_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        sealer = load_key(settings.key_file, create=True)
+        audit.use(lambda: sealer)
+        database = Database(dsn)
+        await database.open()
+        stack.push_async_callback(database.close)
+        by = Change(database, Actor.system("test"))
+        await service.add_person(by, "demo-super", "管理员", ["super"], hash_password(PASSWORD), must_change=False)
+        await all_proven(dsn)
+        daemon = Daemon(settings)
+        await daemon.start()
+        stack.push_async_callback(daemon.stop)
+        rights = {role: frozenset[str]() for role in ROLES} | {"super": None}
+        yield DemoSite(daemon.node.urls["http"], database, rights, "super")
 
 
 _AGENTS = {

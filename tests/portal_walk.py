@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ LIST_ROWS = 10
 
 _MESSAGE = "SELECT id FROM part WHERE state = {state} AND part = 1 ORDER BY id DESC LIMIT 1"
 _BLOCKED = "SELECT version FROM block_list WHERE source = '{source}' AND removed_at IS NULL ORDER BY version LIMIT 1"
+_DRAFT = (
+    "SELECT d.id FROM send_draft d JOIN staff s ON s.id = d.owner_id "
+    "WHERE s.login = 'demo-admin' ORDER BY d.id LIMIT 1"
+)
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
     "/audit/{id}": {
@@ -59,6 +63,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
+    "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
+    "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
+    "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
+    "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
@@ -75,6 +83,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1",
         "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
     },
+    "/send/{id}": {"": _DRAFT},
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
@@ -101,14 +110,17 @@ _SENT = (
 )
 QUERIES: dict[str, dict[str, str]] = {
     # the path: {what is to be seen there: query for what stands behind its question mark}
-    "/send/result": {"": _SENT},
-    "/send/result/live": {"": _SENT},
+    "/send/quick/result": {"": _SENT},
+    "/send/quick/result/live": {"": _SENT},
+    "/blocked/why": {
+        "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
+    },
     "/records": {"": "SELECT 'time=7d'"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }
 ELSEWHERE = {
-    "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}",
-    "/palette",
+    "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
+    "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
 piece of whatever page is open."""
@@ -212,10 +224,19 @@ async def stops(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]:
     return found
 
 
+async def stops_there_are(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]:
+    """Those that a site without data has."""
+    found: list[Stop] = []
+    for route in wanted:
+        with suppress(NoExample):
+            found += await stops(site, [route])
+    return found
+
+
 def _role(site: DemoSite, route: Route, path: str) -> str:
     if path in ENTRANCE:
         return ""
-    return "admin" if isinstance(route.action, Open) else site.role_for(route.action)
+    return site.anybody if isinstance(route.action, Open) else site.role_for(route.action)
 
 
 async def _addresses(site: DemoSite, path: str) -> dict[str, str]:

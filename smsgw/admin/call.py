@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from smsgw.admin.i18n import translations
+from smsgw.admin.i18n import agreeing, translations
 from smsgw.admin.kit import toasts
 from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
     from smsgw.platform.campaigns.service import Tasks
+    from smsgw.platform.drafts.surveyor import Surveyor
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
     from smsgw.platform.review.service import Reviewing
@@ -80,6 +81,7 @@ class PortalContext:
     """Set it when a durable job was entered: it begins at once."""
     tasks: Tasks
     reviewing: Reviewing
+    surveyor: Surveyor
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)
@@ -266,6 +268,10 @@ class Call:
         """A text in the language of the request."""
         return translations(self.language).gettext(text)
 
+    def filled(self, text: str, values: Mapping[str, Any]) -> str:
+        """A text with place holders in the language of the request."""
+        return agreeing(self.gettext(text), values) % values
+
     def toast(self, text: str, kind: Kind = Kind.GOOD) -> None:
         """Say something short about what was done; ``text`` is in the reader's language already."""
         self.toasts.append(Toast(text, kind))
@@ -287,7 +293,10 @@ class Call:
 
     def unless_known(self, response: web.Response) -> web.Response:
         """An answer with a text; 204 when the page says that it has this one already."""
-        made = hashlib.sha256(str(response.text).encode()).hexdigest()[:16]
+        text = str(response.text)
+        if self._masked:  # the token of its forms is another one each time, and is no news
+            text = text.replace(self._masked, "")
+        made = hashlib.sha256(text.encode()).hexdigest()[:16]
         if self.request.headers.get(HAVE_HEADER) == made:
             return web.Response(status=204)
         response.headers[PIECE_HEADER] = made

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
+from typing import Any
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -18,6 +20,26 @@ from smsgw.core.words import Wording
 
 DEFAULT = "zh"
 CATALOGUES = Path(__file__).parent / "locale"
+
+
+_COUNTED = re.compile(r"%\((\w+)\)s|(?<=\w)\(s\)|\(([^()|%]+)\|([^()|%]+)\)")
+
+
+def agreeing(text: str, values: Mapping[str, Any]) -> str:
+    """English with its numbers: "%(n)s part(s)" and "%(n)s (person|people)" take the form that the number before them
+    asks for. Only the catalogue's text is looked at, not what fills it."""
+    if "(s)" not in text and "|" not in text:
+        return text
+    one = False
+
+    def form(found: re.Match[str]) -> str:
+        nonlocal one
+        if found[1]:
+            one = str(values.get(found[1])) == "1"
+            return found[0]
+        return found[2 if one else 3] or ("" if one else "s")
+
+    return _COUNTED.sub(form, text)
 
 
 def N_(text: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
+from gettext import NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from jinja2.filters import do_mark_safe
 
 from smsgw.admin import words
-from smsgw.admin.i18n import DEFAULT, teller, translations
+from smsgw.admin.i18n import DEFAULT, agreeing, teller, translations
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import agents, home, login, times
@@ -97,6 +99,15 @@ def _compiled(_: str) -> _Compiled:
     return _Compiled()
 
 
+def _agreeing_gettext(catalogue: NullTranslations) -> Callable[..., str]:
+    """What ``_()`` is in templates of a language whose words take the form that a number asks for."""
+
+    def gettext(text: str, **values: Any) -> str:
+        return do_mark_safe(agreeing(catalogue.gettext(text), values)) % values
+
+    return gettext
+
+
 class Views:
     """Renders templates for calls."""
 
@@ -117,6 +128,8 @@ class Views:
         )
         catalogue, tell = translations(language), teller(language)
         env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
+        if language != DEFAULT:
+            env.globals["gettext"] = _agreeing_gettext(catalogue)
         env.filters.update(
             time=china_time,
             ms=milliseconds,
@@ -126,12 +139,12 @@ class Views:
             initial=initial,
             of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
             device=partial(agents.device, say=catalogue.gettext),
-            filled=lambda text, values: text % values,
+            filled=lambda text, values: agreeing(text, values) % values,
             t=tell,
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),
             cause=lambda row: tell(words.CAUSE.get(key := words.cause_of(row), key)),
-            word=lambda key, table: tell(table[key]) if table.get(key) else key,
+            word=lambda key, table: tell(table[key]) if table.get(key) else spoken(key, language != DEFAULT),
         )
         env.globals.update(
             words=words,

@@ -169,6 +169,9 @@ class _Server:
             except SmsgwError as exc:
                 if call is None and http_status(exc.code) in (401, 429):  # who is wrong over and over is told so later
                     await self._ctx.tarpit.wait(place_of(serving.address_of(request, self._ctx.trusted_proxies)))
+                elif call is not None and 400 <= http_status(exc.code) < 500:
+                    body.leave()
+                    await self._ctx.refusals.wait(str(call.account.id))
                 return self._refuse(request, exc, request_id, english, call)
             except ConnectionError:
                 return web.Response(status=400)  # its sender has gone: nobody hears it

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.core.actor import Actor
+from smsgw.core.guard import Rate
 from smsgw.core.guessing import Guesses
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
@@ -32,6 +33,8 @@ from smsgw.web.bodies import Bodies
 
 READS = 16
 """Large pages that are made at a time."""
+FREE_REFUSALS = Rate(100, 5)
+"""Refused calls of an account that are answered without a wait: a customer's mistakes, not the habit of a program."""
 READ_PATIENCE = 30.0
 """Seconds that one waits for its turn."""
 READ_RATE = 2_000.0
@@ -73,6 +76,9 @@ class ApiContext:
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
     tarpit: Tarpit = field(default_factory=Tarpit, init=False)
+    """For who is not let in, by place …"""
+    refusals: Tarpit = field(default_factory=lambda: Tarpit(free=FREE_REFUSALS), init=False)
+    """… and for calls of accounts that are refused."""
     """For callers that are not who they say."""
     reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""

@@ -92,16 +92,14 @@ def opened(ip: Address, networks: Iterable[Network]) -> bool:
     """Whether one of the networks, which somebody allowed on purpose, has the address."""
     if _within(ip, _NEVER):
         return False
-    guard = next((g for g in _ALWAYS_NAMED if g.version == ip.version and ip in g), None)
+    guard = next((g for g in _ALWAYS_NAMED if ip in g), None)
     return any(
-        ip in network and (guard is None or network.prefixlen >= guard.prefixlen)
-        for network in networks
-        if network.version == ip.version
+        ip in network and (guard is None or network.prefixlen >= guard.prefixlen) for network in networks
     )
 
 
 def _within(ip: Address, networks: Iterable[Network]) -> bool:
-    return any(network.version == ip.version and ip in network for network in networks)
+    return any(ip in network for network in networks)
 
 
 def common(one: Iterable[Network], other: Iterable[Network]) -> tuple[Network, ...]:

@@ -170,6 +170,19 @@ class ContentBook:
         found = self._templates.get(id_)
         return found if found is not None and found.account_id in accounts else None
 
+    def signs(self, accounts: Sequence[int], at: datetime) -> list[str]:
+        """Texts of the approved signatures that accounts may use then, in order."""
+        good = {
+            s.text for (a, _), s in self._signs.items()
+            if a in accounts and s.state is Review.APPROVED and (s.expires_at is None or s.expires_at > at)
+        }  # fmt: skip
+        return sorted(good)
+
+    def usable(self, accounts: Sequence[int]) -> list[Template]:
+        """Approved templates that accounts may use, the newest first."""
+        found = [t for a in accounts for t in self._approved.get(a, ())]
+        return sorted(found, key=lambda t: -t.id)
+
     def matching(self, accounts: Sequence[int], kind: str, sign: str, content: str) -> Template | None:
         """The first approved template by which a text (without signature) may have been made."""
         patience = Patience()

@@ -11,6 +11,9 @@ from smsgw.core.templates import CARRIERS, Registration, Review, Variable
 from smsgw.demo.world import Text, World, texts
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as DraftKind
+from smsgw.platform.drafts.model import State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft, Scope
@@ -37,6 +40,8 @@ async def fill(world: World) -> None:
         for row in texts()["phrase"]:
             await _phrase(world, row)
         await world.date("phrase.created_at phrase.updated_at")
+    for row in texts()["draft"]:
+        await _draft(world, row)
     for row in texts()["sign"]:
         world.later.append((world.moment(world.days - 2, 15), partial(_sign, world, row)))
 
@@ -58,6 +63,18 @@ async def _phrase(world: World, row: dict[str, str]) -> None:
     scope = Scope.ACCOUNT if account else Scope.DEPARTMENT if department else Scope.OWN
     draft = Draft(row["title"], row["content"], scope, department, account)
     await phrases.add(world.change(person.actor(None)), draft)
+
+
+async def _draft(world: World, row: dict[str, str]) -> None:
+    person = await org.person(world.database, f"demo-{row['person']}")
+    if person is None:
+        raise LookupError(row["person"])
+    state = State(
+        account=str(world.senders[row["account"]].id), subject=row["subject"], type=row["type"], content=row["content"],
+        to=row["to"],
+    )  # fmt: skip
+    key = f"demo-draft-{row['person']}-{row['type']}"
+    await drafts.begin(world.change(person.actor(None)), key, DraftKind.SAME, state)
 
 
 async def _template(world: World, row: dict[str, str]) -> None:

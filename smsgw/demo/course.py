@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -18,8 +19,11 @@ from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.lists import carrier
 from smsgw.platform.lists import service as lists
+from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
+from smsgw.platform.numbers import filters
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
 
@@ -46,6 +50,8 @@ async def fill(world: World) -> None:
         for _ in range(world.dice.randint(0, 2 * REPLIES_A_DAY)):
             at = world.moment(day, world.dice.randint(8, 20))
             world.later.append((at, partial(_reply, world)))
+    if world.days > 1:
+        world.later.append((world.moment(1, 20), partial(_reply, world, opts_out=True)))  # however few there are
     world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
                         partial(_alarm, world)))  # fmt: skip
     world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
@@ -102,6 +108,9 @@ def _lists(world: World) -> None:
     for day in range(2, world.days, 6):
         world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
     world.later.append((world.moment(min(1, world.days - 1), 15), partial(_allow, world, values["own_phone"])))
+    world.later.append((world.moment(max(world.days - 2, 0), 10), partial(_carrier_lifts, world, values["lift"])))
+    at = world.moment(max(world.days - 2, 0), 11)
+    world.later.append((at, partial(_number_filter, world, values["filter"])))
     for day in range(2, world.days, 25):
         world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
 
@@ -124,6 +133,41 @@ async def _contacts(world: World, sender: Sender) -> None:
 
 async def _block(world: World, reason: str) -> None:
     await lists.block(world.change(), [world.dice.choice(world.numbers)], Scope(), MANUAL, reason)
+
+
+_REFUSED = """
+SELECT m.number, m.carrier, m.account_id, p.code FROM message m JOIN part p ON p.id = m.id AND p.part = 1
+WHERE p.class = 'BLACKLIST_CARRIER' AND NOT p.by_us ORDER BY m.id DESC LIMIT 3
+"""
+
+
+_LOOKED_AT = """
+UPDATE job SET state = 'done', done = $2, total = $2, created_at = $3, started_at = $3, ended_at = $3,
+    attempts = 1, runner = 1, epoch = 1
+WHERE id = (SELECT job_id FROM number_filter WHERE id = $1)
+"""
+
+
+async def _number_filter(world: World, name: str) -> None:
+    """A list that was looked at by what is known here."""
+    some = world.dice.sample(sorted(set(world.numbers)), min(500, len(set(world.numbers))))
+    sender = next(iter(world.senders.values()))
+    id_ = await filters.begin(world.change(), name, sender.id, some)
+    await filters.settle(world.database, id_, 90)
+    await world.database.execute(_LOOKED_AT, id_, len(some), world.at)
+    await world.date("number_filter.created_at")
+
+
+async def _carrier_lifts(world: World, reasons: Sequence[str]) -> None:
+    """What carriers were asked to lift: one is done, one is on its way, one was asked just now."""
+    for n, row in enumerate(await world.database.fetch(_REFUSED)):
+        id_ = await carrier.ask(
+            world.change(), row["number"], row["carrier"], account_id=row["account_id"], code=row["code"],
+            reason=reasons[0],
+        )  # fmt: skip
+        for state, said in list(zip((LiftState.SENT, LiftState.LIFTED), reasons[1:], strict=True))[: 2 - n]:
+            await carrier.move(world.change(), id_, state, said)
+    await world.date("carrier_lift.asked_at carrier_lift.sent_at carrier_lift.decided_at")
 
 
 async def _allow(world: World, note: str) -> None:
@@ -151,14 +195,14 @@ WHERE kind = 'mo' AND acknowledged_at IS NULL AND id > $2
 """
 
 
-async def _reply(world: World) -> None:
-    """Somebody answers a message of the last day; one in six wants no more."""
+async def _reply(world: World, *, opts_out: bool = False) -> None:
+    """Somebody answers a message of the last day; one in six wants no more, as does who ``opts_out``."""
     values = texts()["values"]
     below = world.id_at(world.at)
     row = await world.database.fetchrow(_NEWEST, below, world.dice.randrange(20))
     if row is None:
         return
-    said = world.dice.choice(values["opt_outs" if world.dice.random() < 0.16 else "replies"])
+    said = world.dice.choice(values["opt_outs" if opts_out or world.dice.random() < 0.16 else "replies"])
     inbound = Inbound(row["channel_id"], f"{below:016X}", row["number"], row["access_code"], said, world.at)
     async with world.database.transaction() as connection:
         await commit_inbound(

@@ -22,7 +22,7 @@ from smsgw.demo.world import Call, Sender, Sent, Text, World, texts
 from smsgw.pipeline.accept.requests import ItemResult, SendResult
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages.calls import MESSAGE_COLUMNS
-from smsgw.store.messages.outcomes import EVENT_COLUMNS
+from smsgw.store.messages.outcomes import EVENT_TYPES
 
 HOURS = (1, 1, 0, 0, 0, 1, 2, 5, 14, 18, 17, 12, 8, 12, 16, 15, 13, 9, 6, 5, 4, 3, 2, 1)
 """How a day's messages lie over its hours (China)."""
@@ -348,7 +348,7 @@ async def write(connection: Connection, made: Rows) -> None:
         "part": (made.parts, _PART_COLUMNS),
         "attempt": (made.attempts, _ATTEMPT_COLUMNS),
         "event": (made.events, _EVENT_COLUMNS),
-        "customer_event": (made.reports, (*EVENT_COLUMNS, "acknowledged_at")),
+        "customer_event": (made.reports, (*EVENT_TYPES, "acknowledged_at")),
         "ledger": (made.ledger, _LEDGER_COLUMNS),
     }
     for table, (records, columns) in tables.items():

@@ -54,13 +54,17 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
@@ -292,6 +296,12 @@ class Composition:
         return Importer(self.database, self.tasks, keep_days=self.settings.retention.messages_days)
 
     @cached_property
+    def surveyor(self) -> Surveyor:
+        return Surveyor(
+            self.database, self.tasks, self.acceptor, self.snapshots, self.lists, self.router, Workers()
+        )
+
+    @cached_property
     def reviewing(self) -> Reviewing:
         return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
 
@@ -302,6 +312,9 @@ class Composition:
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
+            self.surveyor.kind(),
+            NumberFilterer(database, Sheets(database, self.store), self.sealer).kind(),
+            ContactImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 
@@ -362,6 +375,7 @@ class Composition:
             jobs=self.jobs.wake,
             tasks=self.tasks,
             reviewing=self.reviewing,
+            surveyor=self.surveyor,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )

@@ -127,6 +127,8 @@ class Bind:
         self.refused = 0
         self.last_error = ""
         self.gone = False
+        self.reads_from = 0.0
+        """By the loop's clock: nothing is read before."""
         self.feed: Feed | None = None
         self._service = service
         self._recent: OrderedDict[object, tuple[int, Pdu]] = OrderedDict()

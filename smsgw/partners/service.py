@@ -16,7 +16,7 @@ import structlog
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.guard import PARTNERS, Guard, Waits
+from smsgw.core.guard import PARTNERS, Buckets, Guard, Rate, Waits
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
@@ -40,7 +40,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
-from smsgw.runtime import aio, clock
+from smsgw.runtime import aio, clock, tarpit
 from smsgw.runtime.config import Config, PartnerConfig
 from smsgw.runtime.sparing import Sparing
 from smsgw.runtime.tarpit import Tarpit
@@ -64,6 +64,8 @@ CROWDED = 10_000
 ROOM_AGAIN = 5_000
 """… until there are so few."""
 LOOK_AT_CROWD = 0.05
+FREE_WRONG = Rate(200, 20)
+"""Requests of one partner's that are refused without a wait: a list with wrong numbers, not the habit of a program."""
 WRONG_LOGIN_PAUSE = 1.0
 """Seconds before a wrong login is answered."""
 FREE_REFUSALS = 5
@@ -136,6 +138,8 @@ class Partners:
         self._elsewhere: dict[int, int] = {}
         self._followed: Snapshot | None = None
         self._paused: dict[int, Bind] = {}
+        self._wrong: Buckets[int] = Buckets(FREE_WRONG)
+        """Requests that were refused, by partner."""
         self._stopping = False
         configured: tuple[tuple[ProtocolServer, PartnerConfig], ...] = (
             (SmppServer(), settings.partners_smpp),
@@ -474,7 +478,12 @@ class Partners:
 
     def read_on(self, bind: Bind) -> None:
         """Read again, unless something else stands against it."""
-        if bind.number in self._paused and bind.link.writable and self.acceptor.waiting <= ROOM_AGAIN:
+        if (
+            bind.number in self._paused
+            and bind.link.writable
+            and self.acceptor.waiting <= ROOM_AGAIN
+            and bind.reads_from <= asyncio.get_running_loop().time()
+        ):
             del self._paused[bind.number]
             bind.link.resume_reading()
 
@@ -529,7 +538,12 @@ class Partners:
     # --- for people --------------------------------------------------------------------------------------------
 
     def count_refusal(self, bind: Bind, why: str) -> None:
-        """A request was answered with a refusal."""
+        """A request was answered with a refusal. Who gets one after the other is read more slowly: refusing costs
+        nearly as much as accepting, and there is no end of it."""
+        now = asyncio.get_running_loop().time()
+        if not self._wrong.take(bind.partner.id, now):
+            bind.reads_from = now + tarpit.SECONDS
+            self.read_later(bind)
         code = why if why.isupper() or why == "rate" else "UNFIT"
         self.refusals[bind.partner.username, code] += 1
 

@@ -116,7 +116,7 @@ class Dialect:
             if layout is None:
                 return Unknown(command_id, sequence, status, data[size:])
             cls: Any = layout.cls
-            if total == size and status_there and command_id & RESPONSE and layout.rows:
+            if total == size and status_there and command_id & RESPONSE:
                 bare: Pdu = cls(sequence, status, True)
                 return bare
             if cls.by_length:

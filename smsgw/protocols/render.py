@@ -59,7 +59,7 @@ def from_fields(dialect: Dialect, fields: Mapping[str, Any], *, name: str | None
         shown = cls.pdu_name
         layout = dialect.layout(cls)
         _check_names(fields, head, layout)
-        if header.status is not None and command_id & RESPONSE and layout.rows and head.issuperset(fields):
+        if header.status is not None and command_id & RESPONSE and head.issuperset(fields):
             common["body_omitted"] = True
         pdu: Pdu = cls(**common, **layout.parse_values(fields))
     except FieldError as fault:

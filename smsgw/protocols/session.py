@@ -155,8 +155,8 @@ class Session:
         self._accepts: dict[int, Operation] = {}
         self._sends: dict[int, Operation] = {}
         self._mode = State.OPEN  # the bound state that was reached, kept while draining
-        self._keepalive = rules.matrix.only(Kind.KEEPALIVE)
-        self._logout = rules.matrix.only(Kind.LOGOUT)
+        self._keepalive = rules.matrix.keepalive
+        self._logout = rules.matrix.logout
 
         self._events: list[Event] = []
         self._output: list[bytes] = []
@@ -466,7 +466,7 @@ class Session:
             self._held_octets += len(frame)
             if self._held_octets > self.config.max_input:
                 self._end("input-overflow")
-        elif self._logout is not None and command == self._logout.request.command_id:
+        elif command == self._logout.request.command_id:
             self._frame(frame, now)
         elif self.rules.role is Role.SERVER:
             self._turn_away(frame)
@@ -590,7 +590,7 @@ class Session:
             self._login_answered(login, pdu, dialect, now)
         elif sequence in self._tests and self._answers(self._tests[sequence], command):
             del self._tests[sequence]
-        elif sequence == self._logout_sequence and self._logout and self._answers(self._logout, command):
+        elif sequence == self._logout_sequence and self._answers(self._logout, command):
             self._end(self._why)
         elif sequence in self._expired and self._answers(self._expired[sequence].op, command):
             sent = self._expired.pop(sequence)
@@ -703,9 +703,6 @@ class Session:
                 self._end("peer-logout")
 
     def _say_goodbye(self, now: float) -> None:
-        if self._logout is None:
-            self._end(self._why)
-            return
         self._logout_sequence = self._next_sequence()
         self._close_by = now + self.config.close_grace
         self._move(Trigger.LOGOUT_SENT)
@@ -790,9 +787,8 @@ class Session:
         if self._output_size > self.config.max_output and self.state not in OVER:
             self._end("output-overflow")
 
-    def _acknowledge(self, op: Operation | None, sequence: Sequence) -> None:
-        if op is not None and op.response is not None:
-            self._say(op.answer(sequence, {}))
+    def _acknowledge(self, op: Operation, sequence: Sequence) -> None:
+        self._say(op.answer(sequence, {}))
 
     def _reject(self, op: Operation, sequence: Sequence, status: int) -> None:
         answer = error_answer(op, sequence, status)

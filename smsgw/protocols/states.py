@@ -184,11 +184,11 @@ class Matrix:
             for role in Role
             for state in State
         }
+        self.logout = next(op for op in self.operations if op.kind is Kind.LOGOUT)
+        """Every protocol has one."""
+        self.keepalive = next((op for op in self.operations if op.kind is Kind.KEEPALIVE), None)
+        """None: the protocol (SGIP) has none."""
 
     def may_send(self, role: Role, state: State) -> dict[int, Operation]:
         """Requests by command id that `role` may send in `state`."""
         return self._may_send[role, state]
-
-    def only(self, kind: Kind) -> Operation | None:
-        """The operation of a kind that a protocol has one of at most, such as KEEPALIVE or LOGOUT."""
-        return next((op for op in self.operations if op.kind is kind), None)

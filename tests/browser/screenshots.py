@@ -19,21 +19,25 @@ from typing import Any
 import gallery
 import portal_walk
 from databases import migrated
-from demo_site import ROLES, DemoSite, demo_site
-from playwright.async_api import Browser, async_playwright
-from portal_walk import ARGUMENTS, SIZES, Seen, Stop, window
+from demo_site import ROLES, DemoSite, demo_site, empty_site
+from mistakes import Mistake, mistakes
+from playwright.async_api import Browser, Page, async_playwright
+from portal_walk import ARGUMENTS, SIZES, Seen, Stop, stops_there_are, window
 
 from smsgw.core.permissions import Permission
-from smsgw.runtime import log
+from smsgw.runtime import log, tarpit
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
 THEMES, LANGUAGES = ("light", "dark"), ("zh", "en")
+STATES, MEDIA = ("full", "empty", "error"), ("screen", "print")
 TIMES = 5
 """How often a page is opened to see how long it takes; only in the first of the variants."""
-SHEETS = ("/records/{id}", "/records")
-"""Pages that are printed too: those whose paths begin so, and every report."""
+SHEETS = ("/records", "/reports", "/audit", "/inbound", "/tasks/{id}", "/blocked", "/staff")
+"""Paths of what is printed: records, reports, lists."""
+DRAWN = 10_000
+"""Milliseconds that charts may take."""
 WIDEST = 4000
 """Pixels of a picture's height; what is below is cut off."""
 
@@ -59,7 +63,11 @@ def arguments() -> argparse.Namespace:
         "--times", type=int, default=TIMES, help="how often a page is opened again; 0: no times"
     )
     parser.add_argument("--daily", type=int, default=350)
-    parser.add_argument("--print", dest="printed", action="store_true", help="pages on paper, too")
+    parser.add_argument(
+        "--state", choices=STATES, default="full",
+        help="empty: a new organisation; error: wrong forms, wrong filters, refused and failed pages",
+    )  # fmt: skip
+    parser.add_argument("--media", choices=MEDIA, default="screen", help="print: pages on paper")
     parser.add_argument(
         "--baseline", action="store_true", help="keep pictures of the gallery to compare with"
     )
@@ -75,15 +83,22 @@ async def main() -> int:
     if asked.baseline or asked.compare:
         return await _gallery(asked)
     async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(_site(asked))
+        site, database = await stack.enter_async_context(_site(asked))
         browser = await stack.enter_async_context(_browser())
         found = await _stops(site, asked)
-        rows = []
-        for variant in product(asked.size or SIZES, asked.lang or LANGUAGES, asked.theme or THEMES):
-            times = 0 if rows else asked.times
-            rows += await _variant(browser, site, found, variant, asked.folder, times=times)
-        if asked.printed:
-            await _print(browser, site, found, asked.folder)
+        rows = list[dict[str, Any]]()
+        if asked.media == "print":
+            await _print(browser, site, found, asked)
+            return 0
+        variants = list(product(asked.size or SIZES, asked.lang or LANGUAGES, asked.theme or THEMES))
+        for variant in variants:
+            if asked.state == "error":
+                rows += await _wrong(browser, site, found, variant, asked.folder)
+            else:
+                times = 0 if rows else asked.times
+                rows += await _variant(browser, site, found, variant, asked.folder, times=times)
+        if asked.state == "error":
+            rows += await _without_database(browser, site, database, variants, asked.folder)
     portal_walk.write_json(asked.folder / "pages.json", rows)
     (asked.folder / "index.html").write_text(sheet(rows), "utf-8")
     _tell(rows)
@@ -95,7 +110,7 @@ async def _gallery(asked: argparse.Namespace) -> int:
     sealer = Sealer(os.urandom(32))
     audit.use(lambda: sealer)
     async with AsyncExitStack() as stack:
-        dsn, folder = await stack.enter_async_context(_database())
+        dsn, folder, _ = await stack.enter_async_context(_database())
         served = await stack.enter_async_context(gallery.serve(dsn, folder))
         browser = await stack.enter_async_context(_browser())
         if asked.baseline:
@@ -107,27 +122,32 @@ async def _gallery(asked: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _database() -> AsyncIterator[tuple[str, Path]]:
+async def _database() -> AsyncIterator[tuple[str, Path, EmbeddedPostgres]]:
     """An empty one, and a folder."""
     with tempfile.TemporaryDirectory(prefix="smsgw-screens-") as folder:
         database = EmbeddedPostgres(Path(folder) / "database")
         dsn = await migrated(database)
         try:
-            yield dsn, Path(folder)
+            yield dsn, Path(folder), database
         finally:
             await database.stop()
             shutil.rmtree(database.home, ignore_errors=True)
 
 
 @asynccontextmanager
-async def _site(asked: argparse.Namespace) -> AsyncIterator[DemoSite]:
+async def _site(asked: argparse.Namespace) -> AsyncIterator[tuple[DemoSite, EmbeddedPostgres]]:
     started = time.monotonic()
-    async with (
-        _database() as (dsn, folder),
-        demo_site(dsn, folder / "node", days=asked.days, daily=asked.daily) as site,
-    ):
-        print(f"{asked.days} days of demo data in {time.monotonic() - started:.0f} s", flush=True)
-        yield site
+    async with _database() as (dsn, folder, database):
+        node = folder / "node"
+        if asked.state == "empty":
+            async with empty_site(dsn, node) as site:
+                yield site, database
+            return
+        if asked.state == "error":
+            tarpit.SECONDS = 0.001  # who is wrong over and over is told so soon
+        async with demo_site(dsn, node, days=asked.days, daily=asked.daily) as site:
+            print(f"{asked.days} days of demo data in {time.monotonic() - started:.0f} s", flush=True)
+            yield site, database
 
 
 @asynccontextmanager
@@ -143,7 +163,11 @@ async def _browser() -> AsyncIterator[Browser]:
 
 async def _stops(site: DemoSite, asked: argparse.Namespace) -> list[Stop]:
     """All pages; the first page as every role sees it."""
-    found = await portal_walk.stops(site, portal_walk.pages())
+    if asked.state == "empty":
+        found = await stops_there_are(site, portal_walk.pages())
+        return [stop for stop in found if not asked.only or any(text in stop.address for text in asked.only)]
+    walk = stops_there_are if asked.only else portal_walk.stops
+    found = await walk(site, portal_walk.pages())
     home = next(stop for stop in found if stop.address == "/")
     found.remove(home)
     homes = [
@@ -165,15 +189,77 @@ async def _variant(
             for stop in (stop for stop in found if stop.role == role):
                 seen = await looker.look(stop, times=times, cold=times > 0)
                 name = f"{stop.name}.{size}.{language}.{theme}.png"
-                height = min(WIDEST, round(seen.screens * SIZES[size][1]))
-                clip = {"x": 0, "y": 0, "width": SIZES[size][0], "height": max(height, SIZES[size][1])}
-                await looker.page.evaluate("window.scrollTo(0, 0)")
-                await looker.page.screenshot(
-                    path=folder / name, full_page=True, clip=clip, animations="disabled"
-                )
+                await _shoot(looker.page, folder / name)
                 row = seen.plain() | {"picture": name, "size": size, "language": language, "theme": theme}
                 rows.append(row | {"faults": faults(seen)})
     print(f"{size} {language} {theme}: {len(rows)} pages", flush=True)
+    return rows
+
+
+async def _drawn(page: Page) -> None:
+    """Wait for its charts: they are drawn when they come into sight."""
+    for chart in await page.locator("[data-chart]").all():
+        await chart.scroll_into_view_if_needed()
+    await page.wait_for_function("!document.querySelector('[data-chart] .dialog-loading')", timeout=DRAWN)
+
+
+async def _shoot(page: Page, picture: Path) -> None:
+    """The whole page."""
+    await _drawn(page)
+    await page.evaluate("window.scrollTo(0, 0)")
+    width, height = await page.evaluate("[window.innerWidth, document.documentElement.scrollHeight]")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(WIDEST, height)}
+    await page.screenshot(path=picture, full_page=True, clip=clip, animations="disabled")
+
+
+async def _wrong(
+    browser: Browser, site: DemoSite, found: Sequence[Stop], variant: Variant, folder: Path
+) -> list[dict[str, Any]]:
+    """What is said of mistakes."""
+    rows = []
+    one_each = list({stop.route.path: stop for stop in reversed(found)}.values())
+    by_role = dict[str, list[Mistake]]()
+    async for mistake in mistakes(one_each):
+        by_role.setdefault(mistake.stop.role, []).append(mistake)
+    for role, of_role in by_role.items():
+        size, language, theme = variant
+        async with window(browser, site, size, language=language, theme=theme, role=role) as looker:
+            for mistake in of_role:
+                await looker.page.goto(mistake.stop.address, wait_until="load")
+                if await mistake.do(looker.page):
+                    rows.append(await _row(looker.page, mistake.stop, variant, folder))
+    print(f"{size} {language} {theme}: {len(rows)} mistakes", flush=True)
+    return rows
+
+
+async def _row(page: Page, stop: Stop, variant: Variant, folder: Path) -> dict[str, Any]:
+    """The picture of what a page says, and whether it fits."""
+    size, language, theme = variant
+    name = f"{stop.name}.{size}.{language}.{theme}.png"
+    await _shoot(page, folder / name)
+    wide = await page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    screens = await page.evaluate("document.documentElement.scrollHeight / window.innerHeight")
+    return Seen(stop.name, stop.address, stop.role, screens=screens).plain() | {
+        "picture": name, "size": size, "language": language, "theme": theme,
+        "faults": ["wider than the window"] * wide,
+    }  # fmt: skip
+
+
+async def _without_database(
+    browser: Browser, site: DemoSite, database: EmbeddedPostgres, variants: Sequence[Variant], folder: Path
+) -> list[dict[str, Any]]:
+    """The last there is: the database goes away while people are logged in."""
+    route = portal_walk.pages()[0]
+    rows = []
+    async with AsyncExitStack() as stack:
+        pages = [
+            (v, await stack.enter_async_context(window(browser, site, v[0], language=v[1], theme=v[2], role="admin")))
+            for v in variants
+        ]
+        await database.stop()
+        for variant, looker in pages:
+            await looker.page.goto("/records")
+            rows.append(await _row(looker.page, Stop("no-database", route, "/records", "admin"), variant, folder))
     return rows
 
 
@@ -187,22 +273,25 @@ def faults(seen: Seen) -> list[str]:
     )
 
 
-async def _print(browser: Browser, site: DemoSite, found: Iterable[Stop], folder: Path) -> None:
+async def _print(browser: Browser, site: DemoSite, found: Iterable[Stop], asked: argparse.Namespace) -> None:
     """On paper: PDF, and its pages as pictures."""
     import pypdfium2
 
     for stop in found:
         path = portal_walk.shape(stop.route.path)
-        if not path.startswith(SHEETS) and "report" not in path:
+        if not asked.only and not path.startswith(SHEETS):
             continue
-        async with window(browser, site, "desktop", role=stop.role) as looker:
-            await looker.page.goto(stop.address)
-            pdf = folder / f"{stop.name}.print.pdf"
-            await looker.page.pdf(path=pdf, format="A4", print_background=False)
-            document = pypdfium2.PdfDocument(pdf)
-            for n, sheet_ in enumerate(document):
-                sheet_.render(scale=1.3).to_pil().save(folder / f"{stop.name}.print-{n + 1}.png")
-            document.close()
+        for language in asked.lang or LANGUAGES:
+            async with window(browser, site, "desktop", language=language, role=stop.role) as looker:
+                await looker.page.goto(stop.address, wait_until="load")
+                await _drawn(looker.page)
+                pdf = asked.folder / f"{stop.name}.print.{language}.pdf"
+                await looker.page.pdf(path=pdf, format="A4", print_background=False, prefer_css_page_size=True)
+                document = pypdfium2.PdfDocument(pdf)
+                for n, sheet_ in enumerate(document):
+                    picture = asked.folder / f"{stop.name}.print.{language}-{n + 1}.png"
+                    sheet_.render(scale=1.3).to_pil().save(picture)
+                document.close()
 
 
 def sheet(rows: Sequence[dict[str, Any]]) -> str:

@@ -35,7 +35,7 @@ async def picture(page: Page, name: str) -> None:
 
 async def test_a_phrase_goes_where_the_cursor_is(chromium: Browser, site: Site) -> None:
     async with opened(chromium, site, PHONE, "boss") as page:
-        await page.goto("/send")
+        await page.goto("/send/quick")
         content = page.locator("#content")
         await page.fill("#to", "13800138000")
         await content.fill("您好，。")
@@ -53,7 +53,7 @@ async def test_a_phrase_goes_where_the_cursor_is(chromium: Browser, site: Site) 
 
 async def test_a_phrase_is_found_and_taken_with_the_keyboard(chromium: Browser, site: Site) -> None:
     async with opened(chromium, site, DESKTOP, "boss") as page:
-        await page.goto("/send")
+        await page.goto("/send/quick")
         content = page.locator("#content")
         await content.focus()
         await page.keyboard.press("Shift+Tab")

@@ -109,6 +109,7 @@ async def test_log_in_send_watch_it_arrive_open_its_trace(
         if size == PHONE:
             await page.click("[data-drawer=menu]")
         await page.click("nav a[href='/send']")
+        await page.click("a[href='/send/quick']")
         await page.select_option("#account", str(site.accounts["hall"]))
         await page.fill("#to", "138 0013 8000\n13800138001\n13800138001\nabc")
         await page.fill("#content", "好" * 65)
@@ -124,7 +125,7 @@ async def test_log_in_send_watch_it_arrive_open_its_trace(
         assert "好" * 65 in await page.input_value("#content")
         await page.click("form.send button[type=submit]")
         await page.click("form.send button.btn-primary")
-        await page.wait_for_url("**/send/result*")
+        await page.wait_for_url("**/send/quick/result*")
         await expect(page.locator("tbody .state")).to_have_text(["排队中"] * 2)
         await fits(page)
         taken = await site.carrier_takes()
@@ -227,10 +228,10 @@ async def test_first_password_and_language(chromium: Browser, site: Site) -> Non
 
 async def test_pressing_send_twice_sends_once(chromium: Browser, site: Site) -> None:
     async with opened(chromium, site, DESKTOP, "admin") as page:
-        await page.goto("/send")
+        await page.goto("/send/quick")
         await page.fill("#to", "13800138000")
         await page.fill("#content", "您好")
         await page.click("form.send button[type=submit]")
         await page.dblclick("form.send button.btn-primary")
-        await page.wait_for_url("**/send/result*")
+        await page.wait_for_url("**/send/quick/result*")
         assert await site.db.fetchval("SELECT count(*) FROM message") == 1

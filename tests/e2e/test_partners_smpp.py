@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from harness import Node, free_port, until
-from partner_client import PartnerClient, PartnerSite, module_site, payload, smpp_client, submit_sm
+from partner_client import PartnerClient, PartnerSite, module_site, payload, smpp_client, submit, submit_sm
 
 from smsgw.core import text, udh
 from smsgw.core.text import Coding
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus, tlvs
+from smsgw.runtime.aio import spawn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -441,3 +444,19 @@ async def test_status_and_metrics_show_binds(here: PartnerSite) -> None:
     shown = await here.node.ctl("status")
     assert "transceiver" in shown.out
     await client.close()
+
+
+async def test_who_is_refused_over_and_over_is_read_later_and_nothing_else_is(here: PartnerSite) -> None:
+    wrong, other = await here.smpp(), await here.cmpp()
+    begun = time.monotonic()
+    said: Counter[int] = Counter()
+    for _ in range(6):
+        calls = (wrong.call(submit_sm("8613800000990", "x" * 200, esm_class=0x40)) for _ in range(50))
+        said.update(answer.command_status for answer in await asyncio.gather(*calls))
+    assert 0 not in said
+    assert time.monotonic() - begun > 0.95, "a hundred too many without a pause"
+    good = spawn(wrong.call(submit_sm("8613800000991", "right")), name="good")
+    assert (await other.call(submit("13800000992", "meanwhile"))).result == 0
+    assert (await good).command_status == 0
+    await wrong.close()
+    await other.close()

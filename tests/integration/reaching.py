@@ -23,12 +23,19 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Duty, Permission, duties_of
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as content
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as DraftKind
+from smsgw.platform.drafts.model import State
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import carrier as lifts
+from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.org.model import Person
@@ -110,12 +117,14 @@ class Walker:
         scope = self.person.scope
         if thing in ("staff", "login", "department", "session", "audit"):
             return scope.departments is None or int(world.things["department"]) in scope.departments
-        if thing in ("message", "account", "batch", "key", "api_key", "sign", "template"):
+        if thing in ("contact", "group"):  # they are their owner's alone
+            return scope == EVERYTHING
+        if thing in ("message", "account", "batch", "key", "lift", "filter", "api_key", "sign", "template"):
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
             return scope == EVERYTHING and bool(watches)
-        assert thing in ("view", "passkey", "token", "phrase"), thing
+        assert thing in ("view", "passkey", "token", "phrase", "draft"), thing
         return False
 
 
@@ -168,7 +177,8 @@ async def _foreign(world: World, by: Change) -> None:
     await accounts.edit(by, account, {"display_name": f"{MARK} account"})
     await org.place_account(by, account, department)
     await org.add_role(
-        by, "foreign", "of another", {Permission.HOME_VIEW, Permission.AUDIT_EXPORT}, ScopeKind.BELOW
+        by, "foreign", "of another", {Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND},
+        ScopeKind.BELOW,
     )
     staff = await site.add_staff(f"{MARK}-person", "foreign")
     await org.set_person(by, f"{MARK}-person", {"department_id": department, "name": f"{MARK} person"})
@@ -196,15 +206,29 @@ async def _foreign(world: World, by: Change) -> None:
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
     phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
+    draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"))).id
+    contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
+    group = await book.add_group(by, account, f"{MARK} group", Sharing())
+    await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
+    lift = await lifts.ask(by, "8613912345678", "CMCC", account_id=account, reason=f"{MARK} reason")
+    looked_at = await filters.begin(by, f"{MARK} filter", account, ["8613912345678"])
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
         "staff": str(staff), "login": f"{MARK}-person", "department": str(department), "account": str(account),
         "view": str(view), "passkey": b"passkey-of-another".hex(), "job": str(job), "session": str(session),
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
-        "sign": str(sign), "template": str(template), "phrase": str(phrase),
+        "sign": str(sign), "template": str(template), "phrase": str(phrase), "draft": str(draft),
+        "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
+
+
+async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:
+    """A contact that is this person's alone."""
+    id_ = await book.add(by, draft)
+    await by.database.execute("UPDATE contact SET owner_id = $2, shared = 'own' WHERE id = $1", id_, staff)
+    return id_
 
 
 async def enter(browser: Browser, walker: Walker) -> None:

@@ -1,6 +1,6 @@
 """A repeatable sample of mutants, each run against the tests that are near to it.
 
-    scripts/mutate [--sample 100] [--seed 1] [--seconds 3600] [PATH ...]
+    scripts/mutate [--sample 100] [--seed 1] [--skip 0] [--seconds 3600] [PATH ...]
 
 No file is changed: the tests run in processes of their own whose import of the one module is changed on its way
 (this module is their plugin, too). Survivors are told; docs/mutants.md says what was thought of those before.
@@ -129,7 +129,8 @@ def run(tests: Sequence[str], mutant: Mutant | None = None, seconds: float = 600
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return "timeout", ""
-    failed = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    told = [line for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    failed = [line.partition(" ")[2].partition(" - ")[0] for line in told]  # a name may have blanks
     return ("survived", "") if process.returncode == 0 else ("killed", (failed or [said[-200:]])[0])
 
 
@@ -163,6 +164,7 @@ def main() -> None:
     parser.add_argument("paths", nargs="*", default=SOURCES, metavar="PATH")
     parser.add_argument("--sample", type=int, default=100, help="mutants (100); 0: all")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--skip", type=int, default=0, help="of the sample, those that were run before")
     parser.add_argument("--seconds", type=float, default=3600.0, help="after which nothing more is begun")
     parser.add_argument("--workers", type=int, default=1, help="at once")
     options = parser.parse_args()
@@ -172,7 +174,7 @@ def main() -> None:
         for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
     ]
     size = min(options.sample or len(every), len(every))
-    drawn = random.Random(options.seed).sample(every, size)  # noqa: S311 - no secret
+    drawn = random.Random(options.seed).sample(every, size)[options.skip :]  # noqa: S311 - no secret
     end = time.monotonic() + options.seconds
     counts: Counter[str] = Counter()
 
@@ -184,7 +186,7 @@ def main() -> None:
             counts[became] += 1
             print(f"{became:9}{mutant}  {by}".rstrip(), flush=True)
     told = ", ".join(f"{n} {became}" for became, n in counts.items())
-    print(f"seed {options.seed}: {len(every)} mutants, {size} drawn: {told}")
+    print(f"seed {options.seed}: {len(every)} mutants, {size} drawn, {options.skip} skipped: {told}")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,17 @@ def test_an_account_out_of_scope_is_not_found() -> None:
     Actor.operator("root").require(Permission.CONTACT_EDIT, 8)
 
 
+def test_who_sees_their_own_submissions_alone_has_no_account_as_a_whole() -> None:
+    own = Scope((7,), (), "li")
+    assert not own.covers(7)
+    assert own.whole == ()
+    assert not Scope(None, None, "li").covers(7)
+    assert Scope((7,)).covers(7)
+    assert not Scope((7,)).covers(8)
+    assert EVERYTHING.covers(8)
+    assert not NOTHING.covers(7)
+
+
 def test_scopes_of_keys_are_permissions() -> None:
     assert of_scopes(frozenset({"send", "of a later program"})) == SCOPES["send"]
     assert of_scopes(frozenset()) == frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,11 +83,42 @@ def test_templates_are_sound() -> None:
         (stylelint, "a.css", "a { color: color-mix(in srgb, red, blue); }"),
         (stylelint, "b.css", ".card { a:hover { colour: red; } }"),
         (stylelint, "c.css", "form:has(input) { color: red; }"),
+        (stylelint, "d.css", "a { translate: 10px 0; }"),
+        (stylelint, "e.css", "p { text-wrap: balance; }"),
+        (stylelint, "f.css", "progress { accent-color: red; }"),
+        (stylelint, "g.css", "input:user-invalid { color: red; }"),
+        (stylelint, "h.css", "@media (width >= 600px) { a { color: red; } }"),
+        (stylelint, "i.css", "a { width: calc(1px * sin(45deg)); }"),
+        (stylelint, "j.css", "main { container-type: inline-size; }"),
+        (stylelint, "k.css", "@property --x { syntax: '*'; inherits: false; }"),
+        (stylelint, "l.css", "ul { grid-template-rows: subgrid; }"),
+        (stylelint, "m.css", "p { height: 2lh; }"),
+        (stylelint, "n.css", "dialog:modal { color: red; }"),
+        (stylelint, "o.css", "a { color: rgb(from red r g b / 50%); }"),
         (es_check, "a.js", "class A { static { this.x = 1; } }"),
         (es_check, "b.js", "[1].toSorted();"),
         (djlint, "a.html", '<p style="color: red" class="a" class="b">x</p>'),
     ],
-    ids=["color-mix", "nesting", "has", "static-block", "toSorted", "inline-style"],
+    ids=[
+        "color-mix",
+        "nesting",
+        "has",
+        "translate",
+        "text-wrap",
+        "accent-color",
+        "user-invalid",
+        "range",
+        "sin",
+        "container",
+        "property",
+        "subgrid",
+        "lh",
+        "modal",
+        "relative-colour",
+        "static-block",
+        "toSorted",
+        "inline-style",
+    ],
 )
 def test_faults_are_found(check: object, name: str, fault: str, tmp_path: Path) -> None:
     """A rule that finds nothing would be no rule."""
@@ -96,13 +128,32 @@ def test_faults_are_found(check: object, name: str, fault: str, tmp_path: Path) 
     assert check(path) != ""
 
 
-def test_faults_in_scripts_are_found() -> None:
+def eslint_of(text: str) -> str:
+    """What is said of a script as if it was one of ours."""
     path = STATIC / "js" / "fault-of-a-test.js"
-    said = subprocess.run(
+    return subprocess.run(
         [NODE, PEERS / "node_modules/eslint/bin/eslint.js", "--config", PEERS / "eslint.config.mjs", "--stdin",
          "--stdin-filename", path],
-        input="var a = unknown; document.body.innerHTML = a;\n", cwd=ROOT, capture_output=True, text=True, timeout=60,
-        check=False,
+        input=text, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     ).stdout  # fmt: skip
+
+
+def test_faults_in_scripts_are_found() -> None:
+    said = eslint_of("var a = unknown; document.body.innerHTML = a;\n")
     for rule in ("no-var", "no-undef", "no-restricted-properties"):
         assert rule in said
+
+
+LATE = (
+    "structuredClone({});", "fetch('/', { signal: AbortSignal.timeout(1) });", "AbortSignal.any([]);",
+    "Object.hasOwn({}, 'a');", "[1].findLast(Boolean);", "document.body.showPopover();", "document.body.inert = true;",
+    "new Intl.Segmenter('zh');", "new FormData(document.forms[0], document.body);", "URL.canParse('/');",
+    "document.addEventListener('scrollend', String);", "new CompressionStream('gzip');", "Promise.withResolvers();",
+    "document.startViewTransition(String);", "document.body.checkVisibility();", "crypto.randomUUID();",
+)  # fmt: skip
+
+
+def test_what_old_browsers_do_not_have_is_found_in_scripts() -> None:
+    said = eslint_of("".join(f"{line}\n" for line in LATE))
+    found = {int(line) for line in re.findall(r"^\s+(\d+):\d+\s+error .* no-restricted-", said, re.M)}
+    assert [line for n, line in enumerate(LATE, 1) if n not in found] == [], said

@@ -303,6 +303,21 @@ def test_states_stand_in_statements_by_their_names() -> None:
 ACTING = {"submitter", "decided_by", "done_by", "acked_by", "emergency_by"}
 
 
+def test_nothing_is_left_in_a_session_of_the_pool() -> None:
+    """Connections of the pool go from one to the next as they are."""
+    left = re.compile(
+        r"[\"';] ?SET (?!LOCAL|TRANSACTION)|pg_advisory_lock|set_config\(|LISTEN [a-z]|CREATE TEMP|CURSOR FOR"
+        r"|add_listener|set_type_codec"
+    )
+    own = {  # connections of their own; the pool's own setting, which it takes back
+        "store/engine/cluster_roles.py", "store/engine/migrate.py", "store/engine/database.py",
+    }  # fmt: skip
+    found = {
+        str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if left.search(path.read_text())
+    }
+    assert found == own
+
+
 def test_who_acts_is_no_string() -> None:
     """An actor is ``core.actor.Actor``; what is written down of one is an ``ActorLabel``, in the audit log
     an ``Author``."""

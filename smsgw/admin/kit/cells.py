@@ -57,7 +57,7 @@ def _phone(value: Any, _: Column, __: Say) -> Cell:
 
 def _word(value: Any, column: Column, say: Say) -> Cell:
     label = column.words.get(str(value))
-    return say(label) if label else str(value)
+    return say(label or value) if label or isinstance(value, Wording) else str(value)
 
 
 def _bool(value: Any, _: Column, say: Say) -> Cell:

@@ -86,6 +86,8 @@ class Detail:
     """Whether the notice is a good one."""
     past: Sequence[Past] = ()
     """Its history, the newest first."""
+    opened: str = ""
+    """Where the page says by a POST with the row's id that it was opened; empty: nowhere."""
 
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[Difference]:

@@ -63,6 +63,8 @@ class FormPage:
     """What it will do, or ``Wrong``; None: it is done without asking."""
     lead: Callable[[Any], str] = lambda _: ""
     """What stands under the title: the name of what it is about."""
+    about: str = ""
+    """A sentence of ``words`` there instead."""
     danger: bool = False
     step_up: Proof | None = None
     """Beyond what its permission takes; asked for before the form is shown."""

@@ -10,10 +10,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
+from smsgw.admin.words import audience, people
 from smsgw.admin.words import lists as words
-from smsgw.admin.words import people
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
+from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
 from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.jobs.model import Job, JobState
@@ -71,11 +72,11 @@ async def detail(call: Call, job: Job) -> Detail:
     links: Sequence[tuple[str, str]] = ()
     if job.kind == EXPORT:
         sections.append(Section(_EXPORT, job))
-    elif job.kind == importing.NAME:
+    elif job.kind in (importing.NAME, contacts.NAME):
         counts = await sheets.counts(call.db, job.id)
         told = {"file_name": job.params["file"], **{one.value: counts.get(one, 0) for one in Outcome}}
         sections.append(Section(_IMPORT, told))
-        links = await _of_import(call, job)
+        links = await (_of_import if job.kind == importing.NAME else _of_contacts)(call, job)
     elif job.kind == verification.NAME and job.state is JobState.DONE:
         notice, good = _verified(call, job.checkpoint)
     if job.state is JobState.FAILED:
@@ -93,6 +94,17 @@ async def _of_import(call: Call, job: Job) -> Sequence[tuple[str, str]]:
     if await importing.waiting(call.db, call.actor, job.id):
         found.insert(0, (people.FIRST_PASSWORDS, f"/staff/-/import/{job.id}/passwords"))
     return found
+
+
+async def _of_contacts(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import of contacts has to fetch, for who has begun it."""
+    if job.submitter != call.actor.label or not call.may(Permission.CONTACT_EDIT) or job.state in _OPEN:
+        return ()
+    at = f"/contacts/-/import/{job.id}"
+    counts = await sheets.counts(call.db, job.id)
+    wrong = counts.get(Outcome.WRONG, 0) + counts.get(Outcome.SKIPPED, 0)
+    more = ((audience.CONTACT_IMPORT_WRONG, f"{at}/wrong"),) if wrong else ()
+    return (*more, (audience.CONTACT_IMPORT_RESULT, f"{at}/result"))
 
 
 def _buttons(call: Call, job: Job) -> Sequence[Button]:

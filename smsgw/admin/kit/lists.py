@@ -10,6 +10,7 @@ gives a whole page, or to a script (htmx) the piece of it that it asks for; all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,7 @@ from smsgw.admin.kit.toasts import Kind
 from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
+from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
@@ -185,6 +187,8 @@ class ListPage:
     """Lists beside each other, this one among them: label, address."""
     cards: Cards | None = None
     """Instead of a table."""
+    most: int = MOST_COUNTED
+    """Rows that are counted; of more it is said that there are more."""
 
     @property
     def label(self) -> str:
@@ -203,9 +207,9 @@ class ListPage:
     async def _summed(self, call: Call, found: Found) -> tuple[int | None, Sequence[tuple[str, int]]]:
         """How many rows there are, and sums by their terms."""
         if self.sums is not None:
-            number, *others = (got := await self.sums(call.db, call.actor, found, MOST_COUNTED))
+            number, *others = (got := await self.sums(call.db, call.actor, found, self.most))
             return number, list(zip(got._fields[1:], others, strict=True))
-        return (await self.count(call.db, call.actor, found, MOST_COUNTED) if self.count is not None else None), ()
+        return (await self.count(call.db, call.actor, found, self.most) if self.count is not None else None), ()
 
     @property
     def routes(self) -> list[Route]:
@@ -303,7 +307,7 @@ class ListPage:
             if number and any(call.may(action.permission) for action in self.actions):
                 sealer, login = call.portal.context.sealer, call.who.login
                 token = selection.token(sealer, self.name, login, found.state, number, clock.now())
-        return call.render("ui/total.html", page=self, number=number, sums=sums, most=MOST_COUNTED, token=token)
+        return call.render("ui/total.html", page=self, number=number, sums=sums, most=self.most, token=token)
 
     async def _detail(self, call: Call) -> web.StreamResponse:
         row = await self._row(call, call.request.match_info["id"])
@@ -311,7 +315,8 @@ class ListPage:
             raise web.HTTPNotFound
         await call.reads(f"{self.name}.open", f"{self.name}/{self.id_of(row)}")
         detail = await self.detail(call, row)
-        return call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+        response = call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+        return call.unless_known(response) if detail.refresh and in_dialog(call) else response
 
     async def _row(self, call: Call, text: str) -> Any | None:
         id_ = filters.read_id(text)
@@ -369,7 +374,7 @@ class ListPage:
     ) -> web.Response:
         """To the list as the person had it, with a word about what was done."""
         if said:
-            call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+            call.toast(call.filled(said, values), Kind.GOOD if good else Kind.BAD)
         if to := self._within(form):
             return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))
@@ -442,8 +447,21 @@ def _said_problem(said: str, action: Action) -> Problem | None:
 
 
 def refusal(call: Call, error: SmsgwError) -> str:
-    """What a service says no with, in the reader's language."""
-    return message_of(error.code, error.detail, english=call.language != DEFAULT)
+    """What a service says no with, in the reader's language and with the names that fields have on pages."""
+    detail = dict(error.detail)
+    if (name := detail.get("field")) in TERMS:
+        detail["field"] = call.gettext(TERMS[name])
+    said = message_of(error.code, detail, english=call.language != DEFAULT)
+    return said if call.language != DEFAULT else full_width(said)
+
+
+_HALF = re.compile(r"(?<=[\u3400-\u9fff”）])[,:;]|[,:;](?=[\u3400-\u9fff“（])")
+_FULL = {",": "，", ":": "：", ";": "；"}
+
+
+def full_width(text: str) -> str:
+    """A Chinese sentence of the interface's with the punctuation that pages have."""
+    return _HALF.sub(lambda found: _FULL[found[0]], text)
 
 
 def asked(found: Found) -> dict[str, str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Field, Kind
 from smsgw.admin.words import audience as words
 from smsgw.core import numbers
+from smsgw.core.pasted import pieces
 
 MOST = 1000
 MOST_CHARACTERS = 20_000
-_BETWEEN = re.compile(r"[\n\r\t,;|/\uff0c\uff1b\u3001]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def recipients(text: str) -> Recipients:
     valid: dict[str, None] = {}
     invalid: list[tuple[str, str]] = []
     duplicates = 0
-    for piece in _pieces(text):
+    for piece in pieces(text):
         try:
             number = numbers.normalize(piece)
         except numbers.InvalidNumber as exc:
@@ -49,18 +48,6 @@ def recipients(text: str) -> Recipients:
             duplicates += 1
         valid[number] = None
     return Recipients(tuple(valid), tuple(invalid), duplicates)
-
-
-def _pieces(text: str) -> list[str]:
-    pieces: list[str] = []
-    for piece in (p.strip() for p in _BETWEEN.split(text)):
-        try:
-            numbers.normalize(piece)
-        except numbers.InvalidNumber:
-            pieces.extend(piece.split())
-        else:
-            pieces.append(piece)
-    return pieces
 
 
 def problem(text: str) -> Problem | None:

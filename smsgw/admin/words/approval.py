@@ -12,7 +12,7 @@ STATE: dict[str, str] = {
 }
 STATE_TONE: dict[str, str] = {"pending": "purple", "passed": "green", "rejected": "red", "expired": "secondary"}
 OVER: dict[str, str] = {state: label for state, label in STATE.items() if state != "pending"}
-KIND: dict[str, str] = {"false": N_("短信"), "true": N_("发送任务")}
+KIND: dict[str, str] = {"false": N_("短信"), "true": N_("任务")}
 
 WAITING_TAB = N_("待审")
 OVER_TAB = N_("已审")

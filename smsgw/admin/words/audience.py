@@ -11,9 +11,13 @@ SOURCE: dict[str, str] = {
     "complaint": N_("投诉"),
     "carrier": N_("运营商"),
 }
+ACTOR: dict[str, str] = {"mo": N_("用户回复")}
+"""Who has entered it, when it was nobody who has a login."""
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
 EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 
+NUMBER_SOURCE: dict[str, str] = {"report": N_("运营商回执"), "import": N_("号码检测")}
+BLOCK_LIST = N_("黑名单")
 BLOCK_LEAD = N_("名单中的号码不再收到所选范围内的短信，改动约一秒内在所有节点生效。")
 BLOCK_EMPTY = N_("黑名单中没有号码")
 BLOCK_TEACHES = N_("把投诉、退订或要求停发的号码加入黑名单，可限定账号、类型和签名。")
@@ -56,3 +60,106 @@ ALLOW_ONLY_EFFECT = N_("将把 %(n)s 个号码加入“仅限名单”：账号 
 ALLOW_ADDED = N_("已加入白名单：%(n)s 个号码")
 ALLOW_REMOVE = N_("移出名单")
 ALLOW_REMOVE_EFFECT = N_("将把 %(n)s 个号码移出白名单。账号的“仅限名单”清空后，不再限制发送对象。")
+
+# --- the address book ------------------------------------------------------------------------------------------------
+
+CONTACTS, GROUPS = N_("联系人"), N_("分组")
+SHARED: dict[str, str] = {"own": N_("仅本人"), "department": N_("部门共享"), "account": N_("全账号")}
+SHARED_TONE: dict[str, str] = {"own": "secondary", "department": "blue", "account": "green"}
+SHARED_HELP = N_("仅本人：只有您可见；部门共享：所选部门及下级部门的人员可见；全账号：可管理该账号的人员可见。")
+DEPARTMENT_SHARED_HELP = N_("仅在“部门共享”时填写。")
+NUMBER_STATE: dict[str, str] = {
+    "": N_("未知"),
+    "empty": N_("空号"),
+    "live": N_("实号"),
+    "suspended": N_("停机"),
+    "silent": N_("沉默号"),
+    "risky": N_("风险号"),
+}
+NUMBER_STATE_TONE: dict[str, str] = {
+    "": "secondary",
+    "empty": "red",
+    "live": "green",
+    "suspended": "orange",
+    "silent": "yellow",
+    "risky": "purple",
+}
+CONTACTS_LEAD = N_("本人录入的、同事共享给您的，以及您可管理账号的联系人。群发时可按分组选择。")
+CONTACTS_EMPTY = N_("通讯录中还没有联系人")
+CONTACTS_TEACH = N_("逐个新建，或从 CSV、XLSX 表格导入；可设分组和标签，并与部门共享。")
+CONTACT_NEW, CONTACT_EDIT, CONTACT_SAVE = N_("新建联系人"), N_("修改联系人"), N_("保存")
+CONTACT_SAVED = N_("已保存")
+CONTACT_REMOVE = N_("删除")
+CONTACT_REMOVE_EFFECT = N_("将删除 %(n)s 个联系人（%(names)s），并移出所有分组；已发送的记录不受影响。")
+CONTACT_SHARE, CONTACT_UNSHARE = N_("共享给本部门"), N_("改为仅本人")
+CONTACT_SHARE_EFFECT = N_("将把 %(n)s 个联系人共享给本部门及下级部门的人员。")
+CONTACT_UNSHARE_EFFECT = N_("将把 %(n)s 个联系人改为仅本人可见；他人录入的不能改为仅本人。")
+CONTACT_MERGE, CONTACT_MERGE_TITLE = N_("合并"), N_("合并联系人")
+CONTACT_MERGE_HELP = N_("同一账号中另一个联系人的号码。合并后保留当前联系人及其号码，另一个联系人被删除。")
+CONTACT_MERGE_EFFECT = N_("将把 %(gone)s 的标签、分组和资料并入 %(kept)s，并删除 %(gone)s；此操作不能撤销。")
+CONTACT_MERGED = N_("已合并")
+NO_CONTACT = N_("没有找到这个号码的联系人")
+TAGS_HELP = N_("多个标签用逗号分隔，最多 20 个。")
+KEEP_NUMBER_HELP = N_("留空则不修改号码。")
+FIELDS_HELP = N_("每行一项，写作 名称=内容，用于个性化短信的变量。")
+BAD_FIELDS = N_("第 %(line)s 行不是“名称=内容”")
+GROUPS_HELP = N_("可多选；须属于所选账号。")
+GROUP_TITLES = N_("联系人分组")
+GROUPS_LEAD = N_("群发任务可选择分组作为发送对象。")
+GROUPS_EMPTY = N_("还没有分组")
+GROUPS_TEACH = N_("把联系人归入分组，群发时一次选中整组。")
+GROUP_NEW, GROUP_EDIT = N_("新建分组"), N_("修改分组")
+GROUP_REMOVE = N_("删除分组")
+GROUP_REMOVE_EFFECT = N_("将删除 %(n)s 个分组（%(names)s）；组内联系人保留在通讯录中。")
+GROUP_MEMBERS = N_("查看联系人")
+WITH_MEMBERS_HELP = N_("勾选后，组内由您录入的联系人改为相同的使用范围。")
+CONTACT_IMPORT = N_("导入联系人")
+CONTACT_IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量导入，后台处理；重复号码按所选方式处理，有误的行可下载。")
+DUPLICATE: dict[str, str] = {
+    "skip": N_("跳过：保留原有联系人"),
+    "overwrite": N_("覆盖：用表格中填写的内容替换"),
+    "merge": N_("合并：只补充空缺的姓名和资料，追加标签和分组"),
+}
+DUPLICATES_HELP = N_("号码已在该账号通讯录中时的处理方式；同一文件中重复出现的号码也按此处理。")
+IMPORT_GROUP_HELP = N_("选填；全部联系人加入此分组。")
+MAKE_GROUPS_HELP = N_("勾选后，表中有而通讯录没有的分组自动新建；不勾选则该行列为有误。")
+KEEP_OTHERS_HELP = N_("勾选后，未选用途的列按列名保存为资料，可用作短信变量。")
+CONTACT_IMPORT_RESULT, CONTACT_IMPORT_WRONG = N_("下载导入结果"), N_("下载有误的行")
+
+# --- lists of numbers that are looked at -----------------------------------------------------------------------------
+
+FILTER_STATE: dict[str, str] = {
+    **NUMBER_STATE,
+    "": N_("待检测"),
+    "absent": N_("库无"),
+    "unknown": N_("未知"),
+}
+FILTERS, FILTERS_LEAD = N_("空号过滤"), N_("先用平台已有的回执结论（免费），再按需向供应商查询未知的号码。")
+FILTERS_EMPTY = N_("还没有空号过滤")
+FILTERS_TEACH = N_("上传或粘贴号码，得到实号、空号、停机、沉默、风险、未知的数量和名单。")
+FILTER_NEW, FILTER_BEGIN, FILTER_IMPORT = N_("新建过滤"), N_("开始过滤"), N_("从文件过滤")
+FILTER_IMPORT_LEAD = N_("上传 CSV 或 XLSX 号码表，后台检测；平台已有结论不收费。")
+FILTER_BEGUN = N_("已开始检测")
+FILTER_EFFECT = N_("将检测 %(n)s 个号码：平台已有 %(known)s 个结论，免费；其余 %(rest)s 个列为未知，可再向供应商查询。")
+FILTER_ASK, FILTER_ASK_TITLE = N_("向供应商查询未知号码"), N_("向供应商查询")
+FILTER_ASK_EFFECT = N_(
+    "将向供应商查询 %(n)s 个未知号码，单价 %(price)s 元，预计费用 %(cost)s 元。结果会供以后免费使用。"
+)
+FILTER_NOTHING = N_("没有可向供应商查询的号码，或未设置供应商。")
+FILTER_REMOVE, FILTER_REMOVE_EFFECT = N_("删除"), N_("将删除 %(n)s 个过滤及其号码；已学到的号码状态保留。")
+FILTER_DOWNLOAD: dict[str, str] = {
+    "empty": N_("下载空号"),
+    "live": N_("下载实号"),
+    "suspended": N_("下载停机"),
+    "silent": N_("下载沉默号"),
+    "risky": N_("下载风险号"),
+    "absent": N_("下载库无"),
+    "unknown": N_("下载未知"),
+}
+FILTER_COUNTS = N_("检测结果")
+FILTER_OLDEST = N_("%(n)s 个，最早结论 %(at)s")
+FILTER_VENDOR = N_("检测供应商")
+VENDOR_URL_HELP = N_("按号码检测接口规范实现的地址；每次最多 50 个号码。")
+VENDOR_SECRET_HELP = N_("留空则沿用已保存的密钥。")
+VENDOR_MD5_HELP = N_("勾选后只传号码的 MD5，不传明文。")
+VENDOR_PRICE_HELP = N_("每个号码的价格，1 元 = 1,000 厘。")

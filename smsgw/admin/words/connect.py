@@ -12,11 +12,12 @@ SCOPE: dict[str, str] = {
 """Scopes: what a key may do with its own account's data."""
 MODE: dict[str, str] = {"live": N_("正式"), "test": N_("测试")}
 MODE_TONE: dict[str, str] = {"live": "blue", "test": "secondary"}
-STATUS: dict[str, str] = {"active": N_("启用"), "stopped": N_("已停用")}
+STATUS: dict[str, str] = {"active": N_("已启用"), "stopped": N_("已停用")}
 STATUS_TONE: dict[str, str] = {"active": "green", "stopped": "secondary"}
 LEAD = N_("业务系统调用接口时用来签名的密钥；密文只在建立和轮换时显示一次。")
 EMPTY, TEACHES = N_("还没有密钥"), N_("为账号建立密钥后，业务系统即可通过接口发送和查询。")
 ADD, ADD_TITLE, EDIT, EDIT_TITLE = N_("新建密钥"), N_("新建密钥"), N_("修改"), N_("修改密钥")
+SAVE = N_("保存")
 ROTATE, ROTATE_TITLE, RETIRE, RETIRE_TITLE = N_("轮换"), N_("轮换密钥"), N_("停用旧密文"), N_("停用旧密文")
 ROTATE_EFFECT = N_("将为 %(key)s 生成新的密文并显示一次。旧密文继续有效，业务系统改用新密文后请停用旧密文。")
 RETIRE_EFFECT = N_("%(key)s 轮换前的密文将立即失效，仍在使用它的系统不能再调用接口。")

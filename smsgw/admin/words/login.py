@@ -90,6 +90,11 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
 }
 """Title, and why."""
+WITHOUT: dict[str, str] = {
+    "walls": N_("程序所用的数据库账号没有多余的权限。"),
+    "archive": N_("数据库还没有归档过日志，无法确认。此项不看全量备份，也不看能否恢复。"),
+}
+"""Why, where the usual sentence has nothing to say (a dash among what fills it)."""
 TO_DO: dict[str, str] = {
     "factor_administrators": N_("为管理角色勾选二次验证（角色的登录要求），并请相关人员完成绑定。"),
     "factor_everybody": N_("在全员登录方式中勾选至少一种二次验证；担心凭密码绑定时，勾选“首次绑定须使用一次性密码”。"),

@@ -65,7 +65,7 @@ _TOP_UP = N_("充值管理")
 ENTRIES: dict[str, EntryWords] = {
     "home.workbench": EntryWords(N_("工作台")),
     "home.notices": EntryWords(N_("消息中心")),
-    "sending.send": EntryWords(N_("短信发送")),
+    "sending.send": EntryWords(N_("新建发送任务")),
     "sending.custom": EntryWords(N_("自定义发送")),
     "sending.tasks": EntryWords(N_("发送任务")),
     "sending.scheduled": EntryWords(N_("定时短信记录")),
@@ -145,6 +145,7 @@ ENTRIES: dict[str, EntryWords] = {
     "routing.routes": EntryWords(N_("路由策略")),
     "routing.explain": EntryWords(N_("路由解释")),
     "routing.prefixes": EntryWords(N_("号段与携号转网")),
+    "sending.problems": EntryWords(N_("问题号码")),
     "routing.words": EntryWords(N_("敏感词")),
     "routing.limits": EntryWords(N_("频控与时段")),
     "routing.codes": EntryWords(N_("错误码映射")),

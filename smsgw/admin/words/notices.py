@@ -5,10 +5,11 @@ from __future__ import annotations
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.lists import JOB_KIND, JOB_STATE
 from smsgw.admin.words.messages import ALARM
+from smsgw.core.words import Wording, labels_of, phrase
 
 KIND: dict[str, str] = {
     "notice": N_("公告"),
-    "alarm": N_("告警"),
+    "alarm": N_("告警提醒"),
     "job": N_("任务结果"),
     "security": N_("账号安全"),
 }
@@ -35,6 +36,17 @@ SUBJECT: dict[str, str] = (
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
+
+
+def about_alarm(object_: str) -> str | Wording:
+    """What an alarm is about, in words: the kind of thing, and its name where it has one."""
+    kind, _, name = object_.partition("/")
+    label = labels_of("audit_object").get(kind)
+    if label is None:
+        return object_
+    return phrase("object.named", kind=label, name=name) if name else label
+
+
 OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看告警")}
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 
-SAVE, CREATE, MOVE, REMOVE, COPY, RESET = N_("保存"), N_("新建"), N_("移动"), N_("删除"), N_("复制"), N_("重置密码")
+SAVE, CREATE, MOVE, REMOVE, COPY, RESET = N_("保存"), N_("新建"), N_("移动部门"), N_("删除"), N_("复制"), N_("重置密码")
 SAVED = N_("已保存。")
 REMOVED = N_("已删除。")
 EDIT = N_("编辑")
@@ -49,7 +49,7 @@ REMOVED_STAYS = N_("该员工已删除，不能登录；姓名和操作记录保
 ONE_TIME = N_("一次性密码")
 PROFILE, ENTRANCE = N_("资料"), N_("登录与安全")
 DEMAND_SET = N_("登录限制")
-BINDING, DYNAMIC = N_("IP绑定"), N_("动态口令")
+BINDING, DYNAMIC = N_("IP绑定"), N_("二次验证")
 NETWORKS_HELP = N_("每行一个地址或网段，如 10.1.2.3 或 10.1.0.0/16；只能从这些地址登录和使用，空为不限。")
 FACTORS_HELP = N_("密码之外还须通过的验证；不选为不单独要求。")
 EVERY_HELP = N_("打开后所选各项全部须通过，否则任一即可。")
@@ -65,7 +65,10 @@ FACTORS_RESET_EFFECT = N_(
 )
 FACTORS_GONE = N_("二次验证已清除，会话已结束。")
 CODE_NEW = N_("发放临时恢复码")
-CODE_EFFECT = N_("将为 %(name)s 生成 1 个恢复码，可代替二次验证登录一次（仍须密码）；已绑定的验证方式不变。")
+CODE_EFFECT = N_(
+    "将为 %(name)s 生成 1 个恢复码，24 小时内可代替二次验证登录一次（仍须密码）；"
+    "管理员此前为其生成而未用的恢复码随即作废，已绑定的验证方式不变。"
+)
 IMPORT = N_("导入员工")
 STAFF = N_("员工管理")
 IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量新建员工；登录名已存在的行会跳过，重复导入不会重复新建。")
@@ -76,7 +79,7 @@ IMPORT_RESULT, FIRST_PASSWORDS = N_("下载导入结果"), N_("下载初始密�
 PASSWORDS_EFFECT = N_(
     "文件含 %(n)s 名尚未登录人员的登录名和一次性密码，首次登录须修改。请妥善转交并及时删除；本次下载会记入审计日志。"
 )
-OUTCOME: dict[str, str] = {"created": N_("新建"), "skipped": N_("已跳过"), "wrong": N_("有误")}
+OUTCOME: dict[str, str] = {"created": N_("新建"), "updated": N_("更新"), "skipped": N_("已跳过"), "wrong": N_("有误")}
 
 # --- sub-accounts ----------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,23 @@ WORDS: dict[str, tuple[str, str]] = {
         "at most {most}, with names of 1 to 32 letters, digits or underscores that begin with no digit",
     ),
     "contact.values": ("每项的值最长 {longest} 个字符", "values of at most {longest} characters each"),
+    "contact.share": (
+        "只有可管理整个账号的人员才能共享给全账号",
+        "only who sees the whole account shares with all of it",
+    ),
+    "contact.there": ("该账号的通讯录中已有此号码", "the account has a contact of this number"),
+    "contact.colleague": (
+        "该账号的通讯录中已有此号码,由同事保存且未共享给您",
+        "a colleague has entered this number and does not share it with you",
+    ),
+    "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
+    "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
+    "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
+    "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
+    "vendor.url": ("须为 http:// 或 https:// 开头的地址", "an address that begins with http:// or https://"),
+    "vendor.none": ("没有可查询的号码,或未设置供应商", "nothing to ask about, or no provider is set"),
+    "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
     "channel.simulated": (
@@ -76,6 +93,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "phrase.title": ("标题须为 1 到 {most} 个字符", "a title of 1 to {most} characters"),
     "phrase.content": ("内容须为 1 到 {most} 字", "1 to {most} characters"),
     "phrase.full": ("每人最多 {most} 条日常用语", "{most} phrases are the most that one person has"),
+    "draft.full": ("每人最多 {most} 份草稿,请先删除不用的", "{most} drafts are the most that one person has"),
+    "draft.large": (
+        "草稿最多 {most} KB,号码较多时请改用文件",
+        "a draft has at most {most} KiB; put many numbers into a file",
+    ),
+    "draft.key": ("页面已过期,请刷新后重试", "the page is too old; load it again"),
+    "draft.past": ("计划时间须晚于现在", "a time that is still to come"),
+    "draft.time": ("时间格式须为 2026-10-01 09:30", "a time such as 2026-10-01 09:30"),
+    "draft.choose": ("请选择", "choose one"),
     "file.room": (
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
         "the room for uploads is full; wait until older files have expired",
@@ -117,6 +143,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "role.used": (
         "仍有人员使用该角色,请先更换其角色",
         "people still have this role; give them another first",
+    ),
+    "object.named": ("{kind} {name}", "{kind} {name}"),
+    "emergency.codes": (
+        "24 小时内最多为一人生成 {n} 个应急恢复码,请核实其身份或重置二次验证",
+        "one person gets at most {n} emergency codes in 24 hours; make sure who it is, or reset the second factor",
+    ),
+    "role.held_elsewhere": (
+        "另有 {n} 名您管理范围以外的人员使用该角色,请复制为新角色后再修改",
+        "{n} people beyond those whom you manage have this role; copy it, and change the copy",
     ),
     "brand.unchanged": ("草稿与已发布的内容一致,没有可发布的修改", "the draft is published as it is"),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),

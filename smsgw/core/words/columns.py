@@ -18,3 +18,15 @@ STAFF: dict[str, tuple[str, ...]] = {
     "account": ("短信账号", "授权账号", "可用账号", "account", "accounts"),
 }
 """What columns of tables of staff are called."""
+
+NUMBER_HEAD = "手机号"
+"""What a table of ours calls the column of the numbers."""
+PROBLEM_HEAD = (("行号", "原因"), ("line", "reason"))
+"""Columns behind those of a table whose rows are given back, in Chinese and English."""
+CONTACTS: dict[str, tuple[str, ...]] = {
+    "number": ("手机号", "手机", "手机号码", "电话号码", "号码", "联系电话", "电话", "phone", "mobile", "number"),
+    "name": ("姓名", "名称", "联系人", "客户姓名", "name", "full name"),
+    "tags": ("标签", "tag", "tags"),
+    "groups": ("分组", "组", "群组", "组别", "group", "groups"),
+}
+"""What columns of tables of contacts are called."""

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from smsgw.core.model import Report
 from smsgw.pipeline.outcomes.reattempt import Event
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.together import Together
 from smsgw.store.messages import counters, inbound, outcomes
 from smsgw.store.messages.inbound import Arrived
 from smsgw.store.messages.outcomes import Ids
@@ -104,7 +105,9 @@ async def count(effects: Effects) -> None:
         delta[row["account_id"], row["channel_id"] or 0, "retried"] += 1
     for one in effects.stored:
         delta[one.account_id or 0, one.inbound.channel_id, "mo"] += one.inbound.concat_number == 1
-    await counters.add(effects.connection, effects.node, +delta)
+    changes = Together()
+    counters.add(changes, effects.node, +delta)
+    await changes.run(effects.connection)
 
 
 Step: TypeAlias = Callable[[Effects], Awaitable[None]]

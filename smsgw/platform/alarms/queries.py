@@ -1,7 +1,9 @@
-"""The alarms that people look at."""
+"""The alarms that people look at. ``accounts`` (None: all) is whose they may see: who sees some accounts alone sees the
+alarms about those, and none about channels, nodes and the platform."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,9 +29,18 @@ class Wanted:
     until: datetime | None = None
 
 
-async def page(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:
+_PAGE = f"""
+SELECT {alarms.COLUMNS} FROM alarm
+WHERE ($1 OR cleared_at IS NULL) AND ($2::bigint[] IS NULL OR account_id = ANY($2))
+ORDER BY cleared_at IS NOT NULL, severity = 'warning', since DESC LIMIT $3
+"""  # noqa: S608 - a constant
+
+
+async def page(
+    database: Database, *, accounts: Sequence[int] | None, everything: bool = False, limit: int = 200
+) -> list[Alarm]:
     """Open alarms, the gravest first; with ``everything`` the cleared ones after them."""
-    return await alarms.list_(database, everything=everything, limit=limit)
+    return [_alarm(row) for row in await database.fetch(_PAGE, everything, _whose(accounts), limit)]
 
 
 _STANDING = "(cleared_at IS NULL)::int::text || to_char(since AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')"
@@ -39,41 +50,53 @@ _MATCHES = """
 ($1 = '' OR $1 = CASE WHEN cleared_at IS NOT NULL THEN 'cleared' WHEN acked_at IS NOT NULL THEN 'taken' ELSE 'open' END)
 AND ($2 = '' OR severity = $2) AND ($3 = '' OR kind = $3) AND ($4 = '' OR strpos(object, $4) > 0)
 AND ($5::timestamptz IS NULL OR since >= $5) AND ($6::timestamptz IS NULL OR since < $6)
+AND ($7::bigint[] IS NULL OR account_id = ANY($7))
 """
 _SEARCH = f"SELECT {alarms.COLUMNS}, {{key}} AS _key FROM alarm WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
-_COUNT = f"SELECT count(*) FROM (SELECT FROM alarm WHERE {_MATCHES} LIMIT $7) f"  # noqa: S608
-_ONE = f"SELECT {alarms.COLUMNS} FROM alarm WHERE id = $1"  # noqa: S608
-_OPEN = "SELECT count(*) FROM (SELECT FROM alarm WHERE cleared_at IS NULL AND acked_at IS NULL LIMIT $1) f"
+_COUNT = f"SELECT count(*) FROM (SELECT FROM alarm WHERE {_MATCHES} LIMIT $8) f"  # noqa: S608
+_ONE = f"SELECT {alarms.COLUMNS} FROM alarm WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))"  # noqa: S608
+_OPEN = """
+SELECT count(*) FROM (
+    SELECT FROM alarm WHERE cleared_at IS NULL AND acked_at IS NULL AND ($1::bigint[] IS NULL OR account_id = ANY($1))
+    LIMIT $2) f
+"""
 MOST_OPEN = 100
 """Beyond which alarms that nobody looks after are not counted."""
 
 
-def _asked(wanted: Wanted) -> tuple[object, ...]:
-    return wanted.state, wanted.severity, wanted.kind, wanted.object, wanted.since, wanted.until
+def _whose(accounts: Sequence[int] | None) -> list[int] | None:
+    return None if accounts is None else list(accounts)
 
 
-async def search(database: Database, wanted: Wanted, window: Window) -> Slice[Alarm]:
+def _asked(wanted: Wanted, accounts: Sequence[int] | None) -> tuple[object, ...]:
+    w = wanted
+    return w.state, w.severity, w.kind, w.object, w.since, w.until, _whose(accounts)
+
+
+async def search(
+    database: Database, wanted: Wanted, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[Alarm]:
     """Alarms, open and over."""
-    return await read(database, _SEARCH, _asked(wanted), _ORDERS, window, _alarm, id_="id")
+    return await read(database, _SEARCH, _asked(wanted, accounts), _ORDERS, window, _alarm, id_="id")
 
 
 def _alarm(row: Row) -> Alarm:
     return alarms.read({name: value for name, value in row.items() if name != "_key"})
 
 
-async def count(database: Database, wanted: Wanted, most: int) -> int:
+async def count(database: Database, wanted: Wanted, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many ``search`` finds, counted up to one more than ``most``."""
-    number: int = await database.fetchval(_COUNT, *_asked(wanted), most + 1)
+    number: int = await database.fetchval(_COUNT, *_asked(wanted, accounts), most + 1)
     return number
 
 
-async def one(database: Database, id_: int) -> Alarm | None:
+async def one(database: Database, id_: int, *, accounts: Sequence[int] | None) -> Alarm | None:
     """An alarm by its id."""
-    row = await database.fetchrow(_ONE, id_)
+    row = await database.fetchrow(_ONE, id_, _whose(accounts))
     return None if row is None else alarms.read(dict(row))
 
 
-async def unattended(database: Database) -> int:
+async def unattended(database: Database, *, accounts: Sequence[int] | None) -> int:
     """Open alarms that nobody looks after yet; at most ``MOST_OPEN``."""
-    number: int = await database.fetchval(_OPEN, MOST_OPEN)
+    number: int = await database.fetchval(_OPEN, _whose(accounts), MOST_OPEN)
     return number

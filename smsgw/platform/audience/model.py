@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,108 @@ class Imported:
     created: int = 0
     updated: int = 0
     rejected: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Shared(StrEnum):
+    """Whom a contact or a group is for."""
+
+    OWN = "own"
+    DEPARTMENT = "department"
+    """People of the department, and of those below it."""
+    ACCOUNT = "account"
+    """Everybody who sees the whole account."""
+
+
+class Duplicate(StrEnum):
+    """What becomes of a contact that is there already when it is brought in again."""
+
+    SKIP = "skip"
+    OVERWRITE = "overwrite"
+    MERGE = "merge"
+    """Tags and groups are added; name and fields only where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Whom something is for; a department only with ``Shared.DEPARTMENT``."""
+
+    shared: Shared = Shared.ACCOUNT
+    department_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedEntries:
+    """Which entries of the address book are looked for; empty and None: all that the reader sees."""
+
+    number: str = ""
+    name: str = ""
+    """A part of it."""
+    tag: str = ""
+    group_id: int | None = None
+    account_id: int | None = None
+    shared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A contact as the address book shows it."""
+
+    id: int
+    number: str
+    name: str
+    tags: tuple[str, ...]
+    fields: Mapping[str, str]
+    groups: tuple[str, ...]
+    """Names of those that the reader sees, …"""
+    group_ids: tuple[int, ...]
+    """… and their ids."""
+    account_id: int
+    account: str
+    shared: str
+    department_id: int | None
+    department: str
+    owner_id: int | None
+    owner: str
+    state: str
+    """Of the number (``core.number_state``); empty: nothing is known."""
+    state_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDraft:
+    """What somebody wants a contact to be."""
+
+    account_id: int
+    number: str
+    name: str
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
+    sharing: Sharing = field(default_factory=Sharing)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedGroups:
+    """Which groups are looked for."""
+
+    name: str = ""
+    account_id: int | None = None
+    shared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group (an audience) as the address book shows it."""
+
+    id: int
+    name: str
+    members: int
+    account_id: int
+    account: str
+    shared: str
+    department_id: int | None
+    department: str
+    owner_id: int | None
+    owner: str
+    created_at: datetime

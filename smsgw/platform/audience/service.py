@@ -28,7 +28,7 @@ AUDITED = 20
 """Numbers that a row of the audit log names; of more it says only how many."""
 MAX_TAGS, MAX_TAG = 20, 32
 MAX_FIELDS, MAX_VALUE = 30, 200
-_FIELD = re.compile(r"[^\W\d]\w{0,31}")
+FIELD_NAME = re.compile(r"[^\W\d]\w{0,31}")
 
 
 async def put(
@@ -87,7 +87,7 @@ def _check(position: int, item: ContactInput) -> None:
     if len(tags) > MAX_TAGS or not all(0 < len(tag.strip()) <= MAX_TAG for tag in tags):
         raise wrong("tags", phrase("contact.tags", most=MAX_TAGS, longest=MAX_TAG))
     fields: Mapping[str, str] = item.fields or {}
-    if len(fields) > MAX_FIELDS or not all(_FIELD.fullmatch(name) for name in fields):
+    if len(fields) > MAX_FIELDS or not all(FIELD_NAME.fullmatch(name) for name in fields):
         raise wrong("fields", phrase("contact.fields", most=MAX_FIELDS))
     if not all(len(value) <= MAX_VALUE for value in fields.values()):
         raise wrong("fields", phrase("contact.values", longest=MAX_VALUE))

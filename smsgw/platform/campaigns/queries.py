@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from smsgw.core.actor import Actor
@@ -16,6 +17,7 @@ from smsgw.platform.campaigns.model import (
     WantedTasks,
     feeding_over,
     progress,
+    recurrence_of,
 )
 from smsgw.platform.paging import Order, Slice, Window, clauses, read, slice_of
 from smsgw.store.engine.database import Database, Row
@@ -42,6 +44,8 @@ async def fed(database: Database, task_id: int, run: int) -> bool:
     )
 
 
+MOST_ROUNDS = 800
+"""Times that one task is followed on in a calendar."""
 _ORDERS = {
     "created_at": Order("t.id", "bigint"),
     "planned_at": Order("COALESCE(t.next_at, t.send_at, t.created_at)", "timestamptz"),
@@ -95,6 +99,37 @@ async def one(database: Database, actor: Actor, task_id: int) -> ListedTask | No
     """One task in the scope."""
     found = await search(database, actor, WantedTasks(id=task_id), Window(limit=1))
     return found.rows[0] if found.rows else None
+
+
+_PLANNED = f"""
+SELECT t.*, a.name AS account_name FROM task t JOIN account a ON a.id = t.account_id
+WHERE ($1::bigint[] IS NULL OR t.account_id = ANY($1)) AND ($2 = '' OR t.submitter = $2)
+  AND ({_WAITS} OR t.recurring IS NOT NULL AND COALESCE(t.paused_from, t.state) IN ('scheduled', 'running', 'sent'))
+  AND COALESCE(t.next_at, t.send_at) < $4 AND (t.recurring IS NOT NULL OR COALESCE(t.next_at, t.send_at) >= $3)
+ORDER BY COALESCE(t.next_at, t.send_at), t.id LIMIT $5
+"""  # noqa: S608 - constants
+
+
+async def planned(
+    database: Database, actor: Actor, first: datetime, last: datetime, limit: int
+) -> list[tuple[datetime, Task, str]]:
+    """When tasks in the scope begin from ``first`` on and before ``last``, those that come round each time: with the
+    name of their account, in the order of time, at most so many."""
+    scope = actor.scope
+    accounts = None if scope.accounts is None else list(scope.accounts)
+    rows = await database.fetch(_PLANNED, accounts, scope.submitter or "", first, last, limit)
+    found: list[tuple[datetime, Task, str]] = []
+    for row in rows:
+        task = store.of_row(row)
+        at = task.next_at or task.send_at
+        rule = None if task.recurring is None else recurrence_of(task.recurring)
+        for _ in range(MOST_ROUNDS):
+            if at is None or at >= last:
+                break
+            if at >= first:
+                found.append((at, task, str(row["account_name"])))
+            at = None if rule is None else rule.after(at)
+    return sorted(found, key=lambda one: (one[0], one[1].id))[:limit]
 
 
 _PROBLEM_ID = "(p.run::bigint * 4294967296 + p.line)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,6 +72,22 @@ SETTLED = timedelta(days=8)
 """Older finals are not corrected by reports any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task as it would be made."""
+
+    spec: TaskSpec
+    """With the text, type and signature of its template."""
+    kind: MessageType
+    plan: Plan
+    count: int
+    """Rows that there are, good or bad."""
+    reasons: list[str]
+    """Why a reviewer has to pass it first."""
+    next_at: datetime | None
+    """When it begins; None: at once."""
+
+
 class Tasks:
     """The tasks of all accounts, as seen from this node."""
 
@@ -110,30 +126,19 @@ class Tasks:
         """
         if (same := await self._same(spec)) is not None:
             return same, True
-        now = self._now()
-        next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, now)
-        windows_of(spec.windows)
-        if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
-            raise invalid("to", phrase("task.one_source"))
-        spec, forms = self._text(spec)
-        kind = spec.type or MessageType.NOTICE
-        plan, rows, count = await self._rows(spec, forms)
-        reasons = self._try_text(spec, kind, plan, rows)
-        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
-        if limit and count > limit:
-            reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
-        if spec.review and not reasons:
-            reasons.append(str(phrase("review.wanted")))
+        prepared = await self.prepare(spec)
+        spec, kind, plan, reasons = prepared.spec, prepared.kind, prepared.plan, prepared.reasons
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
-            submitter=spec.submitter, type=kind, content=spec.content, created_at=now,
+            submitter=spec.submitter, type=kind, content=spec.content, created_at=self._now(),
             client_ref=spec.client_ref, request_key=spec.request_key, request_sha256=spec.request_sha256,
             sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
             upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
             mapping={name: getattr(plan, name) for name in _PLANNED},
             one_each=spec.one_each, review=bool(reasons), review_reasons=reasons, send_at=spec.send_at,
             expire_at=spec.expire_at,
-            windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate, next_at=next_at,
+            windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
+            next_at=prepared.next_at,
         )  # fmt: skip
         async with self.database.transaction(timeout=30) as connection:
             made = await store.insert(connection, task)
@@ -158,6 +163,23 @@ class Tasks:
         log.info("task.created", task=task.id, account=task.account_id, by=task.submitter)
         self.wake.set()
         return await self._task(task.id), False
+
+    async def prepare(self, spec: TaskSpec) -> Prepared:
+        """How it would be done, without doing it; raises what ``create`` would of the same."""
+        next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, self._now())
+        windows_of(spec.windows)
+        if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
+            raise invalid("to", phrase("task.one_source"))
+        spec, forms = self._text(spec)
+        kind = spec.type or MessageType.NOTICE
+        plan, rows, count = await self._rows(spec, forms)
+        reasons = self._try_text(spec, kind, plan, rows)
+        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
+        if limit and count > limit:
+            reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
+        if spec.review and not reasons:
+            reasons.append(str(phrase("review.wanted")))
+        return Prepared(spec, kind, plan, count, reasons, next_at)
 
     async def _same(self, spec: TaskSpec) -> Task | None:
         """The task that the same request has made. A key or reference that stands for another is an error."""

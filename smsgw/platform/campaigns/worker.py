@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import sys
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns import sheets
 from smsgw.platform.campaigns.members import Members
+from smsgw.platform.campaigns.row_survey import RowSurvey, Surveyed, Wanted
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import BadFile, Form, Preview
 from smsgw.store.engine.database import OUTAGE, connect
@@ -55,12 +57,30 @@ class ReadJob(msgspec.Struct):
     """Characters of a cell that are given."""
 
 
+class PickJob(msgspec.Struct):
+    """Give back one row of a file, counted from 1, without header and empty rows."""
+
+    path: str
+    form: Form
+    row: int
+
+
+class SurveyJob(msgspec.Struct):
+    """Judge a file's rows as an import would, without a database."""
+
+    path: str
+    form: Form
+    wanted: Wanted
+
+
 class Job(msgspec.Struct):
-    """One of the three: look at a file, import it, or read it out."""
+    """One of these: look at a file, import it, read it out, show a row of it, or judge its rows."""
 
     inspect: str | None = None
     load: ImportJob | None = None
     read: ReadJob | None = None
+    pick: PickJob | None = None
+    survey: SurveyJob | None = None
 
 
 class Imported(msgspec.Struct):
@@ -76,6 +96,7 @@ class Result(msgspec.Struct):
 
     preview: Preview | None = None
     imported: Imported | None = None
+    surveyed: Surveyed | None = None
     rows: list[tuple[int, list[str]]] = []
     """Line and cells."""
     error: tuple[str, dict[str, str | int]] | None = None
@@ -123,6 +144,19 @@ def read(job: ReadJob) -> list[tuple[int, list[str]]]:
     return rows
 
 
+def pick(job: PickJob) -> list[tuple[int, list[str]]]:
+    """The row; none when there are not so many."""
+    found = islice(sheets.read(Path(job.path), job.form), job.row - 1, job.row)
+    return [(line, cells) for line, cells in found]
+
+
+def survey(job: SurveyJob) -> Surveyed:
+    """What an import would make of the rows."""
+    surveyor = RowSurvey(job.wanted)
+    surveyor.take(sheets.read(Path(job.path), job.form))
+    return surveyor.result()
+
+
 def perform(job: Job) -> Result:
     """Do a job."""
     try:
@@ -132,6 +166,10 @@ def perform(job: Job) -> Result:
             return Result(imported=asyncio.run(load(job.load)))
         if job.read is not None:
             return Result(rows=read(job.read))
+        if job.pick is not None:
+            return Result(rows=pick(job.pick))
+        if job.survey is not None:
+            return Result(surveyed=survey(job.survey))
     except BadFile as exc:
         return Result(error=(exc.reason.key, dict(exc.reason.params)))
     except MemoryError:
@@ -150,7 +188,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it reads
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    seconds = LOAD_SECONDS if job.load is not None else LOOK_SECONDS
+    long = job.load is not None or job.survey is not None
+    seconds = LOAD_SECONDS if long else LOOK_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     result = perform(job)
     result.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -18,11 +18,15 @@ SELECT b.number, a.name AS account, b.type, b.sign, b.source, b.reason, b.actor,
 FROM block_list b LEFT JOIN account a ON a.id = b.account_id
 WHERE {_LIVE} AND ($1::bigint[] IS NULL OR b.account_id = ANY($1))
 """  # noqa: S608 - constants
-_MATCHES = """
+REASONS_SEARCHED = 100_000
+"""Entries, the newest that one may see, whose reasons are looked through: there is no index of parts of them."""
+_MATCHES = f"""
 ($1::bigint[] IS NULL OR b.account_id = ANY($1)) AND ($2::bigint IS NULL OR b.number = $2)
 AND ($3 = '' OR b.source = $3) AND ($4::bigint IS NULL OR b.account_id = $4) AND ($5 = '' OR b.type = $5)
-AND ($6 = '' OR b.sign = $6) AND ($7 = '' OR strpos(b.reason, $7) > 0)
-"""
+AND ($6 = '' OR b.sign = $6) AND ($7 = '' OR strpos(b.reason, $7) > 0 AND b.version > COALESCE(
+    (SELECT l.version FROM block_list l WHERE $1::bigint[] IS NULL OR l.account_id = ANY($1)
+     ORDER BY l.version DESC OFFSET {REASONS_SEARCHED} LIMIT 1), 0))
+"""  # noqa: S608 - a constant
 _FIND = f"{_ENTRIES} AND b.number = $2 ORDER BY b.account_id, b.type, b.sign"
 _PAGE = f"""
 {_ENTRIES} AND ($2::bigint IS NULL OR b.number = $2) AND ($3::text IS NULL OR b.source = $3)

@@ -78,7 +78,8 @@ _ENROLLED = """ARRAY(
     UNION ALL SELECT 'passkey' WHERE EXISTS (SELECT FROM staff_passkey k WHERE k.staff_id = s.id)
     UNION ALL SELECT 'sms' WHERE s.phone <> '' AND s.phone_verified_at IS NOT NULL
     UNION ALL SELECT 'recovery' WHERE EXISTS (
-        SELECT FROM staff_recovery_code c WHERE c.staff_id = s.id AND c.used_at IS NULL)) AS enrolled"""
+        SELECT FROM staff_recovery_code c WHERE c.staff_id = s.id AND c.used_at IS NULL
+        AND (c.expires_at IS NULL OR c.expires_at > now()))) AS enrolled"""
 _STANDING = f"""
 SELECT s.must_change AS one_time, p.enrol_reset, {_ENROLLED} FROM staff s CROSS JOIN login_policy p WHERE s.id = $1
 """  # noqa: S608 - constant text

@@ -17,6 +17,7 @@ from smsgw.core.actor import ActorKind
 from smsgw.core.addresses import Network, network_of
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.login import queries
 from smsgw.platform.login.model import DEMANDED, Demand, Factor
@@ -211,17 +212,33 @@ async def unlock(change: Change, login: str) -> None:
         unit.record("staff.unlock", f"staff/{login}")
 
 
-_EMERGENCY = "INSERT INTO staff_recovery_code (staff_id, code_sha256) VALUES ($1, $2)"
+EMERGENCY_HOURS, EMERGENCY_A_DAY = 24, 3
+_ISSUED = "SELECT count(*) FROM staff_recovery_code WHERE staff_id = $1 AND expires_at > now()"
+_FORMER = """
+UPDATE staff_recovery_code SET used_at = now() WHERE staff_id = $1 AND expires_at IS NOT NULL AND used_at IS NULL
+"""
+_EMERGENCY = """
+INSERT INTO staff_recovery_code (staff_id, code_sha256, expires_at)
+VALUES ($1, $2, now() + make_interval(hours => $3))
+"""
 
 
 async def emergency_code(change: Change, login: str) -> str:
     """One more recovery code for a person who has lost phone and app, to be told to them; it counts once, beside the
-    password. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``."""
+    password, within ``EMERGENCY_HOURS``, and ends the one made before it.
+
+    Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``; ``STATE_CONFLICT`` after ``EMERGENCY_A_DAY`` of them.
+    """
     code = base64.b32encode(secrets.token_bytes(10)).decode()
     async with change.unit(Permission.PERSON_RESET) as unit:
         person = await org.another(unit, Permission.PERSON_RESET, login)
-        await unit.connection.execute(_EMERGENCY, person.id, hashlib.sha256(code.encode()).digest())
-        unit.record("factor.emergency", f"staff/{login}", after={"factor": Factor.RECOVERY.value})
+        if await unit.connection.fetchval(_ISSUED, person.id) >= EMERGENCY_A_DAY:
+            raise Refused("STATE_CONFLICT", reason=phrase("emergency.codes", n=EMERGENCY_A_DAY))
+        await unit.connection.execute(_FORMER, person.id)
+        digest = hashlib.sha256(code.encode()).digest()
+        await unit.connection.execute(_EMERGENCY, person.id, digest, EMERGENCY_HOURS)
+        told = {"factor": Factor.RECOVERY.value, "hours": EMERGENCY_HOURS}
+        unit.record("factor.emergency", f"staff/{login}", after=told)
     return "-".join(code[n : n + 4] for n in range(0, 16, 4))
 
 

@@ -198,7 +198,7 @@ async def search(
     return await views(rows)
 
 
-TALLIED = 100_000
+TALLIED = 20_000
 """Messages that are counted; of more it is said that there are more."""
 _TALLY = """
 WITH m AS MATERIALIZED (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import SELECT, states_of, views
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.states import by_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,26 @@ _MESSAGE = {
     "task": "EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {}::bigint"
             " AND x.id >= k.base_id AND x.id < k.base_id + k.size)",
 }  # fmt: skip
-_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {}", "code": "s.code = {}"}
+# Said in constants beside the rest, so that the index of the few that did not arrive is known to hold them.
+_ENDED = by_name("EXISTS (SELECT FROM part e WHERE e.id = x.id AND e.id >= $1 AND e.id < $2 AND e.state > :DELIVERED)")
+_PART_ENDED = by_name("s.state > :DELIVERED")
+_NOT_ARRIVED = frozenset(state for state in PartState if state > PartState.DELIVERED)
+_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {} AND s.class <> ''", "code": "s.code = {}"}
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
 (SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= $1 AND s.id < $2
  ORDER BY array_position({ranks}::smallint[], s.state), s.part LIMIT 1) = ANY({codes}::int[])
 """
 _ROWS = "SELECT x.*, {key} AS _key FROM message x WHERE {found} AND {where} ORDER BY {order}"
+# Few parts in a part of the table of their own: their messages are looked up, and not all messages gone through.
+_SUMS_OF_FEW = """
+WITH e AS MATERIALIZED (SELECT DISTINCT s.id FROM part s WHERE s.id >= $1 AND s.id < $2 AND {few})
+SELECT count(*) AS messages, COALESCE(sum(f.parts), 0) AS parts, COALESCE(sum(f.price), 0) AS price
+FROM (
+    SELECT m.parts, m.price FROM (SELECT id FROM e ORDER BY id DESC) e
+    CROSS JOIN LATERAL (SELECT x.parts, x.price FROM message x WHERE x.id = e.id AND {found} OFFSET 0) m LIMIT {limit}
+) f
+"""
 _SUMS = """
 SELECT count(*) AS messages, COALESCE(sum(f.parts), 0) AS parts, COALESCE(sum(f.price), 0) AS price
 FROM (SELECT parts, price FROM message x WHERE {found} ORDER BY x.id DESC LIMIT {limit}) f
@@ -109,10 +124,13 @@ def _found(actor: Actor, wanted: Wanted) -> tuple[str, list[object]]:
         arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
         arguments.append(_codes(wanted.result))
         said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
+        if _all_ended(code // 2 for code in _codes(wanted.result)):
+            said.append(_ENDED)
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
         of_part.append(put(numbers, "s.state = ANY({}::smallint[])"))
+        of_part += [_PART_ENDED] * _all_ended(numbers)
         if by_us is not None:
             of_part.append(put(by_us, "s.by_us = {}::bool"))
     if of_part:
@@ -148,5 +166,21 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
 async def sums(database: Database, actor: Actor, wanted: Wanted, most: int) -> Sums:
     """How many there are, and what they come to; at most ``most`` are looked at."""
     found, arguments = _found(actor, wanted)
-    (row,) = await database.fetch(_SUMS.format(found=found, limit=int(most)), *arguments)
+    few = _few(wanted, arguments)
+    statement = (_SUMS_OF_FEW if few else _SUMS).format(found=found, few=few, limit=int(most))
+    (row,) = await database.fetch(statement, *arguments)
     return Sums(int(row["messages"]), int(row["parts"]), int(row["price"]))
+
+
+def _few(wanted: Wanted, arguments: list[object]) -> str:
+    """What the parts have that the messages are found by, if an index holds those alone; empty: none does."""
+    if wanted.reason is not None:
+        arguments.append(wanted.reason)
+        return _PART["reason"].format(f"${len(arguments)}")
+    of_result = wanted.result is not None and _all_ended(code // 2 for code in _codes(wanted.result))
+    of_status = wanted.status is not None and _all_ended(states_of(wanted.status)[0])
+    return _PART_ENDED if of_result or of_status else ""
+
+
+def _all_ended(found: Iterable[int]) -> bool:
+    return set(found) <= _NOT_ARRIVED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, Scope
 from smsgw.core.permissions import Permission
 from smsgw.platform import paging
 from smsgw.platform.paging import Order, Slice, Window
@@ -40,7 +40,9 @@ class Told:
 
 
 _MINE = """
-i.staff_id = $1 AND (i.kind <> 'alarm' OR $2) AND (i.kind <> 'notice' OR n.withdrawn_at IS NULL)
+i.staff_id = $1 AND (i.kind <> 'alarm' OR $2 AND ($3::bigint[] IS NULL OR EXISTS (
+    SELECT FROM alarm a WHERE a.id = i.subject AND a.account_id = ANY($3))))
+  AND (i.kind <> 'notice' OR n.withdrawn_at IS NULL)
   AND i.kind <> ALL (ARRAY(SELECT jsonb_array_elements_text(value -> 'off') FROM staff_preference
                            WHERE staff_id = $1 AND name = 'inbox'))
 """
@@ -51,11 +53,11 @@ COALESCE(n.content, '') AS content
 """
 _SEARCH = f"""
 SELECT {_COLUMNS}, {{key}} AS _key {_FROM}
-WHERE {_MINE} AND ($3 = '' OR i.kind = $3) AND ($4::bool IS NULL OR (i.read_at IS NOT NULL) = $4)
-  AND i.at >= $5 AND i.at < $6 AND {{where}} ORDER BY {{order}}
+WHERE {_MINE} AND ($4 = '' OR i.kind = $4) AND ($5::bool IS NULL OR (i.read_at IS NOT NULL) = $5)
+  AND i.at >= $6 AND i.at < $7 AND {{where}} ORDER BY {{order}}
 """
-_ONE = f"SELECT {_COLUMNS} {_FROM} WHERE {_MINE} AND i.id = $3"
-_UNREAD = f"SELECT count(*) FROM (SELECT {_FROM} WHERE {_MINE} AND i.read_at IS NULL LIMIT $3) few"  # noqa: S608
+_ONE = f"SELECT {_COLUMNS} {_FROM} WHERE {_MINE} AND i.id = $4"
+_UNREAD = f"SELECT count(*) FROM (SELECT {_FROM} WHERE {_MINE} AND i.read_at IS NULL LIMIT $4) few"  # noqa: S608
 ORDERS = {"at": Order("i.at", "timestamptz")}
 
 
@@ -63,24 +65,30 @@ def _told(row: Row) -> Told:
     return Told(*(row[name] for name in Told.__dataclass_fields__))
 
 
+def _whose(actor: Actor) -> tuple[int, bool, list[int] | None]:
+    """Whose inbox it is, and which alarms they may see by now."""
+    accounts = actor.scope.whole
+    return owner(actor), actor.may(Permission.ALARM_VIEW), None if accounts is None else list(accounts)
+
+
 async def search(
     database: Database, actor: Actor, window: Window, *, from_time: datetime, to_time: datetime, kind: str = "",
     read: bool | None = None,
 ) -> Slice[Told]:  # fmt: skip
     """What the actor was told in that time; ``read``: only what was (not) read."""
-    asked = (owner(actor), actor.may(Permission.ALARM_VIEW), kind, read, from_time, to_time)
+    asked = (*_whose(actor), kind, read, from_time, to_time)
     return await paging.read(database, _SEARCH, asked, ORDERS, window, _told, id_="i.id")
 
 
 async def get(database: Database | Connection, actor: Actor, id_: int) -> Told | None:
     """One of the actor's own rows."""
-    row = await database.fetchrow(_ONE, owner(actor), actor.may(Permission.ALARM_VIEW), id_)
+    row = await database.fetchrow(_ONE, *_whose(actor), id_)
     return None if row is None else _told(row)
 
 
 async def unread(database: Database, actor: Actor) -> int:
     """How many the actor has not read; not counted beyond ``MOST_UNREAD``."""
-    number: int = await database.fetchval(_UNREAD, owner(actor), actor.may(Permission.ALARM_VIEW), MOST_UNREAD)
+    number: int = await database.fetchval(_UNREAD, *_whose(actor), MOST_UNREAD)
     return number
 
 
@@ -114,11 +122,13 @@ CASE WHEN n.withdrawn_at IS NOT NULL THEN 'withdrawn' WHEN n.until <= now() THEN
 (SELECT count(*) FROM inbox i WHERE i.kind = 'notice' AND i.subject = n.id) AS told,
 (SELECT count(*) FROM inbox i WHERE i.kind = 'notice' AND i.subject = n.id AND i.read_at IS NOT NULL) AS read
 """
+# Departments that the actor sees; NULL: the actor sees all, and all announcements.
+_THEIRS = "($1::bigint[] IS NULL OR n.audience = 'departments' AND n.targets <@ $1)"
 _PUBLISHED = f"""
-SELECT {_NOTICE}, {{key}} AS _key FROM notice n WHERE n.published_at >= $1 AND n.published_at < $2 AND {{where}}
-ORDER BY {{order}}
+SELECT {_NOTICE}, {{key}} AS _key FROM notice n
+WHERE {_THEIRS} AND n.published_at >= $2 AND n.published_at < $3 AND {{where}} ORDER BY {{order}}
 """  # noqa: S608
-_PUBLISHED_ONE = f"SELECT {_NOTICE} FROM notice n WHERE n.id = $1"  # noqa: S608
+_PUBLISHED_ONE = f"SELECT {_NOTICE} FROM notice n WHERE {_THEIRS} AND n.id = $2"  # noqa: S608
 _STANDING = f"""
 SELECT {_NOTICE} FROM notice n
 WHERE n.withdrawn_at IS NULL AND n.until > now() AND (
@@ -138,17 +148,21 @@ def _notice(row: Row) -> Notice:
     return Notice(**values | {"targets": tuple(row["targets"])})
 
 
+def _theirs(scope: Scope) -> list[int] | None:
+    return None if scope.accounts is None and scope.submitter is None else list(scope.departments or ())
+
+
 async def published(
-    database: Database, window: Window, *, from_time: datetime, to_time: datetime
+    database: Database, scope: Scope, window: Window, *, from_time: datetime, to_time: datetime
 ) -> Slice[Notice]:
-    """Announcements of that time."""
-    asked = (from_time, to_time)
+    """Announcements of that time: all, or those to departments in the scope."""
+    asked = (_theirs(scope), from_time, to_time)
     return await paging.read(database, _PUBLISHED, asked, PUBLISHED_ORDERS, window, _notice, id_="n.id")
 
 
-async def notice(database: Database, id_: int) -> Notice | None:
-    """One announcement."""
-    row = await database.fetchrow(_PUBLISHED_ONE, id_)
+async def notice(database: Database, scope: Scope, id_: int) -> Notice | None:
+    """One announcement, of those."""
+    row = await database.fetchrow(_PUBLISHED_ONE, _theirs(scope), id_)
     return None if row is None else _notice(row)
 
 

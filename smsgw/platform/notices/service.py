@@ -34,12 +34,27 @@ FROM staff s WHERE s.status = 'active' AND (
 """
 _TELL = f"INSERT INTO inbox (staff_id, kind, subject) SELECT s.id, 'notice', $3 {_REACHED}"
 _COUNT = f"SELECT count(*) {_REACHED}"
-_WITHDRAW = "UPDATE notice SET withdrawn_at = now() WHERE id = $1 AND withdrawn_at IS NULL RETURNING title"
+_WITHDRAW = """
+UPDATE notice SET withdrawn_at = now() WHERE id = $1 AND withdrawn_at IS NULL RETURNING title, audience, targets
+"""
+
+
+def may_reach(actor: Actor, audience: str, targets: Sequence[int]) -> bool:
+    """Whether it is theirs to tell: everybody is for who sees all, a department for who sees it."""
+    if actor.scope.covers(EVERYBODY):
+        return True
+    return audience == "departments" and all(map(actor.scope.covers_department, targets))
+
+
+def _check_reach(actor: Actor, audience: str, targets: Sequence[int]) -> None:
+    actor.require(Permission.NOTICE_EDIT)
+    if not may_reach(actor, audience, targets):
+        raise Refused("NOT_FOUND")
 
 
 async def reached(database: Database, actor: Actor, audience: str, targets: Sequence[int]) -> int:
-    """How many people an announcement would reach."""
-    actor.require(Permission.NOTICE_EDIT, EVERYBODY)
+    """How many people an announcement would reach. ``NOT_FOUND``: it is not the actor's to tell them."""
+    _check_reach(actor, audience, targets)
     number: int = await database.fetchval(_COUNT, audience, list(targets))
     return number
 
@@ -47,9 +62,10 @@ async def reached(database: Database, actor: Actor, audience: str, targets: Sequ
 async def publish(
     change: Change, title: str, content: str, *, audience: str, targets: Sequence[int], until: datetime
 ) -> int:
-    """Announce something to everybody, to roles or to departments, until a time; its id.
+    """Announce something to everybody, to roles or to departments, until a time; its id. Who does not see all announces
+    to departments that they see.
 
-    ``PARAM_INVALID``; ``STATE_CONFLICT``: too many are standing.
+    ``PARAM_INVALID``; ``NOT_FOUND``: beyond the actor's scope; ``STATE_CONFLICT``: too many are standing.
     """
     if not 1 <= len(title) <= MOST_TITLE:
         raise Invalid("PARAM_INVALID", field="title", reason=f"1-{MOST_TITLE}")
@@ -57,7 +73,8 @@ async def publish(
         raise Invalid("PARAM_INVALID", field="content", reason=f"1-{MOST_CONTENT}")
     if audience not in AUDIENCES or bool(targets) != (audience != "all"):
         raise Invalid("PARAM_INVALID", field="audience", reason=", ".join(AUDIENCES))
-    async with change.unit(Permission.NOTICE_EDIT, EVERYBODY) as unit:
+    _check_reach(change.actor, audience, targets)
+    async with change.unit(Permission.NOTICE_EDIT) as unit:
         if await unit.connection.fetchval(_HOW_MANY) >= MOST_STANDING:
             raise Refused("STATE_CONFLICT", reason=f"> {MOST_STANDING}")
         id_: int = await unit.connection.fetchval(
@@ -71,12 +88,13 @@ async def publish(
 
 
 async def withdraw(change: Change, id_: int) -> None:
-    """Take an announcement back: it is shown to nobody any more. ``NOT_FOUND``: there is none that stands."""
-    async with change.unit(Permission.NOTICE_EDIT, EVERYBODY) as unit:
-        title = await unit.connection.fetchval(_WITHDRAW, id_)
-        if title is None:
+    """Take an announcement back: it is shown to nobody any more. ``NOT_FOUND``: there is none that stands, or it is
+    not the actor's."""
+    async with change.unit(Permission.NOTICE_EDIT) as unit:
+        row = await unit.connection.fetchrow(_WITHDRAW, id_)
+        if row is None or not may_reach(change.actor, row["audience"], row["targets"]):
             raise Refused("NOT_FOUND")
-        unit.record("notice.withdraw", f"notice/{id_}", before={"title": title})
+        unit.record("notice.withdraw", f"notice/{id_}", before={"title": row["title"]})
 
 
 _READ = "UPDATE inbox SET read_at = now() WHERE staff_id = $1 AND id = ANY($2::bigint[]) AND read_at IS NULL"

@@ -41,13 +41,14 @@ async def learn(change: Change, states: Mapping[str, NumberState], at: datetime)
     return changed
 
 
-async def forget(change: Change, numbers: Sequence[str]) -> int:
-    """Forget what is known of numbers; of how many something was."""
+async def forget(change: Change, numbers: Sequence[str], *, reason: str = "") -> int:
+    """Forget what is known of numbers; of how many something was. ``reason``: for people."""
     async with change.unit(Permission.NUMBER_EDIT, timeout=60) as unit:
         await number_status.take_turns(unit.connection)
         done = await unit.connection.execute(_FORGET, [int(n) for n in numbers])
         gone = int(done.rpartition(" ")[2])
-        unit.record("number_status.remove", "number_status", after={"numbers": len(numbers), "entries": gone})
+        after = {"numbers": len(numbers), "entries": gone} | ({"reason": reason} if reason else {})
+        unit.record("number_status.remove", "number_status", after=after)
     return gone
 
 

@@ -53,7 +53,8 @@ class Factors:
 _FACTORS = """
 SELECT EXISTS (SELECT FROM staff_totp t WHERE t.staff_id = s.id AND t.confirmed_at IS NOT NULL) AS totp,
        (SELECT count(*) FROM staff_passkey k WHERE k.staff_id = s.id) AS passkeys,
-       (SELECT count(*) FROM staff_recovery_code c WHERE c.staff_id = s.id AND c.used_at IS NULL) AS recovery_codes,
+       (SELECT count(*) FROM staff_recovery_code c WHERE c.staff_id = s.id AND c.used_at IS NULL
+        AND (c.expires_at IS NULL OR c.expires_at > now())) AS recovery_codes,
        s.phone <> '' AND s.phone_verified_at IS NOT NULL AS phone
 FROM staff s WHERE s.id = $1
 """
@@ -157,8 +158,15 @@ async def _step(
 # --- recovery codes ----------------------------------------------------------------------------------------------
 
 _NEW_CODES = "INSERT INTO staff_recovery_code (staff_id, code_sha256) SELECT $1, unnest($2::bytea[])"
+# Of an administrator's codes it is kept that they were made: so many a day.
+_END_CODES = """
+WITH ended AS (
+    UPDATE staff_recovery_code SET used_at = COALESCE(used_at, now()) WHERE staff_id = $1 AND expires_at > now())
+DELETE FROM staff_recovery_code WHERE staff_id = $1 AND (expires_at IS NULL OR expires_at <= now())
+"""
 _USE_CODE = """
 UPDATE staff_recovery_code SET used_at = now() WHERE staff_id = $1 AND code_sha256 = $2 AND used_at IS NULL
+AND (expires_at IS NULL OR expires_at > now())
 """
 
 
@@ -172,7 +180,7 @@ async def make_recovery_codes(change: Change) -> list[str]:
     codes = [base64.b32encode(secrets.token_bytes(10)).decode() for _ in range(RECOVERY_CODES)]
     async with change.unit(Permission.SELF_EDIT) as unit:
         staff_id = _own(unit)
-        await unit.connection.execute("DELETE FROM staff_recovery_code WHERE staff_id = $1", staff_id)
+        await unit.connection.execute(_END_CODES, staff_id)
         await unit.connection.execute(_NEW_CODES, staff_id, [_digest(code) for code in codes])
         unit.record("factor.add", f"staff/{unit.actor.name}", after={"factor": "recovery", "n": len(codes)})
     return ["-".join(code[n : n + 4] for n in range(0, 16, 4)) for code in codes]

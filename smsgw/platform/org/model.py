@@ -55,7 +55,7 @@ class Reach:
     """What a person is entrusted with, from which a role's scope makes accounts and departments."""
 
     assigned: tuple[int, ...] = ()
-    """Accounts that are listed for the person, and all below them."""
+    """Accounts that are listed for the person, and all below them: in the scope of every role but that of one's own."""
     managed: tuple[int, ...] = ()
     """Departments that the person manages, and all below them."""
     department: int | None = None
@@ -72,9 +72,11 @@ class Reach:
             return EVERYTHING
         if kind is ScopeKind.DEPARTMENT:
             own = () if self.department is None else (self.department,)
-            return Scope(self.department_accounts, tuple(sorted({*own, *self.managed})))
+            accounts = {*self.department_accounts, *self.assigned}
+            return Scope(tuple(sorted(accounts)), tuple(sorted({*own, *self.managed})))
         if kind is ScopeKind.BELOW:
-            return Scope(self.below_accounts, tuple(sorted({*self.below, *self.managed})))
+            accounts = {*self.below_accounts, *self.assigned}
+            return Scope(tuple(sorted(accounts)), tuple(sorted({*self.below, *self.managed})))
         return Scope(self.assigned, self.managed, ActorLabel(login) if kind is ScopeKind.OWN else None)
 
 

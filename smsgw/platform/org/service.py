@@ -505,10 +505,12 @@ async def _own_role(unit: Unit, actor: Actor, code: str) -> Role:
 async def set_role(
     change: Change, code: str, *, name: str, permissions: Collection[Permission], scope: ScopeKind
 ) -> None:
-    """Change a role, and with it what all its holders may do from their next request on.
+    """Change a role, and with it what all its holders may do from their next request on: what may not be done to each
+    of them is not done through the role either, be it given or taken away.
 
     Raises ``NOT_FOUND``, ``PARAM_INVALID``, ``ROLE_PROTECTED``, ``RIGHTS_OWN``, ``GRANT_EXCEEDED``,
-    ``DUTIES_CONFLICT`` (of a holder, too), ``LAST_ADMINISTRATOR``.
+    ``DUTIES_CONFLICT`` (of a holder, too), ``LAST_ADMINISTRATOR``; ``STATE_CONFLICT`` when somebody holds it whom the
+    actor does not see, ``PERSON_ABOVE`` for a holder who may do more than the actor.
     """
     name = _role_name(name)
     async with change.unit(Permission.ROLE_EDIT) as unit:
@@ -522,11 +524,23 @@ async def set_role(
         )
         for person in holders:
             await _granted(unit, actor, person, person.login)
+        if (frozenset(permissions), scope) != (role.permissions, role.scope):
+            _check_holders(actor, holders)
         await _keep_administrator(unit, administrators)
         unit.record(
             "role.set", f"role/{code}", before=_described(role.name, role.permissions, role.scope),
             after=_described(name, permissions, scope),
         )  # fmt: skip
+
+
+def _check_holders(actor: Actor, holders: Sequence[Person]) -> None:
+    """Whether the actor may manage everybody who holds a role."""
+    unseen = sum(not actor.scope.covers_department(person.reach.department) for person in holders)
+    if unseen:
+        raise Refused("STATE_CONFLICT", reason=phrase("role.held_elsewhere", n=unseen))
+    for person in holders:
+        if not person.is_below(actor):
+            raise Refused("PERSON_ABOVE", login=person.login)
 
 
 async def remove_role(change: Change, code: str) -> None:

@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     """What has become of a row."""
 
     CREATED = "created"
+    UPDATED = "updated"
     SKIPPED = "skipped"
     """There is such a thing already."""
     WRONG = "wrong"

@@ -10,7 +10,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.webhooks import MO, REPORT
 from smsgw.platform.webhooks.model import KINDS, Delivery, EndpointView, EventSetting
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.messages.pushing import ATTEMPT_COLUMNS, Attempt
+from smsgw.store.messages.pushing import ATTEMPT_TYPES, Attempt
 
 _LIST = """
 SELECT w.*, a.name AS account FROM webhook w JOIN account a ON a.id = w.account_id
@@ -152,4 +152,4 @@ async def attempts(
         before_id if before_id is not None else 2**63 - 1,
         max(1, min(limit, 500)),
     )
-    return [Attempt(*(row[column] for column in ATTEMPT_COLUMNS)) for row in rows]
+    return [Attempt(*(row[column] for column in ATTEMPT_TYPES)) for row in rows]

@@ -10,11 +10,8 @@ from smsgw.protocols.errors import Malformed
 from smsgw.protocols.events import Sequence
 from smsgw.protocols.pdu import RESPONSE, Pdu, Tlv
 from smsgw.protocols.rules import Admission, Faults, Rules, Verdict
-from smsgw.protocols.smpp import codes, pdus
+from smsgw.protocols.smpp import codes, pdus, tlvs
 from smsgw.protocols.states import BOUND, LIVE, RECEIVING, SENDING, Kind, Matrix, Operation, Role, State
-
-SC_INTERFACE_VERSION: Final = 0x0210
-"""TLV of a bind answer: the highest version that the server speaks."""
 
 _OPEN: Final = frozenset({State.OPEN})
 _STATUS: Final = "command_status"
@@ -155,7 +152,7 @@ class Server(SmppRules):
         """A bind answer with our system_id. Any interface_version is welcome; below 3.4 no TLV is sent."""
         fields = {"system_id": self._system_id, **details}
         if login.interface_version >= 0x34:
-            fields.setdefault("tlvs", (Tlv(SC_INTERFACE_VERSION, bytes([self._interface_version])),))
+            fields.setdefault("tlvs", (Tlv(tlvs.SC_INTERFACE_VERSION, bytes([self._interface_version])),))
         return Admission(_bind_resp(login, **fields), self.dialect)
 
     def refuse(self, login: Pdu, status: int) -> Admission:

@@ -39,13 +39,15 @@ async def take_turns(connection: Connection) -> None:
     await connection.execute(_TAKE_TURNS, LOCK)
 
 
-async def put(connection: Connection, states: Mapping[str, NumberState], at: datetime) -> int:
+async def put(
+    connection: Connection, states: Mapping[str, NumberState], at: datetime, *, code: str = ""
+) -> int:
     """Enter what a provider has told (E.164 digits -> state), inside the caller's transaction; how many entries have
-    changed."""
+    changed. ``code``: how it came to be known."""
     some = sorted(states)
     await take_turns(connection)
     done = await connection.execute(
-        _PUT, [int(n) for n in some], [states[n] for n in some], [IMPORT] * len(some), [""] * len(some),
+        _PUT, [int(n) for n in some], [states[n] for n in some], [IMPORT] * len(some), [code] * len(some),
         [at] * len(some),
     )  # fmt: skip
     return int(done.rpartition(" ")[2])

@@ -136,6 +136,8 @@ class Database:
         self.dsn = dsn
         self._size = size
         self._pool: asyncpg.Pool | None = None
+        self._changed: set[int] = set()
+        """Processes of the server whose settings are not those of a new connection."""
 
     async def open(self) -> None:
         """Connect; raises ``Temporary("STORAGE_UNAVAILABLE")`` when the server cannot be reached."""
@@ -147,6 +149,7 @@ class Database:
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=COMMAND_TIMEOUT,
                 max_inactive_connection_lifetime=300,
+                reset=self._restore,
                 server_settings={
                     "application_name": "smsgw",
                     **COMMON_SETTINGS,
@@ -172,12 +175,20 @@ class Database:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=phrase("storage.unconnected"))
         try:
             async with aio.timeout(timeout), self._pool.acquire() as connection:
-                if timeout > SERVER_TIMEOUT:  # the pool takes it back with the connection
+                if timeout > SERVER_TIMEOUT:
+                    self._changed.add(connection.get_server_pid())
                     await connection.execute(f"SET statement_timeout = {timeout * 1000:.0f}")
                 yield cast(Connection, connection)
         except OUTAGE as exc:
             log.warning("database.unavailable", error=type(exc).__name__)
             raise unavailable(exc) from exc
+
+    async def _restore(self, connection: asyncpg.Connection) -> None:
+        """What the pool does with a connection that comes back, its transaction over. Nothing else is ever set in a
+        session (a house test looks), so asking the server each time would be a way for nothing."""
+        if connection.get_server_pid() in self._changed:
+            self._changed.discard(connection.get_server_pid())
+            await connection.execute("RESET ALL")
 
     @contextlib.asynccontextmanager
     async def transaction(self, *, timeout: float = STATEMENT_TIMEOUT) -> AsyncIterator[Connection]:  # noqa: ASYNC109

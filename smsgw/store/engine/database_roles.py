@@ -52,17 +52,18 @@ TABLES = {
     ),
     **_each(
         _LIST,
-        "audience audience_member audit_open brand_host export_link old_code parked_fact staff_account staff_password "
+        "audience_member audit_open brand_host export_link old_code parked_fact staff_account staff_password "
         "staff_permission sheet sheet_result staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm allow_list block_list brand brand_picture code_class contact "
-        "department_used file filed_link inbox job lease mo_part notice number_override number_recent number_status "
-        "partner partner_address partner_bind partner_connect partner_part phrase policy portal_login portal_session "
-        "receipt_orphan "
+        "abroad_country abroad_minute alarm allow_list audience block_list brand brand_picture carrier_lift "
+        "code_class contact department_used file filed_link inbox job lease mo_part notice number_filter "
+        "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
+        "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
+        "send_draft "
         "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
-        "staff_recovery_code staff_sms_code staff_totp stat_day staff_view task upload webhook word",
+        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day task upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is

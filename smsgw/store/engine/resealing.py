@@ -48,6 +48,12 @@ _PLACES = {
         "UPDATE brand SET key_sealed = ($2::bytea[])[1] WHERE id = $1 AND ARRAY[key_sealed] = $3",
         0,
     ),
+    "provider of number look-ups": (
+        "SELECT 1 AS id, 'number_vendor' AS context, ARRAY[secret_sealed] AS sealed"
+        " FROM number_vendor WHERE $1::bigint < 1 LIMIT $2",
+        "UPDATE number_vendor SET secret_sealed = ($2::bytea[])[1] WHERE $1::bigint = 1 AND ARRAY[secret_sealed] = $3",
+        0,
+    ),
     "authenticators": (
         "SELECT staff_id AS id, 'staff_totp/' || staff_id AS context, ARRAY[secret_sealed] AS sealed"
         " FROM staff_totp WHERE staff_id > $1 ORDER BY staff_id LIMIT $2",

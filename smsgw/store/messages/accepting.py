@@ -13,17 +13,19 @@ from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection
+from smsgw.store.engine.together import Together
 from smsgw.store.messages import abroad, complaints, counters, credit, frequency, partner_parts, request_keys
 from smsgw.store.messages.calls import (
     MESSAGE_COLUMNS,
     MESSAGE_TYPES,
     PART_COLUMNS,
     PART_TYPES,
+    REFUSED_TYPES,
     NewCall,
     Refusal,
     Stored,
 )
-from smsgw.store.messages.outcomes import EVENT_COLUMNS
+from smsgw.store.messages.outcomes import EVENT_TYPES
 from smsgw.store.records import audit
 
 _SIGN, _PARTS, _TEST = (MESSAGE_COLUMNS.index(c) for c in ("sign", "parts", "test"))
@@ -36,23 +38,6 @@ Results = dict[int, Stored | SmsgwError]
 """By ``id()`` of the call."""
 
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
-
-COPIED = 200
-"""Parts from which on a transaction copies its rows: fewer go in one statement, which is one way to the server and
-back in place of four, and as many turns of a busy event loop."""
-
-
-def _rows(types: Mapping[str, str], first: int) -> str:
-    """The rows of a statement whose parameters are columns, from the one with that number on."""
-    return ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types.values(), first))
-
-
-_INSERT = f"""
-WITH m AS (
-    INSERT INTO message ({", ".join(MESSAGE_TYPES)}) SELECT * FROM unnest({_rows(MESSAGE_TYPES, 1)})
-)
-INSERT INTO part ({", ".join(PART_TYPES)}) SELECT * FROM unnest({_rows(PART_TYPES, len(MESSAGE_TYPES) + 1)})
-"""  # noqa: S608 - constant text
 
 _OWN_ADDRESS = "UPDATE customer_event SET target = $2 WHERE id = ANY($1::bigint[])"
 _CALLBACK = "UPDATE message SET callback_url = $2 WHERE id = ANY($1::bigint[])"
@@ -98,8 +83,7 @@ async def commit_calls(
     for call, was in zip(fresh, admitted, strict=True):
         results[id(was)] = Stored(call.batch_id, revised=call.answer if id(was) in revised else None)
     if fresh:
-        await _write(connection, fresh)
-        await _account_for(connection, [c for c in fresh if c.messages and not c.test], day, node)
+        await _write(connection, fresh, day, node)
         await _follow_up(connection, fresh)
     seen(limits.available)
     return [results[id(call)] for call in calls]
@@ -174,18 +158,14 @@ async def _thin_out(
     return thinned, {id(was) for was, _ in changed}
 
 
-async def _write(connection: Connection, calls: Sequence[NewCall]) -> None:
-    """Enter messages and parts, and what was refused."""
-    messages = [row for call in calls for row in call.messages]
-    parts = [row for call in calls for row in call.parts]
-    if 0 < len(parts) < COPIED:
-        await connection.execute(_INSERT, *zip(*messages, strict=True), *zip(*parts, strict=True), timeout=10)
-    elif parts:
-        await connection.copy_records_to_table(
-            "message", records=messages, columns=MESSAGE_COLUMNS, timeout=10
-        )
-        await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
-    await record_refused(connection, [r for call in calls for r in call.refused])
+async def _write(connection: Connection, calls: Sequence[NewCall], day: date, node: int) -> None:
+    """Enter messages and parts, what was refused, and what is paid, and count what is sent."""
+    changes = Together()
+    await changes.enter(connection, "message", MESSAGE_TYPES, [row for call in calls for row in call.messages])
+    await changes.enter(connection, "part", PART_TYPES, [row for call in calls for row in call.parts])
+    await _refused(connection, changes, [r for call in calls for r in call.refused])
+    _account_for(changes, [c for c in calls if c.messages and not c.test], day, node)
+    await changes.run(connection)
     for call in calls:
         if call.callback_url:
             await own_address(connection, call)
@@ -199,9 +179,9 @@ async def own_address(connection: Connection, call: NewCall) -> None:
         await connection.execute(_OWN_ADDRESS, [r.event_id for r in call.refused], call.callback_url)
 
 
-async def _account_for(connection: Connection, live: Sequence[NewCall], day: date, node: int) -> None:
+def _account_for(changes: Together, live: Sequence[NewCall], day: date, node: int) -> None:
     """Enter what is paid, and count what is sent."""
-    await credit.enter(connection, live, day)
+    credit.enter(changes, live, day)
     accepted: counters.Delta = Counter()
     signs: Counter[str] = Counter()
     for call in live:
@@ -209,8 +189,8 @@ async def _account_for(connection: Connection, live: Sequence[NewCall], day: dat
         for row in call.messages:
             signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]
     del signs[""]
-    await counters.add(connection, node, accepted)
-    await complaints.count_sent(connection, node, day, signs)
+    counters.add(changes, node, accepted)
+    complaints.count_sent(changes, node, day, signs)
 
 
 async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
@@ -269,17 +249,14 @@ async def _hold(connection: Connection, calls: Sequence[NewCall]) -> None:
 
 async def record_refused(connection: Connection, refused: Sequence[Refusal]) -> None:
     """Enter what was refused: messages that are final from the start, with their reports."""
-    if not refused:
-        return
-    await connection.copy_records_to_table(
-        "message",
-        records=[(*r.message, r.text) for r in refused],
-        columns=(*MESSAGE_COLUMNS, "refusal"),
-        timeout=10,
-    )
-    await connection.copy_records_to_table(
-        "part", records=[r.part for r in refused], columns=PART_COLUMNS, timeout=10
-    )
+    changes = Together()
+    await _refused(connection, changes, refused)
+    await changes.run(connection)
+
+
+async def _refused(connection: Connection, changes: Together, refused: Sequence[Refusal]) -> None:
+    await changes.enter(connection, "message", REFUSED_TYPES, [(*r.message, r.text) for r in refused])
+    await changes.enter(connection, "part", PART_TYPES, [r.part for r in refused])
     column = {name: n for n, name in enumerate(PART_COLUMNS)}
     events = [
         (r.event_id, r.part[column["account_id"]], "report", r.part[0], _status(r), r.part[column["class"]],
@@ -287,6 +264,4 @@ async def record_refused(connection: Connection, refused: Sequence[Refusal]) -> 
          None if r.told else r.part[column["final_at"]])
         for r in refused
     ]  # fmt: skip
-    await connection.copy_records_to_table(
-        "customer_event", records=events, columns=(*EVENT_COLUMNS, "acknowledged_at"), timeout=10
-    )
+    await changes.enter(connection, "customer_event", EVENT_TYPES | {"acknowledged_at": "timestamptz"}, events)

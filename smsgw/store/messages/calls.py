@@ -26,6 +26,8 @@ PART_TYPES = {
     "expires_at": "timestamptz", "code": "text", "class": "text", "by_us": "boolean", "accepted_at": "timestamptz",
     "final_at": "timestamptz",
 }  # fmt: skip
+REFUSED_TYPES = MESSAGE_TYPES | {"refusal": "text"}
+"""Of a message that is refused."""
 MESSAGE_COLUMNS, PART_COLUMNS = tuple(MESSAGE_TYPES), tuple(PART_TYPES)
 
 

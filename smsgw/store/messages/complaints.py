@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from smsgw.core.settings import Settings
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.together import Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,14 @@ async def sweep(connection: Connection) -> None:
 
 
 _COUNT_SENT = """
-INSERT INTO sign_day AS s (day, node, sign, n) SELECT $1, $2, d.* FROM unnest($3::text[], $4::bigint[]) AS d
+INSERT INTO sign_day AS s (day, node, sign, n)
+SELECT $1::date, $2::int, d.* FROM unnest($3::text[], $4::bigint[]) AS d
 ON CONFLICT (day, node, sign) DO UPDATE SET n = s.n + excluded.n
 """
 
 
-async def count_sent(connection: Connection, node: int, day: date, signs: dict[str, int]) -> None:
-    """Add accepted parts by signature, inside the caller's transaction."""
+def count_sent(changes: Together, node: int, day: date, signs: Mapping[str, int]) -> None:
+    """Add accepted parts by signature."""
     if signs:
         keys = sorted(signs)
-        await connection.execute(_COUNT_SENT, day, node, keys, [signs[k] for k in keys])
+        changes.add({"signs": _COUNT_SENT}, day, node, keys, [signs[k] for k in keys])

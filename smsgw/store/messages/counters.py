@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from smsgw.core.model import PROBE_ACCOUNT, TEST_CHANNEL
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.together import Together
 
 Delta = Counter[tuple[int, int, str]]
 """(account id, channel id, metric) -> how many."""
@@ -14,20 +15,20 @@ METRICS = ("accepted", "submitted", "delivered", "failed", "unknown", "rejected"
 
 _ADD = """
 INSERT INTO stat_minute AS s (minute, node, account_id, channel_id, metric, n)
-SELECT date_trunc('minute', now()), $1, d.* FROM unnest($2::bigint[], $3::int[], $4::text[], $5::bigint[]) AS d
+SELECT date_trunc('minute', now()), $1::int, d.* FROM unnest($2::bigint[], $3::int[], $4::text[], $5::bigint[]) AS d
 ON CONFLICT (minute, node, account_id, channel_id, metric) DO UPDATE SET n = s.n + excluded.n
 """
 
 
-async def add(connection: Connection, node: int, delta: Delta) -> None:
-    """Add the counts to this minute, inside the caller's transaction.
+def add(changes: Together, node: int, delta: Delta) -> None:
+    """Add the counts to this minute.
 
     What happens to test messages is not counted, and to probes apart: under ``probe_submitted`` and so on.
     """
     keys = sorted(key for key in delta if key[1] != TEST_CHANNEL)
     if keys:
-        await connection.execute(
-            _ADD,
+        changes.add(
+            {"minutes": _ADD},
             node,
             [k[0] for k in keys],
             [k[1] for k in keys],

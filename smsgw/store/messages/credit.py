@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.together import Together
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
 
 _SUBMITTER, _TYPE = (MESSAGE_COLUMNS.index(c) for c in ("submitter", "type"))
@@ -63,36 +64,37 @@ FROM ({_MONTH}) AS m(root, month, parts) JOIN department d ON d.id = m.root
 LEFT JOIN department_used u ON u.department_id = m.root AND u.month = m.month
 """  # noqa: S608 - constant text
 
-# All the books of a batch in one statement. Rows that several writers share are touched in the order of their keys.
-_BOOK = """
-WITH d AS (
-    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
-        AS d(account_id, batch_id, units, submitter, type, messages, parts)
-),
-entry AS (
-    INSERT INTO ledger (id, account_id, kind, units)
-    SELECT batch_id, account_id, 'debit', -units FROM d WHERE units > 0
-),
-usage AS (
-    INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
-    SELECT account_id, $1, submitter, type, sum(messages), sum(parts), sum(units), 0 FROM d
-    GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
-    ON CONFLICT (account_id, day, submitter, type) DO UPDATE
-    SET messages = u.messages + excluded.messages, parts = u.parts + excluded.parts, units = u.units + excluded.units
-),
-quota AS (
-    INSERT INTO quota_used AS q (account_id, day, parts)
-    SELECT id, $1, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id
-    ON CONFLICT (account_id, day) DO UPDATE SET parts = q.parts + excluded.parts
-),
-department AS (
-    UPDATE department_used q SET parts = q.parts + t.parts FROM unnest($11::bigint[], $12::bigint[]) AS t(id, parts)
-    WHERE q.department_id = t.id AND q.month = date_trunc('month', $1::date)::date
-)
+# Rows that several writers share are touched in the order of their keys.
+_BOOK = {
+    "debit": """
+SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+    AS d(account_id, batch_id, units, submitter, type, messages, parts)
+""",
+    "entry": """
+INSERT INTO ledger (id, account_id, kind, units) SELECT batch_id, account_id, 'debit', -units FROM debit WHERE units > 0
+""",
+    "usage": """
+INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
+SELECT account_id, $1::date, submitter, type, sum(messages), sum(parts), sum(units), 0 FROM debit
+GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
+ON CONFLICT (account_id, day, submitter, type) DO UPDATE
+SET messages = u.messages + excluded.messages, parts = u.parts + excluded.parts, units = u.units + excluded.units
+""",
+    "quota": """
+INSERT INTO quota_used AS q (account_id, day, parts)
+SELECT id, $1::date, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id
+ON CONFLICT (account_id, day) DO UPDATE SET parts = q.parts + excluded.parts
+""",
+    "month": """
+UPDATE department_used q SET parts = q.parts + t.parts FROM unnest($11::bigint[], $12::bigint[]) AS t(id, parts)
+WHERE q.department_id = t.id AND q.month = date_trunc('month', $1::date)::date
+""",
+    "balance": """
 UPDATE account a SET balance = a.balance - s.units
-FROM (SELECT account_id, sum(units) AS units FROM d GROUP BY account_id) s
+FROM (SELECT account_id, sum(units) AS units FROM debit GROUP BY account_id) s
 WHERE a.id = s.account_id AND s.units > 0
-"""
+""",
+}
 
 
 @dataclass(slots=True)
@@ -224,7 +226,7 @@ async def _limits(connection: Connection, rows: Sequence[Row], day: date, depart
     )
 
 
-async def enter(connection: Connection, calls: Sequence[NewCall], day: date) -> None:
+def enter(changes: Together, calls: Sequence[NewCall], day: date) -> None:
     """Enter debits, usage and what counts against quotas."""
     if not calls:
         return
@@ -235,7 +237,7 @@ async def enter(connection: Connection, calls: Sequence[NewCall], day: date) -> 
             departments[department] += len(call.parts)
         for account_id in (call.account_id, *call.above):
             trees[account_id] += len(call.parts)
-    await connection.execute(
+    changes.add(
         _BOOK,
         day,
         [c.account_id for c in calls],

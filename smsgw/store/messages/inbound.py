@@ -11,8 +11,9 @@ from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import wants_out
 from smsgw.store.config import blocklist
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.together import enter
 from smsgw.store.messages import events
-from smsgw.store.messages.outcomes import EVENT_COLUMNS, Ids
+from smsgw.store.messages.outcomes import EVENT_TYPES, Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ async def _store(
             at,
             inbound.channel_id == TEST_CHANNEL,
         )
-        await connection.copy_records_to_table("customer_event", records=[record], columns=EVENT_COLUMNS)
+        await enter(connection, "customer_event", EVENT_TYPES, [record])
     return _StoredMo(account_id, answered["sign"] if answered else "")
 
 

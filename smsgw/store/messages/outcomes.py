@@ -24,6 +24,7 @@ from smsgw.core.model import (
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.engine.together import enter
 from smsgw.store.messages import counters
 from smsgw.store.messages.matching import chosen, tails
 from smsgw.store.messages.reattempt import late_reports
@@ -421,10 +422,10 @@ SELECT id, part, total, state, code, class, by_us, account_id, answered_at, clai
 FROM part WHERE id = ANY($1::bigint[]) AND id >= $2 ORDER BY id, part FOR UPDATE
 """
 
-EVENT_COLUMNS = (
-    "id", "account_id", "kind", "message_id", "status", "class", "code", "parts_ok", "submitted_at", "done_at",
-    "test",
-)  # fmt: skip
+EVENT_TYPES = {
+    "id": "bigint", "account_id": "bigint", "kind": "text", "message_id": "bigint", "status": "text", "class": "text",
+    "code": "text", "parts_ok": "smallint", "submitted_at": "timestamptz", "done_at": "timestamptz", "test": "boolean",
+}  # fmt: skip
 
 _REFUND = """
 WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)),
@@ -498,9 +499,7 @@ async def report(
     if not messages:
         return
     records = [_report_event(id_, parts, ids) for id_, parts in messages.items()]
-    await connection.copy_records_to_table(
-        "customer_event", records=records, columns=EVENT_COLUMNS, timeout=10
-    )
+    await enter(connection, "customer_event", EVENT_TYPES, records)
     if callbacks and (own := [record[0] for record in records if record[1] in callbacks]):
         await connection.execute(_OWN_ADDRESS, own)
 

@@ -14,6 +14,7 @@ from zlib import crc32
 from smsgw.core.ids import first_id
 from smsgw.core.webhooks import REPORT
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.together import enter
 
 Ids = Callable[[], int]
 CLOCK_SKEW = timedelta(minutes=1)
@@ -95,12 +96,16 @@ class _Set:
         return Kept(self.parts[part.part].id, tuple(p.id for p in self.parts.values()) if ready else ())
 
 
-_COLUMNS = (
-    "id", "account_id", "partner_id", "key", "total", "part", "number", "octets", "coding", "extend_code", "reply",
-    "urgent", "send_at", "expire_at", "received_at",
-)  # fmt: skip
+_TYPES = {
+    "id": "bigint", "account_id": "bigint", "partner_id": "int", "key": "text", "total": "smallint",
+    "part": "smallint", "number": "text", "octets": "bytea", "coding": "text", "extend_code": "text", "reply": "text",
+    "urgent": "boolean", "send_at": "timestamptz", "expire_at": "timestamptz", "received_at": "timestamptz",
+}  # fmt: skip
 
-_EVENT_COLUMNS = ("id", "account_id", "kind", "message_id", "status", "code", "done_at", "way")
+_EVENT_TYPES = {
+    "id": "bigint", "account_id": "bigint", "kind": "text", "message_id": "bigint", "status": "text", "code": "text",
+    "done_at": "timestamptz", "way": "text",
+}  # fmt: skip
 
 _TURN = "SELECT pg_advisory_xact_lock($1, turn) FROM unnest($2::int[]) AS turn"
 _TURNS = 64
@@ -147,12 +152,8 @@ async def keep(
     if replaced:
         await connection.execute(_FORGET, replaced)
     fresh = [one for heap in heaps.values() for one in heap.fresh]
-    await connection.copy_records_to_table(
-        "partner_part",
-        records=[(*(getattr(p, name) for name in _COLUMNS), set_id) for p, set_id in fresh],
-        columns=(*_COLUMNS, "set_id"),
-        timeout=10,
-    )
+    entered = [(*(getattr(p, name) for name in _TYPES), set_id) for p, set_id in fresh]
+    await enter(connection, "partner_part", _TYPES | {"set_id": "bigint"}, entered)
     seen = {id_: at for heap in heaps.values() for id_, at in heap.seen.items()}
     if seen:
         await connection.execute(_SEEN, list(seen), list(seen.values()))
@@ -285,19 +286,14 @@ async def _tell(
     records = [
         (ids(), account_id, REPORT, id_, "rejected", code, at, "bind") for id_, account_id, at in refused
     ]
-    if records:
-        await connection.copy_records_to_table("customer_event", records=records, columns=_EVENT_COLUMNS)
+    await enter(connection, "customer_event", _EVENT_TYPES, records)
 
 
 async def note_refused(connection: Connection, parts: Sequence[tuple[Part, str]], ids: Ids) -> set[int]:
     """Destinations of a group that were refused, with the code; a report of each is due."""
     await connection.execute(_FORGET, [p.id for p, _ in parts])
-    await connection.copy_records_to_table(
-        "partner_part",
-        records=[(*(getattr(p, name) for name in _COLUMNS), p.id) for p, _ in parts],
-        columns=(*_COLUMNS, "message_id"),
-        timeout=10,
-    )
+    rows = [(*(getattr(p, name) for name in _TYPES), p.id) for p, _ in parts]
+    await enter(connection, "partner_part", _TYPES | {"message_id": "bigint"}, rows)
     for part, code in parts:
         await _tell(connection, [(part.id, part.account_id, part.received_at)], ids, code)
     return {p.account_id for p, _ in parts}

@@ -13,6 +13,7 @@ from datetime import datetime
 from smsgw.core.errors import SmsgwError
 from smsgw.core.webhooks import REPORT, WAITING_COUNTED
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.together import enter
 from smsgw.store.messages.events import render
 
 
@@ -165,7 +166,10 @@ FROM unnest($1::bigint[], $2::smallint[], $3::timestamptz[], $4::text[]) AS t(id
 WHERE e.id = t.id AND e.id >= $6 AND e.id <= $7 AND e.acknowledged_at IS NULL
 """
 
-ATTEMPT_COLUMNS = ("id", "webhook_id", "at", "calls", "events", "first_event", "status", "ms", "error")
+ATTEMPT_TYPES = {
+    "id": "bigint", "webhook_id": "bigint", "at": "timestamptz", "calls": "int", "events": "int",
+    "first_event": "bigint", "status": "smallint", "ms": "int", "error": "text",
+}  # fmt: skip
 
 _SAID = """
 UPDATE webhook w SET last_error = s.last_error,
@@ -202,12 +206,8 @@ async def commit(connection: Connection, results: list[Result], again: bool) -> 
         for row in await connection.fetch(_PRESENT, list(attempts)):
             del attempts[row["id"]]
     if attempts:
-        await connection.copy_records_to_table(
-            "webhook_attempt",
-            records=[tuple(getattr(a, name) for name in ATTEMPT_COLUMNS) for a in attempts.values()],
-            columns=ATTEMPT_COLUMNS,
-            timeout=10,
-        )
+        made = [tuple(getattr(a, name) for name in ATTEMPT_TYPES) for a in attempts.values()]
+        await enter(connection, "webhook_attempt", ATTEMPT_TYPES, made)
     said = {r.said.webhook_id: r.said for r in results if r.said is not None}
     if said:
         last = [said[key] for key in sorted(said)]

@@ -34,14 +34,17 @@ class Alarm:
     acked_at: datetime | None
     acked_by: ActorLabel
     cleared_at: datetime | None
+    account_id: int | None = None
+    """Whose it is; None: the platform's."""
 
 
-COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at"
+COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at, account_id"
 
 # Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes.
 _RAISE = """
-INSERT INTO alarm AS a (kind, object, severity, detail, said, since, last)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO alarm AS a (kind, object, severity, detail, said, since, last, account_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, (
+    SELECT id FROM account WHERE name = split_part($2, '/', 2) AND split_part($2, '/', 1) IN ('account', 'webhook')))
 ON CONFLICT (kind, object) WHERE cleared_at IS NULL DO UPDATE
 SET severity = excluded.severity, detail = excluded.detail, said = excluded.said, last = excluded.last,
     count = a.count + 1

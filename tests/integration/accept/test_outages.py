@@ -131,7 +131,7 @@ async def test_the_outage_ends_while_calls_go_on_coming(dsn: str, tmp_path: Path
 async def test_a_slow_database_drains_too(dsn: str, tmp_path: Path) -> None:
     async with gateway(dsn, tmp_path) as here:
         assert (await here.post(*numbers(1))).status == 202
-        here.proxy.latency = 0.1  # no commit is through within the patience of a caller
+        here.proxy.latency = 0.3  # no commit is through within the patience of a caller
         answers = await asyncio.gather(*(here.post(*numbers(1)) for _ in range(20)))
         assert {a.status for a in answers} == {202}
         assert here.spooling.octets

@@ -37,6 +37,7 @@ from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
 from smsgw.store.config import blocklist, codes, settings
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.together import Together
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
 
@@ -307,8 +308,10 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     )
     async with database.transaction() as connection:
         today = datetime.now(UTC).date()
-        await complaints.count_sent(connection, 1, today, {"店": 100_000, "别家": 5})
-        await complaints.count_sent(connection, 1, today, {"店": 100_000})
+        for signs in ({"店": 100_000, "别家": 5}, {"店": 100_000}):
+            changes = Together()
+            complaints.count_sent(changes, 1, today, signs)
+            await changes.run(connection)
     limits = Settings(complaint_ceiling=100, complaint_minimum=2)
 
     for n, stopped in enumerate((False, True)):

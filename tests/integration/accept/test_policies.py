@@ -242,6 +242,38 @@ async def test_signatures_are_approved_and_registered(api: Api) -> None:
     assert (await api.post("/signs", {"sign": "测试"}, key=key)).data["state"] == "pending"
 
 
+async def test_what_is_reviewed_first(api: Api) -> None:
+    """More numbers than the limit, not as many; and signatures that are not approved for so long."""
+    db, ids = api.ctx.db, api.ctx.ids
+
+    fresh = iter(range(13800138100, 13800138200))
+
+    async def state(numbers: int = 1) -> str:
+        answer = await post(api, *(str(next(fresh)) for _ in range(numbers)))
+        record = await api.get(f"/messages/{answer.data['items'][0]['message_id']}")
+        return str(record.data["status"])
+
+    await policies.put(by_test(db), "review_over", "2")
+    await changed(api)
+    assert [await state(1), await state(2), await state(3)] == ["queued", "queued", "held"]
+
+    await policies.put(by_test(db), "review_over", "off")
+    await policies.put(by_test(db), "review_new_sign", "7")
+    await changed(api)
+    assert await state() == "held", "never approved"
+    key = await api.add_key(scopes=("template",))
+    sign = int((await api.post("/signs", {"sign": "测试", "source": "公司"}, key=key)).data["sign_id"])
+    await registry.review(by_test(db, ids), "sign", sign, Review.APPROVED)
+    for days, expected in ((6, "held"), (7, "queued")):
+        await db.execute("UPDATE sign SET reviewed_at = $1", NOON - timedelta(days=days))
+        await changed(api)
+        assert await state() == expected, days
+    await policies.put(by_test(db), "review_new_sign", "off")
+    await db.execute("UPDATE sign SET state = 'pending', reviewed_at = NULL")
+    await changed(api)
+    assert await state() == "queued"
+
+
 async def template(api: Api, content: str, name: str = "验证码", **fields: Any) -> int:
     key = await api.add_key(scopes=("template",))
     made = await api.post("/templates", {"name": name, "content": content, **fields}, key=key)

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from smsgw.core.errors import Refused
 from smsgw.pipeline.accept.nonces import NONCES_KEPT
+from smsgw.pipeline.upkeep.maintenance import KEYS_KEPT
 from smsgw.platform.accounts import service as accounts
 from smsgw.runtime import clock
 from smsgw.store.messages import replaying, request_keys
@@ -148,6 +149,17 @@ async def test_nonces_are_forgotten_and_keys_are_not(api: Api) -> None:
         assert await db.fetchval(kinds) == "kn"
         await request_keys.sweep_nonces(connection, clock.now() + timedelta(seconds=1))
     assert await db.fetchval(kinds) == "k"
+
+
+async def test_keys_are_forgotten_in_their_time(api: Api) -> None:
+    db = api.ctx.db
+    headers = api.signed("POST", SEND, BODY, idempotency_key="order-1")
+    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+    async with db.acquire() as connection:
+        await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
+        assert await db.fetchval("SELECT count(*) FROM request_key WHERE kind = 'k'") == 1
+        await request_keys.sweep(connection, clock.now() + timedelta(seconds=1))
+    assert await db.fetchval("SELECT count(*) FROM request_key") == 0
 
 
 # --- without the database -------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest_asyncio
 from api_server import BASE, Api, running
 from changes import by_test
 
+from smsgw.api.context import FREE_REFUSALS
 from smsgw.core.actor import Actor, ActorKind, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
@@ -138,6 +139,28 @@ async def test_who_is_wrong_over_and_over_is_told_so_later_and_good_calls_from_t
         assert [call.done() for call in calls].count(False) == 1, "and one of them has an answer"
         assert {answer.status for answer in await asyncio.gather(*calls)} <= {401, 429}
     assert time.monotonic() - begun > 2.9
+
+
+async def test_who_is_refused_over_and_over_is_told_so_later_and_its_good_calls_are_answered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tarpit, "SECONDS", 3.0)
+    pit = api.ctx.refusals
+    free, begun = int(FREE_REFUSALS.at_once), time.monotonic()
+    for n in range(free + 1000):
+        if pit.held:
+            break
+        spawned = aio.spawn(api.get("/messages?limit=wrong"), name=f"wrong{n}")
+        if n < free:
+            assert (await spawned).status == 400
+        else:  # one more may be free by the time that has passed
+            await asyncio.wait({spawned}, timeout=0.05)
+    assert pit.held == 1
+    assert (await api.get("/balance")).status == 200
+    assert not spawned.done()
+    assert (await spawned).status == 400
+    assert time.monotonic() - begun > 2.9
+    assert not pit.held
 
 
 async def test_a_test_key_is_shown_what_the_server_has_signed(api: Api) -> None:

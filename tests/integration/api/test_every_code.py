@@ -53,6 +53,7 @@ from smsgw.platform.review.service import Reviewing
 from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
+from smsgw.store.engine.together import Together
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
 
@@ -353,7 +354,9 @@ async def _(own: Own) -> Provoked:
 @case("COMPLAINT_CEILING")
 async def _(own: Own) -> Provoked:
     async with own.api.ctx.db.transaction() as connection:
-        await complaints.count_sent(connection, 1, datetime.now(CHINA).date(), {"投诉多": 10})
+        changes = Together()
+        complaints.count_sent(changes, 1, datetime.now(CHINA).date(), {"投诉多": 10})
+        await changes.run(connection)
     for n in range(own.api.ctx.snapshots.current.settings.complaint_minimum):
         await lists.enter_complaint(
             by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False

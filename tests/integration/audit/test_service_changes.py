@@ -48,8 +48,10 @@ from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
+from smsgw.platform.audience import book
+from smsgw.platform.audience import importing as contact_import
 from smsgw.platform.audience import service as audience
-from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.audience.model import ContactInput, EntryDraft, Sharing
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.audit import verification
 from smsgw.platform.brand import service as brands
@@ -59,6 +61,9 @@ from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as DraftKind
+from smsgw.platform.drafts.model import State
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
@@ -69,6 +74,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import carrier
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -76,7 +82,9 @@ from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.messages import service as messages
 from smsgw.platform.notices import service as notices
+from smsgw.platform.numbers import filters
 from smsgw.platform.numbers import service as numbers
+from smsgw.platform.numbers import vendor as vendors
 from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
@@ -552,6 +560,39 @@ async def _(world: World, change: Change) -> None:
     await phrases.remove(change, await phrases.add(world.by(world.able), _sentence(world)))
 
 
+def _sending() -> State:
+    return State(subject="提醒", account="1", content="您好")
+
+
+async def a_draft(world: World) -> int:
+    return (await drafts.begin(world.by(world.able), f"key-of-{world.name():>16}", DraftKind.SAME, _sending())).id
+
+
+@example(drafts.begin, "draft.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.begin(change, f"key-of-{world.name():>16}", DraftKind.SAME, _sending())
+
+
+@example(drafts.put, "draft.set")
+async def _(world: World, change: Change) -> None:
+    await drafts.put(change, await a_draft(world), State(subject="另一个"), step="content")
+
+
+@example(drafts.copy, "draft.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.copy(change, await a_draft(world))
+
+
+@example(drafts.remove, "draft.remove")
+async def _(world: World, change: Change) -> None:
+    await drafts.remove(change, await a_draft(world))
+
+
+@example(drafts.sent, "task.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.sent(change, await a_draft(world), 1, "hall", 1)
+
+
 @example(content.review, "template.approved")
 async def _(world: World, change: Change) -> None:
     id_ = await template(world, world.change)
@@ -849,6 +890,98 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.remove_audience(change, world.account_id, made.id)
+
+
+@example(carrier.ask, "lift.ask")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    await carrier.ask(change, number, "CMCC", account_id=world.account_id, code="MB:1077", reason="本人要求")
+
+
+@example(carrier.move, "lift.move")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    id_ = await carrier.ask(world.change, number, "CMCC", account_id=world.account_id, reason="本人要求")
+    await carrier.move(change, id_, carrier.LiftState.SENT, "已发函")
+
+
+@example(filters.begin, "filter.begin")
+async def _(world: World, change: Change) -> None:
+    await filters.begin(change, world.name(), world.account_id, ["8613800138000"])
+
+
+@example(filters.set_vendor, "filter.vendor")
+async def _(world: World, change: Change) -> None:
+    await filters.set_vendor(change, vendors.Vendor("https://example.com", "a", "secret", True, 5), world.sealer)
+
+
+@example(filters.ask, "filter.ask")
+async def _(world: World, change: Change) -> None:
+    wanted = vendors.Vendor("https://example.com", "a", "secret", True, 5)
+    await filters.set_vendor(world.change, wanted, world.sealer)
+    id_ = await filters.begin(world.by(world.able), world.name(), world.account_id, ["8613800138000"])
+    await world.database.execute("UPDATE job SET state = 'done' WHERE subject = $1", f"filter/{id_}")
+    await filters.ask(change, id_, 1)
+
+
+@example(filters.remove, "filter.remove")
+async def _(world: World, change: Change) -> None:
+    await filters.remove(change, await filters.begin(world.change, world.name(), world.account_id, ["8613800138000"]))
+
+
+def a_contact(world: World, **given: Any) -> EntryDraft:
+    return EntryDraft(world.account_id, f"8613{world.ids() % 10**9:09}", "张三", **given)
+
+
+@example(book.add, "contact.put")
+async def _(world: World, change: Change) -> None:
+    await book.add(change, a_contact(world))
+
+
+@example(book.put, "contact.put")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add(world.by(world.able), a_contact(world))
+    await book.put(change, id_, a_contact(world, tags=("vip",)))
+
+
+@example(book.share, "contact.put")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add(world.by(world.able), a_contact(world))
+    await book.share(change, id_, Sharing())
+
+
+@example(book.remove, "contact.remove")
+async def _(world: World, change: Change) -> None:
+    await book.remove(change, await book.add(world.by(world.able), a_contact(world)))
+
+
+@example(book.merge, "contact.merge")
+async def _(world: World, change: Change) -> None:
+    kept, gone = [await book.add(world.by(world.able), a_contact(world)) for _ in range(2)]
+    await book.merge(change, kept, gone)
+
+
+@example(book.add_group, "audience.add")
+async def _(world: World, change: Change) -> None:
+    await book.add_group(change, world.account_id, world.name(), Sharing())
+
+
+@example(book.put_group, "audience.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
+    await book.put_group(change, id_, world.name(), Sharing(), with_members=True)
+
+
+@example(book.remove_group, "audience.remove")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
+    await book.remove_group(change, id_)
+
+
+@example(contact_import.begin, "contact.import")
+async def _(world: World, change: Change) -> None:
+    plan = contact_import.Plan({"number": 0, "name": 1}, world.account_id)
+    await contact_import.begin(change, await sheet(world, change), plan)
 
 
 @example(audience.change_members, "audience.members")

@@ -268,6 +268,26 @@ async def test_a_node_that_comes_back_knows_better_than_the_one_that_took_over(l
     assert await correct(known) == {}
 
 
+async def test_a_node_that_comes_back_without_an_answer_still_knows_what_it_never_wrote(ledger: Ledger) -> None:
+    """It was cut off between its claims and their first octets: nobody need wonder whether a phone got them."""
+    ids = [await ledger.accept(parts=n) for n in (1, 2)]
+    await ledger.claim()
+    journal = Replay(epochs={ledger.leases["a"].epoch})
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 3}, "the other node"
+    assert await correct_taken_over(ledger.database, ledger.outcomes, journal) == {OutcomeKind.UNSENT: 3}
+    assert [await ledger.states(i) for i in ids] == [[S.QUEUED], [S.QUEUED, S.QUEUED]]
+
+
+async def test_an_answer_counts_though_the_journal_does_not_know_all_that_was_claimed(ledger: Ledger) -> None:
+    id_ = await ledger.accept()
+    (one,) = await ledger.claim()
+    key = one.id, one.part, one.attempt
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1}, "the other node"
+    journal = Replay(answers={key: Outcome(*key, OutcomeKind.ACCEPTED, carrier_id="c")})
+    assert await correct_taken_over(ledger.database, ledger.outcomes, journal) == {OutcomeKind.ACCEPTED: 1}
+    assert await ledger.states(id_) == [S.SENT]
+
+
 @pytest.mark.parametrize("removed", [False, True])
 async def test_what_a_stopped_channel_has_left_behind_is_found(ledger: Ledger, removed: bool) -> None:
     await ledger.accept()

@@ -297,6 +297,30 @@ async def test_a_recovery_code_stands_for_all_once(site: Site, auth: Auth) -> No
     assert await shows(auth, await begin(auth, "li"), Factor.RECOVERY, code) is None
 
 
+async def test_an_emergency_code_ends_by_itself_and_there_are_few_a_day(site: Site, auth: Auth) -> None:
+    await site.add_staff("li", "operator")
+    await with_app(site, "li")
+    former = await service.emergency_code(machine(site), "li")
+    code = await service.emergency_code(machine(site), "li")
+    assert await shows(auth, await begin(auth, "li"), Factor.RECOVERY, former) is None, "one at a time"
+    own = await factors.make_recovery_codes(await by(site, "li"))
+    assert await shows(auth, await begin(auth, "li"), Factor.RECOVERY, code) is None, "new codes end all others"
+    code = await service.emergency_code(machine(site), "li")
+    assert await refused(service.emergency_code(machine(site), "li")) == "STATE_CONFLICT"
+    await site.db.execute(
+        "UPDATE staff_recovery_code SET expires_at = now() - interval '1 s' WHERE expires_at IS NOT NULL"
+    )
+    begun = await begin(auth, "li")
+    assert await shows(auth, begun, Factor.RECOVERY, code) is None, "a day later"
+    await site.db.execute("DELETE FROM staff_recovery_code WHERE expires_at IS NULL")
+    assert Factor.RECOVERY not in (await login_queries.standing(site.db, begun.staff_id)).enrolled
+    assert (await factors.factors(site.db, begun.staff_id)).recovery_codes == 0
+    code = await service.emergency_code(machine(site), "li")
+    assert (await factors.factors(site.db, begun.staff_id)).recovery_codes == 1
+    assert isinstance(await shows(auth, await begin(auth, "li"), Factor.RECOVERY, code), NewSession)
+    assert len(own) > 1
+
+
 # --- codes to the phone ------------------------------------------------------------------------------------------
 
 

@@ -380,6 +380,60 @@ async def test_what_one_may_do_is_not_given_where_it_is_for_more_than_ones_own_d
     await service.set_department(chief, other, manager="setter", **(wanted | {"month_quota": 5}))  # type: ignore[arg-type]
 
 
+async def test_a_department_administrator_sees_the_department_and_all_below_it(org: Org) -> None:
+    """Without being its manager; and the accounts that were assigned besides."""
+    north = await service.add_department(org.machine, "北区")
+    below = await service.add_department(org.machine, "一科", north)
+    south = await service.add_department(org.machine, "南区")
+    assigned, of_north, of_below, of_south = [await org.account(name) for name in ("a", "b", "c", "d")]
+    for account, department in ((of_north, north), (of_below, below), (of_south, south)):
+        await service.place_account(org.machine, account, department)
+    await org.add("chief", "dept", department_id=north, accounts=[assigned])
+    await org.add("clerk", "operator", department_id=below)
+    await org.add("other", "operator", department_id=south)
+    scope = (await org.person("chief")).scope
+    assert scope.departments == (north, below)
+    assert set(scope.accounts or ()) == {assigned, of_north, of_below}
+    assert [one.name for one in await queries.departments(org.db, scope)] == ["一科", "北区"]
+    assert {row["login"] for row in await queries.people(org.db, scope)} == {"chief", "clerk"}
+    chief = await org.by("chief")
+    await service.set_person(chief, "clerk", {"name": "甲"})
+    assert await refused(service.set_person(chief, "other", {"name": "甲"})) == "NOT_FOUND"
+    await service.set_person(org.machine, "chief", {"department_id": None})
+    assert (await org.person("chief")).scope == Scope((assigned,), ())
+
+
+async def test_a_role_is_changed_by_who_may_manage_all_who_hold_it(org: Org) -> None:
+    """Taken away, too: rights of people in departments that one does not see, and of those who may do more."""
+    rights = {P.HOME_VIEW, P.ROLE_EDIT, P.PERSON_EDIT, P.BLOCK_VIEW}
+    north, south = [await service.add_department(org.machine, name) for name in ("北区", "南区")]
+    await service.add_role(org.machine, "chief", "部门", rights, ScopeKind.BELOW)
+    await service.add_role(org.machine, "shared", "共", {P.HOME_VIEW, P.BLOCK_VIEW}, ScopeKind.BELOW)
+    await org.add("chief", "chief", department_id=north)
+    await org.add("one", "shared", department_id=north)
+    await org.add("other", "shared", department_id=south)
+    chief = await org.by("chief")
+    less: dict[str, Any] = {"name": "共", "permissions": {P.HOME_VIEW}, "scope": ScopeKind.BELOW}
+    narrower: dict[str, Any] = less | {"permissions": {P.HOME_VIEW, P.BLOCK_VIEW}, "scope": ScopeKind.OWN}
+    for wanted in (less, narrower):
+        with pytest.raises(SmsgwError) as refusal:
+            await service.set_role(chief, "shared", **wanted)
+        assert refusal.value.code == "STATE_CONFLICT"
+        assert "1" in str(refusal.value.detail["reason"])
+        assert "other" not in str(refusal.value.detail)  # nobody learns who that is
+    assert P.BLOCK_VIEW in (await org.person("other")).permissions
+    await service.set_role(chief, "shared", **(narrower | {"name": "共享", "scope": ScopeKind.BELOW}))  # the name alone
+    await service.set_person(org.machine, "other", {"department_id": north})
+    await service.grant(org.machine, "other", ["shared", "operator"])
+    assert await refused(service.set_role(chief, "shared", **less)) == "PERSON_ABOVE"
+    await service.grant(org.machine, "other", ["shared"])
+    await service.set_role(chief, "shared", **less)
+    assert (await org.person("other")).permissions == {P.HOME_VIEW}
+    await service.set_person(org.machine, "other", {"department_id": south})
+    await service.set_role(org.machine, "shared", **narrower)  # who sees all may
+    assert P.BLOCK_VIEW in (await org.person("other")).permissions
+
+
 async def test_who_is_held_by_a_quota_does_not_lift_it(org: Org) -> None:
     top = await service.add_department(org.machine, "A")
     low = await service.add_department(org.machine, "B", top)
@@ -523,7 +577,7 @@ async def test_a_scope_of_departments_is_their_accounts_and_what_is_below(org: O
         await org.add(f"p-{kind}", f"role-{kind}", department_id=top, accounts=[two])
     scopes = {kind: (await org.person(f"p-{kind}")).scope for kind in ScopeKind}
     assert scopes[ScopeKind.ALL] == EVERYTHING
-    assert scopes[ScopeKind.DEPARTMENT] == Scope((one,), (top,))
+    assert scopes[ScopeKind.DEPARTMENT] == Scope((one, two, three), (top,))
     assert scopes[ScopeKind.BELOW] == Scope((one, two, three), (top, low))
     assert scopes[ScopeKind.ACCOUNTS] == Scope((two, three), ())
     own = scopes[ScopeKind.OWN]

@@ -86,6 +86,18 @@ async def test_a_report_about_another_number_is_not_applied(ledger: Ledger, code
     assert await ledger.state(message_id) is S.DELIVERED
 
 
+async def test_a_report_of_another_channel_under_the_same_id_waits_on(ledger: Ledger) -> None:
+    """Carriers number their messages each for themselves."""
+    elsewhere = Report(ledger.channels["b"], "7", S.UNDELIVERABLE, "MK:0001", "", NUMBER, ledger.clock)
+    await ledger.outcomes.report(elsewhere)
+    message_id = await sent(ledger, "7")
+    assert await ledger.state(message_id) is S.SENT
+    assert await orphans(ledger) == [NUMBER]
+    await ledger.outcomes.report(report(ledger, "7"))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await orphans(ledger) == [NUMBER]
+
+
 async def test_reports_about_two_numbers_wait_for_two_answers_under_one_id(ledger: Ledger) -> None:
     await asyncio.gather(*(ledger.outcomes.report(report(ledger, "7", n)) for n in (NUMBER, OTHER)))
     assert await orphans(ledger) == [NUMBER, OTHER]

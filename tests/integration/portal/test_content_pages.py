@@ -240,7 +240,7 @@ async def test_phrases_are_ones_own_until_they_are_shared(site: Site) -> None:
         assert len(ids(await clerk.get("/phrases"), "/phrases")) == 3
         page = await clerk.get("/phrases/-/pick")
         assert "&lt;b&gt;=1+1&lt;/b&gt;" in page
-        assert "日常用语" in await clerk.get("/send")
+        assert "日常用语" in await clerk.get("/send/quick")
     rows = {r["title"]: r["id"] for r in await site.db.fetch("SELECT id, title FROM phrase")}
     async with Browser(site) as other:
         await other.login("clinic-op")

@@ -13,16 +13,22 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import Site, running
+from yarl import URL
 
-from smsgw.core.actor import ActorLabel, Author
+from smsgw.admin.words import notices as words
+from smsgw.admin.words.lists import JOB_KIND
+from smsgw.admin.words.messages import ALARM
+from smsgw.core.actor import ActorLabel, Author, ScopeKind
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
 from smsgw.platform.login import service as entrance
 from smsgw.platform.notices import service
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.store.records import alarms, audit, inbox
 
+ROOT = Path(__file__).parents[3]
 NEVER = datetime(2099, 1, 1, tzinfo=UTC)
 
 
@@ -77,9 +83,14 @@ async def test_opening_reads_and_all_can_be_read(site: Site) -> None:
         assert browser.status == 204
         page = await browser.get("/notices?read=no")
         first = re.findall(r'href="(/notices/\d+)"', page)[0]
-        await browser.get(first)
+        page = await browser.get(first)
         assert browser.status == 200
+        assert await bell(browser) == 3, "a link that is followed changes nothing"
+        assert 'hx-post="/notices/-/opened" hx-trigger="load"' in page
+        await browser.post("/notices/-/opened", {"id": first.rpartition("/")[2]})
+        assert browser.status == 204
         assert await bell(browser) == 2
+        assert "hx-post" not in (await browser.get(first)).partition('id="detail"')[2]
         await browser.get("/notices")
         await browser.post("/notices/-/read", {})
         assert await bell(browser) == 0
@@ -88,9 +99,81 @@ async def test_opening_reads_and_all_can_be_read(site: Site) -> None:
         )
         await browser.get(f"/notices/{theirs}")
         assert browser.status == 404
+        await browser.get("/notices")
+        await browser.post("/notices/-/opened", {"id": str(theirs)})
     async with Browser(site) as browser:
         await browser.login("other")
         assert await bell(browser) == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [("zh", ["通道 mobile-a", "审批", "节点 1", "没有这一类/x"]), ("en", ["Channel mobile-a", "Reviews", "Node 1"])],
+)
+async def test_what_an_alarm_is_about_is_told_in_words(site: Site, language: str, shown: list[str]) -> None:
+    await site.add_staff("ops", "ops")
+    for kind, about in (("channel_down", "channel/mobile-a"), ("review_waiting", "reviews"), ("disk_low", "node/1"),
+                        ("clock_wrong", "没有这一类/x")):  # fmt: skip
+        async with site.db.transaction() as connection:
+            await alarms.raise_(connection, kind, about, "warning", "", now=datetime.now(UTC))
+    async with Browser(site) as browser:
+        await browser.login("ops")
+        browser.session.cookie_jar.update_cookies({"smsgw-language": language}, URL(site.url))
+        page = await browser.get("/notices")
+        for words in shown:
+            assert re.search(rf">\s*{words}\s*<", page), words
+        assert not re.search(r">\s*reviews\s*<", page)
+
+
+def test_everything_that_is_told_has_words() -> None:
+    """A kind of alarm or job, or an action, that the triggers tell of and that nobody has named would stand as code."""
+    told = (ROOT / "smsgw/store/migrations/0065_security_notices.pre.sql").read_text("utf-8")
+    actions = set(re.findall(r"'([a-z]+\.[a-z_]+|login)'", told))
+    assert len(actions) > 8
+    assert actions == words.SECURITY.keys()
+    assert {f"job.{kind}" for kind in JOB_KIND} | {f"alarm.{kind}" for kind in ALARM} <= words.SUBJECT.keys()
+
+
+async def test_who_sees_departments_alone_announces_to_those(site: Site) -> None:
+    change = by_test(site.db)
+    own = await org.add_department(change, "北区")
+    other = await org.add_department(change, "南区")
+    await org.add_role(change, "herald", "通知员", [Permission.HOME_VIEW, Permission.NOTICE_EDIT], ScopeKind.BELOW)
+    await site.add_staff("herald", "herald")
+    await org.set_person(change, "herald", {"department_id": own})
+    everybody = await service.publish(change, "全体", "x", audience="all", targets=[], until=NEVER)
+    theirs = await service.publish(change, "南区", "x", audience="departments", targets=[other], until=NEVER)
+    form = {"title": "停水", "content": "周日", "audience": "departments", "departments": str(own), "days": "3"}
+    async with Browser(site) as browser:
+        await browser.login("herald")
+        page = await browser.get("/announcements/-/new")
+        assert "指定部门及下级" in page
+        for beyond in ("全体人员", "指定角色", 'name="roles"', "南区"):
+            assert beyond not in page, beyond
+        for wrong in ({"audience": "all"}, {"audience": "roles", "roles": "1"}, {"departments": str(other)},
+                      {"departments": ""}):  # fmt: skip
+            await browser.post("/announcements/-/new", form | wrong | {"confirmed": "1"})
+            assert browser.status == 422, wrong
+        assert "将立即向 1 人发布" in await browser.post("/announcements/-/new", form)
+        await browser.post("/announcements/-/new", form | {"confirmed": "1"})
+        page = await browser.get("/announcements")
+        assert "停水" in page
+        assert "全体" not in re.sub(r"全体人员", "", page)
+        for id_ in (everybody, theirs):
+            await browser.get(f"/announcements/{id_}")
+            assert browser.status == 404
+    person = await queries.person(site.db, "herald")
+    assert person is not None
+    acting = Change(site.db, person.actor())
+    for id_ in (everybody, theirs):
+        with pytest.raises(SmsgwError) as refused:
+            await service.withdraw(acting, id_)
+        assert refused.value.code == "NOT_FOUND"
+    assert await site.db.fetchval("SELECT count(*) FROM notice WHERE withdrawn_at IS NOT NULL") == 0
+    for audience, targets in (("all", []), ("roles", [1]), ("departments", [own, other])):
+        with pytest.raises(SmsgwError) as refused:
+            await service.publish(acting, "x", "x", audience=audience, targets=targets, until=NEVER)
+        assert refused.value.code == "NOT_FOUND"
 
 
 async def test_an_announcement_reaches_its_audience_and_is_taken_back(site: Site) -> None:

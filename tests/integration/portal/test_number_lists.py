@@ -14,7 +14,8 @@ from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.lists import service
+from smsgw.platform.lists import queries, service
+from smsgw.platform.lists.model import WantedBlocks
 from smsgw.platform.org import service as org
 
 REASON = "来电要求停发"
@@ -117,3 +118,20 @@ async def test_the_allow_list_takes_only_of_an_account_and_forgets_what_is_chose
         await boss.post("/allowed/-/do/remove", {"id": first})
         assert ids(await boss.get("/allowed"), "/allowed") == [second]
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'allow.remove'") == 1
+
+
+async def test_reasons_are_looked_for_among_the_newest_alone(site: Site) -> None:
+    """There is no index of parts of a reason: among millions, one that there is not would be looked for in each."""
+    await site.db.execute(
+        "INSERT INTO block_list (number, source, reason, actor) "
+        "SELECT 8613000000000 + n, 'manual', CASE n WHEN 1 THEN 'the oldest' ELSE 'x' END, 'test' "
+        "FROM generate_series(1, $1::int) n ORDER BY n", queries.REASONS_SEARCHED, timeout=60,
+    )  # fmt: skip
+    wanted = WantedBlocks(reason="oldest")
+    assert await queries.how_many(site.db, wanted, 10, accounts=None) == 1
+    await service.block(by_test(site), ["8613800138000"], Scope(), "manual", "the newest")
+    assert await queries.how_many(site.db, wanted, 10, accounts=None) == 0
+    assert await queries.how_many(site.db, WantedBlocks(reason="newest"), 10, accounts=None) == 1
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "在最近 10 万条中查找" in await boss.get("/blocked")

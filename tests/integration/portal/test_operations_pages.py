@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from browsing import Browser, send
 from portal_site import Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
+from smsgw.core.errors import SmsgwError
 from smsgw.core.keywords import Word
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import PolicySet
+from smsgw.platform.alarms import service as alarm_service
+from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
+from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.platform.words import queries as word_queries
 from smsgw.platform.words import service as words
@@ -207,8 +213,50 @@ async def test_alarms_are_listed_open_first_and_taken_by_who_may(site: Site) -> 
     assert await done(site, "alarm.%") == ["alarm.ack"]
 
 
+async def test_alarms_are_seen_by_whose_accounts_they_are_about(site: Site) -> None:
+    """Who sees all sees all; others those about their own accounts, and none about the platform."""
+    rights = [Permission.HOME_VIEW, Permission.ALARM_VIEW, Permission.ALARM_HANDLE]
+    for code, scope in (("desk", ScopeKind.ACCOUNTS), ("self", ScopeKind.OWN)):
+        await org.add_role(by_test(site.db), code, code, rights, scope)
+        await site.add_staff(code, code, "hall")
+    lost = await raised(site, "events_lost", "account/hall/report")
+    own = [lost, await raised(site, "webhook_dead", "webhook/hall/a")]
+    others = [
+        await raised(site, kind, about)
+        for kind, about in (
+            ("events_lost", "account/clinic/report"), ("webhook_dead", "webhook/clinic/hall"), ("disk_low", "node/1"),
+            ("channel_down", "channel/mobile-a"), ("review_waiting", "reviews"), ("complaint_ceiling", "sign/hall"),
+        )
+    ]  # fmt: skip
+    for login, seen in (("desk", own), ("self", []), ("boss", own + others)):
+        async with Browser(site) as one:
+            home = await one.login(login)
+            assert set(re.findall(r'href="/alarms/([0-9]+)"', home)) <= set(map(str, seen))
+            page = await one.get("/alarms")
+            assert set(re.findall(r'href="/alarms/([0-9]+)"', page)) == set(map(str, seen)), login
+            assert f"共 {len(seen)} 条" in await one.get("/alarms/-/total")
+            assert json.loads(await one.get("/menu/badges"))["monitoring.alarms"] == len(seen)
+            told = await one.get("/notices?kind=alarm")
+            assert len(set(re.findall(r'href="/notices/([0-9]+)"', told))) == len(seen), login
+            for id_ in others:
+                await one.get(f"/alarms/{id_}")
+                assert one.status == (200 if login == "boss" else 404)
+    async with Browser(site) as desk:
+        await desk.login("desk")
+        await desk.get("/alarms")
+        await desk.post("/alarms/-/do/ack", {"id": str(others[0])})
+        assert await site.db.fetchval("SELECT count(*) FROM alarm WHERE acked_at IS NOT NULL") == 0
+        await desk.post("/alarms/-/do/ack", {"id": str(own[0])})
+    assert await site.db.fetchval("SELECT id FROM alarm WHERE acked_at IS NOT NULL") == own[0]
+    watcher = await queries.person(site.db, "desk")
+    assert watcher is not None
+    with pytest.raises(SmsgwError) as refused:
+        await alarm_service.acknowledge(Change(site.db, watcher.actor()), others)
+    assert refused.value.code == "NOT_FOUND"
+
+
 async def test_who_may_only_look_takes_no_alarm(site: Site) -> None:
-    one = await raised(site, "channel_down", "channel/mobile-a")
+    one = await raised(site, "events_lost", "account/hall/report")
     async with Browser(site) as watcher:
         await watcher.login("watcher-1")
         page = await watcher.get(f"/alarms/{one}")

@@ -203,6 +203,8 @@ async def test_first_login_demands_a_new_password(site: Site) -> None:
             page = await browser.post("/password", fields | change)
             assert browser.status == 422
             assert said in page
+            assert re.search(rf'id="{next(iter(change))}-problem" role="alert">[^<]*{said}', page), "at its field"
+            assert not re.search(r'type="password" value="[^"]', page)
         page = await browser.post("/password", fields)
         assert urlsplit(browser.path).path == "/"
         assert "新密码已生效" in page
@@ -245,7 +247,7 @@ async def test_a_change_needs_our_token_and_our_page(site: Site) -> None:
         ):
             page = await browser.post("/logout", data, headers=headers)
             assert browser.status == 403
-            assert "没有权限" in page
+            assert "页面已过期" in page
         await browser.get("/")
         assert browser.path == "/"  # still logged in
         await browser.get("/logout")
@@ -295,7 +297,7 @@ async def test_a_form_of_very_many_fields_is_not_taken_apart(site: Site) -> None
     async with Browser(site) as browser:
         await browser.login("admin")
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        async with browser.session.post("/send/preview", data=b"a&" * 100_000, headers=headers) as response:
+        async with browser.session.post("/send/quick/preview", data=b"a&" * 100_000, headers=headers) as response:
             assert response.status == 400
 
 
@@ -305,7 +307,7 @@ async def test_headers_of_every_answer(site: Site) -> None:
         await browser.login("admin")
         for path in (
             "/",
-            "/send",
+            "/send/quick",
             "/records",
             "/nowhere",
             "/home/live",
@@ -395,9 +397,9 @@ async def test_an_operator_sees_only_the_accounts_assigned(site: Site) -> None:
         home = await browser.get("/")
         assert f"/records/{other}" not in home
         assert "mobile-a" not in home  # channels are the operators' of the gateway
-        assert "clinic" not in await browser.get("/send")
-        form = filled(site, "clinic", await browser.get("/send"))
-        for path in ("/send/confirm", "/send"):
+        assert "clinic" not in await browser.get("/send/quick")
+        form = filled(site, "clinic", await browser.get("/send/quick"))
+        for path in ("/send/quick/confirm", "/send/quick"):
             page = await browser.post(path, form)
             assert browser.status == 422
             assert "请选择发送账号" in page
@@ -410,7 +412,7 @@ async def test_a_person_without_accounts_is_told_so(site: Site) -> None:
     async with Browser(site) as browser:
         page = await browser.login("li")
         assert "您还没有可用的短信账号" in page
-        assert "没有可用的短信账号" in await browser.get("/send")
+        assert "没有可用的短信账号" in await browser.get("/send/quick")
         assert "13800138000" not in await browser.get("/records?time=7d")
 
 
@@ -435,28 +437,28 @@ async def test_send_watch_and_trace(site: Site) -> None:
     async with Browser(site) as browser:
         await browser.login("li")
         form = filled(
-            site, "hall", await browser.get("/send"), to="13800138000, 13800138001\n13800138000\nabc"
+            site, "hall", await browser.get("/send/quick"), to="13800138000, 13800138001\n13800138000\nabc"
         )
-        page = await browser.post("/send/preview", form, headers={"HX-Request": "true"})
+        page = await browser.post("/send/quick/preview", form, headers={"HX-Request": "true"})
         assert "【市政服务】您好" in page
         assert re.search(r'id="count-characters">8<', page)
         assert re.search(r'id="count-numbers">2<', page)
 
-        page = await browser.post("/send/confirm", form)
+        page = await browser.post("/send/quick/confirm", form)
         assert "将向 2 个号码发送" in page
         assert await site.db.fetchval("SELECT count(*) FROM message") == 0  # confirming has sent nothing
 
-        page = await browser.post("/send", form)
-        assert urlsplit(browser.path).path == "/send/result"
+        page = await browser.post("/send/quick", form)
+        assert urlsplit(browser.path).path == "/send/quick/result"
         assert page.count("排队中") >= 2
-        again = await browser.post("/send", form)  # the button pressed twice
-        assert urlsplit(browser.path).path == "/send/result"
+        again = await browser.post("/send/quick", form)  # the button pressed twice
+        assert urlsplit(browser.path).path == "/send/quick/result"
         assert again.count("排队中") == page.count("排队中")
         rows = await site.db.fetch("SELECT id, origin, submitter FROM message ORDER BY id")
         assert [(r["origin"], r["submitter"]) for r in rows] == [("portal", "li")] * 2
         assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'send'") == 1
 
-        live = browser.path.replace("/send/result", "/send/result/live")
+        live = browser.path.replace("/send/quick/result", "/send/quick/result/live")
         taken = await site.carrier_takes()
         assert "已提交" in await browser.get(live)
         await site.carrier_reports(taken[:1])
@@ -485,14 +487,14 @@ async def test_a_thousand_numbers(site: Site) -> None:
     numbers = [f"13800138{n:03d}" for n in range(1000)]
     async with Browser(site) as browser:
         await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send"), to="\n".join(numbers))
-        assert "将向 1,000 个号码发送" in await browser.post("/send/confirm", form)
-        page = await browser.post("/send", form)
+        form = filled(site, "hall", await browser.get("/send/quick"), to="\n".join(numbers))
+        assert "将向 1,000 个号码发送" in await browser.post("/send/quick/confirm", form)
+        page = await browser.post("/send/quick", form)
         links = re.findall(r'<tr data-href="/records/(\d+)"', page)
         assert len(set(links)) == 1000
         assert page.count("排队中") == 1001  # every row, and the sum
         await site.carrier_reports(await site.carrier_takes())
-        page = await browser.get(browser.path.replace("/send/result", "/send/result/live"))
+        page = await browser.get(browser.path.replace("/send/quick/result", "/send/quick/result/live"))
         assert page.count("成功") == 1001
 
 
@@ -559,7 +561,7 @@ async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site) ->
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.login("admin")
-        page = await browser.get("/send")
+        page = await browser.get("/send/quick")
         for fields, said in (
             ({"to": ""}, "请填写至少一个手机号码"),
             ({"to": "abc"}, "没有有效的手机号码"),
@@ -571,14 +573,14 @@ async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site) ->
             ({"account": "999"}, "请选择发送账号"),
             ({"key": ""}, "页面已过期"),
         ):
-            shown = await browser.post("/send/confirm", filled(site, "hall", page) | fields)
+            shown = await browser.post("/send/quick/confirm", filled(site, "hall", page) | fields)
             assert browser.status == 422, fields
             assert said in shown, said
         shown = await browser.post(
-            "/send/confirm", filled(site, "hall", page, to="abc", content="<b>别丢了我")
+            "/send/quick/confirm", filled(site, "hall", page, to="abc", content="<b>别丢了我")
         )
         assert "&lt;b&gt;别丢了我" in shown
-        shown = await browser.post("/send/edit", filled(site, "hall", page, content="<b>别丢了我"))
+        shown = await browser.post("/send/quick/edit", filled(site, "hall", page, content="<b>别丢了我"))
         assert "&lt;b&gt;别丢了我" in shown
 
 
@@ -587,16 +589,16 @@ async def test_no_channel_is_said_before_sending_and_refused_at_sending(site: Si
     site.unavailable.add("CMCC")
     async with Browser(site) as browser:
         await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send"))
-        page = await browser.post("/send/confirm", form)
+        form = filled(site, "hall", await browser.get("/send/quick"))
+        page = await browser.post("/send/quick/confirm", form)
         assert "目前没有可用通道" in page
         assert re.search(r'type="submit" disabled', page)
-        page = await browser.post("/send", form)
+        page = await browser.post("/send/quick", form)
         assert browser.status == 422
         assert "没有可用通道" in page
         site.unavailable.clear()
-        await browser.post("/send", form)  # the same form, later
-        assert urlsplit(browser.path).path == "/send/result"
+        await browser.post("/send/quick", form)  # the same form, later
+        assert urlsplit(browser.path).path == "/send/quick/result"
 
 
 async def test_too_little_money_is_said(site: Site) -> None:
@@ -604,10 +606,10 @@ async def test_too_little_money_is_said(site: Site) -> None:
     await site.db.execute("UPDATE account SET balance = 1")
     async with Browser(site) as browser:
         await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send"))
-        page = await browser.post("/send/confirm", form)
+        form = filled(site, "hall", await browser.get("/send/quick"))
+        page = await browser.post("/send/quick/confirm", form)
         assert "余额不足" in page
-        page = await browser.post("/send", form)
+        page = await browser.post("/send/quick", form)
         assert browser.status == 422
         assert "余额不足" in page
 
@@ -617,7 +619,7 @@ async def test_another_persons_result_needs_the_account(site: Site) -> None:
     await site.add_staff("wang", "operator", "clinic")
     async with Browser(site) as browser, Browser(site) as other:
         await browser.login("admin")
-        await browser.post("/send", filled(site, "hall", await browser.get("/send")))
+        await browser.post("/send/quick", filled(site, "hall", await browser.get("/send/quick")))
         await other.login("wang")
         await other.get(browser.path)
         assert other.status == 404
@@ -712,7 +714,7 @@ async def test_language(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere", "/records/1", f"/records/{2**63}", "/send/result", "/records/abc"]
+    "path", ["/nowhere", "/records/1", f"/records/{2**63}", "/send/quick/result", "/records/abc"]
 )
 async def test_not_found_is_a_page_that_helps(site: Site, path: str) -> None:
     await site.add_staff("admin", "admin")
@@ -736,14 +738,14 @@ async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site) -> Non
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send"))
+        form = filled(site, "hall", await browser.get("/send/quick"))
         await site.db.close()
         for path in ("/", "/records", "/send"):
             page = await browser.get(path)
             assert browser.status == 503
             assert "数据库不可用" in page
             assert browser.headers["X-Request-Id"] in page
-        await browser.post("/send", form)
+        await browser.post("/send/quick", form)
         assert browser.status == 503
         page = await browser.get("/home/live", headers={"HX-Request": "true"})
         assert browser.status == 503
@@ -774,7 +776,7 @@ async def test_characters_that_the_database_does_not_know(site: Site) -> None:
         await browser.login("a\0b")
         assert browser.status == 400
         await browser.login("admin")
-        page = await browser.post("/send/preview", {"content": "a\0b"})
+        page = await browser.post("/send/quick/preview", {"content": "a\0b"})
         assert browser.status == 400
         assert "请求不正确" in page
         for path in ("/send/result?account=1&key=%00", "/records?phone=%00", "/records?time=%00", "/%00"):
@@ -786,7 +788,7 @@ async def test_too_large_a_form(site: Site) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.login("admin")
-        page = await browser.post("/send/preview", {"content": "x" * 600_000})
+        page = await browser.post("/send/quick/preview", {"content": "x" * 600_000})
         assert browser.status == 413
         assert "提交的内容过大" in page
 

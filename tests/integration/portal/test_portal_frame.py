@@ -149,13 +149,13 @@ async def test_the_confirmation_says_that_a_text_will_wait_and_the_trace_says_wh
     site.review_all()
     async with Browser(site) as browser:
         await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send"))
-        page = await browser.post("/send/confirm", form)
+        form = filled(site, "hall", await browser.get("/send/quick"))
+        page = await browser.post("/send/quick/confirm", form)
         assert "2 个号码的短信须经审批" in page
         assert "短信须审核" in page
         assert "提交审批</button>" in page
         assert "立即发出" not in page
-        await browser.post("/send", form)
+        await browser.post("/send/quick", form)
         message_id = await site.db.fetchval("SELECT min(id) FROM message")
         page = await browser.get(f"/records/{message_id}")
         assert titles(page) == ["平台受理", "等待审批"]
@@ -165,12 +165,12 @@ async def test_the_confirmation_says_that_a_text_will_wait_and_the_trace_says_wh
 async def test_the_confirmation_warns_of_channels_that_are_down(site: Site) -> None:
     async with Browser(site) as browser:
         await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send"))
+        form = filled(site, "hall", await browser.get("/send/quick"))
         pool = next(iter(site.snapshots.current.pools))
         site.channels.append(replace(CHANNEL, pools=(pool,), state="bound"))
-        assert "将排队等待" not in await browser.post("/send/confirm", form)
+        assert "将排队等待" not in await browser.post("/send/quick/confirm", form)
         site.channels[0] = replace(CHANNEL, pools=tuple(site.snapshots.current.pools), state="connecting", bound=0)
-        page = await browser.post("/send/confirm", form)
+        page = await browser.post("/send/quick/confirm", form)
         assert "将排队等待，恢复后自动发出： 移动" in page
         assert "立即发出" in page
 
@@ -214,7 +214,8 @@ async def test_numbers_of_the_operating_system_are_not_shown(site: Site) -> None
 async def test_a_field_that_is_wrong_is_tied_to_what_is_wrong(site: Site) -> None:
     async with Browser(site) as browser:
         await browser.login("admin")
-        page = await browser.post("/send/confirm", filled(site, "hall", await browser.get("/send"), to="abc"))
+        form = filled(site, "hall", await browser.get("/send/quick"), to="abc")
+        page = await browser.post("/send/quick/confirm", form)
         assert browser.status == 422
         assert re.search(r'<textarea[^>]* id="to" aria-invalid="true" aria-describedby="to-problem"', page)
         assert 'id="to-problem"' in page

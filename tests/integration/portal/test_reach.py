@@ -144,14 +144,30 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
     # sending and records
-    "GET /send": (case(query="account={account}&batch={batch}"),),
+    "GET /send": (case(query="account={account}"),), "GET /custom": NOTHING,
     **dict.fromkeys(
-        ("POST /send", "POST /send/confirm", "POST /send/edit", "POST /send/preview"),
+        ("POST /send", "POST /send/-/save", "POST /send/-/live"),
+        (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
+    ),
+    "POST /custom": (case(account="{account}"),),
+    **{f"GET /send/{{id}}/{step}": (case("draft"),)
+       for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
+                    "confirm/live")},
+    **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
+       for step in ("{step}", "save/{step}", "row", "file", "confirm", "test")},
+    "GET /scheduled/calendar": NOTHING,
+    **{f"POST /tasks/{{id}}/{verb}": (case("nobody"),) for verb in ("copy", "mend")},
+    "GET /tasks/{id}/rows": (case("nobody"),),
+    "GET /drafts": NOTHING, **of_list("/drafts"), **of_actions("/drafts", "draft", "copy", "remove"),
+    "GET /drafts/{id}": (case("draft"),),
+    "GET /send/quick": (case(query="account={account}&batch={batch}"),),
+    **dict.fromkeys(
+        ("POST /send/quick", "POST /send/quick/confirm", "POST /send/quick/edit", "POST /send/quick/preview"),
         (case(account="{account}", type="notice", to="13800138000", content="x", sign="测试", key="a" * 32),),
     ),
-    "GET /send/confirm": NOTHING, "GET /send/edit": NOTHING,
-    "GET /send/result": (case(query="account={account}&key={key}"),),
-    "GET /send/result/live": (case(query="account={account}&key={key}"),),
+    "GET /send/quick/confirm": NOTHING, "GET /send/quick/edit": NOTHING,
+    "GET /send/quick/result": (case(query="account={account}&key={key}"),),
+    "GET /send/quick/result/live": (case(query="account={account}&key={key}"),),
     "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
@@ -165,6 +181,28 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("nobody"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    # the address book
+    "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
+    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
+    "GET /contacts/-/new": NOTHING,
+    "POST /contacts/-/new": (sure(account="{account}", number="13800138000", scope="account"),
+                             sure(account="{own_account}", number="13800138000", scope="department",
+                                  department="{department}"),
+                             sure(account="{own_account}", number="13800138000", scope="account", groups="{group}")),
+    "GET /contacts/{id}": (case("contact"),),
+    **{f"GET /contacts/{{id}}/{what}": (case("contact"),) for what in ("edit", "merge")},
+    "POST /contacts/{id}/edit": (sure("contact", number="13800138000", scope="account"),),
+    "POST /contacts/{id}/merge": (sure("contact", number="13800138000"),),
+    "GET /contacts/groups": (case(query="account={account}"),),
+    **of_list("/contacts/groups"), **of_actions("/contacts/groups", "group", "remove"),
+    "GET /contacts/groups/-/new": NOTHING,
+    "POST /contacts/groups/-/new": (sure(account="{account}", name="another", scope="account"),),
+    "GET /contacts/groups/{id}": (case("group"),), "GET /contacts/groups/{id}/edit": (case("group"),),
+    "POST /contacts/groups/{id}/edit": (sure("group", name="mine", scope="account"),),
+    **dict.fromkeys(("GET /contacts/-/import", "POST /contacts/-/import", "GET /contacts/-/import/-/template"),
+                    NOTHING),
+    **dict.fromkeys(("GET /contacts/-/import/{id}", "POST /contacts/-/import/{id}",
+                     "GET /contacts/-/import/{id}/result", "GET /contacts/-/import/{id}/wrong"), (sure("job"),)),
     # lists of numbers, notices, favourites
     "GET /allowed": NOTHING, **of_list("/allowed"), **of_actions("/allowed", "nobody", "remove"),
     "GET /allowed/-/new": NOTHING, "POST /allowed/-/new": (sure(number="13800138000", account="{account}"),),
@@ -173,12 +211,27 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /blocked/-/new": (sure(number="13800138000", account="{account}"),),
     "GET /blocked/{id}": (case("nobody"),), "GET /blocked/{id}/lift": (case("nobody"),),
     "POST /blocked/{id}/lift": (sure("nobody"),),
+    "GET /blocked/why": (case(query="number=13912345678&account={account}"),),
+    "POST /blocked/why": (case(number="13800138000", account="{account}", lift="exempt", reason="why"),),
+    "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
+    **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
+    "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
+    "GET /number-filters/{id}": (case("filter"),), "GET /number-filters/{id}/ask": (case("filter"),),
+    "POST /number-filters/{id}/ask": (sure("filter"),), "GET /number-filters/-/{id}/class/{state}": (case("filter"),),
+    **dict.fromkeys(("GET /number-filters/-/import", "POST /number-filters/-/import",
+                     "GET /number-filters/-/import/-/template", "GET /number-filters/-/vendor",
+                     "POST /number-filters/-/vendor"), NOTHING),
+    **dict.fromkeys(("GET /number-filters/-/import/{id}", "POST /number-filters/-/import/{id}"), (sure("job"),)),
+    "GET /lifts": (case(query="account={account}"),), **of_list("/lifts"),
+    **of_actions("/lifts", "lift", "sent", "lifted", "refused"),
+    "GET /lifts/{id}": (case("lift"),), "GET /lifts/-/letter/{id}": (case("lift"),),
     "GET /optouts": NOTHING, **of_list("/optouts"), "GET /optouts/{id}": (case("nobody"),),
     "GET /announcements": NOTHING, **of_list("/announcements"), **of_actions("/announcements", "nobody", "withdraw"),
     "GET /announcements/-/new": NOTHING, "POST /announcements/-/new": NOTHING,
     "GET /announcements/{id}": (case("nobody"),),
     "GET /notices": NOTHING, **of_list("/notices"), **of_actions("/notices", "nobody", "mark"),
-    "POST /notices/-/read": NOTHING, "GET /notices/-/rows": NOTHING, "GET /notices/{id}": (case("nobody"),),
+    "POST /notices/-/read": NOTHING, "POST /notices/-/opened": (case(id="999999999"),), "GET /notices/-/rows": NOTHING,
+    "GET /notices/{id}": (case("nobody"),),
     "POST /me/notices": NOTHING, "POST /favourites": NOTHING, "GET /palette": NOTHING,
     # approval, tasks and what is scheduled
     "GET /review": (case(query="account={account}"),), "GET /review/-/rows": (case(query="account={account}"),),
@@ -386,9 +439,10 @@ def looks(text: str, things: Mapping[str, str]) -> str:
 LAST = ("/logout", "/login")
 """What ends the walk, and what stands on a page that shows how the login looks."""
 LATER = re.compile(
-    "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
+    "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
     "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who

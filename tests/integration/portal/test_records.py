@@ -50,10 +50,13 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
             "submitter=ak_one": mine + others,
             f"message={others[0]}": others[:1], f"batch={batch}": mine, "client_ref=order-1": mine,
             "test=true": [], "test=false": mine + others, "sign=nobody": [], "extension=9": [], "province=x": [],
+            "result=failed": mine, "result=pending": others, "result=delivered": [], "result=unsent": [],
+            "status=expired": [], "status=failed&reason=EMPTY_NUMBER": mine,
         }.items():
             page = await browser.get(f"/records?{query}")
             shown = {id_ for id_ in mine + others if f'data-href="/records/{id_}"' in page}
             assert shown == set(found), query
+            assert f"共 {len(found)} 条" in await browser.get(f"/records/-/total?{query}"), query
 
 
 async def test_what_is_found_is_summed_and_can_be_taken_away_with_the_right(site: Site) -> None:

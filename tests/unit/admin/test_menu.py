@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.menu import Entry, menu_for
-from smsgw.admin.words.menu import ENTRIES, GROUPS, Side
+from smsgw.admin.words.menu import ENTRIES, GROUPS, PERSONAL, Side
+from smsgw.admin.words.pinyin import PINYIN
 from smsgw.core.permissions import Permission
 
 P = Permission
@@ -76,3 +79,13 @@ def test_an_address_belongs_to_one_page_and_fixed_ones_come_first() -> None:
     assert len({(r.method, r.path) for r in routes}) == len(routes)
     with_place = ["{" in r.path for r in routes]
     assert with_place == sorted(with_place)
+
+
+def test_every_label_of_the_menu_is_found_by_its_pinyin() -> None:
+    """A new label without it would be found by who types Chinese alone: scripts/pinyin."""
+    labels = {words.label for words in (*ENTRIES.values(), *GROUPS.values())} | set(PERSONAL.values())
+    assert sorted(labels - PINYIN.keys()) == []
+    for label in labels:
+        spoken = re.findall(r"[\u4e00-\u9fff]|[A-Za-z0-9]+", label)
+        assert len(PINYIN[label].split()) == len(spoken), label
+        assert re.fullmatch(r"[a-z0-9]+( [a-z0-9]+)*", PINYIN[label]), label

@@ -75,3 +75,13 @@ def test_a_page_needs_a_permission_that_there_is() -> None:
             rights.route("GET", "/x", wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="changed by POST"):
         rights.route("DELETE", "/x", Permission.HOME_VIEW)
+
+
+P = Permission
+
+
+@pytest.mark.parametrize("permission", [P.KEY_EDIT, P.PARTNER_EDIT, P.WEBHOOK_EDIT, P.BALANCE_EDIT, P.CHANNEL_EDIT])
+def test_whoever_makes_a_way_in_or_out_shows_an_app_or_a_passkey(permission: P) -> None:
+    """Keys, logins of partners, addresses that messages are sent to, money, carriers."""
+    made = rights.Route("POST", "/somewhere", permission, app.routes()[0].handler, passive=False)
+    assert made.proof is rights.Proof.FACTOR

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgw.core.blocklist import CARRIER, MANUAL, OPT_OUT, BlockList, Entry, Scope
+from smsgw.core.blocklist import CARRIER, FOLD_AT, MANUAL, OPT_OUT, BlockList, Entry, Scope
 
 EVERYBODY = Scope()
 MARKETING = Scope(0, "marketing", "")
@@ -68,6 +68,16 @@ def test_order_is_checked() -> None:
         BlockList([Entry(2, EVERYBODY, MANUAL, 1), Entry(1, EVERYBODY, MANUAL, 1)])
     with pytest.raises(ValueError, match="in order"):
         BlockList([Entry(1, EVERYBODY, MANUAL, 1, removed=True)])
+
+
+def test_many_changes_are_folded_in_at_some_time() -> None:
+    list_ = BlockList()
+    for n in range(FOLD_AT):
+        assert not list_.heavy
+        list_.change(Entry(8613000000000 + n, EVERYBODY, MANUAL, 1))
+    assert list_.heavy
+    assert not list_.folded().heavy
+    assert len(list_.folded()) == FOLD_AT
 
 
 def test_entries_are_small() -> None:

@@ -56,8 +56,20 @@ def test_a_later_programs_fields_are_passed_over() -> None:
     assert parse_look({"name": " City ", "font": "x"}) == Look(name="City")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "ratio"),
+    [
+        ("#000000", "#ffffff", 21), ("#777777", "#ffffff", 4.48), ("#767676", "#ffffff", 4.54),
+        ("#ff0000", "#ffffff", 4.0), ("#00ff00", "#ffffff", 1.37), ("#0000ff", "#ffffff", 8.59),
+        ("#0a0a0a", "#000000", 1.06), ("#ffffff", "#ffffff", 1),
+    ],
+)  # fmt: skip
+def test_contrast_is_that_of_the_web_guidelines(one: str, other: str, ratio: float) -> None:
+    assert contrast(one, other) == pytest.approx(ratio, abs=0.01)
+    assert contrast(other, one) == contrast(one, other)
+
+
 def test_what_is_written_on_a_colour_can_be_read() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
     for red in range(0, 256, 15):
         for green in range(0, 256, 15):
             for blue in range(0, 256, 15):

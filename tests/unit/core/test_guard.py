@@ -52,6 +52,18 @@ def test_a_device_of_the_users_own_is_not_slowed_down_by_others_at_its_own_addre
     assert guard.wait("192.0.2.1", "zhang", 300.0, "phone") == 0
 
 
+@pytest.mark.parametrize("device", ["", "laptop"])
+def test_who_was_right_at_last_begins_anew(device: str) -> None:
+    """What a place was wrong about before a login counts no more for it."""
+    guard = Guard(PORTAL)
+    for _ in range(2):
+        for _ in range(5):
+            guard.failed("192.0.2.1", "zhang", 0.0, device)
+        assert guard.wait("192.0.2.1", "zhang", 0.0, device) == 2
+        guard.succeeded("192.0.2.1", "zhang", 0.0, device)
+        assert guard.wait("192.0.2.1", "zhang", 0.0, device) == 0
+
+
 def test_one_address_cannot_go_through_the_names() -> None:
     guard = Guard(PORTAL)
     looked_at = sum(attack(guard, "192.0.2.1", f"user{n}", n / 10) for n in range(6000))
@@ -135,6 +147,19 @@ def test_what_the_guard_remembers_has_a_limit() -> None:
         guard._good,
     )
     assert max(map(len, kept)) <= 10
+
+
+def test_what_is_full_forgets_what_was_used_the_longest_ago() -> None:
+    """Else whoever fills it first would guess unseen ever after."""
+    waits: Waits[str] = Waits(1, 60.0, 3)
+    for key in ("a", "b", "c", "a", "d"):
+        waits.failed(key, 0.0)
+    assert [waits.left(key, 0.0) for key in "abcd"] == [4, 0, 2, 2]
+    guard = Guard(PORTAL, max_entries=10)
+    for n in range(50):
+        guard.succeeded(f"10.0.{n}.1", "li", 0.0)
+    assert guard.knows("10.0.49.1", "li", 0.0)
+    assert not guard.knows("10.0.0.1", "li", 0.0)
 
 
 def test_a_wait_is_over_when_it_is_over() -> None:

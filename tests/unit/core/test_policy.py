@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 import pytest
 
@@ -11,6 +11,7 @@ from smsgw.core.frequency import MAX_ENTRIES, History, Watch, scope_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType
 from smsgw.core.policy import Hours, PolicySet, Rate
+from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import Form, Misfit, Template, Variable, variables_of
 
 
@@ -57,6 +58,13 @@ def test_the_most_particular_value_counts() -> None:
     stranger = Account(9, "x", "active")
     assert PolicySet(known).limits(stranger, MessageType.OTP).identical_seconds == 2
     assert PolicySet().limits(stranger, MessageType.MARKETING).hours == Hours(480, 1260)
+
+
+def test_hours_are_a_window_of_the_day() -> None:
+    assert Hours(480, 1265).windows == Windows((Window(time(8), time(21, 5)),))
+    assert Hours(1320, 360).windows == Windows((Window(time(22), time(6)),))
+    assert Hours(480, 1440).windows == Windows((Window(time(8), time(0)),))
+    assert Hours().windows == Windows()
 
 
 @pytest.mark.parametrize(
@@ -110,6 +118,33 @@ def test_any_window_of_the_length_counts() -> None:
     assert history.until == 160
     # What is planned counts at its time.
     assert history.judge(watch(-1000, two)) is None
+
+
+def test_every_type_is_counted_apart() -> None:
+    """What was sent of one type counts neither for the limits of another, nor for its ceiling."""
+    for sent in MessageType:
+        own, others = History(), History()
+        own.add(watch(0, Rate(1, 100), scope=scope_of(1, sent)), 0)
+        for account in range(2, 5):
+            others.add(watch(0, Rate(1, 100), scope=scope_of(account, sent)), 0)
+        for kind in MessageType:
+            scope = scope_of(1, kind)
+            assert bool(own.judge(watch(1, Rate(1, 100), scope=scope))) is (kind is sent), (sent, kind)
+            crowded = others.judge(Watch(0, 1, 1, scope, 2, (), 0, 0, (Rate(3, 100),)))
+            assert bool(crowded) is (kind is sent), (sent, kind)
+
+
+def test_a_ceiling_counts_what_others_send_near_that_time() -> None:
+    history = History()
+    for account in range(2, 5):
+        history.add(watch(account, Rate(1, 1000), scope=scope_of(account, MessageType.NOTICE)), 0)
+
+    def crowded(at: int, account: int = 1) -> bool:
+        scope = scope_of(account, MessageType.NOTICE)
+        return history.judge(Watch(0, 1, at, scope, 2, (), 0, 0, (Rate(3, 100),))) is not None
+
+    assert [crowded(at) for at in (-96, -95, 3, 101, 102)] == [False, True, True, True, False]
+    assert not crowded(3, account=2), "its own does not count"
 
 
 def test_a_history_has_an_end() -> None:

@@ -47,7 +47,8 @@ def test_a_number_names_one_part_when_no_other_waits() -> None:
 @pytest.mark.parametrize(
     ("written", "fits"),
     [("2611241201", True), ("261124200130", True), ("2611241731", True), ("2611241204", False), ("2611241208", False),
-     ("0001010000", True), ("2611221201", False), ("", True), ("9999999999", True), ("2611241200", True)],
+     ("0001010000", True), ("2611221201", False), ("", True), ("9999999999", True), ("2611241200", True),
+     ("261124120430", False), ("000101000000", True)],
 )  # fmt: skip
 def test_the_minute_must_fit_in_some_zone(written: str, fits: bool) -> None:
     found = by_number([LOST], written_time(written), AT + timedelta(hours=1))

@@ -115,6 +115,13 @@ def test_the_explanation_always_agrees_with_the_decision(one: Subject) -> None:
     assert all(line.miss for line in lines[:-1])
 
 
+@pytest.mark.parametrize("channels", [None, 5, True, "a", {"a": 1}, []])
+def test_a_pool_whose_channels_are_no_list_is_told(channels: object) -> None:
+    document = {"pool": [{"name": "p", "channels": channels}]}
+    with pytest.raises(InvalidRoutes, match="pool p: channels must name at least one channel"):
+        parse(document, version=1, channels=["a"])
+
+
 def test_all_problems_are_told_at_once() -> None:
     document = {
         "pol": [],

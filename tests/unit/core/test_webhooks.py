@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -140,6 +141,9 @@ def test_answers_are_held_against_what_is_expected() -> None:
     assert not push_format.satisfied("OK", b"NOT OK")
     assert push_format.satisfied('{"code": 0}', b'{"code":0,"msg":"x"}')
     assert not push_format.satisfied('{"code": 0}', b'{"code":1}')
+    assert push_format.satisfied("[1, 2]", b"[1,2]")
+    assert not push_format.satisfied("[1, 2]", b"[1,3]")
+    assert not push_format.satisfied("true", b"false")
     assert not push_format.satisfied('{"code": 0}', b"<html>")
     assert not push_format.satisfied('{"code": 0}', b"\xff\xfe")
     assert not push_format.satisfied('{"code": 0}', b"[" * 30_000 + b"]" * 30_000), "so deep that nobody follows"
@@ -165,6 +169,16 @@ def test_times_and_placeholders_are_written_as_asked() -> None:
     )  # fmt: skip
     assert call.url == "https://example.org/?t=20260501090000&c=1&x=&y=a%26b%3Dc"
     assert (call.method, call.body) == ("GET", b"")
+
+
+def test_a_form_has_members_of_members_with_a_point_between() -> None:
+    item = push_format.sample("message.report", NOW) | {"class": "", "done_at": None}
+    call = push_format.build(endpoint(format="form"), "https://example.org/", "message.report", [item], "id", NOW)
+    fields = dict(parse_qsl(call.body.decode(), keep_blank_values=True))
+    assert fields.keys() == (item.keys() - {"parts"}) | {"type", "parts.total", "parts.ok"}
+    assert (fields["type"], fields["parts.total"], fields["parts.ok"]) == ("message.report", "1", "1")
+    assert (fields["status"], fields["class"], fields["done_at"]) == ("delivered", "", "")
+    assert call.headers["Content-Type"] == "application/x-www-form-urlencoded"
 
 
 def test_the_documented_recipe_verifies_what_is_sent() -> None:

@@ -119,7 +119,7 @@ def read(request: Request) -> int:
 @pytest.mark.parametrize("name", SAID)
 def test_what_a_partner_is_told(version: int, name: str) -> None:
     session, welcome = bound(version)
-    assert welcome.tlv(rules.SC_INTERFACE_VERSION) == (b"\x34" if version >= 0x34 else None)
+    assert welcome.tlv(tlvs.SC_INTERFACE_VERSION) == (b"\x34" if version >= 0x34 else None)
     said, status = SAID[name]
     if status == 0x58:
         session.receive(SMPP34.encode(submit(sequence=8)), 0.0)

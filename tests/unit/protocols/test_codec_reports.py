@@ -52,6 +52,14 @@ def test_cmpp_report_whose_length_says_60_but_has_room_for_71() -> None:
     assert len(pdu.msg_content) == 71  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("declared", [59, 61, 0])
+def test_only_a_length_of_60_is_taken_for_71(declared: int) -> None:
+    frame = bytearray.fromhex(PDUS["cmpp30-deliver-report-1"]["hex"])
+    frame[frame.index(b"\x47" + bytes.fromhex("2eb22e0027110007"))] = declared
+    with pytest.raises(Malformed, match="octets left over"):
+        CMPP30.decode(frame)
+
+
 def test_cmpp_report_too_short() -> None:
     with pytest.raises(Malformed, match=r"SMSC_sequence"):
         cmpp.decode(bytes(59))
@@ -100,6 +108,14 @@ def test_built_receipt_reads_back() -> None:
         smpp.build(smpp.Receipt(id="1 stat:DELIVRD", stat="UNDELIV"))
     with pytest.raises(ValueError, match="needs an id"):
         smpp.build(smpp.Receipt(id="1"))
+
+
+def test_a_receipt_of_what_little_is_known_is_written_with_zeros() -> None:
+    """Appendix B has no way of leaving a label out."""
+    written = smpp.build(smpp.Receipt(id="0a1b", stat="UNDELIV", text="x" * 30))
+    assert written == (
+        "id:0a1b sub:001 dlvrd:000 submit date:0000000000 done date:0000000000 stat:UNDELIV err:000 text:" + "x" * 20
+    )
 
 
 TEXT = b"id:1 sub:001 dlvrd:001 submit date:2402291234 done date:2402291235 stat:DELIVRD err:000 text:"

@@ -150,6 +150,13 @@ def test_long_passwords_are_read_but_not_written() -> None:
     )
 
 
+def test_so_are_those_of_a_centre_that_asks_to_be_bound_to() -> None:
+    found = SMPP34.decode(frame("0000000b0000000000000001", b"a-very-long-system-id\0a-very-long-password\0"))
+    assert isinstance(found, smpp.Outbind)
+    assert (found.system_id, found.password) == ("a-very-long-system-id", "a-very-long-password")
+    assert "long-password" not in repr(found)
+
+
 @pytest.mark.parametrize("field", ["source_addr", "destination_addr"])
 def test_long_addresses_are_refused_both_ways(field: str) -> None:
     pdu = smpp.SubmitSm(sequence=5, **{field: "1" * 20})  # type: ignore[arg-type]
@@ -177,6 +184,7 @@ def test_long_addresses_are_refused_both_ways(field: str) -> None:
         (cmpp.Submit(msg_src="a\0b"), "Msg_src", "structure"),
         (cmpp.Submit(msg_fmt=256), "Msg_Fmt", "structure"),
         (cmpp.Submit(msg_id=-1), "Msg_Id", "structure"),
+        (cmpp.Submit(msg_content=[1, 2]), "Msg_Content", "structure"),  # type: ignore[arg-type]
         (cmpp.Connect(authenticator_source=b"short"), "AuthenticatorSource", "structure"),
         (cmpp.Connect(sequence=1 << 32), "Sequence_Id", "structure"),
     ],
@@ -186,6 +194,36 @@ def test_what_does_not_fit_is_named(pdu: cmpp.CmppPdu, field: str, kind: str) ->
         CMPP30.encode(pdu)
     assert (caught.value.field, caught.value.kind) == (field, kind)
     assert caught.value.command_id == pdu.command_id
+
+
+CONNECT = CMPP30.encode(cmpp.Connect())
+TWO = CMPP30.encode(cmpp.Submit(dest_terminal_id=("1", "2"), msg_content=b"text"))
+REPORT = SGIP12.encode(sgip.Report())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "octets", "cut", "field", "offset", "reason"),
+    [
+        (CMPP30, CONNECT, 15, "Source_Addr", 12, "6 octets needed, 3 left"),
+        (CMPP30, CONNECT, 23, "AuthenticatorSource", 18, "16 octets needed, 5 left"),
+        (CMPP30, CONNECT, 34, "Version", 34, "1 octets needed, 0 left"),
+        (CMPP30, CONNECT, 36, "Timestamp", 35, "4 octets needed, 1 left"),
+        (CMPP30, TWO, 140, "DestUsr_tl", 140, "DestUsr_tl is missing"),
+        (CMPP30, TWO, 150, "DestUsr_tl", 140, "2 numbers of 32 octets declared, 9 octets left"),
+        (CMPP30, TWO, 205, "Dest_terminal_type", 205, "1 octets needed, 0 left"),
+        (CMPP30, TWO, 206, "Msg_Length", 206, "Msg_Length is missing"),
+        (CMPP30, TWO, 209, "Msg_Length", 206, "4 octets of content declared, 2 left"),
+        (CMPP30, TWO, 220, "LinkID", 211, "20 octets needed, 9 left"),
+        (SGIP12, REPORT, 25, "SubmitSequenceNumber", 20, "12 octets needed, 5 left"),
+        (SGIP12, REPORT, 32, "ReportType", 32, "1 octets needed, 0 left"),
+    ],
+)
+def test_what_is_cut_off_is_named_with_its_place(
+    dialect: Dialect, octets: bytes, cut: int, field: str, offset: int, reason: str
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        dialect.decode(cut.to_bytes(4, "big") + octets[4:cut])
+    assert (caught.value.field, caught.value.offset, caught.value.reason) == (field, offset, reason)
 
 
 def test_other_names_in_a_list_are_refused() -> None:

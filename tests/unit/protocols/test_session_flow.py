@@ -22,6 +22,7 @@ from smsgw.protocols.events import (
     Request,
     Violation,
 )
+from smsgw.protocols.pdu import Unknown
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smpp import rules
 from smsgw.protocols.smpp.pdus import (
@@ -246,6 +247,18 @@ def test_a_client_is_told_that_what_waited_was_not_taken() -> None:
     for sequence in (1, 2, 3, 4):
         book << replies() >> sends(SubmitSmResp, sequence=sequence, command_status=0)
     (book >> CloseNow >> sends(UnbindResp, sequence=8)).done()
+
+
+def test_what_is_no_submit_is_let_go_in_silence_while_we_leave() -> None:
+    """Nothing of it is of use to anybody now: not a command that nobody knows, not a body that cannot be read."""
+    book = bound_smsc(FOUR) << hears(*submits(1, 4))
+    assert sequences(book) == [1, 2, 3, 4]
+    book << closes() << hears(Unknown(0x01FF, 5))
+    book << hears(bytes.fromhex("00000012 00000004 00000000 00000006 ffff")) << hears(Unknown(0x0102, 7))
+    book << hears(SubmitSm(sequence=8)) >> sends(SubmitSmResp, sequence=8, command_status=0x58)
+    for sequence in (1, 2, 3, 4):
+        book << replies() >> sends(SubmitSmResp, sequence=sequence)
+    (book >> sends(Unbind) << hears(UnbindResp(sequence=1)) >> CloseNow).done()
 
 
 def test_both_leave_while_something_waits() -> None:

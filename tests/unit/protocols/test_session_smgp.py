@@ -68,6 +68,14 @@ def test_the_digest_has_seven_zeros() -> None:
     assert not rules.proves(login(), "other")
 
 
+@pytest.mark.parametrize(("version", "octet"), [(rules.V13, 0x13), (rules.V30, 0x30)])
+def test_a_version_is_written_as_the_book_writes_it(version: int, octet: int) -> None:
+    """6.2.5: the main version in the upper four bits."""
+    session = sp(version)
+    session.start(0.0)
+    assert session.output()[-1] == octet
+
+
 @pytest.mark.parametrize(
     ("asked", "answered", "spoken", "size"),
     [

@@ -172,6 +172,15 @@ def test_the_look_up_takes_too_long() -> None:
     assert not book.session.admit(book.login, now=book.now)
 
 
+def test_a_request_before_the_bind_is_refused_and_the_bind_may_follow() -> None:
+    """Section 2.2.1: ESME_RINVBNDSTS. The layouts of SMPP do not depend on the bind, so nothing is lost yet."""
+    book = smsc() << hears(SubmitSm(sequence=5)) >> sees(Violation, kind="wrong-state")
+    book >> sends(SubmitSmResp, sequence=5, command_status=4)
+    book << hears(bytes.fromhex("00000012 00000004 00000000 00000006 ffff")) >> sees(Violation, kind="malformed")
+    book >> sends(SubmitSmResp, sequence=6, command_status=2)
+    (book << hears(BindTransceiver(sequence=7, system_id="esme")) >> LoginRequest).done()
+
+
 def test_an_enquire_link_before_the_bind_is_answered() -> None:
     (smsc() << hears(EnquireLink(sequence=3)) >> sends(EnquireLinkResp, sequence=3)).done()
 
@@ -400,7 +409,8 @@ def test_a_frame_that_follows_another_has_its_own_time() -> None:
 
 def test_what_came_before_the_rubbish_is_served() -> None:
     book = bound_smsc() << hears(SubmitSm(sequence=2), bytes.fromhex("0000000f0000001500000000000000 09"))
-    book >> Request >> sees(Violation, kind="framing") >> sees(CloseNow, why="framing")
+    said = "length 15 is outside 16..66560"
+    book >> Request >> sees(Violation, kind="framing", detail=said) >> sees(CloseNow, why="framing")
     (book >> sends(GenericNack, sequence=9, command_status=2)).done()
 
 
@@ -414,6 +424,13 @@ def test_a_peer_that_does_not_read_is_cut_off() -> None:
     links = SMPP34.encode(EnquireLink(sequence=3)) * 7
     assert session.receive(links, 0.0) == [CloseNow("output-overflow")]
     assert len(session.output()) == 112
+
+
+def test_what_was_fetched_counts_no_more() -> None:
+    session = bound_smsc(config=replace(QUIET, max_output=32)).session
+    for _ in range(5):
+        assert session.receive(SMPP34.encode(EnquireLink(sequence=3)) * 2, 0.0) == []
+        assert len(session.output()) == 32
 
 
 def test_an_end_while_leaving_leaves_nothing_to_do() -> None:

@@ -29,7 +29,7 @@ def part(
 
 def event(*parts: dict[str, Any]) -> dict[str, Any]:
     made = outcomes._report_event(7, cast(Any, list(parts)), lambda: 99)
-    return dict(zip(outcomes.EVENT_COLUMNS, made, strict=True))
+    return dict(zip(outcomes.EVENT_TYPES, made, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     found = numbers.recipients(values["numbers"]).valid
     account = _account(call, values)
     await service.allow(call.change(), found, Listed(values["kind"]), account_id=account, note=values["note"])
-    call.toast(call.gettext(words.ALLOW_ADDED) % {"n": len(found)})
+    call.toast(call.filled(words.ALLOW_ADDED, {"n": len(found)}))
     return call.redirect(PATH)
 
 

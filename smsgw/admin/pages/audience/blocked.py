@@ -23,6 +23,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import audience as words
+from smsgw.admin.words import why
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.numbers import mask
@@ -33,11 +34,14 @@ from smsgw.platform.lists.model import BlockEntry, WantedBlocks
 from smsgw.runtime import clock
 
 PATH, OPT_OUTS = "/blocked", "/optouts"
+WHY = f"{PATH}/why"
+TABS = ((words.BLOCK_LIST, PATH), (why.REQUESTS, "/lifts"))
 MENU = (
     Entry("audience.blocked", PATH, Permission.BLOCK_VIEW), Entry("audience.optouts", OPT_OUTS, Permission.BLOCK_VIEW),
 )  # fmt: skip
 _FIELDS = (
-    Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE), Field("reason"),
+    Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE),
+    Field("reason", hint="reasons"),
     Field("type", FieldKind.CHOICE, choices=TYPE, more=True),
     Field("sign", more=True),
 )  # fmt: skip
@@ -49,10 +53,13 @@ COLUMNS = (
     Column("type", Cell.WORD, value=lambda one: one.type or "*", words=words.EVERY_TYPE, phone=Phone.SECOND),
     Column("sign", phone=Phone.SECOND),
     Column("reason", Cell.LONG, phone=Phone.SECOND),
-    Column("actor", phone=Phone.AWAY),
+    Column("actor", Cell.WORD, words=words.ACTOR, phone=Phone.AWAY),
     Column("since", Cell.TIME, "time", sort=True),
     Column("expires_at", Cell.TIME, phone=Phone.AWAY),
 )
+
+
+_LINKS = ((why.WHY, WHY, Permission.BLOCK_VIEW), (words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT))
 
 
 def _wanted(found: Found) -> WantedBlocks:
@@ -83,7 +90,7 @@ def _list(
         rows=lambda db, actor, found, window: queries.search(db, wanted(found), window, accounts=actor.scope.whole),
         count=lambda db, actor, found, most: queries.how_many(db, wanted(found), most, accounts=actor.scope.whole),
         one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole), detail=_detail,
-        links=((words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),) if path == PATH else (),
+        links=_LINKS if path == PATH else _LINKS[:1], tabs=TABS if path == PATH else (),
         sort=Sort("since"), empty=empty,
     )  # fmt: skip
 
@@ -126,7 +133,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     until = clock.now() + timedelta(days=values["days"]) if values["days"] else None
     scope = _scope(call, values)
     await service.block(call.change(), found, scope, MANUAL, values["reason"], expires_at=until)
-    call.toast(call.gettext(words.BLOCK_ADDED) % {"n": len(found)})
+    call.toast(call.filled(words.BLOCK_ADDED, {"n": len(found)}))
     return call.redirect(PATH)
 
 

@@ -167,7 +167,7 @@ ADD = FormPage(
     values=lambda _: {"requests_per_second": REQUESTS_PER_SECOND}, choices=_form_choices,
 )  # fmt: skip
 EDIT = FormPage(
-    f"{ONE}/edit", Permission.KEY_EDIT, words.EDIT_TITLE, words.EDIT, Form((Inputs(_LIMITS),)), _edit,
+    f"{ONE}/edit", Permission.KEY_EDIT, words.EDIT_TITLE, words.SAVE, Form((Inputs(_LIMITS),)), _edit,
     lambda one: f"{PATH}/{one.id}", _key, lead=lambda one: one.key_id,
     values=lambda one: {"scopes": one.scopes, "networks": one.networks,
                         "requests_per_second": one.requests_per_second},

@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from smsgw.admin.call import SESSION_COOKIE, Call
+from smsgw.admin.kit.filters import Problem
+from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.pages.entry.login import MAX_PASSWORD as MOST_TYPED
 from smsgw.admin.rights import SELF, route
+from smsgw.admin.strength import MAX_PASSWORD
+from smsgw.admin.words import passwords as said
 from smsgw.admin.words.entry import NOT_AGAIN
 from smsgw.admin.words.person import PASSWORD_SET
 from smsgw.platform.login import queries
 
 
+def _alike(values: Mapping[str, Any]) -> Mapping[str, Problem]:
+    return {} if values["new"] == values["again"] else {"again": Problem(NOT_AGAIN)}
+
+
+FORM = Form(
+    (Section((
+        Field("old", Kind.SECRET, "old_password", required=True, most=MOST_TYPED, autocomplete="current-password"),
+        Field("new", Kind.SECRET, "new_password", required=True, most=MAX_PASSWORD),
+        Field("again", Kind.SECRET, "password_again", required=True, most=MAX_PASSWORD),
+    )),),
+    _alike,
+)  # fmt: skip
+
+
 @route("GET", "/password", SELF)
 async def show(call: Call) -> web.StreamResponse:
     """The form."""
-    return await _page(call)
+    return await _page(call, FORM.blank())
 
 
 @route("POST", "/password", SELF)
 async def change(call: Call) -> web.StreamResponse:
     """Set the password; all sessions end, this browser gets a new one."""
-    form = await call.request.post()
-    old, new = str(form.get("old", "")), str(form.get("new", ""))
-    if new != str(form.get("again", "")):
-        return await _page(call, NOT_AGAIN)
+    filled = FORM.read(await call.request.post())
+    if not filled.good:
+        return await _page(call, filled)
+    old, new = filled.values["old"], filled.values["new"]
     opened = await call.portal.auth.change_password(call.change(), call.who, old, new, call.ip, call.agent)
     if isinstance(opened, str):
-        return await _page(call, opened)
+        if opened == said.TOO_MANY_TRIES:
+            filled.refused = call.gettext(opened)
+        else:
+            filled.errors["old" if opened == said.WRONG_PASSWORD else "new"] = Problem(opened)
+        return await _page(call, filled)
     call.toast(call.gettext(PASSWORD_SET))
     response = call.redirect("/")
     call.set_cookie(response, SESSION_COOKIE, opened.token)
     return response
 
 
-async def _page(call: Call, error: str = "") -> web.Response:
+async def _page(call: Call, filled: Filled) -> web.Response:
     policy = await queries.password_policy(call.db)
-    return call.render(
-        "entry/password.html", status=422 if error else 200, error=error, minimum=policy.length, policy=policy
-    )
+    return call.render("entry/password.html", status=200 if filled.good else 422, filled=filled, policy=policy)

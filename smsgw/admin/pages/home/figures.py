@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -45,13 +45,31 @@ class Today:
         return 100 * self.counts["delivered"] / ended if ended else None
 
 
+FEW = 5_000
+"""Messages of a day that are counted at every look; …"""
+MANY_SECONDS = 10.0
+"""… of more the count is kept so long, for all who see the same accounts."""
 OTHERS = ("held", "scheduled", "queued", "uncertain", "rejected", "expired", "no_report")
+
+
+async def counted(call: Call, start: datetime) -> Mapping[str, int]:
+    """What ``messages.tally`` says of the day that begins then."""
+
+    async def tally() -> Mapping[str, int]:
+        return await messages.tally(call.db, accounts=call.accounts, from_time=start, to_time=start + DAY)
+
+    return await call.portal.remembered.get(("today", call.accounts, start), kept, tally)
+
+
+def kept(found: Mapping[str, int]) -> float:
+    """Seconds for which a day's count is good enough."""
+    return MANY_SECONDS if found[""] > FEW else 0.0
 
 
 async def today(call: Call, now: datetime) -> Today:
     """What the records of today say, counted as their filter counts."""
     start = midnight(now)
-    found = await messages.tally(call.db, accounts=call.accounts, from_time=start, to_time=start + DAY)
+    found = dict(await counted(call, start))
     from_statistics = found[""] >= messages.TALLIED
     if from_statistics:
         day = start.date()

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, read_id
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
@@ -27,7 +27,8 @@ FILTER = Filter((Field("kind", FieldKind.CHOICE, choices=words.KIND),
 COLUMNS = (
     Column("subject", Kind.WORD, "topic", value=lambda t: t.title or f"{t.kind}.{t.word}", words=words.SUBJECT,
            phone=Phone.TITLE),
-    Column("detail", Kind.WORD, value=lambda t: t.detail.rpartition("/")[2], words=words.DETAIL, phone=Phone.SECOND),
+    Column("detail", Kind.WORD, value=lambda t: words.about_alarm(t.detail) if t.kind == "alarm" else t.detail,
+           words=words.DETAIL, phone=Phone.SECOND),
     Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE),
     Column("at", Kind.TIME, "time", sort=True),
     Column("read", Kind.STATE, "status", value=lambda t: "yes" if t.read_at else "no", words=words.READ,
@@ -44,22 +45,31 @@ async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Sli
 
 
 async def _detail(call: Call, told: Told) -> Detail:
-    if told.read_at is None:
-        await service.read(call.change(), [told.id])
     sections = [Section(COLUMNS[1:4], told), *([Section(_CONTENT, told)] if told.content else [])]
     links = [(words.OPEN[told.kind], _PLACES[told.kind].format(told.subject))] if told.kind in _PLACES else []
     subject = COLUMNS[0].of(told)
-    return Detail(call.gettext(words.SUBJECT.get(subject, subject)), sections, links=links)
+    opened = "/notices/-/opened" if told.read_at is None else ""
+    return Detail(call.gettext(words.SUBJECT.get(subject, subject)), sections, links=links, opened=opened)
 
 
 async def _effect(_: Call, rows: Sequence[Told]) -> Effect:
     return Effect(words.MARK_EFFECT, {"n": len(rows)})
 
 
+@route("POST", "/notices/-/opened", Permission.SELF_EDIT, passive=True)
+async def opened(call: Call) -> web.StreamResponse:
+    """The page of one says that it is open: a link changes nothing by itself, programs follow links, too."""
+    id_ = read_id(str((await call.request.post()).get("id", "")))
+    if id_ is None:
+        raise web.HTTPBadRequest
+    await service.read(call.change(), [id_])
+    return web.Response(status=204)
+
+
 @route("POST", "/notices/-/read", Permission.SELF_EDIT)
 async def read_all(call: Call) -> web.StreamResponse:
     """All of it was read."""
-    call.toast(call.gettext(words.MARKED) % {"n": await service.read_all(call.change())})
+    call.toast(call.filled(words.MARKED, {"n": await service.read_all(call.change())}))
     return call.redirect("/notices")
 
 

@@ -61,7 +61,7 @@ async def _live(call: Call) -> dict[str, Any]:
     for name in arrangement(call):
         _, find = CARDS[name]
         found[name] = await find(call)
-    standing = await alarms.page(call.db, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
+    standing = await alarms.page(call.db, accounts=call.accounts, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
     announced = found.pop("notices")
     return {"cards": found, "notices": announced, "alarms": standing, "metrics": METRIC}
 
@@ -85,9 +85,14 @@ async def _flow(call: Call) -> Any:
 
 async def _reasons(call: Call) -> list[tuple[str, int]]:
     start = figures.midnight(clock.now())
-    return await messages.reasons(
-        call.db, accounts=call.accounts, from_time=start, to_time=start + figures.DAY, limit=ROWS
-    )
+    seconds = figures.kept(await figures.counted(call, start))
+
+    async def found() -> list[tuple[str, int]]:
+        return await messages.reasons(
+            call.db, accounts=call.accounts, from_time=start, to_time=start + figures.DAY, limit=ROWS
+        )
+
+    return await call.portal.remembered.get(("reasons", call.accounts, start), seconds, found)
 
 
 async def _runway(call: Call) -> dict[str, Any]:

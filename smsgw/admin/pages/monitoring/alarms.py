@@ -18,7 +18,8 @@ from smsgw.platform.alarms import queries, service
 from smsgw.platform.alarms.queries import Alarm, Wanted
 
 PATH = "/alarms"
-MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW, lambda call: queries.unattended(call.db))
+MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW,
+             lambda call: queries.unattended(call.db, accounts=call.accounts))  # fmt: skip
 FILTER = Filter(
     (
         Field("state", FieldKind.CHOICE, "alarm_state", choices=words.STATE),
@@ -40,7 +41,7 @@ COLUMNS = (
     Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
     Column("severity", Kind.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
     Column("object", Kind.USER, value=lambda one: object_words(one.object), phone=Phone.SECOND),
-    Column("detail", label="alarm_detail", phone=Phone.SECOND),
+    Column("detail", Kind.LONG, "alarm_detail", phone=Phone.SECOND),
     Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.STATE, tones=words.STATE_TONE,
            phone=Phone.BESIDE),
     Column("acked_by", phone=Phone.THIRD),
@@ -75,9 +76,9 @@ async def _effect(call: Call, rows: Sequence[Alarm]) -> Effect:
 
 PAGE = ListPage(
     "alarms", PATH, "monitoring.alarms", Permission.ALARM_VIEW, FILTER, COLUMNS, detail=_detail, live=5,
-    rows=lambda db, _, found, window: queries.search(db, _wanted(found), window),
-    count=lambda db, _, found, most: queries.count(db, _wanted(found), most),
-    one=lambda db, _, id_: queries.one(db, id_),
+    rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),
+    count=lambda db, actor, found, most: queries.count(db, _wanted(found), most, accounts=actor.scope.whole),
+    one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
     actions=(Action("ack", words.ACKNOWLEDGE, Permission.ALARM_HANDLE, effect=_effect,
                     run=lambda call, one: service.acknowledge(call.change(), [one.id])),),
     lead=words.LEAD, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),

@@ -114,7 +114,7 @@ async def end(call: Call) -> web.StreamResponse:
     try:
         if which == "others" and call.session is not None:
             ended = await service.end_other_sessions(call.change(), call.session.id)
-            call.toast(call.gettext(ENDED_OTHERS) % {"n": ended})
+            call.toast(call.filled(ENDED_OTHERS, {"n": ended}))
         else:
             await service.end_session(call.change(), read_id(which) or 0)
             call.toast(call.gettext(ENDED))

@@ -18,6 +18,8 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.messages import records
 
 MENU = Entry("records.sent", "/records", Permission.MESSAGE_VIEW)
+MOST_COUNTED = 20_000
+"""Each is looked up with its parts: more would make everybody wait."""
 SEND = (words.SEND, "/send", Permission.MESSAGE_SEND)
 _more, _choice = partial(Field, more=True), partial(Field, kind=FieldKind.CHOICE)
 FILTER = Filter((
@@ -63,6 +65,7 @@ PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
-    sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,), export=Permission.MESSAGE_EXPORT,
+    most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
+    export=Permission.MESSAGE_EXPORT,
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

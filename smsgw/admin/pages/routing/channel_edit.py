@@ -42,7 +42,7 @@ def _new(protocol: str) -> FormPage:
     return FormPage(
         f"{NEW}/{protocol}", Permission.CHANNEL_EDIT, words.ADD_TITLE, setup_words.SAVE_CHANNEL,
         forms.form(protocol, new=True), save, lambda _: NEW, values=lambda _: forms.first_values(protocol),
-        lead=lambda _: setup_words.ABOUT[protocol],
+        about=setup_words.ABOUT[protocol],
     )  # fmt: skip
 
 

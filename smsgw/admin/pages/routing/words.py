@@ -130,7 +130,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     listed = [Word(text, values["category"], treatment, instead, account, values["type"] or "")
               for text in _lines(values["words"])]  # fmt: skip
     n = await service.put(call.change(), listed)
-    call.toast(call.gettext(words.WORDS_ADDED) % {"n": n})
+    call.toast(call.filled(words.WORDS_ADDED, {"n": n}))
     return call.redirect(PATH)
 
 

@@ -6,14 +6,22 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import tasks as words
+from smsgw.core.errors import CODES, Recorded, message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.campaigns import queries
-from smsgw.platform.campaigns.model import WantedProblems
+from smsgw.platform.campaigns.model import ProblemRow, WantedProblems
+
+
+def _why(row: ProblemRow) -> str | Recorded:
+    """What was said of the row; what its code says when nothing was."""
+    return Recorded(row.code, row.message or message_of(row.code)) if row.code in CODES else row.message
+
 
 FILTER = Filter((Field("task", FieldKind.ID), Field("code"), Field("line", FieldKind.NUMBER)), period=None)
 COLUMNS = (
     Column("line", Kind.NUMBER, sort=True), Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("code", Kind.CODE, phone=Phone.BESIDE), Column("message", Kind.LONG, "reason", phone=Phone.SECOND),
+    Column("code", Kind.CODE, phone=Phone.BESIDE),
+    Column("message", Kind.LONG, "reason", value=_why, phone=Phone.SECOND),
 )  # fmt: skip
 
 
@@ -22,7 +30,7 @@ def _wanted(found: Found) -> WantedProblems:
 
 
 PAGE = ListPage(
-    "problems", "/tasks/problems", "sending.tasks", Permission.TASK_VIEW, FILTER, COLUMNS,
+    "problems", "/tasks/problems", "sending.problems", Permission.TASK_VIEW, FILTER, COLUMNS,
     rows=lambda db, actor, found, window: queries.problems(db, actor, _wanted(found), window),
     count=lambda db, actor, found, most: queries.how_many_problems(db, actor, _wanted(found), most),
     sort=Sort("line", descending=False), lead=words.PROBLEMS_LEAD, export=Permission.MESSAGE_EXPORT,

@@ -69,11 +69,11 @@ async def _effect(text: str, call: Call, rows: Sequence[Reviewed]) -> Effect:
     own = [row for row in rows if row.submitter == call.actor.label]
     rows = [row for row in rows if row.submitter != call.actor.label]
     calls = [row for row in rows if not row.task]
-    said = call.gettext(text) % {
+    said = call.filled(text, {
         "n": len(rows), "numbers": f"{sum(row.numbers for row in rows):,}", "calls": len(calls),
         "parts": f"{sum(row.parts for row in calls):,}", "tasks": len(rows) - len(calls),
-    }  # fmt: skip
-    skipped = call.gettext(words.OWN_SKIPPED) % {"own": len(own)} if own else ""
+    })  # fmt: skip
+    skipped = call.filled(words.OWN_SKIPPED, {"own": len(own)}) if own else ""
     return Effect("%(said)s", {"said": said + skipped})
 
 

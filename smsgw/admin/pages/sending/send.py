@@ -16,7 +16,6 @@ from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
-from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.numbers import Recipients, recipients
 from smsgw.admin.pages.sending.form import MAX_CONTENT, MAX_RECIPIENTS, SendForm
 from smsgw.admin.rights import route
@@ -32,7 +31,6 @@ from smsgw.platform.messages import queries, service
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
 
-MENU = Entry("sending.send", "/send", Permission.MESSAGE_SEND)
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
 """Start of an error code → the field to show it at; everything else belongs to the account."""
 
@@ -139,33 +137,33 @@ def _down(channels: Sequence[ChannelStatus]) -> set[str]:
     return {pool for channel in channels for pool in channel.pools} - up
 
 
-@route("GET", "/send", Permission.MESSAGE_SEND)
+@route("GET", "/send/quick", Permission.MESSAGE_SEND)
 async def show(call: Call) -> web.StreamResponse:
     """An empty form."""
     return _form(call, SendForm.blank())
 
 
-@route("GET", "/send/confirm", Permission.MESSAGE_SEND)
-@route("GET", "/send/edit", Permission.MESSAGE_SEND)
+@route("GET", "/send/quick/confirm", Permission.MESSAGE_SEND)
+@route("GET", "/send/quick/edit", Permission.MESSAGE_SEND)
 async def again(call: Call) -> web.StreamResponse:
     """A step in the middle cannot be opened by its address (after a change of language, say): begin anew."""
-    return call.redirect("/send")
+    return call.redirect("/send/quick")
 
 
-@route("POST", "/send/preview", Permission.MESSAGE_SEND)
+@route("POST", "/send/quick/preview", Permission.MESSAGE_SEND)
 async def live_preview(call: Call) -> web.StreamResponse:
     """The counts beside the form while somebody types."""
     form = await _read(call)
     return call.render("sending/preview.html", **_preview_values(call, form))
 
 
-@route("POST", "/send/edit", Permission.MESSAGE_SEND)
+@route("POST", "/send/quick/edit", Permission.MESSAGE_SEND)
 async def edit(call: Call) -> web.StreamResponse:
     """Back from the confirmation, with everything as typed."""
     return _form(call, await _read(call))
 
 
-@route("POST", "/send/confirm", Permission.MESSAGE_SEND)
+@route("POST", "/send/quick/confirm", Permission.MESSAGE_SEND)
 async def confirm(call: Call) -> web.StreamResponse:
     """What would happen, in numbers; nothing is sent yet."""
     form = await _read(call)
@@ -192,7 +190,7 @@ async def confirm(call: Call) -> web.StreamResponse:
     )
 
 
-@route("POST", "/send", Permission.MESSAGE_SEND)
+@route("POST", "/send/quick", Permission.MESSAGE_SEND)
 async def submit(call: Call) -> web.StreamResponse:
     """Send; a second press of the button finds the first one's result."""
     form = await _read(call)
@@ -210,16 +208,16 @@ async def submit(call: Call) -> web.StreamResponse:
         await service.sent(
             call.change(), account.name, batch_id=result.batch_id, accepted=result.accepted, rejected=result.rejected
         )
-    return call.redirect("/send/result", account=str(account.id), key=form.key)
+    return call.redirect("/send/quick/result", account=str(account.id), key=form.key)
 
 
-@route("GET", "/send/result", Permission.MESSAGE_SEND)
+@route("GET", "/send/quick/result", Permission.MESSAGE_SEND)
 async def result(call: Call) -> web.StreamResponse:
     """What became of every number."""
     return call.render("sending/result.html", steps=STEPS, step=3, **await _result(call))
 
 
-@route("GET", "/send/result/live", Permission.MESSAGE_SEND, passive=True)
+@route("GET", "/send/quick/result/live", Permission.MESSAGE_SEND, passive=True)
 async def live_result(call: Call) -> web.StreamResponse:
     """The part that changes until every message has come to its end."""
     return call.piece("sending/result_live.html", **await _result(call))

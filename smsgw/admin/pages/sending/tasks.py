@@ -23,6 +23,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import tasks as words
+from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -35,7 +36,9 @@ MENU = (
     Entry("sending.tasks", PATH, Permission.TASK_VIEW), Entry("sending.scheduled", SCHEDULED, Permission.TASK_VIEW),
 )  # fmt: skip
 REFRESH = 3
-"""Seconds between two looks at one that is under way."""
+"""Seconds between two looks at one that is under way, …"""
+SLOW = 10
+"""… and at one that waits for somebody or for its time."""
 
 
 def _percent(one: ListedTask) -> int | None:
@@ -126,16 +129,27 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                asks=True)
         for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
     ]  # fmt: skip
+    if call.may(Permission.MESSAGE_SEND):
+        buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
+        if call.may(Permission.MESSAGE_SEND) and task.state != "importing":
+            if task.submitter == call.actor.label:
+                links.append((words.MEND_ROWS, f"{PATH}/{task.id}/rows"))
+            buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
-    bad = [f"{_why(call, code)} {n:,}" for code, n in task.problems.items()]
+    bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]
     sections = [Section(columns, one)]
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
-    refresh = REFRESH if task.state in words.MOVING else 0
+    refresh = REFRESH if task.state in words.MOVING else SLOW if task.state in words.UNDER_WAY else 0
     title = task.name or f"#{task.id}"
     return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=False)
+
+
+def _class(call: Call, code: str) -> str:
+    """What rows of a code are called together."""
+    return call.gettext(CLASS[code]) if code in CLASS else _why(call, code)
 
 
 def _why(call: Call, code: str, detail: Mapping[str, Any] | None = None) -> str:
@@ -185,7 +199,7 @@ TASKS = _list(
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
-    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, actions=(_CANCEL,),
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(_CANCEL,),
     links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
     empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
 )  # fmt: skip

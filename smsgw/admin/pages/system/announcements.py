@@ -45,9 +45,11 @@ _FORM = Form((Fields((
 
 
 async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    departments = await org.departments(call.db, call.actor.scope)
-    return {"roles": {str(role.id): role.name for role in await org.roles(call.db)},
-            "departments": {str(one.id): one.name for one in departments}}  # fmt: skip
+    found = await org.departments(call.db, call.actor.scope)
+    departments = {str(one.id): one.name for one in found}
+    if service.may_reach(call.actor, "all", ()):
+        return {"departments": departments, "roles": {str(role.id): role.name for role in await org.roles(call.db)}}
+    return {"departments": departments, "audience": {"departments": words.AUDIENCE["departments"]}}
 
 
 def _targets(values: Mapping[str, Any]) -> list[int]:
@@ -58,7 +60,7 @@ def _targets(values: Mapping[str, Any]) -> list[int]:
 
 
 async def _reach(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
-    targets = [int(one) for one in values.get(values["audience"], ())]
+    targets = _targets(values)
     n = await service.reached(call.db, call.actor, values["audience"], targets)
     return Effect(words.PUBLISH_EFFECT, {"n": n})
 
@@ -72,9 +74,13 @@ async def _publish(call: Call, _: Any, values: Mapping[str, Any]) -> web.Respons
     return call.redirect("/announcements")
 
 
+async def _first(call: Call) -> str:
+    return "all" if service.may_reach(call.actor, "all", ()) else "departments"
+
+
 NEW = FormPage(
     "/announcements/-/new", P.NOTICE_EDIT, words.PUBLISH, words.SEND, _FORM, _publish, lambda _: "/announcements",
-    values=lambda _: {"audience": "all", "days": 7}, choices=_choices, effect=_reach,
+    subject=_first, values=lambda audience: {"audience": audience, "days": 7}, choices=_choices, effect=_reach,
 )  # fmt: skip
 
 
@@ -88,8 +94,10 @@ async def _withdrawn(_: Call, rows: Sequence[queries.Notice]) -> Effect:
 
 PAGE = ListPage(
     "announcements", "/announcements", "system.notices", P.NOTICE_EDIT, Filter((), Period("30d")), COLUMNS,
-    rows=lambda db, _, found, window: queries.published(db, window, from_time=found.times[0], to_time=found.times[1]),
-    one=lambda db, _, id_: queries.notice(db, id_), detail=_detail, sort=Sort("published_at"),
+    rows=lambda db, actor, found, window: queries.published(
+        db, actor.scope, window, from_time=found.times[0], to_time=found.times[1]
+    ),
+    one=lambda db, actor, id_: queries.notice(db, actor.scope, id_), detail=_detail, sort=Sort("published_at"),
     links=((words.PUBLISH, "/announcements/-/new", P.NOTICE_EDIT),),
     actions=(Action("withdraw", words.WITHDRAW, P.NOTICE_EDIT,
                     lambda call, notice: service.withdraw(call.change(), notice.id), _withdrawn, danger=True),),

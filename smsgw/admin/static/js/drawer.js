@@ -41,14 +41,16 @@ async function answer(dialog, response) {
 }
 
 async function ask(dialog, address, options) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), 30000);
   try {
-    await answer(dialog, await fetch(address, {
-      headers: PIECE, redirect: "manual", signal: AbortSignal.timeout ? AbortSignal.timeout(30000) : undefined, ...options,
-    }));
+    await answer(dialog, await fetch(address, { headers: PIECE, redirect: "manual", signal: late.signal, ...options }));
   } catch {
     dialog.close();
     one("#trouble").textContent = document.body.dataset.lost;
     one("#trouble").hidden = false;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -68,7 +70,16 @@ export function drawer(address) {
   ask(dialog, address);
 }
 
-// A detail that changes by itself: looked at again while it is open.
+// A detail that changes by itself: looked at again while it is open; what is unchanged comes as 204.
+const known = new Map();
+function fresh(address) {
+  const have = known.get(address);
+  return fetch(address, { headers: have ? { ...PIECE, "X-Have": have } : PIECE }).then((response) => {
+    const piece = response.headers.get("X-Piece");
+    if (piece) known.set(address, piece);
+    return response.ok && response.text();
+  });
+}
 function again(dialog) {
   const detail = one("[data-again]", dialog);
   if (!detail) return;
@@ -76,7 +87,7 @@ function again(dialog) {
     if (!dialog.isConnected || !document.contains(detail)) return;
     if (document.hidden || !dialog.open) { again(dialog); return; }
     const held = dialog.contains(document.activeElement) && document.activeElement.matches("button");
-    fetch(detail.dataset.address, { headers: PIECE }).then((response) => response.ok && response.text()).then((html) => {
+    fresh(detail.dataset.address).then((html) => {
       if (!html || !dialog.open || !document.contains(detail) || held) { again(dialog); return; }
       show(dialog, html);
     }).catch(() => again(dialog));
@@ -114,6 +125,7 @@ document.addEventListener("submit", (event) => {
 
 all("dialog").forEach((dialog) => dialog.addEventListener("close", () => {
   one("[data-dialog-body]", dialog).replaceChildren();
+  known.clear();
   if (opener && document.contains(opener)) opener.focus();
 }));
 
@@ -122,12 +134,14 @@ const page = one("main [data-again]");
 if (page) {
   const look = () => setTimeout(async () => {
     if (document.hidden) { look(); return; }
-    const response = await fetch(page.dataset.address, { headers: PIECE }).catch(() => null);
-    if (!response || !response.ok) { look(); return; }
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("#detail");
-    if (!fresh) return;
-    page.replaceChildren(...document.importNode(fresh, true).childNodes);
-    if (fresh.dataset.again) look();
+    const html = await fresh(page.dataset.address).catch(() => "");
+    if (!html) { look(); return; }
+    const now = new DOMParser().parseFromString(html, "text/html").querySelector("#detail");
+    if (!now) return;
+    page.replaceChildren(...document.importNode(now, true).childNodes);
+    if (!now.dataset.again) return;
+    page.dataset.again = now.dataset.again;
+    look();
   }, Number(page.dataset.again) * 1000);
   look();
 }

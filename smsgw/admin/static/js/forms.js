@@ -57,11 +57,12 @@ all("form[data-filter]").forEach((form) => {
 });
 
 // --- the rules of a new password -------------------------------------------------------------------------------------
-all("input[data-policy]").forEach((field) => {
-  const login = field.dataset.policy.toLowerCase();
+all("[data-policy-of]").forEach((policy) => {
+  const field = document.getElementById(policy.dataset.policyOf);
+  const login = policy.dataset.login.toLowerCase();
   const rules = {
     length: (text, rule) => text.length >= Number(rule.dataset.minimum),
-    kinds: (text) => [/[a-z]/, /[A-Z]/, /[0-9]/, /[^a-zA-Z0-9]/].filter((kind) => kind.test(text)).length >= Number(field.dataset.classes || 3),
+    kinds: (text) => [/[a-z]/, /[A-Z]/, /[0-9]/, /[^a-zA-Z0-9]/].filter((kind) => kind.test(text)).length >= Number(policy.dataset.classes || 3),
     login: (text) => text !== "" && !text.toLowerCase().includes(login),
   };
   const show = () => all("[data-rule]").forEach((rule) => {

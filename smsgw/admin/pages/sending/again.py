@@ -1,0 +1,95 @@
+"""A task once more: copied into a draft; or its rows that got no message, downloaded, mended and sent again."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.filters import read_id
+from smsgw.admin.rights import Proof, route
+from smsgw.core.permissions import Permission
+from smsgw.core.tasks import Task
+from smsgw.platform.campaigns import again, queries
+from smsgw.platform.drafts import service
+from smsgw.platform.drafts.model import Kind, Source, State
+
+AT = "/tasks/{id:[0-9]{1,19}}"
+
+
+async def _task(call: Call) -> Task:
+    """The task that the address names, in the person's scope."""
+    id_ = read_id(call.request.match_info["id"])
+    found = None if id_ is None else await queries.one(call.db, call.actor, id_)
+    if found is None:
+        raise web.HTTPNotFound
+    return found.task
+
+
+async def _state(call: Call, task: Task) -> State:
+    """What a task was asked for, as the steps of the wizard have it; when it is sent is asked anew."""
+    upload = await again.upload_of(call.db, task)
+    columns = upload.columns if upload is not None else ()
+    names, places = task.mapping.get("names", ()), task.mapping.get("columns", ())
+    values: dict[str, Any] = {
+        "subject": task.name, "account": str(task.account_id), "type": task.type, "sign": task.sign,
+        "template": str(task.template_id or ""), "content": "" if task.template_id else task.content,
+        "fixed": dict(task.mapping.get("fixed", {})), "one_each": task.one_each, "extend_code": task.extend_code,
+        "rate": str(task.rate or ""),
+    }  # fmt: skip
+    if task.audience_id is not None:
+        fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))
+        values |= {"source": Source.AUDIENCE.value, "audience": str(task.audience_id), "variables": fields}
+    elif upload is not None:
+        chosen = {name: columns[at] for name, at in zip(names, places, strict=False) if at < len(columns)}
+        phone = task.mapping.get("phone", 0)
+        values |= {
+            "source": Source.FILE.value, "upload": str(upload.id), "variables": chosen,
+            "phone": columns[phone] if phone < len(columns) else "",
+        }  # fmt: skip
+    else:
+        values |= {"source": Source.TYPED.value, "to": "\n".join(await again.numbers_of(call.db, task))}
+    return State(**values)
+
+
+@route("POST", AT + "/copy", Permission.MESSAGE_SEND)
+async def copy(call: Call) -> web.StreamResponse:
+    """A draft with all of the task but its time."""
+    task = await _task(call)
+    state = await _state(call, task)
+    kind = Kind.OWN if state.upload and state.variables else Kind.SAME
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state)
+    return call.redirect(f"/send/{draft.id}/content")
+
+
+@route("POST", AT + "/mend", Permission.MESSAGE_SEND)
+async def mend(call: Call) -> web.StreamResponse:
+    """A draft with the task's text and columns, for the table of mended rows."""
+    task = await _task(call)
+    state = await _state(call, task)
+    state = msgspec.structs.replace(state, upload="", to="", source=Source.FILE.value)
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.OWN, state)
+    return call.redirect(f"/send/{draft.id}/table")
+
+
+@route("GET", AT + "/rows", Permission.MESSAGE_SEND, step_up=Proof.PASSWORD, kept=False)
+async def rows(call: Call) -> web.StreamResponse:
+    """The rows without a message, for whoever has submitted the task: it is their own table."""
+    task = await _task(call)
+    if task.submitter != call.actor.label:
+        raise web.HTTPNotFound
+    await call.reads("task.export", f"task/{task.id}", rows="errors")
+    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
+    response.headers["Content-Disposition"] = f'attachment; filename="mend-{task.id}.csv"'
+    pieces = again.bad_rows(call.db, task, english=call.language != DEFAULT)
+    first = await anext(pieces)
+    await response.prepare(call.request)
+    await response.write(first)
+    async for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response

@@ -1,0 +1,503 @@
+"""A new sending (P2.1, 新建发送任务), and one of a table's rows with a text each (P2.2, 自定义发送): the steps up to
+the time. Each is a form that is saved as a draft, by itself every ten seconds and when it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+
+from smsgw.admin import words as told
+from smsgw.admin.call import Call
+from smsgw.admin.kit.filters import Problem
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.pages.sending.marks import Counted, counted
+from smsgw.admin.pages.sending.wizard import (
+    AT,
+    Step,
+    account_of,
+    accounts,
+    fresh,
+    guessed,
+    line_of,
+    message,
+    names_of,
+    plain_name,
+    read,
+    step_of,
+    template_of,
+    text_of,
+    upload_of,
+)
+from smsgw.admin.rights import route
+from smsgw.admin.words import compose as words
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.keywords import Action, named
+from smsgw.core.model import MessageType
+from smsgw.core.pasted import pieces
+from smsgw.core.permissions import Permission
+from smsgw.core.templates import Misfit
+from smsgw.platform.audience import queries as audience
+from smsgw.platform.campaigns.body_template import forms_of, wording
+from smsgw.platform.campaigns.files import MAX_SIZE
+from smsgw.platform.campaigns.model import MAX_TO, recurrence_of, windows_of
+from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.drafts import service
+from smsgw.platform.drafts.model import Kind, Source, State, When
+from smsgw.platform.drafts.wanted import spec_of
+from smsgw.runtime import clock
+
+CUSTOM = "/custom"
+MENU = (
+    Entry("sending.send", "/send", Permission.MESSAGE_SEND),
+    Entry("sending.custom", CUSTOM, Permission.MESSAGE_SEND),
+)
+MOST_AUDIENCES = 200
+MAX_CONTENT = 1000
+BLOCK = 64 * 1024
+KINDS = ".csv,.xlsx"
+_ONE, _NEXT = (
+    Permission.MESSAGE_SEND,
+    {"content": "audience", "audience": "clean", "options": "time", "time": "confirm"},
+)
+
+
+# --- content ---------------------------------------------------------------------------------------------------------
+
+
+@route("GET", "/send", _ONE)
+async def new(call: Call) -> web.StreamResponse:
+    """The first step of a new one; nothing is kept before something is typed."""
+    return await _content(fresh(call))
+
+
+@route("POST", "/send", _ONE)
+async def begin(call: Call) -> web.StreamResponse:
+    """The first step is done."""
+    step = await _first(call)
+    if not _check_content(step):
+        return await _content(step)
+    try:
+        draft = await service.begin(call.change(), step.form_key, step.kind, step.state)
+    except (Invalid, Refused) as error:
+        step.refuse(error)
+        return await _content(step)
+    return call.redirect(f"/send/{draft.id}/audience")
+
+
+@route("POST", "/send/-/save", _ONE, passive=True)
+async def save_first(call: Call) -> web.StreamResponse:
+    """The first step saves itself."""
+    step = await _first(call)
+    if step.state.account and account_of(call, step.state) is None:
+        raise web.HTTPNotFound
+    await service.begin(call.change(), step.form_key, step.kind, step.state)
+    return web.Response(status=204)
+
+
+async def _first(call: Call) -> Step:
+    data = await call.request.post()
+    step = fresh(call)
+    step.form_key = str(data.get("key", ""))[:64]
+    read(step, data)
+    return step
+
+
+@route("POST", "/send/-/live", _ONE)
+async def live(call: Call) -> web.StreamResponse:
+    """Beside the text while it is typed: what it costs, how it looks, what in it will be stopped."""
+    step = fresh(call)
+    read(step, await call.request.post())
+    return call.render("sending/compose/live.html", **_counted(call, step.state))
+
+
+def _counted(call: Call, state: State, values: Mapping[str, str] | None = None) -> dict[str, Any]:
+    account = account_of(call, state)
+    template = template_of(call, state, account)
+    return {"counted": counted(call, state, account, template, values), "compose": words}
+
+
+@route("GET", AT + "/content", _ONE)
+async def show_content(call: Call) -> web.StreamResponse:
+    """The text of a draft."""
+    return await _content(await step_of(call, "content"))
+
+
+async def _content(step: Step) -> web.Response:
+    call, state = step.call, step.state
+    account = account_of(call, state)
+    line = line_of(account) if account else ()
+    book = call.portal.context.snapshots.current.policies.book
+    upload = await upload_of(call, state) if state.source == Source.FILE else None
+    first = _first_values(state, upload, names_of(state, template_of(call, state, account)))
+    return step.render(
+        "sending/compose/content.html", accounts=accounts(call), account=account, types=told.TYPE,
+        signs=book.signs(line, clock.now()), templates=book.usable(line)[:MOST_AUDIENCES],
+        columns=[(column, plain_name(column)) for column in upload.columns] if upload else [],
+        **_counted(call, state, first),
+    )  # fmt: skip
+
+
+def _first_values(state: State, upload: Upload | None, names: Sequence[str]) -> dict[str, str]:
+    if upload is None or not upload.first_rows:
+        return {}
+    chosen = guessed(names, upload.columns, state.variables)
+    row = upload.first_rows[0]
+    return {name: row[upload.columns.index(column)] for name, column in chosen.items() if column}
+
+
+def _check_content(step: Step) -> bool:
+    call, state = step.call, step.state
+    account = account_of(call, state)
+    template = template_of(call, state, account)
+    found: dict[str, str] = {}
+    if account is None:
+        found["account"] = words.NO_ACCOUNT
+    if state.type not in set(MessageType):
+        found["type"] = words.NO_TYPE
+    if state.template and template is None:
+        found["template"] = words.NO_TEMPLATE
+    if state.sign and not (
+        2 <= len(state.sign) <= 20 and state.sign.isprintable() and not set("【】") & {*state.sign}
+    ):
+        found["sign"] = words.BAD_SIGN
+    text = text_of(state, template)
+    if not text:
+        found["content"] = words.NO_CONTENT
+    elif len(text) > MAX_CONTENT:
+        found["content"] = words.LONG_CONTENT
+    step.errors = {key: Problem(said) for key, said in found.items()}
+    if account and text and "content" not in found:
+        kind = template.type if template else state.type
+        hits = call.portal.context.snapshots.current.policies.words.find(text, line_of(account), kind)
+        if blocked := [hit for hit in hits if hit.word.action is Action.BLOCK]:
+            step.errors["content"] = Problem(words.BLOCKED_WORDS, {"words": named(blocked)})
+    if account is not None:
+        step.state.account = str(account.id)
+    return not step.errors
+
+
+# --- saving of all steps ---------------------------------------------------------------------------------------------
+
+
+@route("POST", AT + "/save/{step:content|audience|options|time}", _ONE, passive=True)
+async def save(call: Call) -> web.StreamResponse:
+    """A form saves itself."""
+    step = await step_of(call, call.request.match_info["step"])
+    read(step, await call.request.post())
+    if step.state.account and account_of(call, step.state) is None:
+        raise web.HTTPNotFound
+    assert step.draft is not None  # noqa: S101 - it has an address
+    await service.put(call.change(), step.draft.id, step.state)
+    return web.Response(status=204)
+
+
+@route("POST", AT + "/{step:content|audience|options|time}", _ONE)
+async def done(call: Call) -> web.StreamResponse:
+    """A step is done: on to the next, or again with what is wrong. With ``later`` it is kept as it is."""
+    step = await step_of(call, call.request.match_info["step"])
+    data = await call.request.post()
+    read(step, data)
+    assert step.draft is not None  # noqa: S101 - it has an address
+    if "later" in data:
+        await service.put(call.change(), step.draft.id, step.state, step=step.key)
+        return call.redirect("/drafts")
+    if await _checked(step):
+        try:
+            await service.put(call.change(), step.draft.id, step.state, step=step.key)
+        except Invalid as error:
+            step.refuse(error)
+        else:
+            return call.redirect(f"/send/{step.draft.id}/{_NEXT[step.key]}")
+    return await _page(step)
+
+
+async def _checked(step: Step) -> bool:
+    if step.key == "content":
+        return _check_content(step)
+    if step.key == "audience":
+        return await _check_audience(step)
+    return _check_rest(step)
+
+
+async def _page(step: Step) -> web.Response:
+    pages = {"content": _content, "audience": _audience, "options": _options, "time": _time}
+    return await pages[step.key](step)
+
+
+# --- to whom ---------------------------------------------------------------------------------------------------------
+
+
+@route("GET", AT + "/audience", _ONE)
+async def show_audience(call: Call) -> web.StreamResponse:
+    """The numbers of a draft."""
+    return await _audience(await step_of(call, "audience"))
+
+
+async def _audience(step: Step) -> web.Response:
+    call, state = step.call, step.state
+    account = account_of(call, state)
+    template = template_of(call, state, account)
+    names = names_of(state, template)
+    upload = await upload_of(call, state)
+    known = await audience.audiences(call.db, account.id, None, MOST_AUDIENCES) if account else []
+    columns = upload.columns if upload else ()
+    filled = (state.phone if state.phone in columns else "") if upload else ""
+    guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
+    return step.render(
+        "sending/compose/audience.html", upload=upload, audiences=known, names=names, made_of=template,
+        phone=filled or guess, chosen=guessed(names, columns, state.variables), most=MAX_TO, kinds=KINDS,
+        size=f"{MAX_SIZE // 1024**2} MB", account=account,
+        **await _row(call, state, upload, 1, guessed(names, columns, state.variables)),
+    )  # fmt: skip
+
+
+async def _check_audience(step: Step) -> bool:
+    call, state = step.call, step.state
+    account = account_of(call, state)
+    template = template_of(call, state, account)
+    names = names_of(state, template)
+    found: dict[str, Problem] = {}
+    if state.source == Source.TYPED:
+        given = pieces(state.to)
+        if not given:
+            found["to"] = Problem(words.NO_NUMBERS)
+        elif len(given) > MAX_TO:
+            found["to"] = Problem(words.TOO_MANY, {"n": f"{MAX_TO:,}"})
+        elif names and template is None:
+            found["source"] = Problem(words.VARIABLES_NEED_FILE, {"name": names[0]})
+    elif state.source == Source.AUDIENCE:
+        if not state.audience:
+            found["audience"] = Problem(words.NO_AUDIENCE)
+    elif (upload := await upload_of(call, state)) is None:
+        found["file"] = Problem(words.NO_FILE)
+    else:
+        state.phone = state.phone if state.phone in upload.columns else ""
+        if not state.phone and upload.phone_column is None:
+            found["phone"] = Problem(words.NO_COLUMN)
+        state.variables = {k: v for k, v in guessed(names, upload.columns, state.variables).items() if v}
+    if not found:
+        for name in names:
+            if state.fixed.get(name) and template is not None:
+                continue
+            if state.source == Source.TYPED:
+                found[f"fix_{name}"] = Problem(words.NO_VALUE)
+            elif not state.variables.get(name) and state.source == Source.FILE:
+                found[f"var_{name}"] = Problem(words.NO_VARIABLE)
+    step.errors = found
+    if found or step.draft is None:
+        return False
+    try:
+        await call.portal.context.surveyor.prepared(replace(step.draft, state=state), call.actor.label)
+    except (Invalid, Refused) as error:
+        step.refuse(error)
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A row of the table with the text that it makes."""
+
+    n: int
+    line: int
+    number: str
+    counted: Counted | None
+    problem: str = ""
+
+
+@route("POST", AT + "/row", _ONE)
+async def row(call: Call) -> web.StreamResponse:
+    """Any row of the table with the text that it would get, by the columns as they are chosen in the form."""
+    step = await step_of(call, "audience")
+    data = await call.request.post()
+    read(step, data)
+    upload = await upload_of(call, step.state)
+    text = str(data.get("n", "")).strip()
+    n = int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 1
+    account = account_of(call, step.state)
+    names = names_of(step.state, template_of(call, step.state, account))
+    chosen = guessed(names, upload.columns if upload else (), step.state.variables)
+    return call.render("sending/compose/row.html", **await _row(call, step.state, upload, n, chosen))
+
+
+async def _row(
+    call: Call, state: State, upload: Upload | None, n: int, chosen: Mapping[str, str]
+) -> dict[str, Any]:
+    if upload is None or not upload.rows:
+        return {"row": None}
+    n = min(max(1, n), upload.rows)
+    try:
+        found = await call.portal.context.surveyor.row(upload, n)
+    except SmsgwError as error:
+        return {"row": Preview(n, 0, "", None, message(call, error))}
+    line, cells = found or (0, [])
+    cells = [*cells, *[""] * len(upload.columns)]
+    values = {name: cells[upload.columns.index(column)] for name, column in chosen.items() if column}
+    values |= {name: value for name, value in state.fixed.items() if state.template and value}
+    phone = state.phone if state.phone in upload.columns else ""
+    at = upload.columns.index(phone) if phone else upload.phone_column
+    account = account_of(call, state)
+    template = template_of(call, state, account)
+    missing = [name for name in names_of(state, template) if not values.get(name)]
+    problem = ""
+    if not missing and template is not None:
+        try:
+            wording(template.content, forms_of(template), values).fill(())
+        except Misfit as misfit:
+            missing = [misfit.name]
+    if missing:
+        problem = call.gettext(words.ROW_MISSING) % {"name": missing[0]}
+    number = cells[at] if at is not None else ""
+    shown = None if missing else counted(call, state, account, template, values)
+    return {"row": Preview(n, line, number, shown, problem)}
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+@route("GET", CUSTOM, _ONE)
+async def custom(call: Call) -> web.StreamResponse:
+    """A table with a text for each row."""
+    step = fresh(call)
+    step.kind, step.key = Kind.OWN, "table"
+    return _table(step)
+
+
+@route("GET", AT + "/table", _ONE)
+async def show_table(call: Call) -> web.StreamResponse:
+    """Another table for a draft."""
+    return _table(await step_of(call, "table"))
+
+
+def _table(step: Step) -> web.Response:
+    call = step.call
+    action = CUSTOM if step.draft is None else f"/send/{step.draft.id}/file"
+    return step.render(
+        "sending/compose/table.html", accounts=accounts(call), account=account_of(call, step.state), action=action,
+        kinds=KINDS, size=f"{MAX_SIZE // 1024**2} MB",
+    )  # fmt: skip
+
+
+@route("POST", CUSTOM, _ONE, files=MAX_SIZE)
+async def take_custom(call: Call) -> web.StreamResponse:
+    """The table has come: a draft begins."""
+    step = fresh(call)
+    step.kind, step.key = Kind.OWN, "table"
+    if (upload := await _taken(step)) is None:
+        return _table(step)
+    step.state.source = Source.FILE.value
+    try:
+        draft = await service.begin(call.change(), step.form_key, Kind.OWN, step.state)
+    except (Invalid, Refused) as error:
+        step.refuse(error)
+        return _table(step)
+    call.toast(call.gettext(words.FILE_KEPT) % {"name": upload.name, "n": f"{upload.rows:,}"})
+    return call.redirect(f"/send/{draft.id}/content")
+
+
+@route("POST", AT + "/file", _ONE, files=MAX_SIZE)
+async def take(call: Call) -> web.StreamResponse:
+    """The numbers of a draft have come as a file."""
+    step = await step_of(call, "audience")
+    upload = await _taken(step)
+    if upload is None:
+        if step.kind is Kind.OWN:
+            step.key = "table"
+            return _table(step)
+        return await _audience(step)
+    assert step.draft is not None  # noqa: S101 - it has an address
+    step.state.source = Source.FILE.value
+    await service.put(call.change(), step.draft.id, step.state, step="audience")
+    call.toast(call.gettext(words.FILE_KEPT) % {"name": upload.name, "n": f"{upload.rows:,}"})
+    ready = step.kind is Kind.SAME or step.state.content or step.state.template
+    return call.redirect(f"/send/{step.draft.id}/{'audience' if ready else 'content'}")
+
+
+async def _taken(step: Step) -> Upload | None:
+    """The file of the form, written down as it comes, and looked at; None: what is wrong stands in the step."""
+    call = step.call
+    part = await call.parts.next() if call.parts is not None else None
+    if isinstance(part, BodyPartReader) and part.name == "account":
+        step.state.account = (await part.text())[:20] if not step.state.account else step.state.account
+        part = await call.parts.next() if call.parts is not None else None
+    account = account_of(call, step.state)
+    if account is None:
+        step.errors["account"] = Problem(words.NO_ACCOUNT)
+        return None
+    if not isinstance(part, BodyPartReader) or not part.filename:
+        step.errors["file"] = Problem(words.NO_FILE)
+        return None
+    files = call.portal.context.tasks.files
+    try:
+        incoming = await files.receive(account.id, 0, part.filename)
+        try:
+            size = 0
+            with await asyncio.to_thread(incoming.path.open, "wb") as file:
+                while piece := await part.read_chunk(BLOCK):
+                    size += len(piece)
+                    if size > MAX_SIZE:
+                        raise Invalid("FILE_TOO_LARGE")
+                    await files.store.reserve(incoming, size)
+                    await asyncio.to_thread(file.write, piece)
+            upload = await files.keep(incoming, call.actor.label)
+        finally:
+            files.store.drop(incoming)
+    except (Invalid, Refused, Temporary) as error:
+        step.errors["file"] = Problem("%(said)s", {"said": message(call, error)})
+        return None
+    step.state.account, step.state.upload = str(account.id), str(upload.id)
+    step.state.phone = ""
+    return upload
+
+
+# --- how and when ----------------------------------------------------------------------------------------------------
+
+
+@route("GET", AT + "/options", _ONE)
+async def show_options(call: Call) -> web.StreamResponse:
+    """How it is sent."""
+    return await _options(await step_of(call, "options"))
+
+
+async def _options(step: Step) -> web.Response:
+    return step.render("sending/compose/options.html", extension=account_of(step.call, step.state))
+
+
+@route("GET", AT + "/time", _ONE)
+async def show_time(call: Call) -> web.StreamResponse:
+    """When it is sent."""
+    return await _time(await step_of(call, "time"))
+
+
+async def _time(step: Step) -> web.Response:
+    call, state = step.call, step.state
+    account = account_of(call, state)
+    template = template_of(call, state, account)
+    kind = MessageType(template.type) if template else MessageType(state.type or MessageType.NOTICE)
+    hours = None
+    if account is not None:
+        hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans
+    return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE)
+
+
+def _check_rest(step: Step) -> bool:
+    """Options and time, by the way that they go to the engine."""
+    account = account_of(step.call, step.state)
+    if account is None or step.draft is None:
+        step.refused, step.refused_step = step.call.gettext(words.NO_ACCOUNT), "content"
+        return False
+    state = step.state
+    if state.when not in set(When):
+        state.when = When.NOW.value
+    try:
+        spec = spec_of(replace(step.draft, state=state), account, step.call.actor.label, clock.now())
+        windows_of(spec.windows)
+        if spec.recurring is not None:
+            recurrence_of(spec.recurring)
+    except Invalid as error:
+        step.refuse(error)
+    return not step.errors and not step.refused

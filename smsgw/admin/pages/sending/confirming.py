@@ -1,0 +1,258 @@
+"""The end of a new sending: what was found about the numbers, the effect in numbers, a test to oneself, the task."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.pages.sending.marks import counted
+from smsgw.admin.pages.sending.wizard import (
+    AT,
+    Step,
+    account_of,
+    look,
+    message,
+    step_of,
+    template_of,
+    upload_of,
+)
+from smsgw.admin.rights import Proof, route
+from smsgw.admin.words import compose as words
+from smsgw.core.cells import harmless
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.numbers import national
+from smsgw.core.permissions import Permission
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts.queries import balance
+from smsgw.platform.drafts import service
+from smsgw.platform.drafts.model import Source, Survey
+from smsgw.platform.drafts.wanted import name_of, spec_of
+from smsgw.platform.messages import service as messages
+from smsgw.platform.org import factors
+from smsgw.runtime import clock
+
+_ONE = Permission.MESSAGE_SEND
+MOST_PROVINCES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What sending would do."""
+
+    numbers: int
+    """Rows that become messages."""
+    parts: int
+    units: int
+    money: str
+    """Yuan; empty: the account has no price."""
+    exact: bool
+    begins: datetime | None
+    """When the first message can go; None: at once."""
+    refused: Sequence[tuple[int, str]]
+    """How many rows the door refuses, and why."""
+    cleaned: int
+    """Rows that get nothing, by what the table and the lists say."""
+
+
+def effect(call: Call, survey: Survey, account: Account) -> Effect:
+    """The survey in the words of a confirmation."""
+    english = call.language != DEFAULT
+    refused = [(survey.scaled(n), (chinese, other)[english]) for n, chinese, other in survey.refused.values()]
+    units = survey.scaled(survey.price)
+    return Effect(
+        survey.valid - sum(n for n, _ in refused), survey.scaled(survey.parts), units,
+        f"{units * account.unit_price:,.2f}" if account.unit_price else "", survey.exact,
+        datetime.fromisoformat(survey.begins) if survey.begins else None, refused, sum(survey.classes.values()),
+    )  # fmt: skip
+
+
+# --- what was found about the numbers --------------------------------------------------------------------------------
+
+
+@route("GET", AT + "/clean", _ONE)
+async def clean(call: Call) -> web.StreamResponse:
+    """The classes that the rows fall into."""
+    step = await step_of(call, "audience")
+    assert step.draft is not None  # noqa: S101 - it has an address
+    await look(call, step.draft)
+    return step.render("sending/compose/clean.html", **_cleaned(step))
+
+
+@route("GET", AT + "/clean/live", _ONE, passive=True)
+async def live_clean(call: Call) -> web.StreamResponse:
+    """The part of it that waits until the rows have been looked at."""
+    step = await step_of(call, "audience")
+    return call.piece("sending/compose/clean_live.html", form=step, compose=words, **_cleaned(step))
+
+
+def _cleaned(step: Step) -> dict[str, Any]:
+    survey = step.draft.known if step.draft else None
+    if survey is None or survey.problem[0]:
+        return {"survey": survey, "classes": []} | _problem(step, survey)
+    found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.valid, **survey.classes}
+    return {"survey": survey, "classes": [(c, n, survey.shown.get(c, [])) for c, n in found.items()]}
+
+
+def _problem(step: Step, survey: Survey | None) -> dict[str, Any]:
+    """What the engine refuses of the whole, with the step where it is mended."""
+    if survey is not None and survey.problem[0]:
+        code, field, chinese, english = survey.problem
+        step.refuse(Refused(code, field=field) if field else Refused(code))
+        step.refused = english if step.call.language != DEFAULT else chinese
+        step.errors.clear()
+    return {}
+
+
+@route("GET", AT + "/clean/file", _ONE, step_up=Proof.PASSWORD, kept=False)
+async def class_file(call: Call) -> web.StreamResponse:
+    """All rows of one class, as a table: the person's own, which only they have brought here."""
+    step = await step_of(call, "audience")
+    wanted = call.request.query.get("class", "")
+    if wanted not in words.CLASS or step.draft is None:
+        raise web.HTTPNotFound
+    try:
+        rows = await call.portal.context.surveyor.rows(step.draft, call.actor.label, wanted)
+    except (Invalid, Refused) as error:
+        call.toast(message(call, error), Tone.BAD)
+        return call.redirect(f"/send/{step.draft.id}/clean")
+    await call.reads("draft.export", f"draft/{step.draft.id}", rows=len(rows), kind=wanted)
+    upload = await upload_of(call, step.state) if step.state.source == Source.FILE else None
+    head = [call.gettext(text) for text in words.COLUMNS]
+    whole = upload is not None and any(row.cells for row in rows)
+    columns: Sequence[str] = upload.columns if upload is not None and whole else ()
+    text = io.StringIO(newline="")
+    text.write("\ufeff")
+    writer = csv.writer(text)
+    writer.writerow([*map(harmless, columns), head[0], head[1], head[2]] if whole else head)
+    for row in rows:
+        cells = [*row.cells, *[""] * (len(columns) - len(row.cells))] if whole else []
+        writer.writerow([harmless(cell) for cell in (*cells, row.line, national(row.number), row.message)])
+    return web.Response(
+        body=text.getvalue().encode(), content_type="text/csv", charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'},
+    )  # fmt: skip
+
+
+# --- confirmation ----------------------------------------------------------------------------------------------------
+
+
+@route("GET", AT + "/confirm", _ONE)
+async def confirm(call: Call) -> web.StreamResponse:
+    """What would happen, in numbers; nothing is sent yet."""
+    step = await step_of(call, "confirm")
+    assert step.draft is not None  # noqa: S101 - it has an address
+    await look(call, step.draft)
+    return await _confirm(step)
+
+
+@route("GET", AT + "/confirm/live", _ONE, passive=True)
+async def live_confirm(call: Call) -> web.StreamResponse:
+    """Says when the rows have been looked at."""
+    step = await step_of(call, "confirm")
+    return call.piece(
+        "sending/compose/waiting.html", form=step, ready=step.draft and step.draft.known is not None
+    )
+
+
+async def _confirm(step: Step) -> web.Response:
+    call, draft = step.call, step.draft
+    assert draft is not None  # noqa: S101 - it has an address
+    account, survey = account_of(call, step.state), draft.known
+    _problem(step, survey)
+    values: dict[str, Any] = {"survey": survey, "account": account, "ready": False}
+    if survey is None or account is None or survey.problem[0]:
+        return step.render("sending/compose/confirm.html", effect=None, **values)
+    template = template_of(call, step.state, account)
+    phone, verified, _ = await factors.contact(call.db, call.who.id)
+    first = next(iter(survey.shown.get("valid", ())), None)
+    shown = counted(call, step.state, account, template)
+    return step.render(
+        "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
+        name=name_of(step.state),
+        balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
+        kind=template.type if template else step.state.type, of=step.state.fingerprint(), provinces=MOST_PROVINCES,
+        test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
+    )  # fmt: skip
+
+
+def _signed(step: Step, account: Account, text: str) -> str:
+    template = template_of(step.call, step.state, account)
+    sign = step.state.sign or (template.sign if template else "") or account.default_sign
+    return f"【{sign}】{text}" if sign and text and not text.startswith("【") else text
+
+
+@route("POST", AT + "/confirm", _ONE)
+async def submit(call: Call) -> web.StreamResponse:
+    """Make the task; a second press of the button finds the first one's."""
+    step = await step_of(call, "confirm")
+    draft = step.draft
+    assert draft is not None  # noqa: S101 - it has an address
+    account, survey = account_of(call, step.state), draft.known
+    data = await call.request.post()
+    if survey is None or account is None or survey.problem[0] or data.get("of") != step.state.fingerprint():
+        call.toast(call.gettext(words.CHANGED), Tone.BAD)
+        return call.redirect(f"/send/{draft.id}/confirm")
+    try:
+        spec = spec_of(draft, account, call.actor.label, clock.now())
+        task, _ = await call.portal.context.tasks.create(spec)
+    except (Invalid, Refused) as error:
+        step.refuse(error)
+        return await _confirm(step)
+    await service.sent(call.change(), draft.id, task.id, account.name, survey.valid)
+    call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
+    return call.redirect(f"/tasks/{task.id}" if call.may(Permission.TASK_VIEW) else "/drafts")
+
+
+@route("POST", AT + "/test", _ONE)
+async def test(call: Call) -> web.StreamResponse:
+    """The first row's text to the person's own number, which was verified; by the same door, paid and recorded."""
+    step = await step_of(call, "confirm")
+    draft = step.draft
+    assert draft is not None  # noqa: S101 - it has an address
+    account, survey = account_of(call, step.state), draft.known
+    phone, verified, _ = await factors.contact(call.db, call.who.id)
+    back = call.redirect(f"/send/{draft.id}/confirm")
+    first = next(iter(survey.shown.get("valid", ())), None) if survey else None
+    if not verified or account is None or first is None:
+        call.toast(call.gettext(words.CHANGED), Tone.BAD)
+        return back
+    template = template_of(call, step.state, account)
+    sign = step.state.sign or (template.sign if template else "")
+    kind = MessageType(template.type if template else step.state.type)
+    item = SendItem(f"+{phone}", first.said, sign=sign, extend_code=step.state.extend_code)
+    key = str((await call.request.post()).get("key", ""))[:64]
+    request = SendRequest(
+        account, (item,), kind, Origin.PORTAL, call.actor.label, idempotency_key=key or None,
+        request_sha256=hashlib.sha256(f"{draft.id} {phone} {first.said}".encode()).digest(),
+    )  # fmt: skip
+    try:
+        result = await call.portal.context.acceptor.send(request)
+    except SmsgwError as error:
+        call.toast(message(call, error), Tone.BAD)
+        return back
+    if not result.replayed:
+        await messages.sent(
+            call.change(),
+            account.name,
+            batch_id=result.batch_id,
+            accepted=result.accepted,
+            rejected=result.rejected,
+        )
+    refused = next((item.message for item in result.items if item.code), None)
+    if refused:
+        call.toast(refused, Tone.BAD)
+    else:
+        call.toast(call.gettext(words.TESTED) % {"number": f"{phone[-11:-8]}****{phone[-4:]}"})
+    return back

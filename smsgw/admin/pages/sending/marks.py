@@ -1,0 +1,107 @@
+"""A text as it is typed: counted as the gateway counts it, and marked where a word or a character makes trouble. Pure
+but for the snapshot of the call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smsgw.admin.call import Call
+from smsgw.admin.pages.sending.send import Preview, preview
+from smsgw.admin.words import compose as words
+from smsgw.core import text, variables
+from smsgw.core.accounts import units_per_part
+from smsgw.core.keywords import Hit
+from smsgw.core.model import Account, MessageType
+from smsgw.core.templates import Template
+from smsgw.platform.drafts.model import State
+
+MOST_MARKED = 2000
+"""Characters that are looked at."""
+BMP = 0xFFFF
+"""Above it a character takes two units and is an emoji or a rare one, which old phones do not show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A piece of the text; ``kind``: why it is marked (``words.MARK``), empty: it is not; ``why``: in words."""
+
+    text: str
+    kind: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a text comes to."""
+
+    shown: Preview
+    pieces: Sequence[Mark]
+    found: Sequence[tuple[str, str]]
+    """What is marked, and why; each once."""
+    units: int
+    """That one number costs."""
+    price: str
+    """The same in yuan; empty: the account has no price."""
+    names: Sequence[str]
+    """Variables that are still in it: the count differs from row to row."""
+    blocked: bool
+
+
+def counted(
+    call: Call, state: State, account: Account | None, template: Template | None,
+    values: Mapping[str, str] | None = None,
+) -> Counted:  # fmt: skip
+    """The text of a draft, with the values of a row where they are known."""
+    content = (template.content if template else state.content)[:MOST_MARKED]
+    given = {**(values or {})}
+    if template is not None:
+        given |= {name: value for name, value in state.fixed.items() if value}
+    parts = variables.Template(content)
+    filled = (
+        parts.fill([given.get(name) or f"{{{name}}}" for name in parts.names]) if parts.names else content
+    )
+    sign = state.sign or (template.sign if template else "") or (account.default_sign if account else "")
+    shown = preview(sign, filled)
+    kind = template.type if template else state.type
+    pieces = _marked(call, shown.text, account, kind)
+    each = units_per_part(account, MessageType(kind)) if account and kind in set(MessageType) else 0
+    units = shown.parts * each
+    price = f"{units * account.unit_price:.3f}" if account and account.unit_price else ""
+    left = [name for name in parts.names if not given.get(name)]
+    found = dict.fromkeys((p.text if p.text.strip() else "␣", p.why) for p in pieces if p.kind)
+    blocked = any(p.kind in ("block", "broken") for p in pieces)
+    return Counted(shown, pieces, list(found)[:20], units, price, left, blocked)
+
+
+def _marked(call: Call, whole: str, account: Account | None, kind: str) -> list[Mark]:
+    line = (account.id, *account.above) if account else ()
+    hits = call.portal.context.snapshots.current.policies.words.find(whole, line, kind)
+    spans = [(hit.start, hit.end, str(hit.word.action), _why(call, hit)) for hit in hits]
+    covered = {at for start, end, *_ in spans for at in range(start, end)}
+    for at, character in enumerate(whole):
+        if at not in covered and (trouble := _trouble(character)):
+            spans.append((at, at + 1, trouble, call.gettext(words.MARK[trouble])))
+    pieces, done = list[Mark](), 0
+    for start, end, why, said in sorted(spans):
+        if start < done:
+            continue
+        pieces += [Mark(whole[done:start]), Mark(whole[start:end], why, said)]
+        done = end
+    return [piece for piece in (*pieces, Mark(whole[done:])) if piece.text]
+
+
+def _why(call: Call, hit: Hit) -> str:
+    category = hit.word.category or call.gettext(words.NO_CATEGORY)
+    return f"{call.gettext(words.MARK[str(hit.word.action)])} · {category}"
+
+
+def _trouble(character: str) -> str:
+    """Whether a character cannot be sent, or is not shown by every phone."""
+    try:
+        text.choose(character)
+    except text.Unencodable:
+        return "broken"
+    if ord(character) > BMP or (not character.isprintable() and character not in "\n\r\t\u3000\u00a0"):
+        return "wide"
+    return ""

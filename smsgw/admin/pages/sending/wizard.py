@@ -1,0 +1,256 @@
+"""What the steps of a new sending share: the draft, what was typed, what is wrong with it, and where to go next."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.words import compose as words
+from smsgw.core import variables
+from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.model import Account
+from smsgw.core.templates import Template
+from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.drafts import queries
+from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
+from smsgw.platform.drafts.surveyor import enqueue
+
+AT = "/send/{id:[0-9]{1,19}}"
+FIELDS: Mapping[str, Sequence[str]] = {
+    "content": ("subject", "account", "type", "sign", "template", "content"),
+    "audience": ("source", "to", "phone", "audience"),
+    "options": ("one_each", "rate", "hours", "extend_code", "review"),
+    "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
+}
+"""Fields of each step that are one text."""
+STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
+    Kind.SAME: tuple((key, words.STEP[key]) for key in ("content", "audience", "options", "time", "confirm")),
+    Kind.OWN: tuple(
+        (key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")
+    ),
+}
+_PLACES = {"check": "audience"}
+"""Steps that have another's address."""
+MOST_TEXT = 2000
+MOST_NAMES = 64
+
+
+@dataclass(slots=True)
+class Step:
+    """One step as it is shown: what was typed, and what is wrong."""
+
+    call: Call
+    key: str
+    """Which step."""
+    draft: Draft | None
+    """None: nothing has been saved yet."""
+    kind: Kind
+    state: State
+    form_key: str
+    errors: dict[str, Problem] = field(default_factory=dict)
+    refused: str = ""
+    """What the engine says of the whole, and …"""
+    refused_step: str = ""
+    """… the step where that is mended."""
+
+    @property
+    def number(self) -> int:
+        """Its place, from 1."""
+        return next(n for n, (key, _) in enumerate(STEPS[self.kind], 1) if _PLACES.get(key, key) == self.key)
+
+    @property
+    def path(self) -> str:
+        """Where it is saved."""
+        return "/send" if self.draft is None else f"/send/{self.draft.id}/{self.key}"
+
+    @property
+    def autosave(self) -> str:
+        """Where it is saved by itself."""
+        return f"{self.path}/-/save" if self.draft is None else f"/send/{self.draft.id}/save/{self.key}"
+
+    def address(self, key: str) -> str:
+        """Of another step."""
+        return "/send" if self.draft is None else f"/send/{self.draft.id}/{_PLACES.get(key, key)}"
+
+    @property
+    def links(self) -> dict[int, str]:
+        """Steps that can be gone to: those before, and those after as far as nothing is missing there."""
+        if self.draft is None:
+            return {}
+        return {n: self.address(key) for n, (key, _) in enumerate(STEPS[self.kind], 1) if n < self.number}
+
+    @property
+    def names(self) -> list[str]:
+        """Words of all steps."""
+        return [word for _, word in STEPS[self.kind]]
+
+    def render(self, template: str, **values: Any) -> web.Response:
+        """The page; 422 when something is wrong."""
+        own = {
+            "form": self, "state": self.state, "steps": self.names, "step": self.number, "links": self.links,
+            "compose": words,
+        }  # fmt: skip
+        status = 422 if self.errors or self.refused else 200
+        return self.call.render(template, status=status, **own | values)
+
+    def refuse(self, error: SmsgwError) -> None:
+        """Tell what the engine refuses, at the field that it means."""
+        said = message(self.call, error)
+        name = str(error.detail.get("field", ""))
+        name = name.removeprefix("mapping.").replace("variables.", "var_").partition("[")[0]
+        if error.code == "CONTENT_VARIABLE_UNRESOLVED":
+            name = f"var_{error.detail.get('name', '')}"
+        elif error.code.startswith(("TO_", "NUMBER_")):
+            name = "to"
+        place = _OF_STEP.get(name) or next(
+            (s for code, s in _OF_CODE.items() if error.code.startswith(code)), ""
+        )
+        if name.startswith("var_"):
+            place = "audience"
+        if place == self.key and name:
+            self.errors[name] = Problem("%(said)s", {"said": said})
+        else:
+            self.refused, self.refused_step = said, place if place != self.key else ""
+
+
+_OF_STEP = {name: step for step, names in FIELDS.items() for name in names} | {
+    "upload": "audience", "window": "time", "recurring": "time", "on": "time",
+}  # fmt: skip
+_OF_CODE = {"CONTENT": "content", "SIGN": "content", "TEMPLATE": "content", "TIME": "time", "FILE": "audience",
+            "EXTEND": "options", "ACCOUNT": "content"}  # fmt: skip
+
+
+def message(call: Call, error: SmsgwError) -> str:
+    """What an error says, in the reader's language."""
+    return message_of(error.code, error.detail, english=call.language != DEFAULT)
+
+
+def fresh(call: Call, state: State | None = None) -> Step:
+    """The first step, before anything was saved."""
+    return Step(call, "content", None, Kind.SAME, state or State(), secrets.token_urlsafe(18))
+
+
+async def draft_of(call: Call) -> Draft:
+    """The draft that the address names, if it is the person's own."""
+    id_ = read_id(call.request.match_info["id"])
+    found = None if id_ is None else await queries.one(call.db, call.actor, id_)
+    if found is None:
+        raise web.HTTPNotFound
+    return found
+
+
+async def step_of(call: Call, key: str) -> Step:
+    """A step of the draft that the address names."""
+    draft = await draft_of(call)
+    return Step(call, key, draft, draft.kind, draft.state, draft.key)
+
+
+def read(step: Step, data: Mapping[str, Any]) -> None:
+    """Put what was typed into the step's state; what is longer than any such field may be is cut."""
+
+    def text(name: str, most: int = MOST_TEXT) -> str:
+        value = data.get(name, "")
+        return value.replace("\r\n", "\n").replace("\0", "")[:most] if isinstance(value, str) else ""
+
+    values: dict[str, Any] = {
+        name: text(name, MOST_TO if name == "to" else MOST_TEXT).strip() for name in FIELDS[step.key]
+    }
+    if step.key == "content":
+        values["sign"] = values["sign"].removeprefix("【").removesuffix("】").strip()[:40]
+        values["subject"] = " ".join(values["subject"].split())[:64]
+    if step.key == "audience":
+        if step.kind is Kind.OWN:
+            values["source"] = Source.FILE.value
+        names = list(dict.fromkeys(key[4:] for key in data if key.startswith(("var_", "fix_"))))[:MOST_NAMES]
+        values["variables"] = {name: text(f"var_{name}", 64) for name in names if text(f"var_{name}", 64)}
+        values["fixed"] = {
+            name: text(f"fix_{name}", 200).strip() for name in names if text(f"fix_{name}", 200).strip()
+        }
+    if step.key == "time":
+        several = getattr(data, "getall", None)
+        days = several("on", []) if several else []
+        values["on"] = [day for day in days if isinstance(day, str)][:40]
+    step.state = msgspec.structs.replace(step.state, **values)
+
+
+# --- what a draft is about -------------------------------------------------------------------------------------------
+
+
+def accounts(call: Call) -> list[Account]:
+    """Those that the person may send with, by name."""
+    known = call.portal.context.snapshots.current.accounts()
+    return [a for a in known if a.status == "active" and (call.accounts is None or a.id in call.accounts)]
+
+
+def account_of(call: Call, state: State) -> Account | None:
+    """The chosen one, or where nothing is chosen the first, if the person may use it."""
+    usable = accounts(call)
+    if not state.account:
+        return usable[0] if usable else None
+    return next((a for a in usable if str(a.id) == state.account), None)
+
+
+def line_of(account: Account) -> tuple[int, ...]:
+    """Whose signatures and templates an account uses."""
+    return (account.id, *account.above)
+
+
+def template_of(call: Call, state: State, account: Account | None) -> Template | None:
+    """The chosen template, if it may be used."""
+    id_ = read_id(state.template) if state.template else None
+    if id_ is None or account is None:
+        return None
+    return call.portal.context.snapshots.current.policies.book.template(line_of(account), id_)
+
+
+def text_of(state: State, template: Template | None) -> str:
+    """The text with its variables."""
+    return template.content if template is not None else state.content
+
+
+def names_of(state: State, template: Template | None) -> tuple[str, ...]:
+    """The variables of the text."""
+    return tuple(template.variables) if template is not None else variables.Template(state.content).names
+
+
+async def upload_of(call: Call, state: State) -> Upload | None:
+    """The draft's table, if it is still there and the account's."""
+    id_ = read_id(state.upload) if state.upload else None
+    account = account_of(call, state)
+    if id_ is None or account is None:
+        return None
+    try:
+        return await call.portal.context.tasks.files.get(id_, accounts=(account.id,))
+    except SmsgwError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return None
+
+
+def plain_name(column: str) -> str:
+    """What a column is called as a variable."""
+    return re.sub(r"\W", "", column)[:32]
+
+
+def guessed(names: Sequence[str], columns: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Variable -> column: what was chosen, else the column of that name."""
+    plain = {plain_name(column): column for column in reversed(columns)}
+    return {name: chosen[name] if chosen.get(name) in columns else plain.get(name, "") for name in names}
+
+
+async def look(call: Call, draft: Draft) -> None:
+    """Have its rows looked at, unless that is done or under way."""
+    if draft.known is not None:
+        return
+    upload = await upload_of(call, draft.state) if draft.state.source == Source.FILE else None
+    await enqueue(call.db, draft, call.actor.label, upload.node if upload else None)
+    call.portal.context.jobs.set()

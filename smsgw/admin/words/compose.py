@@ -1,0 +1,89 @@
+"""The words of a new sending, step by step, and of drafts."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+STEP: dict[str, str] = {
+    "table": N_("上传表格"),
+    "content": N_("内容"),
+    "audience": N_("接收号码"),
+    "check": N_("核对"),
+    "options": N_("高级设置"),
+    "time": N_("发送时间"),
+    "confirm": N_("确认"),
+}
+TITLE: dict[str, str] = {"same": N_("新建发送任务"), "own": N_("自定义发送")}
+KIND: dict[str, str] = {"same": N_("统一内容"), "own": N_("自定义发送")}
+KIND_TONE: dict[str, str] = {"same": "blue", "own": "azure"}
+SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("已有人群")}
+WHEN: dict[str, str] = {"now": N_("立即发送"), "at": N_("定时发送"), "again": N_("周期发送")}
+EVERY: dict[str, str] = {"day": N_("每天"), "week": N_("每周"), "month": N_("每月")}
+WEEKDAY: dict[str, str] = {
+    "1": N_("周一"), "2": N_("周二"), "3": N_("周三"), "4": N_("周四"), "5": N_("周五"), "6": N_("周六"),
+    "7": N_("周日"),
+}  # fmt: skip
+LAST_DAY = N_("最后一天")
+ONE_EACH: dict[str, str] = {
+    "number": N_("每个号码只发一条"),
+    "content": N_("同一号码内容不同可发多条"),
+}
+CLASS: dict[str, str] = {
+    "valid": N_("有效"),
+    "NUMBER_DUPLICATE": N_("重复"),
+    "NUMBER_INVALID": N_("格式错误"),
+    "NUMBER_BLACKLISTED": N_("黑名单"),
+    "NUMBER_OPTED_OUT": N_("已退订"),
+    "CONTENT_VARIABLE_UNRESOLVED": N_("缺少变量"),
+    "TEMPLATE_PARAM_INVALID": N_("变量不合模板"),
+    "CONTENT_TOO_LONG": N_("内容过长"),
+    "CONTENT_UNENCODABLE": N_("含无法编码的字符"),
+    "COMPLAINT_CEILING": N_("投诉超限"),
+}
+"""Classes that rows fall into; the first five are always shown."""
+ALWAYS = ("valid", "NUMBER_DUPLICATE", "NUMBER_INVALID", "NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT")
+
+NO_ACCOUNT = N_("请选择发送账号")
+NO_TYPE = N_("请选择短信类型")
+NO_CONTENT = N_("请填写短信内容")
+LONG_CONTENT = N_("内容最多 1,000 字，请缩短后重试")
+BAD_SIGN = N_("签名须为 2 到 20 个字，不含【】")
+NO_TEMPLATE = N_("该账号没有这个已通过的模板，请重新选择")
+BLOCKED_WORDS = N_("含有禁发词：%(words)s，请修改后再继续")
+NO_NUMBERS = N_("请填写至少一个手机号码")
+TOO_MANY = N_("手工填写最多 %(n)s 个号码，更多请上传文件")
+NO_FILE = N_("请先上传号码文件")
+NO_COLUMN = N_("请选择号码所在的列")
+NO_VARIABLE = N_("请选择对应的列")
+NO_VALUE = N_("请填写这个变量的内容")
+NO_AUDIENCE = N_("请选择人群")
+VARIABLES_NEED_FILE = N_("内容含变量 {%(name)s}，手工填写的号码没有变量值：请改用文件，或去掉变量")
+ROW_MISSING = N_("这一行的变量 {%(name)s} 没有可用的内容，发送时会单独停下")
+FILE_KEPT = N_("文件已上传：%(name)s，共 %(n)s 行")
+SENT = N_("发送任务已建立")
+SENT_HELD = N_("发送任务已提交，等待审批")
+TESTED = N_("测试短信已提交到 %(number)s")
+CHANGED = N_("内容有变化，请核对后再提交")
+MARK: dict[str, str] = {
+    "block": N_("禁发"),
+    "review": N_("须审批"),
+    "replace": N_("将被替换"),
+    "wide": N_("部分手机无法显示"),
+    "broken": N_("无法编码，不能发送"),
+}
+NO_CATEGORY = N_("未分类")
+
+CUSTOM_LEAD = N_("上传表格，每一行按各自的内容发送；有问题的行单独停下，可下载修改后再发。")
+DRAFTS_LEAD = N_("没有发出的内容保存在这里，只有您本人可见；填写时每 10 秒自动保存，最多 100 份。")
+DRAFTS_EMPTY = N_("没有草稿")
+DRAFTS_TEACHES = N_("新建发送任务时填写的内容会自动存为草稿，可随时回来继续。")
+GO_ON = N_("继续编辑")
+COPY = N_("复制")
+COPY_EFFECT = N_("将复制 %(n)s 份草稿。")
+REMOVE = N_("删除")
+REMOVE_EFFECT = N_("将删除 %(n)s 份草稿，删除后不能恢复；已发出的任务不受影响。")
+QUICK = N_("快速发送")
+NEW = N_("新建发送任务")
+NO_SUBJECT = N_("（未填写主题）")
+COLUMNS = (N_("行号"), N_("号码"), N_("原因"))
+"""Of a class's file."""

@@ -1,0 +1,172 @@
+"""The statements that read the address book: contacts and groups as far as somebody sees them.
+
+Seen is what one has entered oneself, what is shared with one's department, and what is the account's by those who see
+the whole account; whoever sees everything sees all of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from smsgw.core.actor import EVERYTHING, Actor, ActorKind
+from smsgw.platform.audience.model import Entry, Group, WantedEntries, WantedGroups
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.store.engine.database import Connection, Database, Row
+
+MOST_GROUPS = 1000
+MOST_SHOWN = 100
+"""Groups of one contact."""
+
+
+def _sees(one: str) -> str:
+    """Whether a reader ($1 to $5, ``reader``) sees a row of ``contact`` or ``audience``."""
+    return f"""
+    ($1::bigint[] IS NULL OR {one}.account_id = ANY($1)) AND ($3::boolean OR {one}.owner_id = $2
+     OR {one}.shared = 'account' AND ($4::bigint[] IS NULL OR {one}.account_id = ANY($4))
+     OR {one}.shared = 'department' AND ({one}.department_id = ANY($5::bigint[]) OR {one}.department_id IN (
+         WITH RECURSIVE above(id) AS (
+             SELECT department_id FROM staff WHERE id = $2 AND department_id IS NOT NULL
+             UNION SELECT e.parent_id FROM department e JOIN above ON e.id = above.id WHERE e.parent_id IS NOT NULL
+         ) SELECT id FROM above)))
+    """  # noqa: S608 - constants
+
+
+def reader(actor: Actor) -> tuple[object, ...]:
+    """Who reads, as the statements take it."""
+    scope = actor.scope
+    accounts, whole = (None if some is None else list(some) for some in (scope.accounts, scope.whole))
+    departments = [] if scope.departments is None else list(scope.departments)
+    return accounts, owner(actor), scope == EVERYTHING, whole, departments
+
+
+def owner(actor: Actor) -> int:
+    """Whose entries an actor makes; 0: nobody's."""
+    return actor.id if actor.kind is ActorKind.PERSON else 0
+
+
+_STATE = "LEFT JOIN number_status n ON n.number = c.number::bigint AND n.removed_at IS NULL"
+_PLACE = """
+JOIN account k ON k.id = {0}.account_id LEFT JOIN department d ON d.id = {0}.department_id
+LEFT JOIN staff s ON s.id = {0}.owner_id
+"""
+_MATCHES = f"""
+FROM contact c {_PLACE.format("c")} {_STATE}
+WHERE {_sees("c")} AND ($6::bigint IS NULL OR c.id = $6) AND ($7 = '' OR c.number = $7)
+  AND ($8 = '' OR strpos(lower(c.name), lower($8)) > 0) AND ($9 = '' OR c.tags @> ARRAY[$9::text])
+  AND ($10::bigint IS NULL OR EXISTS (SELECT FROM audience_member m JOIN audience g ON g.id = m.audience_id
+       WHERE m.contact_id = c.id AND g.id = $10 AND {_sees("g")}))
+  AND ($11::bigint IS NULL OR c.account_id = $11) AND ($12 = '' OR c.shared = $12)
+"""
+
+
+def _groups(what: str) -> str:
+    return f"""
+    ARRAY(SELECT {what} FROM audience_member m JOIN audience g ON g.id = m.audience_id
+          WHERE m.contact_id = c.id AND {_sees("g")} ORDER BY g.name LIMIT {MOST_SHOWN})
+    """  # noqa: S608 - constants
+
+
+_SEARCH = f"""
+SELECT {{key}} AS _key, c.id, c.number, c.name, c.tags, c.fields,
+       {_groups("g.name")} AS groups, {_groups("g.id")} AS group_ids,
+       c.account_id, k.name AS account, c.shared, c.department_id,
+       COALESCE(d.name, '') AS department, c.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner,
+       COALESCE(n.state, '') AS state, n.at AS state_at, c.updated_at
+{_MATCHES} AND {{where}} ORDER BY {{order}}
+"""
+_HOW_MANY = f"SELECT count(*) FROM (SELECT {_MATCHES} LIMIT $13) f"  # noqa: S608
+_ORDERS = {"at": Order("c.id", "bigint"), "name": Order("c.name", "text")}
+
+
+def _asked(actor: Actor, wanted: WantedEntries, id_: int | None = None) -> tuple[object, ...]:
+    return (
+        *reader(actor), id_, wanted.number, wanted.name, wanted.tag, wanted.group_id, wanted.account_id, wanted.shared
+    )  # fmt: skip
+
+
+def _entry(row: Row) -> Entry:
+    _, id_, number, name, tags, fields, groups, group_ids, *rest = row.values()
+    return Entry(id_, number, name, tuple(tags), json.loads(fields), tuple(groups), tuple(group_ids), *rest)
+
+
+async def search(
+    database: Database | Connection, actor: Actor, wanted: WantedEntries, window: Window, *, id_: int | None = None
+) -> Slice[Entry]:
+    """Contacts that the actor sees."""
+    asked = _asked(actor, wanted, id_)
+    return await read(database, _SEARCH, asked, _ORDERS, window, _entry, id_="c.id", timeout=30)
+
+
+async def how_many(database: Database, actor: Actor, wanted: WantedEntries, most: int) -> int:
+    """How many of them there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY, *_asked(actor, wanted), most + 1, timeout=30)
+    return count
+
+
+async def one(database: Database | Connection, actor: Actor, id_: int) -> Entry | None:
+    """One of them."""
+    found = await search(database, actor, WantedEntries(), Window(limit=1), id_=id_)
+    return found.rows[0] if found.rows else None
+
+
+async def of_number(database: Database | Connection, actor: Actor, account_id: int, number: str) -> Entry | None:
+    """The account's contact of a number (E.164 digits)."""
+    wanted = WantedEntries(number=number, account_id=account_id)
+    found = await search(database, actor, wanted, Window(limit=1))
+    return found.rows[0] if found.rows else None
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+_GROUPS_FROM = f"""
+FROM audience g {_PLACE.format("g")}
+WHERE {_sees("g")} AND ($6::bigint IS NULL OR g.id = $6) AND ($7 = '' OR strpos(lower(g.name), lower($7)) > 0)
+  AND ($8::bigint IS NULL OR g.account_id = $8) AND ($9 = '' OR g.shared = $9)
+"""
+_GROUPS = f"""
+SELECT {{key}} AS _key, g.id, g.name, (SELECT count(*) FROM audience_member m WHERE m.audience_id = g.id) AS members,
+       g.account_id, k.name AS account, g.shared, g.department_id,
+       COALESCE(d.name, '') AS department, g.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner, g.created_at
+{_GROUPS_FROM} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constants
+_HOW_MANY_GROUPS = f"SELECT count(*) FROM (SELECT {_GROUPS_FROM} LIMIT $10) f"  # noqa: S608
+_GROUP_ORDERS = {"name": Order("g.name", "text"), "at": Order("g.id", "bigint")}
+
+
+def _asked_groups(actor: Actor, wanted: WantedGroups, id_: int | None = None) -> tuple[object, ...]:
+    return *reader(actor), id_, wanted.name, wanted.account_id, wanted.shared
+
+
+async def groups(
+    database: Database | Connection, actor: Actor, wanted: WantedGroups, window: Window, *, id_: int | None = None
+) -> Slice[Group]:
+    """Groups that the actor sees."""
+    return await read(
+        database, _GROUPS, _asked_groups(actor, wanted, id_), _GROUP_ORDERS, window,
+        lambda row: Group(*list(row.values())[1:]), id_="g.id", timeout=30,
+    )  # fmt: skip
+
+
+async def how_many_groups(database: Database, actor: Actor, wanted: WantedGroups, most: int) -> int:
+    """How many of them there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY_GROUPS, *_asked_groups(actor, wanted), most + 1)
+    return count
+
+
+async def group(database: Database | Connection, actor: Actor, id_: int) -> Group | None:
+    """One of them."""
+    found = await groups(database, actor, WantedGroups(), Window(limit=1), id_=id_)
+    return found.rows[0] if found.rows else None
+
+
+_CHOICES = f"""
+SELECT g.id, g.name, k.name AS account, g.account_id
+FROM audience g JOIN account k ON k.id = g.account_id
+WHERE {_sees("g")} AND ($6::bigint IS NULL OR g.account_id = $6) ORDER BY g.name LIMIT $7
+"""  # noqa: S608
+
+
+async def choices(database: Database | Connection, actor: Actor, account_id: int | None = None) -> Sequence[Row]:
+    """Groups to be chosen from, by name: id, name, account, account_id."""
+    return await database.fetch(_CHOICES, *reader(actor), account_id, MOST_GROUPS)

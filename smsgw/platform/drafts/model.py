@@ -1,0 +1,162 @@
+"""A draft: what was chosen and typed so far, what is to become of it, and what was found about its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+MOST = 100
+"""Drafts of one person."""
+MOST_OCTETS = 262_144
+"""Of what is kept of one."""
+MOST_TO = 200_000
+"""Characters of pasted numbers."""
+MOST_SHOWN = 100
+"""Rows of a class that are kept to be looked at."""
+
+
+class Kind(StrEnum):
+    """What sort of sending it becomes."""
+
+    SAME = "same"
+    """One text, which may have variables."""
+    OWN = "own"
+    """Rows of a table, each with a text of its own (自定义发送)."""
+
+
+class Source(StrEnum):
+    """Where the numbers come from."""
+
+    TYPED = "typed"
+    FILE = "file"
+    AUDIENCE = "audience"
+
+
+class When(StrEnum):
+    """When it begins."""
+
+    NOW = "now"
+    AT = "at"
+    AGAIN = "again"
+
+
+class State(msgspec.Struct, kw_only=True):
+    """All that the steps ask for, as it was typed: nothing in it has been checked."""
+
+    subject: str = ""
+    account: str = ""
+    type: str = "notice"
+    sign: str = ""
+    template: str = ""
+    """Id of one; empty: ``content`` is the text."""
+    content: str = ""
+    source: str = Source.TYPED
+    to: str = ""
+    upload: str = ""
+    phone: str = ""
+    """Name of the column; empty: the one that seems to hold the numbers."""
+    variables: dict[str, str] = {}
+    """Variable of the text -> column, or field of a contact."""
+    fixed: dict[str, str] = {}
+    """Values of a template's variables that are the same for all."""
+    audience: str = ""
+    one_each: str = "number"
+    rate: str = ""
+    hours: str = ""
+    """After which what has not been sent is sent no more."""
+    extend_code: str = ""
+    review: str = ""
+    when: str = When.NOW
+    at: str = ""
+    window_from: str = ""
+    window_to: str = ""
+    every: str = "day"
+    every_at: str = "09:00"
+    on: list[str] = []
+    until: str = ""
+
+    def fingerprint(self) -> str:
+        """Of all that decides about the rows; the subject does not."""
+        said = msgspec.json.encode(msgspec.structs.replace(self, subject=""))
+        return hashlib.sha256(said).hexdigest()
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row as it is shown: the line of the table, the number (as written, or as it is), its text or what is wrong."""
+
+    line: int
+    number: str
+    said: str = ""
+    said_en: str = ""
+
+
+class Survey(msgspec.Struct, kw_only=True):
+    """What the engine says of the rows: how many of each class, what they cost, where they go."""
+
+    rows: int = 0
+    valid: int = 0
+    """Rows that become messages, as far as the rows and the lists of numbers tell."""
+    classes: dict[str, int] = {}
+    """Code -> rows that get no message."""
+    shown: dict[str, list[Row]] = {}
+    """By code, and ``valid``: the first of them."""
+    carriers: list[tuple[str, int]] = []
+    provinces: list[tuple[str, int]] = []
+    looked_at: int = 0
+    """Valid rows that were explained one by one: all of them, or of a large table some from everywhere in it."""
+    each: tuple[int, int] = (0, 0)
+    """Fewest and most parts of a row."""
+    parts: int = 0
+    price: int = 0
+    """Units, of the rows that were looked at."""
+    codings: list[str] = []
+    refused: dict[str, tuple[int, str, str]] = {}
+    """Code -> how many of those looked at the door would refuse, and why in Chinese and English."""
+    pools: dict[str, int] = {}
+    """Route -> rows of those looked at."""
+    rules: dict[str, str] = {}
+    """Route -> the rule that leads there."""
+    waiting: list[str] = []
+    """Carriers without a channel at the moment."""
+    held: list[str] = []
+    """Why the whole has to be passed by a reviewer first."""
+    begins: str = ""
+    """ISO 8601: when it would begin, hours of the type and its own window considered; empty: at once."""
+    problem: tuple[str, str, str, str] = ("", "", "", "")
+    """What refuses the whole: code, field, and the sentence in Chinese and English."""
+
+    def scaled(self, n: int) -> int:
+        """A sum of those looked at, for all valid rows."""
+        return n if self.looked_at in (0, self.valid) else round(n * self.valid / self.looked_at)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row was looked at."""
+        return self.looked_at == self.valid
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft as it stands."""
+
+    id: int
+    owner_id: int
+    key: str
+    """Made with its first form: saving that twice makes one draft, and sending it twice one task."""
+    kind: Kind
+    subject: str
+    state: State
+    survey: Survey | None
+    """As it was found for ``survey_of``; None: not looked at yet."""
+    survey_of: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def known(self) -> Survey | None:
+        """What was found, if it is still about this."""
+        return self.survey if self.survey_of == self.state.fingerprint() else None

@@ -1,0 +1,69 @@
+"""The statements that read drafts: nobody sees any but their own."""
+
+from __future__ import annotations
+
+import msgspec
+
+from smsgw.core.actor import Actor, ActorKind
+from smsgw.platform.drafts.model import Draft, Kind, State, Survey
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.store.engine.database import Connection, Database, Row
+
+_ORDERS = {
+    "updated_at": Order("d.updated_at", "timestamptz"),
+    "created_at": Order("d.created_at", "timestamptz"),
+}
+_SEARCH = """
+SELECT {key} AS _key, d.* FROM send_draft d
+WHERE d.owner_id = $1 AND ($2::bigint IS NULL OR d.id = $2) AND ($3 = '' OR strpos(lower(d.subject), lower($3)) > 0)
+  AND ($4 = '' OR d.kind = $4) AND {where} ORDER BY {order}
+"""
+_HOW_MANY = """
+SELECT count(*) FROM (SELECT FROM send_draft d WHERE d.owner_id = $1
+  AND ($2 = '' OR strpos(lower(d.subject), lower($2)) > 0) AND ($3 = '' OR d.kind = $3) LIMIT $4) f
+"""
+_ANY = "SELECT * FROM send_draft WHERE id = $1"
+
+
+def owner(actor: Actor) -> int:
+    """Whose drafts an actor has; 0: nobody's."""
+    return actor.id if actor.kind is ActorKind.PERSON else 0
+
+
+def draft_of(row: Row) -> Draft:
+    """A row of the table."""
+    survey = row["survey"]
+    return Draft(
+        row["id"], row["owner_id"], row["key"], Kind(row["kind"]), row["subject"],
+        msgspec.json.decode(row["state"], type=State),
+        None if survey is None else msgspec.json.decode(survey, type=Survey), row["survey_of"], row["created_at"],
+        row["updated_at"],
+    )  # fmt: skip
+
+
+async def search(
+    database: Database | Connection, actor: Actor, window: Window, *, id_: int | None = None, subject: str = "",
+    kind: str = "",
+) -> Slice[Draft]:  # fmt: skip
+    """The actor's own."""
+    return await read(
+        database, _SEARCH, (owner(actor), id_, subject, kind), _ORDERS, window, draft_of, id_="d.id"
+    )
+
+
+async def how_many(database: Database, actor: Actor, subject: str, kind: str, most: int) -> int:
+    """How many of them there are, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY, owner(actor), subject, kind, most + 1)
+    return count
+
+
+async def one(database: Database | Connection, actor: Actor, id_: int) -> Draft | None:
+    """One of them."""
+    found = await search(database, actor, Window("updated_at", descending=True, limit=1), id_=id_)
+    return found.rows[0] if found.rows else None
+
+
+async def any_one(database: Database, id_: int) -> Draft | None:
+    """One of anybody's, for the job that looks at its rows."""
+    row = await database.fetchrow(_ANY, id_)
+    return None if row is None else draft_of(row)

@@ -1,0 +1,131 @@
+"""Changes of drafts, everybody's own. What a form saves by itself is not entered into the audit log each time: it would
+say nothing but that somebody types; that a draft is made, is gone on with, copied, removed and sent is."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase as said
+from smsgw.platform.change import Change
+from smsgw.platform.drafts import queries
+from smsgw.platform.drafts.model import MOST, MOST_OCTETS, Draft, Kind, State, Survey
+from smsgw.platform.drafts.queries import draft_of, owner
+from smsgw.store.engine.database import Connection, Database
+
+_LOCK = "SELECT FROM staff WHERE id = $1 FOR UPDATE"
+_HOW_MANY = "SELECT count(*) FROM send_draft WHERE owner_id = $1"
+_BY_KEY = "SELECT * FROM send_draft WHERE owner_id = $1 AND key = $2"
+_ADD = """
+INSERT INTO send_draft (owner_id, key, kind, subject, state) VALUES ($1, $2, $3, $4, $5) RETURNING *
+"""
+_PUT = "UPDATE send_draft SET subject = $2, state = $3, updated_at = now() WHERE id = $1"
+_FOUND = "UPDATE send_draft SET survey = $2, survey_of = $3 WHERE id = $1"
+_REMOVE = "DELETE FROM send_draft WHERE id = $1"
+
+
+async def begin(change: Change, key: str, kind: Kind, state: State) -> Draft:
+    """A new draft; or, when the same form has been saved before, that one with what it says now. ``PARAM_INVALID``: it
+    is too large; ``STATE_CONFLICT``: there are too many."""
+    if not 16 <= len(key) <= 64:
+        raise Invalid("PARAM_INVALID", field="key", reason=said("draft.key"))
+    text = _text(state)
+    me = owner(change.actor)
+    async with change.unit(Permission.MESSAGE_SEND) as unit:
+        await unit.connection.fetchrow(_LOCK, me)
+        if row := await unit.connection.fetchrow(_BY_KEY, me, key):
+            await unit.connection.execute(_PUT, row["id"], state.subject[:64], text)
+            unit.unchanged()
+            one = await queries.one(unit.connection, change.actor, row["id"])
+            assert one is not None  # noqa: S101 - it was just there, and is locked
+            return one
+        row = await _add(unit.connection, me, key, kind, state, text)
+        unit.record("draft.add", f"draft/{row['id']}", after=_plain(state))
+        return draft_of(row)
+
+
+async def put(change: Change, id_: int, state: State, *, step: str = "") -> None:
+    """Keep what a draft says now. ``step``: which of them is done; empty: the form has saved itself. ``NOT_FOUND``,
+    ``PARAM_INVALID``."""
+    text = _text(state)
+    async with change.unit(Permission.MESSAGE_SEND) as unit:
+        before = await _own(unit.connection, change, id_)
+        await unit.connection.execute(_PUT, id_, state.subject[:64], text)
+        if step and before.state != state:
+            unit.record("draft.set", f"draft/{id_}", before=_plain(before.state), after=_plain(state))
+        else:
+            unit.unchanged()
+
+
+async def copy(change: Change, id_: int) -> int:
+    """The same once more; its id. ``NOT_FOUND``, ``STATE_CONFLICT``: there are too many."""
+    me = owner(change.actor)
+    async with change.unit(Permission.MESSAGE_SEND) as unit:
+        await unit.connection.fetchrow(_LOCK, me)
+        one = await _own(unit.connection, change, id_)
+        row = await _add(
+            unit.connection, me, secrets.token_urlsafe(18), one.kind, one.state, _text(one.state)
+        )
+        unit.record("draft.add", f"draft/{row['id']}", after={"copy_of": str(id_), **_plain(one.state)})
+        new: int = row["id"]
+        return new
+
+
+async def remove(change: Change, id_: int) -> None:
+    """Forget a draft. ``NOT_FOUND``."""
+    async with change.unit(Permission.MESSAGE_SEND) as unit:
+        one = await _own(unit.connection, change, id_)
+        await unit.connection.execute(_REMOVE, id_)
+        unit.record("draft.remove", f"draft/{id_}", before=_plain(one.state))
+
+
+async def sent(change: Change, id_: int, task_id: int, account: str, rows: int) -> None:
+    """The draft has become a task: it is there no more. Repeated, nothing happens."""
+    async with change.unit(Permission.MESSAGE_SEND) as unit:
+        if await queries.one(unit.connection, change.actor, id_) is None:
+            unit.unchanged()
+            return
+        await unit.connection.execute(_REMOVE, id_)
+        after = {"account": account, "numbers": rows, "draft": str(id_)}
+        unit.record("task.add", f"task/{task_id}", after=after)
+
+
+async def found(database: Database, draft: Draft, survey: Survey) -> None:
+    """What the engine says of its rows, for as long as they stay as they are."""
+    said_ = msgspec.json.encode(survey).decode()
+    await database.execute(_FOUND, draft.id, said_, draft.state.fingerprint())
+
+
+async def _add(connection: Connection, me: int, key: str, kind: Kind, state: State, text: str) -> Any:
+    if not me:
+        raise Refused("NOT_FOUND")
+    if await connection.fetchval(_HOW_MANY, me) >= MOST:
+        raise Refused("STATE_CONFLICT", reason=said("draft.full", most=MOST))
+    return await connection.fetchrow(_ADD, me, key, kind.value, state.subject[:64], text)
+
+
+async def _own(connection: Connection, change: Change, id_: int) -> Draft:
+    await connection.execute("SELECT FROM send_draft WHERE id = $1 FOR UPDATE", id_)
+    one = await queries.one(connection, change.actor, id_)
+    if one is None:
+        raise Refused("NOT_FOUND")
+    return one
+
+
+def _text(state: State) -> str:
+    octets = msgspec.json.encode(state)
+    if len(octets) > MOST_OCTETS:
+        raise Invalid("PARAM_INVALID", field="to", reason=said("draft.large", most=MOST_OCTETS // 1024))
+    return octets.decode()
+
+
+def _plain(state: State) -> dict[str, Any]:
+    """What the audit log is told: what and for whom, not the numbers."""
+    return {
+        "subject": state.subject, "account": state.account, "type": state.type, "sign": state.sign,
+        "template": state.template, "content": state.content[:1000], "source": state.source,
+    }  # fmt: skip

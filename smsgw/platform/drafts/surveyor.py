@@ -1,0 +1,300 @@
+"""What would become of a draft's rows: the import's judgement of each, the lists of numbers, and the door's word.
+
+A durable job, on the node where the file lies: a large table takes as long as its import. Rows up to ``EXPLAINED`` are
+explained one by one; of more, that many from everywhere in the table, and the draft says that it is an estimate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+
+from smsgw.core.actor import ActorLabel
+from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, messages_of
+from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.schedule import Hours
+from smsgw.core.words import phrase
+from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.pipeline.routing import Router
+from smsgw.pipeline.snapshot import Snapshots
+from smsgw.platform.campaigns.body_template import wording
+from smsgw.platform.campaigns.members import Members
+from smsgw.platform.campaigns.model import windows_of
+from smsgw.platform.campaigns.row_survey import BadRow, GoodRow, RowSurvey, Surveyed, Wanted
+from smsgw.platform.campaigns.service import Prepared, Tasks
+from smsgw.platform.campaigns.sheets import Form
+from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.campaigns.worker import Job, PickJob, SurveyJob
+from smsgw.platform.campaigns.workers import Workers, bad_file
+from smsgw.platform.drafts import queries, service
+from smsgw.platform.drafts.model import MOST_SHOWN, Draft, Row, Survey
+from smsgw.platform.drafts.wanted import spec_of
+from smsgw.platform.jobs import model as jobs
+from smsgw.platform.jobs import queries as job_queries
+from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Database
+
+NAME = "draft.survey"
+EXPLAINED = 2000
+AT_ONCE = 100
+"""Rows of an explanation, and …"""
+SHARE = 2000
+"""… numbers that are held against the lists before others have their turn."""
+MOST_PLACES = 40
+PLANNED = timedelta(days=6)
+"""What a message can be planned ahead, so that the door can be asked about that time."""
+_WAITS = frozenset({"OK", "BALANCE_INSUFFICIENT", "TIME_WINDOW_CLOSED", "NO_ROUTE"})
+"""What the door may say of a row that a task keeps: it waits for its hours or a channel, or pauses for the balance."""
+
+
+class Lists(Protocol):
+    """Who gets nothing (``NumberLists``)."""
+
+    def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None: ...
+
+
+async def enqueue(
+    database: Database, draft: Draft, submitter: ActorLabel, node: int | None
+) -> None:
+    """Enter the job, unless one is waiting or running. ``node``: where the file lies."""
+    params = {"draft": str(draft.id)}
+    subject = f"draft/{draft.id}/{draft.state.fingerprint()[:16]}"
+    job = jobs.NewJob(NAME, params, submitter, subject=subject, node=node, lasts=timedelta(hours=1))
+    async with database.transaction() as connection:
+        await job_queries.add(connection, job)
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyor:
+    """Looks at drafts' rows on this node."""
+
+    database: Database
+    tasks: Tasks
+    acceptor: Acceptor
+    snapshots: Snapshots
+    lists: Lists
+    router: Router
+    workers: Workers
+
+    def kind(self) -> JobKind:
+        """The kind of its jobs. One that is cut off begins anew."""
+        return JobKind(NAME, self._run, patience=1300.0)
+
+    async def _run(self, context: JobContext) -> None:
+        draft = await queries.any_one(self.database, int(context.job.params["draft"]))
+        if draft is None or draft.known is not None:
+            return
+        try:
+            survey = await self.survey(draft, context.job.submitter)
+        except (Invalid, Refused) as error:
+            survey = Survey(
+                problem=(
+                    error.code,
+                    str(error.detail.get("field", "")),
+                    *messages_of(error.code, error.detail),
+                )
+            )
+        await service.found(self.database, draft, survey)
+
+    # --- the rows ------------------------------------------------------------------------------------------------
+
+    async def prepared(self, draft: Draft, submitter: ActorLabel) -> Prepared:
+        """How the engine would do it; raises what it refuses."""
+        state = draft.state
+        id_ = int(state.account) if state.account.isdecimal() and len(state.account) < 19 else 0
+        account = self.snapshots.current.account(id_)
+        if account is None:
+            raise Invalid("PARAM_INVALID", field="account", reason=phrase("draft.choose"))
+        return await self.tasks.prepare(spec_of(draft, account, submitter, clock.now()))
+
+    async def survey(self, draft: Draft, submitter: ActorLabel) -> Survey:
+        """All of it. Raises what the engine refuses of the whole."""
+        prepared = await self.prepared(draft, submitter)
+        every = max(1, -(-prepared.count // EXPLAINED))
+        found = await self._surveyed(prepared, Wanted(prepared.plan, every))
+        survey = Survey(rows=found.total, classes=dict(found.problems), held=prepared.reasons)
+        survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
+        text = wording(prepared.spec.content, prepared.plan.forms, prepared.plan.fixed)
+        survey.shown["valid"] = [
+            Row(row.line, row.number, text.fill(row.values)) for row in found.chosen[:MOST_SHOWN]
+        ]
+        listed = await self._listed(prepared, found, survey)
+        opens = self._opens(prepared)
+        survey.begins = "" if opens is None else opens.astimezone(CHINA).isoformat(timespec="minutes")
+        await self._explain(
+            prepared, [row for row in found.chosen if int(row.number) not in listed], opens, survey
+        )
+        return survey
+
+    async def rows(self, draft: Draft, submitter: ActorLabel, cls: str) -> list[BadRow]:
+        """All rows of a class (a code, or ``valid``), as far as they are given."""
+        prepared = await self.prepared(draft, submitter)
+        whole = cls if cls not in ("valid", *_OF_LISTS) else ""
+        found = await self._surveyed(
+            prepared, Wanted(prepared.plan, max(1, prepared.count), shown=0, whole=whole)
+        )
+        if whole:
+            return found.bad.get(cls, [])
+        rows = []
+        sign = prepared.spec.sign or prepared.spec.account.default_sign
+        for at, (number, line) in enumerate(zip(*_arrays(found), strict=True)):
+            if at % SHARE == 0:
+                await asyncio.sleep(0)
+            reason = self.lists.refusal(str(number), prepared.spec.account.id, prepared.kind, sign)
+            if (reason[0] if reason else "valid") == cls:
+                rows.append(BadRow(line, str(number), "" if reason is None else messages_of(*reason)[0]))
+        return rows
+
+    async def row(self, upload: Upload, n: int) -> tuple[int, list[str]] | None:
+        """One row of a table, from 1: its line and cells."""
+        if 0 < n <= len(upload.first_rows):
+            return n + bool(upload.form.get("header")), upload.first_rows[n - 1]
+        job = PickJob(await self._path(upload.id), msgspec.convert(upload.form, Form), n)
+        found = (await self.workers.run(upload.account_id, Job(pick=job))).rows
+        return found[0] if found else None
+
+    async def _path(self, upload_id: int) -> str:
+        path = await self.tasks.files.path(upload_id)
+        if path is None:
+            raise bad_file(phrase("file.gone"))
+        return str(path)
+
+    async def _surveyed(self, prepared: Prepared, wanted: Wanted) -> Surveyed:
+        spec = prepared.spec
+        if spec.upload_id is not None:
+            upload = await self.tasks.files.get(spec.upload_id, accounts=(spec.account.id,))
+            job = SurveyJob(await self._path(upload.id), msgspec.convert(upload.form, Form), wanted)
+            found = (await self.workers.run(spec.account.id, Job(survey=job))).surveyed
+            if found is None:
+                raise Temporary("BACKPRESSURE", retry_after=1, n=1)
+            return found
+        survey = RowSurvey(wanted)
+        if spec.audience_id is not None:
+            members = Members(spec.account.id, spec.audience_id, prepared.plan.fields)
+            async with self.database.transaction(timeout=300) as connection:
+                pages = [page async for page in members.pages(connection)]
+            for page in pages:
+                survey.take(page)
+                await asyncio.sleep(0)
+        else:
+            survey.take(enumerate(([number] for number in spec.to), 1))
+        return survey.result()
+
+    @staticmethod
+    def _bad(code: str, row: BadRow) -> Row:
+        return Row(row.line, row.number[:32], row.message, messages_of(code, {"name": "…", "length": "…"})[1])
+
+    # --- lists, carriers, provinces ------------------------------------------------------------------------------
+
+    async def _listed(self, prepared: Prepared, found: Surveyed, survey: Survey) -> set[int]:
+        """Hold all numbers against the lists and count whose they are; those that get nothing."""
+        spec, snapshot = prepared.spec, self.snapshots.current
+        sign = spec.sign or spec.account.default_sign
+        carriers: Counter[str] = Counter()
+        provinces: Counter[str] = Counter()
+        refused: set[int] = set()
+        for at, (number, line) in enumerate(zip(*_arrays(found), strict=True)):
+            if at % SHARE == 0:
+                await asyncio.sleep(0)
+            text = str(number)
+            reason = self.lists.refusal(text, spec.account.id, prepared.kind, sign)
+            if reason is not None:
+                code = reason[0]
+                refused.add(number)
+                survey.classes[code] = survey.classes.get(code, 0) + 1
+                shown = survey.shown.setdefault(code, [])
+                if len(shown) < MOST_SHOWN:
+                    shown.append(Row(line, text, *messages_of(*reason)))
+                continue
+            home = self.router.home(snapshot, text)
+            carriers[home.carrier] += 1
+            provinces[home.province] += 1
+        survey.valid = carriers.total()
+        survey.carriers = carriers.most_common()
+        survey.provinces = provinces.most_common(MOST_PLACES)
+        return refused
+
+    # --- the door ------------------------------------------------------------------------------------------------
+
+    def _opens(self, prepared: Prepared) -> datetime | None:
+        """When the first message can go: the hours of its type, and its own; None: at once."""
+        spec, now = prepared.spec, clock.now()
+        allowed = self.snapshots.current.policies.limits(spec.account, prepared.kind).hours.windows
+        begins = max(now, prepared.next_at or now)
+        opens = Hours((windows_of(spec.windows), allowed)).next_open(begins) or begins
+        return opens if opens > now else None
+
+    async def _explain(
+        self, prepared: Prepared, rows: Sequence[GoodRow], opens: datetime | None, survey: Survey
+    ) -> None:
+        spec, plan = prepared.spec, prepared.plan
+        text = wording(spec.content, plan.forms, plan.fixed)
+        at = opens if opens is not None and timedelta(minutes=1) < opens - clock.now() < PLANNED else None
+        lines: list[Mapping[str, Any]] = []
+        for begin in range(0, len(rows), AT_ONCE):
+            items = []
+            for row in rows[begin : begin + AT_ONCE]:
+                content, params = text.parts(row.values)
+                items.append(SendItem(
+                    row.number, content, "", row.ext or spec.ext, spec.extend_code, spec.sign, spec.template_id or 0,
+                    params,
+                ))  # fmt: skip
+            request = SendRequest(
+                spec.account,
+                tuple(items),
+                prepared.kind,
+                Origin.TASK,
+                spec.submitter,
+                send_at=at,
+                reviewed=True,
+            )
+            lines += await self.acceptor.explain(request)
+        self._sum(lines, survey)
+
+    @staticmethod
+    def _sum(lines: Sequence[Mapping[str, Any]], survey: Survey) -> None:
+        """What the door says of the rows that were looked at, in numbers."""
+        told = [line for line in lines if "parts" in line and line["code"] in _WAITS]
+        each = [int(line["parts"]) for line in told] or [0]
+        survey.looked_at = len(lines)
+        survey.each = min(each), max(each)
+        survey.parts, survey.price = sum(each), sum(int(line["price"]) for line in told)
+        survey.codings = sorted({str(line["coding"]) for line in told})
+        survey.pools = dict(Counter(str(line["pool"]) for line in told).most_common(20))
+        for line in told:
+            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"]), "")
+            survey.rules.setdefault(str(line["pool"]), rule)
+        survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
+        for line in lines:
+            code = str(line["code"])
+            if code in _WAITS:
+                continue
+            n, *said = survey.refused.get(code, (0, str(line["message"]), _english(code)))
+            survey.refused[code] = (n + 1, said[0], said[1])
+
+
+_OF_LISTS = ("NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT", "COMPLAINT_CEILING")
+"""Classes that the lists of numbers make."""
+
+
+def _arrays(found: Surveyed) -> tuple[array[int], array[int]]:
+    numbers, lines = array("Q"), array("I")
+    numbers.frombytes(found.numbers)
+    lines.frombytes(found.lines)
+    return numbers, lines
+
+
+def _english(code: str) -> str:
+    try:
+        return messages_of(code, {})[1]
+    except (KeyError, SmsgwError):
+        return code

@@ -1,0 +1,109 @@
+"""A draft as what the engine is asked for: the one way from what was typed to a task. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from smsgw.core.actor import ActorLabel
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.pasted import pieces
+from smsgw.core.words import phrase
+from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
+from smsgw.platform.drafts.model import Draft, Source, State, When
+
+MOST_HOURS = 24 * 30
+
+
+def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime) -> TaskSpec:
+    """What the draft asks for. ``PARAM_INVALID`` with the ``field`` of what cannot be read."""
+    state = draft.state
+    send_at = moment(state.at, "at") if state.when == When.AT else None
+    if send_at is not None and send_at <= now:
+        raise Invalid("TIME_INVALID", field="at", reason=phrase("draft.past"))
+    hours = _number(state.hours, "hours", 1, MOST_HOURS)
+    again = _again(state) if state.when == When.AGAIN else None
+    source = state.source
+    return TaskSpec(
+        account=account,
+        name=name_of(state),
+        content="" if state.template else state.content,
+        origin=Origin.PORTAL,
+        submitter=submitter,
+        to=tuple(pieces(state.to)) if source == Source.TYPED else (),
+        upload_id=_id(state.upload, "upload") if source == Source.FILE else None,
+        audience_id=_id(state.audience, "audience") if source == Source.AUDIENCE else None,
+        template_id=_id(state.template, "template") if state.template else None,
+        params={k: v for k, v in state.fixed.items() if v} if state.template else {},
+        phone=state.phone or None,
+        variables=_variables(state),
+        type=None if state.template else MessageType(state.type),
+        sign=state.sign,
+        extend_code=state.extend_code,
+        send_at=send_at,
+        expire_at=None if hours is None or again is not None else (send_at or now) + timedelta(hours=hours),
+        windows=_windows(state),
+        recurring=again,
+        rate=_number(state.rate, "rate", 1, MAX_RATE) or 0,
+        review=bool(state.review),
+        one_each=state.one_each,
+        request_key=draft.key,
+        request_sha256=bytes.fromhex(state.fingerprint()),
+    )
+
+
+def name_of(state: State) -> str:
+    """What the task is called: its subject, else the beginning of the text."""
+    return (state.subject or " ".join(state.content.split())[:20])[:MAX_NAME]
+
+
+def moment(text: str, field: str) -> datetime:
+    """A time as the pages write it, in China."""
+    try:
+        return datetime.strptime(text.replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+    except ValueError as exc:
+        raise invalid(field, phrase("draft.time")) from exc
+
+
+def _variables(state: State) -> dict[str, str]:
+    """Of typed numbers nothing but what is the same for all is known."""
+    if state.source == Source.TYPED:
+        return {}
+    fixed = {name for name, value in state.fixed.items() if value} if state.template else set()
+    return {name: column for name, column in state.variables.items() if column and name not in fixed}
+
+
+def _windows(state: State) -> tuple[dict[str, Any], ...]:
+    if not state.window_from and not state.window_to:
+        return ()
+    return ({"from": state.window_from or "00:00", "to": state.window_to or "24:00"},)
+
+
+def _again(state: State) -> dict[str, Any]:
+    days = [int(day) for day in state.on if day.removeprefix("-").isdecimal() and len(day) <= 3]
+    given: dict[str, Any] = {
+        "every": state.every,
+        "at": [t for t in state.every_at.replace("\uff0c", ",").split(",") if t],
+    }
+    given["at"] = [text.strip() for text in given["at"]]
+    if state.every != "day":
+        given["on"] = days
+    if state.until:
+        given["until"] = moment(f"{state.until[:10]} 23:59", "until")
+    return given
+
+
+def _id(text: str, field: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise invalid(field, phrase("draft.choose"))
+    return int(text)
+
+
+def _number(text: str, field: str, least: int, most: int) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and least <= int(text) <= most):
+        raise invalid(field, phrase("number.in", low=least, high=most))
+    return int(text)

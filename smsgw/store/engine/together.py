@@ -1,0 +1,86 @@
+"""Several changes as one statement.
+
+Each statement of a transaction is a way to the server and back, and a turn of an event loop that others keep busy: most
+of the time that a short transaction takes is waiting for those. Changes that need nothing of one another go as the
+common table expressions of one statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from smsgw.store.engine.database import Connection
+
+COPIED = 200
+"""Rows from which on they are copied: fewer go with a statement."""
+AT_ONCE = 500
+"""Rows that are copied without a turn for others: a few milliseconds."""
+TIMEOUT = 10
+"""Seconds that a statement or a copy may take."""
+
+_PARAMETER = re.compile(r"\$(\d+)")
+
+
+@lru_cache(maxsize=512)
+def _moved(text: str, by: int) -> str:
+    """The text with its parameters counted from ``by`` + 1 on."""
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + by}", text)
+
+
+@lru_cache(maxsize=64)
+def _insert(table: str, columns: tuple[tuple[str, str], ...]) -> str:
+    names = ", ".join(name for name, _ in columns)
+    values = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(columns, 1))
+    return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({values})"  # noqa: S608 - names of tables
+
+
+async def _unhurried(rows: Sequence[Sequence[object]]) -> AsyncIterator[Sequence[object]]:
+    for n, row in enumerate(rows, 1):
+        yield row
+        if n % AT_ONCE == 0:
+            await asyncio.sleep(0)
+
+
+class Together:
+    """Changes of one transaction. None of them may need to see another's, or change the same row."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._arguments: list[object] = []
+
+    def add(self, changes: Mapping[str, str], *arguments: object) -> None:
+        """By name, which must be the only one of its kind; ``$1`` is the first of ``arguments``. Rows that several
+        writers share have to be touched in the order of their keys."""
+        by = len(self._arguments)
+        self._texts += [f"{name} AS ({_moved(text, by)})" for name, text in changes.items()]
+        self._arguments += arguments
+
+    async def enter(
+        self, connection: Connection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        """New rows of a table with the columns of ``types`` (PostgreSQL's): with the statement, or copied at once when
+        they are many."""
+        if len(rows) >= COPIED:
+            records = rows if len(rows) <= AT_ONCE else _unhurried(rows)
+            await connection.copy_records_to_table(table, records=records, columns=tuple(types), timeout=TIMEOUT)
+        elif rows:
+            name = f"new_{table}_{len(self._texts)}"
+            self.add({name: _insert(table, tuple(types.items()))}, *zip(*rows, strict=True))
+
+    async def run(self, connection: Connection) -> None:
+        """Make the changes; nothing is sent when there are none."""
+        if self._texts:
+            text = f"WITH {', '.join(self._texts)} SELECT 1"
+            await connection.execute(text, *self._arguments, timeout=TIMEOUT)
+
+
+async def enter(
+    connection: Connection, table: str, types: Mapping[str, str], rows: Iterable[Sequence[object]]
+) -> None:
+    """New rows of one table."""
+    alone = Together()
+    await alone.enter(connection, table, types, list(rows))
+    await alone.run(connection)

@@ -1,0 +1,301 @@
+"""A new sending, step by step: what is kept, what is told before, and that it is what then happens."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.keywords import Action, Word, WordFilter
+from smsgw.platform.drafts.model import MOST
+
+TEXT = "{姓名}您好，请于{时间}到场"
+TABLE = """手机号,姓名,时间
+13800138000,王一,9点
+13800138001,李二,10点
+13800138001,李二,10点
+138,赵三,11点
+13800138004,,12点
+"""
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await site.add_staff("clerk", "operator", "hall")
+        await site.add_staff("other", "operator", "hall")
+        yield site
+
+
+def fields(site: Site, page: str, **more: str) -> dict[str, str]:
+    """The first step, filled in."""
+    key = re.search(r'name="key" value="([\w-]{24})"', page)
+    assert key
+    return {"key": key[1], "account": str(site.accounts["hall"]), "type": "notice", "subject": "预约提醒",
+            "content": "您好，请到场", "sign": "", "template": ""} | more  # fmt: skip
+
+
+def draft_in(path: str) -> int:
+    """The draft of an address."""
+    found = re.match(r"/send/(\d+)/", urlsplit(path).path)
+    assert found, path
+    return int(found[1])
+
+
+async def upload(browser: Browser, path: str, table: bytes, *, account: int | None = None) -> str:
+    """Send a table as the page's form does."""
+    form = aiohttp.FormData()
+    form.add_field("csrf", browser.csrf)
+    if account is not None:
+        form.add_field("account", str(account))
+    form.add_field("file", io.BytesIO(table), filename="名单.csv", content_type="text/csv")
+    async with browser.session.post(path, data=form) as response:
+        browser.status, browser.path = response.status, str(response.url.path_qs)
+        return html.unescape(await response.text())
+
+
+async def looked_at(browser: Browser, draft: int, page: str = "clean") -> str:
+    """The page, once the rows have been looked at."""
+    await browser.get(f"/send/{draft}/{page}")
+    async with asyncio.timeout(30):
+        while True:
+            text = html.unescape(await browser.get(f"/send/{draft}/{page}"))
+            if "正在逐行" not in text:
+                return text
+            await asyncio.sleep(0.1)
+
+
+async def imported(site: Site) -> int:
+    """The newest task, once its rows are there."""
+    async with asyncio.timeout(30):
+        while True:
+            row = await site.db.fetchrow("SELECT id, state FROM task ORDER BY id DESC LIMIT 1")
+            if row["state"] != "importing":
+                found: int = row["id"]
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get("/send")
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0, "looking keeps nothing"
+        await clerk.post("/send", fields(site, page))
+        draft = draft_in(clerk.path)
+        await clerk.post(
+            f"/send/{draft}/audience",
+            {"source": "typed", "to": "13800138000, 138 0013 8001\n13800138001\nabc"},
+        )
+        assert urlsplit(clerk.path).path == f"/send/{draft}/clean", clerk.path
+        text = await looked_at(clerk, draft)
+        assert "共 4 行，有效 2 行" in text
+        for cls, n in (("有效", 2), ("重复", 1), ("格式错误", 1), ("黑名单", 0), ("已退订", 0)):
+            assert re.search(rf'{cls}</span><strong class="clean-count">{n}<', text), cls
+        assert "138****8001" in text
+        assert "13800138001" not in text
+        await clerk.post(f"/send/{draft}/options", {"one_each": "number", "rate": "5"})
+        await clerk.post(f"/send/{draft}/time", {"when": "at", "at": "2027-01-02T09:30"})
+        text = await looked_at(clerk, draft, "confirm")
+        assert "将向 2 个号码发送，预计 2 条，计费 2 条" in text
+        assert "2027-01-02 09:30" in text
+        of = re.search(r'name="of" value="([^"]+)"', text)
+        assert of
+        assert "发送任务已建立" in await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
+        task = await site.db.fetchrow("SELECT * FROM task")
+        assert (task["valid"], task["total"], task["state"], task["rate"], task["name"]) == (
+            2,
+            4,
+            "scheduled",
+            5,
+            "预约提醒",
+        )
+        assert json.loads(task["problems"]) == {"NUMBER_DUPLICATE": 1, "NUMBER_INVALID": 1}
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0
+        await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
+        assert clerk.status == 404
+        said = [row["action"] for row in await site.db.fetch("SELECT action FROM audit ORDER BY id")]
+        assert [a for a in said if a.startswith(("draft", "task"))][:2] == ["draft.add", "draft.set"]
+        assert "task.add" in said
+
+
+async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/custom")
+        page = await upload(clerk, "/custom", TABLE.encode("gb18030"), account=site.accounts["hall"])
+        draft = draft_in(clerk.path)
+        assert "{姓名}" in page
+        await clerk.post(f"/send/{draft}/content", fields(site, page, content=TEXT))
+        page = html.unescape(await clerk.get(clerk.path))
+        assert "【市政服务】王一您好，请于9点到场" in page
+        row = html.unescape(await clerk.post(f"/send/{draft}/row", {"n": "2"}))
+        assert "【市政服务】李二您好，请于10点到场" in row
+        assert "没有可用的内容" in html.unescape(await clerk.post(f"/send/{draft}/row", {"n": "5"}))
+        swapped = html.unescape(
+            await clerk.post(f"/send/{draft}/row", {"n": "2", "var_姓名": "时间", "var_时间": "姓名"})
+        )
+        assert "10点您好，请于李二到场" in swapped
+        await clerk.post(
+            f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"}
+        )
+        text = await looked_at(clerk, draft)
+        assert "共 5 行，有效 2 行" in text
+        assert "缺少变量" in text
+        file = await clerk.get(f"/send/{draft}/clean/file?class=CONTENT_VARIABLE_UNRESOLVED")
+        assert "手机号,姓名,时间,行号,号码,原因" in file
+        assert "13800138004,,12点,6,13800138004" in file
+        text = await looked_at(clerk, draft, "confirm")
+        assert "将向 2 个号码发送" in text
+        of = re.search(r'name="of" value="([^"]+)"', text)
+        assert of
+        await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
+        task = await imported(site)
+        assert await site.db.fetchval("SELECT valid FROM task") == 2
+
+        # The rows that stopped are taken away, mended, and sent with the same text.
+        page = html.unescape(await clerk.get(f"/tasks/{task}"))
+        assert f'action="/tasks/{task}/mend"' in page
+        file = await clerk.get(f"/tasks/{task}/rows")
+        head, *bad = file.removeprefix("\ufeff").splitlines()
+        assert head == "手机号,姓名,时间,行号,原因"
+        assert [line.split(",")[:4] for line in bad] == [
+            ["13800138001", "李二", "10点", "4"], ["138", "赵三", "11点", "5"], ["13800138004", "", "12点", "6"],
+        ]  # fmt: skip
+        headers = {"X-Dialog": "1"}
+        await clerk.get(f"/tasks/{task}", headers=headers)
+        await clerk.get(f"/tasks/{task}", headers=headers | {"X-Have": clerk.headers["X-Piece"]})
+        assert clerk.status == 204, "nothing is new"
+        mended = file.replace("138,赵三", "13800138003,赵三").replace("13800138004,,", "13800138004,钱四,")
+        await clerk.post(f"/tasks/{task}/mend", {})
+        again = draft_in(clerk.path)
+        page = html.unescape(await upload(clerk, f"/send/{again}/file", mended.encode()))
+        assert urlsplit(clerk.path).path == f"/send/{again}/audience"
+        assert "【市政服务】李二您好，请于10点到场" in page
+        await clerk.post(f"/send/{again}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"})
+        assert "将向 3 个号码发送" in await looked_at(clerk, again, "confirm")
+
+        await clerk.post(f"/tasks/{task}/copy", {})
+        copied = draft_in(clerk.path)
+        assert "{姓名}您好" in html.unescape(await clerk.get(f"/send/{copied}/content"))
+
+
+async def test_drafts_save_themselves_and_are_nobody_elses(site: Site) -> None:
+    async with Browser(site) as clerk, Browser(site) as other:
+        await clerk.login("clerk")
+        await other.login("other")
+        form = fields(site, await clerk.get("/send"), content="写到一半")
+        for _ in range(2):
+            await clerk.post("/send/-/save", form)
+            assert clerk.status == 204
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 1, (
+            "the same form is the same draft"
+        )
+        draft = await site.db.fetchval("SELECT id FROM send_draft")
+        await clerk.post(f"/send/{draft}/save/content", form | {"content": "写完了"})
+        assert clerk.status == 204
+        assert "写完了" in await clerk.get("/drafts")
+        assert "写完了" in await clerk.get(f"/drafts/{draft}")
+        assert "写完了" not in await other.get("/drafts")
+        for path in (
+            f"/drafts/{draft}",
+            f"/send/{draft}/content",
+            f"/send/{draft}/clean",
+            f"/send/{draft}/confirm",
+        ):
+            await other.get(path)
+            assert other.status == 404, path
+        await other.post(f"/send/{draft}/save/content", form)
+        assert other.status == 404
+        await clerk.post("/drafts/-/do/copy", {"id": str(draft)})
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 2
+        await clerk.post("/drafts/-/do/remove", {"id": str(draft)})
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 1
+        await site.db.execute(
+            "INSERT INTO send_draft (owner_id, key, kind, state) "
+            "SELECT owner_id, 'k' || lpad(n::text, 20, '0'), kind, state FROM send_draft, "
+            "generate_series(1, $1) n", MOST - 1,
+        )  # fmt: skip
+        form = fields(site, await clerk.get("/send"), content="再一份")
+        assert f"最多 {MOST} 份草稿" in html.unescape(await clerk.post("/send", form))
+        assert clerk.status == 422
+
+
+async def test_what_will_be_stopped_is_marked_where_it_stands(site: Site) -> None:
+    now = site.snapshots.current.policies
+    found = WordFilter([Word("贷款", "金融", Action.BLOCK), Word("中奖", "营销", Action.REVIEW)])
+    site.snapshots.change(policies=replace(now, words=found, _known={}))
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        form = fields(site, await clerk.get("/send"), content="<b>恭喜 中-奖 😀 贷　款")
+        live = await clerk.post("/send/-/live", form)
+        assert '<mark class="mark-block" title="禁发 · 金融">贷　款</mark>' in live
+        assert '<mark class="mark-review" title="须审批 · 营销">中-奖</mark>' in live
+        assert '<mark class="mark-wide" title="部分手机无法显示">😀</mark>' in live
+        assert "&lt;b&gt;恭喜" in live
+        page = html.unescape(await clerk.post("/send", form))
+        assert clerk.status == 422
+        assert "含有禁发词：贷款" in page
+        form["content"] = "恭喜中奖"
+        await clerk.post("/send", form)
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        text = await looked_at(clerk, draft, "confirm")
+        assert "提交后须经他人审批" in text
+        of = re.search(r'name="of" value="([^"]+)"', text)
+        assert of
+        await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
+        assert await site.db.fetchval("SELECT state FROM task") == "review", "as it was told before"
+
+
+async def test_what_is_wrong_is_told_at_its_step(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        form = fields(site, await clerk.get("/send"), content=TEXT)
+        await clerk.post("/send", form)
+        draft = draft_in(clerk.path)
+        page = html.unescape(
+            await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        )
+        assert clerk.status == 422
+        assert "内容含变量 {姓名}" in page
+        page = html.unescape(await clerk.post(f"/send/{draft}/audience", {"source": "file"}))
+        assert "请先上传号码文件" in page
+        page = await upload(clerk, f"/send/{draft}/file", b"PK\x03\x04nothing")
+        assert clerk.status == 422
+        page = html.unescape(
+            await clerk.post(f"/send/{draft}/options", {"rate": "fast", "one_each": "number"})
+        )
+        assert clerk.status == 422
+        assert "须在 1 到" in page
+        page = html.unescape(
+            await clerk.post(f"/send/{draft}/time", {"when": "at", "at": "2020-01-01T09:00"})
+        )
+        assert clerk.status == 422
+        assert "计划时间须晚于现在" in page
+        page = await clerk.post(f"/send/{draft}/time", {"when": "again", "every": "day", "every_at": "25:00"})
+        assert clerk.status == 422
+
+
+async def test_another_department_s_account_is_not_there(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get("/send")
+        assert "clinic" not in page
+        await clerk.post("/send", fields(site, page, account=str(site.accounts["clinic"])))
+        assert clerk.status == 422
+        await upload(clerk, "/custom", TABLE.encode(), account=site.accounts["clinic"])
+        assert clerk.status == 422
+        assert await site.db.fetchval("SELECT count(*) FROM upload") == 0

@@ -1,0 +1,208 @@
+"""The address book as pages: who sees and changes what, merging, and an import that handles what is there already."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
+
+P = Permission
+FORM = {"number": "13800138000", "name": "张三", "tags": "VIP，老客户", "fields": "city=北京", "scope": "own"}
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        by = Change(site.db, Actor.system("test"), ids=site.ids)
+        rights = [P.HOME_VIEW, P.CONTACT_VIEW, P.CONTACT_EDIT]
+        await org.add_role(by, "clerk", "窗口", rights, ScopeKind.ACCOUNTS)
+        top = await org.add_department(by, "市局")
+        below = await org.add_department(by, "一科", top)
+        for login, place in (("li", top), ("wang", below), ("zhao", None)):
+            await site.add_staff(login, "clerk", "hall")
+            await org.set_person(by, login, {"department_id": place})
+        yield site
+
+
+async def entered(browser: Browser, site: Site, **fields: str) -> int:
+    """A contact by the form; its id."""
+    await browser.get("/contacts/-/new")
+    page = await browser.post("/contacts/-/new", FORM | {"account": str(site.accounts["hall"])} | fields)
+    found = re.fullmatch(r"/contacts/(\d+)", browser.path)
+    assert found, page
+    return int(found[1])
+
+
+async def seen(browser: Browser, query: str = "") -> list[str]:
+    page = await browser.get(f"/contacts?{query}")
+    assert browser.status == 200
+    return list(dict.fromkeys(re.findall(r'href="/contacts/([0-9]+)"', page)))
+
+
+async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
+    place = str(await site.db.fetchval("SELECT id FROM department WHERE name = '市局'"))
+    async with Browser(site) as li, Browser(site) as wang, Browser(site) as zhao:
+        for browser, login in ((li, "li"), (wang, "wang"), (zhao, "zhao")):
+            await browser.login(login)
+        id_ = str(await entered(li, site))
+        assert await seen(li) == [id_]
+        page = await li.get(f"/contacts/{id_}")
+        assert "138****8000" in page
+        assert "13800138000" not in page
+        assert "city=北京" in page
+        assert await seen(wang) == await seen(zhao) == []
+        await wang.get(f"/contacts/{id_}")
+        assert wang.status == 404
+        await wang.get("/contacts/-/new")
+        page = await wang.post("/contacts/-/new", FORM | {"account": str(site.accounts["hall"])})
+        assert (wang.status, "该账号的通讯录中已有此号码" in page) == (422, True), "within an account it is one"
+
+        await li.get(f"/contacts/{id_}/edit")
+        await li.post(f"/contacts/{id_}/edit", FORM | {"scope": "department", "department": place})
+        assert await seen(wang) == [id_], "the department's is for those below it, too"
+        assert await seen(zhao) == []
+        assert "/edit" not in await wang.get(f"/contacts/{id_}"), "seen is not changed"
+        await wang.post(f"/contacts/{id_}/edit", FORM)
+        assert wang.status == 404
+        await li.get(f"/contacts/{id_}/edit")
+        await li.post(f"/contacts/{id_}/edit", FORM | {"scope": "account"})
+        assert await seen(zhao) == [id_]
+
+        await zhao.get("/contacts")
+        await zhao.post("/contacts/-/do/unshare", {"id": id_})
+        assert await seen(li) == [id_], "another's cannot be made one's own"
+        assert await site.db.fetchval("SELECT shared FROM contact") == "account"
+
+
+async def test_search_merge_and_groups(site: Site) -> None:
+    hall = str(site.accounts["hall"])
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/contacts/groups/-/new")
+        await boss.post("/contacts/groups/-/new", {"account": hall, "name": "志愿者", "scope": "account"})
+        group = boss.path.rpartition("/")[2]
+        first = await entered(boss, site, groups=group)
+        other = {"number": "13900139000", "name": "=cmd", "tags": "居民", "fields": "street=长安街\ncity=天津"}
+        second = await entered(boss, site, **other)
+        assert await seen(boss, "number=13900139000") == [str(second)]
+        assert await seen(boss, "name=张") == [str(first)]
+        assert await seen(boss, f"group={group}") == [str(first)]
+        assert await seen(boss, "tag=居民") == [str(second)]
+        page = await boss.get("/contacts/groups")
+        assert f'href="/contacts?group={group}"' in page
+
+        await boss.get(f"/contacts/{second}/merge")
+        page = await boss.post(f"/contacts/{second}/merge", {"number": "13700137000"})
+        assert (boss.status, "没有找到这个号码的联系人" in page) == (422, True)
+        page = await boss.post(f"/contacts/{second}/merge", {"number": "13800138000"})
+        assert "将把 张三 138****8000 的标签、分组和资料并入 =cmd 139****9000" in page
+        await boss.post(f"/contacts/{second}/merge", {"number": "13800138000", "confirmed": "1"})
+        assert await seen(boss) == [str(second)]
+        row = await site.db.fetchrow("SELECT * FROM contact")
+        assert row["tags"] == ["居民", "VIP", "老客户"]
+        assert '"city": "天津"' in row["fields"]
+        assert await seen(boss, f"group={group}") == [str(second)], "it has come into the group"
+        said = await site.db.fetch("SELECT before, after FROM audit WHERE action = 'contact.merge'")
+        assert "13800138000" not in str(said)
+
+        await boss.get("/contacts/groups")
+        await boss.post("/contacts/groups/-/do/remove", {"id": group})
+        assert await seen(boss) == [str(second)], "the contacts of a group stay"
+
+
+HEAD = "姓名,手机号,标签,分组,城市\n"
+
+
+async def upload(browser: Browser, text: str) -> str:
+    await browser.get("/contacts/-/import")
+    form = aiohttp.FormData()
+    form.add_field("csrf", browser.csrf)
+    form.add_field("file", (HEAD + text).encode("gb18030"), filename="c.csv", content_type="text/csv")
+    async with browser.session.post("/contacts/-/import", data=form) as response:
+        return await browser._read(response)
+
+
+async def bring(browser: Browser, site: Site, text: str, **fields: str) -> str:
+    """Upload, take the columns as guessed, wait for the job; its page."""
+    page = await upload(browser, text)
+    assert browser.status == 200, page
+    selects = re.findall(r'<select [^>]*name="(column_\w+)"[^>]*>(.*?)</select>', page, re.S)
+    chosen = {key: m[1] for key, body in selects if (m := re.search(r'value="(\d+)" selected', body))}
+    assert set(chosen) == {"column_number", "column_name", "column_tags", "column_groups"}
+    form = {"account": str(site.accounts["hall"]), "duplicates": "skip", "scope": "account"} | fields
+    page = await browser.post(browser.path, chosen | form)
+    assert re.fullmatch(r"/jobs/\d+", browser.path), page
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        page = await browser.get(browser.path)
+        if "已完成" in page or "失败" in page:
+            return page
+        await asyncio.sleep(0.1)
+    raise AssertionError(page)
+
+
+async def rows(browser: Browser, what: str) -> list[list[str]]:
+    async with browser.session.get(f"/contacts/-/import/{browser.path.rpartition('/')[2]}/{what}") as response:
+        assert response.status == 200
+        return list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))[1:]
+
+
+async def stored(site: Site) -> dict[str, tuple[str, list[str], str]]:
+    found = await site.db.fetch("SELECT number, name, tags, fields FROM contact")
+    return {row["number"]: (row["name"], row["tags"], row["fields"]) for row in found}
+
+
+async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong(site: Site) -> None:
+    async with Browser(site) as boss, Browser(site) as li:
+        await boss.login("boss")
+        await li.login("li")
+        await entered(li, site, number="13700137000", name="私人")
+        text = (
+            "王一,13800138001,街道,第一组,北京\n"
+            "=李二,138 0013 8002,,第一组、第二组,\n"
+            "错误,12345,,,\n"
+            "又是王一,13800138001,居民,,上海\n"
+            "同事的,13700137000,,,\n"
+        )
+        page = await bring(li, site, text, make_groups="1", keep_others="1")
+        outcome = await rows(li, "result")
+        assert [row[3] for row in outcome] == ["新建", "新建", "有误", "已跳过", "已跳过"], outcome
+        wrong = await rows(li, "wrong")
+        assert [row[0] for row in wrong] == ["4", "5", "6"]
+        assert "下载有误的行" in page
+        known = await stored(site)
+        assert known["8613800138001"] == ("王一", ["街道"], '{"城市": "北京"}')
+        groups = await site.db.fetch("SELECT g.name FROM audience g JOIN audience_member m ON m.audience_id = g.id")
+        assert sorted(row["name"] for row in groups) == ["第一组", "第一组", "第二组"]
+
+        again = "王一一,13800138001,居民,没有的组,上海\n新名,13800138001,居民,,上海\n"
+        await bring(li, site, again, duplicates="merge", keep_others="1")
+        assert [row[3] for row in await rows(li, "result")] == ["有误", "更新"]
+        assert (await stored(site))["8613800138001"] == ("王一", ["街道", "居民"], '{"城市": "北京"}')
+        await bring(li, site, "新名,13800138001,,,上海\n", duplicates="overwrite", keep_others="1")
+        assert (await stored(site))["8613800138001"] == ("新名", ["街道", "居民"], '{"城市": "上海"}')
+
+        job = li.path.rpartition("/")[2]
+        await boss.get(f"/contacts/-/import/{job}/result")
+        assert boss.status == 404, "whoever has brought them in"
+        async with Browser(site) as zhao:
+            await zhao.login("zhao")
+            await bring(zhao, site, "偷改,13700137000,,,\n", duplicates="overwrite")
+            ((*_, said),) = await rows(zhao, "result")
+            assert "由同事保存且未共享给您" in said
+        assert (await stored(site))["8613700137000"][0] == "私人"

@@ -1,0 +1,141 @@
+"""Lists of numbers that are looked at: by what is known here, by a provider for a price, and classes to download."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestServer
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Refused, Temporary
+from smsgw.core.number_state import NumberState
+from smsgw.platform.change import Change
+from smsgw.platform.numbers import service, vendor
+from smsgw.runtime import clock
+from smsgw.simulator.number_vendor import NumberVendor
+
+NUMBERS = [f"1380013{n:04}" for n in range(120)]
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        yield site
+
+
+@pytest_asyncio.fixture
+async def provider() -> AsyncIterator[tuple[NumberVendor, str]]:
+    made = NumberVendor()
+    server = TestServer(made.app())
+    await server.start_server()
+    yield made, str(server.make_url("/lookup"))
+    await server.close()
+
+
+async def ended(browser: Browser, path: str) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        page = await browser.get(path)
+        if 'data-again' not in page:
+            return page
+        await asyncio.sleep(0.1)
+    raise AssertionError(page)
+
+
+async def counted(site: Site) -> dict[str, int]:
+    rows = await site.db.fetch("SELECT state, count(*) AS n FROM number_filter_row GROUP BY state")
+    return {row["state"]: row["n"] for row in rows}
+
+
+async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
+    site: Site, provider: tuple[NumberVendor, str]
+) -> None:
+    vendor_, url = provider
+    known = {f"86{n}": NumberState.EMPTY for n in NUMBERS[:10]}
+    await service.learn(Change(site.db, Actor.system("test")), known, clock.now())
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/number-filters/-/new")
+        form = {"name": "年会", "account": str(site.accounts["hall"]), "numbers": "\n".join(NUMBERS)}
+        page = await boss.post("/number-filters/-/new", form)
+        assert "将检测 120 个号码：平台已有 10 个结论，免费；其余 110 个列为未知" in page
+        await boss.post("/number-filters/-/new", form | {"confirmed": "1"})
+        path = boss.path
+        assert re.fullmatch(r"/number-filters/\d+", path)
+        page = await ended(boss, path)
+        assert await counted(site) == {"empty": 10, "unknown": 110}
+        assert "/ask" not in page, "there is nobody to ask"
+
+        await boss.get("/number-filters/-/vendor")
+        secret = {"url": url, "app_id": "demo", "secret": "demo-secret", "price": "5"}
+        await boss.post("/number-filters/-/vendor", secret)
+        assert "demo-secret" not in await boss.get("/number-filters/-/vendor")
+        page = await boss.get(f"{path}/ask")
+        assert "将向供应商查询 110 个未知号码，单价 0.005 元，预计费用 0.55 元" in page
+        vendor_.failing = 1
+        await boss.post(f"{path}/ask", {"confirmed": "1"})
+        await ended(boss, path)
+        assert sum(vendor_.calls) == 110
+        assert max(vendor_.calls) <= 50
+        got = await counted(site)
+        assert got == {"empty": 21, "live": 55, "suspended": 11, "absent": 11, "silent": 11, "risky": 11}
+        row = await site.db.fetchrow("SELECT asked, cost FROM number_filter")
+        assert (row["asked"], row["cost"]) == (110, 550)
+        assert await site.db.fetchval("SELECT count(*) FROM number_status") == 109, "what was told is kept"
+
+        async with boss.session.get(f"/number-filters/-/{path.rpartition('/')[2]}/class/suspended") as response:
+            assert response.status == 200
+            lines = (await response.read()).decode("utf-8-sig").splitlines()[1:]
+        assert len(lines) == 11
+        assert all(re.match(r"861380013\d{3}2,停机,", line) for line in lines)
+        await boss.get("/number-filters")
+        await boss.post("/number-filters/-/do/remove", {"id": path.rpartition("/")[2]})
+        assert await counted(site) == {}
+
+
+async def test_a_table_is_looked_at(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/number-filters/-/import")
+        form = aiohttp.FormData()
+        form.add_field("csrf", boss.csrf)
+        text = "手机号\n13800138000\n138 0013 8000\n12\n13900139000\n"
+        form.add_field("file", text.encode(), filename="n.csv", content_type="text/csv")
+        async with boss.session.post("/number-filters/-/import", data=form) as response:
+            await boss._read(response)
+        assert boss.status == 200
+        fields = {"name": "文件", "account": str(site.accounts["hall"]), "column_number": "0"}
+        await boss.post(boss.path, fields)
+        assert re.fullmatch(r"/jobs/\d+", boss.path)
+        id_ = await site.db.fetchval("SELECT id FROM number_filter")
+        await ended(boss, f"/number-filters/{id_}")
+        row = await site.db.fetchrow("SELECT * FROM number_filter")
+        assert (row["invalid"], row["duplicates"], await counted(site)) == (1, 1, {"unknown": 2})
+
+
+async def test_the_provider_by_md5_and_when_it_refuses_or_fails(provider: tuple[NumberVendor, str]) -> None:
+    simulated, url = provider
+    simulated.learn("13800138000", "13800138002")
+    wanted = vendor.Vendor(url, "demo", "demo-secret", True, 1)
+    async with vendor.Asking(wanted) as asking:
+        told = await asking.ask(["8613800138000", "8613800138002", "8613800138001", "85291234567"])
+        assert told == {"8613800138000": "empty", "8613800138002": "suspended", "8613800138001": "absent"}
+        simulated.failing = 5
+        with pytest.raises(Temporary):
+            await asking.ask(["8613800138000"])
+        simulated.failing, simulated.refusing = 0, True
+        with pytest.raises(Refused):
+            await asking.ask(["8613800138000"])
+    async with vendor.Asking(vendor.Vendor("http://127.0.0.1:9/", "demo", "x", False, 1)) as asking:
+        with pytest.raises(Temporary):
+            await asking.ask(["8613800138000"])

@@ -1,0 +1,108 @@
+"""Why a number gets nothing, as a page: what blocks it, lifting with a reason, and requests to carriers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser, send
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.blocklist import CARRIER, MANUAL, Scope
+from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState
+from smsgw.platform.change import Change
+from smsgw.platform.lists import service
+from smsgw.platform.numbers import service as numbers
+from smsgw.platform.org import service as org
+from smsgw.runtime import clock
+
+NUMBER = "8613800138000"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [Permission.HOME_VIEW, Permission.BLOCK_VIEW, Permission.BLOCK_EDIT]
+        await org.add_role(by_test(site), "clerk", "名单管理员", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "clerk", "hall")
+        yield site
+
+
+def by_test(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"), ids=site.ids)
+
+
+async def test_every_list_is_asked_and_lifting_takes_a_reason_and_the_right(site: Site) -> None:
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    for scope, reason in ((Scope(), "平台"), (Scope(hall), "大厅要求"), (Scope(clinic), "别家的事")):
+        await service.block(by_test(site), [NUMBER], scope, MANUAL, reason)
+    await numbers.learn(by_test(site), {NUMBER: NumberState.EMPTY}, clock.now())
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await clerk.login("hall-op")
+        page = await boss.get(f"/blocked/why?number=13800138000&account={hall}")
+        assert "138****8000" in page
+        assert page.count("在黑名单中：") == 3
+        assert "空号，依据：号码检测" in page
+        assert len(re.findall(r'href="/blocked/\d+/lift"', page)) == 3
+        form = {"lift": "forget", "number": "13800138000", "account": str(hall)}
+        await boss.post("/blocked/why", form)
+        assert await site.db.fetchval("SELECT removed_at IS NULL FROM number_status"), "no reason, no lifting"
+        page = await boss.post("/blocked/why", form | {"reason": "号码已重新启用"})
+        assert "平台没有该号码的状态记录" in page
+        await boss.post("/blocked/why", form | {"lift": "exempt", "reason": "值班电话"})
+        assert await site.db.fetchval("SELECT note FROM allow_list WHERE account_id = $1", hall) == "值班电话"
+        said = await site.db.fetchval("SELECT after FROM audit WHERE action = 'number_status.remove'")
+        assert "号码已重新启用" in said
+
+        page = await clerk.get(f"/blocked/why?number=13800138000&account={hall}")
+        assert "大厅要求" in page
+        assert "别家的事" not in page
+        assert "在平台级黑名单中（来源：人工添加）" in page, "that it is, and not why"
+        assert len(re.findall(r'href="/blocked/\d+/lift"', page)) == 1
+        assert 'value="exempt"' not in page
+        await clerk.post("/blocked/why", form | {"lift": "exempt", "reason": "值班电话"})
+        assert clerk.status == 403
+        await clerk.get(f"/blocked/why?number=13800138000&account={clinic}")
+        assert clerk.status == 422
+
+
+async def test_a_carrier_is_asked_and_what_it_lifts_is_lifted_here(site: Site) -> None:
+    await send(site)
+    await site.carrier_reports(await site.carrier_takes(), PartState.UNDELIVERABLE, "MB:1077", "BLACKLIST_CARRIER")
+    await service.block(by_test(site), [NUMBER], Scope(), CARRIER, "MB:1077")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/blocked/why?number=13800138000")
+        assert "运营商黑名单拦截：" in page
+        assert "MB:1077" in page
+        form = {"lift": "carrier", "number": "13800138000", "reason": "本人来电"}
+        page = await boss.post("/blocked/why", form)
+        assert "已向运营商申请解除：已申请" in page
+        assert "申请运营商解除" not in page, "one at a time"
+        page = await boss.get("/lifts")
+        (id_,) = set(re.findall(r'href="/lifts/(\d+)"', page))
+        letter = await boss.get(f"/lifts/-/letter/{id_}")
+        assert NUMBER in letter
+        assert "本人来电" in letter
+        await boss.get("/lifts")
+        page = await boss.post("/lifts/-/do/lifted", {"id": id_, "reason": "已解除"})
+        assert await state(site) == "asked", "it was not sent yet"
+        await boss.post("/lifts/-/do/sent", {"id": id_, "reason": "已发函"})
+        await boss.get("/lifts")
+        await boss.post("/lifts/-/do/lifted", {"id": id_, "reason": "客户经理回复已解除"})
+        assert await state(site) == "lifted"
+        assert await site.db.fetchval("SELECT removed_at IS NOT NULL FROM block_list")
+    rows = await site.db.fetch("SELECT action FROM audit WHERE action IN ('lift.ask', 'lift.move') ORDER BY id")
+    assert [row["action"] for row in rows] == ["lift.ask", "lift.move", "lift.move"]
+
+
+async def state(site: Site) -> str:
+    found: str = await site.db.fetchval("SELECT state FROM carrier_lift")
+    return found

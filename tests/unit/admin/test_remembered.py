@@ -1,0 +1,135 @@
+"""What is remembered of costly questions: one at a time finds out, nobody else waits who need not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from smsgw.admin.kit import remembered
+from smsgw.admin.kit.remembered import Remembered
+from smsgw.runtime import aio
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(remembered.time, "monotonic", lambda: self.now)
+
+
+class Source:
+    """Finds an answer out when it is let; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.gate = asyncio.Event()
+
+    async def find(self) -> int:
+        self.asked += 1
+        n = self.asked
+        await self.gate.wait()
+        return n
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+async def turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def asking(kept: Remembered, source: Source, seconds: float | Callable[[int], float] = 10) -> asyncio.Task[int]:
+    return aio.spawn(kept.get("question", seconds, source.find), name="visitor")
+
+
+async def test_many_who_ask_at_once_have_it_found_out_once(clock: Clock) -> None:
+    kept, source = Remembered(), Source()
+    visitors = [asking(kept, source) for _ in range(20)]
+    await turns()
+    assert source.asked == 1
+    source.gate.set()
+    assert await asyncio.gather(*visitors) == [1] * 20
+    assert source.asked == 1
+
+
+async def test_who_asks_while_it_is_found_out_anew_gets_the_last_one_at_once(clock: Clock) -> None:
+    kept, source = Remembered(), Source()
+    source.gate.set()
+    assert await asking(kept, source) == 1
+    source.gate.clear()
+    clock.now += 11
+    first = asking(kept, source)
+    await turns()
+    assert [await asking(kept, source) for _ in range(5)] == [1] * 5
+    assert source.asked == 2
+    assert not first.done()
+    source.gate.set()
+    assert await first == 2
+    assert await asking(kept, source) == 2
+
+
+async def test_an_answer_that_is_far_too_old_is_given_to_nobody(clock: Clock) -> None:
+    kept, source = Remembered(), Source()
+    source.gate.set()
+    await asking(kept, source)
+    source.gate.clear()
+    clock.now += 10 * remembered.STALE + 1
+    visitors = [asking(kept, source) for _ in range(3)]
+    await turns()
+    assert not any(one.done() for one in visitors)
+    source.gate.set()
+    assert await asyncio.gather(*visitors) == [2] * 3
+
+
+async def test_who_goes_away_leaves_it_to_the_next(clock: Clock) -> None:
+    kept, source = Remembered(), Source()
+    first = asking(kept, source)
+    await turns()
+    second, third = asking(kept, source), asking(kept, source)
+    await turns()
+    first.cancel()
+    await turns()
+    assert source.asked == 2
+    source.gate.set()
+    assert await asyncio.gather(second, third) == [2, 2]
+
+
+async def test_an_error_is_for_who_met_it(clock: Clock) -> None:
+    kept, source = Remembered(), Source()
+
+    async def fails() -> int:
+        await source.gate.wait()
+        raise OSError("away")
+
+    first = aio.spawn(kept.get("question", 10, fails), name="visitor")
+    await turns()
+    second = asking(kept, source)
+    source.gate.set()
+    with pytest.raises(OSError, match="away"):
+        await first
+    assert await second == 1
+
+
+async def test_how_long_an_answer_is_good_may_depend_on_it(clock: Clock) -> None:
+    kept, source = Remembered(), Source()
+    source.gate.set()
+    assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == 1
+    clock.now += 1
+    assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == 2
+    clock.now += 1
+    assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == 2
+
+
+async def test_the_oldest_answers_are_forgotten(clock: Clock) -> None:
+    kept = Remembered()
+
+    async def find() -> int:
+        return 1
+
+    for n in range(remembered.MOST + 5):
+        await kept.get(n, 10, find)
+    assert len(kept._answers) == remembered.MOST
