@@ -65,6 +65,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
     "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
+    "/consents/{id}": {"": "SELECT id FROM consent ORDER BY id LIMIT 1"},
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
     "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},

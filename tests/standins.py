@@ -82,6 +82,10 @@ class NoLists:
         """None."""
         return None
 
+    def consented(self, number: str, accounts: Sequence[int]) -> bool:
+        """Everybody has."""
+        return True
+
     async def follow(self) -> None:
         """There is nothing to follow."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from gettext import NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from jinja2.filters import do_mark_safe
 
 from smsgw.admin import words
@@ -78,6 +79,26 @@ def trouble(value: str | Wording, language: str = DEFAULT) -> str:
     return said.text(language != DEFAULT)
 
 
+class _Compiled(BytecodeCache):
+    """What templates were compiled to, for all portals of a process: its keys are names and contents."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if octets := self._code.get(bucket.key + bucket.checksum):
+            bucket.bytecode_from_string(octets)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
+
+@cache
+def _compiled(_: str) -> _Compiled:
+    """Of one language: compiling works out filters of constants."""
+    return _Compiled()
+
+
 def _agreeing_gettext(catalogue: NullTranslations) -> Callable[..., str]:
     """What ``_()`` is in templates of a language whose words take the form that a number asks for."""
 
@@ -103,6 +124,7 @@ class Views:
             extensions=["jinja2.ext.i18n"],
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=_compiled(language),
         )
         catalogue, tell = translations(language), teller(language)
         env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]

@@ -148,6 +148,8 @@ class Limits:
     """A call to more numbers than this is reviewed first; 0: however many."""
     review_new_sign: int = 0
     """So is one with a signature that was approved fewer days ago, or never."""
+    consent: str = "off"
+    """``marketing``: marketing goes to numbers alone whose owners have agreed."""
     filed_links: str = "off"
     """``marketing``: links in marketing must be on file with the number's carrier."""
     drop_empty: bool = False
@@ -247,6 +249,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "review_new_sign": _whole(0, 365),
     "drop_empty": _flag,
     "filed_links": _word("off", "marketing"),
+    "consent": _word("off", "marketing"),
     "abroad_hourly": _whole(0, 10_000_000),
     "abroad_countries": _whole(0, 300),
 }

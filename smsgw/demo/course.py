@@ -11,6 +11,7 @@ from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.carried import Heard
 from smsgw.core.model import Inbound
+from smsgw.core.number_state import NumberState
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import Listed
@@ -19,11 +20,12 @@ from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
-from smsgw.platform.lists import carrier
+from smsgw.platform.lists import carrier, consents
 from smsgw.platform.lists import service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
+from smsgw.platform.numbers import service as numbers
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
 
@@ -109,6 +111,7 @@ def _lists(world: World) -> None:
         world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
     world.later.append((world.moment(min(1, world.days - 1), 15), partial(_allow, world, values["own_phone"])))
     world.later.append((world.moment(max(world.days - 2, 0), 10), partial(_carrier_lifts, world, values["lift"])))
+    world.later.append((world.moment(max(world.days - 3, 0), 9), partial(_consents, world, values["proof"])))
     at = world.moment(max(world.days - 2, 0), 11)
     world.later.append((at, partial(_number_filter, world, values["filter"])))
     for day in range(2, world.days, 25):
@@ -152,10 +155,21 @@ async def _number_filter(world: World, name: str) -> None:
     """A list that was looked at by what is known here."""
     some = world.dice.sample(sorted(set(world.numbers)), min(500, len(set(world.numbers))))
     sender = next(iter(world.senders.values()))
+    states = (NumberState.LIVE, NumberState.LIVE, NumberState.LIVE, NumberState.EMPTY, NumberState.SUSPENDED)
+    known = {number: states[n % len(states)] for n, number in enumerate(some[: len(some) * 4 // 5])}
+    await numbers.learn(world.change(), known, world.at - timedelta(days=3))
     id_ = await filters.begin(world.change(), name, sender.id, some)
     await filters.settle(world.database, id_, 90)
     await world.database.execute(_LOOKED_AT, id_, len(some), world.at)
     await world.date("number_filter.created_at")
+
+
+async def _consents(world: World, proof: str) -> None:
+    sender = next(iter(world.senders.values()))
+    some = world.dice.sample(sorted(set(world.numbers)), min(40, len(set(world.numbers))))
+    given = consents.Given(consents.Source.PAPER, "V1", proof, world.at - timedelta(days=1))
+    await consents.give(world.change(), sender.id, some, given)
+    await world.date("consent.entered_at")
 
 
 async def _carrier_lifts(world: World, reasons: Sequence[str]) -> None:

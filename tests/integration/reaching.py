@@ -35,6 +35,7 @@ from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
+from smsgw.platform.lists import consents
 from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
@@ -43,6 +44,7 @@ from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
+from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
 
 MARK = "foreign-thing"
@@ -119,7 +121,7 @@ class Walker:
             return scope.departments is None or int(world.things["department"]) in scope.departments
         if thing in ("contact", "group"):  # they are their owner's alone
             return scope == EVERYTHING
-        if thing in ("message", "account", "batch", "key", "lift", "filter", "api_key", "sign", "template"):
+        if thing in ("message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template"):
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
@@ -212,6 +214,9 @@ async def _foreign(world: World, by: Change) -> None:
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
     lift = await lifts.ask(by, "8613912345678", "CMCC", account_id=account, reason=f"{MARK} reason")
     looked_at = await filters.begin(by, f"{MARK} filter", account, ["8613912345678"])
+    given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
+    await consents.give(by, account, ["8613912345678"], given)
+    consent = await site.db.fetchval("SELECT id FROM consent")
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
@@ -220,6 +225,7 @@ async def _foreign(world: World, by: Change) -> None:
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
         "sign": str(sign), "template": str(template), "phrase": str(phrase), "draft": str(draft),
         "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
+        "consent": str(consent),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
 

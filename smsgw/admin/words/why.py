@@ -62,6 +62,7 @@ SAID: dict[str, str] = {
 }
 FOREVER, UNTIL = N_("长期有效"), N_("有效期至 %(at)s")
 BLOCKED_BY = N_("%(n)s 项规则拦截，%(m)s 项部分受限")
+BLOCKED_ONLY = N_("%(n)s 项规则拦截")
 LIMITED_BY = N_("没有规则完全拦截，%(m)s 项部分受限")
 FREE = N_("没有名单或规则拦截该号码；仍收不到时，请在发送记录中查看具体短信的全链路。")
 LIFT: dict[str, str] = {

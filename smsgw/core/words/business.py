@@ -65,6 +65,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "vendor.url": ("须为 http:// 或 https:// 开头的地址", "an address that begins with http:// or https://"),
     "vendor.none": ("没有可查询的号码,或未设置供应商", "nothing to ask about, or no provider is set"),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
+    "consent.future": ("不能晚于现在", "not later than now"),
+    "consent.withdrawn": ("该同意已撤回", "it was withdrawn already"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
     "channel.simulated": (

@@ -247,6 +247,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "review": ("审核", "review"),
         "only": ("仅限名单", "list of its own"),
         "block_list": ("黑名单", "block list"),
+        "consent": ("同意", "consent"),
         "empty": ("空号", "number in service"),
         "hours": ("时段", "hours"),
         "registration": ("签名报备", "registration"),

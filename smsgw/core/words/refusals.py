@@ -71,6 +71,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "号码状态为空号,已过滤",
         "Number is not in service",
     ),
+    "NUMBER_NO_CONSENT": (
+        "没有用户同意接收营销短信的有效记录",
+        "There is no consent of the owner to get marketing",
+    ),
     "CONTENT_EMPTY": (
         "内容为空,请填写 content",
         "Content is empty",

@@ -273,6 +273,9 @@ class Refusals(Protocol):
     def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
         """Why nothing of this kind may go to the number; None: it may."""
 
+    def consented(self, number: str, accounts: Sequence[int]) -> bool:
+        """Whether the number's owner has agreed to get marketing of one of these accounts."""
+
     async def follow(self) -> None:
         """Take up what has changed. ``STORAGE_UNAVAILABLE``."""
 
@@ -325,6 +328,7 @@ class Checker:
             (label("check", "only"), _only),
             (label("check", "block_list"), self._blocked),
             (label("check", "empty"), self._empty),
+            (label("check", "consent"), self._consented),
             (label("check", "hours"), _hours),
             (label("check", "registration"), _registered),
             (label("check", "link"), _links),
@@ -460,6 +464,12 @@ class Checker:
         if subject.draft.limits.drop_empty and self._numbers.empty(subject.number):
             return "NUMBER_EMPTY", {}
         return None
+
+    def _consented(self, subject: Subject) -> Reason | None:
+        draft = subject.draft
+        if draft.limits.consent != draft.request.type or self.lists.consented(subject.number, draft.line):
+            return None
+        return "NUMBER_NO_CONSENT", {}
 
     def _complaints(self, subject: Subject) -> Reason | None:
         pool = subject.route.pool

@@ -21,6 +21,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock
 from smsgw.store.config import blocklist as store
+from smsgw.store.config import consents
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.messages.complaints import Rate
@@ -31,6 +32,20 @@ FOLLOW_EVERY = 1.0
 RATES_EVERY = 300.0
 
 """Code and detail of a refusal."""
+
+
+class Consents(FollowedTable):
+    """Who has agreed to get marketing."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    async def _read(self) -> tuple[BlockList, int]:
+        return await consents.load(self._database)
+
+    def _changes(self, version: int) -> AsyncIterator[tuple[list[Entry], int]]:
+        return consents.changes(self._database, version)
 
 
 class NumberLists(FollowedTable):
@@ -44,6 +59,7 @@ class NumberLists(FollowedTable):
         self._database = database
         self._snapshots = snapshots
         self._clock = clock
+        self._consents = Consents(database)
         self._over: tuple[Rate, ...] = ()
         self._over_signs: frozenset[str] = frozenset()
         self._over_channels: frozenset[int] = frozenset()
@@ -57,7 +73,18 @@ class NumberLists(FollowedTable):
     async def load(self) -> None:
         """Read everything."""
         await super().load()
+        await self._consents.load()
         await self.judge()
+
+    async def follow(self) -> None:
+        """Take up what has changed. ``STORAGE_UNAVAILABLE``."""
+        await super().follow()
+        await self._consents.follow()
+
+    def consented(self, number: str, accounts: Sequence[int]) -> bool:
+        """Whether the number's owner has agreed to get marketing of one of these accounts."""
+        rows, now = self._consents.rows, self._clock()
+        return any(rows.find(number, account_id, "", "", now) is not None for account_id in accounts)
 
     def periodics(self) -> Sequence[Periodic]:
         """What follows the database; ``load`` comes first."""

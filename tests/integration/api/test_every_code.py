@@ -382,6 +382,13 @@ async def _(own: Own) -> Provoked:
     return await own.refused({})
 
 
+@case("NUMBER_NO_CONSENT")
+async def _(own: Own) -> Provoked:
+    await own.policy("consent", "marketing")
+    await own.policy("hours", "off")
+    return await own.refused({}, "活动通知,拒收请回复R", type="marketing")
+
+
 @case("NUMBER_FREQ_LIMITED")
 async def _(own: Own) -> Provoked:
     assert (await own.send("验证码 1", type="otp")).status == 202

@@ -74,7 +74,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier
+from smsgw.platform.lists import carrier, consents
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -927,6 +927,22 @@ async def _(world: World, change: Change) -> None:
 @example(filters.remove, "filter.remove")
 async def _(world: World, change: Change) -> None:
     await filters.remove(change, await filters.begin(world.change, world.name(), world.account_id, ["8613800138000"]))
+
+
+GIVEN = consents.Given(consents.Source.WEB, "v1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@example(consents.give, "consent.give")
+async def _(world: World, change: Change) -> None:
+    await consents.give(change, world.account_id, ["8613800138000"], GIVEN)
+
+
+@example(consents.withdraw, "consent.withdraw")
+async def _(world: World, change: Change) -> None:
+    number = f"8613{world.ids() % 10**9:09}"
+    await consents.give(world.change, world.account_id, [number], GIVEN)
+    id_ = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
+    await consents.withdraw(change, id_, "本人来电")
 
 
 def a_contact(world: World, **given: Any) -> EntryDraft:

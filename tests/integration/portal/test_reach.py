@@ -213,6 +213,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /blocked/{id}/lift": (sure("nobody"),),
     "GET /blocked/why": (case(query="number=13912345678&account={account}"),),
     "POST /blocked/why": (case(number="13800138000", account="{account}", lift="exempt", reason="why"),),
+    "GET /consents": (case(query="account={account}"),), **of_list("/consents"),
+    **of_actions("/consents", "consent", "withdraw"), "GET /consents/-/new": NOTHING,
+    "POST /consents/-/new": (case(account="{account}", numbers="13800138000", source="web", given_at="2026-01-01",
+                                  proof="file"),),
+    "GET /consents/{id}": (case("consent"),),
     "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
@@ -443,7 +448,7 @@ LATER = re.compile(
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
-    "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems"
+    "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems|/number-filters/{id}/ask$|POST /blocked/why$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, or is for those who
 build pages."""

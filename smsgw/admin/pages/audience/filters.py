@@ -171,7 +171,10 @@ ASK = FormPage(
 )  # fmt: skip
 
 
-@route("GET", PATH + "/-/{id:[0-9]{1,19}}/class/{state:[a-z]+}", Permission.CONTACT_EXPORT, step_up=Proof.FACTOR)
+_CLASS = f"{PATH}/-/{{id:[0-9]{{1,19}}}}/class/{{state:{'|'.join(STATES)}}}"
+
+
+@route("GET", _CLASS, Permission.CONTACT_EXPORT, step_up=Proof.FACTOR)
 async def download(call: Call) -> web.StreamResponse:
     """The numbers of one class, whole: for who has brought them, to be sent to or left out."""
     one, state = await _own(call), call.request.match_info["state"]

@@ -87,7 +87,8 @@ async def show(call: Call) -> web.StreamResponse:
         lines = [_line(call, one, found) for one in verdicts]
         counts = {"n": sum(v.standing is Standing.BLOCKS for v in verdicts),
                   "m": sum(v.standing is Standing.LIMITS for v in verdicts)}  # fmt: skip
-    outcome = why.BLOCKED_BY if counts["n"] else why.LIMITED_BY if counts["m"] else why.FREE
+    blocked = why.BLOCKED_BY if counts["m"] else why.BLOCKED_ONLY
+    outcome = blocked if counts["n"] else why.LIMITED_BY if counts["m"] else why.FREE
     return call.render(
         "audience/why.html", status=422 if found.errors else 200, found=found, lines=lines, counts=counts,
         outcome=call.gettext(outcome) % counts, number=mask(number) if number else "", path=PATH, why=why, back=BLOCKED,
