@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Recorded
-from smsgw.core.numbers import national
+from smsgw.core.numbers import written
 from smsgw.core.tasks import Task
 from smsgw.core.words import columns as column_names
 from smsgw.platform.campaigns import uploads
@@ -31,8 +31,8 @@ async def upload_of(database: Database, task: Task) -> Upload | None:
 
 
 async def numbers_of(database: Database, task: Task) -> list[str]:
-    """The numbers of a task to typed ones."""
-    return [row.number for row in await store.rows_after(database, task.id, 0, MAX_TO)]
+    """The numbers of a task to typed ones, as they can be typed again."""
+    return [written(row.number) for row in await store.rows_after(database, task.id, 0, MAX_TO)]
 
 
 async def bad_rows(database: Database, task: Task, *, english: bool = False) -> AsyncIterator[bytes]:
@@ -58,7 +58,7 @@ async def _cells(database: Database, task: Task, row: Row, width: int, upload: U
     cells = [""] * width
     phone = task.mapping.get("phone", 0) if upload is not None else 0
     places = task.mapping.get("columns", ()) if upload is not None else range(1, width)
-    for at, value in [(phone, national(row["number"])), *zip(places, values, strict=False)]:
+    for at, value in [(phone, written(row["number"])), *zip(places, values, strict=False)]:
         if at < width:
             cells[at] = value
     return cells

@@ -31,6 +31,7 @@ from smsgw.admin.pages.sending.wizard import (
     template_of,
     text_of,
     upload_of,
+    within_reach,
 )
 from smsgw.admin.rights import route
 from smsgw.admin.words import compose as words
@@ -40,7 +41,8 @@ from smsgw.core.model import MessageType
 from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Misfit
-from smsgw.platform.audience import queries as audience
+from smsgw.platform.audience import book_queries
+from smsgw.platform.audience.model import Group, WantedGroups
 from smsgw.platform.campaigns.body_template import forms_of, wording
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import MAX_TO, recurrence_of, windows_of
@@ -48,6 +50,7 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State, When
 from smsgw.platform.drafts.wanted import spec_of
+from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
 CUSTOM = "/custom"
@@ -92,7 +95,7 @@ async def begin(call: Call) -> web.StreamResponse:
 async def save_first(call: Call) -> web.StreamResponse:
     """The first step saves itself."""
     step = await _first(call)
-    if step.state.account and account_of(call, step.state) is None:
+    if not within_reach(call, step.state):
         raise web.HTTPNotFound
     await service.begin(call.change(), step.form_key, step.kind, step.state)
     return web.Response(status=204)
@@ -188,7 +191,7 @@ async def save(call: Call) -> web.StreamResponse:
     """A form saves itself."""
     step = await step_of(call, call.request.match_info["step"])
     read(step, await call.request.post())
-    if step.state.account and account_of(call, step.state) is None:
+    if not within_reach(call, step.state):
         raise web.HTTPNotFound
     assert step.draft is not None  # noqa: S101 - it has an address
     await service.put(call.change(), step.draft.id, step.state)
@@ -203,6 +206,8 @@ async def done(call: Call) -> web.StreamResponse:
     read(step, data)
     assert step.draft is not None  # noqa: S101 - it has an address
     if "later" in data:
+        if not within_reach(call, step.state):
+            raise web.HTTPNotFound
         await service.put(call.change(), step.draft.id, step.state, step=step.key)
         return call.redirect("/drafts")
     if await _checked(step):
@@ -243,7 +248,10 @@ async def _audience(step: Step) -> web.Response:
     template = template_of(call, state, account)
     names = names_of(state, template)
     upload = await upload_of(call, state)
-    known = await audience.audiences(call.db, account.id, None, MOST_AUDIENCES) if account else []
+    known: Sequence[Group] = ()
+    if account is not None:
+        wanted, window = WantedGroups(account_id=account.id), Window("name", descending=False, limit=MOST_AUDIENCES)
+        known = (await book_queries.groups(call.db, call.actor, wanted, window)).rows
     columns = upload.columns if upload else ()
     filled = (state.phone if state.phone in columns else "") if upload else ""
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
@@ -291,7 +299,7 @@ async def _check_audience(step: Step) -> bool:
     if found or step.draft is None:
         return False
     try:
-        await call.portal.context.surveyor.prepared(replace(step.draft, state=state), call.actor.label)
+        await call.portal.context.surveyor.prepared(replace(step.draft, state=state), call.actor)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return False

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.toasts import Kind as Tone
@@ -27,21 +28,20 @@ from smsgw.admin.pages.sending.wizard import (
     template_of,
     upload_of,
 )
-from smsgw.admin.rights import Proof, route
+from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.numbers import national
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
+from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import service
-from smsgw.platform.drafts.model import Source, Survey
-from smsgw.platform.drafts.wanted import name_of, spec_of
+from smsgw.platform.drafts.model import Source, State, Survey
+from smsgw.platform.drafts.wanted import name_of
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
-from smsgw.runtime import clock
 
 _ONE = Permission.MESSAGE_SEND
 MOST_PROVINCES = 12
@@ -115,20 +115,34 @@ def _problem(step: Step, survey: Survey | None) -> dict[str, Any]:
     return {}
 
 
+def _export(call: Call, state: State, upload: Upload | None) -> Permission | None:
+    if state.source == Source.AUDIENCE:
+        return Permission.CONTACT_EXPORT
+    if upload is not None and upload.submitter != call.actor.label:
+        return Permission.MESSAGE_EXPORT
+    return None
+
+
 @route("GET", AT + "/clean/file", _ONE, step_up=Proof.PASSWORD, kept=False)
 async def class_file(call: Call) -> web.StreamResponse:
-    """All rows of one class, as a table: the person's own, which only they have brought here."""
+    """All rows of one class, as a table. What the person has brought here is theirs to take away; whole numbers out of
+    an audience, or of a table that somebody else has brought, are an export."""
     step = await step_of(call, "audience")
     wanted = call.request.query.get("class", "")
     if wanted not in words.CLASS or step.draft is None:
         raise web.HTTPNotFound
+    upload = await upload_of(call, step.state) if step.state.source == Source.FILE else None
+    if (right := _export(call, step.state, upload)) is not None:
+        if not call.may(right):
+            raise web.HTTPForbidden
+        if (asked := proving.before_file(call, PROOFS[right])) is not None:
+            return asked
     try:
-        rows = await call.portal.context.surveyor.rows(step.draft, call.actor.label, wanted)
+        rows = await call.portal.context.surveyor.rows(step.draft, call.actor, wanted)
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=len(rows), kind=wanted)
-    upload = await upload_of(call, step.state) if step.state.source == Source.FILE else None
     head = [call.gettext(text) for text in words.COLUMNS]
     whole = upload is not None and any(row.cells for row in rows)
     columns: Sequence[str] = upload.columns if upload is not None and whole else ()
@@ -138,7 +152,7 @@ async def class_file(call: Call) -> web.StreamResponse:
     writer.writerow([*map(harmless, columns), head[0], head[1], head[2]] if whole else head)
     for row in rows:
         cells = [*row.cells, *[""] * (len(columns) - len(row.cells))] if whole else []
-        writer.writerow([harmless(cell) for cell in (*cells, row.line, national(row.number), row.message)])
+        writer.writerow([harmless(cell) for cell in (*cells, row.line, row.number, row.message)])
     return web.Response(
         body=text.getvalue().encode(), content_type="text/csv", charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'},
@@ -205,7 +219,7 @@ async def submit(call: Call) -> web.StreamResponse:
         call.toast(call.gettext(words.CHANGED), Tone.BAD)
         return call.redirect(f"/send/{draft.id}/confirm")
     try:
-        spec = spec_of(draft, account, call.actor.label, clock.now())
+        spec = await call.portal.context.surveyor.spec(draft, call.actor)
         task, _ = await call.portal.context.tasks.create(spec)
     except (Invalid, Refused) as error:
         step.refuse(error)

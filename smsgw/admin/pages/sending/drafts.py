@@ -11,7 +11,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending.wizard import draft_of
+from smsgw.admin.pages.sending.wizard import draft_of, within_reach
 from smsgw.admin.rights import route
 from smsgw.admin.words import compose as words
 from smsgw.core.permissions import Permission
@@ -68,6 +68,8 @@ PAGE = ListPage(
 async def go_on(call: Call) -> web.StreamResponse:
     """Where the draft stands: its last step when its rows have been looked at, else the first that is to be done."""
     draft = await draft_of(call)
+    if not within_reach(call, draft.state):
+        return call.redirect(f"/send/{draft.id}/content")
     if draft.known is not None and not draft.known.problem[0]:
         return call.redirect(f"/send/{draft.id}/confirm")
     numbers = draft.state.to or draft.state.upload or draft.state.audience

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -38,6 +38,8 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
         (key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")
     ),
 }
+OF_ACCOUNT: Mapping[str, str] = {"account": "", "audience": "", "upload": "", "template": ""}
+"""What belongs to the account, as it is when none is chosen."""
 _PLACES = {"check": "audience"}
 """Steps that have another's address."""
 MOST_TEXT = 2000
@@ -149,9 +151,19 @@ async def draft_of(call: Call) -> Draft:
 
 
 async def step_of(call: Call, key: str) -> Step:
-    """A step of the draft that the address names."""
+    """A step of the draft that the address names. One whose account the person may not use (any more) has but its first
+    step, where another is chosen: audience and table are that account's, and forgotten with it."""
     draft = await draft_of(call)
+    if not within_reach(call, draft.state):
+        if key != "content":
+            raise web.HTTPNotFound
+        draft = replace(draft, state=msgspec.structs.replace(draft.state, **OF_ACCOUNT))
     return Step(call, key, draft, draft.kind, draft.state, draft.key)
+
+
+def within_reach(call: Call, state: State) -> bool:
+    """Whether the chosen account is one that the person may use; where none is chosen, nothing is out of reach."""
+    return not state.account or account_of(call, state) is not None
 
 
 def read(step: Step, data: Mapping[str, Any]) -> None:
