@@ -178,6 +178,7 @@ async def _foreign(world: World, by: Change) -> None:
     account = site.accounts["clinic"]
     await accounts.edit(by, account, {"display_name": f"{MARK} account"})
     await org.place_account(by, account, department)
+    await org.add_department(by, f"{MARK} nobody's")  # so that one can be removed
     await org.add_role(
         by, "foreign", "of another", {Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND},
         ScopeKind.BELOW,
