@@ -19,6 +19,7 @@ from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import tasks as store
 
 PAGE = 1000
+DOUBLE = "NUMBER_DUPLICATE"
 BOM = "\ufeff"
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -37,7 +38,7 @@ async def numbers_of(database: Database, task: Task) -> list[str]:
 
 async def bad_rows(database: Database, task: Task, *, english: bool = False) -> AsyncIterator[bytes]:
     """The rows without a message as a table with the columns of the first one, and line and reason behind them: mended,
-    it can be sent as it is."""
+    it can be sent as it is. Without the ``DOUBLE`` ones: their number has its message by the row before."""
     upload = await upload_of(database, task)
     head = list(upload.columns) if upload is not None else [column_names.NUMBER_HEAD, *task.mapping.get("names", ())]
     yield _line([*head, *column_names.PROBLEM_HEAD[english]], first=True)
@@ -45,6 +46,8 @@ async def bad_rows(database: Database, task: Task, *, english: bool = False) -> 
     while page := await store.problems(database, task.id, sorted({0, task.run}), after, PAGE):
         after = page[-1]["run"], page[-1]["line"]
         for row in page:
+            if row["code"] == DOUBLE:
+                continue
             cells = await _cells(database, task, row, len(head), upload)
             yield _line([*cells, str(row["line"]), Recorded(row["code"], row["message"]).text(english)])
 

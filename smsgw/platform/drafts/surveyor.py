@@ -71,10 +71,19 @@ async def enqueue(
 ) -> None:
     """Enter the job, unless one is waiting or running. ``node``: where the file lies."""
     params = {"draft": str(draft.id)}
-    subject = f"draft/{draft.id}/{draft.state.fingerprint()[:16]}"
-    job = jobs.NewJob(NAME, params, submitter, subject=subject, node=node, lasts=timedelta(hours=1))
+    job = jobs.NewJob(NAME, params, submitter, subject=_subject(draft), node=node, lasts=timedelta(hours=1))
     async with database.transaction() as connection:
         await job_queries.add(connection, job)
+
+
+def _subject(draft: Draft) -> str:
+    return f"draft/{draft.id}/{draft.state.fingerprint()[:16]}"
+
+
+def _stopped(error: SmsgwError) -> Survey:
+    """What stops all of it."""
+    field, said = str(error.detail.get("field", "")), messages_of(error.code, error.detail)
+    return Survey(problem=(error.code, field, *said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class Surveyor:
 
     def kind(self) -> JobKind:
         """The kind of its jobs. One that is cut off begins anew."""
-        return JobKind(NAME, self._run, patience=1300.0)
+        return JobKind(NAME, self._run, patience=1300.0, failed=self._failed)
 
     async def _run(self, context: JobContext) -> None:
         draft = await queries.any_one(self.database, int(context.job.params["draft"]))
@@ -100,14 +109,14 @@ class Surveyor:
         try:
             survey = await self.survey(draft, await self._actor(draft, context.job.submitter))
         except (Invalid, Refused) as error:
-            survey = Survey(
-                problem=(
-                    error.code,
-                    str(error.detail.get("field", "")),
-                    *messages_of(error.code, error.detail),
-                )
-            )
+            survey = _stopped(error)
         await service.found(self.database, draft, survey)
+
+    async def _failed(self, job: jobs.Job, error: SmsgwError | None) -> None:
+        """The page says so, rather than that it waits."""
+        draft = await queries.any_one(self.database, int(job.params["draft"]))
+        if draft is not None and draft.known is None and job.subject == _subject(draft):
+            await service.found(self.database, draft, _stopped(error or Refused("INTERNAL")))
 
     # --- the rows ------------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ async def copy(call: Call) -> web.StreamResponse:
     kind = Kind.OWN if state.source == Source.FILE and state.variables else Kind.SAME
     if not own and task.audience_id is None:
         call.toast(call.gettext(words.NUMBERS_NOT_COPIED))
-    draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state)
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state, ())
     return call.redirect(f"/send/{draft.id}/content")
 
 
@@ -77,7 +77,7 @@ async def mend(call: Call) -> web.StreamResponse:
     task = await _task(call)
     state = await _state(call, task, numbers=False)
     state = msgspec.structs.replace(state, upload="", to="", source=Source.FILE.value)
-    draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.OWN, state)
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.OWN, state, ())
     return call.redirect(f"/send/{draft.id}/table")
 
 

@@ -84,7 +84,7 @@ async def begin(call: Call) -> web.StreamResponse:
     if not _check_content(step):
         return await _content(step)
     try:
-        draft = await service.begin(call.change(), step.form_key, step.kind, step.state)
+        draft = await service.begin(call.change(), step.form_key, step.kind, step.state, step.said)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _content(step)
@@ -97,7 +97,7 @@ async def save_first(call: Call) -> web.StreamResponse:
     step = await _first(call)
     if not within_reach(call, step.state):
         raise web.HTTPNotFound
-    await service.begin(call.change(), step.form_key, step.kind, step.state)
+    await service.begin(call.change(), step.form_key, step.kind, step.state, step.said)
     return web.Response(status=204)
 
 
@@ -194,7 +194,7 @@ async def save(call: Call) -> web.StreamResponse:
     if not within_reach(call, step.state):
         raise web.HTTPNotFound
     assert step.draft is not None  # noqa: S101 - it has an address
-    await service.put(call.change(), step.draft.id, step.state)
+    await service.put(call.change(), step.draft.id, step.state, step.said)
     return web.Response(status=204)
 
 
@@ -208,11 +208,11 @@ async def done(call: Call) -> web.StreamResponse:
     if "later" in data:
         if not within_reach(call, step.state):
             raise web.HTTPNotFound
-        await service.put(call.change(), step.draft.id, step.state, step=step.key)
+        await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
         return call.redirect("/drafts")
     if await _checked(step):
         try:
-            await service.put(call.change(), step.draft.id, step.state, step=step.key)
+            await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
         except Invalid as error:
             step.refuse(error)
         else:
@@ -400,9 +400,8 @@ async def take_custom(call: Call) -> web.StreamResponse:
     step.kind, step.key = Kind.OWN, "table"
     if (upload := await _taken(step)) is None:
         return _table(step)
-    step.state.source = Source.FILE.value
     try:
-        draft = await service.begin(call.change(), step.form_key, Kind.OWN, step.state)
+        draft = await service.begin(call.change(), step.form_key, Kind.OWN, step.state, step.said)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return _table(step)
@@ -421,8 +420,7 @@ async def take(call: Call) -> web.StreamResponse:
             return _table(step)
         return await _audience(step)
     assert step.draft is not None  # noqa: S101 - it has an address
-    step.state.source = Source.FILE.value
-    await service.put(call.change(), step.draft.id, step.state, step="audience")
+    await service.put(call.change(), step.draft.id, step.state, step.said, step="audience")
     call.toast(call.gettext(words.FILE_KEPT) % {"name": upload.name, "n": f"{upload.rows:,}"})
     ready = step.kind is Kind.SAME or step.state.content or step.state.template
     return call.redirect(f"/send/{step.draft.id}/{'audience' if ready else 'content'}")
@@ -461,7 +459,8 @@ async def _taken(step: Step) -> Upload | None:
         step.errors["file"] = Problem("%(said)s", {"said": message(call, error)})
         return None
     step.state.account, step.state.upload = str(account.id), str(upload.id)
-    step.state.phone = ""
+    step.state.phone, step.state.source = "", Source.FILE.value
+    step.said |= {"account", "upload", "phone", "source"}
     return upload
 
 
@@ -488,7 +487,8 @@ async def _time(step: Step) -> web.Response:
     call, state = step.call, step.state
     account = account_of(call, state)
     template = template_of(call, state, account)
-    kind = MessageType(template.type) if template else MessageType(state.type or MessageType.NOTICE)
+    said = template.type if template else state.type
+    kind = MessageType(said) if said in set(MessageType) else MessageType.NOTICE
     hours = None
     if account is not None:
         hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans

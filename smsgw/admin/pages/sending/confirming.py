@@ -37,7 +37,7 @@ from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
 from smsgw.platform.campaigns.uploads import Upload
-from smsgw.platform.drafts import service
+from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
 from smsgw.platform.drafts.wanted import name_of
 from smsgw.platform.messages import service as messages
@@ -85,8 +85,7 @@ def effect(call: Call, survey: Survey, account: Account) -> Effect:
 async def clean(call: Call) -> web.StreamResponse:
     """The classes that the rows fall into."""
     step = await step_of(call, "audience")
-    assert step.draft is not None  # noqa: S101 - it has an address
-    await look(call, step.draft)
+    await look(call, step)
     return step.render("sending/compose/clean.html", **_cleaned(step))
 
 
@@ -166,8 +165,7 @@ async def class_file(call: Call) -> web.StreamResponse:
 async def confirm(call: Call) -> web.StreamResponse:
     """What would happen, in numbers; nothing is sent yet."""
     step = await step_of(call, "confirm")
-    assert step.draft is not None  # noqa: S101 - it has an address
-    await look(call, step.draft)
+    await look(call, step)
     return await _confirm(step)
 
 
@@ -196,7 +194,7 @@ async def _confirm(step: Step) -> web.Response:
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
         name=name_of(step.state),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
-        kind=template.type if template else step.state.type, of=step.state.fingerprint(), provinces=MOST_PROVINCES,
+        kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
     )  # fmt: skip
 
@@ -210,23 +208,37 @@ def _signed(step: Step, account: Account, text: str) -> str:
 @route("POST", AT + "/confirm", _ONE)
 async def submit(call: Call) -> web.StreamResponse:
     """Make the task; a second press of the button finds the first one's."""
-    step = await step_of(call, "confirm")
+    data = await call.request.post()
+    try:
+        step = await step_of(call, "confirm")
+    except web.HTTPNotFound:
+        made = await queries.sent(call.db, call.actor, str(data.get("key", ""))[:64])
+        if made is None:
+            raise
+        return _sent(call, made)
     draft = step.draft
     assert draft is not None  # noqa: S101 - it has an address
     account, survey = account_of(call, step.state), draft.known
-    data = await call.request.post()
-    if survey is None or account is None or survey.problem[0] or data.get("of") != step.state.fingerprint():
+    if survey is None or account is None or survey.problem[0] or data.get("of") != draft.confirmed:
         call.toast(call.gettext(words.CHANGED), Tone.BAD)
         return call.redirect(f"/send/{draft.id}/confirm")
     try:
-        spec = await call.portal.context.surveyor.spec(draft, call.actor)
-        task, _ = await call.portal.context.tasks.create(spec)
+        prepared = await call.portal.context.surveyor.prepared(draft, call.actor)
+        if prepared.count != survey.rows:  # an audience has changed
+            await service.look_again(call.db, draft.id)
+            call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
+            return call.redirect(f"/send/{draft.id}/confirm")
+        task, _ = await call.portal.context.tasks.create(await call.portal.context.surveyor.spec(draft, call.actor))
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
     await service.sent(call.change(), draft.id, task.id, account.name, survey.valid)
     call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
-    return call.redirect(f"/tasks/{task.id}" if call.may(Permission.TASK_VIEW) else "/drafts")
+    return _sent(call, task.id)
+
+
+def _sent(call: Call, task_id: int) -> web.Response:
+    return call.redirect(f"/tasks/{task_id}" if call.may(Permission.TASK_VIEW) else "/drafts")
 
 
 @route("POST", AT + "/test", _ONE)

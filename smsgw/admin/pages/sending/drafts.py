@@ -25,7 +25,7 @@ COLUMNS = (
     Column("subject", value=lambda d: d.subject or words.NO_SUBJECT, phone=Phone.TITLE),
     Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.BESIDE),
     Column("content", Kind.LONG, value=lambda d: d.state.content, phone=Phone.SECOND),
-    Column("numbers", Kind.NUMBER, value=lambda d: d.known.valid if d.known else None),
+    Column("numbers", Kind.NUMBER, value=lambda d: d.found.valid if d.found else None),
     Column("updated_at", Kind.TIME, sort=True), Column("created_at", Kind.TIME, sort=True, shown=False),
 )  # fmt: skip
 
@@ -70,7 +70,7 @@ async def go_on(call: Call) -> web.StreamResponse:
     draft = await draft_of(call)
     if not within_reach(call, draft.state):
         return call.redirect(f"/send/{draft.id}/content")
-    if draft.known is not None and not draft.known.problem[0]:
+    if draft.found is not None and not draft.found.problem[0]:
         return call.redirect(f"/send/{draft.id}/confirm")
     numbers = draft.state.to or draft.state.upload or draft.state.audience
     return call.redirect(f"/send/{draft.id}/{'audience' if numbers and draft.state.content else 'content'}")
