@@ -209,7 +209,7 @@ async def _foreign(world: World, by: Change) -> None:
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
     phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
-    draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"))).id
+    draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ())).id
     contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
