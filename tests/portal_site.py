@@ -30,6 +30,7 @@ from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.org import service as org
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.store.config.segments import load_segments
@@ -59,6 +60,7 @@ class Site:
     accounts: dict[str, int]
     channel_id: int
     ids: IdSource
+    surveyor: Surveyor
     channels: list[ChannelStatus] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """Pools that no channel serves at the moment."""
@@ -187,6 +189,7 @@ async def running(
             accounts,
             channel_id,
             ids,
+            parts.surveyor,
             channels,
             unavailable,
         )

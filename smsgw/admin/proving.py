@@ -89,6 +89,15 @@ async def ask(call: Call, route: Route) -> web.Response | None:
     return response
 
 
+def before_file(call: Call, proof: Proof) -> web.Response | None:
+    """As ``ask``, for a file whose handler finds out itself what it takes: the person comes back to the page before."""
+    if proven(call, proof):
+        return None
+    response = _to_page(call, proof, call.page)
+    response.headers[ASKS] = proof.value
+    return response
+
+
 async def _in_service(call: Call) -> bool:
     """Whether a message was delivered: then the first run is over, whatever of it was left out."""
     portal = call.portal

@@ -17,6 +17,11 @@ def harmless(cell: object) -> object:
     return "'" + cell if begins and normalize("NFKC", begins) in _FORMULA else cell
 
 
+def plain(cell: str) -> str:
+    """The text of a cell of a table that is read: without the apostrophe that ``harmless`` has put in front."""
+    return cell[1:] if cell[:1] == "'" and harmless(cell[1:]) == cell else cell
+
+
 def _begins(cell: str) -> str:
     """The first character that a spreadsheet does not skip."""
     return next((c for c in cell if c in _CONTROL or not (c.isspace() or category(c) in ("Cf", "Cc"))), "")

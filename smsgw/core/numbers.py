@@ -80,6 +80,11 @@ def national(e164: str) -> str:
     return e164[2:] if is_mainland(e164) else e164
 
 
+def written(e164: str) -> str:
+    """The number as ``normalize`` reads it again: 11 digits of the mainland, all others with their plus."""
+    return e164[2:] if is_mainland(e164) else f"+{e164}"
+
+
 # Calling codes of two digits; but for zones 1 and 7 all others have three.
 _TWO_DIGITS = frozenset(
     "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 "

@@ -74,7 +74,7 @@ async def _draft(world: World, row: dict[str, str]) -> None:
         to=row["to"],
     )  # fmt: skip
     key = f"demo-draft-{row['person']}-{row['type']}"
-    await drafts.begin(world.change(person.actor(None)), key, DraftKind.SAME, state)
+    await drafts.begin(world.change(person.actor(None)), key, DraftKind.SAME, state, ())
 
 
 async def _template(world: World, row: dict[str, str]) -> None:

@@ -178,6 +178,7 @@ async def _foreign(world: World, by: Change) -> None:
     account = site.accounts["clinic"]
     await accounts.edit(by, account, {"display_name": f"{MARK} account"})
     await org.place_account(by, account, department)
+    await org.add_department(by, f"{MARK} nobody's")  # so that one can be removed
     await org.add_role(
         by, "foreign", "of another", {Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND},
         ScopeKind.BELOW,
@@ -208,7 +209,7 @@ async def _foreign(world: World, by: Change) -> None:
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
     phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
-    draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"))).id
+    draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ())).id
     contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)

@@ -63,6 +63,8 @@ FILE_KEPT = N_("文件已上传：%(name)s，共 %(n)s 行")
 SENT = N_("发送任务已建立")
 SENT_HELD = N_("发送任务已提交，等待审批")
 TESTED = N_("测试短信已提交到 %(number)s")
+NUMBERS_NOT_COPIED = N_("已复制内容；号码只有提交人本人可以复制，请重新填写或上传")
+NUMBERS_CHANGED = N_("号码有变化，已重新检查，请核对后再提交")
 CHANGED = N_("内容有变化，请核对后再提交")
 MARK: dict[str, str] = {
     "block": N_("禁发"),

@@ -103,6 +103,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "草稿最多 {most} KB,号码较多时请改用文件",
         "a draft has at most {most} KiB; put many numbers into a file",
     ),
+    "draft.sent": ("这份草稿已发出,请刷新页面后新建", "it has been sent; load the page again for a new one"),
     "draft.key": ("页面已过期,请刷新后重试", "the page is too old; load it again"),
     "draft.past": ("计划时间须晚于现在", "a time that is still to come"),
     "draft.time": ("时间格式须为 2026-10-01 09:30", "a time such as 2026-10-01 09:30"),

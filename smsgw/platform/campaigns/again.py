@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Recorded
-from smsgw.core.numbers import national
+from smsgw.core.numbers import written
 from smsgw.core.tasks import Task
 from smsgw.core.words import columns as column_names
 from smsgw.platform.campaigns import uploads
@@ -19,6 +19,7 @@ from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import tasks as store
 
 PAGE = 1000
+DOUBLE = "NUMBER_DUPLICATE"
 BOM = "\ufeff"
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -31,13 +32,13 @@ async def upload_of(database: Database, task: Task) -> Upload | None:
 
 
 async def numbers_of(database: Database, task: Task) -> list[str]:
-    """The numbers of a task to typed ones."""
-    return [row.number for row in await store.rows_after(database, task.id, 0, MAX_TO)]
+    """The numbers of a task to typed ones, as they can be typed again."""
+    return [written(row.number) for row in await store.rows_after(database, task.id, 0, MAX_TO)]
 
 
 async def bad_rows(database: Database, task: Task, *, english: bool = False) -> AsyncIterator[bytes]:
     """The rows without a message as a table with the columns of the first one, and line and reason behind them: mended,
-    it can be sent as it is."""
+    it can be sent as it is. Without the ``DOUBLE`` ones: their number has its message by the row before."""
     upload = await upload_of(database, task)
     head = list(upload.columns) if upload is not None else [column_names.NUMBER_HEAD, *task.mapping.get("names", ())]
     yield _line([*head, *column_names.PROBLEM_HEAD[english]], first=True)
@@ -45,6 +46,8 @@ async def bad_rows(database: Database, task: Task, *, english: bool = False) -> 
     while page := await store.problems(database, task.id, sorted({0, task.run}), after, PAGE):
         after = page[-1]["run"], page[-1]["line"]
         for row in page:
+            if row["code"] == DOUBLE:
+                continue
             cells = await _cells(database, task, row, len(head), upload)
             yield _line([*cells, str(row["line"]), Recorded(row["code"], row["message"]).text(english)])
 
@@ -58,7 +61,7 @@ async def _cells(database: Database, task: Task, row: Row, width: int, upload: U
     cells = [""] * width
     phone = task.mapping.get("phone", 0) if upload is not None else 0
     places = task.mapping.get("columns", ()) if upload is not None else range(1, width)
-    for at, value in [(phone, national(row["number"])), *zip(places, values, strict=False)]:
+    for at, value in [(phone, written(row["number"])), *zip(places, values, strict=False)]:
         if at < width:
             cells[at] = value
     return cells

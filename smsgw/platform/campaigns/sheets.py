@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from smsgw.core import numbers
+from smsgw.core.cells import plain
 from smsgw.core.words import Phrase, columns, phrase
 
 MAX_ROWS = 2_000_000
@@ -204,7 +205,7 @@ def _csv_rows(path: Path, form: Form) -> Iterator[Row]:
                 return
             except csv.Error as exc:
                 raise BadFile(phrase("file.line", line=line)) from exc
-            yield line, [cell.strip()[:MAX_CELL] for cell in cells]
+            yield line, [plain(cell.strip()).strip()[:MAX_CELL] for cell in cells]
             line = reader.line_num + 1
 
 
@@ -291,7 +292,7 @@ def _xlsx_rows(path: Path, form: Form) -> Iterator[Row]:
 def _text(cell: Any) -> str:
     if type(cell) is str:
         # A workbook can spell NUL, for which the database has no place.
-        return cell.replace("\0", "").strip()[:MAX_CELL]
+        return plain(cell.replace("\0", "").strip()).strip()[:MAX_CELL]
     if type(cell) is float:
         # Excel keeps numbers as floats; 11 digits of a phone number are exact.
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e16 else repr(cell)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+
+from smsgw.runtime import clock
 
 MOST = 100
 """Drafts of one person."""
@@ -17,6 +19,9 @@ MOST_TO = 200_000
 """Characters of pasted numbers."""
 MOST_SHOWN = 100
 """Rows of a class that are kept to be looked at."""
+FRESH = timedelta(minutes=15)
+"""What was found is good for so long: balances, lists, routes and audiences change."""
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -97,6 +102,8 @@ class Row(msgspec.Struct, frozen=True):
 class Survey(msgspec.Struct, kw_only=True):
     """What the engine says of the rows: how many of each class, what they cost, where they go."""
 
+    made: datetime = BEGINNING
+    """When they were looked at."""
     rows: int = 0
     valid: int = 0
     """Rows that become messages, as far as the rows and the lists of numbers tell."""
@@ -158,5 +165,17 @@ class Draft:
 
     @property
     def known(self) -> Survey | None:
-        """What was found, if it is still about this."""
+        """What was found, if it is still about this and not too long ago."""
+        found = self.found
+        return found if found is not None and clock.now() - found.made < FRESH else None
+
+    @property
+    def found(self) -> Survey | None:
+        """What was found of this, however long ago."""
         return self.survey if self.survey_of == self.state.fingerprint() else None
+
+    @property
+    def confirmed(self) -> str:
+        """What somebody confirms who sends it: all that decides, and how many there are."""
+        survey = self.found or Survey()
+        return f"{self.state.fingerprint()}.{survey.rows}.{survey.valid}"

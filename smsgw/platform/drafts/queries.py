@@ -22,6 +22,10 @@ _HOW_MANY = """
 SELECT count(*) FROM (SELECT FROM send_draft d WHERE d.owner_id = $1
   AND ($2 = '' OR strpos(lower(d.subject), lower($2)) > 0) AND ($3 = '' OR d.kind = $3) LIMIT $4) f
 """
+_SENT = """
+SELECT t.id FROM account a JOIN task t ON t.account_id = a.id AND t.request_key = $1 AND t.request_key <> ''
+WHERE t.submitter = $2 AND t.origin = 'portal' LIMIT 1
+"""
 _ANY = "SELECT * FROM send_draft WHERE id = $1"
 
 
@@ -61,6 +65,12 @@ async def one(database: Database | Connection, actor: Actor, id_: int) -> Draft 
     """One of them."""
     found = await search(database, actor, Window("updated_at", descending=True, limit=1), id_=id_)
     return found.rows[0] if found.rows else None
+
+
+async def sent(database: Database | Connection, actor: Actor, key: str) -> int | None:
+    """The task that a draft of the actor has become."""
+    found: int | None = await database.fetchval(_SENT, key, actor.label)
+    return found
 
 
 async def any_one(database: Database, id_: int) -> Draft | None:

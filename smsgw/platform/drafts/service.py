@@ -4,6 +4,7 @@ say nothing but that somebody types; that a draft is made, is gone on with, copi
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -13,8 +14,9 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase as said
 from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries
-from smsgw.platform.drafts.model import MOST, MOST_OCTETS, Draft, Kind, State, Survey
+from smsgw.platform.drafts.model import MOST, MOST_OCTETS, MOST_SHOWN, Draft, Kind, State, Survey
 from smsgw.platform.drafts.queries import draft_of, owner
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 
 _LOCK = "SELECT FROM staff WHERE id = $1 FOR UPDATE"
@@ -28,9 +30,10 @@ _FOUND = "UPDATE send_draft SET survey = $2, survey_of = $3 WHERE id = $1"
 _REMOVE = "DELETE FROM send_draft WHERE id = $1"
 
 
-async def begin(change: Change, key: str, kind: Kind, state: State) -> Draft:
-    """A new draft; or, when the same form has been saved before, that one with what it says now. ``PARAM_INVALID``: it
-    is too large; ``STATE_CONFLICT``: there are too many."""
+async def begin(change: Change, key: str, kind: Kind, state: State, fields: Collection[str]) -> Draft:
+    """A new draft; or, when the same form has been saved before, that one with what the form says now: its ``fields``,
+    for other steps may have been done since. ``PARAM_INVALID``: it is too large; ``STATE_CONFLICT``: there are too
+    many, or it has become a task already."""
     if not 16 <= len(key) <= 64:
         raise Invalid("PARAM_INVALID", field="key", reason=said("draft.key"))
     text = _text(state)
@@ -38,23 +41,25 @@ async def begin(change: Change, key: str, kind: Kind, state: State) -> Draft:
     async with change.unit(Permission.MESSAGE_SEND) as unit:
         await unit.connection.fetchrow(_LOCK, me)
         if row := await unit.connection.fetchrow(_BY_KEY, me, key):
-            await unit.connection.execute(_PUT, row["id"], state.subject[:64], text)
+            await _put(unit.connection, row["id"], _with(draft_of(row).state, state, fields))
             unit.unchanged()
             one = await queries.one(unit.connection, change.actor, row["id"])
             assert one is not None  # noqa: S101 - it was just there, and is locked
             return one
+        if await queries.sent(unit.connection, change.actor, key) is not None:
+            raise Refused("STATE_CONFLICT", reason=said("draft.sent"))
         row = await _add(unit.connection, me, key, kind, state, text)
         unit.record("draft.add", f"draft/{row['id']}", after=_plain(state))
         return draft_of(row)
 
 
-async def put(change: Change, id_: int, state: State, *, step: str = "") -> None:
-    """Keep what a draft says now. ``step``: which of them is done; empty: the form has saved itself. ``NOT_FOUND``,
-    ``PARAM_INVALID``."""
-    text = _text(state)
+async def put(change: Change, id_: int, state: State, fields: Collection[str], *, step: str = "") -> None:
+    """Keep what the ``fields`` of a form say now; the others stay as they are. ``step``: which of them is done; empty:
+    the form has saved itself. ``NOT_FOUND``, ``PARAM_INVALID``."""
     async with change.unit(Permission.MESSAGE_SEND) as unit:
         before = await _own(unit.connection, change, id_)
-        await unit.connection.execute(_PUT, id_, state.subject[:64], text)
+        state = _with(before.state, state, fields)
+        await _put(unit.connection, id_, state)
         if step and before.state != state:
             unit.record("draft.set", f"draft/{id_}", before=_plain(before.state), after=_plain(state))
         else:
@@ -95,9 +100,28 @@ async def sent(change: Change, id_: int, task_id: int, account: str, rows: int) 
 
 
 async def found(database: Database, draft: Draft, survey: Survey) -> None:
-    """What the engine says of its rows, for as long as they stay as they are."""
-    said_ = msgspec.json.encode(survey).decode()
-    await database.execute(_FOUND, draft.id, said_, draft.state.fingerprint())
+    """What the engine says of its rows, for as long as they stay as they are. Of rows that are shown so many are kept
+    as there is room for."""
+    survey = msgspec.structs.replace(survey, made=clock.now())
+    most, octets = MOST_SHOWN, msgspec.json.encode(survey)
+    while len(octets) > MOST_OCTETS and most:
+        most //= 2
+        shown = {cls: rows[:most] for cls, rows in survey.shown.items()}
+        octets = msgspec.json.encode(msgspec.structs.replace(survey, shown=shown))
+    await database.execute(_FOUND, draft.id, octets.decode(), draft.state.fingerprint())
+
+
+async def look_again(database: Database, id_: int) -> None:
+    """What was found about a draft's rows is good no more."""
+    await database.execute(_FOUND, id_, None, "")
+
+
+def _with(before: State, state: State, fields: Collection[str]) -> State:
+    return msgspec.structs.replace(before, **{name: getattr(state, name) for name in fields})
+
+
+async def _put(connection: Connection, id_: int, state: State) -> None:
+    await connection.execute(_PUT, id_, state.subject[:64], _text(state))
 
 
 async def _add(connection: Connection, me: int, key: str, kind: Kind, state: State, text: str) -> Any:

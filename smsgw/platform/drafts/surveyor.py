@@ -16,18 +16,21 @@ from typing import Any, Protocol
 
 import msgspec
 
-from smsgw.core.actor import ActorLabel
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, messages_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.numbers import written
+from smsgw.core.permissions import Permission
 from smsgw.core.schedule import Hours
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshots
+from smsgw.platform.audience import book_queries as book
 from smsgw.platform.campaigns.body_template import wording
 from smsgw.platform.campaigns.members import Members
-from smsgw.platform.campaigns.model import windows_of
+from smsgw.platform.campaigns.model import TaskSpec, invalid, windows_of
 from smsgw.platform.campaigns.row_survey import BadRow, GoodRow, RowSurvey, Surveyed, Wanted
 from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.campaigns.sheets import Form
@@ -40,6 +43,7 @@ from smsgw.platform.drafts.wanted import spec_of
 from smsgw.platform.jobs import model as jobs
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.org import queries as people
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 
@@ -67,10 +71,19 @@ async def enqueue(
 ) -> None:
     """Enter the job, unless one is waiting or running. ``node``: where the file lies."""
     params = {"draft": str(draft.id)}
-    subject = f"draft/{draft.id}/{draft.state.fingerprint()[:16]}"
-    job = jobs.NewJob(NAME, params, submitter, subject=subject, node=node, lasts=timedelta(hours=1))
+    job = jobs.NewJob(NAME, params, submitter, subject=_subject(draft), node=node, lasts=timedelta(hours=1))
     async with database.transaction() as connection:
         await job_queries.add(connection, job)
+
+
+def _subject(draft: Draft) -> str:
+    return f"draft/{draft.id}/{draft.state.fingerprint()[:16]}"
+
+
+def _stopped(error: SmsgwError) -> Survey:
+    """What stops all of it."""
+    field, said = str(error.detail.get("field", "")), messages_of(error.code, error.detail)
+    return Survey(problem=(error.code, field, *said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +100,56 @@ class Surveyor:
 
     def kind(self) -> JobKind:
         """The kind of its jobs. One that is cut off begins anew."""
-        return JobKind(NAME, self._run, patience=1300.0)
+        return JobKind(NAME, self._run, patience=1300.0, failed=self._failed)
 
     async def _run(self, context: JobContext) -> None:
         draft = await queries.any_one(self.database, int(context.job.params["draft"]))
         if draft is None or draft.known is not None:
             return
         try:
-            survey = await self.survey(draft, context.job.submitter)
+            survey = await self.survey(draft, await self._actor(draft, context.job.submitter))
         except (Invalid, Refused) as error:
-            survey = Survey(
-                problem=(
-                    error.code,
-                    str(error.detail.get("field", "")),
-                    *messages_of(error.code, error.detail),
-                )
-            )
+            survey = _stopped(error)
         await service.found(self.database, draft, survey)
+
+    async def _failed(self, job: jobs.Job, error: SmsgwError | None) -> None:
+        """The page says so, rather than that it waits."""
+        draft = await queries.any_one(self.database, int(job.params["draft"]))
+        if draft is not None and draft.known is None and job.subject == _subject(draft):
+            await service.found(self.database, draft, _stopped(error or Refused("INTERNAL")))
 
     # --- the rows ------------------------------------------------------------------------------------------------
 
-    async def prepared(self, draft: Draft, submitter: ActorLabel) -> Prepared:
-        """How the engine would do it; raises what it refuses."""
-        state = draft.state
-        id_ = int(state.account) if state.account.isdecimal() and len(state.account) < 19 else 0
-        account = self.snapshots.current.account(id_)
-        if account is None:
-            raise Invalid("PARAM_INVALID", field="account", reason=phrase("draft.choose"))
-        return await self.tasks.prepare(spec_of(draft, account, submitter, clock.now()))
+    async def _actor(self, draft: Draft, submitter: ActorLabel) -> Actor:
+        """Whose draft it is, with the rights of now. ``PERMISSION_DENIED``."""
+        person = await people.person(self.database, submitter)
+        if person is None or person.id != draft.owner_id:
+            raise Refused("PERMISSION_DENIED", permission=Permission.MESSAGE_SEND.value)
+        return person.actor()
 
-    async def survey(self, draft: Draft, submitter: ActorLabel) -> Survey:
+    async def spec(self, draft: Draft, actor: Actor) -> TaskSpec:
+        """What the draft asks for, with an account and an audience that the actor may use. ``PERMISSION_DENIED``,
+        ``PARAM_INVALID``, ``TIME_INVALID``."""
+        actor.require(Permission.MESSAGE_SEND)
+        state, allowed = draft.state, actor.scope.whole
+        id_ = int(state.account) if state.account.isdecimal() and len(state.account) < 19 else 0
+        account = self.snapshots.current.account(id_) if allowed is None or id_ in allowed else None
+        if account is None:
+            raise invalid("account", phrase("draft.choose"))
+        spec = spec_of(draft, account, actor.label, clock.now())
+        if spec.audience_id is not None:  # a group may be somebody's own, or a department's
+            group = await book.group(self.database, actor, spec.audience_id)
+            if group is None or group.account_id != account.id:
+                raise invalid("audience", phrase("draft.choose"))
+        return spec
+
+    async def prepared(self, draft: Draft, actor: Actor) -> Prepared:
+        """How the engine would do it; raises what it refuses, and as ``spec``."""
+        return await self.tasks.prepare(await self.spec(draft, actor))
+
+    async def survey(self, draft: Draft, actor: Actor) -> Survey:
         """All of it. Raises what the engine refuses of the whole."""
-        prepared = await self.prepared(draft, submitter)
+        prepared = await self.prepared(draft, actor)
         every = max(1, -(-prepared.count // EXPLAINED))
         found = await self._surveyed(prepared, Wanted(prepared.plan, every))
         survey = Survey(rows=found.total, classes=dict(found.problems), held=prepared.reasons)
@@ -135,9 +166,9 @@ class Surveyor:
         )
         return survey
 
-    async def rows(self, draft: Draft, submitter: ActorLabel, cls: str) -> list[BadRow]:
+    async def rows(self, draft: Draft, actor: Actor, cls: str) -> list[BadRow]:
         """All rows of a class (a code, or ``valid``), as far as they are given."""
-        prepared = await self.prepared(draft, submitter)
+        prepared = await self.prepared(draft, actor)
         whole = cls if cls not in ("valid", *_OF_LISTS) else ""
         found = await self._surveyed(
             prepared, Wanted(prepared.plan, max(1, prepared.count), shown=0, whole=whole)
@@ -151,7 +182,7 @@ class Surveyor:
                 await asyncio.sleep(0)
             reason = self.lists.refusal(str(number), prepared.spec.account.id, prepared.kind, sign)
             if (reason[0] if reason else "valid") == cls:
-                rows.append(BadRow(line, str(number), "" if reason is None else messages_of(*reason)[0]))
+                rows.append(BadRow(line, written(str(number)), "" if reason is None else messages_of(*reason)[0]))
         return rows
 
     async def row(self, upload: Upload, n: int) -> tuple[int, list[str]] | None:

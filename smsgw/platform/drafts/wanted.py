@@ -15,6 +15,8 @@ from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
 from smsgw.platform.drafts.model import Draft, Source, State, When
 
 MOST_HOURS = 24 * 30
+YEARS = 2000, 2100
+ONE_EACH = ("number", "content")
 
 
 def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime) -> TaskSpec:
@@ -23,6 +25,8 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
     send_at = moment(state.at, "at") if state.when == When.AT else None
     if send_at is not None and send_at <= now:
         raise Invalid("TIME_INVALID", field="at", reason=phrase("draft.past"))
+    if state.one_each not in ONE_EACH:
+        raise invalid("one_each", phrase("draft.choose"))
     hours = _number(state.hours, "hours", 1, MOST_HOURS)
     again = _again(state) if state.when == When.AGAIN else None
     source = state.source
@@ -39,7 +43,7 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         params={k: v for k, v in state.fixed.items() if v} if state.template else {},
         phone=state.phone or None,
         variables=_variables(state),
-        type=None if state.template else MessageType(state.type),
+        type=None if state.template else _type(state),
         sign=state.sign,
         extend_code=state.extend_code,
         send_at=send_at,
@@ -54,17 +58,27 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
     )
 
 
+def _type(state: State) -> MessageType:
+    try:
+        return MessageType(state.type)
+    except ValueError as exc:
+        raise invalid("type", phrase("draft.choose")) from exc
+
+
 def name_of(state: State) -> str:
     """What the task is called: its subject, else the beginning of the text."""
     return (state.subject or " ".join(state.content.split())[:20])[:MAX_NAME]
 
 
 def moment(text: str, field: str) -> datetime:
-    """A time as the pages write it, in China."""
+    """A time as the pages write it, in China; of a year that can be counted with."""
     try:
-        return datetime.strptime(text.replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        at = datetime.strptime(text.replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
     except ValueError as exc:
         raise invalid(field, phrase("draft.time")) from exc
+    if not YEARS[0] <= at.year <= YEARS[1]:
+        raise invalid(field, phrase("draft.time"))
+    return at
 
 
 def _variables(state: State) -> dict[str, str]:

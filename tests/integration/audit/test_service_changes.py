@@ -565,17 +565,17 @@ def _sending() -> State:
 
 
 async def a_draft(world: World) -> int:
-    return (await drafts.begin(world.by(world.able), f"key-of-{world.name():>16}", DraftKind.SAME, _sending())).id
+    return (await drafts.begin(world.by(world.able), f"key-of-{world.name():>16}", DraftKind.SAME, _sending(), ())).id
 
 
 @example(drafts.begin, "draft.add")
 async def _(world: World, change: Change) -> None:
-    await drafts.begin(change, f"key-of-{world.name():>16}", DraftKind.SAME, _sending())
+    await drafts.begin(change, f"key-of-{world.name():>16}", DraftKind.SAME, _sending(), ())
 
 
 @example(drafts.put, "draft.set")
 async def _(world: World, change: Change) -> None:
-    await drafts.put(change, await a_draft(world), State(subject="另一个"), step="content")
+    await drafts.put(change, await a_draft(world), State(subject="另一个"), {"subject"}, step="content")
 
 
 @example(drafts.copy, "draft.add")

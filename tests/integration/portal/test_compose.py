@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
-import io
 import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
+from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted, upload
 
+from smsgw.core.actor import EVERYTHING, Actor
 from smsgw.core.keywords import Action, Word, WordFilter
-from smsgw.platform.drafts.model import MOST
+from smsgw.platform.audience import book
+from smsgw.platform.audience import service as audience
+from smsgw.platform.audience.model import EntryDraft
+from smsgw.platform.change import Change
+from smsgw.platform.drafts import queries, service
+from smsgw.platform.drafts.model import MOST, Kind, State
+from smsgw.platform.jobs import queries as jobs
+from smsgw.platform.org import queries as people
+from smsgw.runtime import clock
 
 TEXT = "{姓名}您好，请于{时间}到场"
 TABLE = """手机号,姓名,时间
@@ -37,55 +45,6 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         await site.add_staff("clerk", "operator", "hall")
         await site.add_staff("other", "operator", "hall")
         yield site
-
-
-def fields(site: Site, page: str, **more: str) -> dict[str, str]:
-    """The first step, filled in."""
-    key = re.search(r'name="key" value="([\w-]{24})"', page)
-    assert key
-    return {"key": key[1], "account": str(site.accounts["hall"]), "type": "notice", "subject": "预约提醒",
-            "content": "您好，请到场", "sign": "", "template": ""} | more  # fmt: skip
-
-
-def draft_in(path: str) -> int:
-    """The draft of an address."""
-    found = re.match(r"/send/(\d+)/", urlsplit(path).path)
-    assert found, path
-    return int(found[1])
-
-
-async def upload(browser: Browser, path: str, table: bytes, *, account: int | None = None) -> str:
-    """Send a table as the page's form does."""
-    form = aiohttp.FormData()
-    form.add_field("csrf", browser.csrf)
-    if account is not None:
-        form.add_field("account", str(account))
-    form.add_field("file", io.BytesIO(table), filename="名单.csv", content_type="text/csv")
-    async with browser.session.post(path, data=form) as response:
-        browser.status, browser.path = response.status, str(response.url.path_qs)
-        return html.unescape(await response.text())
-
-
-async def looked_at(browser: Browser, draft: int, page: str = "clean") -> str:
-    """The page, once the rows have been looked at."""
-    await browser.get(f"/send/{draft}/{page}")
-    async with asyncio.timeout(30):
-        while True:
-            text = html.unescape(await browser.get(f"/send/{draft}/{page}"))
-            if "正在逐行" not in text:
-                return text
-            await asyncio.sleep(0.1)
-
-
-async def imported(site: Site) -> int:
-    """The newest task, once its rows are there."""
-    async with asyncio.timeout(30):
-        while True:
-            row = await site.db.fetchrow("SELECT id, state FROM task ORDER BY id DESC LIMIT 1")
-            if row["state"] != "importing":
-                found: int = row["id"]
-                return found
-            await asyncio.sleep(0.05)
 
 
 async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) -> None:
@@ -172,7 +131,7 @@ async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) 
         head, *bad = file.removeprefix("\ufeff").splitlines()
         assert head == "手机号,姓名,时间,行号,原因"
         assert [line.split(",")[:4] for line in bad] == [
-            ["13800138001", "李二", "10点", "4"], ["138", "赵三", "11点", "5"], ["13800138004", "", "12点", "6"],
+            ["138", "赵三", "11点", "5"], ["13800138004", "", "12点", "6"],
         ]  # fmt: skip
         headers = {"X-Dialog": "1"}
         await clerk.get(f"/tasks/{task}", headers=headers)
@@ -183,9 +142,9 @@ async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) 
         again = draft_in(clerk.path)
         page = html.unescape(await upload(clerk, f"/send/{again}/file", mended.encode()))
         assert urlsplit(clerk.path).path == f"/send/{again}/audience"
-        assert "【市政服务】李二您好，请于10点到场" in page
+        assert "【市政服务】赵三您好，请于11点到场" in page
         await clerk.post(f"/send/{again}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"})
-        assert "将向 3 个号码发送" in await looked_at(clerk, again, "confirm")
+        assert "将向 2 个号码发送" in await looked_at(clerk, again, "confirm")
 
         await clerk.post(f"/tasks/{task}/copy", {})
         copied = draft_in(clerk.path)
@@ -299,3 +258,169 @@ async def test_another_department_s_account_is_not_there(site: Site) -> None:
         await upload(clerk, "/custom", TABLE.encode(), account=site.accounts["clinic"])
         assert clerk.status == 422
         assert await site.db.fetchval("SELECT count(*) FROM upload") == 0
+
+
+async def test_duplicates_are_not_mended(site: Site) -> None:
+    """Their number has its message; the others are taken as they stand, signs and foreign numbers, too."""
+    table = "手机号,姓名,金额\n13800138000,@张三,-12.50\n13800138000,@张三,-12.50\n+1 310 555 1234,,-3\n"
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/custom")
+        page = await upload(clerk, "/custom", table.encode(), account=site.accounts["hall"])
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/content", fields(site, page, content="{姓名}应退{金额}元"))
+        await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_金额": "金额"})
+        await submitted(clerk, draft)
+        task = await imported(site)
+        assert "下载问题行（不含重复的 1 行）" in html.unescape(await clerk.get(f"/tasks/{task}"))
+        file = await clerk.get(f"/tasks/{task}/rows")
+        _, bad = file.splitlines()
+        assert bad.startswith("'+1 310 555 1234,,'-3,4,")
+        await clerk.post(f"/tasks/{task}/mend", {})
+        again = draft_in(clerk.path)
+        mended = file.replace(",,", ",'@李二,")
+        page = html.unescape(await upload(clerk, f"/send/{again}/file", mended.encode()))
+        assert "@李二应退-3元" in page, "what keeps a spreadsheet from counting is no part of the text"
+        await clerk.post(f"/send/{again}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_金额": "金额"})
+        await submitted(clerk, again)
+        await imported(site)
+        rows = await site.db.fetch("SELECT number, vals FROM task_row WHERE task_id <> $1", task)
+        assert [(row["number"], row["vals"]) for row in rows] == [("13105551234", ["@李二", "-3"])]
+
+
+async def test_what_was_found_gets_old(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        text = await looked_at(clerk, draft, "confirm")
+        of = re.search(r'name="of" value="([^"]+)"', text)
+        assert of
+        await _made(site, "2026-01-01T00:00:00Z")
+        page = html.unescape(await clerk.post(f"/send/{draft}/confirm", {"of": of[1]}))
+        assert "正在逐行" in page
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 0
+        await submitted(clerk, draft)
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 1
+
+        # What has stopped the whole is looked at again when the page is opened anew.
+        draft = await begun(site, clerk, content="您好")
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await looked_at(clerk, draft)
+        problem = '["INTERNAL", "", "系统内部错误", "internal"]'
+        await site.db.execute("UPDATE send_draft SET survey = jsonb_set(survey::jsonb, '{problem}', $1)", problem)
+        assert "正在逐行" not in await clerk.get(f"/send/{draft}/clean"), "seen by whoever has waited for it"
+        await _made(site, f"{clock.now() - timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}")
+        assert "正在逐行" in await clerk.get(f"/send/{draft}/clean")
+        assert "有效 1 行" in await looked_at(clerk, draft)
+
+
+async def _made(site: Site, at: str) -> None:
+    """When all surveys were made."""
+    await site.db.execute("UPDATE send_draft SET survey = jsonb_set(survey::jsonb, '{made}', to_jsonb($1::text))", at)
+
+
+async def test_other_numbers_than_those_confirmed_are_asked_about_again(site: Site) -> None:
+    hall = site.accounts["hall"]
+    change = Change(site.db, Actor.operator("test"))
+    group = (await audience.add_audience(change, hall, "大家的")).id
+    one = EntryDraft(hall, "13800138000", name="", groups=(group,))
+    await book.add(change, one)
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(group)})
+        assert "将向 1 个号码发送" in await looked_at(clerk, draft, "confirm")
+        await book.add(change, replace(one, number="13800138001"))
+        page = await submitted(clerk, draft)
+        assert "号码有变化" in page
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 0
+        assert "将向 2 个号码发送" in await looked_at(clerk, draft, "confirm")
+        await submitted(clerk, draft)
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 1
+
+
+async def test_long_texts_leave_room_for_what_was_found(site: Site) -> None:
+    long = "好" * 900
+    table = "手机号,内容\n" + "".join(f"1380013{n:04},{long}{n}\n" for n in range(200))
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/custom")
+        page = await upload(clerk, "/custom", table.encode(), account=site.accounts["hall"])
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/content", fields(site, page, content="{内容}"))
+        await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_内容": "内容"})
+        assert "有效 200 行" in await looked_at(clerk, draft)
+
+
+async def test_what_no_form_offers_is_refused_where_it_stands(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await clerk.post(f"/send/{draft}/options", {"one_each": "both"})
+        assert clerk.status == 422
+        for when in ({"when": "at", "at": "9999-12-31T23:59"}, {"when": "again", "every": "day", "every_at": "9:00",
+                                                               "until": "9999-12-31"}):  # fmt: skip
+            await clerk.post(f"/send/{draft}/options", {"one_each": "number", "hours": "720"})
+            await clerk.post(f"/send/{draft}/time", when)
+            assert clerk.status == 422, when
+        form = {"account": str(site.accounts["hall"]), "type": "gossip", "content": "您好", "later": "1"}
+        await clerk.post(f"/send/{draft}/content", form)
+        for page in ("time", "options", "audience", "content"):
+            await clerk.get(f"/send/{draft}/{page}")
+            assert clerk.status == 200, page
+        await looked_at(clerk, draft)
+        assert clerk.status == 422, "the page says what stops it"
+
+
+async def test_a_job_that_fails_is_told_on_the_page(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await looked_at(clerk, draft)
+        await site.db.execute("UPDATE send_draft SET survey = NULL, survey_of = ''")
+        job = await site.db.fetchval("SELECT id FROM job ORDER BY id DESC LIMIT 1")
+        found = await jobs.get(site.db, EVERYTHING, job)
+        assert found
+        failed = site.surveyor.kind().failed
+        assert failed
+        await failed(found, None)
+        await clerk.get(f"/send/{draft}/clean")
+        assert clerk.status == 422
+
+
+async def test_a_second_tab_empties_nothing_and_sends_nothing_twice(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        form = fields(site, await clerk.get("/send"))
+        await clerk.post("/send", form)
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await clerk.post("/send/-/save", form | {"subject": "另一个标签页"})
+        one = await queries.any_one(site.db, draft)
+        assert one is not None
+        assert (one.state.to, one.state.subject) == ("13800138000", "另一个标签页")
+        text = await looked_at(clerk, draft, "confirm")
+        hidden = dict(re.findall(r'name="(of|key)" value="([^"]+)"', text.partition("<aside>")[0]))
+        await clerk.post(f"/send/{draft}/confirm", hidden)
+        task = urlsplit(clerk.path).path
+        assert task.startswith("/tasks/")
+        await clerk.post(f"/send/{draft}/confirm", hidden)
+        assert (clerk.status, urlsplit(clerk.path).path) == (200, task), "the second press"
+        assert "这份草稿已发出" in html.unescape(await clerk.post("/send", form))
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0
+
+
+async def test_a_form_says_its_own_fields_alone(site: Site) -> None:
+    """Two requests that have read the same draft: neither takes back what the other has kept."""
+    person = await people.person(site.db, "clerk")
+    assert person is not None
+    change = Change(site.db, person.actor())
+    draft = (await service.begin(change, "key-of-two-tabs-0", Kind.SAME, State(content="您好"), ())).id
+    await service.put(change, draft, State(to="13800138000"), {"to"})
+    await service.put(change, draft, State(content="再见"), {"content"})
+    one = await queries.any_one(site.db, draft)
+    assert one is not None
+    assert (one.state.to, one.state.content) == ("13800138000", "再见")

@@ -150,3 +150,9 @@ def test_built_in_prefixes(number: str, carrier: str) -> None:
 def test_prefixes_that_are_none(prefix: str) -> None:
     with pytest.raises(ValueError, match="prefix"):
         Segments([(prefix, Home(numbers.CMCC))])
+
+
+@pytest.mark.parametrize("number", ["8613800138000", "13105551234", "85291234567", "12025550123", "4915112345678"])
+def test_what_is_written_is_read_as_the_same_number(number: str) -> None:
+    """Without its plus a number of the United States would be one of the mainland."""
+    assert numbers.normalize(numbers.written(number)) == number

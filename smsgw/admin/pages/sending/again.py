@@ -12,6 +12,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.rights import Proof, route
+from smsgw.admin.words import compose as words
 from smsgw.core.permissions import Permission
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns import again, queries
@@ -30,8 +31,9 @@ async def _task(call: Call) -> Task:
     return found.task
 
 
-async def _state(call: Call, task: Task) -> State:
-    """What a task was asked for, as the steps of the wizard have it; when it is sent is asked anew."""
+async def _state(call: Call, task: Task, *, numbers: bool) -> State:
+    """What a task was asked for, as the steps of the wizard have it; when it is sent is asked anew. ``numbers``: and to
+    whom, which is for whoever has submitted it."""
     upload = await again.upload_of(call.db, task)
     columns = upload.columns if upload is not None else ()
     names, places = task.mapping.get("names", ()), task.mapping.get("columns", ())
@@ -48,21 +50,24 @@ async def _state(call: Call, task: Task) -> State:
         chosen = {name: columns[at] for name, at in zip(names, places, strict=False) if at < len(columns)}
         phone = task.mapping.get("phone", 0)
         values |= {
-            "source": Source.FILE.value, "upload": str(upload.id), "variables": chosen,
+            "source": Source.FILE.value, "upload": str(upload.id) if numbers else "", "variables": chosen,
             "phone": columns[phone] if phone < len(columns) else "",
         }  # fmt: skip
-    else:
+    elif numbers:
         values |= {"source": Source.TYPED.value, "to": "\n".join(await again.numbers_of(call.db, task))}
     return State(**values)
 
 
 @route("POST", AT + "/copy", Permission.MESSAGE_SEND)
 async def copy(call: Call) -> web.StreamResponse:
-    """A draft with all of the task but its time."""
+    """A draft with all of the task but its time; numbers and table only for whoever has submitted it."""
     task = await _task(call)
-    state = await _state(call, task)
-    kind = Kind.OWN if state.upload and state.variables else Kind.SAME
-    draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state)
+    own = task.submitter == call.actor.label
+    state = await _state(call, task, numbers=own)
+    kind = Kind.OWN if state.source == Source.FILE and state.variables else Kind.SAME
+    if not own and task.audience_id is None:
+        call.toast(call.gettext(words.NUMBERS_NOT_COPIED))
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state, ())
     return call.redirect(f"/send/{draft.id}/content")
 
 
@@ -70,9 +75,9 @@ async def copy(call: Call) -> web.StreamResponse:
 async def mend(call: Call) -> web.StreamResponse:
     """A draft with the task's text and columns, for the table of mended rows."""
     task = await _task(call)
-    state = await _state(call, task)
+    state = await _state(call, task, numbers=False)
     state = msgspec.structs.replace(state, upload="", to="", source=Source.FILE.value)
-    draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.OWN, state)
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.OWN, state, ())
     return call.redirect(f"/send/{draft.id}/table")
 
 

@@ -31,6 +31,7 @@ from smsgw.admin.pages.sending.wizard import (
     template_of,
     text_of,
     upload_of,
+    within_reach,
 )
 from smsgw.admin.rights import route
 from smsgw.admin.words import compose as words
@@ -40,7 +41,8 @@ from smsgw.core.model import MessageType
 from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Misfit
-from smsgw.platform.audience import queries as audience
+from smsgw.platform.audience import book_queries
+from smsgw.platform.audience.model import Group, WantedGroups
 from smsgw.platform.campaigns.body_template import forms_of, wording
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import MAX_TO, recurrence_of, windows_of
@@ -48,6 +50,7 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State, When
 from smsgw.platform.drafts.wanted import spec_of
+from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
 CUSTOM = "/custom"
@@ -81,7 +84,7 @@ async def begin(call: Call) -> web.StreamResponse:
     if not _check_content(step):
         return await _content(step)
     try:
-        draft = await service.begin(call.change(), step.form_key, step.kind, step.state)
+        draft = await service.begin(call.change(), step.form_key, step.kind, step.state, step.said)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _content(step)
@@ -92,9 +95,9 @@ async def begin(call: Call) -> web.StreamResponse:
 async def save_first(call: Call) -> web.StreamResponse:
     """The first step saves itself."""
     step = await _first(call)
-    if step.state.account and account_of(call, step.state) is None:
+    if not within_reach(call, step.state):
         raise web.HTTPNotFound
-    await service.begin(call.change(), step.form_key, step.kind, step.state)
+    await service.begin(call.change(), step.form_key, step.kind, step.state, step.said)
     return web.Response(status=204)
 
 
@@ -188,10 +191,10 @@ async def save(call: Call) -> web.StreamResponse:
     """A form saves itself."""
     step = await step_of(call, call.request.match_info["step"])
     read(step, await call.request.post())
-    if step.state.account and account_of(call, step.state) is None:
+    if not within_reach(call, step.state):
         raise web.HTTPNotFound
     assert step.draft is not None  # noqa: S101 - it has an address
-    await service.put(call.change(), step.draft.id, step.state)
+    await service.put(call.change(), step.draft.id, step.state, step.said)
     return web.Response(status=204)
 
 
@@ -203,11 +206,13 @@ async def done(call: Call) -> web.StreamResponse:
     read(step, data)
     assert step.draft is not None  # noqa: S101 - it has an address
     if "later" in data:
-        await service.put(call.change(), step.draft.id, step.state, step=step.key)
+        if not within_reach(call, step.state):
+            raise web.HTTPNotFound
+        await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
         return call.redirect("/drafts")
     if await _checked(step):
         try:
-            await service.put(call.change(), step.draft.id, step.state, step=step.key)
+            await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
         except Invalid as error:
             step.refuse(error)
         else:
@@ -243,7 +248,10 @@ async def _audience(step: Step) -> web.Response:
     template = template_of(call, state, account)
     names = names_of(state, template)
     upload = await upload_of(call, state)
-    known = await audience.audiences(call.db, account.id, None, MOST_AUDIENCES) if account else []
+    known: Sequence[Group] = ()
+    if account is not None:
+        wanted, window = WantedGroups(account_id=account.id), Window("name", descending=False, limit=MOST_AUDIENCES)
+        known = (await book_queries.groups(call.db, call.actor, wanted, window)).rows
     columns = upload.columns if upload else ()
     filled = (state.phone if state.phone in columns else "") if upload else ""
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
@@ -291,7 +299,7 @@ async def _check_audience(step: Step) -> bool:
     if found or step.draft is None:
         return False
     try:
-        await call.portal.context.surveyor.prepared(replace(step.draft, state=state), call.actor.label)
+        await call.portal.context.surveyor.prepared(replace(step.draft, state=state), call.actor)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return False
@@ -392,9 +400,8 @@ async def take_custom(call: Call) -> web.StreamResponse:
     step.kind, step.key = Kind.OWN, "table"
     if (upload := await _taken(step)) is None:
         return _table(step)
-    step.state.source = Source.FILE.value
     try:
-        draft = await service.begin(call.change(), step.form_key, Kind.OWN, step.state)
+        draft = await service.begin(call.change(), step.form_key, Kind.OWN, step.state, step.said)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return _table(step)
@@ -413,8 +420,7 @@ async def take(call: Call) -> web.StreamResponse:
             return _table(step)
         return await _audience(step)
     assert step.draft is not None  # noqa: S101 - it has an address
-    step.state.source = Source.FILE.value
-    await service.put(call.change(), step.draft.id, step.state, step="audience")
+    await service.put(call.change(), step.draft.id, step.state, step.said, step="audience")
     call.toast(call.gettext(words.FILE_KEPT) % {"name": upload.name, "n": f"{upload.rows:,}"})
     ready = step.kind is Kind.SAME or step.state.content or step.state.template
     return call.redirect(f"/send/{step.draft.id}/{'audience' if ready else 'content'}")
@@ -453,7 +459,8 @@ async def _taken(step: Step) -> Upload | None:
         step.errors["file"] = Problem("%(said)s", {"said": message(call, error)})
         return None
     step.state.account, step.state.upload = str(account.id), str(upload.id)
-    step.state.phone = ""
+    step.state.phone, step.state.source = "", Source.FILE.value
+    step.said |= {"account", "upload", "phone", "source"}
     return upload
 
 
@@ -480,7 +487,8 @@ async def _time(step: Step) -> web.Response:
     call, state = step.call, step.state
     account = account_of(call, state)
     template = template_of(call, state, account)
-    kind = MessageType(template.type) if template else MessageType(state.type or MessageType.NOTICE)
+    said = template.type if template else state.type
+    kind = MessageType(said) if said in set(MessageType) else MessageType.NOTICE
     hours = None
     if account is not None:
         hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.toasts import Kind as Tone
@@ -27,21 +28,20 @@ from smsgw.admin.pages.sending.wizard import (
     template_of,
     upload_of,
 )
-from smsgw.admin.rights import Proof, route
+from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.numbers import national
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
-from smsgw.platform.drafts import service
-from smsgw.platform.drafts.model import Source, Survey
-from smsgw.platform.drafts.wanted import name_of, spec_of
+from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.drafts import queries, service
+from smsgw.platform.drafts.model import Source, State, Survey
+from smsgw.platform.drafts.wanted import name_of
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
-from smsgw.runtime import clock
 
 _ONE = Permission.MESSAGE_SEND
 MOST_PROVINCES = 12
@@ -85,8 +85,7 @@ def effect(call: Call, survey: Survey, account: Account) -> Effect:
 async def clean(call: Call) -> web.StreamResponse:
     """The classes that the rows fall into."""
     step = await step_of(call, "audience")
-    assert step.draft is not None  # noqa: S101 - it has an address
-    await look(call, step.draft)
+    await look(call, step)
     return step.render("sending/compose/clean.html", **_cleaned(step))
 
 
@@ -115,20 +114,34 @@ def _problem(step: Step, survey: Survey | None) -> dict[str, Any]:
     return {}
 
 
+def _export(call: Call, state: State, upload: Upload | None) -> Permission | None:
+    if state.source == Source.AUDIENCE:
+        return Permission.CONTACT_EXPORT
+    if upload is not None and upload.submitter != call.actor.label:
+        return Permission.MESSAGE_EXPORT
+    return None
+
+
 @route("GET", AT + "/clean/file", _ONE, step_up=Proof.PASSWORD, kept=False)
 async def class_file(call: Call) -> web.StreamResponse:
-    """All rows of one class, as a table: the person's own, which only they have brought here."""
+    """All rows of one class, as a table. What the person has brought here is theirs to take away; whole numbers out of
+    an audience, or of a table that somebody else has brought, are an export."""
     step = await step_of(call, "audience")
     wanted = call.request.query.get("class", "")
     if wanted not in words.CLASS or step.draft is None:
         raise web.HTTPNotFound
+    upload = await upload_of(call, step.state) if step.state.source == Source.FILE else None
+    if (right := _export(call, step.state, upload)) is not None:
+        if not call.may(right):
+            raise web.HTTPForbidden
+        if (asked := proving.before_file(call, PROOFS[right])) is not None:
+            return asked
     try:
-        rows = await call.portal.context.surveyor.rows(step.draft, call.actor.label, wanted)
+        rows = await call.portal.context.surveyor.rows(step.draft, call.actor, wanted)
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=len(rows), kind=wanted)
-    upload = await upload_of(call, step.state) if step.state.source == Source.FILE else None
     head = [call.gettext(text) for text in words.COLUMNS]
     whole = upload is not None and any(row.cells for row in rows)
     columns: Sequence[str] = upload.columns if upload is not None and whole else ()
@@ -138,7 +151,7 @@ async def class_file(call: Call) -> web.StreamResponse:
     writer.writerow([*map(harmless, columns), head[0], head[1], head[2]] if whole else head)
     for row in rows:
         cells = [*row.cells, *[""] * (len(columns) - len(row.cells))] if whole else []
-        writer.writerow([harmless(cell) for cell in (*cells, row.line, national(row.number), row.message)])
+        writer.writerow([harmless(cell) for cell in (*cells, row.line, row.number, row.message)])
     return web.Response(
         body=text.getvalue().encode(), content_type="text/csv", charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'},
@@ -152,8 +165,7 @@ async def class_file(call: Call) -> web.StreamResponse:
 async def confirm(call: Call) -> web.StreamResponse:
     """What would happen, in numbers; nothing is sent yet."""
     step = await step_of(call, "confirm")
-    assert step.draft is not None  # noqa: S101 - it has an address
-    await look(call, step.draft)
+    await look(call, step)
     return await _confirm(step)
 
 
@@ -182,7 +194,7 @@ async def _confirm(step: Step) -> web.Response:
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
         name=name_of(step.state),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
-        kind=template.type if template else step.state.type, of=step.state.fingerprint(), provinces=MOST_PROVINCES,
+        kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
     )  # fmt: skip
 
@@ -196,23 +208,37 @@ def _signed(step: Step, account: Account, text: str) -> str:
 @route("POST", AT + "/confirm", _ONE)
 async def submit(call: Call) -> web.StreamResponse:
     """Make the task; a second press of the button finds the first one's."""
-    step = await step_of(call, "confirm")
+    data = await call.request.post()
+    try:
+        step = await step_of(call, "confirm")
+    except web.HTTPNotFound:
+        made = await queries.sent(call.db, call.actor, str(data.get("key", ""))[:64])
+        if made is None:
+            raise
+        return _sent(call, made)
     draft = step.draft
     assert draft is not None  # noqa: S101 - it has an address
     account, survey = account_of(call, step.state), draft.known
-    data = await call.request.post()
-    if survey is None or account is None or survey.problem[0] or data.get("of") != step.state.fingerprint():
+    if survey is None or account is None or survey.problem[0] or data.get("of") != draft.confirmed:
         call.toast(call.gettext(words.CHANGED), Tone.BAD)
         return call.redirect(f"/send/{draft.id}/confirm")
     try:
-        spec = spec_of(draft, account, call.actor.label, clock.now())
-        task, _ = await call.portal.context.tasks.create(spec)
+        prepared = await call.portal.context.surveyor.prepared(draft, call.actor)
+        if prepared.count != survey.rows:  # an audience has changed
+            await service.look_again(call.db, draft.id)
+            call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
+            return call.redirect(f"/send/{draft.id}/confirm")
+        task, _ = await call.portal.context.tasks.create(await call.portal.context.surveyor.spec(draft, call.actor))
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
     await service.sent(call.change(), draft.id, task.id, account.name, survey.valid)
     call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
-    return call.redirect(f"/tasks/{task.id}" if call.may(Permission.TASK_VIEW) else "/drafts")
+    return _sent(call, task.id)
+
+
+def _sent(call: Call, task_id: int) -> web.Response:
+    return call.redirect(f"/tasks/{task_id}" if call.may(Permission.TASK_VIEW) else "/drafts")
 
 
 @route("POST", AT + "/test", _ONE)

@@ -11,7 +11,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending.wizard import draft_of
+from smsgw.admin.pages.sending.wizard import draft_of, within_reach
 from smsgw.admin.rights import route
 from smsgw.admin.words import compose as words
 from smsgw.core.permissions import Permission
@@ -25,7 +25,7 @@ COLUMNS = (
     Column("subject", value=lambda d: d.subject or words.NO_SUBJECT, phone=Phone.TITLE),
     Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.BESIDE),
     Column("content", Kind.LONG, value=lambda d: d.state.content, phone=Phone.SECOND),
-    Column("numbers", Kind.NUMBER, value=lambda d: d.known.valid if d.known else None),
+    Column("numbers", Kind.NUMBER, value=lambda d: d.found.valid if d.found else None),
     Column("updated_at", Kind.TIME, sort=True), Column("created_at", Kind.TIME, sort=True, shown=False),
 )  # fmt: skip
 
@@ -68,7 +68,9 @@ PAGE = ListPage(
 async def go_on(call: Call) -> web.StreamResponse:
     """Where the draft stands: its last step when its rows have been looked at, else the first that is to be done."""
     draft = await draft_of(call)
-    if draft.known is not None and not draft.known.problem[0]:
+    if not within_reach(call, draft.state):
+        return call.redirect(f"/send/{draft.id}/content")
+    if draft.found is not None and not draft.found.problem[0]:
         return call.redirect(f"/send/{draft.id}/confirm")
     numbers = draft.state.to or draft.state.upload or draft.state.audience
     return call.redirect(f"/send/{draft.id}/{'audience' if numbers and draft.state.content else 'content'}")

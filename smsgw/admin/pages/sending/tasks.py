@@ -28,6 +28,7 @@ from smsgw.core.errors import CODES, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.campaigns import queries
+from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
 from smsgw.runtime import clock
 
@@ -132,9 +133,12 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if call.may(Permission.MESSAGE_SEND):
         buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
-        if call.may(Permission.MESSAGE_SEND) and task.state != "importing":
+        mended = task.problems.keys() - {DOUBLE} or one.progress.statuses.get("rejected")
+        if call.may(Permission.MESSAGE_SEND) and task.state != "importing" and mended:
             if task.submitter == call.actor.label:
-                links.append((words.MEND_ROWS, f"{PATH}/{task.id}/rows"))
+                double = task.problems.get(DOUBLE, 0)
+                but = call.filled(words.MEND_ROWS_BUT, {"n": f"{double:,}"})
+                links.append((but if double else words.MEND_ROWS, f"{PATH}/{task.id}/rows"))
             buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]

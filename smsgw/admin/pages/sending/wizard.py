@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -20,9 +21,10 @@ from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account
 from smsgw.core.templates import Template
 from smsgw.platform.campaigns.uploads import Upload
-from smsgw.platform.drafts import queries
+from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
 from smsgw.platform.drafts.surveyor import enqueue
+from smsgw.runtime import clock
 
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
@@ -38,8 +40,12 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
         (key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")
     ),
 }
+OF_ACCOUNT: Mapping[str, str] = {"account": "", "audience": "", "upload": "", "template": ""}
+"""What belongs to the account, as it is when none is chosen."""
 _PLACES = {"check": "audience"}
 """Steps that have another's address."""
+WAITED = timedelta(seconds=10)
+"""After its end whoever has waited for a job has seen what it has found."""
 MOST_TEXT = 2000
 MOST_NAMES = 64
 
@@ -56,6 +62,8 @@ class Step:
     kind: Kind
     state: State
     form_key: str
+    said: set[str] = field(default_factory=set)
+    """Fields that this form says: what is kept of its state."""
     errors: dict[str, Problem] = field(default_factory=dict)
     refused: str = ""
     """What the engine says of the whole, and …"""
@@ -149,9 +157,20 @@ async def draft_of(call: Call) -> Draft:
 
 
 async def step_of(call: Call, key: str) -> Step:
-    """A step of the draft that the address names."""
+    """A step of the draft that the address names. One whose account the person may not use (any more) has but its first
+    step, where another is chosen: audience and table are that account's, and forgotten with it."""
     draft = await draft_of(call)
+    if not within_reach(call, draft.state):
+        if key != "content":
+            raise web.HTTPNotFound
+        draft = replace(draft, state=msgspec.structs.replace(draft.state, **OF_ACCOUNT))
+        return Step(call, key, draft, draft.kind, draft.state, draft.key, {*OF_ACCOUNT})
     return Step(call, key, draft, draft.kind, draft.state, draft.key)
+
+
+def within_reach(call: Call, state: State) -> bool:
+    """Whether the chosen account is one that the person may use; where none is chosen, nothing is out of reach."""
+    return not state.account or account_of(call, state) is not None
 
 
 def read(step: Step, data: Mapping[str, Any]) -> None:
@@ -180,6 +199,7 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         days = several("on", []) if several else []
         values["on"] = [day for day in days if isinstance(day, str)][:40]
     step.state = msgspec.structs.replace(step.state, **values)
+    step.said |= values.keys()
 
 
 # --- what a draft is about -------------------------------------------------------------------------------------------
@@ -247,10 +267,17 @@ def guessed(names: Sequence[str], columns: Sequence[str], chosen: Mapping[str, s
     return {name: chosen[name] if chosen.get(name) in columns else plain.get(name, "") for name in names}
 
 
-async def look(call: Call, draft: Draft) -> None:
-    """Have its rows looked at, unless that is done or under way."""
-    if draft.known is not None:
+async def look(call: Call, step: Step) -> None:
+    """Have its rows looked at, unless that is done or under way. What has stopped them may be mended elsewhere: it is
+    looked at again by every opening but the one that has waited for it."""
+    draft = step.draft
+    assert draft is not None  # noqa: S101 - it has an address
+    known = draft.known
+    if known is not None and not (known.problem[0] and clock.now() - known.made > WAITED):
         return
+    if known is not None:
+        await service.look_again(call.db, draft.id)
+        step.draft = replace(draft, survey=None)
     upload = await upload_of(call, draft.state) if draft.state.source == Source.FILE else None
     await enqueue(call.db, draft, call.actor.label, upload.node if upload else None)
     call.portal.context.jobs.set()

@@ -1,0 +1,188 @@
+"""What a new sending lets nobody see or take away: other accounts' groups, colleagues' groups and numbers."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from databases import change as as_owner
+from portal_site import Site, running
+from wizard_steps import begun, draft_in, imported, looked_at, submitted, upload
+
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Invalid, Refused
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import EntryDraft, Shared, Sharing
+from smsgw.platform.change import Change
+from smsgw.platform.drafts import queries
+from smsgw.platform.org import queries as people
+
+TABLE = "手机号,姓名\n13800138000,王一\n+1 310 555 1234,李二\n138,赵三\n"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("clerk", "operator", "hall")
+        await site.add_staff("other", "operator", "hall")
+        yield site
+
+
+async def group(site: Site, account: str, name: str, *, owner: str = "", number: str = "13800138000") -> int:
+    """A group of one contact; ``owner``: alone theirs, else everybody's who sees the account."""
+    person = await people.person(site.db, owner) if owner else None
+    actor = person.actor() if person else Actor.operator("test")
+    sharing = Sharing(Shared.OWN if person else Shared.ACCOUNT)
+    id_ = await book.add_group(Change(site.db, actor), site.accounts[account], name, sharing)
+    draft = EntryDraft(site.accounts[account], number, name="王一", groups=(id_,), sharing=sharing)
+    await book.add(Change(site.db, actor), draft)
+    return id_
+
+
+async def test_a_draft_cannot_be_made_to_look_at_another_account(site: Site) -> None:
+    theirs = await group(site, "clinic", "病人")
+    clinic = str(site.accounts["clinic"])
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        form = {"account": clinic, "type": "notice", "content": "您好", "later": "1"}
+        await clerk.post(f"/send/{draft}/content", form)
+        assert clerk.status == 404
+        await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(theirs), "later": "1"})
+        # And should it stand there all the same, as when the account was taken away in between:
+        await site.db.execute(
+            "UPDATE send_draft SET state = jsonb_set(state::jsonb, '{account}', to_jsonb($1::text))", clinic
+        )
+        for page in ("clean", "clean/live", "clean/file?class=valid", "confirm", "confirm/live", "audience", "time"):
+            await clerk.get(f"/send/{draft}/{page}")
+            assert clerk.status == 404, page
+        assert await site.db.fetchval("SELECT count(*) FROM job") == 0
+        await clerk.get(f"/drafts/{draft}")
+        assert (clerk.status, clerk.path) == (200, f"/send/{draft}/content"), "another one can be chosen"
+        hall = str(site.accounts["hall"])
+        await clerk.post(f"/send/{draft}/content", {"account": hall, "type": "notice", "content": "您好"})
+        assert clerk.path == f"/send/{draft}/audience"
+        one = await queries.any_one(site.db, draft)
+        assert one is not None
+        assert (one.state.account, one.state.audience) == (hall, ""), "what was the other's is forgotten"
+
+
+async def test_the_job_has_the_reach_of_whoever_has_asked(site: Site) -> None:
+    theirs, private = await group(site, "clinic", "病人"), await group(site, "hall", "同事的", owner="other")
+    person = await people.person(site.db, "clerk")
+    assert person is not None
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+    one = await queries.any_one(site.db, draft)
+    assert one is not None
+    for account, audience in (("clinic", theirs), ("hall", private), ("hall", theirs)):
+        state = {"account": str(site.accounts[account]), "audience": str(audience), "source": "audience"}
+        asked = replace(one, state=msgspec.structs.replace(one.state, **state))
+        with pytest.raises((Invalid, Refused)):
+            await site.surveyor.survey(asked, person.actor())
+
+
+async def test_a_colleague_s_own_group_is_not_offered_nor_taken(site: Site) -> None:
+    private = await group(site, "hall", "同事的", owner="other")
+    shared = await group(site, "hall", "大家的", number="13800138001")
+    async with Browser(site) as clerk, Browser(site) as other:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        page = html.unescape(await clerk.get(f"/send/{draft}/audience"))
+        assert "大家的（1）" in page
+        assert "同事的" not in page
+        page = await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(private)})
+        assert clerk.status == 422
+        await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(shared)})
+        assert clerk.path == f"/send/{draft}/clean"
+        await looked_at(clerk, draft, "confirm")
+        await site.db.execute(
+            "UPDATE audience g SET shared = 'own', owner_id = s.id FROM staff s WHERE s.login = 'other' AND g.id = $1",
+            shared,
+        )
+        await submitted(clerk, draft)
+        assert clerk.status == 422
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 0, "taken back before it was sent"
+        await other.login("other")
+        draft = await begun(site, other)
+        assert "同事的" in await other.get(f"/send/{draft}/audience")
+        await other.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(private)})
+        await submitted(other, draft)
+        assert await site.db.fetchval("SELECT audience_id FROM task") == private
+
+
+async def test_whole_numbers_of_an_audience_are_an_export(site: Site, dsn: str) -> None:
+    shared = await group(site, "hall", "大家的")
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(shared)})
+        await looked_at(clerk, draft)
+        await _may(dsn, "contact.export", yes=False)
+        await clerk.get(f"/send/{draft}/clean/file?class=valid")
+        assert clerk.status == 403
+        await _may(dsn, "contact.export", yes=True)
+        assert "13800138000" in await clerk.get(f"/send/{draft}/clean/file?class=valid")
+        await site.db.execute("UPDATE portal_session SET factor_at = NULL, proven_at = now()")
+        assert "13800138000" not in await clerk.get(f"/send/{draft}/clean/file?class=valid")
+        assert clerk.path.startswith("/proof"), "a password is not enough"
+
+
+async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> None:
+    async with Browser(site) as clerk, Browser(site) as other:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        to = "13800138000\n+13105551234"
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": to})
+        await submitted(clerk, draft)
+        typed = await imported(site)
+        await clerk.get("/custom")
+        await upload(clerk, "/custom", TABLE.encode(), account=site.accounts["hall"])
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/content", {"account": str(site.accounts["hall"]), "type": "notice",
+                                                    "content": "{姓名}您好"})  # fmt: skip
+        await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名"})
+        await submitted(clerk, draft)
+        table = await imported(site)
+        await other.login("other")
+        await other.get("/send")
+        for task in (typed, table):
+            page = html.unescape(await other.post(f"/tasks/{task}/copy", {}))
+            assert "号码只有提交人本人可以复制" in page
+            copied = await queries.any_one(site.db, draft_in(other.path))
+            assert copied is not None
+            assert (copied.state.to, copied.state.upload) == ("", "")
+            assert copied.state.content in ("您好，请到场", "{姓名}您好")
+        # Should a draft have a colleague's table from before:
+        theirs = await queries.any_one(site.db, draft_in(other.path))
+        assert theirs is not None
+        await site.db.execute(
+            "UPDATE send_draft SET state = jsonb_set(state::jsonb, '{upload}', "
+            "(SELECT to_jsonb(id::text) FROM upload)) WHERE id = $1", theirs.id,
+        )  # fmt: skip
+        await _may(dsn, "message.export", yes=False)
+        await other.get(f"/send/{theirs.id}/clean/file?class=valid")
+        assert other.status == 403
+        # The person's own come as they can be typed again: a foreign number stays foreign.
+        await clerk.post(f"/tasks/{typed}/copy", {})
+        copied = await queries.any_one(site.db, draft_in(clerk.path))
+        assert copied is not None
+        assert copied.state.to.split() == to.split()
+        await clerk.post(f"/tasks/{table}/copy", {})
+        file = await clerk.get(f"/send/{draft_in(clerk.path)}/clean/file?class=valid")
+        assert "+13105551234" in file
+        assert "8613105551234" not in file
+
+
+async def _may(dsn: str, permission: str, *, yes: bool) -> None:
+    """Whether everybody has a permission, whatever their roles say."""
+    every = f"SELECT id, '{permission}', {yes} FROM staff"  # noqa: S608 - ours
+    put = f"ON CONFLICT (staff_id, permission) DO UPDATE SET allowed = {yes}"
+    await as_owner(dsn, f"INSERT INTO staff_permission (staff_id, permission, allowed) {every} {put}")
