@@ -134,7 +134,8 @@ FILTER_STATE: dict[str, str] = {
     "absent": N_("库无"),
     "unknown": N_("未知"),
 }
-FILTERS, FILTERS_LEAD = N_("空号过滤"), N_("先用平台已有的回执结论（免费），再按需向供应商查询未知的号码。")
+FILTERS = N_("空号过滤")
+FILTERS_LEAD = N_("先用平台已有的回执结论（免费），再按需向供应商查询未知的号码。清单保留 90 天。")
 FILTERS_EMPTY = N_("还没有空号过滤")
 FILTERS_TEACH = N_("上传或粘贴号码，得到实号、空号、停机、沉默、风险、未知的数量和名单。")
 FILTER_NEW, FILTER_BEGIN, FILTER_IMPORT = N_("新建过滤"), N_("开始过滤"), N_("从文件过滤")

@@ -62,6 +62,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
     "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
     "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
+    "filter.full": (
+        "每个账号最多 {most} 个号码检测清单,请先删除不用的",
+        "{most} lists are the most that an account has; remove one",
+    ),
     "vendor.none": ("没有可查询的号码,或未设置供应商", "nothing to ask about, or no provider is set"),
     "vendor.not_allowed": (
         "供应商地址不在允许访问的网络内,请由运维人员在配置 [webhooks] networks 中放行",

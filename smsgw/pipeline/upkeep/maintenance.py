@@ -25,7 +25,7 @@ from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.holding import Holding
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
-from smsgw.store.config import blocklist, codes, number_status
+from smsgw.store.config import blocklist, codes, number_filters, number_status
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import (
@@ -233,6 +233,6 @@ class Maintenance:
             self.kept = await partitions.overdue(connection, today, "part", keep["part"])
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
-            for module in (alarms, blocklist, codes, complaints):
+            for module in (alarms, blocklist, codes, complaints, number_filters):
                 await module.sweep(connection)
             await number_status.sweep(connection, self._snapshots.current.settings.number_status_days)

@@ -19,12 +19,17 @@ MOST_SHOWN = 100
 """Groups of one contact."""
 
 
-def _sees(one: str) -> str:
-    """Whether a reader ($1 to $5, ``reader``) sees a row of ``contact`` or ``audience``."""
+def _sees(one: str, everything: bool) -> str:
+    """Whether a reader ($1 to $4, ``reader``) sees a row of ``contact`` or ``audience``. Who sees ``everything`` has a
+    statement of its own: an arm that is never taken keeps the planner from the indexes of the others."""
+    if everything:
+        return """
+        $1::bigint[] IS NULL AND $3::bigint[] IS NULL AND ($2::bigint, $4::bigint[]) IS DISTINCT FROM NULL
+        """
     return f"""
-    ($1::bigint[] IS NULL OR {one}.account_id = ANY($1)) AND ($3::boolean OR {one}.owner_id = $2
-     OR {one}.shared = 'account' AND ($4::bigint[] IS NULL OR {one}.account_id = ANY($4))
-     OR {one}.shared = 'department' AND ({one}.department_id = ANY($5::bigint[]) OR {one}.department_id IN (
+    ($1::bigint[] IS NULL OR {one}.account_id = ANY($1)) AND ({one}.owner_id = $2
+     OR {one}.shared = 'account' AND ($3::bigint[] IS NULL OR {one}.account_id = ANY($3))
+     OR {one}.shared = 'department' AND ({one}.department_id = ANY($4::bigint[]) OR {one}.department_id IN (
          WITH RECURSIVE above(id) AS (
              SELECT department_id FROM staff WHERE id = $2 AND department_id IS NOT NULL
              UNION SELECT e.parent_id FROM department e JOIN above ON e.id = above.id WHERE e.parent_id IS NOT NULL
@@ -37,7 +42,7 @@ def reader(actor: Actor) -> tuple[object, ...]:
     scope = actor.scope
     accounts, whole = (None if some is None else list(some) for some in (scope.accounts, scope.whole))
     departments = [] if scope.departments is None else list(scope.departments)
-    return accounts, owner(actor), scope == EVERYTHING, whole, departments
+    return accounts, owner(actor), whole, departments
 
 
 def owner(actor: Actor) -> int:
@@ -50,32 +55,41 @@ _PLACE = """
 JOIN account k ON k.id = {0}.account_id LEFT JOIN department d ON d.id = {0}.department_id
 LEFT JOIN staff s ON s.id = {0}.owner_id
 """
-_MATCHES = f"""
-FROM contact c {_PLACE.format("c")} {_STATE}
-WHERE {_sees("c")} AND ($6::bigint IS NULL OR c.id = $6) AND ($7 = '' OR c.number = $7)
-  AND ($8 = '' OR strpos(lower(c.name), lower($8)) > 0) AND ($9 = '' OR c.tags @> ARRAY[$9::text])
-  AND ($10::bigint IS NULL OR EXISTS (SELECT FROM audience_member m JOIN audience g ON g.id = m.audience_id
-       WHERE m.contact_id = c.id AND g.id = $10 AND {_sees("g")}))
-  AND ($11::bigint IS NULL OR c.account_id = $11) AND ($12 = '' OR c.shared = $12)
-"""
 
 
-def _groups(what: str) -> str:
+def _groups_of(what: str, everything: bool) -> str:
     return f"""
     ARRAY(SELECT {what} FROM audience_member m JOIN audience g ON g.id = m.audience_id
-          WHERE m.contact_id = c.id AND {_sees("g")} ORDER BY g.name LIMIT {MOST_SHOWN})
+          WHERE m.contact_id = c.id AND {_sees("g", everything)} ORDER BY g.name LIMIT {MOST_SHOWN})
     """  # noqa: S608 - constants
 
 
-_SEARCH = f"""
-SELECT {{key}} AS _key, c.id, c.number, c.name, c.tags, c.fields,
-       {_groups("g.name")} AS groups, {_groups("g.id")} AS group_ids,
-       c.account_id, k.name AS account, c.shared, c.department_id,
-       COALESCE(d.name, '') AS department, c.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner,
-       COALESCE(n.state, '') AS state, n.at AS state_at, c.updated_at
-{_MATCHES} AND {{where}} ORDER BY {{order}}
-"""
-_HOW_MANY = f"SELECT count(*) FROM (SELECT {_MATCHES} LIMIT $13) f"  # noqa: S608
+def _matches(everything: bool) -> str:
+    return f"""
+    FROM contact c {_PLACE.format("c")} {_STATE}
+    WHERE {_sees("c", everything)} AND ($5::bigint IS NULL OR c.id = $5) AND ($6 = '' OR c.number = $6)
+      AND ($7 = '' OR strpos(lower(c.name), lower($7)) > 0) AND ($8 = '' OR c.tags @> ARRAY[$8::text])
+      AND ($9::bigint IS NULL OR EXISTS (SELECT FROM audience_member m JOIN audience g ON g.id = m.audience_id
+           WHERE m.contact_id = c.id AND g.id = $9 AND {_sees("g", everything)}))
+      AND ($10::bigint IS NULL OR c.account_id = $10) AND ($11 = '' OR c.shared = $11)
+    """
+
+
+def _search(everything: bool) -> str:
+    return f"""
+    SELECT {{key}} AS _key, c.id, c.number, c.name, c.tags, c.fields,
+           {_groups_of("g.name", everything)} AS groups, {_groups_of("g.id", everything)} AS group_ids,
+           c.account_id, k.name AS account, c.shared, c.department_id,
+           COALESCE(d.name, '') AS department, c.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner,
+           COALESCE(n.state, '') AS state, n.at AS state_at, c.updated_at
+    {_matches(everything)} AND {{where}} ORDER BY {{order}}
+    """
+
+
+_BOTH = (False, True)
+"""Of who sees some, and of who sees everything."""
+_SEARCH = {all_: _search(all_) for all_ in _BOTH}
+_HOW_MANY = {all_: f"SELECT count(*) FROM (SELECT {_matches(all_)} LIMIT $12) f" for all_ in _BOTH}  # noqa: S608
 _ORDERS = {"at": Order("c.id", "bigint"), "name": Order("c.name", "text")}
 
 
@@ -95,12 +109,14 @@ async def search(
 ) -> Slice[Entry]:
     """Contacts that the actor sees."""
     asked = _asked(actor, wanted, id_)
-    return await read(database, _SEARCH, asked, _ORDERS, window, _entry, id_="c.id", timeout=30)
+    search_ = _SEARCH[actor.scope == EVERYTHING]
+    return await read(database, search_, asked, _ORDERS, window, _entry, id_="c.id", timeout=30)
 
 
 async def how_many(database: Database, actor: Actor, wanted: WantedEntries, most: int) -> int:
     """How many of them there are, counted up to one more than ``most``."""
-    count: int = await database.fetchval(_HOW_MANY, *_asked(actor, wanted), most + 1, timeout=30)
+    counting = _HOW_MANY[actor.scope == EVERYTHING]
+    count: int = await database.fetchval(counting, *_asked(actor, wanted), most + 1, timeout=30)
     return count
 
 
@@ -119,18 +135,28 @@ async def of_number(database: Database | Connection, actor: Actor, account_id: i
 
 # --- groups ----------------------------------------------------------------------------------------------------------
 
-_GROUPS_FROM = f"""
-FROM audience g {_PLACE.format("g")}
-WHERE {_sees("g")} AND ($6::bigint IS NULL OR g.id = $6) AND ($7 = '' OR strpos(lower(g.name), lower($7)) > 0)
-  AND ($8::bigint IS NULL OR g.account_id = $8) AND ($9 = '' OR g.shared = $9)
-"""
-_GROUPS = f"""
-SELECT {{key}} AS _key, g.id, g.name, (SELECT count(*) FROM audience_member m WHERE m.audience_id = g.id) AS members,
-       g.account_id, k.name AS account, g.shared, g.department_id,
-       COALESCE(d.name, '') AS department, g.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner, g.created_at
-{_GROUPS_FROM} AND {{where}} ORDER BY {{order}}
-"""  # noqa: S608 - constants
-_HOW_MANY_GROUPS = f"SELECT count(*) FROM (SELECT {_GROUPS_FROM} LIMIT $10) f"  # noqa: S608
+
+def _groups_from(everything: bool) -> str:
+    return f"""
+    FROM audience g {_PLACE.format("g")}
+    WHERE {_sees("g", everything)} AND ($5::bigint IS NULL OR g.id = $5)
+      AND ($6 = '' OR strpos(lower(g.name), lower($6)) > 0)
+      AND ($7::bigint IS NULL OR g.account_id = $7) AND ($8 = '' OR g.shared = $8)
+    """
+
+
+def _groups(everything: bool) -> str:
+    return f"""
+    SELECT {{key}} AS _key, g.id, g.name,
+           (SELECT count(*) FROM audience_member m WHERE m.audience_id = g.id) AS members,
+           g.account_id, k.name AS account, g.shared, g.department_id, COALESCE(d.name, '') AS department,
+           g.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner, g.created_at
+    {_groups_from(everything)} AND {{where}} ORDER BY {{order}}
+    """  # noqa: S608 - constants
+
+
+_GROUPS = {all_: _groups(all_) for all_ in _BOTH}
+_HOW_MANY_GROUPS = {all_: f"SELECT count(*) FROM (SELECT {_groups_from(all_)} LIMIT $9) f" for all_ in _BOTH}  # noqa: S608
 _GROUP_ORDERS = {"name": Order("g.name", "text"), "at": Order("g.id", "bigint")}
 
 
@@ -143,14 +169,15 @@ async def groups(
 ) -> Slice[Group]:
     """Groups that the actor sees."""
     return await read(
-        database, _GROUPS, _asked_groups(actor, wanted, id_), _GROUP_ORDERS, window,
+        database, _GROUPS[actor.scope == EVERYTHING], _asked_groups(actor, wanted, id_), _GROUP_ORDERS, window,
         lambda row: Group(*list(row.values())[1:]), id_="g.id", timeout=30,
     )  # fmt: skip
 
 
 async def how_many_groups(database: Database, actor: Actor, wanted: WantedGroups, most: int) -> int:
     """How many of them there are, counted up to one more than ``most``."""
-    count: int = await database.fetchval(_HOW_MANY_GROUPS, *_asked_groups(actor, wanted), most + 1)
+    counting = _HOW_MANY_GROUPS[actor.scope == EVERYTHING]
+    count: int = await database.fetchval(counting, *_asked_groups(actor, wanted), most + 1)
     return count
 
 
@@ -160,13 +187,16 @@ async def group(database: Database | Connection, actor: Actor, id_: int) -> Grou
     return found.rows[0] if found.rows else None
 
 
-_CHOICES = f"""
-SELECT g.id, g.name, k.name AS account, g.account_id, g.owner_id, g.shared, g.department_id
-FROM audience g JOIN account k ON k.id = g.account_id
-WHERE {_sees("g")} AND ($6::bigint IS NULL OR g.account_id = $6) ORDER BY g.name LIMIT $7
-"""  # noqa: S608
+_CHOICES = {
+    all_: f"""
+    SELECT g.id, g.name, k.name AS account, g.account_id, g.owner_id, g.shared, g.department_id
+    FROM audience g JOIN account k ON k.id = g.account_id
+    WHERE {_sees("g", all_)} AND ($5::bigint IS NULL OR g.account_id = $5) ORDER BY g.name LIMIT $6
+    """  # noqa: S608
+    for all_ in _BOTH
+}
 
 
 async def choices(database: Database | Connection, actor: Actor, account_id: int | None = None) -> Sequence[Row]:
     """Groups that the actor sees, by name: id, name, account, account_id, and whose they are."""
-    return await database.fetch(_CHOICES, *reader(actor), account_id, MOST_GROUPS)
+    return await database.fetch(_CHOICES[actor.scope == EVERYTHING], *reader(actor), account_id, MOST_GROUPS)

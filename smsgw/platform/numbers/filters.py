@@ -35,6 +35,8 @@ LASTS = timedelta(days=1)
 UNKNOWN = "unknown"
 STATES = (*(state.value for state in NumberState), vendors.ABSENT, UNKNOWN)
 """What a number of a list can come to."""
+MOST_LISTS = 200
+"""Of one account; they go after ``KEPT_DAYS``."""
 MOST_TYPED = 10_000
 MOST_ROWS = 100_000
 CHUNK = 2000
@@ -139,7 +141,8 @@ async def rows(database: Database, id_: int, state: str) -> Sequence[Row]:
 # --- beginning -------------------------------------------------------------------------------------------------------
 
 _ADD = """
-INSERT INTO number_filter (name, account_id, created_by, filled, duplicates) VALUES ($1, $2, $3, $4, $5) RETURNING id
+INSERT INTO number_filter (name, account_id, created_by, filled, duplicates)
+SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM number_filter WHERE account_id = $2) < $6 RETURNING id
 """
 _ADD_ROWS = """
 INSERT INTO number_filter_row (filter_id, number) SELECT $1, n FROM unnest($2::bigint[]) AS n ON CONFLICT DO NOTHING
@@ -159,7 +162,8 @@ async def begin(
     column: int = 0,
 ) -> int:  # fmt: skip
     """Have numbers (E.164 digits), or those of a table's column, looked at by what is known here; the list.
-    ``PARAM_INVALID``, ``TO_TOO_MANY``; ``NOT_FOUND`` for an account that is not the actor's."""
+    ``PARAM_INVALID``, ``TO_TOO_MANY``; ``NOT_FOUND`` for an account that is not the actor's;
+    ``STATE_CONFLICT``: the account has too many."""
     name = _name(name)
     if len(given) > MOST_TYPED:
         raise Invalid("TO_TOO_MANY")
@@ -168,7 +172,9 @@ async def begin(
     async with change.unit(Permission.CONTACT_EDIT, account_id, timeout=30) as unit:
         some = sorted({int(n) for n in given})
         added = (name, account_id, unit.actor.label, sheet is None, len(given) - len(some))
-        id_: int = await unit.connection.fetchval(_ADD, *added)
+        id_: int | None = await unit.connection.fetchval(_ADD, *added, MOST_LISTS)
+        if id_ is None:
+            raise Refused("STATE_CONFLICT", reason=phrase("filter.full", most=MOST_LISTS))
         await unit.connection.execute(_ADD_ROWS, id_, some)
         params = {"filter": id_, "vendor": False, "sheet": sheet.id if sheet else None, "column": column}
         await _enter(unit.connection, unit.actor, id_, params, node=sheet.node if sheet else None)

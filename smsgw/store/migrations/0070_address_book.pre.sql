@@ -8,6 +8,8 @@ ALTER TABLE audience
     ADD COLUMN owner_id bigint REFERENCES staff ON DELETE SET NULL,
     ADD COLUMN shared text NOT NULL DEFAULT 'account' CHECK (shared IN ('own', 'department', 'account')),
     ADD COLUMN department_id bigint REFERENCES department ON DELETE SET NULL;
+CREATE INDEX contact_number ON contact (number);
+CREATE INDEX contact_name ON contact (name, id);
 CREATE INDEX contact_owner ON contact (owner_id) WHERE owner_id IS NOT NULL;
 CREATE INDEX contact_department ON contact (department_id) WHERE department_id IS NOT NULL;
 

@@ -21,7 +21,7 @@ from portal_site import Site, running
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
-from smsgw.platform.audience import book, importing
+from smsgw.platform.audience import book, book_queries, importing
 from smsgw.platform.audience.model import Shared, Sharing
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries as people
@@ -94,6 +94,23 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
         await zhao.post("/contacts/-/do/unshare", {"id": id_})
         assert await seen(li) == [id_], "another's cannot be made one's own"
         assert await site.db.fetchval("SELECT shared FROM contact") == "account"
+
+
+async def test_each_reader_has_a_statement_that_names_no_other_reader(site: Site) -> None:
+    """Whose is whose is found by indexes: no arm that says "or everybody"."""
+    for everything in (False, True):
+        for statements in (
+            book_queries._SEARCH, book_queries._HOW_MANY, book_queries._GROUPS, book_queries._HOW_MANY_GROUPS,
+            book_queries._CHOICES,
+        ):  # fmt: skip
+            statement = statements[everything]
+            assert "boolean" not in statement
+            assert (".owner_id = $2" in statement) is not everything
+    indexes = await site.db.fetch("SELECT indexdef FROM pg_indexes WHERE tablename IN ('contact', 'consent')")
+    told = " ".join(row["indexdef"] for row in indexes)
+    for index in ("public.contact USING btree (number)", "public.contact USING btree (name, id)",
+                  "public.consent USING btree (account_id, id)"):  # fmt: skip
+        assert index in told
 
 
 async def test_search_merge_and_groups(site: Site) -> None:

@@ -17,17 +17,22 @@ import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from browsing import Browser
 from portal_site import Site, running
+from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, Temporary
+from smsgw.core.ids import IdSource
 from smsgw.core.number_state import NumberState
 from smsgw.core.webhooks import Reach, parse_networks
+from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.change import Change
 from smsgw.platform.jobs.runner import JobContext
 from smsgw.platform.numbers import filters, service, vendor
 from smsgw.runtime import clock
+from smsgw.runtime.config import Config
 from smsgw.simulator.number_vendor import NumberVendor
 from smsgw.store.config import number_status
+from smsgw.store.config.number_filters import KEPT_DAYS
 from smsgw.store.engine.secrets import Sealer
 
 NUMBERS = [f"1380013{n:04}" for n in range(120)]
@@ -175,6 +180,28 @@ async def test_a_provider_is_set_without_a_password_in_its_address_and_all_of_it
     one = {"url": "https://example.com/a", "app_id": "a", "md5": False, "price": 0.005}
     assert json.loads(row["before"]) == one
     assert json.loads(row["after"]) == one | {"app_id": "b", "md5": True, "secret": False}
+
+
+async def test_lists_are_limited_and_forgotten_in_their_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    change, hall = Change(site.db, Actor.system("test"), ids=site.ids), site.accounts["hall"]
+    monkeypatch.setattr(filters, "MOST_LISTS", 3)
+    made = [await filters.begin(change, f"list {n}", hall, [f"86{NUMBERS[0]}"]) for n in range(3)]
+    with pytest.raises(Refused):
+        await filters.begin(change, "one more", hall, [f"86{NUMBERS[0]}"])
+    await filters.begin(change, "another account's", site.accounts["clinic"], [f"86{NUMBERS[0]}"])
+    await site.db.execute("UPDATE job SET state = CASE WHEN subject = $1 THEN 'running' ELSE 'done' END",
+                          f"filter/{made[1]}")  # fmt: skip
+    age = "UPDATE number_filter SET created_at = now() - make_interval(days => $2) WHERE id = ANY($1::bigint[])"
+    await site.db.execute(age, made[:2], KEPT_DAYS + 1)
+    await site.db.execute(age, made[2:], KEPT_DAYS - 1)
+    nothing: Any = None
+    maintenance = Maintenance(site.db, nothing, site.snapshots, nothing, IdSource(1, lambda: 1), Config(), AnyFleet())
+    await maintenance._partitions()
+    left = await site.db.fetch("SELECT id FROM number_filter WHERE account_id = $1 ORDER BY id", hall)
+    assert [row["id"] for row in left] == made[1:], "what is being looked at stays until that is done"
+    rows = "SELECT count(*) FROM number_filter_row WHERE filter_id = $1"
+    assert await site.db.fetchval(rows, made[0]) == 0
+    assert await site.db.fetchval(rows, made[2]) == 1
 
 
 async def test_nothing_is_paid_for_twice_whatever_is_lost(

@@ -76,7 +76,7 @@ async def open_group_choices(call: Call) -> Mapping[str, str]:
     return _named(await book.open_groups(call.db, call.actor))
 
 
-def _named(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _named(rows: Sequence[Any]) -> dict[str, str]:
     several = len({row["account_id"] for row in rows}) > 1
     return {str(row["id"]): f"{row['name']} · {row['account']}" if several else row["name"] for row in rows}
 
