@@ -76,10 +76,9 @@ class ApiContext:
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
     tarpit: Tarpit = field(default_factory=Tarpit, init=False)
-    """For who is not let in, by place …"""
+    """For callers that are not who they say, by place …"""
     refusals: Tarpit = field(default_factory=lambda: Tarpit(free=FREE_REFUSALS), init=False)
-    """… and for calls of accounts that are refused."""
-    """For callers that are not who they say."""
+    """… and for calls of accounts that are refused, by account."""
     reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
     read_pace: Pace = field(default_factory=lambda: Pace(READ_RATE, READ_BURST), init=False)

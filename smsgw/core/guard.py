@@ -128,6 +128,12 @@ class Buckets(Generic[K]):
         self._buckets.put(key, bucket)
         return bool(bucket.take(now))
 
+    def give_back(self, key: K) -> None:
+        """One more may be taken."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.give_back(1)
+
     def wait(self, key: K, now: float) -> float:
         """Seconds until there is one."""
         bucket = self._buckets.get(key)

@@ -86,6 +86,9 @@ class Service(Protocol):
     def count_refusal(self, bind: Bind, why: str) -> None:
         """A request was answered with a refusal."""
 
+    def count_accepted(self, bind: Bind) -> None:
+        """A submit was accepted."""
+
     def count_violation(self, bind: Bind, kind: str, detail: str) -> None:
         """A partner has broken the protocol."""
 
@@ -317,6 +320,7 @@ class Bind:
         return self._under_way.pop(request.pdu.sequence) if first and first.request is request else None
 
     def _accepted(self, request: Request, pdu: Pdu) -> None:
+        self._service.count_accepted(self)
         first = self._ended(request)
         told = self.tell(request, pdu)
         if first is None:

@@ -65,7 +65,10 @@ ROOM_AGAIN = 5_000
 """… until there are so few."""
 LOOK_AT_CROWD = 0.05
 FREE_WRONG = Rate(200, 20)
-"""Requests of one partner's that are refused without a wait: a list with wrong numbers, not the habit of a program."""
+"""Requests of one partner's that are refused without a wait, beyond one for each that is accepted: a list with wrong
+numbers, not the habit of a program."""
+_OURS = frozenset({"STORAGE_UNAVAILABLE", "BACKPRESSURE", "NOT_READY", "INTERNAL"})
+"""Refusals that are no fault of the partner's."""
 WRONG_LOGIN_PAUSE = 1.0
 """Seconds before a wrong login is answered."""
 FREE_REFUSALS = 5
@@ -541,11 +544,15 @@ class Partners:
         """A request was answered with a refusal. Who gets one after the other is read more slowly: refusing costs
         nearly as much as accepting, and there is no end of it."""
         now = asyncio.get_running_loop().time()
-        if not self._wrong.take(bind.partner.id, now):
+        if why not in _OURS and not self._wrong.take(bind.partner.id, now):
             bind.reads_from = now + tarpit.SECONDS
             self.read_later(bind)
         code = why if why.isupper() or why == "rate" else "UNFIT"
         self.refusals[bind.partner.username, code] += 1
+
+    def count_accepted(self, bind: Bind) -> None:
+        """A submit was accepted."""
+        self._wrong.give_back(bind.partner.id)
 
     def count_violation(self, bind: Bind, kind: str, detail: str) -> None:
         """A partner has broken the protocol."""

@@ -23,10 +23,10 @@ TOTAL = 512
 
 
 class Tarpit:
-    """One for each kind of what can be wrong; ``free`` of it at one place without a wait."""
+    """One for each kind of what can be wrong; ``free`` of it at one place without a wait (``FREE``)."""
 
-    def __init__(self, total: int = TOTAL, *, free: Rate = FREE) -> None:
-        self._free: Buckets[str] = Buckets(free)
+    def __init__(self, total: int = TOTAL, *, free: Rate | None = None) -> None:
+        self._free: Buckets[str] = Buckets(free or FREE)
         self._held: Counter[str] = Counter()
         self._most = total
         self._total = 0

@@ -232,7 +232,9 @@ class Acceptor:
         if self._spooling is None or not (self._spooling.unsettled or self._cluster.away):
             # Without the database channels let go of their carriers; what is spooled waits for them.
             passed, failed = self._routed(request, passed, failed)
-        return await self._builder.build(request, snapshot, passed, failed, now, due, expires)
+        prepared = await self._builder.build(request, snapshot, passed, failed, now, due, expires)
+        self._check_open()  # others had their turns meanwhile
+        return prepared
 
     async def _check(
         self, request: SendRequest, snapshot: Snapshot, now: datetime, at: datetime, *, explain: bool = False

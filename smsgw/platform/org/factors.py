@@ -361,7 +361,7 @@ async def sms_wait(database: Database, staff_id: int) -> int:
     return 0 if left is None or left <= 0 else min(int(left) + 1, int(SMS_AGAIN))
 
 
-_FORGET = ("staff_totp", "staff_passkey", "staff_recovery_code", "staff_sms_code")
+_FORGET = ("staff_totp", "staff_passkey", "staff_sms_code")
 
 
 async def reset_factors(change: Change, login: str) -> None:
@@ -371,6 +371,7 @@ async def reset_factors(change: Change, login: str) -> None:
         person = await service.another(unit, Permission.PERSON_RESET, login)
         for table in _FORGET:
             await unit.connection.execute(f"DELETE FROM {table} WHERE staff_id = $1", person.id)  # noqa: S608
+        await unit.connection.execute(_END_CODES, person.id)
         await unit.connection.execute("UPDATE staff SET phone_verified_at = NULL WHERE id = $1", person.id)
         ended = await service.end_sessions(unit, person.id)
         unit.record("factor.reset", f"staff/{login}", after={"sessions_ended": ended})

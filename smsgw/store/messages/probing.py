@@ -10,7 +10,8 @@ from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS
+from smsgw.store.engine.together import enter
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, MESSAGE_TYPES, PART_COLUMNS, PART_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,8 @@ async def make(
         "lane": int(Lane.NOTICE), "state": int(PartState.DEFERRED), "unknown_policy": "hold_short", "next_at": now,
         "expires_at": expires, "code": "", "class": "", "by_us": False, "accepted_at": now, "final_at": None,
     }  # fmt: skip
-    await connection.copy_records_to_table(
-        "message", records=[tuple(message[c] for c in MESSAGE_COLUMNS)], columns=MESSAGE_COLUMNS, timeout=10
-    )
-    await connection.copy_records_to_table(
-        "part", records=[tuple(part[c] for c in PART_COLUMNS)], columns=PART_COLUMNS, timeout=10
-    )
+    await enter(connection, "message", MESSAGE_TYPES, [tuple(message[c] for c in MESSAGE_COLUMNS)])
+    await enter(connection, "part", PART_TYPES, [tuple(part[c] for c in PART_COLUMNS)])
     await connection.execute(_PIN, message_id, channel_id)
     return True
 

@@ -17,11 +17,14 @@ from smsgw.core.frequency import Watch
 from smsgw.core.states import PartState
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.together import enter
 from smsgw.store.messages import outcomes
 from smsgw.store.messages.accepting import Revise, commit_calls, own_address, record_refused
 from smsgw.store.messages.calls import (
     MESSAGE_COLUMNS,
     PART_COLUMNS,
+    PART_TYPES,
+    REFUSED_TYPES,
     NewCall,
     NewReview,
     Refusal,
@@ -130,17 +133,13 @@ async def _store_ended(
                 "next_at": None,
             }
             parts.append(part)
-    await connection.copy_records_to_table(
-        "message", records=messages, columns=(*MESSAGE_COLUMNS, "refusal"), timeout=10
-    )
+    await enter(connection, "message", REFUSED_TYPES, messages)
     # Recipients that were refused when the call was taken keep their own reason.
     await record_refused(connection, [r for call, *_ in ended for r in call.refused])
     with_address = [call for call, *_ in ended if call.callback_url]
     for call in with_address:
         await own_address(connection, call)
-    await connection.copy_records_to_table(
-        "part", records=[tuple(p[c] for c in PART_COLUMNS) for p in parts], columns=PART_COLUMNS, timeout=10
-    )
+    await enter(connection, "part", PART_TYPES, [tuple(p[c] for c in PART_COLUMNS) for p in parts])
     await outcomes.add_events(connection, events)
     rows = [p | {"channel_id": None, "answered_at": None, "claimed_at": None} for p in parts]
     finished = await outcomes.ended_messages(connection, cast("list[Row]", rows))

@@ -17,6 +17,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.together import copy
 from smsgw.store.messages import reviews
 
 Reader = Database | Connection
@@ -210,13 +211,9 @@ async def clear_rows(connection: Connection, task_id: int) -> None:
 async def add_rows(connection: Connection, rows: Sequence[NewRow], problems: Sequence[NewProblem]) -> None:
     """Add a block of rows of both kinds."""
     if rows:
-        await connection.copy_records_to_table(
-            "task_row", records=rows, columns=ROW_COLUMNS, timeout=COPY_TIMEOUT
-        )
+        await copy(connection, "task_row", ROW_COLUMNS, rows, timeout=COPY_TIMEOUT)
     if problems:
-        await connection.copy_records_to_table(
-            "task_problem", records=problems, columns=PROBLEM_COLUMNS, timeout=COPY_TIMEOUT
-        )
+        await copy(connection, "task_problem", PROBLEM_COLUMNS, problems, timeout=COPY_TIMEOUT)
 
 
 async def imported(

@@ -18,6 +18,8 @@ from smsgw.platform.channels import service as channels
 from smsgw.platform.key_file import queries as queries_of_keys
 from smsgw.platform.key_file import service as key_file
 from smsgw.platform.keys import service as keys
+from smsgw.platform.numbers import filters
+from smsgw.platform.numbers.vendor import Vendor
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import service as partners
@@ -64,7 +66,9 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
         "INSERT INTO brand (draft, certificate, key_sealed) VALUES ('{}', 'chain', $1)",
         sealer.seal("key of the certificate", "brand/1/key"),
     )
-    return [shared, "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
+    vendor = Vendor("https://vendor.example.com/status", "smsgw", "vendor-secret", True, 5)
+    await filters.set_vendor(by_test(database), vendor, sealer)
+    return [shared, "vendor-secret", "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
 
 
 async def _opens(database: Database, sealer: Sealer) -> None:
@@ -86,9 +90,9 @@ async def test_secrets_are_sealed_anew_step_by_step(
     both = Sealer(NEW, OLD)
     await _opens(database, both)
     dry = await resealing.reseal(database, both, dry=True)
-    assert sum(place.changed for place in dry) == 7
+    assert sum(place.changed for place in dry) == 8
     done = await resealing.reseal(database, both)
-    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 7
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 8
     assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
     await _opens(database, Sealer(NEW))
 
@@ -136,9 +140,9 @@ async def test_a_new_key_waits_its_turn_and_takes_it(
     assert await key_file.rotate(by_test(database), path, new) == new
     found = await queries_of_keys.uses(database, sealer)
     assert [(key.id, key.seals) for key in found.keys] == [(new, True), (old, False)]
-    assert (found.under_old_keys, found.missing, found.stuck) == (7, [], [])
+    assert (found.under_old_keys, found.missing, found.stuck) == (8, [], [])
     done = await key_file.reseal(by_test(database), sealer)
-    assert (done.changed, done.of, done.stuck) == (7, 7, [])
+    assert (done.changed, done.of, done.stuck) == (8, 8, [])
     assert (await key_file.reseal(by_test(database), sealer)).changed == 0
     rows = await database.fetch("SELECT action, object FROM audit WHERE action LIKE 'key_file%' ORDER BY id")
     assert [tuple(row) for row in rows] == [

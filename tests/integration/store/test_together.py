@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from databases import change
+from dbproxy import DatabaseProxy
 
+from smsgw.store.engine import together
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.database_roles import APPLICATION
 from smsgw.store.engine.together import COPIED, Together, enter
@@ -63,6 +66,22 @@ async def test_all_or_nothing(connection: Connection) -> None:
         async with connection.transaction():
             await changes.run(connection)
     assert not await connection.fetchval("SELECT count(*) FROM a")
+
+
+async def test_a_server_that_reads_no_more_holds_nobody_up(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "TIMEOUT", 1.0)
+    async with DatabaseProxy(dsn) as proxy:
+        await change(dsn, "CREATE TABLE a (id int PRIMARY KEY, name text)", f"GRANT ALL ON a TO {APPLICATION}")
+        held = await asyncpg.connect(proxy.dsn)
+        transaction = held.transaction()
+        await transaction.start()
+        proxy.freeze()
+        async with asyncio.timeout(30):
+            with pytest.raises(TimeoutError):
+                await enter(held, "a", TYPES, ((n, "x" * 2000) for n in range(20_000)))
+        held.terminate()
 
 
 async def test_nothing_is_no_statement(connection: Connection) -> None:

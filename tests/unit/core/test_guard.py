@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from smsgw.core.addresses import place_of, site_of
-from smsgw.core.guard import PARTNERS, PORTAL, Guard, Waits
+from smsgw.core.guard import PARTNERS, PORTAL, Buckets, Guard, Rate, Waits
 
 DAY = 86_400.0
 
@@ -207,3 +207,11 @@ def test_what_is_wrong_from_a_users_own_network_is_not_counted_against_the_user(
     assert guard.wait("10.0.0.77", "zhang", 0.4) == 0, "nor against its neighbours"
     assert guard.wait("10.0.0.1", "zhang", 0.4) > 0, "it waits there itself"
     assert guard.wait("10.0.0.1", "li", 0.4) > 0, "the network has guessed, as far as others know"
+
+
+def test_what_is_given_back_may_be_taken_again_and_no_more_than_that() -> None:
+    buckets: Buckets[str] = Buckets(Rate(2, 0.0))
+    buckets.give_back("new")
+    assert [buckets.take("new", 0.0) for _ in range(3)] == [True, True, False]
+    buckets.give_back("new")
+    assert [buckets.take("new", 0.0) for _ in range(2)] == [True, False]

@@ -30,13 +30,15 @@ class Connection:
         self.asked.append("siblings" if "by_us" in sql else "replies")
         return self.siblings if "by_us" in sql else []
 
-    async def execute(self, sql: str, *args: Any) -> None:
-        tables = ("INTO ledger", "usage_day", "callback_url", "INTO event ", "stat_minute")
+    async def execute(self, sql: str, *args: Any, **_: Any) -> None:
+        tables = ("INTO ledger", "usage_day", "callback_url", "INTO event ", "stat_minute", "customer_event")
         self.asked.append(next(table for table in tables if table in sql))
+        if "INTO customer_event" in sql:
+            self.events += zip(*args, strict=True)
 
     async def copy_records_to_table(self, table: str, *, records: Any, **_: Any) -> None:
         self.asked.append(table)
-        self.events += records
+        self.events += [record async for record in records] if hasattr(records, "__aiter__") else records
 
 
 def part(id_: int, state: PartState, number: int = 1, total: int = 1, account: int = 5) -> dict[str, Any]:
