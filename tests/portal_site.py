@@ -32,6 +32,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.org import service as org
+from smsgw.runtime.config import WebhooksConfig
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -138,10 +139,10 @@ async def all_proven(dsn: str) -> None:
 @contextlib.asynccontextmanager
 async def running(
     dsn: str, folder: Path, *, secure_cookies: bool = False, trusted_proxies: Sequence[Network] = (),
-    proven: bool = True,
+    proven: bool = True, networks: Sequence[str] = (),
 ) -> AsyncIterator[Site]:  # fmt: skip
     """The portal on a free port of loopback, with two accounts and one channel; no staff yet. ``proven``: every login
-    counts as one with an app, so that dangerous pages do not ask for it."""
+    counts as one with an app, so that dangerous pages do not ask for it. ``networks`` may be called from the node."""
     db = Database(dsn)
     await db.open()
     if proven:
@@ -161,7 +162,8 @@ async def running(
     channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
     unavailable: set[str] = set()
     channels: list[ChannelStatus] = []
-    stand = ground(db, folder, sealer=sealer, number=NODE, ids=ids, segments=_SEGMENTS)
+    stand = ground(db, folder, sealer=sealer, number=NODE, ids=ids, segments=_SEGMENTS,
+                   webhooks=WebhooksConfig(networks=tuple(networks)))  # fmt: skip
     parts = Composed(
         stand, {"policies": NO_POLICY},
         fleet=AnyFleet(unavailable, narrow={"CUCC"}), lists=NoLists(), numbers=NoNumbers(), callbacks=AnyDestination(),

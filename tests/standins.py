@@ -86,6 +86,10 @@ class NoLists:
         """Everybody has."""
         return True
 
+    def withheld(self, number: str, account_id: int, type_: MessageType) -> Reason | None:
+        """None."""
+        return None
+
     async def follow(self) -> None:
         """There is nothing to follow."""
 

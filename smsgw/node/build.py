@@ -65,6 +65,7 @@ from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.numbers.filters import NumberFilterer
+from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
@@ -252,6 +253,10 @@ class Composition:
         return Sender(ca_file=self.settings.webhooks.ca_file, own_ports=self.settings.ports)
 
     @cached_property
+    def outside(self) -> Outside:
+        return Outside(self.settings.webhooks.reach, self.settings.webhooks.ca_file, self.settings.ports)
+
+    @cached_property
     def pusher(self) -> Pusher:
         return Pusher(
             self.database, node=self.number, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
@@ -313,7 +318,7 @@ class Composition:
             verification.kind(database, self.sealer, self.settings.anchor_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
             self.surveyor.kind(),
-            NumberFilterer(database, Sheets(database, self.store), self.sealer).kind(),
+            NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),
             ContactImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)

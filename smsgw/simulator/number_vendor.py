@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 MOST = 50
+KEPT = 10_000
+"""Answers that are remembered."""
 PREFIX = "1"
 """Codes by the last digit of a number: 0 空号, 1 实号, 2 停机, 3 库无, 4 沉默号, 5 风险号; others 实号."""
 
@@ -33,9 +35,13 @@ class NumberVendor:
     """So many calls to come are answered with 503."""
     delay: float = 0.0
     """Seconds before an answer."""
+    losing: int = 0
+    """So many calls to come are charged, and answered with 503: the answer was lost on its way."""
     refusing: bool = False
     calls: deque[int] = field(default_factory=lambda: deque(maxlen=10_000))
-    """Numbers of each call that was answered."""
+    """Numbers of each call that was charged: those of one nonce once."""
+    answers: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """What was answered, by nonce: whoever comes with it again gets the same, for nothing."""
 
     def learn(self, *numbers: str) -> None:
         """It knows the MD5 of these."""
@@ -64,7 +70,20 @@ class NumberVendor:
         asked = said.get("md5") or said.get("numbers") or []
         if not 0 < len(asked) <= MOST:
             return web.json_response({"code": 40001, "message": "1 to 50 numbers"})
-        found = [(one, self.directory.get(one, "") if "md5" in said else one) for one in asked]
-        self.calls.append(len(asked))
-        items = [{"id": one, "state": code_of(number) if number else "3"} for one, number in found]
+        nonce = str(said.get("nonce", ""))
+        if not 16 <= len(nonce) <= 64:
+            return web.json_response({"code": 40002, "message": "no nonce"})
+        if nonce not in self.answers:
+            self.calls.append(len(asked))
+            found = [(one, self.directory.get(one, "") if "md5" in said else one) for one in asked]
+            items = [{"id": one, "state": code_of(number) if number else "3"} for one, number in found]
+            if len(self.answers) >= KEPT:
+                del self.answers[next(iter(self.answers))]
+            self.answers[nonce] = items
+        items = self.answers[nonce]
+        if {item["id"] for item in items} != set(asked):
+            return web.json_response({"code": 40003, "message": "a nonce of other numbers"})
+        if self.losing:
+            self.losing -= 1
+            return web.Response(status=503)
         return web.json_response({"code": 0, "items": items, "charged": len(items)})

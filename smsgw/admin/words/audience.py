@@ -161,13 +161,13 @@ FILTER_OLDEST = N_("%(n)s 个，最早结论 %(at)s")
 FILTER_VENDOR = N_("检测供应商")
 VENDOR_URL_HELP = N_("按号码检测接口规范实现的地址；每次最多 50 个号码。")
 VENDOR_SECRET_HELP = N_("留空则沿用已保存的密钥。")
-VENDOR_MD5_HELP = N_("勾选后只传号码的 MD5，不传明文。")
+VENDOR_MD5_HELP = N_("勾选后传号码的 MD5。手机号的 MD5 数秒即可还原，不起保密作用。")
 VENDOR_PRICE_HELP = N_("每个号码的价格，1 元 = 1,000 厘。")
 
 # --- consents --------------------------------------------------------------------------------------------------------
 
-CONSENT_STATE: dict[str, str] = {"given": N_("有效"), "withdrawn": N_("已撤回")}
-CONSENT_TONE: dict[str, str] = {"given": "green", "withdrawn": "secondary"}
+CONSENT_STATE: dict[str, str] = {"given": N_("有效"), "withdrawn": N_("已撤回"), "replaced": N_("已更新")}
+CONSENT_TONE: dict[str, str] = {"given": "green", "withdrawn": "secondary", "replaced": "secondary"}
 CONSENT_SOURCE: dict[str, str] = {
     "paper": N_("纸质签署"),
     "web": N_("网页勾选"),
@@ -178,13 +178,17 @@ CONSENT_SOURCE: dict[str, str] = {
 }
 CONSENTS_LEAD = N_("谁同意接收营销短信、凭证在哪里。账号策略 consent 设为 marketing 后，营销短信只发给有效同意的号码。")
 CONSENTS_EMPTY = N_("台账中还没有同意记录")
-CONSENTS_TEACH = N_("登记用户同意接收营销短信的方式、时间、文本和凭证；撤回后保留记录。")
+CONSENTS_TEACH = N_("登记用户同意接收营销短信的方式、时间、文本和凭证；撤回、更新后保留记录。")
 CONSENT_ADD = N_("登记同意")
 CONSENT_ADDED = N_("已登记 %(n)s 个号码；%(left)s 个在此之后撤回过，保持撤回")
 CONSENT_WITHDRAW, CONSENT_WITHDRAWAL = N_("撤回"), N_("撤回情况")
+CONSENT_REPLACEMENT = N_("由新的同意记录替代")
 CONSENT_WITHDRAW_EFFECT = N_(
-    "将撤回 %(n)s 个号码的同意；按同意发送营销短信的账号约一秒内不再向其发送。记录保留在台账中。"
+    "将撤回 %(n)s 个号码的同意；按同意发送营销短信的账号约一秒内不再向其发送，等待发送的营销短信撤回。"
+    "记录保留在台账中。"
 )
-CONSENT_DAY_HELP = N_("用户同意的日期，写作 2026-01-31。")
+CONSENT_DAY_HELP = N_(
+    "用户同意的日期，写作 2026-01-31，从当日零点算起；当日撤回后又同意的，写明时间：2026-01-31 15:30。"
+)
 CONSENT_WORDING_HELP = N_("用户同意的文本或其版本号。")
 CONSENT_PROOF_HELP = N_("凭证所在：档案号、录音编号、页面地址等。")

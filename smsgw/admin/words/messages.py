@@ -192,7 +192,7 @@ STEP: dict[str, str] = {
     "held_for_review": N_("等待审批"),
     "held": N_("账号停用，暂停发送"),
     "rejected": N_("平台拒绝"),
-    "recalled": N_("号码进入黑名单或已退订，撤回未发短信"),
+    "recalled": N_("号码进入黑名单、已退订或撤回同意，撤回未发短信"),
     "resumed": N_("账号启用，恢复发送"),
     "spooled": N_("接收时数据库中断，先写入本地，恢复后入库"),
     "task_paused": N_("任务暂停，暂不发送"),

@@ -62,8 +62,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
     "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
     "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
-    "vendor.url": ("须为 http:// 或 https:// 开头的地址", "an address that begins with http:// or https://"),
     "vendor.none": ("没有可查询的号码,或未设置供应商", "nothing to ask about, or no provider is set"),
+    "vendor.not_allowed": (
+        "供应商地址不在允许访问的网络内,请由运维人员在配置 [webhooks] networks 中放行",
+        "the provider is at no address that may be called; an operator can allow it: [webhooks] networks",
+    ),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
     "consent.future": ("不能晚于现在", "not later than now"),
     "consent.withdrawn": ("该同意已撤回", "it was withdrawn already"),

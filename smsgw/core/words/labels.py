@@ -80,8 +80,8 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "review_rejected": ("审核驳回", "rejected by the reviewer"),
         "cancelled": ("撤销", "cancelled"),
         "recalled": (
-            "号码进入黑名单或已退订,撤回未发短信",
-            "the number was blocked or has opted out; what was not sent is taken back",
+            "号码进入黑名单、已退订或撤回同意,撤回未发短信",
+            "the number was blocked, has opted out or withdrawn its consent; what was not sent is taken back",
         ),
         "held": ("账号停用,暂停发送", "the account was stopped; held"),
         "resumed": ("账号启用,恢复发送", "the account was started again; sending goes on"),

@@ -274,7 +274,11 @@ class Refusals(Protocol):
         """Why nothing of this kind may go to the number; None: it may."""
 
     def consented(self, number: str, accounts: Sequence[int]) -> bool:
-        """Whether the number's owner has agreed to get marketing of one of these accounts."""
+        """Whether the number's owner has agreed to get marketing of an account, which is followed by those above it."""
+
+    def withheld(self, number: str, account_id: int, type_: MessageType) -> Reason | None:
+        """Why the account's policies and the ledger of consents keep such a message from the number; None: they do
+        not."""
 
     async def follow(self) -> None:
         """Take up what has changed. ``STORAGE_UNAVAILABLE``."""

@@ -35,7 +35,7 @@ RATES_EVERY = 300.0
 
 
 class Consents(FollowedTable):
-    """Who has agreed to get marketing."""
+    """Who has agreed to get marketing, and who has withdrawn."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -82,9 +82,20 @@ class NumberLists(FollowedTable):
         await self._consents.follow()
 
     def consented(self, number: str, accounts: Sequence[int]) -> bool:
-        """Whether the number's owner has agreed to get marketing of one of these accounts."""
-        rows, now = self._consents.rows, self._clock()
-        return any(rows.find(number, account_id, "", "", now) is not None for account_id in accounts)
+        """Whether the number's owner has agreed to get marketing of an account, which is followed by those above it:
+        the nearest one to which anything was said decides."""
+        said = {entry.scope.account_id: entry.source for entry in self._consents.rows.entries(int(number))}
+        nearest = next((said[account_id] for account_id in accounts if account_id in said), consents.WITHDRAWN)
+        return nearest == consents.GIVEN
+
+    def withheld(self, number: str, account_id: int, type_: MessageType) -> Reason | None:
+        """Why the account's policies and the ledger of consents keep such a message from the number; None: they do
+        not."""
+        snapshot = self._snapshots.current
+        account = snapshot.account(account_id)
+        if account is None or snapshot.policies.limits(account, type_).consent != type_:
+            return None
+        return None if self.consented(number, (account.id, *account.above)) else ("NUMBER_NO_CONSENT", {})
 
     def periodics(self) -> Sequence[Periodic]:
         """What follows the database; ``load`` comes first."""

@@ -328,9 +328,9 @@ class Spooling:
         """A spooled call without the messages that the lists keep from their numbers by now."""
         reasons: dict[int, Reason] = {}
         for index, row in enumerate(call.messages):
-            said = self._lists.refusal(
-                str(row[_NUMBER]), call.account_id, MessageType(str(row[_TYPE])), str(row[_SIGN])
-            )
+            number, type_ = str(row[_NUMBER]), MessageType(str(row[_TYPE]))
+            said = self._lists.refusal(number, call.account_id, type_, str(row[_SIGN]))
+            said = said or self._lists.withheld(number, call.account_id, type_)
             if said is not None:
                 reasons[index] = said
         return self._builder.revise(call, reasons) if reasons else call

@@ -216,6 +216,26 @@ class Sender:
         for oldest in idle[: max(0, len(self._ways) - MAX_WAYS)]:
             await self._ways.pop(oldest).session.close()
 
+    async def exchange(self, call: Call, reach: Reach) -> tuple[int, bytes]:
+        """One call of the node's own within ``reach``: HTTP status, and what was answered (cut off at ``MAX_ANSWER``
+        octets). ``NotAllowed`` for an address that may not be called, ``OSError`` when there is no answer."""
+        _owner.set(0)
+        way = self._way(reach)
+        try:
+            async with way.session.request(
+                call.method, yarl.URL(call.url, encoded=True), data=call.body or None, headers=call.headers,
+                allow_redirects=False,
+            ) as answer:  # fmt: skip
+                return answer.status, await _read(answer)
+        except aiohttp.ClientConnectorError as exc:
+            if isinstance(exc.os_error, NotAllowed):
+                raise exc.os_error from exc
+            raise  # an OSError
+        except (aiohttp.ClientError, ValueError) as exc:
+            raise OSError("the connection broke off") from exc
+        finally:
+            await self._leave(way)
+
     async def send(self, call: Call, reach: Reach, *, owner: int = 0, expect: str = "") -> Answer:
         """One call within ``reach`` for the account ``owner``; never raises for what the receiver or the network
         does."""

@@ -1,10 +1,11 @@
-"""Cancelling by id or call, and recalling what waits for numbers that have opted out or were blocked."""
+"""Cancelling by id or call, and recalling what waits for numbers that have opted out, were blocked, or have withdrawn
+their consent."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,11 +15,13 @@ import structlog
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
+from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.core.words import phrase
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.periodic import Periodic
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import cancellation as store
@@ -105,37 +108,35 @@ PAGES = 20
 """Pages of entries in one step."""
 
 
-class Recall:
-    """The job of the node that has the lease.
-
-    Each entry of the block list is looked at twice: at once, and when no node can accept past it any more. How far the
-    second look is, is durable; a restart begins there.
+class _Trail:
+    """One list, each entry of which is looked at twice: at once, and when no node can accept past it any more. How far
+    the second look is, is durable; a restart begins there.
     """
 
     def __init__(
-        self, database: Database, outcomes: Outcomes, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, database: Database, followed: store.Followed, recall: Callable[[Sequence[Row]], Awaitable[None]],
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        """``recall`` takes back what waits for numbers of these rows."""
         self._database = database
-        self._outcomes = outcomes
+        self._followed = followed
+        self._recall = recall
         self._clock = clock
         self._seen = 0
         """Version up to which entries were looked at once."""
         self._notes: deque[tuple[float, int]] = deque(maxlen=1000)
         """When that was, and the version."""
 
-    def periodic(self) -> Periodic:
-        """What comes round."""
-        return Periodic("recall", EVERY, self.step, exclusive=RESOURCE, taken=self._begin)
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Another node may have come further meanwhile."""
         self._notes.clear()
         self._seen = 0
 
     async def step(self) -> None:
-        """Recall what newly blocked numbers still wait for."""
+        """Recall what newly listed numbers still wait for."""
         async with self._database.acquire(timeout=TIMEOUT) as connection:
-            done, newest = await store.position(connection), await store.newest(connection)
+            done = await store.position(connection, self._followed)
+            newest = await store.newest(connection, self._followed)
         if newest <= done:
             return
         self._seen = max(self._seen, done)
@@ -151,7 +152,7 @@ class Recall:
             if reached < due:
                 self._notes.appendleft((self._clock() - LATECOMERS, due))
             async with self._database.acquire(timeout=TIMEOUT) as connection:
-                await store.set_position(connection, reached)
+                await store.set_position(connection, self._followed, reached)
 
     async def _look(self, after: int, until: int) -> int:
         """Look at the entries behind one version up to another; how far it has come."""
@@ -159,30 +160,89 @@ class Recall:
             if after >= until:
                 break
             async with self._database.acquire(timeout=TIMEOUT) as connection:
-                rows = await store.entries(connection, after)
+                rows = await store.entries(connection, self._followed, after)
             rows = [row for row in rows if row["version"] <= until]
             if not rows:
                 return until
-            blocked = [row for row in rows if row["holds"]]
-            if blocked:
-                await self._recall(blocked)
+            holding = [row for row in rows if row["holds"]]
+            if holding:
+                await self._recall(holding)
             after = rows[-1]["version"]
         return after
 
-    async def _recall(self, blocked: Sequence[Row]) -> None:
-        oldest, after, recalled = first_id(clock.now() - MAX_AGE), 0, 0
+
+class Recall:
+    """The job of the node that has the lease: what waits for numbers that were blocked, or whose consent was withdrawn
+    where it is asked for."""
+
+    def __init__(
+        self, database: Database, outcomes: Outcomes, snapshots: Snapshots,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._outcomes = outcomes
+        self._snapshots = snapshots
+        self._trails = (
+            _Trail(database, store.BLOCKED, self._blocked, clock),
+            _Trail(database, store.CONSENTS, self._withdrawn, clock),
+        )
+
+    def periodic(self) -> Periodic:
+        """What comes round."""
+        return Periodic("recall", EVERY, self.step, exclusive=RESOURCE, taken=self._begin)
+
+    def _begin(self) -> None:
+        for trail in self._trails:
+            trail.begin()
+
+    async def step(self) -> None:
+        """Recall what numbers still wait for that must not get it any more."""
+        for trail in self._trails:
+            await trail.step()
+
+    async def _end(self, ids: Sequence[int], code: str, cls: str) -> None:
+        done = await _end_waiting(
+            self._outcomes, ids, PartState.REJECTED, code, cls, "recalled", {"code": code}
+        )
+        if done:
+            log.info("messages.recalled", messages=done, code=code)
+
+    async def _blocked(self, blocked: Sequence[Row]) -> None:
+        oldest, after = first_id(clock.now() - MAX_AGE), 0
         while True:
             async with self._database.acquire(timeout=TIMEOUT) as connection:
                 found = await store.waiting_for(connection, blocked, oldest=oldest, after=after)
             for opted_out in (True, False):
                 ids = [row["id"] for row in found if (row["source"] is None) == opted_out]
                 if ids:
-                    code = "NUMBER_OPTED_OUT" if opted_out else "NUMBER_BLACKLISTED"
-                    recalled += await _end_waiting(
-                        self._outcomes, ids, PartState.REJECTED, code, "BLACKLIST_LOCAL", "recalled", {"code": code}
-                    )  # fmt: skip
+                    await self._end(ids, "NUMBER_OPTED_OUT" if opted_out else "NUMBER_BLACKLISTED", "BLACKLIST_LOCAL")
             if len(found) < store.STEP:
                 break
             after = found[-1]["id"]
-        if recalled:
-            log.info("messages.recalled", messages=recalled)
+
+    async def _withdrawn(self, withdrawn: Sequence[Row]) -> None:
+        """Of accounts that ask for consent; where the nearest word is another account's, that one counts."""
+        snapshot, kind = self._snapshots.current, MessageType.MARKETING
+        lines = {
+            account.id: (account.id, *account.above)
+            for account in snapshot.accounts()
+            if snapshot.policies.limits(account, kind).consent == kind
+        }
+        if not lines:
+            return
+        numbers = [row["number"] for row in withdrawn]
+        oldest, after = first_id(clock.now() - MAX_AGE), 0
+        while True:
+            async with self._database.acquire(timeout=TIMEOUT) as connection:
+                found = await store.marketing_for(connection, numbers, list(lines), oldest=oldest, after=after)
+                said = await store.said(connection, numbers) if found else {}
+            ids = [
+                row["id"]
+                for row in found
+                if next((said[k] for a in lines[row["account_id"]] if (k := (row["number"], a)) in said), True) is False
+            ]
+            if ids:
+                await self._end(ids, "NUMBER_NO_CONSENT", "POLICY")
+            if len(found) < store.STEP:
+                break
+            after = found[-1]["id"]

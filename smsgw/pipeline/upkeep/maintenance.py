@@ -87,7 +87,7 @@ class Maintenance:
         self._config = config
         self._fleet = fleet
         self._holding = Holding(database, snapshots, fleet)
-        self._recall = Recall(database, outcomes)
+        self._recall = Recall(database, outcomes, snapshots)
         self._swept = 0
         """Number up to which the recent messages were swept."""
         self._looked_back: dict[str, datetime] = {}

@@ -30,7 +30,7 @@ from smsgw.platform.audience.service import (
     MAX_VALUE,
 )
 from smsgw.platform.change import Change, JsonObject, Unit
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Database, Row
 
 MAX_NAME = 64
 MAX_GROUPS = 20
@@ -40,11 +40,24 @@ _OWN_DEPARTMENT = "SELECT department_id = $2 FROM staff WHERE id = $1"
 
 def manages(actor: Actor, one: Entry | Group) -> bool:
     """Whether an actor may change a contact or group that it sees."""
-    if actor.scope == EVERYTHING or (one.owner_id is not None and one.owner_id == owner(actor)):
+    return _manages(actor, one.account_id, one.shared, one.department_id, one.owner_id)
+
+
+def _manages(actor: Actor, account_id: int, shared: str, department_id: int | None, owner_id: int | None) -> bool:
+    if actor.scope == EVERYTHING or (owner_id is not None and owner_id == owner(actor)):
         return True
-    if one.shared == Shared.DEPARTMENT:
-        return one.department_id is not None and actor.scope.covers_department(one.department_id)
-    return one.shared == Shared.ACCOUNT and actor.scope.covers(one.account_id)
+    if shared == Shared.DEPARTMENT:
+        return department_id is not None and actor.scope.covers_department(department_id)
+    return shared == Shared.ACCOUNT and actor.scope.covers(account_id)
+
+
+async def open_groups(source: Database | Connection, actor: Actor, account_id: int | None = None) -> list[Row]:
+    """Groups of which the actor says who is in them, by name, as ``book_queries.choices`` has them."""
+    return [
+        row
+        for row in await queries.choices(source, actor, account_id)
+        if _manages(actor, row["account_id"], row["shared"], row["department_id"], row["owner_id"])
+    ]
 
 
 async def _may_share(connection: Connection, actor: Actor, account_id: int, sharing: Sharing) -> None:
@@ -86,7 +99,7 @@ UPDATE contact SET number = $2, name = $3, tags = $4, fields = $5::jsonb, shared
     updated_at = now()
 WHERE id = $1
 """
-_LEAVE_SEEN = "DELETE FROM audience_member WHERE contact_id = $1 AND audience_id = ANY($2::bigint[])"
+_LEAVE_OPEN = "DELETE FROM audience_member WHERE contact_id = $1 AND audience_id = ANY($2::bigint[])"
 _JOIN = """
 INSERT INTO audience_member (audience_id, contact_id)
 SELECT g.id, c.id FROM audience g JOIN contact c ON c.account_id = g.account_id
@@ -131,7 +144,7 @@ async def put(change: Change, id_: int, draft: EntryDraft) -> None:
                 )  # fmt: skip
         except asyncpg.UniqueViolationError as exc:
             raise Invalid("PARAM_INVALID", field="number", reason=phrase("contact.there")) from exc
-        await _regroup(unit, id_, before.account_id, draft.groups)
+        await _regroup(unit, id_, before.account_id, draft.groups, before.group_ids)
         unit.record("contact.put", f"contact/{id_}", before=_was(before), after=_plain(draft))
 
 
@@ -211,13 +224,16 @@ async def _managed(unit: Unit, id_: int) -> Entry:
     return one
 
 
-async def _regroup(unit: Unit, id_: int, account_id: int, groups: Sequence[int]) -> None:
-    """The contact is in these groups of those that the actor sees; in others it stays."""
-    seen = {row["id"] for row in await queries.choices(unit.connection, unit.actor, account_id)}
-    if not set(groups) <= seen:
+async def _regroup(
+    unit: Unit, id_: int, account_id: int, groups: Sequence[int], already: Sequence[int] = ()
+) -> None:  # fmt: skip
+    """The contact is in these groups of those that the actor manages; in others it stays, and joins none."""
+    open_ = {row["id"] for row in await open_groups(unit.connection, unit.actor, account_id)}
+    wanted = set(groups)
+    if not wanted <= open_ | set(already):
         raise Refused("NOT_FOUND")
-    await unit.connection.execute(_LEAVE_SEEN, id_, sorted(seen - set(groups)))
-    await unit.connection.execute(_JOIN, [id_], sorted(set(groups)))
+    await unit.connection.execute(_LEAVE_OPEN, id_, sorted(open_ - wanted))
+    await unit.connection.execute(_JOIN, [id_], sorted(wanted & open_))
 
 
 def _json(fields: Mapping[str, str]) -> str:

@@ -161,12 +161,12 @@ async def group(database: Database | Connection, actor: Actor, id_: int) -> Grou
 
 
 _CHOICES = f"""
-SELECT g.id, g.name, k.name AS account, g.account_id
+SELECT g.id, g.name, k.name AS account, g.account_id, g.owner_id, g.shared, g.department_id
 FROM audience g JOIN account k ON k.id = g.account_id
 WHERE {_sees("g")} AND ($6::bigint IS NULL OR g.account_id = $6) ORDER BY g.name LIMIT $7
 """  # noqa: S608
 
 
 async def choices(database: Database | Connection, actor: Actor, account_id: int | None = None) -> Sequence[Row]:
-    """Groups to be chosen from, by name: id, name, account, account_id."""
+    """Groups that the actor sees, by name: id, name, account, account_id, and whose they are."""
     return await database.fetch(_CHOICES, *reader(actor), account_id, MOST_GROUPS)

@@ -16,7 +16,6 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, messages_
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.audience import book, queries
-from smsgw.platform.audience import book_queries as seen
 from smsgw.platform.audience.book import Incoming
 from smsgw.platform.audience.model import Duplicate, EntryDraft, Shared, Sharing
 from smsgw.platform.audience.service import FIELD_NAME, MAX_CONTACTS, MAX_FIELDS
@@ -72,8 +71,8 @@ async def begin(change: Change, sheet: Sheet, plan: Plan) -> int:
     async with change.unit(Permission.CONTACT_EDIT) as unit:
         await book.may_bring(unit.connection, unit.actor, plan.account_id, plan.sharing)
         if plan.group_id is not None:
-            group = await seen.group(unit.connection, unit.actor, plan.group_id)
-            if group is None or group.account_id != plan.account_id:
+            open_ = await book.open_groups(unit.connection, unit.actor, plan.account_id)
+            if plan.group_id not in {row["id"] for row in open_}:
                 raise Refused("NOT_FOUND")
         wanted = NewJob(
             NAME, {"sheet": sheet.id, "file": sheet.name, "others": others, **said}, change.actor.label,
@@ -151,15 +150,18 @@ class _Bringing:
 
     @classmethod
     async def begun(cls, database: Database, job: Job) -> _Bringing:
-        """By whoever has asked for it, with the rights of now. ``PERMISSION_DENIED``; ``NOT_FOUND`` for an account that
-        is not theirs any more."""
+        """By whoever has asked for it, with the rights of now. ``PERMISSION_DENIED``; ``NOT_FOUND`` for an account or a
+        group that is not theirs any more."""
         person = await people.person(database, job.submitter)
         if person is None:
             raise Refused("PERMISSION_DENIED", permission=Permission.CONTACT_EDIT.value)
         made = cls(database, job, person.actor())
         made._change.actor.require(Permission.CONTACT_EDIT)
-        for row in await seen.choices(database, made._change.actor, made._account):
+        for row in await book.open_groups(database, made._change.actor, made._account):
             made._groups[row["name"]] = row["id"]
+        group = job.params["group"]
+        if group is not None and group not in made._groups.values():
+            raise Refused("NOT_FOUND")
         return made
 
     async def some(self, names: Sequence[str], fixed: int, rows: Sequence[tuple[int, Sequence[str]]]) -> None:

@@ -1,6 +1,7 @@
 """The ledger of consents (同意台账): who has agreed to get marketing of an account, with the proof, and who withdrew.
 
-Where the policy ``consent`` is ``marketing``, marketing goes to nobody else. Withdrawn consents stay in the ledger.
+Where the policy ``consent`` is ``marketing``, marketing goes to nobody else. Each entry is a row of its own, which
+stays: withdrawn by the owner, or replaced by a newer proof.
 """
 
 from __future__ import annotations
@@ -54,11 +55,14 @@ class Consent:
     withdrawn_at: datetime | None
     withdrawn_by: ActorLabel
     withdrawal: str
+    replaced: bool
 
     @property
     def state(self) -> str:
-        """``given`` or ``withdrawn``."""
-        return "given" if self.withdrawn_at is None else "withdrawn"
+        """``given``, ``withdrawn`` or ``replaced``."""
+        if self.withdrawn_at is None:
+            return "given"
+        return "replaced" if self.replaced else "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,14 @@ _ORDERS = {"at": Order("c.id", "bigint")}
 _FROM = """
 FROM consent c JOIN account a ON a.id = c.account_id
 WHERE ($1::bigint[] IS NULL OR c.account_id = ANY($1)) AND ($2::bigint IS NULL OR c.id = $2)
-  AND ($3::bigint IS NULL OR c.number = $3) AND ($4 = '' OR ($4 = 'given') = (c.withdrawn_at IS NULL))
+  AND ($3::bigint IS NULL OR c.number = $3) AND ($4 = '' OR $4 = CASE
+    WHEN c.withdrawn_at IS NULL THEN 'given' WHEN c.replaced THEN 'replaced' ELSE 'withdrawn' END)
   AND ($5 = '' OR c.source = $5) AND ($6::bigint IS NULL OR c.account_id = $6)
 """
 _SEARCH = f"""
 SELECT {{key}} AS _key, c.id, c.account_id, a.name AS account, c.number::text, c.source, c.wording, c.proof, c.given_at,
-       c.entered_by, c.entered_at, c.withdrawn_at, c.withdrawn_by, c.withdrawal
+       c.entered_by, c.entered_at, c.withdrawn_at, c.withdrawn_by, c.withdrawal,
+       c.replaced
 {_FROM} AND {{where}} ORDER BY {{order}}
 """
 _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $7) f"  # noqa: S608
@@ -127,13 +133,21 @@ class Given:
     given_at: datetime
 
 
+# Inside the writers' turn. Who has withdrawn after that day (or on it, when no time is said) has not agreed again.
+_OPEN = """
+SELECT n FROM unnest($2::bigint[]) AS n
+WHERE NOT EXISTS (
+    SELECT FROM consent w
+    WHERE w.account_id = $1 AND w.number = n AND NOT w.replaced AND w.withdrawn_at >= $3
+)
+"""
+_REPLACE = """
+UPDATE consent SET withdrawn_at = now(), withdrawn_by = $3, replaced = true
+WHERE account_id = $1 AND number = ANY($2::bigint[]) AND withdrawn_at IS NULL
+"""
 _GIVE = """
-INSERT INTO consent AS c (account_id, number, source, wording, proof, given_at, entered_by)
+INSERT INTO consent (account_id, number, source, wording, proof, given_at, entered_by)
 SELECT $1, n, $3, $4, $5, $6, $7 FROM unnest($2::bigint[]) AS n
-ON CONFLICT (account_id, number) DO UPDATE SET source = excluded.source, wording = excluded.wording,
-    proof = excluded.proof, given_at = excluded.given_at, entered_by = excluded.entered_by, entered_at = now(),
-    withdrawn_at = NULL, withdrawn_by = '', withdrawal = '', version = nextval('consent_version')
-WHERE c.withdrawn_at IS NULL OR c.withdrawn_at < excluded.given_at
 """
 
 
@@ -146,7 +160,7 @@ def _text(field: str, text: str, least: int) -> str:
 
 async def give(change: Change, account_id: int, numbers: Sequence[str], given: Given) -> int:
     """Enter consents of numbers (E.164 digits); of how many. One that was withdrawn later than this was given stays
-    withdrawn. ``PARAM_INVALID``, ``TO_TOO_MANY``."""
+    withdrawn; one in force is replaced, and stays in the ledger with its proof. ``PARAM_INVALID``, ``TO_TOO_MANY``."""
     if len(numbers) > MOST:
         raise Invalid("TO_TOO_MANY")
     proof, wording = _text("proof", given.proof, 2), _text("wording", given.wording, 0)
@@ -154,11 +168,14 @@ async def give(change: Change, account_id: int, numbers: Sequence[str], given: G
         raise Invalid("PARAM_INVALID", field="given_at", reason=phrase("consent.future"))
     async with change.unit(Permission.BLOCK_EDIT, account_id, timeout=30) as unit:
         await store.take_turns(unit.connection)
-        done = await unit.connection.execute(
-            _GIVE, account_id, sorted({int(n) for n in numbers}), given.source.value, wording, proof, given.given_at,
-            unit.actor.label,
-        )  # fmt: skip
-        entered = int(done.rpartition(" ")[2])
+        some = sorted({int(n) for n in numbers})
+        rows = await unit.connection.fetch(_OPEN, account_id, some, given.given_at)
+        open_ = [row["n"] for row in rows]
+        await unit.connection.execute(_REPLACE, account_id, open_, unit.actor.label)
+        await unit.connection.execute(
+            _GIVE, account_id, open_, given.source.value, wording, proof, given.given_at, unit.actor.label
+        )
+        entered = len(open_)
         after = {"account": account_id, "numbers": len(numbers), "entries": entered, "source": given.source.value,
                  "proof": proof}  # fmt: skip
         unit.record("consent.give", "consent", after=after)

@@ -20,7 +20,9 @@ from smsgw.core.policy import Listed, PolicySet, Reviewed
 from smsgw.core.settings import Settings
 from smsgw.core.words import Wording
 from smsgw.platform.lists import carrier, queries
+from smsgw.platform.lists import consents as ledger
 from smsgw.platform.lists.carrier import CarrierLift, WantedLifts
+from smsgw.platform.lists.consents import Consent
 from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed
 from smsgw.platform.numbers import queries as numbers
 from smsgw.platform.numbers.model import KnownNumber
@@ -67,6 +69,8 @@ class Lift(StrEnum):
     """A reviewer decides."""
     ABOVE = "above"
     """Somebody who sees all accounts."""
+    CONSENT = "consent"
+    """The owner agrees, and the proof is entered."""
     WAIT = "wait"
     """It is over by itself."""
 
@@ -111,11 +115,19 @@ class Facts:
     refusals: Sequence[Refusal] = ()
     request: CarrierLift | None = None
     """What a carrier was asked last."""
+    consents: Sequence[Consent] = ()
+    """What was said of getting marketing, the newest first; of accounts that the reader sees."""
+    consented: Mapping[int, bool] = field(default_factory=dict)
+    """By account, also of those above that the reader does not see: whether the newest word is a consent."""
 
 
 _ABOVE = """
 SELECT DISTINCT source FROM block_list
 WHERE number = $1 AND account_id = 0 AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+_SAID = """
+SELECT DISTINCT ON (account_id) account_id, withdrawn_at IS NULL AS holds FROM consent WHERE number = $1
+ORDER BY account_id, id DESC
 """
 _HISTORY = "SELECT sent FROM number_recent WHERE number = $1"
 _COMPLAINTS = """
@@ -151,12 +163,14 @@ async def read(
     asked = (number, first_id(since), whose)
     refusals = await database.fetch(_REFUSALS, *asked, timeout=30)
     requests = await carrier.search(database, WantedLifts(number), Window(limit=1), accounts=accounts)
+    consents = await ledger.search(database, ledger.WantedConsents(number), Window(limit=MOST), accounts=accounts)
+    said = {r["account_id"]: r["holds"] for r in await database.fetch(_SAID, int(number))}
     return Facts(
         number, entries[:MOST], above, allowed.rows, known.get(number),
         await database.fetchval(_HISTORY, int(number)) or b"",
         complained["n"] if complained else 0, complained["at"] if complained else None,
         await database.fetchval(_HELD, *asked, timeout=30), [Refusal(*row.values()) for row in refusals],
-        requests.rows[0] if requests.rows else None,
+        requests.rows[0] if requests.rows else None, consents.rows, said,
     )  # fmt: skip
 
 
@@ -176,6 +190,7 @@ def judge(
     found = [
         *_lists(facts, question), *_allowed(facts, question, policies), *_state(facts, question, policies),
         *_often(facts, question, policies, now), *_policies(facts, question, policies, now),
+        *_consents(facts, question, policies),
         *_complaints(facts, question, settings, rates), *_reviews(facts), *_carrier(facts),
     ]  # fmt: skip
     order = list(Standing)
@@ -231,10 +246,13 @@ def _allowed(facts: Facts, question: Question, policies: PolicySet) -> list[Verd
 
 
 def _exempt(facts: Facts, question: Question) -> bool:
+    return any(e.kind in (Listed.EXEMPT, Listed.TEST) for e in _listed(facts, question))
+
+
+def _listed(facts: Facts, question: Question) -> list[AllowEntry]:
+    """Entries of the allow list that hold for the account."""
     line = _line(question)
-    return any(
-        e.kind in (Listed.EXEMPT, Listed.TEST) and (not e.account_id or e.account_id in line) for e in facts.allowed
-    )  # fmt: skip
+    return [e for e in facts.allowed if not e.account_id or e.account_id in line]
 
 
 def _state(facts: Facts, question: Question, policies: PolicySet) -> list[Verdict]:
@@ -275,7 +293,7 @@ def _policies(facts: Facts, question: Question, policies: PolicySet, now: dateti
     account, found = question.account, list[Verdict]()
     if account is None:
         return [Verdict("policy", Standing.NOTES, "policy.account")]
-    tested = any(e.kind == Listed.TEST for e in facts.allowed)
+    tested = any(e.kind == Listed.TEST for e in _listed(facts, question))
     for kind in question.types:
         limits = policies.limits(account, kind)
         opens = None if tested else limits.hours.opens(now)
@@ -285,6 +303,25 @@ def _policies(facts: Facts, question: Question, policies: PolicySet, now: dateti
         if limits.review is not Reviewed.OFF and not tested:
             found.append(Verdict("policy", Standing.NOTES, f"policy.review_{limits.review}", {"type": kind.value}))
     return _clear("policy", found)
+
+
+def _consents(facts: Facts, question: Question, policies: PolicySet) -> list[Verdict]:
+    """The nearest account to which anything was said decides, as when a message is taken."""
+    account = question.account
+    if account is None:
+        return [Verdict("consent", Standing.NOTES, "consent.account")]
+    asked = [t for t in question.types if policies.limits(account, t).consent == t]
+    if not asked:
+        return _clear("consent", [])
+    nearest = next((one for one in _line(question) if one in facts.consented), None)
+    newest = next((one for one in facts.consents if one.account_id == nearest), None)
+    if nearest is not None and facts.consented[nearest]:
+        values = {} if newest is None else {"at": newest.given_at}
+        return [Verdict("consent", Standing.CLEAR, "consent.given" if newest else "consent.above", values)]
+    standing = Standing.BLOCKS if len(asked) == len(question.types) else Standing.LIMITS
+    withdrawn = None if newest is None else newest.withdrawn_at
+    said = "consent.withdrawn" if withdrawn else "consent.none"
+    return [Verdict("consent", standing, said, {"at": withdrawn} if withdrawn else {}, Lift.CONSENT)]
 
 
 def _complaints(facts: Facts, question: Question, settings: Settings, rates: Sequence[Rate]) -> list[Verdict]:

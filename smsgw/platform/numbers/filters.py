@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from smsgw.core import numbers
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import Permission
-from smsgw.core.words import phrase
+from smsgw.core.words import Wording, phrase
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
@@ -178,7 +179,8 @@ async def begin(
 
 async def ask(change: Change, id_: int, most: int) -> int:
     """Ask the provider about what nobody here knows of a list: at most so many numbers, which is what somebody has
-    agreed to pay; the job. ``STATE_CONFLICT``: there is no provider, or nothing to ask, or it is being looked at."""
+    agreed to pay at the price of now; the job. ``STATE_CONFLICT``: there is no provider, or nothing to ask, or it is
+    being looked at."""
     async with change.unit(Permission.CONTACT_EDIT) as unit:
         found = await one(unit.connection, id_, accounts=unit.actor.scope.whole)
         if found is None:
@@ -186,7 +188,8 @@ async def ask(change: Change, id_: int, most: int) -> int:
         offered = await vendors.offer(unit.connection)
         if offered is None or most < 1:
             raise Refused("STATE_CONFLICT", reason=phrase("vendor.none"))
-        job = await _enter(unit.connection, unit.actor, id_, {"filter": id_, "vendor": True, "most": most})
+        params = {"filter": id_, "vendor": True, "most": most, "price": offered.price}
+        job = await _enter(unit.connection, unit.actor, id_, params)
         after = {"numbers": most, "price": offered.price * most / 1000}
         unit.record("filter.ask", f"filter/{id_}", after=after)
     return job
@@ -220,10 +223,38 @@ ON CONFLICT (single) DO UPDATE SET url = excluded.url, app_id = excluded.app_id,
 """
 
 
+MOST_URL = 2000
+
+
+def _check_url(url: str) -> None:
+    """Its form; where it leads is judged whenever it is called. ``PARAM_INVALID``."""
+
+    def wrong(reason: Wording) -> Invalid:
+        return Invalid("PARAM_INVALID", field="url", reason=reason)
+
+    if not url.isascii() or not url.isprintable() or " " in url or len(url) > MOST_URL:
+        raise wrong(phrase("url.ascii"))
+    try:
+        parts = urlsplit(url)
+        there = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        there = False
+    if not there:
+        raise wrong(phrase("url.none"))
+    if parts.scheme not in ("https", "http"):
+        raise wrong(phrase("url.http_or_https"))
+    if "@" in parts.netloc or parts.fragment:  # names and passwords would stand in the audit log
+        raise wrong(phrase("url.bare"))
+
+
+def _told(one: vendors.Vendor | vendors.Offer) -> dict[str, object]:
+    """What the audit log says of a provider."""
+    return {"url": one.url, "app_id": one.app_id, "md5": one.md5, "price": one.price / 1000}
+
+
 async def set_vendor(change: Change, wanted: vendors.Vendor, sealer: Sealer) -> None:
     """Say who is asked; an empty secret keeps the one there is. ``PARAM_INVALID``."""
-    if not wanted.url.startswith(("https://", "http://")) or len(wanted.url) > 500 or not wanted.url.isprintable():
-        raise Invalid("PARAM_INVALID", field="url", reason=phrase("vendor.url"))
+    _check_url(wanted.url)
     async with change.unit(Permission.SETTING_EDIT) as unit:
         before = await vendors.offer(unit.connection)
         sealed = sealer.seal(wanted.secret, vendors.CONTEXT) if wanted.secret else None
@@ -233,8 +264,8 @@ async def set_vendor(change: Change, wanted: vendors.Vendor, sealer: Sealer) -> 
             raise Invalid("PARAM_MISSING", field="secret")
         values = (wanted.url, wanted.app_id, sealed, wanted.md5, wanted.price, unit.actor.label)
         await unit.connection.execute(_SET_VENDOR, *values)
-        was = None if before is None else {"url": before.url, "price": before.price / 1000}
-        after = {"url": wanted.url, "price": wanted.price / 1000, "secret": bool(wanted.secret)}
+        was = None if before is None else _told(before)
+        after = {**_told(wanted), "secret": bool(wanted.secret)}
         unit.record("filter.vendor", "filter/vendor", before=was, after=after)
 
 
@@ -255,6 +286,11 @@ ORDER BY number LIMIT $2
 _TOLD = """
 UPDATE number_filter_row r SET state = d.state, source = 'vendor', at = $4
 FROM unnest($2::bigint[], $3::text[]) AS d(number, state) WHERE r.filter_id = $1 AND r.number = d.number
+"""
+_NEWEST_TOLD = """
+SELECT number::text, state, at FROM number_filter_row
+WHERE filter_id = $1 AND source = 'vendor'
+  AND at = (SELECT max(at) FROM number_filter_row WHERE filter_id = $1 AND source = 'vendor')
 """
 _PAID = "UPDATE number_filter SET asked = asked + $2, cost = cost + $3 WHERE id = $1"
 _ASKABLE = """
@@ -279,8 +315,9 @@ async def settle(database: Database, id_: int, days: int) -> None:
 class NumberFilterer:
     """Looks at lists on one node."""
 
-    def __init__(self, database: Database, sheets: Sheets, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sheets: Sheets, sealer: Sealer, outside: vendors.Outside) -> None:
         self._database = database
+        self._outside = outside
         self._sheets = sheets
         self._sealer = sealer
 
@@ -291,7 +328,7 @@ class NumberFilterer:
     async def _run(self, context: JobContext) -> None:
         params, id_ = context.job.params, int(context.job.params["filter"])
         if params["vendor"]:
-            await self._ask(context, id_, int(params["most"]))
+            await self._ask(context, id_, int(params["most"]), int(params["price"]))
             return
         if params["sheet"] is not None:
             await self._fill(context.job, id_)
@@ -317,26 +354,41 @@ class NumberFilterer:
             await connection.execute(_ADD_ROWS, id_, sorted(seen))
             await connection.execute(_FILLED, id_, invalid, duplicates)
 
-    async def _ask(self, context: JobContext, id_: int, most: int) -> None:
+    async def _ask(self, context: JobContext, id_: int, most: int, price: int) -> None:
         vendor = await vendors.load(self._database, self._sealer)
         if vendor is None:
             raise Refused("STATE_CONFLICT", reason=phrase("vendor.none"))
-        done = int(context.job.checkpoint.get("asked", 0))
-        async with vendors.Asking(vendor) as asking:
+        done, learned = (int(context.job.checkpoint.get(key, 0)) for key in ("asked", "learned"))
+        if learned < done:  # a run was cut off in between
+            told = await self._database.fetch(_NEWEST_TOLD, id_, timeout=30)
+            if told:
+                await self._learn(context, {r["number"]: r["state"] for r in told}, told[0]["at"], done, most)
+        async with vendors.Asking(vendor, self._outside) as asking:
             while done < most:
                 limit = min(vendors.MOST, most - done)
                 some = [r["number"] for r in await self._database.fetch(_NEXT, id_, limit)]
                 if not some:
                     break
-                told, now = await asking.ask(some), clock.now()
-                done += len(some)
+                found = await asking.ask(some, vendors.nonce_of(vendor, context.job.id, some[0]))
+                said, now = {number: found.get(number, UNKNOWN) for number in some}, clock.now()
+                # First, and by itself, what was answered and paid: nothing that follows may have it asked again.
                 async with self._database.transaction(timeout=30) as connection:
-                    states = [told.get(number, UNKNOWN) for number in some]
-                    await connection.execute(_TOLD, id_, [int(n) for n in some], states, now)
-                    await connection.execute(_PAID, id_, len(some), len(some) * vendor.price)
-                    learned = {n: NumberState(s) for n, s in told.items() if s != vendors.ABSENT}
-                    await number_status.put(connection, learned, now, code="vendor")
-                    await context.progress(done, most, checkpoint={"asked": done}, connection=connection)
+                    await connection.execute(_TOLD, id_, [int(n) for n in said], list(said.values()), now)
+                    await connection.execute(_PAID, id_, len(some), len(some) * price)
+                    checkpoint = {"asked": done + len(some), "learned": done}
+                    await context.progress(done + len(some), most, checkpoint=checkpoint, connection=connection)
+                done += len(some)
+                await self._learn(context, said, now, done, most)
                 await context.progress(done, most)
                 await asyncio.sleep(vendors.PAUSE)
-        await context.progress(done, done, checkpoint={"asked": done})
+        await context.progress(done, done, checkpoint={"asked": done, "learned": done})
+
+    async def _learn(
+        self, context: JobContext, said: Mapping[str, str], at: datetime, done: int, most: int
+    ) -> None:  # fmt: skip
+        """Everybody is to know what was told of numbers at a time."""
+        known = {n: NumberState(state) for n, state in said.items() if state not in (vendors.ABSENT, UNKNOWN)}
+        async with self._database.transaction(timeout=30) as connection:
+            await number_status.put(connection, known, at, code="vendor")
+            checkpoint = {"asked": done, "learned": done}
+            await context.progress(done, most, checkpoint=checkpoint, connection=connection)

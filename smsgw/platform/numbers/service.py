@@ -7,7 +7,7 @@ from datetime import datetime
 
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import Permission
-from smsgw.platform.change import Change
+from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.numbers import queries
 from smsgw.platform.numbers.model import KnownNumber
 from smsgw.store.config import number_status
@@ -42,8 +42,8 @@ async def learn(change: Change, states: Mapping[str, NumberState], at: datetime)
 
 
 async def forget(change: Change, numbers: Sequence[str], *, reason: str = "") -> int:
-    """Forget what is known of numbers; of how many something was. ``reason``: for people."""
-    async with change.unit(Permission.NUMBER_EDIT, timeout=60) as unit:
+    """Forget what is known of numbers, which all accounts share; of how many something was. ``reason``: for people."""
+    async with change.unit(Permission.NUMBER_EDIT, EVERYBODY, timeout=60) as unit:
         await number_status.take_turns(unit.connection)
         done = await unit.connection.execute(_FORGET, [int(n) for n in numbers])
         gone = int(done.rpartition(" ")[2])

@@ -1,6 +1,8 @@
 """The provider of number look-ups, asked over HTTP (docs/numbers.md has the contract).
 
-A call asks about at most fifty numbers, by their digits or by MD5 alone. It is signed: HMAC-SHA256 of the body.
+A call asks about at most fifty numbers, by their digits or by MD5 alone. It is signed: HMAC-SHA256 of the body. What is
+asked again, because an answer or its commit was lost, comes with the same nonce, and is paid for once. Calls go where
+webhooks may go at most: to public addresses, and to networks that the operator has allowed.
 """
 
 from __future__ import annotations
@@ -9,29 +11,26 @@ import asyncio
 import hashlib
 import hmac
 import json
-import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
 from smsgw.core.errors import Refused, Temporary
 from smsgw.core.number_state import NumberState, parse
+from smsgw.core.push_format import Call
+from smsgw.core.webhooks import Reach
 from smsgw.core.words import phrase
+from smsgw.pipeline.delivery.push_http import NotAllowed, Sender
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 
 MOST = 50
 """Numbers of one call."""
-TIMEOUT = 10.0
 TRIES = 3
 """Calls that may fail one after the other."""
 PAUSE = 0.1
 """Seconds between two calls: at most ten a second."""
-MOST_OCTETS = 64 * 1024
-"""Of an answer."""
 CONTEXT = "number_vendor"
 """Of the sealed secret."""
 ABSENT = "absent"
@@ -81,13 +80,28 @@ def national(number: str) -> str:
     return digits if len(number) == 13 and number.startswith("861") else ""
 
 
-def body_of(vendor: Vendor, digits: Sequence[str]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What may be called from this node, as for webhooks: networks, further authorities, and its own ports, which may
+    not."""
+
+    reach: Reach
+    ca_file: str = ""
+    own_ports: Collection[int] = ()
+
+
+def nonce_of(vendor: Vendor, job_id: int, number: str) -> str:
+    """Of the call of a job that begins with this number: the same over tries and restarts."""
+    return hmac.new(vendor.secret.encode(), f"{job_id}:{number}".encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def body_of(vendor: Vendor, digits: Sequence[str], nonce: str) -> bytes:
     """What is sent."""
     asked = (
         {"md5": [hashlib.md5(one.encode(), usedforsecurity=False).hexdigest() for one in digits]}
         if vendor.md5 else {"numbers": list(digits)}
     )  # fmt: skip
-    said = {"app_id": vendor.app_id, "time": int(clock.time()), "nonce": secrets.token_hex(8), **asked}
+    said = {"app_id": vendor.app_id, "time": int(clock.time()), "nonce": nonce, **asked}
     return json.dumps(said).encode()
 
 
@@ -99,21 +113,22 @@ def signature(secret: str, body: bytes) -> str:
 class Asking:
     """Calls of one job; ``async with``."""
 
-    def __init__(self, vendor: Vendor) -> None:
+    def __init__(self, vendor: Vendor, outside: Outside) -> None:
         self._vendor = vendor
-        self._session: aiohttp.ClientSession | None = None
+        self._reach = outside.reach
+        self._sender = Sender(ca_file=outside.ca_file, own_ports=outside.own_ports)
 
     async def __aenter__(self) -> Asking:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        await self._sender.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._sender.stop()
 
-    async def ask(self, numbers: Sequence[str]) -> dict[str, str]:
+    async def ask(self, numbers: Sequence[str], nonce: str) -> dict[str, str]:
         """States of numbers (E.164 digits, at most ``MOST``) that the provider has told: names of ``NumberState``, or
-        ``ABSENT``. ``BACKPRESSURE`` when it cannot answer now; ``STATE_CONFLICT`` when it refuses us."""
+        ``ABSENT``. ``BACKPRESSURE`` when it cannot answer now; ``STATE_CONFLICT`` when it refuses us, or may not be
+        called."""
         digits = {national(n): n for n in numbers if national(n)}
         if not digits:
             return {}
@@ -122,7 +137,7 @@ class Asking:
             known = {hashlib.md5(d.encode(), usedforsecurity=False).hexdigest(): n for d, n in digits.items()}
         for left in reversed(range(TRIES)):
             try:
-                answer = await self._post(body_of(self._vendor, list(digits)))
+                answer = await self._post(body_of(self._vendor, list(digits), nonce))
                 return _read(answer, known)
             except Temporary:
                 if not left:
@@ -131,21 +146,17 @@ class Asking:
         return {}
 
     async def _post(self, body: bytes) -> Any:
-        assert self._session is not None  # noqa: S101 - inside ``async with``
         headers = {"Content-Type": "application/json", "X-Signature": signature(self._vendor.secret, body)}
         try:
-            async with self._session.post(
-                self._vendor.url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                text = await response.content.read(MOST_OCTETS + 1)
-                while len(text) <= MOST_OCTETS and (more := await response.content.read(MOST_OCTETS)):
-                    text += more
-                if response.status in (401, 403):
-                    raise Refused("STATE_CONFLICT", reason=phrase("vendor.refused", status=response.status))
-                if response.status != 200 or len(text) > MOST_OCTETS:
-                    raise Temporary("BACKPRESSURE", retry_after=30, n=30)
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            status, text = await self._sender.exchange(Call("POST", self._vendor.url, headers, body), self._reach)
+        except NotAllowed as exc:
+            raise Refused("STATE_CONFLICT", reason=phrase("vendor.not_allowed")) from exc
+        except (TimeoutError, OSError) as exc:
             raise Temporary("BACKPRESSURE", retry_after=30, n=30) from exc
+        if status in (401, 403):
+            raise Refused("STATE_CONFLICT", reason=phrase("vendor.refused", status=status))
+        if status != 200:
+            raise Temporary("BACKPRESSURE", retry_after=30, n=30)
         try:
             return json.loads(text)
         except ValueError as exc:

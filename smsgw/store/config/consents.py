@@ -1,4 +1,8 @@
-"""Consents in the database, and how a node follows them: as the block list, change by change."""
+"""Consents in the database, and how a node follows them: as the block list, change by change.
+
+A number may have many rows of an account; the newest counts. That it was withdrawn is known too: who has said no to an
+account is not asked of the accounts above it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,21 @@ PAGE = 20_000
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock($1)"
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM consent"
 _ROW = """
-number, account_id, floor(extract(epoch FROM given_at))::bigint AS since, withdrawn_at IS NOT NULL AS removed, version
+c.number, c.account_id, floor(extract(epoch FROM c.given_at))::bigint AS since, c.withdrawn_at IS NULL AS holds,
+c.version
 """
-_ALL = f"SELECT {_ROW} FROM consent WHERE withdrawn_at IS NULL ORDER BY number"  # noqa: S608 - a constant
-_CHANGES = f"SELECT {_ROW} FROM consent WHERE version > $1 ORDER BY version LIMIT $2"  # noqa: S608
+_ALL = f"""
+SELECT DISTINCT ON (c.number, c.account_id) {_ROW} FROM consent c ORDER BY c.number, c.account_id, c.id DESC
+"""  # noqa: S608 - a constant
+_CHANGES = f"""
+SELECT {_ROW} FROM consent c
+WHERE c.version > $1 AND NOT EXISTS (
+    SELECT FROM consent n WHERE n.number = c.number AND n.account_id = c.account_id AND n.id > c.id
+)
+ORDER BY c.version LIMIT $2
+"""  # noqa: S608
+GIVEN, WITHDRAWN = "consent", "withdrawn"
+"""Sources of the entries that a node holds."""
 
 
 async def take_turns(connection: Connection) -> None:
@@ -25,11 +40,11 @@ async def take_turns(connection: Connection) -> None:
 
 def _entry(row: Row, scopes: dict[int, Scope]) -> Entry:
     scope = scopes.setdefault(row["account_id"], Scope(row["account_id"]))
-    return Entry(row["number"], scope, "consent", max(row["since"], 0), 0, row["removed"])
+    return Entry(row["number"], scope, GIVEN if row["holds"] else WITHDRAWN, max(row["since"], 0))
 
 
 async def load(database: Database) -> tuple[BlockList, int]:
-    """All that hold, and the version of this."""
+    """The newest row of each account and number, and the version of this."""
     found, scopes = BlockList(), dict[int, Scope]()
     async with (
         database.acquire(timeout=300) as connection,

@@ -6,6 +6,7 @@ Whole messages only, and only while no part of them was handed to a carrier (nor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.ids import first_id, time_of
@@ -83,15 +84,34 @@ async def is_cancelled(database: Database, message_id: int) -> bool:
 
 # --- recalls ---------------------------------------------------------------------------------------------------------
 
-_POSITION = "SELECT position FROM job_position WHERE job = 'recall'"
-_SET_POSITION = "UPDATE job_position SET position = $1 WHERE job = 'recall' AND position < $1"
+_POSITION = "SELECT position FROM job_position WHERE job = $1"
+_SET_POSITION = "UPDATE job_position SET position = $2 WHERE job = $1 AND position < $2"
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM block_list"
+_NEWEST_CONSENT = "SELECT COALESCE(max(version), 0) FROM consent"
 _ENTRIES = """
 SELECT number, account_id, type, sign, source, version,
        removed_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS holds
 FROM block_list WHERE version > $1 ORDER BY version LIMIT $2
 """
+_WITHDRAWALS = """
+SELECT number, version, withdrawn_at IS NOT NULL AND NOT replaced AS holds
+FROM consent WHERE version > $1 ORDER BY version LIMIT $2
+"""
 ENTRIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A list whose changes are followed, in the order of their versions."""
+
+    job: str
+    """Where it is remembered how far."""
+    newest: str
+    entries: str
+
+
+BLOCKED = Followed("recall", _NEWEST, _ENTRIES)
+CONSENTS = Followed("consent", _NEWEST_CONSENT, _WITHDRAWALS)
 
 # By number, then by what the entry says; a message of several entries is told of the most general, as at acceptance.
 # Step by step: left to itself the planner would walk the messages in the order of their ids, as the answer wants them.
@@ -118,26 +138,65 @@ SELECT id, min(source) FILTER (WHERE source <> 'opt_out') AS source FROM waits G
 """)
 
 
-async def position(connection: Connection) -> int:
-    """Version of the block list up to which everything has been recalled for good."""
-    found: int = await connection.fetchval(_POSITION)
+# As above, of accounts that send marketing by consent alone; what was said of it is judged by the caller.
+_MARKETING = by_name("""
+WITH b AS MATERIALIZED (SELECT DISTINCT number FROM unnest($1::text[]) AS b(number)),
+hit AS MATERIALIZED (
+    SELECT m.id, m.number, m.account_id
+    FROM b, LATERAL (
+        SELECT x.id, x.number, x.account_id, x.type FROM message x
+        WHERE (x.number, x.id) >= (b.number, $3) AND x.number <= b.number AND x.id >= $3
+        ORDER BY x.number, x.id OFFSET 0
+    ) m
+    WHERE m.id > $4 AND m.account_id = ANY($2::bigint[]) AND m.type = 'marketing'
+)
+SELECT hit.id, hit.number, hit.account_id FROM hit JOIN part p ON p.id = hit.id AND p.part = 1 AND p.id >= $3
+WHERE p.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED) ORDER BY hit.id LIMIT $5
+""")
+_SAID = """
+SELECT DISTINCT ON (number, account_id) number::text, account_id, withdrawn_at IS NULL AS holds
+FROM consent WHERE number = ANY($1::bigint[]) ORDER BY number, account_id, id DESC
+"""
+
+
+async def position(connection: Connection, followed: Followed) -> int:
+    """Version of the list up to which everything has been recalled for good."""
+    found: int = await connection.fetchval(_POSITION, followed.job)
     return found
 
 
-async def set_position(connection: Connection, version: int) -> None:
+async def set_position(connection: Connection, followed: Followed, version: int) -> None:
     """Remember how far it is."""
-    await connection.execute(_SET_POSITION, version)
+    await connection.execute(_SET_POSITION, followed.job, version)
 
 
-async def newest(connection: Connection) -> int:
-    """The block list's version."""
-    found: int = await connection.fetchval(_NEWEST)
+async def newest(connection: Connection, followed: Followed) -> int:
+    """The list's version."""
+    found: int = await connection.fetchval(followed.newest)
     return found
 
 
-async def entries(connection: Connection, after: int) -> list[Row]:
-    """What was put on the block list (or taken off it) behind a version, at most ``ENTRIES``."""
-    return await connection.fetch(_ENTRIES, after, ENTRIES)
+async def entries(connection: Connection, followed: Followed, after: int) -> list[Row]:
+    """What has changed on the list behind a version, at most ``ENTRIES``."""
+    return await connection.fetch(followed.entries, after, ENTRIES)
+
+
+async def said(connection: Connection, numbers: Sequence[int]) -> dict[tuple[str, int], bool]:
+    """By number and account: whether its owner has agreed to get marketing of it, in the newest row of the ledger."""
+    rows = await connection.fetch(_SAID, list(numbers))
+    return {(row["number"], row["account_id"]): row["holds"] for row in rows}
+
+
+async def marketing_for(
+    connection: Connection, numbers: Sequence[int], accounts: Sequence[int], *, oldest: int, after: int
+) -> list[Row]:
+    """Marketing (id, number, account_id) of these accounts that waits for these numbers, at most ``STEP`` behind
+    ``after``."""
+    async with connection.transaction():
+        await as_writer(connection)
+        return await connection.fetch(
+            _MARKETING, [str(n) for n in numbers], list(accounts), oldest, after, STEP
+        )
 
 
 async def waiting_for(

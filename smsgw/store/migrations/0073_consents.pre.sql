@@ -1,4 +1,5 @@
--- Who has agreed to get marketing of an account, how that is proven, and what was withdrawn. A row is never removed.
+-- Who has agreed to get marketing of an account, how that is proven, and what was withdrawn. A row is never removed,
+-- nor is what it proves ever changed: each entry is a row, of which one is in force.
 -- Writers take turns (store/config/consents.py), so versions become visible in their order.
 CREATE SEQUENCE consent_version;
 CREATE TABLE consent (
@@ -14,8 +15,12 @@ CREATE TABLE consent (
     withdrawn_at timestamptz,
     withdrawn_by text NOT NULL DEFAULT '',
     withdrawal text NOT NULL DEFAULT '',         -- how it was
-    version bigint NOT NULL DEFAULT nextval('consent_version'),
-    UNIQUE (account_id, number)
+    replaced boolean NOT NULL DEFAULT false,     -- it was not the owner: a newer proof has taken its place
+    version bigint NOT NULL DEFAULT nextval('consent_version')
 );
+CREATE UNIQUE INDEX consent_in_force ON consent (account_id, number) WHERE withdrawn_at IS NULL;
 CREATE UNIQUE INDEX consent_version_key ON consent (version);
-CREATE INDEX consent_number ON consent (number);
+CREATE INDEX consent_number ON consent (number, account_id, id);
+CREATE INDEX consent_account ON consent (account_id, id);
+-- Version of the ledger up to which waiting messages have been recalled.
+INSERT INTO job_position VALUES ('consent', 0);

@@ -11,19 +11,24 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from api_server import Answer, Api, running
+from changes import by_test
 from dbproxy import DatabaseProxy
 from harness import until
 
 from smsgw.core.errors import message_of
+from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.pipeline.accept import acceptor, spooling
 from smsgw.pipeline.accept.spooling import OutageSpool
+from smsgw.platform.lists.consents import Given, Source, give, withdraw
 from smsgw.runtime import aio
+from smsgw.store.engine.database import Database
 from smsgw.store.engine.spool import Spool
 
 TEXT = "您好".encode()
@@ -241,6 +246,33 @@ async def test_who_has_opted_out_meanwhile_gets_nothing(dsn: str, tmp_path: Path
             assert (await here.api.get("/balance")).data["balance"] == 9_998
     finally:
         await beside.close()
+
+
+async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(dsn: str, tmp_path: Path) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        beside = Database(dsn, size=1)
+        await beside.open()
+        try:
+            change, account_id, (one, two) = by_test(beside), here.api.account_id, numbers(2)
+            given = Given(Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
+            await give(change, account_id, [f"86{one}", f"86{two}"], given)
+            asked = {**NO_POLICY.changes, (account_id, "marketing"): {"consent": "marketing"}}
+            here.api.ctx.snapshots.change(policies=PolicySet(asked))  # type: ignore[attr-defined]
+            await here.api.lists.follow()
+            assert (await here.post(*numbers(1))).status == 202
+            here.away()
+            assert (await here.post(one, two, type="marketing")).status == 202
+            id_ = await beside.fetchval("SELECT id FROM consent WHERE number = $1", int(f"86{one}"))
+            await withdraw(change, id_, "by telephone")
+            here.back()
+            await here.drained()
+            rows = await beside.fetch(
+                "SELECT m.number, p.code FROM message m JOIN part p ON p.id = m.id WHERE m.type = 'marketing' "
+                "ORDER BY m.number"
+            )
+            assert [tuple(row) for row in rows] == [(f"86{one}", "NUMBER_NO_CONSENT"), (f"86{two}", "")]
+        finally:
+            await beside.close()
 
 
 async def test_units_of_spooled_calls_are_not_spent_by_others(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from changes import by_test
 from ledger import BALANCE, Ledger
+from snapshots import snapshot_of
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid, Refused
-from smsgw.core.model import OutcomeKind
+from smsgw.core.model import Account, OutcomeKind
+from smsgw.core.policy import PolicySet
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelling, Recall
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.lists import consents
 from smsgw.platform.lists import service as lists
 
 S = PartState
@@ -29,7 +34,7 @@ def cancelling(ledger: Ledger) -> Cancelling:
 class Job:
     def __init__(self, ledger: Ledger) -> None:
         self.clock = 0.0
-        self.recall = Recall(ledger.database, ledger.outcomes, lambda: self.clock)
+        self.recall = Recall(ledger.database, ledger.outcomes, ledger.snapshots, lambda: self.clock)
 
 
 @pytest.fixture
@@ -186,3 +191,64 @@ async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, jo
     counts = await ledger.connection.fetch("SELECT state, count(*) FROM part GROUP BY state")
     assert [tuple(row) for row in counts] == [(S.REJECTED, 1300)]
     assert await ledger.balance() == BALANCE
+
+
+# --- consents --------------------------------------------------------------------------------------------------------
+
+GIVEN = consents.Given(consents.Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def withdrawn(ledger: Ledger, account_id: int) -> None:
+    change = by_test(ledger.database)
+    await consents.give(change, account_id, [NUMBER], GIVEN)
+    id_ = await ledger.database.fetchval("SELECT max(id) FROM consent WHERE account_id = $1", account_id)
+    await consents.withdraw(change, id_, "by telephone")
+
+
+def asked_for(ledger: Ledger, *accounts: Account) -> None:
+    """These accounts send marketing by consent alone."""
+    ledger.snapshots.current = snapshot_of(
+        accounts, policies=PolicySet({(a.id, "marketing"): {"consent": "marketing"} for a in accounts})
+    )
+
+
+async def test_who_withdraws_gets_nothing_that_was_accepted_before(ledger: Ledger, job: Job) -> None:
+    shop = Account(ledger.account_id, "shop", "active")
+    ids = [await ledger.accept(state=state) for state in (S.QUEUED, S.SCHEDULED, S.HELD)]
+    notice = await ledger.accept()
+    await ledger.connection.execute("UPDATE message SET type = 'marketing' WHERE id <> $1", notice)
+    await withdrawn(ledger, ledger.account_id)
+    await Job(ledger).recall.step()
+    assert [await ledger.state(i) for i in ids] == [S.QUEUED, S.SCHEDULED, S.HELD], "nobody asks for consent"
+    asked_for(ledger, shop)
+    await job.recall.step()
+    assert [await ledger.state(i) for i in ids] == [S.REJECTED] * 3
+    assert [await code_of(ledger, i) for i in ids] == ["NUMBER_NO_CONSENT"] * 3
+    assert await ledger.state(notice) == S.QUEUED
+
+    late = await ledger.accept()
+    await ledger.connection.execute("UPDATE message SET type = 'marketing' WHERE id = $1", late)
+    job.clock += LATECOMERS
+    await job.recall.step()
+    assert await ledger.state(late) == S.REJECTED, "it was being accepted meanwhile"
+
+
+async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, job: Job) -> None:
+    change = by_test(ledger.database)
+    above = await accounts.add(change, "above")
+    asked_for(ledger, Account(ledger.account_id, "shop", "active", above=(above,)))
+    message_id = await ledger.accept()
+    await ledger.connection.execute("UPDATE message SET type = 'marketing'")
+    for _ in range(2):
+        await consents.give(change, ledger.account_id, [NUMBER], GIVEN)
+    await job.recall.step()
+    assert await ledger.state(message_id) == S.QUEUED, "replaced is not withdrawn"
+    await withdrawn(ledger, above)
+    await job.recall.step()
+    assert await ledger.state(message_id) == S.QUEUED
+    id_ = await ledger.database.fetchval("SELECT id FROM consent WHERE account_id = $1 AND withdrawn_at IS NULL",
+                                         ledger.account_id)  # fmt: skip
+    await consents.withdraw(change, id_, "by telephone")
+    await consents.give(change, above, [NUMBER], replace(GIVEN, given_at=datetime.now(UTC)))
+    await job.recall.step()
+    assert await ledger.state(message_id) == S.REJECTED, "what an account above was told does not count here"

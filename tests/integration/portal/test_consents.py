@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -12,10 +14,13 @@ from portal_site import Site, running
 from snapshots import FixedSnapshots
 
 from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.platform.change import Change
+from smsgw.platform.lists import consents
 from smsgw.platform.org import service as org
+from smsgw.runtime import clock
 
 NUMBER = "8613800138000"
 
@@ -79,9 +84,52 @@ async def test_a_consent_holds_until_it_is_withdrawn_and_stays_in_the_ledger(sit
 
         await boss.get("/consents/-/new")
         await boss.post("/consents/-/new", form | {"proof": "旧档案"})
-        row = await site.db.fetchrow("SELECT * FROM consent WHERE id = $1", int(id_))
-        assert (row["withdrawn_at"] is None, row["proof"]) == (False, "档案 7"), "an older one brings nothing back"
+        rows = await site.db.fetch("SELECT withdrawn_at, proof FROM consent WHERE account_id = $1", hall)
+        assert [(r["withdrawn_at"] is None, r["proof"]) for r in rows] == [(False, "档案 7")], "an older one does not"
+        today = f"{clock.now().astimezone(CHINA):%Y-%m-%d}"
+        await boss.get("/consents/-/new")
+        await boss.post("/consents/-/new", form | {"proof": "同日", "given_at": today})
+        await node.follow()
+        assert not node.consented(NUMBER, (hall,)), "nor does one of the same day without a time"
         again = NumberLists(site.db, FixedSnapshots())
         await again.load()
         assert not again.consented(NUMBER, (hall,))
         assert again.consented(NUMBER, (clinic,))
+        for one in (node, again):
+            assert not one.consented(NUMBER, (hall, clinic)), "what was said to the account itself counts"
+            assert one.consented(NUMBER, (clinic, hall))
+
+
+async def test_no_entry_overwrites_the_proof_of_another(site: Site) -> None:
+    hall, change = site.accounts["hall"], Change(site.db, Actor.system("test"), ids=site.ids)
+    at = clock.now() - timedelta(days=30)
+    for n in range(3):
+        given = consents.Given(consents.Source.WEB, f"V{n}", f"proof {n}", at + timedelta(days=n))
+        assert await consents.give(change, hall, [NUMBER], given) == 1
+    rows = await site.db.fetch("SELECT * FROM consent ORDER BY id")
+    told = [(r["wording"], r["proof"], r["given_at"], r["withdrawn_at"] is None, r["replaced"]) for r in rows]
+    assert told == [
+        ("V0", "proof 0", at, False, True), ("V1", "proof 1", at + timedelta(days=1), False, True),
+        ("V2", "proof 2", at + timedelta(days=2), True, False),
+    ]  # fmt: skip
+    node = NumberLists(site.db, FixedSnapshots())
+    await node.follow()
+    assert node.consented(NUMBER, (hall,))
+    await consents.withdraw(change, rows[-1]["id"], "by telephone")
+    await node.follow()
+    again = NumberLists(site.db, FixedSnapshots())
+    await again.load()
+    for one in (node, again):
+        assert not one.consented(NUMBER, (hall,))
+    given = replace(given, proof="proof 3", given_at=clock.now())
+    assert await consents.give(change, hall, [NUMBER], given) == 1, "a newer one counts"
+    await node.follow()
+    assert node.consented(NUMBER, (hall,))
+    assert await site.db.fetchval("SELECT withdrawal FROM consent WHERE proof = 'proof 2'") == "by telephone"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert len(ids(await boss.get("/consents?state=replaced"))) == 2
+        assert len(ids(await boss.get("/consents?state=withdrawn"))) == 1
+        page = await boss.get(f"/consents/{rows[0]['id']}")
+        assert "由新的同意记录替代" in page
+        assert "proof 0" in page

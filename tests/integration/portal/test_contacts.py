@@ -9,15 +9,22 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
+from smsgw.platform.audience import book, importing
+from smsgw.platform.audience.model import Shared, Sharing
 from smsgw.platform.change import Change
+from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 
 P = Permission
@@ -123,6 +130,44 @@ async def test_search_merge_and_groups(site: Site) -> None:
         await boss.get("/contacts/groups")
         await boss.post("/contacts/groups/-/do/remove", {"id": group})
         assert await seen(boss) == [str(second)], "the contacts of a group stay"
+
+
+async def test_who_sees_a_group_puts_nobody_into_it(site: Site) -> None:
+    """What is shared with a department is for those below it to read and to send to; its owner says who is in it."""
+    by, hall = Change(site.db, Actor.system("test"), ids=site.ids), site.accounts["hall"]
+    place = await site.db.fetchval("SELECT id FROM department WHERE name = '市局'")
+    group = await book.add_group(by, hall, "名册", Sharing(Shared.DEPARTMENT, place))
+    members = "SELECT count(*) FROM audience_member"
+    async with Browser(site) as wang:
+        await wang.login("wang")
+        assert "名册" in await wang.get("/contacts/groups")
+        page = await wang.get("/contacts/-/new")
+        assert "名册" not in page
+        page = await wang.post("/contacts/-/new", FORM | {"account": str(hall), "groups": str(group)})
+        assert await site.db.fetchval(members) == 0
+        id_ = await entered(wang, site)
+        await wang.get(f"/contacts/{id_}/edit")
+        await wang.post(f"/contacts/{id_}/edit", FORM | {"groups": str(group)})
+        assert await site.db.fetchval(members) == 0
+        await bring(wang, site, "王一,13800138001,,名册,\n")
+        assert [row[3] for row in await rows(wang, "result")] == ["有误"]
+        page = await upload(wang, "王一,13800138001,,,\n")
+        assert "名册" not in page
+        assert await site.db.fetchval(members) == 0
+
+        await site.db.execute("INSERT INTO audience_member (audience_id, contact_id) VALUES ($1, $2)", group, id_)
+        await wang.get(f"/contacts/{id_}/edit")
+        await wang.post(f"/contacts/{id_}/edit", FORM | {"name": "新名", "groups": str(group)})
+        await wang.get(f"/contacts/{id_}/edit")
+        await wang.post(f"/contacts/{id_}/edit", FORM | {"name": "新名"})
+        row = await site.db.fetchrow("SELECT name, (SELECT count(*) FROM audience_member) AS n FROM contact")
+        assert tuple(row) == ("新名", 1), "one's contact is changed, and stays in it"
+    wang_ = await people.person(site.db, "wang")
+    assert wang_ is not None
+    sheet: Any = SimpleNamespace(id=1, columns=("n",), name="n", node=1, rows=1)
+    plan = importing.Plan({"number": 0}, hall, Sharing(Shared.OWN), group_id=group)
+    with pytest.raises(Refused):
+        await importing.begin(Change(site.db, wang_.actor(), ids=site.ids), sheet, plan)
 
 
 HEAD = "姓名,手机号,标签,分组,城市\n"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,19 +19,23 @@ from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Refused, Temporary
+from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.number_state import NumberState
+from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.platform.change import Change
-from smsgw.platform.numbers import service, vendor
+from smsgw.platform.jobs.runner import JobContext
+from smsgw.platform.numbers import filters, service, vendor
 from smsgw.runtime import clock
 from smsgw.simulator.number_vendor import NumberVendor
+from smsgw.store.config import number_status
+from smsgw.store.engine.secrets import Sealer
 
 NUMBERS = [f"1380013{n:04}" for n in range(120)]
 
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
+    async with running(dsn, tmp_path, networks=["127.0.0.0/8"]) as site:
         await site.add_staff("boss", "super")
         yield site
 
@@ -127,15 +134,83 @@ async def test_the_provider_by_md5_and_when_it_refuses_or_fails(provider: tuple[
     simulated, url = provider
     simulated.learn("13800138000", "13800138002")
     wanted = vendor.Vendor(url, "demo", "demo-secret", True, 1)
-    async with vendor.Asking(wanted) as asking:
-        told = await asking.ask(["8613800138000", "8613800138002", "8613800138001", "85291234567"])
+    outside = vendor.Outside(Reach(networks=parse_networks(["127.0.0.0/8"])))
+    async with vendor.Asking(wanted, outside) as asking:
+        told = await asking.ask(["8613800138000", "8613800138002", "8613800138001", "85291234567"], "1" * 16)
         assert told == {"8613800138000": "empty", "8613800138002": "suspended", "8613800138001": "absent"}
         simulated.failing = 5
         with pytest.raises(Temporary):
-            await asking.ask(["8613800138000"])
+            await asking.ask(["8613800138000"], "2" * 16)
         simulated.failing, simulated.refusing = 0, True
         with pytest.raises(Refused):
-            await asking.ask(["8613800138000"])
-    async with vendor.Asking(vendor.Vendor("http://127.0.0.1:9/", "demo", "x", False, 1)) as asking:
+            await asking.ask(["8613800138000"], "3" * 16)
+    async with vendor.Asking(vendor.Vendor("http://127.0.0.1:9/", "demo", "x", False, 1), outside) as asking:
         with pytest.raises(Temporary):
-            await asking.ask(["8613800138000"])
+            await asking.ask(["8613800138000"], "4" * 16)
+
+
+async def test_a_provider_where_nobody_may_go_is_not_called(provider: tuple[NumberVendor, str]) -> None:
+    simulated, url = provider
+    port = int(url.split(":")[2].split("/")[0])
+    ours = vendor.Outside(Reach(networks=parse_networks(["127.0.0.0/8"])), own_ports=[port])
+    for outside in (vendor.Outside(Reach()), ours):
+        for address in (url, url.replace("127.0.0.1", "localhost")):
+            async with vendor.Asking(vendor.Vendor(address, "demo", "demo-secret", False, 1), outside) as asking:
+                with pytest.raises(Refused):
+                    await asking.ask(["8613800138000"], "1" * 16)
+    assert not simulated.calls
+
+
+async def test_a_provider_is_set_without_a_password_in_its_address_and_all_of_it_is_in_the_audit_log(
+    site: Site,
+) -> None:
+    change, sealer = Change(site.db, Actor.system("test"), ids=site.ids), Sealer(b"k" * 32)
+    for bad in ("https://who:secret@example.com/", "https://who@example.com/", "ftp://example.com/", "https://"):
+        with pytest.raises(Invalid):
+            await filters.set_vendor(change, vendor.Vendor(bad, "a", "secret", False, 5), sealer)
+    await filters.set_vendor(change, vendor.Vendor("https://example.com/a", "a", "secret", False, 5), sealer)
+    await filters.set_vendor(change, vendor.Vendor("https://example.com/a", "b", "", True, 5), sealer)
+    entries = "SELECT before, after FROM audit WHERE action = 'filter.vendor' ORDER BY id DESC LIMIT 1"
+    row = await site.db.fetchrow(entries)
+    one = {"url": "https://example.com/a", "app_id": "a", "md5": False, "price": 0.005}
+    assert json.loads(row["before"]) == one
+    assert json.loads(row["after"]) == one | {"app_id": "b", "md5": True, "secret": False}
+
+
+async def test_nothing_is_paid_for_twice_whatever_is_lost(
+    site: Site, provider: tuple[NumberVendor, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer, the commit of what was answered, and that of what is learned from it; the price is the one agreed."""
+    simulated, url = provider
+    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    wanted = vendor.Vendor(url, "demo", "demo-secret", False, 5)
+    await filters.set_vendor(change, wanted, Sealer(b"k" * 32))
+    id_ = await filters.begin(change, "list", site.accounts["hall"], [f"86{n}" for n in NUMBERS])
+    lost, put, progress = [], number_status.put, JobContext.progress
+    simulated.losing = 1
+
+    async def failing_put(*args: Any, **how: Any) -> int:
+        if "put" not in lost:
+            lost.append("put")
+            await filters.set_vendor(change, replace(wanted, secret="", price=9), Sealer(b"k" * 32))
+            raise Temporary("BACKPRESSURE", retry_after=1, n=1)
+        return await put(*args, **how)
+
+    async def failing_progress(self: JobContext, done: int, *args: Any, **how: Any) -> None:
+        if done == 100 and how.get("connection") is not None and "commit" not in lost:
+            lost.append("commit")
+            raise Temporary("BACKPRESSURE", retry_after=1, n=1)
+        await progress(self, done, *args, **how)
+
+    monkeypatch.setattr(number_status, "put", failing_put)
+    monkeypatch.setattr(JobContext, "progress", failing_progress)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await ended(boss, f"/number-filters/{id_}")
+        await filters.ask(change, id_, len(NUMBERS))
+        await ended(boss, f"/number-filters/{id_}")
+    assert (lost, simulated.losing) == (["put", "commit"], 0)
+    assert list(simulated.calls) == [50, 50, 20]
+    row = await site.db.fetchrow("SELECT asked, cost FROM number_filter")
+    assert (row["asked"], row["cost"]) == (120, 600)
+    assert await site.db.fetchval("SELECT count(*) FROM number_status") == 108, "and all that was told is learned"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -14,9 +15,10 @@ from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.blocklist import CARRIER, MANUAL, Scope
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import PolicySet
 from smsgw.core.states import PartState
 from smsgw.platform.change import Change
-from smsgw.platform.lists import service
+from smsgw.platform.lists import consents, service
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import service as org
 from smsgw.runtime import clock
@@ -69,6 +71,16 @@ async def test_every_list_is_asked_and_lifting_takes_a_reason_and_the_right(site
         assert 'value="exempt"' not in page
         await clerk.post("/blocked/why", form | {"lift": "exempt", "reason": "值班电话"})
         assert clerk.status == 403
+        await numbers.learn(by_test(site), {NUMBER: NumberState.EMPTY}, clock.now())
+        rights = [Permission.HOME_VIEW, Permission.BLOCK_VIEW, Permission.NUMBER_EDIT]
+        await org.add_role(by_test(site), "numbers", "号码", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-numbers", "numbers", "hall")
+        async with Browser(site) as scoped:
+            await scoped.login("hall-numbers")
+            page = await scoped.get(f"/blocked/why?number=13800138000&account={hall}")
+            assert 'value="forget"' not in page
+            await scoped.post("/blocked/why", form | {"reason": "号码已重新启用"})
+            assert await site.db.fetchval("SELECT removed_at IS NULL FROM number_status"), "it is all accounts' state"
         await clerk.get(f"/blocked/why?number=13800138000&account={clinic}")
         assert clerk.status == 422
 
@@ -101,6 +113,24 @@ async def test_a_carrier_is_asked_and_what_it_lifts_is_lifted_here(site: Site) -
         assert await site.db.fetchval("SELECT removed_at IS NOT NULL FROM block_list")
     rows = await site.db.fetch("SELECT action FROM audit WHERE action IN ('lift.ask', 'lift.move') ORDER BY id")
     assert [row["action"] for row in rows] == ["lift.ask", "lift.move", "lift.move"]
+
+
+async def test_a_missing_consent_is_told_and_leads_to_the_ledger(site: Site) -> None:
+    hall = site.accounts["hall"]
+    site.snapshots.change(policies=PolicySet({(hall, "marketing"): {"consent": "marketing"}}))
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        path = f"/blocked/why?number=13800138000&account={hall}&type=marketing"
+        page = await boss.get(path)
+        assert "台账中没有该号码的同意记录" in page
+        assert 'href="/consents/-/new"' in page
+        assert "没有名单或规则拦截" not in page
+        at = clock.now() - timedelta(days=1)
+        await consents.give(by_test(site), hall, [NUMBER], consents.Given(consents.Source.WEB, "", "file 7", at))
+        page = await boss.get(path)
+        assert "已同意接收营销短信（" in page
+        await consents.withdraw(by_test(site), await site.db.fetchval("SELECT id FROM consent"), "本人来电")
+        assert "该号码的同意已于 " in await boss.get(path)
 
 
 async def state(site: Site) -> str:

@@ -11,6 +11,7 @@ from smsgw.core.frequency import History, Watch, scope_of, seconds_of
 from smsgw.core.model import Account, MessageType
 from smsgw.core.policy import Hours, PolicySet, Rate, parse
 from smsgw.core.settings import Settings
+from smsgw.platform.lists.consents import Consent
 from smsgw.platform.lists.model import AllowEntry, BlockEntry
 from smsgw.platform.lists.why import Facts, Lift, Question, Refusal, Standing, Verdict, judge
 from smsgw.platform.numbers.model import KnownNumber
@@ -42,7 +43,7 @@ def test_nothing_speaks_of_a_number() -> None:
     found = told(Facts(NUMBER), Question(ACCOUNT, (MessageType.OTP,)))
     assert {one.standing for one in found.values()} == {Standing.CLEAR}
     assert {one.rule for one in found.values()} == {
-        "block", "opt_out", "only", "state", "frequency", "policy", "complaint", "review", "carrier"
+        "block", "opt_out", "only", "state", "frequency", "policy", "consent", "complaint", "review", "carrier"
     }  # fmt: skip
 
 
@@ -81,6 +82,29 @@ def test_a_full_measure_of_messages_limits_until_the_number_is_exempt() -> None:
     exempt = AllowEntry(NUMBER, 0, "exempt", "", WHO, NOW, None, 1)
     assert "frequency.exempt" in told(replace(facts, allowed=[exempt]), question)
     assert "frequency.account" in told(facts), "limits are an account's"
+
+
+def test_a_test_phone_of_another_account_is_none_of_this_one() -> None:
+    policies = PolicySet({(7, "marketing"): {"hours": Hours(8 * 60, 21 * 60)}})
+    for account_id, said in ((9, "policy.hours"), (7, "policy.clear"), (0, "policy.clear")):
+        listed = AllowEntry(NUMBER, account_id, "test", "", WHO, NOW, None, 1)
+        assert said in told(Facts(NUMBER, allowed=[listed]), Question(ACCOUNT, MARKETING), policies)
+
+
+def test_where_consent_is_asked_for_a_number_without_it_is_not_free() -> None:
+    policies = PolicySet({(7, "marketing"): {"consent": "marketing"}})
+    below = Question(replace(ACCOUNT, above=(3,)), MARKETING)
+    none = told(Facts(NUMBER), below, policies)["consent.none"]
+    assert (none.standing, none.lift) == (Standing.BLOCKS, Lift.CONSENT)
+    assert told(Facts(NUMBER), Question(ACCOUNT), policies)["consent.none"].standing is Standing.LIMITS, "OTPs go"
+    given = Consent(1, 7, "hall", NUMBER, "web", "", "7", NOW, WHO, NOW, None, WHO, "", False)
+    assert told(Facts(NUMBER, consents=[given], consented={7: True}), below, policies)["consent.given"]
+    assert told(Facts(NUMBER, consented={3: True}), below, policies)["consent.above"]
+    gone = replace(given, withdrawn_at=NOW)
+    withdrawn = told(Facts(NUMBER, consents=[gone], consented={7: False, 3: True}), below, policies)
+    assert withdrawn["consent.withdrawn"].values["at"] == NOW
+    assert "consent.account" in told(Facts(NUMBER))
+    assert "consent.clear" in told(Facts(NUMBER), below)
 
 
 def test_hours_reviews_and_complaints() -> None:

@@ -28,7 +28,6 @@ from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.lists import consents as service
 from smsgw.platform.lists.consents import Consent, Given, Source, WantedConsents
-from smsgw.runtime import clock
 
 PATH = "/consents"
 MENU = Entry("audience.consents", PATH, Permission.BLOCK_VIEW)
@@ -50,6 +49,7 @@ COLUMNS = (
     Column("withdrawn_at", Cell.TIME, "consent_withdrawn_at", phone=Phone.AWAY),
 )
 _WITHDRAWN = (Column("withdrawn_by", label="actor"), Column("withdrawal", Cell.LONG, "reason"))
+_REPLACED = _WITHDRAWN[:1]
 
 
 def _wanted(found: Found) -> WantedConsents:
@@ -62,7 +62,8 @@ async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]
 
 
 async def _detail(_: Call, one: Consent) -> Detail:
-    more = [] if one.withdrawn_at is None else [Section(_WITHDRAWN, one, words.CONSENT_WITHDRAWAL)]
+    ended = words.CONSENT_REPLACEMENT if one.replaced else words.CONSENT_WITHDRAWAL
+    more = [] if one.withdrawn_at is None else [Section(_REPLACED if one.replaced else _WITHDRAWN, one, ended)]
     return Detail(mask(one.number), [Section(COLUMNS, one), *more])
 
 
@@ -86,18 +87,27 @@ PAGE = ListPage(
 )  # fmt: skip
 
 
+def _given_at(text: str) -> datetime:
+    """A day, from its beginning, or a minute; ``ValueError``."""
+    day, _, rest = text.partition(" ")
+    at = datetime.combine(date.fromisoformat(day), time.fromisoformat(rest) if rest else time.min, CHINA)
+    if not 2000 <= at.year <= 2100 or len(rest) not in (0, 5):
+        raise ValueError
+    return at
+
+
 def _day_problem(text: str) -> Problem | None:
     try:
-        day = date.fromisoformat(text)
+        _given_at(text)
     except ValueError:
         return Problem(kit.BAD_DAY)
-    return None if 2000 <= day.year <= 2100 else Problem(kit.BAD_DAY)
+    return None
 
 
 _ADD = Form((Inputs((
     Input("account", Kind.CHOICE, required=True), numbers.FIELD,
     Input("source", Kind.CHOICE, "consent_source", required=True, choices=words.CONSENT_SOURCE),
-    Input("given_at", label="consent_given_at", help=words.CONSENT_DAY_HELP, required=True, most=10,
+    Input("given_at", label="consent_given_at", help=words.CONSENT_DAY_HELP, required=True, most=16,
           check=_day_problem),
     Input("wording", label="consent_wording", help=words.CONSENT_WORDING_HELP, most=service.MOST_TEXT),
     Input("proof", label="consent_proof", help=words.CONSENT_PROOF_HELP, required=True, least=2,
@@ -107,9 +117,7 @@ _ADD = Form((Inputs((
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     found = numbers.recipients(values["numbers"]).valid
-    at = min(datetime.combine(date.fromisoformat(values["given_at"]), time(12), CHINA), clock.now())
-    if date.fromisoformat(values["given_at"]) > clock.now().astimezone(CHINA).date():
-        at = datetime.combine(date.fromisoformat(values["given_at"]), time(12), CHINA)  # which the service refuses
+    at = _given_at(values["given_at"])
     given = Given(Source(values["source"]), values["wording"], values["proof"], at)
     n = await service.give(call.change(), int(values["account"]), found, given)
     call.toast(call.gettext(words.CONSENT_ADDED) % {"n": n, "left": len(found) - n})

@@ -68,7 +68,15 @@ def _wanted(found: Found) -> WantedEntries:
 
 async def group_choices(call: Call) -> Mapping[str, str]:
     """Groups that the person sees; with their account when there is more than one of these."""
-    rows = await queries.choices(call.db, call.actor)
+    return _named(await queries.choices(call.db, call.actor))
+
+
+async def open_group_choices(call: Call) -> Mapping[str, str]:
+    """Groups of which the person says who is in them."""
+    return _named(await book.open_groups(call.db, call.actor))
+
+
+def _named(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     several = len({row["account_id"] for row in rows}) > 1
     return {str(row["id"]): f"{row['name']} · {row['account']}" if several else row["name"] for row in rows}
 
@@ -82,8 +90,13 @@ async def department_choices(call: Call) -> Mapping[str, str]:
 
 
 async def choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
-    """What filter and forms offer."""
-    groups = await group_choices(call)
+    """What the filter offers."""
+    return {"account": own_accounts(call), "group": await group_choices(call)}
+
+
+async def form_choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
+    """What forms offer."""
+    groups = await open_group_choices(call)
     return {
         "account": own_accounts(call), "group": groups, "groups": groups, "department": await department_choices(call)
     }  # fmt: skip
@@ -210,7 +223,9 @@ async def _put(call: Call, one: Entry, values: Mapping[str, Any]) -> web.Respons
 
 async def _edit_choices(call: Call, one: Entry) -> Mapping[str, Mapping[str, str]]:
     rows = await queries.choices(call.db, call.actor, one.account_id)
-    return {"groups": {str(row["id"]): row["name"] for row in rows}, "department": await department_choices(call)}
+    open_ = {row["id"] for row in await book.open_groups(call.db, call.actor, one.account_id)} | set(one.group_ids)
+    groups = {str(row["id"]): row["name"] for row in rows if row["id"] in open_}
+    return {"groups": groups, "department": await department_choices(call)}
 
 
 def _values(one: Entry) -> Mapping[str, Any]:
@@ -244,7 +259,7 @@ async def _merge_effect(call: Call, one: Entry, values: Mapping[str, Any]) -> Ef
 
 ADD = FormPage(
     f"{PATH}/-/new", Permission.CONTACT_EDIT, words.CONTACT_NEW, words.CONTACT_SAVE, _NEW, _add, lambda _: PATH,
-    choices=choices, values=lambda _: {"scope": Shared.ACCOUNT.value},
+    choices=form_choices, values=lambda _: {"scope": Shared.ACCOUNT.value},
 )  # fmt: skip
 EDIT = FormPage(
     f"{_ONE}/edit", Permission.CONTACT_EDIT, words.CONTACT_EDIT, words.CONTACT_SAVE, _EDIT, _put,

@@ -14,7 +14,7 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.imports import ImportPage, Target
-from smsgw.admin.pages.audience.contacts import PATH, SHARING, choices, sharing
+from smsgw.admin.pages.audience.contacts import PATH, SHARING, form_choices, sharing
 from smsgw.admin.rights import route
 from smsgw.admin.words import audience as words
 from smsgw.admin.words.people import OUTCOME
@@ -52,7 +52,7 @@ async def _begin(call: Call, sheet: Sheet, columns: Mapping[str, int], values: M
 
 PAGE = ImportPage(
     PATH, Permission.CONTACT_EDIT, words.CONTACT_IMPORT, words.CONTACTS, words.CONTACT_IMPORT_LEAD, importing.NAME,
-    TARGETS, _FORM, choices, _begin,
+    TARGETS, _FORM, form_choices, _begin,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.toasts import Kind
 from smsgw.admin.pages.audience.blocked import PATH as BLOCKED
 from smsgw.admin.pages.audience.blocked import WHY as PATH
+from smsgw.admin.pages.audience.consents import PATH as CONSENTS
 from smsgw.admin.rights import route
 from smsgw.admin.words import audience, messages, why
 from smsgw.core import numbers
@@ -41,6 +42,7 @@ FILTER = Filter(
 NEEDS: Mapping[Lift, Permission] = {
     Lift.ENTRY: Permission.BLOCK_EDIT, Lift.EXEMPT: Permission.ALLOW_EDIT, Lift.ONLY: Permission.ALLOW_EDIT,
     Lift.FORGET: Permission.NUMBER_EDIT, Lift.CARRIER: Permission.BLOCK_EDIT, Lift.REVIEW: Permission.REVIEW_DECIDE,
+    Lift.CONSENT: Permission.BLOCK_EDIT,
 }  # fmt: skip
 """What lifting takes."""
 
@@ -102,6 +104,8 @@ def _line(call: Call, one: Verdict, found: Found) -> Line:
         link = f"{BLOCKED}/{one.ref}/lift"
     elif may and one.lift is Lift.REVIEW:
         link = "/review"
+    elif may and one.lift is Lift.CONSENT:
+        link = f"{CONSENTS}/-/new"
     elif may and (call.actor.scope.whole is None or (found.get("account") and one.lift is not Lift.FORGET)):
         form = one.lift.value
     if one.said == "carrier.request":
