@@ -478,3 +478,18 @@ async def test_a_form_that_is_none_is_refused(site: Site) -> None:
             async with clerk.session.post("/custom", data=form) as response:
                 assert response.status in (400, 422)
         assert await site.db.fetchval("SELECT count(*) FROM upload") == 0
+
+
+async def test_a_foreign_number_that_was_refused_stays_foreign(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "+13105551234"})
+        await submitted(clerk, draft)
+        task = await imported(site)
+        await site.db.execute(
+            "INSERT INTO task_problem (task_id, run, line, n, number, code, message) "
+            "VALUES ($1, 0, 1, 1, '13105551234', 'NO_ROUTE', '没有通道')", task,
+        )  # fmt: skip
+        _, row = (await clerk.get(f"/tasks/{task}/rows")).splitlines()
+        assert row.startswith("'+13105551234,1,")
