@@ -22,6 +22,8 @@ from smsgw.admin.words import kit as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.permissions import Permission
+from smsgw.platform.files.model import Incoming
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.sheets.model import FILES, MOST_ROWS, Sheet
 
 BLOCK = 64 * 1024
@@ -54,6 +56,29 @@ def guess(columns: Sequence[str], targets: Sequence[Target]) -> dict[str, int]:
                 found[target.key] = at
                 break
     return found
+
+
+async def write_down(part: BodyPartReader, store: FileStore, incoming: Incoming, most: int) -> None:
+    """Write the file of a form down as it comes. ``FILE_TOO_LARGE`` beyond ``most`` octets; ``BACKPRESSURE`` and what
+    else the store says when there is no room."""
+    size = 0
+    with await asyncio.to_thread(incoming.path.open, "wb") as file:
+        while piece := await part.read_chunk(BLOCK):
+            size += len(piece)
+            if size > most:
+                raise Invalid("FILE_TOO_LARGE")
+            await store.reserve(incoming, size)
+            await asyncio.to_thread(file.write, piece)
+
+
+async def short_text(part: BodyPartReader, most: int) -> str:
+    """A field of a form that comes with a file; one of more than ``most`` octets is no such form."""
+    octets = b""
+    while piece := await part.read_chunk(1024):
+        octets += piece
+        if len(octets) > most:
+            raise web.HTTPBadRequest
+    return octets.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +144,7 @@ class ImportPage:
         sheets = call.portal.sheets
         incoming = await sheets.receive(0, part.filename, call.actor.label)
         try:
-            size = 0
-            with await asyncio.to_thread(incoming.path.open, "wb") as file:
-                while piece := await part.read_chunk(BLOCK):
-                    size += len(piece)
-                    if size > FILES.most:
-                        raise Invalid("FILE_TOO_LARGE")
-                    await sheets.store.reserve(incoming, size)
-                    await asyncio.to_thread(file.write, piece)
+            await write_down(part, sheets.store, incoming, FILES.most)
             return await sheets.keep(incoming, self.purpose, call.actor.label)
         finally:
             sheets.store.drop(incoming)

@@ -61,7 +61,8 @@ async def _cells(database: Database, task: Task, row: Row, width: int, upload: U
     cells = [""] * width
     phone = task.mapping.get("phone", 0) if upload is not None else 0
     places = task.mapping.get("columns", ()) if upload is not None else range(1, width)
-    for at, value in [(phone, written(row["number"])), *zip(places, values, strict=False)]:
+    number = written(row["number"]) if row["n"] else row["number"]  # else it is as it was written
+    for at, value in [(phone, number), *zip(places, values, strict=False)]:
         if at < width:
             cells[at] = value
     return cells

@@ -12,8 +12,10 @@ import msgspec
 
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 
-MOST_KEPT = 100_000
-"""Rows of one class that are given back whole."""
+MOST_KEPT = 20_000
+"""Rows of one class that are given back whole, and …"""
+KEPT_CHARACTERS = 8 * 1024**2
+"""… what all their cells may have together."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -25,7 +27,7 @@ class Wanted(msgspec.Struct, frozen=True):
     shown: int = 100
     """Bad rows of each class that are given back, …"""
     whole: str = ""
-    """… and of this one up to ``MOST_KEPT``, with their cells."""
+    """… and of this one up to ``MOST_KEPT`` and ``KEPT_CHARACTERS``, with their cells."""
 
 
 class BadRow(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ class RowSurvey:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._validator = RowValidator(wanted.plan)
+        self._room = KEPT_CHARACTERS
         self._bad: dict[str, list[BadRow]] = {}
         self._chosen: list[GoodRow] = []
         self._numbers = array("Q")
@@ -83,8 +86,12 @@ class RowSurvey:
                     self._chosen.append(GoodRow(line, number, ext or "", list(values or ())))
             for _, _, line, _, written, code, message, cells in bad:
                 kept = self._bad.setdefault(code, [])
-                if len(kept) < (MOST_KEPT if code == whole else shown):
-                    kept.append(BadRow(line, written, message, list(cells or ()) if code == whole else []))
+                if code != whole:
+                    if len(kept) < shown:
+                        kept.append(BadRow(line, written, message, []))
+                elif len(kept) < MOST_KEPT and self._room > 0:
+                    self._room -= sum(map(len, cells or ()))
+                    kept.append(BadRow(line, written, message, list(cells or ())))
 
     def result(self) -> Surveyed:
         """What was found."""

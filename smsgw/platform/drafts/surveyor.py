@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -53,6 +53,8 @@ AT_ONCE = 100
 """Rows of an explanation, and …"""
 SHARE = 2000
 """… numbers that are held against the lists before others have their turn."""
+JUDGED = 500
+"""Rows that are judged here, in turn with others: a file's are judged in a process of their own."""
 MOST_PLACES = 40
 PLANNED = timedelta(days=6)
 """What a message can be planned ahead, so that the door can be asked about that time."""
@@ -166,24 +168,32 @@ class Surveyor:
         )
         return survey
 
-    async def rows(self, draft: Draft, actor: Actor, cls: str) -> list[BadRow]:
-        """All rows of a class (a code, or ``valid``), as far as they are given."""
+    async def rows(self, draft: Draft, actor: Actor, cls: str) -> AsyncIterator[list[BadRow]]:
+        """All rows of a class (a code, or ``valid``) in blocks, the first of which may be empty: of what the row itself
+        makes, the first ``MOST_KEPT`` with their cells. Raises, before the first, what the engine refuses."""
         prepared = await self.prepared(draft, actor)
-        whole = cls if cls not in ("valid", *_OF_LISTS) else ""
+        whole = cls if cls not in ("valid", *OF_LISTS) else ""
         found = await self._surveyed(
             prepared, Wanted(prepared.plan, max(1, prepared.count), shown=0, whole=whole)
         )
         if whole:
-            return found.bad.get(cls, [])
-        rows = []
-        sign = prepared.spec.sign or prepared.spec.account.default_sign
-        for at, (number, line) in enumerate(zip(*_arrays(found), strict=True)):
-            if at % SHARE == 0:
+            bad = found.bad.get(cls, [])
+            for at in range(0, max(1, len(bad)), SHARE):
+                yield bad[at : at + SHARE]
                 await asyncio.sleep(0)
-            reason = self.lists.refusal(str(number), prepared.spec.account.id, prepared.kind, sign)
-            if (reason[0] if reason else "valid") == cls:
-                rows.append(BadRow(line, written(str(number)), "" if reason is None else messages_of(*reason)[0]))
-        return rows
+            return
+        sign = prepared.spec.sign or prepared.spec.account.default_sign
+        numbers, lines = _arrays(found)
+        del found
+        for at in range(0, max(1, len(numbers)), SHARE):
+            rows = []
+            for number, line in zip(numbers[at : at + SHARE], lines[at : at + SHARE], strict=True):
+                reason = self.lists.refusal(str(number), prepared.spec.account.id, prepared.kind, sign)
+                if (reason[0] if reason else "valid") == cls:
+                    rows.append(BadRow(line, written(str(number)), "" if reason is None else messages_of(*reason)[0]))
+            if rows or not at:
+                yield rows
+            await asyncio.sleep(0)
 
     async def row(self, upload: Upload, n: int) -> tuple[int, list[str]] | None:
         """One row of a table, from 1: its line and cells."""
@@ -212,12 +222,10 @@ class Surveyor:
         if spec.audience_id is not None:
             members = Members(spec.account.id, spec.audience_id, prepared.plan.fields)
             async with self.database.transaction(timeout=300) as connection:
-                pages = [page async for page in members.pages(connection)]
-            for page in pages:
-                survey.take(page)
-                await asyncio.sleep(0)
+                async for page in members.pages(connection):
+                    await _take(survey, page)
         else:
-            survey.take(enumerate(([number] for number in spec.to), 1))
+            await _take(survey, list(enumerate(([number] for number in spec.to), 1)))
         return survey.result()
 
     @staticmethod
@@ -313,8 +321,15 @@ class Surveyor:
             survey.refused[code] = (n + 1, said[0], said[1])
 
 
-_OF_LISTS = ("NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT", "COMPLAINT_CEILING")
+OF_LISTS = ("NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT", "COMPLAINT_CEILING")
 """Classes that the lists of numbers make."""
+
+
+async def _take(survey: RowSurvey, rows: Sequence[tuple[int, list[str]]]) -> None:
+    """Judge rows, with turns for others."""
+    for at in range(0, len(rows), JUDGED):
+        survey.take(rows[at : at + JUDGED])
+        await asyncio.sleep(0)
 
 
 def _arrays(found: Surveyed) -> tuple[array[int], array[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
@@ -21,6 +23,8 @@ from smsgw.core.keywords import Action, Word, WordFilter
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import EntryDraft
+from smsgw.platform.campaigns.row_survey import KEPT_CHARACTERS, RowSurvey, Wanted
+from smsgw.platform.campaigns.rows import Plan
 from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST, Kind, State
@@ -424,3 +428,68 @@ async def test_a_form_says_its_own_fields_alone(site: Site) -> None:
     one = await queries.any_one(site.db, draft)
     assert one is not None
     assert (one.state.to, one.state.content) == ("13800138000", "再见")
+
+
+async def test_all_rows_of_a_class_come_block_by_block(site: Site) -> None:
+    n = 5000
+    table = "手机号\n" + "".join(f"139{at:08}\n" for at in range(n)) + "".join(f"12{at}\n" for at in range(n))
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await upload(clerk, f"/send/{draft}/file", table.encode())
+        await clerk.post(f"/send/{draft}/audience", {"source": "file", "phone": "手机号"})
+        await looked_at(clerk, draft)
+        for cls, first, last in (("valid", "13900000000", f"139{n - 1:08}"), ("NUMBER_INVALID", "120", f"12{n - 1}")):
+            file = await clerk.get(f"/send/{draft}/clean/file?class={cls}")
+            assert "Content-Length" not in clerk.headers, "it is never there as a whole"
+            head, *rows = file.removeprefix("\ufeff").splitlines()
+            assert head.endswith("行号,号码,原因")
+            assert len(rows) == n
+            assert first in rows[0]
+            assert last in rows[-1]
+        one = await queries.any_one(site.db, draft)
+        person = await people.person(site.db, "clerk")
+        assert one is not None
+        assert person is not None
+        blocks = [len(rows) async for rows in site.surveyor.rows(one, person.actor(), "valid")]
+        assert len(blocks) > 1, "others have their turn in between"
+        assert sum(blocks) == n
+
+
+def test_rows_of_a_class_are_bounded() -> None:
+    """Whatever their cells hold: they are in memory at once."""
+    wide = ["123", *["文" * 2000] * 255]
+    survey = RowSurvey(Wanted(Plan(1, 0, "您好"), whole="NUMBER_INVALID"))
+    survey.take((line, wide) for line in range(100))
+    found = survey.result()
+    assert found.problems == {"NUMBER_INVALID": 100}
+    assert sum(len(cell) for row in found.bad["NUMBER_INVALID"] for cell in row.cells) < 2 * KEPT_CHARACTERS
+
+
+async def test_a_form_that_is_none_is_refused(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/custom")
+        for account in (b"\xff\xfe", b"1" * 100_000):
+            form = aiohttp.FormData()
+            form.add_field("csrf", clerk.csrf)
+            form.add_field("account", io.BytesIO(account), content_type="text/plain")
+            form.add_field("file", io.BytesIO(TABLE.encode()), filename="a.csv", content_type="text/csv")
+            async with clerk.session.post("/custom", data=form) as response:
+                assert response.status in (400, 422)
+        assert await site.db.fetchval("SELECT count(*) FROM upload") == 0
+
+
+async def test_a_foreign_number_that_was_refused_stays_foreign(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "+13105551234"})
+        await submitted(clerk, draft)
+        task = await imported(site)
+        await site.db.execute(
+            "INSERT INTO task_problem (task_id, run, line, n, number, code, message) "
+            "VALUES ($1, 0, 1, 1, '13105551234', 'NO_ROUTE', '没有通道')", task,
+        )  # fmt: skip
+        _, row = (await clerk.get(f"/tasks/{task}/rows")).splitlines()
+        assert row.startswith("'+13105551234,1,")

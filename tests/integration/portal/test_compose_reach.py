@@ -176,7 +176,9 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
         assert copied is not None
         assert copied.state.to.split() == to.split()
         await clerk.post(f"/tasks/{table}/copy", {})
-        file = await clerk.get(f"/send/{draft_in(clerk.path)}/clean/file?class=valid")
+        again = draft_in(clerk.path)
+        await looked_at(clerk, again)
+        file = await clerk.get(f"/send/{again}/clean/file?class=valid")
         assert "+13105551234" in file
         assert "8613105551234" not in file
 

@@ -3,7 +3,6 @@ the time. Each is a form that is saved as a draft, by itself every ten seconds a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from aiohttp import BodyPartReader, web
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
+from smsgw.admin.kit.imports import KINDS, short_text, write_down
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.pages.sending.marks import Counted, counted
 from smsgw.admin.pages.sending.wizard import (
@@ -60,8 +60,8 @@ MENU = (
 )
 MOST_AUDIENCES = 200
 MAX_CONTENT = 1000
-BLOCK = 64 * 1024
-KINDS = ".csv,.xlsx"
+MOST_ID = 20
+"""Octets of an account's id in a form."""
 _ONE, _NEXT = (
     Permission.MESSAGE_SEND,
     {"content": "audience", "audience": "clean", "options": "time", "time": "confirm"},
@@ -431,7 +431,8 @@ async def _taken(step: Step) -> Upload | None:
     call = step.call
     part = await call.parts.next() if call.parts is not None else None
     if isinstance(part, BodyPartReader) and part.name == "account":
-        step.state.account = (await part.text())[:20] if not step.state.account else step.state.account
+        said = await short_text(part, MOST_ID)
+        step.state.account = step.state.account or said
         part = await call.parts.next() if call.parts is not None else None
     account = account_of(call, step.state)
     if account is None:
@@ -444,14 +445,7 @@ async def _taken(step: Step) -> Upload | None:
     try:
         incoming = await files.receive(account.id, 0, part.filename)
         try:
-            size = 0
-            with await asyncio.to_thread(incoming.path.open, "wb") as file:
-                while piece := await part.read_chunk(BLOCK):
-                    size += len(piece)
-                    if size > MAX_SIZE:
-                        raise Invalid("FILE_TOO_LARGE")
-                    await files.store.reserve(incoming, size)
-                    await asyncio.to_thread(file.write, piece)
+            await write_down(part, files.store, incoming, MAX_SIZE)
             upload = await files.keep(incoming, call.actor.label)
         finally:
             files.store.drop(incoming)

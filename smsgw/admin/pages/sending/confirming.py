@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,9 +36,11 @@ from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
+from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
+from smsgw.platform.drafts.surveyor import OF_LISTS
 from smsgw.platform.drafts.wanted import name_of
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
@@ -98,10 +100,11 @@ async def live_clean(call: Call) -> web.StreamResponse:
 
 def _cleaned(step: Step) -> dict[str, Any]:
     survey = step.draft.known if step.draft else None
+    values: dict[str, Any] = {"survey": survey, "classes": [], "kept": MOST_KEPT, "whole": ("valid", *OF_LISTS)}
     if survey is None or survey.problem[0]:
-        return {"survey": survey, "classes": []} | _problem(step, survey)
+        return values | _problem(step, survey)
     found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.valid, **survey.classes}
-    return {"survey": survey, "classes": [(c, n, survey.shown.get(c, [])) for c, n in found.items()]}
+    return values | {"classes": [(c, n, survey.shown.get(c, [])) for c, n in found.items()]}
 
 
 def _problem(step: Step, survey: Survey | None) -> dict[str, Any]:
@@ -136,26 +139,39 @@ async def class_file(call: Call) -> web.StreamResponse:
             raise web.HTTPForbidden
         if (asked := proving.before_file(call, PROOFS[right])) is not None:
             return asked
+    found = step.draft.found
+    if found is None:
+        return call.redirect(f"/send/{step.draft.id}/clean")
+    blocks = call.portal.context.surveyor.rows(step.draft, call.actor, wanted)
     try:
-        rows = await call.portal.context.surveyor.rows(step.draft, call.actor, wanted)
+        first = await anext(blocks)
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
-    await call.reads("draft.export", f"draft/{step.draft.id}", rows=len(rows), kind=wanted)
-    head = [call.gettext(text) for text in words.COLUMNS]
-    whole = upload is not None and any(row.cells for row in rows)
-    columns: Sequence[str] = upload.columns if upload is not None and whole else ()
-    text = io.StringIO(newline="")
-    text.write("\ufeff")
-    writer = csv.writer(text)
-    writer.writerow([*map(harmless, columns), head[0], head[1], head[2]] if whole else head)
+    n = found.valid if wanted == "valid" else found.classes.get(wanted, 0)
+    await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
+    columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
+    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
+    response.headers["Content-Disposition"] = f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'
+    await response.prepare(call.request)
+    await response.write("\ufeff".encode() + _csv([[*columns, *map(call.gettext, words.COLUMNS)]]))
+    await response.write(_csv(_lines(first, columns)))
+    async for rows in blocks:
+        await response.write(_csv(_lines(rows, columns)))
+    await response.write_eof()
+    return response
+
+
+def _lines(rows: Sequence[BadRow], columns: Sequence[str]) -> Iterator[list[object]]:
     for row in rows:
-        cells = [*row.cells, *[""] * (len(columns) - len(row.cells))] if whole else []
-        writer.writerow([harmless(cell) for cell in (*cells, row.line, row.number, row.message)])
-    return web.Response(
-        body=text.getvalue().encode(), content_type="text/csv", charset="utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'},
-    )  # fmt: skip
+        cells = [*row.cells, *[""] * (len(columns) - len(row.cells))] if columns else []
+        yield [*cells, row.line, row.number, row.message]
+
+
+def _csv(lines: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([harmless(cell) for cell in line] for line in lines)
+    return text.getvalue().encode()
 
 
 # --- confirmation ----------------------------------------------------------------------------------------------------
