@@ -218,8 +218,9 @@ async def stops(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]:
     found: list[Stop] = []
     for route in wanted:
         path = shape(route.path)
+        addresses = await _addresses(site, path)
         role = _role(site, route, path)
-        for what, address in (await _addresses(site, path)).items():
+        for what, address in addresses.items():
             name = re.sub(r"\W+", "-", f"{path} {what}").strip("-") or "home"
             found.append(Stop(name, route, address, role))
     return found

@@ -114,6 +114,7 @@ def api_paths() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     key = await api.add_key(
         scopes=("send", "query", "report", "mo", "template", "link", "number", "balance", "admin"),
@@ -142,6 +143,7 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
     assert not tracebacks(logs, caplog)
 
 
+@pytest.mark.timeout(400)  # every form of every page
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_the_portal_refuses_what_is_malformed(
