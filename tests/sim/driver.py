@@ -165,7 +165,8 @@ class Connection:
 
         async def store() -> None:
             assert self._txn is not None
-            for record in records:
+            every = [record async for record in records] if hasattr(records, "__aiter__") else records
+            for record in every:
                 self._txn.put("told", dict(zip(columns, record, strict=True)))
 
         await self._ask(store, timeout)

@@ -72,7 +72,8 @@ class ModelConnection:
 
     async def copy_records_to_table(self, _: str, *, records: Any, columns: Any, **__: Any) -> None:
         assert self.txn is not None
-        for record in records:
+        every = [record async for record in records] if hasattr(records, "__aiter__") else records
+        for record in every:
             self.txn.put("told", dict(zip(columns, record, strict=True)))
 
 

@@ -111,6 +111,7 @@ PINYIN: dict[str, str] = {
     "通道管理": "tong dao guan li",
     "部门管理": "bu men guan li",
     "错误码映射": "cuo wu ma ying she",
+    "问题号码": "wen ti hao ma",
     "队列": "dui lie",
     "频控与时段": "pin kong yu shi duan",
     "首页": "shou ye",

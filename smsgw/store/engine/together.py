@@ -67,14 +67,22 @@ class Together:
         if len(rows) >= COPIED:
             await copy(connection, table, tuple(types), rows, timeout=TIMEOUT)
         elif rows:
-            name = f"new_{table}_{len(self._texts)}"
-            self.add({name: _insert(table, tuple(types.items()))}, *zip(*rows, strict=True))
+            self.insert(table, types, rows)
+
+    def insert(self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[object]]) -> None:
+        """New rows, with the statement however many they are."""
+        name = f"new_{table}_{len(self._texts)}"
+        self.add({name: _insert(table, tuple(types.items()))}, *zip(*rows, strict=True))
+
+    @property
+    def text(self) -> str:
+        """The statement; empty when there are no changes."""
+        return f"WITH {', '.join(self._texts)} SELECT 1" if self._texts else ""
 
     async def run(self, connection: Connection) -> None:
         """Make the changes; nothing is sent when there are none."""
         if self._texts:
-            text = f"WITH {', '.join(self._texts)} SELECT 1"
-            await connection.execute(text, *self._arguments, timeout=TIMEOUT)
+            await connection.execute(self.text, *self._arguments, timeout=TIMEOUT)
 
 
 async def copy(
