@@ -360,7 +360,7 @@ class Looker:
         self._octets.clear()
         response = await self.page.goto(stop.address, wait_until="load")
         seen.status = response.status if response else 0
-        await self.page.wait_for_function("document.fonts.status === 'loaded'")
+        await self.page.evaluate("document.fonts.ready.then(() => true)")
 
     async def screens_of_ten(self) -> float:
         """Height in screens of a list, with no more than ``LIST_ROWS`` rows; 0 for what is no list."""

@@ -59,7 +59,7 @@ TERMS: dict[str, str] = {
     "consent_withdrawn_at": N_("撤回时间"),
     "consent_wording": N_("文本版本"),
     "contact_group": N_("分组"),
-    "contact_groups": N_("分组"),
+    "contact_groups": N_("所属分组"),
     "contact_name": N_("姓名"),
     "content": N_("内容"),
     "contract_from": N_("合同开始"),
