@@ -215,6 +215,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "a category of at most 20 characters, a replacement of at most 64",
     ),
     "word.full": ("敏感词最多 {most} 个", "at most {most} words"),
+    "word.known": ("已在表中，保留原有设置", "it is on the list already and stays as it is"),
+    "word.action": ("处理方式“{given}”不可用，可以是：{known}", "there is no action {given}; there are {known}"),
     "webhook.endpoints": ("每个账号最多 {most} 个推送地址", "at most {most} endpoints an account"),
     "webhook.rival": (
         "这些事件已推送到 {rival},一种事件只能有一个地址",

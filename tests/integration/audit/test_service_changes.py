@@ -106,6 +106,7 @@ from smsgw.platform.statistics import service as statistics
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
+from smsgw.platform.words import importing as word_import
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio, clock
 from smsgw.store.engine import secrets
@@ -998,6 +999,11 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     plan = contact_import.Plan({"number": 0, "name": 1}, world.account_id)
     await contact_import.begin(change, await sheet(world, change), plan)
+
+
+@example(word_import.begin, "word.import")
+async def _(world: World, change: Change) -> None:
+    await word_import.begin(change, await sheet(world, change), word_import.Plan({"word": 0}, world.account_id))
 
 
 @example(audience.change_members, "audience.members")
