@@ -164,7 +164,7 @@ ADD = FormPage(
 # --- what becomes of a text ------------------------------------------------------------------------------------------
 
 _TEST = Form((Inputs((
-    Input("content", Kind.LINES, required=True, most=MOST_TEXT),
+    Input("content", Kind.LINES, required=True, most=MOST_TEXT, any_text=True),
     replace(_ACCOUNT, help=words.TEST_ACCOUNT_HELP), replace(_TYPE, help=words.TEST_TYPE_HELP),
 )),))  # fmt: skip
 
