@@ -78,12 +78,14 @@ class Attacker:
                 self._look("GET", path, response.status, kind, text)
                 if kind != "text/html" or response.status != 200:
                     continue
+                assert response.url.path != "/login", f"{path}: logged out"
                 found = Page(text, response.url.path_qs)
             opened.append(path)
             waiting += found.links
             for form in found.forms:
                 target = route_of("POST", form.action)
-                if form.method == "POST" and form.button and not form.multipart and target is not None:
+                ours = form.button and not form.multipart and form.action.startswith(GROUPS)
+                if form.method == "POST" and ours and target is not None:
                     self.forms.setdefault(operation(target), form)
         return opened
 
