@@ -238,16 +238,17 @@ async def through_the_page(
     await asyncio.to_thread(table, path, rows)
     expect.set_options(timeout=60_000)
     figures: dict[str, object] = {"octets of the file": path.stat().st_size}
-    database = await _database(built)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        database = await _database(built)
+        stack.push_async_callback(database.close)
         account = await database.fetchval("SELECT id FROM account WHERE name = 'acme'")
         await org.add_person(
             by_test(database), "clerk", "clerk", ["operator"], hash_password(PASSWORD), accounts=[account],
             must_change=False,
         )  # fmt: skip
-        readers = Readers(built.node)
+        readers, spent = Readers(built.node), _spent(built.node)
         watching = aio.spawn(readers.watch(), name="readers")
-        spent = _spent(built.node)
+        stack.push_async_callback(aio.cancel, watching)
         async with watched(built.node.origin) as one:
             task_id = await _sent(one, path, rows, figures)
             await aio.cancel(watching)
@@ -259,8 +260,6 @@ async def through_the_page(
             figures["elements of a page, at most"] = one.elements
             figures["octets of a page, at most"] = one.octets
             assert one.longest <= LONGEST_TASK, figures
-    finally:
-        await database.close()
     return figures
 
 
