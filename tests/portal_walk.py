@@ -85,6 +85,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
     },
     "/send/{id}": {"": _DRAFT},
+    "/scenarios/{id}": {
+        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND window_from <> '' ORDER BY id LIMIT 1"
+    },
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"

@@ -98,6 +98,8 @@ from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.settings import service as settings
 from smsgw.platform.sheets import queries as sheet_queries
 from smsgw.platform.sheets.model import Sheet
@@ -903,6 +905,33 @@ async def _(world: World, change: Change) -> None:
     number = f"8613{world.ids() % 10**9:09}"
     id_ = await carrier.ask(world.change, number, "CMCC", account_id=world.account_id, reason="本人要求")
     await carrier.move(change, id_, carrier.LiftState.SENT, "已发函")
+
+
+def a_scenario(world: World) -> Terms:
+    return Terms(world.name()[:40], MessageType.NOTICE, window_from="08:00", window_to="20:00")
+
+
+@example(scenarios.add, "scenario.add")
+async def _(world: World, change: Change) -> None:
+    await scenarios.add(change, world.account_id, a_scenario(world))
+
+
+@example(scenarios.put, "scenario.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await scenarios.add(world.change, world.account_id, a_scenario(world))
+    await scenarios.put(change, id_, a_scenario(world))
+
+
+@example(scenarios.stop, "scenario.stop")
+async def _(world: World, change: Change) -> None:
+    await scenarios.stop(change, await scenarios.add(world.change, world.account_id, a_scenario(world)))
+
+
+@example(scenarios.start, "scenario.start")
+async def _(world: World, change: Change) -> None:
+    id_ = await scenarios.add(world.change, world.account_id, a_scenario(world))
+    await scenarios.stop(world.change, id_)
+    await scenarios.start(change, id_)
 
 
 @example(filters.begin, "filter.begin")

@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
     # sending and records
-    "GET /send": (case(query="account={account}"),), "GET /custom": NOTHING,
+    "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
         ("POST /send", "POST /send/-/save", "POST /send/-/live"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
@@ -269,6 +269,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/decide": (sure("template", decision="approved"),),
     "POST /templates/{id}/edit": (sure("template", name="mine", type="notice", content="x"),),
     "POST /templates/{id}/register": (sure("template", state="registered"),),
+    "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
+    **of_actions("/scenarios", "scenario", "start", "stop"),
+    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
+    "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
+    "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),
     "GET /phrases": (case(query="account={account}"), case(query="department={department}")), **of_list("/phrases"),
     **of_actions("/phrases", "phrase", "remove"), "GET /phrases/-/new": NOTHING, "GET /phrases/-/pick": NOTHING,
     "POST /phrases/-/new": (sure(title="n", content="x", scope="account", account="{account}"),
