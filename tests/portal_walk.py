@@ -66,6 +66,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
     "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
     "/consents/{id}": {"": "SELECT id FROM consent ORDER BY id LIMIT 1"},
+    "/consents/{id}/proof": {"": "SELECT id FROM consent WHERE proof_file IS NULL ORDER BY id LIMIT 1"},
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
     "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
@@ -125,6 +126,7 @@ QUERIES: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
+    "/consents/{id}/proof/file",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
 piece of whatever page is open."""

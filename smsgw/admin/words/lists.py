@@ -51,6 +51,7 @@ JOB_KIND: dict[str, str] = {
     "draft.survey": N_("检查号码"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),

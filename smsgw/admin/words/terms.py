@@ -49,6 +49,7 @@ TERMS: dict[str, str] = {
     "colour": N_("主题颜色"),
     "complete": N_("内容完整"),
     "connections": N_("连接"),
+    "consent_file": N_("凭证文件"),
     "consent_given_at": N_("同意日期"),
     "consent_proof": N_("凭证"),
     "consent_source": N_("同意方式"),

@@ -27,6 +27,7 @@ from smsgw.platform.paging import Window
 from smsgw.platform.phrases import queries as phrases
 from smsgw.platform.phrases.model import Wanted
 from smsgw.platform.sheets.service import Sheets
+from smsgw.runtime import clock
 
 A, B, C = "13800138000", "13900139000", "13700137000"
 GIVEN = {"source": "web", "proof": "archive 7", "given_at": "2026-01-01T09:00:00+08:00", "wording": "v1"}
@@ -56,7 +57,8 @@ async def upload(api: Api, path: str, name: str, octets: bytes) -> Answer:
 async def message(api: Api, answer: Answer) -> Any:
     assert answer.status == 202, answer.body
     row = await api.ctx.db.fetchrow(
-        "SELECT m.type, m.content, m.extend_code, p.next_at, p.expires_at, p.accepted_at FROM message m JOIN part p ON p.id = m.id WHERE m.id = $1",
+        "SELECT m.type, m.content, m.extend_code, p.next_at, p.expires_at, p.accepted_at "
+        "FROM message m JOIN part p ON p.id = m.id WHERE m.id = $1",
         int(answer.data["items"][0]["message_id"]),
     )
     assert row
@@ -87,7 +89,16 @@ async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: 
     assert actions == ["scenario.add", "scenario.set", "scenario.stop", "scenario.start"]
 
 
-async def test_what_a_scenario_fixes_is_sent_and_nothing_else(api: Api) -> None:
+@pytest_asyncio.fixture
+async def ruled(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    """With the templates and policies that there are."""
+    async with running(dsn, tmp_path, now=clock.now) as made:
+        made.key = await made.add_key(scopes=SCOPES)
+        yield made
+
+
+async def test_what_a_scenario_fixes_is_sent_and_nothing_else(ruled: Api) -> None:
+    api = ruled
     id_ = await template(api, "验证码{code}", "otp")
     body = {"name": "登录", "type": "otp", "template_id": id_, "extend_code": "7", "valid_minutes": 5}
     scenario = (await api.post("/scenarios", body)).data["scenario_id"]

@@ -218,6 +218,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /consents/-/new": (case(account="{account}", numbers="13800138000", source="web", given_at="2026-01-01",
                                   proof="file"),),
     "GET /consents/{id}": (case("consent"),),
+    **dict.fromkeys(("GET /consents/{id}/proof", "POST /consents/{id}/proof", "GET /consents/{id}/proof/file"),
+                    (case("consent"),)),
+    **dict.fromkeys(("GET /consents/-/import", "POST /consents/-/import", "GET /consents/-/import/-/template"),
+                    NOTHING),
+    **dict.fromkeys(("GET /consents/-/import/{id}", "POST /consents/-/import/{id}",
+                     "GET /consents/-/import/{id}/result"), (sure("job"),)),
     "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
@@ -452,7 +458,7 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
-    "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/import/{id}|/proof/file$|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
     "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems|/number-filters/{id}/ask$|POST /blocked/why$"
 )
