@@ -37,6 +37,7 @@ _DRAFT = (
 )
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
+    "/accounts/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
     "/audit/{id}": {
         "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
         "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -364,7 +365,7 @@ class Looker:
         self._octets.clear()
         response = await self.page.goto(stop.address, wait_until="load")
         seen.status = response.status if response else 0
-        await self.page.wait_for_function("document.fonts.status === 'loaded'")
+        await self.page.evaluate("document.fonts.ready.then(() => true)")
 
     async def screens_of_ten(self) -> float:
         """Height in screens of a list, with no more than ``LIST_ROWS`` rows; 0 for what is no list."""

@@ -129,11 +129,11 @@ def _buttons(call: Call, job: Job) -> Sequence[Button]:
 
 def _verified(call: Call, found: Any) -> tuple[str, bool]:
     if found.get("sound"):
-        return call.gettext(words.VERIFY_SOUND) % {"rows": f"{found['rows']:,}"}, True
+        return call.filled(words.VERIFY_SOUND, {"rows": f"{found['rows']:,}"}), True
     problems = [p for p in found.get("problems", []) if not p[3]]
     said = [f"{call.gettext(words.AUDIT_PROBLEM.get(p[0], p[0]))} ({p[1]}–{p[2]})" for p in problems]
     number = len(problems) + found.get("more", 0)
-    return "\n".join([call.gettext(words.VERIFY_BROKEN) % {"n": number}, *said]), False
+    return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
 
 
 def _failed(call: Call, job: Job) -> str:

@@ -63,7 +63,7 @@ ALLOW_REMOVE_EFFECT = N_("将把 %(n)s 个号码移出白名单。账号的“�
 
 # --- the address book ------------------------------------------------------------------------------------------------
 
-CONTACTS, GROUPS = N_("联系人"), N_("分组")
+CONTACTS, GROUPS = N_("联系人"), N_("联系人分组")
 SHARED: dict[str, str] = {"own": N_("仅本人"), "department": N_("部门共享"), "account": N_("全账号")}
 SHARED_TONE: dict[str, str] = {"own": "secondary", "department": "blue", "account": "green"}
 SHARED_HELP = N_("仅本人：只有您可见；部门共享：所选部门及下级部门的人员可见；全账号：可管理该账号的人员可见。")
@@ -177,7 +177,10 @@ CONSENT_SOURCE: dict[str, str] = {
     "call": N_("电话录音"),
     "other": N_("其他"),
 }
-CONSENTS_LEAD = N_("谁同意接收营销短信、凭证在哪里。账号策略 consent 设为 marketing 后，营销短信只发给有效同意的号码。")
+CONSENTS_LEAD = N_(
+    "谁同意接收营销短信、凭证在哪里。账号设为“营销短信须经用户同意”后，营销短信只发给同意有效的号码；"
+    "此项由运维人员在账号策略中设置。"
+)
 CONSENTS_EMPTY = N_("台账中还没有同意记录")
 CONSENTS_TEACH = N_("登记用户同意接收营销短信的方式、时间、文本和凭证；撤回、更新后保留记录。")
 CONSENT_ADD = N_("登记同意")

@@ -48,7 +48,7 @@ def why(message: MessageView) -> str:
 JOB_KIND: dict[str, str] = {
     "export": N_("导出"),
     "task.import": N_("导入号码"),
-    "draft.survey": N_("检查号码"),
+    "draft.survey": N_("发送前检查"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
     "consent.import": N_("导入同意记录"),

@@ -10,6 +10,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "account.start": ("启用短信账号", "Sending account started"),
     "account.stop": ("停用短信账号", "Sending account stopped"),
     "account.topup": ("账户充值", "Balance topped up"),
+    "accounts.open": ("查看短信账号", "Sending account opened"),
+    "accounts.search": ("查询短信账号", "Sending accounts searched"),
     "alarm.ack": ("认领告警", "Alarm acknowledged"),
     "alarms.open": ("查看告警", "Alarm opened"),
     "alarms.search": ("查询告警", "Alarms searched"),
@@ -251,6 +253,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
 }
 OBJECTS: dict[str, tuple[str, str]] = {
     "account": ("短信账号", "Sending account"),
+    "accounts": ("短信账号", "Sending accounts"),
     "alarm": ("告警", "Alarm"),
     "alarms": ("告警", "Alarms"),
     "allow": ("白名单", "Allow list"),

@@ -72,6 +72,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "the provider is at no address that may be called; an operator can allow it: [webhooks] networks",
     ),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
+    "brand.hosts": ("共 {n} 个", "{n} of them"),
+    "brand.no_hosts": ("未填写", "none given"),
     "consent.future": ("不能晚于现在", "not later than now"),
     "consent.later": ("本人在此之后已撤回同意", "the owner has withdrawn after that"),
     "consent.twice": ("与第 {line} 行的号码重复", "the number of line {line} again"),
@@ -165,6 +167,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "通道 {channels} 未启动或已删除,不能重发",
         "channel {channels} does not run or is gone: it cannot be sent again",
     ),
+    "login.sms_text": ("须含 {mark},最多 {most} 字", "it must have {mark}, {most} characters at most"),
     "person.login": (
         "须为 1–64 个字符,不含空白、斜线和冒号",
         "1 to 64 characters without blanks, slashes and colons",

@@ -238,6 +238,9 @@ async def test_columns_and_density_are_kept_for_the_person(site: Site, boss: Bro
 
 async def test_views_are_kept_and_dropped(site: Site, boss: Browser) -> None:
     await boss.get("/audit?actor=boss&time=30d")
+    page = await boss.post("/audit/-/views", {"q": "actor=boss", "name": "  "})
+    assert "请填写视图名称" in page, "it says what is missing"
+    assert await site.db.fetchval("SELECT count(*) FROM staff_view") == 0
     page = await boss.post("/audit/-/views", {"q": "actor=boss&time=30d&evil=1", "name": "<b>我的</b>"})
     assert "视图已保存" in page
     assert "&lt;b&gt;我的&lt;/b&gt;" in page

@@ -117,7 +117,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     at = service.moment(values["given_at"])
     given = Given(Source(values["source"]), values["wording"], values["proof"], at)
     n = await service.give(call.change(), int(values["account"]), found, given)
-    call.toast(call.gettext(words.CONSENT_ADDED) % {"n": n, "left": len(found) - n})
+    call.toast(call.filled(words.CONSENT_ADDED, {"n": n, "left": len(found) - n}))
     return call.redirect(PATH)
 
 

@@ -373,7 +373,7 @@ async def _row(
         except Misfit as misfit:
             missing = [misfit.name]
     if missing:
-        problem = call.gettext(words.ROW_MISSING) % {"name": missing[0]}
+        problem = call.filled(words.ROW_MISSING, {"name": missing[0]})
     number = cells[at] if at is not None else ""
     shown = None if missing else counted(call, state, account, template, values)
     return {"row": Preview(n, line, number, shown, problem)}
@@ -420,7 +420,7 @@ async def take_custom(call: Call) -> web.StreamResponse:
     except (Invalid, Refused) as error:
         step.refuse(error)
         return _table(step)
-    call.toast(call.gettext(words.FILE_KEPT) % {"name": upload.name, "n": f"{upload.rows:,}"})
+    call.toast(call.filled(words.FILE_KEPT, {"name": upload.name, "n": f"{upload.rows:,}"}))
     return call.redirect(f"/send/{draft.id}/content")
 
 
@@ -436,7 +436,7 @@ async def take(call: Call) -> web.StreamResponse:
         return await _audience(step)
     assert step.draft is not None  # noqa: S101 - it has an address
     await service.put(call.change(), step.draft.id, step.state, step.said, step="audience")
-    call.toast(call.gettext(words.FILE_KEPT) % {"name": upload.name, "n": f"{upload.rows:,}"})
+    call.toast(call.filled(words.FILE_KEPT, {"name": upload.name, "n": f"{upload.rows:,}"}))
     ready = step.kind is Kind.SAME or step.state.content or step.state.template
     return call.redirect(f"/send/{step.draft.id}/{'audience' if ready else 'content'}")
 

@@ -50,7 +50,7 @@ MOST_TEMPLATES = 500
 
 def _window(one: Scenario) -> str:
     terms = one.terms
-    return f"{terms.window_from}–{terms.window_to}" if terms.window_from else words.ALWAYS
+    return f"{terms.window_from}–{terms.window_to}" if terms.window_from else ""
 
 
 COLUMNS = (
@@ -59,7 +59,7 @@ COLUMNS = (
     Column("account", phone=Phone.SECOND),
     Column("type", Kind.WORD, value=lambda one: one.terms.type.value, words=TYPE, phone=Phone.AWAY),
     Column("sign", value=lambda one: one.terms.sign, phone=Phone.SECOND),
-    Column("template", value=lambda one: f"#{one.terms.template_id}" if one.terms.template_id else words.NO_TEMPLATE,
+    Column("template", value=lambda one: f"#{one.terms.template_id}" if one.terms.template_id else "",
            phone=Phone.AWAY),
     Column("scenario_window", value=_window, phone=Phone.AWAY),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
