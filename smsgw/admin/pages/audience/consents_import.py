@@ -130,7 +130,7 @@ async def take_proof(call: Call) -> web.StreamResponse:
             store.drop(incoming)
     except (Invalid, Refused, Temporary) as error:
         return _page(call, one, refusal(call, error))
-    call.toast(call.gettext(words.CONSENT_FILE_KEPT) % {"n": n})
+    call.toast(call.filled(words.CONSENT_FILE_KEPT, {"n": n}))
     return call.redirect(f"{PATH}/{one.id}")
 
 
