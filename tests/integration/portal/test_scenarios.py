@@ -41,6 +41,7 @@ async def template(site: Site) -> int:
     id_ = await content.add_template(by(site), site.accounts["hall"], "登录", "otp", TEXT, {})
     await content.review(by(site), TEMPLATE, id_, Review.APPROVED)
     await site.snapshots.follow()
+    site.snapshots.change(policies=site.snapshots._below.current.policies)  # with its template
     return id_
 
 

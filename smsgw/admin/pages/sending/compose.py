@@ -144,10 +144,12 @@ async def _content(step: Step) -> web.Response:
     book = call.portal.context.snapshots.current.policies.book
     known = await scenes(call, state, step.kind)
     upload = await upload_of(call, state) if state.source == Source.FILE else None
-    first = _first_values(state, upload, names_of(state, template_of(call, state, account)))
+    template = template_of(call, state, account)
+    first = _first_values(state, upload, names_of(state, template))
     return step.render(
         "sending/compose/content.html", accounts=accounts(call), account=account, types=told.TYPE,
         scenes=known, scene=next((one for one in known if str(one.id) == state.scenario), None), pick=PICK,
+        made_of=template,
         signs=book.signs(line, clock.now()), templates=book.usable(line)[:MOST_AUDIENCES],
         columns=[(column, plain_name(column)) for column in upload.columns] if upload else [],
         **_counted(call, state, first),
