@@ -131,7 +131,16 @@ def _verified(call: Call, found: Any) -> tuple[str, bool]:
     if found.get("sound"):
         return call.filled(words.VERIFY_SOUND, {"rows": f"{found['rows']:,}"}), True
     problems = [p for p in found.get("problems", []) if not p[3]]
-    said = [f"{call.gettext(words.AUDIT_PROBLEM.get(p[0], p[0]))} ({p[1]}–{p[2]})" for p in problems]
+    said = [
+        call.filled(
+            words.PROBLEM_AT,
+            {
+                "problem": call.gettext(words.AUDIT_PROBLEM.get(kind, kind)),
+                "rows": f"{first}" if first == last else f"{first}–{last}",
+            },
+        )
+        for kind, first, last, _ in problems
+    ]
     number = len(problems) + found.get("more", 0)
     return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
 

@@ -76,6 +76,7 @@ JOB_ERROR: dict[str, str] = {
 }
 VERIFY_SOUND = N_("校验通过：%(rows)s 条记录完整，未被改动")
 VERIFY_BROKEN = N_("校验发现 %(n)s 处异常，请立即联系安全管理员")
+PROBLEM_AT = N_("%(problem)s（%(rows)s）")
 AUDIT_PROBLEM: dict[str, str] = {
     "edited": N_("记录被改动"),
     "foreign": N_("记录不是本系统写入的"),
