@@ -414,6 +414,14 @@ NOT_YET_ABOVE: dict[str, set[str]] = {
 """Files of the platform and the edges whose words are still in the code."""
 
 
+def test_numbers_agree_with_their_words_in_every_language() -> None:
+    """``call.gettext(…) % values`` would show the reader "1 row(s) (waits|wait)": ``call.filled`` chooses."""
+    pages = [*(PACKAGE / "admin" / "pages").rglob("*.py"), *(PACKAGE / "admin" / "kit").rglob("*.py")]
+    found = [f"{path.name}: {line.strip()}" for path in pages for line in path.read_text().splitlines()
+             if re.search(r"call\.gettext\([^()]*\) %", line)]  # fmt: skip
+    assert found == []
+
+
 def test_chinese_stands_in_the_modules_of_words() -> None:
     found: dict[str, list[int]] = {}
     for path, tree in modules(PACKAGE):

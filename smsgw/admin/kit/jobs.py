@@ -18,6 +18,7 @@ from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
 from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.jobs.model import Job, JobState
+from smsgw.platform.lists import consent_import as consents
 from smsgw.platform.org import importing
 from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import Outcome
@@ -119,7 +120,16 @@ async def _of_words(call: Call, job: Job) -> Sequence[tuple[str, str]]:
     return (*more, (routing.WORD_IMPORT_RESULT, f"{at}/result"))
 
 
-_IMPORTS = {importing.NAME: _of_import, contacts.NAME: _of_contacts, word_list.NAME: _of_words}
+async def _of_consents(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import of consents has to fetch."""
+    if not call.may(Permission.BLOCK_EDIT) or not call.actor.scope.covers(job.params["account"]) or job.state in _OPEN:
+        return ()
+    return ((audience.CONTACT_IMPORT_RESULT, f"/consents/-/import/{job.id}/result"),)
+
+
+_IMPORTS = {
+    importing.NAME: _of_import, contacts.NAME: _of_contacts, consents.NAME: _of_consents, word_list.NAME: _of_words,
+}  # fmt: skip
 
 
 def _buttons(call: Call, job: Job) -> Sequence[Button]:
@@ -133,11 +143,20 @@ def _buttons(call: Call, job: Job) -> Sequence[Button]:
 
 def _verified(call: Call, found: Any) -> tuple[str, bool]:
     if found.get("sound"):
-        return call.gettext(words.VERIFY_SOUND) % {"rows": f"{found['rows']:,}"}, True
+        return call.filled(words.VERIFY_SOUND, {"rows": f"{found['rows']:,}"}), True
     problems = [p for p in found.get("problems", []) if not p[3]]
-    said = [f"{call.gettext(words.AUDIT_PROBLEM.get(p[0], p[0]))} ({p[1]}–{p[2]})" for p in problems]
+    said = [
+        call.filled(
+            words.PROBLEM_AT,
+            {
+                "problem": call.gettext(words.AUDIT_PROBLEM.get(kind, kind)),
+                "rows": f"{first}" if first == last else f"{first}–{last}",
+            },
+        )
+        for kind, first, last, _ in problems
+    ]
     number = len(problems) + found.get("more", 0)
-    return "\n".join([call.gettext(words.VERIFY_BROKEN) % {"n": number}, *said]), False
+    return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
 
 
 def _failed(call: Call, job: Job) -> str:

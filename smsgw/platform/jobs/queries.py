@@ -31,6 +31,10 @@ async def add(connection: Connection, job: NewJob) -> int | None:
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
+_ANY = """
+SELECT FROM job WHERE state IN ('waiting', 'running')
+    AND CASE state WHEN 'waiting' THEN not_before ELSE leased_until END <= clock_timestamp() LIMIT 1
+"""
 # One after the other: or two nodes would each count what the other begins as not begun.
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock(1784637026)"
 _CLAIM = """
@@ -55,6 +59,8 @@ FROM next WHERE j.id = next.id RETURNING j.*
 async def claim(database: Database, node: int, kinds: Mapping[str, int], lease: timedelta) -> Job | None:
     """Take the next job of one of the kinds (with how many of one owner may run at a time): one that waits, or one
     whose runner has not prolonged its lease."""
+    if not await database.fetch(_ANY):  # as nearly always
+        return None
     async with database.transaction() as connection:
         await connection.execute(_TAKE_TURNS)
         row = await connection.fetchrow(_CLAIM, node, list(kinds), list(kinds.values()), lease)

@@ -39,7 +39,7 @@ from smsgw.pipeline.delivery.push_http import Answer
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.webhooks import queries
-from smsgw.platform.webhooks.model import KINDS, MAX_REDELIVERED, EventSetting, Wanted
+from smsgw.platform.webhooks.model import KINDS, MAX_REDELIVERED, MOST_BELOW, EventSetting, Wanted
 from smsgw.platform.webhooks.queries import INDEXED_CLAUSES, STATE_CLAUSES
 from smsgw.runtime import clock
 from smsgw.store.config.webhooks import lease_of, secret_context
@@ -239,8 +239,8 @@ async def edit_setting(
     """
     if way is not None and way not in list(Way):
         raise Invalid("PARAM_INVALID", field="way", reason=phrase("choice.of", known=", ".join(Way)))
-    if balance_below is not None and not 0 <= balance_below < 2**62:
-        raise Invalid("PARAM_INVALID", field="balance_below", reason=phrase("number.positive"))
+    if balance_below is not None and not 0 <= balance_below <= MOST_BELOW:
+        raise Invalid("PARAM_INVALID", field="balance_below", reason=phrase("number.in", low=0, high=MOST_BELOW))
     async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
         account = await unit.connection.fetchrow(_LOCK_ACCOUNT, account_id)
         if account is None:

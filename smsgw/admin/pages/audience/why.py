@@ -93,7 +93,7 @@ async def show(call: Call) -> web.StreamResponse:
     outcome = blocked if counts["n"] else why.LIMITED_BY if counts["m"] else why.FREE
     return call.render(
         "audience/why.html", status=422 if found.errors else 200, found=found, lines=lines, counts=counts,
-        outcome=call.gettext(outcome) % counts, number=mask(number) if number else "", path=PATH, why=why, back=BLOCKED,
+        outcome=call.filled(outcome, counts), number=mask(number) if number else "", path=PATH, why=why, back=BLOCKED,
     )  # fmt: skip
 
 
@@ -118,8 +118,8 @@ def _said(call: Call, one: Verdict) -> str:
     values["scope"] = _scope(call, one.values)
     if one.rule in ("block", "opt_out"):
         until = one.values.get("until")
-        values["until"] = call.gettext(why.UNTIL) % {"at": _time(until)} if until else call.gettext(why.FOREVER)
-    return " ".join((call.gettext(why.SAID[one.said]) % values).split())
+        values["until"] = call.filled(why.UNTIL, {"at": _time(until)}) if until else call.gettext(why.FOREVER)
+    return " ".join((call.filled(why.SAID[one.said], values)).split())
 
 
 def _scope(call: Call, values: Mapping[str, Any]) -> str:

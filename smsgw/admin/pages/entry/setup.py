@@ -85,7 +85,7 @@ async def check(call: Call) -> web.StreamResponse:
     given = str((await call.request.post()).get("code", ""))
     if wait := guard.admit(address, COOKIE, clock.steady()):
         await call.unwelcome()
-        error = call.gettext(SLOWED) % {"n": max(1, round(wait))}
+        error = call.filled(SLOWED, {"n": max(1, round(wait))})
         return _page(call, "entry/setup_code.html", 1, status=429, error=error)
     if not setup_code.fits(code, given):
         guard.failed(address, COOKIE, clock.steady())

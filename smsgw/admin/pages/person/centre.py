@@ -69,7 +69,7 @@ async def send(call: Call) -> web.StreamResponse:
         phone = await codes(call).send(call.who.id, "phone")
     except SmsgwError as exc:
         return await _page(call, refusal(call, exc), 429 if exc.retry_after else 422)
-    call.toast(call.gettext(SENT) % {"phone": phone})
+    call.toast(call.filled(SENT, {"phone": phone}))
     return call.redirect(PAGE)
 
 

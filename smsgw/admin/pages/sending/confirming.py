@@ -322,5 +322,5 @@ async def test(call: Call) -> web.StreamResponse:
     if refused:
         call.toast(refused, Tone.BAD)
     else:
-        call.toast(call.gettext(words.TESTED) % {"number": f"{phone[-11:-8]}****{phone[-4:]}"})
+        call.toast(call.filled(words.TESTED, {"number": f"{phone[-11:-8]}****{phone[-4:]}"}))
     return back
