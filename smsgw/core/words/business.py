@@ -140,6 +140,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "通道 {channels} 未启动或已删除,不能重发",
         "channel {channels} does not run or is gone: it cannot be sent again",
     ),
+    "notice.many": (
+        "发给同一范围的公告已有 {most} 条未到期,请先撤回不用的",
+        "{most} announcements to the same people are standing; withdraw one",
+    ),
     "login.sms_text": ("须含 {mark},最多 {most} 字", "it must have {mark}, {most} characters at most"),
     "person.login": (
         "须为 1–64 个字符,不含空白、斜线和冒号",

@@ -61,6 +61,8 @@ def _targets(values: Mapping[str, Any]) -> list[int]:
 
 async def _reach(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     targets = _targets(values)
+    if await service.reaches_beyond(call.db, call.actor, values["audience"], targets):
+        raise Wrong("departments", Problem(words.REACHES_BELOW))
     n = await service.reached(call.db, call.actor, values["audience"], targets)
     return Effect(words.PUBLISH_EFFECT, {"n": n})
 
