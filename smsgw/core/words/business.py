@@ -72,6 +72,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the provider is at no address that may be called; an operator can allow it: [webhooks] networks",
     ),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
+    "block.complaint": ("投诉 {id}", "complaint {id}"),
     "brand.hosts": ("共 {n} 个", "{n} of them"),
     "brand.no_hosts": ("未填写", "none given"),
     "consent.future": ("不能晚于现在", "not later than now"),
