@@ -65,8 +65,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
     count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
     one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
-    actions=ACTIONS,
-    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
-           (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
+    actions=ACTIONS, links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
+                            (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip
