@@ -64,6 +64,7 @@ from smsgw.platform.campaigns.workers import Workers
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
@@ -320,6 +321,7 @@ class Composition:
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),
             ContactImporter(database, Sheets(database, self.store)).kind(),
+            ConsentImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 
@@ -352,6 +354,8 @@ class Composition:
             pusher=self.pusher,
             sealer=self.sealer,
             tasks=self.tasks,
+            surveyor=self.surveyor,
+            jobs=self.jobs.wake,
             bodies=Bodies(http.bodies_mb * 1024 * 1024),
             allow_insecure_bearer=bool(http.insecure_bearer and is_loopback(http.listen)),
             trusted_proxies=self.proxies,

@@ -54,6 +54,7 @@ JOB_KIND: dict[str, str] = {
     "draft.survey": N_("发送前检查"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
@@ -78,6 +79,7 @@ JOB_ERROR: dict[str, str] = {
 }
 VERIFY_SOUND = N_("校验通过：%(rows)s 条记录完整，未被改动")
 VERIFY_BROKEN = N_("校验发现 %(n)s 处异常，请立即联系安全管理员")
+PROBLEM_AT = N_("%(problem)s（%(rows)s）")
 AUDIT_PROBLEM: dict[str, str] = {
     "edited": N_("记录被改动"),
     "foreign": N_("记录不是本系统写入的"),

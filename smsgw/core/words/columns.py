@@ -23,6 +23,14 @@ NUMBER_HEAD = "手机号"
 """What a table of ours calls the column of the numbers."""
 PROBLEM_HEAD = (("行号", "原因"), ("line", "reason"))
 """Columns behind those of a table whose rows are given back, in Chinese and English."""
+CONSENTS: dict[str, tuple[str, ...]] = {
+    "number": ("手机号", "手机", "手机号码", "电话号码", "号码", "联系电话", "电话", "phone", "mobile", "number"),
+    "given_at": ("同意日期", "同意时间", "日期", "时间", "date", "given_at", "time"),
+    "source": ("同意方式", "方式", "来源", "渠道", "source"),
+    "wording": ("文本版本", "同意文本", "版本", "wording", "version"),
+    "proof": ("凭证", "凭证编号", "凭证说明", "proof"),
+}
+"""What columns of tables of consents are called."""
 CONTACTS: dict[str, tuple[str, ...]] = {
     "number": ("手机号", "手机", "手机号码", "电话号码", "号码", "联系电话", "电话", "phone", "mobile", "number"),
     "name": ("姓名", "名称", "联系人", "客户姓名", "name", "full name"),

@@ -10,19 +10,20 @@ import asyncio
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
-from smsgw.core.actor import Actor, ActorLabel
+from smsgw.core.actor import Actor, ActorKind, ActorLabel
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, messages_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.numbers import written
 from smsgw.core.permissions import Permission
 from smsgw.core.schedule import Hours
+from smsgw.core.tasks import Task
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.pipeline.routing import Router
@@ -37,13 +38,16 @@ from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.campaigns.worker import Job, PickJob, SurveyJob
 from smsgw.platform.campaigns.workers import Workers, bad_file
+from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_SHOWN, Draft, Row, Survey
-from smsgw.platform.drafts.wanted import spec_of
+from smsgw.platform.drafts.wanted import id_of, spec_of
 from smsgw.platform.jobs import model as jobs
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
+from smsgw.platform.scenarios import model as scenarios
+from smsgw.platform.scenarios import queries as scenario_queries
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 
@@ -58,6 +62,7 @@ JUDGED = 500
 MOST_PLACES = 40
 PLANNED = timedelta(days=6)
 """What a message can be planned ahead, so that the door can be asked about that time."""
+_ORIGINS = {ActorKind.KEY: Origin.API, ActorKind.OPERATOR: Origin.CLI}
 _WAITS = frozenset({"OK", "BALANCE_INSUFFICIENT", "TIME_WINDOW_CLOSED", "NO_ROUTE"})
 """What the door may say of a row that a task keeps: it waits for its hours or a channel, or pauses for the balance."""
 
@@ -130,20 +135,35 @@ class Surveyor:
         return person.actor()
 
     async def spec(self, draft: Draft, actor: Actor) -> TaskSpec:
-        """What the draft asks for, with an account and an audience that the actor may use. ``PERMISSION_DENIED``,
-        ``PARAM_INVALID``, ``TIME_INVALID``."""
+        """What the draft asks for, as its scenario has it by now, with an account and an audience that the actor may
+        use. ``PERMISSION_DENIED``, ``PARAM_INVALID``, ``TIME_INVALID``."""
         actor.require(Permission.MESSAGE_SEND)
         state, allowed = draft.state, actor.scope.whole
         id_ = int(state.account) if state.account.isdecimal() and len(state.account) < 19 else 0
         account = self.snapshots.current.account(id_) if allowed is None or id_ in allowed else None
         if account is None:
             raise invalid("account", phrase("draft.choose"))
-        spec = spec_of(draft, account, actor.label, clock.now())
+        now = clock.now()
+        spec = replace(spec_of(draft, account, actor.label, now), origin=_ORIGINS.get(actor.kind, Origin.PORTAL))
+        if state.scenario:
+            scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
+            spec = scenarios.within(scenario.terms, spec, now)
         if spec.audience_id is not None:  # a group may be somebody's own, or a department's
             group = await book.group(self.database, actor, spec.audience_id)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
         return spec
+
+    async def submit(self, change: Change, id_: int) -> Task:
+        """Make the task of a draft that is the actor's, without a survey before; the draft is there no more. Repeated,
+        it is the same task as long as the draft is there. ``NOT_FOUND``, and what ``spec`` and the engine refuse."""
+        draft = await queries.one(self.database, change.actor, id_)
+        if draft is None:
+            raise Refused("NOT_FOUND")
+        spec = await self.spec(draft, change.actor)
+        task, _ = await self.tasks.create(spec)
+        await service.sent(change, id_, task.id, spec.account.name, task.total)
+        return task
 
     async def prepared(self, draft: Draft, actor: Actor) -> Prepared:
         """How the engine would do it; raises what it refuses, and as ``spec``."""

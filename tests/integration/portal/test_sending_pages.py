@@ -265,6 +265,7 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
         await boss.post("/scheduled/-/do/cancel", {"id": str(task)})
         assert await state(site, task) == "cancelled"
         assert not shown(await boss.get("/scheduled"), "/scheduled")
+        assert shown(await boss.get("/scheduled?status=cancelled"), "/scheduled") == [task], "the record of it stays"
         await boss.get(f"/scheduled/{task}/time")
         assert boss.status == 404, "it has no time any more"
     done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]

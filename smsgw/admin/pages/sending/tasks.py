@@ -179,9 +179,10 @@ def _wanted(found: Found) -> WantedTasks:
     account = int(found.get("account")) if found.get("account") else None
     timed = found.get("timed") == "true" if found.get("timed") else None
     waits = found.filter.period is None
+    begun = False if waits and not found.get("status") else None  # whoever asks for a state asks for those, too
     return WantedTasks(
         first, last, found.get("task", None), account_id=account, state=found.get("status"),
-        timed=True if waits else timed, begun=False if waits else None, **texts,
+        timed=True if waits else timed, begun=begun, **texts,
     )  # fmt: skip
 
 
