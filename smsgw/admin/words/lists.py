@@ -33,9 +33,12 @@ TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
 
 
+TYPES_OF: dict[str, str] = {**TYPE, "test": TESTED}
+
+
 def types_of(message: MessageView) -> tuple[str, ...]:
     """What kind of message it is; one of a test key is marked as such."""
-    return (TYPE.get(message.type, message.type), *((TESTED,) if message.test else ()))
+    return (message.type, *(("test",) if message.test else ()))
 
 
 def why(message: MessageView) -> str:

@@ -72,6 +72,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the provider is at no address that may be called; an operator can allow it: [webhooks] networks",
     ),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
+    "block.complaint": ("投诉 {id}", "complaint {id}"),
     "brand.hosts": ("共 {n} 个", "{n} of them"),
     "brand.no_hosts": ("未填写", "none given"),
     "consent.future": ("不能晚于现在", "not later than now"),
@@ -166,6 +167,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "unknown.resting": (
         "通道 {channels} 未启动或已删除,不能重发",
         "channel {channels} does not run or is gone: it cannot be sent again",
+    ),
+    "notice.many": (
+        "发给同一范围的公告已有 {most} 条未到期,请先撤回不用的",
+        "{most} announcements to the same people are standing; withdraw one",
     ),
     "login.sms_text": ("须含 {mark},最多 {most} 字", "it must have {mark}, {most} characters at most"),
     "person.login": (
