@@ -113,6 +113,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "logout": ("退出登录", "Logged out"),
     "message.emergency": ("特急发送", "Emergency message sent"),
     "message.read": ("查看短信", "Message read"),
+    "message.resend": ("失败重发", "Failed message sent again"),
     "message.resolve": ("认定未知结果", "Unknown outcome decided"),
     "notice.publish": ("发布公告", "Announcement published"),
     "notice.withdraw": ("撤回公告", "Announcement withdrawn"),

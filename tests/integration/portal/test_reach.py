@@ -169,6 +169,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /send/quick/result": (case(query="account={account}&key={key}"),),
     "GET /send/quick/result/live": (case(query="account={account}&key={key}"),),
     "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
+    **of_actions("/records", "message", "resend"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
     "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel"),
