@@ -54,6 +54,7 @@ JOB_KIND: dict[str, str] = {
     "draft.survey": N_("发送前检查"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "word.import": N_("导入敏感词"),
     "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
