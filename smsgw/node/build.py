@@ -71,6 +71,7 @@ from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
+from smsgw.platform.words.importing import WordImporter
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
@@ -321,6 +322,7 @@ class Composition:
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),
             ContactImporter(database, Sheets(database, self.store)).kind(),
+            WordImporter(database, Sheets(database, self.store)).kind(),
             ConsentImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)

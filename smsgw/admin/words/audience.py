@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.messages import TYPE
+from smsgw.core.blocklist import COMPLAINT, OPT_OUT
+from smsgw.core.carried import Remembered
+from smsgw.core.words import Wording
 
 SOURCE: dict[str, str] = {
     "manual": N_("人工添加"),
@@ -14,6 +17,15 @@ SOURCE: dict[str, str] = {
 ACTOR: dict[str, str] = {"mo": N_("用户回复")}
 """Who has entered it, when it was nobody who has a login."""
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
+_OURS = {OPT_OUT: "optout.note", COMPLAINT: "block.complaint"}
+
+
+def reason(source: str, written: str) -> str | Wording:
+    """Why a number was blocked: what we have written down ourselves in the reader's language, what people have written
+    as it is."""
+    return Remembered(written, _OURS[source]) if source in _OURS else written
+
+
 EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 
 NUMBER_SOURCE: dict[str, str] = {"report": N_("运营商回执"), "import": N_("号码检测")}

@@ -33,9 +33,12 @@ TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
 
 
+TYPES_OF: dict[str, str] = {**TYPE, "test": TESTED}
+
+
 def types_of(message: MessageView) -> tuple[str, ...]:
     """What kind of message it is; one of a test key is marked as such."""
-    return (TYPE.get(message.type, message.type), *((TESTED,) if message.test else ()))
+    return (message.type, *(("test",) if message.test else ()))
 
 
 def why(message: MessageView) -> str:
@@ -51,6 +54,7 @@ JOB_KIND: dict[str, str] = {
     "draft.survey": N_("发送前检查"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "word.import": N_("导入敏感词"),
     "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),

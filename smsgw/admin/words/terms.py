@@ -101,6 +101,7 @@ TERMS: dict[str, str] = {
     "extension": N_("扩展号"),
     "factors": N_("二次验证"),
     "failed": N_("失败"),
+    "cancelled": N_("已取消"),
     "filter_asked": N_("供应商查询数"),
     "filter_cost": N_("查询费用（元）"),
     "filter_duplicates": N_("重复"),

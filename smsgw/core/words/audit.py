@@ -239,6 +239,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "webhook.enable": ("启用推送地址", "Endpoint enabled"),
     "webhook.rotate": ("轮换推送密钥", "Secret of an endpoint rotated"),
     "word.category": ("设置敏感词类别", "Category of words set"),
+    "word.import": ("导入敏感词", "Words imported"),
+    "word.import_result": ("查看敏感词导入结果", "Outcome of an import of words seen"),
     "word.put": ("保存敏感词", "Words saved"),
     "words.open": ("查看敏感词", "Word opened"),
     "words.search": ("查询敏感词", "Words searched"),

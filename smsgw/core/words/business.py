@@ -72,6 +72,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the provider is at no address that may be called; an operator can allow it: [webhooks] networks",
     ),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
+    "block.complaint": ("投诉 {id}", "complaint {id}"),
     "brand.hosts": ("共 {n} 个", "{n} of them"),
     "brand.no_hosts": ("未填写", "none given"),
     "consent.future": ("不能晚于现在", "not later than now"),
@@ -149,6 +150,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "您保留的导出文件已达上限({files} 个或 {gigabytes} GB),到期后自动清除,请稍后再导出",
         "{files} files of exports, or {gigabytes} GB, are what is kept of one person; they go when their time is over",
     ),
+    "factor.has_totp": ("已绑定动态口令，请先解除", "an authenticator app is bound; remove it first"),
+    "factor.no_phone": ("没有已验证的手机号码", "there is no phone number that was verified"),
+    "factor.passkey_full": (
+        "该通行密钥已登记，或已达上限 {most} 个",
+        "this passkey is registered already, or there are {most}, which is the most",
+    ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown};可用 {known}", "no scope {unknown}; there are {known}"),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),
@@ -166,6 +173,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "unknown.resting": (
         "通道 {channels} 未启动或已删除,不能重发",
         "channel {channels} does not run or is gone: it cannot be sent again",
+    ),
+    "notice.many": (
+        "发给同一范围的公告已有 {most} 条未到期,请先撤回不用的",
+        "{most} announcements to the same people are standing; withdraw one",
     ),
     "login.sms_text": ("须含 {mark},最多 {most} 字", "it must have {mark}, {most} characters at most"),
     "person.login": (
@@ -245,6 +256,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "a category of at most 20 characters, a replacement of at most 64",
     ),
     "word.full": ("敏感词最多 {most} 个", "at most {most} words"),
+    "word.known": ("已在表中，保留原有设置", "it is on the list already and stays as it is"),
+    "word.action": ("处理方式“{given}”不可用，可以是：{known}", "there is no action {given}; there are {known}"),
     "webhook.endpoints": ("每个账号最多 {most} 个推送地址", "at most {most} endpoints an account"),
     "webhook.rival": (
         "这些事件已推送到 {rival},一种事件只能有一个地址",

@@ -19,6 +19,19 @@ STAFF: dict[str, tuple[str, ...]] = {
 }
 """What columns of tables of staff are called."""
 
+WORDS: dict[str, tuple[str, ...]] = {
+    "word": ("敏感词", "关键词", "关键字", "词", "词语", "word", "keyword", "keywords"),
+    "category": ("分类", "类别", "词类", "category"),
+    "action": ("处理方式", "处理", "动作", "action"),
+    "replacement": ("替换为", "替换词", "替换", "replacement"),
+}
+"""What columns of tables of words are called."""
+WORD_ACTION: dict[str, str] = {
+    "拦截": "block", "禁发": "block", "block": "block", "送审": "review", "审核": "review", "review": "review",
+    "替换": "replace", "replace": "replace",
+}  # fmt: skip
+"""What such tables say is to be done with a text, and what it means."""
+
 NUMBER_HEAD = "手机号"
 """What a table of ours calls the column of the numbers."""
 PROBLEM_HEAD = (("行号", "原因"), ("line", "reason"))

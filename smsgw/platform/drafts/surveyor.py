@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -67,6 +67,10 @@ _WAITS = frozenset({"OK", "BALANCE_INSUFFICIENT", "TIME_WINDOW_CLOSED", "NO_ROUT
 """What the door may say of a row that a task keeps: it waits for its hours or a channel, or pauses for the balance."""
 
 
+Told = Callable[[int, int], Awaitable[None]]
+"""Hears how far it is, and of how much."""
+
+
 class Lists(Protocol):
     """Who gets nothing (``NumberLists``)."""
 
@@ -114,7 +118,7 @@ class Surveyor:
         if draft is None or draft.known is not None:
             return
         try:
-            survey = await self.survey(draft, await self._actor(draft, context.job.submitter))
+            survey = await self.survey(draft, await self._actor(draft, context.job.submitter), context.progress)
         except (Invalid, Refused) as error:
             survey = _stopped(error)
         await service.found(self.database, draft, survey)
@@ -124,6 +128,11 @@ class Surveyor:
         draft = await queries.any_one(self.database, int(job.params["draft"]))
         if draft is not None and draft.known is None and job.subject == _subject(draft):
             await service.found(self.database, draft, _stopped(error or Refused("INTERNAL")))
+
+    async def how_far(self, draft: Draft) -> tuple[int, int] | None:
+        """How many rows have been read, or of how many numbers have been held against the lists: as ``survey`` tells
+        it; None: nobody looks at it."""
+        return await job_queries.how_far(self.database, NAME, _subject(draft))
 
     # --- the rows ------------------------------------------------------------------------------------------------
 
@@ -169,18 +178,22 @@ class Surveyor:
         """How the engine would do it; raises what it refuses, and as ``spec``."""
         return await self.tasks.prepare(await self.spec(draft, actor))
 
-    async def survey(self, draft: Draft, actor: Actor) -> Survey:
-        """All of it. Raises what the engine refuses of the whole."""
+    async def survey(self, draft: Draft, actor: Actor, told: Told | None = None) -> Survey:
+        """All of it. Raises what the engine refuses of the whole. ``told`` hears how far it is, of twice as many units
+        as there are rows: each is read, and its number held against the lists."""
         prepared = await self.prepared(draft, actor)
         every = max(1, -(-prepared.count // EXPLAINED))
-        found = await self._surveyed(prepared, Wanted(prepared.plan, every))
+        rows = prepared.count
+        found = await self._surveyed(
+            prepared, Wanted(prepared.plan, every), told and (lambda n: told(min(n, rows), 2 * rows))
+        )
         survey = Survey(rows=found.total, classes=dict(found.problems), held=prepared.reasons)
         survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
         text = wording(prepared.spec.content, prepared.plan.forms, prepared.plan.fixed)
         survey.shown["valid"] = [
             Row(row.line, row.number, text.fill(row.values)) for row in found.chosen[:MOST_SHOWN]
         ]
-        listed = await self._listed(prepared, found, survey)
+        listed = await self._listed(prepared, found, survey, told)
         opens = self._opens(prepared)
         survey.begins = "" if opens is None else opens.astimezone(CHINA).isoformat(timespec="minutes")
         await self._explain(
@@ -229,12 +242,14 @@ class Surveyor:
             raise bad_file(phrase("file.gone"))
         return str(path)
 
-    async def _surveyed(self, prepared: Prepared, wanted: Wanted) -> Surveyed:
+    async def _surveyed(
+        self, prepared: Prepared, wanted: Wanted, told: Callable[[int], Awaitable[None]] | None = None
+    ) -> Surveyed:
         spec = prepared.spec
         if spec.upload_id is not None:
             upload = await self.tasks.files.get(spec.upload_id, accounts=(spec.account.id,))
             job = SurveyJob(await self._path(upload.id), msgspec.convert(upload.form, Form), wanted)
-            found = (await self.workers.run(spec.account.id, Job(survey=job))).surveyed
+            found = (await self.workers.run(spec.account.id, Job(survey=job), told)).surveyed
             if found is None:
                 raise Temporary("BACKPRESSURE", retry_after=1, n=1)
             return found
@@ -254,7 +269,9 @@ class Surveyor:
 
     # --- lists, carriers, provinces ------------------------------------------------------------------------------
 
-    async def _listed(self, prepared: Prepared, found: Surveyed, survey: Survey) -> set[int]:
+    async def _listed(
+        self, prepared: Prepared, found: Surveyed, survey: Survey, told: Told | None
+    ) -> set[int]:
         """Hold all numbers against the lists and count whose they are; those that get nothing."""
         spec, snapshot = prepared.spec, self.snapshots.current
         sign = spec.sign or spec.account.default_sign
@@ -264,6 +281,8 @@ class Surveyor:
         for at, (number, line) in enumerate(zip(*_arrays(found), strict=True)):
             if at % SHARE == 0:
                 await asyncio.sleep(0)
+                if told is not None:
+                    await told(found.total + at, 2 * found.total)
             text = str(number)
             reason = self.lists.refusal(text, spec.account.id, prepared.kind, sign)
             if reason is not None:

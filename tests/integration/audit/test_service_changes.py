@@ -111,6 +111,7 @@ from smsgw.platform.statistics import service as statistics
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
+from smsgw.platform.words import importing as word_import
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio, clock
 from smsgw.store.engine import secrets
@@ -1101,6 +1102,11 @@ async def _(world: World, change: Change) -> None:
     await contact_import.begin(change, await sheet(world, change), plan)
 
 
+@example(word_import.begin, "word.import")
+async def _(world: World, change: Change) -> None:
+    await word_import.begin(change, await sheet(world, change), word_import.Plan({"word": 0}, world.account_id))
+
+
 @example(audience.change_members, "audience.members")
 async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
@@ -1645,7 +1651,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_code, "code.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+    await routing.set_code(world.change, None, Source.REPORT, "XX:8", "NETWORK", Fault.NETWORK)
+    await routing.remove_code(change, None, Source.REPORT, "XX:8")
 
 
 @example(routing.import_overrides, "number.import")
@@ -1655,7 +1662,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_override, "number.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_override(change, "1709999")
+    await routing.import_overrides(world.change, [("1709998", "CMCC", "")])
+    await routing.remove_override(change, "1709998")
 
 
 async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:
