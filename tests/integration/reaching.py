@@ -44,6 +44,7 @@ from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
+from smsgw.platform.url_filings import service as filings
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
 
@@ -121,7 +122,9 @@ class Walker:
             return scope.departments is None or int(world.things["department"]) in scope.departments
         if thing in ("contact", "group"):  # they are their owner's alone
             return scope == EVERYTHING
-        if thing in ("message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template"):
+        if thing in (
+            "filing", "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template",
+        ):  # fmt: skip
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
@@ -218,6 +221,7 @@ async def _foreign(world: World, by: Change) -> None:
     given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
     await consents.give(by, account, ["8613912345678"], given)
     consent = await site.db.fetchval("SELECT id FROM consent")
+    filing = (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
@@ -226,7 +230,7 @@ async def _foreign(world: World, by: Change) -> None:
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
         "sign": str(sign), "template": str(template), "phrase": str(phrase), "draft": str(draft),
         "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
-        "consent": str(consent),
+        "consent": str(consent), "filing": str(filing),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
 
