@@ -37,6 +37,8 @@ SCHEDULED_LEAD = N_(
 SCHEDULED_EMPTY = N_("没有等待发送的定时任务")
 SCHEDULED_TEACHES = N_("设有计划时间的发送任务在开始之前显示在这里。")
 SINGLE = N_("定时的单次短信")
+IMPORTING = N_("正在读入号码，完成后自动开始。")
+IMPORTING_ROWS = N_("正在读入号码：已读 %(done)s 行，共 %(total)s 行，完成后自动开始。")
 
 SCHEDULED_TABS = ((N_("列表"), "/scheduled"), (N_("日历"), "/scheduled/calendar"))
 WEEKDAYS = (N_("周一"), N_("周二"), N_("周三"), N_("周四"), N_("周五"), N_("周六"), N_("周日"))

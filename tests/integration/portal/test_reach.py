@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
     # sending and records
-    "GET /send": (case(query="account={account}"),), "GET /custom": NOTHING,
+    "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
         ("POST /send", "POST /send/-/save", "POST /send/-/live"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
@@ -219,6 +219,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /consents/-/new": (case(account="{account}", numbers="13800138000", source="web", given_at="2026-01-01",
                                   proof="file"),),
     "GET /consents/{id}": (case("consent"),),
+    **dict.fromkeys(("GET /consents/{id}/proof", "POST /consents/{id}/proof", "GET /consents/{id}/proof/file"),
+                    (case("consent"),)),
+    **dict.fromkeys(("GET /consents/-/import", "POST /consents/-/import", "GET /consents/-/import/-/template"),
+                    NOTHING),
+    **dict.fromkeys(("GET /consents/-/import/{id}", "POST /consents/-/import/{id}",
+                     "GET /consents/-/import/{id}/result"), (sure("job"),)),
     "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
@@ -270,6 +276,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/decide": (sure("template", decision="approved"),),
     "POST /templates/{id}/edit": (sure("template", name="mine", type="notice", content="x"),),
     "POST /templates/{id}/register": (sure("template", state="registered"),),
+    "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
+    **of_actions("/scenarios", "scenario", "start", "stop"),
+    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
+    "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
+    "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),
     "GET /phrases": (case(query="account={account}"), case(query="department={department}")), **of_list("/phrases"),
     **of_actions("/phrases", "phrase", "remove"), "GET /phrases/-/new": NOTHING, "GET /phrases/-/pick": NOTHING,
     "POST /phrases/-/new": (sure(title="n", content="x", scope="account", account="{account}"),
@@ -329,6 +341,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /words/-/new": (sure(words="x", action="block", account="{account}"),),
     "POST /words/-/test": (case(content="x", account="{account}"),),
     **of_list("/words"), **of_actions("/words", "nobody", "remove"),
+    **dict.fromkeys(("GET /words/-/import", "POST /words/-/import", "GET /words/-/import/-/template"), NOTHING),
+    **dict.fromkeys(("GET /words/-/import/{id}", "POST /words/-/import/{id}", "GET /words/-/import/{id}/result",
+                     "GET /words/-/import/{id}/wrong"), (sure("job"),)),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
     **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
@@ -464,7 +479,7 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
-    "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/import/{id}|/proof/file$|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
     "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems|/number-filters/{id}/ask$|POST /blocked/why$"
 )

@@ -64,13 +64,14 @@ _COUNTS = (
     Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
     Column("failed", Kind.NUMBER), Column("unknown", Kind.NUMBER),
 )  # fmt: skip
+_CANCELLED = Column("cancelled", Kind.NUMBER, value=lambda t: t.progress.statuses.get("cancelled", 0))
 _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
 _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
-    _STATE, *_COUNTS, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
+    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
     Column("sign", value=lambda t: t.task.sign), _CONTENT, _TYPE,
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
     Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
@@ -114,7 +115,7 @@ def _waits(one: ListedTask) -> bool:
 
 async def _detail(call: Call, one: ListedTask) -> Detail:
     task = one.task
-    if task.state in words.UNDER_WAY:  # counted now
+    if task.state in words.UNDER_WAY or (task.state == "cancelled" and _left(one)):  # counted now
         view = await call.portal.context.tasks.get(task.id, accounts=None)
         one, task = ListedTask(view.task, view.progress, one.account), view.task
     columns = [column for column in _ABOUT if column.permission is None or call.may(column.permission)]
@@ -146,9 +147,21 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
-    refresh = REFRESH if task.state in words.MOVING else SLOW if task.state in words.UNDER_WAY else 0
+    if task.state == "importing":
+        notice = notice or await _importing(call, task.id)
+    waits = task.state in words.UNDER_WAY or bool(_left(one))
+    refresh = REFRESH if task.state in words.MOVING else SLOW if waits else 0
     title = task.name or f"#{task.id}"
-    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=False)
+    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice,
+                  good=task.state == "importing")  # fmt: skip
+
+
+async def _importing(call: Call, task_id: int) -> str:
+    """How many rows of its table have been read."""
+    done, total = await queries.read_so_far(call.db, task_id) or (0, 0)
+    if not total:
+        return call.gettext(words.IMPORTING)
+    return call.filled(words.IMPORTING_ROWS, {"done": f"{done:,}", "total": f"{total:,}"})
 
 
 def _class(call: Call, code: str) -> str:
