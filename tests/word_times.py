@@ -19,7 +19,7 @@ from databases import migrated
 from demo_site import empty_site
 from page_costs import Cost, session_of, watched
 
-from smsgw.core.keywords import MAX_LENGTH, Action, Word
+from smsgw.core.keywords import Action, Word
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.words import queries, service
 from smsgw.runtime import log
@@ -32,8 +32,8 @@ _AT_ONCE = 5000
 
 
 def word_list(dice: random.Random, n: int) -> list[Word]:
-    """Words of two to six characters, no two the same; and 哈 up to the longest, each inside the next one."""
-    nested = ["哈" * length for length in range(2, MAX_LENGTH + 1)]
+    """Words of two to six characters, no two the same; five of them each inside the next one."""
+    nested = ["哈" * length for length in range(2, 7)]
     found = dict.fromkeys(nested)
     while len(found) < n:
         found["".join(dice.choices(_HAN, k=dice.randrange(2, 7)))] = None
@@ -50,7 +50,7 @@ def texts(dice: random.Random, words: list[Word], characters: int) -> dict[str, 
         disguised[at : at + 2 * len(word)] = "．".join(word) + "\u3000"
     return {
         "plain": plain, "a word in disguise every 50 characters": "".join(disguised)[:characters],
-        "words within words": "哈" * characters,
+        "five words within each other at every place": "哈" * characters,
     }  # fmt: skip
 
 
