@@ -149,6 +149,11 @@ class Call:
         return self._masked
 
     @property
+    def names(self) -> frozenset[str]:
+        """What the platform and its purchasers are called, at any host."""
+        return self.portal.context.snapshots.current.brands.names
+
+    @property
     def brand(self) -> Shown:
         """Whose platform it is, by the host that the request has come to."""
         if self._brand is None:

@@ -150,6 +150,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "您保留的导出文件已达上限({files} 个或 {gigabytes} GB),到期后自动清除,请稍后再导出",
         "{files} files of exports, or {gigabytes} GB, are what is kept of one person; they go when their time is over",
     ),
+    "factor.has_totp": ("已绑定动态口令，请先解除", "an authenticator app is bound; remove it first"),
+    "factor.no_phone": ("没有已验证的手机号码", "there is no phone number that was verified"),
+    "factor.passkey_full": (
+        "该通行密钥已登记，或已达上限 {most} 个",
+        "this passkey is registered already, or there are {most}, which is the most",
+    ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown};可用 {known}", "no scope {unknown}; there are {known}"),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),

@@ -25,6 +25,9 @@ _REMOVE = """
 DELETE FROM word WHERE ($1 = '' OR word = $1) AND ($2 = '' OR category = $2)
   AND ($3::bigint IS NULL OR account_id = $3) AND ($4::text IS NULL OR type = $4) RETURNING word
 """
+_TREATED = """
+SELECT action, replacement, count(*) AS n FROM word WHERE category = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 20
+"""
 _TREAT = "UPDATE word SET action = $2, replacement = $3, at = now() WHERE category = $1"
 
 
@@ -91,7 +94,9 @@ async def remove(
 async def treat(change: Change, category: str, action: Action, replacement: str) -> int:
     """All words of a category, of all accounts, are treated so from now on; how many there are."""
     async with change.unit(Permission.WORD_EDIT, EVERYBODY) as unit:
+        treated = await unit.connection.fetch(_TREATED, category)
+        before = {"words": [[row["action"], row["replacement"], row["n"]] for row in treated]}
         tag = await unit.connection.execute(_TREAT, category, action.value, replacement)
         after = {"action": action.value, "replacement": replacement}
-        unit.record("word.category", f"words/{category}", after=after)
+        unit.record("word.category", f"words/{category}", before=before, after=after)
     return int(tag.rpartition(" ")[2])

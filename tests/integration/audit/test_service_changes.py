@@ -1651,7 +1651,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_code, "code.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+    await routing.set_code(world.change, None, Source.REPORT, "XX:8", "NETWORK", Fault.NETWORK)
+    await routing.remove_code(change, None, Source.REPORT, "XX:8")
 
 
 @example(routing.import_overrides, "number.import")
@@ -1661,7 +1662,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_override, "number.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_override(change, "1709999")
+    await routing.import_overrides(world.change, [("1709998", "CMCC", "")])
+    await routing.remove_override(change, "1709998")
 
 
 async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:
