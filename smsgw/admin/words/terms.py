@@ -305,6 +305,7 @@ TERMS: dict[str, str] = {
     "word": N_("敏感词"),
     "word_action": N_("处理方式"),
     "word_category": N_("分类"),
+    "word_duplicates": N_("重复的词"),
     "word_lines": N_("敏感词"),
     "wrong": N_("有误"),
     "year": N_("年份"),
