@@ -163,7 +163,9 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
         arguments.append(codes)
         said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
-        said += [_HAS % few for few in _few(code // 2 for code in codes)]
+        numbers = sorted({code // 2 for code in codes})
+        if few := _few(numbers):  # one of its parts is what makes it end so: told before the rank of all is asked
+            said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
