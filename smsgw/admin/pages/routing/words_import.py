@@ -37,7 +37,8 @@ TARGETS = tuple(Target(key, names.WORDS[key], _LABELS.get(key, ""), key == "word
 _FORM = Form((Section((
     Field("action", Kind.CHOICE, "word_action", words.WORD_IMPORT_ACTION_HELP, required=True, choices=words.ACTION),
     Field("category", label="word_category", most=20, help=words.WORD_IMPORT_CATEGORY_HELP),
-    Field("duplicates", Kind.CHOICE, help=words.WORD_DUPLICATES_HELP, required=True, choices=words.WORD_DUPLICATE),
+    Field("duplicates", Kind.CHOICE, "word_duplicates", words.WORD_DUPLICATES_HELP, required=True,
+          choices=words.WORD_DUPLICATE),
     Field("account", Kind.CHOICE, help=words.SCOPE_HELP),
     Field("type", Kind.CHOICE, choices=TYPE, help=words.TYPE_HELP),
 )),))  # fmt: skip

@@ -43,7 +43,8 @@ function begun(form, far) {
     if (to) { clearInterval(clock); location.assign(to); return; }
     // The page with what is wrong: only that is taken out of it, so that nothing typed here is lost.
     const page = new DOMParser().parseFromString(request.responseText, "text/html");
-    const told = [...all("main [role=alert]:not([hidden])", page), ...all("main h1", page)].map((part) => part.textContent.trim());
+    const told = [".field-problem[role=alert]:not([hidden])", "[role=alert]:not([hidden])", "h1"]
+      .flatMap((what) => all(`main ${what}`, page)).map((part) => part.textContent.trim());
     over(told.find(Boolean) || far.dataset.broken);
   });
   request.addEventListener("error", () => { stay(); over(far.dataset.broken); });
