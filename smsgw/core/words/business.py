@@ -122,6 +122,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown};可用 {known}", "no scope {unknown}; there are {known}"),
+    "steps.shares": (
+        "请填写 1 到 {most} 个百分比,如 1, 10",
+        "1 to {most} percentages, such as 1, 10",
+    ),
+    "steps.rising": ("百分比须逐个增大", "each percentage has to be larger than the one before"),
+    "steps.number": ("请填写数字", "a number"),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),
     "key.rotating": (
         "密钥正在轮换,请先停用旧密文(key retire)",

@@ -22,6 +22,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.sending import stages
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, message_of
@@ -91,14 +92,21 @@ def _action(verb: str, label: str, text: str, *, danger: bool = False) -> Action
     return Action(verb, label, Permission.TASK_EDIT, partial(_act, verb), partial(_effect, text), danger)
 
 
+async def _release_effect(_: Call, rows: Sequence[ListedTask]) -> Effect:
+    text = words.GO_ON_EFFECT if all(stages.halted(one.task) for one in rows) else words.RELEASE_EFFECT
+    return Effect(text, {"next": f"{sum(stages.following(one.task) for one in rows):,}"})
+
+
 _CANCEL = _action("cancel", words.CANCEL, words.CANCEL_EFFECT, danger=True)
 ACTIONS = (
     _action("pause", words.PAUSE, words.PAUSE_EFFECT), _action("resume", words.RESUME, words.RESUME_EFFECT), _CANCEL,
+    Action("release", words.RELEASE, Permission.TASK_EDIT, partial(_act, "release"), _release_effect),
 )  # fmt: skip
 _POSSIBLE = {
     "pause": ("scheduled", "running", "sent"),
     "resume": ("paused",),
     "cancel": tuple(words.UNDER_WAY),
+    "release": (),
 }
 
 
@@ -146,9 +154,26 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
+    piece = await stages.piece(call, task)
+    if call.may(Permission.TASK_EDIT):
+        buttons = [
+            *stages.buttons(task),
+            *(b for b in buttons if not (stages.halted(task) and b.label == words.RESUME)),
+        ]
+    if stages.halted(task):
+        notice = stages.why(call, task)
     refresh = REFRESH if task.state in words.MOVING else SLOW if task.state in words.UNDER_WAY else 0
     title = task.name or f"#{task.id}"
-    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=False)
+    return Detail(
+        title,
+        sections,
+        buttons=buttons,
+        links=links,
+        refresh=refresh,
+        notice=notice,
+        good=task.reason == "STAGE_WATCHED",
+        piece=piece,
+    )
 
 
 def _class(call: Call, code: str) -> str:

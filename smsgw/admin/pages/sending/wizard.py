@@ -30,9 +30,12 @@ AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "account", "type", "sign", "template", "content"),
     "audience": ("source", "to", "phone", "audience"),
-    "options": ("one_each", "rate", "hours", "extend_code", "review"),
+    "options": (
+        "one_each", "rate", "hours", "extend_code", "review", "steps", "steps_shares", "steps_minutes", "steps_failed",
+        "steps_opted_out", "steps_complained",
+    ),
     "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
-}
+}  # fmt: skip
 """Fields of each step that are one text."""
 STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
     Kind.SAME: tuple((key, words.STEP[key]) for key in ("content", "audience", "options", "time", "confirm")),
@@ -114,7 +117,12 @@ class Step:
         """Tell what the engine refuses, at the field that it means."""
         said = message(self.call, error)
         name = str(error.detail.get("field", ""))
-        name = name.removeprefix("mapping.").replace("variables.", "var_").partition("[")[0]
+        name = (
+            name.removeprefix("mapping.")
+            .replace("variables.", "var_")
+            .replace("steps.", "steps_")
+            .partition("[")[0]
+        )
         if error.code == "CONTENT_VARIABLE_UNRESOLVED":
             name = f"var_{error.detail.get('name', '')}"
         elif error.code.startswith(("TO_", "NUMBER_")):
