@@ -71,6 +71,7 @@ async def test_a_bad_sending_stops_and_a_good_one_is_done_by_itself(
     node.carrier.change(rules=(Rule(contains="坏的", report="UNDELIV"),))
     async with opened(chromium, node, DESKTOP, "clerk") as page:  # type: ignore[arg-type]
         page.context.set_default_timeout(60_000)
+        page.allowed.append("422")  # type: ignore[attr-defined]
         await send(page, 13900000000, "坏的")
         task = page.url
         await expect(page.locator("#detail")).to_contain_text("逐步发送在第 1 步自动停止")

@@ -78,6 +78,8 @@ CANCEL_EFFECT = N_(
     "将取消 %(n)s 个任务，共有 %(left)s 个号码尚无结果：未提交运营商的不再发送，已扣条数退回；已提交的无法撤回。"
     "取消后不能恢复。"
 )
+RUN_NOW = N_("立即开始")
+RUN_NOW_EFFECT = N_("将不再等待计划时间，%(n)s 个任务立即开始，共有 %(left)s 个号码。")
 RESCHEDULE = N_("改期")
 RESCHEDULE_HELP = N_("格式如 2026-10-01 09:30，北京时间，最晚为一年内。")
 RESCHEDULED = N_("已改期")

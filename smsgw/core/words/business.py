@@ -292,6 +292,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "task.no_variable": ("内容中没有变量 {name}", "the text has no variable {name}"),
     "task.to": ("最多 {most} 个号码,更多请上传文件", "at most {most}; use a file for more"),
     "task.no_phone": ("未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"),
+    "task.begun": ("任务已开始或按周期执行", "it has begun, or comes round again"),
     "task.kind_stays": ("不能在单次与周期之间转换", "once cannot become again and again"),
     "send_at.ahead": ("send_at 最多可提前 366 天", "at most 366 days ahead"),
     "expire_at.before": ("expire_at 须晚于发送时间", "expire_at must be later"),

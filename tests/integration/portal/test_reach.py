@@ -248,7 +248,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/tasks", "nobody", "pause", "resume", "cancel", "release"),
     "GET /tasks/problems": NOTHING, **of_list("/tasks/problems", export=True),
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("nobody"),),
-    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel"),
+    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("nobody"),), "POST /scheduled/{id}/time": (sure("nobody"),),
     # signatures, templates, phrases
     "GET /signs": (case(query="account={account}"),), **of_list("/signs"),

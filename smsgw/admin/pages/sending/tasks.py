@@ -25,9 +25,10 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import stages
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
-from smsgw.core.errors import CODES, message_of
+from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase as said
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
@@ -120,6 +121,15 @@ def _waits(one: ListedTask) -> bool:
     )
 
 
+async def _begin(call: Call, one: ListedTask) -> None:
+    if not _waits(one):
+        raise Refused("STATE_CONFLICT", reason=said("task.begun"))
+    await call.portal.context.tasks.edit(call.change(), one.id, {"send_at": None})
+
+
+NOW = Action("now", words.RUN_NOW, Permission.TASK_EDIT, _begin, partial(_effect, words.RUN_NOW_EFFECT))
+
+
 async def _detail(call: Call, one: ListedTask) -> Detail:
     task = one.task
     if task.state in words.UNDER_WAY:  # counted now
@@ -138,6 +148,9 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                asks=True)
         for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
     ]  # fmt: skip
+    if _waits(one) and task.state == "scheduled" and call.may(NOW.permission):
+        fields = {"id": str(task.id), "to": f"{PATH}/{task.id}"}
+        buttons.insert(0, Button(NOW.label, f"{SCHEDULED}/-/effect/{NOW.key}", fields=fields, asks=True))
     if call.may(Permission.MESSAGE_SEND):
         buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
@@ -228,7 +241,7 @@ TASKS = _list(
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
-    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(_CANCEL,),
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(NOW, _CANCEL),
     links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
     empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
 )  # fmt: skip

@@ -20,6 +20,7 @@ from smsgw.core import variables
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account
 from smsgw.core.templates import Template
+from smsgw.core.words import Wording
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
@@ -133,6 +134,9 @@ class Step:
         if name.startswith("var_"):
             place = "audience"
         if place == self.key and name:
+            reason = error.detail.get("reason")
+            if error.code == "PARAM_INVALID" and isinstance(reason, Wording):  # the field is where it stands
+                said = reason.text(self.call.language != DEFAULT)
             self.errors[name] = Problem("%(said)s", {"said": said})
         else:
             self.refused, self.refused_step = said, place if place != self.key else ""
