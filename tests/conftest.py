@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import asyncpg
 import hypothesis
 import pytest
 import pytest_asyncio
+import structlog
 
 from smsgw.runtime import tarpit
 from smsgw.store.engine.cluster_roles import only_for_ours
@@ -87,6 +88,28 @@ async def _sweep() -> None:
 def audit_key_from_the_start() -> None:
     """What the fixtures of a module let write to the audit log is signed as well."""
     _sign_audit()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loggers_not_kept() -> Iterator[None]:
+    """A logger that was first used after a command had set the log up for itself is not bound to that for ever."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            structlog,
+            "configure",
+            lambda **settings: configure(**{**settings, "cache_logger_on_first_use": False}),
+        )
+        yield
+
+
+@pytest.fixture(autouse=True)
+def as_logged_before() -> Iterator[None]:
+    """A command that sets the log up for itself, within this process, leaves nothing of it to the tests after it."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
 
 
 @pytest.fixture(autouse=True)

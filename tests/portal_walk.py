@@ -37,6 +37,7 @@ _DRAFT = (
 )
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
+    "/accounts/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
     "/audit/{id}": {
         "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
         "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -66,6 +67,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
     "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
     "/consents/{id}": {"": "SELECT id FROM consent ORDER BY id LIMIT 1"},
+    "/consents/{id}/proof": {"": "SELECT id FROM consent WHERE proof_file IS NULL ORDER BY id LIMIT 1"},
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
     "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
@@ -85,6 +87,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
     },
     "/send/{id}": {"": _DRAFT},
+    "/scenarios/{id}": {
+        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND window_from <> '' ORDER BY id LIMIT 1"
+    },
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
@@ -122,6 +127,7 @@ QUERIES: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
+    "/consents/{id}/proof/file",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
 piece of whatever page is open."""
@@ -359,7 +365,7 @@ class Looker:
         self._octets.clear()
         response = await self.page.goto(stop.address, wait_until="load")
         seen.status = response.status if response else 0
-        await self.page.wait_for_function("document.fonts.status === 'loaded'")
+        await self.page.evaluate("document.fonts.ready.then(() => true)")
 
     async def screens_of_ten(self) -> float:
         """Height in screens of a list, with no more than ``LIST_ROWS`` rows; 0 for what is no list."""

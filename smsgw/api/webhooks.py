@@ -15,7 +15,7 @@ from smsgw.api.values import china, id_of, in_span
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.webhooks import NAME, kind_of, type_of
 from smsgw.platform.webhooks import queries, service
-from smsgw.platform.webhooks.model import MAX_REDELIVERED, EndpointView, Wanted
+from smsgw.platform.webhooks.model import MAX_REDELIVERED, MOST_BELOW, EndpointView, Wanted
 
 State = Literal["waiting", "delivered", "dead"]
 AnyState = Literal["any", "waiting", "delivered", "dead"]
@@ -79,7 +79,14 @@ class WebhookSettings(Request):
         | None
     ) = None
     balance_below: (
-        Annotated[int, Meta(ge=0, description="balance.low is told below so many available parts; 0: never.")]
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=MOST_BELOW,
+                description="balance.low is told below so many available parts; 0: never.",
+            ),
+        ]
         | None
     ) = None
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType
 from smsgw.core.templates import CARRIERS, Registration, Review, Variable
 from smsgw.demo.world import Text, World, texts
 from smsgw.platform.content import service as content
@@ -17,6 +19,8 @@ from smsgw.platform.drafts.model import State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft, Scope
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.words import service as words
 
 DATED = "sign.created_at sign.reviewed_at template.created_at template.reviewed_at registration.at word.at"
@@ -33,6 +37,9 @@ async def fill(world: World) -> None:
             await _decide(world, SIGN, id_, {})
         for row in texts()["template"]:
             await _template(world, row)
+        for row in texts()["scenario"]:
+            await _scenario(world, row)
+        await world.date("scenario.created_at scenario.updated_at scenario.stopped_at")
         await words.put(
             world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]]
         )
@@ -63,6 +70,17 @@ async def _phrase(world: World, row: dict[str, str]) -> None:
     scope = Scope.ACCOUNT if account else Scope.DEPARTMENT if department else Scope.OWN
     draft = Draft(row["title"], row["content"], scope, department, account)
     await phrases.add(world.change(person.actor(None)), draft)
+
+
+async def _scenario(world: World, row: dict[str, Any]) -> None:
+    sender = world.senders[row["account"]]
+    text = world.templates[sender.name, row["template"]] if "template" in row else None
+    given = {key: row[key] for key in ("note", "valid_minutes", "window_from", "window_to") if key in row}
+    kind = MessageType(text.type if text else row["type"])
+    terms = Terms(row["name"], kind, sender.sign, text.id if text else None, **given)
+    id_ = await scenarios.add(world.change(), sender.id, terms)
+    if row.get("stopped"):
+        await scenarios.stop(world.change(), id_)
 
 
 async def _draft(world: World, row: dict[str, str]) -> None:

@@ -50,7 +50,9 @@ async def _brand(world: World) -> None:
 
 async def _account(world: World, row: dict[str, object]) -> None:
     change, name = world.change(), str(row["name"])
-    id_ = await accounts.add(change, name, display_name=row["shown"], default_sign=row["sign"])
+    id_ = await accounts.add(
+        change, name, display_name=row["shown"], default_sign=row["sign"], unit_price="0.0385"
+    )
     await org.place_account(change, id_, world.departments[str(row["department"])])
     await keys.add(change, world.sealer, id_)
     world.senders[name] = Sender(id_, name, str(row["sign"]), int(str(row["share"])), dict(row["mix"]))  # type: ignore[call-overload]

@@ -95,7 +95,7 @@ async def shoot(browser: Browser, served: Served, view: View, picture: Path) -> 
             await log_in(context, served.login, served.password)
         page: Page = await context.new_page()
         await page.goto(view.path, wait_until="load")
-        await page.wait_for_function("document.fonts.status === 'loaded'")
+        await page.evaluate("document.fonts.ready.then(() => true)")
         await page.evaluate("window.scrollTo(0, 0)")  # a field that is wrong has the focus
         await page.screenshot(path=picture, full_page=True, animations="disabled", caret="hide")
         return str(await page.evaluate(_FONTS))

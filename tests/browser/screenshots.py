@@ -21,7 +21,7 @@ import portal_walk
 from databases import migrated
 from demo_site import ROLES, DemoSite, demo_site, empty_site
 from mistakes import Mistake, mistakes
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 from portal_walk import ARGUMENTS, SIZES, Seen, Stop, stops_there_are, window
 
 from smsgw.core.permissions import Permission
@@ -34,7 +34,10 @@ THEMES, LANGUAGES = ("light", "dark"), ("zh", "en")
 STATES, MEDIA = ("full", "empty", "error"), ("screen", "print")
 TIMES = 5
 """How often a page is opened to see how long it takes; only in the first of the variants."""
-SHEETS = ("/records", "/reports", "/audit", "/inbound", "/tasks/{id}", "/blocked", "/staff")
+SHEETS = (
+    "/records", "/reports", "/audit", "/inbound", "/tasks/{id}", "/blocked", "/staff", "/scheduled/calendar",
+    "/consents", "/contacts", "/number-filters", "/lifts", "/send/{id}/confirm",
+)  # fmt: skip
 """Paths of what is printed: records, reports, lists."""
 DRAWN = 10_000
 """Milliseconds that charts may take."""
@@ -200,7 +203,7 @@ async def _drawn(page: Page) -> None:
     """Wait for its charts: they are drawn when they come into sight."""
     for chart in await page.locator("[data-chart]").all():
         await chart.scroll_into_view_if_needed()
-    await page.wait_for_function("!document.querySelector('[data-chart] .dialog-loading')", timeout=DRAWN)
+    await expect(page.locator("[data-chart] .dialog-loading")).to_have_count(0, timeout=DRAWN)
 
 
 async def _shoot(page: Page, picture: Path) -> None:

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import aiohttp
+import pytest
 from harness import alarmed, free_port, site, until
 
 from smsgw.admin.security import masked
@@ -18,6 +19,7 @@ BIND = struct.pack(">4I", 16 + len(BODY), 2, 0, 1) + BODY
 TOKEN = "A" * 32
 
 
+@pytest.mark.slow
 async def test_guessing_is_an_alarm(dsn: str, data_dir: Path) -> None:
     port = free_port()
     async with site(data_dir, dsn=dsn, channels=(), partners_smpp_listen=f"127.0.0.1:{port}") as built:

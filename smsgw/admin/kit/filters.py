@@ -136,7 +136,7 @@ class Found:
         return self.from_time, self.to_time
 
     def of(self, one: Field) -> Mapping[str, str]:
-        """The choices of a field."""
+        """The choices of a field: its own are words to be translated, those of ``choices`` stand as they are."""
         return self.choices.get(one.key, one.choices)
 
     def day(self, key: str) -> str:

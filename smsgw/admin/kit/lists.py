@@ -58,11 +58,12 @@ Choices = Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an action will do, in numbers: a sentence and what fills it. ``typed``: what the person has to type first,
-    for what cannot be undone."""
+    for what cannot be undone. ``nothing``: there is nothing to do, and no button for it."""
 
     text: str
     values: Mapping[str, Any] = field(default_factory=dict)
     typed: str = ""
+    nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +347,7 @@ class ListPage:
         state = self._state(str(form.get("q", "")))
         name = " ".join(str(form.get("name", "")).split())
         if not name:
-            return self._back(call, form, words.REQUIRED, good=False)
+            return self._back(call, form, words.VIEW_UNNAMED, good=False)
         there = {view.name for view in await preferences.views(call.db, call.actor, self.name)}
         if name not in there and len(there) >= preference_service.MOST_VIEWS:
             n = preference_service.MOST_VIEWS

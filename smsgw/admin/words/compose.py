@@ -45,6 +45,7 @@ CLASS: dict[str, str] = {
 ALWAYS = ("valid", "NUMBER_DUPLICATE", "NUMBER_INVALID", "NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT")
 
 NO_ACCOUNT = N_("请选择发送账号")
+NO_SCENARIO = N_("这个业务场景不存在、已停用，或不属于该账号，请重新选择")
 NO_TYPE = N_("请选择短信类型")
 NO_CONTENT = N_("请填写短信内容")
 LONG_CONTENT = N_("内容最多 1,000 字，请缩短后重试")

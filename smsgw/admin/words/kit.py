@@ -23,6 +23,7 @@ BAD_ADDRESS = N_("IP 地址格式不正确，可填写地址或网段，如 10.0
 BAD_EMAIL = N_("邮箱格式不正确")
 BAD_VALUE = N_("格式不正确")
 REQUIRED = N_("此项必填")
+VIEW_UNNAMED = N_("视图未保存：请填写视图名称")
 NO_COLUMNS = N_("请至少选择一列")
 OLD_CURSOR = N_("列表条件已变化，已回到第一页")
 OLD_SELECTION = N_("所选记录已过期，请重新选择")
@@ -51,9 +52,9 @@ HINTS: dict[str, str] = {
     "beginning": N_("开头几位"),
     "reasons": N_("在最近 10 万条中查找"),
     "message_id": N_("流水号"),
-    "login": N_("账号的一部分"),
+    "login": N_("登录名的一部分"),
     "name": N_("姓名的一部分"),
-    "person": N_("姓名或账号的一部分"),
+    "person": N_("姓名或登录名的一部分"),
     "agent": N_("如 Firefox 或 Windows NT"),
 }
 DONE_MANY = N_("已处理 %(done)s 条")

@@ -33,9 +33,12 @@ TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
 
 
+TYPES_OF: dict[str, str] = {**TYPE, "test": TESTED}
+
+
 def types_of(message: MessageView) -> tuple[str, ...]:
     """What kind of message it is; one of a test key is marked as such."""
-    return (TYPE.get(message.type, message.type), *((TESTED,) if message.test else ()))
+    return (message.type, *(("test",) if message.test else ()))
 
 
 def why(message: MessageView) -> str:
@@ -48,9 +51,11 @@ def why(message: MessageView) -> str:
 JOB_KIND: dict[str, str] = {
     "export": N_("导出"),
     "task.import": N_("导入号码"),
-    "draft.survey": N_("检查号码"),
+    "draft.survey": N_("发送前检查"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "word.import": N_("导入敏感词"),
+    "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
@@ -75,6 +80,7 @@ JOB_ERROR: dict[str, str] = {
 }
 VERIFY_SOUND = N_("校验通过：%(rows)s 条记录完整，未被改动")
 VERIFY_BROKEN = N_("校验发现 %(n)s 处异常，请立即联系安全管理员")
+PROBLEM_AT = N_("%(problem)s（%(rows)s）")
 AUDIT_PROBLEM: dict[str, str] = {
     "edited": N_("记录被改动"),
     "foreign": N_("记录不是本系统写入的"),

@@ -64,6 +64,7 @@ TEACHES = N_("公告、告警、任务结果和与您账号有关的安全事件
 AUDIENCE: dict[str, str] = {"all": N_("全体人员"), "roles": N_("指定角色"), "departments": N_("指定部门及下级")}
 STATE: dict[str, str] = {"standing": N_("发布中"), "over": N_("已到期"), "withdrawn": N_("已撤回")}
 STATE_TONE: dict[str, str] = {"standing": "green", "over": "secondary", "withdrawn": "red"}
+REACHES_BELOW = N_("公告会同时发给下级部门，其中有您无权查看的部门；请由能查看全部下级部门的人员发布")
 PUBLISH = N_("发布公告")
 SEND = N_("发布")
 PUBLISH_EFFECT = N_("将立即向 %(n)s 人发布，到期前在工作台显示。")

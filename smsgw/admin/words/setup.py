@@ -22,7 +22,7 @@ ABOUT: dict[str, str] = {
     "sgip12": N_("中国联通短信网关协议；网关会反向连接本机送回状态报告"),
     "smgp30": N_("中国电信短信网关协议"),
 }
-SECTION_GATE, SECTION_LOGIN, SECTION_PACE = N_("运营商给出的网关"), N_("登录"), N_("发送")
+SECTION_GATE, SECTION_LOGIN, SECTION_PACE = N_("运营商给出的网关"), N_("登录参数"), N_("发送参数")
 SECTION_MORE = N_("协议参数")
 NAME_HELP = N_("字母、数字、点、横线，如 mobile-1；建立后不能修改。")
 NAME_PROBLEM = N_("只能用字母、数字、点、下划线、横线，最多 64 个")

@@ -56,10 +56,14 @@ TIMED: dict[str, str] = {"true": N_("定时或周期"), "false": N_("立即发�
 LEAD = N_("进度和结果按最近一次统计显示；点击任意一行查看详情。")
 EMPTY = N_("这段时间没有发送任务")
 TEACHES = N_("向较多号码、按文件或在指定时间发送时会建立发送任务，可随时暂停、继续和取消。")
-SCHEDULED_LEAD = N_("尚未开始的定时任务，在开始之前可改期或取消。")
+SCHEDULED_LEAD = N_(
+    "尚未开始的定时任务，在开始之前可改期或取消；按状态筛选可查看已开始、已完成和已取消的定时任务。"
+)
 SCHEDULED_EMPTY = N_("没有等待发送的定时任务")
 SCHEDULED_TEACHES = N_("设有计划时间的发送任务在开始之前显示在这里。")
 SINGLE = N_("定时的单次短信")
+IMPORTING = N_("正在读入号码，完成后自动开始。")
+IMPORTING_ROWS = N_("正在读入号码：已读 %(done)s 行，共 %(total)s 行，完成后自动开始。")
 
 SCHEDULED_TABS = ((N_("列表"), "/scheduled"), (N_("日历"), "/scheduled/calendar"))
 WEEKDAYS = (N_("周一"), N_("周二"), N_("周三"), N_("周四"), N_("周五"), N_("周六"), N_("周日"))

@@ -72,7 +72,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "the provider is at no address that may be called; an operator can allow it: [webhooks] networks",
     ),
     "vendor.refused": ("供应商拒绝了查询({status})", "the provider refuses to answer ({status})"),
+    "block.complaint": ("投诉 {id}", "complaint {id}"),
+    "brand.hosts": ("共 {n} 个", "{n} of them"),
+    "brand.no_hosts": ("未填写", "none given"),
     "consent.future": ("不能晚于现在", "not later than now"),
+    "consent.later": ("本人在此之后已撤回同意", "the owner has withdrawn after that"),
+    "consent.twice": ("与第 {line} 行的号码重复", "the number of line {line} again"),
+    "consent.source": ("须为 {known} 之一", "one of {known}"),
+    "consent.day": ("须为 2026-10-01 或 2026-10-01 09:30 这样的日期", "a date such as 2026-10-01 or 2026-10-01 09:30"),
+    "consent.proof_there": ("已有凭证文件,不能更换", "it has its file, which stays"),
+    "consent.proof_kind": ("须为 PNG、JPEG、WebP 图片或 PDF", "a PNG, JPEG or WebP picture, or a PDF"),
     "consent.withdrawn": ("该同意已撤回", "it was withdrawn already"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
@@ -102,7 +111,27 @@ WORDS: dict[str, tuple[str, str]] = {
     "phrase.title": ("标题须为 1 到 {most} 个字符", "a title of 1 to {most} characters"),
     "phrase.content": ("内容须为 1 到 {most} 字", "1 to {most} characters"),
     "phrase.full": ("每人最多 {most} 条日常用语", "{most} phrases are the most that one person has"),
-    "draft.full": ("每人最多 {most} 份草稿,请先删除不用的", "{most} drafts are the most that one person has"),
+    "phrase.account_full": ("每个账号最多 {most} 条日常用语", "{most} phrases are the most that an account has"),
+    "phrase.shared": ("接口和命令行只能保存账号共享的日常用语", "here phrases are shared with an account"),
+    "scenario.exists": (
+        "该账号已有业务场景“{name}”,请换一个名称",
+        "the account has a scenario {name}; take another name",
+    ),
+    "scenario.full": (
+        "每个账号最多 {most} 个业务场景,请修改不用的",
+        "{most} scenarios are the most that an account has; change one that is not used",
+    ),
+    "scenario.none": ("账号没有业务场景 {id}", "the account has no scenario {id}"),
+    "scenario.stopped": ("业务场景“{name}”已停用", "the scenario {name} is stopped"),
+    "scenario.fixed": (
+        "业务场景规定为 {value},请留空或与其一致",
+        "the scenario has {value}; leave it out, or say the same",
+    ),
+    "scenario.template": (
+        "业务场景规定使用模板 {id},不能另填内容",
+        "the scenario has the template {id}; give no content",
+    ),
+    "draft.full": ("最多 {most} 份草稿,请先删除不用的", "there are {most} drafts, the most; remove one"),
     "draft.large": (
         "草稿最多 {most} KB,号码较多时请改用文件",
         "a draft has at most {most} KiB; put many numbers into a file",
@@ -111,6 +140,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "draft.key": ("页面已过期,请刷新后重试", "the page is too old; load it again"),
     "draft.past": ("计划时间须晚于现在", "a time that is still to come"),
     "draft.time": ("时间格式须为 2026-10-01 09:30", "a time such as 2026-10-01 09:30"),
+    "draft.minutes": ("草稿的计划时间精确到分钟", "the time of a draft is told in minutes"),
     "draft.choose": ("请选择", "choose one"),
     "file.room": (
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
@@ -119,6 +149,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "export.kept": (
         "您保留的导出文件已达上限({files} 个或 {gigabytes} GB),到期后自动清除,请稍后再导出",
         "{files} files of exports, or {gigabytes} GB, are what is kept of one person; they go when their time is over",
+    ),
+    "factor.has_totp": ("已绑定动态口令，请先解除", "an authenticator app is bound; remove it first"),
+    "factor.no_phone": ("没有已验证的手机号码", "there is no phone number that was verified"),
+    "factor.passkey_full": (
+        "该通行密钥已登记，或已达上限 {most} 个",
+        "this passkey is registered already, or there are {most}, which is the most",
     ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown};可用 {known}", "no scope {unknown}; there are {known}"),
@@ -144,6 +180,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "通道 {channels} 未启动或已删除,不能重发",
         "channel {channels} does not run or is gone: it cannot be sent again",
     ),
+    "notice.many": (
+        "发给同一范围的公告已有 {most} 条未到期,请先撤回不用的",
+        "{most} announcements to the same people are standing; withdraw one",
+    ),
+    "login.sms_text": ("须含 {mark},最多 {most} 字", "it must have {mark}, {most} characters at most"),
     "person.login": (
         "须为 1–64 个字符,不含空白、斜线和冒号",
         "1 to 64 characters without blanks, slashes and colons",
@@ -221,6 +262,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "a category of at most 20 characters, a replacement of at most 64",
     ),
     "word.full": ("敏感词最多 {most} 个", "at most {most} words"),
+    "word.known": ("已在表中，保留原有设置", "it is on the list already and stays as it is"),
+    "word.action": ("处理方式“{given}”不可用，可以是：{known}", "there is no action {given}; there are {known}"),
     "webhook.endpoints": ("每个账号最多 {most} 个推送地址", "at most {most} endpoints an account"),
     "webhook.rival": (
         "这些事件已推送到 {rival},一种事件只能有一个地址",

@@ -13,6 +13,14 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
     "audit_object": audit.OBJECTS,
     "audit_field": audit.FIELDS,
     "audit_value": audit.VALUES,
+    "consent_source": {
+        "paper": ("纸质签署", "paper"),
+        "web": ("网页勾选", "ticked on a web page"),
+        "app": ("APP 授权", "in an app"),
+        "sms": ("短信回复", "SMS reply"),
+        "call": ("电话录音", "phone call"),
+        "other": ("其他", "other"),
+    },
     "task_state": {
         "importing": ("导入中", "importing"),
         "review": ("待审核", "waiting for review"),

@@ -132,11 +132,13 @@ class _Trail:
         self._notes.clear()
         self._seen = 0
 
-    async def step(self) -> None:
+    @property
+    def job(self) -> str:
+        """Where it is remembered how far."""
+        return self._followed.job
+
+    async def step(self, done: int, newest: int) -> None:
         """Recall what newly listed numbers still wait for."""
-        async with self._database.acquire(timeout=TIMEOUT) as connection:
-            done = await store.position(connection, self._followed)
-            newest = await store.newest(connection, self._followed)
         if newest <= done:
             return
         self._seen = max(self._seen, done)
@@ -197,8 +199,9 @@ class Recall:
 
     async def step(self) -> None:
         """Recall what numbers still wait for that must not get it any more."""
+        standings = await store.standings(self._database)
         for trail in self._trails:
-            await trail.step()
+            await trail.step(*standings[trail.job])
 
     async def _end(self, ids: Sequence[int], code: str, cls: str) -> None:
         done = await _end_waiting(

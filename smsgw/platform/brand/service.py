@@ -174,7 +174,8 @@ async def _set_hosts(unit: Unit, brand_id: int, hosts: Sequence[str]) -> None:
 
 def _hosts(hosts: Sequence[str]) -> list[str]:
     if not 0 < len(hosts) <= MAX_HOSTS:
-        raise Invalid("BRAND_HOSTS_INVALID", host="", most=MAX_HOSTS)
+        said = phrase("brand.hosts", n=len(hosts)) if hosts else phrase("brand.no_hosts")
+        raise Invalid("BRAND_HOSTS_INVALID", host=said, most=MAX_HOSTS)
     names = []
     for host in hosts:
         try:

@@ -126,7 +126,7 @@ class Tasks:
         Raises ``PARAM_…``, ``TIME_INVALID``, what the accept would say of the text or the account, ``NOT_FOUND``
         (the file), ``IDEMPOTENCY_MISMATCH``, ``CLIENT_REF_EXISTS``.
         """
-        if (same := await self._same(spec)) is not None:
+        if (same := await self.same(spec)) is not None:
             return same, True
         prepared = await self.prepare(spec)
         spec, kind, plan, reasons = prepared.spec, prepared.kind, prepared.plan, prepared.reasons
@@ -159,7 +159,7 @@ class Tasks:
             elif made:
                 await imports.enqueue(connection, task.id)
         if not made:  # somebody was faster with the same key
-            if (same := await self._same(spec)) is not None:
+            if (same := await self.same(spec)) is not None:
                 return same, True
             raise Refused("STATE_CONFLICT", reason=phrase("task.again"))
         log.info("task.created", task=task.id, account=task.account_id, by=task.submitter)
@@ -185,7 +185,7 @@ class Tasks:
             reasons.append(str(phrase("review.wanted")))
         return Prepared(spec, kind, plan, count, reasons, next_at)
 
-    async def _same(self, spec: TaskSpec) -> Task | None:
+    async def same(self, spec: TaskSpec) -> Task | None:
         """The task that the same request has made. A key or reference that stands for another is an error."""
         if not spec.request_key and not spec.client_ref:
             return None

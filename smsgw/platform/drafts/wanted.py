@@ -38,13 +38,13 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         origin=Origin.PORTAL,
         submitter=submitter,
         to=tuple(pieces(state.to)) if source == Source.TYPED else (),
-        upload_id=_id(state.upload, "upload") if source == Source.FILE else None,
-        audience_id=_id(state.audience, "audience") if source == Source.AUDIENCE else None,
-        template_id=_id(state.template, "template") if state.template else None,
+        upload_id=id_of(state.upload, "upload") if source == Source.FILE else None,
+        audience_id=id_of(state.audience, "audience") if source == Source.AUDIENCE else None,
+        template_id=id_of(state.template, "template") if state.template else None,
         params={k: v for k, v in state.fixed.items() if v} if state.template else {},
         phone=state.phone or None,
         variables=_variables(state),
-        type=None if state.template else _type(state),
+        type=None if state.template or not state.type else _type(state),
         sign=state.sign,
         extend_code=state.extend_code,
         send_at=send_at,
@@ -128,7 +128,8 @@ def _decimal(text: str, field: str) -> float:
     return float(text)
 
 
-def _id(text: str, field: str) -> int:
+def id_of(text: str, field: str) -> int:
+    """An id as it was chosen. ``PARAM_INVALID``."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise invalid(field, phrase("draft.choose"))
     return int(text)

@@ -31,6 +31,10 @@ async def add(connection: Connection, job: NewJob) -> int | None:
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
+_ANY = """
+SELECT FROM job WHERE state IN ('waiting', 'running')
+    AND CASE state WHEN 'waiting' THEN not_before ELSE leased_until END <= clock_timestamp() LIMIT 1
+"""
 # One after the other: or two nodes would each count what the other begins as not begun.
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock(1784637026)"
 _CLAIM = """
@@ -55,6 +59,8 @@ FROM next WHERE j.id = next.id RETURNING j.*
 async def claim(database: Database, node: int, kinds: Mapping[str, int], lease: timedelta) -> Job | None:
     """Take the next job of one of the kinds (with how many of one owner may run at a time): one that waits, or one
     whose runner has not prolonged its lease."""
+    if not await database.fetch(_ANY):  # as nearly always
+        return None
     async with database.transaction() as connection:
         await connection.execute(_TAKE_TURNS)
         row = await connection.fetchrow(_CLAIM, node, list(kinds), list(kinds.values()), lease)
@@ -230,6 +236,18 @@ async def own(database: Database | Connection, actor: Actor, id_: int) -> Job | 
     """One job that is the actor's own, or that the actor may see."""
     row = await database.fetchrow(_OWN, *_seen(actor), id_)
     return None if row is None else _job(row)
+
+
+_ABOUT = """
+SELECT done, total FROM job WHERE kind = $1 AND subject = $2 AND state IN ('waiting', 'running')
+"""
+
+
+async def how_far(database: Database, kind: str, subject: str) -> tuple[int, int] | None:
+    """How far the unfinished job about something is (done, total; 0, 0: not begun); None: there is none. For who may
+    see what it is about."""
+    row = await database.fetchrow(_ABOUT, kind, subject)
+    return None if row is None else (row["done"], row["total"])
 
 
 _CANCEL = """

@@ -143,7 +143,8 @@ def _in_range(changes: Mapping[str, Any]) -> None:
         raise Invalid("PARAM_INVALID", field=unknown[0], reason=", ".join(sorted(_FIELDS)))
     text = changes.get("sms_text", "{code}")
     if not isinstance(text, str) or "{code}" not in text or len(text) > MAX_TEXT:
-        raise Invalid("PARAM_INVALID", field="sms_text", reason=f"{{code}}, 6–{MAX_TEXT}")
+        said = phrase("login.sms_text", mark="{code}", most=MAX_TEXT)
+        raise Invalid("PARAM_INVALID", field="sms_text", reason=said)
     for name, (least, most) in RANGES.items():
         value = changes.get(name, least)
         if not isinstance(value, int) or not least <= value <= most:

@@ -49,6 +49,10 @@ class Wanted:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+MOST_BELOW = 9_999_999_999
+"""Parts that ``balance.low`` may be told below: more than anybody buys."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventSetting:
     """How an account gets its events."""

@@ -61,7 +61,7 @@ TABLES = {
         "code_class contact department_used file filed_link inbox job lease mo_part notice number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
-        "send_draft "
+        "scenario send_draft "
         "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp staff_view stat_day task upload webhook word",
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.states import PartState, allowed
@@ -84,10 +85,13 @@ async def is_cancelled(database: Database, message_id: int) -> bool:
 
 # --- recalls ---------------------------------------------------------------------------------------------------------
 
-_POSITION = "SELECT position FROM job_position WHERE job = $1"
 _SET_POSITION = "UPDATE job_position SET position = $2 WHERE job = $1 AND position < $2"
-_NEWEST = "SELECT COALESCE(max(version), 0) FROM block_list"
-_NEWEST_CONSENT = "SELECT COALESCE(max(version), 0) FROM consent"
+# Asked each second: one statement for both lists.
+_STANDING = """
+SELECT job, position, CASE job WHEN 'recall' THEN (SELECT COALESCE(max(version), 0) FROM block_list)
+                               ELSE (SELECT COALESCE(max(version), 0) FROM consent) END AS newest
+FROM job_position WHERE job IN ('recall', 'consent')
+"""
 _ENTRIES = """
 SELECT number, account_id, type, sign, source, version,
        removed_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS holds
@@ -106,12 +110,20 @@ class Followed:
 
     job: str
     """Where it is remembered how far."""
-    newest: str
     entries: str
 
 
-BLOCKED = Followed("recall", _NEWEST, _ENTRIES)
-CONSENTS = Followed("consent", _NEWEST_CONSENT, _WITHDRAWALS)
+BLOCKED = Followed("recall", _ENTRIES)
+CONSENTS = Followed("consent", _WITHDRAWALS)
+
+
+class Standing(NamedTuple):
+    """How far a list has been followed."""
+
+    done: int
+    """Version up to which everything has been recalled for good."""
+    newest: int
+    """The list's version."""
 
 # By number, then by what the entry says; a message of several entries is told of the most general, as at acceptance.
 # Step by step: left to itself the planner would walk the messages in the order of their ids, as the answer wants them.
@@ -159,21 +171,15 @@ FROM consent WHERE number = ANY($1::bigint[]) ORDER BY number, account_id, id DE
 """
 
 
-async def position(connection: Connection, followed: Followed) -> int:
-    """Version of the list up to which everything has been recalled for good."""
-    found: int = await connection.fetchval(_POSITION, followed.job)
-    return found
+async def standings(database: Database) -> dict[str, Standing]:
+    """How far each list has been followed, by ``Followed.job``."""
+    rows = await database.fetch(_STANDING)
+    return {row["job"]: Standing(row["position"], row["newest"]) for row in rows}
 
 
 async def set_position(connection: Connection, followed: Followed, version: int) -> None:
     """Remember how far it is."""
     await connection.execute(_SET_POSITION, followed.job, version)
-
-
-async def newest(connection: Connection, followed: Followed) -> int:
-    """The list's version."""
-    found: int = await connection.fetchval(followed.newest)
-    return found
 
 
 async def entries(connection: Connection, followed: Followed, after: int) -> list[Row]:

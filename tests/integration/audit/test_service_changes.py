@@ -11,11 +11,13 @@ import base64
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
@@ -65,17 +67,18 @@ from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
+from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
-from smsgw.platform.files.model import StoredFile
+from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consents
+from smsgw.platform.lists import carrier, consent_import, consents, proofs
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -99,6 +102,8 @@ from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.settings import service as settings
 from smsgw.platform.sheets import queries as sheet_queries
 from smsgw.platform.sheets.model import Sheet
@@ -107,6 +112,7 @@ from smsgw.platform.statistics import service as statistics
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
+from smsgw.platform.words import importing as word_import
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio, clock
 from smsgw.store.engine import secrets
@@ -935,6 +941,33 @@ async def _(world: World, change: Change) -> None:
     await carrier.move(change, id_, carrier.LiftState.SENT, "已发函")
 
 
+def a_scenario(world: World) -> Terms:
+    return Terms(world.name()[:40], MessageType.NOTICE, window_from="08:00", window_to="20:00")
+
+
+@example(scenarios.add, "scenario.add")
+async def _(world: World, change: Change) -> None:
+    await scenarios.add(change, world.account_id, a_scenario(world))
+
+
+@example(scenarios.put, "scenario.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await scenarios.add(world.change, world.account_id, a_scenario(world))
+    await scenarios.put(change, id_, a_scenario(world))
+
+
+@example(scenarios.stop, "scenario.stop")
+async def _(world: World, change: Change) -> None:
+    await scenarios.stop(change, await scenarios.add(world.change, world.account_id, a_scenario(world)))
+
+
+@example(scenarios.start, "scenario.start")
+async def _(world: World, change: Change) -> None:
+    id_ = await scenarios.add(world.change, world.account_id, a_scenario(world))
+    await scenarios.stop(world.change, id_)
+    await scenarios.start(change, id_)
+
+
 @example(filters.begin, "filter.begin")
 async def _(world: World, change: Change) -> None:
     await filters.begin(change, world.name(), world.account_id, ["8613800138000"])
@@ -973,6 +1006,75 @@ async def _(world: World, change: Change) -> None:
     await consents.give(world.change, world.account_id, [number], GIVEN)
     id_ = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
     await consents.withdraw(change, id_, "本人来电")
+
+
+@example(consent_import.begin, "consent.import")
+async def _(world: World, change: Change) -> None:
+    brought = await sheet(world, change)
+    table = consent_import.Table(brought.id, 1, brought.name, brought.form, brought.columns, brought.rows)
+    plan = consent_import.Plan(
+        world.account_id, {"number": 0}, datetime(2026, 1, 1, tzinfo=UTC), consents.Source.WEB, proof="file 7"
+    )
+    await consent_import.begin(change, table, plan)
+
+
+async def a_consent(world: World) -> int:
+    number = f"8613{world.ids() % 10**9:09}"
+    await consents.give(world.change, world.account_id, [number], GIVEN)
+    found: int = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
+    return found
+
+
+def a_file(world: World, change: Change) -> StoredFile:
+    return StoredFile(world.ids(), 1, "consent_proof", "x.png", "image/png", 1, bytes(32), world.account_id,
+                      change.actor.label, clock.now())  # fmt: skip
+
+
+@example(proofs.attach, "consent.proof")
+async def _(world: World, change: Change) -> None:
+    await proofs.attach(change, await a_consent(world), a_file(world, change))
+
+
+@example(proofs.keep, "consent.proof")
+async def _(world: World, change: Change) -> None:
+    class Store:
+        """Keeps nothing."""
+
+        def check(self, incoming: Incoming) -> int:
+            return incoming.path.stat().st_size
+
+        def drop(self, incoming: Incoming) -> None:
+            incoming.path.unlink(missing_ok=True)
+
+        async def keep(self, *_: Any) -> StoredFile:
+            return a_file(world, change)
+
+    store: Any = Store()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.png"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n")
+        incoming = Incoming(1, proofs.kind(world.database), path, world.account_id)
+        await proofs.keep(change, store, await a_consent(world), incoming)
+
+
+@example(Surveyor.submit, "task.add")
+async def _(world: World, change: Change) -> None:
+    async def create(_: Any) -> tuple[Any, bool]:
+        return SimpleNamespace(id=world.ids(), total=1), False
+
+    nothing: Any = None
+    snapshot = SimpleNamespace(account=lambda id_: SimpleNamespace(id=id_, name="own"))
+    engine: Any = SimpleNamespace(create=create)
+    held: Any = SimpleNamespace(current=snapshot)
+    surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing, nothing)
+    state = State(account=str(world.account_id), content="x", to="13800138000")
+    draft = await drafts.begin(world.by(world.able), f"draft-{world.ids()}", DraftKind.SAME, state, ())
+    await surveyor.submit(change, draft.id)
+
+
+@example(drafts.add, "draft.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.add(change, world.account_id, State(subject="n"))
 
 
 def a_contact(world: World, **given: Any) -> EntryDraft:
@@ -1028,6 +1130,11 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     plan = contact_import.Plan({"number": 0, "name": 1}, world.account_id)
     await contact_import.begin(change, await sheet(world, change), plan)
+
+
+@example(word_import.begin, "word.import")
+async def _(world: World, change: Change) -> None:
+    await word_import.begin(change, await sheet(world, change), word_import.Plan({"word": 0}, world.account_id))
 
 
 @example(audience.change_members, "audience.members")
@@ -1574,7 +1681,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_code, "code.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+    await routing.set_code(world.change, None, Source.REPORT, "XX:8", "NETWORK", Fault.NETWORK)
+    await routing.remove_code(change, None, Source.REPORT, "XX:8")
 
 
 @example(routing.import_overrides, "number.import")
@@ -1584,7 +1692,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_override, "number.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_override(change, "1709999")
+    await routing.import_overrides(world.change, [("1709998", "CMCC", "")])
+    await routing.remove_override(change, "1709998")
 
 
 async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:

@@ -87,6 +87,9 @@ async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
         page = await ended(boss, path)
         assert await counted(site) == {"empty": 10, "unknown": 110}
         assert "/ask" not in page, "there is nobody to ask"
+        page = await boss.get(f"{path}/ask")
+        assert "没有可向供应商查询的号码" in page
+        assert 'type="submit">确认' not in page, "no button for what would do nothing"
 
         await boss.get("/number-filters/-/vendor")
         secret = {"url": url, "app_id": "demo", "secret": "demo-secret", "price": "5"}

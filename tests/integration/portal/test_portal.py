@@ -196,7 +196,7 @@ async def test_first_login_demands_a_new_password(site: Site) -> None:
         for change, said in (
             ({"again": "Different-9x"}, "不一致"),
             ({"new": "short1A", "again": "short1A"}, "至少 10 位"),
-            ({"new": "Zhang-Horse-8", "again": "Zhang-Horse-8"}, "不能包含登录账号"),
+            ({"new": "Zhang-Horse-8", "again": "Zhang-Horse-8"}, "不能包含登录名"),
             ({"new": PASSWORD, "again": PASSWORD}, "不能与当前密码相同"),
             ({"old": "Wrong-Horse-7"}, "当前密码不正确"),
         ):

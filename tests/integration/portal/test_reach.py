@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
     # sending and records
-    "GET /send": (case(query="account={account}"),), "GET /custom": NOTHING,
+    "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
         ("POST /send", "POST /send/-/save", "POST /send/-/live"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
@@ -218,6 +218,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /consents/-/new": (case(account="{account}", numbers="13800138000", source="web", given_at="2026-01-01",
                                   proof="file"),),
     "GET /consents/{id}": (case("consent"),),
+    **dict.fromkeys(("GET /consents/{id}/proof", "POST /consents/{id}/proof", "GET /consents/{id}/proof/file"),
+                    (case("consent"),)),
+    **dict.fromkeys(("GET /consents/-/import", "POST /consents/-/import", "GET /consents/-/import/-/template"),
+                    NOTHING),
+    **dict.fromkeys(("GET /consents/-/import/{id}", "POST /consents/-/import/{id}",
+                     "GET /consents/-/import/{id}/result"), (sure("job"),)),
     "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
@@ -269,6 +275,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/decide": (sure("template", decision="approved"),),
     "POST /templates/{id}/edit": (sure("template", name="mine", type="notice", content="x"),),
     "POST /templates/{id}/register": (sure("template", state="registered"),),
+    "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
+    **of_actions("/scenarios", "scenario", "start", "stop"),
+    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
+    "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
+    "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),
     "GET /phrases": (case(query="account={account}"), case(query="department={department}")), **of_list("/phrases"),
     **of_actions("/phrases", "phrase", "remove"), "GET /phrases/-/new": NOTHING, "GET /phrases/-/pick": NOTHING,
     "POST /phrases/-/new": (sure(title="n", content="x", scope="account", account="{account}"),
@@ -293,6 +305,18 @@ CASES: dict[str, tuple[Case, ...]] = {
          "GET /setup/channel/new/{protocol}", "POST /setup/channel/new/{protocol}"), NOTHING),
     "GET /setup/channel/{id}": (case("nobody"),), "POST /setup/channel/{id}": (sure("nobody"),),
     "GET /setup/test/{id}": (case("message"),),
+    "GET /accounts": (case(query="parent={account}"), case(query="department={department}")),
+    **of_list("/accounts"), **of_actions("/accounts", "account", "stop", "start"),
+    "GET /accounts/-/new": NOTHING,
+    "POST /accounts/-/new": (sure(name="n", display_name="n", parent=f"{MARK}", rate="1"),
+                             sure(name="m", display_name="m", department="{department}", rate="1")),
+    "GET /accounts/{id}": (case("account"),),
+    **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
+    "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
+                                 sure("own_account", display_name="n", rate="1", department="{department}")),
+    "POST /accounts/{id}/price": (sure("account", unit_price="0", units_otp="1", units_notice="1",
+                                       units_marketing="1", credit_floor="0"),),
+    "POST /accounts/{id}/units": (sure("account", units_change="1", note_why="why"),),
     "GET /keys": (case(query="account={account}"),),
     **of_list("/keys"), **of_actions("/keys", "api_key", "stop", "start"),
     "GET /keys/-/new": NOTHING, "POST /keys/-/new": (sure(account="{account}", mode="live", scopes="send"),),
@@ -311,6 +335,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /words/-/new": (sure(words="x", action="block", account="{account}"),),
     "POST /words/-/test": (case(content="x", account="{account}"),),
     **of_list("/words"), **of_actions("/words", "nobody", "remove"),
+    **dict.fromkeys(("GET /words/-/import", "POST /words/-/import", "GET /words/-/import/-/template"), NOTHING),
+    **dict.fromkeys(("GET /words/-/import/{id}", "POST /words/-/import/{id}", "GET /words/-/import/{id}/result",
+                     "GET /words/-/import/{id}/wrong"), (sure("job"),)),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
     **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
@@ -446,7 +473,7 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
-    "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/import/{id}|/proof/file$|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
     "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems|/number-filters/{id}/ask$|POST /blocked/why$"
 )

@@ -173,6 +173,12 @@ async def test_sensitive_words_are_marked_where_they_stand(site: Site) -> None:
         await boss.login("boss")
         for page in (await boss.get("/review"), await boss.get(f"/review/{batch}")):
             assert '&lt;<mark title="金融">贷 款</mark>&gt;' in page
+            assert "敏感词:贷款" in page
+        await boss.post("/language", {"language": "en", "next": "/"})
+        for path in ("/review", f"/review/{batch}"):
+            page = await boss.get(path)
+            assert "words to be seen: 贷款" in page, "why it waits is told in the reader's language"
+            assert "敏感词" not in page
 
 
 async def test_an_unchanged_queue_is_no_news(site: Site) -> None:
@@ -259,6 +265,7 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
         await boss.post("/scheduled/-/do/cancel", {"id": str(task)})
         assert await state(site, task) == "cancelled"
         assert not shown(await boss.get("/scheduled"), "/scheduled")
+        assert shown(await boss.get("/scheduled?status=cancelled"), "/scheduled") == [task], "the record of it stays"
         await boss.get(f"/scheduled/{task}/time")
         assert boss.status == 404, "it has no time any more"
     done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]

@@ -63,6 +63,13 @@ async def test_every_list_is_asked_and_lifting_takes_a_reason_and_the_right(site
         said = await site.db.fetchval("SELECT after FROM audit WHERE action = 'number_status.remove'")
         assert "号码已重新启用" in said
 
+        await boss.post("/language", {"language": "en", "next": "/"})
+        page = await boss.get(f"/blocked/why?number=13800138000&account={clinic}")
+        assert "2 rules block it" in page
+        await service.block(by_test(site), ["8613900139000"], Scope(), MANUAL, "平台")
+        page = await boss.get("/blocked/why?number=13900139000")
+        assert "1 rule blocks it" in page
+
         page = await clerk.get(f"/blocked/why?number=13800138000&account={hall}")
         assert "大厅要求" in page
         assert "别家的事" not in page

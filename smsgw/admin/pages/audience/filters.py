@@ -80,7 +80,7 @@ def _told(call: Call, found: service.Counted) -> str:
     if found.oldest is None:
         return f"{found.n:,}"
     at = f"{found.oldest.astimezone(CHINA):%Y-%m-%d}"
-    return call.gettext(words.FILTER_OLDEST) % {"n": f"{found.n:,}", "at": at}
+    return call.filled(words.FILTER_OLDEST, {"n": f"{found.n:,}", "at": at})
 
 
 async def _remove_effect(_: Call, rows: Sequence[NumberFilter]) -> Effect:
@@ -160,7 +160,7 @@ async def _ask(call: Call, one: NumberFilter, _: Mapping[str, Any]) -> web.Respo
 async def _ask_effect(call: Call, one: NumberFilter, _: Mapping[str, Any]) -> Effect:
     offer, n = await vendors.offer(call.db), await service.askable(call.db, one.id)
     if offer is None or not n:
-        return Effect(words.FILTER_NOTHING)
+        return Effect(words.FILTER_NOTHING, nothing=True)
     values = {"n": n, "price": f"{offer.price / 1000:.3f}", "cost": f"{n * offer.price / 1000:,.2f}"}
     return Effect(words.FILTER_ASK_EFFECT, values)
 

@@ -90,10 +90,10 @@ async def letter(call: Call) -> web.StreamResponse:
         raise web.HTTPNotFound
     await call.reads("lift.letter", f"lift/{one.id}")
     carrier = call.gettext(messages.CARRIER[one.carrier]) if one.carrier in messages.CARRIER else one.carrier
-    text = call.gettext(why.LETTER_TEXT) % {
+    text = call.filled(why.LETTER_TEXT, {
         "carrier": carrier, "number": one.number, "code": one.code or "-", "reason": one.reason, "id": one.id,
         "owner": call.owner, "day": f"{one.asked_at.astimezone(CHINA):%Y-%m-%d}",
-    }  # fmt: skip
+    })  # fmt: skip
     return web.Response(
         body=text.encode("utf-8-sig"), content_type="text/plain", charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="lift-{one.id}.txt"', "Cache-Control": "no-store"},

@@ -93,7 +93,7 @@ async def show(call: Call) -> web.StreamResponse:
     outcome = blocked if counts["n"] else why.LIMITED_BY if counts["m"] else why.FREE
     return call.render(
         "audience/why.html", status=422 if found.errors else 200, found=found, lines=lines, counts=counts,
-        outcome=call.gettext(outcome) % counts, number=mask(number) if number else "", path=PATH, why=why, back=BLOCKED,
+        outcome=call.filled(outcome, counts), number=mask(number) if number else "", path=PATH, why=why, back=BLOCKED,
     )  # fmt: skip
 
 
@@ -114,12 +114,15 @@ def _line(call: Call, one: Verdict, found: Found) -> Line:
 
 
 def _said(call: Call, one: Verdict) -> str:
-    values = {key: _shown(call, key, value) for key, value in one.values.items()}
+    given = dict(one.values)
+    if given.get("reason"):
+        given["reason"] = audience.reason(given.get("source", ""), given["reason"])
+    values = {key: _shown(call, key, value) for key, value in given.items()}
     values["scope"] = _scope(call, one.values)
     if one.rule in ("block", "opt_out"):
         until = one.values.get("until")
-        values["until"] = call.gettext(why.UNTIL) % {"at": _time(until)} if until else call.gettext(why.FOREVER)
-    return " ".join((call.gettext(why.SAID[one.said]) % values).split())
+        values["until"] = call.filled(why.UNTIL, {"at": _time(until)}) if until else call.gettext(why.FOREVER)
+    return " ".join((call.filled(why.SAID[one.said], values)).split())
 
 
 def _scope(call: Call, values: Mapping[str, Any]) -> str:

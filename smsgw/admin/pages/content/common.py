@@ -47,7 +47,7 @@ MATRIX = tuple(
 )  # fmt: skip
 """A column for each carrier."""
 STATED = (
-    Column("submitter", value=lambda row: row["created_by"], phone=Phone.AWAY),
+    Column("submitter", value=lambda row: row["created_by"], shown=False, phone=Phone.AWAY),
     Column("created_at", Cell.TIME, sort=True),
 )
 REVIEWED = (

@@ -45,7 +45,7 @@ COLUMNS = (
     Column("source", Kind.WORD, "origin", words=words.SOURCE, shown=False, phone=Phone.SECOND),
     Column("status", Kind.STATE, words=words.SIGN_STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
     *common.MATRIX,
-    Column("extension", Kind.CODE, phone=Phone.AWAY),
+    Column("extension", Kind.CODE, shown=False, phone=Phone.AWAY),
     Column("expires_at", Kind.TIME, sort=True, phone=Phone.AWAY),
     *common.STATED,
 )

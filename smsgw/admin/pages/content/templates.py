@@ -43,7 +43,7 @@ COLUMNS = (
     Column("type", Kind.WORD, words=TYPE, phone=Phone.AWAY),
     Column("sign", shown=False, phone=Phone.AWAY),
     Column("content", Kind.LONG, phone=Phone.SECOND),
-    Column("variables", Kind.TAGS, value=lambda row: list(row["variables"]), phone=Phone.AWAY),
+    Column("variables", Kind.TAGS, value=lambda row: list(row["variables"]), shown=False, phone=Phone.AWAY),
     Column("status", Kind.STATE, words=words.STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
     Column("registered_with", Kind.STATE, "registration", value=_registered, words=words.REGISTERED_WITH,
            tones=words.REGISTERED_TONE, phone=Phone.AWAY),
@@ -55,7 +55,7 @@ def _variables(call: Call, row: common.Row) -> list[str]:
     found = []
     for name, one in row["variables"].items():
         form = words.FORM[one["form"]]
-        found.append(call.gettext(words.VARIABLE) % {"name": name, "form": call.gettext(form), "most": one["most"]})
+        found.append(call.filled(words.VARIABLE, {"name": name, "form": call.gettext(form), "most": one["most"]}))
     return found
 
 

@@ -65,7 +65,7 @@ async def through(call: Call, opened: NewSession, onward: str) -> web.Response:
     session = await auth.session(opened.token, passive=True, address=call.ip)
     if session is not None and session.former_login_at is not None:
         told = {"time": china_time(session.former_login_at), "address": session.former_login_ip or "-"}
-        call.toast(call.gettext(LAST_LOGIN) % told, Kind.INFO)
+        call.toast(call.filled(LAST_LOGIN, told), Kind.INFO)
     response = call.redirect("/password" if opened.person.must_change else onward)
     call.set_cookie(response, SESSION_COOKIE, opened.token)
     renewed = auth.devices.renew(call.cookie(DEVICE_COOKIE), login, clock.time())
@@ -82,7 +82,7 @@ def device(call: Call, login: str) -> str:
 
 def wait(call: Call, exc: Slowed) -> str:
     """How long one has to wait, in words."""
-    return call.gettext(SLOWED) % {"n": math.ceil(exc.wait)}
+    return call.filled(SLOWED, {"n": math.ceil(exc.wait)})
 
 
 def slowed(response: web.Response, exc: Slowed) -> web.Response:
@@ -93,7 +93,7 @@ def slowed(response: web.Response, exc: Slowed) -> web.Response:
 
 def elsewhere(call: Call) -> str:
     """That one must not come from here, in words."""
-    return call.gettext(ELSEWHERE) % {"address": call.ip or "-"}
+    return call.filled(ELSEWHERE, {"address": call.ip or "-"})
 
 
 @route("POST", "/logout", SELF)

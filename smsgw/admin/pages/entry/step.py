@@ -158,7 +158,7 @@ async def _sent(call: Call, step: Step, purpose: str) -> web.StreamResponse:
     except SmsgwError as exc:
         return await _page(call, step, by="sms", error=refusal(call, exc), status=429 if exc.retry_after else 422)
     await pending.sent(call.db, step.begun)
-    call.toast(call.gettext(SENT) % {"phone": phone})
+    call.toast(call.filled(SENT, {"phone": phone}))
     if purpose == "phone":
         return call.render("entry/enrol.html", step=step, factor="sms", error="", phone=phone, onward=step.onward)
     return _to_step(step, call, "sms")

@@ -141,7 +141,7 @@ class Flow:
         told["before"] = f"{sum(self.yesterday['submitted']):,}"
         return Chart(
             say(words.FLOW), Kind.LINE, [f"{hour:02}:00" for hour in range(24)], lines,
-            summary=say(words.FLOW_SUMMARY) % told,
+            summary=call.filled(words.FLOW_SUMMARY, told),
         )  # fmt: skip
 
 

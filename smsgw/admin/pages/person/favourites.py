@@ -25,7 +25,7 @@ async def star(call: Call) -> web.StreamResponse:
         if not any(entry.key == key for group in call.menu.groups for entry in group.entries):
             raise web.HTTPNotFound
         if len(starred) >= MOST:
-            call.toast(call.gettext(words.TOO_MANY) % {"n": MOST}, Kind.BAD)
+            call.toast(call.filled(words.TOO_MANY, {"n": MOST}), Kind.BAD)
             return back
         starred.append(key)
     await service.set_value(call.change(), NAME, {"keys": starred})

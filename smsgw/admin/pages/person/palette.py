@@ -101,12 +101,12 @@ async def _records(call: Call, query: str) -> list[Hit]:
     except numbers.InvalidNumber:
         pass
     else:
-        label = call.gettext(words.NUMBER) % {"number": numbers.mask(number)}
+        label = call.filled(words.NUMBER, {"number": numbers.mask(number)})
         hits.append(Hit(label, f"/records?time=30d&phone=%2B{number}", icon="phone"))
     if id_ := read_id(query):
         message = await messages.get(call.db, id_, accounts=call.accounts)
         if message is not None:
-            label = call.gettext(words.MESSAGE) % {"id": id_}
+            label = call.filled(words.MESSAGE, {"id": id_})
             hits.append(Hit(label, f"/records/{id_}", call.gettext(STATUS[message.status]), "message"))
     return hits
 
@@ -118,7 +118,7 @@ async def _jobs(call: Call, query: str) -> list[Hit]:
         return []
     kind = call.gettext(list_words.JOB_KIND.get(job.kind, job.kind))
     state = call.gettext(list_words.JOB_STATE[job.state])
-    return [Hit(call.gettext(words.JOB) % {"id": job.id}, f"/jobs/{job.id}", f"{kind} · {state}", "list-check")]
+    return [Hit(call.filled(words.JOB, {"id": job.id}), f"/jobs/{job.id}", f"{kind} · {state}", "list-check")]
 
 
 def _accounts(call: Call, query: str) -> list[Hit]:
@@ -129,7 +129,7 @@ def _accounts(call: Call, query: str) -> list[Hit]:
         if call.accounts is not None and account.id not in call.accounts:
             continue
         if wanted in account.name.lower() or wanted in account.display_name.lower():
-            label = call.gettext(words.ACCOUNT) % {"name": account.name}
+            label = call.filled(words.ACCOUNT, {"name": account.name})
             hits.append(Hit(label, f"/records?time=7d&account={account.id}", account.display_name, "id"))
         if len(hits) == MOST_OF_A_KIND:
             break

@@ -189,10 +189,10 @@ async def _chart(call: Call, wanted: Wanted) -> Chart:
     rates = [found[day].success_rate if day in found else None for day in days]
     at = (await queries.counted_to(call.db)).astimezone(CHINA)
     return Chart(
-        say(words.CHART_TITLE) % {"at": f"{at:%Y-%m-%d %H:%M}"}, Look.STACK,
+        call.filled(words.CHART_TITLE, {"at": f"{at:%Y-%m-%d %H:%M}"}), Look.STACK,
         [f"{day:%Y-%m}" if wanted.monthly else f"{day:%m-%d}" for day in days],
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
-        summary=say(words.CHART_SUMMARY) % {key: f"{sum(values):,}" for key, values in bars.items()},
+        summary=call.filled(words.CHART_SUMMARY, {key: f"{sum(values):,}" for key, values in bars.items()}),
         rates=[Series(say(words.RATE), [None if rate is None else round(rate, 2) for rate in rates], "blue")],
     )  # fmt: skip
 

@@ -135,7 +135,7 @@ async def live_one(call: Call) -> web.StreamResponse:
 
 
 def _counted(call: Call, n: int) -> str:
-    return call.gettext(words.MORE_THAN) % {"n": f"{MOST_OWED:,}"} if n > MOST_OWED else f"{n:,}"
+    return call.filled(words.MORE_THAN, {"n": f"{MOST_OWED:,}"}) if n > MOST_OWED else f"{n:,}"
 
 
 def _others(call: Call, line: Line) -> list[str]:

@@ -89,14 +89,39 @@ async def clean(call: Call) -> web.StreamResponse:
     """The classes that the rows fall into."""
     step = await step_of(call, "audience")
     await look(call, step)
-    return step.render("sending/compose/clean.html", **_cleaned(step))
+    return step.render("sending/compose/clean.html", **_cleaned(step), far=await _far(step))
 
 
 @route("GET", AT + "/clean/live", _ONE, passive=True)
 async def live_clean(call: Call) -> web.StreamResponse:
     """The part of it that waits until the rows have been looked at."""
     step = await step_of(call, "audience")
-    return call.piece("sending/compose/clean_live.html", form=step, compose=words, **_cleaned(step))
+    far = await _far(step)
+    return call.piece("sending/compose/clean_live.html", form=step, compose=words, far=far, **_cleaned(step))
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """How far the job that looks at the rows is."""
+
+    reading: bool
+    """Rows are read; else: their numbers are held against the lists."""
+    done: int
+    total: int
+    percent: int
+    """Of both together."""
+
+
+async def _far(step: Step) -> Far | None:
+    """None: nothing is known of it, or it is done."""
+    if step.draft is None or step.draft.known is not None:
+        return None
+    done, whole = await step.call.portal.context.surveyor.how_far(step.draft) or (0, 0)
+    if not whole:
+        return None
+    rows = whole // 2
+    reading = done <= rows
+    return Far(reading, done if reading else done - rows, rows, done * 100 // whole)
 
 
 def _cleaned(step: Step) -> dict[str, Any]:
@@ -198,8 +223,9 @@ async def live_confirm(call: Call) -> web.StreamResponse:
     """Says when the rows have been looked at."""
     step = await step_of(call, "confirm")
     return call.piece(
-        "sending/compose/waiting.html", form=step, ready=step.draft and step.draft.known is not None
-    )
+        "sending/compose/waiting.html", form=step, ready=step.draft and step.draft.known is not None,
+        far=await _far(step),
+    )  # fmt: skip
 
 
 async def _confirm(step: Step) -> web.Response:
@@ -209,7 +235,7 @@ async def _confirm(step: Step) -> web.Response:
     _problem(step, survey)
     values: dict[str, Any] = {"survey": survey, "account": account, "ready": False}
     if survey is None or account is None or survey.problem[0]:
-        return step.render("sending/compose/confirm.html", effect=None, **values)
+        return step.render("sending/compose/confirm.html", effect=None, far=await _far(step), **values)
     template = template_of(call, step.state, account)
     phone, verified, _ = await factors.contact(call.db, call.who.id)
     first = next(iter(survey.shown.get("valid", ())), None)
@@ -314,5 +340,5 @@ async def test(call: Call) -> web.StreamResponse:
     if refused:
         call.toast(refused, Tone.BAD)
     else:
-        call.toast(call.gettext(words.TESTED) % {"number": f"{phone[-11:-8]}****{phone[-4:]}"})
+        call.toast(call.filled(words.TESTED, {"number": f"{phone[-11:-8]}****{phone[-4:]}"}))
     return back

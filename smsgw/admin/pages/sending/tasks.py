@@ -66,13 +66,14 @@ _COUNTS = (
     Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
     Column("failed", Kind.NUMBER), Column("unknown", Kind.NUMBER),
 )  # fmt: skip
+_CANCELLED = Column("cancelled", Kind.NUMBER, value=lambda t: t.progress.statuses.get("cancelled", 0))
 _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
 _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
-    _STATE, *_COUNTS, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
+    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
     Column("sign", value=lambda t: t.task.sign), _CONTENT, _TYPE,
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
     Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
@@ -132,7 +133,7 @@ NOW = Action("now", words.RUN_NOW, Permission.TASK_EDIT, _begin, partial(_effect
 
 async def _detail(call: Call, one: ListedTask) -> Detail:
     task = one.task
-    if task.state in words.UNDER_WAY:  # counted now
+    if task.state in words.UNDER_WAY or (task.state == "cancelled" and _left(one)):  # counted now
         view = await call.portal.context.tasks.get(task.id, accounts=None)
         one, task = ListedTask(view.task, view.progress, one.account), view.task
     columns = [column for column in _ABOUT if column.permission is None or call.may(column.permission)]
@@ -169,24 +170,26 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     notice = _why(call, task.reason, task.detail) if task.reason else ""
     piece = await stages.piece(call, task)
     if call.may(Permission.TASK_EDIT):
-        buttons = [
-            *stages.buttons(task),
-            *(b for b in buttons if not (stages.halted(task) and b.label == words.RESUME)),
-        ]
+        kept = [b for b in buttons if not (stages.halted(task) and b.label == words.RESUME)]
+        buttons = [*stages.buttons(task), *kept]
     if stages.halted(task):
         notice = stages.why(call, task)
-    refresh = REFRESH if task.state in words.MOVING else SLOW if task.state in words.UNDER_WAY else 0
+    if task.state == "importing":
+        notice = notice or await _importing(call, task.id)
+    waits = task.state in words.UNDER_WAY or bool(_left(one))
+    refresh = REFRESH if task.state in words.MOVING else SLOW if waits else 0
     title = task.name or f"#{task.id}"
-    return Detail(
-        title,
-        sections,
-        buttons=buttons,
-        links=links,
-        refresh=refresh,
-        notice=notice,
-        good=task.reason == "STAGE_WATCHED",
-        piece=piece,
-    )
+    good = task.state == "importing" or task.reason == "STAGE_WATCHED"
+    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=good,
+                  piece=piece)  # fmt: skip
+
+
+async def _importing(call: Call, task_id: int) -> str:
+    """How many rows of its table have been read."""
+    done, total = await queries.read_so_far(call.db, task_id) or (0, 0)
+    if not total:
+        return call.gettext(words.IMPORTING)
+    return call.filled(words.IMPORTING_ROWS, {"done": f"{done:,}", "total": f"{total:,}"})
 
 
 def _class(call: Call, code: str) -> str:
@@ -217,9 +220,10 @@ def _wanted(found: Found) -> WantedTasks:
     account = int(found.get("account")) if found.get("account") else None
     timed = found.get("timed") == "true" if found.get("timed") else None
     waits = found.filter.period is None
+    begun = False if waits and not found.get("status") else None  # whoever asks for a state asks for those, too
     return WantedTasks(
         first, last, found.get("task", None), account_id=account, state=found.get("status"),
-        timed=True if waits else timed, begun=False if waits else None, **texts,
+        timed=True if waits else timed, begun=begun, **texts,
     )  # fmt: skip
 
 
@@ -241,8 +245,8 @@ TASKS = _list(
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
-    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(NOW, _CANCEL),
-    links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS,
+    actions=(NOW, _CANCEL), links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
     empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
 )  # fmt: skip
 

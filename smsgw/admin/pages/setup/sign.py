@@ -92,7 +92,7 @@ async def save(call: Call) -> web.StreamResponse:
         return await _page(call, filled)
     await call.portal.context.snapshots.follow()  # so that the test, which is next, knows the account
     said = words.SIGN_APPROVED if await _decides(call) else words.SIGN_WAITS
-    call.toast(call.gettext(said) % {"sign": filled.values["sign"]})
+    call.toast(call.filled(said, {"sign": filled.values["sign"]}))
     return call.redirect(steps.TEST)
 
 

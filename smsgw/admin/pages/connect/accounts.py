@@ -1,0 +1,199 @@
+"""Sending accounts (P11.1, 业务管理): the tree of them, what each may, costs and has left; made, stopped, started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Button, Detail
+from smsgw.admin.kit.details import Section as Facts
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import accounts as words
+from smsgw.core.permissions import Permission
+from smsgw.platform.accounts import listing, service
+from smsgw.platform.accounts.listing import Belongings, Reach, WantedAccounts
+from smsgw.platform.org import queries as org
+
+PATH = "/accounts"
+MENU = Entry("connect.accounts", PATH, Permission.ACCOUNT_VIEW)
+NAMES = 5
+"""Accounts that an effect names."""
+CHANNELS = 3
+"""Of those that an account uses most, a detail leads to."""
+FILTER = Filter(
+    (
+        Field("name", label="account"), Field("department", FieldKind.CHOICE),
+        Field("status", FieldKind.CHOICE, choices=words.STANDING), Field("parent", FieldKind.CHOICE, "parent_account"),
+        Field("protocol", FieldKind.CHOICE, "protocols", choices=words.PROTOCOL, more=True),
+    ),
+    period=None,
+)  # fmt: skip
+
+
+def _price(row: Any) -> str:
+    return f"{row['unit_price']:.4f}"
+
+
+def _today(row: Any) -> str | None:
+    """Of the day's limit; without one nothing is counted."""
+    return f"{row['used_day'] or 0:,} / {row['quota_day']:,}" if row["quota_day"] else None
+
+
+COLUMNS = (
+    Column("path", Kind.USER, "account", sort=True, phone=Phone.TITLE,
+           value=lambda row: (row["display_name"] or row["name"], row["path"])),
+    Column("department", value=lambda row: row["department_name"] or None, phone=Phone.SECOND),
+    Column("unit_price", Kind.CODE, permission=Permission.BALANCE_VIEW, value=_price, phone=Phone.AWAY),
+    Column("protocols", Kind.TAGS, words=words.PROTOCOL, phone=Phone.AWAY),
+    Column("rate", Kind.NUMBER, "account_rate", phone=Phone.AWAY),
+    Column("quota_today", value=_today, phone=Phone.AWAY),
+    Column("balance", Kind.NUMBER, permission=Permission.BALANCE_VIEW, sort=True),
+    Column("status", Kind.STATE, words=words.STANDING, tones=words.STANDING_TONE, phone=Phone.BESIDE,
+           value=lambda row: row["standing"]),
+    Column("parent", label="parent_account", shown=False, phone=Phone.AWAY),
+    Column("created_at", Kind.TIME, shown=False, sort=True, phone=Phone.AWAY),
+)  # fmt: skip
+_IDENTITY = (
+    Column("name", Kind.CODE, "account_name"), Column("display_name"), Column("parent", label="parent_account"),
+    Column("department", value=lambda row: row["department_name"] or None),
+    Column("status", Kind.STATE, words=words.STANDING, tones=words.STANDING_TONE, value=lambda row: row["standing"]),
+    Column("created_at", Kind.TIME),
+)  # fmt: skip
+_ACCESS = (
+    Column("protocols", Kind.TAGS, words=words.PROTOCOL),
+    Column("networks", Kind.TAGS, value=lambda row: [str(one) for one in row["ip_allow"]]),
+    Column("default_sign"), Column("sign_required", Kind.BOOL), Column("extend_code", Kind.CODE),
+)  # fmt: skip
+_LIMITS = (
+    Column("rate", Kind.NUMBER, "account_rate"), Column("quota_today", value=_today),
+    Column("month_quota", Kind.NUMBER, value=lambda row: row["quota_month"]),
+    Column("contract_from", value=lambda row: _day(row["starts_on"])),
+    Column("contract_until", value=lambda row: _day(row["ends_on"])), Column("stops_at_end", Kind.BOOL),
+)  # fmt: skip
+_MONEY = (
+    Column("unit_price", Kind.CODE, value=_price), Column("balance", Kind.NUMBER),
+    Column("credit", Kind.NUMBER, value=lambda row: -row["credit_floor"]),
+    Column("part_otp", Kind.NUMBER, value=lambda row: row["units_otp"]),
+    Column("part_notice", Kind.NUMBER, value=lambda row: row["units_notice"]),
+    Column("part_marketing", Kind.NUMBER, value=lambda row: row["units_marketing"]),
+    Column("refund_failed", Kind.BOOL),
+)  # fmt: skip
+
+
+def _day(day: Any) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _wanted(found: Found) -> WantedAccounts:
+    ids = {key: int(found.get(key)) if found.get(key) else None for key in ("department", "parent")}
+    return WantedAccounts(
+        found.get("name"), ids["department"], found.get("status"), ids["parent"], found.get("protocol")
+    )
+
+
+async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    departments = await org.departments(call.db, call.actor.scope)
+    return {"department": {str(one.id): one.name for one in departments}, "parent": own_accounts(call)}
+
+
+def _belongings(call: Call, row: Any, has: Belongings) -> Facts:
+    """What has pages of its own, as links to what is the account's there, for who may open them."""
+
+    def count(n: int) -> str:
+        return call.filled(words.HAS, {"n": n})
+
+    id_ = row["id"]
+    columns, values = [], dict[str, Any]()
+
+    def add(key: str, kind: Kind, value: Any, *, permission: Permission) -> None:
+        if call.may(permission):
+            columns.append(Column(key, kind))
+            values[key] = value
+
+    below = (count(has.below), f"{PATH}?parent={id_}") if has.below else None
+    add("below_accounts", Kind.LINK, below, permission=Permission.ACCOUNT_VIEW)
+    add("key_count", Kind.LINK, (count(has.keys), f"/keys?account={id_}"), permission=Permission.KEY_VIEW)
+    add("signs_usable", Kind.TAGS, list(has.signs), permission=Permission.SIGN_VIEW)
+    add("endpoint_names", Kind.TAGS, list(has.endpoints), permission=Permission.WEBHOOK_VIEW)
+    add("codes_had", Kind.TAGS, list(has.codes), permission=Permission.CODE_VIEW)
+    add("channels_used", Kind.TAGS, [one["name"] for one in has.channels], permission=Permission.CHANNEL_VIEW)
+    return Facts(columns, values, words.BELONGS)
+
+
+async def _detail(call: Call, row: Any) -> Detail:
+    id_, has = row["id"], await listing.belongings(call.db, row["id"])
+    sections = [Facts(_IDENTITY, row, words.IDENTITY), Facts(_ACCESS, row, words.ACCESS),
+                Facts(_LIMITS, row, words.LIMITS)]  # fmt: skip
+    if call.may(Permission.BALANCE_VIEW):
+        sections.append(Facts(_MONEY, row, words.MONEY))
+    sections.append(_belongings(call, row, has))
+    links = [
+        (label, f"{PATH}/{id_}/{what}")
+        for label, what, permission in (
+            (words.EDIT, "edit", Permission.ACCOUNT_EDIT), (words.PRICE, "price", Permission.BALANCE_EDIT),
+            (words.UNITS, "units", Permission.BALANCE_EDIT),
+        )
+        if call.may(permission)
+    ]  # fmt: skip
+    links += [
+        (label, path)
+        for label, path, permission in (
+            (words.SIGNS, f"/signs?account={id_}", Permission.SIGN_VIEW),
+            (words.RECORDS, f"/records?account={id_}", Permission.MESSAGE_VIEW),
+        )
+        if call.may(permission)
+    ]  # fmt: skip
+    if call.may(Permission.CHANNEL_VIEW):
+        links += [(one["name"], f"/channels/{one['id']}") for one in has.channels[:CHANNELS]]
+    stops = row["status"] == "active"
+    turn = Button(words.STOP if stops else words.START, f"{PATH}/-/effect/{'stop' if stops else 'start'}", danger=stops,
+                  fields={"id": str(id_), "to": f"{PATH}/{id_}"}, asks=True)  # fmt: skip
+    buttons = [turn] if call.may(Permission.ACCOUNT_STOP) else []
+    return Detail(row["display_name"] or row["name"], sections, links=links, buttons=buttons)
+
+
+def _bounded(call: Call, n: int) -> str:
+    if n > listing.MOST_WAITING:
+        return call.filled(words.MORE_THAN, {"n": f"{listing.MOST_WAITING:,}"})
+    return f"{n:,}"
+
+
+def told(call: Call, reach: Reach) -> dict[str, str]:
+    """What a change is about, as texts of effects name it."""
+    return {
+        "accounts": f"{reach.accounts:,}", "keys": f"{reach.keys:,}", "waiting": _bounded(call, reach.waiting),
+        "held": _bounded(call, reach.held),
+    }  # fmt: skip
+
+
+def _turn(key: str, label: str, status: str, text: str, *, danger: bool) -> Action:
+    async def run(call: Call, row: Any) -> None:
+        if row["status"] != status:
+            await service.set_status(call.change(), row["id"], status)
+
+    async def effect(call: Call, rows: Sequence[Any]) -> Effect:
+        turned = [row for row in rows if row["status"] != status]
+        names = ", ".join(row["display_name"] or row["name"] for row in turned[:NAMES])
+        more = ", …" if len(turned) > NAMES else ""
+        reach = await listing.reach(call.db, [row["id"] for row in turned])
+        return Effect(text, {"names": (names or "—") + more} | told(call, reach))
+
+    return Action(key, label, Permission.ACCOUNT_STOP, run, effect, danger=danger)
+
+
+PAGE = ListPage(
+    "accounts", PATH, "connect.accounts", Permission.ACCOUNT_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
+    rows=lambda db, actor, found, window: listing.search(db, _wanted(found), window, accounts=actor.scope.whole),
+    count=lambda db, actor, found, most: listing.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
+    one=lambda db, actor, id_: listing.one(db, id_, accounts=actor.scope.whole),
+    actions=(_turn("stop", words.STOP, "stopped", words.STOP_EFFECT, danger=True),
+             _turn("start", words.START, "active", words.START_EFFECT, danger=False)),
+    links=((words.ADD, f"{PATH}/-/new", Permission.ACCOUNT_EDIT),), lead=words.LEAD,
+    sort=Sort("path", descending=False), wide=True,
+    empty=Empty(words.EMPTY, words.TEACHES, words.ADD, f"{PATH}/-/new", Permission.ACCOUNT_EDIT, icon="building"),
+)  # fmt: skip

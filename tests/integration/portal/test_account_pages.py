@@ -1,0 +1,175 @@
+"""Sending accounts as pages: the tree, what a change does and says before, who sees and changes which."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser, send
+from portal_site import Site, by_test, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.permissions import Permission as P
+from smsgw.platform.accounts import listing, service
+from smsgw.platform.org import service as org
+
+FORM = {
+    "display_name": "交通出行", "parent": "", "department": "", "protocols": "http", "ip_allow": "10.0.0.0/8",
+    "default_sign": "示例交通", "extend_code": "", "rate": "100", "quota_day": "500", "quota_month": "",
+    "starts_on": "2026-01-01", "ends_on": "2027-12-31", "stops_at_end": "1",
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [P.HOME_VIEW, P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.ACCOUNT_STOP]
+        await org.add_role(by_test(site.db), "keeper", "账号管理员", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "keeper", "hall")
+        yield site
+
+
+def shown(page: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r'href="/accounts/([0-9]+)"', page)))
+
+
+async def row(site: Site, name: str) -> dict[str, object]:
+    found = await site.db.fetchrow("SELECT * FROM account WHERE name = $1", name)
+    assert found is not None, name
+    return dict(found)
+
+
+async def done(site: Site) -> list[str]:
+    rows = await site.db.fetch(
+        "SELECT action FROM audit WHERE starts_with(action, 'account.') AND actor IN ('boss', 'hall-op') ORDER BY id"
+    )
+    return [one["action"] for one in rows]
+
+
+async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> None:
+    department = await org.add_department(by_test(site.db), "交通局")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/accounts/-/new")
+        page = await boss.post("/accounts/-/new", FORM | {"name": "a b", "starts_on": "2026-1-1"})
+        assert boss.status == 422
+        assert 'id="name-problem"' in page
+        assert 'id="starts_on-problem"' in page
+        new = FORM | {"name": "traffic", "parent": "hall", "department": str(department)}
+        page = await boss.post("/accounts/-/new", new)
+        assert "将新建账号 traffic（上级：hall）" in page
+        assert await site.db.fetchval("SELECT count(*) FROM account WHERE name = 'traffic'") == 0, "only asked"
+        await boss.post("/accounts/-/new", new | {"confirmed": "1"})
+        made = await row(site, "traffic")
+        here = f"/accounts/{made['id']}"
+        assert boss.path == here
+        assert (made["parent_id"], made["department_id"]) == (site.accounts["hall"], department)
+        assert (made["rate"], made["quota_day"], made["protocols"]) == (100, 500, ["http"])
+        page = await boss.get(here)
+        for word in ("交通出行", "10.0.0.0/8", "示例交通", "0 / 500", "2027-12-31"):
+            assert word in page, word
+        page = await boss.get("/accounts")
+        assert "hall / traffic" in page
+        assert "交通局" in page
+
+        form = {k: v for k, v in new.items() if k != "name"}
+        assert "没有要修改的设置" in await boss.post(f"{here}/edit", form)
+        form |= {"rate": "50", "quota_day": ""}
+        assert "将修改账号 traffic 的 2 项设置" in await boss.post(f"{here}/edit", form)
+        await boss.post(f"{here}/edit", form | {"confirmed": "1"})
+        made = await row(site, "traffic")
+        assert (made["rate"], made["quota_day"]) == (50, None)
+        page = await boss.post(f"{here}/edit", form | {"ends_on": "2025-01-01", "confirmed": "1"})
+        assert (boss.status, 'id="ends_on-problem"' in page) == (422, True)
+
+        await site.db.execute(
+            "INSERT INTO usage_day (account_id, day, submitter, type, messages, parts, units, refunded)"
+            " VALUES ($1, (now() AT TIME ZONE 'Asia/Shanghai')::date, 'x', 'notice', 1000, 1000, 1000, 0)", made["id"],
+        )  # fmt: skip
+        price = {"unit_price": "0.0385", "units_otp": "1", "units_notice": "1", "units_marketing": "2",
+                 "credit_floor": "200", "refund_failed": "1"}  # fmt: skip
+        page = await boss.post(f"{here}/price", price | {"unit_price": "0.03851"})
+        assert boss.status == 422
+        page = await boss.post(f"{here}/price", price)
+        assert "单价由 0.0000 元改为 0.0385 元，可用条数由 0 条变为 200 条" in page
+        assert "按现价 0.00 元，按新价 38.50 元" in page
+        await boss.post(f"{here}/price", price | {"confirmed": "1"})
+        made = await row(site, "traffic")
+        assert (str(made["unit_price"]), made["credit_floor"], made["units_marketing"]) == ("0.0385", -200, 2)
+
+        units = {"units_change": "1,000", "note_why": "合同 7"}
+        assert "余额将由 0 条变为 1,000 条（+1,000 条）" in await boss.post(f"{here}/units", units)
+        await boss.post(f"{here}/units", units | {"confirmed": "1"})
+        await boss.post(f"{here}/units", units | {"units_change": "-1,201", "confirmed": "1"})
+        assert boss.status == 422, "never below the credit"
+        assert (await row(site, "traffic"))["balance"] == 1000
+        assert await site.db.fetchval("SELECT note FROM ledger WHERE account_id = $1", made["id"]) == "合同 7"
+    assert await done(site) == [
+        "account.add", "account.department", "account.set", "account.set", "account.topup",
+    ]  # fmt: skip
+    said = await site.db.fetchrow("SELECT before, after FROM audit WHERE action = 'account.set' ORDER BY id LIMIT 1")
+    assert said is not None
+    assert json.loads(said["before"]) == {"rate": 100, "quota_day": 500}
+    assert json.loads(said["after"]) == {"rate": 50, "quota_day": None}
+
+
+async def test_a_stop_is_told_in_numbers_holds_below_and_ends_with_the_start(site: Site) -> None:
+    below = await service.add(by_test(site.db), "below", parent="hall", default_sign="下级")
+    hall = site.accounts["hall"]
+    for n in range(3):
+        await send(site, to=f"1380013800{n}")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/accounts")
+        asked = await boss.post("/accounts/-/effect/stop", {"id": str(hall)})
+        assert "连同下级共 2 个账号" in asked
+        assert "3 条排队的短信暂停" in asked
+        assert (await row(site, "hall"))["status"] == "active", "only asked"
+        await boss.post("/accounts/-/do/stop", {"id": str(hall)})
+        assert (await row(site, "hall"))["status"] == "stopped"
+        assert (await row(site, "below"))["halted"]
+        assert shown(await boss.get("/accounts?status=halted")) == [str(below)]
+        assert shown(await boss.get("/accounts?status=stopped")) == [str(hall)]
+        assert "上级停用" in await boss.get(f"/accounts/{below}")
+        assert (await listing.reach(site.db, [hall])).waiting == 3
+        await boss.post("/accounts/-/do/start", {"id": str(hall)})
+        assert not (await row(site, "below"))["halted"]
+        assert set(shown(await boss.get(f"/accounts?parent={hall}"))) == {str(below)}
+    assert await done(site) == ["account.stop", "account.start"]
+
+
+async def test_one_sees_and_changes_ones_own_accounts_and_prices_with_the_right_only(site: Site) -> None:
+    below = await service.add(by_test(site.db), "below", parent="hall", default_sign="下级")
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    await service.edit(by_test(site.db), hall, {"unit_price": "0.0377"})
+    async with Browser(site) as keeper:
+        await keeper.login("hall-op")
+        page = await keeper.get("/accounts")
+        assert set(shown(page)) == {str(hall), str(below)}
+        assert "0.0377" not in page
+        page = await keeper.get(f"/accounts/{hall}")
+        assert "0.0377" not in page
+        assert "/price" not in page
+        for what in ("", "/edit"):
+            await keeper.get(f"/accounts/{clinic}{what}")
+            assert keeper.status == 404
+        await keeper.get(f"/accounts/{hall}/price")
+        assert keeper.status == 403
+        await keeper.post("/accounts/-/do/stop", {"id": str(clinic)})
+        await keeper.post(f"/accounts/{clinic}/edit", FORM | {"confirmed": "1"})
+        assert keeper.status == 404
+        assert (await row(site, "clinic"))["status"] == "active"
+        await keeper.get("/accounts/-/new")
+        page = await keeper.post("/accounts/-/new", FORM | {"name": "top", "confirmed": "1"})
+        assert (keeper.status, 'id="parent-problem"' in page) == (422, True), "only below one's own"
+        await keeper.post("/accounts/-/new", FORM | {"name": "mine", "parent": "hall", "confirmed": "1"})
+        assert (await row(site, "mine"))["parent_id"] == hall
+        await keeper.post(f"/accounts/{below}/edit", FORM | {"parent": "clinic", "confirmed": "1"})
+        assert keeper.status == 422
+        await keeper.post("/accounts/-/do/stop", {"id": str(below)})
+        assert (await row(site, "below"))["status"] == "stopped"
+    assert await done(site) == ["account.add", "account.stop"]
