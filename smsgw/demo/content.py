@@ -1,4 +1,4 @@
-"""Signatures, templates and words: applied for, reviewed, registered with the carriers; phrases that people keep."""
+"""Signatures, templates, words and links: applied for, reviewed, registered with carriers; phrases that people keep."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType
 from smsgw.core.templates import CARRIERS, Registration, Review, Variable
+from smsgw.core.url_filings import Filing
 from smsgw.demo.world import Text, World, texts
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
@@ -21,6 +22,7 @@ from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft, Scope
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.words import service as words
 
 DATED = "sign.created_at sign.reviewed_at template.created_at template.reviewed_at registration.at word.at"
@@ -44,6 +46,9 @@ async def fill(world: World) -> None:
             world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]]
         )
         await world.date(DATED)
+        for row in texts()["filing"]:
+            await _filing(world, row)
+        await world.date("filed_link.created_at filed_link_state.at")
         for row in texts()["phrase"]:
             await _phrase(world, row)
         await world.date("phrase.created_at phrase.updated_at")
@@ -59,6 +64,14 @@ async def _sign(world: World, row: dict[str, str]) -> None:
     )
     await _decide(world, SIGN, id_, row)
     await world.date(DATED)
+
+
+async def _filing(world: World, row: dict[str, str]) -> None:
+    account = world.senders[row["account"]].id
+    filed = await url_filings.file(world.change(), account, row["target"], icp=row["icp"], note=row["note"])
+    for state in (Filing.SUBMITTED, Filing.REGISTERED, Filing.REFUSED):
+        if carriers := row.get(state.value, "").split():
+            await url_filings.set_state(world.change(), filed.id, state, carriers)
 
 
 async def _phrase(world: World, row: dict[str, str]) -> None:

@@ -46,6 +46,7 @@ from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.url_filings import service as filings
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
 
@@ -123,8 +124,10 @@ class Walker:
             return scope.departments is None or int(world.things["department"]) in scope.departments
         if thing in ("contact", "group"):  # they are their owner's alone
             return scope == EVERYTHING
-        if thing in ("message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template",
-                     "scenario"):
+        if thing in (
+            "filing", "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template",
+            "scenario",
+        ):  # fmt: skip
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
@@ -222,6 +225,7 @@ async def _foreign(world: World, by: Change) -> None:
     given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
     await consents.give(by, account, ["8613912345678"], given)
     consent = await site.db.fetchval("SELECT id FROM consent")
+    filing = (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
@@ -231,7 +235,7 @@ async def _foreign(world: World, by: Change) -> None:
         "sign": str(sign), "template": str(template), "phrase": str(phrase), "draft": str(draft),
         "scenario": str(scenario),
         "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
-        "consent": str(consent),
+        "consent": str(consent), "filing": str(filing),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
 

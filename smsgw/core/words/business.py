@@ -171,6 +171,18 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
+    "resend.delivered": ("短信已送达", "it has been delivered"),
+    "resend.maybe": ("短信可能已送达,结果不明", "it may have arrived: its result is not known"),
+    "resend.waiting": ("短信尚未结束", "it has not ended yet"),
+    "resend.withdrawn": ("短信是人为取消的", "somebody has cancelled it"),
+    "resend.duplicate": ("同一内容已发给该号码", "the number got this text by another message"),
+    "resend.uncertain": (
+        "运营商的失败码不能确定手机没有收到", "the carrier's code does not rule out that the phone has got it",
+    ),
+    "resend.earlier": ("此前一次提交的结果不明,可能已送达", "of an earlier try it is not known whether it has arrived"),
+    "resend.again": ("已重发过", "it was sent again before"),
+    "resend.test": ("测试短信", "it is a test"),
+    "resend.code": ("登录验证码只能由本人重新获取", "a login code: its person asks for another one"),
     "unknown.none": ("没有结果未知的分段", "no part of it is unknown"),
     "unknown.old": (
         "短信受理已超过 {days} 天,不能重发,请改为其他裁定",

@@ -52,8 +52,8 @@ TABLES = {
     ),
     **_each(
         _LIST,
-        "audience_member audit_open brand_host export_link old_code parked_fact staff_account staff_password "
-        "staff_permission sheet sheet_result staff_role task_problem task_row",
+        "audience_member audit_open brand_host export_link message_resend old_code parked_fact staff_account "
+        "staff_password staff_permission sheet sheet_result staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
@@ -73,7 +73,7 @@ UNKNOWN = _ALL
 
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
-FUNCTIONS = ("audit_prune", "partition_drop", "partition_make")
+FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make")
 """What the owner does for the application."""
 
 _SELF = "SELECT current_user::text"

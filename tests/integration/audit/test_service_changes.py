@@ -47,7 +47,9 @@ from smsgw.core.tasks import Task
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.core.webhooks import Reach
+from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
@@ -84,6 +86,7 @@ from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
+from smsgw.platform.messages import resend
 from smsgw.platform.messages import service as messages
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
@@ -115,6 +118,7 @@ from smsgw.platform.webhooks.model import Wanted
 from smsgw.platform.words import importing as word_import
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio, clock
+from smsgw.store.config.accounts import load_accounts
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -898,6 +902,28 @@ async def _(world: World, change: Change) -> None:
 @example(messages.sent, "send")
 async def _(world: World, change: Change) -> None:
     await messages.sent(change, "own", batch_id="1", accepted=1, rejected=0)
+
+
+@example(resend.again, "message.resend")
+async def _(world: World, change: Change) -> None:
+    message_id = await a_message(world, PartState.EXPIRED)
+    new = 1 + message_id
+
+    class Door:
+        """Stores nothing but what the gate does."""
+
+        async def send(self, request: SendRequest) -> SendResult:
+            assert request.gate is not None
+            item = ItemResult(request.items[0].to, str(new), "queued", 1)
+            gate = request.gate([item])
+            async with world.database.transaction() as connection:
+                if (shut := await gate.admit(connection)) is not None:
+                    raise shut
+                await gate.mark(connection)
+            return SendResult(str(new), 1, 0, (item,))
+
+    now = Snapshot(tree=Accounts(await load_accounts(world.database)))
+    assert await resend.again(change, Door(), now, message_id) == new
 
 
 @example(messages.read, "message.read")
