@@ -253,10 +253,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /review/decided": (case(query="account={account}"),), "GET /review/decided/{id}": (case("batch"),),
     **of_list("/review/decided"),
     "GET /tasks": (case(query="account={account}"),), "GET /tasks/{id}": (case("nobody"),), **of_list("/tasks"),
-    **of_actions("/tasks", "nobody", "pause", "resume", "cancel"),
+    **of_actions("/tasks", "nobody", "pause", "resume", "cancel", "release"),
     "GET /tasks/problems": NOTHING, **of_list("/tasks/problems", export=True),
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("nobody"),),
-    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel"),
+    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("nobody"),), "POST /scheduled/{id}/time": (sure("nobody"),),
     # signatures, templates, phrases
     "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
