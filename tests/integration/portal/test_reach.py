@@ -565,7 +565,8 @@ LATER = re.compile(
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
-    "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$|GET /alarms/-/total"
+    "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
+    "|GET /(alarms|review)/-/total"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, is another's alone,
 or is for those who build pages; a list that refreshes itself does not say how many there are."""
