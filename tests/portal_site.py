@@ -41,6 +41,8 @@ from smsgw.store.messages import claiming, outcomes
 
 PASSWORD = "Right-Horse-7"
 NODE = 1
+SEALER = Sealer(b"k" * 32)
+"""Of the node that the portal belongs to."""
 _HASH = hash_password(PASSWORD)
 _SEGMENTS = load_segments()
 
@@ -147,7 +149,7 @@ async def running(
     await db.open()
     if proven:
         await all_proven(dsn)
-    sealer = Sealer(b"k" * 32)
+    sealer = SEALER
     ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
     accounts = {
         name: await account_service.add(by_test(db), name, display_name=shown, default_sign="市政服务")

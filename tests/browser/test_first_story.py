@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ ABLE = {*RIGHTS, "self.edit"}
 """With what is everybody's own."""
 MENU = {entry.path for entry in entries() if entry.permission in ABLE}
 PHONE = "13800138000"
+FIRST_RUN_SECONDS = 600.0
+"""At most, from the first page to the test message on a phone: what is promised to who installs it."""
 
 
 @dataclass
@@ -250,7 +253,9 @@ async def test_from_an_empty_database_to_a_right_that_is_taken_away(
         # A field that Tab leaves is checked, and may be wrong yet.
         manager, clerk = kind(chief), kind(person)
         expect.set_options(timeout=20_000)
+        began = time.monotonic()
         await first_run(manager, empty)
+        assert time.monotonic() - began <= FIRST_RUN_SECONDS
         await enters(clerk, empty, await a_person(manager))
         await sees_what_the_role_allows(person)
         await goes(clerk, "/records")

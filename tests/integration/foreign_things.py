@@ -43,6 +43,9 @@ from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.url_filings import service as filings
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
@@ -73,9 +76,10 @@ INSERT INTO stat_day (day, account_id, type, sign, channel_id, carrier, province
                       units)
 VALUES ($1, $2, 'notice', $3, 0, 'CMCC', '', 'api', 'accepted', 1, 1, 1)
 """
+_BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refund', 1)"
 _RIGHTS = {
     Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
-    Permission.PERSON_EDIT,
+    Permission.PERSON_EDIT, Permission.BLOCK_EDIT, Permission.WORD_EDIT,
 }  # fmt: skip
 
 
@@ -97,7 +101,7 @@ async def furnish(site: Site, by: Change) -> dict[str, str]:
     things |= await _of_the_account(site, by, account, staff, things["message"])
     things |= await _of_the_person(site, by, department, staff)
     things["keeper"] = await _keeper(site, by, department)
-    sheets = await _imported(site, account, department)
+    sheets = await _imported(site, account, department, things["consent"])
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     return {name: str(id_) for name, id_ in things.items()} | sheets | {
@@ -113,6 +117,7 @@ async def _sent(site: Site, account: int) -> dict[str, int]:
     _, batch = await _send(site, account, "13912345679", "foreign-key-2")
     site.snapshots.change(policies=NO_POLICY)
     await site.db.execute(_COUNTED, clock.now().date(), account, MARK)
+    await site.db.execute(_BACK, message, account)
     return {"message": message, "batch": batch}
 
 
@@ -172,6 +177,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     return {
         "sign": await content.add_sign(by, account, MARK, note=f"{MARK} note"),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
+        "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
+        "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
         "lift": await lifts.ask(by, NUMBER, "CMCC", account_id=account, reason=f"{MARK} reason"),
         "filter": await filters.begin(by, f"{MARK} filter", account, [NUMBER]),
         "contact": await _as_owner(by, staff, EntryDraft(account, NUMBER, f"{MARK} contact")),
@@ -235,10 +242,13 @@ async def _of_the_person(site: Site, by: Change, department: int, staff: int) ->
 # --- tables that were brought in -------------------------------------------------------------------------------------
 
 
-async def _imported(site: Site, account: int, department: int) -> dict[str, str]:
-    """A table of each kind, with the job that has brought its rows in, and rows that it could not."""
+async def _imported(site: Site, account: int, department: int, consent: int) -> dict[str, str]:
+    """A table of each kind, with the job that has brought its rows in, and rows that it could not; and the file that
+    proves the consent."""
     async with Browser(site) as browser:
         await browser.login(OWNER)
+        await _upload(browser, f"/consents/{consent}/proof", f"{MARK}.pdf", b"%PDF-1.4\n%%EOF\n")
+        assert browser.path == f"/consents/{consent}", browser.path  # who may not see the list is led there, too
         contacts = await _bring(
             browser, "/contacts", f"手机号,姓名\n13912345677,{MARK} imported\n123,{MARK} wrong\n",
             column_number="0", column_name="1", account=str(account), duplicates="skip", scope="own",
@@ -251,20 +261,24 @@ async def _imported(site: Site, account: int, department: int) -> dict[str, str]
             browser, "/number-filters", "手机号\n13912345677\n",
             column_number="0", name=f"{MARK} imported filter", account=str(account),
         )  # fmt: skip
+        agreed = await _bring(
+            browser, "/consents", "手机号\n13912345677\n123\n", column_number="0", account=str(account),
+            source="web", given_at="2026-01-01", proof=f"{MARK} proof",
+        )  # fmt: skip
+        listed = await _bring(
+            browser, "/words", f"敏感词\n{MARK} imported\n", column_word="0", action="block", duplicates="skip",
+            account=str(account),
+        )  # fmt: skip
     return {
         "contact_sheet": contacts[0], "contact_import": contacts[1], "staff_sheet": staff[0],
-        "staff_import": staff[1], "filter_sheet": numbers[0],
+        "staff_import": staff[1], "filter_sheet": numbers[0], "consent_sheet": agreed[0], "consent_import": agreed[1],
+        "word_sheet": listed[0], "word_import": listed[1],
     }  # fmt: skip
 
 
 async def _bring(browser: Browser, path: str, table: str, **fields: str) -> tuple[str, str]:
     """Upload a table, say what its columns mean, wait for the job: ids of the table and of the job."""
-    await browser.get(f"{path}/-/import")
-    form = aiohttp.FormData()
-    form.add_field("csrf", browser.csrf)
-    form.add_field("file", table.encode(), filename=f"{MARK}.csv", content_type="text/csv")
-    async with browser.session.post(f"{path}/-/import", data=form) as response:
-        text = await browser._read(response)
+    text = await _upload(browser, f"{path}/-/import", f"{MARK}.csv", table.encode())
     sheet = re.fullmatch(rf"{path}/-/import/(\d+)", browser.path)
     assert sheet, text
     text = await browser.post(browser.path, fields)
@@ -275,3 +289,12 @@ async def _bring(browser: Browser, path: str, table: str, **fields: str) -> tupl
         assert time.monotonic() < deadline, text
         await asyncio.sleep(0.1)
     return sheet[1], job[1]
+
+
+async def _upload(browser: Browser, path: str, name: str, octets: bytes) -> str:
+    await browser.get(path)
+    form = aiohttp.FormData()
+    form.add_field("csrf", browser.csrf)
+    form.add_field("file", octets, filename=name, content_type="application/octet-stream")
+    async with browser.session.post(path, data=form) as response:
+        return await browser._read(response)

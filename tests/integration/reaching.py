@@ -31,12 +31,13 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
-    "reply", "allowed", "blocked", "optout", "word", "alarm",
+    "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario",
+    "consent_import",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
     "view", "passkey", "token", "phrase", "draft", "told", "contact_sheet", "contact_import", "staff_sheet",
-    "staff_import", "filter_sheet", "rows",
+    "staff_import", "filter_sheet", "rows", "consent_sheet", "word_sheet", "word_import",
 )  # fmt: skip
 """Nobody but their owner reaches them, who is somebody of the other department."""
 ROUTES = tuple(routes())

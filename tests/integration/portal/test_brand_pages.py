@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import re
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import aiohttp
 import pytest_asyncio
@@ -37,6 +40,13 @@ class Visitor:
     async def get(self, path: str) -> tuple[int, str, aiohttp.ClientResponse]:
         async with self._session.get(self._site.url + path, headers=self._headers, allow_redirects=False) as answer:
             return answer.status, (await answer.read()).decode("utf-8", "replace"), answer
+
+    async def file(self, path: str) -> tuple[str, bytes]:
+        """What is at an address to be kept: its name and its octets."""
+        async with self._session.get(self._site.url + path, headers=self._headers, allow_redirects=False) as answer:
+            named = re.fullmatch(r"attachment; filename\*=UTF-8''(.+)", answer.headers["Content-Disposition"])
+            assert named
+            return unquote(named[1]), await answer.read()
 
     async def post(self, path: str, at: str, /, file: bytes | None = None, **fields: str) -> tuple[int, str, str]:
         """The form at ``at``, sent to ``path``: status, text, where to."""
@@ -141,6 +151,48 @@ async def test_a_brand_is_made_looked_at_and_published(site: Site) -> None:
         assert not brand.changed
         await chief.post(f"{place}/remove", f"{place}/remove")
         assert await queries.brands(site.db) == []
+
+
+async def exported(chief: Visitor, format_: str) -> tuple[str, bytes]:
+    """The audit log as a file: its name and what is in it."""
+    fields = {"q": "", "reason": "核对名称", "format": format_}
+    status, _, job = await chief.post("/audit/-/export", "/audit", **fields)
+    assert (status, job.startswith("/jobs/")) == (303, True), job
+    async with asyncio.timeout(60):
+        while True:
+            if "data-again" not in (await chief.get(job))[1]:
+                break
+            await asyncio.sleep(0.05)
+    status, _, address = await chief.post(f"{job}/link", job)
+    assert status == 303
+    return await chief.file(address)
+
+
+async def test_what_leaves_a_host_has_its_brand(site: Site) -> None:
+    await published(site, CITY, name="城市短信", purchaser="某市大数据局")
+    await published(site, BANK, name="银行短信")
+    for host, name, whole in (
+        (CITY, "城市短信", "城市短信 · 某市大数据局"), (BANK, "银行短信", "银行短信"), (OTHER, "短信平台", "短信平台"),
+    ):  # fmt: skip
+        async with visiting(site, host, "chief") as chief:
+            file, octets = await exported(chief, "csv")
+            assert file.startswith(f"{name}-审计日志-"), file
+            mark = octets.decode("utf-8-sig").splitlines()[-1]
+            assert whole in mark
+            assert "核对名称" in mark
+            file, octets = await exported(chief, "xlsx")
+            assert file.startswith(f"{name}-审计日志-"), file
+            with zipfile.ZipFile(io.BytesIO(octets)) as book:
+                about = book.read("docProps/core.xml").decode()
+                sheet = book.read("xl/worksheets/sheet1.xml").decode()
+            assert f"<dc:title>{whole} · 审计日志</dc:title>" in about
+            head, foot = (re.search(f"<odd{at}>(.*?)</odd{at}>", sheet) for at in ("Header", "Footer"))
+            assert head
+            assert foot
+            assert f"{whole} · 审计日志" in head[1], "on every sheet of paper"
+            assert whole in foot[1]
+            for other in {"城市短信", "银行短信", "某市大数据局", "短信平台"} - {name, *whole.split(" · ")}:
+                assert other not in "".join((mark, file, about, head[1], foot[1]))
 
 
 async def test_what_is_no_picture_or_too_large_is_refused(site: Site) -> None:
