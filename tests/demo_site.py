@@ -77,8 +77,11 @@ def _settings(dsn: str, data_dir: Path) -> Config:
 
 
 @contextlib.asynccontextmanager
-async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> AsyncIterator[DemoSite]:
-    """Fill the empty database and serve it on a free port of loopback until the block ends."""
+async def demo_site(
+    dsn: str, data_dir: Path, *, days: int = 90, daily: int = 350, filled: bool = False
+) -> AsyncIterator[DemoSite]:
+    """Fill the empty database, unless it was ``filled`` before, and serve it on a free port of loopback until the
+    block ends."""
     settings = _settings(dsn, data_dir)
     async with contextlib.AsyncExitStack() as stack:
         ports = await _carriers(stack)
@@ -88,12 +91,13 @@ async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> Async
         database = Database(dsn)
         await database.open()
         stack.push_async_callback(database.close)
-        await fill(
-            database, sealer, password_hash=hash_password(PASSWORD), now=clock.now(), days=days, daily=daily,
-            ports=ports,
-        )  # fmt: skip
-        await all_proven(dsn)
-        await _logged_in(database)
+        if not filled:
+            await fill(
+                database, sealer, password_hash=hash_password(PASSWORD), now=clock.now(), days=days, daily=daily,
+                ports=ports,
+            )  # fmt: skip
+            await all_proven(dsn)
+            await _logged_in(database)
         daemon = Daemon(settings)
         await daemon.start()
         stack.push_async_callback(daemon.stop)
@@ -112,7 +116,9 @@ async def empty_site(dsn: str, data_dir: Path) -> AsyncIterator[DemoSite]:
         await database.open()
         stack.push_async_callback(database.close)
         by = Change(database, Actor.system("test"))
-        await service.add_person(by, "demo-super", "管理员", ["super"], hash_password(PASSWORD), must_change=False)
+        await service.add_person(
+            by, "demo-super", "管理员", ["super"], hash_password(PASSWORD), must_change=False
+        )
         await all_proven(dsn)
         daemon = Daemon(settings)
         await daemon.start()

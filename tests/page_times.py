@@ -170,7 +170,7 @@ async def _open(client: aiohttp.ClientSession, address: str) -> tuple[int, int]:
 
 
 def tell(rows: list[Row], most: int) -> None:
-    """The table, the slowest first."""
+    """The table, the slowest first, and what holds of all."""
     print(f"{'page':60} {'by':9} {'ms':>7} {'CPU ms':>7} {'statements':>10} {'KB':>6}")
     for row in sorted(rows, key=lambda row: -row.seconds)[: most or None]:
         print(
@@ -178,6 +178,11 @@ def tell(rows: list[Row], most: int) -> None:
             f"{row.statements:10} {row.octets / 1024:6.1f}{'  OVER' if row.over else ''}"
             f"{f'  answered with {row.status}' if row.status != 200 else ''}"
         )
+    largest = max(rows, key=lambda row: row.octets)
+    print(
+        f"{len(rows)} pages and polls, half of them within {statistics.median(r.seconds for r in rows) * 1000:.1f} ms; "
+        f"the largest: {largest.address}, {largest.octets / 1024:.1f} KB; over: {sum(row.over for row in rows)}"
+    )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
     "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
     "/consents/{id}": {"": "SELECT id FROM consent ORDER BY id LIMIT 1"},
+    "/consents/{id}/proof": {"": "SELECT id FROM consent WHERE proof_file IS NULL ORDER BY id LIMIT 1"},
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
+    "/link-filings/{id}": {"": "SELECT id FROM filed_link ORDER BY id LIMIT 1"},
     "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
@@ -88,6 +90,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
     },
     "/send/{id}": {"": _DRAFT},
+    "/scenarios/{id}": {
+        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND window_from <> '' ORDER BY id LIMIT 1"
+    },
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
@@ -125,6 +130,7 @@ QUERIES: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
+    "/consents/{id}/proof/file",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
 piece of whatever page is open."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -254,9 +254,11 @@ class Auth:
         await sessions.close_session(self._db, person, token_sha256(token), ip)
 
     async def change_password(
-        self, change: Change, person: Person, old: str, new: str, ip: str | None, agent: str = ""
-    ) -> NewSession | str:
-        """Set a new password, end all sessions and open one; or what is wrong (Chinese source text)."""
+        self, change: Change, person: Person, old: str, new: str, ip: str | None, *,
+        agent: str, brand: Iterable[str],
+    ) -> NewSession | str:  # fmt: skip
+        """Set a new password, end all sessions and open one; or what is wrong (Chinese source text). ``brand``: what
+        the platform and its purchaser are called."""
         if old == new:
             return said.SAME_PASSWORD
         place, login = "a session", person.login  # guesses with a stolen session are counted by themselves
@@ -269,6 +271,7 @@ class Auth:
                 new,
                 login=login,
                 name=person.name,
+                brand=brand,
                 length=policy.length,
                 classes=policy.classes,
             ):

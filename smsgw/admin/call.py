@@ -149,6 +149,11 @@ class Call:
         return self._masked
 
     @property
+    def names(self) -> frozenset[str]:
+        """What the platform and its purchasers are called, at any host."""
+        return self.portal.context.snapshots.current.brands.names
+
+    @property
     def brand(self) -> Shown:
         """Whose platform it is, by the host that the request has come to."""
         if self._brand is None:
@@ -328,10 +333,12 @@ class Call:
         return bytes(octets)
 
     def redirect(self, path: str, **query: str) -> web.Response:
-        """See other: after a change, and to the login page."""
-        return web.Response(
-            status=303, headers={"Location": path + ("?" + urlencode(query) if query else "")}
-        )
+        """See other: after a change, and to the login page. A script that has sent a file (``js/upload.js``) is told
+        where, and goes there: it would follow a redirect by itself and see the page, with its toasts, in its place."""
+        to = path + ("?" + urlencode(query) if query else "")
+        if self.request.headers.get("X-Upload"):
+            return web.Response(headers={"HX-Redirect": to})
+        return web.Response(status=303, headers={"Location": to})
 
     def cookie(self, name: str) -> str:
         """A cookie of the portal; empty when the browser has none."""

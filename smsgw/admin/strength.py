@@ -60,14 +60,14 @@ _SHIFT = str.maketrans("!@#$%^&*()", "1234567890")
 
 
 def password_problem(
-    password: str, *, login: str, name: str = "", brand: Iterable[str] = (), length: int = MIN_PASSWORD,
+    password: str, *, login: str, name: str, brand: Iterable[str], length: int = MIN_PASSWORD,
     classes: int = 3,
 ) -> str | None:  # fmt: skip
     """Why a new password is not good enough (Chinese source text), or ``None``.
 
-    ``login`` and ``name`` are the person's, ``brand`` what the platform is called; ``length`` and ``classes`` of
-    characters are the policy's, never less than ours. Takes milliseconds, at
-    worst a tenth of a second: for a thread.
+    ``login`` and ``name`` are the person's, ``brand`` what the platform and its purchaser are called; ``length`` and
+    ``classes`` of characters are the policy's, never less than ours. Takes milliseconds, at worst a tenth of a second:
+    for a thread.
     """
     if len(password) < MIN_PASSWORD:
         return said.SHORT_PASSWORD
@@ -91,7 +91,7 @@ def password_problem(
 
 def one_time_password(login: str, name: str) -> str:
     """A new one of 128 random bits, for somebody's first login; good enough, too. May take a tenth of a second."""
-    while password_problem(made := secrets.token_urlsafe(ONE_TIME), login=login, name=name):
+    while password_problem(made := secrets.token_urlsafe(ONE_TIME), login=login, name=name, brand=()):
         pass  # one in thousands has two kinds of characters, or somebody's name in it
     return made
 

@@ -26,7 +26,7 @@ from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers
-from smsgw.core.carried import Heard
+from smsgw.core.carried import Heard, Remembered
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, spoken
@@ -141,6 +141,8 @@ class Views:
             device=partial(agents.device, say=catalogue.gettext),
             filled=lambda text, values: agreeing(text, values) % values,
             t=tell,
+            held=lambda why: Remembered(why, "review.").text(language != DEFAULT),
+            role=lambda role: tell(role.name) if role.builtin else role.name,
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),
             cause=lambda row: tell(words.CAUSE.get(key := words.cause_of(row), key)),

@@ -36,7 +36,7 @@ from smsgw.core.addresses import place_of
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, http_status
 from smsgw.core.ids import CHINA
 from smsgw.pipeline.accept.kept_answers import KeptAnswers
-from smsgw.platform.campaigns.files import MAX_SIZE
+from smsgw.platform.lists import proofs
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving, uploads
@@ -302,10 +302,12 @@ class _Server:
         """The body, unless it has been read: of a file on the disk, of all others in the account's share of memory."""
         request, given = call.request, claimed_sha256(call.request)
         if route.upload:
-            files = self._ctx.tasks.files
-            incoming = call.incoming = await files.receive(call.account.id, request.content_length or 0)
+            files, size = self._ctx.tasks.files, request.content_length or 0
+            kind = proofs.kind(self._ctx.db) if route.proof else files.kind
+            room = max(0, size - uploads.OVERHEAD) if route.proof else size
+            incoming = call.incoming = await files.store.receive(kind, call.account.id, room)
             reserve = partial(files.store.reserve, incoming)
-            incoming.name, digest = await uploads.receive(request, incoming.path, MAX_SIZE, reserve)
+            incoming.name, digest = await uploads.receive(request, incoming.path, kind.most, reserve)
             check_sha256(given, digest)
             return
         rooms = self._ctx.bodies

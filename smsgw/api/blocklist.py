@@ -104,7 +104,7 @@ async def block(call: Call) -> BlockChanged:
         and not max(FIRST_TIME, datetime.fromtimestamp(call.ctx.clock(), UTC)) < until <= LAST_TIME
     ):
         raise Invalid("PARAM_INVALID", field="expires_at", reason=phrase("expires.past"))
-    good, rejected = _read(call, body.numbers)
+    good, rejected = read_numbers(call, body.numbers)
     scope = Scope(call.account.id, body.type or "", body.sign)
     changed = await service.block(call.change(), good, scope, MANUAL, body.reason, expires_at=until)
     return BlockChanged(changed, rejected)
@@ -113,7 +113,7 @@ async def block(call: Call) -> BlockChanged:
 async def unblock(call: Call) -> BlockChanged:
     """``POST /blocklist/remove``."""
     body: UnblockBody = call.body
-    good, rejected = _read(call, body.numbers)
+    good, rejected = read_numbers(call, body.numbers)
     gone = await service.unblock_own(call.change(), call.account.id, good, MANUAL, reason=body.reason)
     return BlockChanged(gone, rejected)
 
@@ -142,14 +142,15 @@ async def list_blocked(call: Call) -> BlockPage:
 async def opt_out(call: Call) -> BlockChanged:
     """``POST /optouts``."""
     body: OptOutBody = call.body
-    good, rejected = _read(call, body.numbers)
+    good, rejected = read_numbers(call, body.numbers)
     scope = Scope(call.account.id, MessageType.MARKETING, body.sign)
     changed = await service.block(call.change(), good, scope, OPT_OUT, body.reason, tell=True)
     call.ctx.hub.notify([call.account.id], "optout.created")
     return BlockChanged(changed, rejected)
 
 
-def _read(call: Call, given: list[str]) -> tuple[list[str], list[RefusedNumber]]:
+def read_numbers(call: Call, given: list[str]) -> tuple[list[str], list[RefusedNumber]]:
+    """Numbers in E.164 digits, and those that are none."""
     good, rejected = [], []
     for one in given:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +25,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audit.readings import Readings
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
+from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.model import Incoming
 from smsgw.platform.handles import Database, Sealer
 from smsgw.runtime.shares import Pace, Shares
@@ -61,6 +63,9 @@ class ApiContext:
     pusher: Pusher
     sealer: Sealer
     tasks: Tasks
+    surveyor: Surveyor
+    jobs: asyncio.Event
+    """Set it when a durable job was entered: it begins at once."""
     nonces: Nonces
     allow_insecure_bearer: bool = False
     """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""

@@ -205,7 +205,8 @@ def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str
             "content": {"application/json": {"schema": {"$ref": _REF.format(name=route.body.__name__)}}},
         }
     if route.upload:
-        file = {"type": "string", "format": "binary", "description": "The table, CSV or XLSX, up to 200 MB."}
+        said = "A PNG, JPEG or WebP picture, or a PDF, up to 10 MB." if route.proof else _TABLE
+        file = {"type": "string", "format": "binary", "description": said}
         operation["requestBody"] = {
             "required": True,
             "content": {
@@ -217,6 +218,7 @@ def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str
     return operation
 
 
+_TABLE = "The table, CSV or XLSX, up to 200 MB."
 _PATH_PATTERN = {"name": "^[A-Za-z0-9_.-]{1,64}$"}
 
 

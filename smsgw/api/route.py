@@ -42,6 +42,8 @@ class Route:
     """Its handler stores the nonce of the signature, too, in that transaction; else it is entered before."""
     upload: bool = False
     """Its body is a file: multipart/form-data with the field ``file``, in ``Call.incoming``."""
+    proof: bool = False
+    """That file proves a consent; else it is a table of recipients."""
     media: str = MEDIA
     """Of the answer; any other than JSON: the handler answers by itself, without an envelope."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +31,8 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.platform.scenarios import queries as scenarios
+from smsgw.platform.scenarios.model import fixed
 from smsgw.web.envelope import AllRejected
 
 
@@ -46,7 +49,13 @@ class _Common(Request):
 
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
     sign: Sign | None = None
-    type: Annotated[MessageType, Meta(description="Decides the priority lane.")] | None = MessageType.NOTICE
+    type: (
+        Annotated[MessageType, Meta(description="Decides the priority lane; else the scenario's, or notice.")] | None
+    ) = None
+    scenario_id: (
+        Annotated[Id, Meta(description="A scenario, which decides about type, signature, template, time and validity.")]
+        | None
+    ) = None
     client_ref: ClientRef | None = None
     ext: Ext | None = None
     extend_code: ExtendCode | None = None
@@ -122,26 +131,65 @@ class Explained(msgspec.Struct):
 
 async def send(call: Call) -> Sent | Explained:
     """``POST /messages``."""
-    return await _send(call, call.body, _from_send(call, call.body))
+    return await _send(call, call.body, _from_send)
 
 
 async def send_batch(call: Call) -> Sent | Explained:
     """``POST /messages/batch``."""
-    return await _send(call, call.body, _from_batch(call, call.body))
+    return await _send(call, call.body, _from_batch)
 
 
 async def explain(call: Call) -> Explained:
     """``POST /messages/explain``."""
-    return await _explain(call, _from_send(call, call.body))
+    return await _explain(call, _from_send(call, await _obeying(call, call.body)))
 
 
-async def _send(call: Call, body: SendBody | BatchBody, request: SendRequest) -> Sent | Explained:
+Body = TypeVar("Body", SendBody, BatchBody)
+
+
+async def _obeying(call: Call, body: Body) -> Body:
+    """The call as its scenario has it: what that fixes may be left out, and is refused when it says something else."""
+    if body.scenario_id is None:
+        return body
+    scenario = await scenarios.wanted(call.ctx.db, id_of(body.scenario_id) or 0, call.account.id)
+    terms = scenario.terms
+    items: list[tuple[int, BatchItem]] = []
+    if isinstance(body, BatchBody):
+        items = list(enumerate(body.items))
+    if terms.template_id is not None:
+        for field, content in (("content", body.content), *((f"items[{n}].content", i.content) for n, i in items)):
+            if content is not None:
+                said = phrase("scenario.template", id=terms.template_id)
+                raise Invalid("PARAM_INVALID", field=field, reason=said)
+    for n, item in items:
+        for field, own in (("sign", terms.sign), ("extend_code", terms.extend_code)):
+            fixed(f"items[{n}].{field}", getattr(item, field), own)
+    now = datetime.fromtimestamp(call.ctx.clock(), UTC)
+    begins = terms.opens(body.send_at or now)
+    template = fixed("template_id", body.template_id, None if terms.template_id is None else str(terms.template_id))
+    return msgspec.structs.replace(
+        body,
+        type=fixed("type", body.type, terms.type),
+        sign=fixed("sign", body.sign, terms.sign),
+        template_id=template,
+        extend_code=fixed("extend_code", body.extend_code, terms.extend_code),
+        send_at=begins if begins > (body.send_at or now) else body.send_at,
+        expire_at=terms.ends(begins, body.expire_at),
+    )
+
+
+async def _send(call: Call, body: Body, made: Callable[[Call, Body], SendRequest]) -> Sent | Explained:
+    try:
+        request = made(call, await _obeying(call, body))
+    except Invalid as refusal:
+        if body.scenario_id is None or body.dry_run:
+            raise
+        # A scenario may have changed since an accepted call that this one repeats.
+        same = made(call, msgspec.structs.replace(body, content=body.content or "-"))
+        return _sent(await call.ctx.acceptor.again(same, refusal), call)
     if body.dry_run:
         return await _explain(call, request)
-    result = await call.ctx.acceptor.send(request)
-    if result.replayed:
-        call.headers["Idempotent-Replayed"] = "true"
-    return _sent(result, call.english)
+    return _sent(await call.ctx.acceptor.send(request), call)
 
 
 async def _explain(call: Call, request: SendRequest) -> Explained:
@@ -153,7 +201,10 @@ async def _explain(call: Call, request: SendRequest) -> Explained:
     return Explained(lines)
 
 
-def _sent(result: SendResult, english: bool) -> Sent:
+def _sent(result: SendResult, call: Call) -> Sent:
+    english = call.english
+    if result.replayed:
+        call.headers["Idempotent-Replayed"] = "true"
     items = [
         SentItem(i.to, i.status, i.parts, i.message_id, i.code, (english and i.message_en) or i.message)
         for i in result.items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -34,6 +34,8 @@ from smsgw.core.tasks import Task
 from smsgw.core.words import labels_of, phrase
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView
+from smsgw.platform.scenarios import queries as scenarios
+from smsgw.platform.scenarios.model import within
 
 Clock = Annotated[
     str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")
@@ -91,6 +93,10 @@ class TaskBody(Request):
     template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
     params: (
         Annotated[Params, Meta(description="Values of the template's variables that are the same for all.")]
+        | None
+    ) = None
+    scenario_id: (
+        Annotated[Id, Meta(description="A scenario, which decides about type, signature, template, time and validity.")]
         | None
     ) = None
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
@@ -301,47 +307,63 @@ class RecipientPage(msgspec.Struct):
     next_cursor: str | None
 
 
+def _wanted(call: Call, body: TaskBody) -> TaskSpec:
+    """What the call asks for, as the engine takes it."""
+    mapping = body.mapping or Mapping()
+    return TaskSpec(
+        account=call.account,
+        name=body.name,
+        content=body.content or "",
+        template_id=id_of(body.template_id),
+        params=body.params or {},
+        origin=Origin.API,
+        submitter=ActorLabel(call.key.key_id),
+        to=tuple(body.to or ()),
+        upload_id=id_of(body.file_id),
+        audience_id=id_of(body.audience_id),
+        phone=mapping.phone,
+        variables=mapping.variables or {},
+        ext_column=mapping.ext,
+        type=body.type,
+        sign=body.sign or "",
+        ext=body.ext or "",
+        extend_code=body.extend_code or "",
+        callback_url=body.callback_url or "",
+        send_at=_in_span(body.send_at, "send_at"),
+        expire_at=_in_span(body.expire_at, "expire_at"),
+        windows=[_plain(w) for w in body.window or ()],
+        recurring=None if body.recurring is None else _recurring(body.recurring),
+        rate=body.rate or 0,
+        review=bool(body.review),
+        one_each=body.unique or "number",
+        client_ref=body.client_ref or "",
+        request_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")) or "",
+        request_sha256=call.request_sha256,
+    )
+
+
+async def _created(call: Call, scenario_id: str | None, spec: TaskSpec) -> tuple[Task, bool]:
+    """The task, as its scenario has it; and whether the same request had made it before."""
+    if scenario_id is not None:
+        try:
+            scenario = await scenarios.wanted(call.ctx.db, id_of(scenario_id) or 0, call.account.id)
+            spec = within(scenario.terms, spec, datetime.fromtimestamp(call.ctx.clock(), UTC))
+        except Invalid:  # it may have changed since the task was made that this call repeats
+            if (same := await call.ctx.tasks.same(spec)) is None:
+                raise
+            return same, True
+    return await call.ctx.tasks.create(spec)
+
+
 async def create_task(call: Call) -> TaskInfo:
     """``POST /tasks``."""
     if call.key.test:
         raise Refused("STATE_CONFLICT", reason=phrase("task.test_key"))
     body: TaskBody = call.body
-    mapping = body.mapping or Mapping()
-    task, replayed = await call.ctx.tasks.create(
-        TaskSpec(
-            account=call.account,
-            name=body.name,
-            content=body.content or "",
-            template_id=id_of(body.template_id),
-            params=body.params or {},
-            origin=Origin.API,
-            submitter=ActorLabel(call.key.key_id),
-            to=tuple(body.to or ()),
-            upload_id=id_of(body.file_id),
-            audience_id=id_of(body.audience_id),
-            phone=mapping.phone,
-            variables=mapping.variables or {},
-            ext_column=mapping.ext,
-            type=body.type,
-            sign=body.sign or "",
-            ext=body.ext or "",
-            extend_code=body.extend_code or "",
-            callback_url=body.callback_url or "",
-            send_at=_in_span(body.send_at, "send_at"),
-            expire_at=_in_span(body.expire_at, "expire_at"),
-            windows=[_plain(w) for w in body.window or ()],
-            recurring=None if body.recurring is None else _recurring(body.recurring),
-            rate=body.rate or 0,
-            review=bool(body.review),
-            one_each=body.unique or "number",
-            client_ref=body.client_ref or "",
-            request_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")) or "",
-            request_sha256=call.request_sha256,
-        )
-    )
+    task, replayed = await _created(call, body.scenario_id, _wanted(call, body))
     if replayed:
         call.headers["Idempotent-Replayed"] = "true"
-    return _info(await call.ctx.tasks.get(task.id, accounts=(call.account.id,)), call.english)
+    return info_of(await call.ctx.tasks.get(task.id, accounts=(call.account.id,)), call.english)
 
 
 async def list_tasks(call: Call) -> TaskPage:
@@ -357,7 +379,7 @@ async def list_tasks(call: Call) -> TaskPage:
         limit=query.limit,
     )
     cursor = str(found[-1].task.id) if len(found) == query.limit else None
-    return TaskPage([_info(view, call.english) for view in found], cursor)
+    return TaskPage([info_of(view, call.english) for view in found], cursor)
 
 
 async def get_task(call: Call) -> TaskDetail:
@@ -450,7 +472,7 @@ async def _detail(call: Call, task_id: int) -> TaskDetail:
         TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]))
         for row in view.runs
     ]
-    return TaskDetail(**msgspec.structs.asdict(_info(view, call.english)), runs=runs)
+    return TaskDetail(**msgspec.structs.asdict(info_of(view, call.english)), runs=runs)
 
 
 def _in_span(at: datetime | None, field: str) -> datetime | None:
@@ -486,7 +508,8 @@ def _told(task: Task, english: bool) -> dict[str, Any]:
     return plain | both if english else plain
 
 
-def _info(view: TaskView, english: bool) -> TaskInfo:
+def info_of(view: TaskView, english: bool) -> TaskInfo:
+    """A task as calls tell it."""
     task, progress = view.task, view.progress
     return TaskInfo(
         task_id=str(task.id),
@@ -544,7 +567,7 @@ def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
     )
 
 
-_ERRORS = (
+CREATION = (
     "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "CONTENT_SENSITIVE", "SIGN_MISSING",
     "TEMPLATE_NOT_FOUND", "TEMPLATE_NOT_APPROVED", "TEMPLATE_PARAM_INVALID",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
@@ -554,7 +577,7 @@ _FOUND = ("NOT_FOUND", *STORAGE)
 _COMMAND = ("STATE_CONFLICT", *_FOUND)
 
 ROUTES = (
-    Route("POST", "/tasks", "send", create_task, "Make a task", TaskInfo, TaskBody, status=201, errors=_ERRORS,
+    Route("POST", "/tasks", "send", create_task, "Make a task", TaskInfo, TaskBody, status=201, errors=CREATION,
           idempotent=True, keeps_answer=True),
     Route("GET", "/tasks", "query", list_tasks, "Tasks, newest first", TaskPage, query=TasksQuery, errors=STORAGE),
     Route("GET", "/tasks/{id}", "query", get_task, "A task and how far it is", TaskDetail, errors=_FOUND),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from smsgw.api import words_content
+
 
 class Field(NamedTuple):
     """What a field means wherever it occurs, and a value for examples (None: none is shown)."""
@@ -356,7 +358,6 @@ CHINESE: dict[str, str] = {
     "Counts of one group, in messages; ``parts`` and ``units`` in (billable) parts. ``pending`` have not ended.": (
         "一组统计数;除 parts(条数)与 units(计费条数)外均为消息数,pending 为尚未结束"
     ),
-    "Decides the priority lane.": "业务类型,决定发送优先级",
     "Digits appended to the access code.": "扩展号,附在接入码之后的数字",
     "Done": "成功",
     "Events at most.": "最多返回的事件数",
@@ -563,6 +564,11 @@ CHINESE: dict[str, str] = {
     "Rows of the file.": "数据行数",
 }
 """English of the documents -> Chinese."""
+
+
+FIELDS |= {name: Field(*said) for name, said in words_content.FIELDS.items()}
+SAMPLES |= words_content.SAMPLES
+CHINESE |= words_content.CHINESE
 
 
 def chinese(text: str) -> str:

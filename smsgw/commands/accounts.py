@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
 from smsgw.platform.accounts import reconciliation
 from smsgw.platform.audit import service as auditing
+from smsgw.platform.brand import queries as brand_queries
 from smsgw.platform.login import service as entrance
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
@@ -69,8 +70,8 @@ async def user_add(
     as_json: bool,
 ) -> None:
     """Make a person; the one-time password is shown once and must be changed at the first login."""
-    password = _one_time(password_file, login, name)
     async with ctx.database() as database:
+        password = _one_time(password_file, login, name, await brand_queries.names(database))
         ids = [await account_id(database, account_name) for account_name in account_names]
         hashed = await asyncio.to_thread(hash_password, password)
         await org.add_person(ctx.change(database), login, name or login, roles, hashed, accounts=ids)
@@ -91,7 +92,7 @@ async def user_reset(ctx: Context, login: str, password_file: str | None, as_jso
         person = await queries.person(database, login)
         if person is None:
             raise Failed(f"no person {login}, or stopped (smsgwctl user start)")
-        password = _one_time(password_file, login, person.name)
+        password = _one_time(password_file, login, person.name, await brand_queries.names(database))
         hashed = await asyncio.to_thread(hash_password, password)
         await org.reset_password(ctx.change(database), login, hashed)
     _show_password(login, password, as_json, made=password_file is None)
@@ -193,11 +194,11 @@ async def user_list(ctx: Context, as_json: bool) -> None:
         print_table(lines, columns, empty="nobody yet; make one with: smsgwctl user add LOGIN --role super")
 
 
-def _one_time(path: str | None, login: str, name: str) -> str:
+def _one_time(path: str | None, login: str, name: str, brand: Iterable[str]) -> str:
     if path is None:
         return one_time_password(login, name)
     password = read_password(path)
-    if problem := password_problem(password, login=login, name=name):
+    if problem := password_problem(password, login=login, name=name, brand=brand):
         raise Failed(f"the password is not good enough: {translations('en').gettext(problem)}")
     return password
 

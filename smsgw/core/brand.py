@@ -108,6 +108,12 @@ class Brands:
         return NEUTRAL if brand is None else brand.look
 
     @property
+    def names(self) -> frozenset[str]:
+        """What the platform and its purchasers are called, at any host."""
+        looks = [brand.look for brand in self.by_host.values()]
+        return frozenset(filter(None, (name for look in looks for name in (look.name, look.purchaser))))
+
+    @property
     def pictures(self) -> frozenset[str]:
         """Hashes of all that is shown."""
         return frozenset().union(*(brand.look.pictures for brand in self.by_host.values()))

@@ -62,6 +62,8 @@ class Permission(StrEnum):
     TEMPLATE_VIEW = "template.view"
     TEMPLATE_EDIT = "template.edit"
     TEMPLATE_DECIDE = "template.decide"
+    SCENARIO_EDIT = "scenario.edit"
+    """Say what a kind of sending always has; whoever sends may use it."""
     FILING_VIEW = "filing.view"
     FILING_EDIT = "filing.edit"
     FILING_DECIDE = "filing.decide"
@@ -138,7 +140,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "report": frozenset({_P.EVENT_PULL, _P.EVENT_VIEW, _P.EVENT_REPEAT, _P.WEBHOOK_VIEW}),
     "mo": frozenset({_P.EVENT_PULL, _P.INBOUND_VIEW}),
     "webhook": frozenset({_P.WEBHOOK_EDIT}),
-    "template": frozenset({_P.SIGN_VIEW, _P.SIGN_EDIT, _P.TEMPLATE_VIEW, _P.TEMPLATE_EDIT}),
+    "template": frozenset({_P.SIGN_VIEW, _P.SIGN_EDIT, _P.TEMPLATE_VIEW, _P.TEMPLATE_EDIT, _P.SCENARIO_EDIT}),
     "link": frozenset({_P.FILING_VIEW, _P.FILING_EDIT}),
     "number": frozenset(
         {_P.CONTACT_VIEW, _P.CONTACT_EDIT, _P.BLOCK_VIEW, _P.BLOCK_EDIT, _P.NUMBER_VIEW}

@@ -1,13 +1,16 @@
-"""Signatures, templates and words: applied for, reviewed, registered with the carriers; phrases that people keep."""
+"""Signatures, templates, words and links: applied for, reviewed, registered with carriers; phrases that people keep."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType
 from smsgw.core.templates import CARRIERS, Registration, Review, Variable
+from smsgw.core.url_filings import Filing
 from smsgw.demo.world import Text, World, texts
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
@@ -17,6 +20,9 @@ from smsgw.platform.drafts.model import State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft, Scope
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.words import service as words
 
 DATED = "sign.created_at sign.reviewed_at template.created_at template.reviewed_at registration.at word.at"
@@ -33,10 +39,16 @@ async def fill(world: World) -> None:
             await _decide(world, SIGN, id_, {})
         for row in texts()["template"]:
             await _template(world, row)
+        for row in texts()["scenario"]:
+            await _scenario(world, row)
+        await world.date("scenario.created_at scenario.updated_at scenario.stopped_at")
         await words.put(
             world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]]
         )
         await world.date(DATED)
+        for row in texts()["filing"]:
+            await _filing(world, row)
+        await world.date("filed_link.created_at filed_link_state.at")
         for row in texts()["phrase"]:
             await _phrase(world, row)
         await world.date("phrase.created_at phrase.updated_at")
@@ -54,6 +66,14 @@ async def _sign(world: World, row: dict[str, str]) -> None:
     await world.date(DATED)
 
 
+async def _filing(world: World, row: dict[str, str]) -> None:
+    account = world.senders[row["account"]].id
+    filed = await url_filings.file(world.change(), account, row["target"], icp=row["icp"], note=row["note"])
+    for state in (Filing.SUBMITTED, Filing.REGISTERED, Filing.REFUSED):
+        if carriers := row.get(state.value, "").split():
+            await url_filings.set_state(world.change(), filed.id, state, carriers)
+
+
 async def _phrase(world: World, row: dict[str, str]) -> None:
     person = await org.person(world.database, f"demo-{row['person']}")
     if person is None:
@@ -63,6 +83,17 @@ async def _phrase(world: World, row: dict[str, str]) -> None:
     scope = Scope.ACCOUNT if account else Scope.DEPARTMENT if department else Scope.OWN
     draft = Draft(row["title"], row["content"], scope, department, account)
     await phrases.add(world.change(person.actor(None)), draft)
+
+
+async def _scenario(world: World, row: dict[str, Any]) -> None:
+    sender = world.senders[row["account"]]
+    text = world.templates[sender.name, row["template"]] if "template" in row else None
+    given = {key: row[key] for key in ("note", "valid_minutes", "window_from", "window_to") if key in row}
+    kind = MessageType(text.type if text else row["type"])
+    terms = Terms(row["name"], kind, sender.sign, text.id if text else None, **given)
+    id_ = await scenarios.add(world.change(), sender.id, terms)
+    if row.get("stopped"):
+        await scenarios.stop(world.change(), id_)
 
 
 async def _draft(world: World, row: dict[str, str]) -> None:

@@ -64,12 +64,14 @@ from smsgw.platform.campaigns.workers import Workers
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
+from smsgw.platform.words.importing import WordImporter
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
@@ -320,6 +322,8 @@ class Composition:
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),
             ContactImporter(database, Sheets(database, self.store)).kind(),
+            WordImporter(database, Sheets(database, self.store)).kind(),
+            ConsentImporter(database, Sheets(database, self.store)).kind(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 
@@ -352,6 +356,8 @@ class Composition:
             pusher=self.pusher,
             sealer=self.sealer,
             tasks=self.tasks,
+            surveyor=self.surveyor,
+            jobs=self.jobs.wake,
             bodies=Bodies(http.bodies_mb * 1024 * 1024),
             allow_insecure_bearer=bool(http.insecure_bearer and is_loopback(http.listen)),
             trusted_proxies=self.proxies,

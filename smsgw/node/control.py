@@ -25,7 +25,7 @@ from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.report_ids import Spelling
 from smsgw.core.words import english_of, phrase
-from smsgw.node import operators, task_control
+from smsgw.node import content_control, operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import queries as account_queries
@@ -221,6 +221,7 @@ def application(node: Node) -> web.Application:
 
     app = web.Application(middlewares=[only_ours, _errors])
     task_control.add(app, node)
+    content_control.add(app, node)
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)
     app.router.add_post("/send", send)

@@ -32,6 +32,7 @@ from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.review.service import Reviewing
 from smsgw.runtime.config import Config
@@ -76,6 +77,7 @@ class Parts:
     importer: Importer
     jobs: JobRunner
     reviewing: Reviewing
+    surveyor: Surveyor
     health: Health
     connections: Connections
     api: ApiContext

@@ -19,6 +19,7 @@ from smsgw.node.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import STATES, TaskSpec, TaskView
+from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.change import Change
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def add(app: web.Application, node: Node) -> None:
             raise Invalid("PARAM_INVALID", field="account", reason=phrase("account.none", name=body["account"]))
         upload_id = None
         if body.get("file"):
-            upload_id = await _take(node, account.id, Path(body["file"]), request[ACTOR])
+            upload_id = (await take(node, account.id, Path(body["file"]), request[ACTOR])).id
         kind = body.get("type")
         task, _ = await node.tasks.create(
             TaskSpec(
@@ -82,7 +83,7 @@ async def _audience(node: Node, account_id: int, name: str | None) -> int | None
     return known[name]
 
 
-async def _take(node: Node, account_id: int, path: Path, actor: Actor) -> int:
+async def take(node: Node, account_id: int, path: Path, actor: Actor) -> Upload:
     """A copy of a file of this machine."""
     try:
         size = (await asyncio.to_thread(path.stat)).st_size
@@ -95,7 +96,7 @@ async def _take(node: Node, account_id: int, path: Path, actor: Actor) -> int:
     except BaseException:
         files.store.drop(incoming)
         raise
-    return (await files.keep(incoming, actor.label)).id
+    return await files.keep(incoming, actor.label)
 
 
 def view_of(view: TaskView) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
 from hostile import beside, hostile_site
+from million import through_the_page
 from outages import outages, through
 from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
@@ -298,6 +299,21 @@ async def _task_stop(folder: Path) -> Figures:
         )
 
 
+async def _million(folder: Path, kind: str = "csv") -> Figures:
+    async with site(folder, behaviour=quick, balance=3_000_000) as built:
+        await built.node.furnish("account", "set", "acme", "rate=10000")
+        figures = await through_the_page(
+            built, folder.parent, 1_000_000, kind=kind, legs=(40_000, 30_000), within=300
+        )
+    until_running = float(str(figures["from the button to a task that runs, s"]))
+    assert until_running <= 60, figures
+    return figures
+
+
+async def _million_xlsx(folder: Path) -> Figures:
+    return await _million(folder, "xlsx")
+
+
 async def _binds(folder: Path) -> Figures:
     async with partner_site(folder, channels=["cmpp30"], balance=1_000_000) as here:
         return await binds(here, 10_000, 60)
@@ -342,6 +358,8 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "deaths": _deaths,
     "hot-plug": _hot_plug,
     "task-stop": _task_stop,
+    "million": _million,
+    "million-xlsx": _million_xlsx,
     "binds": _binds,
     "webhooks": _webhooks,
     "pour": _pour,

@@ -217,7 +217,7 @@ async def running(
     instead = {} if now is None else {"now": now}
     parts = Composed(
         stand, {**({} if now else {"policies": NO_POLICY}), **(configured or {})},
-        fleet=AnyFleet(blocked), callbacks=AnyDestination(), outage=outage, sender=Sender(),
+        fleet=AnyFleet(blocked), callbacks=AnyDestination(), outage=outage, sender=Sender(own_ports=()),
         ready=lambda: (not checks, checks), **instead,
     )  # fmt: skip
     parts.destinations = Destinations(parts.snapshots, LOOPBACK)

@@ -44,6 +44,9 @@ from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.url_filings import service as filings
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
 
@@ -121,7 +124,10 @@ class Walker:
             return scope.departments is None or int(world.things["department"]) in scope.departments
         if thing in ("contact", "group"):  # they are their owner's alone
             return scope == EVERYTHING
-        if thing in ("message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template"):
+        if thing in (
+            "filing", "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template",
+            "scenario",
+        ):  # fmt: skip
             return scope.whole is None or int(world.things["account"]) in scope.whole
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
@@ -208,6 +214,7 @@ async def _foreign(world: World, by: Change) -> None:
     api_key = await site.db.fetchval("SELECT id FROM api_key WHERE account_id = $1", account)
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
+    scenario = await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE))
     phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
     draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ())).id
     contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
@@ -218,6 +225,7 @@ async def _foreign(world: World, by: Change) -> None:
     given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
     await consents.give(by, account, ["8613912345678"], given)
     consent = await site.db.fetchval("SELECT id FROM consent")
+    filing = (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id
     for at in range(4):
         await brands.add(by, [f"host{at}.example.org"])
     things |= {
@@ -225,8 +233,9 @@ async def _foreign(world: World, by: Change) -> None:
         "view": str(view), "passkey": b"passkey-of-another".hex(), "job": str(job), "session": str(session),
         "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
         "sign": str(sign), "template": str(template), "phrase": str(phrase), "draft": str(draft),
+        "scenario": str(scenario),
         "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
-        "consent": str(consent),
+        "consent": str(consent), "filing": str(filing),
         "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
     }  # fmt: skip
 

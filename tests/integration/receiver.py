@@ -129,7 +129,8 @@ class Stage:
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
             self.database, node=node, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
-            destinations=Destinations(self.snapshots, reach), sender=Sender(), now=self.now, chance=lambda: 0.5,
+            destinations=Destinations(self.snapshots, reach), sender=Sender(own_ports=()), now=self.now,
+            chance=lambda: 0.5,
         )  # fmt: skip
 
     async def start(self) -> None:

@@ -16,6 +16,7 @@ from smsgw.channels.intake import Intake
 from smsgw.channels.profiles import Profile
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.transport import WireTransport
+from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Connection
 from smsgw.protocols.dialects import SMPP34
@@ -262,7 +263,7 @@ async def test_links_are_read_again_when_the_ledger_has_room(peer: Peer) -> None
     intake = Intake(ledger)  # type: ignore[arg-type]
     traffic: Any = SimpleNamespace(on_incoming=intake.take)
     spec = ChannelSpec(1, "c", "smpp34", "h", 1, "u", "p")
-    transport = WireTransport(spec, Profile(), traffic, Listeners(), Numberings())
+    transport = WireTransport(spec, Profile(), traffic, Listeners(Guesses()), Numberings())
     transport._mapping = Reading()  # type: ignore[assignment]
     ledger.full = True
     peer.say(*submits(2))

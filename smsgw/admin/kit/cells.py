@@ -76,7 +76,7 @@ def _user(value: Any, _: Column, say: Say) -> Cell:
 
 
 def _tags(value: Any, column: Column, say: Say) -> Cell:
-    return ", ".join(say(column.words.get(str(one), str(one))) for one in value)
+    return ", ".join(str(_word(one, column, say)) for one in value)
 
 
 def _marked(value: Any, _: Column, __: Say) -> Cell:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from smsgw.admin.words import kit as words
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
 MOST_TEXT = 64
@@ -59,10 +60,14 @@ class Field:
     more: bool = False
     """Folded away until it is used (更多)."""
     most: int = MOST_TEXT
+    least: int = 0
+    """Characters that it takes at least."""
     hint: str = ""
     """Key of a sentence of ``words.HINTS``: what may be typed."""
     blank: str = ""
     """What a choice says that is not made; empty: all."""
+    permission: Permission | None = None
+    """For whom it exists; None: everybody."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -88,6 +93,11 @@ class Filter:
     fields: Sequence[Field] = ()
     period: Period | None = field(default_factory=Period)
     """None: the list has no time."""
+
+    def allowed(self, permissions: Collection[Permission]) -> Filter:
+        """With those of its fields that exist for somebody who may do that."""
+        fields = [one for one in self.fields if one.permission is None or one.permission in permissions]
+        return Filter(fields, self.period)
 
     def read(
         self, query: Mapping[str, str], now: datetime, choices: Mapping[str, Mapping[str, str]] | None = None
@@ -136,7 +146,7 @@ class Found:
         return self.from_time, self.to_time
 
     def of(self, one: Field) -> Mapping[str, str]:
-        """The choices of a field."""
+        """The choices of a field: its own are words to be translated, those of ``choices`` stand as they are."""
         return self.choices.get(one.key, one.choices)
 
     def day(self, key: str) -> str:
@@ -219,6 +229,9 @@ def _read_field(one: Field, found: Found, query: Mapping[str, str]) -> None:
     found.texts |= {key: text[: MOST_TEXT * 4] for key, text in texts.items()}
     if any(len(text) > one.most for text in texts.values()):
         found.errors[one.key] = Problem(words.TOO_LONG, {"n": one.most})
+        return
+    if any(len(text) < one.least for text in texts.values()):
+        found.errors[one.key] = Problem(words.TOO_SHORT, {"n": one.least})
         return
     if one.kind is FieldKind.DAYS:
         _read_days(one, found, texts)

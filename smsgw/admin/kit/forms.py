@@ -23,6 +23,10 @@ ONE_FIELD = "check"
 MOST_LINES = 20_000
 
 
+_IN_LINES = str.maketrans("", "", "\n\t\u3000\u00a0")
+"""In a text of several lines, as people write: blanks of full width, too."""
+
+
 class Kind(StrEnum):
     """What a field takes."""
 
@@ -65,6 +69,8 @@ class Field:
     check: Callable[[Any], Problem | None] | None = None
     """What else has to be true of a value."""
     autocomplete: str = "off"
+    any_text: bool = False
+    """Controls and what is not seen are taken, too: of a text that is looked at, and goes nowhere."""
 
     @property
     def term(self) -> str:
@@ -130,7 +136,7 @@ class Filled:
         return next(iter(self.texts.get(key, [])), "")
 
     def of(self, one: Field) -> Mapping[str, str]:
-        """The choices of a field."""
+        """The choices of a field: its own are words to be translated, those of ``choices`` stand as they are."""
         return self.choices.get(one.key, one.choices)
 
     @property
@@ -197,8 +203,8 @@ def _text(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
     most = one.most if one.most is not None else MOST_LINES if one.kind is Kind.LINES else 255
     if len(text) > most:
         return Problem(words.TOO_LONG, {"n": most}), None
-    lines = text.replace("\n", "").replace("\t", "") if one.kind is Kind.LINES else text
-    if not lines.isprintable():
+    lines = text.translate(_IN_LINES) if one.kind is Kind.LINES else text
+    if "\0" in text if one.any_text else not lines.isprintable():
         return Problem(words.UNPRINTABLE), None
     if one.pattern and not re.fullmatch(one.pattern, text):
         return Problem(one.problem or words.BAD_VALUE), None

@@ -10,7 +10,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
-from smsgw.admin.words import audience, people
+from smsgw.admin.words import audience, people, routing
 from smsgw.admin.words import lists as words
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
@@ -18,9 +18,11 @@ from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
 from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.jobs.model import Job, JobState
+from smsgw.platform.lists import consent_import as consents
 from smsgw.platform.org import importing
 from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import Outcome
+from smsgw.platform.words import importing as word_list
 from smsgw.runtime import clock
 
 REFRESH = 2
@@ -72,11 +74,11 @@ async def detail(call: Call, job: Job) -> Detail:
     links: Sequence[tuple[str, str]] = ()
     if job.kind == EXPORT:
         sections.append(Section(_EXPORT, job))
-    elif job.kind in (importing.NAME, contacts.NAME):
+    elif job.kind in _IMPORTS:
         counts = await sheets.counts(call.db, job.id)
         told = {"file_name": job.params["file"], **{one.value: counts.get(one, 0) for one in Outcome}}
         sections.append(Section(_IMPORT, told))
-        links = await (_of_import if job.kind == importing.NAME else _of_contacts)(call, job)
+        links = await _IMPORTS[job.kind](call, job)
     elif job.kind == verification.NAME and job.state is JobState.DONE:
         notice, good = _verified(call, job.checkpoint)
     if job.state is JobState.FAILED:
@@ -105,6 +107,29 @@ async def _of_contacts(call: Call, job: Job) -> Sequence[tuple[str, str]]:
     wrong = counts.get(Outcome.WRONG, 0) + counts.get(Outcome.SKIPPED, 0)
     more = ((audience.CONTACT_IMPORT_WRONG, f"{at}/wrong"),) if wrong else ()
     return (*more, (audience.CONTACT_IMPORT_RESULT, f"{at}/result"))
+
+
+async def _of_words(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import of words has to fetch, for who has begun it."""
+    if job.submitter != call.actor.label or not call.may(Permission.WORD_EDIT) or job.state in _OPEN:
+        return ()
+    at = f"/words/-/import/{job.id}"
+    counts = await sheets.counts(call.db, job.id)
+    left = counts.get(Outcome.WRONG, 0) + counts.get(Outcome.SKIPPED, 0)
+    more = ((routing.WORD_IMPORT_WRONG, f"{at}/wrong"),) if left else ()
+    return (*more, (routing.WORD_IMPORT_RESULT, f"{at}/result"))
+
+
+async def _of_consents(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import of consents has to fetch."""
+    if not call.may(Permission.BLOCK_EDIT) or not call.actor.scope.covers(job.params["account"]) or job.state in _OPEN:
+        return ()
+    return ((audience.CONTACT_IMPORT_RESULT, f"/consents/-/import/{job.id}/result"),)
+
+
+_IMPORTS = {
+    importing.NAME: _of_import, contacts.NAME: _of_contacts, consents.NAME: _of_consents, word_list.NAME: _of_words,
+}  # fmt: skip
 
 
 def _buttons(call: Call, job: Job) -> Sequence[Button]:

@@ -298,7 +298,7 @@ class ListPage:
     async def read(self, call: Call, query: Mapping[str, str]) -> Found:
         """The filter of an address, with the choices that the person has."""
         choices = await self.choices(call) if self.choices is not None else None
-        return self.filter.read(query, clock.now(), choices)
+        return self.filter.allowed(call.actor.permissions).read(query, clock.now(), choices)
 
     async def _total(self, call: Call) -> web.StreamResponse:
         found = await self.read(call, call.request.query)

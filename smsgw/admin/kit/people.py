@@ -21,10 +21,15 @@ async def choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     """Roles, and the departments and accounts that are in the person's scope."""
     departments = await queries.departments(call.db, call.actor.scope)
     return {
-        "role": {role.code: role.name for role in await queries.roles(call.db)},
+        "role": {role.code: role_name(call, role) for role in await queries.roles(call.db)},
         "department": {str(one.id): one.name for one in departments},
         "account": own_accounts(call),
     }
+
+
+def role_name(call: Call, role: Role) -> str:
+    """A role by its name: ours in the reader's language, others as they were given."""
+    return call.gettext(role.name) if role.builtin else role.name
 
 
 def own_accounts(call: Call) -> dict[str, str]:
@@ -43,7 +48,8 @@ def may_give(actor: Actor, role: Role) -> bool:
 async def given(call: Call) -> Mapping[str, Mapping[str, str]]:
     """The same, of roles those that the person may give."""
     found = dict(await choices(call))
-    found["role"] = {role.code: role.name for role in await queries.roles(call.db) if may_give(call.actor, role)}
+    roles = [role for role in await queries.roles(call.db) if may_give(call.actor, role)]
+    found["role"] = {role.code: role_name(call, role) for role in roles}
     return found
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.messages import TYPE
+from smsgw.core.blocklist import COMPLAINT, OPT_OUT
+from smsgw.core.carried import Remembered
+from smsgw.core.words import Wording
 
 SOURCE: dict[str, str] = {
     "manual": N_("人工添加"),
@@ -14,6 +17,15 @@ SOURCE: dict[str, str] = {
 ACTOR: dict[str, str] = {"mo": N_("用户回复")}
 """Who has entered it, when it was nobody who has a login."""
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
+_OURS = {OPT_OUT: "optout.note", COMPLAINT: "block.complaint"}
+
+
+def reason(source: str, written: str) -> str | Wording:
+    """Why a number was blocked: what we have written down ourselves in the reader's language, what people have written
+    as it is."""
+    return Remembered(written, _OURS[source]) if source in _OURS else written
+
+
 EVERY_TYPE: dict[str, str] = {"*": N_("全部类型"), **TYPE}
 
 NUMBER_SOURCE: dict[str, str] = {"report": N_("运营商回执"), "import": N_("号码检测")}
@@ -195,4 +207,14 @@ CONSENT_DAY_HELP = N_(
     "用户同意的日期，写作 2026-01-31，从当日零点算起；当日撤回后又同意的，写明时间：2026-01-31 15:30。"
 )
 CONSENT_WORDING_HELP = N_("用户同意的文本或其版本号。")
+CONSENT_IMPORT = N_("导入同意记录")
+CONSENT_IMPORT_LEAD = N_("上传 CSV 或 XLSX，每行一个号码；表中没有的内容按下面填写的登记，重复的号码不重复登记。")
+CONSENTS = N_("同意台账")
+CONSENT_SOURCE_HELP = N_("表中没有“同意方式”一列，或该行未填时按此登记。")
+CONSENT_ALL_HELP = N_("表中没有这一列，或该行未填时按此登记。")
+CONSENT_FILE = N_("查看凭证文件")
+CONSENT_FILE_ADD = N_("上传凭证文件")
+CONSENT_FILE_LEAD = N_("上传签署单照片、截图或 PDF；同一批登记的记录共用这份文件，上传后不能更换。")
+CONSENT_FILE_KINDS = N_("PNG、JPEG、WebP 图片或 PDF，最大 %(most)s MB。文件按原样保存，查看和下载都记入审计日志。")
+CONSENT_FILE_KEPT = N_("凭证文件已保存，%(n)s 条记录已附上")
 CONSENT_PROOF_HELP = N_("凭证所在：档案号、录音编号、页面地址等。")

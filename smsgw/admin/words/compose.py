@@ -24,6 +24,7 @@ WEEKDAY: dict[str, str] = {
     "7": N_("周日"),
 }  # fmt: skip
 LAST_DAY = N_("最后一天")
+STEPS: dict[str, str] = {"": N_("一次发送"), "1": N_("逐步发送")}
 ONE_EACH: dict[str, str] = {
     "number": N_("每个号码只发一条"),
     "content": N_("同一号码内容不同可发多条"),
@@ -44,6 +45,7 @@ CLASS: dict[str, str] = {
 ALWAYS = ("valid", "NUMBER_DUPLICATE", "NUMBER_INVALID", "NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT")
 
 NO_ACCOUNT = N_("请选择发送账号")
+NO_SCENARIO = N_("这个业务场景不存在、已停用，或不属于该账号，请重新选择")
 NO_TYPE = N_("请选择短信类型")
 NO_CONTENT = N_("请填写短信内容")
 LONG_CONTENT = N_("内容最多 1,000 字，请缩短后重试")

@@ -25,6 +25,16 @@ STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么
 # --- sent records ----------------------------------------------------------------------------------------------------
 
 SEND = N_("短信发送")
+RESEND = N_("失败重发")
+RESEND_EFFECT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。")
+RESEND_BUT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。另外 %(refused)s 条不重发：%(why)s。")
+RESEND_WHY = {
+    "delivered": N_("已送达"), "maybe": N_("结果不明，可能已送达"), "waiting": N_("尚未结束"),
+    "withdrawn": N_("已取消"), "duplicate": N_("同一内容已发给该号码"),
+    "uncertain": N_("失败码不能确定手机没有收到"), "earlier": N_("此前一次提交结果不明"), "again": N_("已重发过"),
+    "test": N_("测试短信"), "code": N_("登录验证码"),
+}  # fmt: skip
+JOIN = N_("、")
 RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")
 RECORDS_EMPTY = N_("这段时间还没有短信")
 RECORDS_TEACH = N_("每一条短信，无论来自页面还是接口，都会记录在这里，并可查看从接收到回执的全过程。")
@@ -33,9 +43,12 @@ TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
 
 
+TYPES_OF: dict[str, str] = {**TYPE, "test": TESTED}
+
+
 def types_of(message: MessageView) -> tuple[str, ...]:
     """What kind of message it is; one of a test key is marked as such."""
-    return (TYPE.get(message.type, message.type), *((TESTED,) if message.test else ()))
+    return (message.type, *(("test",) if message.test else ()))
 
 
 def why(message: MessageView) -> str:
@@ -51,6 +64,8 @@ JOB_KIND: dict[str, str] = {
     "draft.survey": N_("发送前检查"),
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
+    "word.import": N_("导入敏感词"),
+    "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),

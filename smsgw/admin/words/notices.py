@@ -12,8 +12,9 @@ KIND: dict[str, str] = {
     "alarm": N_("告警提醒"),
     "job": N_("任务结果"),
     "security": N_("账号安全"),
+    "task": N_("发送任务"),
 }
-KIND_TONE: dict[str, str] = {"notice": "blue", "alarm": "red", "job": "green", "security": "orange"}
+KIND_TONE: dict[str, str] = {"notice": "blue", "alarm": "red", "job": "green", "security": "orange", "task": "red"}
 READ: dict[str, str] = {"no": N_("未读"), "yes": N_("已读")}
 READ_TONE: dict[str, str] = {"no": "blue", "yes": "secondary"}
 SECURITY: dict[str, str] = {
@@ -33,6 +34,7 @@ SECURITY: dict[str, str] = {
 SUBJECT: dict[str, str] = (
     {f"alarm.{kind}": word for kind, word in ALARM.items()}
     | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
+    | {"task.halted": N_("您的发送任务已自动停止，等待处理")}
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
@@ -47,7 +49,12 @@ def about_alarm(object_: str) -> str | Wording:
     return phrase("object.named", kind=label, name=name) if name else label
 
 
-OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看告警")}
+OPEN: dict[str, str] = {
+    "job": N_("查看任务"),
+    "security": N_("查看账号安全"),
+    "alarm": N_("查看告警"),
+    "task": N_("查看发送任务"),
+}
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")
 MARK_EFFECT = N_("将 %(n)s 条消息标为已读。")
@@ -57,6 +64,7 @@ TEACHES = N_("公告、告警、任务结果和与您账号有关的安全事件
 AUDIENCE: dict[str, str] = {"all": N_("全体人员"), "roles": N_("指定角色"), "departments": N_("指定部门及下级")}
 STATE: dict[str, str] = {"standing": N_("发布中"), "over": N_("已到期"), "withdrawn": N_("已撤回")}
 STATE_TONE: dict[str, str] = {"standing": "green", "over": "secondary", "withdrawn": "red"}
+REACHES_BELOW = N_("公告会同时发给下级部门，其中有您无权查看的部门；请由能查看全部下级部门的人员发布")
 PUBLISH = N_("发布公告")
 SEND = N_("发布")
 PUBLISH_EFFECT = N_("将立即向 %(n)s 人发布，到期前在工作台显示。")

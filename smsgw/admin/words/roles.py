@@ -9,3 +9,5 @@ BUILTIN = (
     N_("操作员"), N_("审核员"), N_("财务"), N_("运维"), N_("对接开发"),
 )  # fmt: skip
 """Names of the roles that come with the program, to be translated; all others are shown as they were given."""
+NAMES: dict[str, str] = dict(zip(BUILTIN, BUILTIN, strict=True))
+"""The same, as the words of a column."""

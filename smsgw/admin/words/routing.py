@@ -55,8 +55,18 @@ WORDS_EMPTY = N_("还没有敏感词")
 WORDS_TEACH = N_("可以按分类加入敏感词，含有它们的短信会被拦截、送审或替换。")
 WORDS_ADD, WORDS_ADD_TITLE, WORDS_TEST = N_("添加敏感词"), N_("添加敏感词"), N_("检测文本")
 WORDS_REMOVE = N_("删除")
+WORD_IMPORT, WORDS = N_("导入敏感词"), N_("敏感词")
+WORD_IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量导入，后台处理；每一行的结果都可下载，不会悄悄丢弃。")
+WORD_DUPLICATE: dict[str, str] = {
+    "skip": N_("跳过：保留原有设置"),
+    "overwrite": N_("覆盖：改用表格中的分类和处理方式"),
+}
+WORD_DUPLICATES_HELP = N_("词已在表中（账号和类型也相同）时的处理方式；同一文件中重复出现的词也按此处理。")
+WORD_IMPORT_ACTION_HELP = N_("用于没有写处理方式的行。表格中可写：拦截、送审、替换。")
+WORD_IMPORT_CATEGORY_HELP = N_("用于没有写分类的行，可留空。")
+WORD_IMPORT_RESULT, WORD_IMPORT_WRONG = N_("下载导入结果"), N_("下载未导入的行")
 WORDS_REMOVE_EFFECT = N_("将删除 %(n)s 个敏感词，此后含有它们的短信不再因此被拦截、送审或替换。")
-LINES_HELP = N_("每行一个，一次最多 1,000 个，每个最多 64 个字符。")
+LINES_HELP = N_("每行一个，一次最多 1,000 个，每个最多 64 个字符；可粘贴表格中的两列，第二列为分类。更多请用导入。")
 CATEGORY_HELP = N_("如 赌博、广告法；同一分类可以一起查询。")
 REPLACEMENT_HELP = N_("处理方式为替换时使用；留空则替换为同样个数的 *。")
 SCOPE_HELP = N_("留空为全部账号。")

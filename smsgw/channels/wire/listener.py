@@ -190,8 +190,8 @@ def _admitted(profile: profiles.Profile, peer: str) -> bool:
 class Listeners:
     """The listeners of a node: opened for the first channel that wants an address, closed after the last."""
 
-    def __init__(self, guesses: Guesses | None = None) -> None:
-        self._guesses = guesses or Guesses()
+    def __init__(self, guesses: Guesses) -> None:
+        self._guesses = guesses
         self._open: dict[str, SgipListener] = {}
         self._moving = asyncio.Lock()
 

@@ -19,10 +19,31 @@ STAFF: dict[str, tuple[str, ...]] = {
 }
 """What columns of tables of staff are called."""
 
+WORDS: dict[str, tuple[str, ...]] = {
+    "word": ("敏感词", "关键词", "关键字", "词", "词语", "word", "keyword", "keywords"),
+    "category": ("分类", "类别", "词类", "category"),
+    "action": ("处理方式", "处理", "动作", "action"),
+    "replacement": ("替换为", "替换词", "替换", "replacement"),
+}
+"""What columns of tables of words are called."""
+WORD_ACTION: dict[str, str] = {
+    "拦截": "block", "禁发": "block", "block": "block", "送审": "review", "审核": "review", "review": "review",
+    "替换": "replace", "replace": "replace",
+}  # fmt: skip
+"""What such tables say is to be done with a text, and what it means."""
+
 NUMBER_HEAD = "手机号"
 """What a table of ours calls the column of the numbers."""
 PROBLEM_HEAD = (("行号", "原因"), ("line", "reason"))
 """Columns behind those of a table whose rows are given back, in Chinese and English."""
+CONSENTS: dict[str, tuple[str, ...]] = {
+    "number": ("手机号", "手机", "手机号码", "电话号码", "号码", "联系电话", "电话", "phone", "mobile", "number"),
+    "given_at": ("同意日期", "同意时间", "日期", "时间", "date", "given_at", "time"),
+    "source": ("同意方式", "方式", "来源", "渠道", "source"),
+    "wording": ("文本版本", "同意文本", "版本", "wording", "version"),
+    "proof": ("凭证", "凭证编号", "凭证说明", "proof"),
+}
+"""What columns of tables of consents are called."""
 CONTACTS: dict[str, tuple[str, ...]] = {
     "number": ("手机号", "手机", "手机号码", "电话号码", "号码", "联系电话", "电话", "phone", "mobile", "number"),
     "name": ("姓名", "名称", "联系人", "客户姓名", "name", "full name"),

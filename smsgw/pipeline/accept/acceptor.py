@@ -202,16 +202,16 @@ class Acceptor:
             self._meter(request)
             prepared = await self._prepare(request)
         except SmsgwError as refusal:
-            return await self._again(request, refusal)
+            return await self.again(request, refusal)
         if not prepared.outcome.accepted:
             first = prepared.outcome.items[0]
             try:
-                return await self._again(request, Refused(first.code or "NUMBER_INVALID"))
+                return await self.again(request, Refused(first.code or "NUMBER_INVALID"))
             except Refused:  # no repeat: it is refused now, as it would have been
                 pass
         return await self._store(request, prepared)
 
-    async def _again(self, request: SendRequest, refusal: SmsgwError) -> SendResult:
+    async def again(self, request: SendRequest, refusal: SmsgwError) -> SendResult:
         """The answer of an accepted call that this one, which would be refused now, repeats; raises the refusal."""
         known = partial(request_keys.recall, self._database, request.account.id)
         single = request.items[0].client_ref or request.batch_client_ref if len(request.items) == 1 else ""

@@ -180,7 +180,7 @@ class Sender:
     """Makes the calls of a node. ``ca_file``: further authorities for receivers' certificates. ``own_ports``: where
     the node itself listens; its own addresses are not called there, whatever is allowed."""
 
-    def __init__(self, *, ca_file: str = "", own_ports: Collection[int] = ()) -> None:
+    def __init__(self, *, own_ports: Collection[int], ca_file: str = "") -> None:
         self._ca_file = ca_file
         self._own_ports = frozenset(own_ports)
         self._context: ssl.SSLContext

@@ -37,6 +37,7 @@ from smsgw.store.messages import (
     inbound,
     reattempt,
     request_keys,
+    resends,
     reviews,
     sweeps,
 )
@@ -91,6 +92,8 @@ class Maintenance:
         self._swept = 0
         """Number up to which the recent messages were swept."""
         self._looked_back: dict[str, datetime] = {}
+        self._indexed: dict[str, date | None] = {}
+        """Table -> the day up to which it has its indexes for searching."""
         self.kept: list[date] = []
         """Days whose retention is over and that hold unfinished parts."""
 
@@ -111,6 +114,7 @@ class Maintenance:
             Periodic("partitions", 600.0, self._partitions),
             Periodic("roll_up", 20.0, self._roll_up),
             Periodic("recount", 900.0, self._recount, patience=RECOUNT_PATIENCE),
+            Periodic("index", 900.0, self._index, exclusive="partitions/index", patience=RECOUNT_PATIENCE),
         )
 
     async def stop(self) -> None:
@@ -212,6 +216,15 @@ class Maintenance:
             while await daily.recount_settled(self._database, now, self._config.retention.events_days):
                 pass
 
+    async def _index(self) -> None:
+        """At night, as it takes a processor for a while."""
+        now = clock.now().astimezone(CHINA)
+        if now.hour in RECOUNT_HOURS:
+            async with self._database.acquire(timeout=RECOUNT_PATIENCE) as connection:
+                for table in partitions.SETTLED:
+                    done = self._indexed.get(table)
+                    self._indexed[table] = await partitions.index(connection, now.date(), table, done)
+
     async def _partitions(self) -> None:
         retention = self._config.retention
         keep = {
@@ -232,6 +245,7 @@ class Maintenance:
             await partitions.expire(connection, today, keep)
             self.kept = await partitions.overdue(connection, today, "part", keep["part"])
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
+            await resends.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
             for module in (alarms, blocklist, codes, complaints, number_filters):
                 await module.sweep(connection)

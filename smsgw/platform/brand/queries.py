@@ -32,6 +32,12 @@ async def brands(database: Database | Connection) -> list[BrandEntry]:
     return [_entry(row) for row in await database.fetch(_LIST, None)]
 
 
+async def names(database: Database | Connection) -> frozenset[str]:
+    """What the platform and its purchasers are called, at any host."""
+    looks = [entry.published for entry in await brands(database) if entry.published is not None]
+    return frozenset(filter(None, (name for look in looks for name in (look.name, look.purchaser))))
+
+
 async def brand(database: Database | Connection, brand_id: int) -> BrandEntry | None:
     """One."""
     rows = await database.fetch(_LIST, brand_id)

@@ -57,11 +57,13 @@ class Importer:
         task = await store.get(self._database, int(context.job.params["task"]), accounts=None)
         if task is None or task.state != "importing":  # cancelled
             return
-        job = await self._job(task)
+        job, rows = await self._job(task)
         if job is None:
             raise bad_file(phrase("file.gone"))
         try:
-            result = await self._workers.run(task.account_id, Job(load=job))
+            result = await self._workers.run(
+                task.account_id, Job(load=job), lambda n: context.progress(n, max(n, rows))
+            )
         except Temporary:
             raise
         except SmsgwError as exc:
@@ -76,20 +78,20 @@ class Importer:
             )  # fmt: skip
         self._tasks.wake.set()
 
-    async def _job(self, task: Task) -> ImportJob | None:
-        """What is to be read; None: the file is not there any more."""
+    async def _job(self, task: Task) -> tuple[ImportJob | None, int]:
+        """What is to be read (None: the file is not there any more), and its rows, as far as they are known."""
         job = ImportJob(self._database.dsn, plan_of(task), after_import(task))
         if task.upload_id is None:
             job.members = members_of(task)
-            return job
+            return job, 0
         upload = await uploads.get(
             self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC)
         )
         path = await self._tasks.files.path(task.upload_id)
         if upload is None or path is None:
-            return None
+            return None, 0
         job.path, job.form = str(path), msgspec.convert(upload.form, Form)
-        return job
+        return job, upload.rows
 
     async def _failed(self, job: jobs.Job, error: SmsgwError | None) -> None:
         reason = phrase("import.failed") if error is None else error.detail.get("reason", error)

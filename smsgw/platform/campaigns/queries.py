@@ -9,6 +9,7 @@ from typing import Any
 from smsgw.core.actor import Actor
 from smsgw.core.ids import first_id
 from smsgw.core.tasks import Task
+from smsgw.platform.campaigns import imports
 from smsgw.platform.campaigns.model import (
     ListedTask,
     ProblemRow,
@@ -19,6 +20,7 @@ from smsgw.platform.campaigns.model import (
     progress,
     recurrence_of,
 )
+from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.paging import Order, Slice, Window, clauses, read, slice_of
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import tasks as store
@@ -42,6 +44,11 @@ async def fed(database: Database, task_id: int, run: int) -> bool:
     return any(
         row["run"] == run and row["fed"] is not None for row in await store.runs(database, task_id, 1000)
     )
+
+
+async def read_so_far(database: Database, task_id: int) -> tuple[int, int] | None:
+    """Rows that an import has read, of how many (0: not known yet); None: none is under way."""
+    return await jobs.how_far(database, imports.NAME, f"task/{task_id}")
 
 
 MOST_ROUNDS = 800

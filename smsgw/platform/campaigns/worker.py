@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +32,10 @@ LOOK_SECONDS = 60
 """Of processor time, to look at a file, while somebody waits for the answer, …"""
 LOAD_SECONDS = 300
 """… and to import one."""
+TOLD_EVERY = 10_000
+"""Rows after which an import or a survey says on standard error how many it has read."""
+
+Tell = Callable[[int], None]
 
 
 class ImportJob(msgspec.Struct):
@@ -105,7 +110,19 @@ class Result(msgspec.Struct):
     peak_mb: int = 0
 
 
-async def load(job: ImportJob) -> Imported:
+def _silent(_: int) -> None:
+    """Nobody waits for how far it is."""
+
+
+def _counted(rows: Iterable[sheets.Row], tell: Tell) -> Iterator[sheets.Row]:
+    """The rows; ``tell`` hears how many have been taken."""
+    for n, row in enumerate(rows, 1):
+        if n % TOLD_EVERY == 0:
+            tell(n)
+        yield row
+
+
+async def load(job: ImportJob, tell: Tell = _silent) -> Imported:
     """All rows, or none; none, too, when the task has been cancelled meanwhile."""
     connection = await connect(job.dsn)
     try:
@@ -119,7 +136,7 @@ async def load(job: ImportJob) -> Imported:
                         await store.add_rows(connection, good, bad)
             else:
                 assert job.form is not None  # noqa: S101 - one of the two
-                for good, bad in validator.validate(sheets.read(Path(job.path), job.form)):
+                for good, bad in validator.validate(_counted(sheets.read(Path(job.path), job.form), tell)):
                     await store.add_rows(connection, good, bad)
             await store.imported(
                 connection,
@@ -150,26 +167,26 @@ def pick(job: PickJob) -> list[tuple[int, list[str]]]:
     return [(line, cells) for line, cells in found]
 
 
-def survey(job: SurveyJob) -> Surveyed:
+def survey(job: SurveyJob, tell: Tell = _silent) -> Surveyed:
     """What an import would make of the rows."""
     surveyor = RowSurvey(job.wanted)
-    surveyor.take(sheets.read(Path(job.path), job.form))
+    surveyor.take(_counted(sheets.read(Path(job.path), job.form), tell))
     return surveyor.result()
 
 
-def perform(job: Job) -> Result:
-    """Do a job."""
+def perform(job: Job, tell: Tell = _silent) -> Result:
+    """Do a job; ``tell`` hears how many rows are done with."""
     try:
         if job.inspect is not None:
             return Result(preview=sheets.inspect(Path(job.inspect)))
         if job.load is not None:
-            return Result(imported=asyncio.run(load(job.load)))
+            return Result(imported=asyncio.run(load(job.load, tell)))
         if job.read is not None:
             return Result(rows=read(job.read))
         if job.pick is not None:
             return Result(rows=pick(job.pick))
         if job.survey is not None:
-            return Result(surveyed=survey(job.survey))
+            return Result(surveyed=survey(job.survey, tell))
     except BadFile as exc:
         return Result(error=(exc.reason.key, dict(exc.reason.params)))
     except MemoryError:
@@ -177,6 +194,11 @@ def perform(job: Job) -> Result:
     except OUTAGE:
         return Result(again=True)
     return Result()
+
+
+def _say(n: int) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        os.write(sys.stderr.fileno(), b"%d\n" % n)
 
 
 def main() -> None:
@@ -191,7 +213,7 @@ def main() -> None:
     long = job.load is not None or job.survey is not None
     seconds = LOAD_SECONDS if long else LOOK_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    result = perform(job)
+    result = perform(job, _say)
     result.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     sys.stdout.buffer.write(msgspec.json.encode(result))
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 
 import msgspec
 import structlog
@@ -47,13 +47,15 @@ class Workers:
     def __init__(self) -> None:
         self._turns = Shares(AT_ONCE, 1, patience=PATIENCE, waiting=MAX_WAITING)
 
-    async def run(self, owner: Hashable, job: Job) -> Result:
+    async def run(
+        self, owner: Hashable, job: Job, told: Callable[[int], Awaitable[None]] | None = None
+    ) -> Result:
         """Do a job of an owner (an account, a person) in a process of its own. ``FILE_INVALID`` when the file cannot be
         used or breaks the reader; ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was
-        away."""
+        away. ``told`` hears now and then how many rows are done with; what it raises ends the process."""
         await self._turns.take(owner)
         try:
-            result = await self._process(job)
+            result = await self._process(job, told)
         finally:
             self._turns.give(owner)
         if result is None:
@@ -66,15 +68,16 @@ class Workers:
         return result
 
     @staticmethod
-    async def _process(job: Job) -> Result | None:
+    async def _process(job: Job, told: Callable[[int], Awaitable[None]] | None) -> Result | None:
         """The result; None when the process has come to a bad end."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "smsgw.platform.campaigns.worker", env=environment(job),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            cwd="/",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL if told is None else asyncio.subprocess.PIPE, cwd="/",
         )  # fmt: skip
         try:
-            said, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(job)), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                said = await _conversed(process, msgspec.json.encode(job), told)
         except TimeoutError:
             said = b""
         finally:
@@ -89,3 +92,34 @@ class Workers:
             return msgspec.json.decode(said, type=Result)
         except msgspec.DecodeError:
             return None
+
+
+async def _conversed(
+    process: asyncio.subprocess.Process, job: bytes, told: Callable[[int], Awaitable[None]] | None
+) -> bytes:
+    """What the process says of the job."""
+    if told is None:
+        return (await process.communicate(job))[0]
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None  # noqa: S101, PT018
+    _, said, _ = await asyncio.gather(
+        _give(process.stdin, job), process.stdout.read(), _follow(process.stderr, told)
+    )  # when one of them fails the process is killed, which ends the others
+    await process.wait()
+    return said
+
+
+async def _give(pipe: asyncio.StreamWriter, job: bytes) -> None:
+    with contextlib.suppress(ConnectionError):  # it has come to a bad end, which its status tells
+        pipe.write(job)
+        await pipe.drain()
+    pipe.close()
+
+
+async def _follow(pipe: asyncio.StreamReader, told: Callable[[int], Awaitable[None]]) -> None:
+    """Lines with a number; the last of what came together counts. A reader that was broken into may write anything."""
+    left = b""
+    while octets := await pipe.read(4096):
+        *lines, left = (left + octets).split(b"\n")
+        left = left[-20:]
+        if lines and lines[-1].isdigit() and len(lines[-1]) < 10:
+            await told(int(lines[-1]))

@@ -48,6 +48,7 @@ _REGISTER = """
 INSERT INTO registration (kind, id, carrier, state, note) SELECT $1, $2, c, $4, $5 FROM unnest($3::text[]) AS c
 ON CONFLICT (kind, id, carrier) DO UPDATE SET state = excluded.state, note = excluded.note, at = now()
 """
+_REGISTERED = "SELECT carrier, state, note FROM registration WHERE kind = $1 AND id = $2 AND carrier = ANY($3)"
 _SET_TEMPLATE = """
 UPDATE template SET name = $2, type = $3, content = $4, variables = $5, sign = $6, created_by = $7, state = 'pending',
     reason = '', reviewed_by = '', reviewed_at = NULL
@@ -173,7 +174,8 @@ async def stop(change: Change, kind: str, id_: int, *, stopped: bool) -> None:
         if (row["stopped_at"] is not None) == stopped:
             raise Refused("STATE_CONFLICT", reason=phrase("content.stopped" if stopped else "content.running"))
         await unit.connection.execute(_STOPS[kind], id_, stopped)
-        unit.record(f"{kind}.{'stop' if stopped else 'start'}", f"{kind}/{id_}", after={_LABEL[kind]: row["label"]})
+        before, after = ({_LABEL[kind]: row["label"], "stopped": state} for state in (not stopped, stopped))
+        unit.record(f"{kind}.{'stop' if stopped else 'start'}", f"{kind}/{id_}", before=before, after=after)
 
 
 async def renew(change: Change, id_: int, expires_at: datetime | None) -> None:
@@ -229,8 +231,10 @@ async def register(
         row = await unit.connection.fetchrow(_OWNERS[kind], id_)
         said = {"carriers": dict.fromkeys(sorted(set(carriers)), state.value), "reason": note}
         owner = _tell(unit, kind, id_, row, said)
+        known = await unit.connection.fetch(_REGISTERED, kind, id_, sorted(set(carriers)))
+        before = {row["carrier"]: {"state": row["state"], "reason": row["note"]} for row in known}
         await unit.connection.execute(_REGISTER, kind, id_, sorted(set(carriers)), state.value, note[:500])
-        unit.record(f"{kind}.register", f"{kind}/{id_}", after=said)
+        unit.record(f"{kind}.register", f"{kind}/{id_}", before=before, after=said)
     return owner
 
 

@@ -12,7 +12,9 @@ import msgspec
 from smsgw.runtime import clock
 
 MOST = 100
-"""Drafts of one person."""
+"""Drafts of one person, …"""
+MOST_OF_ACCOUNT = 1000
+"""… and of one account, whose programs make them."""
 MOST_OCTETS = 262_144
 """Of what is kept of one."""
 MOST_TO = 200_000
@@ -53,6 +55,8 @@ class State(msgspec.Struct, kw_only=True):
     """All that the steps ask for, as it was typed: nothing in it has been checked."""
 
     subject: str = ""
+    scenario: str = ""
+    """Id of one, which decides about account, type and more; empty: none."""
     account: str = ""
     type: str = "notice"
     sign: str = ""
@@ -75,6 +79,13 @@ class State(msgspec.Struct, kw_only=True):
     """After which what has not been sent is sent no more."""
     extend_code: str = ""
     review: str = ""
+    steps: str = ""
+    """Anything: it is sent in steps."""
+    steps_shares: str = "1, 10"
+    steps_minutes: str = "30"
+    steps_failed: str = "5"
+    steps_opted_out: str = "1"
+    steps_complained: str = "0.1"
     when: str = When.NOW
     at: str = ""
     window_from: str = ""
@@ -151,7 +162,8 @@ class Draft:
     """A draft as it stands."""
 
     id: int
-    owner_id: int
+    owner_id: int | None
+    """The person; None: it came by the interface or the command line, and is the account's."""
     key: str
     """Made with its first form: saving that twice makes one draft, and sending it twice one task."""
     kind: Kind
@@ -162,6 +174,8 @@ class Draft:
     survey_of: str
     created_at: datetime
     updated_at: datetime
+    account_id: int | None = None
+    """Whose it is that is no person's."""
 
     @property
     def known(self) -> Survey | None:

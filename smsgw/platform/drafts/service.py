@@ -1,5 +1,6 @@
-"""Changes of drafts, everybody's own. What a form saves by itself is not entered into the audit log each time: it would
-say nothing but that somebody types; that a draft is made, is gone on with, copied, removed and sent is."""
+"""Changes of drafts, everybody's own, and those of accounts, which programs make. What a form saves by itself is not
+entered into the audit log each time: it would say nothing but that somebody types; that a draft is made, is gone on
+with, copied, removed and sent is."""
 
 from __future__ import annotations
 
@@ -14,13 +15,27 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase as said
 from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries
-from smsgw.platform.drafts.model import MOST, MOST_OCTETS, MOST_SHOWN, Draft, Kind, State, Survey
+from smsgw.platform.drafts.model import (
+    MOST,
+    MOST_OCTETS,
+    MOST_OF_ACCOUNT,
+    MOST_SHOWN,
+    Draft,
+    Kind,
+    State,
+    Survey,
+)
 from smsgw.platform.drafts.queries import draft_of, owner
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 
 _LOCK = "SELECT FROM staff WHERE id = $1 FOR UPDATE"
+_LOCK_ACCOUNT = "SELECT FROM account WHERE id = $1 FOR UPDATE"
 _HOW_MANY = "SELECT count(*) FROM send_draft WHERE owner_id = $1"
+_HOW_MANY_OF_ACCOUNT = "SELECT count(*) FROM send_draft WHERE account_id = $1"
+_ADD_OF_ACCOUNT = """
+INSERT INTO send_draft (account_id, key, kind, subject, state) VALUES ($1, $2, $3, $4, $5) RETURNING *
+"""
 _BY_KEY = "SELECT * FROM send_draft WHERE owner_id = $1 AND key = $2"
 _ADD = """
 INSERT INTO send_draft (owner_id, key, kind, subject, state) VALUES ($1, $2, $3, $4, $5) RETURNING *
@@ -49,6 +64,22 @@ async def begin(change: Change, key: str, kind: Kind, state: State, fields: Coll
         if await queries.sent(unit.connection, change.actor, key) is not None:
             raise Refused("STATE_CONFLICT", reason=said("draft.sent"))
         row = await _add(unit.connection, me, key, kind, state, text)
+        unit.record("draft.add", f"draft/{row['id']}", after=_plain(state))
+        return draft_of(row)
+
+
+async def add(change: Change, account_id: int, state: State) -> Draft:
+    """A new draft of the account, for who is no person. ``PARAM_INVALID``: too large; ``NOT_FOUND`` for an account
+    that is not the actor's; ``STATE_CONFLICT``: there are too many."""
+    text, key = _text(state), secrets.token_urlsafe(18)
+    async with change.unit(Permission.MESSAGE_SEND, account_id) as unit:
+        await unit.connection.fetchrow(_LOCK_ACCOUNT, account_id)
+        if await unit.connection.fetchval(_HOW_MANY_OF_ACCOUNT, account_id) >= MOST_OF_ACCOUNT:
+            raise Refused("STATE_CONFLICT", reason=said("draft.full", most=MOST_OF_ACCOUNT))
+        row = await unit.connection.fetchrow(
+            _ADD_OF_ACCOUNT, account_id, key, Kind.SAME.value, state.subject[:64], text
+        )
+        assert row is not None  # noqa: S101 - what an insertion gives
         unit.record("draft.add", f"draft/{row['id']}", after=_plain(state))
         return draft_of(row)
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
-from smsgw.core.actor import Actor, ActorLabel
+from smsgw.core.actor import Actor, ActorKind, ActorLabel
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, messages_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.numbers import written
 from smsgw.core.permissions import Permission
 from smsgw.core.schedule import Hours
+from smsgw.core.tasks import Task
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.pipeline.routing import Router
@@ -37,13 +38,16 @@ from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.campaigns.worker import Job, PickJob, SurveyJob
 from smsgw.platform.campaigns.workers import Workers, bad_file
+from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_SHOWN, Draft, Row, Survey
-from smsgw.platform.drafts.wanted import spec_of
+from smsgw.platform.drafts.wanted import id_of, spec_of
 from smsgw.platform.jobs import model as jobs
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
+from smsgw.platform.scenarios import model as scenarios
+from smsgw.platform.scenarios import queries as scenario_queries
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 
@@ -58,8 +62,13 @@ JUDGED = 500
 MOST_PLACES = 40
 PLANNED = timedelta(days=6)
 """What a message can be planned ahead, so that the door can be asked about that time."""
+_ORIGINS = {ActorKind.KEY: Origin.API, ActorKind.OPERATOR: Origin.CLI}
 _WAITS = frozenset({"OK", "BALANCE_INSUFFICIENT", "TIME_WINDOW_CLOSED", "NO_ROUTE"})
 """What the door may say of a row that a task keeps: it waits for its hours or a channel, or pauses for the balance."""
+
+
+Told = Callable[[int, int], Awaitable[None]]
+"""Hears how far it is, and of how much."""
 
 
 class Lists(Protocol):
@@ -109,7 +118,7 @@ class Surveyor:
         if draft is None or draft.known is not None:
             return
         try:
-            survey = await self.survey(draft, await self._actor(draft, context.job.submitter))
+            survey = await self.survey(draft, await self._actor(draft, context.job.submitter), context.progress)
         except (Invalid, Refused) as error:
             survey = _stopped(error)
         await service.found(self.database, draft, survey)
@@ -119,6 +128,11 @@ class Surveyor:
         draft = await queries.any_one(self.database, int(job.params["draft"]))
         if draft is not None and draft.known is None and job.subject == _subject(draft):
             await service.found(self.database, draft, _stopped(error or Refused("INTERNAL")))
+
+    async def how_far(self, draft: Draft) -> tuple[int, int] | None:
+        """How many rows have been read, or of how many numbers have been held against the lists: as ``survey`` tells
+        it; None: nobody looks at it."""
+        return await job_queries.how_far(self.database, NAME, _subject(draft))
 
     # --- the rows ------------------------------------------------------------------------------------------------
 
@@ -130,37 +144,56 @@ class Surveyor:
         return person.actor()
 
     async def spec(self, draft: Draft, actor: Actor) -> TaskSpec:
-        """What the draft asks for, with an account and an audience that the actor may use. ``PERMISSION_DENIED``,
-        ``PARAM_INVALID``, ``TIME_INVALID``."""
+        """What the draft asks for, as its scenario has it by now, with an account and an audience that the actor may
+        use. ``PERMISSION_DENIED``, ``PARAM_INVALID``, ``TIME_INVALID``."""
         actor.require(Permission.MESSAGE_SEND)
         state, allowed = draft.state, actor.scope.whole
         id_ = int(state.account) if state.account.isdecimal() and len(state.account) < 19 else 0
         account = self.snapshots.current.account(id_) if allowed is None or id_ in allowed else None
         if account is None:
             raise invalid("account", phrase("draft.choose"))
-        spec = spec_of(draft, account, actor.label, clock.now())
+        now = clock.now()
+        spec = replace(spec_of(draft, account, actor.label, now), origin=_ORIGINS.get(actor.kind, Origin.PORTAL))
+        if state.scenario:
+            scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
+            spec = scenarios.within(scenario.terms, spec, now)
         if spec.audience_id is not None:  # a group may be somebody's own, or a department's
             group = await book.group(self.database, actor, spec.audience_id)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
         return spec
 
+    async def submit(self, change: Change, id_: int) -> Task:
+        """Make the task of a draft that is the actor's, without a survey before; the draft is there no more. Repeated,
+        it is the same task as long as the draft is there. ``NOT_FOUND``, and what ``spec`` and the engine refuse."""
+        draft = await queries.one(self.database, change.actor, id_)
+        if draft is None:
+            raise Refused("NOT_FOUND")
+        spec = await self.spec(draft, change.actor)
+        task, _ = await self.tasks.create(spec)
+        await service.sent(change, id_, task.id, spec.account.name, task.total)
+        return task
+
     async def prepared(self, draft: Draft, actor: Actor) -> Prepared:
         """How the engine would do it; raises what it refuses, and as ``spec``."""
         return await self.tasks.prepare(await self.spec(draft, actor))
 
-    async def survey(self, draft: Draft, actor: Actor) -> Survey:
-        """All of it. Raises what the engine refuses of the whole."""
+    async def survey(self, draft: Draft, actor: Actor, told: Told | None = None) -> Survey:
+        """All of it. Raises what the engine refuses of the whole. ``told`` hears how far it is, of twice as many units
+        as there are rows: each is read, and its number held against the lists."""
         prepared = await self.prepared(draft, actor)
         every = max(1, -(-prepared.count // EXPLAINED))
-        found = await self._surveyed(prepared, Wanted(prepared.plan, every))
+        rows = prepared.count
+        found = await self._surveyed(
+            prepared, Wanted(prepared.plan, every), told and (lambda n: told(min(n, rows), 2 * rows))
+        )
         survey = Survey(rows=found.total, classes=dict(found.problems), held=prepared.reasons)
         survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
         text = wording(prepared.spec.content, prepared.plan.forms, prepared.plan.fixed)
         survey.shown["valid"] = [
             Row(row.line, row.number, text.fill(row.values)) for row in found.chosen[:MOST_SHOWN]
         ]
-        listed = await self._listed(prepared, found, survey)
+        listed = await self._listed(prepared, found, survey, told)
         opens = self._opens(prepared)
         survey.begins = "" if opens is None else opens.astimezone(CHINA).isoformat(timespec="minutes")
         await self._explain(
@@ -209,12 +242,14 @@ class Surveyor:
             raise bad_file(phrase("file.gone"))
         return str(path)
 
-    async def _surveyed(self, prepared: Prepared, wanted: Wanted) -> Surveyed:
+    async def _surveyed(
+        self, prepared: Prepared, wanted: Wanted, told: Callable[[int], Awaitable[None]] | None = None
+    ) -> Surveyed:
         spec = prepared.spec
         if spec.upload_id is not None:
             upload = await self.tasks.files.get(spec.upload_id, accounts=(spec.account.id,))
             job = SurveyJob(await self._path(upload.id), msgspec.convert(upload.form, Form), wanted)
-            found = (await self.workers.run(spec.account.id, Job(survey=job))).surveyed
+            found = (await self.workers.run(spec.account.id, Job(survey=job), told)).surveyed
             if found is None:
                 raise Temporary("BACKPRESSURE", retry_after=1, n=1)
             return found
@@ -234,7 +269,9 @@ class Surveyor:
 
     # --- lists, carriers, provinces ------------------------------------------------------------------------------
 
-    async def _listed(self, prepared: Prepared, found: Surveyed, survey: Survey) -> set[int]:
+    async def _listed(
+        self, prepared: Prepared, found: Surveyed, survey: Survey, told: Told | None
+    ) -> set[int]:
         """Hold all numbers against the lists and count whose they are; those that get nothing."""
         spec, snapshot = prepared.spec, self.snapshots.current
         sign = spec.sign or spec.account.default_sign
@@ -244,6 +281,8 @@ class Surveyor:
         for at, (number, line) in enumerate(zip(*_arrays(found), strict=True)):
             if at % SHARE == 0:
                 await asyncio.sleep(0)
+                if told is not None:
+                    await told(found.total + at, 2 * found.total)
             text = str(number)
             reason = self.lists.refusal(text, spec.account.id, prepared.kind, sign)
             if reason is not None:

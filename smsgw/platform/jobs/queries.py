@@ -238,6 +238,18 @@ async def own(database: Database | Connection, actor: Actor, id_: int) -> Job | 
     return None if row is None else _job(row)
 
 
+_ABOUT = """
+SELECT done, total FROM job WHERE kind = $1 AND subject = $2 AND state IN ('waiting', 'running')
+"""
+
+
+async def how_far(database: Database, kind: str, subject: str) -> tuple[int, int] | None:
+    """How far the unfinished job about something is (done, total; 0, 0: not begun); None: there is none. For who may
+    see what it is about."""
+    row = await database.fetchrow(_ABOUT, kind, subject)
+    return None if row is None else (row["done"], row["total"])
+
+
 _CANCEL = """
 UPDATE job SET cancel_asked = true,
     state = CASE WHEN state = 'waiting' THEN 'cancelled' ELSE state END,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from smsgw.core.actor import Actor
 from smsgw.platform.keys.model import ListedKey, WantedKeys
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Database, Row
@@ -39,6 +40,10 @@ _ORDERS = {"created_at": Order("k.created_at", "timestamptz")}
 _SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
 _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} WHERE {_MATCHES} LIMIT $6) f"  # noqa: S608
 _ONE = f"SELECT {_COLUMNS} {_FROM} WHERE {_SEEN} AND k.id = $2"
+_ACTOR = """
+SELECT scopes FROM api_key
+WHERE key_id = $1 AND account_id = $2 AND status = 'active' AND (expires_at IS NULL OR expires_at > now())
+"""
 _ID = "SELECT id FROM api_key WHERE key_id = $1"
 
 
@@ -78,3 +83,9 @@ async def id_of(database: Database, key_id: str) -> int | None:
     """The id of a key."""
     found: int | None = await database.fetchval(_ID, key_id)
     return found
+
+
+async def actor(database: Database, key_id: str, account_id: int) -> Actor | None:
+    """A key of the account as the one who acts, with its scopes of now; None: it is none that is good."""
+    scopes = await database.fetchval(_ACTOR, key_id, account_id)
+    return None if scopes is None else Actor.key(key_id, account_id, scopes)

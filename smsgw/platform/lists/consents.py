@@ -6,13 +6,14 @@ stays: withdrawn by the owner, or replaced by a newer proof.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.ids import CHINA
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
@@ -56,6 +57,8 @@ class Consent:
     withdrawn_by: ActorLabel
     withdrawal: str
     replaced: bool
+    proof_file: int | None = None
+    """Id of the file that proves it; None: there is none here."""
 
     @property
     def state(self) -> str:
@@ -86,7 +89,7 @@ WHERE ($1::bigint[] IS NULL OR c.account_id = ANY($1)) AND ($2::bigint IS NULL O
 _SEARCH = f"""
 SELECT {{key}} AS _key, c.id, c.account_id, a.name AS account, c.number::text, c.source, c.wording, c.proof, c.given_at,
        c.entered_by, c.entered_at, c.withdrawn_at, c.withdrawn_by, c.withdrawal,
-       c.replaced
+       c.replaced, c.proof_file
 {_FROM} AND {{where}} ORDER BY {{order}}
 """
 _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $7) f"  # noqa: S608
@@ -135,10 +138,13 @@ class Given:
 
 # Inside the writers' turn. Who has withdrawn after that day (or on it, when no time is said) has not agreed again.
 _OPEN = """
-SELECT n FROM unnest($2::bigint[]) AS n
+SELECT n.number, EXISTS (
+    SELECT FROM consent c WHERE c.account_id = $1 AND c.number = n.number AND c.withdrawn_at IS NULL
+) AS held
+FROM unnest($2::bigint[], $3::timestamptz[]) AS n(number, given_at)
 WHERE NOT EXISTS (
     SELECT FROM consent w
-    WHERE w.account_id = $1 AND w.number = n AND NOT w.replaced AND w.withdrawn_at >= $3
+    WHERE w.account_id = $1 AND w.number = n.number AND NOT w.replaced AND w.withdrawn_at >= n.given_at
 )
 """
 _REPLACE = """
@@ -147,7 +153,9 @@ WHERE account_id = $1 AND number = ANY($2::bigint[]) AND withdrawn_at IS NULL
 """
 _GIVE = """
 INSERT INTO consent (account_id, number, source, wording, proof, given_at, entered_by)
-SELECT $1, n, $3, $4, $5, $6, $7 FROM unnest($2::bigint[]) AS n
+SELECT $1, n.number, n.source, n.wording, n.proof, n.given_at, $7
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+     AS n(number, source, wording, proof, given_at)
 """
 
 
@@ -158,26 +166,52 @@ def _text(field: str, text: str, least: int) -> str:
     return text
 
 
+def moment(text: str) -> datetime:
+    """When somebody has agreed, as people write it: a day, from its beginning, or a minute. ``ValueError``."""
+    day, _, rest = text.strip().replace("/", "-").replace("T", " ").partition(" ")
+    year, month, of_month = (int(part) for part in day.split("-"))
+    at = datetime.combine(date(year, month, of_month), time.fromisoformat(rest) if rest else time.min, CHINA)
+    if not 2000 <= at.year <= 2100 or len(rest) not in (0, 5, 8):
+        raise ValueError(text)
+    return at
+
+
+def checked(given: Given) -> Given:
+    """In its form. ``PARAM_INVALID``."""
+    proof, wording = _text("proof", given.proof, 2), _text("wording", given.wording, 0)
+    if given.given_at > clock.now():
+        raise Invalid("PARAM_INVALID", field="given_at", reason=phrase("consent.future"))
+    return Given(given.source, wording, proof, given.given_at)
+
+
+async def enter(
+    connection: Connection, account_id: int, entries: Mapping[int, Given], label: ActorLabel
+) -> dict[int, bool]:
+    """Enter what is in its form, by number, in the writers' turn: of those that were entered, whether another consent
+    was in force. Who has withdrawn after that day has not agreed again, and is left out."""
+    await store.take_turns(connection)
+    some = sorted(entries)
+    rows = await connection.fetch(_OPEN, account_id, some, [entries[n].given_at for n in some])
+    open_ = {row["number"]: row["held"] for row in rows}
+    await connection.execute(_REPLACE, account_id, list(open_), label)
+    given = [entries[n] for n in open_]
+    await connection.execute(
+        _GIVE, account_id, list(open_), [g.source.value for g in given], [g.wording for g in given],
+        [g.proof for g in given], [g.given_at for g in given], label,
+    )  # fmt: skip
+    return open_
+
+
 async def give(change: Change, account_id: int, numbers: Sequence[str], given: Given) -> int:
     """Enter consents of numbers (E.164 digits); of how many. One that was withdrawn later than this was given stays
     withdrawn; one in force is replaced, and stays in the ledger with its proof. ``PARAM_INVALID``, ``TO_TOO_MANY``."""
     if len(numbers) > MOST:
         raise Invalid("TO_TOO_MANY")
-    proof, wording = _text("proof", given.proof, 2), _text("wording", given.wording, 0)
-    if given.given_at > clock.now():
-        raise Invalid("PARAM_INVALID", field="given_at", reason=phrase("consent.future"))
+    given = checked(given)
     async with change.unit(Permission.BLOCK_EDIT, account_id, timeout=30) as unit:
-        await store.take_turns(unit.connection)
-        some = sorted({int(n) for n in numbers})
-        rows = await unit.connection.fetch(_OPEN, account_id, some, given.given_at)
-        open_ = [row["n"] for row in rows]
-        await unit.connection.execute(_REPLACE, account_id, open_, unit.actor.label)
-        await unit.connection.execute(
-            _GIVE, account_id, open_, given.source.value, wording, proof, given.given_at, unit.actor.label
-        )
-        entered = len(open_)
+        entered = len(await enter(unit.connection, account_id, {int(n): given for n in numbers}, unit.actor.label))
         after = {"account": account_id, "numbers": len(numbers), "entries": entered, "source": given.source.value,
-                 "proof": proof}  # fmt: skip
+                 "proof": given.proof}  # fmt: skip
         unit.record("consent.give", "consent", after=after)
     return entered
 

@@ -226,7 +226,7 @@ async def enter_complaint(
         unit.record("complaint.add", f"complaint/{id_}", after=after)
         if block_number:
             change.actor.require(Permission.BLOCK_EDIT, EVERYBODY)
-            scope, reason = Scope(EVERYBODY, MessageType.MARKETING, ""), f"complaint {id_}"
+            scope, reason = Scope(EVERYBODY, MessageType.MARKETING, ""), str(phrase("block.complaint", id=id_))
             _record(unit, [number], scope, COMPLAINT, reason)
             entry = NewEntry(number, scope, COMPLAINT, reason, change.actor.label, clock.now())
             await blocklist.put(unit.connection, [entry], replace=True)

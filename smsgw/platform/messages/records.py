@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from smsgw.core import states
 from smsgw.core.actor import Actor, ActorLabel
-from smsgw.core.ids import first_id, time_of
+from smsgw.core.ids import day_of, day_range, first_id, time_of
 from smsgw.core.states import PartState
+from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import SELECT, states_of, views
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
-from smsgw.store.engine.database import Database
+from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
+from smsgw.store.engine.database import Database, Row
 from smsgw.store.engine.states import by_name
 
 
@@ -49,6 +50,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    content: str | None = None
+    """A word of the text, at least ``LEAST_WORD`` characters."""
 
 
 RESULTS: dict[str, frozenset[str]] = {
@@ -59,6 +62,7 @@ RESULTS: dict[str, frozenset[str]] = {
 }
 """How messages end, in short: statuses of each; what is in none of them is on its way."""
 PENDING = "pending"
+LEAST_WORD = 2
 
 
 class Sums(NamedTuple):
@@ -70,73 +74,148 @@ class Sums(NamedTuple):
 
 
 ORDERS = {"time": Order("x.id", "bigint")}
+DAYS_AT_ONCE = 31
+"""Days of one statement."""
+PATIENCE = 20.0
+"""Seconds for all of a search."""
 _MESSAGE = {
     "message": "x.id = {}::bigint", "batch": "x.batch_id = {}::bigint", "account": "x.account_id = {}::bigint",
     "phone": "x.number = {}", "type": "x.type = {}", "sign": "x.sign = {}", "carrier": "x.carrier = {}",
     "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
-    "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')", "extension": "x.extend_code = {}",
-    "test": "x.test = {}::text::bool",
+    "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')",
+    "extension": "(x.extend_code = {0} AND x.extend_code <> '')", "test": "x.test = {}::text::bool",
     "task": "EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {}::bigint"
             " AND x.id >= k.base_id AND x.id < k.base_id + k.size)",
 }  # fmt: skip
-# Said in constants beside the rest, so that the index of the few that did not arrive is known to hold them.
-_ENDED = by_name("EXISTS (SELECT FROM part e WHERE e.id = x.id AND e.id >= $1 AND e.id < $2 AND e.state > :DELIVERED)")
-_PART_ENDED = by_name("s.state > :DELIVERED")
+# The index of a day that is over knows pairs of characters; the other days are read, newest first. Codes of logins are
+# for the person's phone alone.
+_CONTENT = f"""
+(text_pairs(x.content) @> text_pairs({{0}}) AND strpos(x.content, {{0}}) > 0 AND x.submitter <> '{CODE_SENDER}')
+"""
+# Said in constants beside the rest, so that the index of the few that did not arrive, or not yet, is known to fit.
+_ENDED, _OPEN = by_name("s.state > :DELIVERED"), by_name("s.state < :DELIVERED")
 _NOT_ARRIVED = frozenset(state for state in PartState if state > PartState.DELIVERED)
-_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {} AND s.class <> ''", "code": "s.code = {}"}
+_NOT_ENDED = frozenset(state for state in PartState if state < PartState.DELIVERED)
+_PART = {
+    "channel": "s.channel_id = {}::int",
+    "reason": "s.class = {} AND s.class <> ''",
+    "code": "s.code = {}",
+}
+_HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
-(SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= $1 AND s.id < $2
+(SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
  ORDER BY array_position({ranks}::smallint[], s.state), s.part LIMIT 1) = ANY({codes}::int[])
 """
-_ROWS = "SELECT x.*, {key} AS _key FROM message x WHERE {found} AND {where} ORDER BY {order}"
-# Few parts in a part of the table of their own: their messages are looked up, and not all messages gone through.
-_SUMS_OF_FEW = """
-WITH e AS MATERIALIZED (SELECT DISTINCT s.id FROM part s WHERE s.id >= $1 AND s.id < $2 AND {few})
-SELECT count(*) AS messages, COALESCE(sum(f.parts), 0) AS parts, COALESCE(sum(f.price), 0) AS price
-FROM (
-    SELECT m.parts, m.price FROM (SELECT id FROM e ORDER BY id DESC) e
-    CROSS JOIN LATERAL (SELECT x.parts, x.price FROM message x WHERE x.id = e.id AND {found} OFFSET 0) m LIMIT {limit}
-) f
-"""
-_SUMS = """
-SELECT count(*) AS messages, COALESCE(sum(f.parts), 0) AS parts, COALESCE(sum(f.price), 0) AS price
-FROM (SELECT parts, price FROM message x WHERE {found} ORDER BY x.id DESC LIMIT {limit}) f
-"""
+# Day by day, the nearest first: an Append asks them in turn and stops when there is enough, and each day is planned
+# by what there is on it. Over all days at once the planner takes what is rare for what it would meet soon.
+_DAY = "(SELECT {what} FROM message x WHERE {found} ORDER BY x.id {way} LIMIT {limit})"
+_DAYS = "SELECT * FROM ({days}) u LIMIT {limit}"
+_CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
+_OF_TASK = "SELECT min(base_id), max(base_id + size) FROM task_chunk WHERE task_id = $1"
 
 
-def _found(actor: Actor, wanted: Wanted) -> tuple[str, list[object]]:
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What is looked for, as conditions; the bounds of a day stand in them as ``{low}`` and ``{high}``."""
+
+    found: str
+    arguments: Sequence[object]
+    low: int
+    high: int
+
+    def days(self, descending: bool) -> list[tuple[int, int]]:
+        """Its stretch, day by day, the nearest first."""
+        if self.low >= self.high:
+            return []
+        day, last = day_of(self.low), day_of(self.high - 1)
+        days = [day + timedelta(days=n) for n in range((last - day).days + 1)]
+        bounds = [(max(self.low, low), min(self.high, high)) for low, high in map(day_range, days)]
+        return bounds[::-1] if descending else bounds
+
+
+def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, int] | None) -> _Search:
     """The condition for what is wanted, in constant texts, and its parameters."""
-    low, high = first_id(wanted.from_time), first_id(wanted.to_time)
+    low, high = max(first_id(wanted.from_time), 0), max(first_id(wanted.to_time), 0)
     if wanted.batch is not None:  # a call's ids are made in one go: they lie within moments of the first
         low, high = max(low, wanted.batch), min(high, first_id(time_of(wanted.batch) + timedelta(seconds=10)))
+    if wanted.message is not None:
+        low, high = max(low, wanted.message), min(high, wanted.message + 1)
+    if of_task is not None:
+        low, high = max(low, of_task[0]), min(high, of_task[1])
+    if window.after is not None:
+        down, after = window.descending != window.backwards, window.after[1]
+        low, high = (low, min(high, after)) if down else (max(low, after + 1), high)
     scope = actor.scope.whole
-    arguments: list[object] = [max(low, 0), max(high, 0), None if scope is None else list(scope)]
+    arguments: list[object] = [None if scope is None else list(scope)]
 
     def put(value: object, text: str) -> str:
         arguments.append(value)
         return text.format(f"${len(arguments)}")
 
-    said = ["x.id >= $1 AND x.id < $2 AND ($3::bigint[] IS NULL OR x.account_id = ANY($3))"]
+    said = ["x.id >= {low} AND x.id < {high} AND ($1::bigint[] IS NULL OR x.account_id = ANY($1))"]
     values = {name: getattr(wanted, name) for name in (*_MESSAGE, *_PART)}
     said += [put(values[name], text) for name, text in _MESSAGE.items() if values[name] is not None]
+    if wanted.content is not None:
+        said.append(put(wanted.content, _CONTENT))
     if wanted.result is not None:
+        codes = _codes(wanted.result)
         arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
-        arguments.append(_codes(wanted.result))
+        arguments.append(codes)
         said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
-        if _all_ended(code // 2 for code in _codes(wanted.result)):
-            said.append(_ENDED)
+        numbers = sorted({code // 2 for code in codes})
+        if few := _few(numbers):  # one of its parts is what makes it end so: told before the rank of all is asked
+            said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
-        of_part.append(put(numbers, "s.state = ANY({}::smallint[])"))
-        of_part += [_PART_ENDED] * _all_ended(numbers)
+        of_part += [put(numbers, "s.state = ANY({}::smallint[])"), *_few(numbers)]
         if by_us is not None:
             of_part.append(put(by_us, "s.by_us = {}::bool"))
     if of_part:
-        inner = " AND ".join(["s.id = x.id AND s.id >= $1 AND s.id < $2", *of_part])
-        said.append(f"EXISTS (SELECT FROM part s WHERE {inner})")
-    return " AND ".join(said), arguments
+        said.append(_HAS % " AND ".join(of_part))
+    return _Search(" AND ".join(said), arguments, low, high)
+
+
+class _Shape(NamedTuple):
+    """What is read of the messages, of how many, and what is made of them."""
+
+    what: str
+    limit: int
+    outer: str = "{page}"
+
+
+async def _rows(database: Database, actor: Actor, wanted: Wanted, window: Window, shape: _Shape) -> list[Row]:
+    """The nearest rows, from as many days as it takes."""
+    async with database.transaction(timeout=PATIENCE) as connection:
+        await connection.execute(_CUSTOM)
+        of_task = None
+        if wanted.task is not None:
+            of_task = tuple(await connection.fetchrow(_OF_TASK, wanted.task))
+            if of_task[0] is None:
+                return []
+        search, found = _search(actor, wanted, window, of_task), list[Row]()
+        down = window.descending != window.backwards
+        days = search.days(down)
+        while days and len(found) < shape.limit:
+            some, days = days[:DAYS_AT_ONCE], days[DAYS_AT_ONCE:]
+            statement, arguments = _statement(search, some, shape, down)
+            found += await connection.fetch(statement, *arguments, timeout=PATIENCE)
+        return found[: shape.limit]
+
+
+def _statement(
+    search: _Search, days: Sequence[tuple[int, int]], shape: _Shape, down: bool
+) -> tuple[str, list[object]]:
+    arguments, each = list(search.arguments), list[str]()
+    for bounds in days:
+        arguments += bounds
+        at = {"low": f"${len(arguments) - 1}", "high": f"${len(arguments)}"}
+        each.append(_DAY.format(
+            what=shape.what, found=search.found.format(**at), way="DESC" if down else "ASC",
+            limit=shape.limit,
+        ))  # fmt: skip
+    return shape.outer.format(page=_DAYS.format(days=" UNION ALL ".join(each), limit=shape.limit)), arguments
 
 
 def _codes(result: str) -> list[int]:
@@ -154,33 +233,20 @@ def _codes(result: str) -> list[int]:
 
 async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[MessageView]:
     """Messages in the scope, a window of them."""
-    found, arguments = _found(actor, wanted)
-    c = clauses(ORDERS, window, id_="x.id", first=len(arguments) + 1)
-    page = _ROWS.format(key=c.key, found=found, where=c.where, order=c.order)
+    limit = max(1, min(window.limit, MOST))
     way = "DESC" if window.descending != window.backwards else "ASC"
-    rows = await database.fetch(SELECT.format(page=page, way=way), *arguments, *c.arguments)
-    got = slice_of(rows, window, c.limit)
+    shape = _Shape("x.*, x.id::text AS _key", limit + 1, SELECT.format(page="{page}", way=way))
+    got = slice_of(await _rows(database, actor, wanted, window, shape), window, limit)
     return Slice(await views(got.rows), got.keys, got.more)
 
 
 async def sums(database: Database, actor: Actor, wanted: Wanted, most: int) -> Sums:
     """How many there are, and what they come to; at most ``most`` are looked at."""
-    found, arguments = _found(actor, wanted)
-    few = _few(wanted, arguments)
-    statement = (_SUMS_OF_FEW if few else _SUMS).format(found=found, few=few, limit=int(most))
-    (row,) = await database.fetch(statement, *arguments)
-    return Sums(int(row["messages"]), int(row["parts"]), int(row["price"]))
+    rows = await _rows(database, actor, wanted, Window(), _Shape("x.parts, x.price", int(most)))
+    return Sums(len(rows), sum(row["parts"] for row in rows), sum(row["price"] for row in rows))
 
 
-def _few(wanted: Wanted, arguments: list[object]) -> str:
-    """What the parts have that the messages are found by, if an index holds those alone; empty: none does."""
-    if wanted.reason is not None:
-        arguments.append(wanted.reason)
-        return _PART["reason"].format(f"${len(arguments)}")
-    of_result = wanted.result is not None and _all_ended(code // 2 for code in _codes(wanted.result))
-    of_status = wanted.status is not None and _all_ended(states_of(wanted.status)[0])
-    return _PART_ENDED if of_result or of_status else ""
-
-
-def _all_ended(found: Iterable[int]) -> bool:
-    return set(found) <= _NOT_ARRIVED
+def _few(found: Iterable[int]) -> list[str]:
+    """What the parts have if an index holds those alone."""
+    found = set(found)
+    return [_ENDED] if found <= _NOT_ARRIVED else [_OPEN] if found <= _NOT_ENDED else []

@@ -13,7 +13,7 @@ from smsgw.platform.paging import Order, Slice, Window
 from smsgw.platform.preferences.queries import owner
 from smsgw.store.engine.database import Connection, Database, Row
 
-KINDS = ("notice", "alarm", "job", "security")
+KINDS = ("notice", "alarm", "job", "security", "task")
 CHOSEN = ("alarm", "job")
 """Those that somebody may do without."""
 PREFERENCE = "inbox"
@@ -123,7 +123,12 @@ CASE WHEN n.withdrawn_at IS NOT NULL THEN 'withdrawn' WHEN n.until <= now() THEN
 (SELECT count(*) FROM inbox i WHERE i.kind = 'notice' AND i.subject = n.id AND i.read_at IS NOT NULL) AS read
 """
 # Departments that the actor sees; NULL: the actor sees all, and all announcements.
-_THEIRS = "($1::bigint[] IS NULL OR n.audience = 'departments' AND n.targets <@ $1)"
+# An announcement reaches departments below its own: who does not see these does not see how many have read it.
+_THEIRS = """($1::bigint[] IS NULL OR n.audience = 'departments' AND n.targets <@ $1 AND ARRAY(
+    WITH RECURSIVE below(id) AS (
+        SELECT id FROM department WHERE id = ANY(n.targets)
+        UNION SELECT d.id FROM department d JOIN below b ON d.parent_id = b.id WHERE d.removed_at IS NULL)
+    SELECT id::bigint FROM below) <@ $1)"""
 _PUBLISHED = f"""
 SELECT {_NOTICE}, {{key}} AS _key FROM notice n
 WHERE {_THEIRS} AND n.published_at >= $2 AND n.published_at < $3 AND {{where}} ORDER BY {{order}}

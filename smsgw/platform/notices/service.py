@@ -8,15 +8,20 @@ from datetime import datetime
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.preferences.queries import owner
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 
 AUDIENCES = ("all", "roles", "departments")
 MOST_STANDING = 50
 MOST_TITLE, MOST_CONTENT = 80, 2000
 
-_HOW_MANY = "SELECT count(*) FROM notice WHERE withdrawn_at IS NULL AND until > now()"
+# What stands for the same people: an audience that is full leaves the others alone.
+_HOW_MANY = """
+SELECT count(*) FROM notice
+WHERE withdrawn_at IS NULL AND until > now() AND audience = $1 AND ($1 = 'all' OR targets && $2::bigint[])
+"""
 _PUBLISH = """
 INSERT INTO notice (title, content, audience, targets, published_by, until) VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING id
@@ -32,6 +37,12 @@ FROM staff s WHERE s.status = 'active' AND (
             UNION SELECT d.id FROM department d JOIN below b ON d.parent_id = b.id WHERE d.removed_at IS NULL)
         SELECT id FROM below))
 """
+_BELOW = """
+WITH RECURSIVE below(id) AS (
+    SELECT id FROM department WHERE id = ANY($1::bigint[])
+    UNION SELECT d.id FROM department d JOIN below b ON d.parent_id = b.id WHERE d.removed_at IS NULL)
+SELECT id FROM below
+"""
 _TELL = f"INSERT INTO inbox (staff_id, kind, subject) SELECT s.id, 'notice', $3 {_REACHED}"
 _COUNT = f"SELECT count(*) {_REACHED}"
 _WITHDRAW = """
@@ -46,15 +57,25 @@ def may_reach(actor: Actor, audience: str, targets: Sequence[int]) -> bool:
     return audience == "departments" and all(map(actor.scope.covers_department, targets))
 
 
-def _check_reach(actor: Actor, audience: str, targets: Sequence[int]) -> None:
+async def reaches_beyond(database: Database | Connection, actor: Actor, audience: str, targets: Sequence[int]) -> bool:
+    """Whether departments below those, whom an announcement reaches too, are not in the actor's scope."""
+    if actor.scope.covers(EVERYBODY) or audience != "departments":
+        return False
+    below = await database.fetch(_BELOW, list(targets))
+    return not all(actor.scope.covers_department(row["id"]) for row in below)
+
+
+async def _check_reach(
+    database: Database | Connection, actor: Actor, audience: str, targets: Sequence[int]
+) -> None:
     actor.require(Permission.NOTICE_EDIT)
-    if not may_reach(actor, audience, targets):
+    if not may_reach(actor, audience, targets) or await reaches_beyond(database, actor, audience, targets):
         raise Refused("NOT_FOUND")
 
 
 async def reached(database: Database, actor: Actor, audience: str, targets: Sequence[int]) -> int:
     """How many people an announcement would reach. ``NOT_FOUND``: it is not the actor's to tell them."""
-    _check_reach(actor, audience, targets)
+    await _check_reach(database, actor, audience, targets)
     number: int = await database.fetchval(_COUNT, audience, list(targets))
     return number
 
@@ -63,7 +84,7 @@ async def publish(
     change: Change, title: str, content: str, *, audience: str, targets: Sequence[int], until: datetime
 ) -> int:
     """Announce something to everybody, to roles or to departments, until a time; its id. Who does not see all announces
-    to departments that they see.
+    to departments that they see with all below them.
 
     ``PARAM_INVALID``; ``NOT_FOUND``: beyond the actor's scope; ``STATE_CONFLICT``: too many are standing.
     """
@@ -73,10 +94,10 @@ async def publish(
         raise Invalid("PARAM_INVALID", field="content", reason=f"1-{MOST_CONTENT}")
     if audience not in AUDIENCES or bool(targets) != (audience != "all"):
         raise Invalid("PARAM_INVALID", field="audience", reason=", ".join(AUDIENCES))
-    _check_reach(change.actor, audience, targets)
     async with change.unit(Permission.NOTICE_EDIT) as unit:
-        if await unit.connection.fetchval(_HOW_MANY) >= MOST_STANDING:
-            raise Refused("STATE_CONFLICT", reason=f"> {MOST_STANDING}")
+        await _check_reach(unit.connection, change.actor, audience, targets)
+        if await unit.connection.fetchval(_HOW_MANY, audience, list(targets)) >= MOST_STANDING:
+            raise Refused("STATE_CONFLICT", reason=phrase("notice.many", most=MOST_STANDING))
         id_: int = await unit.connection.fetchval(
             _PUBLISH, title, content, audience, list(targets), change.actor.label, until
         )
@@ -92,8 +113,9 @@ async def withdraw(change: Change, id_: int) -> None:
     not the actor's."""
     async with change.unit(Permission.NOTICE_EDIT) as unit:
         row = await unit.connection.fetchrow(_WITHDRAW, id_)
-        if row is None or not may_reach(change.actor, row["audience"], row["targets"]):
+        if row is None:
             raise Refused("NOT_FOUND")
+        await _check_reach(unit.connection, change.actor, row["audience"], row["targets"])
         unit.record("notice.withdraw", f"notice/{id_}", before={"title": row["title"]})
 
 

@@ -128,21 +128,23 @@ async def counts(database: Database, id_: int) -> dict[str, Counted]:
 
 
 _ROWS = """
-SELECT number::text, state, source, at FROM number_filter_row WHERE filter_id = $1 AND state = $2
+SELECT number::text, state, source, at FROM number_filter_row WHERE filter_id = $1 AND state = $2 AND number > $4
 ORDER BY number LIMIT $3
 """
 
 
-async def rows(database: Database, id_: int, state: str) -> Sequence[Row]:
-    """Numbers of a list that have come to a state."""
-    return await database.fetch(_ROWS, id_, state, MOST_ROWS, timeout=30)
+async def rows(
+    database: Database, id_: int, state: str, *, after: int = 0, limit: int = MOST_ROWS
+) -> Sequence[Row]:
+    """Numbers of a list that have come to a state, by number; those that are larger than ``after``."""
+    return await database.fetch(_ROWS, id_, state, limit, after, timeout=30)
 
 
 # --- beginning -------------------------------------------------------------------------------------------------------
 
 _ADD = """
-INSERT INTO number_filter (name, account_id, created_by, filled, duplicates)
-SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM number_filter WHERE account_id = $2) < $6 RETURNING id
+INSERT INTO number_filter (name, account_id, created_by, filled, duplicates, invalid)
+SELECT $1, $2, $3, $4, $5, $6 WHERE (SELECT count(*) FROM number_filter WHERE account_id = $2) < $7 RETURNING id
 """
 _ADD_ROWS = """
 INSERT INTO number_filter_row (filter_id, number) SELECT $1, n FROM unnest($2::bigint[]) AS n ON CONFLICT DO NOTHING
@@ -159,9 +161,10 @@ def _name(name: str) -> str:
 
 async def begin(
     change: Change, name: str, account_id: int, given: Sequence[str] = (), *, sheet: Sheet | None = None,
-    column: int = 0,
+    column: int = 0, invalid: int = 0,
 ) -> int:  # fmt: skip
     """Have numbers (E.164 digits), or those of a table's column, looked at by what is known here; the list.
+    ``invalid``: how many were given beside them that are none.
     ``PARAM_INVALID``, ``TO_TOO_MANY``; ``NOT_FOUND`` for an account that is not the actor's;
     ``STATE_CONFLICT``: the account has too many."""
     name = _name(name)
@@ -171,7 +174,7 @@ async def begin(
         raise Invalid("TO_EMPTY")
     async with change.unit(Permission.CONTACT_EDIT, account_id, timeout=30) as unit:
         some = sorted({int(n) for n in given})
-        added = (name, account_id, unit.actor.label, sheet is None, len(given) - len(some))
+        added = (name, account_id, unit.actor.label, sheet is None, len(given) - len(some), invalid)
         id_: int | None = await unit.connection.fetchval(_ADD, *added, MOST_LISTS)
         if id_ is None:
             raise Refused("STATE_CONFLICT", reason=phrase("filter.full", most=MOST_LISTS))

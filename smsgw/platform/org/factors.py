@@ -16,6 +16,7 @@ from smsgw.core import totp
 from smsgw.core.actor import ActorKind
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.org import service
 from smsgw.runtime import clock
@@ -104,7 +105,7 @@ async def begin_totp(change: Change, sealer: Sealer) -> str:
         staff_id = _own(unit)
         sealed = sealer.seal(secret, _context(staff_id))
         if await unit.connection.fetchval(_BEGIN_TOTP, staff_id, sealed) is None:
-            raise Refused("STATE_CONFLICT", reason="已绑定动态口令,请先解除")
+            raise Refused("STATE_CONFLICT", reason=phrase("factor.has_totp"))
         unit.record("factor.begin", f"staff/{unit.actor.name}", after={"factor": "totp"})
     return secret
 
@@ -208,13 +209,13 @@ async def add_passkey(
     Raises ``PARAM_INVALID``, ``STATE_CONFLICT``."""
     name = name.strip()
     if not 0 < len(name) <= 64:
-        raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
     async with change.unit(Permission.SELF_EDIT) as unit:
         added = await unit.connection.fetchval(
             _ADD_PASSKEY, credential_id, _own(unit), public_key, sign_count, name, MAX_PASSKEYS, rp_id
         )
         if added is None:
-            raise Refused("STATE_CONFLICT", reason=f"该通行密钥已登记,或已达上限 {MAX_PASSKEYS} 个")
+            raise Refused("STATE_CONFLICT", reason=phrase("factor.passkey_full", most=MAX_PASSKEYS))
         unit.record("factor.add", f"staff/{unit.actor.name}", after={"factor": "passkey", "name": name})
 
 
@@ -275,7 +276,7 @@ async def new_sms_code(database: Database, sealer: Sealer, staff_id: int, purpos
             or not person["phone"]
             or (purpose == "login" and person["phone_verified_at"] is None)
         ):
-            raise Refused("STATE_CONFLICT", reason="没有已验证的手机号码")
+            raise Refused("STATE_CONFLICT", reason=phrase("factor.no_phone"))
         row = await connection.fetchrow(_SMS_ROOM, staff_id)
         if row is not None:
             now: datetime = await connection.fetchval("SELECT now()")

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 MOST = 200
-"""Phrases of one person."""
+"""Phrases of one person, and of one account those that are no person's."""
 MOST_TITLE, MOST_CONTENT = 40, 500
 
 
@@ -50,9 +50,10 @@ class Phrase:
     """A phrase as it stands."""
 
     id: int
-    owner_id: int
+    owner_id: int | None
+    """None: it came by the interface or the command line, and is the account's."""
     owner: str
-    """Name of the person."""
+    """Name of the person; empty: nobody."""
     scope: str
     department_id: int | None
     account_id: int | None

@@ -15,7 +15,7 @@ _SCOPE = (
 )
 # The reader's departments: the own one and all above it, whose phrases are for everybody below; and those in the scope.
 _FOUND = f"""
-FROM phrase p JOIN staff s ON s.id = p.owner_id
+FROM phrase p LEFT JOIN staff s ON s.id = p.owner_id
 LEFT JOIN department d ON d.id = p.department_id LEFT JOIN account a ON a.id = p.account_id
 WHERE (p.owner_id = $1
        OR p.account_id IS NOT NULL AND ($2::bigint[] IS NULL OR p.account_id = ANY($2))
@@ -29,9 +29,10 @@ WHERE (p.owner_id = $1
   AND ($8::bigint IS NULL OR p.account_id = $8) AND ($9::bigint IS NULL OR p.department_id = $9)
   AND ($10 = '' OR s.login = $10 OR strpos(s.name, $10) > 0)
 """  # noqa: S608 - constants
-_ORDERS = {"updated_at": Order("p.updated_at", "timestamptz"), "title": Order("p.title", "text")}
+_ORDERS = {"updated_at": Order("p.updated_at", "timestamptz"), "title": Order("p.title", "text"),
+           "id": Order("p.id", "bigint")}
 _SEARCH = f"""
-SELECT {{key}} AS _key, p.id, p.owner_id, COALESCE(NULLIF(s.name, ''), s.login) AS owner, {_SCOPE} AS scope,
+SELECT {{key}} AS _key, p.id, p.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner, {_SCOPE} AS scope,
        p.department_id, p.account_id, COALESCE(d.name, a.name, '') AS shared_with, p.title, p.content, p.updated_at
 {_FOUND} AND {{where}} ORDER BY {{order}}
 """
@@ -39,7 +40,7 @@ _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FOUND} LIMIT $11) f"  # noqa: S608
 
 
 def owner(actor: Actor) -> int:
-    """Whose phrases an actor has; 0: nobody's."""
+    """Whose phrases an actor has; 0: no person's."""
     return actor.id if actor.kind is ActorKind.PERSON else 0
 
 

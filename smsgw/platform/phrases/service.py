@@ -1,4 +1,5 @@
-"""Changes of phrases. People change their own; shared ones also whoever may edit templates where they are shared."""
+"""Changes of phrases. People change their own; shared ones also whoever may edit templates where they are shared, keys
+and operators among them: what these make is shared with an account, and nobody's own."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ from smsgw.store.engine.database import Connection
 
 _LOCK = "SELECT department_id FROM staff WHERE id = $1 FOR UPDATE"
 _HOW_MANY = "SELECT count(*) FROM phrase WHERE owner_id = $1"
+_LOCK_ACCOUNT = "SELECT FROM account WHERE id = $1 FOR UPDATE"
+_HOW_MANY_OF_ACCOUNT = "SELECT count(*) FROM phrase WHERE account_id = $1 AND owner_id IS NULL"
 _ADD = """
 INSERT INTO phrase (owner_id, title, content, department_id, account_id) VALUES ($1, $2, $3, $4, $5) RETURNING id
 """
@@ -25,7 +28,7 @@ _OWN_DEPARTMENT = "SELECT department_id = $2 FROM staff WHERE id = $1"
 
 def manages(actor: Actor, one: Phrase) -> bool:
     """Whether an actor may change or remove a phrase that it may use."""
-    if one.owner_id == owner(actor):
+    if one.owner_id is not None and one.owner_id == owner(actor):
         return True
     if not actor.may(Permission.TEMPLATE_EDIT) or one.scope == Scope.OWN:
         return False
@@ -38,14 +41,14 @@ async def add(change: Change, draft: Draft) -> int:
     """Keep a phrase; its id. ``PARAM_INVALID``; ``NOT_FOUND`` for a department or account that is not the actor's;
     ``STATE_CONFLICT``: there are too many."""
     title, content = _checked(draft)
-    async with change.unit(Permission.SELF_EDIT) as unit:
-        me = owner(change.actor)
-        await unit.connection.fetchrow(_LOCK, me)
+    me = owner(change.actor)
+    if not me and draft.scope is not Scope.ACCOUNT:
+        raise Invalid("PARAM_INVALID", field="scope", reason=said("phrase.shared"))
+    async with change.unit(_permission(change.actor), None if me else draft.account_id) as unit:
         await _may_share(unit.connection, change.actor, draft)
-        if await unit.connection.fetchval(_HOW_MANY, me) >= MOST:
-            raise Refused("STATE_CONFLICT", reason=said("phrase.full", most=MOST))
+        await _room(unit.connection, me, draft.account_id)
         values = (title, content, draft.department_id, draft.account_id)
-        id_: int = await unit.connection.fetchval(_ADD, me, *values)
+        id_: int = await unit.connection.fetchval(_ADD, me or None, *values)
         unit.record("phrase.add", f"phrase/{id_}", after=_plain(title, content, draft.scope))
     return id_
 
@@ -53,11 +56,13 @@ async def add(change: Change, draft: Draft) -> int:
 async def put(change: Change, id_: int, draft: Draft) -> None:
     """Change a phrase. As ``add``; ``NOT_FOUND`` for one that is not the actor's to change."""
     title, content = _checked(draft)
-    async with change.unit(Permission.SELF_EDIT) as unit:
+    async with change.unit(_permission(change.actor)) as unit:
         before = await _managed(unit.connection, change.actor, id_)
         await _may_share(unit.connection, change.actor, draft)
         if draft.scope is Scope.OWN and before.owner_id != owner(change.actor):
             raise Refused("NOT_FOUND")  # it would vanish from who wishes it
+        if draft.scope is Scope.DEPARTMENT and before.owner_id is None:
+            raise Invalid("PARAM_INVALID", field="scope", reason=said("phrase.shared"))
         await unit.connection.execute(_SET, id_, title, content, draft.department_id, draft.account_id)
         was, now = _plain(before.title, before.content, before.scope), _plain(title, content, draft.scope)
         unit.record("phrase.set", f"phrase/{id_}", before=was, after=now)
@@ -65,10 +70,27 @@ async def put(change: Change, id_: int, draft: Draft) -> None:
 
 async def remove(change: Change, id_: int) -> None:
     """Forget a phrase. ``NOT_FOUND``."""
-    async with change.unit(Permission.SELF_EDIT) as unit:
+    async with change.unit(_permission(change.actor)) as unit:
         before = await _managed(unit.connection, change.actor, id_)
         await unit.connection.execute("DELETE FROM phrase WHERE id = $1", id_)
         unit.record("phrase.remove", f"phrase/{id_}", before=_plain(before.title, before.content, before.scope))
+
+
+def _permission(actor: Actor) -> Permission:
+    """People may change what is theirs; who is none has nothing but what is shared."""
+    return Permission.SELF_EDIT if owner(actor) else Permission.TEMPLATE_EDIT
+
+
+async def _room(connection: Connection, me: int, account_id: int | None) -> None:
+    """Room for one more. ``STATE_CONFLICT``."""
+    if me:
+        await connection.fetchrow(_LOCK, me)
+        if await connection.fetchval(_HOW_MANY, me) >= MOST:
+            raise Refused("STATE_CONFLICT", reason=said("phrase.full", most=MOST))
+        return
+    await connection.fetchrow(_LOCK_ACCOUNT, account_id)
+    if await connection.fetchval(_HOW_MANY_OF_ACCOUNT, account_id) >= MOST:
+        raise Refused("STATE_CONFLICT", reason=said("phrase.account_full", most=MOST))
 
 
 def _plain(title: str, content: str, scope: str) -> JsonObject:

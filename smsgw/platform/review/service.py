@@ -102,7 +102,7 @@ class Reviewing:
                 if rows:
                     action = "review.pass" if passes else "review.reject"
                     after = {"reason": reason, "parts": len(rows)}
-                    unit.record(action, f"message/{batch_id}", after=after)
+                    unit.record(action, f"message/{batch_id}", before={"state": "held"}, after=after)
                 else:
                     unit.unchanged()
             return rows

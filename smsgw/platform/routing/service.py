@@ -23,7 +23,7 @@ from smsgw.platform.routing import queries
 from smsgw.platform.routing.model import CARRIERS, EMPTY
 from smsgw.store.config import numbers
 from smsgw.store.config.channels import load_pools
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Database, Row
 
 _ADD = "INSERT INTO route_version (document, note, actor) VALUES ($1, $2, $3) RETURNING version"
 _POOL = "INSERT INTO pool (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
@@ -106,6 +106,7 @@ async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) 
         raise Invalid("PARAM_INVALID", field="fault", reason=phrase("retry.never", fault=fault))
     try:
         async with change.unit(Permission.ROUTE_EDIT) as unit:
+            before = await unit.connection.fetch(_RULES, fault, kind)
             await unit.connection.execute(
                 _SET_RULE, fault, kind, rule.how, rule.tries, rule.deadline, rule.first, rule.most
             )
@@ -113,20 +114,28 @@ async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) 
                 "how": rule.how, "tries": rule.tries, "deadline_s": rule.deadline, "first_s": rule.first,
                 "most_s": rule.most,
             }  # fmt: skip
-            unit.record("retry.set", f"retry/{fault}/{kind}", after=after)
+            unit.record("retry.set", f"retry/{fault}/{kind}", before=_cell(before[0]) if before else None, after=after)
     except asyncpg.CheckViolationError as exc:
         raise Invalid("PARAM_INVALID", field="retry", reason=reason_of(exc)) from exc
 
 
-_RESET = "DELETE FROM retry_rule WHERE ($1::text IS NULL OR fault = $1) AND ($2::text IS NULL OR type = $2)"
+_RULES = "SELECT * FROM retry_rule WHERE fault = $1 AND type = $2 FOR UPDATE"
+_RESET = """
+DELETE FROM retry_rule WHERE ($1::text IS NULL OR fault = $1) AND ($2::text IS NULL OR type = $2) RETURNING *
+"""
+
+
+def _cell(row: Row) -> dict[str, object]:
+    return {key: row[key] for key in ("how", "tries", "deadline_s", "first_s", "most_s")}
 
 
 async def reset_rules(change: Change, fault: Fault | None, kind: MessageType | None) -> int:
     """Back to the built-in cells: one, all of a fault or of a type, or all. How many were set."""
     async with change.unit(Permission.ROUTE_EDIT) as unit:
-        gone = await unit.connection.execute(_RESET, fault, kind)
-        unit.record("retry.reset", f"retry/{fault or '*'}/{kind or '*'}")
-    return int(gone.split()[1])
+        gone = await unit.connection.fetch(_RESET, fault, kind)
+        before = {f"{row['fault']}/{row['type']}": _cell(row) for row in gone}
+        unit.record("retry.reset", f"retry/{fault or '*'}/{kind or '*'}", before=before)
+    return len(gone)
 
 
 # --- classes of codes ------------------------------------------------------------------------------------------------
@@ -135,6 +144,10 @@ _SET_CODE = """
 INSERT INTO code_class (channel_id, source, code, class, fault, carrier) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (COALESCE(channel_id, 0), source, code)
 DO UPDATE SET class = excluded.class, fault = excluded.fault, carrier = excluded.carrier
+"""
+_CODE = """
+SELECT class, fault, carrier FROM code_class
+WHERE COALESCE(channel_id, 0) = COALESCE($1, 0) AND source = $2 AND code = $3 FOR UPDATE
 """
 _CHANNEL = "SELECT id FROM channel WHERE name = $1 AND removed_at IS NULL"
 
@@ -165,24 +178,30 @@ async def set_code(
             channel_id = await unit.connection.fetchval(_CHANNEL, channel)
             if channel_id is None:
                 raise Invalid("NOT_FOUND")
+        was = await unit.connection.fetchrow(_CODE, channel_id, source, code)
         await unit.connection.execute(_SET_CODE, channel_id, source, code, cls, fault, carrier)
         after = {"class": cls, "fault": fault, "carrier": carrier}
-        unit.record("code.set", f"code/{channel or '*'}/{source}/{code}", after=after)
+        before = None if was is None else dict(was)
+        unit.record("code.set", f"code/{channel or '*'}/{source}/{code}", before=before, after=after)
 
 
 _REMOVE_CODE = """
-DELETE FROM code_class WHERE COALESCE(channel_id, 0) = COALESCE((SELECT id FROM channel WHERE name = $1), 0)
-AND source = $2 AND code = $3
+DELETE FROM code_class WHERE source = $2 AND code = $3
+    AND (channel_id IS NULL AND $1::text IS NULL OR channel_id = (SELECT id FROM channel WHERE name = $1))
+RETURNING class, fault, carrier
 """
 
 
 async def remove_code(change: Change, channel: str | None, source: Source, code: str) -> bool:
-    """Back to the built-in meaning; whether there was a line."""
+    """Back to the built-in meaning, of one channel or of all; whether there was a line."""
     code = code.strip().upper()
     async with change.unit(Permission.CODE_EDIT) as unit:
-        gone = await unit.connection.execute(_REMOVE_CODE, channel, source, code) == "DELETE 1"
-        unit.record("code.remove", f"code/{channel or '*'}/{source}/{code}")
-    return gone
+        gone = await unit.connection.fetchrow(_REMOVE_CODE, channel, source, code)
+        if gone is None:
+            unit.unchanged()
+        else:
+            unit.record("code.remove", f"code/{channel or '*'}/{source}/{code}", before=dict(gone))
+    return gone is not None
 
 
 # --- number overrides ------------------------------------------------------------------------------------------------
@@ -202,9 +221,15 @@ async def import_overrides(change: Change, entries: Sequence[tuple[str, str, str
         unit.record("number.import", "number_override", after={"count": len(unique)})
 
 
+_REMOVE_OVERRIDE = "DELETE FROM number_override WHERE prefix = $1 RETURNING carrier, province"
+
+
 async def remove_override(change: Change, prefix: str) -> bool:
     """Forget one override; whether it was there."""
     async with change.unit(Permission.NUMBER_EDIT) as unit:
-        tag = await unit.connection.execute("DELETE FROM number_override WHERE prefix = $1", prefix)
-        unit.record("number.remove", f"number_override/{prefix}")
-    return tag == "DELETE 1"
+        gone = await unit.connection.fetchrow(_REMOVE_OVERRIDE, prefix)
+        if gone is None:
+            unit.unchanged()
+        else:
+            unit.record("number.remove", f"number_override/{prefix}", before=dict(gone))
+    return gone is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from smsgw.platform.campaigns.workers import Workers, bad_file
 from smsgw.platform.exports.model import FILES as EXPORTS
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
+from smsgw.platform.lists import proofs
 from smsgw.platform.sheets import queries
 from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_KEPT, MOST_ROWS, Sheet
 from smsgw.runtime import clock
@@ -72,13 +74,19 @@ class Sheets:
 
     async def rows(self, sheet: Sheet, columns: Sequence[int]) -> list[tuple[int, list[str]]]:
         """The rows, each with its line and the cells of these columns. ``FILE_INVALID`` when the file is gone."""
-        path = await self.store.path(sheet.id)
+        return await self.read(sheet.id, sheet.form, columns, sheet.submitter)
+
+    async def read(
+        self, file_id: int, form: Mapping[str, Any], columns: Sequence[int], owner: ActorLabel
+    ) -> list[tuple[int, list[str]]]:
+        """The same of any stored table, read in that way. ``FILE_INVALID``, too, when it has too many rows."""
+        path = await self.store.path(file_id)
         if path is None:
             raise bad_file(phrase("file.gone"))
-        wanted = ReadJob(str(path), msgspec.convert(sheet.form, Form), list(columns), MOST_ROWS, MOST_CELL)
-        return (await self._workers.run(sheet.submitter, Job(read=wanted))).rows
+        wanted = ReadJob(str(path), msgspec.convert(form, Form), list(columns), MOST_ROWS, MOST_CELL)
+        return (await self._workers.run(owner, Job(read=wanted))).rows
 
     async def sweep(self) -> None:
-        """Remove files of tables and of exports whose time is over, and what is known of such tables."""
-        await self.store.sweep((FILES, EXPORTS))
+        """Remove files of tables, exports and proofs whose time is over, and what is known of such tables."""
+        await self.store.sweep((FILES, EXPORTS, proofs.kind(self._database)))
         await queries.forget(self._database, clock.now())

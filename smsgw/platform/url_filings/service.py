@@ -31,6 +31,7 @@ _SET = """
 INSERT INTO filed_link_state (link_id, carrier, state, note) SELECT $1, c, $3, $4 FROM unnest($2::text[]) AS c
 ON CONFLICT (link_id, carrier) DO UPDATE SET state = excluded.state, note = excluded.note, at = now()
 """
+_STATES = "SELECT carrier, state, note FROM filed_link_state WHERE link_id = $1 AND carrier = ANY($2)"
 _REMOVE = """
 DELETE FROM filed_link WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) RETURNING account_id, target
 """
@@ -69,9 +70,11 @@ async def set_state(
         if owner is None:
             raise Refused("NOT_FOUND")
         unit.actor.require(Permission.FILING_DECIDE, owner)
+        known = await unit.connection.fetch(_STATES, id_, told)
+        before = {row["carrier"]: {"state": row["state"], "note": row["note"]} for row in known}
         await unit.connection.execute(_SET, id_, told, state.value, note[:500])
         after = {"carriers": told, "state": state.value, "note": note[:500]}
-        unit.record("link.set", f"filed_link/{id_}", after=after)
+        unit.record("link.set", f"filed_link/{id_}", before=before, after=after)
         return await queries.get(unit.connection, id_, accounts=None)
 
 
@@ -86,5 +89,5 @@ async def remove(change: Change, id_: int) -> None:
         )
         if row is None:
             raise Refused("NOT_FOUND")
-        after = {"account": row["account_id"], "target": row["target"]}
-        unit.record("link.remove", f"filed_link/{id_}", after=after)
+        before = {"account": row["account_id"], "target": row["target"]}
+        unit.record("link.remove", f"filed_link/{id_}", before=before)

@@ -62,6 +62,7 @@ ON CONFLICT (account_id, name) DO UPDATE SET url = excluded.url, hosts = exclude
     options = excluded.options, status = 'active', reason = '', failing_since = NULL
 RETURNING xmax = 0 AS made
 """
+_KNOWN = "SELECT url, events, hosts, options, status FROM webhook WHERE account_id = $1 AND name = $2"
 _USE_PUSH = """
 INSERT INTO event_setting AS s (account_id, way) VALUES ($1, 'webhook')
 ON CONFLICT (account_id) DO UPDATE SET way = 'webhook' WHERE s.way = 'pull'
@@ -87,6 +88,7 @@ async def put(change: Change, sealer: Sealer, account_id: int, wanted: Wanted, r
         if OPERATORS_ONLY.intersection(events) and not unit.actor.may(Permission.WEBHOOK_INTERNAL):
             raise Refused("SCOPE_DENIED", scope="admin")
         await _check_others(unit, account_id, wanted.name, events)
+        known = await unit.connection.fetchrow(_KNOWN, account_id, wanted.name)
         row = await unit.connection.fetchrow(
             _PUT, account_id, wanted.name, wanted.url, list(hosts), events,
             json.dumps(options.stored(), ensure_ascii=False), [_sealed(sealer, key, account_id, wanted.name)],
@@ -96,6 +98,7 @@ async def put(change: Change, sealer: Sealer, account_id: int, wanted: Wanted, r
             await unit.connection.execute(_USE_PUSH, account_id)
         unit.record(
             "webhook.add" if made else "webhook.set", f"webhook/{account['name']}/{wanted.name}",
+            before=None if known is None else dict(known) | {"options": json.loads(known["options"])},
             after={"url": wanted.url, "events": events, "hosts": list(hosts), "options": options.stored()},
         )  # fmt: skip
     return _shown(key) if made else None
@@ -172,11 +175,13 @@ async def delete(change: Change, account_id: int, name: str) -> None:
         await unit.connection.execute(_FREE, lease_of(row["id"]))
         if name == CALLBACK:
             await unit.connection.execute(_HOMELESS, account_id)
-        await _record(unit, "webhook.delete", account_id, name, {"url": row["url"]})
+        await _record(unit, "webhook.delete", account_id, name, before={"url": row["url"]}, after=None)
 
 
 _STATUS = """
-UPDATE webhook SET status = $3, reason = '', failing_since = NULL WHERE account_id = $1 AND name = $2 RETURNING id
+UPDATE webhook w SET status = $3, reason = '', failing_since = NULL
+FROM (SELECT id, status, reason FROM webhook WHERE account_id = $1 AND name = $2 FOR UPDATE) o WHERE w.id = o.id
+RETURNING o.status, o.reason
 """
 
 
@@ -184,10 +189,11 @@ async def set_status(change: Change, account_id: int, name: str, *, active: bool
     """Stop pushing to an endpoint (its events wait), or begin again. ``NOT_FOUND``."""
     async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
         status = "active" if active else "disabled"
-        if await unit.connection.fetchval(_STATUS, account_id, name, status) is None:
+        known = await unit.connection.fetchrow(_STATUS, account_id, name, status)
+        if known is None:
             raise Invalid("NOT_FOUND")
         action = "webhook.enable" if active else "webhook.disable"
-        await _record(unit, action, account_id, name, {"reason": ""})
+        await _record(unit, action, account_id, name, before=dict(known), after={"status": status, "reason": ""})
 
 
 _ROTATE = """
@@ -211,13 +217,17 @@ async def rotate_secret(
     async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
         if await unit.connection.fetchval(_ROTATE, account_id, name, sealed, until) is None:
             raise Invalid("NOT_FOUND")
-        await _record(unit, "webhook.rotate", account_id, name, {"keep_old_hours": keep_old_hours})
+        after = {"keep_old_hours": keep_old_hours}
+        await _record(unit, "webhook.rotate", account_id, name, before=None, after=after)
     return _shown(key)
 
 
-async def _record(unit: Unit, action: str, account_id: int, name: str, after: dict[str, Any]) -> None:
+async def _record(
+    unit: Unit, action: str, account_id: int, name: str, *, before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:  # fmt: skip
     account = await unit.connection.fetchval("SELECT name FROM account WHERE id = $1", account_id)
-    unit.record(action, f"webhook/{account}/{name}", after=after)
+    unit.record(action, f"webhook/{account}/{name}", before=before, after=after)
 
 
 # --- the way of an account -------------------------------------------------------------------------------------------

@@ -10,9 +10,11 @@ from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
 from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change
+from smsgw.store.engine.database import Connection
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
 _COUNT = "SELECT count(*) FROM word"
+_KNOWN = "SELECT word FROM word WHERE account_id = $1 AND type = $2 AND word = ANY($3::text[])"
 _PUT = """
 INSERT INTO word (account_id, type, word, category, action, replacement)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
@@ -23,39 +25,50 @@ _REMOVE = """
 DELETE FROM word WHERE ($1 = '' OR word = $1) AND ($2 = '' OR category = $2)
   AND ($3::bigint IS NULL OR account_id = $3) AND ($4::text IS NULL OR type = $4) RETURNING word
 """
+_TREATED = """
+SELECT action, replacement, count(*) AS n FROM word WHERE category = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 20
+"""
 _TREAT = "UPDATE word SET action = $2, replacement = $3, at = now() WHERE category = $1"
 
 
-def _check(words: Sequence[Word]) -> None:
+def check(word: Word, plain: Plain) -> None:
     """``PARAM_INVALID`` for a word that cannot be on the list."""
-    plain = Plain()
-    for word in words:
-        check_type(word.type)
-        if not plain.of(word.word) or len(word.word) > MAX_LENGTH:
-            reason = phrase("word.text", word=word.word[:20], most=MAX_LENGTH)
-            raise Invalid("PARAM_INVALID", field="word", reason=reason)
-        if len(word.category) > 20 or len(word.replacement) > MAX_LENGTH:
-            raise Invalid("PARAM_INVALID", field="category", reason=phrase("word.category"))
+    check_type(word.type)
+    if not plain.of(word.word) or len(word.word) > MAX_LENGTH:
+        reason = phrase("word.text", word=word.word[:20], most=MAX_LENGTH)
+        raise Invalid("PARAM_INVALID", field="word", reason=reason)
+    if len(word.category) > 20 or len(word.replacement) > MAX_LENGTH:
+        raise Invalid("PARAM_INVALID", field="category", reason=phrase("word.category"))
+
+
+async def lock(connection: Connection, account_id: int, type_: str, words: Sequence[str]) -> tuple[int, set[str]]:
+    """Nobody else changes the list until the transaction ends; how many words there are, and which of these are among
+    them for exactly that account and type."""
+    await connection.execute(_LOCK)
+    known = await connection.fetch(_KNOWN, account_id, type_, list(words))
+    return await connection.fetchval(_COUNT), {row["word"] for row in known}
+
+
+async def store(connection: Connection, words: Sequence[Word]) -> None:
+    """Write words that were checked, each once, under ``lock``."""
+    rows = sorted(words, key=lambda w: (w.account_id, w.type, w.word))
+    await connection.execute(
+        _PUT, [w.account_id for w in rows], [w.type for w in rows], [w.word for w in rows],
+        [w.category for w in rows], [w.action.value for w in rows], [w.replacement for w in rows],
+    )  # fmt: skip
 
 
 async def put(change: Change, words: Sequence[Word]) -> int:
     """Add words, or change those that are there; how many. At most ``MAX_WORDS`` in all. ``PARAM_INVALID``."""
-    _check(words)
-    unique = {(w.account_id, w.type, w.word): w for w in words}
-    rows = [unique[key] for key in sorted(unique)]
+    plain = Plain()
+    for word in words:
+        check(word, plain)
+    rows = list({(w.account_id, w.type, w.word): w for w in words}.values())
     async with change.unit(Permission.WORD_EDIT, timeout=60) as unit:
         for account_id in {w.account_id for w in rows}:
             unit.actor.require(Permission.WORD_EDIT, account_id)
         await unit.connection.execute(_LOCK)
-        await unit.connection.execute(
-            _PUT,
-            [w.account_id for w in rows],
-            [w.type for w in rows],
-            [w.word for w in rows],
-            [w.category for w in rows],
-            [w.action.value for w in rows],
-            [w.replacement for w in rows],
-        )
+        await store(unit.connection, rows)
         if await unit.connection.fetchval(_COUNT) > MAX_WORDS:
             raise Invalid("PARAM_INVALID", field="word", reason=phrase("word.full", most=MAX_WORDS))
         unit.record("word.put", "words", after={"n": len(rows), "words": [w.word for w in rows[:20]]})
@@ -81,7 +94,9 @@ async def remove(
 async def treat(change: Change, category: str, action: Action, replacement: str) -> int:
     """All words of a category, of all accounts, are treated so from now on; how many there are."""
     async with change.unit(Permission.WORD_EDIT, EVERYBODY) as unit:
+        treated = await unit.connection.fetch(_TREATED, category)
+        before = {"words": [[row["action"], row["replacement"], row["n"]] for row in treated]}
         tag = await unit.connection.execute(_TREAT, category, action.value, replacement)
         after = {"action": action.value, "replacement": replacement}
-        unit.record("word.category", f"words/{category}", after=after)
+        unit.record("word.category", f"words/{category}", before=before, after=after)
     return int(tag.rpartition(" ")[2])

@@ -1,23 +1,19 @@
-"""The block list in the database, and how a node follows it.
-
-Writers take turns on an advisory lock until they commit, so an entry with a higher version never becomes visible
-before one with a lower version: "everything after the last version I have seen" is a sound question.
-"""
+"""The block list in the database, and how a node follows it (``followed``): writers take turns on an advisory lock."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.actor import ActorLabel
-from smsgw.core.blocklist import OPT_OUT, BlockList, Entry, Scope
+from smsgw.core.blocklist import OPT_OUT, Entry, Scope
 from smsgw.core.model import MessageType
 from smsgw.core.words import phrase
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.config.followed import Followed
+from smsgw.store.engine.database import Connection, Row
 
 LOCK = 0x626C6F636B  # "block"
-PAGE = 20_000
 TOMBSTONES_KEPT_DAYS = 7
 
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock($1)"
@@ -107,32 +103,8 @@ def _entry(row: Row, scopes: dict[tuple[int, str, str], Scope]) -> Entry:
     return Entry(row["number"], scope, row["source"], row["since"], row["until"], row["removed"])
 
 
-async def load(database: Database) -> tuple[BlockList, int]:
-    """The whole list as it is now, and the version that it has."""
-    found = BlockList()
-    scopes: dict[tuple[int, str, str], Scope] = {}
-    async with (
-        database.acquire(timeout=300) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        version: int = await connection.fetchval(_NEWEST)
-        async for row in connection.cursor(_ALL, prefetch=PAGE):
-            found.append(_entry(row, scopes))
-    return found, version
-
-
-async def changes(database: Database, version: int) -> AsyncIterator[tuple[list[Entry], int]]:
-    """Pages of what has changed after ``version``, each with the version that it leads to."""
-    scopes: dict[tuple[int, str, str], Scope] = {}
-    while True:
-        rows = await database.fetch(_CHANGES, version, PAGE, timeout=30)
-        if not rows:
-            return
-        version = rows[-1]["version"]
-        yield [_entry(row, scopes) for row in rows], version
-        if len(rows) < PAGE:
-            return
-
+_LIST = Followed(_NEWEST, _ALL, _CHANGES, _entry)
+load, changes = _LIST.load, _LIST.changes
 
 _SWEEP = "DELETE FROM block_list WHERE removed_at < now() - make_interval(days => $1)"
 

@@ -6,13 +6,11 @@ account is not asked of the accounts above it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-from smsgw.core.blocklist import BlockList, Entry, Scope
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.core.blocklist import Entry, Scope
+from smsgw.store.config.followed import Followed
+from smsgw.store.engine.database import Connection, Row
 
 LOCK = 0x636F6E73656E74  # "consent"
-PAGE = 20_000
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock($1)"
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM consent"
 _ROW = """
@@ -43,27 +41,6 @@ def _entry(row: Row, scopes: dict[int, Scope]) -> Entry:
     return Entry(row["number"], scope, GIVEN if row["holds"] else WITHDRAWN, max(row["since"], 0))
 
 
-async def load(database: Database) -> tuple[BlockList, int]:
-    """The newest row of each account and number, and the version of this."""
-    found, scopes = BlockList(), dict[int, Scope]()
-    async with (
-        database.acquire(timeout=300) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        version: int = await connection.fetchval(_NEWEST)
-        async for row in connection.cursor(_ALL, prefetch=PAGE):
-            found.append(_entry(row, scopes))
-    return found, version
-
-
-async def changes(database: Database, version: int) -> AsyncIterator[tuple[list[Entry], int]]:
-    """Pages of what has changed after ``version``, each with the version that it leads to."""
-    scopes = dict[int, Scope]()
-    while True:
-        rows = await database.fetch(_CHANGES, version, PAGE, timeout=30)
-        if not rows:
-            return
-        version = rows[-1]["version"]
-        yield [_entry(row, scopes) for row in rows], version
-        if len(rows) < PAGE:
-            return
+_LEDGER = Followed(_NEWEST, _ALL, _CHANGES, _entry)
+load, changes = _LEDGER.load, _LEDGER.changes
+"""Of each account and number the newest row."""

@@ -52,8 +52,8 @@ TABLES = {
     ),
     **_each(
         _LIST,
-        "audience_member audit_open brand_host export_link old_code parked_fact staff_account staff_password "
-        "staff_permission sheet sheet_result staff_role task_problem task_row",
+        "audience_member audit_open brand_host export_link message_resend old_code parked_fact staff_account "
+        "staff_password staff_permission sheet sheet_result staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
@@ -61,7 +61,7 @@ TABLES = {
         "code_class contact department_used file filed_link inbox job lease mo_part notice number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
-        "send_draft "
+        "scenario send_draft "
         "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp staff_view stat_day task upload webhook word",
     ),
@@ -73,7 +73,7 @@ UNKNOWN = _ALL
 
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
-FUNCTIONS = ("audit_prune", "partition_drop", "partition_make")
+FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make")
 """What the owner does for the application."""
 
 _SELF = "SELECT current_user::text"

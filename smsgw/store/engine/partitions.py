@@ -25,6 +25,8 @@ DAYS_AHEAD = 8
 OF_MESSAGES = ("message", "part", "attempt", "event", "partner_part")
 """What a day keeps as long as a part of it is unfinished."""
 
+INDEX_PATIENCE = 1800.0
+"""Seconds for one index of a day."""
 _DEFAULT = "99991231"
 """In the place of the day: default partitions have the name of a day that never comes."""
 
@@ -49,7 +51,22 @@ def _split(relname: str) -> tuple[str, date]:
 
 _MAKE = "SELECT partition_make($1, $2)"
 _DROP = "SELECT partition_drop($1, $2)"
+_INDEX = "SELECT partition_index($1, $2)"
+SETTLED = {"message": 1, "part": 4}
+"""Days until nothing of a day is changed any more: reports come for 72 hours."""
 """Whoever reads the table for long must not make all writers queue behind us: both wait for two seconds at most."""
+
+
+async def index(connection: Connection, today: date, table: str, done: date | None) -> date | None:
+    """Make the indexes for searching that the settled days after ``done`` have not yet; the last of these days. One
+    statement an index, each of which may take a minute for a million rows and keeps nobody from writing other days."""
+    last = today - timedelta(days=SETTLED[table] + 1)
+    days = sorted(_split(row["relname"])[1] for row in await connection.fetch(_EXISTING, [table]))
+    for day in (day for day in days if day <= last and (done is None or day > done)):
+        while made := await connection.fetchval(_INDEX, table, day, timeout=INDEX_PATIENCE):
+            log.info("partitions.indexed", index=made)
+        done = day
+    return done
 
 
 def wanted(today: date, newest: int = 0) -> list[date]:

@@ -77,7 +77,9 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     await list_service.block(by_test(database), [PHONE, "447700900123"], ALL, MANUAL, told)
     await list_service.unblock(by_test(database), PHONE, None, reason=told)
     await list_service.unblock(by_test(database), "447700900123", None, reason="")
-    await routing.import_overrides(by_test(database), [("13800138000", "CMCC", "")])
+    await routing.import_overrides(
+            by_test(database), [("13800138000", "CMCC", ""), ("1380013", "CMCC", "")]
+        )
     await routing.remove_override(by_test(database), "13800138000")
     await routing.remove_override(by_test(database), "1380013")
     author, numbers = Author(ActorLabel("t")), {"n": [8613800138000], "id": 288230376151711744}

@@ -27,6 +27,7 @@ from smsgw.platform.keys.model import NewKey
 MARK = "甲方机密"
 """In all that the owner has; it is never told to anybody else."""
 PHONE, BLOCKED, OTHER = "13800138000", "13800138009", "13900139000"
+GIVEN = {"source": "web", "proof": "x1", "given_at": "2026-01-01T00:00:00+08:00"}
 SALE = {"name": "n", "to": [OTHER]}
 
 # Operation -> what the other account asks: (query or "", body or None), with the owner's ids as {message} and the like.
@@ -35,6 +36,7 @@ Asked = tuple[str, Any]
 CASES: dict[str, list[Asked]] = {
     "POST /messages": [
         ("", {"to": [OTHER], "template_id": "{template}", "params": {}}),
+        ("", {"to": [OTHER], "content": "x", "sign": "测试", "scenario_id": "{scenario}"}),
         ("", {"to": [OTHER], "content": "x", "sign": "测试", "client_ref": "{ref}"}),
         ("", {"to": [OTHER], "content": "y", "sign": "测试", "callback_url": "https://hooks.{mark}.example.org/"}),
     ],
@@ -73,6 +75,7 @@ CASES: dict[str, list[Asked]] = {
         ("", {"name": "n", "file_id": "{file}", "content": "x", "sign": "测试"}),
         ("", {"name": "n", "audience_id": "{audience}", "content": "x", "sign": "测试"}),
         ("", {**SALE, "template_id": "{template}"}),
+        ("", {**SALE, "content": "x", "sign": "测试", "scenario_id": "{scenario}"}),
         ("", {**SALE, "content": "x", "sign": "测试", "client_ref": "{ref}"}),
     ],
     "GET /tasks": [("client_ref={ref}", None), ("cursor={task}", None), ("", None)],
@@ -83,6 +86,37 @@ CASES: dict[str, list[Asked]] = {
     "POST /tasks/{id}/cancel": [("task", None)],
     "GET /tasks/{id}/recipients": [("task", None)],
     "GET /tasks/{id}/report": [("task", None)],
+    "GET /scenarios": [("cursor={scenario}", None), ("", None)],
+    "POST /scenarios": [("", {"name": "{mark}", "template_id": "{template}"})],
+    "GET /scenarios/{id}": [("scenario", None)],
+    "PUT /scenarios/{id}": [("scenario", {"name": "{mark}", "template_id": "{template}"})],
+    "POST /scenarios/{id}/stop": [("scenario", None)],
+    "POST /scenarios/{id}/start": [("scenario", None)],
+    "GET /drafts": [("cursor={draft}", None), ("", None)],
+    "POST /drafts": [("", {"scenario_id": "{scenario}", "audience_id": "{audience}"})],
+    "GET /drafts/{id}": [("draft", None)],
+    "PUT /drafts/{id}": [("draft", {"file_id": "{file}", "template_id": "{template}"})],
+    "POST /drafts/{id}/submit": [("draft", None)],
+    "DELETE /drafts/{id}": [("draft", None)],
+    "GET /phrases": [("cursor={phrase}", None), ("", None)],
+    "POST /phrases": [("", {"title": "{mark}", "content": "x"})],
+    "GET /phrases/{id}": [("phrase", None)],
+    "PUT /phrases/{id}": [("phrase", {"title": "{mark}", "content": "x"})],
+    "DELETE /phrases/{id}": [("phrase", None)],
+    "POST /consents": [("", {**GIVEN, "numbers": [OTHER]})],
+    "GET /consents": [("cursor={consent}", None), (f"number={PHONE}", None), ("", None)],
+    "GET /consents/{id}": [("consent", None)],
+    "POST /consents/{id}/withdraw": [("consent", {"reason": "xx"})],
+    "POST /consents/import": [("", {**GIVEN, "file_id": "{file}", "mapping": {"number": "手机"}})],
+    "GET /consents/imports/{id}": [("import", None)],
+    "POST /consents/{id}/proof": [("consent", b"")],
+    "GET /consents/{id}/proof": [("consent", None)],
+    "GET /numbers/filters": [("cursor={filter}", None), ("", None)],
+    "POST /numbers/filters": [("", {"name": "{mark}", "numbers": [OTHER]})],
+    "GET /numbers/filters/{id}": [("filter", None)],
+    "GET /numbers/filters/{id}/numbers": [("filter", None)],
+    "POST /numbers/filters/{id}/ask": [("filter", {"most": 1})],
+    "DELETE /numbers/filters/{id}": [("filter", None)],
     "GET /statistics": [("group=sign,channel", None)],
     "POST /contacts": [("", {"items": [{"number": OTHER}], "audience_id": "{audience}"})],
     "GET /contacts": [("audience_id={audience}", None), (f"number={PHONE}", None), ("cursor={contact}", None)],
@@ -153,6 +187,14 @@ async def owned(api: Api) -> dict[str, str]:
         "/tasks",
         {"name": MARK, "to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()},
     )
+    scenario = await made("POST", "/scenarios", {"name": MARK, "note": MARK})
+    draft = await made("POST", "/drafts", {"name": MARK, "content": MARK, "to": [PHONE]})
+    phrase = await made("POST", "/phrases", {"title": MARK, "content": MARK})
+    await made("POST", "/consents", {**GIVEN, "numbers": [PHONE], "wording": MARK})
+    (consent,) = (await made("GET", "/consents"))["items"]
+    mapping = {"number": "手机"}
+    brought = await made("POST", "/consents/import", {**GIVEN, "file_id": file["file_id"], "mapping": mapping})
+    looked_at = await made("POST", "/numbers/filters", {"name": MARK, "numbers": [PHONE]})
     filing = await made("POST", "/links/filings", {"target": "jiafang.example.org", "note": MARK})
     await made("PUT", "/webhooks/hook-1", {"url": "https://jiafang.example.org/"})
     await made("PUT", "/webhooks/callback", {"hosts": ["hooks.jiafang.example.org"]})
@@ -162,7 +204,9 @@ async def owned(api: Api) -> dict[str, str]:
         "pulled": pulled["batch"], "event": pulled["items"][0]["event_id"], "sign": sign["sign_id"],
         "template": template["template_id"], "audience": audience["id"], "contact": contact["id"],
         "file": file["file_id"], "task": task["task_id"], "filing": filing["filing_id"], "name": "hook-1",
-        "ref": "ref-1", "mark": "jiafang",
+        "ref": "ref-1", "mark": "jiafang", "scenario": scenario["scenario_id"], "draft": draft["draft_id"],
+        "phrase": phrase["phrase_id"], "consent": consent["consent_id"], "import": brought["import_id"],
+        "filter": looked_at["filter_id"],
     }  # fmt: skip
 
 

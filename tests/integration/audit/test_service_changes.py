@@ -11,11 +11,13 @@ import base64
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
@@ -39,12 +41,15 @@ from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
 from smsgw.core.report_ids import Spelling
 from smsgw.core.retry import Fault, How, Rule
+from smsgw.core.stages import Stage
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.core.webhooks import Reach
+from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
@@ -64,22 +69,24 @@ from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
+from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
-from smsgw.platform.files.model import StoredFile
+from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consents
+from smsgw.platform.lists import carrier, consent_import, consents, proofs
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
+from smsgw.platform.messages import resend
 from smsgw.platform.messages import service as messages
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
@@ -98,6 +105,8 @@ from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.settings import service as settings
 from smsgw.platform.sheets import queries as sheet_queries
 from smsgw.platform.sheets.model import Sheet
@@ -106,8 +115,10 @@ from smsgw.platform.statistics import service as statistics
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
+from smsgw.platform.words import importing as word_import
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio, clock
+from smsgw.store.config.accounts import load_accounts
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -661,11 +672,12 @@ def tasks(world: World) -> Tasks:
     return Tasks(world.database, **dict.fromkeys(names, nothing))
 
 
-async def task(world: World, state: str) -> int:
+async def task(world: World, state: str, **more: Any) -> int:
     """A task of the account, without rows."""
     now, id_ = datetime.now(UTC), world.ids()
     made = Task(
-        id_, world.account_id, "通知", state, "cli", "li", "notice", "你好", now, review_reasons=["x"], next_at=now
+        id_, world.account_id, "通知", state, "cli", "li", "notice", "你好", now, review_reasons=["x"], next_at=now,
+        **more,
     )
     async with world.database.transaction() as connection:
         assert await store_tasks.insert(connection, made)
@@ -684,6 +696,34 @@ async def _(world: World, change: Change) -> None:
     id_ = await task(world, "scheduled")
     await tasks(world).pause(world.change, id_)
     assert (await tasks(world).resume(change, id_)).state == "scheduled"
+
+
+async def staged(world: World) -> int:
+    """One that has sent all of its first stage, of one row."""
+    steps = {"shares": [1], "minutes": 1, "failed": 1, "opted_out": 1, "complained": 1}
+    id_ = await task(world, "scheduled", steps=steps)
+    async with world.database.transaction() as connection:
+        await store_tasks.change(
+            connection, id_, state="running", run=1, valid=2, fed=1, stages=Stage(1, 0, 1).plain()
+        )
+    return id_
+
+
+@example(Tasks.release, "task.release")
+async def _(world: World, change: Change) -> None:
+    found = await tasks(world).release(change, await staged(world))
+    assert found.stages is not None
+    assert found.stages["end"] == 2
+
+
+@example(Tasks.halt, "task.halt")
+async def _(world: World, change: Change) -> None:
+    seen = await store_tasks.get(world.database, await staged(world), accounts=None)
+    assert seen is not None
+    await tasks(world).halt(change, seen, Stage(1, 0, 1, halted="failed").plain(), {"what": "failed"})
+    after = await store_tasks.get(world.database, seen.id, accounts=None)
+    assert after is not None
+    assert (after.state, after.reason) == ("paused", "STAGE_HALTED")
 
 
 @example(Tasks.cancel, "task.cancel")
@@ -864,6 +904,28 @@ async def _(world: World, change: Change) -> None:
     await messages.sent(change, "own", batch_id="1", accepted=1, rejected=0)
 
 
+@example(resend.again, "message.resend")
+async def _(world: World, change: Change) -> None:
+    message_id = await a_message(world, PartState.EXPIRED)
+    new = 1 + message_id
+
+    class Door:
+        """Stores nothing but what the gate does."""
+
+        async def send(self, request: SendRequest) -> SendResult:
+            assert request.gate is not None
+            item = ItemResult(request.items[0].to, str(new), "queued", 1)
+            gate = request.gate([item])
+            async with world.database.transaction() as connection:
+                if (shut := await gate.admit(connection)) is not None:
+                    raise shut
+                await gate.mark(connection)
+            return SendResult(str(new), 1, 0, (item,))
+
+    now = Snapshot(tree=Accounts(await load_accounts(world.database)))
+    assert await resend.again(change, Door(), now, message_id) == new
+
+
 @example(messages.read, "message.read")
 async def _(world: World, change: Change) -> None:
     assert await messages.read(change, await a_message(world), unmasked=True)
@@ -905,6 +967,33 @@ async def _(world: World, change: Change) -> None:
     await carrier.move(change, id_, carrier.LiftState.SENT, "已发函")
 
 
+def a_scenario(world: World) -> Terms:
+    return Terms(world.name()[:40], MessageType.NOTICE, window_from="08:00", window_to="20:00")
+
+
+@example(scenarios.add, "scenario.add")
+async def _(world: World, change: Change) -> None:
+    await scenarios.add(change, world.account_id, a_scenario(world))
+
+
+@example(scenarios.put, "scenario.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await scenarios.add(world.change, world.account_id, a_scenario(world))
+    await scenarios.put(change, id_, a_scenario(world))
+
+
+@example(scenarios.stop, "scenario.stop")
+async def _(world: World, change: Change) -> None:
+    await scenarios.stop(change, await scenarios.add(world.change, world.account_id, a_scenario(world)))
+
+
+@example(scenarios.start, "scenario.start")
+async def _(world: World, change: Change) -> None:
+    id_ = await scenarios.add(world.change, world.account_id, a_scenario(world))
+    await scenarios.stop(world.change, id_)
+    await scenarios.start(change, id_)
+
+
 @example(filters.begin, "filter.begin")
 async def _(world: World, change: Change) -> None:
     await filters.begin(change, world.name(), world.account_id, ["8613800138000"])
@@ -943,6 +1032,75 @@ async def _(world: World, change: Change) -> None:
     await consents.give(world.change, world.account_id, [number], GIVEN)
     id_ = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
     await consents.withdraw(change, id_, "本人来电")
+
+
+@example(consent_import.begin, "consent.import")
+async def _(world: World, change: Change) -> None:
+    brought = await sheet(world, change)
+    table = consent_import.Table(brought.id, 1, brought.name, brought.form, brought.columns, brought.rows)
+    plan = consent_import.Plan(
+        world.account_id, {"number": 0}, datetime(2026, 1, 1, tzinfo=UTC), consents.Source.WEB, proof="file 7"
+    )
+    await consent_import.begin(change, table, plan)
+
+
+async def a_consent(world: World) -> int:
+    number = f"8613{world.ids() % 10**9:09}"
+    await consents.give(world.change, world.account_id, [number], GIVEN)
+    found: int = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
+    return found
+
+
+def a_file(world: World, change: Change) -> StoredFile:
+    return StoredFile(world.ids(), 1, "consent_proof", "x.png", "image/png", 1, bytes(32), world.account_id,
+                      change.actor.label, clock.now())  # fmt: skip
+
+
+@example(proofs.attach, "consent.proof")
+async def _(world: World, change: Change) -> None:
+    await proofs.attach(change, await a_consent(world), a_file(world, change))
+
+
+@example(proofs.keep, "consent.proof")
+async def _(world: World, change: Change) -> None:
+    class Store:
+        """Keeps nothing."""
+
+        def check(self, incoming: Incoming) -> int:
+            return incoming.path.stat().st_size
+
+        def drop(self, incoming: Incoming) -> None:
+            incoming.path.unlink(missing_ok=True)
+
+        async def keep(self, *_: Any) -> StoredFile:
+            return a_file(world, change)
+
+    store: Any = Store()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.png"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n")
+        incoming = Incoming(1, proofs.kind(world.database), path, world.account_id)
+        await proofs.keep(change, store, await a_consent(world), incoming)
+
+
+@example(Surveyor.submit, "task.add")
+async def _(world: World, change: Change) -> None:
+    async def create(_: Any) -> tuple[Any, bool]:
+        return SimpleNamespace(id=world.ids(), total=1), False
+
+    nothing: Any = None
+    snapshot = SimpleNamespace(account=lambda id_: SimpleNamespace(id=id_, name="own"))
+    engine: Any = SimpleNamespace(create=create)
+    held: Any = SimpleNamespace(current=snapshot)
+    surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing, nothing)
+    state = State(account=str(world.account_id), content="x", to="13800138000")
+    draft = await drafts.begin(world.by(world.able), f"draft-{world.ids()}", DraftKind.SAME, state, ())
+    await surveyor.submit(change, draft.id)
+
+
+@example(drafts.add, "draft.add")
+async def _(world: World, change: Change) -> None:
+    await drafts.add(change, world.account_id, State(subject="n"))
 
 
 def a_contact(world: World, **given: Any) -> EntryDraft:
@@ -998,6 +1156,11 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     plan = contact_import.Plan({"number": 0, "name": 1}, world.account_id)
     await contact_import.begin(change, await sheet(world, change), plan)
+
+
+@example(word_import.begin, "word.import")
+async def _(world: World, change: Change) -> None:
+    await word_import.begin(change, await sheet(world, change), word_import.Plan({"word": 0}, world.account_id))
 
 
 @example(audience.change_members, "audience.members")
@@ -1544,7 +1707,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_code, "code.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+    await routing.set_code(world.change, None, Source.REPORT, "XX:8", "NETWORK", Fault.NETWORK)
+    await routing.remove_code(change, None, Source.REPORT, "XX:8")
 
 
 @example(routing.import_overrides, "number.import")
@@ -1554,7 +1718,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.remove_override, "number.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.remove_override(change, "1709999")
+    await routing.import_overrides(world.change, [("1709998", "CMCC", "")])
+    await routing.remove_override(change, "1709998")
 
 
 async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:

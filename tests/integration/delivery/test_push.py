@@ -586,7 +586,7 @@ async def test_connections_for_many_grants_are_not_kept_for_ever(
     from smsgw.pipeline.delivery import push_http
 
     monkeypatch.setattr(push_http, "MAX_WAYS", 2)
-    sender = Sender()
+    sender = Sender(own_ports=())
     await sender.start()
     try:
         for n in (1, 2, 3, 4, 1):
@@ -609,7 +609,7 @@ async def test_one_accounts_name_server_that_hangs_holds_up_no_other(
         return known("127.0.0.1", *how, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    sender = Sender()
+    sender = Sender(own_ports=())
     await sender.start()
     port = receiver.origin.rpartition(":")[2]
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from smsgw.cli import main
 from smsgw.core.actor import Actor
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.brand import service as brand_service
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries, sessions
 from smsgw.platform.org import service as org
@@ -97,6 +98,25 @@ async def test_common_one_time_passwords_are_refused(ctl: Command, tmp_path: Pat
     assert added.exit_code == 0, added.output
     assert "Right-Horse-7" not in added.output
     assert (await ctl("user", "reset", "zhang", "--password-file", str(weak))).exit_code == 1
+
+
+async def test_what_the_platform_is_called_makes_no_password(dsn: str, ctl: Command, tmp_path: Path) -> None:
+    db = Database(dsn)
+    await db.open()
+    try:
+        change = by_test(db)
+        id_ = await brand_service.add(change, ["sms.example"])
+        await brand_service.draft(change, id_, {"name": "Sunville", "purchaser": "Brimvale Office"})
+        for published in (False, True):
+            if published:
+                await brand_service.publish(change, id_)
+            for n, word in enumerate(("Sunville", "Brimvale")):
+                file = tmp_path / "password"
+                file.write_text(f"{word}-{word}-1\n")
+                tried = await ctl("user", "add", f"zhang{published:d}{n}", "--password-file", str(file))
+                assert tried.exit_code == published, tried.output
+    finally:
+        await db.close()
 
 
 async def test_passwords_of_partners_and_channels_come_from_a_file(

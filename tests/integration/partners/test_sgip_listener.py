@@ -11,6 +11,7 @@ import pytest
 
 from smsgw.channels import profiles
 from smsgw.channels.wire.listener import Listeners, ListenerTaken, SgipListener
+from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Connection
 from smsgw.protocols.dialects import SGIP12
@@ -82,7 +83,7 @@ async def gateway(listener: SgipListener) -> AsyncIterator[Gateway]:
 
 @asynccontextmanager
 async def listening(*owners: Owner) -> AsyncIterator[SgipListener]:
-    listeners = Listeners()
+    listeners = Listeners(Guesses())
     opened = {await listeners.join(owner) for owner in owners}
     (listener,) = opened
     try:
@@ -152,7 +153,7 @@ async def test_foreign_traffic_ends_without_an_answer() -> None:
 
 async def test_one_gateway_login_cannot_belong_to_two_channels() -> None:
     a, b = Owner("a"), Owner("b", peer_username="login-a")
-    listeners = Listeners()
+    listeners = Listeners(Guesses())
     await listeners.join(a)
     with pytest.raises(ListenerTaken, match="belongs to channel a"):
         await listeners.join(b)
@@ -166,7 +167,7 @@ async def test_an_address_that_is_taken_is_an_error() -> None:
     a = Owner("a")
     async with listening(a) as listener:
         with pytest.raises(OSError, match="in use"):
-            await Listeners().join(Owner("b", listen=f"127.0.0.1:{listener.port}"))
+            await Listeners(Guesses()).join(Owner("b", listen=f"127.0.0.1:{listener.port}"))
 
 
 async def test_who_only_holds_places_does_not_keep_a_gateway_out() -> None:

@@ -378,6 +378,27 @@ async def test_what_no_form_offers_is_refused_where_it_stands(site: Site) -> Non
         assert clerk.status == 422, "the page says what stops it"
 
 
+async def test_opening_a_result_again_and_again_is_one_job_and_only_the_owners(site: Site) -> None:
+    """The pages enter the job by GET, where a link of somebody else may lead: there is nothing to gain by it."""
+    async with Browser(site) as clerk, Browser(site) as other:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await site.add_staff("another", "super")
+        await other.login("another")
+        for page in ("clean", "confirm"):
+            await other.get(f"/send/{draft}/{page}")
+            assert other.status == 404
+        for _ in range(3):
+            for page in ("clean", "confirm", "clean/live", "confirm/live"):
+                await clerk.get(f"/send/{draft}/{page}")
+        await looked_at(clerk, draft)
+        for page in ("clean", "confirm"):
+            await clerk.get(f"/send/{draft}/{page}")
+        assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'draft.survey'") == 1
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 0
+
+
 async def test_a_job_that_fails_is_told_on_the_page(site: Site) -> None:
     async with Browser(site) as clerk:
         await clerk.login("clerk")

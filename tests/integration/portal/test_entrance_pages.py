@@ -140,6 +140,10 @@ async def test_the_personal_centre(site: Site) -> None:
         page = await one.get("/me")
         assert "wang" in page
         assert "13700137000" not in page
+        page = await one.post("/me/contact", {"name": "张三丰", "email": "z@example.com", "phone": "12"})
+        assert one.status == 422
+        for typed in ("张三丰", "z@example.com", "12"):
+            assert f'value="{typed}"' in page, "to be mended, not typed again"
         await one.post("/me/contact", {"name": "张三", "email": "z@example.com", "phone": "13800138000"})
         assert one.status == 200
         await one.post("/me/phone/code", {})

@@ -176,6 +176,37 @@ async def test_who_sees_departments_alone_announces_to_those(site: Site) -> None
         assert refused.value.code == "NOT_FOUND"
 
 
+async def test_who_sees_a_department_without_those_below_does_not_reach_them(site: Site) -> None:
+    """Scope "own department": an announcement reaches all below, so it is not theirs where something is below."""
+    change = by_test(site.db)
+    above = await org.add_department(change, "局机关")
+    below = await org.add_department(change, "下属单位", above)
+    await org.add_role(change, "desk", "本部门", [Permission.HOME_VIEW, Permission.NOTICE_EDIT], ScopeKind.DEPARTMENT)
+    await site.add_staff("desk", "desk")
+    await org.set_person(change, "desk", {"department_id": above})
+    whole = await service.publish(change, "全局", "x", audience="departments", targets=[above], until=NEVER)
+    form = {"title": "停水", "content": "周日", "audience": "departments", "departments": str(above), "days": "3"}
+    async with Browser(site) as browser:
+        await browser.login("desk")
+        assert "下属单位" not in await browser.get("/announcements/-/new")
+        page = await browser.post("/announcements/-/new", form)
+        assert browser.status == 422
+        assert "其中有您无权查看的部门" in page
+        await browser.post("/announcements/-/new", form | {"confirmed": "1"})
+        assert browser.status >= 400
+        assert "全局" not in await browser.get("/announcements"), "how many have read it is not theirs to see"
+        await browser.get(f"/announcements/{whole}")
+        assert browser.status == 404
+        person = await queries.person(site.db, "desk")
+        assert person is not None
+        with pytest.raises(SmsgwError):
+            await service.withdraw(Change(site.db, person.actor()), whole)
+        assert await site.db.fetchval("SELECT count(*) FROM notice WHERE withdrawn_at IS NULL") == 1
+        await org.remove_department(change, below)
+        await browser.post("/announcements/-/new", form | {"confirmed": "1"})
+        assert "停水" in await browser.get("/announcements")
+
+
 async def test_an_announcement_reaches_its_audience_and_is_taken_back(site: Site) -> None:
     await site.add_staff("boss", "super")
     await site.add_staff("clerk", "operator")
@@ -297,6 +328,13 @@ async def test_there_is_an_end_to_what_stands(site: Site) -> None:
     with pytest.raises(SmsgwError) as refused:
         await service.publish(change, "x", "x", audience="all", targets=[], until=NEVER + timedelta(1))
     assert refused.value.code == "STATE_CONFLICT"
+    first, second = await org.add_department(change, "甲"), await org.add_department(change, "乙")
+    for n in range(service.MOST_STANDING):
+        await service.publish(change, f"n{n}", "x", audience="departments", targets=[first], until=NEVER)
+    with pytest.raises(SmsgwError) as refused:
+        await service.publish(change, "x", "x", audience="departments", targets=[first, second], until=NEVER)
+    assert refused.value.code == "STATE_CONFLICT"
+    await service.publish(change, "x", "x", audience="departments", targets=[second], until=NEVER)
 
 
 async def test_the_trigger_tells_exactly_those_whom_the_program_lets_see_alarms(site: Site) -> None:

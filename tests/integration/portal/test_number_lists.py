@@ -120,6 +120,23 @@ async def test_the_allow_list_takes_only_of_an_account_and_forgets_what_is_chose
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'allow.remove'") == 1
 
 
+async def test_what_we_have_written_down_is_told_in_the_readers_language(site: Site) -> None:
+    await service.enter_complaint(
+        by_test(site), "8613800138000", sign="", channel="", note="", block_number=True
+    )
+    await service.block(by_test(site), ["8613800138001"], Scope(), "opt_out", "回复 TD")
+    await service.block(by_test(site), ["8613800138002"], Scope(), "manual", "回复 人工")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "投诉 1" in await boss.get("/blocked")
+        await boss.post("/language", {"language": "en", "next": "/"})
+        page = await boss.get("/blocked")
+        for told in ("complaint 1", "reply TD", "回复 人工"):
+            assert told in page, told
+        assert "added by" in (page := await boss.get("/blocked/why?number=13800138000"))
+        assert "reason: complaint 1" in page
+
+
 async def test_reasons_are_looked_for_among_the_newest_alone(site: Site) -> None:
     """There is no index of parts of a reason: among millions, one that there is not would be looked for in each."""
     await site.db.execute(

@@ -19,6 +19,7 @@ MORE = {
     "/": 24, "/home/live": 22,  # a card is a statement or two
     "/tasks": 12, "/scheduled": 12, "/tasks/-/rows": 12, "/scheduled/-/rows": 12, "/scheduled/{id}": 20,
     "/tasks/{id}": 20,
+    "/records": 13, "/records/-/total": 11,  # planned anew each time, in a transaction
 }  # fmt: skip
 """Those that take more, and why."""
 WRITTEN = {"portal_session", "audit", "audit_open"}

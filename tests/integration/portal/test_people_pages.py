@@ -134,6 +134,27 @@ async def test_what_a_service_refuses_stands_at_the_field_in_both_languages(site
     assert re.search(r'id="code-problem"', page)
 
 
+async def test_what_people_have_named_is_not_translated(site: Site, boss: Browser) -> None:
+    """"部门" and "财务" are words of ours, too: as names of a department, a role, an account they stand as they are."""
+    change = Change(site.db, Actor.system("test"))
+    await org.add_department(change, "部门")
+    await org.add_role(change, "own", "状态", [Permission.HOME_VIEW], ScopeKind.ACCOUNTS)
+    await site.add_staff("zhao", "own")
+    await boss.post("/language", {"language": "en", "next": "/"})
+    page = await boss.get("/staff")
+    assert re.search(r"<option[^>]*>部门</option>", page)
+    assert re.search(r"<option[^>]*>状态</option>", page)
+    assert re.search(r"<option[^>]*>Finance</option>", page), "what comes with the program is translated"
+    assert re.search(r'class="tag[^"]*"[^>]*>状态<', page)
+    assert re.search(r'class="tag[^"]*"[^>]*>Platform administrator<', page)
+    page = await boss.get("/staff/-/new")
+    assert "状态" in page
+    async with Browser(site) as own:
+        await own.login("zhao")
+        await own.post("/language", {"language": "en", "next": "/"})
+        assert "zhao · 状态" in await own.get("/me")
+
+
 # --- who reaches whom ------------------------------------------------------------------------------------------------
 
 

@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
     "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
     # sending and records
-    "GET /send": (case(query="account={account}"),), "GET /custom": NOTHING,
+    "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
         ("POST /send", "POST /send/-/save", "POST /send/-/live"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
@@ -169,6 +169,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /send/quick/result": (case(query="account={account}&key={key}"),),
     "GET /send/quick/result/live": (case(query="account={account}&key={key}"),),
     "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
+    **of_actions("/records", "message", "resend"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
     "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel"),
@@ -177,6 +178,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
     "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
     "GET /inbound/{id}": (case("nobody"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
@@ -218,6 +220,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /consents/-/new": (case(account="{account}", numbers="13800138000", source="web", given_at="2026-01-01",
                                   proof="file"),),
     "GET /consents/{id}": (case("consent"),),
+    **dict.fromkeys(("GET /consents/{id}/proof", "POST /consents/{id}/proof", "GET /consents/{id}/proof/file"),
+                    (case("consent"),)),
+    **dict.fromkeys(("GET /consents/-/import", "POST /consents/-/import", "GET /consents/-/import/-/template"),
+                    NOTHING),
+    **dict.fromkeys(("GET /consents/-/import/{id}", "POST /consents/-/import/{id}",
+                     "GET /consents/-/import/{id}/result"), (sure("job"),)),
     "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
@@ -245,10 +253,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /review/decided": (case(query="account={account}"),), "GET /review/decided/{id}": (case("batch"),),
     **of_list("/review/decided"),
     "GET /tasks": (case(query="account={account}"),), "GET /tasks/{id}": (case("nobody"),), **of_list("/tasks"),
-    **of_actions("/tasks", "nobody", "pause", "resume", "cancel"),
+    **of_actions("/tasks", "nobody", "pause", "resume", "cancel", "release"),
     "GET /tasks/problems": NOTHING, **of_list("/tasks/problems", export=True),
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("nobody"),),
-    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel"),
+    **of_list("/scheduled"), **of_actions("/scheduled", "nobody", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("nobody"),), "POST /scheduled/{id}/time": (sure("nobody"),),
     # signatures, templates, phrases
     "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
@@ -269,6 +277,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/decide": (sure("template", decision="approved"),),
     "POST /templates/{id}/edit": (sure("template", name="mine", type="notice", content="x"),),
     "POST /templates/{id}/register": (sure("template", state="registered"),),
+    "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
+    **of_actions("/scenarios", "scenario", "start", "stop"),
+    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
+    "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
+    "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),
     "GET /phrases": (case(query="account={account}"), case(query="department={department}")), **of_list("/phrases"),
     **of_actions("/phrases", "phrase", "remove"), "GET /phrases/-/new": NOTHING, "GET /phrases/-/pick": NOTHING,
     "POST /phrases/-/new": (sure(title="n", content="x", scope="account", account="{account}"),
@@ -305,6 +319,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /accounts/{id}/price": (sure("account", unit_price="0", units_otp="1", units_notice="1",
                                        units_marketing="1", credit_floor="0"),),
     "POST /accounts/{id}/units": (sure("account", units_change="1", note_why="why"),),
+    "GET /link-filings": (case(query="account={account}"),), **of_list("/link-filings"),
+    **of_actions("/link-filings", "filing", "remove"), "GET /link-filings/-/new": NOTHING,
+    "POST /link-filings/-/new": (sure(target="example.cn", account="{account}"),),
+    "GET /link-filings/{id}": (case("filing"),), "GET /link-filings/{id}/register": (case("filing"),),
+    "POST /link-filings/{id}/register": (sure("filing", carriers="CMCC", state="registered"),),
     "GET /keys": (case(query="account={account}"),),
     **of_list("/keys"), **of_actions("/keys", "api_key", "stop", "start"),
     "GET /keys/-/new": NOTHING, "POST /keys/-/new": (sure(account="{account}", mode="live", scopes="send"),),
@@ -323,6 +342,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /words/-/new": (sure(words="x", action="block", account="{account}"),),
     "POST /words/-/test": (case(content="x", account="{account}"),),
     **of_list("/words"), **of_actions("/words", "nobody", "remove"),
+    **dict.fromkeys(("GET /words/-/import", "POST /words/-/import", "GET /words/-/import/-/template"), NOTHING),
+    **dict.fromkeys(("GET /words/-/import/{id}", "POST /words/-/import/{id}", "GET /words/-/import/{id}/result",
+                     "GET /words/-/import/{id}/wrong"), (sure("job"),)),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("nobody"),),
     **of_list("/alarms"), **of_actions("/alarms", "nobody", "ack"),
     "GET /audit": (case(query="time=7d&who={login}"),),
@@ -458,7 +480,7 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
-    "|/import/{id}|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/import/{id}|/proof/file$|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|/tasks/{id}/(rows|copy|mend)"
     "|/channels/{id}/start$|/keys/{id}/retire$|/tasks/problems|/number-filters/{id}/ask$|POST /blocked/why$"
 )

@@ -173,6 +173,12 @@ async def test_sensitive_words_are_marked_where_they_stand(site: Site) -> None:
         await boss.login("boss")
         for page in (await boss.get("/review"), await boss.get(f"/review/{batch}")):
             assert '&lt;<mark title="金融">贷 款</mark>&gt;' in page
+            assert "敏感词:贷款" in page
+        await boss.post("/language", {"language": "en", "next": "/"})
+        for path in ("/review", f"/review/{batch}"):
+            page = await boss.get(path)
+            assert "words to be seen: 贷款" in page, "why it waits is told in the reader's language"
+            assert "敏感词" not in page
 
 
 async def test_an_unchanged_queue_is_no_news(site: Site) -> None:
@@ -265,6 +271,21 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
     done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]
     assert done == ["task.pause", "task.resume", "task.change", "task.cancel"]
     assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
+
+
+async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site) -> None:
+    task = await planned(site, "hall")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "立即开始" in await boss.get(f"/scheduled/{task}")
+        asked = await boss.post("/scheduled/-/effect/now", {"id": str(task)})
+        assert "1 个任务立即开始，共有 3 个号码" in asked
+        await boss.post("/scheduled/-/do/now", {"id": str(task)})
+        row = await site.db.fetchrow("SELECT next_at <= now() AS due, send_at, state FROM task WHERE id = $1", task)
+        assert (row["due"], row["send_at"], row["state"]) == (True, None, "scheduled")
+        await site.db.execute("UPDATE task SET run = 1, state = 'running' WHERE id = $1", task)
+        await boss.post("/scheduled/-/do/now", {"id": str(task)})
+        assert await site.db.fetchval("SELECT state FROM task WHERE id = $1", task) == "running"
 
 
 async def test_tasks_of_others_are_not_there(site: Site) -> None:

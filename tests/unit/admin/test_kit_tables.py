@@ -135,7 +135,7 @@ def test_cells_in_a_file_are_as_on_the_page() -> None:
     kinds = {
         "p": (Kind.PHONE, "138****8000"), "t": (Kind.TIME, "2026-03-01 08:00:00"), "s": (Kind.STATE, "AN"),
         "b": (Kind.BOOL, words.NO.upper()), "u": (Kind.USER, "李 (li)"), "l": (Kind.LINK, "label"),
-        "g": (Kind.TAGS, "A, B"), "n": (Kind.NUMBER, 3), "z": (Kind.TEXT, ""), "d": (Kind.SPAN, 2.0),
+        "g": (Kind.TAGS, "a, b"), "n": (Kind.NUMBER, 3), "z": (Kind.TEXT, ""), "d": (Kind.SPAN, 2.0),
     }  # fmt: skip
     for key, (kind, wanted) in kinds.items():
         assert cells.plain(Column(key, kind, words={"on": "an"}), row, str.upper) == wanted, key

@@ -21,7 +21,7 @@ def test_one_time_passwords_have_128_bits_and_are_good_enough(monkeypatch: pytes
     made = {one_time_password("sunny", "Mei Lin") for _ in range(20)}
     assert len(made) == 20
     assert {len(password) for password in made} == {22}  # of 6 bits each
-    assert [p for p in made if password_problem(p, login="sunny", name="Mei Lin")] == []
+    assert [p for p in made if password_problem(p, login="sunny", name="Mei Lin", brand=())] == []
 
     bad = ["abcdefghijklmnopqrstuv", "1234567890123456789012", "sUnny-8dk2Lx0Qz7Wb3Tn"]
     given = iter([*bad, "Hq8-zTx0Lw_3Rb9Kd2Yc5M"])
@@ -38,7 +38,7 @@ def test_common_passwords_and_their_variations_are_refused(password: str) -> Non
 
 @pytest.mark.parametrize("password", ["Aa1-Aa1-A", "aaaaaaaaaaaa1", "Aa1" * 60, "My-Zhang3-99"])
 def test_passwords_that_break_the_plain_rules(password: str) -> None:
-    assert password_problem(password, login="zhang3")
+    assert password_problem(password, login="zhang3", name="", brand=())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_passwords_that_break_the_plain_rules(password: str) -> None:
     ],
 )
 def test_good_passwords(password: str) -> None:
-    assert password_problem(password, login="zhang3", name="张三") is None
+    assert password_problem(password, login="zhang3", name="张三", brand=["城市短信"]) is None
 
 
 def test_judging_takes_no_time_that_others_would_notice() -> None:
@@ -64,5 +64,5 @@ def test_judging_takes_no_time_that_others_would_notice() -> None:
         "aB1!" + "qwertyuiop[]asdfghjkl;" * 5,
         "2019-12-11Ab" * 10,
     ):
-        password_problem(made[:128], login="zhang3")
+        password_problem(made[:128], login="zhang3", name="", brand=())
     assert time.process_time() - began < 3.0

@@ -14,6 +14,7 @@ from smsgw.channels import profiles
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE
 from smsgw.channels.wire.transport import WireTransport
+from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
 from smsgw.protocols.events import Answer, Closed, Expired, Late, Request
 from smsgw.protocols.session import NotBound
@@ -121,7 +122,7 @@ class Wire:
     def __init__(self) -> None:
         self.channel, self.mapping = Channel(), Mapping()
         profile = profiles.parse({}, SPEC.protocol)
-        self.transport: Any = WireTransport(SPEC, profile, self.channel, Listeners(), Numberings())
+        self.transport: Any = WireTransport(SPEC, profile, self.channel, Listeners(Guesses()), Numberings())
         self.transport._mapping = self.mapping
 
     def links(self, *windows: int) -> list[Link]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from ahocorasick_rs import AhoCorasick
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter, named, replaced
 from smsgw.store.config import traditional
@@ -75,3 +76,27 @@ def test_positions_are_those_of_the_text() -> None:
         text = f"{before}赌{between.translate({ord(c): None for c in '㈱½ﬁｱ'})}博{after}"
         (hit,) = WordFilter([Word("赌博")]).find(text)
         assert (text[hit.start], text[hit.end - 1]) == ("赌", "博")
+
+
+class _Counting:
+    """The automaton, which counts what it is asked."""
+
+    def __init__(self, real: AhoCorasick) -> None:
+        self.real = real
+        self.asked: list[int] = []
+
+    def find_matches_as_indexes(self, text: str, *, overlapping: bool) -> list[tuple[int, int, int]]:
+        self.asked.append(len(text))
+        return self.real.find_matches_as_indexes(text, overlapping=overlapping)
+
+
+@pytest.mark.parametrize("n", [10, 10_000])
+def test_a_text_is_gone_through_once_however_many_words_there_are(n: int) -> None:
+    """What marking while typing costs: one pass over the text, and nothing for each word of the list."""
+    words = [Word(f"{chr(0x4E00 + i % 5000)}{chr(0x6E00 + i // 5000)}博") for i in range(n)]
+    sought = WordFilter(words, Plain(traditional.load()))
+    counting = _Counting(sought._automaton)
+    sought._automaton = counting
+    text = "您好，" * 300 + "一  渀 博，" + "ｘ" * 90
+    assert [text[h.start : h.end] for h in sought.find(text)] == ["一  渀 博"]
+    assert counting.asked == [len(Plain(traditional.load()).of(text))]

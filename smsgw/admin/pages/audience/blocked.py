@@ -52,7 +52,7 @@ COLUMNS = (
     Column("account", Cell.WORD, value=lambda one: one.account or "*", words=words.EVERY_ACCOUNT, phone=Phone.SECOND),
     Column("type", Cell.WORD, value=lambda one: one.type or "*", words=words.EVERY_TYPE, phone=Phone.SECOND),
     Column("sign", phone=Phone.SECOND),
-    Column("reason", Cell.LONG, phone=Phone.SECOND),
+    Column("reason", Cell.LONG, value=lambda one: words.reason(one.source, one.reason), phone=Phone.SECOND),
     Column("actor", Cell.WORD, words=words.ACTOR, phone=Phone.AWAY),
     Column("since", Cell.TIME, "time", sort=True),
     Column("expires_at", Cell.TIME, phone=Phone.AWAY),

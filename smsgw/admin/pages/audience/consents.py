@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
 from typing import Any
 
 from aiohttp import web
@@ -23,7 +22,6 @@ from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import audience as words
 from smsgw.admin.words import kit
-from smsgw.core.ids import CHINA
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.lists import consents as service
@@ -43,6 +41,7 @@ COLUMNS = (
     Column("source", Cell.WORD, "consent_source", words=words.CONSENT_SOURCE, phone=Phone.SECOND),
     Column("wording", Cell.LONG, "consent_wording", phone=Phone.AWAY),
     Column("proof", Cell.LONG, "consent_proof", phone=Phone.THIRD),
+    Column("has_file", Cell.BOOL, "consent_file", value=lambda one: one.proof_file is not None, phone=Phone.AWAY),
     Column("given_at", Cell.TIME, "consent_given_at", phone=Phone.AWAY),
     Column("entered_by", label="actor", shown=False, phone=Phone.AWAY),
     Column("at", Cell.TIME, "time", sort=True, value=lambda one: one.entered_at, shown=False, phone=Phone.AWAY),
@@ -61,10 +60,15 @@ async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]
     return {"account": own_accounts(call)}
 
 
-async def _detail(_: Call, one: Consent) -> Detail:
+async def _detail(call: Call, one: Consent) -> Detail:
+    links = []
+    if one.proof_file is not None:
+        links.append((words.CONSENT_FILE, f"{PATH}/{one.id}/proof/file"))
+    elif call.may(Permission.BLOCK_EDIT):
+        links.append((words.CONSENT_FILE_ADD, f"{PATH}/{one.id}/proof"))
     ended = words.CONSENT_REPLACEMENT if one.replaced else words.CONSENT_WITHDRAWAL
     more = [] if one.withdrawn_at is None else [Section(_REPLACED if one.replaced else _WITHDRAWN, one, ended)]
-    return Detail(mask(one.number), [Section(COLUMNS, one), *more])
+    return Detail(mask(one.number), [Section(COLUMNS, one), *more], links=links)
 
 
 async def _withdraw(call: Call, one: Consent) -> None:
@@ -82,23 +86,16 @@ PAGE = ListPage(
     one=lambda db, actor, id_: service.one(db, id_, accounts=actor.scope.whole), sort=Sort("at"),
     actions=(Action("withdraw", words.CONSENT_WITHDRAW, Permission.BLOCK_EDIT, _withdraw, _effect, danger=True,
                     reason=True),),
-    links=((words.CONSENT_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),), lead=words.CONSENTS_LEAD,
+    links=((words.CONSENT_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),
+           (words.CONSENT_IMPORT, f"{PATH}/-/import", Permission.BLOCK_EDIT)), lead=words.CONSENTS_LEAD,
     empty=Empty(words.CONSENTS_EMPTY, words.CONSENTS_TEACH, words.CONSENT_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),
 )  # fmt: skip
 
 
-def _given_at(text: str) -> datetime:
-    """A day, from its beginning, or a minute; ``ValueError``."""
-    day, _, rest = text.partition(" ")
-    at = datetime.combine(date.fromisoformat(day), time.fromisoformat(rest) if rest else time.min, CHINA)
-    if not 2000 <= at.year <= 2100 or len(rest) not in (0, 5):
-        raise ValueError
-    return at
-
-
-def _day_problem(text: str) -> Problem | None:
+def day_problem(text: str) -> Problem | None:
+    """What is wrong with a day, or a minute, as it was typed."""
     try:
-        _given_at(text)
+        service.moment(text)
     except ValueError:
         return Problem(kit.BAD_DAY)
     return None
@@ -108,7 +105,7 @@ _ADD = Form((Inputs((
     Input("account", Kind.CHOICE, required=True), numbers.FIELD,
     Input("source", Kind.CHOICE, "consent_source", required=True, choices=words.CONSENT_SOURCE),
     Input("given_at", label="consent_given_at", help=words.CONSENT_DAY_HELP, required=True, most=16,
-          check=_day_problem),
+          check=day_problem),
     Input("wording", label="consent_wording", help=words.CONSENT_WORDING_HELP, most=service.MOST_TEXT),
     Input("proof", label="consent_proof", help=words.CONSENT_PROOF_HELP, required=True, least=2,
           most=service.MOST_TEXT),
@@ -117,7 +114,7 @@ _ADD = Form((Inputs((
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     found = numbers.recipients(values["numbers"]).valid
-    at = _given_at(values["given_at"])
+    at = service.moment(values["given_at"])
     given = Given(Source(values["source"]), values["wording"], values["proof"], at)
     n = await service.give(call.change(), int(values["account"]), found, given)
     call.toast(call.filled(words.CONSENT_ADDED, {"n": n, "left": len(found) - n}))

@@ -114,7 +114,10 @@ def _line(call: Call, one: Verdict, found: Found) -> Line:
 
 
 def _said(call: Call, one: Verdict) -> str:
-    values = {key: _shown(call, key, value) for key, value in one.values.items()}
+    given = dict(one.values)
+    if given.get("reason"):
+        given["reason"] = audience.reason(given.get("source", ""), given["reason"])
+    values = {key: _shown(call, key, value) for key, value in given.items()}
     values["scope"] = _scope(call, one.values)
     if one.rule in ("block", "opt_out"):
         until = one.values.get("until")

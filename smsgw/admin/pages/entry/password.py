@@ -46,7 +46,9 @@ async def change(call: Call) -> web.StreamResponse:
     if not filled.good:
         return await _page(call, filled)
     old, new = filled.values["old"], filled.values["new"]
-    opened = await call.portal.auth.change_password(call.change(), call.who, old, new, call.ip, call.agent)
+    opened = await call.portal.auth.change_password(
+        call.change(), call.who, old, new, call.ip, agent=call.agent, brand=call.names
+    )
     if isinstance(opened, str):
         if opened == said.TOO_MANY_TRIES:
             filled.refused = call.gettext(opened)

@@ -157,8 +157,9 @@ async def set_administrator(call: Call) -> web.StreamResponse:
     policy, auth = await login_queries.password_policy(call.db), call.portal.auth
     async with auth.passwords.turn(place_of(call.ip or ""), Rank.KNOWN):
         problem = await asyncio.to_thread(
-            password_problem, password, login=who, name=name, length=policy.length, classes=policy.classes
-        )
+            password_problem, password, login=who, name=name, brand=call.names, length=policy.length,
+            classes=policy.classes,
+        )  # fmt: skip
         if problem:
             return await _administrator(call, call.gettext(problem), who, name)
         hashed = await auth.passwords.hash(password)

@@ -22,7 +22,7 @@ from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import people as words
 from smsgw.admin.words.kit import NO, YES
-from smsgw.admin.words.roles import BUILTIN
+from smsgw.admin.words.roles import NAMES
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
 from smsgw.core.permissions import ALL, Permission
@@ -33,7 +33,6 @@ from smsgw.platform.org.model import ListedRole, WantedRoles
 PATH = "/roles"
 _ONE = PATH + "/{id:[0-9]{1,19}}"
 MENU = Entry("people.roles", PATH, Permission.ROLE_VIEW)
-_NAMES = dict(zip(BUILTIN, BUILTIN, strict=True))
 GIVEN = ALL - {Permission.SELF_EDIT}
 """What roles are about: one's own things are everybody's."""
 FILTER = Filter(
@@ -44,12 +43,12 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("name", Cell.WORD, "role_name", sort=True, words=_NAMES, value=lambda r: r.role.name, phone=Phone.TITLE),
+    Column("name", Cell.WORD, "role_name", sort=True, words=NAMES, value=lambda r: r.role.name, phone=Phone.TITLE),
     Column("code", Cell.CODE, "role_code", sort=True, value=lambda r: r.role.code, phone=Phone.SECOND),
     Column("origin", Cell.STATE, words=words.SOURCE, tones=words.SOURCE_TONE, phone=Phone.BESIDE,
            value=lambda r: "builtin" if r.role.builtin else "own"),
     Column("scope", Cell.WORD, words=words.SCOPES, value=lambda r: r.role.scope.value, phone=Phone.SECOND),
-    Column("duties", Cell.TAGS, value=lambda r: [words.DUTIES[d] for d in sorted(r.role.duties)], phone=Phone.AWAY),
+    Column("duties", Cell.TAGS, words=words.DUTIES, value=lambda r: sorted(r.role.duties), phone=Phone.AWAY),
     Column("rights", Cell.NUMBER, value=lambda r: len(r.permissions), phone=Phone.AWAY),
     Column("holders", Cell.NUMBER, sort=True),
 )  # fmt: skip
@@ -142,7 +141,7 @@ async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
     wide = call.actor.scope == EVERYTHING
     return {
         "permission": {p.value: p.value for p in Permission if p in GIVEN and call.may(p)},
-        "scope": {key: text for key, text in words.SCOPES.items() if wide or key != ScopeKind.ALL.value},
+        "scope": {key: call.gettext(text) for key, text in words.SCOPES.items() if wide or key != ScopeKind.ALL.value},
     }
 
 

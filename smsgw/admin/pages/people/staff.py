@@ -14,6 +14,7 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE, REMOVED_STAYS
+from smsgw.admin.words.roles import NAMES
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries
 from smsgw.platform.org.model import WantedPeople
@@ -33,7 +34,7 @@ COLUMNS = (
     Column("name", Kind.USER, "person", sort=True, value=lambda p: (p["name"], p["login"]), phone=Phone.TITLE),
     Column("phone", Kind.PHONE, "number"),
     Column("department", sort=True, phone=Phone.SECOND),
-    Column("roles", Kind.TAGS, "role", phone=Phone.SECOND),
+    Column("roles", Kind.TAGS, "role", words=NAMES, phone=Phone.SECOND),
     Column("accounts", Kind.TAGS, "account", phone=Phone.AWAY),
     Column("email", shown=False, phone=Phone.AWAY),
     Column("status", Kind.STATE, words=words.STAFF_EVER, tones=words.STAFF_TONE, phone=Phone.BESIDE),
@@ -64,8 +65,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
     count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
     one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
-    actions=ACTIONS,
-    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
-           (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
+    actions=ACTIONS, links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
+                            (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import lists
 from smsgw.admin.words import people as words
+from smsgw.admin.words.roles import NAMES
 from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import Person, WantedPeople
@@ -38,7 +39,7 @@ FILTER = Filter(
 COLUMNS = (
     Column("name", Cell.USER, "person", sort=True, value=lambda p: (p["name"], p["login"]), phone=Phone.TITLE),
     Column("department", sort=True, phone=Phone.SECOND),
-    Column("roles", Cell.TAGS, "role", phone=Phone.SECOND),
+    Column("roles", Cell.TAGS, "role", words=NAMES, phone=Phone.SECOND),
     Column("accounts", Cell.TAGS, "account", phone=Phone.AWAY),
     Column("status", Cell.STATE, words=lists.STAFF_STATUS, tones=lists.STAFF_TONE, phone=Phone.BESIDE),
     Column("last_login_at", Cell.TIME, sort=True, phone=Phone.AWAY),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from aiohttp import web
 
 from smsgw.admin.call import Call
@@ -22,13 +25,17 @@ from smsgw.platform.preferences import service as preference_service
 PAGE = "/me"
 
 
-async def _page(call: Call, error: str = "", status: int = 200) -> web.Response:
+async def _page(
+    call: Call, error: str = "", status: int = 200, typed: Mapping[str, str] | None = None
+) -> web.Response:
+    """``typed``: fields of a form that was refused, to be mended and not typed again."""
     phone, verified, email = await factors.contact(call.db, call.who.id)
+    shown = {"name": call.who.name, "email": email, "phone": "", "shown": ""} | dict(typed or {})
     own = call.who.reach.department
     colleagues = [] if own is None else await queries.people(call.db, Scope(departments=(own,)))
     return call.render(
         "person/centre.html", status=status, error=error, phone=mask(phone) if phone else "", verified=verified,
-        email=email, colleagues=[row for row in colleagues if row["status"] == "active"],
+        typed=shown, colleagues=[row for row in colleagues if row["status"] == "active"],
         wait=await factors.sms_wait(call.db, call.who.id), session=call.session,
         notice_kinds=notices.CHOSEN, notice_words=notice_words,
         quiet_kinds=(await preferences.value(call.db, call.actor, notices.PREFERENCE)).get("off", ()),
@@ -56,10 +63,11 @@ async def choose(call: Call) -> web.StreamResponse:
 async def contact(call: Call) -> web.StreamResponse:
     """Change name, mail address, number; a new number has to be verified anew."""
     form = await call.request.post()
-    changes = {field: str(form.get(field, "")).strip()[:256] for field in ("name", "email", "phone")}
-    if not changes["phone"]:  # the field is empty: the number is shown masked, and stays
-        del changes["phone"]
-    return await attempt(call, service.set_contact(call.change(), changes), SAVED, PAGE, _page)
+    typed = {field: str(form.get(field, "")).strip()[:256] for field in ("name", "email", "phone")}
+    # a number that is empty is shown masked, and stays
+    changes = {field: value for field, value in typed.items() if value or field != "phone"}
+    again = partial(_page, typed=typed)
+    return await attempt(call, service.set_contact(call.change(), changes), SAVED, PAGE, again)
 
 
 @route("POST", "/me/phone/code", SELF)
@@ -77,5 +85,6 @@ async def send(call: Call) -> web.StreamResponse:
 async def verify(call: Call) -> web.StreamResponse:
     """The code is shown: login codes may go to the number."""
     form = await call.request.post()
-    verified = factors.verify_phone(call.change(), call.portal.context.sealer, str(form.get("shown", "")).strip())
-    return await attempt(call, verified, PHONE_VERIFIED, PAGE, _page)
+    shown = str(form.get("shown", "")).strip()[:8]
+    verified = factors.verify_phone(call.change(), call.portal.context.sealer, shown)
+    return await attempt(call, verified, PHONE_VERIFIED, PAGE, partial(_page, typed={"shown": shown}))

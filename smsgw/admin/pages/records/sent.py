@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
-from smsgw.admin.kit.lists import Empty, ListPage
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.messages import CAUSE
+from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
-from smsgw.platform.messages import records
+from smsgw.platform.handles import Database
+from smsgw.platform.messages import queries, records, resend
+from smsgw.platform.messages.model import MessageView
 
 MENU = Entry("records.sent", "/records", Permission.MESSAGE_VIEW)
 MOST_COUNTED = 20_000
@@ -24,6 +28,7 @@ SEND = (words.SEND, "/send", Permission.MESSAGE_SEND)
 _more, _choice = partial(Field, more=True), partial(Field, kind=FieldKind.CHOICE)
 FILTER = Filter((
     _choice("account"), Field("phone", FieldKind.PHONE, "number"), _choice("status", choices=told.STATUS),
+    Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
     _choice("type", label="message_type", choices=told.TYPE, more=True),
     _choice("result", choices=told.RESULT, more=True), _choice("channel", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
@@ -38,7 +43,7 @@ COLUMNS = (
     Column("time", Kind.TIME, value=lambda m: m.accepted_at, sort=True),
     _away("account", value=lambda m: m.account_name), Column("number", Kind.PHONE, phone=Phone.TITLE),
     Column("carrier", Kind.WORD, words=told.CARRIER), Column("province", shown=False),
-    _away("type", Kind.TAGS, "message_type", value=words.types_of), _hidden("sign"),
+    _away("type", Kind.TAGS, "message_type", words=words.TYPES_OF, value=words.types_of), _hidden("sign"),
     Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
     _away("parts", Kind.NUMBER), _hidden("price", Kind.NUMBER), _away("channel", value=lambda m: m.channel_name),
     Column("status", Kind.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
@@ -61,11 +66,42 @@ def _wanted(found: Found) -> records.Wanted:
     return records.Wanted(*found.times, **values)
 
 
+# --- failed ones once more -------------------------------------------------------------------------------------------
+
+
+async def _effect(call: Call, rows: Sequence[MessageView]) -> Effect:
+    """How many go out, and why the others do not."""
+    ids, codes = [row.id for row in rows], call.portal.context.snapshots.current.codes
+    verdicts = await resend.judge(call.db, call.actor, codes, ids)
+    why = Counter(verdict.reason for verdict in verdicts.values())
+    fine = why.pop("", 0)
+    said = [
+        f"{call.gettext(words.RESEND_WHY[reason])} {why[reason]:,}"
+        for reason in resend.REASONS
+        if why[reason]
+    ]
+    values = {
+        "n": f"{fine:,}", "parts": f"{sum(v.parts for v in verdicts.values() if not v.reason):,}",
+        "refused": f"{why.total():,}", "why": call.gettext(words.JOIN).join(said),
+    }  # fmt: skip
+    return Effect(words.RESEND_BUT if said else words.RESEND_EFFECT, values)
+
+
+async def _again(call: Call, row: MessageView) -> None:
+    context = call.portal.context
+    await resend.again(call.change(), context.acceptor, context.snapshots.current, row.id)
+
+
+async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
+    return await queries.get(db, id_, accounts=actor.scope.whole)
+
+
+RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
-    export=Permission.MESSAGE_EXPORT,
+    export=Permission.MESSAGE_EXPORT, one=_one, actions=(RESEND,),
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

@@ -34,8 +34,8 @@ from smsgw.platform.words.model import ListedWord, WantedWords
 
 PATH = "/words"
 MENU = Entry("routing.words", PATH, Permission.WORD_VIEW)
-MOST, MOST_TEXT = 1000, 2000
-"""Words that are added at a time; characters of a text that is tested."""
+MOST, MOST_TEXT, MAX_CATEGORY = 1000, 2000, 20
+"""Words that are added at a time; characters of a text that is tested, and of a category."""
 FILTER = Filter(
     (
         Field("word"), Field("action", FieldKind.CHOICE, "word_action", words.ACTION),
@@ -84,6 +84,7 @@ PAGE = ListPage(
     one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
     actions=(Action("remove", words.WORDS_REMOVE, Permission.WORD_EDIT, _remove, _remove_effect, danger=True),),
     links=((words.WORDS_ADD, f"{PATH}/-/new", Permission.WORD_EDIT),
+           (words.WORD_IMPORT, f"{PATH}/-/import", Permission.WORD_EDIT),
            (words.WORDS_TEST, f"{PATH}/-/test", Permission.WORD_VIEW)),
     lead=words.WORDS_LEAD, sort=Sort("at"),
     empty=Empty(words.WORDS_EMPTY, words.WORDS_TEACH, words.WORDS_ADD, f"{PATH}/-/new", Permission.WORD_EDIT),
@@ -92,15 +93,24 @@ PAGE = ListPage(
 # --- several are added -----------------------------------------------------------------------------------------------
 
 
-def _lines(text: str) -> list[str]:
-    """The words, each once."""
-    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+def _lines(text: str) -> dict[str, str]:
+    """The words, each once, with what stands behind a tab: two columns of a table were pasted."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        word, _, category = line.partition("\t")
+        if word.strip():
+            found[word.strip()] = category.strip()
+    return found
+
+
+def _good(plain: Plain, line: str) -> bool:
+    word, _, category = (part.strip() for part in line.partition("\t"))
+    return len(word) <= MAX_LENGTH and bool(plain.of(word)) and len(category) <= MAX_CATEGORY
 
 
 def _problem(text: str) -> Problem | None:
     plain = Plain()
-    bad = [n for n, line in enumerate(text.splitlines(), 1)
-           if line.strip() and (len(line.strip()) > MAX_LENGTH or not plain.of(line))]  # fmt: skip
+    bad = [n for n, line in enumerate(text.splitlines(), 1) if line.strip() and not _good(plain, line)]
     if bad:
         return Problem(words.BAD_WORDS, {"lines": ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")})
     have = len(_lines(text))
@@ -113,11 +123,11 @@ _ADD = Form((Inputs((
     Input("words", Kind.LINES, "word_lines", words.LINES_HELP, required=True, most=20_000, check=_problem),
     Input("action", Kind.CHOICE, "word_action", choices=words.ACTION, required=True),
     Input("replacement", most=MAX_LENGTH, help=words.REPLACEMENT_HELP),
-    Input("category", label="word_category", most=20, help=words.CATEGORY_HELP), _ACCOUNT, _TYPE,
+    Input("category", label="word_category", most=MAX_CATEGORY, help=words.CATEGORY_HELP), _ACCOUNT, _TYPE,
 )),))  # fmt: skip
 
 
-def _account(call: Call, values: Mapping[str, Any]) -> int:
+def account_of(call: Call, values: Mapping[str, Any]) -> int:
     """Whose texts it shall hold for; who sees some accounts makes no word for all."""
     if not values["account"] and call.actor.scope.whole is not None:
         raise Wrong("account", Problem(audience.ACCOUNT_NEEDED))
@@ -125,18 +135,18 @@ def _account(call: Call, values: Mapping[str, Any]) -> int:
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    treatment, account = Treatment(values["action"]), _account(call, values)
+    treatment, account = Treatment(values["action"]), account_of(call, values)
     instead = values["replacement"] if treatment is Treatment.REPLACE else ""
-    listed = [Word(text, values["category"], treatment, instead, account, values["type"] or "")
-              for text in _lines(values["words"])]  # fmt: skip
+    listed = [Word(text, category or values["category"], treatment, instead, account, values["type"] or "")
+              for text, category in _lines(values["words"]).items()]  # fmt: skip
     n = await service.put(call.change(), listed)
     call.toast(call.filled(words.WORDS_ADDED, {"n": n}))
     return call.redirect(PATH)
 
 
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
-    account, listed = _account(call, values), _lines(values["words"])
-    known = await queries.known(call.db, listed, account, values["type"] or "")
+    account, listed = account_of(call, values), _lines(values["words"])
+    known = await queries.known(call.db, list(listed), account, values["type"] or "")
     whose = own_accounts(call).get(str(account)) or call.gettext(audience.ALL_ACCOUNTS)
     scope = f"{whose} · {call.gettext(audience.EVERY_TYPE[values['type'] or '*'])}"
     return Effect(words.ADD_EFFECT[values["action"]], {"n": len(listed), "known": known, "scope": scope})
@@ -154,7 +164,7 @@ ADD = FormPage(
 # --- what becomes of a text ------------------------------------------------------------------------------------------
 
 _TEST = Form((Inputs((
-    Input("content", Kind.LINES, required=True, most=MOST_TEXT),
+    Input("content", Kind.LINES, required=True, most=MOST_TEXT, any_text=True),
     replace(_ACCOUNT, help=words.TEST_ACCOUNT_HELP), replace(_TYPE, help=words.TEST_TYPE_HELP),
 )),))  # fmt: skip
 

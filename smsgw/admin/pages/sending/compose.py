@@ -25,8 +25,11 @@ from smsgw.admin.pages.sending.wizard import (
     line_of,
     message,
     names_of,
+    obey,
     plain_name,
     read,
+    scene_of,
+    scenes,
     step_of,
     template_of,
     text_of,
@@ -60,6 +63,8 @@ MENU = (
 )
 MOST_AUDIENCES = 200
 MAX_CONTENT = 1000
+PICK = "pick"
+"""Name of the button that chooses a scenario."""
 MOST_ID = 20
 """Octets of an account's id in a form."""
 _ONE, _NEXT = (
@@ -73,15 +78,18 @@ _ONE, _NEXT = (
 
 @route("GET", "/send", _ONE)
 async def new(call: Call) -> web.StreamResponse:
-    """The first step of a new one; nothing is kept before something is typed."""
-    return await _content(fresh(call))
+    """The first step of a new one, perhaps in a scenario; nothing is kept before something is typed."""
+    step = fresh(call, State(scenario=call.request.query.get("scenario", "")[:MOST_ID]))
+    await obey(step)
+    return await _content(step)
 
 
 @route("POST", "/send", _ONE)
 async def begin(call: Call) -> web.StreamResponse:
-    """The first step is done."""
+    """The first step is done, or a scenario is chosen."""
     step = await _first(call)
-    if not _check_content(step):
+    await obey(step)
+    if PICK in await call.request.post() or not _check_content(step):
         return await _content(step)
     try:
         draft = await service.begin(call.change(), step.form_key, step.kind, step.state, step.said)
@@ -134,10 +142,14 @@ async def _content(step: Step) -> web.Response:
     account = account_of(call, state)
     line = line_of(account) if account else ()
     book = call.portal.context.snapshots.current.policies.book
+    known = await scenes(call, state, step.kind)
     upload = await upload_of(call, state) if state.source == Source.FILE else None
-    first = _first_values(state, upload, names_of(state, template_of(call, state, account)))
+    template = template_of(call, state, account)
+    first = _first_values(state, upload, names_of(state, template))
     return step.render(
         "sending/compose/content.html", accounts=accounts(call), account=account, types=told.TYPE,
+        scenes=known, scene=next((one for one in known if str(one.id) == state.scenario), None), pick=PICK,
+        made_of=template,
         signs=book.signs(line, clock.now()), templates=book.usable(line)[:MOST_AUDIENCES],
         columns=[(column, plain_name(column)) for column in upload.columns] if upload else [],
         **_counted(call, state, first),
@@ -172,7 +184,7 @@ def _check_content(step: Step) -> bool:
         found["content"] = words.NO_CONTENT
     elif len(text) > MAX_CONTENT:
         found["content"] = words.LONG_CONTENT
-    step.errors = {key: Problem(said) for key, said in found.items()}
+    step.errors |= {key: Problem(said) for key, said in found.items()}
     if account and text and "content" not in found:
         kind = template.type if template else state.type
         hits = call.portal.context.snapshots.current.policies.words.find(text, line_of(account), kind)
@@ -205,6 +217,11 @@ async def done(call: Call) -> web.StreamResponse:
     data = await call.request.post()
     read(step, data)
     assert step.draft is not None  # noqa: S101 - it has an address
+    if step.key == "content":
+        await obey(step)
+        if PICK in data and not step.errors:
+            await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
+            return call.redirect(step.path)
     if "later" in data:
         if not within_reach(call, step.state):
             raise web.HTTPNotFound
@@ -468,7 +485,7 @@ async def show_options(call: Call) -> web.StreamResponse:
 
 
 async def _options(step: Step) -> web.Response:
-    return step.render("sending/compose/options.html", extension=account_of(step.call, step.state))
+    return step.render("sending/compose/options.html", scene=await scene_of(step))
 
 
 @route("GET", AT + "/time", _ONE)
@@ -486,7 +503,8 @@ async def _time(step: Step) -> web.Response:
     hours = None
     if account is not None:
         hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans
-    return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE)
+    scene = await scene_of(step)
+    return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE, scene=scene)
 
 
 def _check_rest(step: Step) -> bool:

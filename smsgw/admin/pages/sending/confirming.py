@@ -34,6 +34,7 @@ from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.stages import steps_of
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
 from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
@@ -41,7 +42,7 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
 from smsgw.platform.drafts.surveyor import OF_LISTS
-from smsgw.platform.drafts.wanted import name_of
+from smsgw.platform.drafts.wanted import name_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
 
@@ -88,19 +89,49 @@ async def clean(call: Call) -> web.StreamResponse:
     """The classes that the rows fall into."""
     step = await step_of(call, "audience")
     await look(call, step)
-    return step.render("sending/compose/clean.html", **_cleaned(step))
+    return step.render("sending/compose/clean.html", **_cleaned(step), far=await _far(step))
 
 
 @route("GET", AT + "/clean/live", _ONE, passive=True)
 async def live_clean(call: Call) -> web.StreamResponse:
     """The part of it that waits until the rows have been looked at."""
     step = await step_of(call, "audience")
-    return call.piece("sending/compose/clean_live.html", form=step, compose=words, **_cleaned(step))
+    far = await _far(step)
+    return call.piece("sending/compose/clean_live.html", form=step, compose=words, far=far, **_cleaned(step))
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """How far the job that looks at the rows is."""
+
+    reading: bool
+    """Rows are read; else: their numbers are held against the lists."""
+    done: int
+    total: int
+    percent: int
+    """Of both together."""
+
+
+async def _far(step: Step) -> Far | None:
+    """None: nothing is known of it, or it is done."""
+    if step.draft is None or step.draft.known is not None:
+        return None
+    done, whole = await step.call.portal.context.surveyor.how_far(step.draft) or (0, 0)
+    if not whole:
+        return None
+    rows = whole // 2
+    reading = done <= rows
+    return Far(reading, done if reading else done - rows, rows, done * 100 // whole)
 
 
 def _cleaned(step: Step) -> dict[str, Any]:
     survey = step.draft.known if step.draft else None
-    values: dict[str, Any] = {"survey": survey, "classes": [], "kept": MOST_KEPT, "whole": ("valid", *OF_LISTS)}
+    values: dict[str, Any] = {
+        "survey": survey,
+        "classes": [],
+        "kept": MOST_KEPT,
+        "whole": ("valid", *OF_LISTS),
+    }
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
     found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.valid, **survey.classes}
@@ -151,7 +182,9 @@ async def class_file(call: Call) -> web.StreamResponse:
     n = found.valid if wanted == "valid" else found.classes.get(wanted, 0)
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
-    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"}
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'
     await response.prepare(call.request)
     await response.write("\ufeff".encode() + _csv([[*columns, *map(call.gettext, words.COLUMNS)]]))
@@ -190,8 +223,9 @@ async def live_confirm(call: Call) -> web.StreamResponse:
     """Says when the rows have been looked at."""
     step = await step_of(call, "confirm")
     return call.piece(
-        "sending/compose/waiting.html", form=step, ready=step.draft and step.draft.known is not None
-    )
+        "sending/compose/waiting.html", form=step, ready=step.draft and step.draft.known is not None,
+        far=await _far(step),
+    )  # fmt: skip
 
 
 async def _confirm(step: Step) -> web.Response:
@@ -201,18 +235,26 @@ async def _confirm(step: Step) -> web.Response:
     _problem(step, survey)
     values: dict[str, Any] = {"survey": survey, "account": account, "ready": False}
     if survey is None or account is None or survey.problem[0]:
-        return step.render("sending/compose/confirm.html", effect=None, **values)
+        return step.render("sending/compose/confirm.html", effect=None, far=await _far(step), **values)
     template = template_of(call, step.state, account)
     phone, verified, _ = await factors.contact(call.db, call.who.id)
     first = next(iter(survey.shown.get("valid", ())), None)
     shown = counted(call, step.state, account, template)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
-        name=name_of(step.state),
+        name=name_of(step.state), stages=_stages(step, survey.valid),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
     )  # fmt: skip
+
+
+def _stages(step: Step, rows: int) -> list[tuple[str, int]]:
+    """The shares of a sending in steps, with the numbers that each of them comes to."""
+    if not step.state.steps:
+        return []
+    steps = steps_of(steps_in(step.state))
+    return [(f"{share:g}%", steps.end(n, rows)) for n, share in enumerate(steps.shares, 1)]
 
 
 def _signed(step: Step, account: Account, text: str) -> str:
@@ -244,7 +286,9 @@ async def submit(call: Call) -> web.StreamResponse:
             await service.look_again(call.db, draft.id)
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
-        task, _ = await call.portal.context.tasks.create(await call.portal.context.surveyor.spec(draft, call.actor))
+        task, _ = await call.portal.context.tasks.create(
+            await call.portal.context.surveyor.spec(draft, call.actor)
+        )
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)

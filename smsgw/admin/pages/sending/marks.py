@@ -3,6 +3,7 @@ but for the snapshot of the call."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,10 +78,19 @@ def counted(
 def _marked(call: Call, whole: str, account: Account | None, kind: str) -> list[Mark]:
     line = (account.id, *account.above) if account else ()
     hits = call.portal.context.snapshots.current.policies.words.find(whole, line, kind)
-    spans = [(hit.start, hit.end, str(hit.word.action), _why(call, hit)) for hit in hits]
-    covered = {at for start, end, *_ in spans for at in range(start, end)}
+    spans: list[tuple[int, int, str, str]] = []
+    covered, shown = bytearray(len(whole)), 0
+    reached = 0
+    for hit in hits:  # by place, the longest first: words within words cost no more than the text is long
+        if hit.start >= shown:
+            spans.append((hit.start, hit.end, str(hit.word.action), _why(call, hit)))
+            shown = hit.end
+        if hit.end > reached:
+            begin = max(hit.start, reached)
+            covered[begin : hit.end] = b"\1" * (hit.end - begin)
+            reached = hit.end
     for at, character in enumerate(whole):
-        if at not in covered and (trouble := _trouble(character)):
+        if not covered[at] and (trouble := _trouble(character)):
             spans.append((at, at + 1, trouble, call.gettext(words.MARK[trouble])))
     pieces, done = list[Mark](), 0
     for start, end, why, said in sorted(spans):
@@ -96,6 +106,7 @@ def _why(call: Call, hit: Hit) -> str:
     return f"{call.gettext(words.MARK[str(hit.word.action)])} · {category}"
 
 
+@functools.lru_cache(maxsize=20_000)
 def _trouble(character: str) -> str:
     """Whether a character cannot be sent, or is not shown by every phone."""
     try:

@@ -17,6 +17,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import approval as words
+from smsgw.core.carried import Remembered
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.review import queries
@@ -107,9 +108,13 @@ class _Opened:
                 for one in self.samples]  # fmt: skip
 
 
+def _held_for(review: Reviewed) -> list[Remembered]:
+    return [Remembered(why, "review.") for why in review.reasons]
+
+
 _ABOUT = (
     Column("content", Kind.MARKED, value=lambda o: o.pieces),
-    Column("held_for", Kind.TAGS, value=lambda o: o.review.reasons),
+    Column("held_for", Kind.TAGS, value=lambda o: _held_for(o.review)),
     Column("status", Kind.STATE, value=lambda o: o.review.state, words=words.STATE, tones=words.STATE_TONE),
     Column("review_kind", Kind.WORD, value=lambda o: str(o.review.task).lower(), words=words.KIND),
     Column("subject", value=lambda o: o.review.name), Column("account", value=lambda o: o.review.account),
@@ -170,7 +175,7 @@ COLUMNS = (
     Column("created_at", Kind.TIME, "submitted_at", sort=True),
     Column("account", phone=Phone.TITLE),
     Column("content", Kind.LONG, phone=Phone.SECOND),
-    Column("reasons", Kind.TAGS, "held_for", phone=Phone.AWAY),
+    Column("reasons", Kind.TAGS, "held_for", value=lambda r: _held_for(r), phone=Phone.AWAY),
     Column("numbers", Kind.NUMBER),
     Column("submitter", shown=False, phone=Phone.AWAY),
     Column("origin", Kind.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),

@@ -22,11 +22,13 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.sending import stages
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
-from smsgw.core.errors import CODES, message_of
+from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase as said
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
@@ -64,13 +66,14 @@ _COUNTS = (
     Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
     Column("failed", Kind.NUMBER), Column("unknown", Kind.NUMBER),
 )  # fmt: skip
+_CANCELLED = Column("cancelled", Kind.NUMBER, value=lambda t: t.progress.statuses.get("cancelled", 0))
 _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
 _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
-    _STATE, *_COUNTS, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
+    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
     Column("sign", value=lambda t: t.task.sign), _CONTENT, _TYPE,
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
     Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
@@ -91,14 +94,21 @@ def _action(verb: str, label: str, text: str, *, danger: bool = False) -> Action
     return Action(verb, label, Permission.TASK_EDIT, partial(_act, verb), partial(_effect, text), danger)
 
 
+async def _release_effect(_: Call, rows: Sequence[ListedTask]) -> Effect:
+    text = words.GO_ON_EFFECT if all(stages.halted(one.task) for one in rows) else words.RELEASE_EFFECT
+    return Effect(text, {"next": f"{sum(stages.following(one.task) for one in rows):,}"})
+
+
 _CANCEL = _action("cancel", words.CANCEL, words.CANCEL_EFFECT, danger=True)
 ACTIONS = (
     _action("pause", words.PAUSE, words.PAUSE_EFFECT), _action("resume", words.RESUME, words.RESUME_EFFECT), _CANCEL,
+    Action("release", words.RELEASE, Permission.TASK_EDIT, partial(_act, "release"), _release_effect),
 )  # fmt: skip
 _POSSIBLE = {
     "pause": ("scheduled", "running", "sent"),
     "resume": ("paused",),
     "cancel": tuple(words.UNDER_WAY),
+    "release": (),
 }
 
 
@@ -112,9 +122,18 @@ def _waits(one: ListedTask) -> bool:
     )
 
 
+async def _begin(call: Call, one: ListedTask) -> None:
+    if not _waits(one):
+        raise Refused("STATE_CONFLICT", reason=said("task.begun"))
+    await call.portal.context.tasks.edit(call.change(), one.id, {"send_at": None})
+
+
+NOW = Action("now", words.RUN_NOW, Permission.TASK_EDIT, _begin, partial(_effect, words.RUN_NOW_EFFECT))
+
+
 async def _detail(call: Call, one: ListedTask) -> Detail:
     task = one.task
-    if task.state in words.UNDER_WAY:  # counted now
+    if task.state in words.UNDER_WAY or (task.state == "cancelled" and _left(one)):  # counted now
         view = await call.portal.context.tasks.get(task.id, accounts=None)
         one, task = ListedTask(view.task, view.progress, one.account), view.task
     columns = [column for column in _ABOUT if column.permission is None or call.may(column.permission)]
@@ -130,6 +149,9 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                asks=True)
         for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
     ]  # fmt: skip
+    if _waits(one) and task.state == "scheduled" and call.may(NOW.permission):
+        fields = {"id": str(task.id), "to": f"{PATH}/{task.id}"}
+        buttons.insert(0, Button(NOW.label, f"{SCHEDULED}/-/effect/{NOW.key}", fields=fields, asks=True))
     if call.may(Permission.MESSAGE_SEND):
         buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
@@ -146,9 +168,28 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
-    refresh = REFRESH if task.state in words.MOVING else SLOW if task.state in words.UNDER_WAY else 0
+    piece = await stages.piece(call, task)
+    if call.may(Permission.TASK_EDIT):
+        kept = [b for b in buttons if not (stages.halted(task) and b.label == words.RESUME)]
+        buttons = [*stages.buttons(task), *kept]
+    if stages.halted(task):
+        notice = stages.why(call, task)
+    if task.state == "importing":
+        notice = notice or await _importing(call, task.id)
+    waits = task.state in words.UNDER_WAY or bool(_left(one))
+    refresh = REFRESH if task.state in words.MOVING else SLOW if waits else 0
     title = task.name or f"#{task.id}"
-    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=False)
+    good = task.state == "importing" or task.reason == "STAGE_WATCHED"
+    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=good,
+                  piece=piece)  # fmt: skip
+
+
+async def _importing(call: Call, task_id: int) -> str:
+    """How many rows of its table have been read."""
+    done, total = await queries.read_so_far(call.db, task_id) or (0, 0)
+    if not total:
+        return call.gettext(words.IMPORTING)
+    return call.filled(words.IMPORTING_ROWS, {"done": f"{done:,}", "total": f"{total:,}"})
 
 
 def _class(call: Call, code: str) -> str:
@@ -204,8 +245,8 @@ TASKS = _list(
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
-    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(_CANCEL,),
-    links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS,
+    actions=(NOW, _CANCEL), links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
     empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
 )  # fmt: skip
 

@@ -20,19 +20,25 @@ from smsgw.core import variables
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account
 from smsgw.core.templates import Template
+from smsgw.core.words import Wording
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
 from smsgw.platform.drafts.surveyor import enqueue
+from smsgw.platform.scenarios import queries as scenarios
+from smsgw.platform.scenarios.model import Scenario
 from smsgw.runtime import clock
 
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
-    "content": ("subject", "account", "type", "sign", "template", "content"),
+    "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
     "audience": ("source", "to", "phone", "audience"),
-    "options": ("one_each", "rate", "hours", "extend_code", "review"),
+    "options": (
+        "one_each", "rate", "hours", "extend_code", "review", "steps", "steps_shares", "steps_minutes", "steps_failed",
+        "steps_opted_out", "steps_complained",
+    ),
     "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
-}
+}  # fmt: skip
 """Fields of each step that are one text."""
 STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
     Kind.SAME: tuple((key, words.STEP[key]) for key in ("content", "audience", "options", "time", "confirm")),
@@ -40,7 +46,7 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
         (key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")
     ),
 }
-OF_ACCOUNT: Mapping[str, str] = {"account": "", "audience": "", "upload": "", "template": ""}
+OF_ACCOUNT: Mapping[str, str] = {"account": "", "audience": "", "upload": "", "template": "", "scenario": ""}
 """What belongs to the account, as it is when none is chosen."""
 _PLACES = {"check": "audience"}
 """Steps that have another's address."""
@@ -114,7 +120,8 @@ class Step:
         """Tell what the engine refuses, at the field that it means."""
         said = message(self.call, error)
         name = str(error.detail.get("field", ""))
-        name = name.removeprefix("mapping.").replace("variables.", "var_").partition("[")[0]
+        name = name.removeprefix("mapping.").replace("variables.", "var_").replace("steps.", "steps_").partition("[")[0]
+        name = name.removesuffix("_id")
         if error.code == "CONTENT_VARIABLE_UNRESOLVED":
             name = f"var_{error.detail.get('name', '')}"
         elif error.code.startswith(("TO_", "NUMBER_")):
@@ -125,6 +132,9 @@ class Step:
         if name.startswith("var_"):
             place = "audience"
         if place == self.key and name:
+            reason = error.detail.get("reason")
+            if error.code == "PARAM_INVALID" and isinstance(reason, Wording):  # the field is where it stands
+                said = reason.text(self.call.language != DEFAULT)
             self.errors[name] = Problem("%(said)s", {"said": said})
         else:
             self.refused, self.refused_step = said, place if place != self.key else ""
@@ -200,6 +210,48 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         values["on"] = [day for day in days if isinstance(day, str)][:40]
     step.state = msgspec.structs.replace(step.state, **values)
     step.said |= values.keys()
+
+
+# --- what a scenario decides -----------------------------------------------------------------------------------------
+
+MOST_SCENES = 200
+
+
+async def scenes(call: Call, state: State, kind: Kind) -> Sequence[Scenario]:
+    """Scenarios that can be chosen: of a table's rows those of its account."""
+    of_table = int(state.account) if kind is Kind.OWN and read_id(state.account) else None
+    found = await scenarios.usable(call.db, call.accounts, limit=MOST_SCENES)
+    return [one for one in found if of_table in (None, one.account_id)]
+
+
+async def scene_of(step: Step) -> Scenario | None:
+    """The chosen one, if it can be used."""
+    if not step.state.scenario:
+        return None
+    known = await scenes(step.call, step.state, step.kind)
+    return next((one for one in known if str(one.id) == step.state.scenario), None)
+
+
+async def obey(step: Step) -> None:
+    """Put what the chosen scenario has into the step; an error at its field when it cannot be used."""
+    if not step.state.scenario:
+        return
+    scene = await scene_of(step)
+    if scene is None:
+        step.state = msgspec.structs.replace(step.state, scenario="")
+        step.errors["scenario"] = Problem(words.NO_SCENARIO)
+        return
+    own: dict[str, Any] = {"account": str(scene.account_id), "type": scene.terms.type.value}
+    if scene.terms.sign:
+        own["sign"] = scene.terms.sign
+    if scene.terms.template_id is not None:
+        own["template"] = str(scene.terms.template_id)
+    if scene.terms.extend_code:
+        own["extend_code"] = ""
+    if scene.terms.window_from:
+        own |= {"window_from": "", "window_to": ""}
+    step.said |= own.keys()
+    step.state = msgspec.structs.replace(step.state, **own)
 
 
 # --- what a draft is about -------------------------------------------------------------------------------------------

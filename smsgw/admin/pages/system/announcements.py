@@ -17,6 +17,7 @@ from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Fields
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.people import role_name
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import notices as words
 from smsgw.core.permissions import Permission as P
@@ -48,8 +49,10 @@ async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
     found = await org.departments(call.db, call.actor.scope)
     departments = {str(one.id): one.name for one in found}
     if service.may_reach(call.actor, "all", ()):
-        return {"departments": departments, "roles": {str(role.id): role.name for role in await org.roles(call.db)}}
-    return {"departments": departments, "audience": {"departments": words.AUDIENCE["departments"]}}
+        roles = {str(role.id): role_name(call, role) for role in await org.roles(call.db)}
+        return {"departments": departments, "roles": roles}
+    only = words.AUDIENCE["departments"]
+    return {"departments": departments, "audience": {"departments": call.gettext(only)}}
 
 
 def _targets(values: Mapping[str, Any]) -> list[int]:
@@ -61,6 +64,8 @@ def _targets(values: Mapping[str, Any]) -> list[int]:
 
 async def _reach(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     targets = _targets(values)
+    if await service.reaches_beyond(call.db, call.actor, values["audience"], targets):
+        raise Wrong("departments", Problem(words.REACHES_BELOW))
     n = await service.reached(call.db, call.actor, values["audience"], targets)
     return Effect(words.PUBLISH_EFFECT, {"n": n})
 

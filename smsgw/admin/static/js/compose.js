@@ -20,6 +20,11 @@ function show() {
 document.addEventListener("change", show);
 show();
 
+// A scenario decides about other fields: they are shown as it has them.
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-pick]")) event.target.form.requestSubmit(one("[data-pick] ~ button", event.target.form));
+});
+
 // --- saving ----------------------------------------------------------------------------------------------------------
 all("form[data-save]").forEach((form) => {
   let changed = false;

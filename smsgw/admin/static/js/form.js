@@ -1,5 +1,6 @@
 // Forms: a field is checked by the server when it is left; what was typed is not lost by leaving; files by dragging.
 import { all, one } from "./dom.js";
+import "./upload.js";
 
 all("form[data-check]").forEach((form) => {
   form.addEventListener("focusout", async (event) => {

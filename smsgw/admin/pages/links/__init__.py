@@ -1,0 +1,1 @@
+"""Links: what carriers have on file."""

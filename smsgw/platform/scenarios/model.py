@@ -1,0 +1,117 @@
+"""A scenario: what it fixes, and what that means for a sending. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from smsgw.core.actor import ActorLabel
+from smsgw.core.errors import Invalid
+from smsgw.core.model import MessageType
+from smsgw.core.words import phrase
+from smsgw.platform.campaigns.model import TaskSpec, windows_of
+
+MOST = 200
+"""Scenarios of one account."""
+MOST_NAME, MOST_NOTE, MOST_MINUTES = 40, 200, 43_200
+MOST_EXTENSION = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What somebody wants a scenario to fix; empty and None: nothing, the sending says it."""
+
+    name: str
+    type: MessageType
+    sign: str = ""
+    template_id: int | None = None
+    extend_code: str = ""
+    valid_minutes: int | None = None
+    """Minutes from its beginning after which what has not been sent is sent no more."""
+    window_from: str = ""
+    """HH:MM in China, as ``window_to``: only then is it sent."""
+    window_to: str = ""
+    note: str = ""
+
+    @property
+    def windows(self) -> Sequence[Mapping[str, Any]]:
+        """The span of the day, as tasks have it; empty: any time."""
+        return ({"from": self.window_from, "to": self.window_to},) if self.window_from else ()
+
+    def opens(self, at: datetime) -> datetime:
+        """``at``, or the next moment at which it may be sent."""
+        return windows_of(self.windows).next_open(at) or at
+
+    def ends(self, begins: datetime, wanted: datetime | None) -> datetime | None:
+        """After when nothing is sent that begins then: the earlier of its own time and the one that is wanted."""
+        if self.valid_minutes is None:
+            return wanted
+        own = begins + timedelta(minutes=self.valid_minutes)
+        return own if wanted is None else min(own, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario as it stands."""
+
+    id: int
+    account_id: int
+    account: str
+    terms: Terms
+    created_by: ActorLabel
+    created_at: datetime
+    updated_at: datetime
+    stopped_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.terms.name
+
+    @property
+    def state(self) -> str:
+        """``active`` or ``stopped``."""
+        return "active" if self.stopped_at is None else "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which are looked for; empty and None: all."""
+
+    name: str = ""
+    state: str = ""
+    type: str = ""
+    account_id: int | None = None
+    template_id: int | None = None
+
+
+def fixed(field: str, given: Any, own: Any) -> Any:
+    """What a scenario fixes; where it fixes nothing, what was given. ``PARAM_INVALID``: something else was given."""
+    if own in (None, "", ()):
+        return given
+    if given not in (None, "", (), own):
+        raise Invalid("PARAM_INVALID", field=field, reason=phrase("scenario.fixed", value=str(own)))
+    return own
+
+
+def within(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
+    """A task as the scenario has it. ``PARAM_INVALID`` with the ``field`` that asks for something else."""
+    windows = tuple(dict(one) for one in spec.windows)
+    own = tuple(dict(one) for one in terms.windows)
+    if own and windows not in ((), own):
+        said = f"{terms.window_from}-{terms.window_to}"
+        raise Invalid("PARAM_INVALID", field="window", reason=phrase("scenario.fixed", value=said))
+    if terms.template_id is not None and spec.content:
+        raise Invalid("PARAM_INVALID", field="content", reason=phrase("scenario.template", id=terms.template_id))
+    begins = terms.opens(spec.send_at or now)
+    return replace(
+        spec,
+        type=fixed("type", spec.type, terms.type),
+        sign=fixed("sign", spec.sign, terms.sign),
+        template_id=fixed("template_id", spec.template_id, terms.template_id),
+        extend_code=fixed("extend_code", spec.extend_code, terms.extend_code),
+        windows=own or windows,
+        expire_at=spec.expire_at if spec.recurring is not None else terms.ends(begins, spec.expire_at),
+    )

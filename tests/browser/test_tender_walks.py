@@ -1,0 +1,628 @@
+"""Deeds that the tender names, each done in a real browser against one running daemon, and looked at where they count:
+in the database, or at the carrier."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from changes import by_test
+from playwright.async_api import Browser, Page, async_playwright, expect
+from portal_site import _HASH, all_proven
+from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
+from test_portal_browser import opened as opened_
+from test_portal_browser import pytestmark as needs_chromium
+
+from smsgw.core.ids import CHINA
+from smsgw.core.keywords import Action, Word
+from smsgw.core.number_state import NumberState
+from smsgw.node.life import Daemon
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.channels import service as channels
+from smsgw.platform.numbers import service as numbers
+from smsgw.platform.org import service as org
+from smsgw.platform.policies import service as policies
+from smsgw.platform.words import service as words
+from smsgw.runtime import clock
+from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.store.engine.database import Database
+
+pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+CODE = "10690001"
+
+
+@dataclass
+class Node:
+    """A node with a channel to a carrier, and an account, 政务大厅."""
+
+    url: str
+    daemon: Daemon
+    carrier: Carrier
+    hall: int
+
+    @property
+    def db(self) -> Database:
+        return self.daemon.node.database
+
+    def change(self) -> Any:
+        """By the test."""
+        return by_test(self.db, self.daemon.node.ids.next)
+
+    def texts(self, number: str) -> list[str]:
+        """What the phone has got."""
+        return [m.text for m in self.carrier.inbox.messages if m.destination.endswith(number)]
+
+    async def gets(self, number: str, n: int = 1) -> list[str]:
+        """The same, once there are so many."""
+        return await until(lambda: _in_time(self.texts(number), n))
+
+
+async def _in_time(found: list[str], n: int) -> list[str] | None:
+    return found if len(found) >= n else None
+
+
+async def until(look: Callable[[], Awaitable[Any]]) -> Any:
+    """What there is, once there is anything."""
+    async with asyncio.timeout(60):
+        while not (found := await look()):  # noqa: ASYNC110 - what others do
+            await asyncio.sleep(0.1)
+    return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    dsn = await postgres.make("walks", postgres.template)
+    behaviour = Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3))
+    carrier = Carrier(CarrierConfig(protocol="cmpp", users={"900001": "secret"}, behaviour=behaviour))
+    await carrier.start()
+    daemon = Daemon(Config(
+        node=NodeConfig(data_dir=tmp_path_factory.mktemp("walks")), database=DatabaseConfig(dsn=dsn),
+        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
+    ))  # fmt: skip
+    expect.set_options(timeout=30_000)
+    try:
+        await daemon.start()
+        await all_proven(dsn)
+        change = by_test(daemon.node.database, daemon.node.ids.next)
+        hall = await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
+        await accounts.top_up(change, hall, 100_000, "test")
+        fields = {
+            "protocol": "cmpp30", "host": "127.0.0.1", "port": carrier.port, "username": "900001",
+            "password": "secret", "access_code": CODE,
+        }  # fmt: skip
+        await channels.add(change, daemon.node.sealer, "mobile", fields)
+        for login, role in (("boss", "super"), ("chief", "admin"), ("clerk", "operator")):
+            await org.add_person(change, login, login, [role], _HASH, accounts=[hall], must_change=False)
+        yield Node(daemon.node.urls["http"], daemon, carrier, hall)
+    finally:
+        await daemon.stop()
+        await carrier.stop()
+        await postgres.drop("walks")
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    chromium: Browser, node: Node, size: tuple[int, int], login: str = ""
+) -> AsyncIterator[Page]:
+    """A page that may take its time, and be left before it has faded in."""
+    async with opened_(chromium, node, size, login) as page:  # type: ignore[arg-type]
+        page.context.set_default_timeout(30_000)
+        page.allowed.extend(("Transition was skipped", "422"))  # type: ignore[attr-defined]
+        yield page
+
+
+async def goes_on(page: Page) -> None:
+    await page.click(".card-footer button.btn-primary")
+
+
+async def sends(page: Page) -> None:
+    """A form of the kit, and what it will do."""
+    await page.click(".kit-form button[type=submit]")
+    await page.click(".effect ~ form button[type=submit]")
+
+
+async def agrees(page: Page) -> None:
+    """In the dialog that tells the effect; the page comes anew."""
+    async with page.expect_navigation():
+        await page.click("dialog[open] form button[type=submit]")
+
+
+async def composes(page: Page, account: int, content: str, **more: str) -> None:
+    """The first step of a new sending."""
+    await page.goto("/send")
+    await page.select_option("#account", str(account))
+    for field, text in more.items():
+        await page.fill(f"#{field}", text)
+    await page.fill("#content", content)
+
+
+async def quickly(page: Page, account: int, number: str, content: str, sign: str = "") -> None:
+    """One message from the page that is one form, up to its confirmation."""
+    await page.goto("/send/quick")
+    await page.select_option("#account", str(account))
+    await page.fill("#to", number)
+    if sign:
+        await page.fill("#sign", sign)
+    await page.fill("#content", content)
+    await page.click("form.send button[type=submit]")
+
+
+async def test_a_message_comes_again_each_day_until_it_is_cancelled(chromium: Browser, node: Node) -> None:
+    """S4.a, S4.d, S4.g, S4.m, S7.4d: subject, words marked, options, a time that comes again; the plan and its end."""
+    await words.put(node.change(), [Word("中奖", "营销", Action.REVIEW), Word("贷款", "金融", Action.BLOCK)])
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
+        await composes(page, node.hall, "恭喜中-奖，可办贷　款", subject="每日提醒")
+        await expect(page.locator("#preview mark.mark-block")).to_have_text("贷　款")
+        await expect(page.locator("#preview mark.mark-review")).to_have_text("中-奖")
+        await goes_on(page)
+        await expect(page.locator("main")).to_contain_text("含有禁发词：贷款")
+        await page.fill("#content", "请按时到岗")
+        await expect(page.locator("#preview mark")).to_have_count(0)
+        await goes_on(page)
+        await page.wait_for_url("**/audience")
+        await page.fill("#to", "13800000101\n13800000102\n13800000102\n123")
+        await goes_on(page)
+        await page.wait_for_url("**/clean")
+        await expect(page.locator("#clean-sum")).to_have_text("共 4 行，有效 2 行。")
+        await page.click(".form-buttons .btn-primary")
+        for field, text in (("hours", "6"), ("rate", "20"), ("extend_code", "77")):
+            await page.fill(f"#{field}", text)
+        await fits(page)
+        await goes_on(page)
+        await page.wait_for_url("**/time")
+        await page.click(".chip:has(input[value=again])")
+        await page.fill("#every_at", "09:00")
+        until_day = (clock.now().astimezone(CHINA) + timedelta(days=9)).date()
+        await page.fill("#until", f"{until_day}")
+        await page.fill("input[name=window_from]", "08:30")
+        await page.fill("input[name=window_to]", "18:00")
+        await fits(page)
+        await goes_on(page)
+        await page.wait_for_url("**/confirm")
+        await expect(page.locator(".sum-up")).to_contain_text("将向 2 个号码发送")
+        await goes_on(page)
+        await page.wait_for_url(re.compile(r"/tasks/\d+$"))
+        task = page.url.rpartition("/")[2]
+        row = await node.db.fetchrow("SELECT * FROM task WHERE id = $1", int(task))
+        assert row is not None
+        assert (row["name"], row["rate"], row["valid"], row["state"]) == ("每日提醒", 20, 2, "scheduled")
+        again = json.loads(row["recurring"])
+        assert (again["every"], again["at"]) == ("day", ["09:00"])
+        assert "77" in str(dict(row))
+        assert "08:30" in row["windows"]
+
+        await page.goto("/tasks?name=每日")
+        await expect(page.locator("#list-rows tbody tr")).to_have_count(1)
+        await page.goto("/scheduled")
+        await expect(page.locator("#list-rows tbody")).to_contain_text("每日提醒")
+        await page.goto(f"/scheduled/{task}")
+        await page.click("button:has-text('取消任务')")
+        await agrees(page)
+        await until(lambda: node.db.fetchval("SELECT state = 'cancelled' FROM task WHERE id = $1", int(task)))
+        await page.goto("/scheduled")
+        await expect(page.locator("main")).not_to_contain_text("每日提醒")
+        assert node.texts("13800000101") == []
+
+
+CONTACTS = """姓名,手机号,标签,分组
+王一,13800000201,居民,志愿者
+李二,138 0000 0202,,志愿者
+又是王一,13800000201,街道,志愿者
+错误,12345,,志愿者
+"""
+
+
+async def test_contacts_from_a_file_become_whom_a_message_goes_to(chromium: Browser, node: Node) -> None:
+    """S7.5a, S4.i: an import that merges what is there twice, a group of it, and a message to that group."""
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/contacts/-/import")
+        file = {"name": "联系人.csv", "mimeType": "text/csv", "buffer": CONTACTS.encode("gb18030")}
+        await page.set_input_files("input[type=file]", files=[file])  # type: ignore[list-item]
+        await page.click("text=上传并预览")
+        await page.select_option("#account", str(node.hall))
+        await page.select_option("#duplicates", "merge")
+        await page.check("#make_groups")
+        await page.select_option("#scope", "account")
+        await fits(page)
+        await page.click("text=开始导入 4 行")
+        await page.wait_for_url("**/jobs/*")
+        await expect(page.locator("#detail")).to_contain_text("已完成")
+        rows = await node.db.fetch("SELECT name, tags FROM contact ORDER BY number")
+        assert [(row["name"], sorted(row["tags"])) for row in rows] == [
+            ("王一", ["居民", "街道"]),
+            ("李二", []),
+        ]
+        await page.goto("/contacts?tag=街道")
+        await expect(page.locator("#list-rows tbody tr")).to_have_count(1)
+        await expect(page.locator("#list-rows tbody")).to_contain_text("138****0201")
+
+        await composes(page, node.hall, "{姓名}您好，周六集合。", subject="集合")
+        await goes_on(page)
+        await page.wait_for_url("**/audience")
+        await page.click(".chip:has(input[value=audience])")
+        await page.select_option("#audience", label="志愿者（2）")
+        await goes_on(page)
+        await expect(page.locator("#clean-sum")).to_have_text("共 2 行，有效 2 行。")
+        await page.click(".form-buttons .btn-primary")
+        await goes_on(page)
+        await goes_on(page)
+        await expect(page.locator(".sum-up")).to_contain_text("将向 2 个号码发送")
+        await goes_on(page)
+        await page.wait_for_url(re.compile(r"/tasks/\d+$"))
+    assert await node.gets("13800000201") == ["【市政服务】王一您好，周六集合。"]
+    assert await node.gets("13800000202") == ["【市政服务】李二您好，周六集合。"]
+
+
+async def test_a_blocked_number_gets_nothing_until_the_entry_is_lifted(chromium: Browser, node: Node) -> None:
+    """S7.5c, S23.4g, S8.4h: entered, refused before the carrier, explained, lifted with a reason, sent."""
+    number = "13800000301"
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/blocked/-/new")
+        await page.fill("#numbers", number)
+        await page.fill("#reason", "来电要求停发")
+        await sends(page)
+        await page.wait_for_url("**/blocked")
+        await expect(page.locator("#list-rows tbody")).to_contain_text("138****0301")
+        listed = "SELECT count(*) FROM block_list WHERE number = 8613800000301 AND removed_at IS NULL"
+        assert await node.db.fetchval(listed) == 1
+
+        async def refused() -> bool:
+            await quickly(page, node.hall, number, "您好")
+            await page.wait_for_load_state()
+            return "黑名单" in await page.inner_text("main")
+
+        await until(refused)  # a node reads the list every moment
+        await page.goto(f"/blocked/why?number={number}&account={node.hall}")
+        await expect(page.locator(".verdicts")).to_contain_text("来电要求停发")
+        await page.click(".verdicts a[href$='/lift']")
+        await page.fill("#reason", "本人来函")
+        await sends(page)
+        assert await node.db.fetchval(listed) == 0
+        assert node.texts(number) == []
+        await until(lambda: _free(page, node, number))
+        await page.click("form.send button.btn-primary")
+        await page.wait_for_url("**/send/quick/result*")
+    assert await node.gets(number) == ["【市政服务】您好"]
+    said = await node.db.fetchval(
+        "SELECT after FROM audit WHERE action = 'block.remove' ORDER BY id DESC LIMIT 1"
+    )
+    assert "本人来函" in said
+    assert number not in said
+
+
+async def _free(page: Page, node: Node, number: str) -> bool:
+    await quickly(page, node.hall, number, "您好")
+    await page.wait_for_load_state()
+    return "将向 1 个号码发送" in await page.inner_text("main") and "黑名单" not in await page.inner_text(
+        "main"
+    )
+
+
+async def test_a_reply_is_seen_and_leads_to_what_it_answers(chromium: Browser, node: Node) -> None:
+    """S2.1b, S4.1a, S4.1b: a message, the phone's reply with its columns, on a desk and on a phone."""
+    number = "13800000401"
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
+        await quickly(page, node.hall, number, "请回复是否到场")
+        await page.click("form.send button.btn-primary")
+        await page.wait_for_url("**/send/quick/result*")
+        await node.gets(number)
+        await expect(page.locator("tbody .state")).to_have_text("成功")
+        text = "收到，" + "一定准时到场。" * 15
+        assert node.carrier.send_mo(number, CODE, text, order=(2, 1)) == 2
+        await until(lambda: node.db.fetchval("SELECT count(*) FROM mo WHERE content = $1", text))
+        await page.goto("/inbound")
+        row = page.locator("#list-rows tbody tr")
+        await expect(row).to_have_count(1)
+        for column in ("138****0401", "收到，一定准时到场", "mobile", CODE, "hall"):
+            await expect(row).to_contain_text(column)
+        await page.click("#list-rows tbody a[href^='/records/']")
+        await page.wait_for_url("**/records/*")
+        await expect(page.locator(".verdict .state")).to_have_text("成功")
+    async with opened(chromium, node, PHONE, "clerk") as page:
+        await page.goto("/inbound")
+        await fits(page)
+        await expect(page.locator("#list-rows tbody tr")).to_contain_text("收到，一定准时到场")
+
+
+async def test_an_account_is_made_given_units_stopped_and_started(chromium: Browser, node: Node) -> None:
+    """S7.1a, S2.2e, S0.2: below another, priced, paid; stopped it takes nothing, started it goes on."""
+    number = "13800000501"
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/accounts")
+        await page.click("a[href='/accounts/-/new'] >> nth=0")
+        await page.fill("#display_name", "交通出行")
+        await page.fill("#name", "traffic")
+        await page.select_option("#parent", "hall")
+        await page.fill("#default_sign", "交通出行")
+        await page.fill("#quota_day", "100")
+        await fits(page)
+        await sends(page)
+        await page.wait_for_url(re.compile(r"/accounts/\d+$"))
+        account = int(page.url.rpartition("/")[2])
+        await page.click(f"a[href='/accounts/{account}/price']")
+        await page.fill("#unit_price", "0.0385")
+        await sends(page)
+        await page.click(f"a[href='/accounts/{account}/units']")
+        await page.fill("#units_change", "50")
+        await page.fill("#note_why", "合同 7")
+        await page.click(".kit-form button[type=submit]")
+        await expect(page.locator(".effect")).to_contain_text("由 0 条变为 50 条")
+        await page.click(".effect ~ form button[type=submit]")
+        await page.wait_for_url(re.compile(r"/accounts/\d+$"))
+        await expect(page.locator("#detail")).to_contain_text("0.0385")
+        await expect(page.locator("#detail")).to_contain_text("0 / 100")
+
+        async def known() -> bool:
+            await page.goto("/send/quick")
+            return await page.locator(f"#account option[value='{account}']").count() > 0
+
+        await until(known)
+        await quickly(page, account, number, "道路施工，请绕行")
+        await page.click("form.send button.btn-primary")
+        assert await node.gets(number) == ["【交通出行】道路施工，请绕行"]
+
+        await page.goto(f"/accounts/{node.hall}")
+        await page.click("button:has-text('停用')")
+        await expect(page.locator("dialog[open]")).to_contain_text("连同下级共 2 个账号")
+        await agrees(page)
+        await until(lambda: node.db.fetchval("SELECT halted FROM account WHERE id = $1", account))
+
+        async def stopped() -> bool:
+            await quickly(page, account, number, "再发一次")
+            await page.wait_for_load_state()
+            return "停用" in await page.inner_text("main")
+
+        await until(stopped)
+        assert len(node.texts(number)) == 1
+        await page.goto("/accounts?status=halted")
+        await expect(page.locator("#list-rows tbody")).to_contain_text("hall / traffic")
+        await page.goto(f"/accounts/{node.hall}")
+        await page.click("button:has-text('启用')")
+        await agrees(page)
+        await until(lambda: node.db.fetchval("SELECT NOT halted FROM account WHERE id = $1", account))
+
+        async def started() -> bool:
+            return not await stopped()
+
+        await until(started)
+        await page.click("form.send button.btn-primary")
+        assert await node.gets(number, 2) == ["【交通出行】道路施工，请绕行", "【交通出行】再发一次"]
+        balance = (
+            "SELECT balance, (SELECT sum(units) FROM ledger WHERE account_id = $1) FROM account WHERE id = $1"
+        )
+        row = await node.db.fetchrow(balance, account)
+        assert row is not None
+        assert tuple(row) == (48, 48)
+        actions = await node.db.fetch(
+            "SELECT action FROM audit WHERE object = 'account/hall' ORDER BY id DESC LIMIT 2"
+        )
+        assert [one["action"] for one in actions] == ["account.start", "account.stop"]
+
+
+async def test_a_signature_is_good_once_somebody_else_has_approved_it(chromium: Browser, node: Node) -> None:
+    """S4.k, S8.2d: where signatures have to be approved, one is applied for, decided by another person, and sent."""
+    number = "13800000601"
+    await policies.put(node.change(), "sign_policy", "approved", account_id=node.hall)
+    try:
+        async with opened(chromium, node, DESKTOP, "chief") as chief:
+
+            async def taken() -> bool:
+                await quickly(chief, node.hall, number, "您好", sign="便民热线")
+                await chief.wait_for_load_state()
+                return "将向 1 个号码发送" in await chief.inner_text("main")
+
+            async def refused() -> bool:
+                return not await taken()
+
+            await until(refused)
+            await chief.goto("/signs/-/new")
+            await chief.select_option("#account", str(node.hall))
+            await chief.fill("#sign", "便民热线")
+            await chief.select_option("#source", "organisation")
+            await sends(chief)
+            await chief.wait_for_url(re.compile(r"/signs/\d+$"))
+            sign = chief.url.rpartition("/")[2]
+            await chief.goto(f"/signs/{sign}/decide")
+            await chief.select_option("#decision", "approved")
+            await sends(chief)
+            assert await node.db.fetchval("SELECT state FROM sign WHERE id = $1", int(sign)) == "pending", (
+                "one's own"
+            )
+            async with opened(chromium, node, DESKTOP, "boss") as boss:
+                await boss.goto(f"/signs/{sign}/decide")
+                await boss.select_option("#decision", "approved")
+                await sends(boss)
+                await boss.wait_for_url(re.compile(r"/signs/\d+$"))
+            assert await node.db.fetchval("SELECT state FROM sign WHERE id = $1", int(sign)) == "approved"
+
+            await until(taken)
+            await chief.click("form.send button.btn-primary")
+        assert await node.gets(number) == ["【便民热线】您好"]
+    finally:
+        await policies.put(node.change(), "sign_policy", "off", account_id=node.hall)
+
+
+async def test_a_report_is_the_same_as_table_and_as_chart(chromium: Browser, node: Node) -> None:
+    """S6.1b, S6.3, S6.1c: what the browser draws is what the table says, by day and by month."""
+    await node.db.execute(
+        "INSERT INTO stat_day SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date - n, $1, 'notice', 'x', 0, 'CMCC', '', "
+        "'portal', s.status, 10 * n + s.more, 10 * n + s.more, 10 * n + s.more FROM generate_series(1, 3) n, "
+        "(VALUES ('delivered', 5), ('failed', 1)) AS s(status, more)", node.hall,
+    )  # fmt: skip
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        for path, heading in (("/reports/daily?time=7d", "成功"), ("/reports/monthly", "成功")):
+            await page.goto(path)
+            chart = page.locator("[data-chart]")
+            await chart.scroll_into_view_if_needed()
+            await expect(chart.locator("canvas")).to_be_visible()
+            option = "echarts.getInstanceByDom(document.querySelector('[data-chart]')).getOption()"
+            series = await page.evaluate(f"{option}.series.map((s) => [s.name, s.type, s.data])")
+            drawn = {name: sum(n or 0 for n in data) for name, kind, data in series if kind == "bar"}
+            assert any(kind == "line" for _, kind, _ in series), "the rate of success"
+            heads = [text.strip() for text in await page.locator("#list-rows thead th").all_inner_texts()]
+            cells = page.locator(f"#list-rows tbody tr td:nth-child({heads.index(heading) + 1})")
+            table = sum(int(text.replace(",", "")) for text in await cells.all_inner_texts())
+            assert table == drawn[heading] > 0, path
+            assert table >= 75 if "daily" in path else table > 0
+            await fits(page)
+
+
+async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: Browser, node: Node) -> None:
+    """S3: a sub-account's message waits for somebody else, who rejects it on a phone with a reason."""
+    number, balance = "13800000701", "SELECT balance FROM account WHERE id = $1"
+    await policies.put(node.change(), "review", "all", account_id=node.hall)
+    try:
+        before = await node.db.fetchval(balance, node.hall)
+        async with opened(chromium, node, DESKTOP, "clerk") as page:
+
+            async def held() -> bool:
+                await quickly(page, node.hall, number, "限时优惠")
+                await page.wait_for_load_state()
+                return "须经审批" in await page.inner_text("main")
+
+            await until(held)
+            await page.click("form.send button.btn-primary")
+            await page.wait_for_url("**/send/quick/result*")
+        async with opened(chromium, node, PHONE, "boss") as phone:
+            await phone.goto("/review")
+            await expect(phone.locator(".waits-text")).to_contain_text("限时优惠")
+            await fits(phone)
+            await phone.click(".waits-buttons button:has-text('驳回')")
+            await phone.fill("dialog[open] [name=reason]", "缺少主办单位")
+            await phone.click("dialog[open] form button[type=submit]")
+            await expect(phone.locator(".waits")).to_have_count(0)
+        assert await node.db.fetchval(balance, node.hall) == before
+        row = await node.db.fetchrow("SELECT state, reason FROM review ORDER BY batch_id DESC LIMIT 1")
+        assert row is not None
+        assert tuple(row) == ("rejected", "缺少主办单位")
+        assert node.texts(number) == []
+    finally:
+        await policies.put(node.change(), "review", "off", account_id=node.hall)
+
+
+async def test_numbers_are_sorted_by_what_is_known_of_them(chromium: Browser, node: Node) -> None:
+    """S2.1d: a list is looked at, counted by class, and a class is taken away."""
+    known = {f"86138000008{n:02}": NumberState.EMPTY for n in range(3)}
+    await numbers.learn(node.change(), known, clock.now())
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/number-filters/-/new")
+        await page.fill("#name", "年会名单")
+        await page.select_option("#account", str(node.hall))
+        await page.fill("#numbers", "\n".join(f"138000008{n:02}" for n in range(5)))
+        await page.click(".kit-form button[type=submit]")
+        await expect(page.locator(".effect")).to_contain_text("平台已有 3 个结论，免费；其余 2 个列为未知")
+        await page.click(".effect ~ form button[type=submit]")
+        await page.wait_for_url(re.compile(r"/number-filters/\d+$"))
+        await until(
+            lambda: node.db.fetchval("SELECT count(*) = 3 FROM number_filter_row WHERE state = 'empty'")
+        )
+        await page.reload()
+        async with page.expect_download() as download:
+            await page.click("a[href$='/class/empty']")
+        lines = (await (await download.value).path()).read_text("utf-8-sig").splitlines()
+        assert [line.split(",")[0] for line in lines[1:]] == [f"86138000008{n:02}" for n in range(3)]
+
+
+LOGO = b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9" fill="red"/></svg>'
+
+
+async def test_a_brand_is_published_and_seen_at_its_host_alone(chromium: Browser, node: Node) -> None:
+    """S0.1, S1.2a-d: name, purchaser, logo and footer of one host; another host shows none of it."""
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/platform")
+        await page.fill("#hosts", "localhost")
+        await page.click("aside form button[type=submit]")
+        await page.wait_for_url(re.compile(r"/platform/\d+$"))
+        for field, text in (("name", "城市短信"), ("purchaser", "某市大数据局"), ("icp", "京ICP备1号"),
+                            ("footer", "市民热线 12345")):  # fmt: skip
+            await page.fill(f"#{field}", text)
+        await page.click(".card-footer.form-buttons button[type=submit]")
+        await expect(page.locator("h1")).to_contain_text("城市短信")
+        logo = {"name": "logo.svg", "mimeType": "image/svg+xml", "buffer": LOGO}
+        await page.set_input_files("#picture-logo input[type=file]", files=[logo])  # type: ignore[list-item]
+        await page.click("#picture-logo form.picture-form button[type=submit]")
+        await expect(page.locator("#picture-logo .picture-shown img")).to_be_visible()
+        await page.click("a[href$='/publish']")
+        await page.click("main form button[type=submit]")
+        await page.wait_for_url(re.compile(r"/platform/\d+$"))
+    port = node.url.rpartition(":")[2]
+    there = replace(node, url=f"http://localhost:{port}")
+    async with opened(chromium, there, PHONE) as page, opened(chromium, node, PHONE) as other:
+
+        async def shown() -> bool:
+            await page.goto("/login")
+            return "城市短信" in await page.title()
+
+        await until(shown)
+        for text in ("某市大数据局", "京ICP备1号", "市民热线 12345"):
+            await expect(page.locator("body")).to_contain_text(text)
+        picture = await page.locator("img[src^='/brand/']").first.get_attribute("src")
+        assert picture
+        assert (await page.context.request.get(picture)).status == 200
+        await fits(page)
+        await other.goto("/login")
+        await expect(other.locator("body")).not_to_contain_text("某市大数据局")
+        assert "城市短信" not in await other.title()
+
+
+async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
+    chromium: Browser, node: Node
+) -> None:
+    """S21a, S21b: added and stopped on their pages while the daemon runs; the next message goes the other way."""
+    numbers_ = ("13800000901", "13800000902")
+    second = Carrier(CarrierConfig(protocol="cmpp", users={"900002": "secret"}, behaviour=Behaviour()))
+    await second.start()
+    try:
+        async with opened(chromium, node, DESKTOP, "boss") as page:
+            await page.goto("/channels/-/new")
+            await page.click("a[href='/channels/-/new/cmpp30']")
+            for field, text in (("name", "spare"), ("host", "127.0.0.1"), ("port", str(second.port)),
+                                ("username", "900002"), ("password", "secret")):  # fmt: skip
+                await page.fill(f"#{field}", text)
+            await page.click(".kit-form button[type=submit]")
+            await page.wait_for_url(re.compile(r"/channels/\d+$"))
+            await until(lambda: _true(second.counts.logins > 0))
+            first = await node.db.fetchval("SELECT id FROM channel WHERE name = 'mobile'")
+            await page.goto(f"/channels/{first}/stop")
+            await expect(page.locator(".effect")).to_contain_text("spare")
+            await page.click(".effect ~ form button[type=submit]")
+            await page.wait_for_url(f"**/channels/{first}")
+            await until(
+                lambda: node.db.fetchval("SELECT desired = 'stopped' FROM channel WHERE id = $1", first)
+            )
+            await quickly(page, node.hall, numbers_[0], "改走备用")
+            await page.click("form.send button.btn-primary")
+            await until(lambda: _true([m.text for m in second.inbox.messages] == ["【市政服务】改走备用"]))
+            assert node.texts(numbers_[0]) == []
+            await page.goto(f"/channels/{first}/start")
+            await page.click(".effect ~ form button[type=submit]")
+            spare = await node.db.fetchval("SELECT id FROM channel WHERE name = 'spare'")
+            await page.goto(f"/channels/{spare}/stop")
+            await page.click(".effect ~ form button[type=submit]")
+            await quickly(page, node.hall, numbers_[1], "回到主用")
+            await page.click("form.send button.btn-primary")
+        assert await node.gets(numbers_[1]) == ["【市政服务】回到主用"]
+        assert len(second.inbox.messages) == 1
+    finally:
+        await second.stop()
+
+
+async def _true(fact: bool) -> bool:
+    return fact

@@ -1,0 +1,126 @@
+"""``smsgwctl scenario``, ``draft``, ``phrase``, ``consent``, ``filter``: what they do, errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from changes import by_test
+from click.testing import CliRunner, Result
+
+from smsgw.cli import main
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.engine.database import Database
+
+Command = Callable[..., Awaitable[Result]]
+
+
+@pytest_asyncio.fixture
+async def ctl(dsn: str, tmp_path: Path) -> Command:
+    """Runs a command as a process of its own would, beside an account."""
+    db = Database(dsn)
+    await db.open()
+    await accounts.add(by_test(db), "hall", default_sign="测试")
+    await db.close()
+    settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(tmp_path)}
+
+    async def run(*args: str, stdin: str = "") -> Result:
+        return await asyncio.to_thread(CliRunner(env=settings).invoke, main, args, input=stdin)
+
+    return run
+
+
+async def good(ctl: Command, *args: str, stdin: str = "") -> str:
+    result = await ctl(*args, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> None:
+    asked = ("提醒", "--account", "hall", "--window", "08:30-20:00", "--json")
+    made = json.loads(await good(ctl, "scenario", "add", *asked))
+    assert (made["window"], made["type"], made["state"]) == ("08:30-20:00", "notice", "active")
+    await good(ctl, "scenario", "set", made["id"], "--valid", "30", "--window", "", "--note", "窗口用")
+    shown = json.loads(await good(ctl, "scenario", "show", made["id"], "--json"))
+    assert (shown["window"], shown["valid_minutes"], shown["note"]) == ("", 30, "窗口用")
+    assert f"smsgwctl scenario start {made['id']}" in await good(ctl, "scenario", "stop", made["id"])
+    listed = json.loads(await good(ctl, "scenario", "list", "--state", "stopped", "--json"))
+    assert [one["name"] for one in listed] == ["提醒"]
+    twice = await ctl("scenario", "add", "提醒", "--account", "hall")
+    assert twice.exit_code == 1
+    assert "take another name" in twice.output or "换一个名称" in twice.output
+    assert "smsgwctl scenario list" in (await ctl("scenario", "show", "99")).output
+    wrong = await ctl("scenario", "add", "x", "--account", "hall", "--window", "8")
+    assert (wrong.exit_code, "08:30-20:00" in wrong.output) == (2, True)
+
+
+async def test_drafts_of_accounts_are_kept_and_removed(ctl: Command) -> None:
+    asked = ("--account", "hall", "--name", "提醒", "--text", "您好", "--to", "13800138000")
+    said = await good(ctl, "draft", "add", *asked)
+    id_ = said.split()[1].strip(";")
+    assert f"smsgwctl draft submit {id_}" in said
+    await good(ctl, "draft", "set", id_, "--text", "您好", "--to", "13800138000", "--to", "13900139000")
+    assert json.loads(await good(ctl, "draft", "show", id_, "--json"))["numbers"] == 2
+    away = await ctl("draft", "submit", id_)
+    assert away.exit_code == 1, "no daemon runs"
+    assert "smsgw" in away.output
+    both = await ctl("draft", "add", "--account", "hall", "--to", "13800138000", "--audience", "1")
+    assert (both.exit_code, "not both" in both.output) == (2, True)
+    assert "2026-05-01T09:00" in (await ctl("draft", "add", "--account", "hall", "--at", "soon")).output
+    await good(ctl, "draft", "remove", id_)
+    assert "smsgwctl draft list" in (await ctl("draft", "show", id_)).output
+
+
+async def test_phrases_are_shared_with_an_account(ctl: Command) -> None:
+    id_ = json.loads(await good(ctl, "phrase", "add", "证件", "请携带身份证", "--account", "hall", "--json"))["id"]
+    await good(ctl, "phrase", "set", id_, "--content", "请携带原件")
+    (one,) = json.loads(await good(ctl, "phrase", "list", "--json"))
+    assert (one["content"], one["with"], one["owner"]) == ("请携带原件", "hall", "")
+    await good(ctl, "phrase", "remove", id_)
+    assert "smsgwctl phrase list" in (await ctl("phrase", "set", id_, "--title", "x")).output
+
+
+async def test_consents_are_entered_found_and_withdrawn(ctl: Command) -> None:
+    said = ("--account", "hall", "--source", "paper", "--proof", "archive 7", "--at", "2026-01-02")
+    assert "2 entered" in await good(ctl, "consent", "add", "13800138000", "13900139000", *said)
+    listed = json.loads(await good(ctl, "consent", "list", "--number", "13800138000", "--json"))
+    assert [(one["state"], one["file"]) for one in listed] == [("given", False)]
+    await good(ctl, "consent", "withdraw", listed[0]["id"], "本人来电")
+    assert "1 entered" in await good(ctl, "consent", "add", "13800138000", "13700137000", *said)
+    again = await ctl("consent", "withdraw", listed[0]["id"], "再次")
+    assert (again.exit_code, "STATE_CONFLICT" in again.output) == (1, True)
+    assert "2026-05-01" in (await ctl("consent", "add", "13800138000", *said[:-1], "soon")).output
+
+
+async def test_an_import_of_consents_asks_for_its_columns(ctl: Command, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("手机号\n13800138000\n", "utf-8")
+    nothing = await ctl("consent", "import", str(table), "--account", "hall")
+    assert (nothing.exit_code, "--column number=A" in nothing.output) == (2, True)
+    wrong = await ctl("consent", "import", str(table), "--account", "hall", "--column", "phone=A")
+    assert (wrong.exit_code, "number, given_at" in wrong.output) == (2, True)
+
+
+async def test_numbers_are_looked_at(ctl: Command) -> None:
+    table = "13800138000\nx\n\n13900139000\n"
+    said = await good(ctl, "filter", "add", "名单", "--account", "hall", "--file", "-", stdin=table)
+    assert "1 unreadable" in said
+    id_ = said.split()[1].strip(",")
+    shown = json.loads(await good(ctl, "filter", "show", id_, "--json"))
+    assert (shown["numbers"], shown["invalid"]) == (2, 1)
+    assert "one a line" in (await ctl("filter", "add", "x", "--account", "hall")).output
+    assert "STATE_CONFLICT" in (await ctl("filter", "ask", id_, "--most", "5")).output
+    await good(ctl, "filter", "remove", id_)
+    assert "smsgwctl filter list" in (await ctl("filter", "show", id_)).output
+
+
+@pytest.mark.parametrize("group", ["scenario", "draft", "phrase", "consent", "filter"])
+async def test_each_command_says_what_it_does(ctl: Command, group: str) -> None:
+    for line in (await good(ctl, group, "--help")).partition("Commands:")[2].strip().splitlines():
+        name, _, text = line.strip().partition(" ")
+        assert text.strip(), name
+        assert "Usage:" in await good(ctl, group, name, "--help")

@@ -1,0 +1,94 @@
+"""Filed links as pages: what is filed there holds for sending, carrier by carrier, and for whose messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, by_test, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.permissions import Permission as P
+from smsgw.platform.org import service as org
+from smsgw.platform.url_filings import queries, service
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [P.HOME_VIEW, P.FILING_VIEW, P.FILING_EDIT, P.FILING_DECIDE]
+        await org.add_role(by_test(site.db), "filer", "报备员", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "filer", "hall")
+        yield site
+
+
+def shown(page: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r'href="/link-filings/([0-9]+)"', page)))
+
+
+async def test_a_link_is_filed_answered_by_carriers_and_taken_back(site: Site) -> None:
+    hall = str(site.accounts["hall"])
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "还没有短链报备" in await boss.get("/link-filings")
+        await boss.get("/link-filings/-/new")
+        form = {"target": "no target", "account": hall, "icp": "京ICP备1号", "note": "<b>首页</b>"}
+        page = await boss.post("/link-filings/-/new", form | {"confirmed": "1"})
+        assert (boss.status, 'id="target-problem"' in page) == (422, True)
+        form["target"] = "http://Hall.Example.cn/act"
+        assert "运营商答复通过之前按待报备处理" in await boss.post("/link-filings/-/new", form)
+        assert await site.db.fetchval("SELECT count(*) FROM filed_link") == 0, "only asked"
+        await boss.post("/link-filings/-/new", form | {"confirmed": "1"})
+        (id_,) = shown(await boss.get("/link-filings"))
+        page = await boss.get(f"/link-filings/{id_}")
+        assert "hall.example.cn/act" in page
+        assert "&lt;b&gt;首页&lt;/b&gt;" in page
+        answer = {"carriers": "CMCC", "state": "registered", "note": "工单 5"}
+        assert "状态设为“通过”" in await boss.post(f"/link-filings/{id_}/register", answer)
+        await boss.post(f"/link-filings/{id_}/register", answer | {"confirmed": "1"})
+        one = await queries.one(site.db, int(id_), accounts=None)
+        assert one is not None
+        assert {c: said.state.value for c, said in one.carriers.items()} == {
+            "CMCC": "registered", "CUCC": "pending", "CTCC": "pending", "CBN": "pending",
+        }  # fmt: skip
+        assert "CMCC 工单 5" in await boss.get(f"/link-filings/{id_}")
+        for query, found in {
+            "target=example": [id_], "target=other": [], f"account={hall}": [id_], "icp=京ICP": [id_],
+            "state=registered": [id_], "carrier=CUCC&state=registered": [], "carrier=CUCC&state=pending": [id_],
+            "state=refused": [],
+        }.items():  # fmt: skip
+            assert shown(await boss.get(f"/link-filings?{query}")) == found, query
+        assert "将删除 1 条报备（hall.example.cn/act）" in await boss.post("/link-filings/-/effect/remove", {"id": id_})
+        await boss.post("/link-filings/-/do/remove", {"id": id_})
+        assert await site.db.fetchval("SELECT count(*) FROM filed_link") == 0
+    rows = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'link.') ORDER BY id")
+    assert [row["action"] for row in rows] == ["link.file", "link.set", "link.remove"]
+
+
+async def test_one_files_for_ones_own_accounts_and_sees_what_holds_for_all(site: Site) -> None:
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    ids = {account: (await service.file(by_test(site.db), account, f"a{account}.example.cn")).id
+           for account in (hall, clinic, 0)}  # fmt: skip
+    async with Browser(site) as filer:
+        await filer.login("hall-op")
+        assert set(shown(await filer.get("/link-filings"))) == {str(ids[hall]), str(ids[0])}
+        await filer.get(f"/link-filings/{ids[clinic]}")
+        assert filer.status == 404
+        await filer.get(f"/link-filings/{ids[0]}")
+        assert filer.status == 200
+        answer = {"carriers": "CMCC", "state": "registered", "confirmed": "1"}
+        for other in (ids[clinic], ids[0]):
+            await filer.post(f"/link-filings/{other}/register", answer)
+            assert filer.status == 404
+            await filer.post("/link-filings/-/do/remove", {"id": str(other)})
+        await filer.get("/link-filings/-/new")
+        page = await filer.post("/link-filings/-/new", {"target": "b.example.cn", "confirmed": "1"})
+        assert (filer.status, "请选择账号" in page) == (422, True)
+        await filer.post(f"/link-filings/{ids[hall]}/register", answer)
+    states = await site.db.fetch("SELECT link_id, state FROM filed_link_state")
+    assert [tuple(row) for row in states] == [(ids[hall], "registered")]
+    assert await site.db.fetchval("SELECT count(*) FROM filed_link") == 3

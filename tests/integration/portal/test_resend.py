@@ -1,0 +1,149 @@
+"""Failed messages once more: exactly those that have definitely failed, once; what may have arrived never is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+
+S = PartState
+# State, code, class, refused by us, sent again by policy; and why it is not sent again ("": it is).
+FATES = (
+    (S.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER", False, 0, ""), (S.EXPIRED, "", "", False, 0, ""),
+    (S.REJECTED, "ID:0076", "CONTENT_BLOCKED", False, 0, ""), (S.REJECTED, "WORD", "", True, 0, ""),
+    (S.UNDELIVERABLE, "OPERATOR:FAILED", "", False, 0, ""),
+    (S.DELIVERED, "DELIVRD", "", False, 0, "已送达"), (S.SENT, "", "", False, 0, "结果不明，可能已送达"),
+    (S.SENDING, "", "", False, 0, "结果不明，可能已送达"), (S.UNKNOWN, "", "", False, 0, "结果不明，可能已送达"),
+    (S.UNCONFIRMED, "", "", False, 0, "结果不明，可能已送达"), (S.NO_REPORT, "", "", False, 0, "结果不明，可能已送达"),
+    (S.HELD, "", "", False, 0, "尚未结束"), (S.SCHEDULED, "", "", False, 0, "尚未结束"),
+    (S.QUEUED, "", "", False, 0, "尚未结束"), (S.DEFERRED, "", "", False, 0, "尚未结束"),
+    (S.CANCELLED, "", "", False, 0, "已取消"), (S.DUPLICATE, "", "", False, 0, "同一内容已发给该号码"),
+    (S.UNDELIVERABLE, "MC:0055", "NETWORK", False, 0, "失败码不能确定手机没有收到"),
+    (S.UNDELIVERABLE, "NOBODY:KNOWS", "UNKNOWN", False, 0, "失败码不能确定手机没有收到"),
+    (S.EXPIRED, "", "", False, 1, "此前一次提交结果不明"),
+)  # fmt: skip
+MESSAGES = 1000
+_FATE = """
+UPDATE part p SET state = f.state, code = f.code, class = f.class, by_us = f.by_us, resent = f.resent, channel_id = $7
+FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::bool[], $6::smallint[])
+     f (id, state, code, class, by_us, resent)
+WHERE p.id = f.id AND p.part = 1
+"""
+# The second half of a long one has arrived, or has failed like the first.
+_SECOND = "UPDATE part SET state = $2, code = $3 WHERE id = ANY($1::bigint[]) AND part = 2"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("admin", "admin")
+        await site.add_staff("clerk", "operator", "clinic")
+        yield site
+
+
+async def many(site: Site) -> dict[int, tuple[str, str]]:
+    """So many messages of all states: id -> number, and why it may not be sent again."""
+    account = site.snapshots.current.account(site.accounts["hall"])
+    assert account
+    items = tuple(SendItem(f"138{n:08}", "好" * (100 if n % 5 == 0 else 10)) for n in range(MESSAGES))
+    sent = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
+    ids = [int(item.message_id or 0) for item in sent.items]
+    fates = [FATES[n // 5 % len(FATES)] for n in range(MESSAGES)]
+    states, codes, classes, bys, resent, why = zip(*fates, strict=True)
+    await site.db.execute(_FATE, ids, [int(s) for s in states], codes, classes, bys, resent, site.channel_id)
+    long = [n for n in range(MESSAGES) if n % 5 == 0]
+    half = [n for n in long if n % 2]  # of these the second part has arrived
+    alike = [n for n in long if not n % 2]
+    await site.db.execute(_SECOND, [ids[n] for n in half], int(S.DELIVERED), "DELIVRD")
+    for n in alike:
+        await site.db.execute(_SECOND, [ids[n]], int(fates[n][0]), fates[n][1])
+    reasons = list(why)
+    for n in half:
+        if fates[n][0] is not S.DELIVERED:
+            reasons[n] = "结果不明，可能已送达"
+    return {id_: (item.to.strip("+"), reason) for id_, item, reason in zip(ids, items, reasons, strict=True)}
+
+
+async def everything(browser: Browser) -> str:
+    """All that is found today, as the page selects it."""
+    found = re.search(r'data-pick-found="([^"]+)"', await browser.get("/records/-/total?time=today&origin=api"))
+    assert found
+    return found[1]
+
+
+async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
+    all_ = await many(site)
+    wanted = sorted(f"86{number}" for number, why in all_.values() if not why)
+    refused = Counter(why for _, why in all_.values() if why)
+    assert len(wanted) >= 200
+    async with Browser(site) as admin, Browser(site) as other:
+        for browser in (admin, other):
+            await browser.login("admin")
+            await browser.get("/records?time=today")
+        chosen = {browser: {"selection": await everything(browser)} for browser in (admin, other)}
+        said = await admin.post("/records/-/effect/resend", chosen[admin])
+        assert f"将重发 {len(wanted)} 条失败的短信" in said
+        for why, n in refused.items():
+            assert f"{why} {n}" in said, why
+
+        async def press(browser: Browser) -> str:
+            return await browser.post("/records/-/do/resend", chosen[browser])
+
+        # Pressed twice at the same time in two windows, and once more later.
+        first, second = await asyncio.gather(press(admin), press(other))
+        third = await press(admin)
+    counts = [int(re.search(r"已处理 (\d+) 条，(\d+) 条未处理", page)[1]) for page in (first, second, third)]  # type: ignore[index]
+    assert sum(counts) == len(wanted)
+    assert counts[2] == 0
+    new = await site.db.fetch("SELECT id, number FROM message WHERE NOT id = ANY($1::bigint[])", list(all_))
+    assert sorted(row["number"] for row in new) == wanted
+    noted = await site.db.fetch("SELECT message_id, again_id FROM message_resend")
+    assert {row["message_id"] for row in noted} == {id_ for id_, (_, why) in all_.items() if not why}
+    assert {row["again_id"] for row in noted} == {row["id"] for row in new}
+    assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'message.resend'") == len(wanted)
+    # The carrier gets each once; what waited before is still its own.
+    taken = {id_ for id_, _ in await site.carrier_takes()}
+    assert {row["id"] for row in new} <= taken
+    assert not taken & {id_ for id_, (_, why) in all_.items() if not why}
+
+
+async def test_a_week_later_it_is_still_refused_and_others_cannot(site: Site) -> None:
+    all_ = dict(list((await many(site)).items())[:5])
+    (id_, _), *_ = [(id_, fate) for id_, fate in all_.items() if not fate[1]]
+    async with Browser(site) as admin:
+        await admin.login("admin")
+        await admin.get("/records?time=today")
+        assert "已处理 1 条" in await admin.post("/records/-/do/resend", {"id": str(id_)})
+        await site.db.execute("DELETE FROM request_key")  # as the sweep does it after seven days
+        assert "已重发过" in await admin.post("/records/-/do/resend", {"id": str(id_)})
+        assert "已重发过" in await admin.post("/records/-/effect/resend", {"id": str(id_)})
+    assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES + 1
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/records?time=today")
+        await clerk.post("/records/-/do/resend", {"id": str(list(all_)[1])})
+        assert clerk.status == 422
+    assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES + 1
+
+
+async def test_what_the_door_refuses_now_leaves_nothing_behind(site: Site) -> None:
+    all_ = await many(site)
+    id_ = next(id_ for id_, (_, why) in all_.items() if not why)
+    site.unavailable.add("CMCC")
+    async with Browser(site) as admin:
+        await admin.login("admin")
+        await admin.get("/records?time=today")
+        assert "1 条未处理" in await admin.post("/records/-/do/resend", {"id": str(id_)})
+        assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES
+        site.unavailable.clear()
+        assert "已处理 1 条" in await admin.post("/records/-/do/resend", {"id": str(id_)})

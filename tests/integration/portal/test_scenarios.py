@@ -1,0 +1,143 @@
+"""Scenarios as pages: made, changed and stopped by who may; what one has is what is sent in it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+from wizard_steps import draft_in, fields, looked_at, submitted
+
+from smsgw.core.actor import Actor
+from smsgw.core.model import MessageType
+from smsgw.core.templates import Review
+from smsgw.platform.change import Change
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.scenarios import service
+from smsgw.platform.scenarios.model import Terms
+
+TEXT = "验证码123456，五分钟内有效"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await site.add_staff("clerk", "operator", "hall")
+        yield site
+
+
+def by(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"), ids=site.ids.next)
+
+
+async def template(site: Site) -> int:
+    id_ = await content.add_template(by(site), site.accounts["hall"], "登录", "otp", TEXT, {})
+    await content.review(by(site), TEMPLATE, id_, Review.APPROVED)
+    await site.snapshots.follow()
+    site.snapshots.change(policies=site.snapshots._below.current.policies)  # with its template
+    return id_
+
+
+async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None:
+    id_ = await template(site)
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await clerk.login("clerk")
+        await boss.get("/scenarios/-/new")
+        form = {"account": str(site.accounts["hall"]), "name": "登录验证", "type": "otp", "template": str(id_)}
+        wrong = await boss.post("/scenarios/-/new", form | {"window_from": "8"})
+        assert (boss.status, "08:30" in wrong) == (422, True)
+        wrong = await boss.post("/scenarios/-/new", form | {"type": "notice"})
+        assert (boss.status, "的类型是" in html.unescape(wrong)) == (422, True)
+        await boss.post("/scenarios/-/new", form | {"valid_minutes": "5", "extend_code": "7"})
+        place = urlsplit(boss.path).path
+        assert re.fullmatch(r"/scenarios/\d+", place)
+        shown = await boss.get(place)
+        assert "登录验证" in shown
+        assert f"/scenarios/-/new?from={place.rpartition('/')[2]}" in shown
+        copy = await boss.get(f"/scenarios/-/new?from={place.rpartition('/')[2]}")
+        assert 'value="登录验证"' in copy
+        again = await boss.post("/scenarios/-/new", form)
+        assert (boss.status, "请换一个名称" in html.unescape(again)) == (422, True)
+        await boss.get(place + "/edit")
+        await boss.post(place + "/edit", form | {"window_from": "08:00", "window_to": "20:00"})
+        assert "08:00–20:00" in await boss.get("/scenarios")
+
+        assert "登录验证" in await clerk.get("/scenarios"), "who sends sees what can be picked"
+        assert "/scenarios/-/new" not in await clerk.get("/scenarios")
+        await clerk.get("/scenarios/-/new")
+        assert clerk.status == 403
+        stop = {"id": place.rpartition("/")[2], "confirmed": "1"}
+        await boss.post("/scenarios/-/do/stop", stop)
+        assert "已停用" in await boss.get(place)
+    actions = [row["action"] for row in await site.db.fetch(
+        "SELECT action FROM audit WHERE object LIKE 'scenario/%' ORDER BY id")]  # fmt: skip
+    assert actions == ["scenario.add", "scenario.set", "scenario.stop"]
+
+
+async def test_what_a_scenario_has_is_what_is_sent(site: Site) -> None:
+    id_ = await template(site)
+    terms = Terms("登录验证", MessageType.OTP, "", id_, "7", 30, note="登录用")
+    scenario = await service.add(by(site), site.accounts["hall"], terms)
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = html.unescape(await clerk.get(f"/send?scenario={scenario}"))
+        assert "登录用" in page
+        assert f"#{id_} {TEXT}" in page
+        made = fields(site, page, scenario=str(scenario), type="marketing", content="别的内容", template="")
+        await clerk.post("/send", made)
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await looked_at(clerk, draft)
+        options = html.unescape(await clerk.get(f"/send/{draft}/options"))
+        assert "由业务场景规定" in options
+        assert "业务场景规定最长 30 分钟" in options
+        await clerk.post(f"/send/{draft}/options", {"one_each": "number"})
+        await clerk.post(f"/send/{draft}/time", {"when": "now"})
+        assert "发送任务已建立" in await submitted(clerk, draft)
+    task = await site.db.fetchrow("SELECT * FROM task")
+    assert task
+    assert (task["type"], task["content"], task["template_id"], task["extend_code"]) == ("otp", TEXT, id_, "7")
+    assert (task["expire_at"] - task["created_at"]).total_seconds() <= 31 * 60
+
+
+async def test_a_draft_whose_scenario_was_stopped_is_not_sent(site: Site) -> None:
+    scenario = await service.add(by(site), site.accounts["hall"], Terms("通知", MessageType.NOTICE))
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get(f"/send?scenario={scenario}")
+        await clerk.post("/send", fields(site, page, scenario=str(scenario)))
+        draft = draft_in(clerk.path)
+        await service.stop(by(site), scenario)
+        text = html.unescape(await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"}))
+        assert (clerk.status, "已停用" in text) == (422, True)
+        first = html.unescape(await clerk.get(f"/send/{draft}/content"))
+        assert "业务场景" in first
+        again = await clerk.post(f"/send/{draft}/content", fields(site, page, scenario=str(scenario)))
+        assert (clerk.status, "请重新选择" in html.unescape(again)) == (422, True)
+        await clerk.post(f"/send/{draft}/content", fields(site, page, scenario=""))
+        assert clerk.path.endswith("/audience")
+
+
+async def test_picking_one_fills_the_form_and_another_departments_is_none(site: Site) -> None:
+    terms = Terms("通知", MessageType.MARKETING, "测试")
+    own = await service.add(by(site), site.accounts["hall"], terms)
+    foreign = await service.add(by(site), site.accounts["clinic"], Terms("诊所", MessageType.NOTICE))
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get("/send")
+        assert "诊所" not in page
+        picked = html.unescape(await clerk.post("/send", fields(site, page, scenario=str(own)) | {"pick": "1"}))
+        assert clerk.status == 200
+        assert 'name="type" value="marketing"' in picked
+        assert 'name="sign" value="测试"' in picked
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0
+        refused = await clerk.post("/send", fields(site, page, scenario=str(foreign)) | {"pick": "1"})
+        assert (clerk.status, "诊所" in refused) == (422, False)
