@@ -15,6 +15,8 @@ from demo_site import PASSWORD, DemoSite
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 
 from smsgw.admin.app import routes
+from smsgw.admin.kit import discovery
+from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.rights import Open, Route
 
 AXE = Path(__file__).parent / "interop" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
@@ -176,9 +178,7 @@ class Seen:
     @property
     def grave(self) -> list[str]:
         """Findings of axe that nobody should have to live with."""
-        return [
-            f"{f['id']}: {f['help']} ({', '.join(f['where'][:3])})" for f in self.axe if f["impact"] in GRAVE
-        ]
+        return _grave(self.axe)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -189,6 +189,12 @@ def pages() -> list[Route]:
     """What is opened with a browser's address line: no changes, nothing that pages ask for themselves."""
     found = [r for r in routes() if r.method == "GET" and not r.passive]
     return [r for r in found if shape(r.path) not in ELSEWHERE and PIECE not in r.path]
+
+
+def lists() -> set[str]:
+    """Paths of the pages that are lists: those of the kit, and those with a table of their own."""
+    made = {one.path for module in discovery.modules() for one in vars(module).values() if isinstance(one, ListPage)}
+    return made | {"/channels", "/send/quick/result"}
 
 
 def polls() -> list[Route]:
@@ -297,10 +303,37 @@ _TIMES = """
 () => { const [n] = performance.getEntriesByType("navigation");
     return [n.responseEnd - n.requestStart, n.loadEventEnd - n.startTime]; }
 """
-_SHORTEN = f"""
-() => document.querySelectorAll("main tbody").forEach((body) =>
-    [...body.rows].slice({LIST_ROWS}).forEach((row) => row.remove()))
+_TEN = f"""
+() => {{
+    const table = document.querySelector("main table[data-list]") ?? document.querySelector("main table.rows");
+    const body = table?.tBodies[0], rows = [...(body?.rows ?? [])];
+    rows.slice({LIST_ROWS}).forEach((row) => row.remove());
+    for (let at = rows.length; rows.length && at < {LIST_ROWS}; at++)
+        body.append(rows[at % rows.length].cloneNode(true));
+    return body?.rows.length ?? 0;
+}}
 """
+
+
+async def _axe(page: Page) -> list[dict[str, Any]]:
+    await page.evaluate(AXE.read_text("utf-8"))
+    return list(await page.evaluate(_AXE_RUN))
+
+
+def _grave(found: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{f['id']}: {f['help']} ({', '.join(f['where'][:3])})" for f in found if f["impact"] in GRAVE]
+
+
+async def shut_out(page: Page) -> list[str]:
+    """What somebody would be shut out by, of a page as it is now."""
+    return _grave(await _axe(page))
+
+
+async def open_to_all(page: Page, moment: str) -> None:
+    """Nobody is shut out of a page as it is at a moment of a story: with what was said to a form, with a dialog open.
+    Where axe is not installed nothing is looked at, as with the walk of all pages, which says so."""
+    if AXE.exists():
+        assert await shut_out(page) == [], f"{moment}: {page.url}"
 
 
 class Looker:
@@ -355,8 +388,7 @@ class Looker:
                 round(statistics.median(each), 1) for each in zip(*took, strict=True)
             )
         seen.sticks_out = await self.page.evaluate(_STICKS_OUT)
-        await self.page.evaluate(AXE.read_text("utf-8"))
-        seen.axe = await self.page.evaluate(_AXE_RUN)
+        seen.axe = await _axe(self.page)
         seen.violations = await self.page.evaluate("window.smsgwViolations")
         seen.console = list(self._console)
         seen.screens = round(await self.page.evaluate(_HEIGHT), 2)
@@ -369,10 +401,10 @@ class Looker:
         await self.page.evaluate("document.fonts.ready.then(() => true)")
 
     async def screens_of_ten(self) -> float:
-        """Height in screens of a list, with no more than ``LIST_ROWS`` rows; 0 for what is no list."""
-        if await self.page.locator("main table").count() != 1:
-            return 0.0
-        await self.page.evaluate(_SHORTEN)
+        """Height in screens of a list with ``LIST_ROWS`` rows, no more and no less: those that there are come again.
+        Raises ``LookupError`` for one that has no table, or nothing in it."""
+        if await self.page.evaluate(_TEN) != LIST_ROWS:
+            raise LookupError(f"{self.page.url}: no row of a list")
         return float(await self.page.evaluate(_HEIGHT))
 
 

@@ -47,6 +47,8 @@ class Task:
     windows: list[Any] = field(default_factory=list)
     recurring: dict[str, Any] | None = None
     rate: int = 0
+    steps: dict[str, Any] | None = None
+    """How it sends in steps (``core.stages``); None: all at once."""
     total: int = 0
     valid: int = 0
     problems: dict[str, int] = field(default_factory=dict)
@@ -54,6 +56,8 @@ class Task:
     next_at: datetime | None = None
     due_at: datetime | None = None
     fed: int = 0
+    stages: dict[str, Any] | None = None
+    """Where its run stands, if it sends in steps."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
 

@@ -122,5 +122,6 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "guessing": guessing,
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
+        "tasks": parts.tasks.findings,
         "webhooks": parts.pusher.findings,
     }

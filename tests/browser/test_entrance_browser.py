@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 from portal_site import PASSWORD, Site, running
+from portal_walk import open_to_all
 from test_portal_browser import DESKTOP, PHONE, fits, opened, pytestmark
 
 from smsgw.core import totp
@@ -45,6 +46,8 @@ def machine(site: Site) -> Change:
 
 
 async def picture(page: Page, name: str) -> None:
+    """A moment that nobody may be shut out of."""
+    await open_to_all(page, name)
     if PICTURES:
         await page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
@@ -96,6 +99,7 @@ async def test_a_passkey_is_made_at_the_login_and_opens_the_next_one(chromium: B
         await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '1 hour'")
         await page.click("text=生成新的恢复码")
         await expect(page.locator("h1")).to_have_text("确认身份")
+        await picture(page, "proof")
         await page.click("form[data-passkey=get] button[type=submit]")  # and what was asked for goes on by itself
         await expect(page.locator(".codes li")).to_have_count(10)
         await picture(page, "codes")
@@ -118,6 +122,7 @@ async def test_an_app_is_bound_in_the_personal_centre_and_asked_for(chromium: Br
         await page.context.clear_cookies()
         await logs_in(page)
         await fits(page)
+        await picture(page, "step-phone")
         await page.fill("#shown", first)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("alert")).to_contain_text("验证未通过")
@@ -136,6 +141,7 @@ async def test_a_code_comes_by_sms_with_a_countdown(chromium: Browser, site: Sit
     async with opened(chromium, site, DESKTOP) as page:
         await logs_in(page, "li")
         await expect(page.locator("body")).to_contain_text("138****8000")
+        await picture(page, "sms-before")
         await page.click("text=获取验证码")
         button = page.locator("button[data-countdown]")
         await expect(button).to_be_disabled()
@@ -215,6 +221,7 @@ async def test_a_person_bound_to_addresses_comes_from_there_alone(chromium: Brow
         await comes_from(page, OUTSIDE)
         await tries(page, "li", PASSWORD)
         await expect(page.get_by_role("alert")).to_contain_text(OUTSIDE)
+        await picture(page, "refused")
         await comes_from(page, INSIDE)
         await tries(page, "li", PASSWORD)
         await expect(page.locator("h1")).to_have_text("工作台")
@@ -277,6 +284,7 @@ async def test_an_export_asks_in_its_dialog_and_goes_on_there(chromium: Browser,
         await page.fill("#ask #proof-shown", code)
         await page.click("#ask .btn-primary")
         await expect(page.locator("#ask #reason")).to_be_visible()
+        await picture(page, "export-dialog")
         await page.fill("#ask #reason", "浏览器检查")
         await page.click("#ask .btn-primary")
         await page.wait_for_url("**/jobs/*")
@@ -295,6 +303,7 @@ async def test_the_allow_list_keeps_others_from_the_login_page(chromium: Browser
         await page.goto("/login")
         await expect(page.locator("#login")).to_have_count(0)
         await expect(page.locator("main")).to_contain_text(OUTSIDE)
+        await picture(page, "refused-network")
         await boss.goto("/security/networks")
         await boss.fill("#networks", "")
         await boss.click(".card-footer button[type=submit]")

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import portal_walk
 import pytest
 import pytest_asyncio
 from demo_site import DemoSite, demo_site
-from playwright.async_api import Browser, async_playwright
-from portal_walk import ARGUMENTS, AXE, Looker, Stop, pages, polls, stops, window
+from playwright.async_api import Browser, async_playwright, expect
+from portal_walk import ARGUMENTS, AXE, Looker, Stop, lists, pages, polls, stops, window
 
 from smsgw.admin.rights import PUBLIC, Route
 from smsgw.admin.staticfiles import ROOT, VENDOR
@@ -23,6 +24,11 @@ MOST_OCTETS = 120 * 1024
 MOST_OF_A_POLL = 300
 MOST_SCREENS = 3.0
 """Of a phone, for a list of ten."""
+CARDS = {"/review"}
+"""Lists without a table: of each row there is so much to read before it is decided that ten of them are longer."""
+PAPER = (Path(__file__).parent / "paper.js").read_text("utf-8")
+UPRIGHT, ACROSS = 703, 1032
+"""Pixels of a sheet of A4 between its margins (``css/print.css``), the narrow and the broad way."""
 DAYS, DAILY = 4, 80
 """Of demo data, which are made once for all tests here."""
 
@@ -105,9 +111,40 @@ async def faults_of(looker: Looker, stop: Stop, size: str) -> list[str]:
         faults.append("wider than the window")
     if seen.cold_octets > MOST_OCTETS:
         faults.append(f"{seen.cold_octets} octets on the wire")
-    if size == "phone" and (screens := await looker.screens_of_ten()) > MOST_SCREENS:
-        faults.append(f"{screens:.1f} screens for a list of ten")
+    if size == "phone" and stop.route.path in lists():
+        faults += await too_long(looker, stop.route.path)
     return faults
+
+
+async def too_long(looker: Looker, path: str) -> list[str]:
+    """Whether ten of a list need more of a phone than they may."""
+    if path in CARDS:
+        return [] if await looker.page.locator("main table").count() == 0 else ["is measured, as it has a table"]
+    screens = await looker.screens_of_ten()
+    return [f"{screens:.1f} screens for a list of ten"] if screens > MOST_SCREENS else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/records/{id}", "/reports/daily", "/records"])
+async def test_records_and_reports_can_be_read_on_paper(
+    chromium: Browser, site: DemoSite, path: str, theme: str
+) -> None:
+    wanted = [route for route in pages() if portal_walk.shape(route.path) == path]
+    stop = next(stop for stop in await stops(site, wanted))
+    async with window(chromium, site, "desktop", theme=theme, role=stop.role) as looker:
+        page = looker.page
+        await page.goto(stop.address, wait_until="load")
+        assert await page.evaluate("document.documentElement.dataset.bsTheme") == theme
+        for chart in await page.locator("[data-chart]").all():
+            await chart.scroll_into_view_if_needed()
+            await expect(chart.locator("canvas")).to_have_count(1, timeout=30_000)
+        assert await page.evaluate(PAPER), "the screen would not do"
+        across = await page.evaluate("document.body.classList.contains('sheet-wide')")
+        await page.set_viewport_size({"width": ACROSS if across else UPRIGHT, "height": ACROSS})
+        await page.emulate_media(media="print")
+        await expect(page.locator(".print-head")).to_be_visible()
+        assert await page.evaluate(PAPER) == []
 
 
 async def test_a_poll_without_news_costs_next_to_nothing(chromium: Browser, site: DemoSite) -> None:

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from hands import Hand, Keyboard, Mouse
 from playwright.async_api import Browser, Page, expect
+from portal_walk import open_to_all
 from test_portal_browser import DESKTOP, chromium, opened, pytestmark
 
 from smsgw.admin.app import routes
@@ -106,11 +107,21 @@ async def first_run(hand: Hand, empty: Empty) -> None:
     page = hand.page
     await page.goto("/")
     await at(page, "/setup")
+    await open_to_all(page, "the code")
     await hand.fill("#code", await empty.code())
     await hand.press(".entry-form button[type=submit]")
+    await at(page, "/setup/brand")
+    await open_to_all(page, "the brand")
     await hand.fill("#name", "城市短信")
     await hand.press(".entry-form button[type=submit]")
-    for field, text in (("#login", "chief"), ("#password", PASSWORD), ("#again", PASSWORD)):
+    await at(page, "/setup/administrator")
+    await open_to_all(page, "the administrator")
+    for field, text in (("#login", "chief"), ("#password", PASSWORD), ("#again", LATER)):
+        await hand.fill(field, text)
+    await hand.press(".entry-form button[type=submit]")
+    await expect(page.locator(".entry-form [role=alert]")).to_be_visible()
+    await open_to_all(page, "a wrong administrator")
+    for field, text in (("#password", PASSWORD), ("#again", PASSWORD)):
         await hand.fill(field, text)
     await hand.press(".entry-form button[type=submit]")
     await at(page, "/setup/channel")
@@ -190,6 +201,7 @@ async def a_person(hand: Hand) -> str:
     await hand.tick("input[name=role][value=clerk]")
     await hand.press(SEND)
     password = await page.locator(".one-time").inner_text()
+    await open_to_all(page, "the one-time password")
     await hand.press(".form-buttons a")
     return password
 
@@ -204,9 +216,11 @@ async def enters(hand: Hand, empty: Empty, password: str) -> None:
     await hand.press("form.entry-form button[type=submit]")
     await hand.press("form.way button")
     await expect(page.locator("main")).to_contain_text("138****8000")
+    await open_to_all(page, "a number to be proven")
     await hand.fill("#shown", (await empty.sms(r"(?<![0-9])[0-9]{6}(?![0-9])"))[0])
     await hand.press("form[action='/login/enrol/confirm'] button")
     await at(page, "/password")
+    await open_to_all(page, "the first password")
     for field, text in (("#old", password), ("#new", LATER), ("#again", LATER)):
         await hand.fill(field, text)
     await hand.press("main form button[type=submit]")
@@ -231,11 +245,14 @@ async def sees_what_the_role_allows(page: Page) -> None:
 
 async def takes_away(hand: Hand) -> None:
     """The administrator takes a right from the role."""
+    page = hand.page
     await goes(hand, "/roles")
     await hand.press("tbody tr:has-text('clerk') a.row-link")
     await hand.press("dialog a[href$='/edit']")
     await hand.tick("input[value='message.view']")
     await hand.press(SEND)
+    await expect(page.locator(".form-buttons button")).to_be_visible()
+    await open_to_all(page, "what a change of rights means")
     await hand.press(".form-buttons button")
     await at(hand.page, r"/roles(/\d+)?")
 
@@ -263,5 +280,6 @@ async def test_from_an_empty_database_to_a_right_that_is_taken_away(
         await takes_away(manager)
         await asks_for(clerk, "/records")  # which the page of before still shows
         await expect(person.locator("h1")).to_have_text("没有权限")
+        await open_to_all(person, "refused")
         links = await person.locator("#menu a.side-link").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
         assert "/records" not in links

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 from portal_site import Site, running
+from portal_walk import open_to_all
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
 __all__ = ("chromium", "pytestmark")
@@ -42,9 +43,11 @@ async def test_sort_filter_and_columns(chromium: Browser, site: Site) -> None:
         await page.press("input[name=phone]", "Enter")
         await expect(page.locator("#phone-problem")).to_contain_text("手机号码格式不正确")
         await expect(page.locator("input[name=phone]")).to_be_focused()
+        await open_to_all(page, "a wrong filter")
 
         await page.goto("/staff")
         await page.click(".tool >> nth=1")
+        await open_to_all(page, "columns to be chosen")
         await page.uncheck("input[name=columns][value=phone]")
         await page.check("input[name=columns][value=created_at]")
         await page.click(".tool-buttons .btn-primary")
@@ -66,13 +69,16 @@ async def test_pick_all_that_match_and_stop_them(chromium: Browser, site: Site) 
         await page.check("[data-pick-all]")
         await page.click("[data-pick-found]")
         await expect(page.locator("[data-picked-words]")).to_have_text("已选 24 条")
+        await open_to_all(page, "rows are chosen")
         await page.click("[data-batch] button:has-text('停用')")
         await expect(page.locator("#ask .effect")).to_contain_text("将停用 24 名员工")
+        await open_to_all(page, "the effect dialog")
         await page.keyboard.press("Escape")
         await expect(page.locator("#ask")).not_to_be_visible()
         await page.click("[data-batch] button:has-text('停用')")
         await page.click("#ask .btn-danger")
         await expect(page.locator(".toast-line")).to_contain_text("已处理 24 条")
+        await open_to_all(page, "what was done")
         await expect(page.locator("tbody .state", has_text="已停用")).to_have_count(20)
 
 
@@ -84,6 +90,7 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
         await expect(page.locator("#drawer h2")).to_have_text("新建人员")
         await expect(page.locator("#drawer .facts")).to_contain_text("staff/p23")
         await expect(page.locator("#drawer .diff ins")).to_contain_text(["operator"])
+        await open_to_all(page, "the drawer")
         await page.keyboard.press("Escape")
         await expect(page.locator(".row-link").first).to_be_focused()
         await page.locator("tbody td:has-text('新建人员')").first.click()
@@ -94,9 +101,11 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
 
         await page.click("a[data-ask]:has-text('导出')")
         await expect(page.locator("#ask .effect")).to_contain_text("25 条记录")
+        await open_to_all(page, "the export dialog")
         await page.fill("#ask #reason", "x")
         await page.click("#ask .btn-primary")
         await expect(page.locator("#ask #reason-problem")).to_have_text("至少 2 个字")
+        await open_to_all(page, "a wrong reason in the dialog")
         await page.fill("#ask #reason", "浏览器检查")
         await page.check("#ask input[value=csv]")
         await page.click("#ask .btn-primary")

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 from portal_site import PASSWORD, Site, running
+from portal_walk import open_to_all
 
 from smsgw.admin.staticfiles import ROOT, VENDOR
 from smsgw.core.model import ChannelStatus, MessageType, Origin
@@ -119,10 +120,12 @@ async def test_log_in_send_watch_it_arrive_open_its_trace(
         await fits(page)
         await page.click("form.send button[type=submit]")
         await expect(page.locator(".sum-up")).to_contain_text("将向 2 个号码发送")
+        await open_to_all(page, "the confirmation")
         await fits(page)
 
         await page.click("text=返回修改")
         assert "好" * 65 in await page.input_value("#content")
+        await open_to_all(page, "the form again")
         await page.click("form.send button[type=submit]")
         await page.click("form.send button.btn-primary")
         await page.wait_for_url("**/send/quick/result*")

@@ -75,10 +75,11 @@ def style_of(look: Look, pictures: str = PICTURES) -> str:
         text = readable(look.colour, ground, towards)
         strong = mixed(text, towards, 0.2)
         ink = "#ffffff" if contrast(text, "#ffffff") >= contrast(text, "#000000") else "#000000"
-        rules.append(
+        rule = (
             f":root{mode}{{--brand:{text};--brand-strong:{strong};--on-brand:{ink};"
             f"--brand-soft:{mixed(text, ground, 0.9)};--brand-line:{mixed(text, ground, 0.7)}}}"
         )
+        rules.append(f"@media screen{{{rule}}}" if mode else rule)  # nothing is dark on paper
     pressed = mixed(look.colour, "#000000" if look.ink == "#ffffff" else "#ffffff", 0.15)
     names = {"": look.colour, "hover-": pressed, "active-": pressed, "disabled-": look.colour}
     button = ";".join(

@@ -80,6 +80,8 @@ class Detail:
     """Pages that change it: label, address."""
     tabs: Sequence[tuple[str, str]] = ()
     """Its other pages (label, address), the first one this; in the drawer links."""
+    piece: tuple[str, Mapping[str, Any]] | None = None
+    """A template of its own behind the notice, and its values (as ``piece``)."""
     refresh: int = 0
     notice: str = ""
     good: bool = True

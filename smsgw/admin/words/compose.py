@@ -24,6 +24,7 @@ WEEKDAY: dict[str, str] = {
     "7": N_("周日"),
 }  # fmt: skip
 LAST_DAY = N_("最后一天")
+STEPS: dict[str, str] = {"": N_("一次发送"), "1": N_("逐步发送")}
 ONE_EACH: dict[str, str] = {
     "number": N_("每个号码只发一条"),
     "content": N_("同一号码内容不同可发多条"),

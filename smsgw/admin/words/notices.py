@@ -12,8 +12,9 @@ KIND: dict[str, str] = {
     "alarm": N_("告警提醒"),
     "job": N_("任务结果"),
     "security": N_("账号安全"),
+    "task": N_("发送任务"),
 }
-KIND_TONE: dict[str, str] = {"notice": "blue", "alarm": "red", "job": "green", "security": "orange"}
+KIND_TONE: dict[str, str] = {"notice": "blue", "alarm": "red", "job": "green", "security": "orange", "task": "red"}
 READ: dict[str, str] = {"no": N_("未读"), "yes": N_("已读")}
 READ_TONE: dict[str, str] = {"no": "blue", "yes": "secondary"}
 SECURITY: dict[str, str] = {
@@ -33,6 +34,7 @@ SECURITY: dict[str, str] = {
 SUBJECT: dict[str, str] = (
     {f"alarm.{kind}": word for kind, word in ALARM.items()}
     | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
+    | {"task.halted": N_("您的发送任务已自动停止，等待处理")}
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
@@ -47,7 +49,12 @@ def about_alarm(object_: str) -> str | Wording:
     return phrase("object.named", kind=label, name=name) if name else label
 
 
-OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看告警")}
+OPEN: dict[str, str] = {
+    "job": N_("查看任务"),
+    "security": N_("查看账号安全"),
+    "alarm": N_("查看告警"),
+    "task": N_("查看发送任务"),
+}
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")
 MARK_EFFECT = N_("将 %(n)s 条消息标为已读。")

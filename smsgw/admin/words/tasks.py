@@ -26,7 +26,32 @@ WHY: dict[str, str] = {
     "NO_ROUTE": N_("暂无可用通道，稍后自动重试"),
     "REVIEW_REJECTED": N_("审批未通过"),
     "TO_EMPTY": N_("没有有效的号码"),
+    "STAGE_WATCHED": N_("这一步已发完，正在观察结果"),
 }
+STEPPED = N_("逐步发送")
+STAGE_WHY: dict[str, str] = {
+    "failed": N_("失败的短信过多"),
+    "opted_out": N_("退订的收信人过多"),
+    "complained": N_("投诉过多"),
+    "unknown": N_("超过 24 小时仍有两成以上的短信没有结果"),
+}
+HALTED = N_(
+    "逐步发送在第 %(stage)s 步自动停止：%(why)s，%(count)s 条，占 %(of)s 条的 %(share)s%%，限值为 %(limit)s%%。"
+    "后面的号码没有发送，请决定继续还是取消。"
+)
+MEASURE: dict[str, str] = {"failed": N_("失败"), "opted_out": N_("退订"), "complained": N_("投诉")}
+VERDICT: dict[str, str] = {"over": N_("超过限值"), "near": N_("接近限值"), "within": N_("未超过")}
+VERDICT_TONE: dict[str, str] = {"over": "red", "near": "orange", "within": "green"}
+DECIDED: dict[str, str] = {
+    "passed": N_("未超过限值，自动进入下一步"),
+    "halted": N_("自动停止"),
+    "released": N_("由人员决定继续"),
+}
+DECIDED_TONE: dict[str, str] = {"passed": "green", "halted": "red", "released": "blue"}
+RELEASE = N_("立即进入下一步")
+RELEASE_EFFECT = N_("将不再等待观察，直接发送下一步的 %(next)s 个号码；之后仍按限值自动停止。")
+GO_ON = N_("仍然继续发送")
+GO_ON_EFFECT = N_("将在自动停止后继续发送，下一批为 %(next)s 个号码；从这里起重新统计，超过限值会再次停止。")
 TIMED: dict[str, str] = {"true": N_("定时或周期"), "false": N_("立即发送")}
 LEAD = N_("进度和结果按最近一次统计显示；点击任意一行查看详情。")
 EMPTY = N_("这段时间没有发送任务")
@@ -57,6 +82,8 @@ CANCEL_EFFECT = N_(
     "将取消 %(n)s 个任务，共有 %(left)s 个号码尚无结果：未提交运营商的不再发送，已扣条数退回；已提交的无法撤回。"
     "取消后不能恢复。"
 )
+RUN_NOW = N_("立即开始")
+RUN_NOW_EFFECT = N_("将不再等待计划时间，%(n)s 个任务立即开始，共有 %(left)s 个号码。")
 RESCHEDULE = N_("改期")
 RESCHEDULE_HELP = N_("格式如 2026-10-01 09:30，北京时间，最晚为一年内。")
 RESCHEDULED = N_("已改期")

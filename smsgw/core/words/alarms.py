@@ -51,6 +51,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{n} 次提交等待审批，最早的自 {oldest} 起",
         "{n} calls wait for review, the oldest since {oldest}",
     ),
+    "alarm.task_halted": (
+        "{n} 个逐步发送的任务已自动停止，等待处理：{names}",
+        "{n} tasks that send in steps have stopped by themselves and wait for a decision: {names}",
+    ),
     "alarm.disabled": ("已停用：{reason}", "disabled: {reason}"),
     "alarm.given_up": (
         "推送 {tries} 次均失败，已放弃 {n} 个事件，可重新推送（smsgwctl webhook redeliver）",

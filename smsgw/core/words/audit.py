@@ -226,6 +226,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "task.export": ("导出任务号码", "Numbers of a task exported"),
     "task.pause": ("暂停发送任务", "Task paused"),
     "task.resume": ("继续发送任务", "Task resumed"),
+    "task.halt": ("逐步发送自动停止", "Task halted by its limits"),
+    "task.release": ("逐步发送进入下一步", "Next stage of a task released"),
     "template.add": ("新建模板", "Template added"),
     "template.approved": ("模板审核通过", "Template approved"),
     "template.refused": ("模板审核驳回", "Template refused"),

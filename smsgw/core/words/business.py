@@ -158,6 +158,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown};可用 {known}", "no scope {unknown}; there are {known}"),
+    "steps.shares": (
+        "请填写 1 到 {most} 个百分比,如 1, 10",
+        "1 to {most} percentages, such as 1, 10",
+    ),
+    "steps.rising": ("百分比须逐个增大", "each percentage has to be larger than the one before"),
+    "steps.number": ("请填写数字", "a number"),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),
     "key.rotating": (
         "密钥正在轮换,请先停用旧密文(key retire)",
@@ -341,6 +347,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "task.no_variable": ("内容中没有变量 {name}", "the text has no variable {name}"),
     "task.to": ("最多 {most} 个号码,更多请上传文件", "at most {most}; use a file for more"),
     "task.no_phone": ("未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"),
+    "task.begun": ("任务已开始或按周期执行", "it has begun, or comes round again"),
     "task.kind_stays": ("不能在单次与周期之间转换", "once cannot become again and again"),
     "send_at.ahead": ("send_at 最多可提前 366 天", "at most 366 days ahead"),
     "expire_at.before": ("expire_at 须晚于发送时间", "expire_at must be later"),

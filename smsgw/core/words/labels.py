@@ -35,6 +35,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
     "task_action": {
         "pause": ("暂停", "paused"),
         "resume": ("继续", "resumed"),
+        "release": ("进入下一步", "sent further"),
         "cancel": ("取消", "cancelled"),
         "review": ("审核", "reviewed"),
         "edit": ("修改", "changed"),
@@ -127,6 +128,8 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "task_reason": {
         "PAUSED": ("已手动暂停", "Paused by hand"),
+        "STAGE_HALTED": ("逐步发送已自动停止", "Stopped by the limits of sending in steps"),
+        "STAGE_WATCHED": ("逐步发送观察中", "A part was sent and is watched before the next"),
         "REVIEW_REJECTED": ("审核未通过", "Rejected by a reviewer"),
         "NO_ROUTE": (
             "部分号码暂无可用通道,24 小时内通道恢复后自动发送,逾期列入错误报告",
@@ -160,7 +163,10 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "journal_full": ("本地日志写满", "the local journal is full"),
         "disk_low": ("磁盘空间不足", "disk space is low"),
         "spool_failed": ("本地缓存不可用", "the local spool cannot be used"),
-        "spool_damaged": ("本地缓存有内容未能入库", "the local spool has content that did not get into the database"),
+        "spool_damaged": (
+            "本地缓存有内容未能入库",
+            "the local spool has content that did not get into the database",
+        ),
         "database_down": ("数据库不可用", "database is unavailable"),
         "writer_stalled": ("写库停滞", "writing to the database has stalled"),
         "clock_wrong": ("时钟不一致", "clocks disagree"),
@@ -173,6 +179,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "toll_fraud": ("疑似盗发国际短信", "suspected theft of international messages"),
         "guessing": ("疑似猜测密码或密钥", "suspected guessing of passwords or keys"),
         "review_waiting": ("短信待审核过久", "messages have waited too long for review"),
+        "task_halted": ("逐步发送已停止", "sending in steps was stopped"),
         "webhook_failing": ("推送地址持续失败", "an endpoint keeps failing"),
         "webhook_dead": ("推送已放弃", "an endpoint was given up"),
         "events_lost": ("事件过期未送达", "events expired before they were delivered"),

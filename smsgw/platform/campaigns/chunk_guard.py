@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.stages import stage_of
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.requests import ItemResult
@@ -73,8 +74,10 @@ class ChunkGuard:
         return None
 
     async def comes_next(self, connection: Connection, task: Task) -> bool:
-        """Whether nobody has fed these rows; the task is locked."""
-        return task.fed == self.chunk.first - 1
+        """Whether nobody has fed these rows, and their stage has been released; the task is locked."""
+        stage = stage_of(task.stages)
+        released = stage is None or self.chunk.first + self.chunk.size - 1 <= stage.end
+        return task.fed == self.chunk.first - 1 and released
 
     async def mark(self, connection: Connection) -> None:
         """Its rows are fed."""

@@ -22,6 +22,7 @@ from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import Hours
+from smsgw.core.stages import stage_of
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.templates import Review
 from smsgw.core.words import label
@@ -32,6 +33,8 @@ from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.campaigns.stage_watch import Staging
+from smsgw.platform.campaigns.staging import first_stage
 from smsgw.platform.change import Change
 from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.database import Database
@@ -122,6 +125,7 @@ class Feeder:
         self._ids = ids
         self._snapshots = snapshots
         self._now = now
+        self.staging = Staging(database, tasks, now=now)
         self._feeds: dict[int, _Feed] = {}
         self._paced: dict[int, float] = {}
         """When the next chunk of an account may come; only accounts that exist are in it."""
@@ -210,6 +214,11 @@ class Feeder:
             if (until is None or datetime.fromisoformat(until) <= now) and hours.open_until(now) is not None:
                 await self._tasks.resume(self._rule(), task.id, by_rule=True)
             return None
+        if task.steps is not None and task.state in ("running", "sent"):
+            looked = await self.staging.look(task)
+            if looked is None:
+                return None
+            task = looked
         if task.state == "sent" or (
             task.next_at is not None and task.next_at > now + AHEAD and task.state == "scheduled"
         ):
@@ -268,7 +277,7 @@ class Feeder:
             await store.add_run(connection, task.id, run, due, task.valid, max(now, due))
             values: dict[str, Any] = {
                 "state": "running", "run": run, "fed": 0, "next_at": next_at, "due_at": max(due, now), "reason": "",
-                "started_at": task.started_at or max(now, due),
+                "started_at": task.started_at or max(now, due), "stages": first_stage(task),
             }  # fmt: skip
             await store.change(connection, task.id, **values)
         log.info("task.begun", task=task.id, run=run, due=due.isoformat())
@@ -316,6 +325,9 @@ class Feeder:
         else:
             rows = await self._next_rows(task, feed)
         if not rows:
+            stage = stage_of(task.stages)
+            if stage is not None and task.fed < task.valid and task.fed >= stage.end:
+                return 0  # further rows are another stage's
             if await task_aside.any_left(self._database, task.id, task.run):
                 return 0
             await self._end_feeding(task)
@@ -352,7 +364,9 @@ class Feeder:
         size = CHUNK_BESIDE if self._beside_others else CHUNK
         if task.rate:
             size = max(1, min(size, task.rate // 2))
-        return feed.rows[: min(size, feed.most)]
+        if (stage := stage_of(task.stages)) is not None:
+            size = min(size, stage.end - task.fed)
+        return feed.rows[: max(0, min(size, feed.most))]
 
     async def _send(
         self,

@@ -67,6 +67,8 @@ class TaskSpec:
     recurring: Mapping[str, Any] | None = None
     rate: int = 0
     """Messages per second; 0: as fast as it goes."""
+    steps: Mapping[str, Any] | None = None
+    """In which it sends (``core.stages.steps_of``); None: all at once."""
     review: bool = False
     one_each: str = "number"
     client_ref: str = ""

@@ -7,7 +7,7 @@ for the messages in the queue. Should the process die in between, the feeder doe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +16,12 @@ import structlog
 from msgspec import convert, structs
 
 from smsgw.core import numbers
+from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.stages import stage_of, steps_of
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
@@ -31,7 +33,7 @@ from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import queries
-from smsgw.platform.campaigns import imports
+from smsgw.platform.campaigns import imports, staging
 from smsgw.platform.campaigns import queries as campaign_queries
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording
 from smsgw.platform.campaigns.files import Files
@@ -138,7 +140,7 @@ class Tasks:
             one_each=spec.one_each, review=bool(reasons), review_reasons=reasons, send_at=spec.send_at,
             expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
-            next_at=prepared.next_at,
+            next_at=prepared.next_at, steps=None if spec.steps is None else steps_of(spec.steps).plain(),
         )  # fmt: skip
         async with self.database.transaction(timeout=30) as connection:
             made = await store.insert(connection, task)
@@ -168,6 +170,8 @@ class Tasks:
         """How it would be done, without doing it; raises what ``create`` would of the same."""
         next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, self._now())
         windows_of(spec.windows)
+        if spec.steps is not None:
+            steps_of(spec.steps)
         if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
             raise invalid("to", phrase("task.one_source"))
         spec, forms = self._text(spec)
@@ -372,6 +376,31 @@ class Tasks:
         log.info("task.paused", task=task.id, reason=reason, by=change.actor.label)
         return await self._task(task.id)
 
+    async def halt(self, change: Change, seen: Task, stages: dict[str, Any], detail: dict[str, Any]) -> None:
+        """A stage has done badly: pause it until somebody decides. Not when it has changed since it was ``seen``."""
+        async with change.unit(Permission.TASK_EDIT) as unit:
+            task = await _locked(unit, seen.id)
+            if (task.state, task.run, task.stages) != (seen.state, seen.run, seen.stages):
+                unit.unchanged()
+                return
+            await store.change(
+                unit.connection, task.id, state="paused", paused_from=task.state, self_paused=False,
+                reason=staging.HALTED, detail=detail, stages=stages,
+            )  # fmt: skip
+            _record(unit, "task.halt", task, **detail)
+        await self.settle_queue(seen.id)
+        log.warning("task.halted", task=seen.id, **detail)
+
+    async def findings(self) -> Iterable[Finding]:
+        """Tasks that have been halted, and wait for somebody's decision, by account."""
+        return [
+            Finding(
+                "task_halted", f"account/{row['account']}", WARNING,
+                phrase("alarm.task_halted", n=len(row["tasks"]), names=listed(row["tasks"][:10])),
+            )
+            for row in await store.halted(self.database, staging.HALTED)
+        ]  # fmt: skip
+
     async def resume(self, change: Change, task_id: int, *, by_rule: bool = False) -> Task:
         """It goes on where it was."""
         now = self._now()
@@ -382,14 +411,40 @@ class Tasks:
                     unit.unchanged()
                     return task
                 raise _conflict(task, "resume")
+            stage = stage_of(task.stages)
+            gone_on = (
+                {}
+                if stage is None or not stage.halted
+                else {"stages": staging.gone_on(task, change.actor, now)}
+            )
             await store.change(
                 unit.connection, task.id, state=task.paused_from, paused_from=None, self_paused=False, reason="",
-                detail={}, due_at=None if task.due_at is None else max(task.due_at, now),
+                detail={}, due_at=None if task.due_at is None else max(task.due_at, now), **gone_on,
             )  # fmt: skip
             _record(unit, "task.resume", task, by_rule=by_rule)
         await self.settle_queue(task.id)
         self.wake.set()
         log.info("task.resumed", task=task.id, by=change.actor.label)
+        return await self._task(task.id)
+
+    async def release(self, change: Change, task_id: int) -> Task:
+        """The next stage of one that sends in steps, by somebody's word: before its time of watching is over, or in
+        spite of what has halted it. ``STATE_CONFLICT`` when it does not wait for that."""
+        task = await self._task(task_id, accounts=change.actor.scope.accounts)
+        stage = stage_of(task.stages)
+        if stage is not None and stage.halted:
+            return await self.resume(change, task_id)
+        async with change.unit(Permission.TASK_EDIT) as unit:
+            task = await _locked(unit, task_id)
+            stage = stage_of(task.stages)
+            if stage is None or task.state != "running" or task.fed < stage.end or stage.end >= task.valid:
+                raise _conflict(task, "release")
+            found = await staging.measure(self.database, task, stage)
+            after = staging.next_stage(task, stage, "released", change.actor, self._now(), found)
+            await store.change(unit.connection, task.id, stages=after, reason="", detail={})
+            _record(unit, "task.release", task, stage=stage.stage)
+        self.wake.set()
+        log.info("task.released", task=task.id, by=change.actor.label)
         return await self._task(task.id)
 
     async def cancel(self, change: Change, task_id: int) -> Task:

@@ -79,6 +79,13 @@ class State(msgspec.Struct, kw_only=True):
     """After which what has not been sent is sent no more."""
     extend_code: str = ""
     review: str = ""
+    steps: str = ""
+    """Anything: it is sent in steps."""
+    steps_shares: str = "1, 10"
+    steps_minutes: str = "30"
+    steps_failed: str = "5"
+    steps_opted_out: str = "1"
+    steps_complained: str = "0.1"
     when: str = When.NOW
     at: str = ""
     window_from: str = ""

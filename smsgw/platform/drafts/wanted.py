@@ -10,6 +10,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
+from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
 from smsgw.platform.drafts.model import Draft, Source, State, When
@@ -51,6 +52,7 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         windows=_windows(state),
         recurring=again,
         rate=_number(state.rate, "rate", 1, MAX_RATE) or 0,
+        steps=steps_in(state) if state.steps else None,
         review=bool(state.review),
         one_each=state.one_each,
         request_key=draft.key,
@@ -107,6 +109,23 @@ def _again(state: State) -> dict[str, Any]:
     if state.until:
         given["until"] = moment(f"{state.until[:10]} 23:59", "until")
     return given
+
+
+def steps_in(state: State) -> dict[str, Any]:
+    """The plan of a sending in steps; what is no number is told at its field."""
+    shares = [text.strip().removesuffix("%") for text in state.steps_shares.replace("\uff0c", ",").split(",")]
+    minutes = _number(state.steps_minutes, "steps.minutes", 1, MOST_MINUTES)
+    given = {name: _decimal(getattr(state, f"steps_{name}"), f"steps.{name}") for name in LIMITS}
+    return steps_of(
+        {"shares": [_decimal(s, "steps.shares") for s in shares if s], "minutes": minutes, **given}
+    ).plain()
+
+
+def _decimal(text: str, field: str) -> float:
+    text = text.strip().removesuffix("%").strip()
+    if not (text.isascii() and len(text) <= 8 and text.replace(".", "", 1).isdecimal()):
+        raise invalid(field, phrase("steps.number"))
+    return float(text)
 
 
 def id_of(text: str, field: str) -> int:

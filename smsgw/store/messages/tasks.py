@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from smsgw.core.errors import Invalid
+from smsgw.core.ids import first_id
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database, Row
@@ -46,7 +47,7 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
 def of_row(row: Row) -> Task:
     """The task of a row that has all columns of the table."""
     values = {name: row[name] for name in Task.__dataclass_fields__}
-    for name in ("detail", "mapping", "windows", "problems", "recurring"):
+    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages"):
         values[name] = None if values[name] is None else json.loads(values[name])
     return Task(**values)
 
@@ -61,9 +62,9 @@ _INSERT = """
 INSERT INTO task (id, account_id, name, state, origin, submitter, client_ref, request_key, request_sha256, type, sign,
                   content, template_id, ext, extend_code, upload_id, mapping, one_each, review, send_at, expire_at,
                   windows, recurring, rate, created_at, next_at, audience_id, callback_url,
-                  review_reasons)
+                  review_reasons, steps)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26, $27, $28, $29)
+        $25, $26, $27, $28, $29, $30)
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -76,7 +77,7 @@ async def insert(connection: Connection, task: Task) -> bool:
         task.extend_code, task.upload_id, _json(task.mapping), task.one_each, task.review, task.send_at,
         task.expire_at, _json(task.windows), None if task.recurring is None else _json(task.recurring), task.rate,
         task.created_at, task.next_at, task.audience_id, task.callback_url,
-        list(task.review_reasons),
+        list(task.review_reasons), None if task.steps is None else _json(task.steps),
     )  # fmt: skip
     return done is not None
 
@@ -176,6 +177,7 @@ _CHANGEABLE = {
     "detail": "jsonb", "send_at": "timestamptz", "expire_at": "timestamptz", "windows": "jsonb",
     "recurring": "jsonb", "rate": "int", "run": "int", "next_at": "timestamptz", "due_at": "timestamptz",
     "fed": "int", "started_at": "timestamptz", "ended_at": "timestamptz", "valid": "int", "total": "int",
+    "stages": "jsonb",
 }  # fmt: skip
 
 
@@ -377,6 +379,44 @@ SELECT p.task_id, count(*) AS n FROM unnest($1::bigint[], $2::int[]) AS w(task_i
 JOIN task_problem p ON p.task_id = w.task_id AND p.run = w.run
 WHERE w.run > 0 AND p.message_id IS NULL GROUP BY p.task_id
 """
+_BEHIND = """
+SELECT s.key AS status, sum(s.value::bigint)::bigint AS n FROM task_chunk c, jsonb_each_text(c.counts) s
+WHERE c.task_id = $1 AND c.run = $2 AND c.first > $3 GROUP BY s.key
+"""
+# By the ids of the run's messages; each is taken once, however often somebody has said it.
+_OPTED_OUT = """
+SELECT count(DISTINCT o.in_reply_to) FROM task_chunk c JOIN mo o
+    ON o.in_reply_to >= c.base_id AND o.in_reply_to < c.base_id + c.size
+WHERE c.task_id = $1 AND c.run = $2 AND c.first > $3 AND o.account_id = $4 AND o.opted_out AND o.id >= $5
+"""
+_COMPLAINED = """
+SELECT count(DISTINCT k.message_id) FROM task_chunk c JOIN complaint k
+    ON k.message_id >= c.base_id AND k.message_id < c.base_id + c.size
+WHERE c.task_id = $1 AND c.run = $2 AND c.first > $3
+"""
+
+
+async def behind(database: Database, task: Task, row: int) -> tuple[Counter[str], int, int]:
+    """Of the latest run's messages that were made of the rows behind ``row``: by status as last counted, and how many
+    were answered by an opt-out and complained about."""
+    which = task.id, task.run, row
+    found = Counter({r["status"]: int(r["n"]) for r in await database.fetch(_BEHIND, *which)})
+    begun = first_id(task.started_at or task.created_at)
+    opted_out = await database.fetchval(_OPTED_OUT, *which, task.account_id, begun, timeout=10)
+    return found, opted_out, await database.fetchval(_COMPLAINED, *which, timeout=10)
+
+
+_HALTED = """
+SELECT a.name AS account, array_agg(CASE WHEN t.name = '' THEN '#' || t.id ELSE t.name END ORDER BY t.id) AS tasks
+FROM task t JOIN account a ON a.id = t.account_id WHERE t.state = 'paused' AND t.reason = $1 GROUP BY a.name LIMIT 100
+"""
+
+
+async def halted(database: Database, reason: str) -> list[Row]:
+    """Accounts with tasks that have stopped for this reason: account, names of the tasks."""
+    return await database.fetch(_HALTED, reason)
+
+
 _ASIDE_OF = """
 SELECT c.task_id, sum(cardinality(c.aside))::bigint AS n FROM unnest($1::bigint[], $2::int[]) AS w(task_id, run)
 JOIN task_chunk c ON c.task_id = w.task_id AND c.run = w.run WHERE c.aside IS NOT NULL GROUP BY c.task_id

@@ -41,6 +41,7 @@ from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
 from smsgw.core.report_ids import Spelling
 from smsgw.core.retry import Fault, How, Rule
+from smsgw.core.stages import Stage
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
 from smsgw.core.templates import Registration, Review
@@ -671,11 +672,12 @@ def tasks(world: World) -> Tasks:
     return Tasks(world.database, **dict.fromkeys(names, nothing))
 
 
-async def task(world: World, state: str) -> int:
+async def task(world: World, state: str, **more: Any) -> int:
     """A task of the account, without rows."""
     now, id_ = datetime.now(UTC), world.ids()
     made = Task(
-        id_, world.account_id, "通知", state, "cli", "li", "notice", "你好", now, review_reasons=["x"], next_at=now
+        id_, world.account_id, "通知", state, "cli", "li", "notice", "你好", now, review_reasons=["x"], next_at=now,
+        **more,
     )
     async with world.database.transaction() as connection:
         assert await store_tasks.insert(connection, made)
@@ -694,6 +696,34 @@ async def _(world: World, change: Change) -> None:
     id_ = await task(world, "scheduled")
     await tasks(world).pause(world.change, id_)
     assert (await tasks(world).resume(change, id_)).state == "scheduled"
+
+
+async def staged(world: World) -> int:
+    """One that has sent all of its first stage, of one row."""
+    steps = {"shares": [1], "minutes": 1, "failed": 1, "opted_out": 1, "complained": 1}
+    id_ = await task(world, "scheduled", steps=steps)
+    async with world.database.transaction() as connection:
+        await store_tasks.change(
+            connection, id_, state="running", run=1, valid=2, fed=1, stages=Stage(1, 0, 1).plain()
+        )
+    return id_
+
+
+@example(Tasks.release, "task.release")
+async def _(world: World, change: Change) -> None:
+    found = await tasks(world).release(change, await staged(world))
+    assert found.stages is not None
+    assert found.stages["end"] == 2
+
+
+@example(Tasks.halt, "task.halt")
+async def _(world: World, change: Change) -> None:
+    seen = await store_tasks.get(world.database, await staged(world), accounts=None)
+    assert seen is not None
+    await tasks(world).halt(change, seen, Stage(1, 0, 1, halted="failed").plain(), {"what": "failed"})
+    after = await store_tasks.get(world.database, seen.id, accounts=None)
+    assert after is not None
+    assert (after.state, after.reason) == ("paused", "STAGE_HALTED")
 
 
 @example(Tasks.cancel, "task.cancel")

@@ -50,6 +50,7 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
             "submitter=ak_one": mine + others,
             f"message={others[0]}": others[:1], f"batch={batch}": mine, "client_ref=order-1": mine,
             "test=true": [], "test=false": mine + others, "sign=nobody": [], "extension=9": [], "province=x": [],
+            "content=好好": mine, "content=您好": others, "content=好您": [],
             "result=failed": mine, "result=pending": others, "result=delivered": [], "result=unsent": [],
             "status=expired": [], "status=failed&reason=EMPTY_NUMBER": mine,
         }.items():

@@ -273,6 +273,21 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
     assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
 
 
+async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site) -> None:
+    task = await planned(site, "hall")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "立即开始" in await boss.get(f"/scheduled/{task}")
+        asked = await boss.post("/scheduled/-/effect/now", {"id": str(task)})
+        assert "1 个任务立即开始，共有 3 个号码" in asked
+        await boss.post("/scheduled/-/do/now", {"id": str(task)})
+        row = await site.db.fetchrow("SELECT next_at <= now() AS due, send_at, state FROM task WHERE id = $1", task)
+        assert (row["due"], row["send_at"], row["state"]) == (True, None, "scheduled")
+        await site.db.execute("UPDATE task SET run = 1, state = 'running' WHERE id = $1", task)
+        await boss.post("/scheduled/-/do/now", {"id": str(task)})
+        assert await site.db.fetchval("SELECT state FROM task WHERE id = $1", task) == "running"
+
+
 async def test_tasks_of_others_are_not_there(site: Site) -> None:
     mine, foreign = await planned(site, "hall"), await planned(site, "clinic")
     own_rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.TASK_EDIT]

@@ -35,7 +35,7 @@ COLUMNS = (
            tones=words.READ_TONE, phone=Phone.BESIDE),
 )  # fmt: skip
 _CONTENT = (Column("content", Kind.LONG),)
-_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}"}
+_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}"}
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:

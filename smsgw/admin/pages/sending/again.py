@@ -14,6 +14,7 @@ from smsgw.admin.kit.filters import read_id
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.permissions import Permission
+from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns import again, queries
 from smsgw.platform.drafts import service
@@ -31,6 +32,15 @@ async def _task(call: Call) -> Task:
     return found.task
 
 
+def _steps(task: Task) -> dict[str, str]:
+    if task.steps is None:
+        return {}
+    steps = steps_of(task.steps)
+    limits = {f"steps_{name}": f"{steps.limit(name):g}" for name in LIMITS}
+    shares = ", ".join(f"{share:g}" for share in steps.shares)
+    return {"steps": "1", "steps_shares": shares, "steps_minutes": str(steps.minutes), **limits}
+
+
 async def _state(call: Call, task: Task, *, numbers: bool) -> State:
     """What a task was asked for, as the steps of the wizard have it; when it is sent is asked anew. ``numbers``: and to
     whom, which is for whoever has submitted it."""
@@ -41,7 +51,7 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
         "subject": task.name, "account": str(task.account_id), "type": task.type, "sign": task.sign,
         "template": str(task.template_id or ""), "content": "" if task.template_id else task.content,
         "fixed": dict(task.mapping.get("fixed", {})), "one_each": task.one_each, "extend_code": task.extend_code,
-        "rate": str(task.rate or ""),
+        "rate": str(task.rate or ""), **_steps(task),
     }  # fmt: skip
     if task.audience_id is not None:
         fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))
@@ -88,7 +98,9 @@ async def rows(call: Call) -> web.StreamResponse:
     if task.submitter != call.actor.label:
         raise web.HTTPNotFound
     await call.reads("task.export", f"task/{task.id}", rows="errors")
-    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"}
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="mend-{task.id}.csv"'
     pieces = again.bad_rows(call.db, task, english=call.language != DEFAULT)
     first = await anext(pieces)

@@ -34,6 +34,7 @@ from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.stages import steps_of
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
 from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
@@ -41,7 +42,7 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
 from smsgw.platform.drafts.surveyor import OF_LISTS
-from smsgw.platform.drafts.wanted import name_of
+from smsgw.platform.drafts.wanted import name_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
 
@@ -125,7 +126,12 @@ async def _far(step: Step) -> Far | None:
 
 def _cleaned(step: Step) -> dict[str, Any]:
     survey = step.draft.known if step.draft else None
-    values: dict[str, Any] = {"survey": survey, "classes": [], "kept": MOST_KEPT, "whole": ("valid", *OF_LISTS)}
+    values: dict[str, Any] = {
+        "survey": survey,
+        "classes": [],
+        "kept": MOST_KEPT,
+        "whole": ("valid", *OF_LISTS),
+    }
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
     found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.valid, **survey.classes}
@@ -176,7 +182,9 @@ async def class_file(call: Call) -> web.StreamResponse:
     n = found.valid if wanted == "valid" else found.classes.get(wanted, 0)
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
-    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"}
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'
     await response.prepare(call.request)
     await response.write("\ufeff".encode() + _csv([[*columns, *map(call.gettext, words.COLUMNS)]]))
@@ -234,11 +242,19 @@ async def _confirm(step: Step) -> web.Response:
     shown = counted(call, step.state, account, template)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
-        name=name_of(step.state),
+        name=name_of(step.state), stages=_stages(step, survey.valid),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
     )  # fmt: skip
+
+
+def _stages(step: Step, rows: int) -> list[tuple[str, int]]:
+    """The shares of a sending in steps, with the numbers that each of them comes to."""
+    if not step.state.steps:
+        return []
+    steps = steps_of(steps_in(step.state))
+    return [(f"{share:g}%", steps.end(n, rows)) for n, share in enumerate(steps.shares, 1)]
 
 
 def _signed(step: Step, account: Account, text: str) -> str:
@@ -270,7 +286,9 @@ async def submit(call: Call) -> web.StreamResponse:
             await service.look_again(call.db, draft.id)
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
-        task, _ = await call.portal.context.tasks.create(await call.portal.context.surveyor.spec(draft, call.actor))
+        task, _ = await call.portal.context.tasks.create(
+            await call.portal.context.surveyor.spec(draft, call.actor)
+        )
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)

@@ -22,11 +22,13 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.sending import stages
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
-from smsgw.core.errors import CODES, message_of
+from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase as said
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
@@ -92,14 +94,21 @@ def _action(verb: str, label: str, text: str, *, danger: bool = False) -> Action
     return Action(verb, label, Permission.TASK_EDIT, partial(_act, verb), partial(_effect, text), danger)
 
 
+async def _release_effect(_: Call, rows: Sequence[ListedTask]) -> Effect:
+    text = words.GO_ON_EFFECT if all(stages.halted(one.task) for one in rows) else words.RELEASE_EFFECT
+    return Effect(text, {"next": f"{sum(stages.following(one.task) for one in rows):,}"})
+
+
 _CANCEL = _action("cancel", words.CANCEL, words.CANCEL_EFFECT, danger=True)
 ACTIONS = (
     _action("pause", words.PAUSE, words.PAUSE_EFFECT), _action("resume", words.RESUME, words.RESUME_EFFECT), _CANCEL,
+    Action("release", words.RELEASE, Permission.TASK_EDIT, partial(_act, "release"), _release_effect),
 )  # fmt: skip
 _POSSIBLE = {
     "pause": ("scheduled", "running", "sent"),
     "resume": ("paused",),
     "cancel": tuple(words.UNDER_WAY),
+    "release": (),
 }
 
 
@@ -111,6 +120,15 @@ def _waits(one: ListedTask) -> bool:
         and task.recurring is None
         and (task.paused_from or task.state) in ("scheduled", "review")
     )
+
+
+async def _begin(call: Call, one: ListedTask) -> None:
+    if not _waits(one):
+        raise Refused("STATE_CONFLICT", reason=said("task.begun"))
+    await call.portal.context.tasks.edit(call.change(), one.id, {"send_at": None})
+
+
+NOW = Action("now", words.RUN_NOW, Permission.TASK_EDIT, _begin, partial(_effect, words.RUN_NOW_EFFECT))
 
 
 async def _detail(call: Call, one: ListedTask) -> Detail:
@@ -131,6 +149,9 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                asks=True)
         for a in ACTIONS if task.state in _POSSIBLE[a.key] and call.may(a.permission)
     ]  # fmt: skip
+    if _waits(one) and task.state == "scheduled" and call.may(NOW.permission):
+        fields = {"id": str(task.id), "to": f"{PATH}/{task.id}"}
+        buttons.insert(0, Button(NOW.label, f"{SCHEDULED}/-/effect/{NOW.key}", fields=fields, asks=True))
     if call.may(Permission.MESSAGE_SEND):
         buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
@@ -147,13 +168,20 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
+    piece = await stages.piece(call, task)
+    if call.may(Permission.TASK_EDIT):
+        kept = [b for b in buttons if not (stages.halted(task) and b.label == words.RESUME)]
+        buttons = [*stages.buttons(task), *kept]
+    if stages.halted(task):
+        notice = stages.why(call, task)
     if task.state == "importing":
         notice = notice or await _importing(call, task.id)
     waits = task.state in words.UNDER_WAY or bool(_left(one))
     refresh = REFRESH if task.state in words.MOVING else SLOW if waits else 0
     title = task.name or f"#{task.id}"
-    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice,
-                  good=task.state == "importing")  # fmt: skip
+    good = task.state == "importing" or task.reason == "STAGE_WATCHED"
+    return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=good,
+                  piece=piece)  # fmt: skip
 
 
 async def _importing(call: Call, task_id: int) -> str:
@@ -217,8 +245,8 @@ TASKS = _list(
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
-    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS, actions=(_CANCEL,),
-    links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
+    sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS,
+    actions=(NOW, _CANCEL), links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
     empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
 )  # fmt: skip
 

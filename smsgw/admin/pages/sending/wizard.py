@@ -20,6 +20,7 @@ from smsgw.core import variables
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account
 from smsgw.core.templates import Template
+from smsgw.core.words import Wording
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
@@ -32,9 +33,12 @@ AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
     "audience": ("source", "to", "phone", "audience"),
-    "options": ("one_each", "rate", "hours", "extend_code", "review"),
+    "options": (
+        "one_each", "rate", "hours", "extend_code", "review", "steps", "steps_shares", "steps_minutes", "steps_failed",
+        "steps_opted_out", "steps_complained",
+    ),
     "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
-}
+}  # fmt: skip
 """Fields of each step that are one text."""
 STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
     Kind.SAME: tuple((key, words.STEP[key]) for key in ("content", "audience", "options", "time", "confirm")),
@@ -116,7 +120,8 @@ class Step:
         """Tell what the engine refuses, at the field that it means."""
         said = message(self.call, error)
         name = str(error.detail.get("field", ""))
-        name = name.removeprefix("mapping.").replace("variables.", "var_").partition("[")[0].removesuffix("_id")
+        name = name.removeprefix("mapping.").replace("variables.", "var_").replace("steps.", "steps_").partition("[")[0]
+        name = name.removesuffix("_id")
         if error.code == "CONTENT_VARIABLE_UNRESOLVED":
             name = f"var_{error.detail.get('name', '')}"
         elif error.code.startswith(("TO_", "NUMBER_")):
@@ -127,6 +132,9 @@ class Step:
         if name.startswith("var_"):
             place = "audience"
         if place == self.key and name:
+            reason = error.detail.get("reason")
+            if error.code == "PARAM_INVALID" and isinstance(reason, Wording):  # the field is where it stands
+                said = reason.text(self.call.language != DEFAULT)
             self.errors[name] = Problem("%(said)s", {"said": said})
         else:
             self.refused, self.refused_step = said, place if place != self.key else ""

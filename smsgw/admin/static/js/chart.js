@@ -3,6 +3,7 @@
 import { all, one } from "./dom.js";
 
 const charts = new Map();
+const paper = matchMedia("print");
 let library = null;
 
 function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); }
@@ -55,6 +56,7 @@ async function draw(place, again) {
   }
   drawn.set(place, wanted);
   chart.setOption(tinted(JSON.parse(wanted)), true);
+  if (paper.matches) chart.getZr().flush();
 }
 
 const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
@@ -65,6 +67,8 @@ const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
 const look = (again) => all("[data-chart]").forEach((place) => (charts.has(place) ? draw(place, again) : seen.observe(place)));
 look(false);
 document.addEventListener("htmx:after:swap", () => look(false));
+// Paper has its own colours, and is printed before the next frame.
+paper.addEventListener("change", () => look(true));
 new MutationObserver(() => look(true)).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
 
 document.addEventListener("click", (event) => {
