@@ -183,7 +183,7 @@ async def _in_time(call: Call, route: Route) -> web.StreamResponse:
             return await route.handler(call)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except (ConnectionError, ValueError) as exc:  # its sender has gone, or what came is no such form
+    except (ConnectionError, ValueError, HttpProcessingError) as exc:  # its sender has gone, or it is no form
         raise web.HTTPBadRequest from exc
 
 

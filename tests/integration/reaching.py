@@ -13,61 +13,35 @@ from html.parser import HTMLParser
 from urllib.parse import urldefrag, urlsplit
 
 from browsing import Browser
-from databases import change
+from foreign_things import furnish
 from portal_site import Site
 
 from smsgw.admin.app import routes
 from smsgw.admin.rights import Open, Route
 from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
-from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Duty, Permission, duties_of
-from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.audience import book
-from smsgw.platform.audience.model import EntryDraft, Sharing
-from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
-from smsgw.platform.content import service as content
-from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as DraftKind
-from smsgw.platform.drafts.model import State
-from smsgw.platform.exports import service as exports
-from smsgw.platform.exports.model import Export, Format
-from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier as lifts
-from smsgw.platform.lists import consents
-from smsgw.platform.numbers import filters
-from smsgw.platform.org import factors, queries
+from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.platform.org.model import Person
-from smsgw.platform.phrases import service as phrases
-from smsgw.platform.phrases.model import Draft
-from smsgw.platform.phrases.model import Scope as PhraseScope
-from smsgw.platform.preferences import service as preferences
-from smsgw.platform.scenarios import service as scenarios
-from smsgw.platform.scenarios.model import Terms
-from smsgw.platform.url_filings import service as filings
-from smsgw.runtime import clock
-from smsgw.store.engine.secrets import Sealer
 
-MARK = "foreign-thing"
-"""In whatever the other department has; it is told to nobody who does not reach it."""
 SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 """Of the roles that are made by chance; give it to make the same again."""
 MADE = 4
+OF_ACCOUNTS = (
+    "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
+    "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario",
+    "consent_import",
+)  # fmt: skip
+"""They belong to the other department's account."""
+OF_PERSONS = (
+    "view", "passkey", "token", "phrase", "draft", "told", "contact_sheet", "contact_import", "staff_sheet",
+    "staff_import", "filter_sheet", "rows", "consent_sheet", "word_sheet", "word_import",
+)  # fmt: skip
+"""Nobody but their owner reaches them, who is somebody of the other department."""
 ROUTES = tuple(routes())
 _PLACE = re.compile(r"\{([a-z0-9]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
-
-# An id is not to be taken for a count.
-_LARGE_IDS = """
-DO $$ DECLARE one record; BEGIN
-    FOR one IN SELECT table_name, column_name FROM information_schema.columns
-               WHERE table_schema = 'public' AND is_identity = 'YES' AND data_type = 'bigint' LOOP
-        PERFORM setval(pg_get_serial_sequence(one.table_name, one.column_name), 440000001);
-    END LOOP;
-END $$
-"""
-
 
 def shape(path: str) -> str:
     """A route's path with nothing but the names of its parameters."""
@@ -82,6 +56,11 @@ def operation(route: Route) -> str:
 def filled(text: str, things: Mapping[str, str]) -> str:
     """With the things in their places."""
     return re.sub(r"\{(\w+)\}", lambda found: things[found[1]], text)
+
+
+def odd(path: str, value: str) -> str:
+    """A route's path with this wherever it has a parameter."""
+    return _PLACE.sub(lambda _: value, path)
 
 
 def address(route: Route, thing: str, things: Mapping[str, str]) -> str:
@@ -120,19 +99,18 @@ class Walker:
     def reaches(self, thing: str, world: World) -> bool:
         """Whether the thing of the other department is theirs to see."""
         scope = self.person.scope
-        if thing in ("staff", "login", "department", "session", "audit"):
+        if thing in ("staff", "keeper", "login", "department", "session", "audit"):
             return scope.departments is None or int(world.things["department"]) in scope.departments
         if thing in ("contact", "group"):  # they are their owner's alone
             return scope == EVERYTHING
-        if thing in (
-            "filing", "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template",
-            "scenario",
-        ):  # fmt: skip
+        if thing in OF_ACCOUNTS:
             return scope.whole is None or int(world.things["account"]) in scope.whole
+        if thing == "announcement":
+            return scope.covers(0) or int(world.things["department"]) in (scope.departments or ())
         if thing == "job":
             watches = {Permission.TASK_VIEW, Permission.JOB_EDIT} & self.permissions
             return scope == EVERYTHING and bool(watches)
-        assert thing in ("view", "passkey", "token", "phrase", "draft"), thing
+        assert thing in OF_PERSONS, thing
         return False
 
 
@@ -147,7 +125,7 @@ class World:
     @property
     def nobodys(self) -> dict[str, str]:
         """Of the same form, and there is none such."""
-        own = {name: id_ for name, id_ in self.things.items() if name in ("nobody",)}
+        own = {name: id_ for name, id_ in self.things.items() if name == "nobody"}
         return {
             n: str(int(i) + 77_777_777) if i.isdigit() else i[:-4] + "beef" for n, i in self.things.items()
         } | own
@@ -170,81 +148,11 @@ _MOVES = ("audit", "audit_open", "audit_link", "audit_checkpoint", "portal_sessi
 
 async def build(site: Site) -> World:
     """Another department with one of everything, and everybody who tries to reach it."""
-    await change(site.db.dsn, _LARGE_IDS)
     world = World(site)
     by = Change(site.db, Actor.system("test"), ids=site.ids.next)
-    await _foreign(world, by)
+    world.things |= await furnish(site, by)
     await _walkers(world, by)
     return world
-
-
-async def _foreign(world: World, by: Change) -> None:
-    site, things = world.site, world.things
-    department = await org.add_department(by, f"{MARK} department")
-    account = site.accounts["clinic"]
-    await accounts.edit(by, account, {"display_name": f"{MARK} account"})
-    await org.place_account(by, account, department)
-    await org.add_department(by, f"{MARK} nobody's")  # so that one can be removed
-    await org.add_role(
-        by, "foreign", "of another", {Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND},
-        ScopeKind.BELOW,
-    )
-    staff = await site.add_staff(f"{MARK}-person", "foreign")
-    await org.set_person(by, f"{MARK}-person", {"department_id": department, "name": f"{MARK} person"})
-    person = await queries.person(site.db, f"{MARK}-person")
-    assert person
-    own = Change(site.db, person.actor("127.0.0.1"), ids=site.ids.next)
-    view = await preferences.save_view(own, "staff", f"{MARK} view", "login=x")
-    wanted = Export("audit", Permission.AUDIT_EXPORT, {}, ["id"], Format.CSV, f"{MARK} reason", "zh", "p")
-    job = await exports.request(own, wanted, node=1)
-    await site.db.execute("UPDATE job SET state = 'done', ended_at = now() WHERE id = $1", job)
-    async with Browser(site) as browser:
-        await browser.login(f"{MARK}-person")
-        session = await site.db.fetchval("SELECT id FROM portal_session WHERE staff_id = $1", staff)
-    await factors.add_passkey(own, b"passkey-of-another", b"key", 1, f"{MARK} passkey")
-    audit = await site.db.fetchval("SELECT max(id) FROM audit WHERE actor = $1", f"{MARK}-person")
-    await site.snapshots.follow()
-    chosen = site.snapshots.current.account(account)
-    assert chosen
-    items = (SendItem(to="13912345678", content=f"{MARK} text"),)
-    result = await site.acceptor.send(
-        SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "foreign-key")
-    )
-    await keys.add(by, Sealer(b"k" * 32), account)
-    api_key = await site.db.fetchval("SELECT id FROM api_key WHERE account_id = $1", account)
-    sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
-    template = await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {})
-    scenario = await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE))
-    phrase = await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN))
-    draft = (await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ())).id
-    contact = await _as_owner(by, staff, EntryDraft(account, "8613912345678", f"{MARK} contact"))
-    group = await book.add_group(by, account, f"{MARK} group", Sharing())
-    await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
-    lift = await lifts.ask(by, "8613912345678", "CMCC", account_id=account, reason=f"{MARK} reason")
-    looked_at = await filters.begin(by, f"{MARK} filter", account, ["8613912345678"])
-    given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
-    await consents.give(by, account, ["8613912345678"], given)
-    consent = await site.db.fetchval("SELECT id FROM consent")
-    filing = (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id
-    for at in range(4):
-        await brands.add(by, [f"host{at}.example.org"])
-    things |= {
-        "staff": str(staff), "login": f"{MARK}-person", "department": str(department), "account": str(account),
-        "view": str(view), "passkey": b"passkey-of-another".hex(), "job": str(job), "session": str(session),
-        "message": str(result.items[0].message_id), "batch": str(result.batch_id), "key": "foreign-key",
-        "sign": str(sign), "template": str(template), "phrase": str(phrase), "draft": str(draft),
-        "scenario": str(scenario),
-        "contact": str(contact), "group": str(group), "lift": str(lift), "filter": str(looked_at),
-        "consent": str(consent), "filing": str(filing),
-        "token": "AAAABBBBCCCCDDDD", "api_key": str(api_key), "audit": str(audit), "nobody": "440777777",
-    }  # fmt: skip
-
-
-async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:
-    """A contact that is this person's alone."""
-    id_ = await book.add(by, draft)
-    await by.database.execute("UPDATE contact SET owner_id = $2, shared = 'own' WHERE id = $1", id_, staff)
-    return id_
 
 
 async def enter(browser: Browser, walker: Walker) -> None:

@@ -494,8 +494,8 @@ NOTHING_BEFORE = {
     "brand.picture", "channel.probe", "channel.remove", "complaint.add", "consent.give", "contact.import",
     "contact.put", "events.redeliver", "export.fetch", "export.link", "export.request", "fact.retry",
     "factor.begin", "factor.emergency", "factor.reset", "filter.ask", "filter.begin", "inbox.read", "key.retire",
-    "key.rotate", "key_file.reseal", "lift.ask", "link.file", "message.read", "message.resolve", "notice.publish",
-    "number.import", "number_status.import", "number_status.remove", "numbers.unmask", "partner.kick",
+    "key.rotate", "key_file.reseal", "lift.ask", "link.file", "message.read", "message.resend", "message.resolve",
+    "notice.publish", "number.import", "number_status.import", "number_status.remove", "numbers.unmask", "partner.kick",
     "password.change", "report.spelling", "route.publish", "send", "session.end", "staff.import",
     "staff.import_passwords", "staff.reset", "staff.unlock", "statistics.recount", "word.put",
 }  # fmt: skip

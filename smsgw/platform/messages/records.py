@@ -191,9 +191,10 @@ async def _rows(database: Database, actor: Actor, wanted: Wanted, window: Window
         await connection.execute(_CUSTOM)
         of_task = None
         if wanted.task is not None:
-            of_task = tuple(await connection.fetchrow(_OF_TASK, wanted.task))
-            if of_task[0] is None:
+            row = await connection.fetchrow(_OF_TASK, wanted.task)
+            if row is None or row[0] is None:
                 return []
+            of_task = (int(row[0]), int(row[1]))
         search, found = _search(actor, wanted, window, of_task), list[Row]()
         down = window.descending != window.backwards
         days = search.days(down)

@@ -25,10 +25,12 @@ from smsgw.store.messages import resends
 
 MOST = 1000
 """Messages that are judged at a time."""
-REASONS = (
-    "delivered", "maybe", "waiting", "withdrawn", "duplicate", "uncertain", "earlier", "again", "test", "code",
-)  # fmt: skip
-"""Why a message is not sent again; ``core.words`` has a phrase ``resend.REASON`` for each."""
+REASONS = {
+    "delivered": "resend.delivered", "maybe": "resend.maybe", "waiting": "resend.waiting",
+    "withdrawn": "resend.withdrawn", "duplicate": "resend.duplicate", "uncertain": "resend.uncertain",
+    "earlier": "resend.earlier", "again": "resend.again", "test": "resend.test", "code": "resend.code",
+}  # fmt: skip
+"""Why a message is not sent again, and the phrase that says so."""
 _BY_OPERATOR = "OPERATOR:"
 
 
@@ -158,4 +160,4 @@ async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> i
 
 
 def _refused(reason: str) -> Refused:
-    return Refused("STATE_CONFLICT", reason=phrase(f"resend.{reason}"))
+    return Refused("STATE_CONFLICT", reason=phrase(REASONS[reason]))

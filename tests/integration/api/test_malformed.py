@@ -1,8 +1,12 @@
-"""What is no proper request is refused as such, at every address: no answer of 5xx, no traceback, few lines."""
+"""What is no proper request is refused as such, at every address: no answer of 5xx, no traceback, few lines.
+
+Whoever asks may do everything, and what an address names is there: or the right or the id would be refused, and nothing
+of the request read. Of what is said to each page some is chosen by chance, the same again with ``SMSGW_SEED``."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,12 +15,23 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Api
 from api_server import running as api_running
+from changes import by_test
+from foreign_things import OWNER, furnish
 from portal_site import PASSWORD, Site
 from portal_site import running as portal_running
+from reaching import SEED, address, odd
 from structlog.testing import capture_logs
 
 from smsgw.admin.app import routes as portal_routes
+from smsgw.admin.rights import Route
 from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.core.actor import Actor
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import EntryDraft, Sharing
+from smsgw.platform.change import Change
+from smsgw.platform.content import service as content
+from smsgw.platform.org import service as org
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
@@ -28,6 +43,8 @@ BODIES: list[tuple[str, bytes]] = [
     ("application/json", b'\xed\xa0\x80'),
     ("application/json", b'{"a": "\\ud800"}'),
     ("application/json", b"[" * 3000),
+    ("application/json", b"null"),
+    ("application/json", b"{}"),
     (f"{FORM}; charset=foo", b"a=b"),
     (f"{FORM}; charset=utf-7", b"a=+AAA-"),
     (f"{FORM}; charset=base64", b"a=b"),
@@ -53,6 +70,29 @@ BODIES: list[tuple[str, bytes]] = [
     (";;;", b"x"),
     ("", b"x"),
 ]  # fmt: skip
+FILES: list[bytes] = [
+    # what follows the token, which is the first part
+    b"",
+    b"--b--\r\n",
+    b"--b\r\n",
+    b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n",
+    b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n13800',
+    b'--b\r\nContent-Disposition: form-data; name="\xff"; filename="\xff"\r\n\r\n\xff\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="../../x"\r\n\r\n\0\0\0\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="x\0.csv"\r\n\r\nx\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="%s.csv"\r\n\r\na,b\r\n--b--\r\n'
+    % (b"x" * 3000),
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n\x89PNG\r\n\x1a\n\0\0\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.xlsx"\r\n\r\nPK\x03\x04\xff\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n\xff\xfe\xff,"\r\n--b--\r\n',
+    b'--b\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n'
+    b"!\r\n--b--\r\n",
+    b'--b\r\nContent-Encoding: gzip\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n'
+    b"no gzip\r\n--b--\r\n",
+    b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n--b--\r\n",
+    b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\nagain\r\n--b--\r\n',
+]
 PATHS = ["%ff", "%zz", "%", "%00", "%2e%2e%2f", "..", "%E4%B8", "a%0d%0ab", "%ed%a0%80", "9" * 400, "-1",
          "%F0%9F%98%80"]  # fmt: skip
 QUERIES = ["%ff", "a=%ff", "a=%zz", "a=%00", "%", "=", "&&&", "a=%ed%a0%80", "a=%0d%0aX: y", "limit=%ff", "next=%ff",
@@ -114,24 +154,39 @@ def api_paths() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+async def api_things(api: Api) -> dict[str, str]:
+    """What there is, by the paths that it stands in."""
+    by, account = by_test(api.ctx.db), api.account_id
+    message = await api.call("POST", "/messages", {"to": ["13800138000"], "content": "您好"})
+    assert message.status == 202, message.raw
+    return {
+        "/messages": message.data["items"][0]["message_id"],
+        "/contacts": str(await book.add(by, EntryDraft(account, "8613800138000", "n"))),
+        "/audiences": str(await book.add_group(by, account, "n", Sharing())),
+        "/signs": str(await content.add_sign(by, account, "又一个")),
+        "/templates": str(await content.add_template(by, account, "n", "notice", "x", {})),
+    }
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    key = await api.add_key(
-        scopes=("send", "query", "report", "mo", "template", "link", "number", "balance", "admin"),
-        requests_per_second=100_000,
-    )
+    key = await api.add_key(scopes=tuple(SCOPES), requests_per_second=100_000)
     auth = {"Authorization": f"Bearer {key.bearer}"}
+    things = await api_things(api)
     wire = Wire(api.port)
     with capture_logs() as logs:
         for method, path in api_paths():
-            plain = re.sub(r"\{[^}]*\}", "1", path)
-            for kind, body in BODIES if method in ("POST", "PUT") else BODIES[:1]:
+            plain = re.sub(
+                r"\{[^}]*\}", things.get("/" + path.split("/")[3] if "{" in path else "", "1"), path
+            )
+            for kind, body in BODIES if method in ("POST", "PUT", "PATCH") else BODIES[:1]:
                 await wire.say(method, plain, auth | ({"Content-Type": kind} if kind else {}), body)
             for query in QUERIES:
                 await wire.say(method, f"{plain}?{query}", auth)
-            for odd in PATHS if "{" in path else PATHS[:2]:
-                target = re.sub(r"\{[^}]*\}", odd, path) if "{" in path else f"{path}/{odd}"
+            for value in PATHS if "{" in path else PATHS[:2]:
+                target = re.sub(r"\{[^}]*\}", value, path) if "{" in path else f"{path}/{value}"
                 await wire.say(method, target, auth)
+        assert {what for what, status in wire.statuses if status == 403} == set(), "nothing of it was read"
         for header in (
             {"Authorization": "Bearer \xff"}, {"X-Sms-Key": "\xff"}, {"Idempotency-Key": "\xff"},
             {"Accept-Language": "\xff;q=x"}, {"X-Request-Id": "\xff"}, {"Cookie": "\xff"}, {"Host": "\xff"},
@@ -143,45 +198,112 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
     assert not tracebacks(logs, caplog)
 
 
+THINGS = {
+    # the beginning of a path, the longest counts: what stands in it
+    "/departments": "department", "/staff": "keeper", "/staff/-/import": "staff_sheet",
+    "/staff/-/import/{id}/": "staff_import", "/users": "keeper", "/roles": "role", "/send": "draft", "/drafts": "draft",
+    "/tasks": "task", "/scheduled": "waiting", "/records": "message", "/jobs": "job", "/exported": "token",
+    "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
+    "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
+    "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
+    "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
+    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
+    "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
+    "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
+    "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
+    "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
+    "/alarms": "alarm", "/audit": "audit", "/platform": "brand",
+}  # fmt: skip
+
+
+def place(route: Route, things: dict[str, str]) -> str:
+    """The address of something that is there."""
+    plain = re.sub(r"\{id[^/]*", "{id}", route.path)
+    begun = [path for path in THINGS if plain.startswith(path)]
+    return address(route, THINGS[max(begun, key=len)] if "{id" in route.path else "", things)
+
+
+async def everything(site: Site) -> dict[str, str]:
+    """One of everything, and somebody who owns it and may do all."""
+    by = Change(site.db, Actor.system("test"), ids=site.ids.next)
+    things = await furnish(site, by)
+    await org.grant(by, OWNER, ["super"])
+    return things | {
+        "channel": str(site.channel_id), "brand": str(await site.db.fetchval("SELECT min(id) FROM brand")),
+        "role": str(await site.db.fetchval("SELECT id FROM role WHERE code = 'foreign'")),
+    }  # fmt: skip
+
+
+async def logged_in(site: Site, wire: Wire) -> tuple[dict[str, str], str]:
+    """Cookie and token of a session that stays proven."""
+    _, raw = await wire.say("GET", "/login", {"Cookie": "smsgw-visitor=" + "v" * 32})
+    masked = re.search(rb'name="csrf" value="([^"]+)"', raw)
+    assert masked
+    form = f"login={OWNER}&password={PASSWORD}&csrf={masked[1].decode()}&next=/".encode()
+    asked = {"Cookie": "smsgw-visitor=" + "v" * 32, "Content-Type": FORM}
+    _, raw = await wire.say("POST", "/login", asked, form)
+    session = re.search(rb"Set-Cookie: (smsgw=[^;]+)", raw)
+    assert session
+    await site.db.execute("UPDATE portal_session SET factor_at = now() + interval '1 hour'")
+    cookie = {"Cookie": session[1].decode()}
+    _, raw = await wire.say("GET", "/", cookie)
+    found = re.search(rb'name="csrf" value="([^"]+)"', raw)
+    assert found
+    return cookie, found[1].decode()
+
+
+def bodies(route: Route, token: str) -> list[tuple[str, bytes]]:
+    """What is said to a form; to one with files, what follows its token, too."""
+    first = b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n' + token.encode() + b"\r\n"
+    return BODIES + [(MULTIPART, first + rest) for rest in FILES] if route.files else BODIES
+
+
 @pytest.mark.timeout(400)  # every form of every page
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_the_portal_refuses_what_is_malformed(
     site: Site, known: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wire = Wire(int(site.url.rpartition(":")[2]))
-    cookie = {"Cookie": "smsgw-visitor=" + "v" * 32}
-    token = "v" * 32
+    wire, chance = Wire(int(site.url.rpartition(":")[2])), random.Random(SEED)  # noqa: S311
+    cookie, token = {"Cookie": "smsgw-visitor=" + "v" * 32}, "v" * 32
+    things = dict.fromkeys({*THINGS.values(), "nobody"}, "1")
     if known:
-        await site.add_staff("admin", "admin")
-        _, raw = await wire.say("GET", "/login", cookie)
-        masked = re.search(rb'name="csrf" value="([^"]+)"', raw)
-        assert masked
-        form = f"login=admin&password={PASSWORD}&csrf={masked[1].decode()}&next=/".encode()
-        _, raw = await wire.say("POST", "/login", cookie | {"Content-Type": FORM}, form)
-        session = re.search(rb"Set-Cookie: (smsgw=[^;]+)", raw)
-        assert session
-        cookie = {"Cookie": session[1].decode()}
-        _, raw = await wire.say("GET", "/", cookie)
-        found = re.search(rb'name="csrf" value="([^"]+)"', raw)
-        assert found
-        token = found[1].decode()
-    paths = sorted({(r.method, r.path) for r in portal_routes()} - {("POST", "/logout")})
-    paths += [("GET", "/static/1/x.css"), ("GET", "/nothing"), ("POST", "/nothing"), ("GET", "/favicon.ico")]
+        things = await everything(site)
+        cookie, token = await logged_in(site, wire)
+
+    def some(what: list, n: int) -> list:
+        """By chance, where there is much to be done for each."""
+        return chance.sample(what, n) if known and n < len(what) else what
+
+    routes = sorted(portal_routes(), key=lambda route: (route.path, route.method))
     with capture_logs() as logs:
-        for method, path in paths:
-            plain = re.sub(r"\{[^}]*\}", "1", path)
-            if method == "POST":
-                for kind, body in BODIES:
+        for route in routes:
+            if (route.method, route.path) == ("POST", "/logout"):
+                continue
+            plain = place(route, things)
+            if route.method == "POST":
+                said = bodies(route, token)
+                for kind, body in [*some(BODIES, 10), *some(said[len(BODIES) :], 10)]:
                     sent = {"Content-Type": kind} if kind else {}
-                    await wire.say(method, plain, cookie | sent | {"X-CSRF-Token": token}, body)
+                    await wire.say("POST", plain, cookie | sent | {"X-CSRF-Token": token}, body)
+            for query in some(QUERIES, 5):
+                await wire.say(route.method, f"{plain}?{query}", cookie | {"X-CSRF-Token": token})
+            for value in some(PATHS, 4) if "{" in route.path else PATHS[:2]:
+                target = odd(route.path, value) if "{" in route.path else f"{route.path.rstrip('/')}/{value}"
+                await wire.say(route.method, target, cookie | {"X-CSRF-Token": token})
+        if known:
+            status, _ = await wire.say("GET", "/", cookie)
+            assert status == 200, "they are not logged in any more"
+        for method, path in (
+            ("GET", "/static/1/x.css"),
+            ("GET", "/nothing"),
+            ("POST", "/nothing"),
+            ("GET", "/favicon.ico"),
+        ):
             for query in QUERIES:
-                await wire.say(method, f"{plain}?{query}", cookie)
-            for odd in PATHS if "{" in path else PATHS[:2]:
-                target = re.sub(r"\{[^}]*\}", odd, path) if "{" in path else f"{path.rstrip('/')}/{odd}"
-                await wire.say(method, target, cookie)
-        for odd in COOKIES:
-            await wire.say("GET", "/login", {"Cookie": odd})
+                await wire.say(method, f"{path}?{query}", cookie)
+        for crumb in COOKIES:
+            await wire.say("GET", "/login", {"Cookie": crumb})
         for header in (
             {"Host": "\xff"}, {"Host": "["}, {"Origin": "http://[x"}, {"HX-Current-URL": "\xff", "HX-Request": "true"},
             {"X-CSRF-Token": "\xff"}, {"X-Request-Id": "\xff"}, {"Accept-Language": "\xff"},
@@ -190,5 +312,6 @@ async def test_the_portal_refuses_what_is_malformed(
             for method, path in (("GET", "/login"), ("POST", "/login"), ("GET", "/records")):
                 sent = cookie | {"Content-Type": FORM} | header
                 await wire.say(method, path, sent, b"login=x" if method == "POST" else b"")
+    print(f"SMSGW_SEED={SEED}")
     assert not wire.failures(), "\n".join(f"{status} {what}" for what, status in wire.failures())
     assert not tracebacks(logs, caplog)

@@ -45,12 +45,12 @@ async def site(
         await postgres.drop("page_costs")
 
 
-@pytest.mark.slow
 def derived(address: str) -> set[str]:
     """What is only worked out anew: the survey of a draft, by a job, when somebody looks at its result."""
     return {"job"} if re.match(r"/send/\d+/(clean|confirm)", address) else set()
 
 
+@pytest.mark.slow
 async def test_no_page_asks_the_database_more_often_than_its_kind_does(
     site: tuple[DemoSite, list[Cost]],
 ) -> None:

@@ -1,0 +1,300 @@
+"""One of everything that belongs to another department: made as people make it, so that whoever owns it reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+from browsing import Browser
+from databases import change
+from portal_site import Site
+
+from smsgw.core.actor import ActorLabel, ScopeKind
+from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
+from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.permissions import Permission
+from smsgw.core.policy import NO_POLICY, Listed
+from smsgw.core.tasks import Task
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import EntryDraft, Sharing
+from smsgw.platform.brand import service as brands
+from smsgw.platform.change import Change
+from smsgw.platform.content import service as content
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as DraftKind
+from smsgw.platform.drafts.model import State
+from smsgw.platform.exports import service as exports
+from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import carrier as lifts
+from smsgw.platform.lists import consents
+from smsgw.platform.lists import service as lists
+from smsgw.platform.notices import service as notices
+from smsgw.platform.numbers import filters
+from smsgw.platform.org import factors, queries
+from smsgw.platform.org import service as org
+from smsgw.platform.phrases import service as phrases
+from smsgw.platform.phrases.model import Draft
+from smsgw.platform.phrases.model import Scope as PhraseScope
+from smsgw.platform.preferences import service as preferences
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.url_filings import service as filings
+from smsgw.platform.words import service as words
+from smsgw.runtime import clock
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import tasks
+from smsgw.store.records import alarms
+
+MARK = "foreign-thing"
+"""In whatever the other department has; it is told to nobody who does not reach it."""
+OWNER = f"{MARK}-person"
+"""Login of whom the personal things belong to."""
+NUMBER = "8613912345678"
+
+# An id is not to be taken for a count.
+_LARGE_IDS = """
+DO $$ DECLARE one record; BEGIN
+    FOR one IN SELECT table_name, column_name FROM information_schema.columns
+               WHERE table_schema = 'public' AND is_identity = 'YES' AND data_type = 'bigint' LOOP
+        PERFORM setval(pg_get_serial_sequence(one.table_name, one.column_name), 440000001);
+    END LOOP;
+END $$
+"""
+_REPLY = """
+INSERT INTO mo (id, account_id, channel_id, number, to_code, content, in_reply_to, received_at)
+VALUES ($1, $2, $3, $4, '10690001', $5, $6, now())
+"""
+_COUNTED = """
+INSERT INTO stat_day (day, account_id, type, sign, channel_id, carrier, province, origin, status, messages, parts,
+                      units)
+VALUES ($1, $2, 'notice', $3, 0, 'CMCC', '', 'api', 'accepted', 1, 1, 1)
+"""
+_BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refund', 1)"
+_RIGHTS = {
+    Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
+    Permission.PERSON_EDIT, Permission.BLOCK_EDIT, Permission.WORD_EDIT,
+}  # fmt: skip
+
+
+async def furnish(site: Site, by: Change) -> dict[str, str]:
+    """Make the other department, its account and person, and one of everything that can be theirs: kind -> id."""
+    await change(site.db.dsn, _LARGE_IDS)
+    account = site.accounts["clinic"]
+    department = await org.add_department(by, f"{MARK} department")
+    await accounts.edit(by, account, {"display_name": f"{MARK} account"})
+    await org.place_account(by, account, department)
+    await org.add_department(by, f"{MARK} nobody's")  # so that one can be removed
+    await org.add_role(by, "foreign", "of another", _RIGHTS, ScopeKind.BELOW)
+    staff = await site.add_staff(OWNER, "foreign")
+    await org.set_person(by, OWNER, {"department_id": department, "name": f"{MARK} person"})
+    await site.snapshots.follow()
+    things = {"staff": staff, "department": department, "account": account}
+    things |= await _sent(site, account)
+    things |= await _tasks(site, account)
+    things |= await _of_the_account(site, by, account, staff, things["message"])
+    things |= await _of_the_person(site, by, department, staff)
+    things["keeper"] = await _keeper(site, by, department)
+    sheets = await _imported(site, account, department, things["consent"])
+    for at in range(4):
+        await brands.add(by, [f"host{at}.example.org"])
+    return {name: str(id_) for name, id_ in things.items()} | sheets | {
+        "login": OWNER, "passkey": b"passkey-of-another".hex(), "key": "foreign-key", "token": "AAAABBBBCCCCDDDD",
+        "nobody": "440777777",
+    }  # fmt: skip
+
+
+async def _sent(site: Site, account: int) -> dict[str, int]:
+    """A message, and a call that waits for its approval."""
+    message, _ = await _send(site, account, "13912345678", "foreign-key")
+    site.review_all()
+    _, batch = await _send(site, account, "13912345679", "foreign-key-2")
+    site.snapshots.change(policies=NO_POLICY)
+    await site.db.execute(_COUNTED, clock.now().date(), account, MARK)
+    await site.db.execute(_BACK, message, account)
+    return {"message": message, "batch": batch}
+
+
+async def _send(site: Site, account: int, to: str, key: str) -> tuple[int, int]:
+    chosen = site.snapshots.current.account(account)
+    assert chosen
+    items = (SendItem(to=to, content=f"{MARK} text"),)
+    result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, key))
+    assert result.items[0].message_id
+    assert result.batch_id
+    return int(result.items[0].message_id), int(result.batch_id)
+
+
+async def _tasks(site: Site, account: int) -> dict[str, int]:
+    """One that is paused, with a row that got no message, and one whose time is still to come."""
+    at = datetime.now(UTC) + timedelta(days=1)
+    made = dict[str, int]()
+    for name in ("task", "waiting"):
+        id_ = made[name] = site.ids.next()
+        task = Task(
+            id_, account, f"{MARK} {name}", "scheduled", "portal", ActorLabel(OWNER), "notice", f"{MARK} text",
+            datetime.now(UTC), sign=MARK, send_at=at, next_at=at,
+        )  # fmt: skip
+        async with site.db.transaction() as connection:
+            assert await tasks.insert(connection, task)
+            rows = [(id_, n, n, f"861391234{n:04}", None, None) for n in range(1, 4)]
+            problem = (id_, 0, 4, None, "1390013", "NUMBER_INVALID", f"{MARK} row", None)
+            await tasks.add_rows(connection, rows, [problem])
+            await tasks.change(connection, id_, valid=3, total=4)
+    await site.db.execute(
+        "UPDATE task SET state = 'paused', paused_from = 'scheduled' WHERE id = $1", made["task"]
+    )
+    problems = "UPDATE task SET problems = '{\"NUMBER_INVALID\": 1}'::jsonb WHERE id = ANY($1::bigint[])"
+    await site.db.execute(problems, list(made.values()))
+    return made | {"rows": made["task"]}  # those that got no message are for whoever has submitted them
+
+
+async def _of_the_account(site: Site, by: Change, account: int, staff: int, message: int) -> dict[str, int]:
+    one = site.db.fetchval
+    await keys.add(by, Sealer(b"k" * 32), account)
+    given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
+    await consents.give(by, account, [NUMBER], given)
+    await lists.allow(by, [NUMBER], Listed.EXEMPT, account_id=account, note=f"{MARK} note")
+    await lists.block(by, [NUMBER], Scope(account, "", ""), MANUAL, f"{MARK} reason")
+    await lists.block(by, [NUMBER], Scope(account, "marketing", ""), OPT_OUT, f"{MARK} reason")
+    await words.put(by, [Word(f"{MARK} word", MARK, Action.BLOCK, "", account, "")])
+    reply = site.ids.next()
+    await site.db.execute(_REPLY, reply, account, site.channel_id, NUMBER, f"{MARK} reply", message)
+    name = await one("SELECT name FROM account WHERE id = $1", account)
+    async with site.db.transaction() as connection:
+        await alarms.raise_(
+            connection, "webhook", f"webhook/{name}", "warning", f"{MARK} detail", now=clock.now()
+        )
+    group = await book.add_group(by, account, f"{MARK} group", Sharing())
+    await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
+    entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
+    return {
+        "sign": await content.add_sign(by, account, MARK, note=f"{MARK} note"),
+        "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
+        "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
+        "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
+        "lift": await lifts.ask(by, NUMBER, "CMCC", account_id=account, reason=f"{MARK} reason"),
+        "filter": await filters.begin(by, f"{MARK} filter", account, [NUMBER]),
+        "contact": await _as_owner(by, staff, EntryDraft(account, NUMBER, f"{MARK} contact")),
+        "group": group, "reply": reply,
+        "api_key": await one("SELECT id FROM api_key WHERE account_id = $1", account),
+        "consent": await one("SELECT id FROM consent"),
+        "allowed": await one("SELECT id FROM allow_list WHERE account_id = $1", account),
+        "blocked": await one(entry, account, MANUAL), "optout": await one(entry, account, OPT_OUT),
+        "word": await one("SELECT id FROM word WHERE account_id = $1", account),
+        "alarm": await one("SELECT id FROM alarm WHERE account_id = $1", account),
+    }  # fmt: skip
+
+
+async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:
+    """A contact that is this person's alone."""
+    id_ = await book.add(by, draft)
+    await by.database.execute("UPDATE contact SET owner_id = $2, shared = 'own' WHERE id = $1", id_, staff)
+    return id_
+
+
+async def _keeper(site: Site, by: Change, department: int) -> int:
+    """Somebody else, who has a passkey: whoever has one is asked for it at the login."""
+    login = f"{MARK}-keeper"
+    id_ = await site.add_staff(login, "foreign")
+    await org.set_person(by, login, {"department_id": department, "name": f"{MARK} keeper"})
+    keeper = await queries.person(site.db, login)
+    assert keeper
+    own = Change(site.db, keeper.actor("127.0.0.1"), ids=site.ids.next)
+    await factors.add_passkey(own, b"passkey-of-another", b"key", 1, f"{MARK} passkey")
+    return id_
+
+
+async def _of_the_person(site: Site, by: Change, department: int, staff: int) -> dict[str, int]:
+    person = await queries.person(site.db, OWNER)
+    assert person
+    own = Change(site.db, person.actor("127.0.0.1"), ids=site.ids.next)
+    view = await preferences.save_view(own, "staff", f"{MARK} view", "login=x")
+    wanted = Export("audit", Permission.AUDIT_EXPORT, {}, ["id"], Format.CSV, f"{MARK} reason", "zh", "p")
+    job = await exports.request(own, wanted, node=1)
+    await site.db.execute("UPDATE job SET state = 'done', ended_at = now() WHERE id = $1", job)
+    async with Browser(site) as browser:
+        await browser.login(OWNER)
+        session = await site.db.fetchval("SELECT id FROM portal_session WHERE staff_id = $1", staff)
+    announcement = await notices.publish(
+        by, f"{MARK} title", f"{MARK} content", audience="departments", targets=[department],
+        until=clock.now() + timedelta(days=7),
+    )  # fmt: skip
+    draft = await drafts.begin(
+        own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ()
+    )
+    return {
+        "view": view, "job": job, "session": session, "announcement": announcement, "draft": draft.id,
+        "audit": await site.db.fetchval("SELECT max(id) FROM audit WHERE actor = $1", OWNER),
+        "phrase": await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN)),
+        "told": await site.db.fetchval(
+            "SELECT id FROM inbox WHERE staff_id = $1 AND kind = 'notice' AND subject = $2", staff, announcement
+        ),
+    }  # fmt: skip
+
+
+# --- tables that were brought in -------------------------------------------------------------------------------------
+
+
+async def _imported(site: Site, account: int, department: int, consent: int) -> dict[str, str]:
+    """A table of each kind, with the job that has brought its rows in, and rows that it could not; and the file that
+    proves the consent."""
+    async with Browser(site) as browser:
+        await browser.login(OWNER)
+        await _upload(browser, f"/consents/{consent}/proof", f"{MARK}.pdf", b"%PDF-1.4\n%%EOF\n")
+        assert browser.path == f"/consents/{consent}", browser.path  # who may not see the list is led there, too
+        contacts = await _bring(
+            browser, "/contacts", f"手机号,姓名\n13912345677,{MARK} imported\n123,{MARK} wrong\n",
+            column_number="0", column_name="1", account=str(account), duplicates="skip", scope="own",
+        )  # fmt: skip
+        staff = await _bring(
+            browser, "/staff", f"登录名,姓名\n{MARK}-new,{MARK} imported\n!,{MARK} wrong\n",
+            column_login="0", column_name="1", department=str(department),
+        )  # fmt: skip
+        numbers = await _bring(
+            browser, "/number-filters", "手机号\n13912345677\n",
+            column_number="0", name=f"{MARK} imported filter", account=str(account),
+        )  # fmt: skip
+        agreed = await _bring(
+            browser, "/consents", "手机号\n13912345677\n123\n", column_number="0", account=str(account),
+            source="web", given_at="2026-01-01", proof=f"{MARK} proof",
+        )  # fmt: skip
+        listed = await _bring(
+            browser, "/words", f"敏感词\n{MARK} imported\n", column_word="0", action="block", duplicates="skip",
+            account=str(account),
+        )  # fmt: skip
+    return {
+        "contact_sheet": contacts[0], "contact_import": contacts[1], "staff_sheet": staff[0],
+        "staff_import": staff[1], "filter_sheet": numbers[0], "consent_sheet": agreed[0], "consent_import": agreed[1],
+        "word_sheet": listed[0], "word_import": listed[1],
+    }  # fmt: skip
+
+
+async def _bring(browser: Browser, path: str, table: str, **fields: str) -> tuple[str, str]:
+    """Upload a table, say what its columns mean, wait for the job: ids of the table and of the job."""
+    text = await _upload(browser, f"{path}/-/import", f"{MARK}.csv", table.encode())
+    sheet = re.fullmatch(rf"{path}/-/import/(\d+)", browser.path)
+    assert sheet, text
+    text = await browser.post(browser.path, fields)
+    job = re.fullmatch(r"/jobs/(\d+)", browser.path)
+    assert job, text
+    deadline = time.monotonic() + 60
+    while "已完成" not in (text := await browser.get(browser.path)):
+        assert time.monotonic() < deadline, text
+        await asyncio.sleep(0.1)
+    return sheet[1], job[1]
+
+
+async def _upload(browser: Browser, path: str, name: str, octets: bytes) -> str:
+    await browser.get(path)
+    form = aiohttp.FormData()
+    form.add_field("csrf", browser.csrf)
+    form.add_field("file", octets, filename=name, content_type="application/octet-stream")
+    async with browser.session.post(path, data=form) as response:
+        return await browser._read(response)
