@@ -95,6 +95,10 @@ EXPORTS = {
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
 
+TRACES = (MARK, "clinic", "139****567", "NUMBER_INVALID")
+"""What is in a file that has something of the other department's: texts stand only in those of who may read them."""
+
+
 def of_export(path: str) -> dict[str, tuple[Case, ...]]:
     """The other account in the filter; where nothing of a filter can be refused, what the file has is looked at."""
     if path in ("/audit", "/tasks/problems"):
@@ -540,7 +544,7 @@ async def test_a_file_has_nothing_of_another_department(world: World) -> None:
                 if not all(route is not None and walker.may(route) for route in routes):
                     continue
                 text = await taken_away(browser, path, filled(query, things))
-                if MARK not in without_own(text, things):
+                if not any(trace in without_own(text, things) for trace in TRACES):
                     continue
                 had.add(path)
                 assert walker.reaches(thing, world), (*told(walker), path, text)
