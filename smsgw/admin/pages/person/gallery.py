@@ -10,13 +10,15 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit import charts, forms
 from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.details import Section, differences
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period
-from smsgw.admin.kit.lists import Empty, ListPage, Shown
+from smsgw.admin.kit.details import Button, Detail, Past, Section, differences
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period, Problem
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, Shown
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, layout
 from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
+from smsgw.admin.words.kit import FORMAT
+from smsgw.admin.words.palette import KINDS
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
@@ -68,8 +70,20 @@ async def _none(_: Database, __: Actor, ___: object, ____: Window) -> Slice[obje
 _PAGE = (ListPage(
     "gallery", "/_ui", "system.audit", Permission.SELF_EDIT, FILTER, COLUMNS, _none, Sort(KEYS[Kind.TEXT]),
     Empty(words.JOBS_EMPTY, words.JOBS_TEACH, words.VERIFY, "/_ui"),
+    tabs=((words.START, "/_ui"), (words.STOP, "/_ui/b")),
 ),)  # fmt: skip
 """The list that is shown; in a tuple, for what stands by itself in a module of a page is mounted."""
+
+
+async def _nothing(_: Call, __: object) -> Effect:
+    return Effect(words.CANCEL_EFFECT, {"n": 0}, nothing=True)
+
+
+ACTIONS = (
+    Action("start", words.START, Permission.SELF_EDIT, _nothing, _nothing),
+    Action("stop", words.STOP, Permission.SELF_EDIT, _nothing, _nothing, danger=True, reason=True),
+    Action("cancel", words.CANCEL, Permission.SELF_EDIT, _nothing, _nothing, reason=False),
+)
 SHEETS = {"list": 10, "empty": 0, "error": 0, "none": 0}
 """States of a list, and how many rows each has."""
 
@@ -80,7 +94,9 @@ def _shown(state: str) -> Shown:
     found = FILTER.read(query, AT)
     row = SimpleNamespace(**{KEYS[kind]: value for kind, value in VALUES.items()})
     rows = [SimpleNamespace(**{**vars(row), "id": n + 1}) for n in range(SHEETS[state])]
-    return Shown(_PAGE[0], found, COLUMNS, layout(COLUMNS, {}), _PAGE[0].sort, (), (), rows, "x" if rows else "", "")
+    actions = ACTIONS if state == "list" else ()
+    there, further = layout(COLUMNS, {}), "x" if rows else ""
+    return Shown(_PAGE[0], found, COLUMNS, there, _PAGE[0].sort, actions, (), rows, further, "")
 
 
 def _charts() -> list[Chart]:
@@ -88,6 +104,15 @@ def _charts() -> list[Chart]:
     values = [Series("a", [hour * hour % 37 for hour in range(24)]), Series("b", [hour % 7 for hour in range(24)])]
     made = [Chart(kind.value, kind, labels, values, "n", f"{kind.value}, 24 h") for kind in charts.Kind]
     return [*made, Chart("empty", charts.Kind.LINE, labels, [Series("a", [None] * 24)])]
+
+
+def _detail() -> Detail:
+    row = _shown("list").rows[0]
+    return Detail(
+        words.JOBS_EMPTY, [Section(COLUMNS[:4], row)], differences({"a": 1}, {"a": 2}),
+        [Button(words.START, "/_ui", primary=True), Button(words.STOP, "/_ui", True)], (("a", "/_ui"),),
+        (("a", "/_ui"), ("b", "/_ui")), notice=words.JOBS_TEACH, good=False, past=[Past(AT, "a", "b", ())],
+    )  # fmt: skip
 
 
 def _for_builders(call: Call) -> None:
@@ -114,6 +139,9 @@ async def check(call: Call) -> web.StreamResponse:
 
 
 def _sheet(call: Call, wrong: forms.Filled, *, status: int = 200) -> web.Response:
+    told = Problem(words.STOP)
+    hits = [SimpleNamespace(label=hint or "a", path="/_ui", hint=hint, icon="star") for hint in ("", "b")]
+    plain, typed = Effect(words.CANCEL_EFFECT, {"n": 12}), Effect(words.CANCEL_EFFECT, {"n": 12}, typed="name")
     node = SimpleNamespace(id=1, label="a", count=1234, children=())
     right = SimpleNamespace(value="x.view", given=True)
     return call.render(
@@ -123,4 +151,8 @@ def _sheet(call: Call, wrong: forms.Filled, *, status: int = 200) -> web.Respons
         nodes=[SimpleNamespace(id=2, label="b", count=None, children=(node, node)), node],
         modules=[SimpleNamespace(label=words.STOP, rights={"view": right})],
         verbs={"view": words.START, "edit": words.STOP}, at=AT,
+        told_form=SimpleNamespace(errors={"told": told}), found=[("page", hits), ("record", hits[1:])], kinds=KINDS,
+        effects=[(plain, ACTIONS[0], None), (typed, ACTIONS[1], told), (plain, ACTIONS[2], None),
+                 (Effect(words.CANCEL_EFFECT, {"n": 0}, nothing=True), ACTIONS[0], None)],
+        formats=FORMAT, detail=_detail(),
     )  # fmt: skip
