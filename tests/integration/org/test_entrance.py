@@ -34,6 +34,7 @@ from smsgw.store.engine.secrets import Sealer
 
 SEALER = Sealer(b"k" * 32)
 HOME = "192.0.2.7"
+WHERE: dict[str, Any] = {"agent": "", "brand": ()}
 HERE = Host("https://sms.example.com")
 PHONE = "13800138000"
 
@@ -501,9 +502,9 @@ async def test_the_policy_judges_a_new_password(site: Site, auth: Auth) -> None:
     await org.set_password_policy(machine(site), history=5, days=90, length=14, classes=4)
     change = await by(site, "li")
     for short in ("Plum-Kettle-9", "PlumKettle9Harbor"):
-        assert isinstance(await auth.change_password(change, person, PASSWORD, short, HOME), str), short
+        assert isinstance(await auth.change_password(change, person, PASSWORD, short, HOME, **WHERE), str), short
     assert isinstance(
-        await auth.change_password(change, person, PASSWORD, "Plum-Kettle-9-Harbor", HOME), NewSession
+        await auth.change_password(change, person, PASSWORD, "Plum-Kettle-9-Harbor", HOME, **WHERE), NewSession
     )
     assert await refused(org.set_password_policy(change, history=5, days=90)) == "PERMISSION_DENIED"
     for wrong in ({"length": 9}, {"classes": 2}, {"history": 25}, {"days": -1}):

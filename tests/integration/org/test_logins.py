@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -27,6 +28,7 @@ from smsgw.store.engine.secrets import Sealer
 
 TOKEN = "A" * 32
 WRONG = "Wrong-Horse-7"
+WHERE: dict[str, Any] = {"agent": "", "brand": ()}
 
 
 @pytest_asyncio.fixture
@@ -199,11 +201,11 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     assert person.id == id_
     change = Change(site.db, person.actor())
     said = [
-        await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8", None) for n in range(8)
+        await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8", None, **WHERE) for n in range(8)
     ]
     assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
     assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
-    assert isinstance(await auth.change_password(change, person, PASSWORD, "Password123!", None), str), (
+    assert isinstance(await auth.change_password(change, person, PASSWORD, "Password123!", None, **WHERE), str), (
         "common"
     )
 
@@ -217,7 +219,7 @@ async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
     assert person
     change = Change(site.db, person.actor())
     said = Counter(
-        [await auth.change_password(change, person, PASSWORD, f"Password{n}!", None) for n in range(40)]
+        [await auth.change_password(change, person, PASSWORD, f"Password{n}!", None, **WHERE) for n in range(40)]
     )
     assert said["尝试次数过多，请稍后再试"] > 20
 
@@ -243,7 +245,7 @@ async def test_a_reset_ends_what_is_under_way_with_the_former_password(
     await site.db.execute("UPDATE staff SET password_hash = $1", hashed)
     change = Change(site.db, person.actor())
     with pytest.raises(Refused, match="重置"):
-        await auth.change_password(change, person, PASSWORD, "Other-Horse-8", None)
+        await auth.change_password(change, person, PASSWORD, "Other-Horse-8", None, **WHERE)
     _, now = await queries.person_to_check(site.db, "zhang") or (None, "")
     assert now == "one-time"
     assert await queries.sessions(site.db, "zhang") == []
