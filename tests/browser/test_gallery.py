@@ -31,6 +31,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest.mark.slow
 async def test_pages_look_as_they_did(chromium: Browser, dsn: str, tmp_path: Path) -> None:
     async with gallery.serve(dsn, tmp_path) as served:
         assert await gallery.check(chromium, served, tmp_path) == []
