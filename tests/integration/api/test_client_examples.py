@@ -75,6 +75,7 @@ def busy_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[SendRequest]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
 async def test_a_client_sends_pulls_and_acknowledges(
     language: str, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

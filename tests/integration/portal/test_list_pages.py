@@ -100,6 +100,7 @@ def test_a_list_page_is_short_and_has_no_template(name: str) -> None:
     assert not list((root.parent / "templates").glob(f"{name}*"))
 
 
+@pytest.mark.slow
 async def test_every_list_opens_in_every_state(site: Site, boss: Browser) -> None:
     assert set(lists()) >= {"audit", "staff", "jobs"}
     for page in lists().values():

@@ -381,6 +381,7 @@ async def test_the_matrix_of_all_roles_is_taken_away_as_any_list(site: Site, bos
     assert boss.status == 404, "the link opens once"
 
 
+@pytest.mark.slow
 async def test_every_box_governs_what_it_names(site: Site, hurried: None) -> None:
     """Taken away though a role has it: every address of it says no, and so does every service. Given beyond a role:
     none does. A box that no page uses yet says so."""
