@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
@@ -117,7 +117,7 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = _Operation(route, _decoder(route))
     for path, operations in by_path.items():
-        app.router.add_route("*", API_BASE + path, server.serve(operations))
+        app.router.add_route("*", API_BASE + path, server.serve(operations), expect_handler=_expects)
     for entry in PUBLIC:
         if not entry.root:
             app.router.add_route("*", API_BASE + entry.path, server.serve_public(entry.name))
@@ -130,6 +130,13 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
         ctx.closing = True
 
     app.on_shutdown.append(close)
+
+
+async def _expects(request: web.Request) -> None:
+    """``Expect: 100-continue`` is answered; what else is expected is passed over, as RFC 9110 §10.1.1 allows."""
+    if request.version == HttpVersion11 and request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
 
 
 class _Server:

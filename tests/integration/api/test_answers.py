@@ -264,3 +264,20 @@ async def test_visitors_of_the_portal_write_few_lines(
         lines = await flood(FLOOD, call)
     assert lines.total() <= FEW, lines
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("expected", ["100-continue", "something else"])
+async def test_what_a_client_expects_refuses_no_call(api: Api, expected: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    body = b'{"to": ["13800138000"], "content": "hello"}'
+    head = (
+        f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer nobody\r\nExpect: {expected}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+    first = "HTTP/1.1 100 Continue" if expected == "100-continue" else "HTTP/1.1 401 Unauthorized"
+    assert answer.startswith(first.encode())
+    assert b"AUTH_KEY_INVALID" in answer
