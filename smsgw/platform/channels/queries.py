@@ -9,6 +9,7 @@ from typing import Any
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
+from smsgw.core.model import LONGEST_VALIDITY
 from smsgw.core.states import PartState
 from smsgw.platform.channels.model import (
     MOST_OWED,
@@ -18,6 +19,7 @@ from smsgw.platform.channels.model import (
     ParkedFact,
     ResultCode,
 )
+from smsgw.runtime import clock
 from smsgw.store.config.channels import SECRET
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import parked, probing
@@ -88,23 +90,29 @@ async def since(database: Database, start: datetime) -> dict[int, ChannelDay]:
     return {id_: ChannelDay(**counts) for id_, counts in found.items()}
 
 
+# Bounded, so that the planner looks at the days in which such parts can be, and not at all of them.
 _LOAD = f"""
 SELECT (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.QUEUED.value} AND part = 1
-                              AND pool_id = ANY($2::int[]) LIMIT $3) q) AS queued,
+                              AND id >= $4 AND pool_id = ANY($2::int[]) LIMIT $3) q) AS queued,
        (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.DEFERRED.value} AND channel_id = $1
-                              LIMIT $3) d) AS deferred,
+                              AND id >= $4 LIMIT $3) d) AS deferred,
        (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.SENDING.value} AND channel_id = $1
-                              LIMIT $3) s) AS sending,
+                              AND id >= $4 LIMIT $3) s) AS sending,
        (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.SENT.value} AND channel_id = $1
-                              LIMIT $3) r) AS unreported,
+                              AND id >= $4 LIMIT $3) r) AS unreported,
        (SELECT count(*) FROM (SELECT FROM part WHERE state = {PartState.UNKNOWN.value} AND channel_id = $1
                               LIMIT $3) u) AS unknown
 """  # noqa: S608 - numbers of ours
 
 
+OWED_FOR = 2 * LONGEST_VALIDITY
+"""Parts may wait so long at most, and then be reported."""
+
+
 async def load(database: Database, channel_id: int, pools: Sequence[int]) -> ChannelLoad:
     """What waits for a channel that serves these pools, and what it still owes."""
-    row = await database.fetchrow(_LOAD, channel_id, list(pools), MOST_OWED + 1, timeout=30)
+    oldest = first_id(clock.now() - OWED_FOR)
+    row = await database.fetchrow(_LOAD, channel_id, list(pools), MOST_OWED + 1, oldest, timeout=30)
     return ChannelLoad(**dict(row)) if row else ChannelLoad(0, 0, 0, 0, 0)
 
 
