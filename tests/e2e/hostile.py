@@ -371,8 +371,8 @@ def bomb() -> bytes:
 
 AT_ONCE = {"bind", "broken PDU", "broken request", "query", "wrong key", "wrong login"}
 IN_TIME = {
-    "bomb", "braces", "braces by SMPP", "commas", "deep", "flood", "giant", "giant, not signed", "multipart", "slow body",
-    "slow login", "slow upload", "template",
+    "bomb", "braces", "braces by SMPP", "commas", "deep", "flood", "giant", "giant, not signed", "multipart",
+    "slow body", "slow login", "slow upload", "template",
 }  # fmt: skip
 """Of these the answer, or the end, takes its time."""
 A_LONG_TIME = 120.0
