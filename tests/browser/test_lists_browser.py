@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import send
 from playwright.async_api import Browser, expect
 from portal_site import Site, running
 from portal_walk import open_to_all
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+
+from smsgw.core.actor import ActorLabel
+from smsgw.core.model import MessageType, Origin
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 
 __all__ = ("chromium", "pytestmark")
 
@@ -142,7 +145,11 @@ async def test_the_gallery_has_no_errors(chromium: Browser, site: Site) -> None:
 
 
 async def test_a_whole_number_is_shown_in_a_dialog_for_a_reason(chromium: Browser, site: Site) -> None:
-    id_ = await send(site, "hall", to="13800138000")
+    hall = site.snapshots.current.account(site.accounts["hall"])
+    assert hall
+    item = SendItem(to="13800138000", content="您好")
+    sent = await site.acceptor.send(SendRequest(hall, (item,), MessageType.NOTICE, Origin.API, ActorLabel("key-1")))
+    id_ = sent.items[0].message_id
     asked: list[str] = []
     async with opened(chromium, site, DESKTOP, "admin") as page:
         page.on("request", lambda request: asked.append(request.url))
