@@ -23,6 +23,7 @@ _MODULES = {
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
     "demo_data": ("demo-data",),
+    "evidence": ("evidence",),
     "facts": ("fact",),
     "jobs": ("job",),
     "key": ("key",),

@@ -16,6 +16,7 @@ from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
+from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
@@ -81,6 +82,8 @@ async def detail(call: Call, job: Job) -> Detail:
         links = await _IMPORTS[job.kind](call, job)
     elif job.kind == verification.NAME and job.state is JobState.DONE:
         notice, good = _verified(call, job.checkpoint)
+    elif job.kind == proving.NAME and job.state is JobState.DONE:
+        notice, good = _proven(call, job.checkpoint)
     if job.state is JobState.FAILED:
         notice, good = _failed(call, job), False
     title = f"{call.gettext(words.JOB_KIND.get(job.kind, job.kind))} #{job.id}"
@@ -156,6 +159,18 @@ def _verified(call: Call, found: Any) -> tuple[str, bool]:
         for kind, first, last, _ in problems
     ]
     number = len(problems) + found.get("more", 0)
+    return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
+
+
+def _proven(call: Call, found: Any) -> tuple[str, bool]:
+    if found.get("sound"):
+        counts = {key: f"{found[key]:,}" for key in ("days", "leaves", "pdus", "results")}
+        return call.filled(words.EVIDENCE_SOUND, counts), True
+    said = []
+    for kind, day, about in found.get("problems", []):
+        what = call.gettext(words.EVIDENCE_PROBLEM[kind])
+        said.append(call.filled(words.PROBLEM_AT, {"problem": what, "rows": f"{day} {about}".strip()}))
+    number = len(said) + found.get("more", 0)
     return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
 
 

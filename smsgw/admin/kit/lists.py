@@ -22,6 +22,7 @@ from aiohttp import web
 from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
+from smsgw.admin.kit.bulk import Bulk
 from smsgw.admin.kit.charts import Chart
 from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.filters import Filter, Found, Problem
@@ -178,6 +179,8 @@ class ListPage:
     lead: str = ""
     """A sentence under the title."""
     export: Permission | None = None
+    bulk: Bulk | None = None
+    """How millions of its rows are taken away."""
     leads: bool = False
     """``path/ID`` is a page of its own, which another module has."""
     wide: bool = False

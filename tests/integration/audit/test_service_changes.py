@@ -70,6 +70,7 @@ from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
@@ -648,6 +649,11 @@ async def _(world: World, change: Change) -> None:
 @example(numbers.unmask, "numbers.unmask")
 async def _(world: World, change: Change) -> None:
     await numbers.unmask(change, 90)
+
+
+@example(proving.begin, "evidence.verify")
+async def _(world: World, change: Change) -> None:
+    assert await proving.begin(change, node=world.account_id)
 
 
 @example(unmasking.whole, "numbers.unmask")

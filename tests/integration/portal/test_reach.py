@@ -399,6 +399,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
          "POST /security/networks", "POST /security/password", "POST /security/role", "GET /platform",
