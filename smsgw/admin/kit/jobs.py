@@ -17,7 +17,9 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
 from smsgw.platform.evidence import verification as proving
+from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import NAME as EXPORT
+from smsgw.platform.exports.model import REJECTED
 from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
 from smsgw.platform.org import importing
@@ -84,6 +86,8 @@ async def detail(call: Call, job: Job) -> Detail:
         notice, good = _verified(call, job.checkpoint)
     elif job.kind == proving.NAME and job.state is JobState.DONE:
         notice, good = _proven(call, job.checkpoint)
+    if exports.held(job):
+        notice = call.filled(words.EXPORT_HELD, {"rows": f"{job.params['rows']:,}", "who": job.submitter})
     if job.state is JobState.FAILED:
         notice, good = _failed(call, job), False
     title = f"{call.gettext(words.JOB_KIND.get(job.kind, job.kind))} #{job.id}"
@@ -139,6 +143,11 @@ def _buttons(call: Call, job: Job) -> Sequence[Button]:
     own = job.submitter == call.actor.label
     if job.kind == EXPORT and job.state is JobState.DONE and own and "file" in job.checkpoint:
         return (Button(words.DOWNLOAD, f"/jobs/{job.id}/link", primary=True),)
+    if exports.held(job) and not own and call.may(Permission.JOB_EDIT):
+        return (
+            Button(words.EXPORT_PASS, f"/jobs/{job.id}/approve", primary=True),
+            Button(words.EXPORT_REJECT, "/jobs/-/effect/reject", True, fields={"id": str(job.id)}, asks=True),
+        )
     if job.state in _OPEN and (own or call.may(Permission.JOB_EDIT)):
         return (Button(words.CANCEL_JOB, "/jobs/-/effect/cancel", True, fields={"id": str(job.id)}, asks=True),)
     return ()
@@ -175,6 +184,9 @@ def _proven(call: Call, found: Any) -> tuple[str, bool]:
 
 
 def _failed(call: Call, job: Job) -> str:
+    if job.error == REJECTED:
+        said = {"who": job.params.get("decided_by", ""), "why": job.params.get("decision", "")}
+        return call.filled(words.EXPORT_REJECTED, said)
     if job.error in words.JOB_ERROR:
         return call.gettext(words.JOB_ERROR[job.error])
     if job.error in CODES:

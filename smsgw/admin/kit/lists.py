@@ -416,7 +416,10 @@ class ListPage:
             Format(format_), reason, call.language, call.owner,
         )  # fmt: skip
         try:
-            id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+            id_ = await exports.request(
+                call.change(), wanted, node=call.portal.context.node, rows=await self._rows_of_file(call, found),
+                approved_up_to=call.portal.context.snapshots.current.settings.export_approval_rows,
+            )  # fmt: skip
         except Refused as error:
             if error.code != "STATE_CONFLICT":
                 raise
@@ -425,6 +428,11 @@ class ListPage:
         call.portal.context.jobs.set()
         call.toast(call.gettext(words.EXPORT_BEGUN))
         return go(call, f"/jobs/{id_}")
+
+    async def _rows_of_file(self, call: Call, found: Found) -> int | None:
+        if self.bulk is not None:
+            return sum(n for _, n in await self.bulk.days(call.db, call.actor, found))
+        return (await self._summed(call, found))[0]
 
     async def _ask_export(
         self, call: Call, state: Mapping[str, str], *, reason: str = "", problem: Problem | None = None

@@ -94,6 +94,11 @@ JOB_ERROR: dict[str, str] = {
     "JOB_EXPIRED": N_("未能在规定时间内完成，请重新提交"),
     "JOB_CRASHED": N_("多次运行失败，请联系运维人员"),
 }
+EXPORT_HELD = N_("%(who)s 申请导出约 %(rows)s 行，超过免批行数，须由他人批准后才开始生成")
+EXPORT_PASS, EXPORT_REJECT = N_("批准导出"), N_("驳回导出")
+EXPORT_REJECT_EFFECT = N_("将驳回 %(n)s 个导出申请，申请人会看到原因")
+EXPORT_APPROVED = N_("已批准，开始生成")
+EXPORT_REJECTED = N_("%(who)s 驳回了导出申请：%(why)s")
 VERIFY_SOUND = N_("校验通过：%(rows)s 条记录完整，未被改动")
 VERIFY_BROKEN = N_("校验发现 %(n)s 处异常，请立即联系安全管理员")
 PROBLEM_AT = N_("%(problem)s（%(rows)s）")

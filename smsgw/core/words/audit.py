@@ -99,6 +99,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "key.set": ("修改密钥", "Key changed"),
     "keys.open": ("查看密钥", "Key opened"),
     "keys.search": ("查询密钥", "Keys searched"),
+    "export.approve": ("批准导出", "Export approved"),
+    "export.reject": ("驳回导出", "Export rejected"),
     "evidence.open": ("查看回执存证", "Evidence opened"),
     "evidence.root": ("生成回执存证日根", "Daily root of evidence made"),
     "evidence.search": ("查询回执存证", "Evidence searched"),

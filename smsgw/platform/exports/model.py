@@ -28,6 +28,10 @@ MOST_OCTETS = 1024**3
 """… and their octets."""
 LEAST_REASON, MOST_REASON = 2, 200
 LINK_LASTS = timedelta(minutes=5)
+HELD_FOR = timedelta(days=3)
+"""An export waits so long for somebody's approval."""
+REJECTED = "EXPORT_REJECTED"
+"""Error of the job of an export that somebody has not approved."""
 
 
 class Format(StrEnum):

@@ -13,7 +13,7 @@ import inspect
 import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -775,6 +775,13 @@ EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "becau
 @example(exports.request, "export.request")
 async def _(world: World, change: Change) -> None:
     await exports.request(change, EXPORT, node=1)
+
+
+@example(exports.decide, "export.approve")
+async def _(world: World, change: Change) -> None:
+    other = world.by(replace(world.able, name=world.name()))
+    id_ = await exports.request(other, EXPORT, node=1, rows=10, approved_up_to=9)
+    assert (await exports.decide(change, id_, passes=True)).params["approval"] == "passed"
 
 
 async def made(world: World, change: Change) -> int:
