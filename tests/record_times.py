@@ -95,7 +95,8 @@ async def measured(site: DemoSite, asked: argparse.Namespace) -> int:
             bad = status != 200 or max(taken) > most
             over |= bad
             tell(
-                f"{max(taken) * 1000:8.0f} ms {min(taken) * 1000:8.0f} {status} {octets:7} {address}{'  OVER' * bad}"
+                f"{max(taken) * 1000:8.0f} of {most * 1000:5.0f} ms, {min(taken) * 1000:6.0f} at best, "
+                f"{status} {octets:7} {address}{'  OVER' * bad}"
             )
     return over
 

@@ -73,7 +73,7 @@ UNKNOWN = _ALL
 
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
-FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make")
+FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make", "stat_sum_keep")
 """What the owner does for the application."""
 
 _SELF = "SELECT current_user::text"

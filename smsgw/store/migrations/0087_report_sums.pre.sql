@@ -1,5 +1,10 @@
 -- Reports ask for one dimension at a time: days and months of each account are added up by each of them beforehand, so
 -- that no page adds the combinations of all (docs/adr/062).
+
+-- Each day whose reports are still there is counted once more, by night, for who has sent. First of all, as a roll-up
+-- has this row before it comes to stat_day.
+UPDATE stat_cursor SET recounted = '2024-01-01';
+
 CREATE TABLE stat_sum (
     span text NOT NULL CHECK (span IN ('day', 'month')),
     dimension text NOT NULL,             -- '': all of the account
@@ -68,7 +73,7 @@ BEGIN
     REVOKE ALL ON FUNCTION stat_sum_keep() FROM PUBLIC;
 END $$;
 
--- What was counted before; then each day whose reports are still there is counted once more, by night, for who has sent.
+-- What was counted before.
 INSERT INTO stat_sum
 SELECT s.span,
        CASE WHEN type IS NOT NULL THEN 'type' WHEN sign IS NOT NULL THEN 'sign'
@@ -79,4 +84,3 @@ SELECT s.span,
 FROM stat_day CROSS JOIN (VALUES ('day'), ('month')) s (span)
 GROUP BY s.span, date_trunc(s.span, day), account_id, status,
          GROUPING SETS ((), (type), (sign), (channel_id), (carrier), (province), (origin));
-UPDATE stat_cursor SET recounted = '2024-01-01';

@@ -168,6 +168,7 @@ async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site)
         seen = 0
         for query in ("", "&by=account", "&by=origin", f"&account={site.accounts['hall']}", "&origin=portal"):
             shown = await boss.get(f"/reports/people?time=today{query}")
+            assert query or re.search(r"<td[^>]*>\s*ak_one\s*</td>", shown)
             for address, number in re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown):
                 total = await boss.get(f"/records/-/total{address.replace('&amp;', '&')}")
                 assert f"共 {number} 条" in total, (query, address)

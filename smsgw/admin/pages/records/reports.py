@@ -231,9 +231,8 @@ def _by(found: Found) -> str:
     return str(found.get("by", "person"))
 
 
-def _who(line: Line) -> tuple[str, str] | str:
-    one = line.figures
-    return (one.name, one.value) if one.name != one.value else one.value
+def _who(line: Line) -> tuple[str, str] | None:
+    return (line.figures.name, line.figures.value) if line.figures.value else None
 
 
 def _senders() -> tuple[Column, ...]:
