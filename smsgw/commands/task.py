@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from smsgw.commands.base import (
     Context,
     Failed,
     json_option,
+    known,
     pass_context,
     print_json,
     print_table,
@@ -172,6 +174,10 @@ async def list_tasks(ctx: Context, account: str | None, state: str | None, limit
         )  # fmt: skip
 
 
+def _known(task_id: int) -> AbstractContextManager[None]:
+    return known(f"task {task_id}", "smsgwctl task list")
+
+
 def _command(verb: str, text: str) -> None:
     @task.command(verb, help=text)
     @click.argument("task_id", type=int)
@@ -180,9 +186,10 @@ def _command(verb: str, text: str) -> None:
     @run_async
     async def run(ctx: Context, task_id: int, as_json: bool) -> None:
         body = {"task": task_id}
-        answer = await control_client.call(
-            ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
-        )
+        with _known(task_id):
+            answer = await control_client.call(
+                ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
+            )
         _show(answer, as_json)
 
 
@@ -205,7 +212,9 @@ for _verb, _text in (
 async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None:
     """End a task that waits for review."""
     body = {"task": task_id, "reason": reason}
-    _show(await ctx.daemon("POST", "/tasks/reject", body), as_json)
+    with _known(task_id):
+        answer = await ctx.daemon("POST", "/tasks/reject", body)
+    _show(answer, as_json)
 
 
 @task.command("report")
@@ -238,7 +247,7 @@ async def _table(ctx: Context, task_id: int, run_number: int | None, output: Any
     async with ctx.database() as database:
         found = await queries.get(database, task_id, accounts=None)
         if found is None:
-            raise Failed(f"no task {task_id}")
+            raise Failed(f"no task {task_id}; smsgwctl task list shows them")
         run = found.run if run_number is None else run_number
         pieces: AsyncIterator[bytes] = (
             recipients.errors(database, found, run)
