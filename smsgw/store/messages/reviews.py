@@ -53,8 +53,8 @@ RETURNING {COLUMNS}
 _OF_TASK = """
 INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
                     expires_at, task, task_id)
-SELECT COALESCE($2, id), account_id, type, origin, COALESCE($3, submitter), review_reasons, valid, valid, content, next_at, interval '0',
-       'infinity', true, id
+SELECT COALESCE($2, id), account_id, type, origin, COALESCE($3, submitter), review_reasons, valid, valid, content,
+       next_at, interval '0', 'infinity', true, id
 FROM task WHERE id = $1
 """
 _END = "UPDATE review SET state = $3, decided_at = $2 WHERE task_id = $1 AND state = 'pending'"
