@@ -47,8 +47,8 @@ TABLES = {
     **_each(
         _PUT,
         "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
-        "customer_event department event_setting filed_link_state message node part quota_used registration review "
-        "route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
+        "customer_event department event_setting figure_check filed_link_state message node part quota_used "
+        "registration review route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
     ),
     **_each(
         _LIST,
