@@ -57,7 +57,7 @@ class Case:
 
 
 OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
-PLATFORM_WIDE = ("/roles/", "/channels/", "/setup/channel/", "/platform/")
+PLATFORM_WIDE = ("/reports/checks", "/roles/", "/channels/", "/setup/channel/", "/platform/")
 """What is there once for all departments: whoever has the right for it reaches all of it."""
 
 
@@ -211,7 +211,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
-    **of_list("/reports/checks", export=True), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": NOTHING,
+    **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),

@@ -107,5 +107,5 @@ async def _detail(call: Call, check: Check) -> Detail:
 PAGE = ListPage(
     "checks", "/reports/checks", "records.checks", Permission.STATISTICS_EDIT, FILTER, _COLUMNS, rows=_rows,
     count=_count, one=_one, detail=_detail, sort=Sort("day"), lead=words.CHECKS_LEAD, wide=True,
-    export=Permission.STATISTICS_EXPORT, empty=Empty(words.CHECKS_EMPTY, words.CHECKS_TEACHES),
+    empty=Empty(words.CHECKS_EMPTY, words.CHECKS_TEACHES),
 )  # fmt: skip
