@@ -18,6 +18,7 @@ import msgspec
 
 from smsgw.core.actor import Actor, ActorKind, ActorLabel
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, messages_of
+from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.numbers import written
@@ -157,6 +158,8 @@ class Surveyor:
         if state.scenario:
             scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
             spec = scenarios.within(scenario.terms, spec, now)
+        if spec.emergency:
+            actor.require(Permission.MESSAGE_URGENT)
         if spec.audience_id is not None:  # a group may be somebody's own, or a department's
             group = await book.group(self.database, actor, spec.audience_id)
             if group is None or group.account_id != account.id:
@@ -334,6 +337,9 @@ class Surveyor:
                 spec.submitter,
                 send_at=at,
                 reviewed=True,
+                emergency=spec.emergency,
+                prefer=spec.prefer,
+                tagged=None if spec.frequency is None else tagged_of(spec.frequency, "task"),
             )
             lines += await self.acceptor.explain(request)
         self._sum(lines, survey)
@@ -349,7 +355,7 @@ class Surveyor:
         survey.codings = sorted({str(line["coding"]) for line in told})
         survey.pools = dict(Counter(str(line["pool"]) for line in told).most_common(20))
         for line in told:
-            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"]), "")
+            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"] and not line["preferred"]), "")
             survey.rules.setdefault(str(line["pool"]), rule)
         survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
         for line in lines:

@@ -32,6 +32,7 @@ from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.frequency import tagged_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import steps_of
@@ -42,12 +43,13 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
 from smsgw.platform.drafts.surveyor import OF_LISTS
-from smsgw.platform.drafts.wanted import name_of, steps_in
+from smsgw.platform.drafts.wanted import frequency_in, name_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
 
 _ONE = Permission.MESSAGE_SEND
 MOST_PROVINCES = 12
+TOO_OFTEN = "NUMBER_FREQ_LIMITED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,7 @@ async def _confirm(step: Step) -> web.Response:
     shown = counted(call, step.state, account, template)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
+        often=often(call, step.state), frequent=survey.scaled(survey.refused.get(TOO_OFTEN, (0, "", ""))[0]),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
@@ -256,6 +259,12 @@ def _via(call: Call) -> dict[str, list[str]]:
         for pool in channel.pools if channel.state in ("bound", "idle") else ():
             found.setdefault(pool, []).append(channel.name)
     return found
+
+
+def often(call: Call, state: State) -> str:
+    """How often a number gets it at most, in words."""
+    given = frequency_in(state)
+    return "" if given is None else tagged_of(given).rate.text.text(call.language != DEFAULT)
 
 
 def _stages(step: Step, rows: int) -> list[tuple[str, int]]:
