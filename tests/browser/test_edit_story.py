@@ -130,7 +130,6 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         await page.click(".form-buttons .btn-primary")
         await page.wait_for_url(re.compile(r"/tasks/\d+$"))
         await expect(page.locator("body")).to_contain_text("等待他人审批")
-        await page.goto("/review")
         async with opened(chromium, node, PHONE, "leader") as phone:  # type: ignore[arg-type]
             await phone.goto("/review")
             await expect(phone.locator(".waits")).to_have_count(1)
