@@ -72,7 +72,7 @@ class Visitor:
         own: dict[str, str | bytes] = {"Host": self._host}
         if self.cookies:
             own["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        if method == "POST":
+        if method not in ("GET", "HEAD"):
             own |= {"Content-Type": FORM, "Content-Length": str(len(body)), "X-CSRF-Token": self.csrf}
         for again in (True, False):
             fresh = self._connection is None
