@@ -132,11 +132,13 @@ class Survey(msgspec.Struct, kw_only=True):
     """When they were looked at."""
     rows: int = 0
     valid: int = 0
-    """Rows that become messages, as far as the rows and the lists of numbers tell."""
+    """Rows that become messages, as far as the rows and what stands against their numbers tell."""
     classes: dict[str, int] = {}
-    """Code -> rows that get no message."""
+    """Class (a code, or one with what it is about) -> rows that get no message."""
     shown: dict[str, list[Row]] = {}
-    """By code, and ``valid``: the first of them."""
+    """By class or code, and ``valid``: the first of them."""
+    first: dict[str, str] = {}
+    """The values of a template's variables in the first valid row."""
     carriers: list[tuple[str, int]] = []
     provinces: list[tuple[str, int]] = []
     looked_at: int = 0
@@ -165,6 +167,11 @@ class Survey(msgspec.Struct, kw_only=True):
     def scaled(self, n: int) -> int:
         """A sum of those looked at, for all valid rows."""
         return n if self.looked_at in (0, self.valid) else round(n * self.valid / self.looked_at)
+
+    @property
+    def going(self) -> int:
+        """Rows that become messages, as far as can be told now: without those that the door refuses."""
+        return self.valid - sum(self.scaled(n) for n, *_ in self.refused.values())
 
     @property
     def exact(self) -> bool:
