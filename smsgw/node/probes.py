@@ -122,6 +122,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "guessing": guessing,
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
+        "signs": parts.reminders.findings,
         "tasks": parts.tasks.findings,
         "webhooks": parts.pusher.findings,
     }

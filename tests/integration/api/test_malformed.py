@@ -210,6 +210,7 @@ THINGS = {
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
+    "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/audit": "audit", "/platform": "brand",
