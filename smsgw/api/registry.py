@@ -68,7 +68,7 @@ class CarrierState(msgspec.Struct):
     state: Annotated[Registration, Meta(description="What the carrier has said.")]
     note: str
     code: Annotated[str, Meta(description="Its number with the carrier.")]
-    answered_on: date | None
+    answered_on: Annotated[date | None, Meta(description="Day of the carrier's answer.")]
     expires_at: Annotated[datetime | None, Meta(description="It is registered no more from then; null: it has no end.")]
 
 

@@ -161,6 +161,7 @@ CHINESE: dict[str, str] = {
     "A document of a signature.": "签名的一份材料",
     "A document that was taken away.": "已删除的材料",
     "Bring a document of a signature": "上传签名材料",
+    "Day of the carrier's answer.": "运营商答复的日期",
     "Id of the document.": "材料编号",
     "It is registered no more from then; null: it has no end.": "报备到期时间,此后视为已过期;null 为长期有效",
     "Its number with the carrier.": "运营商的报备编号",

@@ -50,7 +50,8 @@ WITH made AS (
     INSERT INTO sign_reminder (sign_id, carrier, expires_at, days)
     SELECT e.id, e.carrier, e.expires_at, d.days FROM ({_ENDS}) e
     CROSS JOIN LATERAL (
-        SELECT min(n) AS days FROM unnest($2::int[]) n WHERE e.expires_at <= $1::timestamptz + make_interval(days => n)) d
+        SELECT min(n) AS days FROM unnest($2::int[]) n
+        WHERE e.expires_at <= $1::timestamptz + make_interval(days => n)) d
     WHERE d.days IS NOT NULL AND e.expires_at > $1::timestamptz - interval '30 days' AND NOT EXISTS (
         SELECT FROM sign_reminder s WHERE s.sign_id = e.id AND s.carrier = e.carrier AND s.expires_at = e.expires_at
                                       AND s.days <= d.days)

@@ -239,7 +239,8 @@ async def test_signatures_are_approved_and_registered(api: Api) -> None:
     assert (await post(api, "+8613900139000")).status == 202
     await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON)
     await changed(api)
-    await refused(api, await post(api), "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
+    answer = await post(api, "+8613900139001")
+    await refused(api, answer, "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
     told = (await api.post("/events/pull", {"limit": 100}, key=key)).data["items"]
     assert [t["type"] for t in told] == ["sign.reviewed"] * 3
     assert told[0]["state"] == "approved"

@@ -231,7 +231,9 @@ def nobodys(ids: dict[str, str]) -> dict[str, str]:
     }
 
 
-async def ask(api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str]) -> Answer:
+async def ask(
+    api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str], **headers: str
+) -> Answer:
     method, path = operation.split(" ")
     query, body = asked
     if "{" in path:
@@ -240,7 +242,7 @@ async def ask(api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str
     elif query:
         path += "?" + filled(query, ids)
     if isinstance(body, bytes):
-        return await api.call(method, path, body, key=key)
+        return await api.call(method, path, body, key=key, **headers)
     given = None if body is None else json.loads(filled(json.dumps(body), ids))
     return await api.call(method, path, given, key=key)
 

@@ -91,6 +91,7 @@ EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
+    "/signs/carriers": ("sign_cell", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -303,9 +304,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
     **of_actions("/signs", "sign", "start", "stop"), "GET /signs/-/new": NOTHING,
     "POST /signs/-/new": (sure(account="{account}", sign="another", source="enterprise"),),
-    "GET /signs/{id}": (case("sign"),), **of_list("/signs/carriers"), "GET /signs/carriers/{id}": (case("sign_cell"),),
+    "GET /signs/{id}": (case("sign"),), "GET /signs/carriers/{id}": (case("sign_cell"),),
+    **of_list("/signs/carriers", export=True),
     "GET /signs/carriers": (case(query="account={account}"),),
-    **dict.fromkeys(("GET /signs/{id}/proofs", "POST /signs/{id}/proofs"), (case("sign"),)),
+    **dict.fromkeys(("GET /signs/{id}/proofs", "POST /signs/{id}/proofs"), (case("sign", kind="license"),)),
     "GET /signs/proofs/{id}": (case("sign_proof"),), "GET /signs/proofs/{id}/remove": (case("sign_proof"),),
     "POST /signs/proofs/{id}/remove": (sure("sign_proof"),),
     **dict.fromkeys((f"GET /signs/{{id}}/{below}" for below in ("decide", "register", "renew")), (case("sign"),)),
