@@ -29,6 +29,7 @@ from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
+from smsgw.core.stages import LEAST_SHARE, MOST_MINUTES, MOST_SHARE, MOST_SHARES, stage_of, steps_of
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.tasks import Task
 from smsgw.core.words import labels_of, phrase
@@ -85,6 +86,25 @@ class Recurring(Request):
     until: Annotated[datetime, Meta(tz=True, description="Not after this.")] | None = None
 
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Steps(Request):
+    """Sending in steps: a share of the rows first, then more, then all; halted by itself when a limit is exceeded."""
+
+    shares: Annotated[
+        list[Annotated[float, Meta(ge=LEAST_SHARE, le=MOST_SHARE)]],
+        Meta(min_length=1, max_length=MOST_SHARES,
+             description="Percent of the rows sent to by the end of each step, rising; the last step is all."),
+    ]  # fmt: skip
+    minutes: Annotated[
+        int, Meta(ge=1, le=MOST_MINUTES, description="How long a step is watched at least after it was sent.")
+    ] = 30
+    failed: Annotated[Percent, Meta(description="Halts when more than so many percent have failed, …")] = 5.0
+    opted_out: Annotated[Percent, Meta(description="… were answered by an opt-out, …")] = 1.0
+    complained: Annotated[Percent, Meta(description="… or were complained about.")] = 0.1
+
+
 class TaskBody(Request):
     """A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers."""
 
@@ -135,6 +155,7 @@ class TaskBody(Request):
         Annotated[int, Meta(ge=0, le=MAX_RATE, description="Messages per second; 0: as fast as it goes.")]
         | None
     ) = 0
+    steps: Steps | None = None
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] | None = False
     unique: (
         Annotated[
@@ -230,6 +251,16 @@ class TaskRun(msgspec.Struct):
     finished_at: datetime | None
 
 
+class TaskStage(msgspec.Struct):
+    """Where a sending in steps stands: the step, the last row that it sends to, since when it is watched."""
+
+    number: Annotated[int, Meta(description="Which step, from 1.")]
+    of: Annotated[int, Meta(description="How many steps there are.")]
+    end: Annotated[int, Meta(description="The last row that it sends to.")]
+    watched_since: Annotated[datetime | None, Meta(description="Since when it is watched; null: it is being sent.")]
+    halted: Annotated[str, Meta(description="Which limit has halted it: failed, opted_out, complained, or unknown.")]
+
+
 class TaskInfo(msgspec.Struct):
     """A task and how far it is. ``valid`` = ``pending`` + the sum of ``counts``, all of the latest run."""
 
@@ -257,6 +288,8 @@ class TaskInfo(msgspec.Struct):
     window: list[Any]
     recurring: dict[str, Any] | None
     rate: int
+    steps: Annotated[dict[str, Any] | None, Meta(description="How it sends in steps; null: all at once.")]
+    stage: Annotated[TaskStage | None, Meta(description="Where a sending in steps stands.")]
     submitter: str
     created_at: datetime
     next_at: Annotated[datetime, Meta(description="When it begins (again).")] | None
@@ -334,6 +367,7 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
         windows=[_plain(w) for w in body.window or ()],
         recurring=None if body.recurring is None else _recurring(body.recurring),
         rate=body.rate or 0,
+        steps=None if body.steps is None else msgspec.structs.asdict(body.steps),
         review=bool(body.review),
         one_each=body.unique or "number",
         client_ref=body.client_ref or "",
@@ -419,6 +453,13 @@ async def resume_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/resume``."""
     task_id = path_id(call)
     await call.ctx.tasks.resume(call.change(), task_id)
+    return await _detail(call, task_id)
+
+
+async def release_task(call: Call) -> TaskDetail:
+    """``POST /tasks/{id}/release``."""
+    task_id = path_id(call)
+    await call.ctx.tasks.release(call.change(), task_id)
     return await _detail(call, task_id)
 
 
@@ -534,6 +575,8 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         window=task.windows,
         recurring=task.recurring,
         rate=task.rate,
+        steps=task.steps,
+        stage=_stage(task),
         submitter=task.submitter,
         created_at=china(task.created_at),
         next_at=china(task.next_at),
@@ -547,6 +590,13 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         counts=progress.statuses,
         done=progress.done,
     )
+
+
+def _stage(task: Task) -> TaskStage | None:
+    stage = stage_of(task.stages)
+    if stage is None or task.steps is None:
+        return None
+    return TaskStage(stage.stage, steps_of(task.steps).stages, stage.end, china(stage.since), stage.halted)
 
 
 def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
@@ -587,6 +637,8 @@ ROUTES = (
           idempotent=True),
     Route("POST", "/tasks/{id}/resume", "send", resume_task, "Go on with a task", TaskDetail, errors=_COMMAND,
           idempotent=True),
+    Route("POST", "/tasks/{id}/release", "send", release_task, "The next step of a task, now", TaskDetail,
+          errors=_COMMAND, idempotent=True),
     Route("POST", "/tasks/{id}/cancel", "send", cancel_task, "Cancel a task for good", TaskDetail, errors=_COMMAND,
           idempotent=True),
     Route("GET", "/tasks/{id}/recipients", "query", task_recipients, "What has become of a task's recipients",

@@ -148,6 +148,7 @@ FIELDS: dict[str, Field] = {
     "status": Field("Status word (see the table).", "状态(见附录)", "queued"),
     "step": Field("Name of the step.", "步骤", "submitted"),
     "steps": Field("The steps in the order of time.", "按时间排列的步骤"),
+    "stage": Field("Where a sending in steps stands.", "逐步发送的进度", None),
     "submitted_at": Field("When a carrier took it.", "提交到运营商的时间", "2026-05-01T09:00:00.180+08:00"),
     "submitter": Field("Who has made it.", "提交人", "ak_live_1"),
     "success_rate": Field("Delivered of those that were sent and have ended.", "成功率", 1.0),
@@ -182,6 +183,11 @@ FIELDS: dict[str, Field] = {
 }  # fmt: skip
 
 SAMPLES: dict[str, Any] = {
+    "TaskBody.steps": None,
+    "TaskInfo.steps": None,
+    "TaskDetail.steps": None,
+    "Steps.shares": [1, 10],
+    "TaskStage.number": 1,
     "SendBody.to": ["13800138000"],
     "BlockBody.numbers": ["13800138000"],
     "UnblockBody.numbers": ["13800138000"],
@@ -523,6 +529,29 @@ CHINESE: dict[str, str] = {
     "All recipients, or the rows that got no message.": "all 为全部收件人,errors 为未能发送的行",
     "An uploaded table": "查询已上传的文件",
     "Cancel a task for good": "取消任务",
+    "The next step of a task, now": "逐步发送立即进入下一步",
+    "Sending in steps: a share of the rows first, then more, then all; halted by itself when a limit is exceeded.": (
+        "逐步发送:先发一部分,再发更多,最后发完;超过限值自动停止"
+    ),
+    "Percent of the rows sent to by the end of each step, rising; the last step is all.": (
+        "各步结束时已发送的行占全部的百分比,逐个增大;最后一步为全部"
+    ),
+    "How long a step is watched at least after it was sent.": "每步发出后至少观察的分钟数",
+    "Halts when more than so many percent have failed, …": "失败超过此百分比时停止",
+    "… were answered by an opt-out, …": "退订超过此百分比时停止",
+    "… or were complained about.": "投诉超过此百分比时停止",
+    "How it sends in steps; null: all at once.": "逐步发送的安排,空表示一次发完",
+    "Where a sending in steps stands.": "逐步发送的进度",
+    "Where a sending in steps stands: the step, the last row that it sends to, since when it is watched.": (
+        "逐步发送的进度:第几步、发到第几行、从何时起观察"
+    ),
+    "Which step, from 1.": "第几步,从 1 开始",
+    "How many steps there are.": "共几步",
+    "The last row that it sends to.": "这一步发到第几行",
+    "Since when it is watched; null: it is being sent.": "从何时起观察,空表示仍在发送",
+    "Which limit has halted it: failed, opted_out, complained, or unknown.": (
+        "因何停止:failed 失败、opted_out 退订、complained 投诉、unknown 结果不明"
+    ),
     "Change a task": "修改任务",
     "Go on with a task": "继续任务",
     "HH:MM or HH:MM:SS.": "HH:MM 或 HH:MM:SS",

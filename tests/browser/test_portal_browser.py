@@ -7,10 +7,11 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Error, Page, async_playwright, expect
 from portal_site import PASSWORD, Site, running
 from portal_walk import open_to_all
 
@@ -84,6 +85,19 @@ async def opened(
     page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda e: said.append(str(e)))
     page.allowed = allowed  # type: ignore[attr-defined]
+    goto = page.goto
+
+    async def patient(url: str, **options: Any) -> Any:
+        """A form's answer that comes while the next page is asked for takes its place: ask again, as people do."""
+        try:
+            return await goto(url, **options)
+        except Error as error:
+            if "net::ERR_ABORTED" not in str(error):
+                raise
+            await page.wait_for_load_state()
+            return await goto(url, **options)
+
+    page.goto = patient  # type: ignore[method-assign]
     if login:
         await page.goto("/login")
         await page.fill("#login", login)

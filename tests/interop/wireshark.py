@@ -81,7 +81,8 @@ async def capture(path: Path, ports: Iterable[int]) -> AsyncIterator[None]:
 async def dissect(path: Path, port: int, protocol: str) -> list[Dissected]:
     """The PDUs of ``smpp`` or ``cmpp`` traffic with this port, in order of capture.
 
-    Asserts that the dissectors have nothing to complain about: not of the PDUs, not of the connection.
+    Asserts that the dissectors have nothing to complain about in the PDUs. Of the connection they may: a keep-alive
+    that crosses the end of a session is answered by a reset, and who counts the PDUs finds what a capture has lost.
     """
     process = await asyncio.create_subprocess_exec(
         "tshark", "-r", str(path), "-d", f"tcp.port=={port},{protocol}", "-Y", f"tcp.port=={port}",
@@ -92,8 +93,9 @@ async def dissect(path: Path, port: int, protocol: str) -> list[Dissected]:
     assert process.returncode == 0, complaints.decode()
     found = []
     for packet in ET.fromstring(told).iter("packet"):  # noqa: S314  written by the program next door
-        bad = [e for e in packet.iter() if _is_complaint(e)]
-        assert not bad, [ET.tostring(e, encoding="unicode") for e in bad]
+        layers = [layer for layer in packet.findall("proto") if layer.get("name") != "tcp"]
+        bad = [e for layer in layers for e in layer.iter() if _is_complaint(e)]
+        assert not bad, [ET.tostring(layer, encoding="unicode") for layer in layers]
         source = packet.find(".//field[@name='tcp.srcport']")
         assert source is not None
         server_sent = source.get("show") == str(port)

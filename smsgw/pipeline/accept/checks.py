@@ -457,8 +457,9 @@ class Checker:
         if request.test:
             return self.router.test_route(home)
         return self.router.route(
-            frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now
-        )
+            frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now,
+            request.prefer,
+        )  # fmt: skip
 
     def _blocked(self, subject: Subject) -> Reason | None:
         request = subject.draft.request

@@ -90,6 +90,7 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
+    "/reports/people": ("account", "by=account"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
     "/signs/carriers": ("sign_cell", ""),
 }  # fmt: skip
@@ -211,6 +212,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
     **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
@@ -277,6 +279,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/lifts", "lift", "sent", "lifted", "refused"),
     "GET /lifts/{id}": (case("lift"),), "GET /lifts/-/letter/{id}": (case("lift"),),
     "GET /optouts": NOTHING, **of_list("/optouts"), "GET /optouts/{id}": (case("optout"),),
+    **{f"{method} {path}/{{id}}/number": tuple(case(thing, purpose="check") for thing in things)
+       for method in ("GET", "POST")
+       for path, *things in (("/records", "message"), ("/inbound", "reply"), ("/contacts", "contact"),
+                             ("/allowed", "allowed"), ("/blocked", "blocked", "optout"), ("/optouts", "optout"),
+                             ("/consents", "consent"), ("/lifts", "lift"))},
     "GET /announcements": NOTHING, **of_list("/announcements"),
     **of_actions("/announcements", "announcement", "withdraw"),
     "GET /announcements/-/new": NOTHING,

@@ -69,6 +69,6 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: inbound.search(db, actor, _wanted(found), window),
     count=lambda db, actor, found, most: inbound.how_many(db, actor, _wanted(found), most),
     one=lambda db, actor, id_: inbound.one(db, actor, id_), detail=_detail, sort=Sort("received_at"), wide=True,
-    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT,
+    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT, whole="inbound",
     empty=Empty(words.INBOUND_EMPTY, words.INBOUND_TEACHES),
 )  # fmt: skip
