@@ -237,7 +237,7 @@ async def test_signatures_are_approved_and_registered(api: Api) -> None:
     await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON + timedelta(hours=1))
     await changed(api)
     assert (await post(api, "+8613900139000")).status == 202
-    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON)
+    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON - timedelta(days=1))
     await changed(api)
     answer = await post(api, "+8613900139001")
     await refused(api, answer, "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
