@@ -6,6 +6,7 @@ ALTER TABLE registration
     ADD COLUMN code text NOT NULL DEFAULT '',
     ADD COLUMN answered_on date,
     ADD COLUMN expires_at timestamptz;
+SELECT config_watch('registration', 'content');
 CREATE INDEX registration_ends ON registration (expires_at) WHERE state = 'registered' AND expires_at IS NOT NULL;
 
 -- Documents that entitle to a signature. The octets are the file store's, as long as a row means them.
