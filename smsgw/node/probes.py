@@ -123,6 +123,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "figures": lambda: checking.findings(parts.database),
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
+        "signs": parts.reminders.findings,
         "tasks": parts.tasks.findings,
         "webhooks": parts.pusher.findings,
     }

@@ -154,6 +154,7 @@ ALARM: dict[str, str] = {
     "toll_fraud": N_("疑似盗发国际短信"),
     "guessing": N_("疑似猜测密码或密钥"),
     "review_waiting": N_("短信待审核过久"),
+    "sign_over": N_("签名或报备已过期"),
     "task_halted": N_("逐步发送已停止"),
     "webhook_failing": N_("推送地址持续失败"),
     "webhook_dead": N_("推送已放弃"),

@@ -55,6 +55,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{n} 次提交等待审批，最早的自 {oldest} 起",
         "{n} calls wait for review, the oldest since {oldest}",
     ),
+    "alarm.sign_over": (
+        "{n} 个签名或其运营商报备已过期：{names}，请续期、重新报备或停用",
+        "{n} signatures, or their registrations, are over: {names}; renew, register anew, or stop them",
+    ),
     "alarm.task_halted": (
         "{n} 个逐步发送的任务已自动停止，等待处理：{names}",
         "{n} tasks that send in steps have stopped by themselves and wait for a decision: {names}",

@@ -180,6 +180,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "toll_fraud": ("疑似盗发国际短信", "suspected theft of international messages"),
         "guessing": ("疑似猜测密码或密钥", "suspected guessing of passwords or keys"),
         "review_waiting": ("短信待审核过久", "messages have waited too long for review"),
+        "sign_over": ("签名或报备已过期", "a signature or its registration is over"),
         "task_halted": ("逐步发送已停止", "sending in steps was stopped"),
         "webhook_failing": ("推送地址持续失败", "an endpoint keeps failing"),
         "webhook_dead": ("推送已放弃", "an endpoint was given up"),

@@ -53,7 +53,7 @@ TABLES = {
     **_each(
         _LIST,
         "audience_member audit_open brand_host export_link message_resend old_code parked_fact staff_account "
-        "staff_password staff_permission sheet sheet_result staff_role task_problem task_row",
+        "staff_password staff_permission sheet sheet_result sign_proof sign_reminder staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
