@@ -33,6 +33,7 @@ from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.review.service import Reviewing
@@ -78,6 +79,7 @@ class Parts:
     feeder: Feeder
     importer: Importer
     jobs: JobRunner
+    reminders: Reminders
     reviewing: Reviewing
     surveyor: Surveyor
     health: Health

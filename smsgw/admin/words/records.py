@@ -10,7 +10,12 @@ OUTCOME: dict[str, str] = {
     "message": N_("主动上行"),
     "unowned": N_("无归属账号"),
 }
-OUTCOME_TONE: dict[str, str] = {"opt_out": "orange", "reply": "green", "message": "blue", "unowned": "secondary"}
+OUTCOME_TONE: dict[str, str] = {
+    "opt_out": "orange",
+    "reply": "green",
+    "message": "blue",
+    "unowned": "secondary",
+}
 PUSHED: dict[str, str] = {
     "waiting": N_("待推送"),
     "offered": N_("已取走，待确认"),
@@ -39,18 +44,52 @@ GROUP: dict[str, str] = {
     "province": N_("按归属地"),
     "origin": N_("按来源"),
 }
+PEOPLE: dict[str, str] = {"department": N_("按部门"), "account": N_("按账号"), "origin": N_("按来源")}
+BY_PERSON = N_("按提交人")
+PEOPLE_LEAD = N_(
+    "所选时间内受理的短信，按提交人（人员、密钥或接入客户）合计；门户为人员在门户提交的，接口为密钥与协议客户提交的。"
+    "人员归本人所在部门，密钥归账号所在部门。"
+)
 NO_GROUP = N_("不细分")
 LAST_YEAR = N_("近 12 个月")
 NO_CHANNEL = N_("未经通道")
 DAILY_LEAD = N_(
     "按受理日期统计，一条短信记一次；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
 )
-MONTHLY_LEAD = N_("各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。")
+MONTHLY_LEAD = N_(
+    "各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
+)
 CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
 CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
 RATE = N_("成功率（%）")
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
+
+# --- checks of figures ------------------------------------------------------------------------------------------------
+
+SPAN: dict[str, str] = {"day": N_("日"), "month": N_("月")}
+CHECK_STATE: dict[str, str] = {"right": N_("一致"), "wrong": N_("有差异"), "open": N_("回执未齐")}
+CHECK_TONE: dict[str, str] = {"right": "green", "wrong": "red", "open": "azure"}
+CHECK_NOTICE: dict[str, str] = {
+    "right": N_("全部数字与记录一致。"),
+    "wrong": N_("有数字与记录不一致，见下。请核实记录是否被改动，并重新统计这一天（smsgwctl stats recount）。"),
+    "open": N_("状态报告尚未收齐，先核对提交账；收齐后逐项核对。"),
+}
+CHECKS_LEAD = N_(
+    "每晚自动核对：日 = 当日记录之和，月 = 各日之和；受理 = 已提交 + 有原因未提交 + 暂存，差额须为 0。有差异时告警。"
+)
+CHECKS_EMPTY = N_("这段时间没有核对结果")
+CHECKS_TEACHES = N_("有短信的日子，次日凌晨自动核对，结果显示在这里。")
+DIFFERENCE = N_("差异")
+DIMENSION: dict[str, str] = {
+    "": N_("账号合计"), "type": N_("短信类型"), "sign": N_("签名"), "channel": N_("通道"), "carrier": N_("运营商"),
+    "province": N_("归属地"), "origin": N_("来源"), "submitter": N_("提交人"),
+}  # fmt: skip
+ENDED: dict[str, str] = {
+    "accepted": N_("受理"), "delivered": N_("成功"), "failed": N_("失败"), "unknown": N_("结果未知"),
+    "unsent": N_("未发出"),
+}  # fmt: skip
+UNIT: dict[str, str] = {"messages": N_("短信条数"), "units": N_("计费条数")}
 
 # --- rebates ---------------------------------------------------------------------------------------------------------
 

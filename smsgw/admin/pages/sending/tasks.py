@@ -22,7 +22,8 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending import stages
+from smsgw.admin.pages.sending import edit, stages, terms
+from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
@@ -73,11 +74,28 @@ _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=Fal
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
-    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
-    Column("sign", value=lambda t: t.task.sign), _CONTENT, _TYPE,
+    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS,
+)  # fmt: skip
+_MORE = (
+    _CONTENT, _ACCOUNT, _TYPE,
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
     Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
 )  # fmt: skip
+
+
+
+def _wording(call: Call, one: ListedTask) -> tuple[Column, Column]:
+    """The signature, whoever has decided about it, and the text as phones get it (短信原文)."""
+    snapshot, task = call.portal.context.snapshots.current, one.task
+    account = snapshot.account(task.account_id)
+    sign = task.sign
+    if account is not None and not sign:
+        template = snapshot.policies.book.template(line_of(account), task.template_id or 0)
+        sign = (template.sign if template else "") or account.default_sign
+    text = f"【{sign}】{task.content}" if sign and not task.content.startswith("【") else task.content
+    original = Column("original", Kind.LONG, permission=Permission.MESSAGE_READ, value=lambda _: text)
+    return Column("sign", value=lambda _: sign), original
+
 
 # --- what can be done ------------------------------------------------------------------------------------------------
 
@@ -114,12 +132,7 @@ _POSSIBLE = {
 
 def _waits(one: ListedTask) -> bool:
     """Whether its time may still be changed."""
-    task = one.task
-    return (
-        task.run == 0
-        and task.recurring is None
-        and (task.paused_from or task.state) in ("scheduled", "review")
-    )
+    return edit.open_to_edit(one.task)
 
 
 async def _begin(call: Call, one: ListedTask) -> None:
@@ -136,13 +149,16 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if task.state in words.UNDER_WAY or (task.state == "cancelled" and _left(one)):  # counted now
         view = await call.portal.context.tasks.get(task.id, accounts=None)
         one, task = ListedTask(view.task, view.progress, one.account), view.task
-    columns = [column for column in _ABOUT if column.permission is None or call.may(column.permission)]
+    about = (*_ABOUT, *_wording(call, one), *_MORE)
+    columns = [column for column in about if column.permission is None or call.may(column.permission)]
     links = []
     if task.run and call.may(Permission.MESSAGE_VIEW):
         days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}
         asked = "&".join(f"{name}={day}" for name, day in days.items())
         links.append((words.RECORDS, f"/records?task={task.id}&time=custom&{asked}"))
     if _waits(one) and call.may(Permission.TASK_EDIT):
+        if call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
+            links.append((words.EDIT, f"{SCHEDULED}/{task.id}/edit"))
         links.append((words.RESCHEDULE, f"{SCHEDULED}/{task.id}/time"))
     buttons = [
         Button(a.label, f"{PATH}/-/effect/{a.key}", a.danger, fields={"id": str(task.id), "to": f"{PATH}/{task.id}"},
@@ -164,6 +180,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
             buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]
+    columns += terms.columns(call, task)
     sections = [Section(columns, one)]
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
