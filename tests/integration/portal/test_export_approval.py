@@ -77,9 +77,9 @@ async def test_or_does_not_and_says_why(site: Site) -> None:
         await other.post("/jobs/-/do/reject", {"id": id_, "reason": ""})
         assert await site.db.fetchval("SELECT state FROM job") == "waiting"
         await other.post("/jobs/-/do/reject", {"id": id_, "reason": "范围过大，请按部门导出"})
-        page = await until(asker, job, "失败")
+        page = await until(asker, job, "驳回了导出申请")
         assert "other 驳回了导出申请：范围过大，请按部门导出" in page
-        assert "下载" not in page
+        assert f"{job}/link" not in page
 
 
 async def test_what_is_small_is_made_at_once(site: Site) -> None:
