@@ -35,7 +35,8 @@ COLUMNS = (
            tones=words.READ_TONE, phone=Phone.BESIDE),
 )  # fmt: skip
 _CONTENT = (Column("content", Kind.LONG),)
-_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}"}
+_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}",
+           "inbound": "/inbound/{}"}  # fmt: skip
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:
