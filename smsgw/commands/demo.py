@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
@@ -218,9 +219,8 @@ class Demo:
         return message_id
 
     def _print(self, url: str, password: str | None, bearer: str, first: str) -> None:
-        ctl = "smsgwctl"
         body = f'{{"to":["13900139000"],"type":"notice","content":"{samples.DEMO_NOTICE}"}}'
-        where = self._settings.node.data_dir
+        ctl = f"SMSGW_NODE_DATA_DIR={self._settings.node.data_dir} {Path(sys.argv[0]).absolute()}"
         curl = (
             f"curl -sS -X POST {url}/api/v1/messages -H 'Authorization: Bearer {bearer}' "
             f"-H 'Content-Type: application/json' -d '{body}'"
@@ -230,16 +230,20 @@ class Demo:
 smsgw is running. Ctrl-C stops everything.
 
   portal    {url}
-  login     {LOGIN} / {password or "(as printed by the first run; new one: smsgwctl user reset " + LOGIN + ")"}
+  login     {LOGIN} / {password or "(as printed by the first run; a new one: see below)"}
   API key   {bearer}
 
-Send a message:
+Send a message: open the portal in a browser, log in, and press the blue button at the top. Or:
 
   {curl}
 
 Follow a message (the first one was sent just now):
 
-  SMSGW_NODE_DATA_DIR={where} .venv/bin/{ctl} trace {first}
+  {ctl} trace {first}
+
+A new password:
+
+  {ctl} user reset {LOGIN}
 
 Numbers ending 0001 fail, 0002 are empty numbers, 0003 never get a report. 138… goes by CMPP 3.0,
 130… by CMPP 2.0, 133… by SMPP.

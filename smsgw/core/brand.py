@@ -13,6 +13,8 @@ from typing import Any
 ANY_HOST = "*"
 """In the list of a brand's hosts: all that no other brand has."""
 MAX_HOSTS = 20
+_LONGEST_NAME = 253
+"""Octets of a DNS name (RFC 1035, 2.3.4); in its own letters it has fewer."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -131,6 +133,8 @@ def parse_host(text: str) -> str:
     """A host as it is compared: a DNS name (international ones in their ASCII form), an address, or ``*``. Raises
     ``ValueError``."""
     text = text.strip().lower().rstrip(".")
+    if len(text) > _LONGEST_NAME:  # before anything unfolds it
+        raise ValueError(text)
     if text == ANY_HOST:
         return text
     try:
@@ -138,7 +142,7 @@ def parse_host(text: str) -> str:
     except ValueError:
         pass
     name = text.encode("idna").decode() if text else ""
-    if len(name) > 253 or not name or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+    if len(name) > _LONGEST_NAME or not name or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError(text)
     return name
 

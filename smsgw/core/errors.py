@@ -138,6 +138,7 @@ CODES: dict[str, int] = {
     "PICTURE_TOO_LARGE": 413,
     "PICTURE_INVALID": 400,
     "CERTIFICATE_INVALID": 400,
+    "UNMASK_LIMIT": 429,
     "INTERNAL": 500,
 }
 """Code -> HTTP status; "item" errors have status 400 when they stand alone. What they say: core/words/refusals.py."""

@@ -31,6 +31,10 @@ _SEPARATORS = str.maketrans(
 )
 
 
+_MOST_WRITTEN = 64
+"""Characters of a number with all that people put into it; what is longer is none."""
+
+
 class InvalidNumber(ValueError):
     """Not a number that a message can go to.
 
@@ -49,6 +53,8 @@ def normalize(number: str) -> str:
     Mainland mobile numbers go with or without 86, +86, 0086; all others need + or 00. Blanks, hyphens, dots,
     brackets and full-width digits are understood. Raises `InvalidNumber`.
     """
+    if len(number) > _MOST_WRITTEN:
+        raise InvalidNumber("length")
     match = _MAINLAND.fullmatch(number)
     if match:
         return "86" + match[1]

@@ -32,6 +32,8 @@ class Settings:
     """What nobody has decided about in so many hours expires, and is paid back."""
     number_status_days: int = 90
     """What is known of a number (空号、停机 …) counts for so many days."""
+    unmask_daily: int = 100
+    """Whole numbers that a person may look at in a day (China)."""
 
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -44,6 +46,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "review_remind_minutes": (1, 10_080),
     "review_expire_hours": (1, 120),
     "number_status_days": (1, 730),
+    "unmask_daily": (0, 10_000),
 }
 MAX_WORDS = 100
 

@@ -26,6 +26,8 @@ from smsgw.protocols.smpp import tlvs
 
 REMEMBERED = 50_000
 """Numbers whose replacement is kept at hand (it comes out the same without)."""
+ONE_BY_ONE = 256
+"""Characters that are replaced each by what stands before it, more than any number has; what follows, all at once."""
 PASSWORD = "masked"  # noqa: S105  that is the point
 """In the place of every password."""
 
@@ -56,6 +58,9 @@ _SMGP_TLVS = frozenset(
         smgp.SUBMIT_MSG_TYPE, smgp.SP_DEAL_RESULT, smgp.SRC_TERM_TYPE, smgp.NODES_COUNT, smgp.SRC_TYPE,
     }
 )  # fmt: skip
+_SMALL_LETTERS = bytes(97 + octet % 26 for octet in range(256))
+_IDEOGRAPHS = bytes(0x4E + octet % 0x51 for octet in range(256))
+"""First octets of theirs in UCS2."""
 _CMPP_NUMBER_AT = 35
 """Octets of a CMPP report in front of Dest_terminal_Id."""
 
@@ -105,26 +110,22 @@ class Masker:
         """Filler in the place of a text, as many octets, readable in its alphabet."""
         noise = hashlib.shake_256(self._key + octets).digest(len(octets))
         if not ucs2:
-            return bytes(97 + octet % 26 for octet in noise)
+            return noise.translate(_SMALL_LETTERS)
         filler = bytearray(noise)
-        filler[0::2] = bytes(0x4E + octet % 0x51 for octet in noise[0::2])
+        filler[0::2] = noise[0::2].translate(_IDEOGRAPHS)
         return bytes(filler)
 
     # --- fields ------------------------------------------------------------------------------------------------
 
     def _letters(self, written: str, before: str) -> str:
-        made = []
         drawn = hashlib.blake2b(before.encode(), key=self._key, digest_size=3)
-        for char in written:
-            order = _order(drawn.digest())
+        made = []
+        for char in written[:ONE_BY_ONE]:
+            made.append(_another(char, *drawn.digest()))
             drawn.update(char.encode())  # goes on from where it is: the length of a text does not count twice
-            if "0" <= char <= "9":
-                made.append("0123456789"[(int(char) * order[1] + order[0]) % 10])
-            elif char.isascii() and char.isalpha():
-                base = 65 if char.isupper() else 97
-                made.append(chr(base + (ord(char) - base + order[2]) % 26))
-            else:
-                made.append(char if char.isascii() else "?")
+        if rest := written[ONE_BY_ONE:]:
+            noise = hashlib.shake_256(self._key + drawn.digest() + rest.encode()).digest(3 * len(rest))
+            made += map(_another, rest, noise[0::3], noise[1::3], noise[2::3])
         return "".join(made)
 
     def _value(self, pdu: Pdu, name: str, value: Any) -> Any:
@@ -218,9 +219,16 @@ class Masker:
         return text
 
 
-def _order(drawn: bytes) -> tuple[int, int, int]:
-    """Shift and factor for digits, shift for letters. A shift of 0 would leave them as they are."""
-    return 1 + drawn[0] % 9, (1, 3, 7, 9)[drawn[1] % 4], 1 + drawn[2] % 25
+def _another(char: str, shift: int, factor: int, letters: int) -> str:
+    """A character of its kind, by octets that were drawn. A shift of 0 would leave it as it is."""
+    if "0" <= char <= "9":
+        return "0123456789"[(int(char) * (1, 3, 7, 9)[factor % 4] + 1 + shift % 9) % 10]
+    if not char.isascii():
+        return "?"
+    if not char.isalpha():
+        return char
+    base = 65 if char.isupper() else 97
+    return chr(base + (ord(char) - base + 1 + letters % 25) % 26)
 
 
 def _numbers(pdu: Pdu) -> Iterable[str]:

@@ -12,6 +12,10 @@ from portal_site import Site, running
 from portal_walk import open_to_all
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
+from smsgw.core.actor import ActorLabel
+from smsgw.core.model import MessageType, Origin
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+
 __all__ = ("chromium", "pytestmark")
 
 
@@ -138,3 +142,37 @@ async def test_the_gallery_has_no_errors(chromium: Browser, site: Site) -> None:
             await page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
             await expect(page.locator("#chart-1 canvas")).to_have_count(1)
             await fits(page)
+
+
+async def test_a_whole_number_is_shown_in_a_dialog_for_a_reason(chromium: Browser, site: Site) -> None:
+    hall = site.snapshots.current.account(site.accounts["hall"])
+    assert hall
+    item = SendItem(to="13800138000", content="您好")
+    sent = await site.acceptor.send(SendRequest(hall, (item,), MessageType.NOTICE, Origin.API, ActorLabel("key-1")))
+    id_ = sent.items[0].message_id
+    asked: list[str] = []
+    async with opened(chromium, site, DESKTOP, "admin") as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.allowed.append("422")  # type: ignore[attr-defined]
+        for path, at in (("/records", "table"), (f"/records/{id_}", "main")):
+            await page.goto(path)
+            await expect(page.locator(at)).to_contain_text("138****8000")
+            await page.click(f"{at} a.eye")
+            await open_to_all(page, "why a number is to be shown")
+            await page.select_option("#ask select[name=purpose]", "other")
+            await page.click("#ask .btn-primary")
+            await expect(page.locator("#ask [role=alert]")).to_contain_text("请写明原因")
+            await page.fill("#ask input[name=note]", "客户来电核实")
+            await page.click("#ask .btn-primary")
+            await expect(page.locator("#ask .whole-number")).to_have_text("8613800138000")
+            await open_to_all(page, "a whole number")
+            assert "13800138000" not in page.url
+            await page.keyboard.press("Escape")
+            await expect(page.locator("#ask")).not_to_be_visible()
+            assert "13800138000" not in await page.content()
+    assert not [url for url in asked if "13800138000" in url]
+    async with opened(chromium, site, PHONE, "admin") as page:
+        await page.goto("/records")
+        await page.click("table a.eye")
+        await expect(page.locator("#ask select[name=purpose]")).to_be_visible()
+        await fits(page)

@@ -28,6 +28,7 @@ from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
 from smsgw.admin.kit.tables import Column, Layout, Sort
 from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.kit.unmasking import Unmasking
 from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
@@ -188,6 +189,8 @@ class ListPage:
     """Lists beside each other, this one among them: label, address."""
     cards: Cards | None = None
     """Instead of a table."""
+    whole: str = ""
+    """What its rows are to ``unmasking.service``, by which their whole numbers can be seen; empty: they cannot."""
     most: int = MOST_COUNTED
     """Rows that are counted; of more it is said that there are more."""
 
@@ -231,6 +234,8 @@ class ListPage:
         if self.export is not None:
             export = partial(self._route, below="/-/export", handler=self._export, permission=self.export)
             found += [export(method, step_up=Proof.FACTOR) for method in ("GET", "POST")]
+        if self.whole:
+            found += Unmasking(self.path, self.whole).routes
         for action in self.actions:
             acts, asks = _Acting(self, action), f"/-/effect/{action.key}"
             found.append(self._route("POST", asks, acts.ask, action.permission))

@@ -23,6 +23,8 @@ class Recipients:
     invalid: tuple[tuple[str, str], ...] = ()
     """What was written, and why it is no number (``words.NUMBER_PROBLEM``)."""
     duplicates: int = 0
+    beyond: bool = False
+    """There were more characters than ``MOST`` numbers have, and nobody has looked at them."""
 
     @property
     def total(self) -> int:
@@ -35,6 +37,8 @@ def recipients(text: str) -> Recipients:
 
     A piece that is one number with blanks or hyphens in it stays one number.
     """
+    if len(text) > MOST_CHARACTERS:
+        return Recipients(beyond=True)
     valid: dict[str, None] = {}
     invalid: list[tuple[str, str]] = []
     duplicates = 0

@@ -60,6 +60,15 @@ HINTS: dict[str, str] = {
 }
 DONE_MANY = N_("已处理 %(done)s 条")
 DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")
+PURPOSE: dict[str, str] = {
+    "complaint": N_("处理投诉"),
+    "customer": N_("联系客户"),
+    "check": N_("核对号码"),
+    "inquiry": N_("配合主管部门调查"),
+    "other": N_("其他（请说明）"),
+}
+UNMASK_PURPOSE = N_("请选择查看号码的原因")
+UNMASK_NOTE = N_("选“其他”时请写明原因，2 至 %(most)s 个字")
 EXPORT = N_("导出")
 EXPORT_LEAD = N_("文件带水印，记录导出人、时间和原因；在后台生成，凭一次性链接下载。")
 EXPORT_BEGUN = N_("导出已开始，完成后可在此下载")

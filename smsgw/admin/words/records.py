@@ -30,7 +30,9 @@ REPLY_TITLE = N_("回复上行短信")
 REPLY_SEND = N_("发送回复")
 REPLY_LEAD = N_("回复从用户发来的通道号码发出，与其他短信一样检查、计费和审核；发送后本条标为已回复。")
 REPLY_EFFECT = N_("将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条。")
-REPLY_HELD_EFFECT = N_("将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。")
+REPLY_HELD_EFFECT = N_(
+    "将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。"
+)
 REPLIED = N_("回复已提交，发送结果见下方往来短信")
 ASSIGN = N_("指派")
 ASSIGN_TITLE = N_("指派处理人")

@@ -191,6 +191,7 @@ TERMS: dict[str, str] = {
     "old_password": N_("当前密码"),
     "one_time": N_("一次性密码"),
     "opinion": N_("审批意见"),
+    "original": N_("短信原文"),
     "origin": N_("来源"),
     "outcome": N_("结果"),
     "parent": N_("上级部门"),

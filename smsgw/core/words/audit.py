@@ -476,6 +476,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "proof": ("凭证", "Proof"),
     "protocol": ("协议", "Protocol"),
     "purchaser": ("采购人名称", "Purchaser"),
+    "purpose": ("用途", "Purpose"),
     "q": ("查询条件", "Query"),
     "query": ("查询条件", "Query"),
     "rate": ("速率", "Rate"),

@@ -296,6 +296,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "客户流水号已存在,消息 {id}",
         "client_ref exists: message {id}",
     ),
+    "UNMASK_LIMIT": (
+        "今天已查看 {most} 个完整号码,达到每日上限,请明天再试或联系系统管理员调整",
+        "You have seen {most} whole numbers today, which is the daily limit; try tomorrow or ask an administrator",
+    ),
     "CONTACTS_FULL": (
         "联系人已达上限 {most} 个,请删除不用的联系人后重试",
         "The account has its {most} contacts",

@@ -34,7 +34,7 @@ _TREAT = "UPDATE word SET action = $2, replacement = $3, at = now() WHERE catego
 def check(word: Word, plain: Plain) -> None:
     """``PARAM_INVALID`` for a word that cannot be on the list."""
     check_type(word.type)
-    if not plain.of(word.word) or len(word.word) > MAX_LENGTH:
+    if len(word.word) > MAX_LENGTH or not plain.of(word.word):
         reason = phrase("word.text", word=word.word[:20], most=MAX_LENGTH)
         raise Invalid("PARAM_INVALID", field="word", reason=reason)
     if len(word.category) > 20 or len(word.replacement) > MAX_LENGTH:

@@ -112,6 +112,7 @@ from smsgw.platform.sheets import queries as sheet_queries
 from smsgw.platform.sheets.model import Sheet
 from smsgw.platform.statistics import recount
 from smsgw.platform.statistics import service as statistics
+from smsgw.platform.unmasking import service as unmasking
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
@@ -647,6 +648,13 @@ async def _(world: World, change: Change) -> None:
 @example(numbers.unmask, "numbers.unmask")
 async def _(world: World, change: Change) -> None:
     await numbers.unmask(change, 90)
+
+
+@example(unmasking.whole, "numbers.unmask")
+async def _(world: World, change: Change) -> None:
+    id_ = await a_message(world)
+    got = await unmasking.whole(change, "message", id_, "check", "", most=1000, now=datetime.now(UTC))
+    assert got.number == f"86{NUMBER}"
 
 
 @example(alarms.acknowledge, "alarm.ack")

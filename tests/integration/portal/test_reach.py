@@ -276,6 +276,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/lifts", "lift", "sent", "lifted", "refused"),
     "GET /lifts/{id}": (case("lift"),), "GET /lifts/-/letter/{id}": (case("lift"),),
     "GET /optouts": NOTHING, **of_list("/optouts"), "GET /optouts/{id}": (case("optout"),),
+    **{f"{method} {path}/{{id}}/number": tuple(case(thing, purpose="check") for thing in things)
+       for method in ("GET", "POST")
+       for path, *things in (("/records", "message"), ("/inbound", "reply"), ("/contacts", "contact"),
+                             ("/allowed", "allowed"), ("/blocked", "blocked", "optout"), ("/optouts", "optout"),
+                             ("/consents", "consent"), ("/lifts", "lift"))},
     "GET /announcements": NOTHING, **of_list("/announcements"),
     **of_actions("/announcements", "announcement", "withdraw"),
     "GET /announcements/-/new": NOTHING,

@@ -18,6 +18,7 @@ NOT_SHOWN = {
     "ui/import.html": "a whole page: the upload is shown",
     "ui/import_columns.html": "a whole page: the mapping is shown",
     "ui/list.html": "a whole page: its rows, its filter and its tools are shown",
+    "ui/number.html": "an answer of its own, which depends on what was asked",
     "ui/queue.html": "a whole page: its cards are the page's own",
 }
 """What the gallery does not show, and why."""

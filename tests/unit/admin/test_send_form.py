@@ -46,6 +46,7 @@ def test_a_good_form() -> None:
         ("to", ""),
         ("to", "abc"),
         ("to", "\n".join(f"13800{n:06d}" for n in range(1001))),
+        ("to", "13800138000\n" * 2000),
         ("type", "spam"),
         ("sign", "一"),
         ("sign", "长" * 21),

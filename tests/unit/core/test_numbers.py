@@ -50,6 +50,7 @@ def test_foreign_numbers() -> None:
         ("+123456", "length"),
         ("+1234567890123456", "length"),
         ("+0123456789", "length"),
+        ("1380013800" + "-" * 60 + "0", "length"),
     ],
 )
 def test_what_is_no_number(written: str, reason: str) -> None:

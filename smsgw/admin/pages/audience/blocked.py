@@ -91,7 +91,7 @@ def _list(
         count=lambda db, actor, found, most: queries.how_many(db, wanted(found), most, accounts=actor.scope.whole),
         one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole), detail=_detail,
         links=_LINKS if path == PATH else _LINKS[:1], tabs=TABS if path == PATH else (),
-        sort=Sort("since"), empty=empty,
+        sort=Sort("since"), empty=empty, whole="block",
     )  # fmt: skip
 
 

@@ -84,6 +84,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: service.search(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: service.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
     one=lambda db, actor, id_: service.one(db, id_, accounts=actor.scope.whole), sort=Sort("at"),
+    whole="consent",
     actions=(Action("withdraw", words.CONSENT_WITHDRAW, Permission.BLOCK_EDIT, _withdraw, _effect, danger=True,
                     reason=True),),
     links=((words.CONSENT_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),

@@ -148,7 +148,7 @@ PAGE = ListPage(
     ),
     links=((words.CONTACT_NEW, f"{PATH}/-/new", Permission.CONTACT_EDIT),
            (words.CONTACT_IMPORT, f"{PATH}/-/import", Permission.CONTACT_EDIT)),
-    export=Permission.CONTACT_EXPORT,
+    export=Permission.CONTACT_EXPORT, whole="contact",
     empty=Empty(words.CONTACTS_EMPTY, words.CONTACTS_TEACH, words.CONTACT_IMPORT, f"{PATH}/-/import",
                 Permission.CONTACT_EDIT, icon="users"),
 )  # fmt: skip

@@ -76,6 +76,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: service.search(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: service.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
     one=lambda db, actor, id_: service.one(db, id_, accounts=actor.scope.whole), sort=Sort("at"), tabs=TABS,
+    whole="lift",
     actions=tuple(map(_action, (LiftState.SENT, LiftState.LIFTED, LiftState.REFUSED))), lead=why.REQUESTS_LEAD,
     empty=Empty(why.REQUESTS_EMPTY, why.REQUESTS_TEACH, why.WHY, WHY, Permission.BLOCK_VIEW),
 )  # fmt: skip

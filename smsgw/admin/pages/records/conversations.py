@@ -1,4 +1,4 @@
-"""What was said both ways with a number (往来短信), answers from the platform, and who looks after what came in (P8.3)."""
+"""What was said both ways with a number (往来短信), answers from the platform, and who looks after them (P8.3)."""
 
 from __future__ import annotations
 
@@ -86,8 +86,7 @@ async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) ->
     request = care.reply(call.change(), one, context.snapshots.current, values["content"])
     (line,) = await context.acceptor.explain(request)
     if line["code"] != "OK":
-        raise Wrong("content", Problem(message_of(line["code"], dict(line.get("detail") or {}),
-                                                  english=call.language != DEFAULT)))  # fmt: skip
+        raise Wrong("content", Problem(message_of(str(line["code"]), english=call.language != DEFAULT)))
     text = words.REPLY_HELD_EFFECT if line.get("held") else words.REPLY_EFFECT
     return Effect(text, {"code": one.to_code, "number": mask(one.number), "parts": line["parts"],
                          "price": line["price"]})  # fmt: skip

@@ -97,7 +97,8 @@ async def _detail(call: Call, one: InboundView) -> Detail:
     sections = [Section(_CARE, one, words.CARE_HEAD), Section(columns, one)]
     return Detail(
         mask(one.number), sections, links=links, buttons=buttons,
-        piece=("records/conversation.html", {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME}),
+        piece=("records/conversation.html",
+               {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME}),
         opened=f"{PATH}/-/seen" if handles and one.seen_at is None else "",
     )  # fmt: skip
 
@@ -130,7 +131,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: inbound.search(db, actor, _wanted(actor, found), window),
     count=lambda db, actor, found, most: inbound.how_many(db, actor, _wanted(actor, found), most),
     one=lambda db, actor, id_: inbound.one(db, actor, id_), detail=_detail, sort=Sort("received_at"), wide=True,
-    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT, live=3,
+    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT, live=3, whole="inbound",
     actions=(
         _action("take", words.TAKE, words.TAKE_EFFECT,
                 lambda call, one: care.assign(call.change(), one, call.who.login)),

@@ -102,6 +102,6 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
-    export=Permission.MESSAGE_EXPORT, one=_one, actions=(RESEND,),
+    export=Permission.MESSAGE_EXPORT, one=_one, actions=(RESEND,), whole="message",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

@@ -242,11 +242,20 @@ async def _confirm(step: Step) -> web.Response:
     shown = counted(call, step.state, account, template)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
-        name=name_of(step.state), stages=_stages(step, survey.valid),
+        name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
     )  # fmt: skip
+
+
+def _via(call: Call) -> dict[str, list[str]]:
+    """The connected channels of every pool, for who may know of them."""
+    found: dict[str, list[str]] = {}
+    for channel in call.portal.context.channel_status() if call.may(Permission.CHANNEL_VIEW) else ():
+        for pool in channel.pools if channel.state in ("bound", "idle") else ():
+            found.setdefault(pool, []).append(channel.name)
+    return found
 
 
 def _stages(step: Step, rows: int) -> list[tuple[str, int]]:

@@ -66,6 +66,8 @@ class SendForm:
 
 
 def _wrong_numbers(to: Recipients) -> str:
+    if to.beyond:
+        return said.TOO_MANY_NUMBERS
     if not to.valid:
         return said.NO_GOOD_NUMBER if to.total else said.NO_NUMBER
     return said.TOO_MANY_NUMBERS if len(to.valid) > MAX_RECIPIENTS else ""

@@ -23,6 +23,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import stages
+from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
@@ -73,11 +74,28 @@ _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=Fal
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
-    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS, _ACCOUNT,
-    Column("sign", value=lambda t: t.task.sign), _CONTENT, _TYPE,
+    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS,
+)  # fmt: skip
+_MORE = (
+    _CONTENT, _ACCOUNT, _TYPE,
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
     Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
 )  # fmt: skip
+
+
+
+def _wording(call: Call, one: ListedTask) -> tuple[Column, Column]:
+    """The signature, whoever has decided about it, and the text as phones get it (短信原文)."""
+    snapshot, task = call.portal.context.snapshots.current, one.task
+    account = snapshot.account(task.account_id)
+    sign = task.sign
+    if account is not None and not sign:
+        template = snapshot.policies.book.template(line_of(account), task.template_id or 0)
+        sign = (template.sign if template else "") or account.default_sign
+    text = f"【{sign}】{task.content}" if sign and not task.content.startswith("【") else task.content
+    original = Column("original", Kind.LONG, permission=Permission.MESSAGE_READ, value=lambda _: text)
+    return Column("sign", value=lambda _: sign), original
+
 
 # --- what can be done ------------------------------------------------------------------------------------------------
 
@@ -136,7 +154,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if task.state in words.UNDER_WAY or (task.state == "cancelled" and _left(one)):  # counted now
         view = await call.portal.context.tasks.get(task.id, accounts=None)
         one, task = ListedTask(view.task, view.progress, one.account), view.task
-    columns = [column for column in _ABOUT if column.permission is None or call.may(column.permission)]
+    about = (*_ABOUT, *_wording(call, one), *_MORE)
+    columns = [column for column in about if column.permission is None or call.may(column.permission)]
     links = []
     if task.run and call.may(Permission.MESSAGE_VIEW):
         days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}

@@ -1,0 +1,181 @@
+"""What people bring to the portal, through everything that reads it there: each filter and form that any page declares,
+whatever pages there are, with 64 KiB of each kind of bad text in each of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from adversarial import TEXTS, dear
+
+from smsgw.admin.kit import discovery
+from smsgw.admin.kit.filters import Filter
+from smsgw.admin.kit.form_pages import FormPage
+from smsgw.admin.kit.forms import Form
+from smsgw.admin.kit.imports import ImportPage
+from smsgw.admin.kit.lists import ListPage
+from smsgw.admin.kit.numbers import MOST_CHARACTERS, recipients
+from smsgw.admin.pages.person.palette import MOST_QUERY, rank
+from smsgw.admin.words.agents import device
+from smsgw.admin.words.pinyin import PINYIN
+from smsgw.core.brand import LONGEST, name_of, parse_host, parse_look
+from smsgw.core.errors import SmsgwError
+from smsgw.core.keywords import Action, Plain, Word
+from smsgw.core.pasted import pieces
+from smsgw.platform.audience import book, importing
+from smsgw.platform.audience.model import EntryDraft
+from smsgw.platform.brand import certificates, pictures
+from smsgw.platform.lists import consent_import
+from smsgw.platform.org import importing as staff_import
+from smsgw.platform.sheets.model import Outcome
+from smsgw.platform.words import service as words
+from smsgw.store.config import traditional
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+HEADER = 8190
+"""Octets that the server takes of a header or a request line."""
+GIVEN = {name: text.encode("utf-8", "replace").decode() for name, text in TEXTS.items()}
+"""As texts reach a handler: what UTF-8 cannot say is refused with the form."""
+
+
+def declared() -> dict[str, Filter | Form]:
+    """Every filter and form that is reached from a name of a page's module."""
+    found: dict[str, Filter | Form] = {}
+    seen = set[int]()
+    for module in discovery.modules():
+        for name, one in vars(module).items():
+            for place, what in _within(one, seen):
+                found[f"{module.__name__.removeprefix('smsgw.admin.pages.')}.{name}{place}"] = what
+    return found
+
+
+def _within(one: Any, seen: set[int]) -> Iterator[tuple[str, Filter | Form]]:
+    if id(one) in seen or isinstance(one, type):
+        return
+    seen.add(id(one))
+    if isinstance(one, Filter | Form):
+        yield "", one
+    elif isinstance(one, list | tuple):
+        for at, item in enumerate(one):
+            yield from ((f"[{at}]{place}", what) for place, what in _within(item, seen))
+    elif isinstance(one, dict):
+        for key, item in one.items():
+            yield from ((f"[{key}]{place}", what) for place, what in _within(item, seen))
+    elif is_dataclass(one) and type(one).__module__.startswith("smsgw.admin"):
+        for part in fields(one):
+            yield from ((f".{part.name}{p}", what) for p, what in _within(getattr(one, part.name), seen))
+
+
+DECLARED = declared()
+
+
+def test_all_of_them_are_found() -> None:
+    """Whatever a page of the kit reads is among them."""
+    known = {id(one) for one in DECLARED.values()}
+    for module in discovery.modules():
+        for one in vars(module).values():
+            if isinstance(one, ListPage):
+                assert id(one.filter) in known, one.path
+            elif isinstance(one, FormPage | ImportPage):
+                assert id(one.form) in known, one.path
+
+
+def reading(one: Filter | Form, key: str) -> Callable[[str], Any]:
+    """The one field, and what the page makes of it: an address to come back to."""
+    if isinstance(one, Form):
+        return lambda text: one.read({key: text})
+    return lambda text: one.read({"time": "custom", key: text}, NOW).query()
+
+
+def over(work: Callable[[str], Any], size: int | None = None) -> dict[str, Callable[[], None]]:
+    """The work on each text, whatever it says of it that it may say."""
+
+    def bind(text: str) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work(text)
+            except (ValueError, SmsgwError):
+                return
+
+        return run
+
+    return {name: bind(text[:size]) for name, text in GIVEN.items()}
+
+
+@pytest.mark.parametrize("place", DECLARED)
+def test_every_field_of_filters_and_forms(place: str) -> None:
+    one = DECLARED[place]
+    keys = [field.key for field in one.fields] if isinstance(one, Form) else one.keys
+    assert not {key: spent for key in keys if (spent := dear(over(reading(one, key))))}
+    assert not {
+        key: spent
+        for field in (one.fields if isinstance(one, Form) else ())
+        if (most := field.most)
+        and (spent := dear(over(reading(one, key := field.key), min(most, 64 * 1024))))
+    }, "as long as it may be"
+
+
+SIMPLIFIED = Plain(traditional.load())
+
+
+def _svg(text: str) -> None:
+    """As a text, an attribute, a style and a path."""
+    inside = text.replace("<", "").replace("&", "").replace("\0", "")
+    quoted = inside.replace('"', "")
+    pictures.clean(
+        f'<svg xmlns="http://www.w3.org/2000/svg" style="{quoted[:16000]}"><style>{inside[:16000]}</style>'
+        f'<path d="{quoted[:16000]}"/>{inside[:16000]}</svg>'.encode()
+    )
+
+
+def _word(text: str) -> None:
+    words.check(Word(text, text[:20], Action.REPLACE, text), SIMPLIFIED)
+
+
+def _contact(text: str) -> None:
+    book.checked(EntryDraft(1, "8613800138000", text, importing._several(text), {text: text, "a": text}))
+
+
+def _consent(text: str) -> None:
+    plan = {"source": "web", "given_at": "2026-01-01T00:00:00+08:00", "wording": "", "proof": "n"}
+    for said in ({"number": text}, *({"number": "13800138000", c: text} for c in consent_import.COLUMNS[1:])):
+        row = consent_import._Row(1, said)
+        found = consent_import._judged(plan, [row], {})
+        assert all(one.outcome is Outcome.WRONG for one in found.values())
+
+
+def _staff(text: str) -> None:
+    staff_import._several(text)
+    [name.strip() for name in staff_import._PARTS.split(text)]
+
+
+READERS: dict[str, tuple[Callable[[str], Any], int | None]] = {
+    "palette": (lambda t: [rank(t[:MOST_QUERY], label) for label in PINYIN], None),
+    "User-Agent": (device, None),
+    "Host": (name_of, None),
+    "host of a brand": (parse_host, None),
+    "host of a brand, as long as may be": (parse_host, 253),
+    **{f"brand {name}": (lambda t, n=name: parse_look({n: t}), None) for name in (*LONGEST, "colour", "logo")},
+    "certificate": (lambda t: certificates.check(t, t), None),
+    "numbers": (recipients, None),
+    "numbers, as many as may be": (recipients, MOST_CHARACTERS),
+    "numbers of a draft": (pieces, None),
+    "picture": (lambda t: pictures.clean(t.encode()), None),
+    "picture of XML": (lambda t: pictures.clean(b"<" + t.encode()), None),
+    "PNG": (lambda t: pictures.clean(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + t.encode()), None),
+    "SVG": (_svg, None),
+    "word to test": (SIMPLIFIED.mapped, None),
+    "cell with a word": (_word, None),
+    "cell with a contact": (_contact, None),
+    "cell with a consent": (_consent, None),
+    "cell with a person": (_staff, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_reads_texts_beside_them(name: str) -> None:
+    work, size = READERS[name]
+    assert not dear(over(work, size))
