@@ -17,31 +17,27 @@ from smsgw.platform.change import Change
 from smsgw.platform.messages.inbound import InboundView
 from smsgw.platform.messages.resend import Door
 from smsgw.platform.org import queries as org
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Row
 
-# Nothing is done to what somebody else has done already: the row is found no more, and the caller told.
+# What is known of it, held until the end of the change; nothing when it is not the actor's.
+_HOLD = """
+INSERT INTO inbound_care (mo_id)
+SELECT id FROM mo WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))
+ON CONFLICT (mo_id) DO UPDATE SET mo_id = excluded.mo_id RETURNING assignee, done_at, done_by
+"""
 _SEEN = """
-UPDATE mo SET seen_at = now(), seen_by = $2
-WHERE id = $1 AND seen_at IS NULL AND ($3::bigint[] IS NULL OR account_id = ANY($3)) RETURNING id
+WITH opened AS (
+    DELETE FROM inbound_unread
+    WHERE mo_id = $1 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) RETURNING mo_id
+)
+INSERT INTO inbound_care AS c (mo_id, seen_at, seen_by) SELECT mo_id, now(), $2 FROM opened
+ON CONFLICT (mo_id) DO UPDATE SET seen_at = COALESCE(c.seen_at, now()), seen_by = COALESCE(c.seen_by, $2)
+RETURNING mo_id
 """
-_ASSIGN = """
-UPDATE mo SET assignee = $2, assigned_by = $3, seen_at = COALESCE(seen_at, now()), seen_by = COALESCE(seen_by, $3)
-FROM (SELECT id, assignee AS before FROM mo WHERE id = $1 FOR UPDATE) old
-WHERE mo.id = old.id AND mo.done_at IS NULL AND mo.assignee IS DISTINCT FROM $2 RETURNING old.before
-"""
-_DONE = """
-UPDATE mo SET done_at = now(), done_by = $2, seen_at = COALESCE(seen_at, now()), seen_by = COALESCE(seen_by, $2)
-WHERE id = $1 AND done_at IS NULL AND ($3::bigint[] IS NULL OR account_id = ANY($3)) RETURNING id
-"""
-_REOPEN = """
-UPDATE mo SET done_at = NULL, done_by = NULL
-FROM (SELECT id, done_by FROM mo WHERE id = $1 FOR UPDATE) old
-WHERE mo.id = old.id AND done_at IS NOT NULL AND ($2::bigint[] IS NULL OR account_id = ANY($2)) RETURNING old.done_by
-"""
-_ANSWERED = """
-UPDATE mo SET answered_by = $2, seen_at = COALESCE(seen_at, now()), seen_by = COALESCE(seen_by, $3) WHERE id = $1
-RETURNING id
-"""
+_ASSIGN = "UPDATE inbound_care SET assignee = $2, assigned_by = $3 WHERE mo_id = $1"
+_DONE = "UPDATE inbound_care SET done_at = now(), done_by = $2 WHERE mo_id = $1"
+_REOPEN = "UPDATE inbound_care SET done_at = NULL, done_by = NULL WHERE mo_id = $1"
+_ANSWERED = "UPDATE inbound_care SET answered_by = $2 WHERE mo_id = $1"
 MOST_CONTENT = 1000
 
 
@@ -54,49 +50,70 @@ def _sees(scope: Scope, one: InboundView) -> bool:
     return scope.whole is None if one.account is None else scope.covers(one.account)
 
 
+async def _hold(connection: Connection, change: Change, inbound_id: int) -> Row:
+    """What is known of it. ``NOT_FOUND``: there is no such message that the actor sees."""
+    row = await connection.fetchrow(_HOLD, inbound_id, _whose(change))
+    if row is None:
+        raise Refused("NOT_FOUND")
+    return row
+
+
+async def _opened(connection: Connection, change: Change, inbound_id: int) -> bool:
+    """It is read with whatever is done to it; whether it was unread."""
+    return await connection.fetchrow(_SEEN, inbound_id, change.actor.label, _whose(change)) is not None
+
+
 async def seen(change: Change, inbound_id: int) -> bool:
     """Somebody who looks after such messages has opened it; whether it was unread."""
     async with change.unit(Permission.INBOUND_HANDLE) as unit:
-        row = await unit.connection.fetchrow(_SEEN, inbound_id, change.actor.label, _whose(change))
-        if row is None:
-            unit.unchanged()
-        else:
+        unread = await _opened(unit.connection, change, inbound_id)
+        if unread:
             unit.record("inbound.seen", f"inbound/{inbound_id}")
-    return row is not None
+        else:
+            unit.unchanged()
+    return unread
 
 
 async def assign(change: Change, one: InboundView, login: str) -> None:
     """Give it to somebody, who is told; oneself, too.
 
     ``PARAM_INVALID`` (``assignee``): there is nobody of that login who may look after messages of its account;
-    ``STATE_CONFLICT``: it is done with, or theirs already.
+    ``STATE_CONFLICT``: it is done with, or theirs already; ``NOT_FOUND``.
     """
     person = await org.person(change.database, login)
     if person is None or Permission.INBOUND_HANDLE not in person.permissions or not _sees(person.scope, one):
         raise Invalid("PARAM_INVALID", field="assignee", reason=phrase("inbound.assignee"))
-    async with change.unit(Permission.INBOUND_HANDLE, one.account) as unit:
-        row = await unit.connection.fetchrow(_ASSIGN, one.id, login, change.actor.label)
-        if row is None:
+    async with change.unit(Permission.INBOUND_HANDLE) as unit:
+        row = await _hold(unit.connection, change, one.id)
+        if row["done_at"] is not None or row["assignee"] == login:
             raise Refused("STATE_CONFLICT", reason=phrase("inbound.assigned"))
-        unit.record("inbound.assign", f"inbound/{one.id}", before={"assignee": row["before"]},
+        await _opened(unit.connection, change, one.id)
+        await unit.connection.execute(_ASSIGN, one.id, login, change.actor.label)
+        unit.record("inbound.assign", f"inbound/{one.id}", before={"assignee": row["assignee"]},
                     after={"assignee": login})  # fmt: skip
 
 
 async def done(change: Change, inbound_id: int) -> None:
-    """Nothing more is to be done about it. ``STATE_CONFLICT``: that was so before, or it is not the actor's."""
+    """Nothing more is to be done about it. ``STATE_CONFLICT``: that was so before; ``NOT_FOUND``."""
     async with change.unit(Permission.INBOUND_HANDLE) as unit:
-        if await unit.connection.fetchrow(_DONE, inbound_id, change.actor.label, _whose(change)) is None:
+        row = await _hold(unit.connection, change, inbound_id)
+        if row["done_at"] is not None:
             raise Refused("STATE_CONFLICT", reason=phrase("inbound.done"))
-        unit.record("inbound.done", f"inbound/{inbound_id}")
+        await _opened(unit.connection, change, inbound_id)
+        await unit.connection.execute(_DONE, inbound_id, change.actor.label)
+        after = {"done_by": change.actor.label}
+        unit.record("inbound.done", f"inbound/{inbound_id}", before={"done_by": None}, after=after)
 
 
 async def reopen(change: Change, inbound_id: int) -> None:
-    """Something is to be done about it all the same. ``STATE_CONFLICT``: it is not done with, or not the actor's."""
+    """Something is to be done about it all the same. ``STATE_CONFLICT``: it is not done with; ``NOT_FOUND``."""
     async with change.unit(Permission.INBOUND_HANDLE) as unit:
-        row = await unit.connection.fetchrow(_REOPEN, inbound_id, _whose(change))
-        if row is None:
+        row = await _hold(unit.connection, change, inbound_id)
+        if row["done_at"] is None:
             raise Refused("STATE_CONFLICT", reason=phrase("inbound.open"))
-        unit.record("inbound.reopen", f"inbound/{inbound_id}", before={"done_by": row["done_by"]})
+        await unit.connection.execute(_REOPEN, inbound_id)
+        before = {"done_by": row["done_by"]}
+        unit.record("inbound.reopen", f"inbound/{inbound_id}", before=before, after={"done_by": None})
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -144,7 +161,9 @@ class _Gate:
         """It is answered."""
         one = self._one
         async with self._change.within(connection, Permission.MESSAGE_SEND, one.account) as unit:
-            await connection.fetchrow(_ANSWERED, one.id, self._answer, self._change.actor.label)
+            await _hold(connection, self._change, one.id)
+            await _opened(connection, self._change, one.id)
+            await connection.execute(_ANSWERED, one.id, self._answer)
             unit.record("inbound.reply", f"inbound/{one.id}", after={"message": str(self._answer)})
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.words import records as words
-from smsgw.core.errors import message_of
+from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.messages import care, inbound, queries
@@ -80,13 +81,24 @@ async def _subject(call: Call) -> InboundView | None:
     return None if one is None or one.account is None else one
 
 
+@contextlib.contextmanager
+def _refused(call: Call) -> Iterator[None]:
+    """What the door says of an answer stands at the text, whichever kind of error it is."""
+    try:
+        yield
+    except SmsgwError as error:
+        said = message_of(error.code, dict(error.detail), english=call.language != DEFAULT)
+        raise Wrong("content", Problem(said)) from error
+
+
 async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) -> Effect:
     """What the answer would be, as the door sees it."""
     context = call.portal.context
     request = care.reply(call.change(), one, context.snapshots.current, values["content"])
-    (line,) = await context.acceptor.explain(request)
-    if line["code"] != "OK":
-        raise Wrong("content", Problem(message_of(str(line["code"]), english=call.language != DEFAULT)))
+    with _refused(call):
+        (line,) = await context.acceptor.explain(request)
+        if line["code"] != "OK":
+            raise Refused(str(line["code"]))
     text = words.REPLY_HELD_EFFECT if line.get("held") else words.REPLY_EFFECT
     return Effect(text, {"code": one.to_code, "number": mask(one.number), "parts": line["parts"],
                          "price": line["price"]})  # fmt: skip
@@ -94,7 +106,8 @@ async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) ->
 
 async def _send(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.StreamResponse:
     context = call.portal.context
-    await care.answer(call.change(), context.acceptor, context.snapshots.current, one, values["content"])
+    with _refused(call):
+        await care.answer(call.change(), context.acceptor, context.snapshots.current, one, values["content"])
     call.toast(call.gettext(words.REPLIED))
     return call.redirect(f"/inbound/{one.id}")
 

@@ -24,11 +24,10 @@ from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.messages import care, inbound
 from smsgw.platform.messages.inbound import InboundView
-from smsgw.runtime import clock
 
 PATH = "/inbound"
 MENU = Entry("records.inbound", PATH, Permission.INBOUND_VIEW,
-             lambda call: inbound.unread(call.db, call.actor, clock.now()))  # fmt: skip
+             lambda call: inbound.unread(call.db, call.actor))  # fmt: skip
 _choice = partial(Field, kind=FieldKind.CHOICE)
 FILTER = Filter(
     (
@@ -99,7 +98,7 @@ async def _detail(call: Call, one: InboundView) -> Detail:
         mask(one.number), sections, links=links, buttons=buttons,
         piece=("records/conversation.html",
                {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME}),
-        opened=f"{PATH}/-/seen" if handles and one.seen_at is None else "",
+        opened=f"{PATH}/-/seen" if handles and one.care == "unread" else "",
     )  # fmt: skip
 
 
