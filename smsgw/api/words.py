@@ -154,6 +154,10 @@ FIELDS: dict[str, Field] = {
     "status": Field("Status word (see the table).", "状态(见附录)", "queued"),
     "step": Field("Name of the step.", "步骤", "submitted"),
     "steps": Field("The steps in the order of time.", "按时间排列的步骤"),
+    "frequency": Field("How often a number gets it; null: as policies say.", "发送频次,空为按策略", None),
+    "prefer": Field("Pool of channels that is preferred.", "优先的通道池", ""),
+    "version": Field("Counts what was changed before it began.", "版本,开始前每次修改加一", 1),
+    "stage": Field("Where a sending in steps stands.", "逐步发送的进度", None),
     "submitted_at": Field("When a carrier took it.", "提交到运营商的时间", "2026-05-01T09:00:00.180+08:00"),
     "submitter": Field("Who has made it.", "提交人", "ak_live_1"),
     "success_rate": Field("Delivered of those that were sent and have ended.", "成功率", 1.0),
@@ -189,6 +193,17 @@ FIELDS: dict[str, Field] = {
 }  # fmt: skip
 
 SAMPLES: dict[str, Any] = {
+    "TaskBody.steps": None,
+    "TaskBody.frequency": None,
+    "TaskBody.prefer": "",
+    "Frequency.most": 1,
+    "Frequency.every": 7,
+    "Frequency.unit": "day",
+    "Frequency.tag": "",
+    "TaskInfo.steps": None,
+    "TaskDetail.steps": None,
+    "Steps.shares": [1, 10],
+    "TaskStage.number": 1,
     "SendBody.to": ["13800138000"],
     "BlockBody.numbers": ["13800138000"],
     "UnblockBody.numbers": ["13800138000"],
@@ -540,6 +555,44 @@ CHINESE: dict[str, str] = {
     "All recipients, or the rows that got no message.": "all 为全部收件人,errors 为未能发送的行",
     "An uploaded table": "查询已上传的文件",
     "Cancel a task for good": "取消任务",
+    "How often a number gets it at most; who has had as many is left out with ``NUMBER_FREQ_LIMITED``.": (
+        "同一号码的发送频次;达到频次的跳过,错误码 NUMBER_FREQ_LIMITED"
+    ),
+    "So many messages, …": "最多条数",
+    "… in so many, …": "周期长度",
+    "… hours or days; 30 days at most.": "周期单位:hour 小时、day 天,最长 30 天",
+    "Counted over all tasks of the account with it; empty: this task.": "频次标签:同一账号同一标签的任务合并计数,空为只计本任务",
+    "Pool of channels to prefer where routing allows it.": "通道池:路由规则也允许该账号使用时优先",
+    "Before everything else; somebody else has to pass it.": "特发:先于其他短信,须他人审批,密钥须有 emergency 权限",
+    "The one that was seen; refused when there is another by now.": "所见的版本,已被修改时拒绝",
+    "How often a number gets it; null: as policies say.": "发送频次,空为按策略",
+    "Counts what was changed before it began.": "版本,开始前每次修改加一",
+    "What to change; times, text and how it is sent only before it has begun. ``send_at`` null: now.": (
+        "要修改的内容;时间、内容和发送方式只能在任务开始前修改,send_at 为空表示立即开始。内容重新检查,规则要求时重新审批"
+    ),
+    "The next step of a task, now": "逐步发送立即进入下一步",
+    "Sending in steps: a share of the rows first, then more, then all; halted by itself when a limit is exceeded.": (
+        "逐步发送:先发一部分,再发更多,最后发完;超过限值自动停止"
+    ),
+    "Percent of the rows sent to by the end of each step, rising; the last step is all.": (
+        "各步结束时已发送的行占全部的百分比,逐个增大;最后一步为全部"
+    ),
+    "How long a step is watched at least after it was sent.": "每步发出后至少观察的分钟数",
+    "Halts when more than so many percent have failed, …": "失败超过此百分比时停止",
+    "… were answered by an opt-out, …": "退订超过此百分比时停止",
+    "… or were complained about.": "投诉超过此百分比时停止",
+    "How it sends in steps; null: all at once.": "逐步发送的安排,空表示一次发完",
+    "Where a sending in steps stands.": "逐步发送的进度",
+    "Where a sending in steps stands: the step, the last row that it sends to, since when it is watched.": (
+        "逐步发送的进度:第几步、发到第几行、从何时起观察"
+    ),
+    "Which step, from 1.": "第几步,从 1 开始",
+    "How many steps there are.": "共几步",
+    "The last row that it sends to.": "这一步发到第几行",
+    "Since when it is watched; null: it is being sent.": "从何时起观察,空表示仍在发送",
+    "Which limit has halted it: failed, opted_out, complained, or unknown.": (
+        "因何停止:failed 失败、opted_out 退订、complained 投诉、unknown 结果不明"
+    ),
     "Change a task": "修改任务",
     "Go on with a task": "继续任务",
     "HH:MM or HH:MM:SS.": "HH:MM 或 HH:MM:SS",
@@ -573,7 +626,6 @@ CHINESE: dict[str, str] = {
     "What has become of a task's recipients": "查询任务的收件人明细",
     "What is sent once: to a number, or a text to a number.": "去重依据:号码,或号码加内容",
     "What the task is about.": "发送主题",
-    "What to change. Times only before the task has begun; ``send_at`` null: now.": "要修改的内容;时间只能在开始前修改,send_at 为 null 表示立即发送",
     "When the task comes round again.": "周期发送的时间",
     "Columns of the file, or fields of an audience's contacts; numbers and columns named as variables are guessed.": "文件各列(或人群联系人各字段)的用途;未填写时自动识别号码列与同名变量列",
     "Which run of a recurring task; else the latest.": "周期任务的第几次执行,缺省为最近一次",

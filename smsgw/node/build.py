@@ -233,10 +233,13 @@ class Composition:
         return self.destinations
 
     @cached_property
+    def checker(self) -> Checker:
+        return Checker(self.router, self.lists, self.numbers)
+
+    @cached_property
     def acceptor(self) -> Acceptor:
-        checker = Checker(self.router, self.lists, self.numbers)
         return Acceptor(
-            self.database, self.ids, self.snapshots, checker, self.disk, self.hub, self.callbacks, self.heartbeat,
+            self.database, self.ids, self.snapshots, self.checker, self.disk, self.hub, self.callbacks, self.heartbeat,
             self.outage, now=self.now,
         )  # fmt: skip
 
@@ -304,9 +307,7 @@ class Composition:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        return Surveyor(
-            self.database, self.tasks, self.acceptor, self.snapshots, self.lists, self.router, Workers()
-        )
+        return Surveyor(self.database, self.tasks, self.acceptor, self.snapshots, self.checker, Workers())
 
     @cached_property
     def reviewing(self) -> Reviewing:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
 from test_portal_browser import opened as opened_
 from test_portal_browser import pytestmark as needs_chromium
 
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, first_id
 from smsgw.core.keywords import Action, Word
 from smsgw.core.number_state import NumberState
 from smsgw.node.life import Daemon
@@ -498,6 +498,35 @@ async def test_a_report_is_the_same_as_table_and_as_chart(chromium: Browser, nod
             assert table == drawn[heading] > 0, path
             assert table >= 75 if "daily" in path else table > 0
             await fits(page)
+
+
+async def test_who_has_sent_is_counted_by_person_and_department(chromium: Browser, node: Node) -> None:
+    """S6.1a: a department's figure leads to its people, a person's to the messages, portal and interfaces apart."""
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
+        await quickly(page, node.hall, "13800000703", "请按时到岗")
+        await page.click("form.send button.btn-primary")
+    await node.gets("13800000703")
+    today = first_id(datetime.combine(clock.now().astimezone(CHINA).date(), datetime.min.time(), CHINA))
+    sent = "SELECT count(*) FROM message WHERE submitter = 'clerk' AND origin = 'portal' AND id >= $1"
+    counted = (
+        "SELECT sum(messages) FROM stat_person WHERE submitter = 'clerk' AND origin = 'portal' AND status = 'accepted'"
+    )
+
+    async def all_counted() -> bool:  # by the daemon, a quarter of a minute later
+        return bool(await node.db.fetchval(counted) == await node.db.fetchval(sent, today))
+
+    await until(all_counted)
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/reports/people?time=today&origin=portal")
+        row = page.locator("#list-rows tbody tr", has_text="clerk")
+        figure = row.locator("a[href^='/records?']").first
+        number = await figure.inner_text()
+        assert int(number) == await node.db.fetchval(sent, today) > 0
+        await figure.click()
+        await expect(page.locator("#list-rows tbody tr")).to_have_count(int(number))
+        await page.goto("/reports/people?time=today&by=department")
+        await expect(page.locator("#list-rows tbody tr").first).to_be_visible()
+        await fits(page)
 
 
 async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: Browser, node: Node) -> None:

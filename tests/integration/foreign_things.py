@@ -76,6 +76,10 @@ INSERT INTO stat_day (day, account_id, type, sign, channel_id, carrier, province
                       units)
 VALUES ($1, $2, 'notice', $3, 0, 'CMCC', '', 'api', 'accepted', 1, 1, 1)
 """
+_SENT = """
+INSERT INTO stat_person (day, account_id, submitter, origin, status, messages, parts, units)
+VALUES ($1, $2, $3, 'api', 'accepted', 1, 1, 1)
+"""
 _BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refund', 1)"
 _RIGHTS = {
     Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
@@ -117,6 +121,7 @@ async def _sent(site: Site, account: int) -> dict[str, int]:
     _, batch = await _send(site, account, "13912345679", "foreign-key-2")
     site.snapshots.change(policies=NO_POLICY)
     await site.db.execute(_COUNTED, clock.now().date(), account, MARK)
+    await site.db.execute(_SENT, clock.now().date(), account, MARK)
     await site.db.execute(_BACK, message, account)
     return {"message": message, "batch": batch}
 

@@ -10,7 +10,12 @@ OUTCOME: dict[str, str] = {
     "message": N_("主动上行"),
     "unowned": N_("无归属账号"),
 }
-OUTCOME_TONE: dict[str, str] = {"opt_out": "orange", "reply": "green", "message": "blue", "unowned": "secondary"}
+OUTCOME_TONE: dict[str, str] = {
+    "opt_out": "orange",
+    "reply": "green",
+    "message": "blue",
+    "unowned": "secondary",
+}
 PUSHED: dict[str, str] = {
     "waiting": N_("待推送"),
     "offered": N_("已取走，待确认"),
@@ -62,13 +67,21 @@ GROUP: dict[str, str] = {
     "province": N_("按归属地"),
     "origin": N_("按来源"),
 }
+PEOPLE: dict[str, str] = {"department": N_("按部门"), "account": N_("按账号"), "origin": N_("按来源")}
+BY_PERSON = N_("按提交人")
+PEOPLE_LEAD = N_(
+    "所选时间内受理的短信，按提交人（人员、密钥或接入客户）合计；门户为人员在门户提交的，接口为密钥与协议客户提交的。"
+    "人员归本人所在部门，密钥归账号所在部门。"
+)
 NO_GROUP = N_("不细分")
 LAST_YEAR = N_("近 12 个月")
 NO_CHANNEL = N_("未经通道")
 DAILY_LEAD = N_(
     "按受理日期统计，一条短信记一次；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
 )
-MONTHLY_LEAD = N_("各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。")
+MONTHLY_LEAD = N_(
+    "各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
+)
 CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
 CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
 RATE = N_("成功率（%）")

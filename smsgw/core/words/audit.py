@@ -226,6 +226,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "scheduled.search": ("查询定时任务", "Scheduled tasks searched"),
     "tasks.open": ("查看发送任务", "Task opened"),
     "tasks.search": ("查询发送任务", "Tasks searched"),
+    "task.urgent": ("提交特发任务", "Emergency task submitted"),
     "task.add": ("新建发送任务", "Task added"),
     "task.cancel": ("取消发送任务", "Task cancelled"),
     "task.export": ("导出任务号码", "Numbers of a task exported"),

@@ -263,6 +263,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "不能审核自己提交的短信,请由其他审核员处理",
         "nobody reviews what they have sent themselves",
     ),
+    "review.edited": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
+    "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
     "retry.never": (
         "{fault} 可能已送达或含义未知,不允许重发",
@@ -354,6 +356,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "task.to": ("最多 {most} 个号码,更多请上传文件", "at most {most}; use a file for more"),
     "task.no_phone": ("未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"),
     "task.begun": ("任务已开始或按周期执行", "it has begun, or comes round again"),
+    "task.edited": ("已被他人修改,请重新打开后再改", "somebody has edited it: open it again"),
+    "task.of_template": (
+        "使用模板的任务不能改内容和签名", "what is made of a template keeps its text and signature"
+    ),
+    "prefer.none": (
+        "路由不允许该账号使用通道池 {name},可选 {known}", "routing leads the account to no pool {name}; to {known}",
+    ),
     "task.kind_stays": ("不能在单次与周期之间转换", "once cannot become again and again"),
     "send_at.ahead": ("send_at 最多可提前 366 天", "at most 366 days ahead"),
     "expire_at.before": ("expire_at 须晚于发送时间", "expire_at must be later"),

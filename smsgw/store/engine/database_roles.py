@@ -37,7 +37,7 @@ def _each(rights: frozenset[str], names: str) -> dict[str, frozenset[str]]:
 
 
 TABLES = {
-    **_each(_READ, "schema_info"),
+    **_each(_READ, "schema_info stat_sum"),
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
@@ -64,7 +64,7 @@ TABLES = {
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
         "scenario send_draft "
         "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
-        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day task upload webhook word",
+        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day stat_person task upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is
@@ -74,7 +74,7 @@ UNKNOWN = _ALL
 
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
-FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make")
+FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make", "stat_sum_keep")
 """What the owner does for the application."""
 
 _SELF = "SELECT current_user::text"

@@ -746,7 +746,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(Tasks.reviewed, "task.pass")
 async def _(world: World, change: Change) -> None:
-    await tasks(world).reviewed(change, await task(world, "review"), passes=True, reason="")
+    id_ = await task(world, "review")
+    await tasks(world).reviewed(change, id_, id_, passes=True, reason="")
 
 
 @example(reviews.Reviewing.decide, "task.reject")
@@ -1100,7 +1101,7 @@ async def _(world: World, change: Change) -> None:
     snapshot = SimpleNamespace(account=lambda id_: SimpleNamespace(id=id_, name="own"))
     engine: Any = SimpleNamespace(create=create)
     held: Any = SimpleNamespace(current=snapshot)
-    surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing, nothing)
+    surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing)
     state = State(account=str(world.account_id), content="x", to="13800138000")
     draft = await drafts.begin(world.by(world.able), f"draft-{world.ids()}", DraftKind.SAME, state, ())
     await surveyor.submit(change, draft.id)

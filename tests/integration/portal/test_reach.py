@@ -90,6 +90,7 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
+    "/reports/people": ("account", "by=account"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
@@ -210,6 +211,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
     **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
@@ -303,6 +305,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("waiting"),),
+    "GET /scheduled/{id}/edit": (case("waiting"),),
+    "POST /scheduled/{id}/edit": (
+        sure("waiting", version="1", subject="t", content="您好", planned_at="2035-01-01 10:00"),
+    ),
     "POST /scheduled/{id}/time": (sure("waiting", planned_at="2035-01-01 10:00"),),
     # signatures, templates, phrases
     "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
