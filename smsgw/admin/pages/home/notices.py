@@ -36,14 +36,10 @@ COLUMNS = (
            tones=words.READ_TONE, phone=Phone.BESIDE),
 )  # fmt: skip
 _CONTENT = (Column("content", Kind.LONG),)
-<<<<<<< HEAD
-_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}",
-           "inbound": "/inbound/{}"}  # fmt: skip
-=======
 _PLACES = {
-    "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}"
+    "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}",
+    "inbound": "/inbound/{}",
 }  # fmt: skip
->>>>>>> main
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:
