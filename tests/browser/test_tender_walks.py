@@ -30,6 +30,7 @@ from smsgw.platform.channels import service as channels
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
+from smsgw.platform.statistics import service as statistics
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
@@ -510,6 +511,26 @@ async def test_who_has_sent_is_counted_by_person_and_department(chromium: Browse
         await expect(page.locator("#list-rows tbody tr")).to_have_count(int(number))
         await page.goto("/reports/people?time=today&by=department")
         await expect(page.locator("#list-rows tbody tr").first).to_be_visible()
+        await fits(page)
+
+
+async def test_a_day_is_checked_and_its_account_leads_to_its_messages(chromium: Browser, node: Node) -> None:
+    """S13.2a, S6.0: accepted = submitted + refused for a reason + held; each figure is the number of its rows."""
+    day = clock.now().astimezone(CHINA).date()
+    await statistics.recount(node.change(), day)
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        for stage in ("submitted", "refused", "held"):
+            await page.goto("/reports/checks?time=7d&span=day")
+            row = page.locator("#list-rows tbody tr", has_text=f"{day}")
+            figure = row.locator(f"a[href*='stage={stage}']")
+            number = int((await figure.inner_text()).replace(",", "")) if await figure.count() else 0
+            assert number or stage != "submitted"
+            if number:
+                await figure.click()
+                await expect(page.locator("#list-rows tbody tr")).to_have_count(min(number, 20))
+        await page.goto("/reports/checks?time=7d&span=day")
+        await page.locator("#list-rows tbody tr", has_text=f"{day}").locator("td").first.click()
+        await expect(page.locator("#detail, dialog #detail").first).to_contain_text("状态报告尚未收齐")
         await fits(page)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.content import REGISTRATION as REGISTRATION
 
+UNREGISTERED_REFUSED = N_("签名【%(sign)s】未在以下运营商完成报备，按策略这些号码的短信会被拒绝：")
+UNREGISTERED_SENT = N_("签名【%(sign)s】未在以下运营商完成报备，当前策略不拦截，但可能被运营商拒收：")
 STEP: dict[str, str] = {
     "table": N_("上传表格"),
     "content": N_("内容"),

@@ -65,6 +65,32 @@ RATE = N_("成功率（%）")
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
 
+# --- checks of figures ------------------------------------------------------------------------------------------------
+
+SPAN: dict[str, str] = {"day": N_("日"), "month": N_("月")}
+CHECK_STATE: dict[str, str] = {"right": N_("一致"), "wrong": N_("有差异"), "open": N_("回执未齐")}
+CHECK_TONE: dict[str, str] = {"right": "green", "wrong": "red", "open": "azure"}
+CHECK_NOTICE: dict[str, str] = {
+    "right": N_("全部数字与记录一致。"),
+    "wrong": N_("有数字与记录不一致，见下。请核实记录是否被改动，并重新统计这一天（smsgwctl stats recount）。"),
+    "open": N_("状态报告尚未收齐，先核对提交账；收齐后逐项核对。"),
+}
+CHECKS_LEAD = N_(
+    "每晚自动核对：日 = 当日记录之和，月 = 各日之和；受理 = 已提交 + 有原因未提交 + 暂存，差额须为 0。有差异时告警。"
+)
+CHECKS_EMPTY = N_("这段时间没有核对结果")
+CHECKS_TEACHES = N_("有短信的日子，次日凌晨自动核对，结果显示在这里。")
+DIFFERENCE = N_("差异")
+DIMENSION: dict[str, str] = {
+    "": N_("账号合计"), "type": N_("短信类型"), "sign": N_("签名"), "channel": N_("通道"), "carrier": N_("运营商"),
+    "province": N_("归属地"), "origin": N_("来源"), "submitter": N_("提交人"),
+}  # fmt: skip
+ENDED: dict[str, str] = {
+    "accepted": N_("受理"), "delivered": N_("成功"), "failed": N_("失败"), "unknown": N_("结果未知"),
+    "unsent": N_("未发出"),
+}  # fmt: skip
+UNIT: dict[str, str] = {"messages": N_("短信条数"), "units": N_("计费条数")}
+
 # --- rebates ---------------------------------------------------------------------------------------------------------
 
 REFUND = "refund"

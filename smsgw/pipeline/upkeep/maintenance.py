@@ -30,6 +30,7 @@ from smsgw.store.engine import partitions
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import (
     abroad,
+    checking,
     complaints,
     daily,
     events,
@@ -213,7 +214,10 @@ class Maintenance:
     async def _recount(self) -> None:
         now = clock.now()
         if now.astimezone(CHINA).hour in RECOUNT_HOURS:
-            while await daily.recount_settled(self._database, now, self._config.retention.events_days):
+            retention = self._config.retention
+            while await daily.recount_settled(self._database, now, retention.events_days):
+                pass
+            while await checking.look_on(self._database, now, retention.messages_days, retention.events_days):
                 pass
 
     async def _index(self) -> None:
