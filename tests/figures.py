@@ -14,8 +14,10 @@ from smsgw.core.ids import CHINA, day_range
 from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.paging import Window
-from smsgw.platform.statistics import checks, reports
+from smsgw.platform.statistics import checks, delays, failures, reports
 from smsgw.platform.statistics.checks import WantedChecks
+from smsgw.platform.statistics.delays import WantedDelays
+from smsgw.platform.statistics.failures import WantedFailures
 from smsgw.platform.statistics.reports import Figures, Wanted
 from smsgw.store.engine.database import Database
 
@@ -96,6 +98,8 @@ async def sampled(database: Database, first: date, last: date, many: int, seed: 
     found: list[Figure] = []
     for wanted in _reports(first, last):
         found += await _compared(database, records, wanted)
+    found += await _failures(database, first, last)
+    found += await _delays(database, last)
     found += await _home(database, last)
     found += await _tasks(database)
     found += await _accounts(database, first, last)
@@ -167,6 +171,65 @@ async def _lines(database: Database, wanted: Wanted) -> list[Figures]:
         if not got.more:
             return found
         window = Window("day", after=got.keys[-1], limit=1000)
+
+
+def _span(first: date, last: date) -> tuple[datetime, datetime]:
+    midnight = datetime.min.time()
+    return datetime.combine(first, midnight, CHINA), datetime.combine(last + timedelta(days=1), midnight, CHINA)
+
+
+_FAILED = """
+SELECT reason, value, count(*) AS n FROM (
+    SELECT DISTINCT p.id, CASE p.class WHEN '' THEN 'NONE' ELSE p.class END AS reason, {column} AS value
+    FROM message m JOIN part p USING (id)
+    WHERE m.id >= $1 AND m.id < $2 AND p.id >= $1 AND p.id < $2 AND NOT m.test
+          AND (p.state = 41 OR p.state = 45 AND p.by_us IS FALSE)
+) f GROUP BY 1, 2
+"""
+_BESIDE = {"carrier": "m.carrier", "province": "m.province", "channel": "COALESCE(p.channel_id, 0)::text",
+           "sign": "m.sign"}  # fmt: skip
+
+
+async def _failures(database: Database, first: date, last: date) -> list[Figure]:
+    """Each field of the heat maps of the last week."""
+    found: list[Figure] = []
+    begin = max(first, last - timedelta(days=6))
+    for group, column in _BESIDE.items():
+        wanted = WantedFailures(*_span(begin, last), group=group)
+        shown = {(row["reason"], row["value"]): row["failed"] for row in await failures.cells(database, WHO, wanted)}
+        low, high = day_range(begin)[0], day_range(last)[1]
+        rows = await database.fetch(_FAILED.format(column=column), low, high, timeout=600)
+        truth = {(row["reason"], row["value"]): row["n"] for row in rows}
+        found += [
+            Figure(f"failures {group} {key}", shown.get(key, 0), truth.get(key, 0))
+            for key in sorted(shown.keys() | truth.keys())
+            if len(shown) < failures.MOST_CELLS or key in shown
+        ]
+    return found
+
+
+_TOOK = """
+SELECT channel_id::text AS channel, claimed_at - accepted_at AS queue, answered_at - claimed_at AS answer
+FROM part p WHERE id >= $1 AND id < $2 AND part = 1 AND claimed_at IS NOT NULL AND channel_id IS NOT NULL
+     AND NOT (SELECT test FROM message m WHERE m.id = p.id) ORDER BY id DESC LIMIT 200000
+"""
+
+
+async def _delays(database: Database, last: date) -> list[Figure]:
+    """Percentiles of yesterday, in microseconds, beside those of the sorted rows."""
+    day = last - timedelta(days=1)
+    rows = await database.fetch(_TOOK, *day_range(day), timeout=600)
+    found: list[Figure] = []
+    for one in await delays.search(database, WHO, WantedDelays(*_span(day, day))):
+        for stage in ("queue", "answer"):
+            took = sorted(row[stage] for row in rows if row["channel"] == one.value and row[stage] is not None)
+            took = [span for span in took if span >= timedelta(0)]
+            for share, shown in zip(delays.SHARES, one.stages[stage], strict=True):
+                if shown is not None:
+                    truth = took[max(-(-len(took) * share // 100), 1) - 1]
+                    micro = timedelta(microseconds=1)
+                    found.append(Figure(f"delays {day} {one.value} {stage} P{share}", shown // micro, truth // micro))
+    return found
 
 
 async def _home(database: Database, last: date) -> list[Figure]:

@@ -27,7 +27,9 @@ async def test_figures_are_counts_of_records(dsn: str, tmp_path: Path) -> None:
         wrong = [one for one in figures if one.shown != one.counted]
         assert not wrong, wrong[:10]
         kinds = Counter(one.what.split()[0] for one in figures if one.counted)
-        assert kinds.keys() == {"day", "month", "people", "home", "task", "account"}, "all of them say something"
+        assert kinds.keys() == {"day", "month", "people", "home", "task", "account", "failures", "delays"}, (
+            "all of them say something"
+        )
         assert len(await sampled(site.database, first, last, 400, seed)) == 400
         who = Actor.system("test")
         months = await reports.periods(site.database, who, Wanted(first, last, monthly=True))
