@@ -21,6 +21,7 @@ from page_costs import session_of
 
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock, log
+from smsgw.runtime.config import Config
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -77,7 +78,7 @@ async def settled(dsn: str, database: Database) -> None:
         for table in partitions.SETTLED:
             await partitions.index(connection, today, table, None)
         tell(f"indexed, {time.monotonic() - began:.0f} s")
-        while await daily.recount_settled(database, clock.now(), 60):
+        while await daily.recount_settled(database, clock.now(), Config().retention.events_days):
             pass
         tell(f"counted anew, {time.monotonic() - began:.0f} s")
     finally:
