@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.messages import CLASS
 
 OUTCOME: dict[str, str] = {
     "opt_out": N_("退订"),
@@ -27,6 +28,29 @@ PUSHED: dict[str, str] = {
 PUSHED_TONE: dict[str, str] = {
     "waiting": "azure", "offered": "blue", "retrying": "yellow", "pushed": "green", "fetched": "green", "dead": "red",
 }  # fmt: skip
+CARE: dict[str, str] = {"unread": N_("未读"), "seen": N_("已读"), "answered": N_("已回复"), "done": N_("已处理")}
+CARE_TONE: dict[str, str] = {"unread": "red", "seen": "azure", "answered": "green", "done": "secondary"}
+WHOSE: dict[str, str] = {"mine": N_("指派给我的"), "nobody": N_("尚未指派的")}
+REPLY = N_("回复")
+REPLY_TITLE = N_("回复上行短信")
+REPLY_SEND = N_("发送回复")
+REPLY_LEAD = N_("回复从用户发来的通道号码发出，与其他短信一样检查、计费和审核；发送后本条标为已回复。")
+REPLY_EFFECT = N_("将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条。")
+REPLY_HELD_EFFECT = N_(
+    "将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。"
+)
+REPLIED = N_("回复已提交，发送结果见下方往来短信")
+ASSIGN = N_("指派")
+ASSIGN_TITLE = N_("指派处理人")
+ASSIGN_LEAD = N_("处理人会在消息中心收到提醒；只能指派给能查看该账号并有处理权限的人员。")
+ASSIGNED = N_("已指派给 %(name)s")
+TAKE = N_("由我处理")
+TAKE_EFFECT = N_("将 %(n)s 条上行短信指派给您自己。")
+DONE = N_("标为已处理")
+DONE_EFFECT = N_("将 %(n)s 条上行短信标为已处理。")
+REOPEN = N_("重新打开")
+REOPEN_EFFECT = N_("将 %(n)s 条上行短信重新打开，状态回到处理之前。")
+CARE_HEAD = N_("处理情况")
 INBOUND_LEAD = N_("用户回复和主动发来的短信：回复了哪一条、是否退订、是否已推送给业务系统。")
 INBOUND_EMPTY = N_("这段时间没有上行短信")
 INBOUND_TEACHES = N_("用户回复短信后自动显示在这里，并关联到所回复的短信；回复退订词的号码自动加入退订记录。")
@@ -64,6 +88,42 @@ CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(un
 RATE = N_("成功率（%）")
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
+
+# --- analyses --------------------------------------------------------------------------------------------------------
+
+REASON = CLASS | {"NONE": N_("未给出原因")}
+PLAYBOOK: dict[str, str] = {
+    "EMPTY_NUMBER": N_("核对名单来源，用空号过滤剔除后再发"),
+    "POWERED_OFF": N_("避开夜间，数小时后对失败的重发一次"),
+    "SUSPENDED": N_("从名单中剔除，恢复后再发"),
+    "BLACKLIST_CARRIER": N_("在“为什么发不到这个号码”申请运营商解除"),
+    "BLACKLIST_LOCAL": N_("核对黑名单与退订记录，有误的解除"),
+    "CONTENT_BLOCKED": N_("核对内容与链接是否报备，修改后换模板再发"),
+    "FREQ_CARRIER": N_("降低同一号码的发送频次，隔日再发"),
+    "FREQ_LOCAL": N_("核对频控策略，或隔日再发"),
+    "POLICY": N_("核对时段与策略设置"),
+    "SIGN_UNREGISTERED": N_("在签名设置中向该运营商报备签名，完成前换通道"),
+    "HANDSET": N_("请用户清理收件箱或检查手机，稍后重发"),
+    "NETWORK": N_("稍后重发；集中在一个通道时联系运营商"),
+    "TIMEOUT": N_("延长有效期后重发；集中在一个通道时联系运营商"),
+    "CHANNEL": N_("查看通道状态与告警，必要时切换备用通道"),
+    "UNKNOWN": N_("在错误码映射中登记原始码的含义"),
+    "NONE": N_("向运营商询问原始码的含义，并在错误码映射中登记"),
+}
+"""What to do, by reason."""
+NOT_KNOWN = N_("未知")
+HEAT_TITLE = N_("失败原因分布（条）")
+HEAT_SUMMARY = N_("最多的是%(what)s的%(reason)s，%(n)s 条。")
+FAILURES_LEAD = N_("所选时间内有分段被运营商判为失败的短信，按原因交叉统计；点数字查看这些短信，按建议处理。")
+FAILURES_EMPTY = N_("这段时间没有失败的短信")
+FAILURES_TEACHES = N_("运营商回执为失败的短信，按原因汇总在这里。")
+BY_HOUR = N_("按小时")
+STAGE: dict[str, str] = {"queue": N_("受理到提交"), "answer": N_("提交到应答"), "report": N_("应答到回执")}
+DELAYS_TITLE = N_("各环节耗时（P90，秒）")
+DELAYS_SUMMARY = N_("共 %(n)s 条短信。")
+DELAYS_LEAD = N_("受理、提交、应答、回执各环节的耗时分位数，取所选时间内最近 20 万条；定时短信的等待计入受理到提交。")
+DELAYS_EMPTY = N_("这段时间没有提交给运营商的短信")
+DELAYS_TEACHES = N_("短信提交给运营商后，各环节的耗时汇总在这里。")
 
 # --- checks of figures ------------------------------------------------------------------------------------------------
 

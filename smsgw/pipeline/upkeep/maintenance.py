@@ -240,6 +240,7 @@ class Maintenance:
             "customer_event": retention.events_days,
             "webhook_attempt": retention.events_days,
             "partner_part": retention.messages_days,
+            "evidence": retention.messages_days,
         }
         today = clock.now().astimezone(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:
@@ -251,6 +252,7 @@ class Maintenance:
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
             await resends.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
+            await inbound.sweep_care(connection, clock.now() - timedelta(days=retention.mo_days))
             for module in (alarms, blocklist, codes, complaints, number_filters):
                 await module.sweep(connection)
             await number_status.sweep(connection, self._snapshots.current.settings.number_status_days)
