@@ -116,6 +116,7 @@ ENTRIES: dict[str, EntryWords] = {
     "records.exports": EntryWords(N_("导出中心")),
     "records.pushes": EntryWords(N_("回执推送记录")),
     "finance.balances": EntryWords(N_("账户与套餐")),
+    "finance.top_ups": EntryWords(_TOP_UP),
     "finance.sms_orders": EntryWords(N_("短信订单"), _TOP_UP),
     "finance.sms_refunds": EntryWords(N_("退款单"), _TOP_UP),
     "finance.data_orders": EntryWords(N_("流量订单"), _TOP_UP),

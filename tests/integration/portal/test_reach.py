@@ -90,7 +90,8 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
-    "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
+    "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
+    "/audit": ("audit", "time=7d"),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -205,6 +206,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /top-ups": (case(query="account={account}"),), **of_list("/top-ups", export=True),
+    "GET /top-ups/-/new": NOTHING,
+    "POST /top-ups/-/new": (sure(account="{account}", units_change="1", note_why="why"),),
     "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
     "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
     "GET /inbound/{id}": (case("reply"),),
