@@ -147,6 +147,7 @@ ENTRIES: dict[str, EntryWords] = {
     "routing.explain": EntryWords(N_("路由解释")),
     "routing.prefixes": EntryWords(N_("号段与携号转网")),
     "sending.problems": EntryWords(N_("问题号码")),
+    "sending.report": EntryWords(N_("发送数据报表")),
     "routing.words": EntryWords(N_("敏感词")),
     "routing.limits": EntryWords(N_("频控与时段")),
     "routing.codes": EntryWords(N_("错误码映射")),

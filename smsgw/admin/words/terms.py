@@ -158,6 +158,7 @@ TERMS: dict[str, str] = {
     "month_quota": N_("月度上限（条）"),
     "msg_src": N_("信息来源（Msg_src）"),
     "name": N_("名称"),
+    "replied": N_("回复"),
     "scenario": N_("业务场景"),
     "scenario_window": N_("每日时段"),
     "note_why": N_("依据"),

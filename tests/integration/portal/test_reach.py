@@ -91,7 +91,7 @@ EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
-    "/audit": ("audit", "time=7d"),
+    "/tasks/report": ("task", "task={task}"), "/audit": ("audit", "time=7d"),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -102,7 +102,7 @@ TRACES = (MARK, "clinic", "139****567", "NUMBER_INVALID")
 
 def of_export(path: str) -> dict[str, tuple[Case, ...]]:
     """The other account in the filter; where nothing of a filter can be refused, what the file has is looked at."""
-    if path in ("/audit", "/tasks/problems"):
+    if path in ("/audit", "/tasks/problems", "/tasks/report"):
         return {f"{method} {path}/-/export": NOTHING for method in ("GET", "POST")}
     return {
         f"GET {path}/-/export": (case(query="account={account}"),),
@@ -206,6 +206,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /tasks/report": (case(query="task={task}"),), **of_list("/tasks/report", export=True),
     "GET /top-ups": (case(query="account={account}"),), **of_list("/top-ups", export=True),
     "GET /top-ups/-/new": NOTHING,
     "POST /top-ups/-/new": (sure(account="{account}", units_change="1", note_why="why"),),
