@@ -111,6 +111,7 @@ TERMS: dict[str, str] = {
     "filter_cost": N_("查询费用（元）"),
     "filter_duplicates": N_("重复"),
     "filter_invalid": N_("格式错误"),
+    "filter_keep": N_("保留的号码"),
     "filter_name": N_("名称"),
     "fetched": N_("下载次数"),
     "fetcher": N_("可下载人"),

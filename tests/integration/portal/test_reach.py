@@ -91,7 +91,7 @@ EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
-    "/tasks/report": ("task", "task={task}"), "/audit": ("audit", "time=7d"),
+    "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -206,7 +206,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
-    "GET /tasks/report": (case(query="task={task}"),), **of_list("/tasks/report", export=True),
+    "GET /tasks/report": (case(query="task={sent_task}&group=province"),), **of_list("/tasks/report", export=True),
     "GET /top-ups": (case(query="account={account}"),), **of_list("/top-ups", export=True),
     "GET /top-ups/-/new": NOTHING,
     "POST /top-ups/-/new": (sure(account="{account}", units_change="1", note_why="why"),),
@@ -271,6 +271,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
     "GET /number-filters/{id}": (case("filter"),), "GET /number-filters/{id}/ask": (case("filter"),),
+    "GET /number-filters/{id}/send": (case("filter"),),
+    "POST /number-filters/{id}/send": (sure("filter", filter_keep="unknown"),),
     "POST /number-filters/{id}/ask": (sure("filter"),), "GET /number-filters/-/{id}/class/{state}": (case("filter"),),
     **dict.fromkeys(("GET /number-filters/-/import", "POST /number-filters/-/import",
                      "GET /number-filters/-/import/-/template", "GET /number-filters/-/vendor",
