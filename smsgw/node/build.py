@@ -61,6 +61,7 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
@@ -233,10 +234,13 @@ class Composition:
         return self.destinations
 
     @cached_property
+    def checker(self) -> Checker:
+        return Checker(self.router, self.lists, self.numbers)
+
+    @cached_property
     def acceptor(self) -> Acceptor:
-        checker = Checker(self.router, self.lists, self.numbers)
         return Acceptor(
-            self.database, self.ids, self.snapshots, checker, self.disk, self.hub, self.callbacks, self.heartbeat,
+            self.database, self.ids, self.snapshots, self.checker, self.disk, self.hub, self.callbacks, self.heartbeat,
             self.outage, now=self.now,
         )  # fmt: skip
 
@@ -304,13 +308,15 @@ class Composition:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        return Surveyor(
-            self.database, self.tasks, self.acceptor, self.snapshots, self.lists, self.router, Workers()
-        )
+        return Surveyor(self.database, self.tasks, self.acceptor, self.snapshots, self.checker, Workers())
 
     @cached_property
     def reviewing(self) -> Reviewing:
         return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
+
+    @cached_property
+    def reminders(self) -> Reminders:
+        return Reminders(self.database)
 
     @cached_property
     def jobs(self) -> JobRunner:

@@ -41,6 +41,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "rate.seconds": ("{n} 秒内最多 {most} 条", "at most {most} in {n} s"),
     "messages.of_type": ("{type}短信", "{type} messages"),
     "frequency.rule": ("{what} {rate}", "{what}: {rate}"),
+    "frequency.tagged": ("发送频次 {rate}", "as the sender wants it: {rate}"),
+    "frequency.tag": ("标签最多 {most} 个可见字符", "a tag has at most {most} visible characters"),
     "frequency.identical": ("相同内容 {seconds} 秒内最多 1 条", "the same text at most once in {seconds} s"),
     "frequency.platform": (
         "已达到平台对单个号码的保护上限,请稍后重试",

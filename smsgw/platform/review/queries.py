@@ -18,10 +18,11 @@ CASE WHEN {{0}}.submitter = '{CODE_SENDER}' THEN regexp_replace({{0}}.content, '
 _COLUMNS = f"""
 r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, {_NO_CODE.format("r")},
 r.due_at, r.validity, r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task,
-a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name
+a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name, r.task_id,
+COALESCE(t.submitter, r.submitter) AS owner, COALESCE(t.emergency, false) AS emergency
 """
 _FROM = """
-FROM review r JOIN account a ON a.id = r.account_id LEFT JOIN task t ON r.task AND t.id = r.batch_id
+FROM review r JOIN account a ON a.id = r.account_id LEFT JOIN task t ON t.id = r.task_id
 LEFT JOIN message m ON NOT r.task AND m.id = r.batch_id
 """
 _PAGE = f"""
@@ -120,9 +121,18 @@ async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | No
     return None if row is None else Reviewed(*row.values())
 
 
+_OF_TASK = "SELECT batch_id FROM review WHERE task_id = $1 ORDER BY state = 'pending' DESC, created_at DESC LIMIT 1"
+
+
+async def of_task(database: Database, task_id: int) -> int | None:
+    """Under which id somebody is asked about a task, or was last."""
+    found: int | None = await database.fetchval(_OF_TASK, task_id)
+    return found
+
+
 async def sample(database: Database | Connection, review: Reviewed, limit: int = 10) -> list[Sample]:
     """The first messages of the call; of a task its first rows with their values."""
-    rows = await database.fetch(_FIRST_ROWS if review.task else _SAMPLE, review.batch_id, limit)
+    rows = await database.fetch(_FIRST_ROWS if review.task else _SAMPLE, review.task_id or review.batch_id, limit)
     return [Sample(*row.values()) for row in rows]
 
 
