@@ -120,6 +120,8 @@ TERMS: dict[str, str] = {
     "endpoint_names": N_("推送地址"),
     "every": N_("全部须通过"),
     "expires_at": N_("到期时间"),
+    "evidence_leaves": N_("存证条数"),
+    "evidence_root": N_("默克尔根"),
     "export_reason": N_("导出原因"),
     "extend_code": N_("扩展号"),
     "extension": N_("扩展号"),
