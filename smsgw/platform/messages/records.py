@@ -65,6 +65,8 @@ RESULTS: dict[str, frozenset[str]] = {
 }
 """How messages end, in short: statuses of each; what is in none of them is on its way."""
 PENDING = "pending"
+UNSAID = "NONE"
+"""In the place of a reason: none was given."""
 STAGES = ("submitted", "refused", "held")
 """Given to a carrier, ended before that, or waiting for it."""
 LEAST_WORD = 2
@@ -177,7 +179,9 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
             said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
-    of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
+    of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
+    values["reason"] = None if values["reason"] == UNSAID else values["reason"]
+    of_part += [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
         of_part += [put(numbers, "s.state = ANY({}::smallint[])"), *_few(numbers)]
