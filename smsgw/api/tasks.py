@@ -28,6 +28,7 @@ from smsgw.api.shapes import (
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
+from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
 from smsgw.core.stages import LEAST_SHARE, MOST_MINUTES, MOST_SHARE, MOST_SHARES, stage_of, steps_of
 from smsgw.core.states import STATUS_NAMES
@@ -105,6 +106,17 @@ class Steps(Request):
     complained: Annotated[Percent, Meta(description="… or were complained about.")] = 0.1
 
 
+class Frequency(Request):
+    """How often a number gets it at most; who has had as many is left out with ``NUMBER_FREQ_LIMITED``."""
+
+    most: Annotated[int, Meta(ge=1, le=MOST_TAGGED, description="So many messages, …")]
+    every: Annotated[int, Meta(ge=1, le=720, description="… in so many, …")]
+    unit: Annotated[Literal["hour", "day"], Meta(description="… hours or days; 30 days at most.")] = "day"
+    tag: Annotated[
+        str, Meta(max_length=MOST_TAG, description="Counted over all tasks of the account with it; empty: this task.")
+    ] = ""
+
+
 class TaskBody(Request):
     """A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers."""
 
@@ -156,6 +168,15 @@ class TaskBody(Request):
         | None
     ) = 0
     steps: Steps | None = None
+    frequency: Frequency | None = None
+    prefer: (
+        Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
+        | None
+    ) = None
+    emergency: (
+        Annotated[bool, Meta(description="Before everything else; somebody else has to pass it.")]
+        | None
+    ) = False
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] | None = False
     unique: (
         Annotated[
@@ -167,7 +188,7 @@ class TaskBody(Request):
 
 
 class TaskChange(Request):
-    """What to change. Times only before the task has begun; ``send_at`` null: now."""
+    """What to change; times, text and how it is sent only before it has begun. ``send_at`` null: now."""
 
     name: (
         Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="What the task is about.")]
@@ -194,6 +215,20 @@ class TaskChange(Request):
         | None
     ) = msgspec.UNSET
     recurring: Recurring | msgspec.UnsetType = msgspec.UNSET
+    content: (
+        Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    sign: Sign | msgspec.UnsetType = msgspec.UNSET
+    extend_code: ExtendCode | msgspec.UnsetType = msgspec.UNSET
+    steps: Steps | msgspec.UnsetType | None = msgspec.UNSET
+    frequency: Frequency | msgspec.UnsetType | None = msgspec.UNSET
+    prefer: (
+        Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    version: Annotated[
+        int, Meta(ge=1, description="The one that was seen; refused when there is another by now.")
+    ] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TasksQuery(Request):
@@ -289,6 +324,10 @@ class TaskInfo(msgspec.Struct):
     recurring: dict[str, Any] | None
     rate: int
     steps: Annotated[dict[str, Any] | None, Meta(description="How it sends in steps; null: all at once.")]
+    frequency: Annotated[dict[str, Any] | None, Meta(description="How often a number gets it; null: as policies say.")]
+    prefer: str
+    emergency: bool
+    version: Annotated[int, Meta(description="Counts what was changed before it began.")]
     stage: Annotated[TaskStage | None, Meta(description="Where a sending in steps stands.")]
     submitter: str
     created_at: datetime
@@ -368,6 +407,9 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
         recurring=None if body.recurring is None else _recurring(body.recurring),
         rate=body.rate or 0,
         steps=None if body.steps is None else msgspec.structs.asdict(body.steps),
+        frequency=None if body.frequency is None else msgspec.structs.asdict(body.frequency),
+        prefer=body.prefer or "",
+        emergency=bool(body.emergency),
         review=bool(body.review),
         one_each=body.unique or "number",
         client_ref=body.client_ref or "",
@@ -394,6 +436,8 @@ async def create_task(call: Call) -> TaskInfo:
     if call.key.test:
         raise Refused("STATE_CONFLICT", reason=phrase("task.test_key"))
     body: TaskBody = call.body
+    if body.emergency and "emergency" not in call.key.scopes:
+        raise Refused("SCOPE_DENIED", scope="emergency")
     task, replayed = await _created(call, body.scenario_id, _wanted(call, body))
     if replayed:
         call.headers["Idempotent-Replayed"] = "true"
@@ -421,12 +465,18 @@ async def get_task(call: Call) -> TaskDetail:
     return await _detail(call, path_id(call))
 
 
+_CHANGES = (
+    "name", "rate", "window", "send_at", "expire_at", "recurring", "content", "sign", "extend_code", "steps",
+    "frequency", "prefer",
+)  # fmt: skip
+
+
 async def change_task(call: Call) -> TaskDetail:
     """``PATCH /tasks/{id}``."""
     body: TaskChange = call.body
     changes: dict[str, Any] = {
         name: getattr(body, name)
-        for name in ("name", "rate", "window", "send_at", "expire_at", "recurring")
+        for name in _CHANGES
         if getattr(body, name) is not msgspec.UNSET
     }
     if not changes:
@@ -435,10 +485,13 @@ async def change_task(call: Call) -> TaskDetail:
         changes["window"] = [_plain(w) for w in changes["window"]]
     if "recurring" in changes:
         changes["recurring"] = _recurring(changes["recurring"])
+    for field in ("steps", "frequency"):
+        if changes.get(field) is not None:
+            changes[field] = msgspec.structs.asdict(changes[field])
     for field in ("send_at", "expire_at"):
         _in_span(changes.get(field), field)
-    task_id = path_id(call)
-    await call.ctx.tasks.edit(call.change(), task_id, changes)
+    task_id, version = path_id(call), None if body.version is msgspec.UNSET else body.version
+    await call.ctx.tasks.edit(call.change(), task_id, changes, version=version)
     return await _detail(call, task_id)
 
 
@@ -576,6 +629,10 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         recurring=task.recurring,
         rate=task.rate,
         steps=task.steps,
+        frequency=task.frequency,
+        prefer=task.prefer,
+        emergency=task.emergency,
+        version=task.version,
         stage=_stage(task),
         submitter=task.submitter,
         created_at=china(task.created_at),
@@ -621,8 +678,9 @@ CREATION = (
     "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "CONTENT_SENSITIVE", "SIGN_MISSING",
     "TEMPLATE_NOT_FOUND", "TEMPLATE_NOT_APPROVED", "TEMPLATE_PARAM_INVALID",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
-    "BACKPRESSURE", "STORAGE_UNAVAILABLE",
+    "EMERGENCY_DENIED", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
+_OF_TEXT = tuple(code for code in CREATION if code.startswith(("CONTENT_", "SIGN_", "TIME_", "EXTEND_")))
 _FOUND = ("NOT_FOUND", *STORAGE)
 _COMMAND = ("STATE_CONFLICT", *_FOUND)
 
@@ -632,7 +690,7 @@ ROUTES = (
     Route("GET", "/tasks", "query", list_tasks, "Tasks, newest first", TaskPage, query=TasksQuery, errors=STORAGE),
     Route("GET", "/tasks/{id}", "query", get_task, "A task and how far it is", TaskDetail, errors=_FOUND),
     Route("PATCH", "/tasks/{id}", "send", change_task, "Change a task", TaskDetail, TaskChange,
-          errors=("TIME_INVALID", *_COMMAND)),
+          errors=(*_OF_TEXT, *_COMMAND)),
     Route("POST", "/tasks/{id}/pause", "send", pause_task, "Pause a task", TaskDetail, errors=_COMMAND,
           idempotent=True),
     Route("POST", "/tasks/{id}/resume", "send", resume_task, "Go on with a task", TaskDetail, errors=_COMMAND,

@@ -61,6 +61,7 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
@@ -312,6 +313,10 @@ class Composition:
     @cached_property
     def reviewing(self) -> Reviewing:
         return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
+
+    @cached_property
+    def reminders(self) -> Reminders:
+        return Reminders(self.database)
 
     @cached_property
     def jobs(self) -> JobRunner:

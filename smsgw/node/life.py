@@ -177,6 +177,7 @@ class Daemon:
         await node.jobs.start()
         self._closers.append(("jobs", node.jobs.stop))
         self._run("jobs", node.jobs.periodics())
+        self._run("reminders", node.reminders.periodics())
         self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._beat),))
         self._run("alarms", node.alarms.periodics())
         self._closers.append(("partners", node.partners.stop))

@@ -32,6 +32,7 @@ from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.review.service import Reviewing
@@ -76,6 +77,7 @@ class Parts:
     feeder: Feeder
     importer: Importer
     jobs: JobRunner
+    reminders: Reminders
     reviewing: Reviewing
     surveyor: Surveyor
     health: Health

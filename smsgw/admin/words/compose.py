@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.content import REGISTRATION as REGISTRATION
 
+UNREGISTERED_REFUSED = N_("签名【%(sign)s】未在以下运营商完成报备，按策略这些号码的短信会被拒绝：")
+UNREGISTERED_SENT = N_("签名【%(sign)s】未在以下运营商完成报备，当前策略不拦截，但可能被运营商拒收：")
 STEP: dict[str, str] = {
     "table": N_("上传表格"),
     "content": N_("内容"),
@@ -24,6 +27,17 @@ WEEKDAY: dict[str, str] = {
     "7": N_("周日"),
 }  # fmt: skip
 LAST_DAY = N_("最后一天")
+PRIORITY: dict[str, str] = {"": N_("普通"), "1": N_("特发")}
+URGENT_NO_RIGHT = N_("特发需要您有特急发送的权限，且账号已开通特急发送。")
+URGENT_NOT_MARKETING = N_("营销短信不能特发。")
+FREQUENCY: dict[str, str] = {
+    "": N_("不另外限制"),
+    "day": N_("每人每天 1 条"),
+    "week": N_("每人每周 1 条"),
+    "month": N_("每人 30 天 1 条"),
+    "own": N_("自定义"),
+}
+UNIT: dict[str, str] = {"hour": N_("小时"), "day": N_("天")}
 STEPS: dict[str, str] = {"": N_("一次发送"), "1": N_("逐步发送")}
 ONE_EACH: dict[str, str] = {
     "number": N_("每个号码只发一条"),

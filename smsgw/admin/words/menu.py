@@ -111,6 +111,7 @@ ENTRIES: dict[str, EntryWords] = {
     "records.people": EntryWords(N_("用户统计")),
     "records.failures": EntryWords(N_("失败分析")),
     "records.latency": EntryWords(N_("时延分析")),
+    "records.checks": EntryWords(N_("数据核对")),
     "records.links": EntryWords(N_("短链报表")),
     "records.rebates": EntryWords(N_("返点记录")),
     "records.exports": EntryWords(N_("导出中心")),

@@ -51,6 +51,7 @@ PINYIN: dict[str, str] = {
     "故障与工单": "gu zhang yu gong dan",
     "敏感词": "min gan ci",
     "数据保留与脱敏": "shu ju bao liu yu tuo min",
+    "数据核对": "shu ju he dui",
     "新建发送任务": "xin jian fa song ren wu",
     "日常用语": "ri chang yong yu",
     "日报表": "ri bao biao",

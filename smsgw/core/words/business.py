@@ -91,6 +91,14 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "channel.access_code": ("应为不超过 20 位的数字", "at most 20 digits"),
     "sign.text": ("签名须为 2 到 20 个字符,不含【】和空白", "2 to 20 characters without brackets and blanks"),
+    "sign.ends": ("【{sign}】有效期至 {day}", "【{sign}】 ends at {day}"),
+    "sign.ends_with": (
+        "【{sign}】在{carriers}的报备,最早 {day} 到期",
+        "【{sign}】 with {carriers}: ends at {day} at the earliest",
+    ),
+    "sign.over": ("已过期由到期日得出,不能登记", "it is told by the day until which it is registered"),
+    "sign.proofs": ("最多 {most} 份材料,请先删除不用的", "there are {most} documents, the most; take some away first"),
+    "sign.only": ("只有签名的报备有到期日", "registrations of signatures alone have an end"),
     "sign.asked": (
         "签名已申请,或已达上限 {most} 个",
         "it was applied for already, or there are {most}, the most",
@@ -171,6 +179,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
+    "inbound.assignee": (
+        "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
+    ),
+    "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
+    "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
+    "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),
     "resend.delivered": ("短信已送达", "it has been delivered"),
     "resend.maybe": ("短信可能已送达,结果不明", "it may have arrived: its result is not known"),
     "resend.waiting": ("短信尚未结束", "it has not ended yet"),

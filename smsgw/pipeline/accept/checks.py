@@ -254,8 +254,8 @@ def _registered(subject: Standing) -> Reason | None:
     if template is not None and any(template.carriers.get(c) is Registration.REFUSED for c in asked):
         return "TEMPLATE_NOT_APPROVED", {"id": str(template.id)}
     if draft.limits.sign_policy is SignPolicy.REGISTERED and draft.sign:
-        said = draft.known_sign.carriers if draft.known_sign else {}
-        if not all(said.get(c) is Registration.REGISTERED for c in asked):
+        known, at = draft.known_sign, draft.at
+        if known is None or not all(known.registration(c, at) is Registration.REGISTERED for c in asked):
             return "SIGN_NOT_REGISTERED", {"sign": draft.sign, "carrier": label("carrier", carrier)}
     return None
 

@@ -568,10 +568,9 @@ class Tasks:
                 unit.unchanged()
                 return task
             values = await self._edited(unit.connection, task, changes, now)
-            asked = task.state == "review" and changes.keys() != {"name"}
+            asked, asks = _asked(task, changes), _asks(task, changes, values)
             if asked:
                 await reviews.end_task(unit.connection, task.id, now, edited=True)
-            asks = values.get("review", task.review) and (asked or bool(changes.keys() & _JUDGED))
             if asks:
                 values |= {"state": "review", "paused_from": None, "self_paused": False, "reason": "", "detail": {}}
             elif asked:
@@ -592,7 +591,7 @@ class Tasks:
         return await self._task(task.id)
 
     async def _edited(
-        self, connection: Connection, task: Task, changes: Mapping[str, Any], now: datetime
+        self, connection: store.Reader, task: Task, changes: Mapping[str, Any], now: datetime
     ) -> dict[str, Any]:
         """The columns that the changes come to, checked."""
         values: dict[str, Any] = {n: v for n, v in changes.items() if n in ("name", "rate", "prefer")}
@@ -648,6 +647,13 @@ class Tasks:
             prefer=values.get("prefer", task.prefer), emergency=task.emergency, review=asked,
         )  # fmt: skip
         return spec, plan, rows
+
+    async def asked_anew(self, task: Task, changes: Mapping[str, Any]) -> list[str]:
+        """Why a reviewer would have to see it (again) if it were edited so; nothing: none has. Raises what ``edit``
+        refuses of its text."""
+        changes = {name: value for name, value in changes.items() if _differs(task, name, value)}
+        values = await self._edited(self.database, task, changes, self._now())
+        return list(values.get("review_reasons", task.review_reasons)) if _asks(task, changes, values) else []
 
     async def weigh(self, task: Task, content: str, sign: str, *, most: int = WEIGHED) -> Weight:
         """What a stored task comes to with this text: the door is asked about rows from everywhere in it. Raises what
@@ -862,6 +868,16 @@ def _plain(recurring: Any) -> dict[str, Any] | None:
     if recurring is None:
         return None
     return {n: v.isoformat() if isinstance(v, datetime) else v for n, v in recurring.items() if v is not None}
+
+
+def _asked(task: Task, changes: Mapping[str, Any]) -> bool:
+    """Whether what a reviewer has been asked about a task is another thing after the changes."""
+    return task.state == "review" and changes.keys() != {"name"}
+
+
+def _asks(task: Task, changes: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a reviewer has to see it after them, and what was said before counts no more."""
+    return bool(values.get("review", task.review) and (_asked(task, changes) or changes.keys() & _JUDGED))
 
 
 def _differs(task: Task, name: str, value: Any) -> bool:

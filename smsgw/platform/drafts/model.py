@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -51,6 +52,10 @@ class When(StrEnum):
     AGAIN = "again"
 
 
+PRESETS: Mapping[str, tuple[int, int, str]] = {"day": (1, 1, "day"), "week": (1, 7, "day"), "month": (1, 30, "day")}
+"""How often a number gets what is sent, as it is chosen: so many in so many hours or days."""
+
+
 class State(msgspec.Struct, kw_only=True):
     """All that the steps ask for, as it was typed: nothing in it has been checked."""
 
@@ -83,6 +88,16 @@ class State(msgspec.Struct, kw_only=True):
     """After which what has not been sent is sent no more."""
     extend_code: str = ""
     review: str = ""
+    prefer: str = ""
+    """The pool that is preferred; empty: as routing decides."""
+    emergency: str = ""
+    """Anything: before everything else (特发), passed by somebody else."""
+    frequency: str = ""
+    """How often a number gets it: one of ``PRESETS``, ``own``, or empty: as the policies say."""
+    frequency_most: str = "1"
+    frequency_every: str = "1"
+    frequency_unit: str = "day"
+    frequency_tag: str = ""
     steps: str = ""
     """Anything: it is sent in steps."""
     steps_shares: str = "1, 10"

@@ -20,6 +20,7 @@ from msgspec import structs
 from smsgw.core.actor import Actor, ActorKind, ActorLabel
 from smsgw.core.blocklist import CARRIER
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, message_of, messages_of
+from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Origin
 from smsgw.core.numbers import written
@@ -153,6 +154,8 @@ class Surveyor:
         if state.scenario:
             scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
             spec = scenarios.within(scenario.terms, spec, now)
+        if spec.emergency:
+            actor.require(Permission.MESSAGE_URGENT)
         if spec.picked is not None:
             spec = replace(spec, picked=structs.replace(spec.picked, seen=book.seen_by(actor)))
         groups = () if spec.audience_id is None else (spec.audience_id,)
@@ -346,6 +349,9 @@ class Surveyor:
                 spec.submitter,
                 send_at=at,
                 reviewed=True,
+                emergency=spec.emergency,
+                prefer=spec.prefer,
+                tagged=None if spec.frequency is None else tagged_of(spec.frequency, "task"),
             )
             lines += await self.acceptor.explain(request)
         return lines
@@ -380,7 +386,7 @@ class Surveyor:
         survey.codings = sorted({str(line["coding"]) for line in told})
         survey.pools = dict(Counter(str(line["pool"]) for line in told).most_common(20))
         for line in told:
-            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"]), "")
+            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"] and not line["preferred"]), "")
             survey.rules.setdefault(str(line["pool"]), rule)
         survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
         for line in lines:

@@ -17,6 +17,7 @@ from smsgw.platform.messages.queries import SELECT, states_of, views
 from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages.checking import OPEN, OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    stage: str | None = None
+    """One of ``STAGES``: where it stands in the account of its day."""
     content: str | None = None
     """A word of the text, at least ``LEAST_WORD`` characters."""
 
@@ -62,6 +65,8 @@ RESULTS: dict[str, frozenset[str]] = {
 }
 """How messages end, in short: statuses of each; what is in none of them is on its way."""
 PENDING = "pending"
+STAGES = ("submitted", "refused", "held")
+"""Given to a carrier, ended before that, or waiting for it."""
 LEAST_WORD = 2
 
 
@@ -101,6 +106,10 @@ _PART = {
     "reason": "s.class = {} AND s.class <> ''",
     "code": "s.code = {}",
 }
+_STAGE = {
+    "submitted": f"{{has}} {OUT})", "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
+    "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
+}  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
@@ -166,6 +175,8 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         numbers = sorted({code // 2 for code in codes})
         if few := _few(numbers):  # one of its parts is what makes it end so: told before the rank of all is asked
             said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
+    if wanted.stage is not None:
+        said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)

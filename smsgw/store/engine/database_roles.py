@@ -47,18 +47,19 @@ TABLES = {
     **_each(
         _PUT,
         "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
-        "customer_event department event_setting filed_link_state message node part quota_used registration review "
-        "route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
+        "customer_event department event_setting figure_check filed_link_state message node part quota_used "
+        "registration review route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
     ),
     **_each(
         _LIST,
         "audience_member audit_open brand_host export_link message_resend old_code parked_fact staff_account "
-        "staff_password staff_permission sheet sheet_result staff_role task_problem task_row",
+        "staff_password staff_permission sheet sheet_result sign_proof sign_reminder staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
         "abroad_country abroad_minute alarm allow_list audience block_list brand brand_picture carrier_lift "
-        "code_class contact department_used file filed_link inbox job lease mo_part notice number_filter "
+        "code_class contact department_used file filed_link inbound_care inbound_unread inbox job lease mo_part notice "
+        "number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
         "scenario send_draft "

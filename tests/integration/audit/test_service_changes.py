@@ -13,6 +13,7 @@ import inspect
 import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -64,8 +65,9 @@ from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
+from smsgw.platform.content import proofs as documents
 from smsgw.platform.content import service as content
-from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
@@ -614,7 +616,7 @@ async def _(world: World, change: Change) -> None:
 @example(content.register, "sign.register")
 async def _(world: World, change: Change) -> None:
     id_ = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
-    await content.register(change, SIGN, id_, ["CMCC"], Registration.REGISTERED)
+    await content.register(change, SIGN, id_, ["CMCC"], Answer(Registration.REGISTERED))
 
 
 @example(url_filings.file, "link.file")
@@ -1070,26 +1072,63 @@ async def _(world: World, change: Change) -> None:
     await proofs.attach(change, await a_consent(world), a_file(world, change))
 
 
-@example(proofs.keep, "consent.proof")
-async def _(world: World, change: Change) -> None:
-    class Store:
-        """Keeps nothing."""
+@dataclass
+class Store:
+    """Keeps nothing."""
 
-        def check(self, incoming: Incoming) -> int:
-            return incoming.path.stat().st_size
+    world: World
+    change: Change
 
-        def drop(self, incoming: Incoming) -> None:
-            incoming.path.unlink(missing_ok=True)
+    def check(self, incoming: Incoming) -> int:
+        return incoming.path.stat().st_size
 
-        async def keep(self, *_: Any) -> StoredFile:
-            return a_file(world, change)
+    def drop(self, incoming: Incoming) -> None:
+        incoming.path.unlink(missing_ok=True)
 
-    store: Any = Store()
+    async def keep(self, *_: Any) -> StoredFile:
+        return a_file(self.world, self.change)
+
+
+@contextmanager
+def a_picture(world: World) -> Iterator[Incoming]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.png"
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
-        incoming = Incoming(1, proofs.kind(world.database), path, world.account_id)
+        yield Incoming(1, proofs.kind(world.database), path, world.account_id)
+
+
+@example(proofs.keep, "consent.proof")
+async def _(world: World, change: Change) -> None:
+    store: Any = Store(world, change)
+    with a_picture(world) as incoming:
         await proofs.keep(change, store, await a_consent(world), incoming)
+
+
+async def a_document(world: World, change: Change) -> int:
+    sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    return await documents.attach(change, sign, documents.Document.LICENSE, "", a_file(world, change))
+
+
+@example(documents.attach, "sign.proof")
+async def _(world: World, change: Change) -> None:
+    await a_document(world, change)
+
+
+@example(documents.keep, "sign.proof")
+async def _(world: World, change: Change) -> None:
+    store: Any = Store(world, change)
+    sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    with a_picture(world) as incoming:
+        await documents.keep(change, store, sign, documents.Document.OTHER, "CMCC", incoming)
+
+
+@example(documents.remove, "sign.proof_remove")
+async def _(world: World, change: Change) -> None:
+    file = a_file(world, world.change)
+    async with world.database.transaction() as connection:
+        await file_queries.add(connection, file)
+    sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    await documents.remove(change, await documents.attach(world.change, sign, documents.Document.LICENSE, "", file))
 
 
 @example(Surveyor.submit, "task.add")

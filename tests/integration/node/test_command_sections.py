@@ -150,6 +150,9 @@ STEPS = (
     Step("sign register", "{sign add[id]} registered", "content"),
     Step("sign show", "{sign add[id]}"),
     Step("sign list"),
+    Step("sign matrix", "--state registered"),
+    Step("sign proofs", "{sign add[id]}"),
+    Step("sign unprove", "1", exit_code=1),
     Step("sign add", "other --account acme --json", "content"),
     Step("sign refuse", "{sign add[id]} doubtful", "content"),
     Step("template add", "one text --account acme --json", "content"),
@@ -237,6 +240,7 @@ OF_A_NODE = (
     Step("draft submit", "1"),
     Step("consent import", "{consents} --account acme --column number=A --column given_at=B"),
     Step("consent proof", "1 {consents}"),
+    Step("sign prove", "1 {consents} --kind license"),
 )
 """What a running node does when it is asked: without one they do nothing at all."""
 

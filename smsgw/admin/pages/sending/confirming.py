@@ -32,9 +32,12 @@ from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.frequency import tagged_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import SignPolicy
 from smsgw.core.stages import steps_of
+from smsgw.core.templates import CARRIERS, Registration
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
 from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
@@ -42,12 +45,14 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
 from smsgw.platform.drafts.surveyor import OF_ROWS
-from smsgw.platform.drafts.wanted import name_of, steps_in
+from smsgw.platform.drafts.wanted import frequency_in, name_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
+from smsgw.runtime import clock
 
 _ONE = Permission.MESSAGE_SEND
 MOST_PROVINCES = 12
+TOO_OFTEN = "NUMBER_FREQ_LIMITED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,34 @@ def effect(call: Call, survey: Survey, account: Account) -> Effect:
         f"{units * account.unit_price:,.2f}" if account.unit_price else "", survey.exact,
         datetime.fromisoformat(survey.begins) if survey.begins else None, refused, sum(survey.classes.values()),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """What the signature is not registered for."""
+
+    sign: str
+    refused: bool
+    """The policy keeps these messages back."""
+    carriers: Sequence[tuple[str, str, int]]
+    """Carrier, how it stands there, and how many numbers that is about."""
+
+
+def unregistered(call: Call, survey: Survey, account: Account, kind: MessageType, sign: str) -> Unregistered | None:
+    """The numbers of carriers with which the signature is not registered; None: it is, with all of theirs."""
+    if not sign:
+        return None
+    snapshot = call.portal.context.snapshots.current
+    known = snapshot.policies.book.sign((account.id, *account.above), sign)
+    at = datetime.fromisoformat(survey.begins) if survey.begins else clock.now()
+    said = {c: known.registration(c, at) if known else Registration.PENDING for c in CARRIERS}
+    missing = [
+        (carrier, said[carrier].value, n)
+        for carrier, n in survey.carriers
+        if carrier in said and said[carrier] is not Registration.REGISTERED
+    ]
+    policy = snapshot.policies.limits(account, kind).sign_policy
+    return Unregistered(sign, policy is SignPolicy.REGISTERED, missing) if missing else None
 
 
 # --- what was found about the numbers --------------------------------------------------------------------------------
@@ -242,13 +275,17 @@ async def _confirm(step: Step) -> web.Response:
     template = template_of(call, step.state, account)
     phone, verified, _ = await factors.contact(call.db, call.who.id)
     first = next(iter(survey.shown.get("valid", ())), None)
+    signed = _signed(step, account, first.said if first else "")
+    kind = MessageType(template.type if template else step.state.type)
     shown = counted(call, step.state, account, template)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
+        often=often(call, step.state), frequent=survey.scaled(survey.refused.get(TOO_OFTEN, (0, "", ""))[0]),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
-        kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
-        test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
+        kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
+        provinces=MOST_PROVINCES,
+        test_key=secrets.token_urlsafe(18), first_text=signed, **values,
     )  # fmt: skip
 
 
@@ -261,12 +298,24 @@ def _via(call: Call) -> dict[str, list[str]]:
     return found
 
 
+def often(call: Call, state: State) -> str:
+    """How often a number gets it at most, in words."""
+    given = frequency_in(state)
+    return "" if given is None else tagged_of(given).rate.text.text(call.language != DEFAULT)
+
+
 def _stages(step: Step, rows: int) -> list[tuple[str, int]]:
     """The shares of a sending in steps, with the numbers that each of them comes to."""
     if not step.state.steps:
         return []
     steps = steps_of(steps_in(step.state))
     return [(f"{share:g}%", steps.end(n, rows)) for n, share in enumerate(steps.shares, 1)]
+
+
+def _sign_in(text: str) -> str:
+    """The signature that a text begins with; empty: none."""
+    sign, end, _ = text.removeprefix("【").partition("】")
+    return sign if end and text.startswith("【") else ""
 
 
 def _signed(step: Step, account: Account, text: str) -> str:

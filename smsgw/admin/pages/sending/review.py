@@ -16,10 +16,12 @@ from smsgw.admin.kit.lists import Action, Cards, Effect, Empty, ListPage, reason
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.sending import terms
 from smsgw.admin.words import approval as words
 from smsgw.core.carried import Remembered
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
+from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.review import queries
 from smsgw.platform.review.model import Reviewed, Sample, WantedReviews
 from smsgw.runtime import clock
@@ -67,8 +69,8 @@ async def _cards(call: Call, rows: Sequence[Reviewed]) -> Mapping[str, Any]:
 
 
 async def _effect(text: str, call: Call, rows: Sequence[Reviewed]) -> Effect:
-    own = [row for row in rows if row.submitter == call.actor.label]
-    rows = [row for row in rows if row.submitter != call.actor.label]
+    own = [row for row in rows if row.own(call.actor.label)]
+    rows = [row for row in rows if not row.own(call.actor.label)]
     calls = [row for row in rows if not row.task]
     said = call.filled(text, {
         "n": len(rows), "numbers": f"{sum(row.numbers for row in rows):,}", "calls": len(calls),
@@ -139,12 +141,15 @@ _DECIDED = (
 
 
 async def _detail(call: Call, row: Reviewed) -> Detail:
-    pending, own = row.state == "pending", row.submitter == call.actor.label
+    pending, own = row.state == "pending", row.own(call.actor.label)
     shares = await queries.carriers(call.db, row)
     carriers = [f"{call.gettext(told.CARRIER.get(code, code))} {n:,}" for code, n in shares]
     waited = (clock.now() if pending else row.decided_at or clock.now()) - row.created_at
     opened = _Opened(row, marked(call, row), await queries.sample(call.db, row), carriers, waited)
-    sections = [Section(_ABOUT, opened)] + ([] if pending else [Section(_DECIDED, opened)])
+    about = [*_ABOUT]
+    if row.task_id is not None and (task := await campaigns.get(call.db, row.task_id, accounts=None)) is not None:
+        about += terms.columns(call, task)
+    sections = [Section(about, opened)] + ([] if pending else [Section(_DECIDED, opened)])
     buttons = []
     if pending and not own and call.may(_DECIDE):
         buttons = [
