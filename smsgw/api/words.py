@@ -70,6 +70,10 @@ FIELDS: dict[str, Field] = {
     "duplicate": Field("Messages given up as duplicates.", "判为重复的消息数", 0),
     "emergency": Field("Before everything else.", "特发:优先于其他短信,密钥与账号均须开通", False),
     "ended_at": Field("When it ended.", "结束时间", None),
+    "evidence": Field(
+        "SHA-256 of the carrier's report PDU that said the result; empty while there is none.",
+        "运营商状态报告原始报文的 SHA-256;尚无报告时为空", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ),
     "event_id": Field("Id of the event; the same when it is offered again.", "事件编号,重复推送时不变,请据此去重", "230284425000000000"),
     "expire_at": Field("Nothing is sent after this.", "有效期:此后不再发送", "2026-05-01T18:00:00+08:00"),
     "expired": Field("Messages never written to a carrier in time.", "过期未发的消息数", 0),

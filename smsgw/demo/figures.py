@@ -64,7 +64,7 @@ async def fill(world: World) -> None:
             await connection.execute(statement, NODE, timeout=120)
         for statement in (_USAGE, _QUOTA, _BALANCE):
             await connection.execute(statement, timeout=120)
-        for back in range(min(world.days, CHECKED), 0, -1):
+        for back in range(min(world.days - 1, CHECKED), 0, -1):
             await checking.look(connection, today - timedelta(days=back), world.now)
 
 

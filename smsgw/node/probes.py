@@ -112,6 +112,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "disk": here("disk_low", lambda: parts.acceptor.disk.low),
         "journal": here("journal_full", lambda: phrase("alarm.journal_full") if parts.journal.full else None),
         "audit": parts.auditing.findings,
+        "evidence": parts.evidencing.findings,
         "spool": spool,
         "channels": channels,
         "claims": claims,

@@ -140,6 +140,7 @@ ENTRIES: dict[str, EntryWords] = {
     "system.addresses": EntryWords(N_("IP白名单")),
     "system.sessions": EntryWords(N_("在线会话")),
     "system.audit": EntryWords(N_("审计日志")),
+    "system.evidence": EntryWords(N_("回执存证")),
     "system.retention": EntryWords(N_("数据保留与脱敏")),
     "system.settings": EntryWords(N_("系统参数")),
     "routing.channels": EntryWords(N_("通道管理")),

@@ -27,6 +27,7 @@ PINYIN: dict[str, str] = {
     "告警规则": "gao jing gui ze",
     "告警记录": "gao jing ji lu",
     "员工管理": "yuan gong guan li",
+    "回执存证": "hui zhi cun zheng",
     "回执推送记录": "hui zhi tui song ji lu",
     "在线会话": "zai xian hui hua",
     "在线调试与文档": "zai xian tiao shi yu wen dang",

@@ -240,6 +240,7 @@ class Maintenance:
             "customer_event": retention.events_days,
             "webhook_attempt": retention.events_days,
             "partner_part": retention.messages_days,
+            "evidence": retention.messages_days,
         }
         today = clock.now().astimezone(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:

@@ -41,7 +41,8 @@ TABLES = {
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
-        "audit audit_checkpoint audit_link complaint department_place event event_lost ledger mo pool "
+        "audit audit_checkpoint audit_link complaint department_place event event_lost evidence "
+        "evidence_root ledger mo pool "
         "webhook_attempt",
     ),
     **_each(
@@ -63,8 +64,9 @@ TABLES = {
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
         "scenario send_draft "
-        "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
-        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day stat_person task upload webhook word",
+        "unmask_day request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
+        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day"
+        " stat_person task upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is

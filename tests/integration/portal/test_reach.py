@@ -90,7 +90,8 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
-    "/reports/people": ("account", "by=account"),
+    "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
+    "/reports/delays": ("account", "time=7d"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
     "/signs/carriers": ("sign_cell", ""),
 }  # fmt: skip
@@ -201,10 +202,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/records", "message", "resend"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
-    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel"),
+    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel", "reject"),
     "GET /jobs/-/rows": NOTHING,
     "GET /jobs/{id}": (case("job"),),
-    "POST /jobs/{id}/link": (case("job"),),
+    "POST /jobs/{id}/link": (case("job"),), "POST /jobs/{id}/approve": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
     "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
@@ -212,6 +213,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    **dict.fromkeys(("GET /reports/failures", "GET /reports/delays"), (case(query="account={account}&time=7d"),)),
+    **of_list("/reports/failures", export=True), **of_list("/reports/delays", export=True),
     **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
@@ -412,6 +415,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
          "POST /security/networks", "POST /security/password", "POST /security/role", "GET /platform",
