@@ -113,6 +113,8 @@ _STAGE = {
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
+RANKS = [int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)]
+"""States of parts: the first of them says what the message is."""
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
 (SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
@@ -171,7 +173,7 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         said.append(put(wanted.content, _CONTENT))
     if wanted.result is not None:
         codes = _codes(wanted.result)
-        arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
+        arguments.append(RANKS)
         arguments.append(codes)
         said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
         numbers = sorted({code // 2 for code in codes})
