@@ -103,6 +103,8 @@ CONTACT_NEW, CONTACT_EDIT, CONTACT_SAVE = N_("新建联系人"), N_("修改联�
 CONTACT_SAVED = N_("已保存")
 CONTACT_REMOVE = N_("删除")
 CONTACT_REMOVE_EFFECT = N_("将删除 %(n)s 个联系人（%(names)s），并移出所有分组；已发送的记录不受影响。")
+CONTACT_SEND = N_("发短信")
+CONTACT_SEND_EFFECT = N_("将为 %(n)s 个联系人（%(names)s）新建一个发送任务，下一步填写内容，确认后才会发出。")
 CONTACT_SHARE, CONTACT_UNSHARE = N_("共享给本部门"), N_("改为仅本人")
 CONTACT_SHARE_EFFECT = N_("将把 %(n)s 个联系人共享给本部门及下级部门的人员。")
 CONTACT_UNSHARE_EFFECT = N_("将把 %(n)s 个联系人改为仅本人可见；他人录入的不能改为仅本人。")
@@ -160,6 +162,9 @@ FILTER_ASK_EFFECT = N_(
 )
 FILTER_NOTHING = N_("没有可向供应商查询的号码，或未设置供应商。")
 FILTER_REMOVE, FILTER_REMOVE_EFFECT = N_("删除"), N_("将删除 %(n)s 个过滤及其号码；已学到的号码状态保留。")
+FILTER_SEND, FILTER_SEND_NEXT = N_("用于发送"), N_("下一步：填写内容")
+FILTER_KEPT = N_("%(label)s（%(n)s）")
+FILTER_KEEP_HELP = N_("只向所选各类的号码发送，其余各类剔除；下一步填写内容，发送前还会再检查一次号码。")
 FILTER_DOWNLOAD: dict[str, str] = {
     "empty": N_("下载空号"),
     "live": N_("下载实号"),

@@ -91,9 +91,9 @@ EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
-    "/reports/delays": ("account", "time=7d"),
-    "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
-    "/signs/carriers": ("sign_cell", ""),
+    "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
+    "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
+    "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -104,7 +104,7 @@ TRACES = (MARK, "clinic", "139****567", "NUMBER_INVALID")
 
 def of_export(path: str) -> dict[str, tuple[Case, ...]]:
     """The other account in the filter; where nothing of a filter can be refused, what the file has is looked at."""
-    if path in ("/audit", "/tasks/problems"):
+    if path in ("/audit", "/tasks/problems", "/tasks/report"):
         return {f"{method} {path}/-/export": NOTHING for method in ("GET", "POST")}
     return {
         f"GET {path}/-/export": (case(query="account={account}"),),
@@ -184,7 +184,7 @@ CASES: dict[str, tuple[Case, ...]] = {
        for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
-       for step in ("{step}", "save/{step}", "row", "file", "confirm", "test")},
+       for step in ("{step}", "save/{step}", "row", "book", "file", "confirm", "test")},
     "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("task"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("rows"),),
@@ -208,6 +208,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),), "POST /jobs/{id}/approve": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /tasks/report": (case(query="task={sent_task}&group=province"),), **of_list("/tasks/report", export=True),
+    "GET /top-ups": (case(query="account={account}"),), **of_list("/top-ups", export=True),
+    "GET /top-ups/-/new": NOTHING,
+    "POST /top-ups/-/new": (sure(account="{account}", units_change="1", note_why="why"),),
     "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
     "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
     "GET /inbound/{id}": (case("reply"),),
@@ -219,7 +223,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
-    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
+    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "send", "share", "unshare", "remove"),
     "GET /contacts/-/new": NOTHING,
     "POST /contacts/-/new": (sure(account="{account}", number="13800138000", scope="account"),
                              sure(account="{own_account}", number="13800138000", scope="department",
@@ -273,6 +277,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
     "GET /number-filters/{id}": (case("filter"),), "GET /number-filters/{id}/ask": (case("filter"),),
+    "GET /number-filters/{id}/send": (case("filter"),),
+    "POST /number-filters/{id}/send": (sure("filter", filter_keep="unknown"),),
     "POST /number-filters/{id}/ask": (sure("filter"),), "GET /number-filters/-/{id}/class/{state}": (case("filter"),),
     **dict.fromkeys(("GET /number-filters/-/import", "POST /number-filters/-/import",
                      "GET /number-filters/-/import/-/template", "GET /number-filters/-/vendor",
