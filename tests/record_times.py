@@ -89,7 +89,8 @@ async def compared(site: DemoSite, asked: argparse.Namespace) -> int:
     """A sample of what pages show beside counts over the records; 1 when one is another."""
     began, last = time.monotonic(), clock.now().astimezone(CHINA).date()
     seed = asked.seed or secrets.randbelow(1 << 31)
-    figures = await sampled(site.database, last - timedelta(days=asked.days), last, asked.figures, seed)
+    first = (last - timedelta(days=asked.days)).replace(day=1)  # months are whole
+    figures = await sampled(site.database, first, last, asked.figures, seed)
     wrong = [one for one in figures if one.shown != one.counted]
     for one in wrong[:100]:
         tell(f"{one.shown:12,} shown {one.counted:12,} counted: {one.what}  WRONG")

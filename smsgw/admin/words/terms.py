@@ -134,6 +134,7 @@ TERMS: dict[str, str] = {
     "duties": N_("三员"),
     "email": N_("邮箱"),
     "ended": N_("已出结果"),
+    "ended_at": N_("首段通道"),
     "enabled": N_("已启用"),
     "endpoint_names": N_("推送地址"),
     "every": N_("全部须通过"),

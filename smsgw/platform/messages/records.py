@@ -51,6 +51,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    ended_at: int | None = None
+    """Channel of its first part, as the statistics count it; 0: it came to none."""
     stage: str | None = None
     """One of ``STAGES``: where it stands in the account of its day."""
     content: str | None = None
@@ -179,6 +181,8 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         numbers = sorted({code // 2 for code in codes})
         if few := _few(numbers):  # one of its parts is what makes it end so: told before the rank of all is asked
             said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
+    if wanted.ended_at is not None:
+        said.append(_HAS % put(wanted.ended_at, "s.part = 1 AND COALESCE(s.channel_id, 0) = {}::int"))
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
     of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
