@@ -70,6 +70,8 @@ class TaskSpec:
     steps: Mapping[str, Any] | None = None
     """In which it sends (``core.stages.steps_of``); None: all at once."""
     review: bool = False
+    survey: Mapping[str, Any] | None = None
+    """What was found about its rows, for a reviewer."""
     one_each: str = "number"
     client_ref: str = ""
     request_key: str = ""

@@ -19,7 +19,7 @@ from smsgw.core import numbers
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
 from smsgw.core.ids import CHINA, IdSource, time_of
-from smsgw.core.model import MessageType, Origin
+from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import stage_of, steps_of
 from smsgw.core.states import PartState
@@ -27,7 +27,7 @@ from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
 from smsgw.core.words import label, listed, phrase
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
-from smsgw.pipeline.accept.checks import MAX_CHARACTERS
+from smsgw.pipeline.accept.checks import MAX_CHARACTERS, Passed
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
@@ -49,6 +49,7 @@ from smsgw.platform.campaigns.model import (
     recurrence_of,
     windows_of,
 )  # fmt: skip
+from smsgw.platform.campaigns.row_rules import OF_ROWS, RowRules, rules_of
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.uploads import Upload
@@ -85,7 +86,11 @@ class Prepared:
     count: int
     """Rows that there are, good or bad."""
     reasons: list[str]
-    """Why a reviewer has to pass it first."""
+    """Why a reviewer has to pass it first, whatever the values of its rows are, and …"""
+    of_rows: list[str]
+    """… for those of the first rows: all of them are asked when they are read."""
+    rules: RowRules
+    """How they are asked."""
     next_at: datetime | None
     """When it begins; None: at once."""
 
@@ -137,8 +142,8 @@ class Tasks:
             sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
             upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
             mapping={name: getattr(plan, name) for name in _PLANNED},
-            one_each=spec.one_each, review=bool(reasons), review_reasons=reasons, send_at=spec.send_at,
-            expire_at=spec.expire_at,
+            one_each=spec.one_each, review=bool(reasons or prepared.of_rows), review_reasons=reasons,
+            send_at=spec.send_at, expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
             next_at=prepared.next_at, steps=None if spec.steps is None else steps_of(spec.steps).plain(),
         )  # fmt: skip
@@ -154,10 +159,12 @@ class Tasks:
                     validator.total,
                     validator.valid,
                     validator.problems,
-                    after_import(task),
+                    reasons,
                 )
             elif made:
                 await imports.enqueue(connection, task.id)
+            if made and spec.survey is not None:
+                await store.keep_survey(connection, task.id, spec.survey)
         if not made:  # somebody was faster with the same key
             if (same := await self.same(spec)) is not None:
                 return same, True
@@ -177,13 +184,28 @@ class Tasks:
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
         plan, rows, count = await self._rows(spec, forms)
-        reasons = self._try_text(spec, kind, plan, rows)
+        passed = self._try_text(spec, kind, plan, rows)
+        why = dict.fromkeys(reason for one in passed for reason in one.subject.draft.reviews)
+        own = {reason for reason in why if plan.names and getattr(reason, "key", "") in OF_ROWS}
+        reasons, of_rows = [str(r) for r in why if r not in own], [str(r) for r in why if r in own]
+        rules = self._rules(spec.account, kind, spec.sign, templated=forms is not None)
         limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
         if limit and count > limit:
             reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
         if spec.review and not reasons:
             reasons.append(str(phrase("review.wanted")))
-        return Prepared(spec, kind, plan, count, reasons, next_at)
+        return Prepared(spec, kind, plan, count, reasons, of_rows, rules, next_at)
+
+    def _rules(self, account: Account, kind: MessageType, sign: str, *, templated: bool) -> RowRules:
+        policies = self._snapshots.current.policies
+        return rules_of(policies, account, kind, sign or account.default_sign, templated=templated)
+
+    def rules(self, task: Task) -> RowRules:
+        """By which the rows of a stored task are held for a reviewer, as of now."""
+        account = self._snapshots.current.account(task.account_id)
+        if account is None:
+            return RowRules()
+        return self._rules(account, MessageType(task.type), task.sign, templated=task.template_id is not None)
 
     async def same(self, spec: TaskSpec) -> Task | None:
         """The task that the same request has made. A key or reference that stands for another is an error."""
@@ -274,9 +296,9 @@ class Tasks:
 
     def _try_text(
         self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]
-    ) -> list[str]:
-        """What the accept would refuse of every row alike is refused now; why a reviewer has to see it first."""
-        reviews_: dict[str, None] = {}
+    ) -> list[Passed]:
+        """What the accept would refuse of every row alike is refused now; the first rows that it would not refuse."""
+        tried: list[Passed] = []
         text = wording(spec.content, plan.forms, plan.fixed)
         refused: list[Reason | None] = []
         for cells in rows:
@@ -294,14 +316,13 @@ class Tasks:
                 spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url
             )
             passed, failed = self._acceptor.judge(request)
-            for one in passed:
-                reviews_ |= dict.fromkeys(map(str, one.subject.draft.reviews))
+            tried += passed
             ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
             refused.append(failed[0].reason if ours else None)
         if refused and refused[0] and all(refused):  # one that passes: it was for the values of a row
             code, detail = refused[0]
             raise Invalid(code, retry_after=None, **detail)
-        return list(reviews_)
+        return tried
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -644,11 +665,6 @@ def _first_time(
     if first is None:
         raise Invalid("TIME_INVALID", reason=phrase("recurring.never"))
     return first
-
-
-def after_import(task: Task) -> str:
-    """The state that follows ``importing``."""
-    return "review" if task.review else "scheduled"
 
 
 def plan_of(task: Task) -> Plan:

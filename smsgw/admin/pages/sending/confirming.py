@@ -7,7 +7,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.stages import steps_of
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
-from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
+from smsgw.platform.campaigns.row_survey import HELD, MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
@@ -134,7 +134,8 @@ def _cleaned(step: Step) -> dict[str, Any]:
     }
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
-    found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.valid, **survey.classes}
+    held = {HELD: survey.held_rows} if survey.held_rows else {}
+    found = {"valid": survey.valid, **held, **dict.fromkeys(words.ALWAYS[1:], 0), **survey.classes}
     return values | {"classes": [(c, n, survey.shown.get(c, [])) for c, n in found.items()]}
 
 
@@ -179,7 +180,7 @@ async def class_file(call: Call) -> web.StreamResponse:
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
-    n = found.valid if wanted == "valid" else found.classes.get(wanted, 0)
+    n = {"valid": found.valid, HELD: found.held_rows}.get(wanted, found.classes.get(wanted, 0))
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
     response = web.StreamResponse(
@@ -295,14 +296,13 @@ async def submit(call: Call) -> web.StreamResponse:
             await service.look_again(call.db, draft.id)
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
-        task, _ = await call.portal.context.tasks.create(
-            await call.portal.context.surveyor.spec(draft, call.actor)
-        )
+        spec = await call.portal.context.surveyor.spec(draft, call.actor)
+        task, _ = await call.portal.context.tasks.create(replace(spec, survey=survey.kept()))
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
     await service.sent(call.change(), draft.id, task.id, account.name, survey.valid)
-    call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
+    call.toast(call.gettext(words.SENT_HELD if task.review or survey.held else words.SENT))
     return _sent(call, task.id)
 
 
