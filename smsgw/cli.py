@@ -23,6 +23,8 @@ _MODULES = {
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
     "demo_data": ("demo-data",),
+    "drafts": ("draft",),
+    "evidence": ("evidence",),
     "facts": ("fact",),
     "jobs": ("job",),
     "key": ("key",),
@@ -35,12 +37,13 @@ _MODULES = {
     "numbers": ("number",),
     "partners": ("partner",),
     "pdu": ("pdu",),
+    "phrases": ("phrase",),
     "registry": ("sign", "template"),
-    "prepared": ("draft", "phrase", "scenario"),
     "report": ("report",),
     "retry": ("code", "retry"),
     "review": ("review",),
     "route": ("route",),
+    "scenarios": ("scenario",),
     "simulate": ("simulate",),
     "statistics": ("stats",),
     "task": ("task",),
@@ -65,7 +68,9 @@ class _Commands(click.Group):
         return found
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="smsgwctl")
 @click.option("--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), envvar="SMSGW_CONFIG",
               help="Configuration file; defaults and SMSGW_… variables without it.")  # fmt: skip

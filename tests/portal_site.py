@@ -27,6 +27,7 @@ from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor
+from smsgw.pipeline.accept.followed_table import FollowedTable
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
@@ -66,6 +67,14 @@ class Site:
     channels: list[ChannelStatus] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """Pools that no channel serves at the moment."""
+    known: Sequence[FollowedTable] = ()
+    """Lists of numbers as the node has them; none: no number is on any."""
+
+    async def follow(self) -> None:
+        """Take up what has been put on the lists."""
+        for table in self.known:
+            await table.follow()
+
     def review_all(self) -> None:
         """From now on every message waits for an approval."""
         fields = {name: parse(name, "off") for name in RELAXED} | {"review": parse("review", "all")}
@@ -117,7 +126,7 @@ class Site:
             rows = await connection.fetch("SELECT id, number FROM message WHERE id = ANY($1::bigint[])", ids)
             numbers = {row["id"]: row["number"] for row in rows}
             reports = [
-                Report(self.channel_id, f"{id_}-{part}", state, code, cls, numbers[id_], now)
+                Report(self.channel_id, f"{id_}-{part}", state, code, cls, numbers[id_], now, pdu=b"report of %d" % id_)
                 for id_, part in taken
             ]
             rows, _ = await outcomes.match_reports(
@@ -141,10 +150,11 @@ async def all_proven(dsn: str) -> None:
 @contextlib.asynccontextmanager
 async def running(
     dsn: str, folder: Path, *, secure_cookies: bool = False, trusted_proxies: Sequence[Network] = (),
-    proven: bool = True, networks: Sequence[str] = (),
+    proven: bool = True, networks: Sequence[str] = (), listed: bool = False,
 ) -> AsyncIterator[Site]:  # fmt: skip
     """The portal on a free port of loopback, with two accounts and one channel; no staff yet. ``proven``: every login
-    counts as one with an app, so that dangerous pages do not ask for it. ``networks`` may be called from the node."""
+    counts as one with an app, so that dangerous pages do not ask for it. ``networks`` may be called from the node.
+    ``listed``: numbers stand as the lists in the database say."""
     db = Database(dsn)
     await db.open()
     if proven:
@@ -168,10 +178,14 @@ async def running(
                    webhooks=WebhooksConfig(networks=tuple(networks)))  # fmt: skip
     parts = Composed(
         stand, {"policies": NO_POLICY},
-        fleet=AnyFleet(unavailable, narrow={"CUCC"}), lists=NoLists(), numbers=NoNumbers(), callbacks=AnyDestination(),
-        outage=None, proxies=list(trusted_proxies), channel_status=lambda: channels,
+        fleet=AnyFleet(unavailable, narrow={"CUCC"}), callbacks=AnyDestination(), outage=None,
+        proxies=list(trusted_proxies), channel_status=lambda: channels,
+        **({} if listed else {"lists": NoLists(), "numbers": NoNumbers()}),
     )  # fmt: skip
     await parts.snapshots.follow()
+    known = (parts.lists, parts.numbers) if listed else ()
+    for table in known:
+        await table.load()
     await parts.outcomes.start()
     await parts.acceptor.start()
     app = web.Application()
@@ -194,6 +208,7 @@ async def running(
             parts.surveyor,
             channels,
             unavailable,
+            known,
         )
     finally:
         await periodic.stop()

@@ -40,6 +40,8 @@ _DRAFT = (
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
     "/accounts/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/review/rules/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/review/rules/{id}/{type}": {"": "SELECT 'notice'"},
     "/audit/{id}": {
         "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
         "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -52,6 +54,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/reports/checks/{id}": {"": "SELECT id FROM figure_check WHERE span = 'day' ORDER BY day LIMIT 1"},
     "/setup/channel/new/{protocol}": {
         "cmpp": "SELECT 'cmpp30'", "smpp": "SELECT 'smpp34'", "sgip": "SELECT 'sgip12'", "smgp": "SELECT 'smgp30'",
     },
@@ -89,6 +92,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1",
         "pending": "SELECT id FROM sign WHERE state = 'pending' ORDER BY id LIMIT 1",
     },
+    "/signs/carriers/{id}": {"": "SELECT id * 4 FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1"},
     "/send/{id}": {"": _DRAFT},
     "/scenarios/{id}": {
         "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND window_from <> '' ORDER BY id LIMIT 1"
@@ -130,7 +134,7 @@ QUERIES: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
-    "/consents/{id}/proof/file",
+    "/consents/{id}/proof/file", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
 piece of whatever page is open."""

@@ -19,7 +19,9 @@ from page_costs import session_of
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock, log
 from smsgw.store.engine import partitions
+from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.messages import daily
 
 
 def arguments() -> argparse.Namespace:
@@ -56,13 +58,13 @@ async def main() -> int:
             if not (folder / "full").exists():
                 await fill(dsn, site.database, folder, asked.messages, asked.days, tell)
                 (folder / "full").touch()
-            await indexed(dsn)
+            await settled(dsn, site.database)
             return await measured(site, asked)
     finally:
         await database.stop()
 
 
-async def indexed(dsn: str) -> None:
+async def settled(dsn: str, database: Database) -> None:
     """As the nights have done it."""
     connection = await asyncpg.connect(dsn, timeout=10, command_timeout=1800)
     try:
@@ -70,6 +72,9 @@ async def indexed(dsn: str) -> None:
         for table in partitions.SETTLED:
             await partitions.index(connection, today, table, None)
         tell(f"indexed, {time.monotonic() - began:.0f} s")
+        while await daily.recount_settled(database, clock.now(), 60):
+            pass
+        tell(f"counted anew, {time.monotonic() - began:.0f} s")
     finally:
         await connection.close()
 
@@ -90,7 +95,8 @@ async def measured(site: DemoSite, asked: argparse.Namespace) -> int:
             bad = status != 200 or max(taken) > most
             over |= bad
             tell(
-                f"{max(taken) * 1000:8.0f} ms {min(taken) * 1000:8.0f} {status} {octets:7} {address}{'  OVER' * bad}"
+                f"{max(taken) * 1000:8.0f} of {most * 1000:5.0f} ms, {min(taken) * 1000:6.0f} at best, "
+                f"{status} {octets:7} {address}{'  OVER' * bad}"
             )
     return over
 
@@ -117,7 +123,9 @@ FILTERS = (
 REPORTS = (
     "/reports/daily?time=30d", *(f"/reports/daily?time=30d&group={group}" for group in (
         "account", "type", "sign", "channel", "carrier", "province", "origin")),
-    "/reports/monthly", "/reports/monthly?group=province",
+    "/reports/daily?time=30d&group=province&type=otp", "/reports/daily?time=30d&group=channel&carrier=CMCC",
+    *(f"/reports/monthly?group={group}" for group in ("", "account", "type", "sign", "channel", "carrier", "province")),
+    *(f"/reports/people?time=30d&by={by}" for by in ("", "department", "account", "origin")),
 )  # fmt: skip
 
 

@@ -36,7 +36,6 @@ from smsgw.core.addresses import place_of
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, http_status
 from smsgw.core.ids import CHINA
 from smsgw.pipeline.accept.kept_answers import KeptAnswers
-from smsgw.platform.lists import proofs
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving, uploads
@@ -310,7 +309,7 @@ class _Server:
         request, given = call.request, claimed_sha256(call.request)
         if route.upload:
             files, size = self._ctx.tasks.files, request.content_length or 0
-            kind = proofs.kind(self._ctx.db) if route.proof else files.kind
+            kind = route.proof(self._ctx.db) if route.proof else files.kind
             room = max(0, size - uploads.OVERHEAD) if route.proof else size
             incoming = call.incoming = await files.store.receive(kind, call.account.id, room)
             reserve = partial(files.store.reserve, incoming)

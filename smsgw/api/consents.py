@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -15,12 +13,12 @@ from smsgw.api.blocklist import Numbers, RefusedNumber, read_numbers
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Number, Request
+from smsgw.api.stored import stored_file
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core import numbers
-from smsgw.core.errors import Invalid, Refused, Temporary
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.sheets import letter
-from smsgw.platform.files.model import Elsewhere
 from smsgw.platform.lists import consent_import, consents, proofs
 from smsgw.platform.lists.consent_import import Plan, Table
 from smsgw.platform.lists.consents import MOST_TEXT, Consent, Given, Source, WantedConsents
@@ -251,17 +249,7 @@ async def get_proof(call: Call) -> web.StreamResponse:
     """``GET /consents/{id}/proof``."""
     id_ = path_id(call)
     file = await proofs.of(call.ctx.db, id_, accounts=[call.account.id])
-    try:
-        path = await call.ctx.tasks.files.store.path(file.id)
-    except Elsewhere as exc:
-        raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=str(exc)) from exc
-    if path is None or not await asyncio.to_thread(path.exists):
-        raise Refused("NOT_FOUND")
-    await call.ctx.readings.note(call.ctx.db, call.actor, "consent.proof_read", f"consent/{id_}", {"file": file.name})
-    return web.FileResponse(path, headers={
-        **call.headers, "Content-Type": file.media_type, "Cache-Control": "no-store",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
-    })  # fmt: skip
+    return await stored_file(call, file, "consent.proof_read", f"consent/{id_}")
 
 
 _ONE = ("NOT_FOUND", *STORAGE)
@@ -279,7 +267,7 @@ ROUTES = (
     Route("GET", "/consents/imports/{id}", "number", get_consent_import, "How an import of consents stands",
           ImportEntry, errors=_ONE),
     Route("POST", "/consents/{id}/proof", "number", put_proof, "Bring the file that proves a consent", ProofAttached,
-          upload=True, proof=True, errors=("FILE_INVALID", "FILE_TOO_LARGE", "PARAM_MISSING", "REQUEST_TIMEOUT",
+          upload=True, proof=proofs.kind, errors=("FILE_INVALID", "FILE_TOO_LARGE", "PARAM_MISSING", "REQUEST_TIMEOUT",
                                            "BACKPRESSURE", "STATE_CONFLICT", *_ONE)),
     Route("GET", "/consents/{id}/proof", "number", get_proof, "The file that proves a consent", None,
           media="application/octet-stream", errors=_ONE),

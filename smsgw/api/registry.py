@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import MAX_TEXT, Id, Request
+from smsgw.api.stored import stored_file
 from smsgw.api.values import china, id_of, path_id
+from smsgw.core.errors import Refused
 from smsgw.core.model import MessageType
 from smsgw.core.templates import DEFAULT_LENGTH, MAX_VALUE, Form, Registration, Review, Variable
-from smsgw.platform.content import queries, service
+from smsgw.platform.content import proofs, queries, service
 from smsgw.platform.content.model import SIGN, TEMPLATE, Entry
+from smsgw.platform.content.proofs import Document, Proof
 
 
 class SignBody(Request):
@@ -63,6 +67,9 @@ class CarrierState(msgspec.Struct):
 
     state: Annotated[Registration, Meta(description="What the carrier has said.")]
     note: str
+    code: Annotated[str, Meta(description="Its number with the carrier.")]
+    answered_on: Annotated[date | None, Meta(description="Day of the carrier's answer.")]
+    expires_at: Annotated[datetime | None, Meta(description="It is registered no more from then; null: it has no end.")]
 
 
 class SignEntry(msgspec.Struct):
@@ -77,6 +84,39 @@ class SignEntry(msgspec.Struct):
     created_at: datetime
     reviewed_at: datetime | None
     expires_at: datetime | None
+
+
+class ProofQuery(Request):
+    """What a document is."""
+
+    kind: Annotated[Document, Meta(description="license, authorization, trademark, identity, receipt or other.")]
+    carrier: Annotated[
+        Literal["", "CMCC", "CUCC", "CTCC", "CBN"], Meta(description="The carrier that it is meant for; empty: all.")
+    ] = ""  # fmt: skip
+
+
+class ProofEntry(msgspec.Struct):
+    """A document of a signature."""
+
+    proof_id: Annotated[str, Meta(description="Id of the document.")]
+    sign_id: str
+    kind: Annotated[Document, Meta(description="license, authorization, trademark, identity, receipt or other.")]
+    carrier: Annotated[str, Meta(description="The carrier that it is meant for; empty: all.")]
+    name: str
+    size: int
+    added_at: Annotated[datetime, Meta(description="When it was brought.")]
+
+
+class ProofList(msgspec.Struct):
+    """The documents of a signature."""
+
+    items: list[ProofEntry]
+
+
+class ProofRemoved(msgspec.Struct):
+    """A document that was taken away."""
+
+    proof_id: Annotated[str, Meta(description="Id of the document.")]
 
 
 class TemplateEntry(msgspec.Struct):
@@ -110,7 +150,10 @@ class TemplatePage(msgspec.Struct):
 
 
 def _carriers(entry: Entry) -> dict[str, CarrierState]:
-    return {c: CarrierState(Registration(s["state"]), s["note"]) for c, s in entry.carriers.items()}
+    return {
+        c: CarrierState(said.state, said.note, said.code, said.answered_on, china(said.expires_at))
+        for c, said in entry.carriers.items()
+    }
 
 
 def _sign(entry: Entry) -> SignEntry:
@@ -211,6 +254,47 @@ async def get_template(call: Call) -> TemplateEntry:
     return _template(await queries.get(call.ctx.db, TEMPLATE, path_id(call), accounts=[call.account.id]))
 
 
+async def add_proof(call: Call) -> ProofEntry:
+    """``POST /signs/{id}/proofs``."""
+    assert call.incoming is not None  # noqa: S101 - the route says so
+    query: ProofQuery = call.query
+    store = call.ctx.tasks.files.store
+    id_ = await proofs.keep(call.change(), store, path_id(call), query.kind, query.carrier, call.incoming)
+    return await _proof(call, id_)
+
+
+async def list_proofs(call: Call) -> ProofList:
+    """``GET /signs/{id}/proofs``."""
+    entry = await queries.get(call.ctx.db, SIGN, path_id(call), accounts=[call.account.id])
+    found = await proofs.of_sign(call.ctx.db, entry.row["id"], accounts=[call.account.id])
+    return ProofList([_proof_entry(one) for one in found])
+
+
+async def get_proof(call: Call) -> web.StreamResponse:
+    """``GET /signs/proofs/{id}``."""
+    file = await proofs.file_of(call.ctx.db, path_id(call), accounts=[call.account.id])
+    return await stored_file(call, file, "sign.proof_read", f"sign_proof/{path_id(call)}")
+
+
+async def remove_proof(call: Call) -> ProofRemoved:
+    """``DELETE /signs/proofs/{id}``."""
+    await proofs.remove(call.change(), path_id(call))
+    return ProofRemoved(str(path_id(call)))
+
+
+async def _proof(call: Call, id_: int) -> ProofEntry:
+    found = await proofs.one(call.ctx.db, id_, accounts=[call.account.id])
+    if found is None:
+        raise Refused("NOT_FOUND")
+    return _proof_entry(found)
+
+
+def _proof_entry(one: Proof) -> ProofEntry:
+    return ProofEntry(
+        str(one.id), str(one.sign_id), Document(one.kind), one.carrier, one.name, one.size, china(one.added_at)
+    )
+
+
 _NEW = ("STATE_CONFLICT", *STORAGE)
 _ONE = ("NOT_FOUND", *STORAGE)
 
@@ -220,6 +304,15 @@ ROUTES = (
     Route("GET", "/signs", "template", list_signs, "The account's signatures, and where they are registered",
           SignPage, query=RegistryQuery, errors=STORAGE),
     Route("GET", "/signs/{id}", "template", get_sign, "One signature", SignEntry, errors=_ONE),
+    Route("POST", "/signs/{id}/proofs", "template", add_proof, "Bring a document of a signature", ProofEntry,
+          query=ProofQuery, upload=True, proof=proofs.kind,
+          errors=("FILE_INVALID", "FILE_TOO_LARGE", "PARAM_MISSING", "REQUEST_TIMEOUT", "BACKPRESSURE",
+                  "NOT_FOUND", *_NEW)),
+    Route("GET", "/signs/{id}/proofs", "template", list_proofs, "The documents of a signature", ProofList, errors=_ONE),
+    Route("GET", "/signs/proofs/{id}", "template", get_proof, "A document of a signature", None,
+          media="application/octet-stream", errors=_ONE),
+    Route("DELETE", "/signs/proofs/{id}", "template", remove_proof, "Take a document of a signature away", ProofRemoved,
+          errors=_ONE),
     Route("POST", "/templates", "template", add_template, "Apply for a template",
           TemplateEntry, TemplateBody, errors=_NEW, idempotent=True),
     Route("GET", "/templates", "template", list_templates, "The account's templates, and where they are registered",

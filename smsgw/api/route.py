@@ -8,6 +8,8 @@ from typing import Any
 
 from smsgw.api.context import Call
 from smsgw.api.shapes import NoQuery
+from smsgw.platform.files.model import FileKind
+from smsgw.platform.handles import Database
 
 STORAGE = ("STORAGE_UNAVAILABLE",)
 """Errors of what only asks or changes the database."""
@@ -42,8 +44,8 @@ class Route:
     """Its handler stores the nonce of the signature, too, in that transaction; else it is entered before."""
     upload: bool = False
     """Its body is a file: multipart/form-data with the field ``file``, in ``Call.incoming``."""
-    proof: bool = False
-    """That file proves a consent; else it is a table of recipients."""
+    proof: Callable[[Database], FileKind] | None = None
+    """The sort of such a file, which proves something; None: it is a table of recipients."""
     media: str = MEDIA
     """Of the answer; any other than JSON: the handler answers by itself, without an envelope."""
 

@@ -28,7 +28,9 @@ from smsgw.api.shapes import (
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
+from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
+from smsgw.core.stages import LEAST_SHARE, MOST_MINUTES, MOST_SHARE, MOST_SHARES, stage_of, steps_of
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.tasks import Task
 from smsgw.core.words import labels_of, phrase
@@ -85,6 +87,36 @@ class Recurring(Request):
     until: Annotated[datetime, Meta(tz=True, description="Not after this.")] | None = None
 
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Steps(Request):
+    """Sending in steps: a share of the rows first, then more, then all; halted by itself when a limit is exceeded."""
+
+    shares: Annotated[
+        list[Annotated[float, Meta(ge=LEAST_SHARE, le=MOST_SHARE)]],
+        Meta(min_length=1, max_length=MOST_SHARES,
+             description="Percent of the rows sent to by the end of each step, rising; the last step is all."),
+    ]  # fmt: skip
+    minutes: Annotated[
+        int, Meta(ge=1, le=MOST_MINUTES, description="How long a step is watched at least after it was sent.")
+    ] = 30
+    failed: Annotated[Percent, Meta(description="Halts when more than so many percent have failed, …")] = 5.0
+    opted_out: Annotated[Percent, Meta(description="… were answered by an opt-out, …")] = 1.0
+    complained: Annotated[Percent, Meta(description="… or were complained about.")] = 0.1
+
+
+class Frequency(Request):
+    """How often a number gets it at most; who has had as many is left out with ``NUMBER_FREQ_LIMITED``."""
+
+    most: Annotated[int, Meta(ge=1, le=MOST_TAGGED, description="So many messages, …")]
+    every: Annotated[int, Meta(ge=1, le=720, description="… in so many, …")]
+    unit: Annotated[Literal["hour", "day"], Meta(description="… hours or days; 30 days at most.")] = "day"
+    tag: Annotated[
+        str, Meta(max_length=MOST_TAG, description="Counted over all tasks of the account with it; empty: this task.")
+    ] = ""
+
+
 class TaskBody(Request):
     """A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers."""
 
@@ -135,6 +167,16 @@ class TaskBody(Request):
         Annotated[int, Meta(ge=0, le=MAX_RATE, description="Messages per second; 0: as fast as it goes.")]
         | None
     ) = 0
+    steps: Steps | None = None
+    frequency: Frequency | None = None
+    prefer: (
+        Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
+        | None
+    ) = None
+    emergency: (
+        Annotated[bool, Meta(description="Before everything else; somebody else has to pass it.")]
+        | None
+    ) = False
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] | None = False
     unique: (
         Annotated[
@@ -146,7 +188,7 @@ class TaskBody(Request):
 
 
 class TaskChange(Request):
-    """What to change. Times only before the task has begun; ``send_at`` null: now."""
+    """What to change; times, text and how it is sent only before it has begun. ``send_at`` null: now."""
 
     name: (
         Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="What the task is about.")]
@@ -173,6 +215,20 @@ class TaskChange(Request):
         | None
     ) = msgspec.UNSET
     recurring: Recurring | msgspec.UnsetType = msgspec.UNSET
+    content: (
+        Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    sign: Sign | msgspec.UnsetType = msgspec.UNSET
+    extend_code: ExtendCode | msgspec.UnsetType = msgspec.UNSET
+    steps: Steps | msgspec.UnsetType | None = msgspec.UNSET
+    frequency: Frequency | msgspec.UnsetType | None = msgspec.UNSET
+    prefer: (
+        Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    version: Annotated[
+        int, Meta(ge=1, description="The one that was seen; refused when there is another by now.")
+    ] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TasksQuery(Request):
@@ -230,6 +286,16 @@ class TaskRun(msgspec.Struct):
     finished_at: datetime | None
 
 
+class TaskStage(msgspec.Struct):
+    """Where a sending in steps stands: the step, the last row that it sends to, since when it is watched."""
+
+    number: Annotated[int, Meta(description="Which step, from 1.")]
+    of: Annotated[int, Meta(description="How many steps there are.")]
+    end: Annotated[int, Meta(description="The last row that it sends to.")]
+    watched_since: Annotated[datetime | None, Meta(description="Since when it is watched; null: it is being sent.")]
+    halted: Annotated[str, Meta(description="Which limit has halted it: failed, opted_out, complained, or unknown.")]
+
+
 class TaskInfo(msgspec.Struct):
     """A task and how far it is. ``valid`` = ``pending`` + the sum of ``counts``, all of the latest run."""
 
@@ -257,6 +323,12 @@ class TaskInfo(msgspec.Struct):
     window: list[Any]
     recurring: dict[str, Any] | None
     rate: int
+    steps: Annotated[dict[str, Any] | None, Meta(description="How it sends in steps; null: all at once.")]
+    frequency: Annotated[dict[str, Any] | None, Meta(description="How often a number gets it; null: as policies say.")]
+    prefer: str
+    emergency: bool
+    version: Annotated[int, Meta(description="Counts what was changed before it began.")]
+    stage: Annotated[TaskStage | None, Meta(description="Where a sending in steps stands.")]
     submitter: str
     created_at: datetime
     next_at: Annotated[datetime, Meta(description="When it begins (again).")] | None
@@ -334,6 +406,10 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
         windows=[_plain(w) for w in body.window or ()],
         recurring=None if body.recurring is None else _recurring(body.recurring),
         rate=body.rate or 0,
+        steps=None if body.steps is None else msgspec.structs.asdict(body.steps),
+        frequency=None if body.frequency is None else msgspec.structs.asdict(body.frequency),
+        prefer=body.prefer or "",
+        emergency=bool(body.emergency),
         review=bool(body.review),
         one_each=body.unique or "number",
         client_ref=body.client_ref or "",
@@ -352,7 +428,7 @@ async def _created(call: Call, scenario_id: str | None, spec: TaskSpec) -> tuple
             if (same := await call.ctx.tasks.same(spec)) is None:
                 raise
             return same, True
-    return await call.ctx.tasks.create(spec)
+    return await call.ctx.tasks.create(call.change(), spec)
 
 
 async def create_task(call: Call) -> TaskInfo:
@@ -360,6 +436,8 @@ async def create_task(call: Call) -> TaskInfo:
     if call.key.test:
         raise Refused("STATE_CONFLICT", reason=phrase("task.test_key"))
     body: TaskBody = call.body
+    if body.emergency and "emergency" not in call.key.scopes:
+        raise Refused("SCOPE_DENIED", scope="emergency")
     task, replayed = await _created(call, body.scenario_id, _wanted(call, body))
     if replayed:
         call.headers["Idempotent-Replayed"] = "true"
@@ -387,12 +465,18 @@ async def get_task(call: Call) -> TaskDetail:
     return await _detail(call, path_id(call))
 
 
+_CHANGES = (
+    "name", "rate", "window", "send_at", "expire_at", "recurring", "content", "sign", "extend_code", "steps",
+    "frequency", "prefer",
+)  # fmt: skip
+
+
 async def change_task(call: Call) -> TaskDetail:
     """``PATCH /tasks/{id}``."""
     body: TaskChange = call.body
     changes: dict[str, Any] = {
         name: getattr(body, name)
-        for name in ("name", "rate", "window", "send_at", "expire_at", "recurring")
+        for name in _CHANGES
         if getattr(body, name) is not msgspec.UNSET
     }
     if not changes:
@@ -401,10 +485,13 @@ async def change_task(call: Call) -> TaskDetail:
         changes["window"] = [_plain(w) for w in changes["window"]]
     if "recurring" in changes:
         changes["recurring"] = _recurring(changes["recurring"])
+    for field in ("steps", "frequency"):
+        if changes.get(field) is not None:
+            changes[field] = msgspec.structs.asdict(changes[field])
     for field in ("send_at", "expire_at"):
         _in_span(changes.get(field), field)
-    task_id = path_id(call)
-    await call.ctx.tasks.edit(call.change(), task_id, changes)
+    task_id, version = path_id(call), None if body.version is msgspec.UNSET else body.version
+    await call.ctx.tasks.edit(call.change(), task_id, changes, version=version)
     return await _detail(call, task_id)
 
 
@@ -419,6 +506,13 @@ async def resume_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/resume``."""
     task_id = path_id(call)
     await call.ctx.tasks.resume(call.change(), task_id)
+    return await _detail(call, task_id)
+
+
+async def release_task(call: Call) -> TaskDetail:
+    """``POST /tasks/{id}/release``."""
+    task_id = path_id(call)
+    await call.ctx.tasks.release(call.change(), task_id)
     return await _detail(call, task_id)
 
 
@@ -534,6 +628,12 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         window=task.windows,
         recurring=task.recurring,
         rate=task.rate,
+        steps=task.steps,
+        frequency=task.frequency,
+        prefer=task.prefer,
+        emergency=task.emergency,
+        version=task.version,
+        stage=_stage(task),
         submitter=task.submitter,
         created_at=china(task.created_at),
         next_at=china(task.next_at),
@@ -547,6 +647,13 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         counts=progress.statuses,
         done=progress.done,
     )
+
+
+def _stage(task: Task) -> TaskStage | None:
+    stage = stage_of(task.stages)
+    if stage is None or task.steps is None:
+        return None
+    return TaskStage(stage.stage, steps_of(task.steps).stages, stage.end, china(stage.since), stage.halted)
 
 
 def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
@@ -571,8 +678,9 @@ CREATION = (
     "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "CONTENT_SENSITIVE", "SIGN_MISSING",
     "TEMPLATE_NOT_FOUND", "TEMPLATE_NOT_APPROVED", "TEMPLATE_PARAM_INVALID",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
-    "BACKPRESSURE", "STORAGE_UNAVAILABLE",
+    "EMERGENCY_DENIED", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
+_OF_TEXT = tuple(code for code in CREATION if code.startswith(("CONTENT_", "SIGN_", "TIME_", "EXTEND_")))
 _FOUND = ("NOT_FOUND", *STORAGE)
 _COMMAND = ("STATE_CONFLICT", *_FOUND)
 
@@ -582,11 +690,13 @@ ROUTES = (
     Route("GET", "/tasks", "query", list_tasks, "Tasks, newest first", TaskPage, query=TasksQuery, errors=STORAGE),
     Route("GET", "/tasks/{id}", "query", get_task, "A task and how far it is", TaskDetail, errors=_FOUND),
     Route("PATCH", "/tasks/{id}", "send", change_task, "Change a task", TaskDetail, TaskChange,
-          errors=("TIME_INVALID", *_COMMAND)),
+          errors=(*_OF_TEXT, *_COMMAND)),
     Route("POST", "/tasks/{id}/pause", "send", pause_task, "Pause a task", TaskDetail, errors=_COMMAND,
           idempotent=True),
     Route("POST", "/tasks/{id}/resume", "send", resume_task, "Go on with a task", TaskDetail, errors=_COMMAND,
           idempotent=True),
+    Route("POST", "/tasks/{id}/release", "send", release_task, "The next step of a task, now", TaskDetail,
+          errors=_COMMAND, idempotent=True),
     Route("POST", "/tasks/{id}/cancel", "send", cancel_task, "Cancel a task for good", TaskDetail, errors=_COMMAND,
           idempotent=True),
     Route("GET", "/tasks/{id}/recipients", "query", task_recipients, "What has become of a task's recipients",

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import update_wrapper
@@ -164,6 +164,18 @@ def read_password(path: str) -> str:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True)
+
+
+@contextlib.contextmanager
+def known(what: str, shown_by: str) -> Iterator[None]:
+    """Where a service or the daemon knows no such thing: which, and the command that shows those that there are."""
+    try:
+        yield
+    except (SmsgwError, control_client.DaemonRefusal) as exc:
+        if exc.code != "NOT_FOUND":
+            raise
+        raise Failed(f"no {what}; {shown_by} shows them") from exc
 
 
 def _plain(value: Any) -> Any:
@@ -218,6 +230,15 @@ def _width(text: str) -> int:
 def say(line: str) -> None:
     """A line for people in which others have a word: it stays one line."""
     click.echo(printable(line))
+
+
+def show_line(line: Mapping[str, Any], as_json: bool) -> None:
+    """One thing, a line for each of its fields."""
+    if as_json:
+        print_json(line)
+        return
+    for name, value in line.items():
+        say(f"{name:<14} {'-' if value in (None, '') else value}")
 
 
 def die(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from smsgw.commands.base import (
     Failed,
     actor,
     json_option,
+    known,
+    limit_option,
     pass_context,
     print_json,
     print_table,
@@ -37,7 +40,6 @@ from smsgw.platform.sheets.model import MOST_ROWS, Outcome
 SOURCES = click.Choice([one.value for one in Source])
 PATIENCE = 900.0
 _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path)
-_LIMIT = click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True)
 
 
 def _number(text: str) -> str:
@@ -53,7 +55,9 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     try:
         return service.moment(text)
     except ValueError as exc:
-        raise click.BadParameter(f"{text}: should be like 2026-05-01, or 2026-05-01 09:30 (China's time)") from exc
+        raise click.BadParameter(
+            f"{text}: should be like 2026-05-01, or 2026-05-01 09:30 (China's time)"
+        ) from exc
 
 
 # --- consents --------------------------------------------------------------------------------------------------------
@@ -77,7 +81,7 @@ def _line(one: Consent) -> dict[str, Any]:
 @click.option("--account", default="")
 @click.option("--number", default="")
 @click.option("--state", type=click.Choice(("given", "withdrawn", "replaced")))
-@_LIMIT
+@limit_option
 @json_option
 @pass_context
 @run_async
@@ -126,7 +130,8 @@ async def consent_add(
 async def consent_withdraw(ctx: Context, id_: int, reason: str) -> None:
     """Somebody agrees no more; marketing that waits is taken back."""
     async with ctx.database() as database:
-        await service.withdraw(ctx.change(database), id_, reason)
+        with known(f"consent {id_}", "smsgwctl consent list"):
+            await service.withdraw(ctx.change(database), id_, reason)
     await ctx.tell_daemon()
     click.echo(f"consent {id_} withdrawn")
 
@@ -161,7 +166,9 @@ async def consent_import_(
         "account": account, "file": str(path), "columns": named, "source": source, "proof": proof, "wording": wording,
         "given_at": None if at is None else at.isoformat(),
     }  # fmt: skip
-    made = await control_client.call(ctx.settings.control_socket, "POST", "/consents/import", body, timeout_s=PATIENCE)
+    made = await control_client.call(
+        ctx.settings.control_socket, "POST", "/consents/import", body, timeout_s=PATIENCE
+    )
     if as_json:
         print_json(made)
     else:
@@ -176,7 +183,8 @@ async def consent_import_(
 async def consent_imported(ctx: Context, id_: int, as_json: bool) -> None:
     """How an import stands, and which rows were not entered."""
     async with ctx.database() as database:
-        job = await consent_import.one(database, actor(), id_)
+        with known(f"import {id_} of consents", "smsgwctl job list"):
+            job = await consent_import.one(database, actor(), id_)
         counts = await sheets.counts(database, id_)
         bad = [r for r in await sheets.results(database, id_, MOST_ROWS)
                if r.outcome in (Outcome.SKIPPED, Outcome.WRONG)]  # fmt: skip
@@ -200,7 +208,9 @@ async def consent_imported(ctx: Context, id_: int, as_json: bool) -> None:
 async def consent_proof(ctx: Context, id_: int, path: Path) -> None:
     """Bring the picture or PDF that proves a row, and those entered with it, through the running daemon."""
     body = {"consent": id_, "file": str(path)}
-    made = await control_client.call(ctx.settings.control_socket, "POST", "/consents/proof", body, timeout_s=PATIENCE)
+    with known(f"consent {id_}", "smsgwctl consent list"):
+        socket = ctx.settings.control_socket
+        made = await control_client.call(socket, "POST", "/consents/proof", body, timeout_s=PATIENCE)
     click.echo(f"{made['entries']} rows of the ledger have the file now")
 
 
@@ -220,6 +230,10 @@ def _filter_line(one: NumberFilter) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _known(id_: int) -> AbstractContextManager[None]:
+    return known(f"list {id_}", "smsgwctl filter list")
+
+
 async def _filter(database: Database, id_: int) -> NumberFilter:
     found = await filters.one(database, id_, accounts=None)
     if found is None:
@@ -229,7 +243,7 @@ async def _filter(database: Database, id_: int) -> NumberFilter:
 
 @filter.command("list")
 @click.option("--account", default="")
-@_LIMIT
+@limit_option
 @json_option
 @pass_context
 @run_async
@@ -237,12 +251,25 @@ async def filter_list(ctx: Context, account: str, limit: int, as_json: bool) -> 
     """The newest lists."""
     async with ctx.database() as database:
         whose = await account_id_of(database, account) or None
-        found = (await filters.search(database, Window("at", limit=limit), accounts=None, account_id=whose)).rows
+        found = (
+            await filters.search(database, Window("at", limit=limit), accounts=None, account_id=whose)
+        ).rows
     lines = [_filter_line(one) for one in found]
     if as_json:
         print_json(lines)
     else:
-        columns = ("id", "name", "account", "job", "numbers", "invalid", "duplicates", "asked", "yuan", "created_at")
+        columns = (
+            "id",
+            "name",
+            "account",
+            "job",
+            "numbers",
+            "invalid",
+            "duplicates",
+            "asked",
+            "yuan",
+            "created_at",
+        )
         print_table(lines, columns, empty="no lists")
 
 
@@ -250,7 +277,9 @@ async def filter_list(ctx: Context, account: str, limit: int, as_json: bool) -> 
 @click.argument("name")
 @click.argument("given", metavar="NUMBER…", nargs=-1)
 @click.option("--account", required=True)
-@click.option("--file", "file", type=click.File(encoding="utf-8"), help="Numbers, one a line; - is standard input.")
+@click.option(
+    "--file", "file", type=click.File(encoding="utf-8"), help="Numbers, one a line; - is standard input."
+)
 @json_option
 @pass_context
 @run_async
@@ -317,7 +346,8 @@ async def filter_numbers(ctx: Context, id_: int, state: str) -> None:
 async def filter_ask(ctx: Context, id_: int, most: int) -> None:
     """Ask the provider about numbers that nobody here knows, at its price."""
     async with ctx.database() as database:
-        await filters.ask(ctx.change(database), id_, most)
+        with _known(id_):
+            await filters.ask(ctx.change(database), id_, most)
     await ctx.tell_daemon()
     click.echo(f"the provider is asked about up to {most}; next: smsgwctl filter show {id_}")
 
@@ -329,5 +359,6 @@ async def filter_ask(ctx: Context, id_: int, most: int) -> None:
 async def filter_remove(ctx: Context, id_: int) -> None:
     """Forget a list; what was learned of its numbers stays."""
     async with ctx.database() as database:
-        await filters.remove(ctx.change(database), id_)
+        with _known(id_):
+            await filters.remove(ctx.change(database), id_)
     click.echo(f"list {id_} removed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -19,8 +19,13 @@ from smsgw.commands.base import (
 from smsgw.commands.content import TYPES, account_id_of
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, DEFAULT_LENGTH, Form, Registration, Review, Variable
-from smsgw.platform.content import queries, service
-from smsgw.platform.content.model import SIGN, TEMPLATE, Entry
+from smsgw.node import control_client
+from smsgw.platform.content import matrix, proofs, queries, service
+from smsgw.platform.content.model import SIGN, TEMPLATE, Answer, Entry, WantedCells
+from smsgw.platform.paging import Window
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+PATIENCE = 900.0
 
 
 @click.group()
@@ -38,7 +43,7 @@ def template() -> None:
 @click.option("--account", required=True)
 @click.option("--source", default="", help="What entitles to it: company, brand, app …")
 @click.option("--note", default="")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), default=None)
+@click.option("--expires", type=_DAY, default=None)
 @json_option
 @pass_context
 @run_async
@@ -98,8 +103,8 @@ def _made(id_: int, as_json: bool, what: str) -> None:
 
 def _line(entry: Entry) -> dict[str, Any]:
     row = dict(entry.row)
-    row |= {"id": str(row["id"]), "carriers": {c: s["state"] for c, s in entry.carriers.items()}}
-    return row | {"registered": [c for c, s in entry.carriers.items() if s["state"] == "registered"]}
+    row |= {"id": str(row["id"]), "carriers": {c: said.state.value for c, said in entry.carriers.items()}}
+    return row | {"registered": [c for c, said in entry.carriers.items() if said.state is Registration.REGISTERED]}
 
 
 def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
@@ -163,18 +168,100 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
 
     @group.command("register")
     @click.argument("id_", metavar="ID", type=int)
-    @click.argument("state", type=click.Choice([str(x) for x in Registration]))
+    @click.argument("state", type=click.Choice([str(x) for x in Registration if x is not Registration.EXPIRED]))
     @click.option("--carrier", "carriers", multiple=True, type=click.Choice(CARRIERS), help="Repeat it; all without.")
     @click.option("--note", default="", help="What the carrier says.")
+    @click.option("--code", default="", help="Its number with the carrier.")
+    @click.option("--on", type=_DAY, default=None, help="Day of the answer.")
+    @click.option("--until", type=_DAY, default=None, help="Last day on which a signature is registered.")
     @pass_context
     @run_async
-    async def register(ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str) -> None:
+    async def register(
+        ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str, code: str, on: datetime | None,
+        until: datetime | None,
+    ) -> None:  # fmt: skip
         """What carriers say of it (报备)."""
+        ends = until.replace(tzinfo=CHINA) + timedelta(days=1) if until else None
+        answer = Answer(Registration(state), note, code, on.date() if on else None, ends)
         async with ctx.database() as database:
-            change = ctx.change(database)
-            await service.register(change, kind, id_, carriers or CARRIERS, Registration(state), note=note)
+            await service.register(ctx.change(database), kind, id_, carriers or CARRIERS, answer)
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state} with {', '.join(carriers or CARRIERS)}")
+
+
+@sign.command("matrix")
+@click.option("--account", default="")
+@click.option("--carrier", type=click.Choice(CARRIERS), default=None)
+@click.option("--state", type=click.Choice([str(x) for x in Registration]), default=None)
+@click.option("--within", type=click.IntRange(0, 3650), default=None, help="Registered, and over within so many days.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def sign_matrix(
+    ctx: Context, account: str, carrier: str | None, state: str | None, within: int | None, limit: int, as_json: bool
+) -> None:
+    """How each signature stands with each carrier, with its number and its end."""
+    async with ctx.database() as database:
+        whose = await account_id_of(database, account) or None
+        wanted = WantedCells(None, "", whose, carrier or "", state or "", "", within)
+        found = (await matrix.search(database, wanted, Window("name", False, limit=limit), accounts=None)).rows
+    lines = [
+        {"id": str(one.sign_id), "sign": one.name, "account": one.account, "carrier": one.carrier, "state": one.state,
+         "code": one.code, "answered_on": one.answered_on and str(one.answered_on), "expires_at": one.expires_at,
+         "documents": one.proofs, "note": one.note}
+        for one in found
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        columns = ("id", "sign", "account", "carrier", "state", "code", "answered_on", "expires_at", "documents")
+        print_table(lines, columns, empty="no such registrations")
+
+
+@sign.command("proofs")
+@click.argument("id_", metavar="ID", type=int)
+@json_option
+@pass_context
+@run_async
+async def sign_proofs(ctx: Context, id_: int, as_json: bool) -> None:
+    """The documents of a signature."""
+    async with ctx.database() as database:
+        found = await proofs.of_sign(database, id_, accounts=None)
+    lines = [
+        {"id": str(one.id), "kind": one.kind, "carrier": one.carrier, "name": one.name, "size": one.size,
+         "added_by": one.added_by, "added_at": one.added_at}
+        for one in found
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("id", "kind", "carrier", "name", "size", "added_by", "added_at"), empty="no documents")
+
+
+@sign.command("prove")
+@click.argument("id_", metavar="ID", type=int)
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
+@click.option("--kind", type=click.Choice([str(x) for x in proofs.Document]), required=True)
+@click.option("--carrier", type=click.Choice(CARRIERS), default=None, help="It is meant for this carrier alone.")
+@pass_context
+@run_async
+async def sign_prove(ctx: Context, id_: int, path: str, kind: str, carrier: str | None) -> None:
+    """Bring a document (a picture or PDF) of a signature, through the running daemon."""
+    body = {"sign": id_, "file": path, "kind": kind, "carrier": carrier or ""}
+    made = await control_client.call(ctx.settings.control_socket, "POST", "/signs/proofs", body, timeout_s=PATIENCE)
+    click.echo(f"document {made['proof']} of signature {id_}")
+
+
+@sign.command("unprove")
+@click.argument("id_", metavar="DOCUMENT", type=int)
+@pass_context
+@run_async
+async def sign_unprove(ctx: Context, id_: int) -> None:
+    """Take a document away."""
+    async with ctx.database() as database:
+        await proofs.remove(ctx.change(database), id_)
+    click.echo(f"document {id_} taken away")
 
 
 _commands(sign, SIGN, ("id", "sign", "account", "state", "registered", "expires_at", "reason"))

@@ -22,7 +22,7 @@ from smsgw.core.numbers import mask
 from smsgw.platform.review import queries, service
 from smsgw.platform.review.model import Reviewed
 
-STATES = ("pending", "passed", "rejected", "expired")
+STATES = ("pending", "passed", "rejected", "expired", "withdrawn")
 
 
 @click.group()

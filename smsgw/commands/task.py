@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,14 @@ from smsgw.commands.base import (
     Context,
     Failed,
     json_option,
+    known,
     pass_context,
     print_json,
     print_table,
     run_async,
 )  # fmt: skip
 from smsgw.core.ids import CHINA
+from smsgw.core.stages import MOST_MINUTES, stage_of
 from smsgw.core.words import phrase
 from smsgw.node import control_client
 from smsgw.platform.accounts import queries as accounts
@@ -65,6 +69,28 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> l
     return found
 
 
+_PERCENT = click.FloatRange(0, 100)
+
+
+def _shares(_: click.Context, __: click.Parameter, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(share.strip().removesuffix("%")) for share in text.split(",")]
+    except ValueError as exc:
+        raise click.BadParameter(f"{text}: should be like 1,10") from exc
+
+
+def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})([hd])(?::(.{1,32}))?", text)
+    if found is None:
+        raise click.BadParameter(f"{text}: should be like 1/7d, 3/12h or 1/7d:TAG")
+    unit = {"h": "hour", "d": "day"}[found[3]]
+    return {"most": int(found[1]), "every": int(found[2]), "unit": unit, "tag": found[4] or ""}
+
+
 @task.command("add")
 @click.option("--account", required=True)
 @click.option("--name", required=True, help=str(phrase("help.task_name")))
@@ -105,6 +131,16 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> l
 )
 @click.option("--until", callback=_time, help="Not after this.")
 @click.option("--rate", type=click.IntRange(0, 10_000), default=0, help="Messages per second.")
+@click.option("--frequency", callback=_frequency,
+              help="N/UNIT[:TAG], such as 1/7d:club: at most 1 in 7 days to a number, over all tasks with the tag.")
+@click.option("--prefer", default="", help="The pool to send through where the account's routing leads there, too.")
+@click.option("--emergency", is_flag=True, help=str(phrase("help.task_emergency")))
+@click.option("--steps", callback=_shares, help="Percent of all sent to by the end of each step, such as 1,10.")
+@click.option("--step-minutes", type=click.IntRange(1, MOST_MINUTES), default=30, show_default=True,
+              help="How long a step is watched at least.")
+@click.option("--step-failed", type=_PERCENT, default=5.0, show_default=True, help="Percent that may fail, …")
+@click.option("--step-opted-out", type=_PERCENT, default=1.0, show_default=True, help="… be opt-outs,")
+@click.option("--step-complained", type=_PERCENT, default=0.1, show_default=True, help="… or be complained about.")
 @click.option("--review", is_flag=True, help="Wait for a reviewer.")
 @json_option
 @pass_context
@@ -114,7 +150,9 @@ async def add(
     text: str | None, template: int | None, params: dict[str, str], phone_column: str | None,
     variables: dict[str, str], sign: str, kind: str | None, callback_url: str | None, send_at: str | None,
     expire_at: str | None, windows: list[dict[str, str]], every: str | None, times: tuple[str, ...],
-    days: tuple[int, ...], until: str | None, rate: int, review: bool, as_json: bool,
+    days: tuple[int, ...], until: str | None, rate: int, frequency: dict[str, Any] | None, prefer: str, emergency: bool,
+    steps: list[float] | None, step_minutes: int, step_failed: float, step_opted_out: float, step_complained: float,
+    review: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a task through the running daemon."""
     if (path is not None) + bool(to) + (audience is not None) != 1:
@@ -126,11 +164,17 @@ async def add(
     recurring = None
     if every is not None:
         recurring = {"every": every, "at": list(times), "on": list(days) or None, "until": until}
+    plan = None
+    if steps is not None:
+        plan = {"shares": steps, "minutes": step_minutes, "failed": step_failed, "opted_out": step_opted_out,
+                "complained": step_complained}  # fmt: skip
     body = {
         "account": account, "name": name, "file": None if path is None else str(path), "to": list(to),
         "audience": audience, "text": text, "template": template, "params": params, "callback_url": callback_url,
         "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
-        "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "review": review,
+        "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "steps": plan,
+        "frequency": frequency, "prefer": prefer, "emergency": emergency,
+        "review": review,
     }  # fmt: skip
     made = await control_client.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
     _show(made, as_json)
@@ -172,6 +216,10 @@ async def list_tasks(ctx: Context, account: str | None, state: str | None, limit
         )  # fmt: skip
 
 
+def _known(task_id: int) -> AbstractContextManager[None]:
+    return known(f"task {task_id}", "smsgwctl task list")
+
+
 def _command(verb: str, text: str) -> None:
     @task.command(verb, help=text)
     @click.argument("task_id", type=int)
@@ -180,9 +228,10 @@ def _command(verb: str, text: str) -> None:
     @run_async
     async def run(ctx: Context, task_id: int, as_json: bool) -> None:
         body = {"task": task_id}
-        answer = await control_client.call(
-            ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
-        )
+        with _known(task_id):
+            answer = await control_client.call(
+                ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
+            )
         _show(answer, as_json)
 
 
@@ -190,6 +239,7 @@ for _verb, _text in (
     ("show", "A task and how far it is, counted now."),
     ("pause", "Hold a task, and what of it no channel has claimed."),
     ("resume", "Go on with a paused task."),
+    ("release", "Begin the next step of a task that sends in steps, now or in spite of a halt."),
     ("cancel", "End a task for good; what no carrier has is cancelled and refunded."),
     ("pass", "Let a task that waits for review begin."),
 ):
@@ -205,7 +255,9 @@ for _verb, _text in (
 async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None:
     """End a task that waits for review."""
     body = {"task": task_id, "reason": reason}
-    _show(await ctx.daemon("POST", "/tasks/reject", body), as_json)
+    with _known(task_id):
+        answer = await ctx.daemon("POST", "/tasks/reject", body)
+    _show(answer, as_json)
 
 
 @task.command("report")
@@ -238,7 +290,7 @@ async def _table(ctx: Context, task_id: int, run_number: int | None, output: Any
     async with ctx.database() as database:
         found = await queries.get(database, task_id, accounts=None)
         if found is None:
-            raise Failed(f"no task {task_id}")
+            raise Failed(f"no task {task_id}; smsgwctl task list shows them")
         run = found.run if run_number is None else run_number
         pieces: AsyncIterator[bytes] = (
             recipients.errors(database, found, run)
@@ -260,6 +312,13 @@ def _show(answer: dict[str, Any], as_json: bool) -> None:
     click.echo(f"rows     {answer['total']}, of them valid {answer['valid']}; problems: {problems}")
     counts = ", ".join(f"{n} {status}" for status, n in answer["counts"].items()) or "none yet"
     click.echo(f"run {answer['run']}    pending {answer['pending']}; messages: {counts}")
+    if answer["steps"]:
+        now = stage_of(answer["stages"])
+        shares = ", ".join(f"{share:g} %" for share in answer["steps"]["shares"])
+        where = "not begun" if now is None else f"step {now.stage}, up to row {now.end}"
+        if now is not None and now.halted:
+            where += f"; halted ({now.halted}): smsgwctl task release {answer['task']} goes on in spite of it"
+        click.echo(f"steps    {shares}, then all; {answer['steps']['minutes']} min each; {where}")
     if answer["next_at"]:
         at = datetime.fromisoformat(answer["next_at"]).astimezone(CHINA)
         click.echo(f"next     {at:%Y-%m-%d %H:%M:%S}")

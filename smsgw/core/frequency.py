@@ -9,12 +9,14 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from smsgw.core.errors import Reason
+from smsgw.core.errors import Invalid, Reason
 from smsgw.core.model import MessageType
-from smsgw.core.policy import Rate
+from smsgw.core.policy import LONGEST, Rate
 from smsgw.core.words import Wording, label, phrase
 
 EPOCH = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
@@ -25,6 +27,9 @@ SHARES = 3
 _WIDTH = 4
 _BITS = 15
 _MASK = (1 << _BITS) - 1
+MOST_TAGGED = 100
+MOST_TAG = 32
+_UNIT = {"hour": 3600, "day": 86_400}
 _TYPE_OF = {MessageType.OTP: 1, MessageType.NOTICE: 2, MessageType.MARKETING: 3}
 
 
@@ -38,6 +43,34 @@ def scope_of(account_id: int, kind: MessageType, part: str = "") -> int:
     messages are counted apart, which of them (a hash, 15)."""
     apart = zlib.crc32(part.encode()) & _MASK if part else 0
     return _TYPE_OF[kind] << 2 * _BITS | (account_id & _MASK) << _BITS | apart
+
+
+def tag_scope(account_id: int, tag: str) -> int:
+    """The same for what an account sends under a tag: beside its type, of type 0."""
+    return (account_id & _MASK) << _BITS | zlib.crc32(tag.encode()) & _MASK
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """How often a number gets what an account sends under a tag (发送频次), by the sender's wish: who is free of the
+    limits of policies is not free of it."""
+
+    rate: Rate
+    tag: str
+
+
+def tagged_of(given: Mapping[str, Any], own: str = "") -> Tagged:
+    """``{"most": 1, "every": 7, "unit": "day", "tag": ""}``; without a tag what has the ``own`` one is counted.
+    ``PARAM_INVALID``."""
+    most, every, unit, tag = (given.get(name) for name in ("most", "every", "unit", "tag"))
+    if unit not in _UNIT:
+        raise Invalid("PARAM_INVALID", field="frequency.unit", reason=phrase("known", known=", ".join(_UNIT)))
+    for name, value, high in (("most", most, MOST_TAGGED), ("every", every, LONGEST // _UNIT[unit])):
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= high:
+            raise Invalid("PARAM_INVALID", field=f"frequency.{name}", reason=phrase("number.in", low=1, high=high))
+    if not isinstance(tag, str | None) or len(tag or "") > MOST_TAG or not (tag or "").isprintable():
+        raise Invalid("PARAM_INVALID", field="frequency.tag", reason=phrase("frequency.tag", most=MOST_TAG))
+    return Tagged(Rate(int(most or 0), int(every or 0) * _UNIT[unit]), tag or own)
 
 
 def _limited(scope: int) -> Wording:
@@ -70,6 +103,10 @@ class Watch:
     """The same, as the caller wants it."""
     ceiling: tuple[Rate, ...] = ()
     """What may go to the number from all other accounts together."""
+    tag: int = 0
+    """``tag_scope`` of what it is counted under besides; 0: of nothing."""
+    tag_rate: Rate | None = None
+    """How often the number gets that."""
 
     @property
     def until(self) -> int:
@@ -106,6 +143,11 @@ class History:
                 return "CONTENT_DUPLICATE", {"n": str(watch.dedupe)}
             if nearest is not None and nearest < watch.identical:
                 return "NUMBER_FREQ_LIMITED", {"rule": phrase("frequency.identical", seconds=watch.identical)}
+        if watch.tag_rate is not None:
+            under = [abs(watch.at - sent[n]) for n in range(0, len(sent), _WIDTH) if sent[n + 1] == watch.tag]
+            if sum(distance < watch.tag_rate.seconds for distance in under) >= watch.tag_rate.most:
+                rule = phrase("frequency.tagged", rate=watch.tag_rate.text)
+                return "NUMBER_FREQ_LIMITED", {"rule": rule}
         if watch.rates:
             near = [
                 abs(watch.at - sent[n]) for n in range(0, len(sent), _WIDTH) if sent[n + 1] == watch.scope
@@ -141,14 +183,17 @@ class History:
         """One more was sent; what nobody asks for any more is forgotten."""
         sent = self._sent
         kept = [n for n in range(0, len(sent), _WIDTH) if sent[n + 3] > now]
-        if len(kept) >= MAX_ENTRIES:
-            kept = sorted(kept, key=lambda n: sent[n + 3])[1 - MAX_ENTRIES :]
+        most = MAX_ENTRIES - 1 - (watch.tag_rate is not None)
+        if len(kept) > most:
+            kept = sorted(kept, key=lambda n: sent[n + 3])[-most:]
         if len(kept) * _WIDTH < len(sent):
             fresh = array("I")
             for n in sorted(kept):
                 fresh.extend(sent[n : n + _WIDTH])
             self._sent = sent = fresh
         sent.extend((watch.at, watch.scope, watch.text, watch.until))
+        if watch.tag_rate is not None:
+            sent.extend((watch.at, watch.tag, 0, watch.at + watch.tag_rate.seconds))
 
     @property
     def until(self) -> int:

@@ -174,6 +174,28 @@ class RouteTable:
                 return rule.pool
         return DEFAULT_POOL[subject.carrier]
 
+    def leads(self, subject: Subject, pool: str) -> bool:
+        """Whether some rule that matches leads to the pool: one behind the rule that decides, but not behind one that
+        has given the account or signature to a channel of its own."""
+        for rule in self.rules:
+            if rule.miss(subject) is None:
+                if rule.pool == pool:
+                    return True
+                if rule.is_move:
+                    return False
+        return False
+
+    def open_to(self, account: str, type_: str) -> tuple[str, ...]:
+        """The pools of this table that rules may lead an account's messages of a type to, in the order of the rules."""
+        found: dict[str, None] = {}
+        for rule in self.rules:
+            if (rule.account and account not in rule.account) or (rule.type and type_ not in rule.type):
+                continue
+            found[rule.pool] = None
+            if rule.is_move and not (rule.sign or rule.carrier):
+                break
+        return tuple(found)
+
     def follow(self, subject: Subject, pool: str) -> str:
         """The pool for a message that waits in ``pool``: another one when its account or signature was given to a
         channel, or when ``pool`` is no more."""

@@ -49,6 +49,14 @@ class Task:
     rate: int = 0
     steps: dict[str, Any] | None = None
     """How it sends in steps (``core.stages``); None: all at once."""
+    emergency: bool = False
+    """On the lane before all others (特发)."""
+    prefer: str = ""
+    """The group of channels that it is sent through where routing allows; empty: as routing decides."""
+    frequency: dict[str, Any] | None = None
+    """How often a number gets it at most (``core.tagged``); None: as the policies say."""
+    version: int = 1
+    """Counts what was changed before it began."""
     total: int = 0
     valid: int = 0
     problems: dict[str, int] = field(default_factory=dict)

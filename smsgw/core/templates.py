@@ -35,8 +35,11 @@ class Registration(StrEnum):
     """What a carrier says (报备)."""
 
     PENDING = "pending"
+    SUBMITTED = "submitted"
     REGISTERED = "registered"
     REFUSED = "refused"
+    EXPIRED = "expired"
+    """It was registered until a day that is over; never said, it comes by itself."""
 
 
 class Form(StrEnum):
@@ -153,6 +156,14 @@ class Sign:
     carriers: Mapping[str, Registration] = field(default_factory=dict)
     approved_at: datetime | None = None
     expires_at: datetime | None = None
+    until: Mapping[str, datetime] = field(default_factory=dict)
+    """Carrier -> the first moment at which it is registered there no more; without: it has no end."""
+
+    def registration(self, carrier: str, at: datetime) -> Registration:
+        """How it stands with a carrier then."""
+        said, until = self.carriers.get(carrier, Registration.PENDING), self.until.get(carrier)
+        over = said is Registration.REGISTERED and until is not None and until <= at
+        return Registration.EXPIRED if over else said
 
 
 class ContentBook:

@@ -13,7 +13,7 @@ from smsgw.core.templates import CARRIERS, Registration, Review, Variable
 from smsgw.core.url_filings import Filing
 from smsgw.demo.world import Text, World, texts
 from smsgw.platform.content import service as content
-from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
@@ -125,4 +125,4 @@ async def _decide(world: World, kind: str, id_: int, row: dict[str, str]) -> Non
     if state is not Review.PENDING:
         await content.review(world.change(), kind, id_, state, reason=row.get("reason", ""))
     if state is Review.APPROVED:
-        await content.register(world.change(), kind, id_, CARRIERS, Registration.REGISTERED)
+        await content.register(world.change(), kind, id_, CARRIERS, Answer(Registration.REGISTERED))

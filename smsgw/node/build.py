@@ -53,6 +53,7 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
@@ -61,7 +62,9 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.evidence import verification as proving
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
@@ -154,6 +157,10 @@ class Composition:
         return Auditing(self.database, self.sealer, self.settings)
 
     @cached_property
+    def evidencing(self) -> Evidencing:
+        return Evidencing(self.database, self.sealer, self.settings)
+
+    @cached_property
     def snapshots(self) -> SnapshotFollower:
         return SnapshotFollower(self.database, self.sealer)
 
@@ -233,10 +240,13 @@ class Composition:
         return self.destinations
 
     @cached_property
+    def checker(self) -> Checker:
+        return Checker(self.router, self.lists, self.numbers)
+
+    @cached_property
     def acceptor(self) -> Acceptor:
-        checker = Checker(self.router, self.lists, self.numbers)
         return Acceptor(
-            self.database, self.ids, self.snapshots, checker, self.disk, self.hub, self.callbacks, self.heartbeat,
+            self.database, self.ids, self.snapshots, self.checker, self.disk, self.hub, self.callbacks, self.heartbeat,
             self.outage, now=self.now,
         )  # fmt: skip
 
@@ -304,13 +314,15 @@ class Composition:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        return Surveyor(
-            self.database, self.tasks, self.acceptor, self.snapshots, self.lists, self.router, Workers()
-        )
+        return Surveyor(self.database, self.tasks, self.acceptor, self.snapshots, self.checker, Workers())
 
     @cached_property
     def reviewing(self) -> Reviewing:
         return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
+
+    @cached_property
+    def reminders(self) -> Reminders:
+        return Reminders(self.database)
 
     @cached_property
     def jobs(self) -> JobRunner:
@@ -318,6 +330,7 @@ class Composition:
         kinds = (
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
+            proving.kind(database, self.sealer, self.settings.evidence_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),

@@ -1,4 +1,4 @@
-"""Drafts and consents on the control socket: what takes the node's files or its engine."""
+"""Drafts, consents and documents on the control socket: what takes the node's files or its engine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from smsgw.node.operators import ACTOR
 from smsgw.node.task_control import take, view_of
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.change import Change
+from smsgw.platform.content import proofs as documents
+from smsgw.platform.content import queries as content
+from smsgw.platform.content.model import SIGN
+from smsgw.platform.files.model import FileKind, Incoming
 from smsgw.platform.lists import consent_import, consents, proofs
 from smsgw.platform.lists.consent_import import Plan, Table
 from smsgw.platform.lists.consents import Source
@@ -58,26 +62,39 @@ def add(app: web.Application, node: Node) -> None:
         node.jobs.wake.set()
         return _json({"import": str(id_), "rows": file.rows})
 
-    async def prove(request: web.Request) -> web.Response:
-        body = await request.json()
-        id_, path = int(body["consent"]), Path(body["file"])
-        found = await consents.one(node.database, id_, accounts=None)
-        if found is None:
-            raise Refused("NOT_FOUND")
-        store = node.tasks.files.store
-        size = await _size(path)
-        incoming = await proofs.receive(node.database, store, found.account_id, size, path.name)
+    store = node.tasks.files.store
+
+    async def copied(path: Path, kind: FileKind, account_id: int) -> Incoming:
+        incoming = await store.receive(kind, account_id, await _size(path), path.name)
         try:
             await asyncio.to_thread(shutil.copyfile, path, incoming.path)
         except BaseException:
             store.drop(incoming)
             raise
+        return incoming
+
+    async def prove(request: web.Request) -> web.Response:
+        body = await request.json()
+        id_ = int(body["consent"])
+        found = await consents.one(node.database, id_, accounts=None)
+        if found is None:
+            raise Refused("NOT_FOUND")
+        incoming = await copied(Path(body["file"]), proofs.kind(node.database), found.account_id)
         entries = await proofs.keep(Change(node.database, request[ACTOR]), store, id_, incoming)
         return _json({"entries": entries})
+
+    async def document(request: web.Request) -> web.Response:
+        body = await request.json()
+        entry = await content.get(node.database, SIGN, int(body["sign"]), accounts=None)
+        incoming = await copied(Path(body["file"]), documents.kind(node.database), entry.row["account_id"])
+        change = Change(node.database, request[ACTOR])
+        kind = documents.Document(body["kind"])
+        return _json({"proof": await documents.keep(change, store, entry.row["id"], kind, body["carrier"], incoming)})
 
     app.router.add_post("/drafts/submit", submit)
     app.router.add_post("/consents/import", bring)
     app.router.add_post("/consents/proof", prove)
+    app.router.add_post("/signs/proofs", document)
 
 
 async def _size(path: Path) -> int:

@@ -17,8 +17,16 @@ class DaemonAway(RuntimeError):
     """No daemon answers on the control socket."""
 
 
+class DaemonRefusal(RuntimeError):
+    """The daemon has refused, with this code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
 async def call(socket: Path, method: str, path: str, body: Any = None, *, timeout_s: float = 15.0) -> Any:
-    """Ask the daemon behind ``socket``. Raises ``DaemonAway``, or ``SmsgwError``-like text as ``RuntimeError``."""
+    """Ask the daemon behind ``socket``. Raises ``DaemonAway``, ``DaemonRefusal``."""
     async with _asked(socket, method, path, body, timeout_s) as response:
         return msgspec.json.decode(await response.read())
 
@@ -43,7 +51,7 @@ async def _asked(
             ):
                 if response.status >= 400:
                     answer = msgspec.json.decode(await response.read())
-                    raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
+                    raise DaemonRefusal(str(answer.get("code")), str(answer.get("message")))
                 yield response
     except (ClientError, OSError, TimeoutError) as exc:
         raise DaemonAway(

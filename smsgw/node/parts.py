@@ -28,10 +28,12 @@ from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.review.service import Reviewing
@@ -56,6 +58,7 @@ class Parts:
     watchdog: Watchdog
     guesses: Guesses
     auditing: Auditing
+    evidencing: Evidencing
     snapshots: SnapshotFollower
     hub: EventHub
     lists: NumberLists
@@ -76,6 +79,7 @@ class Parts:
     feeder: Feeder
     importer: Importer
     jobs: JobRunner
+    reminders: Reminders
     reviewing: Reviewing
     surveyor: Surveyor
     health: Health

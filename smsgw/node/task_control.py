@@ -21,6 +21,7 @@ from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import STATES, TaskSpec, TaskView
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.change import Change
+from smsgw.platform.review import queries as review_queries
 
 if TYPE_CHECKING:
     from smsgw.node.build import Node
@@ -38,7 +39,9 @@ def add(app: web.Application, node: Node) -> None:
         if body.get("file"):
             upload_id = (await take(node, account.id, Path(body["file"]), request[ACTOR])).id
         kind = body.get("type")
+        change = Change(node.database, request[ACTOR], ids=node.ids.next)
         task, _ = await node.tasks.create(
+            change,
             TaskSpec(
                 account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR].label,
                 to=tuple(body.get("to", ())),
@@ -49,8 +52,11 @@ def add(app: web.Application, node: Node) -> None:
                 type=None if kind is None else MessageType(kind), sign=body.get("sign", ""),
                 send_at=_time(body.get("send_at")), expire_at=_time(body.get("expire_at")),
                 windows=body.get("windows", ()), recurring=body.get("recurring"), rate=body.get("rate", 0),
-                review=body.get("review", False), client_ref=body.get("client_ref", ""),
-            )
+                steps=body.get("steps"),
+                frequency=body.get("frequency"), prefer=body.get("prefer", ""),
+                emergency=body.get("emergency") is True, review=body.get("review", False),
+                client_ref=body.get("client_ref", ""),
+            ),
         )  # fmt: skip
         return _json(view_of(await node.tasks.get(task.id, accounts=None)))
 
@@ -59,12 +65,11 @@ def add(app: web.Application, node: Node) -> None:
         task_id = int(body["task"])
         change = Change(node.database, request[ACTOR], ids=node.ids.next)
         verb = request.match_info["verb"]
-        if verb in ("pause", "resume", "cancel"):
+        if verb in ("pause", "resume", "release", "cancel"):
             await getattr(node.tasks, verb)(change, task_id)
         elif verb in ("pass", "reject"):
-            await node.reviewing.decide(
-                change, task_id, passes=verb == "pass", reason=body.get("reason", "")
-            )
+            asked = await review_queries.of_task(node.database, task_id) or task_id
+            await node.reviewing.decide(change, asked, passes=verb == "pass", reason=body.get("reason", ""))
         elif verb != "show":
             raise web.HTTPNotFound
         return _json(view_of(await node.tasks.get(task_id, accounts=None)))
@@ -105,10 +110,12 @@ def view_of(view: TaskView) -> dict[str, Any]:
     return {
         "task": str(task.id), "name": task.name, "state": task.state, "state_name": str(STATES[task.state]),
         "reason": task.reason, "detail": task.detail, "account_id": task.account_id, "type": task.type,
-        "rate": task.rate, "send_at": task.send_at, "next_at": task.next_at, "run": task.run, "total": task.total,
-        "valid": task.valid, "problems": task.problems, "pending": progress.pending, "counts": progress.statuses,
-        "done": progress.done, "created_at": task.created_at, "started_at": task.started_at,
-        "ended_at": task.ended_at, "submitter": task.submitter,
+        "rate": task.rate, "steps": task.steps, "stages": task.stages, "frequency": task.frequency,
+        "prefer": task.prefer, "emergency": task.emergency, "send_at": task.send_at, "next_at": task.next_at,
+        "run": task.run, "total": task.total, "valid": task.valid, "problems": task.problems,
+        "pending": progress.pending, "counts": progress.statuses, "done": progress.done,
+        "created_at": task.created_at, "started_at": task.started_at, "ended_at": task.ended_at,
+        "submitter": task.submitter,
     }  # fmt: skip
 
 

@@ -56,12 +56,16 @@ class Router:
 
     def route(
         self, snapshot: Snapshot, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str,
-        now: datetime,
+        now: datetime, prefer: str = "",
     ) -> Route:
-        """Where a message goes."""
+        """Where a message goes; to the pool that is preferred where a rule leads there and it has a channel now."""
         table = snapshot.table
         if table.rules:
-            pool = table.pool_for(_subject(account, kind, number, home, sign, content, now))
+            subject = _subject(account, kind, number, home, sign, content, now)
+            if prefer and table.leads(subject, prefer) and self.fleet.available(prefer):
+                pool = prefer
+            else:
+                pool = table.pool_for(subject)
         else:
             pool = DEFAULT_POOL[home.carrier]
         return Route(home, pool, snapshot.pools[pool])

@@ -25,12 +25,15 @@ from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
+from smsgw.platform.content import proofs as documents
 from smsgw.platform.content import service as content
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.files import queries as files
+from smsgw.platform.files.model import StoredFile
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
 from smsgw.platform.lists import consents
@@ -76,6 +79,10 @@ INSERT INTO stat_day (day, account_id, type, sign, channel_id, carrier, province
                       units)
 VALUES ($1, $2, 'notice', $3, 0, 'CMCC', '', 'api', 'accepted', 1, 1, 1)
 """
+_SENT = """
+INSERT INTO stat_person (day, account_id, submitter, origin, status, messages, parts, units)
+VALUES ($1, $2, $3, 'api', 'accepted', 1, 1, 1)
+"""
 _BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refund', 1)"
 _RIGHTS = {
     Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
@@ -117,6 +124,7 @@ async def _sent(site: Site, account: int) -> dict[str, int]:
     _, batch = await _send(site, account, "13912345679", "foreign-key-2")
     site.snapshots.change(policies=NO_POLICY)
     await site.db.execute(_COUNTED, clock.now().date(), account, MARK)
+    await site.db.execute(_SENT, clock.now().date(), account, MARK)
     await site.db.execute(_BACK, message, account)
     return {"message": message, "batch": batch}
 
@@ -174,8 +182,9 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
+    sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     return {
-        "sign": await content.add_sign(by, account, MARK, note=f"{MARK} note"),
+        "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
         "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
@@ -190,6 +199,15 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "word": await one("SELECT id FROM word WHERE account_id = $1", account),
         "alarm": await one("SELECT id FROM alarm WHERE account_id = $1", account),
     }  # fmt: skip
+
+
+async def _document(site: Site, by: Change, account: int, sign: int) -> int:
+    name = f"{MARK}.pdf"
+    file = StoredFile(site.ids.next(), 1, "sign_proof", name, "application/pdf", 1, bytes(32), account, by.actor.label,
+                      clock.now() + timedelta(days=1))  # fmt: skip
+    async with site.db.transaction() as connection:
+        await files.add(connection, file)
+    return await documents.attach(by, sign, documents.Document.LICENSE, "", file)
 
 
 async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:

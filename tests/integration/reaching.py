@@ -32,7 +32,7 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
     "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario",
-    "consent_import",
+    "consent_import", "sign_cell", "sign_proof",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -73,6 +73,32 @@ def address(route: Route, thing: str, things: Mapping[str, str]) -> str:
         return "0" * 64 if name == "sha256" else pattern.partition("|")[0]
 
     return _PLACE.sub(value, route.path)
+
+
+THINGS = {
+    # the beginning of a path, the longest counts: what stands in it
+    "/departments": "department", "/staff": "keeper", "/staff/-/import": "staff_sheet",
+    "/staff/-/import/{id}/": "staff_import", "/users": "keeper", "/roles": "role", "/send": "draft", "/drafts": "draft",
+    "/tasks": "task", "/scheduled": "waiting", "/records": "message", "/jobs": "job", "/exported": "token",
+    "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
+    "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
+    "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
+    "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
+    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
+    "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
+    "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
+    "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
+    "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
+    "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
+    "/alarms": "alarm", "/audit": "audit", "/platform": "brand",
+}  # fmt: skip
+
+
+def place(route: Route, things: dict[str, str]) -> str:
+    """The address of something that is there."""
+    plain = re.sub(r"\{id[^/]*", "{id}", route.path)
+    begun = [path for path in THINGS if plain.startswith(path)]
+    return address(route, THINGS[max(begun, key=len)] if "{id" in route.path else "", things)
 
 
 # --- the site --------------------------------------------------------------------------------------------------------

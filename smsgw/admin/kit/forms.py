@@ -47,6 +47,8 @@ class Kind(StrEnum):
     NETWORKS = "networks"
     """Addresses and networks, one a line."""
     ID = "id"
+    HIDDEN = "hidden"
+    """Nothing to see: what the form was made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,4 +279,5 @@ _READERS: dict[Kind, Callable[[Field, Sequence[str], Mapping[str, str]], Read]] 
     Kind.EMAIL: _email,
     Kind.NETWORKS: _networks,
     Kind.ID: _id,
+    Kind.HIDDEN: _text,
 }

@@ -9,8 +9,10 @@ STATE: dict[str, str] = {
     "passed": N_("已通过"),
     "rejected": N_("已驳回"),
     "expired": N_("已失效"),
+    "withdrawn": N_("已撤回"),
 }
-STATE_TONE: dict[str, str] = {"pending": "purple", "passed": "green", "rejected": "red", "expired": "secondary"}
+STATE_TONE: dict[str, str] = {"pending": "purple", "passed": "green", "rejected": "red", "expired": "secondary",
+                              "withdrawn": "secondary"}  # fmt: skip
 OVER: dict[str, str] = {state: label for state, label in STATE.items() if state != "pending"}
 KIND: dict[str, str] = {"false": N_("短信"), "true": N_("任务")}
 
@@ -23,6 +25,7 @@ TEACHES = N_("命中敏感词、号码数超过上限或账号要求审批的短
 OVER_EMPTY = N_("这里还没有已审的内容")
 OVER_TEACHES = N_("审批后的内容会保留在这里，供查询。")
 
+URGENT = N_("特发")
 PASS = N_("通过")
 REJECT = N_("驳回")
 PASS_EFFECT = N_(

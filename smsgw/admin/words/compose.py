@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.content import REGISTRATION as REGISTRATION
 
+UNREGISTERED_REFUSED = N_("签名【%(sign)s】未在以下运营商完成报备，按策略这些号码的短信会被拒绝：")
+UNREGISTERED_SENT = N_("签名【%(sign)s】未在以下运营商完成报备，当前策略不拦截，但可能被运营商拒收：")
 STEP: dict[str, str] = {
     "table": N_("上传表格"),
     "content": N_("内容"),
@@ -24,6 +27,17 @@ WEEKDAY: dict[str, str] = {
     "7": N_("周日"),
 }  # fmt: skip
 LAST_DAY = N_("最后一天")
+PRIORITY: dict[str, str] = {"": N_("普通"), "1": N_("特发")}
+URGENT_NO_RIGHT = N_("特发需要您有特急发送的权限，且账号已开通特急发送。")
+URGENT_NOT_MARKETING = N_("营销短信不能特发。")
+FREQUENCY: dict[str, str] = {
+    "": N_("不另外限制"),
+    "day": N_("每人每天 1 条"),
+    "week": N_("每人每周 1 条"),
+    "month": N_("每人 30 天 1 条"),
+    "own": N_("自定义"),
+}
+UNIT: dict[str, str] = {"hour": N_("小时"), "day": N_("天")}
 STEPS: dict[str, str] = {"": N_("一次发送"), "1": N_("逐步发送")}
 ONE_EACH: dict[str, str] = {
     "number": N_("每个号码只发一条"),
@@ -36,6 +50,24 @@ CLASS: dict[str, str] = {
     "NUMBER_INVALID": N_("格式错误"),
     "NUMBER_BLACKLISTED": N_("黑名单"),
     "NUMBER_OPTED_OUT": N_("已退订"),
+    "NUMBER_BLACKLISTED.carrier": N_("运营商黑名单"),
+    "NUMBER_EMPTY": N_("已知空号"),
+    "NUMBER_NO_CONSENT": N_("未同意接收"),
+    "NUMBER_NOT_ALLOWED": N_("不在仅限名单"),
+    "SIGN_NOT_REGISTERED": N_("签名未报备"),
+    "TEMPLATE_NOT_APPROVED": N_("模板未通过"),
+    "NUMBER_FREQ_LIMITED": N_("频次超限"),
+    "INTERNATIONAL_LIMITED": N_("境外限制"),
+    "LINK_NOT_FILED": N_("链接未报备"),
+    "CONTENT_SENSITIVE": N_("含禁发词"),
+    "CONTENT_OPTOUT_MISSING": N_("缺少退订提示"),
+    "SIGN_MISSING": N_("缺少签名"),
+    "SIGN_NOT_APPROVED": N_("签名未通过"),
+    "TEMPLATE_NOT_FOUND": N_("模板不存在"),
+    "TEMPLATE_REQUIRED": N_("须用模板"),
+    "QUOTA_DAY_EXCEEDED": N_("超出日限额"),
+    "QUOTA_MONTH_EXCEEDED": N_("超出月限额"),
+    "QUOTA_DEPARTMENT_EXCEEDED": N_("超出部门限额"),
     "CONTENT_VARIABLE_UNRESOLVED": N_("缺少变量"),
     "TEMPLATE_PARAM_INVALID": N_("变量不合模板"),
     "CONTENT_TOO_LONG": N_("内容过长"),
@@ -66,6 +98,7 @@ FILE_KEPT = N_("文件已上传：%(name)s，共 %(n)s 行")
 SENT = N_("发送任务已建立")
 SENT_HELD = N_("发送任务已提交，等待审批")
 TESTED = N_("测试短信已提交到 %(number)s")
+TEST_HELD = N_("发到 %(number)s 的测试短信须先经他人审批，已转入审批中心，通过后才会发出")
 NUMBERS_NOT_COPIED = N_("已复制内容；号码只有提交人本人可以复制，请重新填写或上传")
 NUMBERS_CHANGED = N_("号码有变化，已重新检查，请核对后再提交")
 CHANGED = N_("内容有变化，请核对后再提交")

@@ -20,10 +20,16 @@ STATUS_TONE: dict[str, str] = {
 }
 REGISTRATION: dict[str, str] = {
     "pending": N_("未报备"),
+    "submitted": N_("报备中"),
     "registered": N_("已报备"),
-    "refused": N_("被拒"),
+    "refused": N_("被驳回"),
+    "expired": N_("已过期"),
 }
-REGISTRATION_TONE: dict[str, str] = {"pending": "secondary", "registered": "green", "refused": "red"}
+REGISTRATION_SAID = {state: word for state, word in REGISTRATION.items() if state != "expired"}
+"""What somebody may say of it: that it is over comes by itself."""
+REGISTRATION_TONE: dict[str, str] = {
+    "pending": "secondary", "submitted": "blue", "registered": "green", "refused": "red", "expired": "orange"
+}  # fmt: skip
 REGISTERED_WITH: dict[str, str] = {"all": N_("全部已报备"), "some": N_("部分已报备"), "none": N_("未报备")}
 REGISTERED_TONE: dict[str, str] = {"all": "green", "some": "blue", "none": "secondary"}
 DECISION: dict[str, str] = {"approved": N_("通过"), "refused": N_("驳回")}
@@ -95,9 +101,38 @@ DECIDED = N_("审核结果已保存。")
 REGISTER = N_("登记报备结果")
 REGISTER_EFFECT = N_("将把“%(name)s”在 %(carriers)s 的报备状态设为“%(state)s”，并通知账号 %(account)s。")
 REGISTERED = N_("报备状态已保存。")
-REGISTER_NOTE_HELP = N_("运营商的答复，如报备编号、拒绝原因。")
+REGISTER_NOTE_HELP = N_("运营商的答复，如驳回原因。")
+REGISTER_DAY_HELP = N_("运营商答复的日期，如 2026-11-26。")
+REGISTER_UNTIL_HELP = N_("报备到期日，当日仍有效；到期前 30、7、1 天提醒。留空为长期有效。")
+FUTURE_DAY = N_("不能晚于今天")
 STOP, START = N_("停用"), N_("恢复")
 SAVE = N_("保存")
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+PROOFS = N_("证明材料")
+PROOFS_LEAD = N_("报备所用的营业执照、授权书等；可注明只用于某家运营商。")
+PROOFS_EMPTY = N_("还没有材料")
+PROOF_KIND: dict[str, str] = {
+    "license": N_("营业执照"), "authorization": N_("授权书"), "trademark": N_("商标注册证"),
+    "identity": N_("经办人身份证件"), "receipt": N_("运营商回执"), "other": N_("其他材料"),
+}  # fmt: skip
+PROOF_ALL = N_("全部运营商")
+PROOF_KINDS = N_("PNG、JPEG、WebP 图片或 PDF，最大 %(most)s MB。文件按原样保存，查看、下载和删除都记入审计日志。")
+PROOF_KIND_NEEDED = N_("请选择材料种类")
+PROOF_KEPT = N_("材料已保存。")
+PROOF_REMOVE = N_("删除材料")
+PROOF_REMOVE_EFFECT = N_("将删除签名【%(sign)s】的%(kind)s“%(name)s”。")
+PROOF_REMOVED = N_("材料已删除。")
+
+# --- the matrix ------------------------------------------------------------------------------------------------------
+
+SIGNS, MATRIX = N_("签名"), N_("报备明细")
+MATRIX_LEAD = N_("每个签名在每家运营商的报备状态、编号、有效期和材料；可按状态或到期时间筛选后导出。")
+MATRIX_EMPTY = N_("没有符合条件的报备")
+MATRIX_TEACH = N_("申请签名后，这里按运营商列出它的报备状态。")
+DUE: dict[str, str] = {"0": N_("已过期"), "7": N_("7 天内到期"), "30": N_("30 天内到期"), "90": N_("90 天内到期")}
+TO_SIGN = N_("查看签名")
 
 # --- phrases ---------------------------------------------------------------------------------------------------------
 

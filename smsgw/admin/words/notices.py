@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.lists import JOB_KIND, JOB_STATE
 from smsgw.admin.words.messages import ALARM
-from smsgw.core.words import Wording, labels_of, phrase
+from smsgw.core.words import Wording, label, labels_of, listed, phrase
 
 KIND: dict[str, str] = {
     "notice": N_("公告"),
@@ -13,8 +15,13 @@ KIND: dict[str, str] = {
     "job": N_("任务结果"),
     "security": N_("账号安全"),
     "task": N_("发送任务"),
+    "sign": N_("签名到期"),
+    "inbound": N_("上行短信"),
 }
-KIND_TONE: dict[str, str] = {"notice": "blue", "alarm": "red", "job": "green", "security": "orange", "task": "red"}
+KIND_TONE: dict[str, str] = {
+    "notice": "blue", "alarm": "red", "job": "green", "security": "orange", "task": "red", "sign": "orange",
+    "inbound": "azure",
+}  # fmt: skip
 READ: dict[str, str] = {"no": N_("未读"), "yes": N_("已读")}
 READ_TONE: dict[str, str] = {"no": "blue", "yes": "secondary"}
 SECURITY: dict[str, str] = {
@@ -34,7 +41,11 @@ SECURITY: dict[str, str] = {
 SUBJECT: dict[str, str] = (
     {f"alarm.{kind}": word for kind, word in ALARM.items()}
     | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
-    | {"task.halted": N_("您的发送任务已自动停止，等待处理")}
+    | {
+        "sign.due30": N_("签名将在 30 天内到期"), "sign.due7": N_("签名将在 7 天内到期"),
+        "sign.due1": N_("签名将在 1 天内到期"), "sign.due0": N_("签名或其报备已过期"),
+    }
+    | {"task.halted": N_("您的发送任务已自动停止，等待处理"), "inbound.assigned": N_("有一条上行短信指派给您处理")}
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
@@ -49,11 +60,25 @@ def about_alarm(object_: str) -> str | Wording:
     return phrase("object.named", kind=label, name=name) if name else label
 
 
+def about_sign(said: str) -> str | Wording:
+    """Which signature is over when, and with which carriers; one that is over everywhere names none."""
+    try:
+        about = json.loads(said)
+        carriers, named = about["carriers"], {"sign": str(about["sign"]), "day": str(about["day"])}
+    except (ValueError, KeyError, TypeError):
+        return said
+    if "" in carriers:
+        return phrase("sign.ends", **named)
+    return phrase("sign.ends_with", carriers=listed([label("carrier", one) for one in carriers]), **named)
+
+
 OPEN: dict[str, str] = {
     "job": N_("查看任务"),
     "security": N_("查看账号安全"),
     "alarm": N_("查看告警"),
     "task": N_("查看发送任务"),
+    "sign": N_("查看签名"),
+    "inbound": N_("查看上行短信"),
 }
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")

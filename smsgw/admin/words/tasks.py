@@ -28,6 +28,9 @@ WHY: dict[str, str] = {
     "TO_EMPTY": N_("没有有效的号码"),
     "STAGE_WATCHED": N_("这一步已发完，正在观察结果"),
 }
+STEP_TO = N_("%(share)s：至第 %(n)s 个号码")
+STEP_MINUTES = N_("每步至少观察 %(n)s 分钟")
+STEP_LIMITS = N_("失败超过 %(failed)s%%、退订超过 %(opted_out)s%% 或投诉超过 %(complained)s%% 时自动停止")
 STEPPED = N_("逐步发送")
 STAGE_WHY: dict[str, str] = {
     "failed": N_("失败的短信过多"),
@@ -88,6 +91,25 @@ RESCHEDULE = N_("改期")
 RESCHEDULE_HELP = N_("格式如 2026-10-01 09:30，北京时间，最晚为一年内。")
 RESCHEDULED = N_("已改期")
 RESCHEDULE_EFFECT = N_("任务“%(name)s”（%(numbers)s 个号码）将改在 %(time)s 开始发送。")
+EDIT = N_("编辑任务")
+EDIT_TIME = N_("时间")
+EDIT_OPTIONS = N_("选项")
+EDIT_CONTENT_HELP = N_("使用模板的任务不能改内容和签名；{变量} 只能用建立任务时已有的。")
+EDIT_POOL_HELP = N_("只列出路由规则允许该账号使用的通道池；它没有可用通道时改走路由规则的通道。")
+EDIT_FREQUENCY_HELP = N_("例如每 7 天最多 1 条；条数和周期都留空则不另外限制。")
+EDIT_STEPS_HELP = N_("如 1, 10，最后一步自动为全部；留空则一次发完。")
+EDIT_EFFECT = N_(
+    "任务“%(name)s”有 %(numbers)s 个号码：预计 %(parts)s 条改为 %(parts_then)s 条，"
+    "计费 %(units)s 条改为 %(units_then)s 条；条数在发送时扣除，现在没有预扣。"
+)
+EDIT_ESTIMATE = N_("条数按均匀抽取的 %(n)s 行推算。")
+EDIT_MOVES = N_("将改在 %(time)s 开始发送。")
+EDIT_HELD = N_("修改后须由他人重新审批，通过之前不会发送；原来的审批作废。原因：%(why)s。")
+EDIT_FREE = N_("修改后不再需要审批，到时间自动发送。")
+EDIT_STAYS = N_("内容未变或不需要审批，到时间按新的设置发送。")
+EDITED = N_("任务已修改")
+EDITED_HELD = N_("任务已修改，等待他人审批")
+NO_CLOCK = N_("请按“时:分”填写，例如 09:00")
 NO_TIME = N_("请按“年-月-日 时:分”填写，例如 2026-10-01 09:30")
 PAST = N_("计划时间须晚于现在")
 RECORDS = N_("查看发送记录")

@@ -91,6 +91,14 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "channel.access_code": ("应为不超过 20 位的数字", "at most 20 digits"),
     "sign.text": ("签名须为 2 到 20 个字符,不含【】和空白", "2 to 20 characters without brackets and blanks"),
+    "sign.ends": ("【{sign}】有效期至 {day}", "【{sign}】 ends at {day}"),
+    "sign.ends_with": (
+        "【{sign}】在{carriers}的报备,最早 {day} 到期",
+        "【{sign}】 with {carriers}: ends at {day} at the earliest",
+    ),
+    "sign.over": ("已过期由到期日得出,不能登记", "it is told by the day until which it is registered"),
+    "sign.proofs": ("最多 {most} 份材料,请先删除不用的", "there are {most} documents, the most; take some away first"),
+    "sign.only": ("只有签名的报备有到期日", "registrations of signatures alone have an end"),
     "sign.asked": (
         "签名已申请,或已达上限 {most} 个",
         "it was applied for already, or there are {most}, the most",
@@ -171,6 +179,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
+    "inbound.assignee": (
+        "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
+    ),
+    "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
+    "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
+    "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),
     "resend.delivered": ("短信已送达", "it has been delivered"),
     "resend.maybe": ("短信可能已送达,结果不明", "it may have arrived: its result is not known"),
     "resend.waiting": ("短信尚未结束", "it has not ended yet"),
@@ -257,6 +271,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "不能审核自己提交的短信,请由其他审核员处理",
         "nobody reviews what they have sent themselves",
     ),
+    "review.edited": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
+    "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
     "retry.never": (
         "{fault} 可能已送达或含义未知,不允许重发",
@@ -348,6 +364,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "task.to": ("最多 {most} 个号码,更多请上传文件", "at most {most}; use a file for more"),
     "task.no_phone": ("未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"),
     "task.begun": ("任务已开始或按周期执行", "it has begun, or comes round again"),
+    "task.edited": ("已被他人修改,请重新打开后再改", "somebody has edited it: open it again"),
+    "task.of_template": (
+        "使用模板的任务不能改内容和签名", "what is made of a template keeps its text and signature"
+    ),
+    "prefer.none": (
+        "路由不允许该账号使用通道池 {name},可选 {known}", "routing leads the account to no pool {name}; to {known}",
+    ),
     "task.kind_stays": ("不能在单次与周期之间转换", "once cannot become again and again"),
     "send_at.ahead": ("send_at 最多可提前 366 天", "at most 366 days ahead"),
     "expire_at.before": ("expire_at 须晚于发送时间", "expire_at must be later"),

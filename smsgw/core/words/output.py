@@ -33,6 +33,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "CMPP Source_Addr, SGIP LoginName, SMGP ClientID, SMPP system_id.",
     ),
     "help.access_code": ("Service number (接入码), 106…", "Service number, 106…"),
+    "help.task_emergency": (
+        "Before everything else (特发); somebody else has to pass it.",
+        "Before everything else; somebody else has to pass it.",
+    ),
     "help.task_name": ("What it is about (发送主题).", "What it is about."),
     "help.icp": ("Licence number of the site (ICP 备案号).", "Licence number of the site (ICP)."),
 }

@@ -41,6 +41,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "rate.seconds": ("{n} 秒内最多 {most} 条", "at most {most} in {n} s"),
     "messages.of_type": ("{type}短信", "{type} messages"),
     "frequency.rule": ("{what} {rate}", "{what}: {rate}"),
+    "frequency.tagged": ("发送频次 {rate}", "as the sender wants it: {rate}"),
+    "frequency.tag": ("标签最多 {most} 个可见字符", "a tag has at most {most} visible characters"),
     "frequency.identical": ("相同内容 {seconds} 秒内最多 1 条", "the same text at most once in {seconds} s"),
     "frequency.platform": (
         "已达到平台对单个号码的保护上限,请稍后重试",
@@ -128,6 +130,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "review.untemplated": ("未使用已审核的模板", "not of an approved template"),
     "review.new_sign": ("新签名:{sign}", "new signature: {sign}"),
     "review.new_link": ("新链接:{links}", "new link: {links}"),
+    "review.edited": ("修改后的内容尚未逐行检查", "edited, and too many rows to be looked at one by one"),
     "review.rows_words": ("{n} 行的内容含敏感词:{words}", "{n} rows with words to be seen: {words}"),
     "review.rows_untemplated": ("{n} 行的内容不符合已审核的模板", "{n} rows not of an approved template"),
     "review.rows_links": ("{n} 行的内容含新链接:{links}", "{n} rows with new links: {links}"),

@@ -397,6 +397,7 @@ class Acceptor:
             "carrier_known_by": home.known_by,
             "province": home.province,
             "pool": subject.route.pool,
+            "preferred": subject.route.pool != considered[-1].pool and not request.test,
             "route_version": version,
             "rules": [{"rule": c.rule, "pool": c.pool, "miss": c.miss} for c in considered],
             "content": content,

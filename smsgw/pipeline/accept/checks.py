@@ -86,14 +86,20 @@ class Coded:
 
 
 @dataclass(slots=True)
-class Subject:
-    """One number that is to get a draft."""
+class Standing:
+    """One number that is to get a draft, whatever that says."""
 
     draft: Draft
     number: str
     home: Home
-    route: Route
     listed: frozenset[Listed]
+
+
+@dataclass(slots=True)
+class Subject(Standing):
+    """One number that is to get a draft."""
+
+    route: Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +256,7 @@ TEXT_CHECKS: tuple[tuple[Wording, Callable[[Draft], Reason | None]], ...] = (
 # --- checks of a number -----------------------------------------------------------------------------------------
 
 
-def _only(subject: Subject) -> Reason | None:
+def _only(subject: Standing) -> Reason | None:
     draft = subject.draft
     if draft.policies.restricted.isdisjoint(draft.line) or Listed.ONLY in subject.listed:
         return None
@@ -265,7 +271,7 @@ def _hours(subject: Subject) -> Reason | None:
     return "TIME_WINDOW_CLOSED", {"type": label("type", subject.draft.request.type), "time": when}
 
 
-def _registered(subject: Subject) -> Reason | None:
+def _registered(subject: Standing) -> Reason | None:
     draft, carrier = subject.draft, subject.home.carrier
     if draft.abroad:
         return None
@@ -275,8 +281,8 @@ def _registered(subject: Subject) -> Reason | None:
     if template is not None and any(template.carriers.get(c) is Registration.REFUSED for c in asked):
         return "TEMPLATE_NOT_APPROVED", {"id": str(template.id)}
     if draft.limits.sign_policy is SignPolicy.REGISTERED and draft.sign:
-        said = draft.known_sign.carriers if draft.known_sign else {}
-        if not all(said.get(c) is Registration.REGISTERED for c in asked):
+        known, at = draft.known_sign, draft.at
+        if known is None or not all(known.registration(c, at) is Registration.REGISTERED for c in asked):
             return "SIGN_NOT_REGISTERED", {"sign": draft.sign, "carrier": label("carrier", carrier)}
     return None
 
@@ -365,6 +371,31 @@ class Checker:
             (label("check", "link"), _links),
             (label("check", "complaints"), self._complaints),
         )
+        self._standing = (_only, self._blocked, self._empty, self._consented, _registered)
+        """Of these, in their order: those that ask nothing about the text."""
+
+    def standing(
+        self, request: SendRequest, snapshot: Snapshot, at: datetime
+    ) -> Callable[[str], tuple[Home, Reason | None]]:
+        """For millions of numbers (E.164 digits), before there is a text for each: where one is at home, and why
+        nothing of this account, type, signature and template may go to it. ``request``: one item stands for all."""
+        account, policies, item = request.account, snapshot.policies, request.items[0]
+        limits, line = policies.limits(account, request.type), (account.id, *account.above)
+        template = policies.book.template(line, item.template_id) if item.template_id else None
+        sign, _ = _compose(item.sign or (template.sign if template else ""), item.content, account.default_sign)
+        known = policies.book.sign(line, sign) if sign and limits.sign_policy is not SignPolicy.OFF else None
+        here, away = (
+            Draft(request, limits, policies, line, sign, "", abroad, None, (), at, template, known_sign=known)
+            for abroad in (False, True)
+        )
+
+        def ask(number: str) -> tuple[Home, Reason | None]:
+            home = self.router.home(snapshot, number)
+            draft = away if home.carrier == numbers.INTL else here
+            subject = Standing(draft, number, home, policies.listed(number, line))
+            return home, next((said for check in self._standing if (said := check(subject)) is not None), None)
+
+        return ask
 
     def check(
         self, request: SendRequest, snapshot: Snapshot, now: datetime, at: datetime, *, explain: bool = False
@@ -430,7 +461,7 @@ class Checker:
                 sources.add(source)
             route = self._route(frame, number, home, draft, now)
             listed = policies.listed(number, draft.line)
-            subject = Subject(draft, number, home, route, listed)
+            subject = Subject(draft, number, home, listed, route)
             reason = draft.reason
             tried = list(draft.tried)
             if reason is None or explain:
@@ -484,19 +515,20 @@ class Checker:
         if request.test:
             return self.router.test_route(home)
         return self.router.route(
-            frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now
-        )
+            frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now,
+            request.prefer,
+        )  # fmt: skip
 
-    def _blocked(self, subject: Subject) -> Reason | None:
+    def _blocked(self, subject: Standing) -> Reason | None:
         request = subject.draft.request
         return self.lists.refusal(subject.number, request.account.id, request.type, subject.draft.sign)
 
-    def _empty(self, subject: Subject) -> Reason | None:
+    def _empty(self, subject: Standing) -> Reason | None:
         if subject.draft.limits.drop_empty and self._numbers.empty(subject.number):
             return "NUMBER_EMPTY", {}
         return None
 
-    def _consented(self, subject: Subject) -> Reason | None:
+    def _consented(self, subject: Standing) -> Reason | None:
         draft = subject.draft
         if draft.limits.consent != draft.request.type or self.lists.consented(subject.number, draft.line):
             return None

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.frequency import Tagged
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.store.messages.calls import ChunkGuard
 
@@ -59,6 +60,11 @@ class SendRequest:
     """Seconds in which the same text goes to a number once, as the caller wants it; 0: it does not say."""
     reviewed: bool = False
     """A reviewer has passed what it is a part of: nobody is asked again."""
+    tagged: Tagged | None = None
+    """How often a number gets what has this tag, as the sender wants it; None: as the policies say."""
+    prefer: str = ""
+    """The pool that a message waits in where a rule of its own leads there and it has a channel; empty: the first
+    rule's."""
     joins: tuple[int, ...] = ()
     """One recipient whose content was put together from these parts of a partner; they go over into the message."""
 

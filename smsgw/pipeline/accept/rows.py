@@ -15,7 +15,7 @@ from smsgw.core.abroad import Abroad
 from smsgw.core.accounts import units_per_part
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Reason, messages_of
-from smsgw.core.frequency import Watch, scope_of, seconds_of
+from smsgw.core.frequency import Watch, scope_of, seconds_of, tag_scope
 from smsgw.core.ids import IdSource
 from smsgw.core.model import LANE_OF, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.policy import Listed
@@ -85,10 +85,12 @@ def result_of(batch_id: int, results: Mapping[int, ItemResult]) -> SendResult:
 def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -> Watch | None:
     """How the database counts a message; None: it does not."""
     draft, limits = subject.draft, subject.draft.limits
-    if not (limits.frequency or limits.identical_seconds or request.dedupe) or request.test:
+    tagged = request.tagged
+    asked = request.dedupe or tagged is not None
+    if not (limits.frequency or limits.identical_seconds or asked) or request.test:
         return None
     exempt = not _UNCOUNTED.isdisjoint(subject.listed)
-    if exempt and not request.dedupe:
+    if exempt and not asked:
         return None
     part = ""
     if limits.frequency_per == "template":
@@ -103,6 +105,8 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
         0 if exempt else limits.identical_seconds,
         request.dedupe,
         limits.frequency_all if limits.frequency and not exempt else (),
+        0 if tagged is None else tag_scope(request.account.id, tagged.tag),
+        None if tagged is None else tagged.rate,
     )
 
 
@@ -229,7 +233,10 @@ class Builder:
             sum([p.coded.parts for p in passed]) * per_part,
             tuple(keys),
             _encode(outcome),
-            ActorLabel(request.submitter or request.origin) if request.emergency and passed else None,
+            # A task was entered into the audit log when it was made and passed: not once more for each of its calls.
+            ActorLabel(request.submitter or request.origin)
+            if request.emergency and passed and request.gate is None
+            else None,
             above=request.account.above,
             guards=() if request.test else request.account.guards,
             departments=() if request.test else request.account.departments,

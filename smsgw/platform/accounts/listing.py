@@ -61,7 +61,9 @@ _ORDERS = {
     "path": Order("f.path", "text"), "balance": Order("f.balance", "bigint"),
     "created_at": Order("f.created_at", "timestamptz"),
 }  # fmt: skip
-_SEARCH = f"{_TREE} SELECT f.*, {{key}} AS _key FROM found f WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
+_SEARCH = (
+    f"{_TREE} SELECT f.*, {{key}} AS _key FROM found f WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
+)
 _HOW_MANY = f"{_TREE} SELECT count(*) FROM (SELECT FROM found f WHERE {_MATCHES} LIMIT $7) n"  # noqa: S608
 _ONE = f"{_TREE} SELECT f.* FROM found f WHERE f.id = $2"  # noqa: S608
 
@@ -155,8 +157,9 @@ SELECT (SELECT count(*) FROM api_key WHERE account_id = $1 AND status = 'active'
 """
 _CHANNELS = f"""
 SELECT c.id, c.name FROM (
-    SELECT channel_id, sum(messages) AS n FROM stat_day
-    WHERE account_id = $1 AND day > (now() AT TIME ZONE 'Asia/Shanghai')::date - {DAYS} GROUP BY channel_id
+    SELECT value::int AS channel_id, sum(messages) AS n FROM stat_sum
+    WHERE span = 'day' AND dimension = 'channel' AND account_id = $1
+          AND day > (now() AT TIME ZONE 'Asia/Shanghai')::date - {DAYS} GROUP BY value
 ) s JOIN channel c ON c.id = s.channel_id WHERE c.id > 0 AND c.removed_at IS NULL ORDER BY s.n DESC, c.name LIMIT 20
 """  # noqa: S608 - constant text
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from smsgw.core import templates, variables
+from smsgw.core.errors import Invalid
 from smsgw.core.tasks import Task
 from smsgw.core.templates import Form, Variable
 
@@ -64,9 +65,30 @@ def wording(content: str, forms: Forms | None, fixed: Mapping[str, str]) -> Word
     return Text(content) if forms is None else Templated(content, forms, fixed)
 
 
+class Picked:
+    """Another text for rows whose values are those of the text that they were read with."""
+
+    def __init__(self, text: Wording, names: Sequence[str]) -> None:
+        self._text = text
+        self._places = [names.index(name) for name in text.names]
+        self.names = tuple(names)
+
+    def fill(self, values: Sequence[str]) -> str:
+        return self._text.fill([values[place] for place in self._places])
+
+    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
+        return self._text.parts([values[place] for place in self._places])
+
+
 def wording_of(task: Task) -> Wording:
-    """That of a stored task."""
-    return wording(task.content, task.mapping.get("forms"), task.mapping.get("fixed", {}))
+    """That of a stored task. Raises ``CONTENT_VARIABLE_UNRESOLVED`` for a variable that its rows have no value of."""
+    found = wording(task.content, task.mapping.get("forms"), task.mapping.get("fixed", {}))
+    names = tuple(task.mapping.get("names", found.names))
+    if names == found.names:
+        return found
+    if missing := next((name for name in found.names if name not in names), None):
+        raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=missing)
+    return Picked(found, names)
 
 
 def forms_of(template: templates.Template) -> Forms:

@@ -66,7 +66,7 @@ class ChunkGuard:
         task = await store.lock_free(connection, self.task.id)
         if task is None:
             return Temporary("BACKPRESSURE", retry_after=AGAIN)
-        runs = (task.state, task.run) == ("running", self.task.run)
+        runs = (task.state, task.run, task.version) == ("running", self.task.run, self.task.version)
         if not runs or not await self.comes_next(connection, task):
             return Refused("STATE_CONFLICT", reason=phrase("task.changed"))
         if self.closed:

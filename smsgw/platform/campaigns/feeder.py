@@ -31,7 +31,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
-from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
+from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of, tagged_in
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.stage_watch import Staging
 from smsgw.platform.campaigns.staging import first_stage
@@ -259,14 +259,14 @@ class Feeder:
             if current is None or current.state != "scheduled" or current.next_at != task.next_at:
                 return None
             due, run, next_at = task.next_at, task.run, None
-            if task.recurring is not None:
-                rule = recurrence_of(task.recurring)
+            if current.recurring is not None:
+                rule = recurrence_of(current.recurring)
                 latest, missed = rule.latest(due - timedelta(microseconds=1), max(now, due))
                 assert latest is not None  # noqa: S101 - at least the one that is due
                 if missed or latest < now - GRACE:
                     lost = latest if latest < now - GRACE else due
                     run += 1
-                    await store.add_run(connection, task.id, run, lost, task.valid, now, missed=True)
+                    await store.add_run(connection, task.id, run, lost, current.valid, now, missed=True)
                     log.warning("task.missed", task=task.id, due=lost.isoformat(), further=missed)
                 next_at = rule.after(latest)
                 if latest < now - GRACE:
@@ -274,14 +274,14 @@ class Feeder:
                     return None
                 due = latest
             run += 1
-            await store.add_run(connection, task.id, run, due, task.valid, max(now, due))
+            await store.add_run(connection, task.id, run, due, current.valid, max(now, due))
             values: dict[str, Any] = {
                 "state": "running", "run": run, "fed": 0, "next_at": next_at, "due_at": max(due, now), "reason": "",
-                "started_at": task.started_at or max(now, due), "stages": first_stage(task),
+                "started_at": task.started_at or max(now, due), "stages": first_stage(current),
             }  # fmt: skip
             await store.change(connection, task.id, **values)
         log.info("task.begun", task=task.id, run=run, due=due.isoformat())
-        return replace(task, **values)
+        return replace(current, **values)  # it may have been edited since it was found
 
     @staticmethod
     def _again(run: int, next_at: datetime | None) -> dict[str, Any]:
@@ -395,6 +395,9 @@ class Feeder:
             send_at=due,
             expire_at=self._expiry(task, due or now),
             callback_url=task.callback_url,
+            emergency=task.emergency,
+            tagged=tagged_in(task),
+            prefer=task.prefer,
             reviewed=task.review,
             ids=gate.ids,
             gate=gate.given,

@@ -12,6 +12,7 @@ from typing import Any
 from smsgw.core import schedule
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.frequency import Tagged, tagged_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
 from smsgw.core.states import FINAL, STATUS
@@ -69,6 +70,12 @@ class TaskSpec:
     """Messages per second; 0: as fast as it goes."""
     steps: Mapping[str, Any] | None = None
     """In which it sends (``core.stages.steps_of``); None: all at once."""
+    frequency: Mapping[str, Any] | None = None
+    """How often a number gets it at most (``core.frequency.tagged_of``); None: as the policies say."""
+    prefer: str = ""
+    """The pool that it is sent through where routing allows; empty: as routing decides."""
+    emergency: bool = False
+    """Before everything else (特发); somebody else has to pass it first."""
     review: bool = False
     survey: Mapping[str, Any] | None = None
     """What was found about its rows, for a reviewer."""
@@ -177,6 +184,11 @@ def recurrence_of(given: Mapping[str, Any]) -> Recurrence:
     if isinstance(until, str):
         until = datetime.fromisoformat(until)
     return Recurrence(every, times, on, until)
+
+
+def tagged_in(task: Task) -> Tagged | None:
+    """How often a number gets the task at most, by its own wish: without a tag what the task itself has sent counts."""
+    return None if task.frequency is None else tagged_of(task.frequency, f"task/{task.id}")
 
 
 def hours_of(task: Task, allowed: Windows) -> Hours:

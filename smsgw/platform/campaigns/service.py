@@ -18,6 +18,7 @@ from msgspec import convert, structs
 from smsgw.core import numbers
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
+from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -35,7 +36,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import queries
 from smsgw.platform.campaigns import imports, staging
 from smsgw.platform.campaigns import queries as campaign_queries
-from smsgw.platform.campaigns.body_template import Forms, forms_of, wording
+from smsgw.platform.campaigns.body_template import Forms, forms_of, wording, wording_of
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.members import Members, look
 from smsgw.platform.campaigns.model import (
@@ -49,7 +50,7 @@ from smsgw.platform.campaigns.model import (
     recurrence_of,
     windows_of,
 )  # fmt: skip
-from smsgw.platform.campaigns.row_rules import OF_ROWS, RowRules, rules_of
+from smsgw.platform.campaigns.row_rules import MOST_HELD, OF_ROWS, RowJudge, RowRules, rules_of
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.uploads import Upload
@@ -61,10 +62,23 @@ from smsgw.store.messages import tasks as store
 
 log = structlog.get_logger(__name__)
 
+_WANTED, _EMERGENCY = phrase("review.wanted"), phrase("review.emergency")
+REJUDGED = 20_000
+"""Rows of an edited task that are asked anew while somebody waits for it; one of more rows is seen by a reviewer."""
+PAGE = 500
 _PLANNED = ("phone", "columns", "names", "ext", "room", "forms", "fixed", "fields")
 """What is kept of a plan."""
 TRIED = 3
 """Rows that are shown to the door before there is a task."""
+_TIMES = frozenset({"send_at", "expire_at", "recurring"})
+_SAYS = frozenset({"content", "sign", "extend_code"})
+_JUDGED = _SAYS | {"review"}
+_TERMS = _JUDGED | {"steps", "prefer", "frequency"}
+"""What can be changed before a task has begun alone, beside its times."""
+_NOT_TOLD = frozenset({"paused_from", "self_paused", "detail", "reason", "version"})
+"""Columns whose change says nothing to who reads the audit log."""
+WEIGHED = 100
+"""Rows that a price is worked out of."""
 CHUNKS_AT_ONCE = 5
 """Chunks that one statement holds, releases or cancels."""
 FRESH = 100
@@ -93,6 +107,15 @@ class Prepared:
     """How they are asked."""
     next_at: datetime | None
     """When it begins; None: at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a task comes to: worked out of ``looked_at`` rows."""
+
+    looked_at: int
+    parts: int
+    units: int
 
 
 class Tasks:
@@ -125,11 +148,11 @@ class Tasks:
 
     # --- making one ------------------------------------------------------------------------------------------------
 
-    async def create(self, spec: TaskSpec) -> tuple[Task, bool]:
+    async def create(self, change: Change, spec: TaskSpec) -> tuple[Task, bool]:
         """Make a task; it and whether it had been made before by the same request.
 
-        Raises ``PARAM_…``, ``TIME_INVALID``, what the accept would say of the text or the account, ``NOT_FOUND``
-        (the file), ``IDEMPOTENCY_MISMATCH``, ``CLIENT_REF_EXISTS``.
+        Raises ``PERMISSION_DENIED``, ``PARAM_…``, ``TIME_INVALID``, what the accept would say of the text or the
+        account, ``NOT_FOUND`` (the file), ``IDEMPOTENCY_MISMATCH``, ``CLIENT_REF_EXISTS``.
         """
         if (same := await self.same(spec)) is not None:
             return same, True
@@ -146,8 +169,11 @@ class Tasks:
             send_at=spec.send_at, expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
             next_at=prepared.next_at, steps=None if spec.steps is None else steps_of(spec.steps).plain(),
+            emergency=spec.emergency, prefer=spec.prefer,
+            frequency=None if spec.frequency is None else dict(spec.frequency),
         )  # fmt: skip
-        async with self.database.transaction(timeout=30) as connection:
+        async with change.unit(Permission.MESSAGE_SEND, task.account_id, timeout=30) as unit:
+            connection = unit.connection
             made = await store.insert(connection, task)
             if made and spec.to:
                 validator = RowValidator(plan)
@@ -165,6 +191,11 @@ class Tasks:
                 await imports.enqueue(connection, task.id)
             if made and spec.survey is not None:
                 await store.keep_survey(connection, task.id, spec.survey)
+            if made:
+                action = "task.urgent" if task.emergency else "task.add"
+                unit.record(action, f"task/{task.id}", after={"account": spec.account.name, "name": task.name})
+            else:
+                unit.unchanged()
         if not made:  # somebody was faster with the same key
             if (same := await self.same(spec)) is not None:
                 return same, True
@@ -179,21 +210,16 @@ class Tasks:
         windows_of(spec.windows)
         if spec.steps is not None:
             steps_of(spec.steps)
+        if spec.frequency is not None:
+            tagged_of(spec.frequency)
         if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
             raise invalid("to", phrase("task.one_source"))
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
+        self._preferred(spec, kind)
         plan, rows, count = await self._rows(spec, forms)
-        passed = self._try_text(spec, kind, plan, rows)
-        why = dict.fromkeys(reason for one in passed for reason in one.subject.draft.reviews)
-        own = {reason for reason in why if plan.names and getattr(reason, "key", "") in OF_ROWS}
-        reasons, of_rows = [str(r) for r in why if r not in own], [str(r) for r in why if r in own]
+        reasons, of_rows = self._reasons(spec, kind, plan, rows, count)
         rules = self._rules(spec.account, kind, spec.sign, templated=forms is not None)
-        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
-        if limit and count > limit:
-            reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
-        if spec.review and not reasons:
-            reasons.append(str(phrase("review.wanted")))
         return Prepared(spec, kind, plan, count, reasons, of_rows, rules, next_at)
 
     def _rules(self, account: Account, kind: MessageType, sign: str, *, templated: bool) -> RowRules:
@@ -206,6 +232,30 @@ class Tasks:
         if account is None:
             return RowRules()
         return self._rules(account, MessageType(task.type), task.sign, templated=task.template_id is not None)
+
+    def _preferred(self, spec: TaskSpec, kind: MessageType) -> None:
+        """``PARAM_INVALID`` for a pool that no rule may lead the account to."""
+        pools = self._snapshots.current.table.open_to(spec.account.name, kind)
+        if spec.prefer and spec.prefer not in pools:
+            raise invalid("prefer", phrase("prefer.none", name=spec.prefer, known=listed(pools[:20]) or "-"))
+
+    def _reasons(
+        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]], count: int
+    ) -> tuple[list[str], list[str]]:
+        """Why a reviewer has to see it first: for all of it, and for the values of the first rows. Raises what the door
+        refuses of its text."""
+        passed = self._try_text(spec, kind, plan, rows)
+        why = dict.fromkeys(reason for one in passed for reason in one.subject.draft.reviews)
+        own = {reason for reason in why if plan.names and getattr(reason, "key", "") in OF_ROWS}
+        reasons, of_rows = [str(r) for r in why if r not in own], [str(r) for r in why if r in own]
+        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
+        if limit and count > limit:
+            reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
+        if spec.emergency:
+            reasons.insert(0, str(_EMERGENCY))
+        if spec.review and not reasons:
+            reasons.append(str(_WANTED))
+        return reasons, of_rows
 
     async def same(self, spec: TaskSpec) -> Task | None:
         """The task that the same request has made. A key or reference that stands for another is an error."""
@@ -313,8 +363,9 @@ class Tasks:
                 number, content, "", spec.ext, spec.extend_code, spec.sign, spec.template_id or 0, params
             )
             request = SendRequest(
-                spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url
-            )
+                spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url,
+                emergency=spec.emergency,
+            )  # fmt: skip
             passed, failed = self._acceptor.judge(request)
             tried += passed
             ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
@@ -488,16 +539,19 @@ class Tasks:
         log.info("task.cancelled", task=task.id, by=change.actor.label)
         return await self._task(task.id)
 
-    async def reviewed(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int:
-        """A reviewer's word (``Reviewing.decide``): it may begin, or it never will. How many rows it has."""
+    async def reviewed(self, change: Change, task_id: int, asked: int, *, passes: bool, reason: str) -> int:
+        """A reviewer's word (``Reviewing.decide``) about the task as it was ``asked``: it may begin, or it never will.
+        How many rows it has."""
         now, reviewer = self._now(), change.actor.label
         async with change.unit(Permission.REVIEW_DECIDE) as unit:
             task = await _locked(unit, task_id)
             if task.state != "review":
                 raise _conflict(task, "review")
-            await reviews.decide_task(
-                unit.connection, task.id, now, passes=passes, by=reviewer, reason=reason[:500]
+            done = await reviews.decide_task(
+                unit.connection, asked, now, passes=passes, by=reviewer, reason=reason[:500]
             )
+            if not done:  # it was edited meanwhile: that is asked anew
+                raise Refused("STATE_CONFLICT", reason=phrase("review.edited"))
             if passes:
                 await store.change(unit.connection, task.id, state="scheduled", next_at=task.next_at or now)
             else:
@@ -505,37 +559,176 @@ class Tasks:
                     unit.connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
                     detail={"reviewer": reviewer, "reason": reason[:500]},
                 )  # fmt: skip
-            _record(unit, "task.pass" if passes else "task.reject", task, reason=reason[:500])
+            more = {"emergency": True} if task.emergency else {}
+            _record(unit, "task.pass" if passes else "task.reject", task, reason=reason[:500], **more)
         self.wake.set()
         return task.valid
 
-    async def edit(self, change: Change, task_id: int, changes: dict[str, Any]) -> Task:
-        """Change ``name``, ``rate``, ``window``; before it has begun also ``send_at``, ``expire_at``, ``recurring``.
+    async def edit(
+        self, change: Change, task_id: int, changes: Mapping[str, Any], *, version: int | None = None
+    ) -> Task:
+        """Change ``name``, ``rate``, ``window``; before it has begun also the times (``send_at``: None means now;
+        ``expire_at``, ``recurring``) and what it says and how: ``content``, ``sign``, ``extend_code``, ``steps``,
+        ``prefer``, ``frequency``, ``review``. What it says goes through all checks again. What a reviewer was asked is
+        withdrawn and, where the rules ask for one, asked anew (docs/adr/059).
 
-        ``send_at`` None means now.
+        ``version``: the one that was seen. ``STATE_CONFLICT`` when there is another by now, or it has begun.
         """
         now = self._now()
         async with change.unit(Permission.TASK_EDIT) as unit:
             task = await _locked(unit, task_id)
             if task.state in store.ENDED or task.state == "importing":
                 raise _conflict(task, "edit")
-            times = changes.keys() & {"send_at", "expire_at", "recurring"}
-            begun = task.state not in ("scheduled", "review") and task.paused_from != "scheduled"
-            if times and begun:
+            if version is not None and version != task.version:
+                raise Refused("STATE_CONFLICT", reason=phrase("task.edited"))
+            changes = {name: value for name, value in changes.items() if _differs(task, name, value)}
+            begun = task.run > 0 or (task.paused_from or task.state) not in ("scheduled", "review")
+            if begun and changes.keys() & _TIMES:
                 raise _conflict(task, "reschedule")
-            values: dict[str, Any] = {n: v for n, v in changes.items() if n in ("name", "rate")}
-            if "window" in changes:
-                windows_of(changes["window"])
-                values["windows"] = [dict(w) for w in changes["window"]]
-            if times:
-                values |= self._new_times(task, changes, now)
-            await store.change(unit.connection, task.id, **values)
-            _record(unit, "task.change", task, changed=sorted(changes))
+            if begun and changes.keys() & _TERMS:
+                raise _conflict(task, "edit")
+            if changes.keys() & _TERMS:
+                unit.actor.require(Permission.MESSAGE_SEND, task.account_id)
+            if not changes:
+                unit.unchanged()
+                return task
+            values = await self._edited(unit.connection, task, changes, now)
+            held = values.pop("held", None)
+            if held is not None:
+                await store.keep_held(unit.connection, task.id, len(held), held[:MOST_HELD])
+            asked, asks = _asked(task, changes), _asks(task, changes, values)
+            if asked:
+                await reviews.end_task(unit.connection, task.id, now, edited=True)
+            if asks:
+                values |= {"state": "review", "paused_from": None, "self_paused": False, "reason": "", "detail": {}}
+            elif asked:
+                values |= {"state": "scheduled", "next_at": values.get("next_at", task.next_at) or now}
+            values = {name: value for name, value in values.items() if value != getattr(task, name)}
+            await store.change(unit.connection, task.id, **values, version=task.version + 1)
+            if asks:
+                await reviews.ask_for_task(
+                    unit.connection, task.id, again=self._ids.next(), by=unit.actor.label
+                )
+            known = [name for name in values if name not in _NOT_TOLD]
+            unit.record(
+                "task.change", f"task/{task.id}",
+                before={name: _told(getattr(task, name)) for name in known},
+                after={name: _told(values[name]) for name in known},
+            )  # fmt: skip
         self.wake.set()
         return await self._task(task.id)
 
+    async def _edited(
+        self, connection: store.Reader, task: Task, changes: Mapping[str, Any], now: datetime
+    ) -> dict[str, Any]:
+        """The columns that the changes come to, checked."""
+        values: dict[str, Any] = {n: v for n, v in changes.items() if n in ("name", "rate", "prefer")}
+        if "window" in changes:
+            windows_of(changes["window"])
+            values["windows"] = [dict(w) for w in changes["window"]]
+        if changes.keys() & _TIMES:
+            values |= self._new_times(task, changes, now)
+        if not changes.keys() & _TERMS:
+            return values
+        if "steps" in changes:
+            values["steps"] = None if changes["steps"] is None else steps_of(changes["steps"]).plain()
+        if "frequency" in changes:
+            if changes["frequency"] is not None:
+                tagged_of(changes["frequency"])
+            values["frequency"] = None if changes["frequency"] is None else dict(changes["frequency"])
+        values |= {name: changes[name] for name in _SAYS & changes.keys()}
+        spec, plan, rows = await self._as_spec(connection, task, values, wanted=changes.get("review"))
+        self._preferred(spec, MessageType(task.type))
+        if changes.keys() & _JUDGED or task.state == "review":
+            reasons, _ = self._reasons(spec, MessageType(task.type), plan, rows, task.valid)
+            if plan.names:
+                why, values["held"] = await self._held_rows(connection, task, spec, plan)
+                reasons = list(dict.fromkeys((*reasons, *why)))
+            values |= {"review": bool(reasons), "review_reasons": reasons}
+        return values
+
+    async def _held_rows(
+        self, reader: store.Reader, task: Task, spec: TaskSpec, plan: Plan
+    ) -> tuple[list[str], list[int]]:
+        """Why a reviewer has to see rows of a stored task for their own values, and which; of more rows than are looked
+        at while somebody waits, all."""
+        if task.valid > REJUDGED:
+            return [str(phrase("review.edited"))], []
+        kind, templated = MessageType(task.type), task.template_id is not None
+        judge = RowJudge(self._rules(spec.account, kind, spec.sign, templated=templated))
+        text, held, after = wording(plan.content, plan.forms, plan.fixed), list[int](), 0
+        while page := await store.rows_after(reader, task.id, after, PAGE):
+            after = page[-1].n
+            for row in page:
+                if judge.why(text.fill([row.values[at - 1] for at in plan.columns])):
+                    held.append(row.n)
+            await asyncio.sleep(0)
+        return judge.reasons(), held
+
+    async def _as_spec(
+        self, reader: store.Reader, task: Task, values: Mapping[str, Any], *, wanted: bool | None = None
+    ) -> tuple[TaskSpec, Plan, list[list[str]]]:
+        """A stored task with other values as if it were to be made: how its rows are read, and the first of them."""
+        account = self._snapshots.current.account(task.account_id)
+        if account is None:
+            raise Refused("ACCOUNT_STOPPED")
+        content, sign = values.get("content", task.content), values.get("sign", task.sign)
+        if task.template_id is not None and (content, sign) != (task.content, task.sign):
+            raise invalid("content" if content != task.content else "sign", phrase("task.of_template"))
+        if not content.strip():
+            raise Invalid("CONTENT_EMPTY")
+        if len(content) > MAX_CHARACTERS:
+            raise Invalid("CONTENT_TOO_LONG", length=len(content))
+        forms = task.mapping.get("forms")
+        fixed = task.mapping.get("fixed", {})
+        names = wording_of(replace(task, content=content)).names
+        own = wording(content, forms, fixed).names
+        plan = Plan(
+            task.id, 0, content, columns=tuple(1 + names.index(name) for name in own), names=own, forms=forms,
+            fixed=fixed,
+        )  # fmt: skip
+        rows = [[f"+{row.number}", *row.values] for row in await store.rows_after(reader, task.id, 0, 50)]
+        asked = str(_WANTED) in task.review_reasons if wanted is None else wanted
+        spec = TaskSpec(
+            account, values.get("name", task.name), content, Origin.TASK, task.submitter, template_id=task.template_id,
+            params=fixed, type=MessageType(task.type), sign=sign, ext=task.ext,
+            extend_code=values.get("extend_code", task.extend_code), callback_url=task.callback_url,
+            prefer=values.get("prefer", task.prefer), emergency=task.emergency, review=asked,
+        )  # fmt: skip
+        return spec, plan, rows
+
+    async def asked_anew(self, task: Task, changes: Mapping[str, Any]) -> list[str]:
+        """Why a reviewer would have to see it (again) if it were edited so; nothing: none has. Raises what ``edit``
+        refuses of its text."""
+        changes = {name: value for name, value in changes.items() if _differs(task, name, value)}
+        values = await self._edited(self.database, task, changes, self._now())
+        return list(values.get("review_reasons", task.review_reasons)) if _asks(task, changes, values) else []
+
+    async def weigh(self, task: Task, content: str, sign: str, *, most: int = WEIGHED) -> Weight:
+        """What a stored task comes to with this text: the door is asked about rows from everywhere in it. Raises what
+        it refuses."""
+        spec, plan, _ = await self._as_spec(self.database, task, {"content": content, "sign": sign})
+        text = wording(content, plan.forms, plan.fixed)
+        n = min(most, task.valid)
+        places = sorted({1 + i * task.valid // n for i in range(n)}) if n else []
+        items = []
+        for row in await store.some_rows(self.database, task.id, places):
+            filled, params = text.parts([["", *row.values][i] for i in plan.columns])
+            number, template = f"+{row.number}", task.template_id or 0
+            items.append(SendItem(number, filled, "", task.ext, spec.extend_code, sign, template, params))
+        if not items:
+            return Weight(0, 0, 0)
+        request = SendRequest(
+            spec.account, tuple(items), MessageType(task.type), Origin.TASK, task.submitter, reviewed=True,
+            emergency=task.emergency, prefer=spec.prefer,
+        )  # fmt: skip
+        lines = [line for line in await self._acceptor.explain(request) if "parts" in line]
+        of = max(1, len(lines))
+        parts, price = (sum(int(str(line[name])) for line in lines) for name in ("parts", "price"))
+        return Weight(len(lines), round(parts * task.valid / of), round(price * task.valid / of))
+
     @staticmethod
-    def _new_times(task: Task, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
+    def _new_times(task: Task, changes: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         recurring = changes.get("recurring", task.recurring)
         if (recurring is None) != (task.recurring is None):
             raise invalid("recurring", phrase("task.kind_stays"))
@@ -711,6 +904,32 @@ def _plain(recurring: Any) -> dict[str, Any] | None:
     if recurring is None:
         return None
     return {n: v.isoformat() if isinstance(v, datetime) else v for n, v in recurring.items() if v is not None}
+
+
+def _asked(task: Task, changes: Mapping[str, Any]) -> bool:
+    """Whether what a reviewer has been asked about a task is another thing after the changes."""
+    return task.state == "review" and changes.keys() != {"name"}
+
+
+def _asks(task: Task, changes: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a reviewer has to see it after them, and what was said before counts no more."""
+    return bool(values.get("review", task.review) and (_asked(task, changes) or changes.keys() & _JUDGED))
+
+
+def _differs(task: Task, name: str, value: Any) -> bool:
+    """Whether a change changes something."""
+    if name == "review":
+        return bool(value) != (str(_WANTED) in task.review_reasons)
+    if name == "send_at" and value is None:
+        return True
+    if name == "window":
+        return [dict(w) for w in value] != task.windows
+    return bool(value != getattr(task, name))
+
+
+def _told(value: Any) -> Any:
+    """A column for the audit log."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _conflict(task: Task, action: str) -> SmsgwError:

@@ -149,9 +149,9 @@ async def load(job: ImportJob, tell: Tell = _silent) -> Imported:
                 validator.problems,
                 list(dict.fromkeys((*job.reasons, *validator.reasons))),
             )
-            await store.keep_held(
-                connection, job.plan.task_id, validator.held, [row.n for row in validator.held_rows]
-            )
+            if validator.held:
+                held = [row.n for row in validator.held_rows]
+                await store.keep_held(connection, job.plan.task_id, validator.held, held)
         return Imported(validator.total, validator.valid, dict(validator.problems))
     finally:
         await connection.close(timeout=5)

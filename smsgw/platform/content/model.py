@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.permissions import Permission
+from smsgw.core.templates import Registration
 
 SIGN, TEMPLATE = "sign", "template"
 """The two kinds of them."""
@@ -19,12 +20,25 @@ STOPPED, EXPIRED = "stopped", "expired"
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a carrier says of one (报备)."""
+
+    state: Registration = Registration.PENDING
+    note: str = ""
+    code: str = ""
+    """Its number with the carrier."""
+    answered_on: date | None = None
+    expires_at: datetime | None = None
+    """The first moment at which a signature is registered no more; None: without an end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A signature or template as it stands."""
 
     row: Mapping[str, Any]
-    carriers: Mapping[str, Mapping[str, str]]
-    """Carrier -> state and note; all mainland carriers."""
+    carriers: Mapping[str, Answer]
+    """What each mainland carrier says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +50,9 @@ class Wanted:
     name: str = ""
     """What the signature, or the name of the template, contains."""
     status: str = ""
-    registered: str = ""
-    """A carrier with which it is registered."""
+    carrier: str = ""
+    registration: str = ""
+    """A state with that carrier, or with any."""
     submitter: ActorLabel | None = None
     created: tuple[datetime | None, datetime | None] = (None, None)
     """From, and the first moment after."""
@@ -59,3 +74,40 @@ class Happened:
     """Of the person, when the actor is one."""
     action: str
     said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCells:
+    """Which cells of the matrix signature × carrier are looked for; empty and None: all."""
+
+    id: int | None = None
+    sign: str = ""
+    """A part of it."""
+    account_id: int | None = None
+    carrier: str = ""
+    state: str = ""
+    code: str = ""
+    """A part of it."""
+    within_days: int | None = None
+    """It is registered, and is over within so many days, or is already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How a signature stands with a carrier."""
+
+    id: int
+    sign_id: int
+    name: str
+    account_id: int
+    account: str
+    status: str
+    """Of the signature."""
+    carrier: str
+    state: str
+    code: str
+    answered_on: date | None
+    expires_at: datetime | None
+    note: str
+    proofs: int
+    """Documents that are meant for the carrier."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
 from smsgw.core.templates import CARRIERS, Registration
-from smsgw.platform.content.model import DECIDE, SIGN, TEMPLATE, Entry, Happened, Wanted
+from smsgw.platform.content.model import DECIDE, SIGN, TEMPLATE, Answer, Entry, Happened, Wanted
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 
-_CARRIERS = """
-SELECT COALESCE(json_object_agg(carrier, json_build_object('state', r.state, 'note', r.note)), '{{}}') AS carriers
-FROM registration r WHERE r.kind = '{kind}' AND r.id = x.id
-"""
+STATE_NOW = "CASE WHEN r.state = 'registered' AND r.expires_at <= now() THEN 'expired' ELSE r.state END"
+"""Of a registration."""
+_CARRIERS = f"""
+SELECT COALESCE(json_object_agg(carrier, json_build_object('state', {STATE_NOW}, 'note', r.note, 'code', r.code,
+    'answered_on', r.answered_on, 'expires_at', r.expires_at)), '{{{{}}}}') AS carriers
+FROM registration r WHERE r.kind = '{{kind}}' AND r.id = x.id
+"""  # noqa: S608 - constants
 _LIST = """
 SELECT x.*, a.name AS account, c.carriers FROM {kind} x JOIN account a ON a.id = x.account_id
 CROSS JOIN LATERAL ({carriers}) c
@@ -30,8 +34,16 @@ def _entry(row: Row) -> Entry:
     known = json.loads(row["carriers"])
     return Entry(
         {k: v for k, v in row.items() if k != "carriers"},
-        {c: known.get(c, {"state": Registration.PENDING.value, "note": ""}) for c in CARRIERS},
+        {c: _answer(known[c]) if c in known else Answer() for c in CARRIERS},
     )
+
+
+def _answer(said: Mapping[str, Any]) -> Answer:
+    day, until = said["answered_on"], said["expires_at"]
+    return Answer(
+        Registration(said["state"]), said["note"], said["code"], date.fromisoformat(day) if day else None,
+        datetime.fromisoformat(until) if until else None,
+    )  # fmt: skip
 
 
 async def page(
@@ -59,10 +71,13 @@ async def get(database: Database, kind: str, id_: int, *, accounts: Sequence[int
 
 # --- lists -----------------------------------------------------------------------------------------------------------
 
+SIGN_STATUS = (
+    "CASE WHEN x.stopped_at IS NOT NULL THEN 'stopped' "
+    "WHEN x.state = 'approved' AND x.expires_at <= now() THEN 'expired' ELSE x.state END"
+)
 _STATUS = {
     TEMPLATE: "CASE WHEN x.stopped_at IS NOT NULL THEN 'stopped' ELSE x.state END",
-    SIGN: "CASE WHEN x.stopped_at IS NOT NULL THEN 'stopped' "
-    "WHEN x.state = 'approved' AND x.expires_at <= now() THEN 'expired' ELSE x.state END",
+    SIGN: SIGN_STATUS,
 }
 _COLUMNS = {
     TEMPLATE: "x.name, x.type, x.content, x.variables, x.sign",
@@ -88,8 +103,9 @@ FROM {kind} x JOIN account a ON a.id = x.account_id CROSS JOIN LATERAL ({_CARRIE
 WHERE ($1::bigint[] IS NULL OR x.account_id = ANY($1)) AND ($2::bigint IS NULL OR x.id = $2)
   AND ($3::bigint IS NULL OR x.account_id = $3) AND ($4 = '' OR strpos({_LABEL[kind]}, $4) > 0)
   AND ($5 = '' OR {_STATUS[kind]} = $5)
-  AND ($6 = '' OR EXISTS (SELECT FROM registration r WHERE r.kind = '{kind}' AND r.id = x.id AND r.carrier = $6
-                          AND r.state = 'registered'))
+  AND ($13 = '' OR EXISTS (
+    SELECT FROM unnest($14::text[]) o LEFT JOIN registration r ON r.kind = '{kind}' AND r.id = x.id AND r.carrier = o
+    WHERE $6 IN ('', o) AND COALESCE({STATE_NOW}, 'pending') = $13))
   AND ($7::text IS NULL OR x.created_by = $7) AND ($8::timestamptz IS NULL OR x.created_at >= $8)
   AND ($9::timestamptz IS NULL OR x.created_at < $9) AND {_OWN_MATCHES[kind]}
 """
@@ -104,7 +120,7 @@ SELECT {{key}} AS _key, x.id, x.account_id, a.name AS account, {_COLUMNS[kind]},
     for kind in (SIGN, TEMPLATE)
 }
 _HOW_MANY = {
-    kind: f"SELECT count(*) FROM (SELECT {_FOUND[kind]} LIMIT $13) f"  # noqa: S608 - constants
+    kind: f"SELECT count(*) FROM (SELECT {_FOUND[kind]} LIMIT $15) f"  # noqa: S608 - constants
     for kind in (SIGN, TEMPLATE)
 }
 
@@ -112,7 +128,8 @@ _HOW_MANY = {
 def _asked(accounts: Sequence[int] | None, wanted: Wanted) -> tuple[object, ...]:
     return (
         None if accounts is None else list(accounts), wanted.id, wanted.account_id, wanted.name, wanted.status,
-        wanted.registered, wanted.submitter, *wanted.created, wanted.type, wanted.text, wanted.sign,
+        wanted.carrier, wanted.submitter, *wanted.created, wanted.type, wanted.text, wanted.sign,
+        wanted.registration or ("registered" if wanted.carrier else ""), list(CARRIERS),
     )  # fmt: skip
 
 
@@ -121,7 +138,7 @@ def _listed(row: Row) -> Mapping[str, Any]:
     found = {k: v for k, v in entry.row.items() if k != "_key"}
     if "variables" in found:
         found["variables"] = json.loads(found["variables"])
-    return found | {"carriers": {carrier: said["state"] for carrier, said in entry.carriers.items()}}
+    return found | {"carriers": entry.carriers}
 
 
 async def search(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -21,11 +21,12 @@ from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Va
 from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.content import queries
-from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE
+from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Answer
 from smsgw.store.engine.database import Row
 
 MAX_SIGNS, MAX_TEMPLATES = 1000, 2000
 """Of an account."""
+MAX_CODE = 64
 EVENT = {SIGN: "sign.reviewed", TEMPLATE: "template.reviewed"}
 
 _NEW_SIGN = """
@@ -45,10 +46,15 @@ UPDATE {kind} SET state = $2, reason = $3, reviewed_by = $4, reviewed_at = now()
 RETURNING account_id, {label} AS label
 """
 _REGISTER = """
-INSERT INTO registration (kind, id, carrier, state, note) SELECT $1, $2, c, $4, $5 FROM unnest($3::text[]) AS c
-ON CONFLICT (kind, id, carrier) DO UPDATE SET state = excluded.state, note = excluded.note, at = now()
+INSERT INTO registration (kind, id, carrier, state, note, code, answered_on, expires_at)
+SELECT $1, $2, c, $4, $5, $6, $7, $8 FROM unnest($3::text[]) AS c
+ON CONFLICT (kind, id, carrier) DO UPDATE SET state = excluded.state, note = excluded.note, code = excluded.code,
+    answered_on = excluded.answered_on, expires_at = excluded.expires_at, at = now()
 """
-_REGISTERED = "SELECT carrier, state, note FROM registration WHERE kind = $1 AND id = $2 AND carrier = ANY($3)"
+_REGISTERED = """
+SELECT carrier, state, note, code, answered_on, expires_at FROM registration
+WHERE kind = $1 AND id = $2 AND carrier = ANY($3)
+"""
 _SET_TEMPLATE = """
 UPDATE template SET name = $2, type = $3, content = $4, variables = $5, sign = $6, created_by = $7, state = 'pending',
     reason = '', reviewed_by = '', reviewed_at = NULL
@@ -221,21 +227,41 @@ async def review(change: Change, kind: str, id_: int, state: Review, *, reason: 
     return owner
 
 
-async def register(
-    change: Change, kind: str, id_: int, carriers: Sequence[str], state: Registration, *, note: str = ""
-) -> int:
+async def register(change: Change, kind: str, id_: int, carriers: Sequence[str], answer: Answer) -> int:
     """What carriers say; the account is told of it. Its account."""
     if not carriers or not set(carriers) <= set(CARRIERS):
         raise Invalid("PARAM_INVALID", field="carrier", reason=phrase("choice.of", known=", ".join(CARRIERS)))
+    if answer.state is Registration.EXPIRED:
+        raise Invalid("PARAM_INVALID", field="state", reason=phrase("sign.over"))
+    code = answer.code.strip()
+    if len(code) > MAX_CODE or not code.isprintable():
+        raise Invalid("PARAM_INVALID", field="code", reason=phrase("text.between", low=0, high=MAX_CODE))
+    if answer.expires_at is not None and kind != SIGN:
+        raise Invalid("PARAM_INVALID", field="expires_at", reason=phrase("sign.only"))
+    state, note = answer.state, answer.note
     async with change.unit(DECIDE[kind]) as unit:
         row = await unit.connection.fetchrow(_OWNERS[kind], id_)
         said = {"carriers": dict.fromkeys(sorted(set(carriers)), state.value), "reason": note}
         owner = _tell(unit, kind, id_, row, said)
         known = await unit.connection.fetch(_REGISTERED, kind, id_, sorted(set(carriers)))
-        before = {row["carrier"]: {"state": row["state"], "reason": row["note"]} for row in known}
-        await unit.connection.execute(_REGISTER, kind, id_, sorted(set(carriers)), state.value, note[:500])
-        unit.record(f"{kind}.register", f"{kind}/{id_}", before=before, after=said)
+        before = {
+            row["carrier"]: {"state": row["state"], "reason": row["note"], **_dated(row["code"], row["answered_on"],
+                                                                                    row["expires_at"])}
+            for row in known
+        }  # fmt: skip
+        await unit.connection.execute(
+            _REGISTER, kind, id_, sorted(set(carriers)), state.value, note[:500], code, answer.answered_on,
+            answer.expires_at,
+        )  # fmt: skip
+        after = said | _dated(code, answer.answered_on, answer.expires_at)
+        unit.record(f"{kind}.register", f"{kind}/{id_}", before=before, after=after)
     return owner
+
+
+def _dated(code: str, day: date | None, until: datetime | None) -> dict[str, str]:
+    """As the audit log has it: what there is."""
+    held = {"code": code, "answered_on": str(day or ""), "expires_at": until.isoformat() if until else ""}
+    return {key: value for key, value in held.items() if value}
 
 
 def _tell(unit: Unit, kind: str, id_: int, row: Row | None, said: Mapping[str, Any]) -> int:

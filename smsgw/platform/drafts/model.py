@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -52,6 +53,10 @@ class When(StrEnum):
     AGAIN = "again"
 
 
+PRESETS: Mapping[str, tuple[int, int, str]] = {"day": (1, 1, "day"), "week": (1, 7, "day"), "month": (1, 30, "day")}
+"""How often a number gets what is sent, as it is chosen: so many in so many hours or days."""
+
+
 class State(msgspec.Struct, kw_only=True):
     """All that the steps ask for, as it was typed: nothing in it has been checked."""
 
@@ -80,6 +85,16 @@ class State(msgspec.Struct, kw_only=True):
     """After which what has not been sent is sent no more."""
     extend_code: str = ""
     review: str = ""
+    prefer: str = ""
+    """The pool that is preferred; empty: as routing decides."""
+    emergency: str = ""
+    """Anything: before everything else (特发), passed by somebody else."""
+    frequency: str = ""
+    """How often a number gets it: one of ``PRESETS``, ``own``, or empty: as the policies say."""
+    frequency_most: str = "1"
+    frequency_every: str = "1"
+    frequency_unit: str = "day"
+    frequency_tag: str = ""
     steps: str = ""
     """Anything: it is sent in steps."""
     steps_shares: str = "1, 10"
@@ -118,11 +133,13 @@ class Survey(msgspec.Struct, kw_only=True):
     """When they were looked at."""
     rows: int = 0
     valid: int = 0
-    """Rows that become messages, as far as the rows and the lists of numbers tell."""
+    """Rows that become messages, as far as the rows and what stands against their numbers tell."""
     classes: dict[str, int] = {}
-    """Code -> rows that get no message."""
+    """Class (a code, or one with what it is about) -> rows that get no message."""
     shown: dict[str, list[Row]] = {}
-    """By code, and ``valid``: the first of them."""
+    """By class or code, and ``valid``: the first of them."""
+    first: dict[str, str] = {}
+    """The values of a template's variables in the first valid row."""
     carriers: list[tuple[str, int]] = []
     provinces: list[tuple[str, int]] = []
     looked_at: int = 0
@@ -158,6 +175,11 @@ class Survey(msgspec.Struct, kw_only=True):
     def scaled(self, n: int) -> int:
         """A sum of those looked at, for all valid rows."""
         return n if self.looked_at in (0, self.valid) else round(n * self.valid / self.looked_at)
+
+    @property
+    def going(self) -> int:
+        """Rows that become messages, as far as can be told now: without those that the door refuses."""
+        return self.valid - sum(self.scaled(n) for n, *_ in self.refused.values())
 
     @property
     def exact(self) -> bool:

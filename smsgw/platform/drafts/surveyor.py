@@ -12,21 +12,24 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from smsgw.core.actor import Actor, ActorKind, ActorLabel
-from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, messages_of
+from smsgw.core.blocklist import CARRIER
+from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, message_of, messages_of
+from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
-from smsgw.core.model import MessageType, Origin
+from smsgw.core.model import Origin
 from smsgw.core.numbers import written
 from smsgw.core.permissions import Permission
 from smsgw.core.schedule import Hours
 from smsgw.core.tasks import Task
-from smsgw.core.words import phrase
+from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
-from smsgw.pipeline.routing import Router
+from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.routing import Home
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import book_queries as book
 from smsgw.platform.campaigns.body_template import wording
@@ -71,12 +74,6 @@ Told = Callable[[int, int], Awaitable[None]]
 """Hears how far it is, and of how much."""
 
 
-class Lists(Protocol):
-    """Who gets nothing (``NumberLists``)."""
-
-    def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None: ...
-
-
 async def enqueue(
     database: Database, draft: Draft, submitter: ActorLabel, node: int | None
 ) -> None:
@@ -105,8 +102,7 @@ class Surveyor:
     tasks: Tasks
     acceptor: Acceptor
     snapshots: Snapshots
-    lists: Lists
-    router: Router
+    checker: Checker
     workers: Workers
 
     def kind(self) -> JobKind:
@@ -157,6 +153,8 @@ class Surveyor:
         if state.scenario:
             scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
             spec = scenarios.within(scenario.terms, spec, now)
+        if spec.emergency:
+            actor.require(Permission.MESSAGE_URGENT)
         if spec.audience_id is not None:  # a group may be somebody's own, or a department's
             group = await book.group(self.database, actor, spec.audience_id)
             if group is None or group.account_id != account.id:
@@ -170,8 +168,8 @@ class Surveyor:
         if draft is None:
             raise Refused("NOT_FOUND")
         spec = await self.spec(draft, change.actor)
-        task, _ = await self.tasks.create(spec)
-        await service.sent(change, id_, task.id, spec.account.name, task.total)
+        task, _ = await self.tasks.create(change, spec)
+        await service.sent(change, id_, task.id, task.total)
         return task
 
     async def prepared(self, draft: Draft, actor: Actor) -> Prepared:
@@ -183,36 +181,34 @@ class Surveyor:
         as there are rows: each is read, and its number held against the lists."""
         prepared = await self.prepared(draft, actor)
         every = max(1, -(-prepared.count // EXPLAINED))
-        rows = prepared.count
+        count = prepared.count
         wanted = Wanted(prepared.plan, every, rules=prepared.rules)
-        found = await self._surveyed(prepared, wanted, told and (lambda n: told(min(n, rows), 2 * rows)))
+        found = await self._surveyed(prepared, wanted, told and (lambda n: told(min(n, count), 2 * count)))
         held = list(dict.fromkeys((*prepared.reasons, *found.reasons)))
         survey = Survey(rows=found.total, classes=dict(found.problems), held=held, held_rows=found.held)
         survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
-        text = wording(prepared.spec.content, prepared.plan.forms, prepared.plan.fixed)
-        survey.shown["valid"] = [
-            Row(row.line, row.number, text.fill(row.values)) for row in found.chosen[:MOST_SHOWN]
-        ]
         if found.held:
             survey.shown[HELD] = [
                 Row(r.line, r.number, f"{r.why}:{r.text}", f"{r.why_en}: {r.text}") for r in found.held_rows
             ]
-        listed = await self._listed(prepared, found, survey, told)
+        kept_off = await self._standing(prepared, found, survey, told)
         opens = self._opens(prepared)
         survey.begins = "" if opens is None else opens.astimezone(CHINA).isoformat(timespec="minutes")
-        await self._explain(
-            prepared, [row for row in found.chosen if int(row.number) not in listed], opens, survey
-        )
+        rows = [row for row in found.chosen if int(row.number) not in kept_off]
+        lines = await self._explained(prepared, rows, opens)
+        self._sum(lines, survey)
+        self._show(prepared, rows, lines, survey)
         return survey
 
     async def rows(self, draft: Draft, actor: Actor, cls: str) -> AsyncIterator[list[BadRow]]:
-        """All rows of a class (a code, or ``valid``) in blocks, the first of which may be empty: of what the row itself
-        makes, the first ``MOST_KEPT`` with their cells. Raises, before the first, what the engine refuses."""
+        """All rows of a class (as in ``classes`` of a survey, or ``valid``) in blocks, the first of which may be empty:
+        of what the row itself makes, the first ``MOST_KEPT`` with their cells; of what its text or its number's past
+        makes, those that were looked at. Raises, before the first, what the engine refuses."""
         prepared = await self.prepared(draft, actor)
-        whole = cls if cls not in ("valid", *OF_LISTS) else ""
-        found = await self._surveyed(
-            prepared, Wanted(prepared.plan, max(1, prepared.count), shown=0, whole=whole, rules=prepared.rules)
-        )
+        whole = cls if cls in (HELD, *OF_ROWS) else ""
+        every = max(1, -(-prepared.count // EXPLAINED))
+        wanted = Wanted(prepared.plan, every, shown=0, whole=whole, rules=prepared.rules)
+        found = await self._surveyed(prepared, wanted)
         if whole:
             bad = found.bad.get(cls, [])
             if cls == HELD:
@@ -221,15 +217,25 @@ class Surveyor:
                 yield bad[at : at + SHARE]
                 await asyncio.sleep(0)
             return
-        sign = prepared.spec.sign or prepared.spec.account.default_sign
-        numbers, lines = _arrays(found)
-        del found
+        ask = self._ask(prepared)
+        chosen = [row for row in found.chosen if ask(row.number)[1] is None]
+        lines = await self._explained(prepared, chosen, self._opens(prepared))
+        refused = {
+            row.line: (str(line["code"]), str(line["message"]))
+            for row, line in zip(chosen, lines, strict=True)
+            if line["code"] not in _WAITS
+        }
+        numbers, at_lines = _arrays(found)
+        del found, chosen, lines
         for at in range(0, max(1, len(numbers)), SHARE):
             rows = []
-            for number, line in zip(numbers[at : at + SHARE], lines[at : at + SHARE], strict=True):
-                reason = self.lists.refusal(str(number), prepared.spec.account.id, prepared.kind, sign)
-                if (reason[0] if reason else "valid") == cls:
-                    rows.append(BadRow(line, written(str(number)), "" if reason is None else messages_of(*reason)[0]))
+            for number, line in zip(numbers[at : at + SHARE], at_lines[at : at + SHARE], strict=True):
+                _, reason = ask(str(number))
+                of, why = refused.get(line, ("valid", ""))
+                if reason is not None:
+                    of, why = class_of(reason), message_of(*reason)
+                if of == cls:
+                    rows.append(BadRow(line, written(str(number)), why))
             if rows or not at:
                 yield rows
             await asyncio.sleep(0)
@@ -273,14 +279,20 @@ class Surveyor:
     def _bad(code: str, row: BadRow) -> Row:
         return Row(row.line, row.number[:32], row.message, messages_of(code, {"name": "…", "length": "…"})[1])
 
-    # --- lists, carriers, provinces ------------------------------------------------------------------------------
+    # --- how numbers stand, carriers, provinces --------------------------------------------------------------------
 
-    async def _listed(
+    def _ask(self, prepared: Prepared) -> Callable[[str], tuple[Home, Reason | None]]:
+        """Where a number is at home, and what keeps it off, whatever its row's text is."""
+        spec = prepared.spec
+        item = SendItem("", spec.content, sign=spec.sign, template_id=spec.template_id or 0)
+        request = SendRequest(spec.account, (item,), prepared.kind, Origin.TASK, spec.submitter)
+        return self.checker.standing(request, self.snapshots.current, prepared.next_at or clock.now())
+
+    async def _standing(
         self, prepared: Prepared, found: Surveyed, survey: Survey, told: Told | None
     ) -> set[int]:
-        """Hold all numbers against the lists and count whose they are; those that get nothing."""
-        spec, snapshot = prepared.spec, self.snapshots.current
-        sign = spec.sign or spec.account.default_sign
+        """Ask about all numbers and count whose they are; those that get nothing."""
+        ask = self._ask(prepared)
         carriers: Counter[str] = Counter()
         provinces: Counter[str] = Counter()
         refused: set[int] = set()
@@ -290,16 +302,15 @@ class Surveyor:
                 if told is not None:
                     await told(found.total + at, 2 * found.total)
             text = str(number)
-            reason = self.lists.refusal(text, spec.account.id, prepared.kind, sign)
+            home, reason = ask(text)
             if reason is not None:
-                code = reason[0]
+                cls = class_of(reason)
                 refused.add(number)
-                survey.classes[code] = survey.classes.get(code, 0) + 1
-                shown = survey.shown.setdefault(code, [])
+                survey.classes[cls] = survey.classes.get(cls, 0) + 1
+                shown = survey.shown.setdefault(cls, [])
                 if len(shown) < MOST_SHOWN:
                     shown.append(Row(line, text, *messages_of(*reason)))
                 continue
-            home = self.router.home(snapshot, text)
             carriers[home.carrier] += 1
             provinces[home.province] += 1
         survey.valid = carriers.total()
@@ -317,9 +328,10 @@ class Surveyor:
         opens = Hours((windows_of(spec.windows), allowed)).next_open(begins) or begins
         return opens if opens > now else None
 
-    async def _explain(
-        self, prepared: Prepared, rows: Sequence[GoodRow], opens: datetime | None, survey: Survey
-    ) -> None:
+    async def _explained(
+        self, prepared: Prepared, rows: Sequence[GoodRow], opens: datetime | None
+    ) -> list[Mapping[str, Any]]:
+        """What the door says of rows, one by one."""
         spec, plan = prepared.spec, prepared.plan
         text = wording(spec.content, plan.forms, plan.fixed)
         at = opens if opens is not None and timedelta(minutes=1) < opens - clock.now() < PLANNED else None
@@ -340,9 +352,31 @@ class Surveyor:
                 spec.submitter,
                 send_at=at,
                 reviewed=True,
+                emergency=spec.emergency,
+                prefer=spec.prefer,
+                tagged=None if spec.frequency is None else tagged_of(spec.frequency, "task"),
             )
             lines += await self.acceptor.explain(request)
-        self._sum(lines, survey)
+        return lines
+
+    @staticmethod
+    def _show(
+        prepared: Prepared, rows: Sequence[GoodRow], lines: Sequence[Mapping[str, Any]], survey: Survey
+    ) -> None:
+        """The first rows that get a message, with their text; and of those that the door refuses, with its reason."""
+        text = wording(prepared.spec.content, prepared.plan.forms, prepared.plan.fixed)
+        valid = survey.shown.setdefault("valid", [])
+        for row, line in zip(rows, lines, strict=True):
+            code = str(line["code"])
+            if code in _WAITS:
+                if not valid:
+                    survey.first = dict(text.parts(row.values)[1] or {})
+                if len(valid) < MOST_SHOWN:
+                    valid.append(Row(row.line, row.number, text.fill(row.values)))
+                continue
+            shown = survey.shown.setdefault(code, [])
+            if len(shown) < MOST_SHOWN:
+                shown.append(Row(row.line, row.number, str(line["message"]), _english(code)))
 
     @staticmethod
     def _sum(lines: Sequence[Mapping[str, Any]], survey: Survey) -> None:
@@ -355,7 +389,7 @@ class Surveyor:
         survey.codings = sorted({str(line["coding"]) for line in told})
         survey.pools = dict(Counter(str(line["pool"]) for line in told).most_common(20))
         for line in told:
-            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"]), "")
+            rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"] and not line["preferred"]), "")
             survey.rules.setdefault(str(line["pool"]), rule)
         survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
         for line in lines:
@@ -366,8 +400,20 @@ class Surveyor:
             survey.refused[code] = (n + 1, said[0], said[1])
 
 
-OF_LISTS = ("NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT", "COMPLAINT_CEILING")
-"""Classes that the lists of numbers make."""
+OF_ROWS = frozenset({
+    "NUMBER_DUPLICATE", "NUMBER_INVALID", "CONTENT_VARIABLE_UNRESOLVED", "TEMPLATE_PARAM_INVALID", "CONTENT_TOO_LONG",
+    "CONTENT_UNENCODABLE",
+})  # fmt: skip
+"""Classes that a row is in for what it says itself."""
+BY_CARRIER = "NUMBER_BLACKLISTED.carrier"
+"""Of the numbers on the block list those that a carrier has put there: it is the carrier who lets them off."""
+
+
+def class_of(reason: Reason) -> str:
+    """The class of a number that is kept off: the code, and where that says too little what it is about."""
+    code, detail = reason
+    by_carrier = code == "NUMBER_BLACKLISTED" and detail.get("list") == label("blocked_by", CARRIER)
+    return BY_CARRIER if by_carrier else code
 
 
 async def _take(survey: RowSurvey, rows: Sequence[tuple[int, list[str]]]) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
+from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
 from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
-from smsgw.platform.drafts.model import Draft, Source, State, When
+from smsgw.platform.drafts.model import PRESETS, Draft, Source, State, When
 
 MOST_HOURS = 24 * 30
 YEARS = 2000, 2100
@@ -53,6 +54,9 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         recurring=again,
         rate=_number(state.rate, "rate", 1, MAX_RATE) or 0,
         steps=steps_in(state) if state.steps else None,
+        frequency=frequency_in(state),
+        prefer=state.prefer,
+        emergency=bool(state.emergency),
         review=bool(state.review),
         one_each=state.one_each,
         request_key=draft.key,
@@ -108,6 +112,23 @@ def _again(state: State) -> dict[str, Any]:
         given["on"] = days
     if state.until:
         given["until"] = moment(f"{state.until[:10]} 23:59", "until")
+    return given
+
+
+def frequency_in(state: State) -> dict[str, Any] | None:
+    """How often a number gets it at most; ``PARAM_INVALID`` at its field."""
+    if not state.frequency:
+        return None
+    if state.frequency in PRESETS:
+        most, every, unit = PRESETS[state.frequency]
+    elif state.frequency == "own":
+        unit = state.frequency_unit
+        most = _number(state.frequency_most, "frequency.most", 1, MOST_TAGGED) or 0
+        every = _number(state.frequency_every, "frequency.every", 1, 720) or 0
+    else:
+        raise invalid("frequency", phrase("draft.choose"))
+    given = {"most": most, "every": every, "unit": unit, "tag": state.frequency_tag.strip()}
+    tagged_of(given)
     return given
 
 

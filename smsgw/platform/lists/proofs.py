@@ -1,75 +1,37 @@
-"""Files that prove consents: a picture or a PDF, brought once for what was entered together, and never exchanged.
-
-The octets are the file store's, as they came: evidence is not made anew. What no row of the ledger means goes after a
-day.
-"""
+"""Files that prove consents, brought once for what was entered together, and never exchanged."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
-from pathlib import Path
 
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.change import Change
+from smsgw.platform.files import proofs
 from smsgw.platform.files import queries as files
 from smsgw.platform.files.model import FileKind, Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.lists import consents
 from smsgw.store.engine.database import Database
 
-MOST = 10 * 1024 * 1024
-_HELD = "SELECT DISTINCT proof_file FROM consent WHERE proof_file = ANY($1::bigint[])"
+_HELD = "SELECT DISTINCT proof_file AS id FROM consent WHERE proof_file = ANY($1::bigint[])"
 _ATTACH = """
 UPDATE consent c SET proof_file = $2 FROM consent o
 WHERE o.id = $1 AND c.account_id = o.account_id AND c.entered_at = o.entered_at AND c.entered_by = o.entered_by
   AND c.proof = o.proof AND c.proof_file IS NULL
 """
-PICTURES = ("image/png", "image/jpeg", "image/webp")
-PDF = "application/pdf"
 
 
 def kind(database: Database) -> FileKind:
     """The sort of these files: those that the ledger means are kept for ever."""
-
-    async def held(ids: Sequence[int]) -> set[int]:
-        return {row["proof_file"] for row in await database.fetch(_HELD, list(ids))}
-
-    return FileKind("consent_proof", MOST, timedelta(days=1), held)
-
-
-async def receive(database: Database, store: FileStore, account_id: int, size: int, name: str) -> Incoming:
-    """Room for one of the account's (``FileStore.receive``)."""
-    return await store.receive(kind(database), account_id, size, name)
-
-
-def media_type(path: Path) -> str:
-    """What a file is by its content. ``FILE_INVALID``."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PICTURES[0]
-    if head.startswith(b"\xff\xd8\xff"):
-        return PICTURES[1]
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return PICTURES[2]
-    if head.startswith(b"%PDF-"):
-        return PDF
-    raise Invalid("FILE_INVALID", reason=phrase("consent.proof_kind"))
+    return proofs.kind(database, "consent_proof", _HELD)
 
 
 async def keep(change: Change, store: FileStore, id_: int, incoming: Incoming) -> int:
     """The file has come: it proves this row, and those that were entered with it; of how many. ``FILE_INVALID``,
     ``FILE_TOO_LARGE``, and as ``attach``."""
-    try:
-        store.check(incoming)
-        media = await asyncio.to_thread(media_type, incoming.path)
-        file = await store.keep(incoming, media, change.actor.label)
-    finally:
-        store.drop(incoming)
+    file = await proofs.keep(store, incoming, change.actor.label)
     return await attach(change, id_, file)
 
 

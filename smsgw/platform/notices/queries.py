@@ -13,7 +13,7 @@ from smsgw.platform.paging import Order, Slice, Window
 from smsgw.platform.preferences.queries import owner
 from smsgw.store.engine.database import Connection, Database, Row
 
-KINDS = ("notice", "alarm", "job", "security", "task")
+KINDS = ("notice", "alarm", "job", "security", "task", "sign", "inbound")
 CHOSEN = ("alarm", "job")
 """Those that somebody may do without."""
 PREFERENCE = "inbox"
@@ -28,7 +28,7 @@ class Told:
     id: int
     kind: str
     subject: int
-    """Of the notice, alarm, job or audit entry."""
+    """Of the notice, alarm, job, audit entry, task or signature."""
     word: str
     """Kind of the alarm or the job, action of the entry."""
     detail: str

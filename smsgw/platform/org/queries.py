@@ -172,6 +172,16 @@ _AT_ONCE = 200
 """People whose reach is found out in one statement."""
 
 
+async def holding(database: Database, rights: frozenset[Permission], most: int) -> list[Person]:
+    """Those of the first ``most`` active people who have any of these rights, with their reach."""
+    logins = [one.login for one in await active_people(database, most) if one.permissions & rights]
+    found: list[Person] = []
+    for at in range(0, len(logins), _AT_ONCE):
+        rows = await database.fetch(_WITH_LOGINS, logins[at : at + _AT_ONCE])
+        found += map(_person, rows)
+    return found
+
+
 async def below(database: Database, actor: Actor, logins: Sequence[str]) -> set[str]:
     """Those of these logins whose people may do and see nothing that the actor may not: whom the actor may manage."""
     if actor.permissions == ALL and actor.scope == EVERYTHING:

@@ -97,8 +97,8 @@ _SENT = "SELECT EXISTS (SELECT FROM message WHERE submitter = $1 AND id < $2)"
 async def risks(database: Database, snapshot: Snapshot, review: Reviewed, now: datetime) -> list[Risk]:
     """What is to be thought about."""
     found = _of_text(snapshot, review, now)
-    if review.task:
-        numbers = await database.fetchval(_OF_TASK, review.batch_id, ASKED, review.numbers) or []
+    if review.task_id is not None:
+        numbers = await database.fetchval(_OF_TASK, review.task_id, ASKED, review.numbers) or []
     else:
         numbers = await database.fetchval(_OF_CALL, review.batch_id, ASKED) or []
     if numbers:

@@ -11,7 +11,8 @@ from smsgw.core.actor import ActorLabel
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A call or task that waits, or has waited, for a reviewer. Its id is that of the call or task."""
+    """A call or task that waits, or has waited, for a reviewer. Its id is that of the call; of a task that of what was
+    asked about it: another one each time that it is edited."""
 
     batch_id: int
     account_id: int
@@ -39,7 +40,16 @@ class Reviewed:
     sign: str = ""
     """Of the first message."""
     name: str = ""
-    """Of a task."""
+    """Of a task, as is its id, …"""
+    task_id: int | None = None
+    owner: str = ""
+    """… who has made it (who asks may have edited it), and …"""
+    emergency: bool = False
+    """… whether it goes before everything else."""
+
+    def own(self, who: ActorLabel) -> bool:
+        """Whether somebody has made or edited it, and cannot decide about it."""
+        return who in (self.submitter, self.owner)
 
     @property
     def id(self) -> int:

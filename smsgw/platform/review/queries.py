@@ -24,10 +24,11 @@ CASE WHEN {{0}}.submitter = '{CODE_SENDER}' THEN regexp_replace({{0}}.content, '
 _COLUMNS = f"""
 r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, {_NO_CODE.format("r")},
 r.due_at, r.validity, r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task,
-a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name
+a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name, r.task_id,
+COALESCE(t.submitter, r.submitter) AS owner, COALESCE(t.emergency, false) AS emergency
 """
 _FROM = """
-FROM review r JOIN account a ON a.id = r.account_id LEFT JOIN task t ON r.task AND t.id = r.batch_id
+FROM review r JOIN account a ON a.id = r.account_id LEFT JOIN task t ON t.id = r.task_id
 LEFT JOIN message m ON NOT r.task AND m.id = r.batch_id
 """
 _PAGE = f"""
@@ -124,11 +125,20 @@ async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | No
     return None if row is None else Reviewed(*row.values())
 
 
+_OF_TASK = "SELECT batch_id FROM review WHERE task_id = $1 ORDER BY state = 'pending' DESC, created_at DESC LIMIT 1"
+
+
+async def of_task(database: Database, task_id: int) -> int | None:
+    """Under which id somebody is asked about a task, or was last."""
+    found: int | None = await database.fetchval(_OF_TASK, task_id)
+    return found
+
+
 async def sample(database: Database | Connection, review: Reviewed, limit: int = 10) -> list[Sample]:
     """The first messages of the call; of a task what its first rows would be sent."""
-    if not review.task:
+    if review.task_id is None:
         return [Sample(*row.values()) for row in await database.fetch(_SAMPLE, review.batch_id, limit)]
-    task = await tasks.get(database, review.batch_id, accounts=None)
+    task = await tasks.get(database, review.task_id, accounts=None)
     return [] if task is None else _filled(task, await tasks.rows_after(database, task.id, 0, limit))
 
 
@@ -145,7 +155,7 @@ async def held_rows(
     task = await tasks.get(database, task_id, accounts=None) if found is not None and found["held"] else None
     if found is None or task is None:
         return 0, []
-    return found["held"], _filled(task, await tasks.rows_at(database, task_id, found["held_rows"][:limit]))
+    return found["held"], _filled(task, await tasks.some_rows(database, task_id, found["held_rows"][:limit]))
 
 
 async def survey(database: Database, task_id: int) -> Survey | None:
@@ -174,9 +184,11 @@ async def homes(database: Database, review: Reviewed) -> list[Homed]:
 async def sorted_rows(database: Database, review: Reviewed) -> tuple[dict[str, int], list[tuple[str, int]]]:
     """Of a task that nobody had looked at before it was made: rows that get no message, by code, and the beginnings of
     the numbers of the others, each with how many there are."""
-    task = await tasks.get(database, review.batch_id, accounts=None)
-    heads = await database.fetch(_HEADS, review.batch_id, MOST_SORTED, timeout=10)
-    return ({} if task is None else dict(task.problems)), [(row["head"], row["n"]) for row in heads]
+    task = None if review.task_id is None else await tasks.get(database, review.task_id, accounts=None)
+    if task is None:
+        return {}, []
+    heads = await database.fetch(_HEADS, task.id, MOST_SORTED, timeout=10)
+    return dict(task.problems), [(row["head"], row["n"]) for row in heads]
 
 
 _LONGER = "SELECT count(*) FILTER (WHERE created_at <= $1), count(*) FROM review WHERE state = 'pending'"

@@ -39,7 +39,7 @@ async def unmask(change: Change, review: Reviewed, limit: int = 10) -> list[Samp
 class ReviewedTasks(Protocol):
     """Tasks that wait for a reviewer."""
 
-    async def reviewed(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int:
+    async def reviewed(self, change: Change, task_id: int, asked: int, *, passes: bool, reason: str) -> int:
         """A reviewer's word: it may begin, or it never will. How many rows it has."""
 
 
@@ -65,8 +65,8 @@ class Reviewing:
     async def decide(self, change: Change, batch_id: int, *, passes: bool, reason: str = "") -> int:
         """Pass or reject a call or task; how many parts (of a task: rows) it had.
 
-        Who sent it cannot decide about it (``STATE_CONFLICT``), but for operators, nor anybody twice; a rejection needs
-        a reason. ``PERMISSION_DENIED``; ``NOT_FOUND`` for what is out of the reviewer's scope.
+        Who sent it cannot decide about it (``STATE_CONFLICT``), but for operators where it is no emergency, nor anybody
+        twice; a rejection needs a reason. ``PERMISSION_DENIED``; ``NOT_FOUND`` for what is out of the reviewer's scope.
         """
         actor = change.actor
         actor.require(Permission.REVIEW_DECIDE)
@@ -75,10 +75,10 @@ class Reviewing:
         row = await queries.get(self._database, batch_id, accounts=actor.scope.whole)
         if row is None:
             raise Refused("NOT_FOUND")
-        if row.submitter == actor.label and actor.kind is not ActorKind.OPERATOR:
+        if row.own(actor.label) and (row.emergency or actor.kind is not ActorKind.OPERATOR):
             raise Refused("STATE_CONFLICT", reason=phrase("review.own"))
-        if row.task:
-            return await self._tasks.reviewed(change, batch_id, passes=passes, reason=reason)
+        if row.task_id is not None:
+            return await self._tasks.reviewed(change, row.task_id, batch_id, passes=passes, reason=reason)
         queues: set[tuple[int, int]] = set()
 
         async def run(connection: Connection, now: datetime) -> list[Row]:

@@ -14,6 +14,7 @@ from smsgw.platform.campaigns.files import MEDIA_TYPES
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import Job, ReadJob
 from smsgw.platform.campaigns.workers import Workers, bad_file
+from smsgw.platform.content import proofs as documents
 from smsgw.platform.exports.model import FILES as EXPORTS
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
@@ -88,5 +89,6 @@ class Sheets:
 
     async def sweep(self) -> None:
         """Remove files of tables, exports and proofs whose time is over, and what is known of such tables."""
-        await self.store.sweep((FILES, EXPORTS, proofs.kind(self._database)))
+        kinds = FILES, EXPORTS, proofs.kind(self._database), documents.kind(self._database)
+        await self.store.sweep(kinds)
         await queries.forget(self._database, clock.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from smsgw.core import policy
@@ -20,7 +21,7 @@ _WORDS = "SELECT word, category, action, replacement, account_id, type FROM word
 _ALLOWED = "SELECT number, account_id, kind FROM allow_list"
 _SIGNS = "SELECT id, account_id, sign, state, reviewed_at, expires_at FROM sign WHERE stopped_at IS NULL"
 _TEMPLATES = "SELECT id, account_id, type, content, variables, sign, state FROM template WHERE stopped_at IS NULL"
-_REGISTRATIONS = "SELECT kind, id, carrier, state FROM registration"
+_REGISTRATIONS = "SELECT kind, id, carrier, state, expires_at FROM registration"
 
 
 _LINKS = """
@@ -82,12 +83,15 @@ class ContentLoader:
     async def load(self, source: Connection | Database) -> ContentBook:
         """What holds now."""
         carriers: dict[tuple[str, int], dict[str, Registration]] = defaultdict(dict)
+        until: dict[tuple[str, int], dict[str, datetime]] = defaultdict(dict)
         for row in await source.fetch(_REGISTRATIONS):
             carriers[row["kind"], row["id"]][row["carrier"]] = Registration(row["state"])
+            if row["expires_at"] is not None:
+                until[row["kind"], row["id"]][row["carrier"]] = row["expires_at"]
         signs = [
             Sign(
                 r["id"], r["account_id"], r["sign"], Review(r["state"]), carriers.get(("sign", r["id"]), {}),
-                r["reviewed_at"], r["expires_at"],
+                r["reviewed_at"], r["expires_at"], until.get(("sign", r["id"]), {}),
             )
             for r in await source.fetch(_SIGNS)
         ]  # fmt: skip

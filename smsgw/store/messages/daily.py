@@ -1,5 +1,8 @@
 """Statistics by day of acceptance: rolled up from the rows that are the truth, and recounted from them.
 
+``stat_day`` has all combinations of what is asked for, ``stat_person`` who has sent. The sums that reports read
+(``stat_sum``) follow ``stat_day`` by its triggers, in the same transaction (docs/adr/062).
+
 Nothing is counted on the hot path. A roll-up reads what has been written since it last ran, up to ``MARGIN`` ago
 (ids are made before their commit), and a nightly recount puts right whatever came later than that.
 """
@@ -29,26 +32,39 @@ _MOVE = "UPDATE stat_cursor SET message_id = $1, event_id = $2"
 _RECOUNTED = "UPDATE stat_cursor SET recounted = $1"
 _OLDEST = "SELECT LEAST((SELECT min(id) FROM message), (SELECT min(id) FROM customer_event))"
 
-_ADD = """
-INSERT INTO stat_day AS s
-    (day, account_id, type, sign, channel_id, carrier, province, origin, status, messages, parts, units)
-{rows}
-ON CONFLICT (day, account_id, type, sign, channel_id, carrier, province, origin, status) DO UPDATE
+_MORE = """
+DO UPDATE
 SET messages = s.messages + excluded.messages, parts = s.parts + excluded.parts, units = s.units + excluded.units
 """
+_ADD = f"""
+WITH r (day, account_id, type, sign, channel_id, carrier, province, origin, submitter, status, messages, parts, units)
+AS MATERIALIZED ({{rows}}), p AS (
+    INSERT INTO stat_person AS s (day, account_id, submitter, origin, status, messages, parts, units)
+    SELECT day, account_id, submitter, origin, status, sum(messages), sum(parts), sum(units)
+    FROM r GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (day, account_id, submitter, origin, status) {_MORE}
+)
+INSERT INTO stat_day AS s
+    (day, account_id, type, sign, channel_id, carrier, province, origin, status, messages, parts, units)
+SELECT day, account_id, type, sign, channel_id, carrier, province, origin, status,
+       sum(messages), sum(parts), sum(units)
+FROM r GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+ON CONFLICT (day, account_id, type, sign, channel_id, carrier, province, origin, status) {_MORE}
+"""  # noqa: S608 - constants
 _DAY = f"(to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000.0) AT TIME ZONE 'Asia/Shanghai')::date"
 _ACCEPTED = _ADD.format(
     rows=f"""
-SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, 'accepted', count(*), sum(parts), sum(price)
-FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8 ORDER BY 1, 2, 3, 4, 6, 7, 8
+SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, submitter, 'accepted', count(*), sum(parts),
+       sum(price)
+FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8, 9
 """  # noqa: S608 - constants
 )
 # A message has one report, or a second one that corrects the first. (+ 0: between two bounds, or in the order of ids,
 # the planner would read all events since the message for each of them.)
 _ENDED = _ADD.format(
     rows=f"""
-SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, ended.status,
-       sum(ended.sense), sum(ended.sense * m.parts), sum(ended.sense * m.price)
+SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
+       ended.status, sum(ended.sense), sum(ended.sense * m.parts), sum(ended.sense * m.price)
 FROM customer_event e
 JOIN message m ON m.id = e.message_id AND m.id >= $3
 LEFT JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $3
@@ -60,7 +76,7 @@ CROSS JOIN LATERAL (
      ORDER BY x.id + 0 DESC LIMIT 1)
 ) ended
 WHERE e.kind = 'report' AND NOT e.test AND e.id > $1 AND e.id <= $2
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """  # noqa: S608
 )
 _REPORTED_FROM = """
@@ -96,18 +112,18 @@ def _ids(stretch: timedelta) -> int:
     return int(stretch.total_seconds() * 1000) << 22
 
 
-_CLEAR = "DELETE FROM stat_day WHERE day = $1"
+_CLEAR = "WITH p AS (DELETE FROM stat_person WHERE day = $1) DELETE FROM stat_day WHERE day = $1"
 _RECOUNT_ACCEPTED = _ACCEPTED.replace("id > $1 AND id <= $2", "id >= $1 AND id < $2 AND id <= $3")
 _RECOUNT_ENDED = _ADD.format(
     rows=f"""
-SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, e.status,
-       count(*), sum(m.parts), sum(m.price)
+SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
+       e.status, count(*), sum(m.parts), sum(m.price)
 FROM (SELECT DISTINCT ON (message_id) message_id, status FROM customer_event
       WHERE kind = 'report' AND NOT test AND message_id >= $1 AND message_id < $2 AND id >= $1 AND id <= $3
       ORDER BY message_id, id DESC) e
 JOIN message m ON m.id = e.message_id AND m.id >= $1 AND m.id < $2
 LEFT JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $1 AND p.id < $2
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """  # noqa: S608
 )
 

@@ -1,6 +1,7 @@
 """Calls and tasks that wait for a reviewer: what follows a decision.
 
-The messages of a call are HELD meanwhile, under its ``batch_id``; of a task, whose id stands there, there are none yet.
+The messages of a call are HELD meanwhile, under its ``batch_id``; of a task there are none yet. What is asked about a
+task first has the task's id; what is asked anew, because the task was edited, has one of its own.
 """
 
 from __future__ import annotations
@@ -51,30 +52,32 @@ RETURNING {COLUMNS}
 
 _OF_TASK = """
 INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
-                    expires_at, task)
-SELECT id, account_id, type, origin, submitter, review_reasons, valid, valid, content, next_at, interval '0',
-       'infinity', true
+                    expires_at, task, task_id)
+SELECT COALESCE($2, id), account_id, type, origin, COALESCE($3, submitter), review_reasons, valid, valid, content,
+       next_at, interval '0', 'infinity', true, id
 FROM task WHERE id = $1
 """
-_END = "UPDATE review SET state = 'expired', decided_at = $2 WHERE batch_id = $1 AND state = 'pending'"
+_END = "UPDATE review SET state = $3, decided_at = $2 WHERE task_id = $1 AND state = 'pending'"
 
 
-async def ask_for_task(connection: Connection, task_id: int) -> None:
-    """A task waits for a reviewer: for as long as it takes."""
-    await connection.execute(_OF_TASK, task_id)
+async def ask_for_task(
+    connection: Connection, task_id: int, *, again: int | None = None, by: ActorLabel | None = None
+) -> None:
+    """A task waits for a reviewer: for as long as it takes. ``again``: under this id, for it was edited ``by`` them."""
+    await connection.execute(_OF_TASK, task_id, again, by)
 
 
 async def decide_task(
-    connection: Connection, task_id: int, now: datetime, *, passes: bool, by: ActorLabel, reason: str
-) -> None:
-    """The word about a task that the transaction has locked."""
+    connection: Connection, batch_id: int, now: datetime, *, passes: bool, by: ActorLabel, reason: str
+) -> bool:
+    """The word about a task that the transaction has locked; False: this is asked no more."""
     state = "passed" if passes else "rejected"
-    await connection.execute(_DECIDE, task_id, state, by, now, reason)
+    return await connection.fetchval(_DECIDE, batch_id, state, by, now, reason) is not None
 
 
-async def end_task(connection: Connection, task_id: int, now: datetime) -> None:
-    """Nobody is asked about a task any more: it was cancelled."""
-    await connection.execute(_END, task_id, now)
+async def end_task(connection: Connection, task_id: int, now: datetime, *, edited: bool = False) -> None:
+    """Nobody is asked about a task any more: it was cancelled, or is another one now."""
+    await connection.execute(_END, task_id, now, "withdrawn" if edited else "expired")
 
 
 async def release(

@@ -47,7 +47,7 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
 def of_row(row: Row) -> Task:
     """The task of a row that has all columns of the table."""
     values = {name: row[name] for name in Task.__dataclass_fields__}
-    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages"):
+    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages", "frequency"):
         values[name] = None if values[name] is None else json.loads(values[name])
     return Task(**values)
 
@@ -62,9 +62,9 @@ _INSERT = """
 INSERT INTO task (id, account_id, name, state, origin, submitter, client_ref, request_key, request_sha256, type, sign,
                   content, template_id, ext, extend_code, upload_id, mapping, one_each, review, send_at, expire_at,
                   windows, recurring, rate, created_at, next_at, audience_id, callback_url,
-                  review_reasons, steps)
+                  review_reasons, steps, emergency, prefer, frequency)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26, $27, $28, $29, $30)
+        $25, $26, $27, $28, $29, $30, $31, $32, $33)
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -77,7 +77,8 @@ async def insert(connection: Connection, task: Task) -> bool:
         task.extend_code, task.upload_id, _json(task.mapping), task.one_each, task.review, task.send_at,
         task.expire_at, _json(task.windows), None if task.recurring is None else _json(task.recurring), task.rate,
         task.created_at, task.next_at, task.audience_id, task.callback_url,
-        list(task.review_reasons), None if task.steps is None else _json(task.steps),
+        list(task.review_reasons), None if task.steps is None else _json(task.steps), task.emergency, task.prefer,
+        None if task.frequency is None else _json(task.frequency),
     )  # fmt: skip
     return done is not None
 
@@ -177,7 +178,8 @@ _CHANGEABLE = {
     "detail": "jsonb", "send_at": "timestamptz", "expire_at": "timestamptz", "windows": "jsonb",
     "recurring": "jsonb", "rate": "int", "run": "int", "next_at": "timestamptz", "due_at": "timestamptz",
     "fed": "int", "started_at": "timestamptz", "ended_at": "timestamptz", "valid": "int", "total": "int",
-    "stages": "jsonb",
+    "stages": "jsonb", "content": "text", "sign": "text", "extend_code": "text", "review": "boolean",
+    "review_reasons": "text[]", "steps": "jsonb", "prefer": "text", "frequency": "jsonb", "version": "int",
 }  # fmt: skip
 
 
@@ -240,7 +242,7 @@ async def imported(
 
 
 _KEEP_HELD = """
-INSERT INTO task_finding (task_id, held, held_rows) SELECT $1, $2, $3 WHERE $2 > 0
+INSERT INTO task_finding (task_id, held, held_rows) VALUES ($1, $2, $3)
 ON CONFLICT (task_id) DO UPDATE SET held = excluded.held, held_rows = excluded.held_rows
 """
 _KEEP_SURVEY = """
@@ -262,6 +264,7 @@ async def keep_survey(connection: Connection, task_id: int, survey: Mapping[str,
 # --- feeding ---------------------------------------------------------------------------------------------------------
 
 _ROWS = "SELECT * FROM task_row WHERE task_id = $1 AND n > $2 ORDER BY n LIMIT $3"
+_SOME_ROWS = "SELECT * FROM task_row WHERE task_id = $1 AND n = ANY($2::int[]) ORDER BY n"
 
 
 async def rows_after(database: Reader, task_id: int, n: int, limit: int) -> list[Recipient]:
@@ -269,12 +272,9 @@ async def rows_after(database: Reader, task_id: int, n: int, limit: int) -> list
     return [recipient(row) for row in await database.fetch(_ROWS, task_id, n, limit)]
 
 
-_ROWS_AT = "SELECT * FROM task_row WHERE task_id = $1 AND n = ANY($2) ORDER BY n"
-
-
-async def rows_at(database: Reader, task_id: int, wanted: Sequence[int]) -> list[Recipient]:
-    """Some rows."""
-    return [recipient(row) for row in await database.fetch(_ROWS_AT, task_id, list(wanted))]
+async def some_rows(database: Reader, task_id: int, which: Sequence[int]) -> list[Recipient]:
+    """The rows of these places."""
+    return [recipient(row) for row in await database.fetch(_SOME_ROWS, task_id, list(which))]
 
 
 def recipient(row: Row) -> Recipient:

@@ -26,6 +26,7 @@ from smsgw.core.words import english_of
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import service as registry
+from smsgw.platform.content.model import Answer as Said
 from smsgw.platform.lists import service as lists
 from smsgw.platform.policies import service as policies
 from smsgw.platform.url_filings import service as url_filings
@@ -224,15 +225,22 @@ async def test_signatures_are_approved_and_registered(api: Api) -> None:
     assert made.data["state"] == "pending"
     id_ = int(made.data["sign_id"])
     await registry.review(by_test(db, ids), "sign", id_, Review.APPROVED)
-    await registry.register(by_test(db, ids), "sign", id_, ["CUCC"], Registration.REGISTERED)
+    await registry.register(by_test(db, ids), "sign", id_, ["CUCC"], Said(Registration.REGISTERED))
     await changed(api)
     await refused(api, await post(api), "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
-    await registry.register(by_test(db, ids), "sign", id_, CARRIERS, Registration.REGISTERED)
+    await registry.register(by_test(db, ids), "sign", id_, CARRIERS, Said(Registration.REGISTERED))
     await changed(api)
     assert (await post(api)).status == 202
     assert (await post(api, "+85261234567", content="【别人】abroad")).status == 202
     one = (await api.get(f"/signs/{id_}", key=key)).data
     assert (one["state"], one["carriers"]["CTCC"]["state"]) == ("approved", "registered")
+    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON + timedelta(hours=1))
+    await changed(api)
+    assert (await post(api, "+8613900139000")).status == 202
+    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON - timedelta(days=1))
+    await changed(api)
+    answer = await post(api, "+8613900139001")
+    await refused(api, answer, "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
     told = (await api.post("/events/pull", {"limit": 100}, key=key)).data["items"]
     assert [t["type"] for t in told] == ["sign.reviewed"] * 3
     assert told[0]["state"] == "approved"
@@ -310,7 +318,7 @@ async def test_a_message_of_a_template(api: Api) -> None:
     assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
     assert (await api.post("/messages", send | {"type": "notice"})).code == "PARAM_INVALID"
     assert (await api.post("/messages", send | {"content": "x"})).code == "PARAM_INVALID"
-    await registry.register(by_test(db, ids), "template", id_, ["CMCC"], Registration.REFUSED)
+    await registry.register(by_test(db, ids), "template", id_, ["CMCC"], Said(Registration.REFUSED))
     await changed(api)
     await refused(
         api, await api.post("/messages", send | {"to": ["13800138009"]}), "TEMPLATE_NOT_APPROVED", id=str(id_)

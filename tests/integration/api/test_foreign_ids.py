@@ -133,6 +133,10 @@ CASES: dict[str, list[Asked]] = {
     "POST /signs": [("", {"sign": "{mark}"})],
     "GET /signs": [("cursor={sign}", None), ("", None)],
     "GET /signs/{id}": [("sign", None)],
+    "POST /signs/{id}/proofs": [("sign?kind=license", b"")],
+    "GET /signs/{id}/proofs": [("sign", None)],
+    "GET /signs/proofs/{id}": [("document", None)],
+    "DELETE /signs/proofs/{id}": [("document", None)],
     "POST /templates": [("", {"name": "{mark}", "content": "x"})],
     "GET /templates": [("cursor={template}", None), ("", None)],
     "GET /templates/{id}": [("template", None)],
@@ -193,6 +197,9 @@ async def owned(api: Api) -> dict[str, str]:
     await made("POST", "/consents", {**GIVEN, "numbers": [PHONE], "wording": MARK})
     (consent,) = (await made("GET", "/consents"))["items"]
     mapping = {"number": "手机"}
+    form = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{MARK}.pdf"\r\n\r\n%PDF-1.4\n\r\n--b--\r\n'
+    at = f"/signs/{sign['sign_id']}/proofs?kind=license"
+    document = await made("POST", at, form.encode(), Content_Type="multipart/form-data; boundary=b")
     brought = await made("POST", "/consents/import", {**GIVEN, "file_id": file["file_id"], "mapping": mapping})
     looked_at = await made("POST", "/numbers/filters", {"name": MARK, "numbers": [PHONE]})
     filing = await made("POST", "/links/filings", {"target": "jiafang.example.org", "note": MARK})
@@ -206,7 +213,7 @@ async def owned(api: Api) -> dict[str, str]:
         "file": file["file_id"], "task": task["task_id"], "filing": filing["filing_id"], "name": "hook-1",
         "ref": "ref-1", "mark": "jiafang", "scenario": scenario["scenario_id"], "draft": draft["draft_id"],
         "phrase": phrase["phrase_id"], "consent": consent["consent_id"], "import": brought["import_id"],
-        "filter": looked_at["filter_id"],
+        "filter": looked_at["filter_id"], "document": document["proof_id"],
     }  # fmt: skip
 
 
@@ -224,15 +231,18 @@ def nobodys(ids: dict[str, str]) -> dict[str, str]:
     }
 
 
-async def ask(api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str]) -> Answer:
+async def ask(
+    api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str], **headers: str
+) -> Answer:
     method, path = operation.split(" ")
     query, body = asked
     if "{" in path:
-        path = re.sub(r"\{\w+\}", ids[query], path)
+        name, mark, rest = query.partition("?")
+        path = re.sub(r"\{\w+\}", ids[name], path) + mark + rest
     elif query:
         path += "?" + filled(query, ids)
     if isinstance(body, bytes):
-        return await api.call(method, path, body, key=key)
+        return await api.call(method, path, body, key=key, **headers)
     given = None if body is None else json.loads(filled(json.dumps(body), ids))
     return await api.call(method, path, given, key=key)
 

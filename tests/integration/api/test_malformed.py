@@ -19,7 +19,7 @@ from changes import by_test
 from foreign_things import OWNER, furnish
 from portal_site import PASSWORD, Site
 from portal_site import running as portal_running
-from reaching import SEED, address, odd
+from reaching import SEED, THINGS, odd, place
 from structlog.testing import capture_logs
 
 from smsgw.admin.app import routes as portal_routes
@@ -196,31 +196,6 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
             await wire.say("GET", f"{BASE}/balance", auth | header)
     assert not wire.failures(), "\n".join(f"{status} {what}" for what, status in wire.failures())
     assert not tracebacks(logs, caplog)
-
-
-THINGS = {
-    # the beginning of a path, the longest counts: what stands in it
-    "/departments": "department", "/staff": "keeper", "/staff/-/import": "staff_sheet",
-    "/staff/-/import/{id}/": "staff_import", "/users": "keeper", "/roles": "role", "/send": "draft", "/drafts": "draft",
-    "/tasks": "task", "/scheduled": "waiting", "/records": "message", "/jobs": "job", "/exported": "token",
-    "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
-    "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
-    "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
-    "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
-    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
-    "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
-    "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
-    "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
-    "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
-    "/alarms": "alarm", "/audit": "audit", "/platform": "brand",
-}  # fmt: skip
-
-
-def place(route: Route, things: dict[str, str]) -> str:
-    """The address of something that is there."""
-    plain = re.sub(r"\{id[^/]*", "{id}", route.path)
-    begun = [path for path in THINGS if plain.startswith(path)]
-    return address(route, THINGS[max(begun, key=len)] if "{id" in route.path else "", things)
 
 
 async def everything(site: Site) -> dict[str, str]:

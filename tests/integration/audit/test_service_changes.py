@@ -13,12 +13,13 @@ import inspect
 import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 import pytest_asyncio
@@ -35,7 +36,7 @@ from smsgw.core.code_book import Source
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Action, Word
-from smsgw.core.model import MessageType
+from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
@@ -60,16 +61,20 @@ from smsgw.platform.audience.model import ContactInput, EntryDraft, Sharing
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.audit import verification
 from smsgw.platform.brand import service as brands
-from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.campaigns.model import TaskSpec
+from smsgw.platform.campaigns.rows import Plan as TaskPlan
+from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
+from smsgw.platform.content import proofs as documents
 from smsgw.platform.content import service as content
-from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
@@ -103,6 +108,7 @@ from smsgw.platform.policies import service as policies
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
+from smsgw.platform.review import rules
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
 from smsgw.platform.scenarios import service as scenarios
@@ -459,6 +465,11 @@ async def _(world: World, change: Change) -> None:
     assert await policies.clear(change, "frequency", account_id=world.account_id, type_="otp")
 
 
+@example(rules.put, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await rules.put(change, rules.Place(world.account_id, ""), {}, {"review": "all"})
+
+
 @example(policies.relax, "policy.set")
 async def _(world: World, change: Change) -> None:
     await policies.relax(change)
@@ -600,9 +611,9 @@ async def _(world: World, change: Change) -> None:
     await drafts.remove(change, await a_draft(world))
 
 
-@example(drafts.sent, "task.add")
+@example(drafts.sent, "draft.remove")
 async def _(world: World, change: Change) -> None:
-    await drafts.sent(change, await a_draft(world), 1, "hall", 1)
+    await drafts.sent(change, await a_draft(world), 1, 1)
 
 
 @example(content.review, "template.approved")
@@ -614,7 +625,7 @@ async def _(world: World, change: Change) -> None:
 @example(content.register, "sign.register")
 async def _(world: World, change: Change) -> None:
     id_ = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
-    await content.register(change, SIGN, id_, ["CMCC"], Registration.REGISTERED)
+    await content.register(change, SIGN, id_, ["CMCC"], Answer(Registration.REGISTERED))
 
 
 @example(url_filings.file, "link.file")
@@ -650,6 +661,11 @@ async def _(world: World, change: Change) -> None:
     await numbers.unmask(change, 90)
 
 
+@example(proving.begin, "evidence.verify")
+async def _(world: World, change: Change) -> None:
+    assert await proving.begin(change, node=world.account_id)
+
+
 @example(unmasking.whole, "numbers.unmask")
 async def _(world: World, change: Change) -> None:
     id_ = await a_message(world)
@@ -673,11 +689,12 @@ async def _(world: World, change: Change) -> None:
     assert await auditing.accept(change, report, "restored") == 1
 
 
+PARTS_OF_TASKS = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
+
+
 def tasks(world: World) -> Tasks:
     """With no more than what commands about tasks without messages need."""
-    nothing: Any = None
-    names = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
-    return Tasks(world.database, **dict.fromkeys(names, nothing))
+    return Tasks(world.database, **dict.fromkeys(PARTS_OF_TASKS, cast(Any, None)))
 
 
 async def task(world: World, state: str, **more: Any) -> int:
@@ -692,6 +709,22 @@ async def task(world: World, state: str, **more: Any) -> int:
         if state == "review":
             await store_reviews.ask_for_task(connection, id_)
     return id_
+
+
+@example(Tasks.create, "task.add")
+async def _(world: World, change: Change) -> None:
+    """What the text and the numbers have to be is another's."""
+    account = Account(world.account_id, "own", "active")
+    spec = TaskSpec(account, "通知", "你好", Origin.CLI, change.actor.label, to=(NUMBER,))
+    plan = TaskPlan(task_id=world.ids(), phone=0, content="你好")
+
+    class Engine(Tasks):
+        async def prepare(self, spec: TaskSpec) -> Prepared:
+            return Prepared(spec, MessageType.NOTICE, plan, 1, [], None)
+
+    engine = Engine(world.database, **dict.fromkeys(PARTS_OF_TASKS, cast(Any, None)))
+    made, before = await engine.create(change, spec)
+    assert (made.valid, before) == (1, False)
 
 
 @example(Tasks.pause, "task.pause")
@@ -746,7 +779,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(Tasks.reviewed, "task.pass")
 async def _(world: World, change: Change) -> None:
-    await tasks(world).reviewed(change, await task(world, "review"), passes=True, reason="")
+    id_ = await task(world, "review")
+    await tasks(world).reviewed(change, id_, id_, passes=True, reason="")
 
 
 @example(reviews.Reviewing.decide, "task.reject")
@@ -769,6 +803,13 @@ EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "becau
 @example(exports.request, "export.request")
 async def _(world: World, change: Change) -> None:
     await exports.request(change, EXPORT, node=1)
+
+
+@example(exports.decide, "export.approve")
+async def _(world: World, change: Change) -> None:
+    other = world.by(replace(world.able, name=world.name()))
+    id_ = await exports.request(other, EXPORT, node=1, rows=10, approved_up_to=9)
+    assert (await exports.decide(change, id_, passes=True)).params["approval"] == "passed"
 
 
 async def made(world: World, change: Change) -> int:
@@ -1069,38 +1110,75 @@ async def _(world: World, change: Change) -> None:
     await proofs.attach(change, await a_consent(world), a_file(world, change))
 
 
-@example(proofs.keep, "consent.proof")
-async def _(world: World, change: Change) -> None:
-    class Store:
-        """Keeps nothing."""
+@dataclass
+class Store:
+    """Keeps nothing."""
 
-        def check(self, incoming: Incoming) -> int:
-            return incoming.path.stat().st_size
+    world: World
+    change: Change
 
-        def drop(self, incoming: Incoming) -> None:
-            incoming.path.unlink(missing_ok=True)
+    def check(self, incoming: Incoming) -> int:
+        return incoming.path.stat().st_size
 
-        async def keep(self, *_: Any) -> StoredFile:
-            return a_file(world, change)
+    def drop(self, incoming: Incoming) -> None:
+        incoming.path.unlink(missing_ok=True)
 
-    store: Any = Store()
+    async def keep(self, *_: Any) -> StoredFile:
+        return a_file(self.world, self.change)
+
+
+@contextmanager
+def a_picture(world: World) -> Iterator[Incoming]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.png"
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
-        incoming = Incoming(1, proofs.kind(world.database), path, world.account_id)
+        yield Incoming(1, proofs.kind(world.database), path, world.account_id)
+
+
+@example(proofs.keep, "consent.proof")
+async def _(world: World, change: Change) -> None:
+    store: Any = Store(world, change)
+    with a_picture(world) as incoming:
         await proofs.keep(change, store, await a_consent(world), incoming)
 
 
-@example(Surveyor.submit, "task.add")
+async def a_document(world: World, change: Change) -> int:
+    sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    return await documents.attach(change, sign, documents.Document.LICENSE, "", a_file(world, change))
+
+
+@example(documents.attach, "sign.proof")
 async def _(world: World, change: Change) -> None:
-    async def create(_: Any) -> tuple[Any, bool]:
+    await a_document(world, change)
+
+
+@example(documents.keep, "sign.proof")
+async def _(world: World, change: Change) -> None:
+    store: Any = Store(world, change)
+    sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    with a_picture(world) as incoming:
+        await documents.keep(change, store, sign, documents.Document.OTHER, "CMCC", incoming)
+
+
+@example(documents.remove, "sign.proof_remove")
+async def _(world: World, change: Change) -> None:
+    file = a_file(world, world.change)
+    async with world.database.transaction() as connection:
+        await file_queries.add(connection, file)
+    sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    await documents.remove(change, await documents.attach(world.change, sign, documents.Document.LICENSE, "", file))
+
+
+@example(Surveyor.submit, "draft.remove")
+async def _(world: World, change: Change) -> None:
+    async def create(*_: Any) -> tuple[Any, bool]:
         return SimpleNamespace(id=world.ids(), total=1), False
 
     nothing: Any = None
     snapshot = SimpleNamespace(account=lambda id_: SimpleNamespace(id=id_, name="own"))
     engine: Any = SimpleNamespace(create=create)
     held: Any = SimpleNamespace(current=snapshot)
-    surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing, nothing)
+    surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing)
     state = State(account=str(world.account_id), content="x", to="13800138000")
     draft = await drafts.begin(world.by(world.able), f"draft-{world.ids()}", DraftKind.SAME, state, ())
     await surveyor.submit(change, draft.id)

@@ -275,4 +275,4 @@ async def of_table(d: Desk, table: str, content: str) -> Task:
     account = d.snapshots.current.account(d.account_id)
     assert account is not None
     spec = TaskSpec(account, "测试", content, Origin.API, ActorLabel("key"), upload_id=file.id)
-    return (await d.tasks.create(spec))[0]
+    return (await d.tasks.create(by_test(d.database), spec))[0]

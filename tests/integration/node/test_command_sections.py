@@ -66,6 +66,8 @@ STEPS = (
     Step("login person", "zhang --factor none"), Step("login password", "--days 90"),
     Step("ledger check"),
     Step("audit verify"),
+    Step("evidence roots", "--from 2026-01-01 --to 2026-02-01"),
+    Step("evidence verify"),
     Step("audit accept", "--reason restored"),
     Step("alarm list"),
     Step("alarm ack", "1"),
@@ -150,6 +152,9 @@ STEPS = (
     Step("sign register", "{sign add[id]} registered", "content"),
     Step("sign show", "{sign add[id]}"),
     Step("sign list"),
+    Step("sign matrix", "--state registered"),
+    Step("sign proofs", "{sign add[id]}"),
+    Step("sign unprove", "1", exit_code=1),
     Step("sign add", "other --account acme --json", "content"),
     Step("sign refuse", "{sign add[id]} doubtful", "content"),
     Step("template add", "one text --account acme --json", "content"),
@@ -237,6 +242,7 @@ OF_A_NODE = (
     Step("draft submit", "1"),
     Step("consent import", "{consents} --account acme --column number=A --column given_at=B"),
     Step("consent proof", "1 {consents}"),
+    Step("sign prove", "1 {consents} --kind license"),
 )
 """What a running node does when it is asked: without one they do nothing at all."""
 

@@ -6,14 +6,20 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from changes import by_test
 from click.testing import CliRunner, Result
 
 from smsgw.cli import main
+from smsgw.node import control
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.review.service import Reviewing
 from smsgw.store.engine.database import Database
 
 Command = Callable[..., Awaitable[Result]]
@@ -116,6 +122,49 @@ async def test_numbers_are_looked_at(ctl: Command) -> None:
     assert "STATE_CONFLICT" in (await ctl("filter", "ask", id_, "--most", "5")).output
     await good(ctl, "filter", "remove", id_)
     assert "smsgwctl filter list" in (await ctl("filter", "show", id_)).output
+
+
+UNKNOWN = {
+    "scenario show 99": "scenario list", "scenario set 99 --name x": "scenario list",
+    "scenario stop 99": "scenario list", "scenario start 99": "scenario list",
+    "draft show 99": "draft list", "draft set 99 --text x": "draft list", "draft remove 99": "draft list",
+    "draft submit 99": "draft list",
+    "phrase set 99 --title x": "phrase list", "phrase remove 99": "phrase list",
+    "consent withdraw 99 asked": "consent list", "consent imported 99": "job list",
+    "consent proof 99 {file}": "consent list",
+    "filter show 99": "filter list", "filter numbers 99 empty": "filter list",
+    "filter ask 99 --most 1": "filter list", "filter remove 99": "filter list",
+    **{f"task {verb} 99": "task list" for verb in ("show", "pause", "resume", "cancel", "pass", "reject --reason x",
+                                                   "report", "errors")},
+}  # fmt: skip
+"""Each command about one thing, and the one that shows which there are."""
+
+
+async def test_what_is_not_there_is_said_in_english_with_where_to_look(ctl: Command, dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "proof.pdf"
+    file.write_bytes(b"%PDF-1.7")
+    db = Database(dsn)
+    await db.open()
+    empty = SimpleNamespace(accounts=None)
+    surveyor = Surveyor(db, *[empty] * 6)  # type: ignore[arg-type]
+    node = SimpleNamespace(database=db, surveyor=surveyor, ids=SimpleNamespace(next=None))
+    node.tasks = Tasks(db, acceptor=empty, outcomes=empty, files=empty, ids=empty, fleet=empty, hub=empty,
+                       snapshots=empty)  # type: ignore[arg-type]  # fmt: skip
+    node.reviewing = Reviewing(db, empty, empty, empty, node.tasks)  # type: ignore[arg-type]
+    runner = web.AppRunner(control.application(node))  # type: ignore[arg-type]
+    await runner.setup()
+    await web.UnixSite(runner, tmp_path / "control.sock").start()
+    try:
+        for command, shown_by in UNKNOWN.items():
+            result = await ctl(*command.format(file=file).split())
+            said = (result.exit_code, result.output.strip())
+            assert said[0] == 1, (command, said)
+            assert "99" in said[1], (command, said)
+            assert said[1].endswith(f"smsgwctl {shown_by} shows them"), (command, said)
+            assert said[1].isascii(), (command, said)
+    finally:
+        await runner.cleanup()
+        await db.close()
 
 
 @pytest.mark.parametrize("group", ["scenario", "draft", "phrase", "consent", "filter"])

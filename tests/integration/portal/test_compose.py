@@ -13,24 +13,31 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from browsing import Browser
+from changes import by_test
 from portal_site import Site, running
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import EVERYTHING, Actor
 from smsgw.core.keywords import Action, Word, WordFilter
+from smsgw.core.policy import RELAXED, PolicySet, parse
+from smsgw.core.templates import Registration, Review
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import EntryDraft
 from smsgw.platform.campaigns.row_survey import KEPT_CHARACTERS, RowSurvey, Wanted
 from smsgw.platform.campaigns.rows import Plan
 from smsgw.platform.change import Change
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import SIGN, Answer
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST, Kind, State
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.org import queries as people
 from smsgw.runtime import clock
+from smsgw.store.config.policies import ContentLoader
 
 TEXT = "{姓名}您好，请于{时间}到场"
 TABLE = """手机号,姓名,时间
@@ -357,6 +364,34 @@ async def test_what_was_found_gets_old(site: Site) -> None:
 async def _made(site: Site, at: str) -> None:
     """When all surveys were made."""
     await site.db.execute("UPDATE send_draft SET survey = jsonb_set(survey::jsonb, '{made}', to_jsonb($1::text))", at)
+
+
+@pytest.mark.parametrize("policy", ["off", "registered"])
+async def test_what_the_signature_is_not_registered_for_is_said_before_it_is_sent(site: Site, policy: str) -> None:
+    """Numbers of the carriers where it is not, or no more; and what the policy does about them: the door obeys it."""
+    change = by_test(site.db, site.ids.next)
+    sign = await content.add_sign(change, site.accounts["hall"], "政务大厅")
+    await content.review(change, SIGN, sign, Review.APPROVED)
+    await content.register(change, SIGN, sign, ["CMCC", "CUCC", "CTCC"], Answer(Registration.REGISTERED))
+    await content.register(
+        change, SIGN, sign, ["CTCC"], Answer(Registration.REGISTERED, expires_at=clock.now() - timedelta(hours=1))
+    )
+    limits = {name: parse(name, "off") for name in RELAXED} | {"sign_policy": parse("sign_policy", policy)}
+    site.snapshots.change(policies=PolicySet({(0, ""): limits}, book=await ContentLoader().load(site.db)))
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get("/send")
+        await clerk.post("/send", fields(site, page, sign="政务大厅"))
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000 18900138000 18900138001"})
+        text = await looked_at(clerk, draft, "confirm")
+    said = "按策略这些号码的短信会被拒绝" if policy == "registered" else "当前策略不拦截"
+    assert said in text
+    found = re.search(r'id="unregistered">(.*?)</ul>', text, re.S)
+    assert found
+    assert re.findall(r"<li>(.*?)</li>", found[1]) == ["电信：已过期 · 2 个号码"]
+    refused = "将向 1 个号码发送" in text
+    assert refused == (policy == "registered")
 
 
 async def test_other_numbers_than_those_confirmed_are_asked_about_again(site: Site) -> None:

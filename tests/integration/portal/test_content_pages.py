@@ -117,8 +117,8 @@ async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and
         form = {"carriers": "CMCC", "registration": "registered", "note": "编号 7"}
         assert "在 移动 的报备状态设为“已报备”" in await boss.post(f"{here}/register", form)
         await boss.post(f"{here}/register", form | {"confirmed": "1"})
-        assert ids(await boss.get("/templates?registered=CMCC"), "/templates") == [str(row["id"])]
-        assert not ids(await boss.get("/templates?registered=CUCC"), "/templates")
+        assert ids(await boss.get("/templates?registration=registered&carrier=CMCC"), "/templates") == [str(row["id"])]
+        assert not ids(await boss.get("/templates?registration=registered&carrier=CUCC"), "/templates")
 
         assert (await ContentLoader().load(site.db)).template([site.accounts["hall"]], row["id"])
         page = await boss.post("/templates/-/effect/stop", {"id": str(row["id"])})
@@ -189,7 +189,7 @@ async def test_a_signature_is_applied_for_registered_renewed_and_found_when_it_i
         await chief.post(f"/signs/{id_}/register", refused)
         page = await chief.get(f"/signs/{id_}")
         assert "&lt;b&gt;全称&lt;/b&gt;" in page
-        for word in ("单位全称或简称", "被拒", "未报备", "2100-01-01"):
+        for word in ("单位全称或简称", "被驳回", "未报备", "2100-01-01"):
             assert word in page
         await chief.post(f"/signs/{id_}/renew", {"until_day": "2088-08-08", "confirmed": "1"})
         assert 'value="2088-08-08"' in await chief.get(f"/signs/{id_}/renew")

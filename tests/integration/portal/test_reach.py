@@ -57,7 +57,7 @@ class Case:
 
 
 OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
-PLATFORM_WIDE = ("/roles/", "/channels/", "/setup/channel/", "/platform/")
+PLATFORM_WIDE = ("/reports/checks", "/roles/", "/channels/", "/setup/channel/", "/platform/")
 """What is there once for all departments: whoever has the right for it reaches all of it."""
 
 
@@ -90,7 +90,9 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
+    "/reports/people": ("account", "by=account"),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
+    "/signs/carriers": ("sign_cell", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -199,10 +201,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/records", "message", "resend"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
-    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel"),
+    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel", "reject"),
     "GET /jobs/-/rows": NOTHING,
     "GET /jobs/{id}": (case("job"),),
-    "POST /jobs/{id}/link": (case("job"),),
+    "POST /jobs/{id}/link": (case("job"),), "POST /jobs/{id}/approve": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
     "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
@@ -210,6 +212,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
+    **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
     **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
@@ -303,12 +307,21 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("waiting"),),
+    "GET /scheduled/{id}/edit": (case("waiting"),),
+    "POST /scheduled/{id}/edit": (
+        sure("waiting", version="1", subject="t", content="您好", planned_at="2035-01-01 10:00"),
+    ),
     "POST /scheduled/{id}/time": (sure("waiting", planned_at="2035-01-01 10:00"),),
     # signatures, templates, phrases
     "GET /signs": (case(query="account={account}"),), **of_list("/signs"),
     **of_actions("/signs", "sign", "start", "stop"), "GET /signs/-/new": NOTHING,
     "POST /signs/-/new": (sure(account="{account}", sign="another", source="enterprise"),),
-    "GET /signs/{id}": (case("sign"),),
+    "GET /signs/{id}": (case("sign"),), "GET /signs/carriers/{id}": (case("sign_cell"),),
+    **of_list("/signs/carriers", export=True),
+    "GET /signs/carriers": (case(query="account={account}"),),
+    **dict.fromkeys(("GET /signs/{id}/proofs", "POST /signs/{id}/proofs"), (case("sign", kind="license"),)),
+    "GET /signs/proofs/{id}": (case("sign_proof"),), "GET /signs/proofs/{id}/remove": (case("sign_proof"),),
+    "POST /signs/proofs/{id}/remove": (sure("sign_proof"),),
     **dict.fromkeys((f"GET /signs/{{id}}/{below}" for below in ("decide", "register", "renew")), (case("sign"),)),
     "POST /signs/{id}/decide": (sure("sign", decision="approved"),),
     "POST /signs/{id}/register": (sure("sign", state="registered"),),
@@ -361,6 +374,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /accounts/-/new": (sure(name="n", display_name="n", parent=f"{MARK}", rate="1"),
                              sure(name="m", display_name="m", department="{department}", rate="1")),
     "GET /accounts/{id}": (case("account"),),
+    **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
+    "GET /review/rules/{id}/{type}": (case("account"),),
+    "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
     **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
     "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
                                  sure("own_account", display_name="n", rate="1", department="{department}")),
@@ -399,6 +415,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
          "POST /security/networks", "POST /security/password", "POST /security/role", "GET /platform",
@@ -597,7 +614,8 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
-    "|/import/{id}|/proof/file$|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
+    "|/import/{id}|/proof/file$|/signs/proofs/"
+    "|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
     "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
     "|GET /(alarms|review)/-/total"

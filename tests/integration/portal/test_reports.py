@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from smsgw.platform.messages import records
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.statistics import reports
+from smsgw.platform.statistics import service as statistics
 from smsgw.platform.statistics.reports import GROUPS, Figures, Wanted
 from smsgw.store.messages import daily
 
@@ -55,13 +57,14 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def send(
-    site: Site, account: str, n: int, content: str, kind: MessageType = MessageType.NOTICE
-) -> list[int]:
+    site: Site, account: str, n: int, content: str, kind: MessageType = MessageType.NOTICE,
+    origin: Origin = Origin.API, submitter: str = "ak_one",
+) -> list[int]:  # fmt: skip
     chosen = site.snapshots.current.account(site.accounts[account])
     assert chosen
     had = await site.db.fetchval("SELECT count(*) FROM message")
     items = tuple(SendItem(to=f"138{had + i:08}", content=content) for i in range(n))
-    result = await site.acceptor.send(SendRequest(chosen, items, kind, Origin.API, ActorLabel("ak_one")))
+    result = await site.acceptor.send(SendRequest(chosen, items, kind, origin, ActorLabel(submitter)))
     return [int(item.message_id or 0) for item in result.items]
 
 
@@ -78,7 +81,7 @@ def person(site: Site, *accounts: str) -> Actor:
     return Actor(actor.kind, actor.name, permissions=frozenset(Permission), scope=scope)
 
 
-WINDOW = Window("day", limit=1000)
+WINDOW, SENT = Window("day", limit=1000), Window("submitted", limit=1000)
 TRUTH = """
 SELECT count(*) AS submitted, count(*) FILTER (WHERE worst = 40) AS delivered,
        count(*) FILTER (WHERE worst = 41) AS failed, sum(price)::bigint AS billed
@@ -136,6 +139,44 @@ async def earlier(site: Site) -> None:
             "INSERT INTO stat_day SELECT day - $1::int, account_id, type, sign, channel_id, carrier, province, origin, "
             "status, messages + 1, parts + 1, units + 1 FROM stat_day WHERE day = $2", back, TODAY,
         )  # fmt: skip
+
+
+async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site) -> None:
+    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    office = await org.add_department(change, "办公室")
+    hall = await org.add_department(change, "大厅")
+    await site.db.execute("UPDATE staff SET department_id = $1, name = '王敏' WHERE login = 'boss'", office)
+    await site.db.execute("UPDATE account SET department_id = $1 WHERE name = 'hall'", hall)
+    await send(site, "clinic", 3, "您好", origin=Origin.PORTAL, submitter="boss")
+    await send(site, "hall", 2, "您好", origin=Origin.PORTAL, submitter="boss")
+    await statistics.recount(change, TODAY)
+    who, wanted = person(site), Wanted(TODAY, TODAY, group="person", people=True)
+    rows = {row.value: row for row in (await reports.search(site.db, who, wanted, SENT)).rows}
+    assert {name: (row.submitted, row.portal, row.api) for name, row in rows.items()} == {
+        "boss": (5, 5, 0), "ak_one": (15, 0, 15),
+    }  # fmt: skip
+    assert (rows["boss"].name, rows["ak_one"].delivered, rows["ak_one"].failed) == ("王敏", 6, 2)
+    by_department = replace(wanted, group="department")
+    found = {row.name: row.submitted for row in (await reports.search(site.db, who, by_department, SENT)).rows}
+    assert found == {"办公室": 5, "大厅": 9, "": 6}, "people by their own, keys by that of the account"
+    of_hall = replace(wanted, department=hall)
+    assert [row.value for row in (await reports.search(site.db, who, of_hall, SENT)).rows] == ["ak_one"]
+    narrow = (await reports.search(site.db, person(site, "hall"), wanted, SENT)).rows
+    assert {row.value: row.submitted for row in narrow} == {"boss": 2, "ak_one": 9}, "in scope"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        seen = 0
+        for query in ("", "&by=account", "&by=origin", f"&account={site.accounts['hall']}", "&origin=portal"):
+            shown = await boss.get(f"/reports/people?time=today{query}")
+            assert query or re.search(r"<td[^>]*>\s*ak_one\s*</td>", shown)
+            for address, number in re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown):
+                total = await boss.get(f"/records/-/total{address.replace('&amp;', '&')}")
+                assert f"共 {number} 条" in total, (query, address)
+                seen += 1
+        assert seen >= 20
+        shown = await boss.get("/reports/people?time=today&by=department")
+        (address,) = set(re.findall(rf'<a href="(/reports/people\?[^"]*department={office}[^"]*)">5</a>', shown))
+        assert "王敏" in await boss.get(address.replace("&amp;", "&"))
 
 
 async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:

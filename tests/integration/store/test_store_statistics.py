@@ -155,6 +155,55 @@ async def test_settled_days_are_recounted_once(book: Book) -> None:
     assert sum(line.accepted for line in await book.ask()) == 1
 
 
+# Days and months of each account by one dimension, and by who has sent, added up from the combinations.
+SUMS = """
+SELECT span, dimension, date_trunc(span, day)::date AS day, account_id, value, status,
+       sum(messages)::bigint AS messages, sum(parts)::bigint AS parts, sum(units)::bigint AS units
+FROM stat_day, unnest('{day,month}'::text[]) span, LATERAL (VALUES
+    ('', ''), ('type', type), ('sign', sign), ('channel', channel_id::text), ('carrier', carrier),
+    ('province', province), ('origin', origin)) v (dimension, value)
+GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(messages) <> 0 ORDER BY 1, 2, 3, 4, 5, 6
+"""
+KEPT = "SELECT * FROM stat_sum WHERE messages <> 0 ORDER BY span, dimension, day, account_id, value, status"
+PEOPLE = """
+SELECT day, account_id, origin, status, sum(messages) AS n, sum(units) AS units FROM {} WHERE messages <> 0
+GROUP BY 1, 2, 3, 4 HAVING sum(messages) <> 0 ORDER BY 1, 2, 3, 4
+"""
+
+
+async def sums_are_right(database: Database) -> int:
+    """How many there are."""
+    kept = await database.fetch(KEPT)
+    assert [dict(row) for row in kept] == [dict(row) for row in await database.fetch(SUMS)]
+    of_all = await database.fetch(PEOPLE.format("stat_day"))
+    assert await database.fetch(PEOPLE.format("stat_person")) == of_all
+    return len(kept)
+
+
+async def test_sums_and_people_follow_whatever_changes_a_day(book: Book) -> None:
+    one = await book.message(SINCE, type_="otp")
+    await book.report(SINCE + timedelta(minutes=2), one, "no_report")
+    await book.roll(SINCE + timedelta(minutes=5))
+    earlier = await book.message(SINCE - timedelta(days=40), sign="别名", parts=3)
+    await book.report(SINCE - timedelta(days=39), earlier, "failed")
+    await service.recount(by_test(book.database), (SINCE - timedelta(days=40)).astimezone(CHINA).date())
+    first = await sums_are_right(book.database)
+    assert first > 2 * 7 * 2, "two days, two months"
+    await book.report(SINCE + timedelta(minutes=20), one, "delivered")  # late, and corrects
+    late = await book.message(SINCE + timedelta(minutes=1))  # committed long after its id was made
+    await book.report(SINCE + timedelta(minutes=21), late, "delivered")
+    await book.roll()
+    await sums_are_right(book.database)
+    for _ in range(2):
+        await service.recount(by_test(book.database), SINCE.astimezone(CHINA).date())
+        await sums_are_right(book.database)
+    (line,) = await book.ask()
+    assert (line.accepted, line.ended) == (2, {"delivered": 2})
+    await book.database.execute("DELETE FROM stat_day WHERE day > $1", TODAY - timedelta(days=20))
+    await book.database.execute("DELETE FROM stat_person WHERE day > $1", TODAY - timedelta(days=20))
+    assert 0 < await sums_are_right(book.database) < first
+
+
 async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
     with pytest.raises(Invalid, match="group"):
         await statistics.by_day(book.database, first=TODAY, last=TODAY, group=("number",), accounts=None)

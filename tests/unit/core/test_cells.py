@@ -11,7 +11,20 @@ from smsgw.core.cells import harmless, plain
 @pytest.mark.parametrize("before", ["", " ", "\u3000", "\ufeff", "\u2003", "\u2060\u200d", "\x01", "\x0b \x85"])
 def test_what_begins_like_a_formula_is_text(first: str, before: str) -> None:
     cell = f"{before}{first}cmd|' /C calc'!A0"
-    assert harmless(cell) == "'" + cell
+    assert harmless(cell) == "'" + cell.translate({1: None, 0x0B: None, 0x85: None})
+
+
+@pytest.mark.parametrize("hidden", ["\0", "\x1b[2J", "\x7f", "\x9b", *"\u202a\u202e\u2066\u2069\u200e\u200f\u061c"])
+@pytest.mark.parametrize("after", ["=1+1", "\uff1d1", "fdp.exe", ""])
+def test_what_is_not_seen_and_changes_what_is_goes(hidden: str, after: str) -> None:
+    cell = str(harmless(f"{hidden}{after}"))
+    assert not {*hidden} & {*cell} - {*"[2J"}
+    assert harmless(cell) == cell, "and what it hid is found"
+
+
+def test_half_a_character_can_be_written() -> None:
+    assert harmless("a\ud800b") == "a\ufffdb"
+    assert harmless("👨\u200d👩 مرحبا\u200c") == "👨\u200d👩 مرحبا\u200c", "marks that join characters stay"
 
 
 @pytest.mark.parametrize("cell", ["", "  ", "13800000001", "张三=1", "【某局】-", 12, -5, None, "'=1"])

@@ -6,15 +6,15 @@ import csv
 import io
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit import proof_files
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
-from smsgw.admin.kit.imports import ImportPage, Target, write_down
+from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.audience.consents import PATH, day_problem
@@ -28,7 +28,8 @@ from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.core.words import columns as names
-from smsgw.platform.files.model import Elsewhere
+from smsgw.platform.files.model import Incoming
+from smsgw.platform.files.proofs import MOST
 from smsgw.platform.lists import consent_import as importing
 from smsgw.platform.lists import consents, proofs
 from smsgw.platform.lists.consent_import import Plan, Table
@@ -99,10 +100,9 @@ async def _own(call: Call) -> Consent:
 
 
 def _page(call: Call, one: Consent, problem: str = "") -> web.Response:
-    most = proofs.MOST // 1024**2
     return call.render(
         "audience/proof.html", status=422 if problem else 200, one=one, problem=problem, path=PATH, words=words,
-        size=f"{most} MB", most=most, number=mask(one.number),
+        most=proof_files.MEGABYTES, kinds=proof_files.ACCEPTED, number=mask(one.number),
     )  # fmt: skip
 
 
@@ -113,41 +113,28 @@ async def ask_proof(call: Call) -> web.StreamResponse:
     return _page(call, one) if one.proof_file is None else call.redirect(f"{PATH}/{one.id}")
 
 
-@route("POST", f"{PATH}/{_ONE}/proof", Permission.BLOCK_EDIT, files=proofs.MOST)
+@route("POST", f"{PATH}/{_ONE}/proof", Permission.BLOCK_EDIT, files=MOST)
 async def take_proof(call: Call) -> web.StreamResponse:
     """The file has come."""
     one = await _own(call)
-    part = await call.parts.next() if call.parts is not None else None
-    if not isinstance(part, BodyPartReader) or not part.filename:
-        return _page(call, one, call.gettext(kit.NO_FILE))
     store = call.portal.context.files
+
+    async def keep(incoming: Incoming, _: Mapping[str, str]) -> int:
+        return await proofs.keep(call.change(), store, one.id, incoming)
+
     try:
-        incoming = await proofs.receive(call.db, store, one.account_id, 0, part.filename)
-        try:
-            await write_down(part, store, incoming, proofs.MOST)
-            n = await proofs.keep(call.change(), store, one.id, incoming)
-        finally:
-            store.drop(incoming)
+        n = await proof_files.received(call, proofs.kind(call.db), one.account_id, keep)
     except (Invalid, Refused, Temporary) as error:
         return _page(call, one, refusal(call, error))
+    if n is None:
+        return _page(call, one, call.gettext(kit.NO_FILE))
     call.toast(call.filled(words.CONSENT_FILE_KEPT, {"n": n}))
     return call.redirect(f"{PATH}/{one.id}")
 
 
 @route("GET", f"{PATH}/{_ONE}/proof/file", Permission.BLOCK_VIEW)
 async def show_proof(call: Call) -> web.StreamResponse:
-    """The file: pictures are shown, documents are taken away. Nothing in it is ever run."""
+    """The file."""
     one = await _own(call)
     file = await proofs.of(call.db, one.id, accounts=call.accounts)
-    try:
-        path = await call.portal.context.files.path(file.id)
-    except Elsewhere as exc:
-        raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=str(exc)) from exc
-    if path is None:
-        raise web.HTTPNotFound
-    await call.reads("consent.proof_read", f"consent/{one.id}", file=file.name)
-    way = "inline" if file.media_type in proofs.PICTURES else "attachment"
-    return web.FileResponse(path, headers={
-        "Content-Type": file.media_type, "Cache-Control": "no-store",
-        "Content-Disposition": f"{way}; filename*=UTF-8''{quote(file.name)}",
-    })  # fmt: skip
+    return await proof_files.shown(call, file, "consent.proof_read", f"consent/{one.id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -21,21 +22,25 @@ from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import CARRIER
 from smsgw.admin.words import content as words
 from smsgw.admin.words.audit import action_words
+from smsgw.admin.words.kit import BAD_DAY
+from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.words import Wording
 from smsgw.platform.content import queries, service
-from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Wanted
+from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Answer, Wanted
+from smsgw.runtime import clock
 
 Row = Mapping[str, Any]
 PATHS = {SIGN: "/signs", TEMPLATE: "/templates"}
 ONE = "{id:[0-9]{1,19}}"
 OF_CARRIERS = {carrier: CARRIER[carrier] for carrier in CARRIERS}
-REGISTERED = Field("registered", FieldKind.CHOICE, choices=OF_CARRIERS)
+AT_CARRIER = Field("carrier", FieldKind.CHOICE, choices=OF_CARRIERS)
+REGISTERED = Field("registration", FieldKind.CHOICE, choices=words.REGISTRATION)
 CREATED, SUBMITTER = Field("created_at", FieldKind.DAYS, more=True), Field("submitter", more=True, hint="login")
 
 
 def _state_at(carrier: str) -> Callable[[Row], str]:
-    return lambda row: str(row["carriers"][carrier])
+    return lambda row: str(row["carriers"][carrier].state)
 
 
 MATRIX = tuple(
@@ -61,8 +66,8 @@ def wanted(found: Found, *, name: str, text: str) -> Wanted:
     get = found.get
     account = int(get("account")) if get("account") else None
     return Wanted(
-        get("id") or None, account, get(name), get("status"), get("registered"), get("submitter") or None,
-        get("created_at") or (None, None), get("type") or get("origin"), get(text),
+        get("id") or None, account, get(name), get("status"), get("carrier"), get("registration"),
+        get("submitter") or None, get("created_at") or (None, None), get("type") or get("origin"), get(text),
         "" if name == "sign" else get("sign"),
     )  # fmt: skip
 
@@ -101,11 +106,56 @@ _DECIDE = Form((Section((
     Input("decision", Kind.CHOICE, choices=words.DECISION, required=True),
     Input("reason", Kind.LINES, most=500),
 )),))  # fmt: skip
-_REGISTER = Form((Section((
-    Input("carriers", Kind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
-    Input("registration", Kind.CHOICE, choices=words.REGISTRATION, required=True),
-    Input("note", most=500, help=words.REGISTER_NOTE_HELP),
-)),))  # fmt: skip
+
+
+def until(text: str) -> datetime | None:
+    """The first moment after a day; None: there is no day."""
+    return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), CHINA) if text else None
+
+
+def last_day(at: datetime | None) -> str:
+    """The day whose end that moment is; empty: there is none."""
+    return f"{(at - timedelta(seconds=1)).astimezone(CHINA):%Y-%m-%d}" if at else ""
+
+
+def day_to_come(text: str) -> Problem | None:
+    """What is wrong with a last day."""
+    try:
+        at = until(text)
+    except (ValueError, OverflowError):
+        return Problem(BAD_DAY)
+    return Problem(words.PAST_DAY) if at is not None and at <= clock.now() else None
+
+
+def _day_gone(text: str) -> Problem | None:
+    try:
+        day = date.fromisoformat(text) if text else None
+    except ValueError:
+        return Problem(BAD_DAY)
+    return Problem(words.FUTURE_DAY) if day is not None and day > clock.now().astimezone(CHINA).date() else None
+
+
+def _register_form(kind: str) -> Form:
+    ends = (Input("until_day", label="filing_until", most=10, help=words.REGISTER_UNTIL_HELP, check=day_to_come),)
+    return Form((Section((
+        Input("carriers", Kind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
+        Input("registration", Kind.CHOICE, choices=words.REGISTRATION_SAID, required=True),
+        Input("code", label="filing_code", most=service.MAX_CODE),
+        Input("answered_on", label="filing_day", most=10, help=words.REGISTER_DAY_HELP, check=_day_gone),
+        *(ends if kind == SIGN else ()),
+        Input("note", most=500, help=words.REGISTER_NOTE_HELP),
+    )),))  # fmt: skip
+
+
+def _registered(row: Row) -> Mapping[str, Any]:
+    """What stands there of the carrier whose answer is entered."""
+    carrier = row["of"]
+    if carrier not in CARRIERS:
+        return {}
+    said: Answer = row["carriers"][carrier]
+    state = Registration.REGISTERED if said.state is Registration.EXPIRED else said.state
+    return {"carriers": [carrier], "registration": state.value, "code": said.code, "note": said.note,
+            "answered_on": str(said.answered_on or ""), "until_day": last_day(said.expires_at)}  # fmt: skip
 
 
 def subject(kind: str) -> Callable[[Call], Awaitable[Row | None]]:
@@ -151,17 +201,24 @@ def decide_page(kind: str) -> FormPage:
 
 
 def register_page(kind: str) -> FormPage:
-    """The page on which the carriers' answers are entered."""
+    """The page on which the carriers' answers are entered, beginning with what one of them has said (``of``)."""
+    named = subject(kind)
+
+    async def find(call: Call) -> Row | None:
+        row = await named(call)
+        return None if row is None else {**row, "of": call.request.query.get("of", "")}
 
     async def save(call: Call, row: Row, values: Mapping[str, Any]) -> web.Response:
-        state = Registration(values["registration"])
-        await service.register(call.change(), kind, row["id"], values["carriers"], state, note=values["note"])
+        day = date.fromisoformat(values["answered_on"]) if values["answered_on"] else None
+        state, ends = Registration(values["registration"]), until(values.get("until_day", ""))
+        answer = Answer(state, values["note"], values["code"], day, ends)
+        await service.register(call.change(), kind, row["id"], values["carriers"], answer)
         call.toast(call.gettext(words.REGISTERED))
         return call.redirect(_back(kind)(row))
 
     return FormPage(
-        f"{PATHS[kind]}/{ONE}/register", DECIDE[kind], words.REGISTER, words.SAVE, _REGISTER, save, _back(kind),
-        subject(kind), effect=_register_effect, lead=lambda row: str(row["name"]),
+        f"{PATHS[kind]}/{ONE}/register", DECIDE[kind], words.REGISTER, words.SAVE, _register_form(kind), save,
+        _back(kind), find, values=_registered, effect=_register_effect, lead=lambda row: str(row["name"]),
     )  # fmt: skip
 
 

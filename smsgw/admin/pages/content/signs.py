@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -22,19 +22,18 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.content import common
 from smsgw.admin.words import content as words
-from smsgw.admin.words.kit import BAD_DAY
-from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.content import queries, service
 from smsgw.platform.content.model import SIGN, Wanted
-from smsgw.runtime import clock
 
 PATH = common.PATHS[SIGN]
+MATRIX = f"{PATH}/carriers"
+TABS = ((words.SIGNS, PATH), (words.MATRIX, MATRIX))
 MENU = Entry("content.signs", PATH, Permission.SIGN_VIEW)
 FILTER = Filter(
     (
         Field("sign"), Field("account", FieldKind.CHOICE), Field("origin", FieldKind.CHOICE, choices=words.SOURCE),
-        Field("status", FieldKind.CHOICE, choices=words.SIGN_STATUS), common.REGISTERED,
+        Field("status", FieldKind.CHOICE, choices=words.SIGN_STATUS), common.AT_CARRIER, common.REGISTERED,
         Field("note", more=True), common.SUBMITTER, common.CREATED,
     ),
     period=None,
@@ -56,6 +55,8 @@ async def _detail(call: Call, row: common.Row) -> Detail:
     links = common.links(call, SIGN, row)
     if call.may(Permission.SIGN_DECIDE):
         links.append((words.RENEW, f"{PATH}/{row['id']}/renew"))
+    links.append((words.PROOFS, f"{PATH}/{row['id']}/proofs"))
+    links.append((words.MATRIX, f"{MATRIX}?sign={quote(row['name'])}&account={row['account_id']}"))
     return Detail(
         f"【{row['name']}】",
         [Section((*shown, Column("note", Kind.LONG), *common.REVIEWED), row),
@@ -76,7 +77,7 @@ PAGE = ListPage(
     "signs", PATH, "content.signs", Permission.SIGN_VIEW, FILTER, COLUMNS, choices=common.choices,
     rows=lambda db, actor, found, window: queries.search(db, SIGN, _wanted(found), window, accounts=actor.scope.whole),
     count=_count, one=lambda db, actor, id_: queries.one(db, SIGN, id_, accounts=actor.scope.whole),
-    detail=_detail, sort=Sort("created_at"), lead=words.SIGNS_LEAD, wide=True,
+    detail=_detail, sort=Sort("created_at"), lead=words.SIGNS_LEAD, wide=True, tabs=TABS,
     actions=common.stop_actions(SIGN, words.SIGN_STOP_EFFECT, words.SIGN_START_EFFECT),
     links=((words.SIGN_NEW, f"{PATH}/-/new", Permission.SIGN_EDIT),),
     empty=Empty(words.SIGNS_EMPTY, words.SIGNS_TEACH, words.SIGN_NEW, f"{PATH}/-/new", Permission.SIGN_EDIT,
@@ -86,20 +87,7 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 
-def _until(text: str) -> datetime | None:
-    """The first moment after a day; None: there is no day."""
-    return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), CHINA) if text else None
-
-
-def _day_problem(text: str) -> Problem | None:
-    try:
-        until = _until(text)
-    except (ValueError, OverflowError):
-        return Problem(BAD_DAY)
-    return Problem(words.PAST_DAY) if until is not None and until <= clock.now() else None
-
-
-_UNTIL = Input("until_day", most=10, help=words.EXPIRES_HELP, check=_day_problem)
+_UNTIL = Input("until_day", most=10, help=words.EXPIRES_HELP, check=common.day_to_come)
 _ADD = Form((Inputs((
     Input("account", Takes.CHOICE, required=True),
     Input("sign", label="sign_text", required=True, least=2, most=20, help=words.SIGN_TEXT_HELP),
@@ -111,7 +99,7 @@ _ADD = Form((Inputs((
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     id_ = await service.add_sign(
         call.change(), int(values["account"]), values["sign"], source=values["source"], note=values["note"],
-        expires_at=_until(values["until_day"]),
+        expires_at=common.until(values["until_day"]),
     )  # fmt: skip
     call.toast(call.gettext(words.APPLIED))
     return call.redirect(f"{PATH}/{id_}")
@@ -123,7 +111,7 @@ async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
 
 
 async def _renew(call: Call, row: common.Row, values: Mapping[str, Any]) -> web.Response:
-    await service.renew(call.change(), row["id"], _until(values["until_day"]))
+    await service.renew(call.change(), row["id"], common.until(values["until_day"]))
     call.toast(call.gettext(words.RENEWED))
     return call.redirect(f"{PATH}/{row['id']}")
 
@@ -134,8 +122,7 @@ async def _renew_effect(call: Call, row: common.Row, values: Mapping[str, Any]) 
 
 
 def _last_day(row: common.Row) -> Mapping[str, Any]:
-    until = row["expires_at"]
-    return {"until_day": f"{(until - timedelta(seconds=1)).astimezone(CHINA):%Y-%m-%d}" if until else ""}
+    return {"until_day": common.last_day(row["expires_at"])}
 
 
 NEW = FormPage(

@@ -15,7 +15,7 @@ from smsgw.admin.pages.content.template_forms import NEW_PATH
 from smsgw.admin.words import content as words
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.permissions import Permission
-from smsgw.core.templates import Review
+from smsgw.core.templates import Registration, Review
 from smsgw.platform.content import queries
 from smsgw.platform.content.model import STOPPED, TEMPLATE, Wanted
 
@@ -25,14 +25,15 @@ FILTER = Filter(
     (
         Field("id", FieldKind.ID), Field("name"), Field("account", FieldKind.CHOICE),
         Field("type", FieldKind.CHOICE, choices=TYPE), Field("status", FieldKind.CHOICE, choices=words.STATUS),
-        Field("content", more=True), Field("sign", more=True), common.REGISTERED, common.SUBMITTER, common.CREATED,
+        Field("content", more=True), Field("sign", more=True),
+        common.AT_CARRIER, common.REGISTERED, common.SUBMITTER, common.CREATED,
     ),
     period=None,
 )  # fmt: skip
 
 
 def _registered(row: common.Row) -> str:
-    n = sum(state == "registered" for state in row["carriers"].values())
+    n = sum(said.state is Registration.REGISTERED for said in row["carriers"].values())
     return "all" if n == len(row["carriers"]) else "some" if n else "none"
 
 

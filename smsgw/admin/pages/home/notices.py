@@ -24,18 +24,22 @@ from smsgw.platform.paging import Slice, Window
 MENU = Entry("home.notices", "/notices", Permission.SELF_EDIT, lambda call: queries.unread(call.db, call.actor))
 FILTER = Filter((Field("kind", FieldKind.CHOICE, choices=words.KIND),
                  Field("read", FieldKind.CHOICE, "status", choices=words.READ)), Period("30d"))  # fmt: skip
+_ABOUT = {"alarm": words.about_alarm, "sign": words.about_sign}
 COLUMNS = (
     Column("subject", Kind.WORD, "topic", value=lambda t: t.title or f"{t.kind}.{t.word}", words=words.SUBJECT,
            phone=Phone.TITLE),
-    Column("detail", Kind.WORD, value=lambda t: words.about_alarm(t.detail) if t.kind == "alarm" else t.detail,
-           words=words.DETAIL, phone=Phone.SECOND),
+    Column("detail", Kind.WORD, value=lambda t: _ABOUT.get(t.kind, str)(t.detail), words=words.DETAIL,
+           phone=Phone.SECOND),
     Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE),
     Column("at", Kind.TIME, "time", sort=True),
     Column("read", Kind.STATE, "status", value=lambda t: "yes" if t.read_at else "no", words=words.READ,
            tones=words.READ_TONE, phone=Phone.BESIDE),
 )  # fmt: skip
 _CONTENT = (Column("content", Kind.LONG),)
-_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}"}
+_PLACES = {
+    "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}",
+    "inbound": "/inbound/{}",
+}  # fmt: skip
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -23,15 +23,17 @@ from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.handles import Database
+from smsgw.platform.org import queries as org
 from smsgw.platform.paging import Slice, Window
 from smsgw.platform.statistics import queries, reports
 from smsgw.platform.statistics.reports import Figures, Wanted
 from smsgw.runtime import clock
 
-DAILY, MONTHLY = "/reports/daily", "/reports/monthly"
+DAILY, MONTHLY, PEOPLE = "/reports/daily", "/reports/monthly", "/reports/people"
 MENU = (
     Entry("records.daily", DAILY, Permission.STATISTICS_VIEW),
     Entry("records.monthly", MONTHLY, Permission.STATISTICS_VIEW),
+    Entry("records.people", PEOPLE, Permission.STATISTICS_VIEW),
 )
 SHOWN = {"submitted": "blue", "delivered": "green", "failed": "red", "unknown": "orange", "success_rate": "green",
          "billed": "secondary"}  # fmt: skip
@@ -44,6 +46,10 @@ _FIELDS = (
     _choice("carrier", choices=told.CARRIER, more=True), Field("sign", more=True),
     _choice("origin", choices=told.ORIGIN, more=True),
 )  # fmt: skip
+_OF_PEOPLE = (
+    _choice("by", label="group", choices=words.PEOPLE, blank=words.BY_PERSON), _choice("department"),
+    _choice("account"), Field("person", label="submitter"), _choice("origin", choices=told.ORIGIN),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Line:
 
     figures: Figures
     records: str
+    people: str = ""
+    """The address of the people whom it counts together."""
 
     @property
     def id(self) -> int:
@@ -61,7 +69,7 @@ class Line:
     def to(self, result: str) -> str:
         """Of those that have ended so; empty: of all."""
         more = f"&result={result}" if result else ""
-        return f"{self.records}{more}" if self.records else ""
+        return f"{self.records}{more}" if self.records else self.people
 
 
 def _wanted(found: Found, monthly: bool) -> Wanted:
@@ -71,6 +79,13 @@ def _wanted(found: Found, monthly: bool) -> Wanted:
         return Wanted(*_months(found.get("year")), monthly=True, **values)
     first, until = (at.astimezone(CHINA).date() for at in found.times)
     return Wanted(first, until - timedelta(days=1), **values)
+
+
+def _of_people(found: Found) -> Wanted:
+    values: dict[str, Any] = {key: value for key, value in found.values.items() if key != "by"}
+    values |= {key: int(values[key]) for key in ("account", "department") if key in values}
+    first, until = (at.astimezone(CHINA).date() for at in found.times)
+    return Wanted(first, until - timedelta(days=1), group=found.get("by", "person"), people=True, **values)
 
 
 def _months(year: str) -> tuple[date, date]:
@@ -96,13 +111,16 @@ def _records(wanted: Wanted, one: Figures) -> str:
     """The records that a row counts: tests are not counted; the filter knows neither where a message has ended nor what
     is empty."""
     narrowed = {key: getattr(wanted, key) for key in ("account", "type", "sign", "carrier", "origin")}
+    narrowed["submitter"] = wanted.person
+    if wanted.group == "department" or (wanted.department is not None and wanted.group != "person"):
+        return ""
     if wanted.group:
-        narrowed[wanted.group] = one.value
+        narrowed["submitter" if wanted.group == "person" else wanted.group] = one.value
     given = {key: str(value) for key, value in narrowed.items() if value is not None}
     strange = any(value not in _SAID.get(key, (value,)) or not value for key, value in given.items())
     if one.day is None or wanted.by_channel or wanted.group == "province" or strange:
         return ""
-    last = _next(one.day, wanted.monthly) - timedelta(days=1)
+    last = wanted.last if wanted.people else _next(one.day, wanted.monthly) - timedelta(days=1)
     return f"/records?{urlencode({'time': 'custom', 'from': one.day, 'to': last, 'test': 'false', **given})}"
 
 
@@ -203,4 +221,85 @@ DAYS = _report(
 YEAR = _report(
     "monthly", MONTHLY, Filter((_choice("year", blank=words.LAST_YEAR), *_FIELDS), period=None),
     _columns("month", "%Y-%m"), words.MONTHLY_LEAD, monthly=True,
+)  # fmt: skip
+
+
+# --- who has sent ----------------------------------------------------------------------------------------------------
+
+
+def _by(found: Found) -> str:
+    return str(found.get("by", "person"))
+
+
+def _who(line: Line) -> tuple[str, str] | None:
+    return (line.figures.name, line.figures.value) if line.figures.value else None
+
+
+def _senders() -> tuple[Column, ...]:
+    def by(key: str, kind: Kind = Kind.TEXT, value: Any = None) -> Column:
+        return Column(
+            key, kind, phone=Phone.TITLE, value=value or (lambda line: line.figures.name or None),
+            when=lambda found: _by(found) == key, words=told.ORIGIN if key == "origin" else {},
+        )  # fmt: skip
+
+    def count(key: str) -> Column:
+        result = "" if key == "submitted" else key
+        return Column(
+            key, Kind.NUMBER, value=lambda line: getattr(line.figures, key), sort=key in reports.ORDERS,
+            to=None if key in ("billed", "portal", "api") else lambda line: line.to(result),
+        )  # fmt: skip
+
+    keys = ("submitted", "portal", "api", "delivered", "failed", "unknown", "unsent", "pending")
+    return (
+        Column("person", Kind.USER, "submitter", phone=Phone.TITLE, value=_who,
+               when=lambda found: _by(found) == "person"),
+        by("department"), by("account"), by("origin", Kind.WORD), *(count(key) for key in keys),
+        Column("success_rate", Kind.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
+        count("billed"),
+    )  # fmt: skip
+
+
+def _persons(wanted: Wanted, one: Figures) -> str:
+    """Those of a department whose messages a row counts."""
+    if wanted.group != "department" or not int(one.value):
+        return ""
+    given = {"time": "custom", "from": wanted.first, "to": wanted.last, "department": one.value}
+    given |= {
+        key: str(value)
+        for key in ("account", "origin", "person")
+        if (value := getattr(wanted, key)) is not None
+    }
+    return f"{PEOPLE}?{urlencode(given)}"
+
+
+async def _people(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
+    wanted, leads = _of_people(found), actor.may(Permission.MESSAGE_VIEW)
+    got = await reports.search(db, actor, wanted, window)
+    lines = [Line(one, _records(wanted, one) if leads else "", _persons(wanted, one)) for one in got.rows]
+    return Slice(lines, got.keys, got.more)
+
+
+async def _people_totals(db: Database, actor: Actor, found: Found) -> Line:
+    return Line(await reports.totals(db, actor, _of_people(found)), "")
+
+
+async def _people_count(db: Database, actor: Actor, found: Found, _: int) -> int:
+    return await reports.how_many(db, actor, _of_people(found))
+
+
+async def _people_chart(call: Call, found: Found) -> Chart:
+    return await _chart(call, replace(_of_people(found), people=False, group=""))
+
+
+async def _people_choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    departments = await org.departments(call.db, call.actor.scope)
+    return {"account": own_accounts(call), "department": {str(one.id): one.name for one in departments}}
+
+
+SENDERS = ListPage(
+    "senders", PEOPLE, "records.people", Permission.STATISTICS_VIEW, Filter(_OF_PEOPLE, Period("30d")), _senders(),
+    rows=_people, count=_people_count, choices=_people_choices, sort=Sort("submitted"), lead=words.PEOPLE_LEAD,
+    wide=True, export=Permission.STATISTICS_EXPORT, empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
+    report=Report(_people_totals, _people_chart, ("submitted", "portal", "api", "delivered", "failed", "success_rate"),
+                  SHOWN),
 )  # fmt: skip

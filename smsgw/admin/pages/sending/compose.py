@@ -22,11 +22,13 @@ from smsgw.admin.pages.sending.wizard import (
     accounts,
     fresh,
     guessed,
+    kind_of,
     line_of,
     message,
     names_of,
     obey,
     plain_name,
+    pools_of,
     read,
     scene_of,
     scenes,
@@ -44,6 +46,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Misfit
+from smsgw.core.words import phrase as said
 from smsgw.platform.audience import book_queries
 from smsgw.platform.audience.model import Group, WantedGroups
 from smsgw.platform.campaigns.body_template import forms_of, wording
@@ -485,7 +488,15 @@ async def show_options(call: Call) -> web.StreamResponse:
 
 
 async def _options(step: Step) -> web.Response:
-    return step.render("sending/compose/options.html", scene=await scene_of(step))
+    call = step.call
+    account = account_of(call, step.state)
+    pools = () if account is None else pools_of(call, account, kind_of(call, step.state, account))
+    may = call.may(Permission.MESSAGE_URGENT) and account is not None and account.emergency
+    marketing = account is not None and kind_of(call, step.state, account) is MessageType.MARKETING
+    return step.render(
+        "sending/compose/options.html", scene=await scene_of(step), pools=pools,
+        urgent=words.URGENT_NOT_MARKETING if marketing else "" if may else words.URGENT_NO_RIGHT,
+    )  # fmt: skip
 
 
 @route("GET", AT + "/time", _ONE)
@@ -497,9 +508,7 @@ async def show_time(call: Call) -> web.StreamResponse:
 async def _time(step: Step) -> web.Response:
     call, state = step.call, step.state
     account = account_of(call, state)
-    template = template_of(call, state, account)
-    said = template.type if template else state.type
-    kind = MessageType(said) if said in set(MessageType) else MessageType.NOTICE
+    kind = kind_of(call, state, account)
     hours = None
     if account is not None:
         hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans
@@ -521,6 +530,12 @@ def _check_rest(step: Step) -> bool:
         windows_of(spec.windows)
         if spec.recurring is not None:
             recurrence_of(spec.recurring)
-    except Invalid as error:
+        if spec.emergency:
+            step.call.actor.require(Permission.MESSAGE_URGENT)
+            if not account.emergency:
+                raise Refused("EMERGENCY_DENIED")
+            if kind_of(step.call, state, account) is MessageType.MARKETING:
+                raise Invalid("PARAM_INVALID", field="emergency", reason=said("emergency.marketing"))
+    except (Invalid, Refused) as error:
         step.refuse(error)
     return not step.errors and not step.refused

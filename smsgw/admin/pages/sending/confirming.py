@@ -32,22 +32,27 @@ from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.frequency import tagged_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import SignPolicy
 from smsgw.core.stages import steps_of
+from smsgw.core.templates import CARRIERS, Registration
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
 from smsgw.platform.campaigns.row_survey import HELD, MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
-from smsgw.platform.drafts.surveyor import OF_LISTS
-from smsgw.platform.drafts.wanted import name_of, steps_in
+from smsgw.platform.drafts.surveyor import OF_ROWS
+from smsgw.platform.drafts.wanted import frequency_in, name_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
+from smsgw.runtime import clock
 
 _ONE = Permission.MESSAGE_SEND
 MOST_PROVINCES = 12
+TOO_OFTEN = "NUMBER_FREQ_LIMITED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +80,38 @@ def effect(call: Call, survey: Survey, account: Account) -> Effect:
     refused = [(survey.scaled(n), (chinese, other)[english]) for n, chinese, other in survey.refused.values()]
     units = survey.scaled(survey.price)
     return Effect(
-        survey.valid - sum(n for n, _ in refused), survey.scaled(survey.parts), units,
+        survey.going, survey.scaled(survey.parts), units,
         f"{units * account.unit_price:,.2f}" if account.unit_price else "", survey.exact,
         datetime.fromisoformat(survey.begins) if survey.begins else None, refused, sum(survey.classes.values()),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """What the signature is not registered for."""
+
+    sign: str
+    refused: bool
+    """The policy keeps these messages back."""
+    carriers: Sequence[tuple[str, str, int]]
+    """Carrier, how it stands there, and how many numbers that is about."""
+
+
+def unregistered(call: Call, survey: Survey, account: Account, kind: MessageType, sign: str) -> Unregistered | None:
+    """The numbers of carriers with which the signature is not registered; None: it is, with all of theirs."""
+    if not sign:
+        return None
+    snapshot = call.portal.context.snapshots.current
+    known = snapshot.policies.book.sign((account.id, *account.above), sign)
+    at = datetime.fromisoformat(survey.begins) if survey.begins else clock.now()
+    said = {c: known.registration(c, at) if known else Registration.PENDING for c in CARRIERS}
+    missing = [
+        (carrier, said[carrier].value, n)
+        for carrier, n in survey.carriers
+        if carrier in said and said[carrier] is not Registration.REGISTERED
+    ]
+    policy = snapshot.policies.limits(account, kind).sign_policy
+    return Unregistered(sign, policy is SignPolicy.REGISTERED, missing) if missing else None
 
 
 # --- what was found about the numbers --------------------------------------------------------------------------------
@@ -130,13 +163,16 @@ def _cleaned(step: Step) -> dict[str, Any]:
         "survey": survey,
         "classes": [],
         "kept": MOST_KEPT,
-        "whole": ("valid", *OF_LISTS),
+        "cut": OF_ROWS,
     }
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
     held = {HELD: survey.held_rows} if survey.held_rows else {}
-    found = {"valid": survey.valid, **held, **dict.fromkeys(words.ALWAYS[1:], 0), **survey.classes}
-    return values | {"classes": [(c, n, survey.shown.get(c, [])) for c, n in found.items()]}
+    found = {"valid": survey.going, **held, **dict.fromkeys(words.ALWAYS[1:], 0), **survey.classes}
+    for code, (n, *_) in survey.refused.items():  # of many rows the door was asked about some: so many are like them
+        found[code] = found.get(code, 0) + survey.scaled(n)
+    about = set() if survey.exact else {*survey.refused, *(["valid"] if survey.refused else ())}
+    return values | {"classes": [(c, n, survey.shown.get(c, []), c in about) for c, n in found.items()]}
 
 
 def _problem(step: Step, survey: Survey | None) -> dict[str, Any]:
@@ -180,7 +216,8 @@ async def class_file(call: Call) -> web.StreamResponse:
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
-    n = {"valid": found.valid, HELD: found.held_rows}.get(wanted, found.classes.get(wanted, 0))
+    counted = {"valid": found.going, HELD: found.held_rows, **found.classes}
+    n = counted.get(wanted, found.refused.get(wanted, (0,))[0])
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
     response = web.StreamResponse(
@@ -240,13 +277,17 @@ async def _confirm(step: Step) -> web.Response:
     template = template_of(call, step.state, account)
     phone, verified, _ = await factors.contact(call.db, call.who.id)
     first = next(iter(survey.shown.get("valid", ())), None)
+    signed = _signed(step, account, first.said if first else "")
+    kind = MessageType(template.type if template else step.state.type)
     shown = counted(call, step.state, account, template)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
+        often=often(call, step.state), frequent=survey.scaled(survey.refused.get(TOO_OFTEN, (0, "", ""))[0]),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
-        kind=template.type if template else step.state.type, of=draft.confirmed, provinces=MOST_PROVINCES,
-        test_key=secrets.token_urlsafe(18), first_text=_signed(step, account, first.said if first else ""), **values,
+        kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
+        provinces=MOST_PROVINCES,
+        test_key=secrets.token_urlsafe(18), first_text=signed, **values,
     )  # fmt: skip
 
 
@@ -259,12 +300,24 @@ def _via(call: Call) -> dict[str, list[str]]:
     return found
 
 
+def often(call: Call, state: State) -> str:
+    """How often a number gets it at most, in words."""
+    given = frequency_in(state)
+    return "" if given is None else tagged_of(given).rate.text.text(call.language != DEFAULT)
+
+
 def _stages(step: Step, rows: int) -> list[tuple[str, int]]:
     """The shares of a sending in steps, with the numbers that each of them comes to."""
     if not step.state.steps:
         return []
     steps = steps_of(steps_in(step.state))
     return [(f"{share:g}%", steps.end(n, rows)) for n, share in enumerate(steps.shares, 1)]
+
+
+def _sign_in(text: str) -> str:
+    """The signature that a text begins with; empty: none."""
+    sign, end, _ = text.removeprefix("【").partition("】")
+    return sign if end and text.startswith("【") else ""
 
 
 def _signed(step: Step, account: Account, text: str) -> str:
@@ -297,11 +350,11 @@ async def submit(call: Call) -> web.StreamResponse:
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
         spec = await call.portal.context.surveyor.spec(draft, call.actor)
-        task, _ = await call.portal.context.tasks.create(replace(spec, survey=survey.kept()))
+        task, _ = await call.portal.context.tasks.create(call.change(), replace(spec, survey=survey.kept()))
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
-    await service.sent(call.change(), draft.id, task.id, account.name, survey.valid)
+    await service.sent(call.change(), draft.id, task.id, survey.valid)
     call.toast(call.gettext(words.SENT_HELD if task.review or survey.held else words.SENT))
     return _sent(call, task.id)
 
@@ -326,7 +379,10 @@ async def test(call: Call) -> web.StreamResponse:
     template = template_of(call, step.state, account)
     sign = step.state.sign or (template.sign if template else "")
     kind = MessageType(template.type if template else step.state.type)
-    item = SendItem(f"+{phone}", first.said, sign=sign, extend_code=step.state.extend_code)
+    item = SendItem(
+        f"+{phone}", "" if template else first.said, sign=sign, extend_code=step.state.extend_code,
+        template_id=template.id if template else 0, params=survey.first if survey and template else None,
+    )  # fmt: skip
     key = str((await call.request.post()).get("key", ""))[:64]
     request = SendRequest(
         account, (item,), kind, Origin.PORTAL, call.actor.label, idempotency_key=key or None,
@@ -345,9 +401,12 @@ async def test(call: Call) -> web.StreamResponse:
             accepted=result.accepted,
             rejected=result.rejected,
         )
-    refused = next((item.message for item in result.items if item.code), None)
-    if refused:
-        call.toast(refused, Tone.BAD)
-    else:
-        call.toast(call.filled(words.TESTED, {"number": f"{phone[-11:-8]}****{phone[-4:]}"}))
+    (one,) = result.items
+    if one.code:
+        english = call.language != DEFAULT
+        call.toast((english and one.message_en) or one.message or one.code, Tone.BAD)
+        return back
+    held = one.status == "held"
+    said, tone = (words.TEST_HELD, Tone.WARNING) if held else (words.TESTED, Tone.GOOD)
+    call.toast(call.filled(said, {"number": f"{phone[-11:-8]}****{phone[-4:]}"}), tone)
     return back

@@ -14,10 +14,12 @@ from smsgw.admin.kit.lists import Action, Cards, Effect, Empty, ListPage, reason
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.sending import terms
 from smsgw.admin.pages.sending.seen import marked, seen, waited, waits
 from smsgw.admin.words import approval as words
 from smsgw.core.carried import Remembered
 from smsgw.core.permissions import Permission
+from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.review import queries
 from smsgw.platform.review.model import Reviewed, WantedReviews
 
@@ -43,8 +45,8 @@ async def _cards(call: Call, rows: Sequence[Reviewed]) -> Mapping[str, Any]:
 
 
 async def _effect(text: str, call: Call, rows: Sequence[Reviewed]) -> Effect:
-    own = [row for row in rows if row.submitter == call.actor.label]
-    rows = [row for row in rows if row.submitter != call.actor.label]
+    own = [row for row in rows if row.own(call.actor.label)]
+    rows = [row for row in rows if not row.own(call.actor.label)]
     calls = [row for row in rows if not row.task]
     said = call.filled(text, {
         "n": len(rows), "numbers": f"{sum(row.numbers for row in rows):,}", "calls": len(calls),
@@ -88,8 +90,11 @@ _DECIDED = (Column("decided_by"), Column("decided_at", Kind.TIME), Column("reaso
 
 
 async def _detail(call: Call, row: Reviewed) -> Detail:
-    pending, own = row.state == "pending", row.submitter == call.actor.label
-    sections = [Section(_ABOUT, row)] + ([] if pending else [Section(_DECIDED, row)])
+    pending, own = row.state == "pending", row.own(call.actor.label)
+    about = [*_ABOUT]
+    if row.task_id is not None and (task := await campaigns.get(call.db, row.task_id, accounts=None)) is not None:
+        about += terms.columns(call, task)
+    sections = [Section(about, row)] + ([] if pending else [Section(_DECIDED, row)])
     buttons = []
     if pending and not own and call.may(_DECIDE):
         buttons = [

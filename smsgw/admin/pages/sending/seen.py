@@ -80,7 +80,7 @@ async def _numbers(call: Call, review: Reviewed) -> Numbers:
     context = call.portal.context
     account = context.snapshots.current.account(review.account_id)
     price = account.unit_price if account else 0
-    if not review.task:
+    if review.task_id is None:
         homes = await queries.homes(call.db, review)
         units = sum(home.units for home in homes)
         return Numbers(
@@ -88,15 +88,15 @@ async def _numbers(call: Call, review: Reviewed) -> Numbers:
             _summed((home.province, home.numbers) for home in homes), review.parts, units,
             f"{units * price:,.2f}" if price else "",
         )  # fmt: skip
-    survey = await queries.survey(call.db, review.batch_id)
+    survey = await queries.survey(call.db, review.task_id)
     if survey is not None:
         units = survey.scaled(survey.price)
         return Numbers(
-            (("valid", survey.valid), *survey.classes.items()), survey.carriers, survey.provinces,
+            (("valid", survey.going), *survey.classes.items()), survey.carriers, survey.provinces,
             survey.scaled(survey.parts), units, f"{units * price:,.2f}" if price else "", survey.exact,
         )  # fmt: skip
     problems, heads = await queries.sorted_rows(call.db, review)
-    router, snapshot = context.surveyor.router, context.snapshots.current
+    router, snapshot = context.surveyor.checker.router, context.snapshots.current
     found = [(router.home(snapshot, head + "0000"), n) for head, n in heads]
     return Numbers(
         (("valid", review.numbers), *problems.items()), _summed((home.carrier, n) for home, n in found),
@@ -125,7 +125,7 @@ async def seen(call: Call, review: Reviewed) -> Mapping[str, Any]:
     """The values of its piece of a page."""
     policies, line = _line(call, review)
     near = await insight.nearest(policies, line, review)
-    held, held_rows = await queries.held_rows(call.db, review.batch_id) if review.task else (0, list[Sample]())
+    held, held_rows = await queries.held_rows(call.db, review.task_id) if review.task_id else (0, list[Sample]())
     samples = await queries.sample(call.db, review)
     return {
         "content": marked(call, review, review.content), "review": review, "near": near,

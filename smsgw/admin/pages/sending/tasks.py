@@ -22,7 +22,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending import stages
+from smsgw.admin.pages.sending import edit, stages, terms
 from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
@@ -132,12 +132,7 @@ _POSSIBLE = {
 
 def _waits(one: ListedTask) -> bool:
     """Whether its time may still be changed."""
-    task = one.task
-    return (
-        task.run == 0
-        and task.recurring is None
-        and (task.paused_from or task.state) in ("scheduled", "review")
-    )
+    return edit.open_to_edit(one.task)
 
 
 async def _begin(call: Call, one: ListedTask) -> None:
@@ -162,6 +157,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
         asked = "&".join(f"{name}={day}" for name, day in days.items())
         links.append((words.RECORDS, f"/records?task={task.id}&time=custom&{asked}"))
     if _waits(one) and call.may(Permission.TASK_EDIT):
+        if call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
+            links.append((words.EDIT, f"{SCHEDULED}/{task.id}/edit"))
         links.append((words.RESCHEDULE, f"{SCHEDULED}/{task.id}/time"))
     buttons = [
         Button(a.label, f"{PATH}/-/effect/{a.key}", a.danger, fields={"id": str(task.id), "to": f"{PATH}/{task.id}"},
@@ -183,6 +180,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
             buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]
+    columns += terms.columns(call, task)
     sections = [Section(columns, one)]
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))

@@ -18,7 +18,7 @@ from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.words import compose as words
 from smsgw.core import variables
 from smsgw.core.errors import SmsgwError, message_of
-from smsgw.core.model import Account
+from smsgw.core.model import Account, MessageType
 from smsgw.core.templates import Template
 from smsgw.core.words import Wording
 from smsgw.platform.campaigns.uploads import Upload
@@ -34,7 +34,8 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
     "audience": ("source", "to", "phone", "audience"),
     "options": (
-        "one_each", "rate", "hours", "extend_code", "review", "steps", "steps_shares", "steps_minutes", "steps_failed",
+        "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
+        "frequency_every", "frequency_unit", "frequency_tag", "steps", "steps_shares", "steps_minutes", "steps_failed",
         "steps_opted_out", "steps_complained",
     ),
     "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
@@ -121,6 +122,7 @@ class Step:
         said = message(self.call, error)
         name = str(error.detail.get("field", ""))
         name = name.removeprefix("mapping.").replace("variables.", "var_").replace("steps.", "steps_").partition("[")[0]
+        name = name.replace("frequency.", "frequency_")
         name = name.removesuffix("_id")
         if error.code == "CONTENT_VARIABLE_UNRESOLVED":
             name = f"var_{error.detail.get('name', '')}"
@@ -144,7 +146,7 @@ _OF_STEP = {name: step for step, names in FIELDS.items() for name in names} | {
     "upload": "audience", "window": "time", "recurring": "time", "on": "time",
 }  # fmt: skip
 _OF_CODE = {"CONTENT": "content", "SIGN": "content", "TEMPLATE": "content", "TIME": "time", "FILE": "audience",
-            "EXTEND": "options", "ACCOUNT": "content"}  # fmt: skip
+            "EXTEND": "options", "EMERGENCY": "options", "ACCOUNT": "content"}  # fmt: skip
 
 
 def message(call: Call, error: SmsgwError) -> str:
@@ -282,6 +284,22 @@ def template_of(call: Call, state: State, account: Account | None) -> Template |
     if id_ is None or account is None:
         return None
     return call.portal.context.snapshots.current.policies.book.template(line_of(account), id_)
+
+
+def kind_of(call: Call, state: State, account: Account | None) -> MessageType:
+    """The type of its messages: its template's, or the chosen one."""
+    template = template_of(call, state, account)
+    said = template.type if template else state.type
+    return MessageType(said) if said in set(MessageType) else MessageType.NOTICE
+
+
+def pools_of(call: Call, account: Account, kind: MessageType) -> list[tuple[str, str]]:
+    """The pools that rules may lead the account's messages to, with their channels."""
+    table = call.portal.context.snapshots.current.table
+    return [
+        (pool, ", ".join(member.channel for member in table.members(pool)))
+        for pool in table.open_to(account.name, kind)
+    ]
 
 
 def text_of(state: State, template: Template | None) -> str:

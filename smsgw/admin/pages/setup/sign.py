@@ -22,7 +22,7 @@ from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import queries as content_queries
 from smsgw.platform.content import service as content
-from smsgw.platform.content.model import SIGN
+from smsgw.platform.content.model import SIGN, Answer
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as entrance
 
@@ -117,7 +117,7 @@ async def _save(call: Call, values: Mapping[str, Any]) -> None:
             await content.review(change, SIGN, sign_id, Review.APPROVED)
             await accounts.edit(change, account_id, {"default_sign": values["sign"]})
         if values.get("registered"):
-            await content.register(change, SIGN, sign_id, values["registered"], Registration.REGISTERED)
+            await content.register(change, SIGN, sign_id, values["registered"], Answer(Registration.REGISTERED))
         if values.get("login_codes"):
             await entrance.set_policy(change, {"sms_accounts": [account_id]})
 

@@ -12,7 +12,7 @@ function chosen(part) {
 function show() {
   all("[data-when]").forEach((part) => {
     const value = chosen(part);
-    if (value !== null) part.hidden = value !== part.dataset.whenIs;
+    if (value !== null) part.hidden = !part.dataset.whenIs.split(" ").includes(value);
   });
   // Days of the week and of the month have one name: those that are not seen are not sent.
   all("[data-when] input[name=on]").forEach((box) => { box.disabled = Boolean(box.closest("[hidden]")); });

@@ -1,0 +1,49 @@
+"""The clean step in a real browser: each number under one heading, what is shown is what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+from portal_site import Site, running
+from standing_numbers import GOOD, KEPT_OFF, stand
+from test_phrases_browser import picture
+from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+
+__all__ = ("chromium", "pytestmark")
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path, listed=True) as site:
+        await site.add_staff("clerk", "operator", "hall")
+        await stand(site)
+        yield site
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_numbers_stand_under_one_heading(chromium: Browser, site: Site, size: tuple[int, int]) -> None:
+    async with opened(chromium, site, size, "clerk") as page:
+        await page.goto("/send")
+        await page.click(".chip:has(input[value=marketing])")
+        await page.fill("#content", "满百减十")
+        await page.click(".card-footer button.btn-primary")
+        await page.wait_for_url("**/audience")
+        await page.fill("#to", "\n".join([*KEPT_OFF.values(), GOOD]))
+        await page.click(".card-footer button.btn-primary")
+        await expect(page.locator("#clean-sum")).to_have_text("共 9 行，有效 1 行。")
+        for cls, number in {**KEPT_OFF, "valid": GOOD}.items():
+            one = page.locator(f"[data-class='{cls}']")
+            await expect(one.locator(".clean-count")).to_have_text("1")
+            if await one.get_attribute("open") is None:
+                await one.locator("summary").click()
+            await expect(one.locator("td.nowrap")).to_have_text([f"{number[:3]}****{number[-4:]}"])
+        await fits(page)
+        await picture(page, f"clean-{size[0]}")
+        await page.click("text=跳过设置，直接确认")
+        await expect(page.locator(".sum-up")).to_contain_text("将向 1 个号码发送")
+        await expect(page.locator(".phone .bubble")).to_have_text("【市政服务】满百减十")
+        await picture(page, f"confirm-{size[0]}")

@@ -1,0 +1,358 @@
+"""Tasks that have not begun are edited: checked again, approved again, and never sent with what nobody has approved."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from changes import by_test
+from databases import change as owned
+from taskdesk import Desk, desk
+
+from smsgw.core.actor import ALL, EVERYTHING, Actor, ActorKind, Scope
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType
+from smsgw.core.permissions import Permission
+from smsgw.core.tasks import Task
+from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channels
+from smsgw.platform.policies import service as policies
+from smsgw.platform.review import queries as reviews
+from smsgw.platform.routing import service as routing
+from smsgw.platform.words import service as words
+from smsgw.runtime import aio
+
+BOSS = Actor(ActorKind.PERSON, "boss", 1, ALL, EVERYTHING)
+AS_OF_A_TABLE = """
+UPDATE task SET content = '{甲}和{乙}', mapping = mapping || '{"names": ["甲", "乙"]}' WHERE id = $1
+"""
+EDITOR = Actor(ActorKind.PERSON, "editor", 2, ALL, EVERYTHING)
+
+
+async def _task(d: Desk, task_id: int) -> Task:
+    return (await d.view(task_id)).task
+
+
+async def _contents(d: Desk) -> set[str]:
+    return {row["content"] for row in await d.database.fetch("SELECT content FROM message")}
+
+
+async def _edit(d: Desk, task_id: int, by: Actor = EDITOR, **changes: Any) -> Task:
+    return await d.tasks.edit(Change(d.database, by), task_id, changes)
+
+
+def _later(d: Desk) -> Any:
+    return d.now() + timedelta(hours=5)
+
+
+async def test_what_it_says_and_how_is_changed_until_it_begins(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, "您好", send_at=_later(d))
+        steps = {"shares": [20], "minutes": 1, "failed": 5, "opted_out": 1, "complained": 1}
+        done = await _edit(d, task_id, content="改过的内容", rate=7, extend_code="12", steps=steps)
+        assert (done.content, done.rate, done.extend_code, done.version, done.state) == (
+            "改过的内容", 7, "12", 2, "scheduled",
+        )  # fmt: skip
+        row = await d.database.fetchrow("SELECT actor, before, after FROM audit WHERE action = 'task.change'")
+        assert row is not None
+        before, after = json.loads(row["before"]), json.loads(row["after"])
+        assert row["actor"] == "editor"
+        assert (before["content"], after["content"], before["rate"], after["rate"]) == ("您好", "改过的内容", 0, 7)
+        assert (await _edit(d, task_id, content="改过的内容")).version == 2, "nothing has changed"
+        await _edit(d, task_id, send_at=None, steps=None)
+        await d.feed()
+        assert await _contents(d) == {"【测试】改过的内容"}
+        with pytest.raises(Refused) as refused:
+            await _edit(d, task_id, content="太晚了")
+        assert refused.value.code == "STATE_CONFLICT"
+        assert (await _edit(d, task_id, rate=9)).rate == 9, "the rate may be changed as long as it runs"
+
+
+async def test_the_checks_are_those_of_a_new_one(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("博彩")])
+        await d.snapshots.follow()
+        task_id = await d.make(5, send_at=_later(d))
+        for changes, code in (
+            ({"content": "博彩"}, "CONTENT_SENSITIVE"), ({"content": " "}, "CONTENT_EMPTY"),
+            ({"content": "{姓名}您好"}, "CONTENT_VARIABLE_UNRESOLVED"), ({"sign": "单"}, "PARAM_INVALID"),
+            ({"content": "长" * 1001}, "CONTENT_TOO_LONG"), ({"extend_code": "x"}, "EXTEND_CODE_INVALID"),
+            ({"prefer": "nowhere"}, "PARAM_INVALID"), ({"steps": {"shares": [5, 1]}}, "PARAM_INVALID"),
+            ({"frequency": {"most": 0, "every": 1, "unit": "day"}}, "PARAM_INVALID"),
+            ({"expire_at": d.now()}, "TIME_INVALID"),
+        ):  # fmt: skip
+            with pytest.raises(SmsgwError) as refused:
+                await _edit(d, task_id, **changes)
+            assert refused.value.code == code, changes
+        assert (await _task(d, task_id)).version == 1
+        only = Actor(ActorKind.PERSON, "t", 3, frozenset({Permission.TASK_EDIT}), Scope((d.account_id,)))
+        with pytest.raises(Refused) as refused_:
+            await _edit(d, task_id, only, content="不许")
+        assert refused_.value.code == "PERMISSION_DENIED"
+        assert (await _edit(d, task_id, only, name="许")).name == "许"
+
+
+async def test_what_was_approved_is_not_sent_with_another_text(dsn: str, tmp_path: Path) -> None:
+    """An approval is of what was seen: an edit takes it back, and who approves what is no more approves nothing."""
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, "第一版", review=True, send_at=_later(d))
+        (first,) = await reviews.page(d.database, accounts=None)
+        await _edit(d, task_id, content="第二版")
+        (second,) = await reviews.page(d.database, accounts=None)
+        assert (second.content, second.submitter, second.task_id) == ("第二版", "editor", task_id)
+        assert second.batch_id != first.batch_id
+        with pytest.raises(Refused) as stale:
+            await d.reviewing.decide(Change(d.database, BOSS), first.batch_id, passes=True)
+        assert stale.value.code == "STATE_CONFLICT"
+        for own in ("editor", "key"):
+            with pytest.raises(Refused):
+                await d.reviewing.decide(
+                    Change(d.database, Actor(ActorKind.PERSON, own, 5, ALL, EVERYTHING)), second.batch_id, passes=True
+                )
+        await d.reviewing.decide(Change(d.database, BOSS), second.batch_id, passes=True)
+        assert (await _task(d, task_id)).state == "scheduled"
+
+        await _edit(d, task_id, content="第三版")
+        assert (await _task(d, task_id)).state == "review", "what was approved was another text"
+        d.later(hours=6)
+        await d.feed()
+        assert await _contents(d) == set()
+        (third,) = await reviews.page(d.database, accounts=None)
+        await d.reviewing.decide(Change(d.database, BOSS), third.batch_id, passes=True)
+        await d.feed()
+        assert await _contents(d) == {"【测试】第三版"}
+        states = [(r.content, r.state) for r in await reviews.page(d.database, state="", accounts=None)]
+        assert states == [("第三版", "passed"), ("第二版", "passed"), ("第一版", "withdrawn")]
+
+
+async def test_rules_ask_for_an_approval_of_the_new_text_alone(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        task_id = await d.make(5, send_at=_later(d))
+        await _edit(d, task_id, content="返利活动")
+        task = await _task(d, task_id)
+        assert (task.state, task.review, task.review_reasons) == ("review", True, ["敏感词:返利"])
+        await _edit(d, task_id, rate=3)
+        (again,) = await reviews.page(d.database, accounts=None)
+        assert (again.content, (await _task(d, task_id)).state) == ("返利活动", "review")
+        await _edit(d, task_id, content="活动通知")
+        task = await _task(d, task_id)
+        assert (task.state, task.review, list(task.review_reasons)) == ("scheduled", False, [])
+        assert await reviews.page(d.database, accounts=None) == []
+        await policies.put(by_test(d.database), "review_over", "4")
+        await d.snapshots.follow()
+        await _edit(d, task_id, send_at=d.now() + timedelta(hours=6))
+        assert (await _task(d, task_id)).state == "scheduled", "another time is no other text"
+        await _edit(d, task_id, content="活动通知二")
+        assert (await _task(d, task_id)).state == "review"
+
+
+async def test_of_two_who_edit_the_second_is_told(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, send_at=_later(d))
+        change = Change(d.database, EDITOR)
+        await d.tasks.edit(change, task_id, {"content": "甲"}, version=1)
+        with pytest.raises(Refused) as refused:
+            await d.tasks.edit(change, task_id, {"content": "乙"}, version=1)
+        assert refused.value.code == "STATE_CONFLICT"
+        assert (await _task(d, task_id)).content == "甲"
+
+
+@pytest.mark.parametrize("first", ["edit", "begin"])
+async def test_between_beginning_and_edit_one_wins(dsn: str, tmp_path: Path, first: str) -> None:
+    """The feeder has found the task as it was: it begins with what it says by now, or the edit is refused."""
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, "旧", send_at=d.now() + timedelta(minutes=5))
+        d.later(minutes=6)
+        seen = await _task(d, task_id)
+        if first == "edit":
+            await _edit(d, task_id, content="新")
+            begun = await d.feeder._begin(seen, d.now())
+            assert begun is not None
+            assert begun.content == "新"
+            await d.feed()
+            assert await _contents(d) == {"【测试】新"}
+        else:
+            assert await d.feeder._begin(seen, d.now()) is not None
+            with pytest.raises(Refused) as refused:
+                await _edit(d, task_id, content="新")
+            assert refused.value.code == "STATE_CONFLICT"
+            await d.feed()
+            assert await _contents(d) == {"【测试】旧"}
+
+
+async def test_beginnings_and_edits_at_once_send_one_text(dsn: str, tmp_path: Path) -> None:
+    """Forty tasks that come due while they are edited: each is sent with one text, the new one if the edit was done."""
+    async with desk(dsn, tmp_path) as d:
+        due = d.now() + timedelta(minutes=5)
+        ids = [await d.make(2, f"旧{n}", send_at=due) for n in range(40)]
+        d.later(minutes=6)
+
+        async def edit(n: int) -> bool:
+            try:
+                await _edit(d, ids[n], content=f"新{n}")
+            except Refused as error:
+                if error.code != "STATE_CONFLICT":
+                    raise
+                return False
+            return True
+
+        edits = [aio.spawn(edit(n), name=f"edit {n}") for n in range(40)]
+        await d.feed(6)
+        won = await asyncio.gather(*edits)
+        await d.feed(40)
+        assert await _contents(d) == {f"【测试】{'新' if won[n] else '旧'}{n}" for n in range(40)}
+        assert await d.database.fetchval("SELECT count(*) FROM message") == 80
+
+
+async def test_a_chunk_of_another_version_is_not_stored(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5)
+        send = d.acceptor.send
+
+        async def changed(request: Any) -> Any:
+            await d.database.execute("UPDATE task SET version = version + 1, content = '新' WHERE id = $1", task_id)
+            d.acceptor.send = send  # type: ignore[method-assign]
+            return await send(request)
+
+        d.acceptor.send = changed  # type: ignore[method-assign]
+        await d.feed()
+        assert await _contents(d) == {"【测试】新"}
+
+
+async def test_values_of_rows_fit_another_order_and_fewer_of_them(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(2, send_at=_later(d))
+        await d.database.execute(AS_OF_A_TABLE, task_id)
+        await owned(dsn, "UPDATE task_row SET vals = ARRAY['1' || n, '2' || n]")
+        with pytest.raises(Invalid) as refused:
+            await _edit(d, task_id, content="{丙}")
+        assert refused.value.code == "CONTENT_VARIABLE_UNRESOLVED"
+        await _edit(d, task_id, content="先{乙}后{甲}", send_at=None)
+        other = await d.make(1, send_at=_later(d))
+        await d.database.execute(AS_OF_A_TABLE, other)
+        await owned(dsn, "UPDATE task_row SET vals = ARRAY['子', '丑'] WHERE task_id = (SELECT max(id) FROM task)")
+        await _edit(d, other, content="只有{乙}", send_at=None)
+        await d.feed()
+        assert await _contents(d) == {"【测试】先21后11", "【测试】先22后12", "【测试】只有丑"}
+
+
+async def test_the_effect_is_weighed_in_parts_and_units(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(300, "短", send_at=_later(d))
+        task = await _task(d, task_id)
+        now = await d.tasks.weigh(task, task.content, task.sign)
+        then = await d.tasks.weigh(task, "长" * 100, task.sign)
+        assert (now.looked_at, now.parts, now.units, then.parts, then.units) == (100, 300, 300, 600, 600)
+
+
+async def test_how_often_a_number_gets_what_has_a_tag(dsn: str, tmp_path: Path) -> None:
+    """Once a day of a tag over all tasks of the account; what has no tag counts for its own task alone."""
+    async with desk(dsn, tmp_path) as d:
+        to = [f"138{n:08d}" for n in range(4)]
+        once = {"most": 1, "every": 1, "unit": "day", "tag": "会员日"}
+        first = await d.make(to=to[:3], frequency=once)
+        await d.feed()
+        second = await d.make(to=to, frequency=once)
+        await d.feed()
+        assert (await d.view(first)).progress.statuses == {"queued": 3}
+        assert (await d.view(second)).progress.statuses == {"queued": 1, "rejected": 3}
+        refused = await d.database.fetch("SELECT DISTINCT refusal FROM message WHERE refusal <> ''")
+        assert [row["refusal"] for row in refused] == ["该号码发送过于频繁:发送频次 1 天内最多 1 条"]
+        other = await d.make(to=to, frequency={**once, "tag": "另一个"})
+        own = await d.make(to=to, frequency={**once, "tag": ""})
+        free = await d.make(to=to)
+        await d.feed()
+        for one in (other, own, free):
+            assert (await d.view(one)).progress.statuses == {"queued": 4}
+        d.later(hours=25)
+        again = await d.make(to=to, frequency=once)
+        await d.feed()
+        assert (await d.view(again)).progress.statuses == {"queued": 4}
+
+
+async def test_a_task_that_comes_round_reaches_a_number_as_often_as_it_says(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.at("08:00")
+        task_id = await d.make(
+            3, recurring={"every": "day", "at": ["09:00"]}, frequency={"most": 1, "every": 3, "unit": "day"}
+        )
+        counts = []
+        for _ in range(4):
+            d.at("09:00")
+            await d.feed()
+            counts.append((await d.view(task_id)).progress.statuses)
+            await d.submit()
+        assert counts == [{"queued": 3}, {"rejected": 3}, {"rejected": 3}, {"queued": 3}]
+
+
+async def test_an_emergency_waits_for_another_person_and_goes_first(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        with pytest.raises(Refused) as refused:
+            await d.make(5, emergency=True)
+        assert refused.value.code == "EMERGENCY_DENIED"
+        await d.database.execute("UPDATE account SET emergency = true")
+        await d.snapshots.follow()
+        task_id = await d.make(5, "撤离通知", emergency=True)
+        task = await _task(d, task_id)
+        assert (task.state, task.review_reasons) == ("review", ["特发任务须由他人审批"])
+        (asked,) = await reviews.page(d.database, accounts=None)
+        assert asked.emergency
+        cli = Change(d.database, Actor.operator("root"))
+        await d.tasks.edit(cli, task_id, {"content": "请立即撤离"})
+        (asked,) = await reviews.page(d.database, accounts=None)
+        with pytest.raises(Refused):  # not even who works at the command line passes an emergency of their own
+            await d.reviewing.decide(cli, asked.batch_id, passes=True)
+        await d.feed()
+        assert await _contents(d) == set()
+        await d.reviewing.decide(Change(d.database, BOSS), asked.batch_id, passes=True)
+        await d.feed()
+        assert {row["lane"] for row in await d.database.fetch("SELECT lane FROM part")} == {0}
+        told = [tuple(r) for r in await d.database.fetch(
+            "SELECT action, actor FROM audit WHERE object = $1 ORDER BY id", f"task/{task_id}")]  # fmt: skip
+        assert told == [("task.urgent", "key"), ("task.change", "cli:root"), ("task.pass", "boss")]
+        assert not await d.database.fetchval("SELECT count(*) FROM audit WHERE action = 'message.emergency'")
+        with pytest.raises(Invalid) as wrong:
+            await d.make(5, "促销", emergency=True, type=MessageType.MARKETING)
+        assert wrong.value.detail["field"] == "type"
+
+
+async def test_a_preferred_pool_is_taken_while_it_has_a_channel(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        fields = {
+            "protocol": "cmpp30", "host": "127.0.0.1", "port": 1, "username": "u", "password": "secret",
+            "access_code": "10690001",
+        }  # fmt: skip
+        await channels.add(by_test(d.database), d.sealer, "a", fields)
+        document = {
+            "pool": [{"name": "own", "channels": ["a"]}, {"name": "fast", "channels": ["a"]}],
+            "rule": [
+                {"name": "ours", "account": "acme", "pool": "own"},
+                {"name": "mobile", "carrier": "CMCC", "pool": "fast"},
+            ],
+        }
+        await routing.publish(by_test(d.database), document, "")
+        await d.snapshots.follow()
+
+        async def pools(task_id: int) -> dict[str, int]:
+            await d.feed(4)
+            rows = await d.database.fetch(
+                "SELECT q.name, count(*) AS n FROM part p JOIN pool q ON q.id = p.pool_id JOIN task_chunk c "
+                "ON p.id >= c.base_id AND p.id < c.base_id + c.size WHERE c.task_id = $1 GROUP BY 1", task_id,
+            )  # fmt: skip
+            return {row["name"]: row["n"] for row in rows}
+
+        to = ["13800138000", "13000130000"]  # the second is another carrier's: no rule leads it there
+        assert await pools(await d.make(to=to)) == {"own": 2}
+        assert await pools(await d.make(to=to, prefer="fast")) == {"fast": 1, "own": 1}
+        d.away.add("fast")
+        assert await pools(await d.make(to=to, prefer="fast")) == {"own": 2}
+        with pytest.raises(Invalid) as refused:
+            await d.make(to=to, prefer="elsewhere")
+        assert refused.value.detail["field"] == "prefer"

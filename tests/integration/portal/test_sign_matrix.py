@@ -1,0 +1,257 @@
+"""How signatures stand with carriers: entered with number and end, found by state and end, sums, export."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest_asyncio
+from browsing import Browser
+from changes import by_test
+from databases import change
+from portal_site import Site, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.permissions import Permission
+from smsgw.core.templates import Registration, Review
+from smsgw.platform.content import matrix, proofs, queries, service
+from smsgw.platform.content.model import SIGN, Answer, WantedCells
+from smsgw.platform.content.reminders import Reminders
+from smsgw.platform.files.proofs import MOST
+from smsgw.platform.org import service as org
+from smsgw.platform.paging import Window
+from smsgw.platform.sheets.service import Sheets
+from smsgw.runtime import clock
+
+RIGHTS = (Permission.HOME_VIEW, Permission.SIGN_VIEW, Permission.SIGN_EDIT)
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await org.add_role(by_test(site.db), "keeper", "签名经办", list(RIGHTS), ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "keeper", "hall")
+        yield site
+
+
+async def signed(site: Site, account: str, sign: str) -> int:
+    return await service.add_sign(by_test(site.db, site.ids.next), site.accounts[account], sign)
+
+
+async def answered(site: Site, id_: int, carriers: list[str], state: Registration, days: int | None = None) -> None:
+    ends = None if days is None else clock.now() + timedelta(days=days)
+    answer = Answer(state, "", f"BA-{id_}", date(2026, 1, 2), ends)
+    await service.register(by_test(site.db, site.ids.next), SIGN, id_, carriers, answer)
+
+
+async def test_each_answer_of_a_carrier_has_its_number_and_its_end(site: Site) -> None:
+    id_ = await signed(site, "hall", "政务大厅")
+    form = {"carriers": ["CMCC", "CUCC"], "registration": "registered", "code": "YD-2026-7", "note": "",
+            "answered_on": "2099-01-01", "until_day": "2020-01-01"}  # fmt: skip
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get(f"/signs/{id_}/register")
+        page = await boss.post(f"/signs/{id_}/register", form)
+        assert boss.status == 422
+        assert "不能晚于今天" in page
+        assert "须为今天或以后的日期" in page
+        form |= {"answered_on": "2026-03-04", "until_day": "2099-12-31"}
+        await boss.post(f"/signs/{id_}/register", form | {"confirmed": "1"})
+        page = await boss.get("/signs/carriers?carrier=CMCC")
+        for word in ("YD-2026-7", "2026-03-04", "2100-01-01", "已报备"):
+            assert word in page
+        page = await boss.get(f"/signs/{id_}/register?of=CUCC")
+        assert 'value="YD-2026-7"' in page
+        assert 'value="2099-12-31"' in page
+        assert 'value="expired"' not in page
+    entry = await queries.get(site.db, SIGN, id_, accounts=None)
+    assert [entry.carriers[c].state.value for c in ("CMCC", "CUCC", "CTCC", "CBN")] == [
+        "registered", "registered", "pending", "pending",
+    ]  # fmt: skip
+    assert entry.carriers["CUCC"].answered_on == date(2026, 3, 4)
+
+
+async def test_cells_are_found_by_state_and_by_their_end(site: Site) -> None:
+    hall, clinic = await signed(site, "hall", "甲签名"), await signed(site, "clinic", "乙签名")
+    await answered(site, hall, ["CMCC"], Registration.REGISTERED, 5)
+    await answered(site, hall, ["CUCC"], Registration.REGISTERED, 40)
+    await answered(site, hall, ["CTCC"], Registration.SUBMITTED)
+    await answered(site, clinic, ["CMCC"], Registration.REGISTERED, 1)
+    await site.db.execute("UPDATE registration SET expires_at = now() - interval '1 s' WHERE id = $1", clinic)
+
+    async def found(wanted: WantedCells, accounts: list[int] | None = None) -> list[tuple[str, str]]:
+        got = await matrix.search(site.db, wanted, Window("name", descending=False), accounts=accounts)
+        sums = await matrix.sums(site.db, wanted, 100, accounts=accounts)
+        assert sums.cells == len(got.rows) == sum(sums[1:])
+        return [(cell.name[0], cell.carrier) for cell in got.rows]
+
+    assert len(await found(WantedCells())) == 8
+    assert len(await found(WantedCells(), [site.accounts["hall"]])) == 4
+    assert await found(WantedCells(state="expired")) == [("乙", "CMCC")]
+    assert await found(WantedCells(state="submitted")) == [("甲", "CTCC")]
+    assert await found(WantedCells(state="registered")) == [("甲", "CMCC"), ("甲", "CUCC")]
+    assert await found(WantedCells(within_days=7)) == [("乙", "CMCC"), ("甲", "CMCC")]
+    assert await found(WantedCells(within_days=0)) == [("乙", "CMCC")]
+    assert await found(WantedCells(code=f"BA-{clinic}")) == [("乙", "CMCC")]
+    assert await found(WantedCells(carrier="CBN", state="pending")) == [("乙", "CBN"), ("甲", "CBN")]
+    got = await matrix.search(site.db, WantedCells(), Window(limit=100), accounts=None)
+    for cell in got.rows:
+        assert await matrix.one(site.db, cell.id, accounts=None) == cell
+        foreign = await matrix.one(site.db, cell.id, accounts=[site.accounts["hall"]])
+        assert (foreign is None) == (cell.sign_id == clinic)
+
+
+async def test_who_has_one_account_sees_its_cells_only(site: Site) -> None:
+    await signed(site, "hall", "甲签名"), await signed(site, "clinic", "乙签名")
+    async with Browser(site) as operator:
+        await operator.login("hall-op")
+        page = await operator.get("/signs/carriers")
+        assert ("甲签名" in page, "乙签名" in page) == (True, False)
+        (total,) = re.findall(r"共 ([0-9]+) 条", await operator.get("/signs/carriers/-/total"))
+        assert total == "4"
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+async def bring(browser: Browser, sign: int, name: str, content: bytes, **fields: str) -> str:
+    form = aiohttp.FormData(quote_fields=False)
+    for key, value in ({"csrf": browser.csrf, "kind": "license", "carrier": ""} | fields).items():
+        form.add_field(key, value)
+    form.add_field("file", io.BytesIO(content), filename=name)
+    async with browser.session.post(f"/signs/{sign}/proofs", data=form) as response:
+        browser.status, browser.path = response.status, str(response.url.path_qs)
+        return html.unescape(await response.text())
+
+
+async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> None:
+    id_, other = await signed(site, "hall", "政务大厅"), await signed(site, "clinic", "门诊部")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "还没有材料" in await boss.get(f"/signs/{id_}/proofs")
+        page = await bring(boss, id_, "../../执照<b>.png", PNG)
+        assert (boss.status, "执照<b>.png" in page, "营业执照" in page) == (200, True, True)
+        await bring(boss, id_, "授权.pdf", b"%PDF-1.4\n", kind="authorization", carrier="CMCC")
+        for name, content, fields in (
+            ("x.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", {}),
+            ("x.png", b"<html><script>alert(1)</script>", {}), ("x.png", PNG, {"kind": "virus"}),
+            ("x.png", PNG, {"carrier": "XXXX"}), ("", b"", {}), ("x.pdf", bytes(11 * 1024 * 1024), {}),
+        ):  # fmt: skip
+            await bring(boss, id_, name, content, **fields)
+            assert boss.status == (413 if len(content) > MOST else 422), (name, fields)
+        brought = await proofs.of_sign(site.db, id_, accounts=None)
+        assert [(one.kind, one.carrier, one.name) for one in brought] == [
+            ("license", "", "执照<b>.png"), ("authorization", "CMCC", "授权.pdf"),
+        ]  # fmt: skip
+        cells = (await matrix.search(site.db, WantedCells(sign="政务"), Window("id", False), accounts=None)).rows
+        assert [cell.proofs for cell in cells] == [2, 1, 1, 1]
+        async with boss.session.get(f"/signs/proofs/{brought[0].id}") as response:
+            assert (await response.read(), response.headers["Content-Type"]) == (PNG, "image/png")
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+        async with boss.session.get(f"/signs/proofs/{brought[1].id}") as response:
+            assert response.headers["Content-Disposition"].startswith("attachment")
+        page = await boss.get(f"/signs/proofs/{brought[0].id}/remove")
+        assert "将删除签名【政务大厅】的营业执照" in page
+        await boss.post(f"/signs/proofs/{brought[0].id}/remove", {"confirmed": "1"})
+        assert boss.path == f"/signs/{id_}/proofs"
+    assert [one.id for one in await proofs.of_sign(site.db, id_, accounts=None)] == [brought[1].id]
+    actions = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'sign.proof') ORDER BY id")
+    assert [row["action"] for row in actions] == [
+        "sign.proof", "sign.proof", "sign.proof_read", "sign.proof_read", "sign.proof_remove",
+    ]  # fmt: skip
+    async with Browser(site) as operator:
+        await operator.login("hall-op")
+        for path, status in (
+            (f"/signs/{id_}/proofs", 200), (f"/signs/{other}/proofs", 404), (f"/signs/proofs/{brought[0].id}", 404)
+        ):  # fmt: skip
+            async with operator.session.get(path) as response:
+                assert response.status == status, path
+
+
+async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) -> None:
+    id_ = await signed(site, "hall", "政务大厅")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get(f"/signs/{id_}/proofs")
+        for name in ("甲.png", "乙.png"):
+            await bring(boss, id_, name, PNG + name.encode())
+        kept, gone = await proofs.of_sign(site.db, id_, accounts=None)
+        await proofs.remove(by_test(site.db), gone.id)
+        await site.db.execute("UPDATE file SET expires_at = now() - interval '1 day'")
+        await Sheets(site.db, site.surveyor.tasks.files.store).sweep()
+        assert [row["id"] for row in await site.db.fetch("SELECT id FROM file")] == [kept.file_id]
+        async with boss.session.get(f"/signs/proofs/{kept.id}") as response:
+            assert await response.read() == PNG + "甲.png".encode()
+
+
+# --- reminders -------------------------------------------------------------------------------------------------------
+
+
+async def told(site: Site) -> dict[str, list[str]]:
+    rows = await site.db.fetch(
+        "SELECT s.login, i.word, i.read_at FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE i.kind = 'sign' "
+        "AND i.read_at IS NULL ORDER BY s.login, i.subject"
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["login"], []).append(row["word"])
+    await site.db.execute("UPDATE inbox SET read_at = now()")
+    return found
+
+
+async def test_people_are_reminded_once_at_each_distance(site: Site) -> None:
+    await site.add_staff("clinic-op", "keeper", "clinic")
+    await site.add_staff("auditor", "auditor")
+    id_ = await signed(site, "hall", "政务大厅")
+    await service.review(by_test(site.db, site.ids.next), SIGN, id_, Review.APPROVED)
+    await answered(site, id_, ["CMCC", "CUCC"], Registration.REGISTERED, 400)
+    await answered(site, id_, ["CTCC"], Registration.REFUSED)
+    reminders = Reminders(site.db)
+
+    async def after(days: float) -> dict[str, list[str]]:
+        at = clock.now() + timedelta(days=days)
+        for table in ("registration", "sign_reminder"):  # what has been said is about the same end
+            await change(site.db.dsn, f"UPDATE {table} SET expires_at = '{at.isoformat()}'")  # noqa: S608
+        assert not await reminders.step()
+        return await told(site)
+
+    assert await after(31) == {}
+    both = ["boss", "hall-op"]
+    assert await after(29.5) == {who: ["due30"] for who in both}
+    assert await after(20) == {}, "once"
+    assert await after(6.5) == {who: ["due7"] for who in both}
+    assert await after(0.5) == {who: ["due1"] for who in both}
+    assert not await Reminders(site.db).findings()
+    assert await after(-0.1) == {who: ["due0"] for who in both}
+    assert await after(-3) == {}
+    (finding,) = await Reminders(site.db).findings()
+    assert (finding.kind, finding.object) == ("sign_over", "account/hall")
+    assert "政务大厅" in str(finding.detail)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = html.unescape(await boss.get("/notices"))
+        assert "签名或其报备已过期" in page
+        assert "【政务大厅】在中国移动、中国联通的报备" in page
+        await service.stop(by_test(site.db), SIGN, id_, stopped=True)
+    assert not await Reminders(site.db).findings()
+
+
+async def test_a_new_end_is_reminded_of_anew_and_the_nearest_distance_alone(site: Site) -> None:
+    id_ = await service.add_sign(
+        by_test(site.db), site.accounts["hall"], "政务大厅", expires_at=clock.now() + timedelta(days=5)
+    )
+    await service.review(by_test(site.db, site.ids.next), SIGN, id_, Review.APPROVED)
+    reminders = Reminders(site.db)
+    await reminders.step()
+    assert await told(site) == {"boss": ["due7"], "hall-op": ["due7"]}, "and not of the thirty days, too"
+    await service.renew(by_test(site.db), id_, clock.now() + timedelta(days=20))
+    await reminders.step()
+    assert await told(site) == {"boss": ["due30"], "hall-op": ["due30"]}
