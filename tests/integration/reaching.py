@@ -83,7 +83,7 @@ THINGS = {
     "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
-    "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
+    "/words/-/import/{id}/": "word_import", "/review/rules": "account", "/scenarios": "scenario", "/link-filings": "filing",
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
