@@ -565,6 +565,7 @@ ITSELF = {
     "platform/campaigns/uploads.py": "files that are too old",
     "platform/campaigns/worker.py": "the rows of a task's table",
     "platform/change.py": "a change itself",
+    "platform/content/reminders.py": "what was reminded of, by the clock",
     "platform/drafts/service.py found": "what a survey has found",
     "platform/drafts/service.py look_again": "the same is forgotten",
     "platform/exports/service.py _count": "the rows of a file that is being made",

@@ -589,6 +589,8 @@ class Tasks:
                 raise _conflict(task, "edit")
             if changes.keys() & _TERMS:
                 unit.actor.require(Permission.MESSAGE_SEND, task.account_id)
+                if task.emergency:
+                    unit.actor.require(Permission.MESSAGE_URGENT, task.account_id)
             if not changes:
                 unit.unchanged()
                 return task
