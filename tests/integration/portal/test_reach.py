@@ -94,6 +94,7 @@ EXPORTS = {
     "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
     "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
+    "/statements": ("account", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -421,6 +422,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /statements": (case(query="account={account}"),), **of_list("/statements", export=True),
     "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
