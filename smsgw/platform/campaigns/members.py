@@ -25,6 +25,13 @@ class Members(msgspec.Struct, frozen=True):
     account_id: int
     audience_id: int
     fields: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+    """Audiences below it whose contacts are meant, too."""
+
+    @property
+    def audiences(self) -> tuple[int, ...]:
+        """All of which contacts are meant."""
+        return self.audience_id, *self.groups
 
     def cells(self, row: Row) -> list[str]:
         """A member as a row."""
@@ -34,7 +41,7 @@ class Members(msgspec.Struct, frozen=True):
     async def pages(self, connection: Connection) -> AsyncIterator[list[tuple[int, list[str]]]]:
         """All of them, in the order in which they became contacts, as lines from 1 on with their cells."""
         after = line = 0
-        while page := await queries.members(connection, self.account_id, self.audience_id, after, PAGE):
+        while page := await queries.members(connection, self.account_id, self.audiences, after, PAGE):
             after = page[-1]["id"]
             yield [(line + n, self.cells(row)) for n, row in enumerate(page, 1)]
             line += len(page)
@@ -50,7 +57,7 @@ async def look(database: Database, members: Members, names: Sequence[str]) -> li
 
     Raises ``TO_EMPTY`` when there are none, ``CONTENT_VARIABLE_UNRESOLVED`` for a field that none of them has.
     """
-    page = await queries.members(database, members.account_id, members.audience_id, 0, LOOKED_AT)
+    page = await queries.members(database, members.account_id, members.audiences, 0, LOOKED_AT)
     if not page:
         raise Invalid("TO_EMPTY")
     for name, wanted in zip(names, members.fields, strict=False):

@@ -48,6 +48,8 @@ class TaskSpec:
     to: tuple[str, ...] = ()
     upload_id: int | None = None
     audience_id: int | None = None
+    groups: tuple[int, ...] = ()
+    """Audiences below it whose contacts are meant, too."""
     template_id: int | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     """Values of the template's variables that are the same for all."""

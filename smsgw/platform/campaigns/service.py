@@ -35,6 +35,7 @@ from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import queries
+from smsgw.platform.audience.book_queries import contacts_in
 from smsgw.platform.campaigns import imports, staging
 from smsgw.platform.campaigns import queries as campaign_queries
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording, wording_of
@@ -64,7 +65,7 @@ from smsgw.store.records import audit
 log = structlog.get_logger(__name__)
 
 _WANTED, _EMERGENCY = phrase("review.wanted"), phrase("review.emergency")
-_PLANNED = ("phone", "columns", "names", "ext", "room", "forms", "fixed", "fields")
+_PLANNED = ("phone", "columns", "names", "ext", "room", "forms", "fixed", "fields", "groups")
 """What is kept of a plan."""
 TRIED = 3
 """Rows that are shown to the door before there is a task."""
@@ -291,9 +292,9 @@ class Tasks:
             columns = tuple(range(1, len(names) + 1))
             ext = None if spec.ext_column is None else len(names) + 1
             return (
-                structs.replace(plan, columns=columns, ext=ext, fields=members.fields),
+                structs.replace(plan, columns=columns, ext=ext, fields=members.fields, groups=members.groups),
                 rows,
-                found[0].members,
+                await contacts_in(self.database, members.audiences) if members.groups else found[0].members,
             )
         if not spec.to:
             raise Invalid("TO_EMPTY")
@@ -824,7 +825,8 @@ def plan_of(task: Task) -> Plan:
 def members_of(task: Task) -> Members:
     """Whom a stored task to an audience writes to."""
     assert task.audience_id is not None  # noqa: S101 - that is what it is
-    return Members(task.account_id, task.audience_id, tuple(task.mapping["fields"]))
+    groups = tuple(task.mapping.get("groups", ()))
+    return Members(task.account_id, task.audience_id, tuple(task.mapping["fields"]), groups)
 
 
 def _members(spec: TaskSpec, names: Sequence[str]) -> Members:
@@ -833,7 +835,7 @@ def _members(spec: TaskSpec, names: Sequence[str]) -> Members:
     fields = [spec.variables.get(name, name) for name in names]
     if spec.ext_column is not None:
         fields.append(spec.ext_column)
-    return Members(spec.account.id, spec.audience_id, tuple(fields))
+    return Members(spec.account.id, spec.audience_id, tuple(fields), spec.groups)
 
 
 def _column(upload: Upload, wanted: str, field: str) -> int:

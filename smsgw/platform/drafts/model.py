@@ -78,6 +78,8 @@ class State(msgspec.Struct, kw_only=True):
     fixed: dict[str, str] = {}
     """Values of a template's variables that are the same for all."""
     audience: str = ""
+    below: str = ""
+    """Anything: groups below the audience are meant, too."""
     one_each: str = "number"
     rate: str = ""
     hours: str = ""

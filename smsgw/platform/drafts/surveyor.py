@@ -159,6 +159,9 @@ class Surveyor:
             group = await book.group(self.database, actor, spec.audience_id)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
+            if state.below:
+                below = await book.below(self.database, actor, group.id)
+                spec = replace(spec, groups=tuple(id_ for id_ in below if id_ != group.id))
         return spec
 
     async def submit(self, change: Change, id_: int) -> Task:
@@ -260,7 +263,7 @@ class Surveyor:
             return found
         survey = RowSurvey(wanted)
         if spec.audience_id is not None:
-            members = Members(spec.account.id, spec.audience_id, prepared.plan.fields)
+            members = Members(spec.account.id, spec.audience_id, prepared.plan.fields, spec.groups)
             async with self.database.transaction(timeout=300) as connection:
                 async for page in members.pages(connection):
                     await _take(survey, page)

@@ -55,7 +55,8 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
     }  # fmt: skip
     if task.audience_id is not None:
         fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))
-        values |= {"source": Source.AUDIENCE.value, "audience": str(task.audience_id), "variables": fields}
+        values |= {"source": Source.AUDIENCE.value, "audience": str(task.audience_id),
+                   "below": "1" if task.mapping.get("groups") else "", "variables": fields}  # fmt: skip
     elif upload is not None:
         chosen = {name: columns[at] for name, at in zip(names, places, strict=False) if at < len(columns)}
         phone = task.mapping.get("phone", 0)

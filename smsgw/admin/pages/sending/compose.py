@@ -268,10 +268,10 @@ async def _audience(step: Step) -> web.Response:
     template = template_of(call, state, account)
     names = names_of(state, template)
     upload = await upload_of(call, state)
-    known: Sequence[Group] = ()
+    known: Sequence[tuple[int, Group]] = ()
     if account is not None:
         wanted, window = WantedGroups(account_id=account.id), Window("name", descending=False, limit=MOST_AUDIENCES)
-        known = (await book_queries.groups(call.db, call.actor, wanted, window)).rows
+        known = book_queries.in_order((await book_queries.groups(call.db, call.actor, wanted, window)).rows)
     columns = upload.columns if upload else ()
     filled = (state.phone if state.phone in columns else "") if upload else ""
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
