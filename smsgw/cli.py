@@ -24,6 +24,7 @@ _MODULES = {
     "demo": ("demo",),
     "demo_data": ("demo-data",),
     "drafts": ("draft",),
+    "evidence": ("evidence",),
     "facts": ("fact",),
     "jobs": ("job",),
     "key": ("key",),

@@ -126,7 +126,7 @@ class Site:
             rows = await connection.fetch("SELECT id, number FROM message WHERE id = ANY($1::bigint[])", ids)
             numbers = {row["id"]: row["number"] for row in rows}
             reports = [
-                Report(self.channel_id, f"{id_}-{part}", state, code, cls, numbers[id_], now)
+                Report(self.channel_id, f"{id_}-{part}", state, code, cls, numbers[id_], now, pdu=b"report of %d" % id_)
                 for id_, part in taken
             ]
             rows, _ = await outcomes.match_reports(

@@ -52,6 +52,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/reports/checks/{id}": {"": "SELECT id FROM figure_check WHERE span = 'day' ORDER BY day LIMIT 1"},
     "/setup/channel/new/{protocol}": {
         "cmpp": "SELECT 'cmpp30'", "smpp": "SELECT 'smpp34'", "sgip": "SELECT 'sgip12'", "smgp": "SELECT 'smgp30'",
     },

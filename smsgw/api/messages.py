@@ -104,6 +104,7 @@ class Part(msgspec.Struct, rename={"class_": "class"}):
     claimed_at: datetime | None
     answered_at: datetime | None
     done_at: datetime | None
+    evidence: str
 
 
 class MessagePage(msgspec.Struct):
@@ -266,6 +267,7 @@ def _part(view: PartView) -> Part:
         claimed_at=china(view.claimed_at),
         answered_at=china(view.answered_at),
         done_at=china(view.final_at),
+        evidence=view.evidence if view.proved_by == "report" else "",
     )
 
 

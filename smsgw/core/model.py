@@ -231,6 +231,8 @@ class Report:
     """Whether the profile allows to find the part by number and time (``match_by_destination``)."""
     submitted: datetime | None = None
     """Time of the submit as the carrier wrote it, in a zone that is not said."""
+    pdu: bytes = b""
+    """Octets of the PDU that said it, as they came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Settings:
     """What nobody has decided about in so many hours expires, and is paid back."""
     number_status_days: int = 90
     """What is known of a number (空号、停机 …) counts for so many days."""
+    export_approval_rows: int = 100_000
+    """An export of more rows waits until somebody else has approved it. 0: none does."""
     unmask_daily: int = 100
     """Whole numbers that a person may look at in a day (China)."""
 
@@ -46,6 +48,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "review_remind_minutes": (1, 10_080),
     "review_expire_hours": (1, 120),
     "number_status_days": (1, 730),
+    "export_approval_rows": (0, 10_000_000),
     "unmask_daily": (0, 10_000),
 }
 MAX_WORDS = 100

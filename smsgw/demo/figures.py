@@ -8,8 +8,10 @@ from smsgw.core.ids import CHINA, first_id
 from smsgw.demo.world import NODE, World
 from smsgw.store.engine.database import Connection
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages import daily
+from smsgw.store.messages import checking, daily
 
+CHECKED = 30
+"""Days back that have been compared with their records."""
 _CURSOR = "UPDATE stat_cursor SET message_id = $1, event_id = $1, recounted = $2"
 _DAY = "(to_timestamp(((m.id >> 22) + 1704067200000) / 1000.0) AT TIME ZONE 'Asia/Shanghai')::date"
 
@@ -62,6 +64,8 @@ async def fill(world: World) -> None:
             await connection.execute(statement, NODE, timeout=120)
         for statement in (_USAGE, _QUOTA, _BALANCE):
             await connection.execute(statement, timeout=120)
+        for back in range(min(world.days, CHECKED), 0, -1):
+            await checking.look(connection, today - timedelta(days=back), world.now)
 
 
 async def _recount(connection: Connection, today: date, days: int) -> None:

@@ -9,14 +9,14 @@ from datetime import datetime
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
 from smsgw.core.words import phrase
-from smsgw.demo import carriers, content, course, figures, messages, organisation, tasks
+from smsgw.demo import carriers, content, course, evidence, figures, messages, organisation, tasks
 from smsgw.demo.world import World, texts
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit, audit_chain
 
-DOMAINS = (carriers, organisation, content, messages, tasks, course)
+DOMAINS = (carriers, organisation, content, messages, tasks, course, evidence)
 """In this order; what they plan for later comes after them, the figures over it all last."""
 DAYS, DAILY, SEED = 90, 350, 7
 MAX_DAYS, MAX_DAILY = 180, 2000

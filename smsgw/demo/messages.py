@@ -18,6 +18,7 @@ from smsgw.core.model import LANE_OF, MessageType, Origin
 from smsgw.core.report_codes import class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import choose, count_parts
+from smsgw.demo import evidence
 from smsgw.demo.world import Call, Sender, Sent, Text, World, texts
 from smsgw.pipeline.accept.requests import ItemResult, SendResult
 from smsgw.store.engine.database import Connection
@@ -62,6 +63,7 @@ class Rows:
     events: list[tuple[object, ...]] = field(default_factory=list)
     reports: list[tuple[object, ...]] = field(default_factory=list)
     ledger: list[tuple[object, ...]] = field(default_factory=list)
+    evidence: list[tuple[object, ...]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -206,7 +208,7 @@ def rows_of(world: World, call: Call, made: Rows) -> int:
             call.sender.sign, coding.value, parts, ref, price, "", "", "", call.submitter, False, False,
             call.template_id, end.refusal,
         ))  # fmt: skip
-        _parts(world, call, id_, parts, carrier, end, made)
+        _parts(world, call, (id_, number), parts, carrier, end, made)
         _report(world, call, id_, parts, end, made)
         if price and end.state in states.REFUNDED:
             made.ledger.append((id_, call.sender.id, "refund", price, end.final))
@@ -266,7 +268,10 @@ def _in_trouble(world: World, at: datetime, carrier: str) -> bool:
     return carrier == whose and begin <= at < begin + timedelta(hours=2)
 
 
-def _parts(world: World, call: Call, id_: int, total: int, carrier: str, end: _End, made: Rows) -> None:
+def _parts(
+    world: World, call: Call, of: tuple[int, str], total: int, carrier: str, end: _End, made: Rows
+) -> None:  # fmt: skip
+    id_, number = of
     pool = world.pools[carrier]
     channel = world.channels[carrier] if end.claimed else None
     lane = int(LANE_OF[MessageType(call.type)])
@@ -284,6 +289,10 @@ def _parts(world: World, call: Call, id_: int, total: int, carrier: str, end: _E
             waits.get(end.state), (call.due or call.at) + VALID, carrier_id, end.code, end.cls, end.by_us, call.at,
             end.claimed, end.answered, end.final, max(0, attempt - 1), end.retried,
         ))  # fmt: skip
+        if end.state in evidence.ENDS and end.final and channel and carrier_id:
+            made.evidence.append(
+                evidence.row((id_, n), end.state, channel, carrier_id, end.code, end.final, number)
+            )
         if end.retried and end.claimed:
             first = call.at + timedelta(seconds=(end.claimed - call.at).total_seconds() / 4)
             early = f"{(id_ << 3) + n + 0x8000000000000000 & 0xFFFFFFFFFFFFFFFF:016X}"
@@ -350,6 +359,7 @@ async def write(connection: Connection, made: Rows) -> None:
         "event": (made.events, _EVENT_COLUMNS),
         "customer_event": (made.reports, (*EVENT_TYPES, "acknowledged_at")),
         "ledger": (made.ledger, _LEDGER_COLUMNS),
+        "evidence": (made.evidence, evidence.COLUMNS),
     }
     for table, (records, columns) in tables.items():
         await connection.copy_records_to_table(table, records=records, columns=columns, timeout=60)

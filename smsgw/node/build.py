@@ -53,6 +53,7 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
@@ -63,6 +64,7 @@ from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.workers import Workers
 from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.evidence import verification as proving
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
@@ -153,6 +155,10 @@ class Composition:
     @cached_property
     def auditing(self) -> Auditing:
         return Auditing(self.database, self.sealer, self.settings)
+
+    @cached_property
+    def evidencing(self) -> Evidencing:
+        return Evidencing(self.database, self.sealer, self.settings)
 
     @cached_property
     def snapshots(self) -> SnapshotFollower:
@@ -324,6 +330,7 @@ class Composition:
         kinds = (
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
+            proving.kind(database, self.sealer, self.settings.evidence_file),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),

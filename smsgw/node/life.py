@@ -146,6 +146,8 @@ class Daemon:
         await node.auditing.start()
         self._closers.append(("audit", node.auditing.stop))
         self._run("audit", node.auditing.periodics())
+        self._closers.append(("evidence", node.evidencing.stop))
+        self._run("evidence", node.evidencing.periodics())
         await node.snapshots.follow()
         await node.lists.load()
         self._run("lists", node.lists.periodics())

@@ -28,6 +28,7 @@ from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
@@ -57,6 +58,7 @@ class Parts:
     watchdog: Watchdog
     guesses: Guesses
     auditing: Auditing
+    evidencing: Evidencing
     snapshots: SnapshotFollower
     hub: EventHub
     lists: NumberLists

@@ -12,7 +12,7 @@ from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
 from smsgw.runtime import clock
 from smsgw.store.engine import partitions
-from smsgw.store.messages import abroad
+from smsgw.store.messages import abroad, checking
 from smsgw.store.records import alarms as store
 
 OUTAGE = 5.0
@@ -112,6 +112,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "disk": here("disk_low", lambda: parts.acceptor.disk.low),
         "journal": here("journal_full", lambda: phrase("alarm.journal_full") if parts.journal.full else None),
         "audit": parts.auditing.findings,
+        "evidence": parts.evidencing.findings,
         "spool": spool,
         "channels": channels,
         "claims": claims,
@@ -120,6 +121,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "unmatched": unmatched,
         "facts": facts,
         "guessing": guessing,
+        "figures": lambda: checking.findings(parts.database),
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
         "signs": parts.reminders.findings,

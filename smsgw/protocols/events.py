@@ -51,6 +51,8 @@ class Request:
     pdu: Pdu
     serial: int
     """Counts the requests of this session; the peer's sequence number may repeat, this does not."""
+    octets: bytes = b""
+    """As they came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -510,13 +510,13 @@ class Session:
             return
         op = self._accepts.get(command)
         if op is None:
-            self._unwelcome(pdu, len(frame), now)
+            self._unwelcome(pdu, frame, now)
         elif op.kind is Kind.DATA:
-            self._take_request(op, pdu, len(frame))
+            self._take_request(op, pdu, frame)
         else:
             self._serve(op, pdu, now)
 
-    def _take_request(self, op: Operation, pdu: Pdu, octets: int) -> None:
+    def _take_request(self, op: Operation, pdu: Pdu, frame: bytes) -> None:
         config = self.config
         if config.refuses_beyond and len(self._owed) >= config.max_unanswered_in:
             # Not counted: going over the window is answered, by the peer slowing down, and by not reading it.
@@ -525,12 +525,12 @@ class Session:
             self._full = True
             return
         self._serial += 1
-        self._owed[self._serial] = octets
-        self._owed_octets += octets
+        self._owed[self._serial] = len(frame)
+        self._owed_octets += len(frame)
         many = len(self._owed) >= config.max_unanswered_in and not config.refuses_beyond
         if many or self._owed_octets >= config.max_unanswered_octets:
             self._full = True
-        self._events.append(Request(pdu, self._serial))
+        self._events.append(Request(pdu, self._serial, frame))
 
     def _serve(self, op: Operation, pdu: Pdu, now: float) -> None:
         """What the session answers itself."""
@@ -551,7 +551,7 @@ class Session:
             case _:
                 self._events.append(Notice(pdu))
 
-    def _unwelcome(self, pdu: Pdu, octets: int, now: float) -> None:
+    def _unwelcome(self, pdu: Pdu, frame: bytes, now: float) -> None:
         """A request that the matrix does not give to the peer in this state, or that it does not know."""
         faults = self.rules.faults
         op = self._matrix.requests.get(pdu.command_id)
@@ -572,7 +572,7 @@ class Session:
         if self._over:
             return
         if self._mode in op.tolerated and op.kind is Kind.DATA and self._bound:
-            self._take_request(op, pdu, octets)
+            self._take_request(op, pdu, frame)
         elif op.kind is Kind.LOGIN and self.state is not State.OPEN:
             if faults.already_bound is not None:
                 self._reject(op, pdu.sequence, faults.already_bound)

@@ -211,6 +211,11 @@ class Config:
         return Path(self.audit.anchor) if self.audit.anchor else self.node.data_dir / "audit.anchor"
 
     @property
+    def evidence_file(self) -> Path:
+        """The file that keeps the roots of days of evidence, beside that one."""
+        return self.anchor_file.with_name("evidence.anchor")
+
+    @property
     def ports(self) -> frozenset[int]:
         """Where this node listens."""
         partners = (self.partners_smpp, self.partners_cmpp)

@@ -33,6 +33,7 @@ from smsgw.platform.content.model import SIGN
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
+from smsgw.platform.statistics import service as statistics
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
@@ -319,7 +320,8 @@ async def _free(page: Page, node: Node, number: str) -> bool:
 
 
 async def test_a_reply_is_seen_and_leads_to_what_it_answers(chromium: Browser, node: Node) -> None:
-    """S2.1b, S4.1a, S4.1b: a message, the phone's reply with its columns, on a desk and on a phone."""
+    """S2.1b, S4.1a, S4.1b, S6.5: a message, the phone's reply with its columns as soon as it comes, an answer from the
+    page to the phone, on a desk and on a phone."""
     number = "13800000401"
     async with opened(chromium, node, DESKTOP, "clerk") as page:
         await quickly(page, node.hall, number, "请回复是否到场")
@@ -328,11 +330,13 @@ async def test_a_reply_is_seen_and_leads_to_what_it_answers(chromium: Browser, n
         await node.gets(number)
         await expect(page.locator("tbody .state")).to_have_text("成功")
         text = "收到，" + "一定准时到场。" * 15
-        assert node.carrier.send_mo(number, CODE, text, order=(2, 1)) == 2
-        await until(lambda: node.db.fetchval("SELECT count(*) FROM mo WHERE content = $1", text))
         await page.goto("/inbound")
         row = page.locator("#list-rows tbody tr")
-        await expect(row).to_have_count(1)
+        await expect(row).to_have_count(0)
+        assert node.carrier.send_mo(number, CODE, text, order=(2, 1)) == 2
+        await until(lambda: node.db.fetchval("SELECT count(*) FROM mo WHERE content = $1", text))
+        await expect(row).to_have_count(1)  # by itself: the page looks every 3 s
+        await expect(row).to_contain_text("未读")
         for column in ("138****0401", "收到，一定准时到场", "mobile", CODE, "hall"):
             await expect(row).to_contain_text(column)
         await page.click("#list-rows tbody a[href^='/records/']")
@@ -342,6 +346,19 @@ async def test_a_reply_is_seen_and_leads_to_what_it_answers(chromium: Browser, n
         await page.goto("/inbound")
         await fits(page)
         await expect(page.locator("#list-rows tbody tr")).to_contain_text("收到，一定准时到场")
+        one = await node.db.fetchval("SELECT id FROM mo WHERE content = $1", text)
+        await page.goto(f"/inbound/{one}")
+        await expect(page.locator(".talk li.is-mine")).to_contain_text("请回复是否到场")
+        await page.get_by_role("link", name="回复", exact=True).click()
+        await page.fill("#content", "感谢您的回复，请带好证件。")
+        await page.click(".kit-form button[type=submit]")
+        await expect(page.locator(".effect")).to_contain_text(f"从 {CODE} 向 138****0401 发送一条回复，共 1 条")
+        await fits(page)
+        await page.click(".effect ~ form button[type=submit]")
+        await page.wait_for_url(f"**/inbound/{one}")
+        await expect(page.locator(".talk li.is-mine")).to_have_count(2)
+        await expect(page.locator("main")).to_contain_text("已回复")
+        assert "请带好证件" in (await node.gets(number, 2))[-1]
 
 
 async def test_an_account_is_made_given_units_stopped_and_started(chromium: Browser, node: Node) -> None:
@@ -556,6 +573,26 @@ async def test_who_has_sent_is_counted_by_person_and_department(chromium: Browse
         await expect(page.locator("#list-rows tbody tr")).to_have_count(int(number))
         await page.goto("/reports/people?time=today&by=department")
         await expect(page.locator("#list-rows tbody tr").first).to_be_visible()
+        await fits(page)
+
+
+async def test_a_day_is_checked_and_its_account_leads_to_its_messages(chromium: Browser, node: Node) -> None:
+    """S13.2a, S6.0: accepted = submitted + refused for a reason + held; each figure is the number of its rows."""
+    day = clock.now().astimezone(CHINA).date()
+    await statistics.recount(node.change(), day)
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        for stage in ("submitted", "refused", "held"):
+            await page.goto("/reports/checks?time=7d&span=day")
+            row = page.locator("#list-rows tbody tr", has_text=f"{day}")
+            figure = row.locator(f"a[href*='stage={stage}']")
+            number = int((await figure.inner_text()).replace(",", "")) if await figure.count() else 0
+            assert number or stage != "submitted"
+            if number:
+                await figure.click()
+                await expect(page.locator("#list-rows tbody tr")).to_have_count(min(number, 20))
+        await page.goto("/reports/checks?time=7d&span=day")
+        await page.locator("#list-rows tbody tr", has_text=f"{day}").locator("td").first.click()
+        await expect(page.locator("#detail, dialog #detail").first).to_contain_text("状态报告尚未收齐")
         await fits(page)
 
 

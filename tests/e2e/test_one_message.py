@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 from harness import CHANNELS, Site, site, until
@@ -29,6 +30,7 @@ async def _story(built: Site, channel: str) -> None:
     (part,) = trace["parts"]
     assert (part["channel"], part["attempt"], part["status"]) == (channel, 1, "delivered")
     assert part["carrier_id"]
+    assert re.fullmatch("[0-9a-f]{64}", part["evidence"])
 
     told = (await built.node.ctl("trace", sent.message_id, "--json")).data
     assert [step["step"] for step in told["steps"]] == steps
@@ -60,6 +62,8 @@ async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -
         assert [p for p in written if not p.is_symlink() and p.stat().st_mode & 0o077] == [], "open for others"
         books = await built.clean()
         assert books.statuses == {"delivered": 6}
+        verified = (await built.node.ctl("evidence", "verify", "--json")).data
+        assert (verified["sound"], verified["pdus"], verified["results"]) == (True, 6, 6)
 
 
 async def test_embedded_database_goes_and_comes_with_the_daemon(data_dir: Path, embedded_data: None) -> None:

@@ -48,6 +48,7 @@ class Desk:
     account_id: int
     away: set[str]
     """Pools without a channel."""
+    sealer: Sealer
     offset: timedelta = timedelta()
     numbers: int = 0
     queued: set[tuple[int, int]] = field(default_factory=set)
@@ -135,15 +136,17 @@ async def desk(
         return found[0].now() if found else datetime.now(UTC)
 
     away: set[str] = set()
-    stand = ground(database, folder, sealer=Sealer(secrets.token_bytes(32)), ids=ids, min_free_mb=1)
+    sealer = Sealer(secrets.token_bytes(32))
+    stand = ground(database, folder, sealer=sealer, ids=ids, min_free_mb=1)
     instead = {"callbacks": destinations or AnyDestination(), "fleet": AnyFleet(away), "outage": None, "now": now}
     parts = Composed(stand, lists=SomeBlocked(), numbers=NoNumbers(), **instead)
     await parts.snapshots.follow()
     found.append(
         Desk(
-            database, parts.snapshots, parts.acceptor, parts.tasks, parts.feeder, parts.reviewing, ids, account_id, away
+            database, parts.snapshots, parts.acceptor, parts.tasks, parts.feeder, parts.reviewing, ids, account_id,
+            away, sealer,
         )
-    )
+    )  # fmt: skip
     await parts.acceptor.start()
     await parts.outcomes.start()
     try:

@@ -785,7 +785,7 @@ def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newe
 @_models("messages.outcomes._REPORTS")
 async def _reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
-    classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str],
+    classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str], _: list[bytes],
 ) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
     first: dict[Key, tuple[int, Row]] = {}
@@ -839,7 +839,7 @@ async def _superseded(
 
 _ORPHAN = (
     "channel_id", "carrier_id", "state", "code", "class", "number", "received_at", "reference", "by_number",
-    "submitted",
+    "submitted", "pdu",
 )  # fmt: skip
 
 
@@ -971,7 +971,7 @@ async def _again(
 @_models("messages.reattempt._LATE")
 async def _late(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
-    ats: list[datetime], oldest: int, tails: list[str],
+    ats: list[datetime], oldest: int, tails: list[str], _: list[bytes],
 ) -> list[Row]:  # fmt: skip
     hits: dict[int, Row] = {}
     first: dict[Key, tuple[int, Row]] = {}

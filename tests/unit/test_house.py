@@ -492,9 +492,11 @@ def test_chinese_and_english_of_the_catalogue_agree() -> None:
 NOTHING_BEFORE = {
     "account.topup", "alarm.ack", "audience.members", "audit.verify", "block.remove", "brand.certificate",
     "brand.picture", "channel.probe", "channel.remove", "complaint.add", "consent.give", "consent.import",
-    "consent.proof", "contact.import", "contact.put", "events.redeliver", "export.fetch", "export.link",
+    "consent.proof", "contact.import", "contact.put", "events.redeliver", "evidence.verify", "export.fetch",
+    "export.link",
     "export.request", "fact.retry", "factor.begin", "factor.emergency", "factor.reset", "filter.ask",
-    "filter.begin", "inbox.read", "key.retire", "key.rotate", "key_file.reseal", "lift.ask", "link.file",
+    "filter.begin", "inbound.reply", "inbound.seen", "inbox.read", "key.retire", "key.rotate", "key_file.reseal",
+    "lift.ask", "link.file",
     "message.read", "message.resend", "message.resolve", "notice.publish", "number.import", "number_status.import",
     "number_status.remove", "numbers.unmask", "partner.kick", "password.change", "report.spelling", "route.publish",
     "send", "session.end", "sign.proof", "staff.import", "staff.import_passwords", "staff.reset", "staff.unlock",

@@ -27,7 +27,11 @@ def heading(column: Column, say: Say) -> str:
 
 def plain(column: Column, row: Any, say: Say) -> Cell:
     """The value of a cell as text or number; phone numbers masked, states and words by their labels."""
-    value = column.of(row)
+    return of(column.of(row), column, say)
+
+
+def of(value: Any, column: Column, say: Say) -> Cell:
+    """The same of the value itself."""
     if value is None or value == "":
         return ""
     return _PLAIN.get(column.kind, _text)(value, column, say)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import csv
 import re
+import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import xlsxwriter
+from xlsxwriter.utility import xl_col_to_name
 
 from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
+from smsgw.admin.kit.bulk import Bulk, Reader, Sink
 from smsgw.admin.kit.cells import Cell
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.kit.table_exports import TableExport
+from smsgw.admin.kit.tables import Kind
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
@@ -25,7 +29,16 @@ from smsgw.core.cells import harmless
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.platform.exports.model import FILES, MEDIA_TYPES, MOST_ROWS, NAME, Format
+from smsgw.platform.exports.model import (
+    A_FILE,
+    ARCHIVE,
+    FILES,
+    MEDIA_TYPES,
+    MOST_COPIED,
+    MOST_ROWS,
+    NAME,
+    Format,
+)
 from smsgw.platform.exports.service import seen
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
@@ -41,11 +54,15 @@ _UNFIT = re.compile(r"[\s/\\:*?\"<>|.]+")
 """What some system does not have in the name of a file."""
 AT_ONCE = 500
 """Rows of one read."""
+PIECE = 64 * 1024
+"""Octets of a copy that are worked off in one go, in a thread: some two hundred rows, of a few milliseconds."""
 PATIENCE = 1800.0
 LONGEST_CELL = 32_767
 """Characters; spreadsheets have no room for more."""
 A4 = 9
 """As spreadsheets number sizes of paper."""
+ROWS_OF_SHEET = 1_048_570
+"""Beside the names of columns and the last lines."""
 EXACT = 10**15
 """Spreadsheets keep 15 digits of a number; a longer one, as an id, is text."""
 
@@ -56,19 +73,27 @@ class Writer(Protocol):
     def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
         """Some rows more."""
 
+    def raw(self, rows: Sequence[Sequence[str]]) -> None:
+        """Many rows more, of texts that no spreadsheet takes for formulas."""
+
     def end(self, mark: Sequence[str]) -> None:
         """The last lines: the watermark."""
 
 
 class _Csv:
-    def __init__(self, path: Path, head: Sequence[str], mark: str, title: str) -> None:
-        del mark, title  # it stands at the end: the first line has the names of the columns
+    def __init__(
+        self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()
+    ) -> None:
+        del mark, title, figures  # it stands at the end: the first line has the names of the columns
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._csv = csv.writer(self._file)
         self._csv.writerow(harmless(cell) for cell in head)
 
     def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
         self._csv.writerows([harmless(cell) for cell in row] for row in rows)
+
+    def raw(self, rows: Sequence[Sequence[str]]) -> None:
+        self._csv.writerows(rows)
 
     def end(self, mark: Sequence[str]) -> None:
         self._csv.writerows([harmless(line)] for line in mark)
@@ -78,7 +103,9 @@ class _Csv:
 
 
 class _Xlsx:
-    def __init__(self, path: Path, head: Sequence[str], mark: str, title: str) -> None:
+    def __init__(
+        self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()
+    ) -> None:
         self._book = xlsxwriter.Workbook(
             str(path),
             {
@@ -100,6 +127,7 @@ class _Xlsx:
             self._sheet.set_column(at, at, 18)
             self._sheet.write_string(0, at, str(harmless(cell)), bold)
         self._at = 1
+        self._row = _row_of(figures or [False] * len(head))
 
     def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
         for row in rows:
@@ -112,6 +140,19 @@ class _Xlsx:
                     self._sheet.write_string(self._at, at, str(cell))
             self._at += 1
 
+    def raw(self, rows: Sequence[Sequence[str]]) -> None:
+        """Behind the library's back, into the file of rows that it keeps: it looks at every cell for a long time."""
+        sheet, made = self._sheet, []
+        sheet._write_single_row(self._at)  # the one before, which it holds back
+        for n, row in enumerate(rows, self._at + 1):
+            text = "\0".join(row)
+            if "&" in text or "<" in text or ">" in text:
+                text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            made.append(self._row(n, _UNWRITTEN.sub("", text).split("\0")))
+        sheet.row_data_fh.write("".join(made))
+        self._at += len(rows)
+        sheet.previous_row, sheet.dim_rowmax = self._at, self._at - 1
+
     def end(self, mark: Sequence[str]) -> None:
         self.rows([[line] for line in mark])
 
@@ -119,16 +160,36 @@ class _Xlsx:
         self._book.close()
 
 
-_WRITERS: dict[Format, Callable[[Path, Sequence[str], str, str], _Csv | _Xlsx]] = {Format.CSV: _Csv, Format.XLSX: _Xlsx}
+_UNWRITTEN = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What XML has no way to write; NUL is in no text of a database."""
+
+
+def _row_of(figures: Sequence[bool]) -> Callable[[int, Sequence[str]], str]:
+    """Makes the XML of a row from its number and its cells; of which columns the cells are numbers."""
+    number, text = "><v>%s</v></c>", ' t="inlineStr"><is><t xml:space="preserve">%s</t></is></c>'
+    texts = [f'<c r="{xl_col_to_name(at)}%s"' + (number if figure else text) for at, figure in enumerate(figures)]
+    row, width = '<row r="%s">' + "".join(texts) + "</row>", len(figures)
+
+    def made(n: int, cells: Sequence[str]) -> str:
+        at = str(n)
+        values = [at] * (2 * width + 1)
+        values[2::2] = cells
+        return row % tuple(values)
+
+    return made
+
+
+_Opened = Callable[[Path, Sequence[str], str, str, Sequence[bool]], _Csv | _Xlsx]
+_WRITERS: dict[Format, _Opened] = {Format.CSV: _Csv, Format.XLSX: _Xlsx}
 
 
 @asynccontextmanager
 async def writing(
-    format_: Format, path: Path, head: Sequence[str], mark: str, title: str = ""
+    format_: Format, path: Path, head: Sequence[str], mark: str, title: str = "", figures: Sequence[bool] = ()
 ) -> AsyncIterator[Writer]:
     """A file of a format with these names of columns; closed in any case. ``mark``: the watermark; ``title``: of every
-    sheet, where the format has room for it."""
-    writer = await asyncio.to_thread(_WRITERS[format_], path, head, mark, title)
+    sheet, where the format has room for it; ``figures``: which columns are of numbers, for ``raw``."""
+    writer = await asyncio.to_thread(_WRITERS[format_], path, head, mark, title, figures)
     try:
         yield writer
     finally:
@@ -161,13 +222,14 @@ class Exporter:
         page = page_of(job.params["list"])
         incoming = await self._store.receive(FILES, None, 0, _file_name(page, job), person=job.submitter)
         try:
-            making: _Making | _MakingTable
+            making: _Making | _MakingTable | _Copying
             if isinstance(page, TableExport):
                 making = _MakingTable(self._database, page, actor, name, context)
             else:
-                making = _Making(self._database, self._store, page, actor, name, context)
+                made = _Making(self._database, self._store, page, actor, name, context)
+                making = _Copying.of(made) or made
             await making.write(incoming)
-            await self._store.keep(incoming, MEDIA_TYPES[making.format], job.submitter, making.entered)
+            await self._store.keep(incoming, making.media, job.submitter, making.entered)
         finally:
             self._store.drop(incoming)
 
@@ -200,6 +262,11 @@ class _Making:
         self._sort = tables.read_sort(params["query"].get("sort", ""), page.columns, page.sort)
         self._title, self._mark = _marks(self._say, page, job, actor, name)
         self._done = 0
+
+    @property
+    def media(self) -> str:
+        """Of the file."""
+        return MEDIA_TYPES[self.format]
 
     async def write(self, incoming: Incoming) -> None:
         """The file, page by page, up to the limit."""
@@ -253,6 +320,103 @@ class _Making:
         await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
 
 
+class _Pieces:
+    """Gathers what comes in small pieces."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._have: list[bytes] = []
+        self._size = 0
+
+    async def take(self, octets: bytes) -> None:
+        self._have.append(octets)
+        self._size += len(octets)
+        if self._size >= PIECE:
+            await self.end()
+
+    async def end(self) -> None:
+        whole, self._have, self._size = b"".join(self._have), [], 0
+        await self._sink(whole)
+
+
+class _Copying:
+    """One export of a list that the server copies, day by day."""
+
+    def __init__(self, making: _Making, bulk: Bulk) -> None:
+        self._of, self._bulk = making, bulk
+        self.format = making.format
+        self.media = MEDIA_TYPES[making.format]
+        self._reader = Reader(making._columns, bulk, making._say)
+        self._written = 0
+        """Rows of the file that is open."""
+
+    @classmethod
+    def of(cls, making: _Making) -> _Copying | None:
+        """None: the list, or a column of it, has to be read page by page."""
+        bulk = making._page.bulk
+        keys = {column.key for column in making._columns}
+        return cls(making, bulk) if bulk is not None and keys and keys <= bulk.fields else None
+
+    async def write(self, incoming: Incoming) -> None:
+        """One file, or with too many rows for one an archive of files by days."""
+        of = self._of
+        days, total, left = list[date](), 0, 0
+        for day, n in reversed(await self._bulk.days(of._database, of._actor, of._found)):  # the newest are kept
+            left += n if total + n > MOST_COPIED else 0
+            if not left:
+                days, total = [*days, day], total + n
+        if not of._sort.descending:
+            days.reverse()
+        cut = [of._say(words.CUT_OFF) % {"n": f"{total:,}"}] if left else []
+        if total <= A_FILE:
+            await self._file(incoming, incoming.path, days, total, cut)
+            return
+        self.media = ARCHIVE
+        incoming.name = f"{incoming.name.rpartition('.')[0]}.zip"
+        with zipfile.ZipFile(incoming.path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for day in days:
+                one = incoming.path.with_suffix(f".{self.format.value}")
+                try:
+                    await self._file(incoming, one, [day], total, cut)
+                    await asyncio.to_thread(archive.write, one, f"{day:%Y%m%d}.{self.format.value}")
+                finally:
+                    one.unlink(missing_ok=True)
+
+    async def _file(
+        self, incoming: Incoming, path: Path, days: Sequence[date], total: int, cut: Sequence[str]
+    ) -> None:
+        of, self._written = self._of, 0
+        head = [cells.heading(column, of._say) for column in of._columns]
+        figures = [column.kind is Kind.NUMBER for column in of._columns]
+        keys = [column.key for column in of._columns]
+        async with writing(self.format, path, head, of._mark, of._title, figures) as writer:
+            async def sink(octets: bytes) -> None:
+                n = await asyncio.to_thread(self._take, writer, octets)
+                of._done += n
+                await of._context.progress(of._done, total)
+
+            for day in days:
+                pieces = _Pieces(sink)
+                await self._bulk.copy(of._database, of._actor, of._found, day, keys, pieces.take,
+                                      descending=of._sort.descending)  # fmt: skip
+                await pieces.end()
+                await of._reserve(incoming)
+            await asyncio.to_thread(writer.end, [*cut, of._mark])
+        await of._reserve(incoming)
+
+    def _take(self, writer: Writer, octets: bytes) -> int:
+        rows = self._reader.rows(octets)
+        self._written += len(rows)
+        if self._written > ROWS_OF_SHEET and self.format is Format.XLSX:
+            raise Refused("FILE_TOO_LARGE")
+        writer.raw(rows)
+        return len(rows)
+
+    async def entered(self, connection: Any, file: StoredFile) -> None:
+        """As of any list."""
+        await self._of.entered(connection, file)
+
+
 class _MakingTable:
     """A table on its way: small enough to be made at once."""
 
@@ -266,6 +430,11 @@ class _MakingTable:
         self._say = teller(params["language"])
         self._title, self._mark = _marks(self._say, table, context.job, actor, name)
         self._done = 0
+
+    @property
+    def media(self) -> str:
+        """Of the file."""
+        return MEDIA_TYPES[self.format]
 
     async def write(self, incoming: Incoming) -> None:
         """The file."""

@@ -16,7 +16,10 @@ from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
+from smsgw.platform.evidence import verification as proving
+from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import NAME as EXPORT
+from smsgw.platform.exports.model import REJECTED
 from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
 from smsgw.platform.org import importing
@@ -81,6 +84,10 @@ async def detail(call: Call, job: Job) -> Detail:
         links = await _IMPORTS[job.kind](call, job)
     elif job.kind == verification.NAME and job.state is JobState.DONE:
         notice, good = _verified(call, job.checkpoint)
+    elif job.kind == proving.NAME and job.state is JobState.DONE:
+        notice, good = _proven(call, job.checkpoint)
+    if exports.held(job):
+        notice = call.filled(words.EXPORT_HELD, {"rows": f"{job.params['rows']:,}", "who": job.submitter})
     if job.state is JobState.FAILED:
         notice, good = _failed(call, job), False
     title = f"{call.gettext(words.JOB_KIND.get(job.kind, job.kind))} #{job.id}"
@@ -136,6 +143,11 @@ def _buttons(call: Call, job: Job) -> Sequence[Button]:
     own = job.submitter == call.actor.label
     if job.kind == EXPORT and job.state is JobState.DONE and own and "file" in job.checkpoint:
         return (Button(words.DOWNLOAD, f"/jobs/{job.id}/link", primary=True),)
+    if exports.held(job) and not own and call.may(Permission.JOB_EDIT):
+        return (
+            Button(words.EXPORT_PASS, f"/jobs/{job.id}/approve", primary=True),
+            Button(words.EXPORT_REJECT, "/jobs/-/effect/reject", True, fields={"id": str(job.id)}, asks=True),
+        )
     if job.state in _OPEN and (own or call.may(Permission.JOB_EDIT)):
         return (Button(words.CANCEL_JOB, "/jobs/-/effect/cancel", True, fields={"id": str(job.id)}, asks=True),)
     return ()
@@ -159,7 +171,22 @@ def _verified(call: Call, found: Any) -> tuple[str, bool]:
     return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
 
 
+def _proven(call: Call, found: Any) -> tuple[str, bool]:
+    if found.get("sound"):
+        counts = {key: f"{found[key]:,}" for key in ("days", "leaves", "pdus", "results")}
+        return call.filled(words.EVIDENCE_SOUND, counts), True
+    said = []
+    for kind, day, about in found.get("problems", []):
+        what = call.gettext(words.EVIDENCE_PROBLEM[kind])
+        said.append(call.filled(words.PROBLEM_AT, {"problem": what, "rows": f"{day} {about}".strip()}))
+    number = len(said) + found.get("more", 0)
+    return "\n".join([call.filled(words.VERIFY_BROKEN, {"n": number}), *said]), False
+
+
 def _failed(call: Call, job: Job) -> str:
+    if job.error == REJECTED:
+        said = {"who": job.params.get("decided_by", ""), "why": job.params.get("decision", "")}
+        return call.filled(words.EXPORT_REJECTED, said)
     if job.error in words.JOB_ERROR:
         return call.gettext(words.JOB_ERROR[job.error])
     if job.error in CODES:

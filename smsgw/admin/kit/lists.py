@@ -22,6 +22,7 @@ from aiohttp import web
 from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
+from smsgw.admin.kit.bulk import Bulk
 from smsgw.admin.kit.charts import Chart
 from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.filters import Filter, Found, Problem
@@ -178,6 +179,8 @@ class ListPage:
     lead: str = ""
     """A sentence under the title."""
     export: Permission | None = None
+    bulk: Bulk | None = None
+    """How millions of its rows are taken away."""
     leads: bool = False
     """``path/ID`` is a page of its own, which another module has."""
     wide: bool = False
@@ -413,7 +416,10 @@ class ListPage:
             Format(format_), reason, call.language, call.owner,
         )  # fmt: skip
         try:
-            id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+            id_ = await exports.request(
+                call.change(), wanted, node=call.portal.context.node, rows=await self._rows_of_file(call, found),
+                approved_up_to=call.portal.context.snapshots.current.settings.export_approval_rows,
+            )  # fmt: skip
         except Refused as error:
             if error.code != "STATE_CONFLICT":
                 raise
@@ -422,6 +428,11 @@ class ListPage:
         call.portal.context.jobs.set()
         call.toast(call.gettext(words.EXPORT_BEGUN))
         return go(call, f"/jobs/{id_}")
+
+    async def _rows_of_file(self, call: Call, found: Found) -> int | None:
+        if self.bulk is not None:
+            return sum(n for _, n in await self.bulk.days(call.db, call.actor, found))
+        return (await self._summed(call, found))[0]
 
     async def _ask_export(
         self, call: Call, state: Mapping[str, str], *, reason: str = "", problem: Problem | None = None

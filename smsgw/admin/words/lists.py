@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.admin.words.messages import TYPE, cause_of
+from smsgw.admin.words.messages import TYPE, Ended, cause_of
 from smsgw.platform.messages.model import MessageView
 
 VERIFY = N_("校验完整性")
@@ -25,6 +25,11 @@ STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么
 # --- sent records ----------------------------------------------------------------------------------------------------
 
 SEND = N_("短信发送")
+STAGE: dict[str, str] = {
+    "submitted": N_("已提交运营商"),
+    "refused": N_("未提交，有原因"),
+    "held": N_("暂存待发"),
+}
 RESEND = N_("失败重发")
 RESEND_EFFECT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。")
 RESEND_BUT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。另外 %(refused)s 条不重发：%(why)s。")
@@ -53,7 +58,12 @@ def types_of(message: MessageView) -> tuple[str, ...]:
 
 def why(message: MessageView) -> str:
     """Why it was not delivered; empty while that is open, and for what was."""
-    return cause_of(message) if message.status in ENDED_BADLY else ""
+    return why_of(message.status, message)
+
+
+def why_of(status: str, ended: Ended) -> str:
+    """The same by its status, and what is known of its end."""
+    return cause_of(ended) if status in ENDED_BADLY else ""
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
@@ -69,6 +79,7 @@ JOB_KIND: dict[str, str] = {
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
+    "evidence.verify": N_("回执存证校验"),
 }
 JOB_STATE: dict[str, str] = {
     "waiting": N_("排队中"),
@@ -88,9 +99,31 @@ JOB_ERROR: dict[str, str] = {
     "JOB_EXPIRED": N_("未能在规定时间内完成，请重新提交"),
     "JOB_CRASHED": N_("多次运行失败，请联系运维人员"),
 }
+EXPORT_HELD = N_("%(who)s 申请导出约 %(rows)s 行，超过免批行数，须由他人批准后才开始生成")
+EXPORT_PASS, EXPORT_REJECT = N_("批准导出"), N_("驳回导出")
+EXPORT_REJECT_EFFECT = N_("将驳回 %(n)s 个导出申请，申请人会看到原因")
+EXPORT_APPROVED = N_("已批准，开始生成")
+EXPORT_REJECTED = N_("%(who)s 驳回了导出申请：%(why)s")
 VERIFY_SOUND = N_("校验通过：%(rows)s 条记录完整，未被改动")
 VERIFY_BROKEN = N_("校验发现 %(n)s 处异常，请立即联系安全管理员")
 PROBLEM_AT = N_("%(problem)s（%(rows)s）")
+EVIDENCE_LEAD = N_(
+    "运营商每条状态报告的原始报文在写入结果时一并存证；每天的存证汇成一个默克尔根，签名、串联并记录在数据库之外。"
+)
+EVIDENCE_EMPTY = N_("这段时间还没有日根")
+EVIDENCE_TEACHES = N_("每天凌晨为前一天的存证生成日根；迟到的报告计入其到达当天的日根。可随时校验。")
+EVIDENCE_SOUND = N_("校验通过：%(days)s 天、%(leaves)s 条存证、%(pdus)s 份报文、%(results)s 个结果均未被改动")
+EVIDENCE_PROBLEM: dict[str, str] = {
+    "pdu": N_("报文与摘要不符"),
+    "root": N_("存证与日根不符：有记录被改动、增加或删除"),
+    "signature": N_("日根签名不符：日根被改动"),
+    "order": N_("日根缺失"),
+    "missing": N_("日根缺失"),
+    "anchor": N_("日根与库外记录不符"),
+    "result": N_("短信结果与存证不符"),
+    "unproven": N_("成功结果没有存证"),
+    "key_missing": N_("缺少密钥，无法校验签名"),
+}
 AUDIT_PROBLEM: dict[str, str] = {
     "edited": N_("记录被改动"),
     "foreign": N_("记录不是本系统写入的"),

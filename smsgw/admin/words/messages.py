@@ -136,6 +136,7 @@ ALARM: dict[str, str] = {
     "unknown_code": N_("未知结果码"),
     "claims_lost": N_("已认领的短信失去跟踪"),
     "unmatched_reports": N_("无法匹配的回执过多"),
+    "figures_differ": N_("报表与记录不一致"),
     "facts_parked": N_("上行或回执无法入账"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),

@@ -16,9 +16,11 @@ KIND: dict[str, str] = {
     "security": N_("账号安全"),
     "task": N_("发送任务"),
     "sign": N_("签名到期"),
+    "inbound": N_("上行短信"),
 }
 KIND_TONE: dict[str, str] = {
-    "notice": "blue", "alarm": "red", "job": "green", "security": "orange", "task": "red", "sign": "orange"
+    "notice": "blue", "alarm": "red", "job": "green", "security": "orange", "task": "red", "sign": "orange",
+    "inbound": "azure",
 }  # fmt: skip
 READ: dict[str, str] = {"no": N_("未读"), "yes": N_("已读")}
 READ_TONE: dict[str, str] = {"no": "blue", "yes": "secondary"}
@@ -43,7 +45,7 @@ SUBJECT: dict[str, str] = (
         "sign.due30": N_("签名将在 30 天内到期"), "sign.due7": N_("签名将在 7 天内到期"),
         "sign.due1": N_("签名将在 1 天内到期"), "sign.due0": N_("签名或其报备已过期"),
     }
-    | {"task.halted": N_("您的发送任务已自动停止，等待处理")}
+    | {"task.halted": N_("您的发送任务已自动停止，等待处理"), "inbound.assigned": N_("有一条上行短信指派给您处理")}
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
@@ -76,6 +78,7 @@ OPEN: dict[str, str] = {
     "alarm": N_("查看告警"),
     "task": N_("查看发送任务"),
     "sign": N_("查看签名"),
+    "inbound": N_("查看上行短信"),
 }
 MARK = N_("标为已读")
 MARK_ALL = N_("全部标为已读")

@@ -95,6 +95,7 @@ NAMED: dict[str, str] = {
     "message.unmask": N_("查看完整号码"),
     "message.export": N_("导出下行记录"),
     "inbound.view": N_("查看上行记录"),
+    "inbound.handle": N_("处理上行记录"),
     "inbound.export": N_("导出上行记录"),
     "account.stop": N_("业务启停"),
     "person.reset": N_("修改子号密码"),

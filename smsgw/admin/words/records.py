@@ -27,6 +27,29 @@ PUSHED: dict[str, str] = {
 PUSHED_TONE: dict[str, str] = {
     "waiting": "azure", "offered": "blue", "retrying": "yellow", "pushed": "green", "fetched": "green", "dead": "red",
 }  # fmt: skip
+CARE: dict[str, str] = {"unread": N_("未读"), "seen": N_("已读"), "answered": N_("已回复"), "done": N_("已处理")}
+CARE_TONE: dict[str, str] = {"unread": "red", "seen": "azure", "answered": "green", "done": "secondary"}
+WHOSE: dict[str, str] = {"mine": N_("指派给我的"), "nobody": N_("尚未指派的")}
+REPLY = N_("回复")
+REPLY_TITLE = N_("回复上行短信")
+REPLY_SEND = N_("发送回复")
+REPLY_LEAD = N_("回复从用户发来的通道号码发出，与其他短信一样检查、计费和审核；发送后本条标为已回复。")
+REPLY_EFFECT = N_("将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条。")
+REPLY_HELD_EFFECT = N_(
+    "将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。"
+)
+REPLIED = N_("回复已提交，发送结果见下方往来短信")
+ASSIGN = N_("指派")
+ASSIGN_TITLE = N_("指派处理人")
+ASSIGN_LEAD = N_("处理人会在消息中心收到提醒；只能指派给能查看该账号并有处理权限的人员。")
+ASSIGNED = N_("已指派给 %(name)s")
+TAKE = N_("由我处理")
+TAKE_EFFECT = N_("将 %(n)s 条上行短信指派给您自己。")
+DONE = N_("标为已处理")
+DONE_EFFECT = N_("将 %(n)s 条上行短信标为已处理。")
+REOPEN = N_("重新打开")
+REOPEN_EFFECT = N_("将 %(n)s 条上行短信重新打开，状态回到处理之前。")
+CARE_HEAD = N_("处理情况")
 INBOUND_LEAD = N_("用户回复和主动发来的短信：回复了哪一条、是否退订、是否已推送给业务系统。")
 INBOUND_EMPTY = N_("这段时间没有上行短信")
 INBOUND_TEACHES = N_("用户回复短信后自动显示在这里，并关联到所回复的短信；回复退订词的号码自动加入退订记录。")
@@ -64,6 +87,32 @@ CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(un
 RATE = N_("成功率（%）")
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
+
+# --- checks of figures ------------------------------------------------------------------------------------------------
+
+SPAN: dict[str, str] = {"day": N_("日"), "month": N_("月")}
+CHECK_STATE: dict[str, str] = {"right": N_("一致"), "wrong": N_("有差异"), "open": N_("回执未齐")}
+CHECK_TONE: dict[str, str] = {"right": "green", "wrong": "red", "open": "azure"}
+CHECK_NOTICE: dict[str, str] = {
+    "right": N_("全部数字与记录一致。"),
+    "wrong": N_("有数字与记录不一致，见下。请核实记录是否被改动，并重新统计这一天（smsgwctl stats recount）。"),
+    "open": N_("状态报告尚未收齐，先核对提交账；收齐后逐项核对。"),
+}
+CHECKS_LEAD = N_(
+    "每晚自动核对：日 = 当日记录之和，月 = 各日之和；受理 = 已提交 + 有原因未提交 + 暂存，差额须为 0。有差异时告警。"
+)
+CHECKS_EMPTY = N_("这段时间没有核对结果")
+CHECKS_TEACHES = N_("有短信的日子，次日凌晨自动核对，结果显示在这里。")
+DIFFERENCE = N_("差异")
+DIMENSION: dict[str, str] = {
+    "": N_("账号合计"), "type": N_("短信类型"), "sign": N_("签名"), "channel": N_("通道"), "carrier": N_("运营商"),
+    "province": N_("归属地"), "origin": N_("来源"), "submitter": N_("提交人"),
+}  # fmt: skip
+ENDED: dict[str, str] = {
+    "accepted": N_("受理"), "delivered": N_("成功"), "failed": N_("失败"), "unknown": N_("结果未知"),
+    "unsent": N_("未发出"),
+}  # fmt: skip
+UNIT: dict[str, str] = {"messages": N_("短信条数"), "units": N_("计费条数")}
 
 # --- rebates ---------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
 from smsgw.channels.wire.mapping.base import Intermediate
 from smsgw.channels.wire.recording import ChannelRecording
-from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
+from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind, Report
 from smsgw.net.connection import Connection
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
@@ -245,6 +246,8 @@ class WireTransport:
             connection.session.answer(request)
             connection.flush_soon()
         else:
+            if isinstance(incoming, Report):
+                incoming = replace(incoming, pdu=request.octets)
             durable = self._traffic.on_incoming(incoming, connection)
             durable.add_done_callback(lambda done: _acknowledge(connection, request, done))
 

@@ -25,6 +25,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "有未结束的短信，以下日期的数据到期后未能清理：{days}",
         "unfinished messages keep these days beyond their retention: {days}",
     ),
+    "alarm.figures": (
+        "报表数字与记录不一致，日期：{days}，详见“数据核对”",
+        "figures of reports are not what the records come to on {days}; see the checks of figures",
+    ),
     "alarm.machine_ahead": (
         "本机时钟比数据库快 {seconds} 秒",
         "this machine's clock is {seconds} s ahead of the database's",

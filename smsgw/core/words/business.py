@@ -182,6 +182,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
+    "inbound.assignee": (
+        "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
+    ),
+    "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
+    "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
+    "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),
     "resend.delivered": ("短信已送达", "it has been delivered"),
     "resend.maybe": ("短信可能已送达,结果不明", "it may have arrived: its result is not known"),
     "resend.waiting": ("短信尚未结束", "it has not ended yet"),

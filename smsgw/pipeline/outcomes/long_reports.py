@@ -60,7 +60,7 @@ class LongReports:
         return [
             Report(
                 channel_id=sent[n]["channel_id"], carrier_id=sent[n]["carrier_id"], state=PartState(row["state"]),
-                code=row["code"], cls=row["class"], number="", received_at=now,
+                code=row["code"], cls=row["class"], number="", received_at=now, pdu=row["pdu"],
             )
             for n, row in await store.told(connection, sent)
         ]  # fmt: skip

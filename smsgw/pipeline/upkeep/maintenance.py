@@ -30,6 +30,7 @@ from smsgw.store.engine import partitions
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import (
     abroad,
+    checking,
     complaints,
     daily,
     events,
@@ -213,7 +214,10 @@ class Maintenance:
     async def _recount(self) -> None:
         now = clock.now()
         if now.astimezone(CHINA).hour in RECOUNT_HOURS:
-            while await daily.recount_settled(self._database, now, self._config.retention.events_days):
+            retention = self._config.retention
+            while await daily.recount_settled(self._database, now, retention.events_days):
+                pass
+            while await checking.look_on(self._database, now, retention.messages_days, retention.events_days):
                 pass
 
     async def _index(self) -> None:
@@ -236,6 +240,7 @@ class Maintenance:
             "customer_event": retention.events_days,
             "webhook_attempt": retention.events_days,
             "partner_part": retention.messages_days,
+            "evidence": retention.messages_days,
         }
         today = clock.now().astimezone(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:
@@ -247,6 +252,7 @@ class Maintenance:
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
             await resends.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
+            await inbound.sweep_care(connection, clock.now() - timedelta(days=retention.mo_days))
             for module in (alarms, blocklist, codes, complaints, number_filters):
                 await module.sweep(connection)
             await number_status.sweep(connection, self._snapshots.current.settings.number_status_days)

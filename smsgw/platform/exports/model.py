@@ -12,9 +12,14 @@ from smsgw.platform.files.model import FileKind
 
 NAME = "export"
 """Of its kind of job."""
-FILES = FileKind("export", most=200 * 1024 * 1024, kept=timedelta(days=7))
+FILES = FileKind("export", most=1024**3, kept=timedelta(days=7))
 MOST_ROWS = 100_000
-"""Of one file."""
+"""Of a list that is read page by page."""
+MOST_COPIED = 10_000_000
+"""Of one that the server copies (``kit.bulk``), …"""
+A_FILE = 1_000_000
+"""… of which a file holds so many; more are files by days, packed together. Spreadsheets have 1,048,576 rows."""
+ARCHIVE = "application/zip"
 MOST_OPEN = 3
 """Exports of one person that have not come to an end."""
 MOST_FILES = 50
@@ -23,6 +28,10 @@ MOST_OCTETS = 1024**3
 """… and their octets."""
 LEAST_REASON, MOST_REASON = 2, 200
 LINK_LASTS = timedelta(minutes=5)
+HELD_FOR = timedelta(days=3)
+"""An export waits so long for somebody's approval."""
+REJECTED = "EXPORT_REJECTED"
+"""Error of the job of an export that somebody has not approved."""
 
 
 class Format(StrEnum):

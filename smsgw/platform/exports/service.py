@@ -17,6 +17,7 @@ from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.exports.model import (
     FILES,
+    HELD_FOR,
     LEAST_REASON,
     LINK_LASTS,
     MOST_FILES,
@@ -24,12 +25,14 @@ from smsgw.platform.exports.model import (
     MOST_OPEN,
     MOST_REASON,
     NAME,
+    REJECTED,
     Export,
 )
 from smsgw.platform.files import queries as files
 from smsgw.platform.files.model import StoredFile
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, JobState, NewJob
+from smsgw.platform.jobs.service import KEPT
 from smsgw.platform.org.model import within
 from smsgw.store.engine.database import Connection, Database
 
@@ -45,8 +48,47 @@ WHERE kind = $1 AND submitter = $2 AND expires_at > clock_timestamp()
 """
 
 
-async def request(change: Change, wanted: Export, *, node: int) -> int:
-    """Have a list made into a file; the job, which runs on the node where the file will lie.
+def held(job: Job) -> bool:
+    """Whether it is an export that waits for approval."""
+    return job.kind == NAME and job.state is JobState.WAITING and job.params.get("approval") == "asked"
+
+
+async def decide(change: Change, job_id: int, *, passes: bool, reason: str = "") -> Job:
+    """Approve an export that waits for it, or not: somebody else than who wants it.
+
+    ``NOT_FOUND`` for what the actor does not see; ``PARAM_MISSING`` for a rejection without a reason;
+    ``STATE_CONFLICT`` for one's own, and for what does not wait.
+    """
+    actor = change.actor
+    actor.require(Permission.JOB_EDIT)
+    reason = " ".join(reason.split())[:MOST_REASON]
+    if not passes and len(reason) < LEAST_REASON:
+        raise Invalid("PARAM_MISSING", field="reason")
+    found = await jobs.own(change.database, actor, job_id)
+    if found is None or found.kind != NAME:
+        raise Refused("NOT_FOUND")
+    if found.submitter == actor.label:
+        raise Refused("STATE_CONFLICT", reason=phrase("review.own"))
+    async with change.unit(Permission.JOB_EDIT) as unit:
+        said = {"approval": "passed" if passes else "rejected", "decided_by": actor.label, "decision": reason}
+        job = (
+            await jobs.let_begin(unit.connection, job_id, LASTS, said)
+            if passes
+            else await jobs.refuse(unit.connection, job_id, REJECTED, KEPT, said)
+        )
+        if job is None:
+            raise Refused("STATE_CONFLICT", reason=phrase("review.over"))
+        action = "export.approve" if passes else "export.reject"
+        after = {"reason": reason, "rows": found.params.get("rows")}
+        unit.record(action, f"job/{job_id}", before={"state": "held"}, after=after)
+    return job
+
+
+async def request(
+    change: Change, wanted: Export, *, node: int, rows: int | None = None, approved_up_to: int = 0
+) -> int:
+    """Have a list made into a file; the job, which runs on the node where the file will lie. With more ``rows`` than
+    ``approved_up_to`` (0: never) it waits until somebody else has approved it.
 
     ``PARAM_INVALID`` without a reason; ``RATE_LIMITED`` when the person has too many that are under way;
     ``STATE_CONFLICT`` while too many files of the person's are kept.
@@ -54,11 +96,14 @@ async def request(change: Change, wanted: Export, *, node: int) -> int:
     reason = " ".join(wanted.reason.split())
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
-    params = {
+    params: dict[str, Any] = {
         "list": wanted.list, "permission": wanted.permission.value, "query": dict(wanted.query),
         "columns": list(wanted.columns), "format": wanted.format.value, "reason": reason, "language": wanted.language,
         "platform": wanted.platform,
     }  # fmt: skip
+    waits = rows is not None and 0 < approved_up_to < rows
+    if waits:
+        params |= {"rows": rows, "approval": "asked"}
     async with change.unit(wanted.permission) as unit:
         await unit.connection.execute(_TAKE_TURNS, change.actor.label)
         if await unit.connection.fetchval(_OPEN, NAME, change.actor.label) >= MOST_OPEN:
@@ -68,7 +113,8 @@ async def request(change: Change, wanted: Export, *, node: int) -> int:
             reason_ = phrase("export.kept", files=MOST_FILES, gigabytes=MOST_OCTETS // 1024**3)
             raise Refused("STATE_CONFLICT", reason=reason_)
         id_ = await jobs.add(
-            unit.connection, NewJob(NAME, params, change.actor.label, node=node, lasts=LASTS)
+            unit.connection,
+            NewJob(NAME, params, change.actor.label, node=node, lasts=HELD_FOR if waits else LASTS, held=waits),
         )
         unit.record("export.request", f"job/{id_}", after=params)
     if id_ is None:

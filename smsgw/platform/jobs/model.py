@@ -43,6 +43,8 @@ class NewJob:
     """The only node that can do it: what it needs lies there."""
     lasts: timedelta = timedelta(days=7)
     """It fails when it has not come to an end by then."""
+    held: bool = False
+    """It waits for somebody's word (``queries.let_begin``)."""
 
 
 @dataclass(frozen=True, slots=True)

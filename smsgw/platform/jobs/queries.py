@@ -14,8 +14,9 @@ from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 
 _ADD = """
-INSERT INTO job (kind, params, subject, account_id, department_id, submitter, node, expires_at)
-VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7, clock_timestamp() + $8)
+INSERT INTO job (kind, params, subject, account_id, department_id, submitter, node, expires_at, not_before)
+VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7, clock_timestamp() + $8,
+        CASE WHEN $9 THEN 'infinity' ELSE clock_timestamp() END)
 ON CONFLICT (kind, subject) WHERE state IN ('waiting', 'running') AND subject <> '' DO NOTHING RETURNING id
 """
 
@@ -24,9 +25,36 @@ async def add(connection: Connection, job: NewJob) -> int | None:
     """Enter a job; its id, None when there is an unfinished one of its kind and subject."""
     id_: int | None = await connection.fetchval(
         _ADD, job.kind, _json(job.params), job.subject, job.account_id, job.department_id, job.submitter, job.node,
-        job.lasts,
+        job.lasts, job.held,
     )  # fmt: skip
     return id_
+
+
+_LET_BEGIN = """
+UPDATE job SET not_before = clock_timestamp(), expires_at = clock_timestamp() + $2, params = params || $3::jsonb
+WHERE id = $1 AND state = 'waiting' AND not_before = 'infinity' RETURNING *
+"""
+
+
+async def let_begin(connection: Connection, job_id: int, lasts: timedelta, params: Mapping[str, Any]) -> Job | None:
+    """A held job may begin now, with more parameters; None: it is not held."""
+    row = await connection.fetchrow(_LET_BEGIN, job_id, lasts, _json(params))
+    return None if row is None else _job(row)
+
+
+_REFUSE = """
+UPDATE job SET state = 'failed', error = $2, ended_at = clock_timestamp(), expires_at = clock_timestamp() + $3,
+    params = params || $4::jsonb
+WHERE id = $1 AND state = 'waiting' AND not_before = 'infinity' RETURNING *
+"""
+
+
+async def refuse(
+    connection: Connection, job_id: int, error: str, kept: timedelta, params: Mapping[str, Any]
+) -> Job | None:
+    """A held job never begins; None: it is not held."""
+    row = await connection.fetchrow(_REFUSE, job_id, error, kept, _json(params))
+    return None if row is None else _job(row)
 
 
 # --- running ---------------------------------------------------------------------------------------------------------

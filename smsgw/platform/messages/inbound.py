@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import first_id
+from smsgw.core.model import TEST_CHANNEL
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database, Row
 
@@ -33,6 +34,14 @@ class Wanted:
     extension: str | None = None
     answers: int | None = None
     """Id of the message that it answers."""
+    word: str | None = None
+    """Part of its text."""
+    care: str | None = None
+    """One of ``CARE``."""
+    assignee: str | None = None
+    """Login of who looks after it; empty: nobody does."""
+    test: bool | None = None
+    """Of test keys, or of real phones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +70,29 @@ class InboundView:
     parts: int
     complete: bool
     """No part of a long message is missing."""
+    account: int | None
+    care: str
+    """``unread``, ``seen``, ``answered`` (from the platform) or ``done``; an opt-out is done with by itself."""
+    assignee: str | None
+    """Login of who looks after it."""
+    seen_at: datetime | None
+    seen_by: ActorLabel | None
+    answered_by: int | None
+    """Id of the last message sent in answer from here."""
+    done_at: datetime | None
+    done_by: ActorLabel | None
 
 
 OUTCOMES = ("opt_out", "reply", "message", "unowned")
+CARE = ("unread", "seen", "answered", "done")
 PUSHED = ("waiting", "offered", "retrying", "pushed", "fetched", "dead")
 _OUTCOME = """
 CASE WHEN o.opted_out THEN 'opt_out' WHEN o.account_id IS NULL THEN 'unowned'
      WHEN o.in_reply_to IS NOT NULL THEN 'reply' ELSE 'message' END
+"""
+_CARE = """
+CASE WHEN k.done_at IS NOT NULL OR o.opted_out THEN 'done' WHEN k.answered_by IS NOT NULL THEN 'answered'
+     WHEN EXISTS (SELECT FROM inbound_unread u WHERE u.mo_id = o.id) THEN 'unread' ELSE 'seen' END
 """
 _PUSHED = """
 CASE WHEN e.id IS NULL THEN '' WHEN e.dead_at IS NOT NULL THEN 'dead'
@@ -92,18 +117,25 @@ AND ($6::bigint IS NULL OR o.account_id = $6) AND ($7::text IS NULL OR o.number 
 AND ($8::int IS NULL OR o.channel_id = $8) AND ($9::text IS NULL OR starts_with(o.to_code, $9))
 AND ($10::text IS NULL OR o.extend_code = $10) AND ($11::bigint IS NULL OR o.in_reply_to = $11)
 AND ($12::text IS NULL OR {_OUTCOME} = $12) AND ($13::text IS NULL OR {_PUSHED} = $13)
+AND ($14::text IS NULL OR strpos(o.content, $14) > 0) AND ($15::text IS NULL OR {_CARE} = $15)
+AND ($16::text IS NULL OR COALESCE(k.assignee, '') = $16)
+AND ($17::bool IS NULL OR (o.channel_id = {TEST_CHANNEL}) = $17)
 """
 _VIEW = f"""
 SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS account_name,
        COALESCE(c.name, '') AS channel_name, o.to_code, o.extend_code AS extension, m.id AS answers,
        {_OUTCOME} AS outcome, {_PUSHED} AS pushed, COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at,
-       {_ENTRY} AS opt_out, o.parts, o.complete
-FROM mo o {_EVENT}
+       {_ENTRY} AS opt_out, o.parts, o.complete, o.account_id AS account, {_CARE} AS care, k.assignee, k.seen_at,
+       k.seen_by, k.answered_by, k.done_at, k.done_by
+FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT}
 LEFT JOIN account a ON a.id = o.account_id LEFT JOIN channel c ON c.id = o.channel_id
 LEFT JOIN message m ON m.id = o.in_reply_to
 """  # noqa: S608 - constants
 _PAGE = f"{_VIEW} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
-_COUNT = f"SELECT count(*) FROM (SELECT FROM mo o {_EVENT} WHERE {_MATCHES} LIMIT $14) f"  # noqa: S608
+_COUNT = f"""
+SELECT count(*) FROM (
+    SELECT FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT} WHERE {_MATCHES} LIMIT $18) f
+"""  # noqa: S608
 _ONE = f"{_VIEW} WHERE o.id = $2 AND ($1::bigint[] IS NULL OR o.account_id = ANY($1))"
 ORDERS = {"received_at": Order("o.id", "bigint")}
 """By when it was stored, which is when it was whole."""
@@ -115,6 +147,7 @@ def _asked(actor: Actor, wanted: Wanted) -> list[object]:
         None if whole is None else list(whole), max(first_id(wanted.from_time - SKEW), 0),
         max(first_id(wanted.to_time + LATE), 0), wanted.from_time, wanted.to_time, wanted.account, wanted.phone,
         wanted.channel, wanted.code, wanted.extension, wanted.answers, wanted.outcome, wanted.pushed,
+        wanted.word, wanted.care, wanted.assignee, wanted.test,
     ]  # fmt: skip
 
 
@@ -144,3 +177,17 @@ async def one(database: Database, actor: Actor, id_: int) -> InboundView | None:
     whole = actor.scope.whole
     row = await database.fetchrow(_ONE.format(key="''"), None if whole is None else list(whole), id_)
     return None if row is None else _view(row)
+
+
+_UNREAD = """
+SELECT count(*) FROM (
+    SELECT FROM inbound_unread WHERE $1::bigint[] IS NULL OR account_id = ANY($1) LIMIT $2) few
+"""
+MOST_UNREAD = 100
+
+
+async def unread(database: Database, actor: Actor) -> int:
+    """Messages in the scope that nobody has opened yet; at most ``MOST_UNREAD``."""
+    whole = actor.scope.whole
+    number: int = await database.fetchval(_UNREAD, None if whole is None else list(whole), MOST_UNREAD)
+    return number

@@ -75,6 +75,10 @@ class PartView:
     answered_at: datetime | None
     final_at: datetime | None
     next_at: datetime | None
+    evidence: str = ""
+    """SHA-256 of the carrier's PDU that said its result, in hex; empty: no carrier did."""
+    proved_by: str = ""
+    """``report`` or ``operator``: what its evidence is of; empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceSte
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages import request_keys
+from smsgw.store.messages.evidence import EARLY
 
 MAX_PAGE = 500
 SLICE = 50
@@ -256,10 +257,15 @@ async def reasons(
     return [(row["class"], row["n"]) for row in rows]
 
 
-_PARTS = """
-SELECT p.*, c.name AS channel_name FROM part p LEFT JOIN channel c ON c.id = p.channel_id
+_PARTS = f"""
+SELECT p.*, c.name AS channel_name, e.digest, e.kind AS proved_by
+FROM part p LEFT JOIN channel c ON c.id = p.channel_id LEFT JOIN LATERAL (
+    SELECT digest, kind FROM evidence x
+    WHERE x.message_id = p.id AND x.part = p.part AND x.id >= $1 - {EARLY} AND x.state = p.state
+    ORDER BY x.id DESC LIMIT 1
+) e ON true
 WHERE p.id = $1 ORDER BY p.part
-"""
+"""  # noqa: S608 - constants
 _EVENTS = "SELECT at, part, kind, detail FROM event WHERE id = $1 ORDER BY at LIMIT 1000"
 _OFFERS = "SELECT * FROM customer_event WHERE message_id = $1 AND kind = 'report' AND id >= $1 ORDER BY id"
 
@@ -396,6 +402,8 @@ def _part(row: Row) -> PartView:
         answered_at=row["answered_at"],
         final_at=row["final_at"],
         next_at=row["next_at"],
+        evidence=(row["digest"] or b"").hex(),
+        proved_by=row["proved_by"] or "",
     )
 
 

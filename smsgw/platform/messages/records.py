@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 
 from smsgw.core import states
 from smsgw.core.actor import Actor, ActorLabel
-from smsgw.core.ids import day_of, day_range, first_id, time_of
+from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, time_of
 from smsgw.core.states import PartState
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import SELECT, states_of, views
 from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
-from smsgw.store.engine.database import Database, Row
+from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages.checking import OPEN, OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    stage: str | None = None
+    """One of ``STAGES``: where it stands in the account of its day."""
     content: str | None = None
     """A word of the text, at least ``LEAST_WORD`` characters."""
 
@@ -62,6 +65,8 @@ RESULTS: dict[str, frozenset[str]] = {
 }
 """How messages end, in short: statuses of each; what is in none of them is on its way."""
 PENDING = "pending"
+STAGES = ("submitted", "refused", "held")
+"""Given to a carrier, ended before that, or waiting for it."""
 LEAST_WORD = 2
 
 
@@ -101,6 +106,10 @@ _PART = {
     "reason": "s.class = {} AND s.class <> ''",
     "code": "s.code = {}",
 }
+_STAGE = {
+    "submitted": f"{{has}} {OUT})", "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
+    "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
+}  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
@@ -166,6 +175,8 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         numbers = sorted({code // 2 for code in codes})
         if few := _few(numbers):  # one of its parts is what makes it end so: told before the rank of all is asked
             said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
+    if wanted.stage is not None:
+        said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
     of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
@@ -251,3 +262,91 @@ def _few(found: Iterable[int]) -> list[str]:
     """What the parts have if an index holds those alone."""
     found = set(found)
     return [_ENDED] if found <= _NOT_ARRIVED else [_OPEN] if found <= _NOT_ENDED else []
+
+
+# --- taken away ------------------------------------------------------------------------------------------------------
+
+_AT = "to_char({} AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD HH24:MI:SS')"
+_STATUS = "CASE w.state * 2 + w.by_us::int " + " ".join(
+    f"WHEN {int(state) * 2 + by_us} THEN '{states.status_of(state, by_us)}'"
+    for state in PartState for by_us in (False, True)
+) + " END"
+FIELDS: Mapping[str, str] = {
+    "time": _AT.format(f"to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000)"), "account": "COALESCE(a.name, '@probe')",
+    "number": "m.number", "carrier": "m.carrier", "province": "m.province",
+    "type": "m.type || CASE WHEN m.test THEN ',test' ELSE '' END", "sign": "m.sign",
+    "content": f"CASE WHEN m.submitter = '{CODE_SENDER}' "
+               "THEN regexp_replace(m.content, '[0-9]{4,}', '******', 'g') ELSE m.content END",
+    "parts": "m.parts", "price": "m.price", "channel": "COALESCE(c.name, '')", "status": _STATUS,
+    "reason": f"{_STATUS} || '|' || w.class || '|' || w.code", "code": "w.code", "origin": "m.origin",
+    "submitter": "m.submitter", "submitted_at": f"COALESCE({_AT.format('p.submitted_at')}, '')",
+    "done_at": by_name(f"CASE WHEN w.state >= :DELIVERED THEN COALESCE({_AT.format('p.done_at')}, '') ELSE '' END"),
+    "client_ref": "m.client_ref", "id": "m.id", "batch_id": "m.batch_id",
+}  # fmt: skip
+"""Columns of the list as the server writes them; ``w`` is the part that says what the message is."""
+_COUNT_DAY = "SELECT count(*) FROM message x WHERE {found}"
+_COPY_DAY = """
+SELECT {fields}
+FROM (SELECT x.* FROM message x WHERE {found} ORDER BY x.id {way}) m
+LEFT JOIN account a ON a.id = m.account_id
+CROSS JOIN LATERAL (
+    SELECT min(array_position({ranks}, s.state) * 1000 + s.part) AS worst, max(s.channel_id) AS channel_id,
+           max(COALESCE(s.answered_at, s.claimed_at)) AS submitted_at, max(s.final_at) AS done_at
+    FROM part s WHERE s.id = m.id AND s.id >= {low} AND s.id < {high}
+) p
+JOIN part w ON w.id = m.id AND w.part = p.worst % 1000 AND w.id >= {low} AND w.id < {high}
+LEFT JOIN channel c ON c.id = p.channel_id
+ORDER BY m.id {way}
+"""
+_RANKS = f"ARRAY{[int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)]}::smallint[]"
+DAY_PATIENCE = 1200.0
+"""Seconds for one day's rows."""
+
+
+async def days(database: Database, actor: Actor, wanted: Wanted) -> list[tuple[date, int]]:
+    """The days of what is wanted that have any, with how many messages they have."""
+    made = []
+    async with database.acquire(timeout=DAY_PATIENCE) as connection:
+        search = await _searched(connection, actor, wanted)
+        if search is None:
+            return []
+        for low, high in search.days(descending=False):
+            found, arguments = _within(search, low, high)
+            n = await connection.fetchval(_COUNT_DAY.format(found=found), *arguments, timeout=DAY_PATIENCE)
+            if n:
+                made.append((day_of(low), n))
+    return made
+
+
+async def copy(
+    database: Database, actor: Actor, wanted: Wanted, day: date, fields: Sequence[str],
+    sink: Callable[[bytes], Coroutine[Any, Any, None]], *, descending: bool,
+) -> None:  # fmt: skip
+    """Copy these ``FIELDS`` of a day's messages as text."""
+    async with database.acquire(timeout=DAY_PATIENCE) as connection:
+        search = await _searched(connection, actor, wanted)
+        bounds = day_range(day)
+        if search is None:
+            return
+        low, high = max(search.low, bounds[0]), min(search.high, bounds[1])
+        found, arguments = _within(search, low, high)
+        statement = _COPY_DAY.format(
+            fields=", ".join(FIELDS[name] for name in fields), found=found, way="DESC" if descending else "ASC",
+            low=int(low), high=int(high), ranks=_RANKS,
+        )  # fmt: skip
+        await connection.copy_from_query(statement, *arguments, output=sink, format="text", timeout=DAY_PATIENCE)
+
+
+async def _searched(connection: Connection, actor: Actor, wanted: Wanted) -> _Search | None:
+    of_task = None
+    if wanted.task is not None:
+        row = await connection.fetchrow(_OF_TASK, wanted.task)
+        if row is None or row[0] is None:
+            return None
+        of_task = (int(row[0]), int(row[1]))
+    return _search(actor, wanted, Window(), of_task)
+
+
+def _within(search: _Search, low: int, high: int) -> tuple[str, list[object]]:
+    n = len(search.arguments)
+    return search.found.format(low=f"${n + 1}", high=f"${n + 2}"), [*search.arguments, low, high]

@@ -64,7 +64,7 @@ async def resolve(change: Change, outcomes: Outcomes, message_id: int, part: int
             return []
         async with change.within(connection, Permission.MESSAGE_RESOLVE) as unit:
             code = f"OPERATOR:{decision.upper()}"
-            rows = await sweeps.decide_unknown(connection, message_id, part, int(state), now, code)
+            rows = await sweeps.decide_unknown(connection, message_id, part, int(state), now, code, change.actor.label)
             if rows:
                 after = {"decision": decision, "parts": len(rows)}
                 unit.record("message.resolve", f"message/{message_id}", after=after)

@@ -13,7 +13,7 @@ from smsgw.platform.paging import Order, Slice, Window
 from smsgw.platform.preferences.queries import owner
 from smsgw.store.engine.database import Connection, Database, Row
 
-KINDS = ("notice", "alarm", "job", "security", "task", "sign")
+KINDS = ("notice", "alarm", "job", "security", "task", "sign", "inbound")
 CHOSEN = ("alarm", "job")
 """Those that somebody may do without."""
 PREFERENCE = "inbox"

@@ -9,8 +9,9 @@ from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import daily
+from smsgw.store.messages import checking, daily
 
 NAME = "statistics.recount"
 PATIENCE = 4 * 3600.0
@@ -42,7 +43,9 @@ def kind(database: Database) -> JobKind:
         done: int = context.job.checkpoint.get("days", 0)
         while done < total:
             async with database.transaction(timeout=2 * daily.RECOUNT_PATIENCE) as connection:
-                await daily.recount(connection, first + timedelta(days=done))
+                day = first + timedelta(days=done)
+                await daily.recount(connection, day)
+                await checking.look(connection, day, clock.now())
                 done += 1
                 await context.progress(done, total, checkpoint={"days": done}, connection=connection)
 

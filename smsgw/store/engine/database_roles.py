@@ -41,14 +41,15 @@ TABLES = {
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
-        "audit audit_checkpoint audit_link complaint department_place event event_lost ledger mo pool "
+        "audit audit_checkpoint audit_link complaint department_place event event_lost evidence "
+        "evidence_root ledger mo pool "
         "webhook_attempt",
     ),
     **_each(
         _PUT,
         "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
-        "customer_event department event_setting filed_link_state message node part quota_used registration review "
-        "route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
+        "customer_event department event_setting figure_check filed_link_state message node part quota_used "
+        "registration review route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
     ),
     **_each(
         _LIST,
@@ -58,12 +59,14 @@ TABLES = {
     **_each(
         _ALL,
         "abroad_country abroad_minute alarm allow_list audience block_list brand brand_picture carrier_lift "
-        "code_class contact department_used file filed_link inbox job lease mo_part notice number_filter "
+        "code_class contact department_used file filed_link inbound_care inbound_unread inbox job lease mo_part notice "
+        "number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
         "scenario send_draft "
-        "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
-        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day stat_person task upload webhook word",
+        "unmask_day request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
+        "staff_recovery_code staff_sms_code staff_totp staff_view stat_day"
+        " stat_person task upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is

@@ -19,7 +19,9 @@ from smsgw.store.engine.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 
-TABLES = ("message", "part", "attempt", "event", "mo", "customer_event", "webhook_attempt", "partner_part")
+TABLES = (
+    "message", "part", "attempt", "event", "mo", "customer_event", "webhook_attempt", "partner_part", "evidence",
+)  # fmt: skip
 DAYS_BACK = 1
 DAYS_AHEAD = 8
 OF_MESSAGES = ("message", "part", "attempt", "event", "partner_part")

@@ -34,6 +34,8 @@ async def end_waiting(
     connection: Connection, ids: Sequence[int], state: PartState, code: str, cls: str, now: datetime
 ) -> list[Row]:
     """End the messages in ``state`` (CANCELLED, REJECTED); the rows of those for which it was not too late."""
+    if state not in (PartState.CANCELLED, PartState.REJECTED):
+        raise ValueError(f"{state.name} is no end of what waits")
     if not ids:
         return []
     rows = await connection.fetch(_LOCK, list(ids), min(ids))

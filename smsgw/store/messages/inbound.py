@@ -69,9 +69,12 @@ ORDER BY fits.rank DESC, m.id DESC LIMIT 1
 """
 
 _STORE = """
-INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, parts, complete, in_reply_to,
-                received_at, opted_out)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $12)
+WITH stored AS (
+    INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, parts, complete, in_reply_to,
+                    received_at, opted_out)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $12) RETURNING id, account_id, opted_out
+)
+INSERT INTO inbound_unread (mo_id, account_id) SELECT id, account_id FROM stored WHERE NOT opted_out
 """
 
 JOIN_WITHIN = timedelta(hours=2)
@@ -227,6 +230,15 @@ async def _store(
         )
         await enter(connection, "customer_event", EVENT_TYPES, [record])
     return _StoredMo(account_id, answered["sign"] if answered else "")
+
+
+_FORGET = ("DELETE FROM inbound_unread WHERE mo_id < $1", "DELETE FROM inbound_care WHERE mo_id < $1")
+
+
+async def sweep_care(connection: Connection, before: datetime) -> None:
+    """Forget who looked after messages that are kept no longer."""
+    for statement in _FORGET:
+        await connection.execute(statement, max(first_id(before), 0))
 
 
 # All that waits of a message whose first arrival is too long ago; whoever is joining it at the moment keeps it.

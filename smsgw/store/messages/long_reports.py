@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from smsgw.core.model import Report
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages.evidence import EARLY
 from smsgw.store.messages.matching import chosen, tails
 
 # Parts that wait for their report on the same channel, and of one that this report is for.
@@ -38,13 +39,17 @@ async def siblings(
     return [(row["n"] - 1, row["carrier_id"]) for row in rows]
 
 
-_TOLD = by_name("""
-SELECT DISTINCT ON (k.n) k.n, s.state, s.code, s.class
+_TOLD = by_name(f"""
+SELECT DISTINCT ON (k.n) k.n, s.state, s.code, s.class, COALESCE((
+    SELECT e.pdu FROM evidence e
+    WHERE e.message_id = s.id AND e.part = s.part AND e.state = s.state AND e.id >= $4 - {EARLY}
+    ORDER BY e.id DESC LIMIT 1
+), '') AS pdu
 FROM unnest($1::bigint[], $2::smallint[], $3::int[]) WITH ORDINALITY AS k(id, part, channel_id, n)
 JOIN part s ON s.id = k.id AND s.part <> k.part AND s.channel_id = k.channel_id AND s.id >= $4
 WHERE s.state IN (:DELIVERED, :UNDELIVERABLE) AND s.answered_at IS NOT NULL
 ORDER BY k.n, s.part
-""")
+""")  # noqa: S608
 
 
 async def told(connection: Connection, parts: Sequence[Row]) -> list[tuple[int, Row]]:

@@ -26,6 +26,7 @@ from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.engine.together import enter
 from smsgw.store.messages import counters
+from smsgw.store.messages.evidence import PROOF
 from smsgw.store.messages.matching import chosen, tails
 from smsgw.store.messages.reattempt import late_reports
 from smsgw.store.messages.report_ids import report_of
@@ -168,8 +169,9 @@ _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 _REPORTS = by_name(f"""
 WITH r AS MATERIALIZED (
     SELECT *, $8::bigint AS newest
-    FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[], $9::text[])
-    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, tail, n)
+    FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[], $9::text[],
+                $10::bytea[])
+    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, tail, pdu, n)
 ),
 hit AS MATERIALIZED ({chosen("p.id, p.part, p.state AS was, p.carrier_id, r.state, r.code, r.class, r.at", "$7")}),
 first AS MATERIALIZED (
@@ -182,7 +184,8 @@ done AS (
         AND p.carrier_id = f.carrier_id AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
-)
+),
+proof AS ({PROOF})
 SELECT *, NULL::bigint[] AS hit, NULL::bigint[] AS ended FROM done
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -192,9 +195,9 @@ FROM hit
 
 _PARK = """
 INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at, reference, by_number,
-                            submitted)
+                            submitted, pdu)
 SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-                     $8::int[], $9::boolean[], $10::timestamptz[])
+                     $8::int[], $9::boolean[], $10::timestamptz[], $11::bytea[])
 ON CONFLICT DO NOTHING
 """
 
@@ -379,6 +382,7 @@ async def _apply(
         since,
         newest,
         tails(reports),
+        [r.pdu for r in reports],
     )
     changed = [row for row in rows if row["n"] is not None]
     applied = {row["n"] for row in changed}
@@ -412,6 +416,7 @@ async def park(connection: Connection, reports: Sequence[Report], tally: Tally) 
         [r.reference for r in reports],
         [r.by_number for r in reports],
         [r.submitted for r in reports],
+        [r.pdu for r in reports],
     )
 
 

@@ -36,10 +36,12 @@ _PUT = "INSERT INTO parked_fact (node, kind, fact, error) VALUES ($1, $2, $3, $4
 
 async def put(connection: Connection, node: int, fact: Fact, error: str) -> None:
     """Keep a fact; ``error`` says why it was refused, without values."""
-    text = json.dumps(
-        asdict(fact), default=datetime.isoformat
-    )  # ASCII: what it cannot hold stands there escaped
+    text = json.dumps(asdict(fact), default=_plain)  # ASCII: what it cannot hold stands there escaped
     await connection.execute(_PUT, node, KINDS[type(fact)], text, error)
+
+
+def _plain(value: datetime | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else value.isoformat()
 
 
 def _fact(kind: str, text: str) -> Fact:
@@ -59,7 +61,8 @@ def _fact(kind: str, text: str) -> Fact:
             return GivenBack(tuple(map(outcome, said["outcomes"])), datetime.fromisoformat(said["at"]))
         case "report":
             times = {"received_at": time("received_at"), "submitted": time("submitted")}
-            return Report(**said | times | {"state": PartState(said["state"])})
+            octets = bytes.fromhex(said.get("pdu", ""))
+            return Report(**said | times | {"state": PartState(said["state"]), "pdu": octets})
         case "inbound":
             inbound = said["inbound"]
             arrived = Inbound(**inbound | {"received_at": time("received_at", inbound)})

@@ -14,6 +14,7 @@ from smsgw.core.model import Outcome, Report
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages.evidence import PROOF
 from smsgw.store.messages.matching import FITS, chosen, tails
 from smsgw.store.messages.sweeps import STEP
 
@@ -195,8 +196,8 @@ async def release(connection: Connection, now: datetime, oldest: int) -> list[Ro
 # The parts of a message that wait in a pool stay together: there a late delivery of one of them has to wait.
 _LATE = by_name(f"""
 WITH r AS MATERIALIZED (
-    SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::timestamptz[], $7::text[])
-    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, at, tail, n)
+    SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::timestamptz[], $7::text[], $8::bytea[])
+    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, at, tail, pdu, n)
 ),
 hit AS MATERIALIZED (
     SELECT DISTINCT ON (r.n) r.*, a.id, a.part
@@ -213,7 +214,8 @@ done AS (
       AND (p.total = 1 OR p.channel_id IS NOT NULL)
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
-)
+),
+proof AS ({PROOF})
 SELECT *, NULL::bigint AS hit_id, NULL::smallint AS hit_part FROM done
 UNION ALL
 SELECT n, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, id, part FROM hit
@@ -243,6 +245,7 @@ async def late_reports(
         [r.received_at for r in reports],
         oldest,
         tails(reports),
+        [r.pdu for r in reports],
     )
     changed = [row for row in rows if row["id"] is not None]
     applied = {row["n"] - 1 for row in changed}

@@ -87,6 +87,7 @@ def report_of(row: Any) -> Report:
         reference=row["reference"],
         by_number=row["by_number"],
         submitted=row["submitted"],
+        pdu=row["pdu"],
     )
 
 

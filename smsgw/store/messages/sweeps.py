@@ -6,6 +6,7 @@ from datetime import datetime
 
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages.evidence import DECISION
 
 COLUMNS = (
     "p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us, "
@@ -68,20 +69,25 @@ WITH due AS MATERIALIZED (
     SELECT p.id, p.part, {_OF_ATTEMPT}, $3 = 11 AS resend FROM part p
     WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = :UNKNOWN ORDER BY p.part FOR UPDATE
 ),
-aside AS ({_SET_ASIDE})
+aside AS ({_SET_ASIDE}),
+done AS (
 UPDATE part p SET state = $3::smallint, code = CASE WHEN resend THEN '' ELSE $5 END, resent = p.resent + resend::int,
     carrier_id = CASE WHEN NOT resend THEN p.carrier_id END,
     next_at = CASE WHEN resend THEN $4::timestamptz END, final_at = CASE WHEN NOT resend THEN $4::timestamptz END,
     expires_at = CASE WHEN resend THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
 FROM due WHERE p.id = due.id AND p.part = due.part AND p.id = $1 AND p.state = :UNKNOWN RETURNING {COLUMNS}
+),
+proof AS ({DECISION})
+SELECT * FROM done
 """)  # noqa: S608, E501
 
 
 async def decide_unknown(
-    connection: Connection, message_id: int, part: int, state: int, now: datetime, code: str
+    connection: Connection, message_id: int, part: int, state: int, now: datetime, code: str, by: str
 ) -> list[Row]:
-    """An operator's decision about UNKNOWN parts (``part`` 0: all): a final state, or DEFERRED to resend."""
-    return await connection.fetch(_DECIDE_UNKNOWN, message_id, part, state, now, code)
+    """An operator's decision about UNKNOWN parts (``part`` 0: all): a final state, or DEFERRED to resend. ``by``: who
+    has decided."""
+    return await connection.fetch(_DECIDE_UNKNOWN, message_id, part, state, now, code, by)
 
 
 _RESTING = by_name("""

@@ -33,7 +33,7 @@ class AnchorFile:
         """Append a line. Raises ``OSError``."""
         with contextlib.suppress(FileNotFoundError):
             if self._path.stat().st_size + len(line) >= self._half:
-                os.replace(self._path, _before(self._path))
+                os.replace(self._path, before(self._path))
         new = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -53,12 +53,13 @@ class AnchorFile:
 
     def read(self) -> Iterator[Anchor]:
         """All anchors that are kept, oldest first."""
-        for path in (_before(self._path), self._path):
+        for path in (before(self._path), self._path):
             if path.exists():
                 yield from read(path)
 
 
-def _before(path: Path) -> Path:
+def before(path: Path) -> Path:
+    """The file that was full before this one."""
     return path.with_name(f"{path.name}.1")
 
 

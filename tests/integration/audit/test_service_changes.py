@@ -14,7 +14,7 @@ import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -72,6 +72,7 @@ from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
@@ -652,6 +653,11 @@ async def _(world: World, change: Change) -> None:
     await numbers.unmask(change, 90)
 
 
+@example(proving.begin, "evidence.verify")
+async def _(world: World, change: Change) -> None:
+    assert await proving.begin(change, node=world.account_id)
+
+
 @example(unmasking.whole, "numbers.unmask")
 async def _(world: World, change: Change) -> None:
     id_ = await a_message(world)
@@ -772,6 +778,13 @@ EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "becau
 @example(exports.request, "export.request")
 async def _(world: World, change: Change) -> None:
     await exports.request(change, EXPORT, node=1)
+
+
+@example(exports.decide, "export.approve")
+async def _(world: World, change: Change) -> None:
+    other = world.by(replace(world.able, name=world.name()))
+    id_ = await exports.request(other, EXPORT, node=1, rows=10, approved_up_to=9)
+    assert (await exports.decide(change, id_, passes=True)).params["approval"] == "passed"
 
 
 async def made(world: World, change: Change) -> int:

@@ -20,8 +20,10 @@ from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.tasks import Task
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channels
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries as reviews
+from smsgw.platform.routing import service as routing
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio
 
@@ -319,3 +321,38 @@ async def test_an_emergency_waits_for_another_person_and_goes_first(dsn: str, tm
         with pytest.raises(Invalid) as wrong:
             await d.make(5, "促销", emergency=True, type=MessageType.MARKETING)
         assert wrong.value.detail["field"] == "type"
+
+
+async def test_a_preferred_pool_is_taken_while_it_has_a_channel(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        fields = {
+            "protocol": "cmpp30", "host": "127.0.0.1", "port": 1, "username": "u", "password": "secret",
+            "access_code": "10690001",
+        }  # fmt: skip
+        await channels.add(by_test(d.database), d.sealer, "a", fields)
+        document = {
+            "pool": [{"name": "own", "channels": ["a"]}, {"name": "fast", "channels": ["a"]}],
+            "rule": [
+                {"name": "ours", "account": "acme", "pool": "own"},
+                {"name": "mobile", "carrier": "CMCC", "pool": "fast"},
+            ],
+        }
+        await routing.publish(by_test(d.database), document, "")
+        await d.snapshots.follow()
+
+        async def pools(task_id: int) -> dict[str, int]:
+            await d.feed(4)
+            rows = await d.database.fetch(
+                "SELECT q.name, count(*) AS n FROM part p JOIN pool q ON q.id = p.pool_id JOIN task_chunk c "
+                "ON p.id >= c.base_id AND p.id < c.base_id + c.size WHERE c.task_id = $1 GROUP BY 1", task_id,
+            )  # fmt: skip
+            return {row["name"]: row["n"] for row in rows}
+
+        to = ["13800138000", "13000130000"]  # the second is another carrier's: no rule leads it there
+        assert await pools(await d.make(to=to)) == {"own": 2}
+        assert await pools(await d.make(to=to, prefer="fast")) == {"fast": 1, "own": 1}
+        d.away.add("fast")
+        assert await pools(await d.make(to=to, prefer="fast")) == {"own": 2}
+        with pytest.raises(Invalid) as refused:
+            await d.make(to=to, prefer="elsewhere")
+        assert refused.value.detail["field"] == "prefer"

@@ -66,6 +66,8 @@ STEPS = (
     Step("login person", "zhang --factor none"), Step("login password", "--days 90"),
     Step("ledger check"),
     Step("audit verify"),
+    Step("evidence roots", "--from 2026-01-01 --to 2026-02-01"),
+    Step("evidence verify"),
     Step("audit accept", "--reason restored"),
     Step("alarm list"),
     Step("alarm ack", "1"),

@@ -179,7 +179,7 @@ async def sent_again(ledger: Ledger, id_: str = "", *, by_hand: bool = False) ->
 
     async def decide(connection: asyncpg.Connection, now: Any) -> list[asyncpg.Record]:
         return await sweeps.decide_unknown(
-            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR"
+            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR", "me"
         )
 
     run = decide if by_hand else lambda c, now: sweeps.resolve_unknown(c, now, 0)

@@ -311,7 +311,7 @@ async def test_an_operator_decides(ledger: Ledger, decision: S, status: list[str
     message_id, _ = await unknown(ledger, parts=2)
 
     async def run(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
-        return await sweeps.decide_unknown(connection, message_id, 0, int(decision), ledger.clock, "OPERATOR")
+        return await sweeps.decide_unknown(connection, message_id, 0, int(decision), ledger.clock, "OPERATOR", "me")
 
     sweep = Sweep(run, {decision: "decided"}, {"actor": "me"})
     assert await ledger.outcomes.sweep(sweep) == 2

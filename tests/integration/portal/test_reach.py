@@ -57,7 +57,7 @@ class Case:
 
 
 OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
-PLATFORM_WIDE = ("/roles/", "/channels/", "/setup/channel/", "/platform/")
+PLATFORM_WIDE = ("/reports/checks", "/roles/", "/channels/", "/setup/channel/", "/platform/")
 """What is there once for all departments: whoever has the right for it reaches all of it."""
 
 
@@ -201,10 +201,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/records", "message", "resend"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),),
-    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel"),
+    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel", "reject"),
     "GET /jobs/-/rows": NOTHING,
     "GET /jobs/{id}": (case("job"),),
-    "POST /jobs/{id}/link": (case("job"),),
+    "POST /jobs/{id}/link": (case("job"),), "POST /jobs/{id}/approve": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
     "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
@@ -212,6 +212,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
@@ -412,6 +413,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
          "POST /security/networks", "POST /security/password", "POST /security/role", "GET /platform",

@@ -113,7 +113,7 @@ async def test_a_late_answer_goes_before_a_resend_that_waits_for_its_row(ledger:
 
     async def decide(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
         return await sweeps.decide_unknown(
-            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR"
+            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR", "me"
         )
 
     async def by_policy(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:

@@ -176,3 +176,37 @@ def test_a_move_comes_before_all_rules_and_replaces_an_earlier_one() -> None:
     assert [r["pool"] for r in both["rule"][:2]] == ["only-a", "only-c"]
     assert {p["name"] for p in both["pool"]} == {"otp", "night", "only-a", "only-c"}
     assert both["rule"][2:] == document["rule"]
+
+
+PREFERRING = parse(
+    {
+        "pool": [{"name": name, "channels": ["a"]} for name in ("own", "fast", "far", "other")],
+        "rule": [
+            {"name": "bank", "account": "bank", "pool": "own"},
+            {"name": "others", "account": "shop", "pool": "other"},
+            {"name": "codes", "type": "otp", "pool": "fast"},
+            {"name": "move account given", "account": "given", "pool": "own"},
+            {"name": "rest", "pool": "far"},
+        ],
+    },
+    version=1,
+    channels=["a"],
+)
+
+
+@pytest.mark.parametrize(
+    ("account", "kind", "open_to"),
+    [
+        ("bank", MessageType.OTP, ("own", "fast", "far")),
+        ("bank", MessageType.NOTICE, ("own", "far")),
+        ("given", MessageType.OTP, ("fast", "own")),
+        ("given", MessageType.NOTICE, ("own",)),
+    ],
+)
+def test_a_preferred_pool_is_one_that_rules_lead_to(account: str, kind: MessageType, open_to: tuple[str, ...]) -> None:
+    """What lies behind the rule that decides, but not behind one that has given the account to a channel."""
+    assert PREFERRING.open_to(account, kind) == open_to
+    one = Subject(account, kind, "8613800138000", "CMCC", "广东", "", "", time(12))
+    assert tuple(pool for pool in ("own", "fast", "far", "other") if PREFERRING.leads(one, pool)) == tuple(
+        pool for pool in ("own", "fast", "far", "other") if pool in open_to
+    )

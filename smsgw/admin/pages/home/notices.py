@@ -37,7 +37,8 @@ COLUMNS = (
 )  # fmt: skip
 _CONTENT = (Column("content", Kind.LONG),)
 _PLACES = {
-    "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}"
+    "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}",
+    "inbound": "/inbound/{}",
 }  # fmt: skip
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aiohttp import web
+
 from smsgw.admin.call import Call
 from smsgw.admin.kit import jobs
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, read_id
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
+from smsgw.platform.exports import service as exports
 from smsgw.platform.handles import Database
 from smsgw.platform.jobs import queries, service
 from smsgw.platform.jobs.model import Job
@@ -50,10 +54,28 @@ async def _cancelled(_: Call, rows: Sequence[Job]) -> Effect:
     return Effect(words.CANCEL_EFFECT, {"n": len(rows)})
 
 
+async def _rejected(_: Call, rows: Sequence[Job]) -> Effect:
+    return Effect(words.EXPORT_REJECT_EFFECT, {"n": len(rows)}, nothing=not all(map(exports.held, rows)))
+
+
+async def _reject(call: Call, job: Job) -> None:
+    await exports.decide(call.change(), job.id, passes=False, reason=await reason_of(call))
+
+
+@route("POST", "/jobs/{id:[0-9]{1,19}}/approve", Permission.JOB_EDIT)
+async def approve(call: Call) -> web.StreamResponse:
+    """Let an export begin that somebody else wants."""
+    job = await exports.decide(call.change(), read_id(call.request.match_info["id"]) or 0, passes=True)
+    call.portal.context.jobs.set()
+    call.toast(call.gettext(words.EXPORT_APPROVED))
+    return call.redirect(f"/jobs/{job.id}")
+
+
 PAGE = ListPage(
     "jobs", "/jobs", "records.exports", Permission.SELF_EDIT, FILTER, COLUMNS, rows=_rows, one=queries.own,
     detail=jobs.detail, sort=Sort("created_at"), live=3,
     actions=(Action("cancel", words.CANCEL, Permission.SELF_EDIT,
-                    lambda call, job: service.cancel(call.change(), job.id), _cancelled, danger=True),),
+                    lambda call, job: service.cancel(call.change(), job.id), _cancelled, danger=True),
+             Action("reject", words.EXPORT_REJECT, Permission.JOB_EDIT, _reject, _rejected, danger=True, reason=True)),
     empty=Empty(words.JOBS_EMPTY, words.JOBS_TEACH),
 )  # fmt: skip

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
+from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
@@ -30,7 +33,8 @@ FILTER = Filter((
     _choice("account"), Field("phone", FieldKind.PHONE, "number"), _choice("status", choices=told.STATUS),
     Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
     _choice("type", label="message_type", choices=told.TYPE, more=True),
-    _choice("result", choices=told.RESULT, more=True), _choice("channel", more=True),
+    _choice("result", choices=told.RESULT, more=True), _choice("stage", choices=words.STAGE, more=True),
+    _choice("channel", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
     _choice("reason", choices=told.CLASS, more=True), _more("code"), _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
@@ -96,12 +100,38 @@ async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
     return await queries.get(db, id_, accounts=actor.scope.whole)
 
 
+# --- taken away ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What a message's reason is made of."""
+
+    cls: str
+    code: str
+
+
+def _why(text: str) -> str:
+    status, cls, code = text.split("|", 2)
+    return words.why_of(status, _Ended(cls, code))
+
+
+async def _copy(
+    database: Database, actor: Actor, found: Found, day: date, fields: Sequence[str], sink: Sink, *, descending: bool
+) -> None:
+    await records.copy(database, actor, _wanted(found), day, fields, sink, descending=descending)
+
+
+BULK = Bulk(
+    frozenset(records.FIELDS), lambda db, actor, found: records.days(db, actor, _wanted(found)), _copy,
+    {"type": lambda text: tuple(text.split(",")), "reason": _why},
+)  # fmt: skip
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
-    export=Permission.MESSAGE_EXPORT, one=_one, actions=(RESEND,), whole="message",
+    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one, actions=(RESEND,), whole="message",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

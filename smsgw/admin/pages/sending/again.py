@@ -32,6 +32,12 @@ async def _task(call: Call) -> Task:
     return found.task
 
 
+def _frequency(task: Task) -> dict[str, str]:
+    if task.frequency is None:
+        return {}
+    return {"frequency": "own", **{f"frequency_{name}": str(value) for name, value in task.frequency.items()}}
+
+
 def _steps(task: Task) -> dict[str, str]:
     if task.steps is None:
         return {}
@@ -51,7 +57,8 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
         "subject": task.name, "account": str(task.account_id), "type": task.type, "sign": task.sign,
         "template": str(task.template_id or ""), "content": "" if task.template_id else task.content,
         "fixed": dict(task.mapping.get("fixed", {})), "one_each": task.one_each, "extend_code": task.extend_code,
-        "rate": str(task.rate or ""), **_steps(task),
+        "rate": str(task.rate or ""), "prefer": task.prefer, "emergency": "1" if task.emergency else "",
+        **_steps(task), **_frequency(task),
     }  # fmt: skip
     if task.audience_id is not None:
         fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))

@@ -1,0 +1,111 @@
+"""Checks of figures (数据核对): whether each day is what its records come to, each month what its days do, and whether
+everything accepted was submitted, was refused for a reason, or is held. By whoever may count anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.lists import Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import records as words
+from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
+from smsgw.platform.paging import Slice, Window
+from smsgw.platform.statistics import checks
+from smsgw.platform.statistics.checks import Check, Difference, WantedChecks
+
+MENU = Entry("records.checks", "/reports/checks", Permission.STATISTICS_EDIT)
+FILTER = Filter(
+    (
+        Field("span", FieldKind.CHOICE, choices=words.SPAN),
+        Field("check_state", FieldKind.CHOICE, choices=words.CHECK_STATE),
+    ),
+    Period("30d"),
+)
+
+
+def _end(check: Check) -> date:
+    if check.span == "day":
+        return check.day
+    return (check.day + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+def _records(stage: str) -> Callable[[Check], str]:
+    """The records that a count of the account counts."""
+
+    def to(check: Check) -> str:
+        query = {"time": "custom", "from": check.day, "to": _end(check), "test": "false"}
+        return f"/records?{urlencode(query | ({'stage': stage} if stage else {}))}"
+
+    return to
+
+
+_COLUMNS = (
+    Column("day", sort=True, phone=Phone.TITLE,
+           value=lambda one: f"{one.day:%Y-%m-%d}" if one.span == "day" else f"{one.day:%Y-%m}"),
+    Column("span", Kind.WORD, words=words.SPAN, phone=Phone.AWAY),
+    Column("check_state", Kind.STATE, words=words.CHECK_STATE, tones=words.CHECK_TONE, phone=Phone.BESIDE,
+           value=lambda one: one.state),
+    Column("compared", Kind.NUMBER), Column("different", Kind.NUMBER),
+    Column("accepted", Kind.NUMBER, to=_records("")), Column("submitted_out", Kind.NUMBER, to=_records("submitted"),
+                                                             value=lambda one: one.submitted),
+    Column("refused", Kind.NUMBER, to=_records("refused")), Column("held", Kind.NUMBER, to=_records("held")),
+    Column("missing_of_day", Kind.NUMBER, value=lambda one: one.missing), Column("checked_at", Kind.TIME),
+)  # fmt: skip
+_DIFFERENCE = (
+    Column("dimension", Kind.WORD, words=words.DIMENSION), Column("account", value=lambda one: one.account_id),
+    Column("value_of", value=lambda one: one.value), Column("word_of", Kind.WORD, words=words.ENDED,
+                                                            value=lambda one: one.word),
+    Column("unit", Kind.WORD, words=words.UNIT), Column("shown", Kind.NUMBER), Column("counted", Kind.NUMBER),
+)  # fmt: skip
+
+
+def _wanted(found: Found) -> WantedChecks:
+    first, until = (at.astimezone(CHINA).date() for at in found.times)
+    return WantedChecks(
+        first.replace(day=1), until - timedelta(days=1), found.get("span"), found.get("check_state")
+    )
+
+
+async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Check]:
+    return await checks.search(db, actor, _wanted(found), window)
+
+
+async def _count(db: Database, actor: Actor, found: Found, most: int) -> int:
+    return await checks.how_many(db, actor, _wanted(found), most)
+
+
+async def _one(db: Database, actor: Actor, id_: int) -> Check | None:
+    return await checks.one(db, actor, id_)
+
+
+async def _detail(call: Call, check: Check) -> Detail:
+    names = {one.id: one.name for one in call.portal.context.snapshots.current.accounts()}
+    account = Column("account", value=lambda one: names.get(one.account_id, str(one.account_id)))
+    columns = [account if column.key == "account" else column for column in _DIFFERENCE]
+
+    def section(one: Difference) -> Section:
+        return Section(columns, one, words.DIFFERENCE)
+
+    title: Any = f"{check.day:%Y-%m-%d}" if check.span == "day" else f"{check.day:%Y-%m}"
+    notice = words.CHECK_NOTICE[check.state]
+    return Detail(
+        title, [Section(_COLUMNS, check), *map(section, check.differences)], notice=call.gettext(notice),
+        good=check.state != "wrong",
+    )  # fmt: skip
+
+
+PAGE = ListPage(
+    "checks", "/reports/checks", "records.checks", Permission.STATISTICS_EDIT, FILTER, _COLUMNS, rows=_rows,
+    count=_count, one=_one, detail=_detail, sort=Sort("day"), lead=words.CHECKS_LEAD, wide=True,
+    empty=Empty(words.CHECKS_EMPTY, words.CHECKS_TEACHES),
+)  # fmt: skip

@@ -1,0 +1,81 @@
+"""Evidence of results: what a day's tree is made of, and what verification finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+MAX_PROBLEMS = 200
+"""Told one by one; the rest is counted."""
+KINDS = (
+    "pdu", "root", "signature", "order", "missing", "anchor", "result", "unproven", "key_missing",
+)  # fmt: skip
+"""What can be wrong: docs/security.md says what each means."""
+
+
+def leaf(row: Mapping[str, Any]) -> bytes:
+    """A row of evidence as it stands in the tree."""
+    said = [
+        row["message_id"], row["part"], row["kind"], row["state"], row["channel_id"], row["carrier_id"], row["code"],
+        row["at"].astimezone(UTC).isoformat(timespec="microseconds"), row["digest"].hex(), row["decided_by"],
+    ]  # fmt: skip
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Of one day."""
+
+    day: date
+    leaves: int
+    root: bytes
+    made_at: datetime
+    key: str
+    mac: bytes
+
+    def signed(self, before: bytes) -> bytes:
+        """What its mac is over; ``before``: the mac of the day before, empty for the first."""
+        made = self.made_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return b"evidence\0" + json.dumps([str(self.day), self.leaves, self.root.hex(), made, before.hex()]).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not fit, on a day; ``about``: a message's id and part, where it is about one."""
+
+    kind: str
+    day: date
+    about: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What verification has found."""
+
+    days: int = 0
+    """With their roots recomputed."""
+    leaves: int = 0
+    pdus: int = 0
+    """Of which the octets are kept, and were digested anew."""
+    results: int = 0
+    """Parts that were compared with their evidence."""
+    anchors: int = 0
+    gone: int = 0
+    """Days whose rows have had their time: of them the root is left, with its signature."""
+    problems: list[Problem] = field(default_factory=list)
+    more: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def add(self, kind: str, day: date, about: str = "") -> None:
+        """Note a problem."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(kind, day, about))
+        else:
+            self.more += 1

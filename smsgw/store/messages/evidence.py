@@ -1,0 +1,24 @@
+"""What proves the results of parts. The very statement that writes a result writes it, too: ``PROOF`` and ``DECISION``
+stand in those, and there is no other way to a delivered part."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EARLY: Final = 3_600_000 << 22
+"""Evidence has the time of the database's clock, a message that of a node's: by ids it may be an hour before it."""
+
+PROOF = """
+    INSERT INTO evidence (message_id, part, kind, state, channel_id, carrier_id, code, at, pdu, digest)
+    SELECT d.id, d.part, 'report', d.state, r.channel_id, r.carrier_id, d.code, r.at, NULLIF(r.pdu, ''), sha256(r.pdu)
+    FROM done d JOIN r ON r.n = d.n
+"""
+"""Part of a statement: the reports in ``r`` (n, channel_id, carrier_id, at, pdu) that changed the parts ``done``."""
+
+DECISION = """
+    INSERT INTO evidence (message_id, part, kind, state, channel_id, carrier_id, code, at, digest, decided_by)
+    SELECT d.id, d.part, 'operator', d.state, COALESCE(d.channel_id, 0), COALESCE(d.carrier_id, ''), d.code, $4,
+           sha256(''), $6
+    FROM done d WHERE d.final_at IS NOT NULL
+"""
+"""The same of an operator's decision: ``$4`` when, ``$6`` who."""

@@ -1,0 +1,186 @@
+"""Evidence of results: it comes with them, nobody can change it unseen, and days have roots once they are over."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from databases import change
+from ledger import Ledger, carrier_id
+
+from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
+from smsgw.core.model import Claimed, OutcomeKind, Report
+from smsgw.core.states import PartState
+from smsgw.platform.change import Change
+from smsgw.platform.messages import service as messages
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import report_ids
+from smsgw.store.records import audit, evidence
+
+S, K = PartState, OutcomeKind
+SEALER = Sealer(b"e" * 32)
+DAY = 86_400_000 << 22
+"""Of ids."""
+YESTERDAY = [text.replace("DAY", str(DAY)) for text in (
+    "UPDATE message SET id = id - DAY, batch_id = batch_id - DAY", "UPDATE part SET id = id - DAY",
+    "UPDATE evidence SET id = id - DAY, message_id = message_id - DAY",
+)]  # fmt: skip
+
+
+def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED) -> Report:
+    octets = b"\x00\x01 the PDU of %d" % claimed.id
+    return Report(
+        ledger.channels["a"], carrier_id(claimed), state, state.name, "", claimed.number, ledger.clock, pdu=octets
+    )
+
+
+async def ended(ledger: Ledger, n: int = 3, state: S = S.DELIVERED) -> list[int]:
+    """Messages of which the carrier has said how they ended."""
+    ids = []
+    for _ in range(n):
+        ids.append(await ledger.accept())
+        (claimed,) = await ledger.claim()
+        await ledger.answer(K.ACCEPTED, claimed)
+        await ledger.outcomes.report(report(ledger, claimed, state))
+    return ids
+
+
+async def found(ledger: Ledger, *files: Path) -> list[tuple[str, str]]:
+    now = datetime.now(UTC)
+    got = await evidence.verify(ledger.database, SEALER, files, now=now)
+    return [(p.kind, p.about) for p in got.problems]
+
+
+async def roots(ledger: Ledger) -> list[evidence.Root]:
+    """Those of days that are over, made now."""
+    audit.use(lambda: SEALER)
+    made, now = [], datetime.now(UTC) + timedelta(hours=2)
+    while (root := await evidence.make_root(ledger.database, SEALER, now)) is not None:
+        made.append(root)
+    return made
+
+
+async def test_a_result_comes_with_the_pdu_that_said_it(ledger: Ledger) -> None:
+    (id_,) = await ended(ledger, 1)
+    (row,) = await ledger.connection.fetch("SELECT * FROM evidence")
+    assert (row["message_id"], row["part"], row["kind"], row["state"]) == (id_, 1, "report", S.DELIVERED)
+    assert row["pdu"] == b"\x00\x01 the PDU of %d" % id_
+    assert row["digest"] == hashlib.sha256(row["pdu"]).digest()
+    assert await found(ledger) == []
+
+
+async def test_so_it_does_when_the_report_was_early_or_lay_aside(ledger: Ledger) -> None:
+    id_ = await ledger.accept()
+    (claimed,) = await ledger.claim()
+    await ledger.outcomes.report(report(ledger, claimed))  # before its answer
+    assert await ledger.connection.fetchval("SELECT count(*) FROM evidence") == 0
+    parked = await ledger.connection.fetchrow("SELECT * FROM receipt_orphan")
+    assert report_ids.report_of(parked).pdu == b"\x00\x01 the PDU of %d" % id_
+    await ledger.answer(K.ACCEPTED, claimed)
+    assert await ledger.connection.fetchval("SELECT pdu FROM evidence") == b"\x00\x01 the PDU of %d" % id_
+    assert await found(ledger) == []
+
+
+async def test_what_a_person_decides_is_a_kind_of_its_own(ledger: Ledger) -> None:
+    id_ = await ledger.accept()
+    (claimed,) = await ledger.claim()
+    await ledger.answer(K.UNKNOWN, claimed)
+    audit.use(lambda: SEALER)
+    decide = Change(ledger.database, Actor.operator("li"))
+    assert await messages.resolve(decide, ledger.outcomes, id_, 0, "delivered") == 1
+    (row,) = await ledger.connection.fetch("SELECT * FROM evidence")
+    assert (row["kind"], row["state"], row["pdu"], row["decided_by"]) == ("operator", S.DELIVERED, None, "cli:li")
+    assert await found(ledger) == []
+
+
+async def test_the_root_of_a_day_is_made_when_it_is_over_and_late_reports_are_in_the_next(ledger: Ledger) -> None:
+    ids = await ended(ledger)
+    late = await ledger.accept()
+    (claimed,) = await ledger.claim()
+    await ledger.answer(K.ACCEPTED, claimed)
+    today = datetime.now(UTC).astimezone(CHINA).date()
+    audit.use(lambda: SEALER)
+    assert await evidence.make_root(ledger.database, SEALER, datetime.now(UTC)) is None
+    await change(ledger.dsn, *YESTERDAY)
+    (first,) = await roots(ledger)
+    assert (first.day, first.leaves) == (today - timedelta(days=1), len(ids))
+    said = await ledger.connection.fetchrow("SELECT object, after FROM audit WHERE action = 'evidence.root'")
+    assert said["object"] == f"evidence/{first.day}"
+    assert json.loads(said["after"])["root"] == first.root.hex()
+    await ledger.outcomes.report(report(ledger, claimed))  # of a message of yesterday
+    assert await ledger.state(late - DAY) is S.DELIVERED
+    assert await roots(ledger) == []
+    assert await found(ledger) == []
+    tomorrow = datetime.now(UTC) + timedelta(days=1, hours=2)
+    second = await evidence.make_root(ledger.database, SEALER, tomorrow)
+    assert second is not None
+    assert (second.day, second.leaves) == (today, 1)
+    assert await found(ledger) == []
+
+
+async def test_the_program_itself_can_change_nothing_of_it(ledger: Ledger) -> None:
+    await ended(ledger, 1)
+    for statement in ("UPDATE evidence SET code = 'x'", "DELETE FROM evidence", "DELETE FROM evidence_root"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ledger.connection.execute(statement)
+
+
+def one(statement: str) -> str:
+    return statement.replace("ONE", "WHERE message_id = (SELECT min(message_id) FROM evidence)")
+
+
+TAMPERED = {
+    "a PDU": ("UPDATE evidence SET pdu = pdu || '\\x00' ONE", {"pdu"}),
+    "a PDU with its digest": ("UPDATE evidence SET pdu = 'x', digest = sha256('x') ONE", {"root"}),
+    "a row": ("UPDATE evidence SET code = 'REJECTD' ONE", {"root", "result"}),
+    "a row that is gone": ("DELETE FROM evidence ONE", {"root", "unproven"}),
+    "a row too many": (
+        "INSERT INTO evidence (id, message_id, part, kind, state, channel_id, carrier_id, code, at, digest) "
+        "SELECT id, message_id + 1, part, kind, state, channel_id, carrier_id, code, at, digest FROM evidence LIMIT 1",
+        {"root"},
+    ),
+    "a result": (
+        "UPDATE part SET state = 43 WHERE id = (SELECT min(id) FROM part)", {"result"},
+    ),
+    "a delivery that nobody reported": (
+        "UPDATE part SET state = 40, final_at = now() WHERE id = (SELECT max(id) FROM part)", {"unproven"},
+    ),
+    "a root": ("UPDATE evidence_root SET root = sha256('x')", {"root", "signature", "anchor"}),
+    "a root that is gone": ("DELETE FROM evidence_root", {"missing"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+async def test_tampering_is_found(ledger: Ledger, tmp_path: Path, what: str) -> None:
+    statement, kinds = TAMPERED[what]
+    ids = await ended(ledger)
+    await ledger.accept()
+    await change(ledger.dsn, *YESTERDAY, "DROP TRIGGER watch ON part")
+    anchors = tmp_path / "evidence.anchor"
+    anchors.write_text("".join(evidence.line(root, 1) + "\n" for root in await roots(ledger)))
+    assert await found(ledger, anchors) == []
+    await change(ledger.dsn, one(statement))
+    got = await found(ledger, anchors)
+    assert {kind for kind, _ in got} == kinds
+    if "pdu" in kinds:
+        assert got == [("pdu", f"{min(ids) - DAY}/1")]
+    ledger.balanced = False
+
+
+async def test_a_root_made_with_the_rows_it_should_hide_fits_no_anchor(ledger: Ledger, tmp_path: Path) -> None:
+    """Who has the key as well, and makes all roots anew, is caught by what was written down outside."""
+    await ended(ledger)
+    await change(ledger.dsn, *YESTERDAY)
+    anchors = tmp_path / "evidence.anchor"
+    (root,) = await roots(ledger)
+    anchors.write_text(evidence.line(root, 1) + "\n")
+    await change(ledger.dsn, one("UPDATE evidence SET code = 'x' ONE"), "UPDATE part SET code = 'x' WHERE id IN "
+                 "(SELECT min(message_id) FROM evidence)", "DELETE FROM evidence_root")  # fmt: skip
+    assert len(await roots(ledger)) == 1
+    assert await found(ledger) == []
+    assert await found(ledger, anchors) == [("anchor", "")]

@@ -1,0 +1,88 @@
+"""Exports of many rows wait until somebody else has approved them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.settings import Settings
+from smsgw.platform.jobs import queries
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("asker", "super")
+        await site.add_staff("other", "super")
+        site.snapshots.change(settings=Settings(export_approval_rows=1))
+        yield site
+
+
+async def asked(browser: Browser, query: str = "action=staff.add") -> str:
+    """The address of the job of an export of the audit log."""
+    await browser.get(f"/audit/-/export?{query}")
+    await browser.post("/audit/-/export", {"q": query, "reason": "季度检查", "format": "csv"})
+    assert re.fullmatch(r"/jobs/\d+", browser.path), browser.path
+    return browser.path
+
+
+async def until(browser: Browser, job: str, text: str) -> str:
+    deadline = time.monotonic() + 30
+    while text not in (page := await browser.get(job)):
+        assert time.monotonic() < deadline, page
+        await asyncio.sleep(0.05)
+    return page
+
+
+async def test_somebody_else_approves_what_is_large(site: Site) -> None:
+    async with Browser(site) as asker, Browser(site) as other:
+        await asker.login("asker")
+        job = await asked(asker)
+        page = await asker.get(job)
+        assert "asker 申请导出约 2 行" in page
+        assert "批准导出" not in page
+        await asker.post(f"{job}/approve", {})
+        assert asker.status == 409
+        assert await queries.claim(site.db, 1, {"export": 9}, timedelta(seconds=15)) is None
+        await other.login("other")
+        assert "批准导出" in await other.get(job)
+        await other.post(f"{job}/approve", {})
+        assert other.path == job
+        await until(asker, job, "已完成")
+        await asker.post(f"{job}/link", {})
+        assert asker.status == 200
+        await other.post(f"{job}/approve", {})
+        assert other.status == 409
+    rows = await site.db.fetch("SELECT actor, action FROM audit WHERE action LIKE 'export.%' ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("asker", "export.request"), ("other", "export.approve"), ("asker", "export.link"), ("asker", "export.fetch"),
+    ]  # fmt: skip
+
+
+async def test_or_does_not_and_says_why(site: Site) -> None:
+    async with Browser(site) as asker, Browser(site) as other:
+        await asker.login("asker")
+        job = await asked(asker)
+        await other.login("other")
+        await other.get(job)
+        id_ = job.rpartition("/")[2]
+        await other.post("/jobs/-/do/reject", {"id": id_, "reason": ""})
+        assert await site.db.fetchval("SELECT state FROM job") == "waiting"
+        await other.post("/jobs/-/do/reject", {"id": id_, "reason": "范围过大，请按部门导出"})
+        page = await until(asker, job, "驳回了导出申请")
+        assert "other 驳回了导出申请：范围过大，请按部门导出" in page
+        assert f"{job}/link" not in page
+
+
+async def test_what_is_small_is_made_at_once(site: Site) -> None:
+    async with Browser(site) as asker:
+        await asker.login("asker")
+        await until(asker, await asked(asker, "action=staff.add&actor=nobody"), "已完成")

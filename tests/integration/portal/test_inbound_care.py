@@ -1,0 +1,183 @@
+"""Looking after what phones have sent: read, assigned, done with, answered; what was said both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+from test_inbound import reply, send, shown
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.ids import time_of
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.messages import care
+from smsgw.platform.org import service as org
+from smsgw.store.messages.inbound import sweep_care
+
+CLERK = [
+    Permission.HOME_VIEW, Permission.INBOUND_VIEW, Permission.INBOUND_HANDLE, Permission.MESSAGE_READ,
+    Permission.MESSAGE_SEND, Permission.MESSAGE_VIEW,
+]  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        change = Change(site.db, Actor.system("test"), ids=site.ids)
+        await org.add_role(change, "clerk", "客服", CLERK, ScopeKind.ACCOUNTS)
+        await org.add_role(change, "looker", "查看", CLERK[:2], ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "clerk", "hall")
+        await site.add_staff("clinic-op", "clerk", "clinic")
+        await site.add_staff("hall-eye", "looker", "hall")
+        yield site
+
+
+async def open_(browser: Browser, id_: str) -> str:
+    """Its page, as a person opens it: the page says that it is open."""
+    page = await browser.get(f"/inbound/{id_}")
+    if 'hx-post="/inbound/-/seen"' in page:
+        await browser.post("/inbound/-/seen", {"id": id_})
+    return page
+
+
+async def acts(browser: Browser, key: str, *ids: str) -> str:
+    """An action on rows, asked about and confirmed."""
+    asked = await browser.post(f"/inbound/-/effect/{key}", {"id": list(ids), "to": "/inbound"})
+    await browser.post(f"/inbound/-/do/{key}", {"id": list(ids), "to": "/inbound"})
+    return asked
+
+
+async def test_a_message_is_unread_until_somebody_who_looks_after_it_opens_it(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    out = await reply(site, "hall", "8613800138001", "TD")
+    async with Browser(site) as eye, Browser(site) as clerk:
+        await eye.login("hall-eye")
+        await eye.get(f"/inbound/{one}")
+        await eye.post("/inbound/-/seen", {"id": one})
+        assert eye.status == 403
+        await clerk.login("hall-op")
+        assert shown(await clerk.get("/inbound?care=unread")) == {one}
+        assert shown(await clerk.get("/inbound?care=done")) == {out}, "an opt-out is done with by itself"
+        assert '"records.inbound": 1' in re.sub(r":(?=\d)", ": ", await clerk.get("/menu/badges"))
+        await open_(clerk, one)
+        assert shown(await clerk.get("/inbound?care=seen")) == {one}
+        assert "首次查看人" in await clerk.get(f"/inbound/{one}")
+    assert await site.db.fetchval("SELECT seen_by FROM inbound_care WHERE mo_id = $1", int(one)) == "hall-op"
+
+
+async def test_it_is_given_to_somebody_who_may_and_is_told(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        for nobody in ("clinic-op", "hall-eye"):
+            said = await boss.post(f"/inbound/{one}/assign", {"assignee": nobody})
+            assert boss.status == 422
+            assert "不能处理这个账号的上行短信" in said
+        await boss.post(f"/inbound/{one}/assign", {"assignee": "hall-op"})
+        assert boss.path == f"/inbound/{one}"
+        await boss.post(f"/inbound/{one}/assign", {"assignee": "hall-op"})
+        assert boss.status == 422, "it is theirs already"
+        await clerk.login("hall-op")
+        assert "有一条上行短信指派给您处理" in await clerk.get("/notices")
+        assert shown(await clerk.get("/inbound?assignee=mine")) == {one}
+        assert shown(await clerk.get("/inbound?assignee=nobody")) == set()
+        asked = await acts(clerk, "done", one)
+        assert "1 条上行短信标为已处理" in asked
+        assert shown(await clerk.get("/inbound?care=done")) == {one}
+        await boss.post(f"/inbound/{one}/assign", {"assignee": "boss"})
+        assert boss.status == 422, "it is done with"
+        await acts(clerk, "reopen", one)
+        assert shown(await clerk.get("/inbound?care=seen")) == {one}
+        await acts(boss, "take", one)
+        assert shown(await boss.get("/inbound?assignee=mine")) == {one}
+    entries = await site.db.fetch("SELECT action FROM audit WHERE object = $1 ORDER BY id", f"inbound/{one}")
+    found = [row["action"] for row in entries if row["action"] not in ("inbound.open", "inbound.search")]
+    assert found == ["inbound.assign", "inbound.done", "inbound.reopen", "inbound.assign"]
+
+
+async def test_another_ones_messages_are_not_ones_own_to_look_after(site: Site) -> None:
+    one = await reply(site, "clinic", "8613800138000", "不来了")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        for path in (f"/inbound/{one}/reply", f"/inbound/{one}/assign"):
+            await clerk.get(path)
+            assert clerk.status == 404
+        await clerk.post("/inbound/-/seen", {"id": one})
+        for key in ("take", "done", "reopen"):
+            await clerk.post(f"/inbound/-/do/{key}", {"id": [one], "to": "/inbound"})
+        await clerk.post(f"/inbound/{one}/reply", {"content": "您好", "confirmed": "1"})
+        assert clerk.status == 404
+    assert await site.db.fetch("SELECT FROM inbound_care") == []
+    assert await site.db.fetchval("SELECT mo_id FROM inbound_unread") == int(one)
+
+
+async def test_an_answer_goes_out_once_from_the_number_that_was_written_to(site: Site) -> None:
+    first = await send(site, "hall", "13800138000")
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        asked = await clerk.post(f"/inbound/{one}/reply", {"content": "上午九点开门。"})
+        assert "从 10690001 向 138****8000 发送一条回复" in asked
+        answer = {"content": "上午九点开门。", "confirmed": "1"}
+        await asyncio.gather(*(clerk.post(f"/inbound/{one}/reply", answer) for _ in range(2)))
+        rows = await site.db.fetch("SELECT id, number, content, extend_code, origin FROM message ORDER BY id DESC")
+        assert [row["number"] for row in rows] == ["8613800138000"] * 2, "the first message and one answer"
+        assert "上午九点开门。" in rows[0]["content"]
+        assert shown(await clerk.get("/inbound?care=answered")) == {one}
+        page = await clerk.get(f"/inbound/{one}")
+        talk = page[page.index('class="talk"') :]
+        assert [talk.index(text) for text in ("您好", "几点开门", "上午九点开门")] == sorted(
+            talk.index(text) for text in ("您好", "几点开门", "上午九点开门")
+        ), "in the order in which it was said"
+        assert f'href="/records/{first}"' in talk
+        assert f'href="/records/{rows[0]["id"]}"' in page
+
+
+async def test_what_the_door_refuses_or_holds_is_said_before(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        site.review_all()
+        assert "审核通过后才会发出" in await clerk.post(f"/inbound/{one}/reply", {"content": "您好"})
+        site.unavailable |= {pool for row in await site.db.fetch("SELECT name FROM pool") for pool in row.values()}
+        said = await clerk.post(f"/inbound/{one}/reply", {"content": "您好"})
+        assert clerk.status == 422
+        assert "通道" in said
+        await clerk.post(f"/inbound/{one}/reply", {"content": "您好", "confirmed": "1"})
+        assert clerk.status == 422
+    assert await site.db.fetchval("SELECT count(*) FROM message") == 0
+    assert shown_care(await site.db.fetch("SELECT answered_by FROM inbound_care")) == []
+
+
+def shown_care(rows: list[object]) -> list[object]:
+    return [row for row in rows if row["answered_by"]]  # type: ignore[index]
+
+
+async def test_it_is_forgotten_with_the_message(site: Site) -> None:
+    old, new = [await reply(site, "hall", f"861380013800{n}", "几点开门") for n in (0, 1)]
+    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    for one in (old, new):
+        await care.done(change, int(one))
+    third = await reply(site, "hall", "8613800138002", "在吗")
+    async with site.db.transaction() as connection:
+        await sweep_care(connection, time_of(int(new)))
+    assert [row["mo_id"] for row in await site.db.fetch("SELECT mo_id FROM inbound_care")] == [int(new)]
+    assert [row["mo_id"] for row in await site.db.fetch("SELECT mo_id FROM inbound_unread")] == [int(third)]
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_texts_are_found_and_shown_with_the_right_alone(site: Site, *, right: bool) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    await reply(site, "hall", "8613800138001", "好的")
+    async with Browser(site) as browser:
+        await browser.login("hall-op" if right else "hall-eye")
+        assert (shown(await browser.get("/inbound?word=开门")) == {one}) is right
+        assert ("几点开门" in await browser.get(f"/inbound/{one}")) is right

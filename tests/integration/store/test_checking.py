@@ -1,0 +1,171 @@
+"""Figures against records: what is right is found right, whatever is falsified is found and named, and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from changes import by_test
+from databases import change, owner
+from standins import AnyFleet
+from test_store_statistics import Book
+
+from smsgw.core.ids import CHINA, IdSource, day_range, first_id
+from smsgw.core.states import PartState
+from smsgw.pipeline.upkeep import maintenance as upkeep
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.statistics import service
+from smsgw.runtime.config import Config
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import checking, daily
+
+NOW = datetime.now(UTC)
+TODAY = NOW.astimezone(CHINA).date()
+SETTLED = TODAY - timedelta(days=daily.SETTLED)
+"""The last day that is compared whole."""
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+@pytest_asyncio.fixture
+async def book(dsn: str) -> AsyncIterator[Book]:
+    """Messages of all ends on a settled day, and some of yesterday, counted."""
+    database = Database(dsn)
+    await database.open()
+    book = Book(database, await accounts.add(by_test(database), "acme"))
+    await database.execute("UPDATE stat_cursor SET message_id = $1, event_id = $1", first_id(NOW))
+    for day in (SETTLED, YESTERDAY):
+        at = datetime.combine(day, datetime.min.time(), CHINA) + timedelta(hours=9)
+        for n, (status, state, by_us) in enumerate((
+            ("delivered", PartState.DELIVERED, False), ("failed", PartState.UNDELIVERABLE, False),
+            ("no_report", PartState.NO_REPORT, False), ("rejected", PartState.REJECTED, True),
+            ("failed", PartState.REJECTED, False), ("cancelled", PartState.CANCELLED, False),
+            ("duplicate", PartState.DUPLICATE, True), ("", PartState.HELD, False), ("", PartState.SENT, False),
+        )):  # fmt: skip
+            id_ = await book.message(at + timedelta(minutes=n), sign="测试" if n % 2 else "别名", parts=1 + n % 2)
+            await database.execute(
+                "UPDATE part SET state = $2, by_us = $3, code = CASE WHEN $3 THEN 'CONTENT_BLOCKED' ELSE '' END "
+                "WHERE id = $1", id_, int(state), by_us,
+            )  # fmt: skip
+            if status:
+                await book.report(at + timedelta(minutes=n, seconds=30), id_, status)
+        await service.recount(by_test(database), day)
+    yield book
+    await database.close()
+
+
+async def last(book: Book, span: str = "day", day: date = SETTLED) -> dict[str, Any]:
+    row = await book.database.fetchrow("SELECT * FROM figure_check WHERE span = $1 AND day = $2", span, day)
+    assert row is not None
+    return dict(row)
+
+
+async def look(book: Book, day: date = SETTLED) -> int:
+    async with book.database.transaction() as connection:
+        return await checking.look(connection, day, NOW)
+
+
+async def test_what_is_right_is_found_right_and_the_day_adds_up(book: Book) -> None:
+    found = await last(book)
+    assert found["compared"] > 60
+    assert found["different"] == 0, found["differences"]
+    account = {name: found[name] for name in ("accepted", "submitted", "refused", "held")}
+    assert account == {"accepted": 9, "submitted": 5, "refused": 3, "held": 1}
+    yesterday = await last(book, day=YESTERDAY)
+    assert (yesterday["compared"], yesterday["accepted"], yesterday["held"]) == (0, 9, 1), "its reports still come"
+    month = await last(book, "month", SETTLED.replace(day=1))
+    assert month["compared"] > 60
+    assert month["different"] == 0
+    assert await checking.findings(book.database) == []
+
+
+FALSIFIED = {
+    "a count": "UPDATE stat_day SET messages = messages + 1 WHERE day = $1 AND status = 'delivered'",
+    "units": "UPDATE stat_day SET units = units - 1 WHERE day = $1 AND status = 'accepted' AND sign = '别名'",
+    "another sign": "UPDATE stat_day SET sign = 'x' WHERE day = $1 AND status = 'no_report'",
+    "a day that is gone": "DELETE FROM stat_day WHERE day = $1",
+    "who has sent": "UPDATE stat_person SET submitter = 'x' WHERE day = $1 AND status = 'accepted'",
+    "a record": "UPDATE part SET state = 41 WHERE id >= $2 AND id < $3 AND state = 40",
+    "a record that is gone": "DELETE FROM message WHERE id >= $2 AND id < $3 AND sign = '测试'",
+}
+
+
+@pytest.mark.parametrize("what", FALSIFIED)
+async def test_a_falsified_figure_is_found_named_and_told_until_it_is_mended(
+    book: Book, dsn: str, what: str
+) -> None:
+    bounds = day_range(SETTLED)
+    text = FALSIFIED[what]
+    arguments = [SETTLED] if "$1" in text else list(bounds)
+    text = text if "$1" in text else text.replace("$2", "$1").replace("$3", "$2")
+    connection = await asyncpg.connect(owner(dsn))  # as nobody of the program can
+    await connection.execute(text, *arguments)
+    await connection.close()
+    assert await look(book) > 0
+    found = await last(book)
+    named = json.loads(found["differences"])
+    assert named
+    assert all(one["shown"] != one["counted"] for one in named)
+    (finding,) = await checking.findings(book.database)
+    assert (finding.kind, finding.severity) == ("figures_differ", "critical")
+    assert f"{SETTLED}" in f"{finding.detail}"
+    if what not in ("a record", "a record that is gone"):  # these cannot be mended by counting
+        await service.recount(by_test(book.database), SETTLED)
+        assert await checking.findings(book.database) == []
+
+
+async def test_a_month_that_is_not_its_days_is_found(book: Book, dsn: str) -> None:
+    await change(dsn, "UPDATE stat_sum SET messages = messages + 1 WHERE span = 'month' AND dimension = 'sign'")
+    assert await look(book) > 0
+    assert (await last(book))["different"] == 0
+    assert (await last(book, "month", SETTLED.replace(day=1)))["different"] > 0
+
+
+async def test_a_message_of_which_nobody_knows_is_missing_in_the_account_of_its_day(book: Book) -> None:
+    low, high = day_range(YESTERDAY)
+    await book.database.execute(
+        "UPDATE part SET code = '', class = '' WHERE id >= $1 AND id < $2 AND state = 45 AND by_us", low, high
+    )
+    await look(book, YESTERDAY)
+    found = await last(book, day=YESTERDAY)
+    assert found["accepted"] - found["submitted"] - found["refused"] - found["held"] == 1
+    assert [one.kind for one in await checking.findings(book.database)] == ["figures_differ"]
+
+
+async def test_a_night_counts_checks_and_indexes_what_is_over(
+    book: Book, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By day nothing; by night every day that has records, once; and the settled days get their indexes."""
+    await change(dsn, "DELETE FROM figure_check")
+    await book.database.execute("UPDATE stat_day SET messages = messages + 5 WHERE day = $1", YESTERDAY)
+    async with book.database.acquire() as connection:
+        for table in ("message", "part"):
+            await connection.execute("SELECT partition_make($1, $2)", table, SETTLED - timedelta(days=1))
+    nothing: Any = None
+    nightly = upkeep.Maintenance(
+        book.database, nothing, nothing, nothing, IdSource(1, lambda: 1), Config(), AnyFleet()
+    )
+    jobs = {one.name: one.step for one in nightly.periodics()}
+    noon = datetime.combine(TODAY, datetime.min.time(), CHINA) + timedelta(hours=12)
+    for hour, days in ((12, 0), (3, 2)):
+        monkeypatch.setattr(upkeep.clock, "now", lambda hour=hour: noon.replace(hour=hour))
+        for name in ("recount", "index"):
+            await jobs[name]()
+        assert await book.database.fetchval("SELECT count(*) FROM figure_check WHERE span = 'day'") == days
+    assert (await last(book))["compared"] > 60
+    assert (await last(book, day=YESTERDAY))["accepted"] == 9, "counted anew before its account was made"
+    for table, n in (("message", 8), ("part", 4)):
+        made = await book.database.fetchval(
+            "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+            "WHERE i.indrelid = to_regclass($1) AND c.relname LIKE $1 || '\\_%' AND (c.relname ~ "
+            "'_(type|carrier|province|origin|extension|reference|test|pairs|code|channel|state|unfinished)$')",
+            f"{table}_{SETTLED - timedelta(days=1):%Y%m%d}",
+        )  # fmt: skip
+        assert made == n, table
+    at = await book.database.fetchval("SELECT max(checked_at) FROM figure_check")
+    await jobs["recount"]()
+    assert await book.database.fetchval("SELECT max(checked_at) FROM figure_check") == at, "once a night"
