@@ -127,6 +127,7 @@ QUERIES: dict[str, dict[str, str]] = {
         "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
     },
     "/records": {"": "SELECT 'time=7d'"},
+    "/tasks/report": {"": "SELECT 'task=' || task_id FROM task_chunk ORDER BY task_id DESC LIMIT 1"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }
 ELSEWHERE = {

@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
 from databases import migrated
 from demo_site import DemoSite, demo_site
+from figures import sampled
 from many_records import fill, room
 from page_costs import session_of
 
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock, log
+from smsgw.runtime.config import Config
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -33,6 +37,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", default=[], metavar="TEXT", help="addresses that contain it"
     )
+    parser.add_argument("--figures", type=int, default=0, metavar="N", help="compare so many figures with the records")
+    parser.add_argument("--seed", type=int, default=0, help="of their choice")
     parser.add_argument("--times", type=int, default=3, help="how often each is asked; the slowest counts")
     return parser.parse_args()
 
@@ -59,7 +65,7 @@ async def main() -> int:
                 await fill(dsn, site.database, folder, asked.messages, asked.days, tell)
                 (folder / "full").touch()
             await settled(dsn, site.database)
-            return await measured(site, asked)
+            return await compared(site, asked) if asked.figures else await measured(site, asked)
     finally:
         await database.stop()
 
@@ -72,11 +78,26 @@ async def settled(dsn: str, database: Database) -> None:
         for table in partitions.SETTLED:
             await partitions.index(connection, today, table, None)
         tell(f"indexed, {time.monotonic() - began:.0f} s")
-        while await daily.recount_settled(database, clock.now(), 60):
+        while await daily.recount_settled(database, clock.now(), Config().retention.events_days):
             pass
         tell(f"counted anew, {time.monotonic() - began:.0f} s")
     finally:
         await connection.close()
+
+
+async def compared(site: DemoSite, asked: argparse.Namespace) -> int:
+    """A sample of what pages show beside counts over the records; 1 when one is another."""
+    began, last = time.monotonic(), clock.now().astimezone(CHINA).date()
+    seed = asked.seed or secrets.randbelow(1 << 31)
+    first = (last - timedelta(days=asked.days)).replace(day=1)  # months are whole
+    figures = await sampled(site.database, first, last, asked.figures, seed)
+    wrong = [one for one in figures if one.shown != one.counted]
+    for one in wrong[:100]:
+        tell(f"{one.shown:12,} shown {one.counted:12,} counted: {one.what}  WRONG")
+    told = sum(one.counted > 0 for one in figures)
+    tell(f"{len(figures):,} figures, {told:,} of them not 0, {len(wrong):,} wrong; seed {seed}, "
+         f"{time.monotonic() - began:.0f} s")  # fmt: skip
+    return int(bool(wrong) or len(figures) < asked.figures)
 
 
 async def measured(site: DemoSite, asked: argparse.Namespace) -> int:

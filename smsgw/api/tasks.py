@@ -428,7 +428,7 @@ async def _created(call: Call, scenario_id: str | None, spec: TaskSpec) -> tuple
             if (same := await call.ctx.tasks.same(spec)) is None:
                 raise
             return same, True
-    return await call.ctx.tasks.create(spec)
+    return await call.ctx.tasks.create(call.change(), spec)
 
 
 async def create_task(call: Call) -> TaskInfo:

@@ -35,7 +35,9 @@ REPLIES_A_DAY = 4
 CONTACTS = 60
 """Of an account."""
 
-_TOP_UP = "INSERT INTO ledger (id, account_id, kind, units, note, at) VALUES ($1, $2, 'topup', $3, $4, $5)"
+_TOP_UP = """
+INSERT INTO ledger (id, account_id, kind, units, note, at, who) VALUES ($1, $2, 'topup', $3, $4, $5, $6)
+"""
 _JOB = """
 INSERT INTO job (kind, params, subject, submitter, state, done, total, error, attempts, runner, epoch, created_at,
                  started_at, ended_at, expires_at)
@@ -82,10 +84,12 @@ def _money(world: World) -> None:
 
 
 async def _top_up(world: World, sender: Sender, units: int) -> None:
-    """As ``accounts.top_up``, at its time in the ledger, too; the balance is summed up at the end."""
+    """As ``accounts.top_up``, at its time in the ledger, too; balances are summed up at the end."""
     note = texts()["top_up"]
     async with world.change().unit(Permission.BALANCE_EDIT, sender.id) as unit:
-        await unit.connection.execute(_TOP_UP, world.id_at(world.at), sender.id, units, note, world.at)
+        await unit.connection.execute(
+            _TOP_UP, world.id_at(world.at), sender.id, units, note, world.at, unit.actor.label
+        )
         unit.record("account.topup", f"account/{sender.id}", after={"units": units, "note": note})
 
 

@@ -39,7 +39,9 @@ def add(app: web.Application, node: Node) -> None:
         if body.get("file"):
             upload_id = (await take(node, account.id, Path(body["file"]), request[ACTOR])).id
         kind = body.get("type")
+        change = Change(node.database, request[ACTOR], ids=node.ids.next)
         task, _ = await node.tasks.create(
+            change,
             TaskSpec(
                 account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR].label,
                 to=tuple(body.get("to", ())),
@@ -54,7 +56,7 @@ def add(app: web.Application, node: Node) -> None:
                 frequency=body.get("frequency"), prefer=body.get("prefer", ""),
                 emergency=body.get("emergency") is True, review=body.get("review", False),
                 client_ref=body.get("client_ref", ""),
-            )
+            ),
         )  # fmt: skip
         return _json(view_of(await node.tasks.get(task.id, accounts=None)))
 

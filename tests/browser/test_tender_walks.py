@@ -630,7 +630,7 @@ async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: B
 
 
 async def test_numbers_are_sorted_by_what_is_known_of_them(chromium: Browser, node: Node) -> None:
-    """S2.1d: a list is looked at, counted by class, and a class is taken away."""
+    """S2.1d: a list is looked at, counted by class; a class is taken away, another is sent to."""
     known = {f"86138000008{n:02}": NumberState.EMPTY for n in range(3)}
     await numbers.learn(node.change(), known, clock.now())
     async with opened(chromium, node, DESKTOP, "boss") as page:
@@ -650,6 +650,22 @@ async def test_numbers_are_sorted_by_what_is_known_of_them(chromium: Browser, no
             await page.click("a[href$='/class/empty']")
         lines = (await (await download.value).path()).read_text("utf-8-sig").splitlines()
         assert [line.split(",")[0] for line in lines[1:]] == [f"86138000008{n:02}" for n in range(3)]
+        await page.click("a:has-text('用于发送')")
+        await expect(page.get_by_label("空号（3）")).not_to_be_checked()
+        await expect(page.get_by_label("未知（2）")).to_be_checked()
+        await fits(page)
+        await page.click(".kit-form button[type=submit]")
+        await page.fill("#content", "年会改期")
+        await goes_on(page)
+        await expect(page.locator(".file-line")).to_contain_text("共 2 行")
+        await goes_on(page)
+        await expect(page.locator("#clean-sum")).to_have_text("共 2 行，有效 2 行。")
+        await page.click("text=跳过设置，直接确认")
+        await goes_on(page)
+        await page.wait_for_url(re.compile(r"/tasks/\d+$"))
+    for n in (3, 4):
+        assert await node.gets(f"138000008{n:02}") == ["【市政服务】年会改期"]
+    assert [node.texts(f"138000008{n:02}") for n in range(3)] == [[], [], []], "what was sorted out"
 
 
 LOGO = b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9" fill="red"/></svg>'

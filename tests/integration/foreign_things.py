@@ -104,7 +104,7 @@ async def furnish(site: Site, by: Change) -> dict[str, str]:
     await site.snapshots.follow()
     things = {"staff": staff, "department": department, "account": account}
     things |= await _sent(site, account)
-    things |= await _tasks(site, account)
+    things |= await _tasks(site, account, things["message"])
     things |= await _of_the_account(site, by, account, staff, things["message"])
     things |= await _of_the_person(site, by, department, staff)
     things["keeper"] = await _keeper(site, by, department)
@@ -139,11 +139,15 @@ async def _send(site: Site, account: int, to: str, key: str) -> tuple[int, int]:
     return int(result.items[0].message_id), int(result.batch_id)
 
 
-async def _tasks(site: Site, account: int) -> dict[str, int]:
-    """One that is paused, with a row that got no message, and one whose time is still to come."""
+_CHUNK = "INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1, 1, 1, 1, $2)"
+
+
+async def _tasks(site: Site, account: int, message: int) -> dict[str, int]:
+    """One that is paused, with a row that got no message, one whose time is still to come, and one that has sent the
+    message."""
     at = datetime.now(UTC) + timedelta(days=1)
     made = dict[str, int]()
-    for name in ("task", "waiting"):
+    for name in ("task", "waiting", "sent_task"):
         id_ = made[name] = site.ids.next()
         task = Task(
             id_, account, f"{MARK} {name}", "scheduled", "portal", ActorLabel(OWNER), "notice", f"{MARK} text",
@@ -158,6 +162,9 @@ async def _tasks(site: Site, account: int) -> dict[str, int]:
     await site.db.execute(
         "UPDATE task SET state = 'paused', paused_from = 'scheduled' WHERE id = $1", made["task"]
     )
+    await site.db.execute("UPDATE task SET state = 'finished', run = 1, fed = 3 WHERE id = $1", made["sent_task"])
+    await site.db.execute(_CHUNK, made["sent_task"], message)
+    await site.db.execute("UPDATE message SET province = $2 WHERE id = $1", message, MARK)
     problems = "UPDATE task SET problems = '{\"NUMBER_INVALID\": 1}'::jsonb WHERE id = ANY($1::bigint[])"
     await site.db.execute(problems, list(made.values()))
     return made | {"rows": made["task"]}  # those that got no message are for whoever has submitted them

@@ -16,6 +16,7 @@ from changes import by_test
 from composing import Composed, ground
 from standins import AnyDestination, AnyFleet, NoLists, NoNumbers
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Reason
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Origin
@@ -26,6 +27,7 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.model import TaskSpec, TaskView
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.change import Change
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review.service import Reviewing
 from smsgw.store.engine.database import Database
@@ -80,7 +82,8 @@ class Desk:
         numbers = tuple(to) or tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
         self.numbers += rows
         spec = TaskSpec(account, "测试", content, Origin.API, "key", to=numbers, **fields)
-        task, _ = await self.tasks.create(spec)
+        change = Change(self.database, Actor.key("key", self.account_id, ("send",)))
+        task, _ = await self.tasks.create(change, spec)
         return task.id
 
     async def feed(self, rounds: int = 20) -> None:

@@ -189,13 +189,36 @@ def test_constructors_take_few_parameters() -> None:
 
 
 def test_no_constructor_has_a_default_that_switches_something_off() -> None:
-    """A lambda as a default is a check that nobody misses."""
-    found = [
-        where
+    """A check that is left out by leaving out an argument is missed by nobody: it has no default that means nothing."""
+    found = {
+        (where, name, ast.unparse(default))
         for where, args in constructors()
-        if any(isinstance(default, ast.Lambda) for default in (*args.defaults, *args.kw_defaults))
-    ]
-    assert not found, found
+        for name, default in _defaults(args)
+        if isinstance(default, ast.Lambda) or ast.unparse(default) in NOTHING
+    }
+    assert {(where.partition(":")[0].removeprefix("smsgw/"), name) for where, name, _ in found} == set(EMPTY), found
+
+
+NOTHING = {"None", "()", "[]", "{}", "False", "set()", "frozenset()", "MappingProxyType({})"}
+EMPTY = {
+    ("pipeline/numbering.py", "accounts"): "a table with nothing in it yet",
+    ("pipeline/numbering.py", "access_codes"): "the same",
+    ("pipeline/numbering.py", "extensions"): "the same",
+    ("pipeline/snapshot.py", "accounts"): "the same",
+    ("pipeline/snapshot.py", "keys"): "the same",
+    ("platform/campaigns/chunk_guard.py", "retry_at"): "a row that is tried once",
+    ("platform/change.py", "ids"): "it is an error to ask for one then",
+}
+"""Defaults of constructors that mean nothing, and why none of them switches something off."""
+
+
+def _defaults(args: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
+    plain = [*args.posonlyargs, *args.args]
+    for arg, default in zip(plain[len(plain) - len(args.defaults) :], args.defaults, strict=True):
+        yield arg.arg, default
+    for arg, given in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+        if given is not None:
+            yield arg.arg, given
 
 
 def test_a_node_is_not_patched_after_it_was_built() -> None:
@@ -287,17 +310,48 @@ def test_edges_ask_the_database_nothing_themselves() -> None:
     assert len(list(asking(ast.parse("await ctx.db.fetch(x)\nawait database.transaction()")))) == 2
 
 
+STATE_NUMBER = re.compile(
+    r"\b(?:\w+\.)?(?:\w+_)?state(?:::\w+)?\s*(?:"
+    r"(?:=|<>|!=|<=|>=|<|>|(?:NOT )?IN|(?:NOT )?BETWEEN|IS (?:NOT )?DISTINCT FROM)\s*\(?\s*\d"
+    r"|(?:=|<>)\s*(?:ANY|ALL)\s*\(\s*(?:'\{|ARRAY\[)\s*\d)"
+    r"|\b\d+\s*(?:=|<>)\s*(?:\w+\.)?state\b|\bCASE (?:\w+\.)?state WHEN \d"
+    r"|\bstate = CASE\b(?:(?!\bEND\b).)*\b(?:THEN|ELSE) \d+\b"
+)
+
+
+def statements(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts of a module, each on one line, however it is put together."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str() as text):
+                yield node.lineno, " ".join(text.split())
+            case ast.JoinedStr(values=parts):
+                said = (str(part.value) if isinstance(part, ast.Constant) else "{}" for part in parts)
+                yield node.lineno, " ".join("".join(said).split())
+
+
 def test_states_stand_in_statements_by_their_names() -> None:
-    literal = re.compile(
-        r"\bstate\s*(=|<>|!=|<=|>=|<|>|IN|NOT IN)\s*\(?\s*\d|\bstate = CASE\b.*\b(THEN|ELSE) \d+\b"
-    )
     found = [
-        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if literal.search(line)
+        f"{path.relative_to(ROOT)}:{line} {seen[0]}"
+        for path, tree in modules(PACKAGE)
+        for line, text in statements(tree)
+        if (seen := STATE_NUMBER.search(text))
     ]
     assert not found, found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1 FROM part WHERE\n    state\n    = 40", "WHERE p.state IN (40, 41)", "WHERE state = ANY('{10,20}')",
+        "WHERE state NOT BETWEEN 10 AND 20", "SET state = CASE WHEN x THEN {a} ELSE 41 END",
+        "CASE p.state WHEN 40 THEN 1",
+        "WHERE 40 = p.state", "WHERE old_state IS DISTINCT FROM 3", "WHERE state = ANY (ARRAY[1, 2])",
+    ],
+)  # fmt: skip
+def test_a_number_of_a_state_is_seen(statement: str) -> None:
+    ((_, text),) = statements(ast.parse(repr(statement)))
+    assert STATE_NUMBER.search(text)
 
 
 ACTING = {"submitter", "decided_by", "done_by", "acked_by", "emergency_by"}
@@ -424,6 +478,17 @@ def test_chinese_stands_in_the_modules_of_words() -> None:
     assert found == {}
 
 
+def test_scripts_say_nothing_themselves() -> None:
+    """What they show is in the page that they belong to, in its language."""
+    found = {
+        f"{path.name}:{number}"
+        for path in (PACKAGE / "admin" / "static" / "js").rglob("*.js")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if HAN.search(line) or re.search(r"\\u(?:\{)?[3-9][0-9a-fA-F]{3}\b", line)
+    }
+    assert found == set()
+
+
 def calls_of(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
@@ -487,6 +552,76 @@ def test_chinese_and_english_of_the_catalogue_agree() -> None:
     parts = (reasons, business, interface, output, alarms)
     assert sum(len(part.WORDS) for part in parts) == len(catalogue.PHRASES), "a key stands twice"
     assert set(catalogue.CODES) == set(CODES)
+
+
+WRITES = re.compile(r"\b(INSERT INTO|DELETE FROM|UPDATE (?!SKIP|OF\b|NOWAIT)\w)")
+STORE = re.compile(r"^(store|audit|events)\.(insert|append|record|add|put|set|change|imported)\w*$")
+ITSELF = {
+    "platform/audit/readings.py": "who reads something, which changes nothing",
+    "platform/campaigns/feeder.py": "the engine of tasks, by the clock",
+    "platform/campaigns/importer.py": "the job that reads a task's table",
+    "platform/campaigns/service.py finish": "the end of a run, by the engine",
+    "platform/campaigns/stage_watch.py": "what the engine has counted",
+    "platform/campaigns/uploads.py": "files that are too old",
+    "platform/campaigns/worker.py": "the rows of a task's table",
+    "platform/change.py": "a change itself",
+    "platform/content/reminders.py": "what was reminded of, by the clock",
+    "platform/drafts/service.py found": "what a survey has found",
+    "platform/drafts/service.py look_again": "the same is forgotten",
+    "platform/exports/service.py _count": "the rows of a file that is being made",
+    "platform/jobs/queries.py": "how far jobs are, by who does them",
+    "platform/login/passkeys.py check": "that a proof was used",
+    "platform/login/pending.py": "a login that is under way",
+    "platform/numbers/filters.py settle": "what a job has found",
+    "platform/numbers/filters.py _fill": "the same",
+    "platform/numbers/filters.py _ask": "the same",
+    "platform/org/factors.py": "codes that are sent and used up",
+    "platform/org/failed_logins.py": "what went wrong at the door",
+    "platform/org/sessions.py": "logins and logouts, with entries of their own",
+    "platform/sheets/queries.py": "tables that are too old, and what has become of their rows",
+}
+"""What writes without a ``Change``, and whose doing it is: nobody has wished it of a service."""
+
+
+def _writing(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions that write by a statement, of their own or of the module's, or by the store."""
+    named = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        if any(WRITES.search(text) for _, text in statements(node.value))
+        for target in _targets(node)
+        if isinstance(target, ast.Name)
+    }
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            within = [node for line in function.body if not _only_said(line) for node in ast.walk(line)]
+            if any(
+                (isinstance(node, ast.Name) and node.id in named)
+                or (isinstance(node, ast.Call) and STORE.match(ast.unparse(node.func)))
+                or (isinstance(node, ast.Constant) and isinstance(node.value, str) and WRITES.search(node.value))
+                for node in within
+            ):
+                yield function
+
+
+def _only_said(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def test_whoever_changes_something_says_who_wishes_it() -> None:
+    """What begins a transaction of its own does so in a unit of a ``Change``; what is given a connection is within one,
+    or within that of who is listed here."""
+    found: dict[str, int] = {}
+    for path, tree in modules(PACKAGE / "platform"):
+        for function in _writing(tree):
+            args = [*function.args.args, *function.args.kwonlyargs]
+            kinds = {ast.unparse(arg.annotation) for arg in args if arg.annotation is not None}
+            if not kinds & {"Change", "Unit", "Connection"}:
+                found[f"{path.relative_to(PACKAGE)} {function.name}"] = function.lineno
+    listed = {name for name in found if name in ITSELF or name.partition(" ")[0] in ITSELF}
+    assert found.keys() - listed == set()
+    assert {name for name in ITSELF if not any(one == name or one.startswith(f"{name} ") for one in found)} == set()
 
 
 NOTHING_BEFORE = {

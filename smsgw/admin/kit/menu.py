@@ -25,6 +25,8 @@ class Entry:
     path: str
     permission: Permission
     badge: Badge | None = None
+    shortcut: bool = False
+    """To a page that has its own place elsewhere in the menu: the page is shown there."""
 
     def __post_init__(self) -> None:
         if self.key not in ENTRIES:
@@ -134,5 +136,6 @@ def menu_for(
 
 def _here(entries: Iterable[Entry], path: str) -> Entry | None:
     """The entry whose address is the longest beginning of the page's."""
-    fitting = [e for e in entries if path == e.path or (e.path != "/" and path.startswith(e.path + "/"))]
+    own = [e for e in entries if not e.shortcut]
+    fitting = [e for e in own if path == e.path or (e.path != "/" and path.startswith(e.path + "/"))]
     return max(fitting, key=lambda e: len(e.path), default=None)

@@ -167,6 +167,9 @@ FILTER_ASK_EFFECT = N_(
 )
 FILTER_NOTHING = N_("没有可向供应商查询的号码，或未设置供应商。")
 FILTER_REMOVE, FILTER_REMOVE_EFFECT = N_("删除"), N_("将删除 %(n)s 个过滤及其号码；已学到的号码状态保留。")
+FILTER_SEND, FILTER_SEND_NEXT = N_("用于发送"), N_("下一步：填写内容")
+FILTER_KEPT = N_("%(label)s（%(n)s）")
+FILTER_KEEP_HELP = N_("只向所选各类的号码发送，其余各类剔除；下一步填写内容，发送前还会再检查一次号码。")
 FILTER_DOWNLOAD: dict[str, str] = {
     "empty": N_("下载空号"),
     "live": N_("下载实号"),

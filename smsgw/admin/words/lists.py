@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.admin.words.messages import TYPE, Ended, cause_of
+from smsgw.admin.words.messages import CLASS, TYPE, Ended, cause_of
 from smsgw.platform.messages.model import MessageView
 
 VERIFY = N_("校验完整性")
@@ -25,6 +25,7 @@ STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么
 # --- sent records ----------------------------------------------------------------------------------------------------
 
 SEND = N_("短信发送")
+REASON: dict[str, str] = {**CLASS, "NONE": N_("未给出原因")}
 STAGE: dict[str, str] = {
     "submitted": N_("已提交运营商"),
     "refused": N_("未提交，有原因"),

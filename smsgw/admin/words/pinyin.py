@@ -20,6 +20,7 @@ PINYIN: dict[str, str] = {
     "制作中心": "zhi zuo zhong xin",
     "发送任务": "fa song ren wu",
     "发送大数据短信": "fa song da shu ju duan xin",
+    "发送数据报表": "fa song shu ju bao biao",
     "发送记录": "fa song ji lu",
     "号段与携号转网": "hao duan yu xie hao zhuan wang",
     "号码与人群": "hao ma yu ren qun",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.messages import CLASS
 
 OUTCOME: dict[str, str] = {
     "opt_out": N_("退订"),
@@ -87,6 +88,42 @@ CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(un
 RATE = N_("成功率（%）")
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
+
+# --- analyses --------------------------------------------------------------------------------------------------------
+
+REASON = CLASS | {"NONE": N_("未给出原因")}
+PLAYBOOK: dict[str, str] = {
+    "EMPTY_NUMBER": N_("核对名单来源，用空号过滤剔除后再发"),
+    "POWERED_OFF": N_("避开夜间，数小时后对失败的重发一次"),
+    "SUSPENDED": N_("从名单中剔除，恢复后再发"),
+    "BLACKLIST_CARRIER": N_("在“为什么发不到这个号码”申请运营商解除"),
+    "BLACKLIST_LOCAL": N_("核对黑名单与退订记录，有误的解除"),
+    "CONTENT_BLOCKED": N_("核对内容与链接是否报备，修改后换模板再发"),
+    "FREQ_CARRIER": N_("降低同一号码的发送频次，隔日再发"),
+    "FREQ_LOCAL": N_("核对频控策略，或隔日再发"),
+    "POLICY": N_("核对时段与策略设置"),
+    "SIGN_UNREGISTERED": N_("在签名设置中向该运营商报备签名，完成前换通道"),
+    "HANDSET": N_("请用户清理收件箱或检查手机，稍后重发"),
+    "NETWORK": N_("稍后重发；集中在一个通道时联系运营商"),
+    "TIMEOUT": N_("延长有效期后重发；集中在一个通道时联系运营商"),
+    "CHANNEL": N_("查看通道状态与告警，必要时切换备用通道"),
+    "UNKNOWN": N_("在错误码映射中登记原始码的含义"),
+    "NONE": N_("向运营商询问原始码的含义，并在错误码映射中登记"),
+}
+"""What to do, by reason."""
+NOT_KNOWN = N_("未知")
+HEAT_TITLE = N_("失败原因分布（条）")
+HEAT_SUMMARY = N_("最多的是%(what)s的%(reason)s，%(n)s 条。")
+FAILURES_LEAD = N_("所选时间内有分段被运营商判为失败的短信，按原因交叉统计；点数字查看这些短信，按建议处理。")
+FAILURES_EMPTY = N_("这段时间没有失败的短信")
+FAILURES_TEACHES = N_("运营商回执为失败的短信，按原因汇总在这里。")
+BY_HOUR = N_("按小时")
+STAGE: dict[str, str] = {"queue": N_("受理到提交"), "answer": N_("提交到应答"), "report": N_("应答到回执")}
+DELAYS_TITLE = N_("各环节耗时（P90，秒）")
+DELAYS_SUMMARY = N_("共 %(n)s 条短信。")
+DELAYS_LEAD = N_("受理、提交、应答、回执各环节的耗时分位数，取所选时间内最近 20 万条；定时短信的等待计入受理到提交。")
+DELAYS_EMPTY = N_("这段时间没有提交给运营商的短信")
+DELAYS_TEACHES = N_("短信提交给运营商后，各环节的耗时汇总在这里。")
 
 # --- checks of figures ------------------------------------------------------------------------------------------------
 

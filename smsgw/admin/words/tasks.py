@@ -60,7 +60,7 @@ LEAD = N_("进度和结果按最近一次统计显示；点击任意一行查看
 EMPTY = N_("这段时间没有发送任务")
 TEACHES = N_("向较多号码、按文件或在指定时间发送时会建立发送任务，可随时暂停、继续和取消。")
 SCHEDULED_LEAD = N_(
-    "尚未开始的定时任务，在开始之前可改期或取消；按状态筛选可查看已开始、已完成和已取消的定时任务。"
+    "尚未开始的定时任务，在开始之前可编辑、改期或取消；按状态筛选可查看已开始、已完成和已取消的定时任务。"
 )
 SCHEDULED_EMPTY = N_("没有等待发送的定时任务")
 SCHEDULED_TEACHES = N_("设有计划时间的发送任务在开始之前显示在这里。")
@@ -92,6 +92,7 @@ RESCHEDULE_HELP = N_("格式如 2026-10-01 09:30，北京时间，最晚为一�
 RESCHEDULED = N_("已改期")
 RESCHEDULE_EFFECT = N_("任务“%(name)s”（%(numbers)s 个号码）将改在 %(time)s 开始发送。")
 EDIT = N_("编辑任务")
+EDIT_SAVE = N_("保存修改")
 EDIT_TIME = N_("时间")
 EDIT_OPTIONS = N_("选项")
 EDIT_CONTENT_HELP = N_("使用模板的任务不能改内容和签名；{变量} 只能用建立任务时已有的。")
@@ -113,6 +114,13 @@ NO_CLOCK = N_("请按“时:分”填写，例如 09:00")
 NO_TIME = N_("请按“年-月-日 时:分”填写，例如 2026-10-01 09:30")
 PAST = N_("计划时间须晚于现在")
 RECORDS = N_("查看发送记录")
+REPORT = N_("发送数据报表")
+REPORT_LEAD = N_("最近一次发送的结果，一条短信记一次，最多统计 200,000 条；没有生成短信的行见“问题号码”。")
+REPORT_EMPTY, REPORT_TEACHES = N_("还没有发送结果"), N_("请从任务详情打开，或在此填写任务号。任务开始发送后才有结果。")
+REPORT_CHART = N_("%(name)s：发送结果（条）")
+BY_CARRIER = N_("按运营商")
+REPORT_GROUP: dict[str, str] = {"province": N_("按归属地"), "channel": N_("按通道"), "reason": N_("按未送达原因")}
+NOT_KNOWN = N_("未知")
 PROBLEMS = N_("问题号码")
 PROBLEMS_LEAD = N_("没有生成短信的行：导入时被清除的，或发送时被拒绝的。可导出后修改，重新提交。")
 PROBLEMS_EMPTY = N_("没有问题号码")

@@ -187,8 +187,9 @@ def _impossible(exc: asyncpg.CheckViolationError) -> Invalid:
 
 
 _TOP_UP = """
-WITH entry AS (INSERT INTO ledger (id, account_id, kind, units, note) VALUES ($1, $2, 'topup', $3, $4))
-UPDATE account SET balance = balance + $3 WHERE id = $2 RETURNING balance
+WITH changed AS (UPDATE account SET balance = balance + $3 WHERE id = $2 RETURNING balance)
+INSERT INTO ledger (id, account_id, kind, units, note, who, balance)
+SELECT $1, $2, 'topup', $3, $4, $5, balance FROM changed RETURNING balance
 """
 
 
@@ -196,7 +197,9 @@ async def top_up(change: Change, account_id: int, units: int, note: str) -> int:
     """Add units to an account (negative takes away); the new balance. Never below the floor."""
     try:
         async with change.unit(Permission.BALANCE_EDIT, account_id) as unit:
-            new: int | None = await unit.connection.fetchval(_TOP_UP, change.ids(), account_id, units, note)
+            new: int | None = await unit.connection.fetchval(
+                _TOP_UP, change.ids(), account_id, units, note, unit.actor.label
+            )
             if new is None:
                 raise Invalid("NOT_FOUND")
             unit.record(

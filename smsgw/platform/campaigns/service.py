@@ -16,7 +16,6 @@ import structlog
 from msgspec import convert, structs
 
 from smsgw.core import numbers
-from smsgw.core.actor import Author
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
 from smsgw.core.frequency import tagged_of
@@ -60,7 +59,6 @@ from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events, reviews, task_parts
 from smsgw.store.messages import tasks as store
-from smsgw.store.records import audit
 
 log = structlog.get_logger(__name__)
 
@@ -143,11 +141,11 @@ class Tasks:
 
     # --- making one ------------------------------------------------------------------------------------------------
 
-    async def create(self, spec: TaskSpec) -> tuple[Task, bool]:
+    async def create(self, change: Change, spec: TaskSpec) -> tuple[Task, bool]:
         """Make a task; it and whether it had been made before by the same request.
 
-        Raises ``PARAM_…``, ``TIME_INVALID``, what the accept would say of the text or the account, ``NOT_FOUND``
-        (the file), ``IDEMPOTENCY_MISMATCH``, ``CLIENT_REF_EXISTS``.
+        Raises ``PERMISSION_DENIED``, ``PARAM_…``, ``TIME_INVALID``, what the accept would say of the text or the
+        account, ``NOT_FOUND`` (the file), ``IDEMPOTENCY_MISMATCH``, ``CLIENT_REF_EXISTS``.
         """
         if (same := await self.same(spec)) is not None:
             return same, True
@@ -167,11 +165,9 @@ class Tasks:
             emergency=spec.emergency, prefer=spec.prefer,
             frequency=None if spec.frequency is None else dict(spec.frequency),
         )  # fmt: skip
-        async with self.database.transaction(timeout=30) as connection:
+        async with change.unit(Permission.MESSAGE_SEND, task.account_id, timeout=30) as unit:
+            connection = unit.connection
             made = await store.insert(connection, task)
-            if made and task.emergency:
-                who = Author(task.submitter)
-                await audit.append(connection, who, "task.urgent", f"task/{task.id}", after={"name": task.name})
             if made and spec.to:
                 validator = RowValidator(plan)
                 for good, bad in validator.validate(enumerate(([number] for number in spec.to), 1)):
@@ -186,6 +182,11 @@ class Tasks:
                 )
             elif made:
                 await imports.enqueue(connection, task.id)
+            if made:
+                action = "task.urgent" if task.emergency else "task.add"
+                unit.record(action, f"task/{task.id}", after={"account": spec.account.name, "name": task.name})
+            else:
+                unit.unchanged()
         if not made:  # somebody was faster with the same key
             if (same := await self.same(spec)) is not None:
                 return same, True
@@ -564,6 +565,8 @@ class Tasks:
                 raise _conflict(task, "edit")
             if changes.keys() & _TERMS:
                 unit.actor.require(Permission.MESSAGE_SEND, task.account_id)
+                if task.emergency:
+                    unit.actor.require(Permission.MESSAGE_URGENT, task.account_id)
             if not changes:
                 unit.unchanged()
                 return task

@@ -119,15 +119,16 @@ async def remove(change: Change, id_: int) -> None:
         unit.record("draft.remove", f"draft/{id_}", before=_plain(one.state))
 
 
-async def sent(change: Change, id_: int, task_id: int, account: str, rows: int) -> None:
+async def sent(change: Change, id_: int, task_id: int, rows: int) -> None:
     """The draft has become a task: it is there no more. Repeated, nothing happens."""
     async with change.unit(Permission.MESSAGE_SEND) as unit:
-        if await queries.one(unit.connection, change.actor, id_) is None:
+        one = await queries.one(unit.connection, change.actor, id_)
+        if one is None:
             unit.unchanged()
             return
         await unit.connection.execute(_REMOVE, id_)
-        after = {"account": account, "numbers": rows, "draft": str(id_)}
-        unit.record("task.add", f"task/{task_id}", after=after)
+        after = {"task": str(task_id), "numbers": rows}
+        unit.record("draft.remove", f"draft/{id_}", before=_plain(one.state), after=after)
 
 
 async def found(database: Database, draft: Draft, survey: Survey) -> None:

@@ -171,8 +171,8 @@ class Surveyor:
         if draft is None:
             raise Refused("NOT_FOUND")
         spec = await self.spec(draft, change.actor)
-        task, _ = await self.tasks.create(spec)
-        await service.sent(change, id_, task.id, spec.account.name, task.total)
+        task, _ = await self.tasks.create(change, spec)
+        await service.sent(change, id_, task.id, task.total)
         return task
 
     async def prepared(self, draft: Draft, actor: Actor) -> Prepared:

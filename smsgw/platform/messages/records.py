@@ -51,6 +51,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    ended_at: int | None = None
+    """Channel of its first part, as the statistics count it; 0: it came to none."""
     stage: str | None = None
     """One of ``STAGES``: where it stands in the account of its day."""
     content: str | None = None
@@ -65,6 +67,8 @@ RESULTS: dict[str, frozenset[str]] = {
 }
 """How messages end, in short: statuses of each; what is in none of them is on its way."""
 PENDING = "pending"
+UNSAID = "NONE"
+"""In the place of a reason: none was given."""
 STAGES = ("submitted", "refused", "held")
 """Given to a carrier, ended before that, or waiting for it."""
 LEAST_WORD = 2
@@ -111,6 +115,8 @@ _STAGE = {
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
+RANKS = [int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)]
+"""States of parts: the first of them says what the message is."""
 # The part that says what the message is: of the first state in the order of ranks.
 _RESULT = """
 (SELECT s.state * 2 + s.by_us::int FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
@@ -169,15 +175,19 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         said.append(put(wanted.content, _CONTENT))
     if wanted.result is not None:
         codes = _codes(wanted.result)
-        arguments.append([int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)])
+        arguments.append(RANKS)
         arguments.append(codes)
         said.append(_RESULT.format(ranks=f"${len(arguments) - 1}", codes=f"${len(arguments)}"))
         numbers = sorted({code // 2 for code in codes})
         if few := _few(numbers):  # one of its parts is what makes it end so: told before the rank of all is asked
             said.append(_HAS % " AND ".join([put(numbers, "s.state = ANY({}::smallint[])"), *few]))
+    if wanted.ended_at is not None:
+        said.append(_HAS % put(wanted.ended_at, "s.part = 1 AND COALESCE(s.channel_id, 0) = {}::int"))
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
-    of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
+    of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
+    values["reason"] = None if values["reason"] == UNSAID else values["reason"]
+    of_part += [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
         of_part += [put(numbers, "s.state = ANY({}::smallint[])"), *_few(numbers)]

@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 import pytest_asyncio
@@ -36,7 +36,7 @@ from smsgw.core.code_book import Source
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Action, Word
-from smsgw.core.model import MessageType
+from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
@@ -61,7 +61,9 @@ from smsgw.platform.audience.model import ContactInput, EntryDraft, Sharing
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.audit import verification
 from smsgw.platform.brand import service as brands
-from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.campaigns.model import TaskSpec
+from smsgw.platform.campaigns.rows import Plan as TaskPlan
+from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
@@ -603,9 +605,9 @@ async def _(world: World, change: Change) -> None:
     await drafts.remove(change, await a_draft(world))
 
 
-@example(drafts.sent, "task.add")
+@example(drafts.sent, "draft.remove")
 async def _(world: World, change: Change) -> None:
-    await drafts.sent(change, await a_draft(world), 1, "hall", 1)
+    await drafts.sent(change, await a_draft(world), 1, 1)
 
 
 @example(content.review, "template.approved")
@@ -681,11 +683,12 @@ async def _(world: World, change: Change) -> None:
     assert await auditing.accept(change, report, "restored") == 1
 
 
+PARTS_OF_TASKS = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
+
+
 def tasks(world: World) -> Tasks:
     """With no more than what commands about tasks without messages need."""
-    nothing: Any = None
-    names = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
-    return Tasks(world.database, **dict.fromkeys(names, nothing))
+    return Tasks(world.database, **dict.fromkeys(PARTS_OF_TASKS, cast(Any, None)))
 
 
 async def task(world: World, state: str, **more: Any) -> int:
@@ -700,6 +703,22 @@ async def task(world: World, state: str, **more: Any) -> int:
         if state == "review":
             await store_reviews.ask_for_task(connection, id_)
     return id_
+
+
+@example(Tasks.create, "task.add")
+async def _(world: World, change: Change) -> None:
+    """What the text and the numbers have to be is another's."""
+    account = Account(world.account_id, "own", "active")
+    spec = TaskSpec(account, "通知", "你好", Origin.CLI, change.actor.label, to=(NUMBER,))
+    plan = TaskPlan(task_id=world.ids(), phone=0, content="你好")
+
+    class Engine(Tasks):
+        async def prepare(self, spec: TaskSpec) -> Prepared:
+            return Prepared(spec, MessageType.NOTICE, plan, 1, [], None)
+
+    engine = Engine(world.database, **dict.fromkeys(PARTS_OF_TASKS, cast(Any, None)))
+    made, before = await engine.create(change, spec)
+    assert (made.valid, before) == (1, False)
 
 
 @example(Tasks.pause, "task.pause")
@@ -1144,9 +1163,9 @@ async def _(world: World, change: Change) -> None:
     await documents.remove(change, await documents.attach(world.change, sign, documents.Document.LICENSE, "", file))
 
 
-@example(Surveyor.submit, "task.add")
+@example(Surveyor.submit, "draft.remove")
 async def _(world: World, change: Change) -> None:
-    async def create(_: Any) -> tuple[Any, bool]:
+    async def create(*_: Any) -> tuple[Any, bool]:
         return SimpleNamespace(id=world.ids(), total=1), False
 
     nothing: Any = None

@@ -130,6 +130,20 @@ async def test_what_was_approved_is_not_sent_with_another_text(dsn: str, tmp_pat
         assert states == [("第三版", "passed"), ("第二版", "passed"), ("第一版", "withdrawn")]
 
 
+async def test_what_a_node_of_the_version_before_asks_is_about_its_task(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, "第一版", review=True, send_at=_later(d))
+        await owned(dsn, "CREATE TABLE kept AS SELECT * FROM review", "DELETE FROM review",
+                    "ALTER TABLE kept DROP COLUMN task_id",
+                    "DO $$ BEGIN EXECUTE (SELECT format('INSERT INTO review (%1$s) SELECT %1$s FROM kept', "
+                    "string_agg(column_name, ', ')) FROM information_schema.columns WHERE table_name = 'kept'); "
+                    "END $$", "DROP TABLE kept")  # fmt: skip
+        (asked,) = await reviews.page(d.database, accounts=None)
+        assert (asked.batch_id, asked.task_id) == (task_id, task_id)
+        await d.reviewing.decide(Change(d.database, BOSS), task_id, passes=True)
+        assert (await _task(d, task_id)).state == "scheduled"
+
+
 async def test_rules_ask_for_an_approval_of_the_new_text_alone(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
@@ -304,6 +318,10 @@ async def test_an_emergency_waits_for_another_person_and_goes_first(dsn: str, tm
         assert (task.state, task.review_reasons) == ("review", ["特发任务须由他人审批"])
         (asked,) = await reviews.page(d.database, accounts=None)
         assert asked.emergency
+        sends = frozenset({Permission.TASK_EDIT, Permission.MESSAGE_SEND})
+        with pytest.raises(Refused) as denied:
+            await _edit(d, task_id, Actor(ActorKind.PERSON, "t", 3, sends, Scope((d.account_id,))), content="改")
+        assert denied.value.code == "PERMISSION_DENIED"
         cli = Change(d.database, Actor.operator("root"))
         await d.tasks.edit(cli, task_id, {"content": "请立即撤离"})
         (asked,) = await reviews.page(d.database, accounts=None)

@@ -90,9 +90,10 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
-    "/reports/people": ("account", "by=account"),
-    "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/audit": ("audit", "time=7d"),
-    "/signs/carriers": ("sign_cell", ""),
+    "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
+    "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
+    "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
+    "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -103,7 +104,7 @@ TRACES = (MARK, "clinic", "139****567", "NUMBER_INVALID")
 
 def of_export(path: str) -> dict[str, tuple[Case, ...]]:
     """The other account in the filter; where nothing of a filter can be refused, what the file has is looked at."""
-    if path in ("/audit", "/tasks/problems"):
+    if path in ("/audit", "/tasks/problems", "/tasks/report"):
         return {f"{method} {path}/-/export": NOTHING for method in ("GET", "POST")}
     return {
         f"GET {path}/-/export": (case(query="account={account}"),),
@@ -207,11 +208,17 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /jobs/{id}/link": (case("job"),), "POST /jobs/{id}/approve": (case("job"),),
     "GET /exported/{id}": (case("token"),),
     **of_list("/records", export=True),
+    "GET /tasks/report": (case(query="task={sent_task}&group=province"),), **of_list("/tasks/report", export=True),
+    "GET /top-ups": (case(query="account={account}"),), **of_list("/top-ups", export=True),
+    "GET /top-ups/-/new": NOTHING,
+    "POST /top-ups/-/new": (sure(account="{account}", units_change="1", note_why="why"),),
     "GET /rebates": (case(query="account={account}"),), **of_list("/rebates", export=True),
     "GET /inbound": (case(query="account={account}"),), **of_list("/inbound", export=True),
     "GET /inbound/{id}": (case("reply"),),
     **dict.fromkeys(("GET /reports/daily", "GET /reports/monthly"), (case(query="group=account&account={account}"),)),
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
+    **dict.fromkeys(("GET /reports/failures", "GET /reports/delays"), (case(query="account={account}&time=7d"),)),
+    **of_list("/reports/failures", export=True), **of_list("/reports/delays", export=True),
     **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
@@ -271,6 +278,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
     "GET /number-filters/{id}": (case("filter"),), "GET /number-filters/{id}/ask": (case("filter"),),
+    "GET /number-filters/{id}/send": (case("filter"),),
+    "POST /number-filters/{id}/send": (sure("filter", filter_keep="unknown"),),
     "POST /number-filters/{id}/ask": (sure("filter"),), "GET /number-filters/-/{id}/class/{state}": (case("filter"),),
     **dict.fromkeys(("GET /number-filters/-/import", "POST /number-filters/-/import",
                      "GET /number-filters/-/import/-/template", "GET /number-filters/-/vendor",

@@ -104,6 +104,9 @@ async def test_starts_with_the_settings_that_the_promise_needs(data_dir: Path) -
             "server_encoding": "UTF8",
             "shared_buffers": "256MB",
             "max_connections": "60",
+            "log_error_verbosity": "terse",
+            "log_parameter_max_length": "0",
+            "log_parameter_max_length_on_error": "0",
         }.items():
             assert await query(dsn, f"SHOW {setting}") == value, setting
         locale = await query(dsn, "SELECT datcollate FROM pg_database WHERE datname = current_database()")

@@ -72,6 +72,8 @@ async def _detail(call: Call, one: NumberFilter) -> Detail:
     if call.may(Permission.CONTACT_EDIT) and await service.askable(call.db, one.id) and await vendors.offer(call.db):
         links.insert(0, (words.FILTER_ASK, f"{PATH}/{one.id}/ask"))
     busy = one.job_state in ("waiting", "running")
+    if call.may(Permission.MESSAGE_SEND) and not busy and any(state in told for state in STATES):
+        links.insert(0, (words.FILTER_SEND, f"{PATH}/{one.id}/send"))
     sections = [Section(COLUMNS[1:], one), Section(columns, rows, words.FILTER_COUNTS)]
     return Detail(one.name, sections, links=links, refresh=2 if busy else 0)
 

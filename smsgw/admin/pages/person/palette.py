@@ -78,6 +78,8 @@ def rank(query: str, label: str) -> int | None:
 
 def _pages(call: Call, query: str) -> list[Hit]:
     entries: list[tuple[Entry, str]] = [(e, group.label) for group in call.menu.groups for e in group.entries]
+    own = {e.label for e, _ in entries if not e.shortcut}
+    entries = [(e, group) for e, group in entries if not e.shortcut or e.label not in own]
     starred = call.menu.favourites
     pages = [
         (entry.label, entry.path, call.gettext(group), "star" if entry in starred else "chevron-right")

@@ -108,8 +108,7 @@ _SAID = {"type": told.TYPE, "carrier": told.CARRIER, "origin": told.ORIGIN}
 
 
 def _records(wanted: Wanted, one: Figures) -> str:
-    """The records that a row counts: tests are not counted; the filter knows neither where a message has ended nor what
-    is empty."""
+    """The records that a row counts: tests are not counted; the filter does not know what is empty."""
     narrowed = {key: getattr(wanted, key) for key in ("account", "type", "sign", "carrier", "origin")}
     narrowed["submitter"] = wanted.person
     if wanted.group == "department" or (wanted.department is not None and wanted.group != "person"):
@@ -118,7 +117,9 @@ def _records(wanted: Wanted, one: Figures) -> str:
         narrowed["submitter" if wanted.group == "person" else wanted.group] = one.value
     given = {key: str(value) for key, value in narrowed.items() if value is not None}
     strange = any(value not in _SAID.get(key, (value,)) or not value for key, value in given.items())
-    if one.day is None or wanted.by_channel or wanted.group == "province" or strange:
+    if "channel" in given or wanted.channel is not None:
+        given["ended_at"] = given.pop("channel", "") or str(wanted.channel)
+    if one.day is None or strange:
         return ""
     last = wanted.last if wanted.people else _next(one.day, wanted.monthly) - timedelta(days=1)
     return f"/records?{urlencode({'time': 'custom', 'from': one.day, 'to': last, 'test': 'false', **given})}"

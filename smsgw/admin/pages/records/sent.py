@@ -18,6 +18,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.messages import CAUSE
+from smsgw.admin.words.records import NO_CHANNEL
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.platform.handles import Database
@@ -34,9 +35,11 @@ FILTER = Filter((
     Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
     _choice("type", label="message_type", choices=told.TYPE, more=True),
     _choice("result", choices=told.RESULT, more=True), _choice("stage", choices=words.STAGE, more=True),
+    _choice("ended_at", more=True),
     _choice("channel", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
-    _choice("reason", choices=told.CLASS, more=True), _more("code"), _choice("origin", choices=told.ORIGIN, more=True),
+    _choice("reason", choices=words.REASON, more=True), _more("code"),
+    _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
     _more("task", FieldKind.ID),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
@@ -61,12 +64,13 @@ COLUMNS = (
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     now, own = call.portal.context.snapshots.current, call.accounts
     accounts = {str(a.id): a.display_name or a.name for a in now.accounts() if own is None or a.id in own}
-    return {"account": accounts, "channel": {str(c.id): c.name for c in now.channels}}
+    channels = {str(c.id): c.name for c in now.channels}
+    return {"account": accounts, "channel": channels, "ended_at": channels | {"0": call.gettext(NO_CHANNEL)}}
 
 
 def _wanted(found: Found) -> records.Wanted:
     values: dict[str, Any] = dict(found.values)
-    values |= {key: int(values[key]) for key in ("account", "channel") if key in values}
+    values |= {key: int(values[key]) for key in ("account", "channel", "ended_at") if key in values}
     return records.Wanted(*found.times, **values)
 
 

@@ -347,13 +347,12 @@ async def submit(call: Call) -> web.StreamResponse:
             await service.look_again(call.db, draft.id)
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
-        task, _ = await call.portal.context.tasks.create(
-            await call.portal.context.surveyor.spec(draft, call.actor)
-        )
+        spec = await call.portal.context.surveyor.spec(draft, call.actor)
+        task, _ = await call.portal.context.tasks.create(call.change(), spec)
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
-    await service.sent(call.change(), draft.id, task.id, account.name, survey.valid)
+    await service.sent(call.change(), draft.id, task.id, survey.valid)
     call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
     return _sent(call, task.id)
 

@@ -193,6 +193,6 @@ async def _save(call: Call, one: ListedTask, values: Mapping[str, Any]) -> web.R
 
 
 EDIT = FormPage(
-    "/scheduled/{id:[0-9]{1,19}}/edit", Permission.TASK_EDIT, words.EDIT, words.EDIT, _SAID, _save,
+    "/scheduled/{id:[0-9]{1,19}}/edit", Permission.TASK_EDIT, words.EDIT, words.EDIT_SAVE, _SAID, _save,
     lambda one: f"/tasks/{one.id}", _subject, _values, _choices, _effect, lead=lambda one: one.task.name,
 )  # fmt: skip

@@ -152,6 +152,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     about = (*_ABOUT, *_wording(call, one), *_MORE)
     columns = [column for column in about if column.permission is None or call.may(column.permission)]
     links = []
+    if task.run:
+        links.append((words.REPORT, f"/tasks/report?task={task.id}"))
     if task.run and call.may(Permission.MESSAGE_VIEW):
         days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}
         asked = "&".join(f"{name}={day}" for name, day in days.items())

@@ -11,3 +11,11 @@ BEGIN
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
+
+-- Of units that were put in or taken out: who has done it, and the balance that came of it.
+ALTER TABLE ledger ADD COLUMN who text, ADD COLUMN balance bigint;
+CREATE INDEX ledger_topup ON ledger (at, id) WHERE kind = 'topup';
+UPDATE ledger l SET who = a.actor, balance = (a.after->>'balance')::bigint
+FROM audit a
+WHERE l.kind = 'topup' AND a.action = 'account.topup' AND a.object = 'account/' || l.account_id
+  AND a.after->>'units' = l.units::text AND a.at BETWEEN l.at - interval '10 seconds' AND l.at + interval '10 seconds';

@@ -1,0 +1,1 @@
+"""Messages to an area (大数据短信)."""

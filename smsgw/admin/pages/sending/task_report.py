@@ -1,0 +1,139 @@
+"""What has become of a task (发送数据报表): by carrier, province, channel, or why messages did not arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from smsgw.admin import words as told
+from smsgw.admin.call import Call
+from smsgw.admin.kit.charts import Chart, Series
+from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Empty, ListPage, Report
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.records.reports import STACK
+from smsgw.admin.words import records as record_words
+from smsgw.admin.words import tasks as words
+from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.campaigns import outcome, queries
+from smsgw.platform.campaigns.outcome import GROUPS, Outcome
+from smsgw.platform.handles import Database
+from smsgw.platform.paging import Slice, Window
+from smsgw.runtime import clock
+
+PATH = "/tasks/report"
+SHOWN = {"submitted": "blue", "delivered": "green", "failed": "red", "unknown": "orange", "unsent": "secondary",
+         "success_rate": "green", "replied": "azure"}  # fmt: skip
+_NAMES = {"carrier": told.CARRIER, "reason": told.CLASS}
+MOST_BARS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row, and the records that it counts; empty: their filter cannot say which these are."""
+
+    one: Outcome
+    records: str = ""
+
+    @property
+    def id(self) -> int:
+        """Of the row, in pages of a list."""
+        return self.one.id
+
+    def to(self, result: str) -> str:
+        """Those that have ended so; empty: all."""
+        more = f"&result={result}" if result else ""
+        return f"{self.records}{more}" if self.records else ""
+
+
+def _group(found: Found) -> str:
+    return found.get("group") or GROUPS[0]
+
+
+def _by(key: str, kind: Kind = Kind.TEXT, names: Mapping[str, str] | None = None) -> Column:
+    return Column(key, kind, words=names or {}, phone=Phone.TITLE, when=lambda found: _group(found) == key,
+                  value=lambda line: line.one.name or None)  # fmt: skip
+
+
+def _count(key: str) -> Column:
+    def value(line: Line) -> int:
+        return line.one.counts.get(key, 0) if key in told.RESULT and key != "pending" else int(getattr(line.one, key))
+
+    return Column(key, Kind.NUMBER, value=value, to=lambda line: line.to("" if key == "submitted" else key),
+                  when=_arrived if key in ("delivered", "pending") else None)  # fmt: skip
+
+
+def _arrived(found: Found) -> bool:
+    """Whether those that have arrived, or may yet, are among the rows."""
+    return _group(found) != "reason"
+
+
+COLUMNS = (
+    _by("carrier", Kind.WORD, told.CARRIER), _by("province"), _by("channel"), _by("reason", Kind.WORD, told.CLASS),
+    *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending")),
+    Column("success_rate", Kind.PERCENT, value=lambda line: line.one.success_rate, phone=Phone.BESIDE,
+           when=_arrived),
+    Column("replied", Kind.NUMBER, value=lambda line: line.one.replies, when=_arrived),
+)  # fmt: skip
+FILTER = Filter(
+    (Field("task", FieldKind.ID), Field("group", FieldKind.CHOICE, choices=words.REPORT_GROUP, blank=words.BY_CARRIER)),
+    period=None,
+)  # fmt: skip
+
+
+async def _lines(db: Database, actor: Actor, found: Found) -> list[Line]:
+    task_id, group = found.get("task", 0), _group(found)
+    groups = await outcome.of_task(db, actor, task_id, group)
+    listed = await queries.one(db, actor, task_id) if groups else None
+    if listed is None:
+        return []
+    since, today = (at.astimezone(CHINA).date() for at in (listed.task.created_at, clock.now()))
+    known = {"task": task_id, "time": "custom", "from": since, "to": today}
+
+    def records(one: Outcome) -> str:
+        leads = one.name and one.value in _NAMES.get(group, (one.value,)) and actor.may(Permission.MESSAGE_VIEW)
+        return f"/records?{urlencode({**known, group: one.value})}" if leads else ""
+
+    return [Line(one, records(one)) for one in groups]
+
+
+async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
+    lines = await _lines(db, actor, found)
+    if window.after is not None:
+        at = window.after[1]
+        lines = [line for line in lines if (line.id < at if window.backwards else line.id > at)]
+    here = lines[-window.limit :] if window.backwards else lines[: window.limit]
+    return Slice(here, [("", line.id) for line in here], len(here) < len(lines))
+
+
+async def _totals(db: Database, actor: Actor, found: Found) -> Line:
+    groups = await outcome.of_task(db, actor, found.get("task", 0), _group(found))
+    return Line(outcome.total(groups))
+
+
+async def _chart(call: Call, found: Found) -> Chart:
+    lines, say = (await _lines(call.db, call.actor, found))[:MOST_BARS], call.gettext
+    names = _NAMES.get(_group(found), {})
+    labels = [say(names.get(line.one.name, "")) or line.one.name or say(words.NOT_KNOWN) for line in lines]
+    bars = {
+        key: [line.one.pending if key == "pending" else line.one.counts.get(key, 0) for line in lines] for key in STACK
+    }
+    listed = await queries.one(call.db, call.actor, found.get("task", 0))
+    name = (listed.task.name or f"#{listed.task.id}") if listed is not None else ""
+    sums = {key: f"{sum(values):,}" for key, values in bars.items()}
+    return Chart(
+        call.filled(words.REPORT_CHART, {"name": name}), Look.STACK, labels,
+        [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
+        summary=call.filled(record_words.CHART_SUMMARY, sums),
+    )  # fmt: skip
+
+
+PAGE = ListPage(
+    "task_report", PATH, "sending.report", Permission.TASK_VIEW, FILTER, COLUMNS, rows=_rows, sort=Sort("submitted"),
+    lead=words.REPORT_LEAD, export=Permission.STATISTICS_EXPORT, wide=True,
+    report=Report(_totals, _chart, tuple(SHOWN), SHOWN), empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
+)  # fmt: skip

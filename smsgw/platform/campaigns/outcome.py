@@ -1,0 +1,117 @@
+"""What has become of the messages of a task's latest run: by carrier, province, channel, or why they did not arrive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from smsgw.core.actor import Actor
+from smsgw.core.states import PartState, status_of
+from smsgw.core.tasks import Task
+from smsgw.platform.campaigns import queries
+from smsgw.platform.messages.records import RANKS, RESULTS
+from smsgw.store.engine.database import Database
+
+GROUPS = ("carrier", "province", "channel", "reason")
+MOST = 200_000
+"""Messages that are looked at, the first ones."""
+PATIENCE = 30.0
+_RESULT = {status: result for result, statuses in RESULTS.items() for status in statuses}
+_VALUE = {
+    "carrier": "f.carrier", "province": "f.province", "channel": "COALESCE(s.channel_id, 0)::text", "reason": "s.class",
+}  # fmt: skip
+# The part that says what a message is (``records``); the bounds of the run let days without its messages alone.
+_FEW = """
+WITH few AS (
+    SELECT x.id, x.carrier, x.province FROM task_chunk c
+    JOIN message x ON x.id >= c.base_id AND x.id < c.base_id + c.size AND x.id >= $3 AND x.id < $4
+    WHERE c.task_id = $1 AND c.run = $2 LIMIT $5
+)
+"""
+_COUNT = """
+SELECT {value} AS value, s.state, s.by_us, count(*) AS n FROM few f CROSS JOIN LATERAL (
+    SELECT s.state, s.by_us, s.class, s.channel_id FROM part s WHERE s.id = f.id AND s.id >= $3 AND s.id < $4
+    ORDER BY array_position($6::smallint[], s.state), s.part LIMIT 1) s
+GROUP BY 1, 2, 3
+"""
+_REPLIES = """
+SELECT {value} AS value, count(DISTINCT o.in_reply_to) AS n FROM mo o JOIN few f ON f.id = o.in_reply_to
+{channel} WHERE o.account_id = $6 AND o.id >= $3 GROUP BY 1
+"""
+_CHANNEL = "LEFT JOIN part s ON s.id = f.id AND s.part = 1 AND s.id >= $3 AND s.id < $4"
+_CHANNELS = "SELECT id::text AS id, name FROM channel WHERE id = ANY($1::text[]::int[])"
+_BOUNDS = "SELECT min(base_id), max(base_id + size) FROM task_chunk WHERE task_id = $1 AND run = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Messages of one group, or of all, by ``RESULTS``; what is in none of these is on its way."""
+
+    value: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    submitted: int = 0
+    replies: int = 0
+    """Messages that were answered."""
+    id: int = 0
+    """Its place, from 1."""
+    name: str = ""
+    """The value for people; empty: none, or not known."""
+
+    @property
+    def pending(self) -> int:
+        """On their way."""
+        return self.submitted - sum(self.counts.values())
+
+    @property
+    def success_rate(self) -> float | None:
+        """Percent of those that a carrier has reported about; None: of none."""
+        arrived, failed = self.counts.get("delivered", 0), self.counts.get("failed", 0)
+        return 100 * arrived / (arrived + failed) if arrived + failed else None
+
+
+async def of_task(database: Database, actor: Actor, task_id: int, group: str) -> Sequence[Outcome]:
+    """The groups of a task in the scope, the largest first; ``reason`` has those that did not arrive alone."""
+    listed = await queries.one(database, actor, task_id)
+    if listed is None or not listed.task.run:
+        return ()
+    task = listed.task
+    bounds = await database.fetchrow(_BOUNDS, task.id, task.run)
+    if bounds is None or bounds[0] is None:
+        return ()
+    asked = (task.id, task.run, int(bounds[0]), int(bounds[1]), MOST)
+    counts: dict[str, Counter[str]] = {}
+    submitted: Counter[str] = Counter()
+    for row in await database.fetch(_FEW + _COUNT.format(value=_VALUE[group]), *asked, RANKS, timeout=PATIENCE):
+        result = _RESULT.get(status_of(PartState(row["state"]), row["by_us"]), "")
+        if group == "reason" and result in ("", "delivered"):
+            continue
+        value = str(row["value"] or "")
+        submitted[value] += row["n"]
+        counts.setdefault(value, Counter())
+        if result:
+            counts[value][result] += row["n"]
+    replies = await _replies(database, task, group, asked)
+    names = {value: value for value in submitted}
+    if group == "channel":
+        names = {row["id"]: row["name"] for row in await database.fetch(_CHANNELS, list(submitted))}
+    return [
+        Outcome(value, counts[value], n, replies.get(value, 0), at, names.get(value, ""))
+        for at, (value, n) in enumerate(submitted.most_common(), 1)
+    ]
+
+
+async def _replies(database: Database, task: Task, group: str, asked: tuple[object, ...]) -> dict[str, int]:
+    if group == "reason":
+        return {}
+    sql = _REPLIES.format(value=_VALUE[group], channel=_CHANNEL if group == "channel" else "")
+    rows = await database.fetch(_FEW + sql, *asked, task.account_id, timeout=PATIENCE)
+    return {str(row["value"] or ""): int(row["n"]) for row in rows}
+
+
+def total(groups: Sequence[Outcome]) -> Outcome:
+    """All of them together."""
+    counts: Counter[str] = Counter()
+    for one in groups:
+        counts.update(one.counts)
+    return Outcome("", counts, sum(one.submitted for one in groups), sum(one.replies for one in groups))
