@@ -101,19 +101,17 @@ def _contact(row: Row) -> Contact:
 
 
 _MEMBERS = """
-SELECT DISTINCT c.id, c.number, c.name, c.fields::text AS fields
-FROM audience a JOIN audience_member m ON m.audience_id = a.id
+SELECT c.id, c.number, c.name, c.fields FROM audience a JOIN audience_member m ON m.audience_id = a.id
 JOIN contact c ON c.id = m.contact_id AND c.account_id = a.account_id
-WHERE a.account_id = $1 AND a.id = ANY($2::bigint[]) AND m.contact_id > $3 ORDER BY c.id LIMIT $4
+WHERE a.account_id = $1 AND a.id = $2 AND m.contact_id > $3 ORDER BY m.contact_id LIMIT $4
 """
 
 
 async def members(
-    database: Database | Connection, account_id: int, audiences: Sequence[int], after: int, limit: int
+    database: Database | Connection, account_id: int, audience_id: int, after: int, limit: int
 ) -> list[Row]:
-    """Members of any of these audiences that follow the contact ``after``, each once, oldest first: id, number, name,
-    fields (as JSON)."""
-    return await database.fetch(_MEMBERS, account_id, list(audiences), after, limit)
+    """Members of an audience that follow the contact ``after``, oldest first: id, number, name, fields (as JSON)."""
+    return await database.fetch(_MEMBERS, account_id, audience_id, after, limit)
 
 
 _REMOVE = "DELETE FROM contact WHERE account_id = $1 AND id = $2 RETURNING number"

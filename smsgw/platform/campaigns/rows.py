@@ -38,8 +38,6 @@ class Plan(msgspec.Struct, frozen=True):
     """Values of variables that are the same for all rows."""
     fields: tuple[str, ...] = ()
     """Of an audience's contacts, in the order of the columns."""
-    groups: tuple[int, ...] = ()
-    """Audiences below it that are meant, too."""
 
 
 class RowValidator:

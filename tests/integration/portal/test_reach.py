@@ -184,7 +184,7 @@ CASES: dict[str, tuple[Case, ...]] = {
        for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
-       for step in ("{step}", "save/{step}", "row", "file", "confirm", "test")},
+       for step in ("{step}", "save/{step}", "row", "book", "file", "confirm", "test")},
     "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("task"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("rows"),),
@@ -223,7 +223,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
-    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
+    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "send", "share", "unshare", "remove"),
     "GET /contacts/-/new": NOTHING,
     "POST /contacts/-/new": (sure(account="{account}", number="13800138000", scope="account"),
                              sure(account="{own_account}", number="13800138000", scope="department",
