@@ -94,6 +94,7 @@ EXPORTS = {
     "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
     "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
+    "/statements": ("account", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -383,6 +384,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /accounts/-/new": (sure(name="n", display_name="n", parent=f"{MARK}", rate="1"),
                              sure(name="m", display_name="m", department="{department}", rate="1")),
     "GET /accounts/{id}": (case("account"),),
+    **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
+    "GET /review/rules/{id}/{type}": (case("account"),),
+    "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
     **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
     "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
                                  sure("own_account", display_name="n", rate="1", department="{department}")),
@@ -421,6 +425,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /statements": (case(query="account={account}"),), **of_list("/statements", export=True),
     "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
