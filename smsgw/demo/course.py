@@ -35,7 +35,9 @@ CONTACTS = 60
 """Of an account."""
 
 _TOP_UP = """
-INSERT INTO ledger (id, account_id, kind, units, note, at, who) VALUES ($1, $2, 'topup', $3, $4, $5, $6)
+INSERT INTO ledger (id, account_id, kind, units, note, at, who, balance)
+SELECT $1, $2, 'topup', $3, $4, $5, $6, $3::bigint + COALESCE(sum(l.units), 0)
+FROM ledger l WHERE l.account_id = $2 AND l.at <= $5
 """
 _JOB = """
 INSERT INTO job (kind, params, subject, submitter, state, done, total, error, attempts, runner, epoch, created_at,

@@ -50,11 +50,6 @@ _BALANCE = """
 UPDATE account a SET balance = s.units
 FROM (SELECT account_id, sum(units) AS units FROM ledger GROUP BY account_id) s WHERE s.account_id = a.id
 """
-_TOP_UPS = """
-UPDATE ledger l SET balance = s.balance
-FROM (SELECT id, account_id, kind, sum(units) OVER (PARTITION BY account_id ORDER BY at, id) AS balance FROM ledger) s
-WHERE l.kind = 'topup' AND s.kind = 'topup' AND s.id = l.id AND s.account_id = l.account_id
-"""
 
 
 async def fill(world: World) -> None:
@@ -67,7 +62,7 @@ async def fill(world: World) -> None:
         await _recount(connection, today, world.days)
         for statement in (_MINUTES, _REPLIES, _SIGNS):
             await connection.execute(statement, NODE, timeout=120)
-        for statement in (_USAGE, _QUOTA, _BALANCE, _TOP_UPS):
+        for statement in (_USAGE, _QUOTA, _BALANCE):
             await connection.execute(statement, timeout=120)
         for back in range(min(world.days - 1, CHECKED), 0, -1):
             await checking.look(connection, today - timedelta(days=back), world.now)

@@ -17,6 +17,7 @@ import pytest_asyncio
 from changes import by_test
 from playwright.async_api import Browser, Page, async_playwright, expect
 from portal_site import _HASH, all_proven
+from test_phrases_browser import picture
 from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
 from test_portal_browser import opened as opened_
 from test_portal_browser import pytestmark as needs_chromium
@@ -258,7 +259,15 @@ async def test_contacts_from_a_file_become_whom_a_message_goes_to(chromium: Brow
         await goes_on(page)
         await page.wait_for_url("**/audience")
         await page.click(".chip:has(input[value=audience])")
-        await page.select_option("#audience", label="志愿者（2）")
+        await page.fill("#book-part", "志愿")
+        await page.locator("[data-kind=groups] label", has_text="志愿者").locator("input").check()
+        await expect(page.locator("#book-people")).to_contain_text("共 2 位联系人")
+        await page.fill("#book-part", "居")
+        await page.locator("[data-kind=tags] label", has_text="居民").locator("input").check()
+        await expect(page.locator("#book-picked input")).to_have_count(2)
+        await expect(page.locator("#book-people")).to_contain_text("共 2 位联系人")
+        await fits(page)
+        await picture(page, "audience-book")
         await goes_on(page)
         await expect(page.locator("#clean-sum")).to_have_text("共 2 行，有效 2 行。")
         await page.click(".form-buttons .btn-primary")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aiohttp
 from portal_site import PASSWORD, Site
@@ -40,9 +40,11 @@ class Browser:
             return await self._read(response)
 
     async def post(
-        self, path: str, data: dict[str, str], *, headers: dict[str, str] | None = None, follow: bool = True
+        self, path: str, data: dict[str, str] | Sequence[tuple[str, str]], *, headers: dict[str, str] | None = None,
+        follow: bool = True,
     ) -> str:
-        fields = {"csrf": self.csrf} | data
+        """``data``: pairs where a field comes more than once."""
+        fields = {"csrf": self.csrf} | data if isinstance(data, dict) else [("csrf", self.csrf), *data]
         async with self.session.post(path, data=fields, headers=headers, allow_redirects=follow) as response:
             return await self._read(response)
 

@@ -81,6 +81,8 @@ class Action:
     danger: bool = False
     reason: bool | None = None
     """Whether the person has to say why; None: is not asked. What is said, ``reason_of`` tells."""
+    goes: bool = False
+    """``run`` takes all of the rows at once, and gives the address to go on to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,6 +516,12 @@ class _Acting:
         effect = await self.action.effect(call, chosen)
         if effect.typed and str(form.get("typed", "")).strip() != effect.typed:
             return await self._dialog(call, chosen, Problem(words.WRONG_NAME))
+        if self.action.goes:
+            try:
+                return go(call, str(await self.action.run(call, chosen)))
+            except SmsgwError as exc:
+                why = refusal(call, exc)
+                return page._back(call, form, words.DONE_SOME, good=False, done=0, refused=len(chosen), why=why)
         done, refused = await self._each(call, chosen)
         why = refusal(call, refused[0]) if refused else ""
         said = words.DONE_SOME if refused else words.DONE_MANY

@@ -19,7 +19,7 @@ STEP: dict[str, str] = {
 TITLE: dict[str, str] = {"same": N_("新建发送任务"), "own": N_("自定义发送")}
 KIND: dict[str, str] = {"same": N_("统一内容"), "own": N_("自定义发送")}
 KIND_TONE: dict[str, str] = {"same": "blue", "own": "azure"}
-SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("已有人群")}
+SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录")}
 WHEN: dict[str, str] = {"now": N_("立即发送"), "at": N_("定时发送"), "again": N_("周期发送")}
 EVERY: dict[str, str] = {"day": N_("每天"), "week": N_("每周"), "month": N_("每月")}
 WEEKDAY: dict[str, str] = {
@@ -76,6 +76,9 @@ CLASS: dict[str, str] = {
 """Classes that rows fall into; the first five are always shown."""
 ALWAYS = ("valid", "NUMBER_DUPLICATE", "NUMBER_INVALID", "NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT")
 
+PICKED_KIND: dict[str, str] = {"groups": N_("群组"), "tags": N_("标签"), "contacts": N_("联系人")}
+"""What can be picked from the address book."""
+
 NO_ACCOUNT = N_("请选择发送账号")
 NO_SCENARIO = N_("这个业务场景不存在、已停用，或不属于该账号，请重新选择")
 NO_TYPE = N_("请选择短信类型")
@@ -90,7 +93,7 @@ NO_FILE = N_("请先上传号码文件")
 NO_COLUMN = N_("请选择号码所在的列")
 NO_VARIABLE = N_("请选择对应的列")
 NO_VALUE = N_("请填写这个变量的内容")
-NO_AUDIENCE = N_("请选择人群")
+NO_AUDIENCE = N_("请至少选择一个群组、标签或联系人")
 VARIABLES_NEED_FILE = N_("内容含变量 {%(name)s}，手工填写的号码没有变量值：请改用文件，或去掉变量")
 ROW_MISSING = N_("这一行的变量 {%(name)s} 没有可用的内容，发送时会单独停下")
 FILE_KEPT = N_("文件已上传：%(name)s，共 %(n)s 行")

@@ -363,6 +363,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "task.no_variable": ("内容中没有变量 {name}", "the text has no variable {name}"),
     "task.to": ("最多 {most} 个号码,更多请上传文件", "at most {most}; use a file for more"),
     "task.no_phone": ("未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"),
+    "contact.accounts": (
+        "所选联系人属于不同的账号,请分别发送", "they are contacts of several accounts: send to those of one at a time",
+    ),
+    "contact.many": (
+        "一次最多选择 {most} 个联系人,更多请按群组或标签选择",
+        "at most {most} contacts can be picked one by one: take groups or tags for more",
+    ),
     "task.begun": ("任务已开始或按周期执行", "it has begun, or comes round again"),
     "task.edited": ("已被他人修改,请重新打开后再改", "somebody has edited it: open it again"),
     "task.of_template": (

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import msgspec
+
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind
-from smsgw.platform.audience.model import Entry, Group, WantedEntries, WantedGroups
+from smsgw.platform.audience.model import Entry, Group, Picked, Seen, WantedEntries, WantedGroups
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 
@@ -185,6 +187,98 @@ async def group(database: Database | Connection, actor: Actor, id_: int) -> Grou
     """One of them."""
     found = await groups(database, actor, WantedGroups(), Window(limit=1), id_=id_)
     return found.rows[0] if found.rows else None
+
+
+# --- people picked from the book -------------------------------------------------------------------------------------
+
+
+def _picked(all_: bool, limited: bool) -> str:
+    """Ids of the picked, each once; of those after $9 the first $10, which are among the first of every arm."""
+
+    def arm(what: str, from_: str) -> str:
+        first = f"ORDER BY {what} LIMIT $10" if limited else ""
+        return f"(SELECT DISTINCT {what} AS id {from_} AND {what} > $9 {first})"
+
+    contact = f"FROM contact c WHERE {_sees('c', all_)} AND c.account_id = $5"
+    return "UNION".join((
+        arm("m.contact_id", "FROM audience_member m JOIN audience g ON g.id = m.audience_id "
+            f"WHERE {_sees('g', all_)} AND g.account_id = $5 AND g.id = ANY($6::bigint[])"),
+        arm("c.id", f"{contact} AND c.tags && $7::text[]"), arm("c.id", f"{contact} AND c.id = ANY($8::bigint[])"),
+    ))  # fmt: skip
+
+
+_PICKED = {
+    all_: f"""
+    SELECT c.id, c.number, c.name, c.fields FROM ({_picked(all_, True)}) p JOIN contact c ON c.id = p.id
+    ORDER BY c.id LIMIT $10
+    """  # noqa: S608 - constants
+    for all_ in _BOTH
+}
+_HOW_MANY_PICKED = {all_: f"SELECT count(*) FROM ({_picked(all_, False)}) p" for all_ in _BOTH}  # noqa: S608
+
+
+def seen_by(actor: Actor) -> Seen:
+    """What the actor sees, to be kept with what is picked."""
+    accounts, own, whole, departments = reader(actor)
+    return msgspec.convert((actor.scope == EVERYTHING, accounts, own, whole, departments), Seen)
+
+
+def _asked_picked(account_id: int, one: Picked, after: int) -> tuple[object, ...]:
+    seen = one.seen
+    return (
+        seen.accounts, seen.owner, seen.whole, seen.departments, account_id, list(one.groups), list(one.tags),
+        list(one.contacts), after,
+    )  # fmt: skip
+
+
+async def picked(
+    database: Database | Connection, account_id: int, one: Picked, after: int, limit: int
+) -> list[Row]:
+    """Those of them that follow the contact ``after``, oldest first: id, number, name, fields (as JSON)."""
+    asked = _asked_picked(account_id, one, after)
+    return await database.fetch(_PICKED[one.seen.everything], *asked, limit, timeout=60)
+
+
+async def how_many_picked(database: Database | Connection, account_id: int, one: Picked) -> int:
+    """How many they are, each counted once."""
+    asked = _asked_picked(account_id, one, 0)
+    count: int = await database.fetchval(_HOW_MANY_PICKED[one.seen.everything], *asked, timeout=60)
+    return count
+
+
+_TAGS = {
+    all_: f"""
+    SELECT t.tag, count(*) AS n FROM (
+        SELECT c.tags FROM contact c WHERE {_sees("c", all_)} AND c.account_id = $5 AND c.tags <> '{{}}' LIMIT $8
+    ) c, unnest(c.tags) AS t(tag)
+    WHERE ($6 = '' OR strpos(lower(t.tag), lower($6)) > 0) GROUP BY t.tag ORDER BY n DESC, t.tag LIMIT $7
+    """  # noqa: S608 - constants
+    for all_ in _BOTH
+}
+MOST_TAGGED = 100_000
+"""Contacts with tags that are looked at."""
+
+
+async def tags(database: Database, actor: Actor, account_id: int, part: str, limit: int) -> list[tuple[str, int]]:
+    """Tags with ``part`` in them, the most used first, and how many contacts that the actor sees have each."""
+    asked = (*reader(actor), account_id, part, limit, MOST_TAGGED)
+    rows = await database.fetch(_TAGS[actor.scope == EVERYTHING], *asked, timeout=30)
+    return [(row["tag"], row["n"]) for row in rows]
+
+
+_NAMED = {
+    all_: f"""
+    SELECT c.id, c.name, c.number FROM contact c
+    WHERE {_sees("c", all_)} AND c.account_id = $5 AND c.id = ANY($6::bigint[]) ORDER BY c.id
+    """  # noqa: S608 - constants
+    for all_ in _BOTH
+}
+
+
+async def named(database: Database, actor: Actor, account_id: int, ids: Sequence[int]) -> list[Row]:
+    """Contacts of these ids that the actor sees: id, name, number."""
+    asked = (*reader(actor), account_id, list(ids))
+    return await database.fetch(_NAMED[actor.scope == EVERYTHING], *asked)
 
 
 _CHOICES = {

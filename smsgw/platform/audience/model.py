@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class ContactInput:
@@ -153,3 +155,28 @@ class Group:
     owner_id: int | None
     owner: str
     created_at: datetime
+
+
+# --- people picked from the book -------------------------------------------------------------------------------------
+
+MOST_GROUPS_PICKED, MOST_TAGS_PICKED, MOST_CONTACTS_PICKED = 100, 50, 500
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """What somebody sees of the address book (``book_queries.reader``)."""
+
+    everything: bool = False
+    accounts: list[int] | None = []
+    owner: int = 0
+    whole: list[int] | None = []
+    departments: list[int] = []
+
+
+class Picked(msgspec.Struct, frozen=True):
+    """People of an account's address book, each once: members of groups, those with one of the tags, single ones."""
+
+    groups: tuple[int, ...] = ()
+    tags: tuple[str, ...] = ()
+    contacts: tuple[int, ...] = ()
+    seen: Seen = Seen()
+    """By whoever has picked them: what they do not see is not among them."""

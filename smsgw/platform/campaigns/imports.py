@@ -11,7 +11,8 @@ NAME = "task.import"
 # A file lies on one node (an id tells which has made it); the members of an audience are in the database.
 _WITHOUT_JOB = f"""
 SELECT t.id, t.account_id, t.submitter,
-       CASE WHEN t.audience_id IS NULL THEN COALESCE(u.node, (t.id >> 12 & 1023)::int) END AS node
+       CASE WHEN t.audience_id IS NULL AND NOT t.mapping ? 'picked'
+            THEN COALESCE(u.node, (t.id >> 12 & 1023)::int) END AS node
 FROM task t LEFT JOIN upload u ON u.id = t.upload_id
 WHERE t.state = 'importing' AND ($1::bigint IS NULL OR t.id = $1) AND NOT EXISTS (
     SELECT 1 FROM job j

@@ -9,7 +9,8 @@ import msgspec
 
 from smsgw.core.errors import Invalid
 from smsgw.core.words import columns
-from smsgw.platform.audience import queries
+from smsgw.platform.audience import book_queries, queries
+from smsgw.platform.audience.model import Picked
 from smsgw.store.engine.database import Connection, Database, Row
 
 PAGE = 5000
@@ -20,11 +21,25 @@ LOOKED_AT = 50
 
 
 class Members(msgspec.Struct, frozen=True):
-    """Which audience, and which of its contacts' fields are wanted."""
+    """Which audience, or who is picked from the address book, and which of the contacts' fields are wanted."""
 
     account_id: int
-    audience_id: int
+    audience_id: int | None
     fields: tuple[str, ...] = ()
+    picked: Picked | None = None
+
+    async def page(self, database: Database | Connection, after: int, limit: int) -> list[Row]:
+        """Those that follow the contact ``after``, oldest first."""
+        if self.picked is not None:
+            return await book_queries.picked(database, self.account_id, self.picked, after, limit)
+        return await queries.members(database, self.account_id, self.audience_id or 0, after, limit)
+
+    async def count(self, database: Database) -> int | None:
+        """How many there are; None: there is no such audience."""
+        if self.picked is not None:
+            return await book_queries.how_many_picked(database, self.account_id, self.picked)
+        found = await queries.audiences(database, self.account_id, self.audience_id or 0, 1)
+        return found[0].members if found else None
 
     def cells(self, row: Row) -> list[str]:
         """A member as a row."""
@@ -34,7 +49,7 @@ class Members(msgspec.Struct, frozen=True):
     async def pages(self, connection: Connection) -> AsyncIterator[list[tuple[int, list[str]]]]:
         """All of them, in the order in which they became contacts, as lines from 1 on with their cells."""
         after = line = 0
-        while page := await queries.members(connection, self.account_id, self.audience_id, after, PAGE):
+        while page := await self.page(connection, after, PAGE):
             after = page[-1]["id"]
             yield [(line + n, self.cells(row)) for n, row in enumerate(page, 1)]
             line += len(page)
@@ -50,7 +65,7 @@ async def look(database: Database, members: Members, names: Sequence[str]) -> li
 
     Raises ``TO_EMPTY`` when there are none, ``CONTENT_VARIABLE_UNRESOLVED`` for a field that none of them has.
     """
-    page = await queries.members(database, members.account_id, members.audience_id, 0, LOOKED_AT)
+    page = await members.page(database, 0, LOOKED_AT)
     if not page:
         raise Invalid("TO_EMPTY")
     for name, wanted in zip(names, members.fields, strict=False):

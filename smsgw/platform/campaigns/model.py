@@ -18,6 +18,7 @@ from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
 from smsgw.core.states import FINAL, STATUS
 from smsgw.core.tasks import Task
 from smsgw.core.words import Phrase, labels_of, phrase
+from smsgw.platform.audience.model import Picked
 from smsgw.store.engine.database import Row
 
 MAX_TO = 10_000
@@ -48,6 +49,8 @@ class TaskSpec:
     to: tuple[str, ...] = ()
     upload_id: int | None = None
     audience_id: int | None = None
+    picked: Picked | None = None
+    """People of the address book, instead of all of one group of it."""
     template_id: int | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     """Values of the template's variables that are the same for all."""

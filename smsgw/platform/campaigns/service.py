@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from msgspec import convert, structs
+from msgspec import convert, structs, to_builtins
 
 from smsgw.core import numbers
 from smsgw.core.alarms import WARNING, Finding
@@ -33,7 +33,7 @@ from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.platform.audience import queries
+from smsgw.platform.audience.model import Picked
 from smsgw.platform.campaigns import imports, staging
 from smsgw.platform.campaigns import queries as campaign_queries
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording, wording_of
@@ -156,7 +156,7 @@ class Tasks:
             client_ref=spec.client_ref, request_key=spec.request_key, request_sha256=spec.request_sha256,
             sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
             upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
-            mapping={name: getattr(plan, name) for name in _PLANNED},
+            mapping={name: getattr(plan, name) for name in _PLANNED} | _picked(spec),
             one_each=spec.one_each, review=bool(reasons), review_reasons=reasons, send_at=spec.send_at,
             expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
@@ -202,7 +202,8 @@ class Tasks:
             steps_of(spec.steps)
         if spec.frequency is not None:
             tagged_of(spec.frequency)
-        if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
+        book = (spec.audience_id is not None) + (spec.picked is not None)
+        if (spec.upload_id is not None) + book + bool(spec.to) > 1:
             raise invalid("to", phrase("task.one_source"))
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
@@ -283,10 +284,10 @@ class Tasks:
         if spec.upload_id is not None:
             upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
             return self._of_file(spec, plan, upload), upload.first_rows, upload.rows
-        if spec.audience_id is not None:
+        if spec.audience_id is not None or spec.picked is not None:
             members = _members(spec, names)
-            found = await queries.audiences(self.database, spec.account.id, spec.audience_id, 1)
-            if not found:
+            count = await members.count(self.database)
+            if count is None:
                 raise Refused("NOT_FOUND")
             rows = await look(self.database, members, names)
             columns = tuple(range(1, len(names) + 1))
@@ -294,7 +295,7 @@ class Tasks:
             return (
                 structs.replace(plan, columns=columns, ext=ext, fields=members.fields),
                 rows,
-                found[0].members,
+                count,
             )
         if not spec.to:
             raise Invalid("TO_EMPTY")
@@ -826,17 +827,25 @@ def plan_of(task: Task) -> Plan:
 
 def members_of(task: Task) -> Members:
     """Whom a stored task to an audience writes to."""
-    assert task.audience_id is not None  # noqa: S101 - that is what it is
-    return Members(task.account_id, task.audience_id, tuple(task.mapping["fields"]))
+    return Members(task.account_id, task.audience_id, tuple(task.mapping["fields"]), picked_of(task))
+
+
+def picked_of(task: Task) -> Picked | None:
+    """Who was picked from the address book for a stored task."""
+    picked = task.mapping.get("picked")
+    return None if picked is None else convert(picked, Picked)
+
+
+def _picked(spec: TaskSpec) -> dict[str, Any]:
+    return {} if spec.picked is None else {"picked": to_builtins(spec.picked)}
 
 
 def _members(spec: TaskSpec, names: Sequence[str]) -> Members:
     """The fields that the text's variables stand for, and that of ``ext``."""
-    assert spec.audience_id is not None  # noqa: S101
     fields = [spec.variables.get(name, name) for name in names]
     if spec.ext_column is not None:
         fields.append(spec.ext_column)
-    return Members(spec.account.id, spec.audience_id, tuple(fields))
+    return Members(spec.account.id, spec.audience_id, tuple(fields), spec.picked)
 
 
 def _column(upload: Upload, wanted: str, field: str) -> int:

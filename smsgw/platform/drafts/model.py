@@ -78,6 +78,10 @@ class State(msgspec.Struct, kw_only=True):
     fixed: dict[str, str] = {}
     """Values of a template's variables that are the same for all."""
     audience: str = ""
+    """Id of a group, whose members they all are; or, picked one by one:"""
+    groups: list[str] = []
+    tags: list[str] = []
+    contacts: list[str] = []
     one_each: str = "number"
     rate: str = ""
     hours: str = ""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from smsgw.core.actor import Actor, ActorKind, ActorLabel
 from smsgw.core.blocklist import CARRIER
@@ -155,8 +156,11 @@ class Surveyor:
             spec = scenarios.within(scenario.terms, spec, now)
         if spec.emergency:
             actor.require(Permission.MESSAGE_URGENT)
-        if spec.audience_id is not None:  # a group may be somebody's own, or a department's
-            group = await book.group(self.database, actor, spec.audience_id)
+        if spec.picked is not None:
+            spec = replace(spec, picked=structs.replace(spec.picked, seen=book.seen_by(actor)))
+        groups = () if spec.audience_id is None else (spec.audience_id,)
+        for id_ in spec.picked.groups if spec.picked else groups:  # it may be somebody's own, or a department's
+            group = await book.group(self.database, actor, id_)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
         return spec
@@ -259,8 +263,8 @@ class Surveyor:
                 raise Temporary("BACKPRESSURE", retry_after=1, n=1)
             return found
         survey = RowSurvey(wanted)
-        if spec.audience_id is not None:
-            members = Members(spec.account.id, spec.audience_id, prepared.plan.fields)
+        if spec.audience_id is not None or spec.picked is not None:
+            members = Members(spec.account.id, spec.audience_id, prepared.plan.fields, spec.picked)
             async with self.database.transaction(timeout=300) as connection:
                 async for page in members.pages(connection):
                     await _take(survey, page)

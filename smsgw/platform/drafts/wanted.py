@@ -13,6 +13,12 @@ from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
 from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
 from smsgw.core.words import phrase
+from smsgw.platform.audience.model import (
+    MOST_CONTACTS_PICKED,
+    MOST_GROUPS_PICKED,
+    MOST_TAGS_PICKED,
+    Picked,
+)
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
 from smsgw.platform.drafts.model import PRESETS, Draft, Source, State, When
 
@@ -32,6 +38,7 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
     hours = _number(state.hours, "hours", 1, MOST_HOURS)
     again = _again(state) if state.when == When.AGAIN else None
     source = state.source
+    picked = picked_of(state) if source == Source.AUDIENCE else None
     return TaskSpec(
         account=account,
         name=name_of(state),
@@ -40,7 +47,8 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         submitter=submitter,
         to=tuple(pieces(state.to)) if source == Source.TYPED else (),
         upload_id=id_of(state.upload, "upload") if source == Source.FILE else None,
-        audience_id=id_of(state.audience, "audience") if source == Source.AUDIENCE else None,
+        audience_id=id_of(state.audience, "audience") if source == Source.AUDIENCE and picked is None else None,
+        picked=picked,
         template_id=id_of(state.template, "template") if state.template else None,
         params={k: v for k, v in state.fixed.items() if v} if state.template else {},
         phone=state.phone or None,
@@ -62,6 +70,22 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         request_key=draft.key,
         request_sha256=bytes.fromhex(state.fingerprint()),
     )
+
+
+def picked_of(state: State) -> Picked | None:
+    """None: nobody by name, or all of one group."""
+    if not (state.groups or state.tags or state.contacts):
+        return None
+    for chosen, most in (
+        (state.groups, MOST_GROUPS_PICKED), (state.tags, MOST_TAGS_PICKED), (state.contacts, MOST_CONTACTS_PICKED),
+    ):  # fmt: skip
+        if len(chosen) > most:
+            raise invalid("audience", phrase("number.in", low=0, high=most))
+    groups = [*state.groups, *([state.audience] if state.audience else ())]
+    return Picked(
+        tuple(id_of(one, "audience") for one in groups), tuple(state.tags),
+        tuple(id_of(one, "audience") for one in state.contacts),
+    )  # fmt: skip
 
 
 def _type(state: State) -> MessageType:

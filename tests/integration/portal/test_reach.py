@@ -94,6 +94,7 @@ EXPORTS = {
     "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
     "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
+    "/statements": ("account", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -184,7 +185,7 @@ CASES: dict[str, tuple[Case, ...]] = {
        for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
-       for step in ("{step}", "save/{step}", "row", "file", "confirm", "test")},
+       for step in ("{step}", "save/{step}", "row", "book", "file", "confirm", "test")},
     "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("task"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("rows"),),
@@ -223,7 +224,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
     "GET /contacts": (case(query="account={account}"), case(query="group={group}")),
-    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "share", "unshare", "remove"),
+    **of_list("/contacts", export=True), **of_actions("/contacts", "contact", "send", "share", "unshare", "remove"),
     "GET /contacts/-/new": NOTHING,
     "POST /contacts/-/new": (sure(account="{account}", number="13800138000", scope="account"),
                              sure(account="{own_account}", number="13800138000", scope="department",
@@ -421,6 +422,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /statements": (case(query="account={account}"),), **of_list("/statements", export=True),
     "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -271,6 +273,28 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
     done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]
     assert done == ["task.pause", "task.resume", "task.change", "task.cancel"]
     assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
+
+
+async def test_what_comes_round_stays_in_the_list_after_its_first_run(site: Site) -> None:
+    task = await planned(site, "hall")
+    again = {"every": "week", "at": ["09:30"], "on": [1, 4], "until": "2027-03-01T23:59:00+08:00"}
+    await site.db.execute(
+        "UPDATE task SET recurring = $2, run = 1, state = 'sent', send_at = NULL WHERE id = $1", task, json.dumps(again)
+    )
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = html.unescape(await boss.get("/scheduled"))
+        assert shown(page, "/scheduled") == [task]
+        for head in ("周期", "下次", "截止"):
+            assert re.search(rf"<th[^>]*>(?:<[^>]*>)*{head}", page), head
+        assert "每周" in page
+        assert "2027-03-01 23:59" in page
+        page = html.unescape(await boss.get(f"/scheduled/{task}"))
+        assert "每周 周一 周四 09:30" in page
+        assert "2027-03-01 23:59" in page
+        assert f"/scheduled/{task}/time" not in page, "it has begun"
+        await site.db.execute("UPDATE task SET state = 'finished' WHERE id = $1", task)
+        assert not shown(await boss.get("/scheduled"), "/scheduled")
 
 
 async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site) -> None:

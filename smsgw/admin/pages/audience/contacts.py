@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,9 +24,20 @@ from smsgw.admin.words import audience as words
 from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.audience import book
 from smsgw.platform.audience import book_queries as queries
-from smsgw.platform.audience.model import Entry, EntryDraft, Shared, Sharing, WantedEntries
+from smsgw.platform.audience.model import (
+    MOST_CONTACTS_PICKED,
+    Entry,
+    EntryDraft,
+    Shared,
+    Sharing,
+    WantedEntries,
+)
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as Sends
+from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases.queries import own_department
 
@@ -134,12 +146,27 @@ async def _unshare(call: Call, one: Entry) -> None:
     await book.share(call.change(), one.id, Sharing(Shared.OWN))
 
 
+async def _send(call: Call, rows: Sequence[Entry]) -> str:
+    """A new sending to these contacts, which begins with its text."""
+    accounts = {one.account_id for one in rows}
+    if len(accounts) > 1:
+        raise Refused("STATE_CONFLICT", reason=phrase("contact.accounts"))
+    if len(rows) > MOST_CONTACTS_PICKED:
+        raise Refused("STATE_CONFLICT", reason=phrase("contact.many", most=MOST_CONTACTS_PICKED))
+    picked = [str(one.id) for one in rows]
+    state = State(account=str(accounts.pop()), source=Source.AUDIENCE.value, contacts=picked)
+    draft = await drafts.begin(call.change(), secrets.token_urlsafe(18), Sends.SAME, state, ())
+    return f"/send/{draft.id}/content"
+
+
 PAGE = ListPage(
     "contacts", PATH, "audience.contacts", Permission.CONTACT_VIEW, FILTER, COLUMNS, choices=choices, detail=_detail,
     rows=lambda db, actor, found, window: queries.search(db, actor, _wanted(found), window),
     count=lambda db, actor, found, most: queries.how_many(db, actor, _wanted(found), most),
     one=lambda db, actor, id_: queries.one(db, actor, id_), sort=Sort("at"), lead=words.CONTACTS_LEAD, tabs=TABS,
     actions=(
+        Action("send", words.CONTACT_SEND, Permission.MESSAGE_SEND, _send, _effect(words.CONTACT_SEND_EFFECT),
+               goes=True),
         Action("share", words.CONTACT_SHARE, Permission.CONTACT_EDIT, _share, _effect(words.CONTACT_SHARE_EFFECT)),
         Action("unshare", words.CONTACT_UNSHARE, Permission.CONTACT_EDIT, _unshare,
                _effect(words.CONTACT_UNSHARE_EFFECT)),

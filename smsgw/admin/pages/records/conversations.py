@@ -29,8 +29,8 @@ from smsgw.runtime import clock
 
 PATH = "/inbound/{id:[0-9]{1,19}}"
 BEFORE = timedelta(days=30)
-MOST = 20
-"""Messages of each direction."""
+MOST = 10
+"""Messages that are shown, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,14 @@ async def of(call: Call, one: InboundView) -> Sequence[Said]:
                  told.STATUS_COLOUR[m.status])
             for m in sent
         ]  # fmt: skip
-    return sorted(said, key=lambda each: each.at)
+    return _newest(said)
+
+
+def _newest(said: Sequence[Said]) -> Sequence[Said]:
+    """The newest ones, and the one that the page is about."""
+    ordered = sorted(said, key=lambda each: each.at)
+    first = [each for each in ordered[:-MOST] if each.here]
+    return [*first, *ordered[-MOST:]]
 
 
 async def _subject(call: Call) -> InboundView | None:

@@ -80,7 +80,7 @@ def _wanted(actor: Actor, found: Found) -> inbound.Wanted:
 
 async def _detail(call: Call, one: InboundView) -> Detail:
     columns = [c for c in _WHOLE if c.permission is None or call.may(c.permission)]
-    links = [(words.REPLY, f"{PATH}/{one.id}/reply")] if one.account and call.may(Permission.MESSAGE_SEND) else []
+    links = []
     handles = call.may(Permission.INBOUND_HANDLE)
     if handles and one.care != "done":
         links.append((words.ASSIGN, f"{PATH}/{one.id}/assign"))
@@ -97,7 +97,8 @@ async def _detail(call: Call, one: InboundView) -> Detail:
     return Detail(
         mask(one.number), sections, links=links, buttons=buttons,
         piece=("records/conversation.html",
-               {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME}),
+               {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME,
+                "reply": f"{PATH}/{one.id}/reply" if one.account and call.may(Permission.MESSAGE_SEND) else ""}),
         opened=f"{PATH}/-/seen" if handles and one.care == "unread" else "",
     )  # fmt: skip
 

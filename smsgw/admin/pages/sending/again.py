@@ -17,6 +17,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns import again, queries
+from smsgw.platform.campaigns.service import picked_of
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State
 
@@ -50,7 +51,7 @@ def _steps(task: Task) -> dict[str, str]:
 async def _state(call: Call, task: Task, *, numbers: bool) -> State:
     """What a task was asked for, as the steps of the wizard have it; when it is sent is asked anew. ``numbers``: and to
     whom, which is for whoever has submitted it."""
-    upload = await again.upload_of(call.db, task)
+    upload, picked = await again.upload_of(call.db, task), picked_of(task)
     columns = upload.columns if upload is not None else ()
     names, places = task.mapping.get("names", ()), task.mapping.get("columns", ())
     values: dict[str, Any] = {
@@ -60,9 +61,12 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
         "rate": str(task.rate or ""), "prefer": task.prefer, "emergency": "1" if task.emergency else "",
         **_steps(task), **_frequency(task),
     }  # fmt: skip
-    if task.audience_id is not None:
+    if task.audience_id is not None or picked is not None:
         fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))
-        values |= {"source": Source.AUDIENCE.value, "audience": str(task.audience_id), "variables": fields}
+        values |= {"source": Source.AUDIENCE.value, "audience": str(task.audience_id or ""), "variables": fields}
+        if picked is not None:
+            values |= {"groups": [str(one) for one in picked.groups], "tags": list(picked.tags),
+                       "contacts": [str(one) for one in picked.contacts]}  # fmt: skip
     elif upload is not None:
         chosen = {name: columns[at] for name, at in zip(names, places, strict=False) if at < len(columns)}
         phone = task.mapping.get("phone", 0)
@@ -82,7 +86,7 @@ async def copy(call: Call) -> web.StreamResponse:
     own = task.submitter == call.actor.label
     state = await _state(call, task, numbers=own)
     kind = Kind.OWN if state.source == Source.FILE and state.variables else Kind.SAME
-    if not own and task.audience_id is None:
+    if not own and state.source != Source.AUDIENCE:
         call.toast(call.gettext(words.NUMBERS_NOT_COPIED))
     draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state, ())
     return call.redirect(f"/send/{draft.id}/content")

@@ -14,6 +14,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.imports import KINDS, short_text, write_down
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.pages.sending import picking
 from smsgw.admin.pages.sending.marks import Counted, counted
 from smsgw.admin.pages.sending.wizard import (
     AT,
@@ -47,8 +48,6 @@ from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Misfit
 from smsgw.core.words import phrase as said
-from smsgw.platform.audience import book_queries
-from smsgw.platform.audience.model import Group, WantedGroups
 from smsgw.platform.campaigns.body_template import forms_of, wording
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import MAX_TO, recurrence_of, windows_of
@@ -56,7 +55,6 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State, When
 from smsgw.platform.drafts.wanted import spec_of
-from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
 CUSTOM = "/custom"
@@ -64,7 +62,7 @@ MENU = (
     Entry("sending.send", "/send", Permission.MESSAGE_SEND),
     Entry("sending.custom", CUSTOM, Permission.MESSAGE_SEND),
 )
-MOST_AUDIENCES = 200
+MOST_TEMPLATES = 200
 MAX_CONTENT = 1000
 PICK = "pick"
 """Name of the button that chooses a scenario."""
@@ -153,7 +151,7 @@ async def _content(step: Step) -> web.Response:
         "sending/compose/content.html", accounts=accounts(call), account=account, types=told.TYPE,
         scenes=known, scene=next((one for one in known if str(one.id) == state.scenario), None), pick=PICK,
         made_of=template,
-        signs=book.signs(line, clock.now()), templates=book.usable(line)[:MOST_AUDIENCES],
+        signs=book.signs(line, clock.now()), templates=book.usable(line)[:MOST_TEMPLATES],
         columns=[(column, plain_name(column)) for column in upload.columns] if upload else [],
         **_counted(call, state, first),
     )  # fmt: skip
@@ -268,18 +266,15 @@ async def _audience(step: Step) -> web.Response:
     template = template_of(call, state, account)
     names = names_of(state, template)
     upload = await upload_of(call, state)
-    known: Sequence[Group] = ()
-    if account is not None:
-        wanted, window = WantedGroups(account_id=account.id), Window("name", descending=False, limit=MOST_AUDIENCES)
-        known = (await book_queries.groups(call.db, call.actor, wanted, window)).rows
     columns = upload.columns if upload else ()
     filled = (state.phone if state.phone in columns else "") if upload else ""
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
     return step.render(
-        "sending/compose/audience.html", upload=upload, audiences=known, names=names, made_of=template,
+        "sending/compose/audience.html", upload=upload, names=names, made_of=template,
         phone=filled or guess, chosen=guessed(names, columns, state.variables), most=MAX_TO, kinds=KINDS,
         size=f"{MAX_SIZE // 1024**2} MB", account=account,
         **await _row(call, state, upload, 1, guessed(names, columns, state.variables)),
+        **await picking.shown(call, state, account, ""),
     )  # fmt: skip
 
 
@@ -298,7 +293,7 @@ async def _check_audience(step: Step) -> bool:
         elif names and template is None:
             found["source"] = Problem(words.VARIABLES_NEED_FILE, {"name": names[0]})
     elif state.source == Source.AUDIENCE:
-        if not state.audience:
+        if not (state.audience or state.groups or state.tags or state.contacts):
             found["audience"] = Problem(words.NO_AUDIENCE)
     elif (upload := await upload_of(call, state)) is None:
         found["file"] = Problem(words.NO_FILE)

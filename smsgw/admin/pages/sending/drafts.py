@@ -72,5 +72,7 @@ async def go_on(call: Call) -> web.StreamResponse:
         return call.redirect(f"/send/{draft.id}/content")
     if draft.found is not None and not draft.found.problem[0]:
         return call.redirect(f"/send/{draft.id}/confirm")
-    numbers = draft.state.to or draft.state.upload or draft.state.audience
-    return call.redirect(f"/send/{draft.id}/{'audience' if numbers and draft.state.content else 'content'}")
+    state = draft.state
+    numbers = state.to or state.upload or state.audience or state.groups or state.tags or state.contacts
+    text = state.content or state.template
+    return call.redirect(f"/send/{draft.id}/{'audience' if numbers and text else 'content'}")

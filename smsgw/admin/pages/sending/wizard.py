@@ -21,6 +21,7 @@ from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType
 from smsgw.core.templates import Template
 from smsgw.core.words import Wording
+from smsgw.platform.audience.model import MOST_CONTACTS_PICKED, MOST_GROUPS_PICKED, MOST_TAGS_PICKED
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
@@ -47,7 +48,10 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
         (key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")
     ),
 }
-OF_ACCOUNT: Mapping[str, str] = {"account": "", "audience": "", "upload": "", "template": "", "scenario": ""}
+OF_ACCOUNT: Mapping[str, Any] = {
+    "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "template": "",
+    "scenario": "",
+}  # fmt: skip
 """What belongs to the account, as it is when none is chosen."""
 _PLACES = {"check": "audience"}
 """Steps that have another's address."""
@@ -185,6 +189,17 @@ def within_reach(call: Call, state: State) -> bool:
     return not state.account or account_of(call, state) is not None
 
 
+PICKED = {"groups": MOST_GROUPS_PICKED, "tags": MOST_TAGS_PICKED, "contacts": MOST_CONTACTS_PICKED}
+"""People of the address book that a form can name, and how many of each."""
+
+
+def several(data: Mapping[str, Any], name: str, most: int) -> list[str]:
+    """All values of a field that may come more than once."""
+    found = getattr(data, "getall", None)
+    values = found(name, []) if found else []
+    return [value.replace("\0", "")[:64] for value in values if isinstance(value, str) and value][:most]
+
+
 def read(step: Step, data: Mapping[str, Any]) -> None:
     """Put what was typed into the step's state; what is longer than any such field may be is cut."""
 
@@ -206,10 +221,10 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         values["fixed"] = {
             name: text(f"fix_{name}", 200).strip() for name in names if text(f"fix_{name}", 200).strip()
         }
+        for name, most in PICKED.items():
+            values[name] = list(dict.fromkeys(several(data, name, most)))
     if step.key == "time":
-        several = getattr(data, "getall", None)
-        days = several("on", []) if several else []
-        values["on"] = [day for day in days if isinstance(day, str)][:40]
+        values["on"] = several(data, "on", 40)
     step.state = msgspec.structs.replace(step.state, **values)
     step.said |= values.keys()
 
