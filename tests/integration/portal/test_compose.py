@@ -162,6 +162,41 @@ async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) 
         assert "{姓名}您好" in html.unescape(await clerk.get(f"/send/{copied}/content"))
 
 
+async def test_rows_that_somebody_has_to_see_are_told_before_and_shown_to_the_reviewer(site: Site) -> None:
+    words = WordFilter([Word("贷款", "金融", Action.REVIEW)])
+    site.snapshots.change(policies=replace(site.snapshots.current.policies, words=words, _known={}))
+    rows = [f"1380013{n:04},{'办贷款' if n in (500, 501) else '缴水费'},9点" for n in range(600)]
+    table = "\n".join(["手机号,姓名,时间", *rows])
+    async with Browser(site) as clerk, Browser(site) as boss:
+        await clerk.login("clerk")
+        await clerk.get("/custom")
+        page = await upload(clerk, "/custom", table.encode(), account=site.accounts["hall"])
+        draft = draft_in(clerk.path)
+        await clerk.post(f"/send/{draft}/content", fields(site, page, content=TEXT))
+        await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"})
+        text = await looked_at(clerk, draft)
+        assert re.search(r'data-class="held".{0,200}须审批.{0,80}>2<', text, re.DOTALL)
+        assert "138****0500" in text
+        assert "敏感词:贷款(金融):办贷款您好，请于9点到场" in text
+        file = await clerk.get(f"/send/{draft}/clean/file?class=held")
+        assert [line.split(",")[0] for line in file.splitlines()[1:]] == ["502", "503"]
+        text = await looked_at(clerk, draft, "confirm")
+        assert "2 行的内容含敏感词:贷款(金融)" in text
+        assert "须审批的 2 行" in text
+        assert "第 502 行" in text
+        assert "提交审批" in text
+        page = await submitted(clerk, draft)
+        assert "等待审批" in page
+        task = await imported(site)
+        assert await site.db.fetchval("SELECT state FROM task") == "review"
+
+        await boss.login("boss")
+        page = html.unescape(await boss.get(f"/review/{task}"))
+        assert "2 行的内容含敏感词:贷款(金融)" in page
+        assert "办<mark>贷款" in re.sub(r"<mark [^>]*>", "<mark>", page), "the rows themselves, with the word marked"
+        assert "缴水费您好，请于9点到场" in page, "texts as they are sent, not values"
+
+
 async def test_drafts_save_themselves_and_are_nobody_elses(site: Site) -> None:
     async with Browser(site) as clerk, Browser(site) as other:
         await clerk.login("clerk")

@@ -7,7 +7,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -40,7 +40,7 @@ from smsgw.core.stages import steps_of
 from smsgw.core.templates import CARRIERS, Registration
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
-from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
+from smsgw.platform.campaigns.row_survey import HELD, MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
@@ -167,7 +167,8 @@ def _cleaned(step: Step) -> dict[str, Any]:
     }
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
-    found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.going, **survey.classes}
+    held = {HELD: survey.held_rows} if survey.held_rows else {}
+    found = {"valid": survey.going, **held, **dict.fromkeys(words.ALWAYS[1:], 0), **survey.classes}
     for code, (n, *_) in survey.refused.items():  # of many rows the door was asked about some: so many are like them
         found[code] = found.get(code, 0) + survey.scaled(n)
     about = set() if survey.exact else {*survey.refused, *(["valid"] if survey.refused else ())}
@@ -215,7 +216,8 @@ async def class_file(call: Call) -> web.StreamResponse:
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
-    n = found.going if wanted == "valid" else found.classes.get(wanted, found.refused.get(wanted, (0,))[0])
+    counted = {"valid": found.going, HELD: found.held_rows, **found.classes}
+    n = counted.get(wanted, found.refused.get(wanted, (0,))[0])
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
     response = web.StreamResponse(
@@ -348,12 +350,12 @@ async def submit(call: Call) -> web.StreamResponse:
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
         spec = await call.portal.context.surveyor.spec(draft, call.actor)
-        task, _ = await call.portal.context.tasks.create(call.change(), spec)
+        task, _ = await call.portal.context.tasks.create(call.change(), replace(spec, survey=survey.kept()))
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
     await service.sent(call.change(), draft.id, task.id, survey.valid)
-    call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
+    call.toast(call.gettext(words.SENT_HELD if task.review or survey.held else words.SENT))
     return _sent(call, task.id)
 
 
