@@ -49,6 +49,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "code.remove": ("删除错误码映射", "Meaning of a result code removed"),
     "code.set": ("设置错误码映射", "Meaning of a result code set"),
     "complaint.add": ("登记投诉", "Complaint entered"),
+    "audience.move": ("移动分组", "Group moved"),
     "audience.set": ("修改人群", "Audience changed"),
     "consent.give": ("登记同意", "Consents entered"),
     "consent.import": ("导入同意记录", "Consents imported"),

@@ -83,6 +83,8 @@ class State(msgspec.Struct, kw_only=True):
     groups: list[str] = []
     tags: list[str] = []
     contacts: list[str] = []
+    below: str = ""
+    """Anything: groups below the picked ones are meant, too."""
     one_each: str = "number"
     rate: str = ""
     hours: str = ""

@@ -163,6 +163,8 @@ class Surveyor:
             group = await book.group(self.database, actor, id_)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
+        if spec.picked is not None and state.below:
+            spec = replace(spec, picked=await book.widened(self.database, actor, spec.picked))
         return spec
 
     async def submit(self, change: Change, id_: int) -> Task:

@@ -1232,6 +1232,14 @@ async def _(world: World, change: Change) -> None:
     await book.put_group(change, id_, world.name(), Sharing(), with_members=True)
 
 
+@example(book.move_group, "audience.move")
+async def _(world: World, change: Change) -> None:
+    by = world.by(world.able)
+    into = await book.add_group(by, world.account_id, world.name(), Sharing())
+    id_ = await book.add_group(by, world.account_id, world.name(), Sharing())
+    await book.move_group(change, id_, into)
+
+
 @example(book.remove_group, "audience.remove")
 async def _(world: World, change: Change) -> None:
     id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())

@@ -54,6 +54,7 @@ def _count(key: str) -> Column:
 
 COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE, value=lambda line: line.figures.day),
+    Column("account", phone=Phone.THIRD, value=lambda line: line.figures.name or None),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending", "billed")),
     Column("leaves", Kind.NUMBER, "evidence_leaves", phone=Phone.AWAY),
     Column("root", Kind.CODE, "evidence_root", phone=Phone.SECOND),
@@ -65,7 +66,7 @@ def _wanted(found: Found) -> Wanted:
     first = date.fromisoformat(f"{found.get('month')}-01") if found.get("month", "") else today.replace(day=1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     account = found.get("account", None)
-    return Wanted(first, last, account=int(account) if account else None)
+    return Wanted(first, last, group="account", account=int(account) if account else None)
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
