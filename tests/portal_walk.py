@@ -40,6 +40,8 @@ _DRAFT = (
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
     "/accounts/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/review/rules/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/review/rules/{id}/{type}": {"": "SELECT 'notice'"},
     "/audit/{id}": {
         "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
         "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",

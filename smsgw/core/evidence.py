@@ -13,7 +13,7 @@ MAX_PROBLEMS = 200
 KINDS = (
     "pdu", "root", "signature", "order", "missing", "anchor", "result", "unproven", "key_missing",
 )  # fmt: skip
-"""What can be wrong: docs/security.md says what each means."""
+"""What can be wrong: docs/operations.md says what each means."""
 
 
 def leaf(row: Mapping[str, Any]) -> bytes:

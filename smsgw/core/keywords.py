@@ -105,6 +105,14 @@ class WordFilter:
     def __len__(self) -> int:
         return self._size
 
+    def words(self, accounts: Sequence[int], type_: str, action: Action) -> list[Word]:
+        """Those with such an action that count for one of ``accounts`` and the type."""
+        return [
+            word for words in self._words for word in words
+            if word.action is action and word.type in ("", type_)
+            and (not word.account_id or word.account_id in accounts)
+        ]  # fmt: skip
+
     def find(self, text: str, accounts: Sequence[int] = (), type_: str = "") -> list[Hit]:
         """What counts for one of ``accounts`` (the account and those above it) and the type, in order of place."""
         if self._automaton is None:
@@ -146,6 +154,15 @@ def replaced(text: str, hits: Iterable[Hit]) -> str:
 
 def named(hits: Iterable[Hit], most: int = 5) -> str:
     """The words for people, each with its category."""
-    words = dict.fromkeys(h.word.word + (f"({h.word.category})" if h.word.category else "") for h in hits)
-    shown = list(words)[:most]
-    return "、".join(shown) + ("…" if len(words) > most else "")
+    return some(dict.fromkeys(told(h.word) for h in hits), most)
+
+
+def told(word: Word) -> str:
+    """A word for people, with its category."""
+    return word.word + (f"({word.category})" if word.category else "")
+
+
+def some(words: Iterable[str], most: int = 5) -> str:
+    """The first of several."""
+    shown = list(words)
+    return "、".join(shown[:most]) + ("…" if len(shown) > most else "")

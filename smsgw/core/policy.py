@@ -19,7 +19,7 @@ from smsgw.core.keywords import WordFilter
 from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
-from smsgw.core.url_filings import LinkBook
+from smsgw.core.url_filings import Filed, Link, LinkBook
 from smsgw.core.words import Wording, heard, labels_of, phrase
 
 MAX_RATES = 8
@@ -148,6 +148,8 @@ class Limits:
     """A call to more numbers than this is reviewed first; 0: however many."""
     review_new_sign: int = 0
     """So is one with a signature that was approved fewer days ago, or never."""
+    review_new_link: bool = False
+    """So is one with a link that is neither on file with a carrier nor in an approved template of the account."""
     consent: str = "off"
     """``marketing``: marketing goes to numbers alone whose owners have agreed."""
     filed_links: str = "off"
@@ -247,6 +249,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "review": lambda text: Reviewed(_word(*Reviewed)(text)),
     "review_over": _whole(0, 1_000_000),
     "review_new_sign": _whole(0, 365),
+    "review_new_link": _flag,
     "drop_empty": _flag,
     "filed_links": _word("off", "marketing"),
     "consent": _word("off", "marketing"),
@@ -307,6 +310,14 @@ class PolicySet:
                 (0, *reversed(account.above), account.id), kind
             )
         return found
+
+    def new_links(self, links: Iterable[Link], accounts: Sequence[int]) -> list[Link]:
+        """Those of a text that are neither on file with a carrier nor in an approved template of the accounts."""
+        unfiled = [link for link in links if not self.links.known(link, accounts)]
+        if not unfiled:
+            return []
+        seen = LinkBook.of(Filed(target, 0, frozenset("+")) for target in self.book.targets(accounts))
+        return [link for link in unfiled if not seen.known(link, accounts)]
 
     def _resolve(self, line: Iterable[int], kind: MessageType) -> Limits:
         found = DEFAULTS[kind]

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from smsgw.core import numbers
 from smsgw.core.fitting import Literal, Patience, Piece, Place, fits
+from smsgw.core.url_filings import found_in, target_in
 from smsgw.core.words import heard, phrase
 
 MAX_CONTENT = 1000
@@ -106,6 +107,11 @@ class Template:
             pieces += (Place(name, _VALUES[variable.form], variable.most), Literal(text))
         return tuple(piece for piece in pieces if isinstance(piece, Place) or piece.text)
 
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """What its links lead to."""
+        return tuple(target_in(link) for link in found_in(self.content))
+
     def fill(self, params: Mapping[str, str]) -> str:
         """The text with the variables filled in. Raises ``Misfit``."""
         for name in params:
@@ -193,6 +199,10 @@ class ContentBook:
         """Approved templates that accounts may use, the newest first."""
         found = [t for a in accounts for t in self._approved.get(a, ())]
         return sorted(found, key=lambda t: -t.id)
+
+    def targets(self, accounts: Sequence[int]) -> set[str]:
+        """What the links of approved templates lead to, which accounts may use."""
+        return {target for a in accounts for t in self._approved.get(a, ()) for target in t.targets}
 
     def matching(self, accounts: Sequence[int], kind: str, sign: str, content: str) -> Template | None:
         """The first approved template by which a text (without signature) may have been made."""

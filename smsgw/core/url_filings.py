@@ -122,6 +122,16 @@ def _end(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().rstrip(_AROUND)
 
 
+def target_in(link: Link) -> str:
+    """A link of a text as it would be filed: what begins with it is the same."""
+    return link.host + link.path.partition("?")[0].partition("#")[0].rstrip("/")
+
+
+def shown(links: Sequence[Link], most: int = 3) -> str:
+    """Links for people."""
+    return "、".join(link.text for link in links[:most]) + ("…" if len(links) > most else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Filed:
     """A filing: a target, whose it is (0: everybody's), and the carriers that have it."""
@@ -153,6 +163,17 @@ class LinkBook:
             if not one.account_id or one.account_id in accounts:
                 left -= one.carriers
         return not left
+
+    def known(self, link: Link, accounts: Sequence[int]) -> bool:
+        """Whether some carrier has the link, for one of these accounts."""
+        return any(not one.account_id or one.account_id in accounts for one in self._covering(link))
+
+    def targets(self, accounts: Sequence[int]) -> list[str]:
+        """What is on file for these accounts with some carrier."""
+        return [
+            one.target for entries in self.by_host.values() for one in entries
+            if not one.account_id or one.account_id in accounts
+        ]  # fmt: skip
 
     def _covering(self, link: Link) -> Iterator[Filed]:
         """A domain covers those below it; a path, what begins with it up to a slash or question mark."""

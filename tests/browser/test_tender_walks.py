@@ -10,12 +10,13 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from changes import by_test
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 from portal_site import _HASH, all_proven
 from test_phrases_browser import picture
 from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
@@ -25,9 +26,12 @@ from test_portal_browser import pytestmark as needs_chromium
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.keywords import Action, Word
 from smsgw.core.number_state import NumberState
+from smsgw.core.templates import Review
 from smsgw.node.life import Daemon
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.channels import service as channels
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import SIGN
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
@@ -485,6 +489,49 @@ async def test_a_signature_is_good_once_somebody_else_has_approved_it(chromium: 
         await policies.put(node.change(), "sign_policy", "off", account_id=node.hall)
 
 
+async def test_what_a_carrier_has_registered_stands_in_the_matrix_until_it_is_over(
+    chromium: Browser, node: Node
+) -> None:
+    """S4.k, S8.2d: a document and a carrier's answer with number and end; found by state; when over, told."""
+    sign = await content.add_sign(node.change(), node.hall, "河长热线")
+    await content.review(node.change(), SIGN, sign, Review.APPROVED)
+    async with opened(chromium, node, DESKTOP, "chief") as chief:
+        await chief.goto(f"/signs/{sign}")
+        await chief.click("main a:has-text('证明材料')")
+        await chief.select_option("#proof-kind", "authorization")
+        picture = {"name": "授权.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(20)}
+        await chief.set_input_files("input[type=file]", picture)
+        await chief.click("form.kit-form button.btn-primary")
+        await expect(chief.locator("main table")).to_contain_text("授权.png")
+        await chief.goto(f"/signs/{sign}/register?of=CMCC")
+        await chief.select_option("#registration", "registered")
+        await chief.fill("#code", "YD-2026-88")
+        await chief.fill("#until_day", f"{clock.now().astimezone(CHINA) + timedelta(days=3):%Y-%m-%d}")
+        await sends(chief)
+        await chief.wait_for_url(re.compile(r"/signs/\d+$"))
+        await chief.goto("/signs/carriers?sign=河长&registration=registered")
+        row = chief.locator("main tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row).to_contain_text("YD-2026-88")
+        await expect(row).to_contain_text("移动")
+        await node.daemon.node.reminders.step()
+        await chief.goto("/notices?kind=sign")
+        await expect(chief.locator("main tbody")).to_contain_text("签名将在 7 天内到期")
+        await node.db.execute("UPDATE registration SET expires_at = now() - interval '1 hour' WHERE id = $1", sign)
+        await node.daemon.node.reminders.step()
+        await chief.goto("/notices?kind=sign")
+        await expect(chief.locator("main tbody")).to_contain_text("签名或其报备已过期")
+        await chief.goto("/signs/carriers?sign=河长&registration=expired")
+        await expect(chief.locator("main tbody tr")).to_have_count(1)
+        await node.db.execute("DELETE FROM inbox WHERE kind = 'sign'")
+    async with opened(chromium, node, PHONE, "chief") as phone:
+        await phone.goto("/signs/carriers?sign=河长")
+        await expect(phone.locator("main")).to_contain_text("已过期")
+        await fits(phone)
+        await phone.goto(f"/signs/{sign}/proofs")
+        await fits(phone)
+
+
 async def test_a_report_is_the_same_as_table_and_as_chart(chromium: Browser, node: Node) -> None:
     """S6.1b, S6.3, S6.1c: what the browser draws is what the table says, by day and by month."""
     await node.db.execute(
@@ -590,6 +637,78 @@ async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: B
         assert node.texts(number) == []
     finally:
         await policies.put(node.change(), "review", "off", account_id=node.hall)
+
+
+async def test_a_word_far_down_in_a_table_is_seen_on_a_phone(
+    chromium: Browser, node: Node, tmp_path: Path
+) -> None:
+    """S3: it is told before the sending is handed in; who approves it sees the row, and that it waits for too long. A
+    rule is put on the phone, with what it would have held."""
+    table = tmp_path / "名单.csv"
+    rows = [f"1380002{n:04},{'贷款贴息' if n == 412 else '水费'}" for n in range(450)]
+    table.write_text("\n".join(["手机号,事项", *rows]), "utf-8")
+    await words.put(node.change(), [Word("贷款", "金融", Action.REVIEW)])
+    try:
+        async with opened(chromium, node, DESKTOP, "clerk") as page:
+            await page.goto("/custom")
+            await page.set_input_files("input[type=file]", str(table))
+            await page.click(".card-footer button.btn-primary, .upload-line button")
+            await page.wait_for_url("**/content")
+            await page.fill("#content", "关于{事项}的通知，请到窗口办理")
+            await goes_on(page)
+            await page.wait_for_url("**/audience")
+            await goes_on(page)
+            await page.wait_for_url("**/clean")
+            held = page.locator("[data-class=held]")
+            await expect(held.locator(".clean-count")).to_have_text("1")
+            await expect(held).to_contain_text("关于贷款贴息的通知")
+            await page.goto(page.url.replace("/clean", "/confirm"))
+            await expect(page.locator("main")).to_contain_text("1 行的内容含敏感词:贷款(金融)")
+            await page.click("#held-rows summary")
+            await expect(page.locator("#held-rows")).to_contain_text("第 414 行")
+            await fits(page)
+            await goes_on(page)
+            await page.wait_for_url(re.compile(r"/tasks/\d+$"))
+            await expect(page.locator("#detail")).to_contain_text("待审核")
+        await node.db.execute("UPDATE review SET created_at = now() - interval '47 minutes' WHERE state = 'pending'")
+        async with opened(chromium, node, PHONE, "boss") as phone:
+            await phone.goto("/review")
+            await expect(phone.locator(".waits-since.late")).to_have_text("已等 47 分钟")
+            await fits(phone)
+            await phone.click(".waits-buttons .row-link")
+            row = phone.locator("#held-rows li")
+            await expect(row).to_contain_text("关于贷款贴息的通知")
+            said = "getComputedStyle(document.querySelector('#held-rows mark'), '::after').content"
+            assert await phone.evaluate(said) == '"金融"', "a phone shows no title"
+            await expect(phone.locator("#numbers")).to_contain_text("有效 450")
+            await expect(phone.locator("#numbers")).to_contain_text("移动 450")
+            await expect(phone.locator("#risks")).to_contain_text("300 个号码，100% 该账号从未发过")
+            await fits(phone)
+            await phone.click(".detail-buttons .btn-primary")
+            await phone.click("#ask form button[type=submit]")
+            await expect(phone.locator(".waits")).to_have_count(0)
+            assert (await node.gets("13800020412"))[0] == "【市政服务】关于贷款贴息的通知，请到窗口办理"
+
+            await phone.goto(f"/review/rules/{node.hall}/marketing")
+            await fits(phone)
+            await phone.select_option("#review_new_link", "true")
+            await phone.click(".kit-form button[type=submit]")
+            await expect(phone.locator(".effect")).to_contain_text("条须审批（现行规则为 0 条）")
+            await phone.click(".effect ~ form button[type=submit]")
+            await phone.wait_for_url("**/review/rules")
+            await fits(phone)
+            card = phone.locator(f"[data-account='{node.hall}']")
+            await until(lambda: _reloaded(phone, card, "新链接"))
+        value = "SELECT value FROM policy WHERE name = 'review_new_link' AND account_id = $1 AND type = 'marketing'"
+        assert await node.db.fetchval(value, node.hall) == "true"
+    finally:
+        await words.remove(node.change(), word="贷款")
+        await policies.clear(node.change(), "review_new_link", account_id=node.hall, type_="marketing")
+
+
+async def _reloaded(page: Page, place: Locator, text: str) -> bool:
+    await page.reload()
+    return text in await place.inner_text()
 
 
 async def test_numbers_are_sorted_by_what_is_known_of_them(chromium: Browser, node: Node) -> None:

@@ -84,6 +84,7 @@ THINGS = {
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
+    "/review/rules": "account",
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",

@@ -45,6 +45,7 @@ ONE_EACH: dict[str, str] = {
 }
 CLASS: dict[str, str] = {
     "valid": N_("有效"),
+    "held": N_("须审批"),
     "NUMBER_DUPLICATE": N_("重复"),
     "NUMBER_INVALID": N_("格式错误"),
     "NUMBER_BLACKLISTED": N_("黑名单"),

@@ -86,6 +86,10 @@ MONTHLY_LEAD = N_(
 CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
 CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
 RATE = N_("成功率（%）")
+THIS_MONTH = N_("本月")
+STATEMENT_LEAD = N_(
+    "按日、按账号列出当月的提交、结果与计费条数，并附每天回执存证的默克尔根，可打印、导出，供双方核对。"
+)
 REPORT_EMPTY = N_("这段时间没有发送统计")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
 

@@ -22,7 +22,7 @@ from smsgw.core.numbers import InvalidNumber
 from smsgw.core.policy import Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
 from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
 from smsgw.core.text import Coding, Unencodable
-from smsgw.core.url_filings import Link, found_in
+from smsgw.core.url_filings import Link, found_in, shown
 from smsgw.core.words import Wording, label, phrase
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.pipeline.routing import Home, Route, Router
@@ -197,22 +197,49 @@ def _optout(draft: Draft) -> Reason | None:
     return None
 
 
-def _reviewed(draft: Draft) -> Reason | None:
-    """Refuses nothing: says why a reviewer has to see it first."""
-    limits, reviews = draft.limits, draft.reviews
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A text of which the rules say whether a reviewer has to see it."""
+
+    line: Sequence[int]
+    kind: MessageType
+    sign: str
+    content: str
+    """With its signature."""
+    templated: bool
+    numbers: int
+    at: datetime
+
+
+def held_for(asked: Asked, limits: Limits, policies: PolicySet) -> list[Wording]:
+    """Why a reviewer has to see it first, by the rules of an account and type; words of the list aside."""
+    reviews: list[Wording] = []
+    sign = asked.sign
     if limits.review is Reviewed.ALL:
         reviews.append(phrase("review.all"))
-    elif limits.review is Reviewed.UNTEMPLATED and draft.template is None:
-        body = draft.content.removeprefix(f"【{draft.sign}】")
-        if not draft.policies.book.matching(draft.line, draft.request.type, draft.sign, body):
+    elif limits.review is Reviewed.UNTEMPLATED and not asked.templated:
+        body = asked.content.removeprefix(f"【{sign}】")
+        if not policies.book.matching(asked.line, asked.kind, sign, body):
             reviews.append(phrase("review.untemplated"))
-    if limits.review_new_sign and draft.sign:
-        known = draft.policies.book.sign(draft.line, draft.sign)
+    if limits.review_new_sign and sign:
+        known = policies.book.sign(asked.line, sign)
         since = known.approved_at if known and known.state is Review.APPROVED else None
-        if since is None or (draft.at - since).days < limits.review_new_sign:
-            reviews.append(phrase("review.new_sign", sign=draft.sign))
-    if limits.review_over and len(draft.request.items) > limits.review_over:
-        reviews.append(phrase("review.many", n=len(draft.request.items), over=limits.review_over))
+        if since is None or (asked.at - since).days < limits.review_new_sign:
+            reviews.append(phrase("review.new_sign", sign=sign))
+    if limits.review_new_link and (new := policies.new_links(found_in(asked.content), asked.line)):
+        reviews.append(phrase("review.new_link", links=shown(new)))
+    if limits.review_over and asked.numbers > limits.review_over:
+        reviews.append(phrase("review.many", n=asked.numbers, over=limits.review_over))
+    return reviews
+
+
+def _reviewed(draft: Draft) -> Reason | None:
+    """Refuses nothing: says why a reviewer has to see it first."""
+    request = draft.request
+    asked = Asked(
+        draft.line, request.type, draft.sign, draft.content, draft.template is not None, len(request.items), draft.at
+    )
+    draft.reviews += held_for(asked, draft.limits, draft.policies)
     return None
 
 

@@ -14,7 +14,7 @@ from smsgw.core.tasks import Task
 from smsgw.core.words import phrase, spoken
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.campaigns import imports, uploads
-from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
+from smsgw.platform.campaigns.service import Tasks, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import ImportJob, Job
 from smsgw.platform.campaigns.workers import Workers, bad_file
@@ -80,7 +80,7 @@ class Importer:
 
     async def _job(self, task: Task) -> tuple[ImportJob | None, int]:
         """What is to be read (None: the file is not there any more), and its rows, as far as they are known."""
-        job = ImportJob(self._database.dsn, plan_of(task), after_import(task))
+        job = ImportJob(self._database.dsn, plan_of(task), self._tasks.rules(task), list(task.review_reasons))
         if task.upload_id is None:
             job.members = members_of(task)
             return job, 0

@@ -80,6 +80,8 @@ class TaskSpec:
     emergency: bool = False
     """Before everything else (特发); somebody else has to pass it first."""
     review: bool = False
+    survey: Mapping[str, Any] | None = None
+    """What was found about its rows, for a reviewer."""
     one_each: str = "number"
     client_ref: str = ""
     request_key: str = ""

@@ -57,7 +57,11 @@ _ORDERS = {
     "created_at": Order("t.id", "bigint"),
     "planned_at": Order("COALESCE(t.next_at, t.send_at, t.created_at)", "timestamptz"),
 }
-_WAITS = "COALESCE(t.paused_from, t.state) IN ('importing', 'review', 'scheduled') AND t.run = 0"
+_WAITS = """
+(COALESCE(t.paused_from, t.state) IN ('importing', 'review', 'scheduled') AND t.run = 0
+ OR t.recurring IS NOT NULL AND COALESCE(t.paused_from, t.state) IN ('scheduled', 'running', 'sent'))
+"""
+"""Of which something is still to begin: for the first time, or once more."""
 _MATCHES = f"""
 ($1::bigint[] IS NULL OR t.account_id = ANY($1)) AND ($2 = '' OR t.submitter = $2)
 AND ($3::bigint IS NULL OR t.id >= $3) AND ($4::bigint IS NULL OR t.id < $4) AND ($5::bigint IS NULL OR t.id = $5)
@@ -111,7 +115,7 @@ async def one(database: Database, actor: Actor, task_id: int) -> ListedTask | No
 _PLANNED = f"""
 SELECT t.*, a.name AS account_name FROM task t JOIN account a ON a.id = t.account_id
 WHERE ($1::bigint[] IS NULL OR t.account_id = ANY($1)) AND ($2 = '' OR t.submitter = $2)
-  AND ({_WAITS} OR t.recurring IS NOT NULL AND COALESCE(t.paused_from, t.state) IN ('scheduled', 'running', 'sent'))
+  AND {_WAITS}
   AND COALESCE(t.next_at, t.send_at) < $4 AND (t.recurring IS NOT NULL OR COALESCE(t.next_at, t.send_at) >= $3)
 ORDER BY COALESCE(t.next_at, t.send_at), t.id LIMIT $5
 """  # noqa: S608 - constants

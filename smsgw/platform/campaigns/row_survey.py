@@ -10,10 +10,13 @@ from collections.abc import Iterable
 
 import msgspec
 
+from smsgw.platform.campaigns.row_rules import MOST_HELD, HeldRow, RowRules
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 
 MOST_KEPT = 20_000
 """Rows of one class that are given back whole, and …"""
+HELD = "held"
+"""The class of good rows that a reviewer has to see."""
 KEPT_CHARACTERS = 8 * 1024**2
 """… what all their cells may have together."""
 
@@ -28,6 +31,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """Bad rows of each class that are given back, …"""
     whole: str = ""
     """… and of this one up to ``MOST_KEPT`` and ``KEPT_CHARACTERS``, with their cells."""
+    rules: RowRules | None = None
+    """By which rows are held for a reviewer."""
 
 
 class BadRow(msgspec.Struct, frozen=True):
@@ -61,6 +66,12 @@ class Surveyed(msgspec.Struct):
     """Of all good rows, in their order: 64 bits each."""
     lines: bytes
     """Their lines, 32 bits each."""
+    held: int = 0
+    """Good rows that a reviewer has to see, …"""
+    held_rows: list[HeldRow] = []
+    """… the first of them, …"""
+    reasons: list[str] = []
+    """… and why."""
 
 
 class RowSurvey:
@@ -68,7 +79,8 @@ class RowSurvey:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._validator = RowValidator(wanted.plan)
+        keep = MOST_KEPT if wanted.whole == HELD else MOST_HELD
+        self._validator = RowValidator(wanted.plan, wanted.rules, keep=keep)
         self._room = KEPT_CHARACTERS
         self._bad: dict[str, list[BadRow]] = {}
         self._chosen: list[GoodRow] = []
@@ -98,5 +110,5 @@ class RowSurvey:
         validator = self._validator
         return Surveyed(
             validator.total, validator.valid, dict(validator.problems), self._bad, self._chosen,
-            self._numbers.tobytes(), self._lines.tobytes(),
+            self._numbers.tobytes(), self._lines.tobytes(), validator.held, validator.held_rows, validator.reasons,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from smsgw.core.errors import message_of
 from smsgw.core.templates import Misfit
 from smsgw.core.text import Unencodable
 from smsgw.platform.campaigns.body_template import Forms, wording
+from smsgw.platform.campaigns.row_rules import MOST_HELD, HeldRow, RowJudge, RowRules
 from smsgw.store.messages.tasks import NewProblem, NewRow
 
 BLOCK = 10_000
@@ -43,13 +44,21 @@ class Plan(msgspec.Struct, frozen=True):
 class RowValidator:
     """Sorts rows into those that get a message and those that do not."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, rules: RowRules | None = None, *, keep: int = MOST_HELD) -> None:
         self._plan = plan
         self._wording = wording(plan.content, plan.forms, plan.fixed)
         self._seen: set[int] = set()
+        self._rules = None if rules is None else RowJudge(rules)
+        self._keep = keep
+        self._text = ""
         self.total = 0
         self.valid = 0
         self.problems: Counter[str] = Counter()
+        self.held = 0
+        """Rows that a reviewer has to see for their own values, and …"""
+        self.held_rows: list[HeldRow] = []
+        """… the first of them."""
+        self._of_all: list[str] = []
 
     def validate(
         self, rows: Iterable[tuple[int, list[str]]]
@@ -69,6 +78,8 @@ class RowValidator:
                 bad.append((plan.task_id, 0, line, None, written[:64], code, message_of(code, detail), cells))
             else:
                 self.valid += 1
+                if self._rules is not None:
+                    self._review(self._rules, line, number)
                 ext = None
                 if plan.ext is not None:
                     ext = cells[plan.ext][:256] if plan.ext < width else ""
@@ -77,6 +88,24 @@ class RowValidator:
                 yield good, bad
                 good, bad = [], []
         yield good, bad
+
+    def _review(self, rules: RowJudge, line: int, number: str) -> None:
+        if not self._plan.names:  # one text: what is said of it holds for all
+            if self.valid == 1:
+                self._of_all = [str(why) for why in rules.why(self._wording.fill(()))]
+            return
+        if why := rules.why(self._text):
+            self.held += 1
+            if len(self.held_rows) < self._keep:
+                said = ";".join(map(str, why)), "; ".join(one.english for one in why)
+                self.held_rows.append(HeldRow(self.valid, line, number, self._text, *said))
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why a reviewer has to see the task, as far as the rows tell."""
+        if self._rules is None or not self._plan.names:
+            return self._of_all
+        return self._rules.reasons()
 
     def _judge(self, written: str, values: list[str]) -> tuple[str, str, dict[str, object]]:
         """The number and no code, or the code of what is wrong with its detail."""
@@ -90,7 +119,7 @@ class RowValidator:
         key = int(number)
         if values:
             try:
-                content = self._wording.fill(values)
+                content = self._text = self._wording.fill(values)
             except Misfit as exc:
                 return number, "TEMPLATE_PARAM_INVALID", {"name": exc.name}
             if len(content) > self._plan.room:

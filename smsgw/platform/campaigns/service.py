@@ -20,7 +20,7 @@ from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
 from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA, IdSource, time_of
-from smsgw.core.model import MessageType, Origin
+from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import stage_of, steps_of
 from smsgw.core.states import PartState
@@ -28,7 +28,7 @@ from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
 from smsgw.core.words import label, listed, phrase
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
-from smsgw.pipeline.accept.checks import MAX_CHARACTERS
+from smsgw.pipeline.accept.checks import MAX_CHARACTERS, Passed
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
@@ -50,6 +50,7 @@ from smsgw.platform.campaigns.model import (
     recurrence_of,
     windows_of,
 )  # fmt: skip
+from smsgw.platform.campaigns.row_rules import MOST_HELD, OF_ROWS, RowJudge, RowRules, rules_of
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.uploads import Upload
@@ -62,6 +63,9 @@ from smsgw.store.messages import tasks as store
 log = structlog.get_logger(__name__)
 
 _WANTED, _EMERGENCY = phrase("review.wanted"), phrase("review.emergency")
+REJUDGED = 20_000
+"""Rows of an edited task that are asked anew while somebody waits for it; one of more rows is seen by a reviewer."""
+PAGE = 500
 _PLANNED = ("phone", "columns", "names", "ext", "room", "forms", "fixed", "fields")
 """What is kept of a plan."""
 TRIED = 3
@@ -96,7 +100,11 @@ class Prepared:
     count: int
     """Rows that there are, good or bad."""
     reasons: list[str]
-    """Why a reviewer has to pass it first."""
+    """Why a reviewer has to pass it first, whatever the values of its rows are, and …"""
+    of_rows: list[str]
+    """… for those of the first rows: all of them are asked when they are read."""
+    rules: RowRules
+    """How they are asked."""
     next_at: datetime | None
     """When it begins; None: at once."""
 
@@ -157,8 +165,8 @@ class Tasks:
             sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
             upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
             mapping={name: getattr(plan, name) for name in _PLANNED} | _picked(spec),
-            one_each=spec.one_each, review=bool(reasons), review_reasons=reasons, send_at=spec.send_at,
-            expire_at=spec.expire_at,
+            one_each=spec.one_each, review=bool(reasons or prepared.of_rows), review_reasons=reasons,
+            send_at=spec.send_at, expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
             next_at=prepared.next_at, steps=None if spec.steps is None else steps_of(spec.steps).plain(),
             emergency=spec.emergency, prefer=spec.prefer,
@@ -177,10 +185,12 @@ class Tasks:
                     validator.total,
                     validator.valid,
                     validator.problems,
-                    after_import(task),
+                    reasons,
                 )
             elif made:
                 await imports.enqueue(connection, task.id)
+            if made and spec.survey is not None:
+                await store.keep_survey(connection, task.id, spec.survey)
             if made:
                 action = "task.urgent" if task.emergency else "task.add"
                 unit.record(action, f"task/{task.id}", after={"account": spec.account.name, "name": task.name})
@@ -209,8 +219,20 @@ class Tasks:
         kind = spec.type or MessageType.NOTICE
         self._preferred(spec, kind)
         plan, rows, count = await self._rows(spec, forms)
-        reasons = self._reasons(spec, kind, plan, rows, count)
-        return Prepared(spec, kind, plan, count, reasons, next_at)
+        reasons, of_rows = self._reasons(spec, kind, plan, rows, count)
+        rules = self._rules(spec.account, kind, spec.sign, templated=forms is not None)
+        return Prepared(spec, kind, plan, count, reasons, of_rows, rules, next_at)
+
+    def _rules(self, account: Account, kind: MessageType, sign: str, *, templated: bool) -> RowRules:
+        policies = self._snapshots.current.policies
+        return rules_of(policies, account, kind, sign or account.default_sign, templated=templated)
+
+    def rules(self, task: Task) -> RowRules:
+        """By which the rows of a stored task are held for a reviewer, as of now."""
+        account = self._snapshots.current.account(task.account_id)
+        if account is None:
+            return RowRules()
+        return self._rules(account, MessageType(task.type), task.sign, templated=task.template_id is not None)
 
     def _preferred(self, spec: TaskSpec, kind: MessageType) -> None:
         """``PARAM_INVALID`` for a pool that no rule may lead the account to."""
@@ -220,9 +242,13 @@ class Tasks:
 
     def _reasons(
         self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]], count: int
-    ) -> list[str]:
-        """Why a reviewer has to see it first; raises what the door refuses of its text."""
-        reasons = self._try_text(spec, kind, plan, rows)
+    ) -> tuple[list[str], list[str]]:
+        """Why a reviewer has to see it first: for all of it, and for the values of the first rows. Raises what the door
+        refuses of its text."""
+        passed = self._try_text(spec, kind, plan, rows)
+        why = dict.fromkeys(reason for one in passed for reason in one.subject.draft.reviews)
+        own = {reason for reason in why if plan.names and getattr(reason, "key", "") in OF_ROWS}
+        reasons, of_rows = [str(r) for r in why if r not in own], [str(r) for r in why if r in own]
         limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
         if limit and count > limit:
             reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
@@ -230,7 +256,7 @@ class Tasks:
             reasons.insert(0, str(_EMERGENCY))
         if spec.review and not reasons:
             reasons.append(str(_WANTED))
-        return reasons
+        return reasons, of_rows
 
     async def same(self, spec: TaskSpec) -> Task | None:
         """The task that the same request has made. A key or reference that stands for another is an error."""
@@ -321,9 +347,9 @@ class Tasks:
 
     def _try_text(
         self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]
-    ) -> list[str]:
-        """What the accept would refuse of every row alike is refused now; why a reviewer has to see it first."""
-        reviews_: dict[str, None] = {}
+    ) -> list[Passed]:
+        """What the accept would refuse of every row alike is refused now; the first rows that it would not refuse."""
+        tried: list[Passed] = []
         text = wording(spec.content, plan.forms, plan.fixed)
         refused: list[Reason | None] = []
         for cells in rows:
@@ -342,14 +368,13 @@ class Tasks:
                 emergency=spec.emergency,
             )  # fmt: skip
             passed, failed = self._acceptor.judge(request)
-            for one in passed:
-                reviews_ |= dict.fromkeys(map(str, one.subject.draft.reviews))
+            tried += passed
             ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
             refused.append(failed[0].reason if ours else None)
         if refused and refused[0] and all(refused):  # one that passes: it was for the values of a row
             code, detail = refused[0]
             raise Invalid(code, retry_after=None, **detail)
-        return list(reviews_)
+        return tried
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -571,6 +596,9 @@ class Tasks:
                 unit.unchanged()
                 return task
             values = await self._edited(unit.connection, task, changes, now)
+            held = values.pop("held", None)
+            if held is not None:
+                await store.keep_held(unit.connection, task.id, len(held), held[:MOST_HELD])
             asked, asks = _asked(task, changes), _asks(task, changes, values)
             if asked:
                 await reviews.end_task(unit.connection, task.id, now, edited=True)
@@ -615,9 +643,30 @@ class Tasks:
         spec, plan, rows = await self._as_spec(connection, task, values, wanted=changes.get("review"))
         self._preferred(spec, MessageType(task.type))
         if changes.keys() & _JUDGED or task.state == "review":
-            reasons = self._reasons(spec, MessageType(task.type), plan, rows, task.valid)
+            reasons, _ = self._reasons(spec, MessageType(task.type), plan, rows, task.valid)
+            if plan.names:
+                why, values["held"] = await self._held_rows(connection, task, spec, plan)
+                reasons = list(dict.fromkeys((*reasons, *why)))
             values |= {"review": bool(reasons), "review_reasons": reasons}
         return values
+
+    async def _held_rows(
+        self, reader: store.Reader, task: Task, spec: TaskSpec, plan: Plan
+    ) -> tuple[list[str], list[int]]:
+        """Why a reviewer has to see rows of a stored task for their own values, and which; of more rows than are looked
+        at while somebody waits, all."""
+        if task.valid > REJUDGED:
+            return [str(phrase("review.edited"))], []
+        kind, templated = MessageType(task.type), task.template_id is not None
+        judge = RowJudge(self._rules(spec.account, kind, spec.sign, templated=templated))
+        text, held, after = wording(plan.content, plan.forms, plan.fixed), list[int](), 0
+        while page := await store.rows_after(reader, task.id, after, PAGE):
+            after = page[-1].n
+            for row in page:
+                if judge.why(text.fill([row.values[at - 1] for at in plan.columns])):
+                    held.append(row.n)
+            await asyncio.sleep(0)
+        return judge.reasons(), held
 
     async def _as_spec(
         self, reader: store.Reader, task: Task, values: Mapping[str, Any], *, wanted: bool | None = None
@@ -812,11 +861,6 @@ def _first_time(
     if first is None:
         raise Invalid("TIME_INVALID", reason=phrase("recurring.never"))
     return first
-
-
-def after_import(task: Task) -> str:
-    """The state that follows ``importing``."""
-    return "review" if task.review else "scheduled"
 
 
 def plan_of(task: Task) -> Plan:

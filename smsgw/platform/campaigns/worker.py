@@ -20,6 +20,7 @@ import msgspec
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns import sheets
 from smsgw.platform.campaigns.members import Members
+from smsgw.platform.campaigns.row_rules import RowRules
 from smsgw.platform.campaigns.row_survey import RowSurvey, Surveyed, Wanted
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import BadFile, Form, Preview
@@ -39,11 +40,13 @@ Tell = Callable[[int], None]
 
 
 class ImportJob(msgspec.Struct):
-    """Bring a file's rows into the database; the task goes on to ``next_state``."""
+    """Bring a file's rows into the database; the task goes on: to a reviewer, if there is a reason."""
 
     dsn: str
     plan: Plan
-    next_state: str
+    rules: RowRules
+    reasons: list[str]
+    """Why a reviewer has to see the task, whatever the rows say."""
     path: str = ""
     form: Form | None = None
     """Of the file; None: the rows are the members of an audience."""
@@ -126,7 +129,7 @@ async def load(job: ImportJob, tell: Tell = _silent) -> Imported:
     """All rows, or none; none, too, when the task has been cancelled meanwhile."""
     connection = await connect(job.dsn)
     try:
-        validator = RowValidator(job.plan)
+        validator = RowValidator(job.plan, job.rules)
         async with connection.transaction():
             await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
             await store.clear_rows(connection, job.plan.task_id)
@@ -144,8 +147,11 @@ async def load(job: ImportJob, tell: Tell = _silent) -> Imported:
                 validator.total,
                 validator.valid,
                 validator.problems,
-                job.next_state,
+                list(dict.fromkeys((*job.reasons, *validator.reasons))),
             )
+            if validator.held:
+                held = [row.n for row in validator.held_rows]
+                await store.keep_held(connection, job.plan.task_id, validator.held, held)
         return Imported(validator.total, validator.valid, dict(validator.problems))
     finally:
         await connection.close(timeout=5)

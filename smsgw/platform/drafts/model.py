@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -82,6 +83,8 @@ class State(msgspec.Struct, kw_only=True):
     groups: list[str] = []
     tags: list[str] = []
     contacts: list[str] = []
+    below: str = ""
+    """Anything: groups below the picked ones are meant, too."""
     one_each: str = "number"
     rate: str = ""
     hours: str = ""
@@ -159,14 +162,24 @@ class Survey(msgspec.Struct, kw_only=True):
     """Route -> rows of those looked at."""
     rules: dict[str, str] = {}
     """Route -> the rule that leads there."""
+    by_carrier: dict[str, tuple[int, int, int, list[str]]] = {}
+    """Carrier -> of its rows that were looked at those that get a message: how many, their parts and price, and the
+    routes that they take."""
     waiting: list[str] = []
     """Carriers without a channel at the moment."""
     held: list[str] = []
     """Why the whole has to be passed by a reviewer first."""
+    held_rows: int = 0
+    """Good rows that he has to see for their own values; the first of them are ``shown``."""
     begins: str = ""
     """ISO 8601: when it would begin, hours of the type and its own window considered; empty: at once."""
     problem: tuple[str, str, str, str] = ("", "", "", "")
     """What refuses the whole: code, field, and the sentence in Chinese and English."""
+
+    def kept(self) -> dict[str, Any]:
+        """What stays of it with the task: numbers, without rows that somebody could be known by."""
+        found: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, shown={}))
+        return found
 
     def scaled(self, n: int) -> int:
         """A sum of those looked at, for all valid rows."""

@@ -36,7 +36,7 @@ from smsgw.platform.audience import book_queries as book
 from smsgw.platform.campaigns.body_template import wording
 from smsgw.platform.campaigns.members import Members
 from smsgw.platform.campaigns.model import TaskSpec, invalid, windows_of
-from smsgw.platform.campaigns.row_survey import BadRow, GoodRow, RowSurvey, Surveyed, Wanted
+from smsgw.platform.campaigns.row_survey import HELD, BadRow, GoodRow, RowSurvey, Surveyed, Wanted
 from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.uploads import Upload
@@ -163,6 +163,8 @@ class Surveyor:
             group = await book.group(self.database, actor, id_)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
+        if spec.picked is not None and state.below:
+            spec = replace(spec, picked=await book.widened(self.database, actor, spec.picked))
         return spec
 
     async def submit(self, change: Change, id_: int) -> Task:
@@ -186,11 +188,15 @@ class Surveyor:
         prepared = await self.prepared(draft, actor)
         every = max(1, -(-prepared.count // EXPLAINED))
         count = prepared.count
-        found = await self._surveyed(
-            prepared, Wanted(prepared.plan, every), told and (lambda n: told(min(n, count), 2 * count))
-        )
-        survey = Survey(rows=found.total, classes=dict(found.problems), held=prepared.reasons)
+        wanted = Wanted(prepared.plan, every, rules=prepared.rules)
+        found = await self._surveyed(prepared, wanted, told and (lambda n: told(min(n, count), 2 * count)))
+        held = list(dict.fromkeys((*prepared.reasons, *found.reasons)))
+        survey = Survey(rows=found.total, classes=dict(found.problems), held=held, held_rows=found.held)
         survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
+        if found.held:
+            survey.shown[HELD] = [
+                Row(r.line, r.number, f"{r.why}:{r.text}", f"{r.why_en}: {r.text}") for r in found.held_rows
+            ]
         kept_off = await self._standing(prepared, found, survey, told)
         opens = self._opens(prepared)
         survey.begins = "" if opens is None else opens.astimezone(CHINA).isoformat(timespec="minutes")
@@ -205,11 +211,14 @@ class Surveyor:
         of what the row itself makes, the first ``MOST_KEPT`` with their cells; of what its text or its number's past
         makes, those that were looked at. Raises, before the first, what the engine refuses."""
         prepared = await self.prepared(draft, actor)
-        whole = cls if cls in OF_ROWS else ""
+        whole = cls if cls in (HELD, *OF_ROWS) else ""
         every = max(1, -(-prepared.count // EXPLAINED))
-        found = await self._surveyed(prepared, Wanted(prepared.plan, every, shown=0, whole=whole))
+        wanted = Wanted(prepared.plan, every, shown=0, whole=whole, rules=prepared.rules)
+        found = await self._surveyed(prepared, wanted)
         if whole:
             bad = found.bad.get(cls, [])
+            if cls == HELD:
+                bad = [BadRow(r.line, written(r.number), f"{r.why}:{r.text}") for r in found.held_rows]
             for at in range(0, max(1, len(bad)), SHARE):
                 yield bad[at : at + SHARE]
                 await asyncio.sleep(0)
@@ -388,6 +397,10 @@ class Surveyor:
         for line in told:
             rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"] and not line["preferred"]), "")
             survey.rules.setdefault(str(line["pool"]), rule)
+        for line in told:
+            n, parts, price, routes = survey.by_carrier.get(carrier := str(line["carrier"]), (0, 0, 0, []))
+            routes = [*routes, pool] if (pool := str(line["pool"])) not in routes else routes
+            survey.by_carrier[carrier] = n + 1, parts + int(line["parts"]), price + int(line["price"]), routes
         survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
         for line in lines:
             code = str(line["code"])

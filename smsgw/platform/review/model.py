@@ -75,10 +75,20 @@ class WantedReviews:
 
 
 class Sample(NamedTuple):
-    """A message of a call; of a task a row, with its values for content."""
+    """A message of a call; of a task a row, with what it would be sent."""
 
     id: int
     number: str
     carrier: str
     content: str
     sign: str
+
+
+class Homed(NamedTuple):
+    """Numbers of a call that have the same carrier and province."""
+
+    carrier: str
+    province: str
+    numbers: int
+    units: int
+    """What they cost."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import msgspec
+
+from smsgw.core.tasks import Recipient, Task
+from smsgw.platform.campaigns.body_template import wording_of
+from smsgw.platform.drafts.model import Survey
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.paging import Order, Slice, Window, read
-from smsgw.platform.review.model import Reviewed, Sample, WantedReviews
+from smsgw.platform.review.model import Homed, Reviewed, Sample, WantedReviews
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.messages import tasks
 
 _NO_CODE = f"""
 CASE WHEN {{0}}.submitter = '{CODE_SENDER}' THEN regexp_replace({{0}}.content, '[0-9]{{{{4,}}}}', '******', 'g')
@@ -39,10 +45,8 @@ _SAMPLE = f"""
 SELECT id, number, carrier, {_NO_CODE.format("message")}, sign FROM message
 WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
 """  # noqa: S608 - constant text
-_FIRST_ROWS = """
-SELECT n AS id, number, '' AS carrier, array_to_string(vals, ' ') AS content, '' AS sign FROM task_row
-WHERE task_id = $1 ORDER BY n LIMIT $2
-"""
+_HELD = "SELECT held, held_rows FROM task_finding WHERE task_id = $1"
+_SURVEY = "SELECT survey FROM task_finding WHERE task_id = $1"
 
 
 async def page(
@@ -131,18 +135,66 @@ async def of_task(database: Database, task_id: int) -> int | None:
 
 
 async def sample(database: Database | Connection, review: Reviewed, limit: int = 10) -> list[Sample]:
-    """The first messages of the call; of a task its first rows with their values."""
-    rows = await database.fetch(_FIRST_ROWS if review.task else _SAMPLE, review.task_id or review.batch_id, limit)
-    return [Sample(*row.values()) for row in rows]
+    """The first messages of the call; of a task what its first rows would be sent."""
+    if review.task_id is None:
+        return [Sample(*row.values()) for row in await database.fetch(_SAMPLE, review.batch_id, limit)]
+    task = await tasks.get(database, review.task_id, accounts=None)
+    return [] if task is None else _filled(task, await tasks.rows_after(database, task.id, 0, limit))
 
 
-_CARRIERS = """
-SELECT carrier, count(*) AS n FROM message WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096
-GROUP BY carrier ORDER BY n DESC, carrier
+def _filled(task: Task, rows: Sequence[Recipient]) -> list[Sample]:
+    text = wording_of(task)
+    return [Sample(row.n, row.number, "", text.fill(row.values), task.sign) for row in rows]
+
+
+async def held_rows(
+    database: Database | Connection, task_id: int, limit: int = 20
+) -> tuple[int, list[Sample]]:
+    """How many rows of a task have to be seen for their own values, and what the first of them would be sent."""
+    found = await database.fetchrow(_HELD, task_id)
+    task = await tasks.get(database, task_id, accounts=None) if found is not None and found["held"] else None
+    if found is None or task is None:
+        return 0, []
+    return found["held"], _filled(task, await tasks.some_rows(database, task_id, found["held_rows"][:limit]))
+
+
+async def survey(database: Database, task_id: int) -> Survey | None:
+    """What was found about the rows of a task before it was made; None: nobody looked."""
+    found = await database.fetchval(_SURVEY, task_id)
+    return None if found is None else msgspec.json.decode(found, type=Survey)
+
+
+_HOMES = """
+SELECT carrier, province, count(*) AS numbers, sum(price)::bigint AS units FROM message
+WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 GROUP BY carrier, province
 """
+_HEADS = """
+SELECT left(number, 9) AS head, count(*) AS n
+FROM (SELECT number FROM task_row WHERE task_id = $1 ORDER BY n LIMIT $2) r GROUP BY head
+"""
+MOST_SORTED = 200_000
+"""Rows of a task that are sorted by their numbers for somebody who looks."""
 
 
-async def carriers(database: Database, review: Reviewed) -> list[tuple[str, int]]:
-    """How many numbers of the call each carrier has; nothing of a task, whose numbers have none yet."""
-    rows = [] if review.task else await database.fetch(_CARRIERS, review.batch_id)
-    return [(row["carrier"], row["n"]) for row in rows]
+async def homes(database: Database, review: Reviewed) -> list[Homed]:
+    """How many numbers of a call each carrier has in each province, and what they cost."""
+    return [Homed(*row.values()) for row in await database.fetch(_HOMES, review.batch_id)]
+
+
+async def sorted_rows(database: Database, review: Reviewed) -> tuple[dict[str, int], list[tuple[str, int]]]:
+    """Of a task that nobody had looked at before it was made: rows that get no message, by code, and the beginnings of
+    the numbers of the others, each with how many there are."""
+    task = None if review.task_id is None else await tasks.get(database, review.task_id, accounts=None)
+    if task is None:
+        return {}, []
+    heads = await database.fetch(_HEADS, task.id, MOST_SORTED, timeout=10)
+    return dict(task.problems), [(row["head"], row["n"]) for row in heads]
+
+
+_LONGER = "SELECT count(*) FILTER (WHERE created_at <= $1), count(*) FROM review WHERE state = 'pending'"
+
+
+async def waiting_longer(database: Database, now: datetime, minutes: int) -> tuple[int, int]:
+    """How many of all that wait for a decision have waited so long, and how many wait."""
+    row = await database.fetchrow(_LONGER, now - timedelta(minutes=minutes))
+    return (0, 0) if row is None else (row[0], row[1])

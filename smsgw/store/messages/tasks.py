@@ -198,10 +198,11 @@ async def change(connection: Connection, task_id: int, **values: Any) -> None:
 _CLEAR = "DELETE FROM task_row WHERE task_id = $1"
 _CLEAR_PROBLEMS = "DELETE FROM task_problem WHERE task_id = $1 AND run = 0"
 _IMPORTED = """
-UPDATE task SET state = CASE WHEN $3 = 0 THEN 'failed' ELSE $5 END, total = $2, valid = $3, problems = $4::jsonb,
+UPDATE task SET state = CASE WHEN $3 = 0 THEN 'failed' WHEN $5 = '{}'::text[] THEN 'scheduled' ELSE 'review' END,
+    review = $5 <> '{}'::text[], review_reasons = $5, total = $2, valid = $3, problems = $4::jsonb,
     reason = CASE WHEN $3 = 0 THEN 'TO_EMPTY' ELSE '' END,
     ended_at = CASE WHEN $3 = 0 THEN clock_timestamp() END,
-    next_at = CASE WHEN $5 = 'scheduled' THEN COALESCE(next_at, send_at, clock_timestamp()) ELSE next_at END
+    next_at = CASE WHEN $5 = '{}'::text[] THEN COALESCE(next_at, send_at, clock_timestamp()) ELSE next_at END
 WHERE id = $1 AND state = 'importing' RETURNING state
 """
 
@@ -221,17 +222,43 @@ async def add_rows(connection: Connection, rows: Sequence[NewRow], problems: Seq
 
 
 async def imported(
-    connection: Connection, task_id: int, total: int, valid: int, problems: Mapping[str, int], state: str
+    connection: Connection,
+    task_id: int,
+    total: int,
+    valid: int,
+    problems: Mapping[str, int],
+    reasons: Sequence[str],
 ) -> None:
-    """All rows are there: the task goes on to ``state`` (``failed`` when there is nobody to send to).
+    """All rows are there: the task goes on, to a reviewer if there are ``reasons`` (``failed`` when there is nobody to
+    send to).
 
     Raises ``STATE_CONFLICT`` when it was cancelled meanwhile.
     """
-    became = await connection.fetchval(_IMPORTED, task_id, total, valid, _json(dict(problems)), state)
+    became = await connection.fetchval(_IMPORTED, task_id, total, valid, _json(dict(problems)), list(reasons))
     if became is None:
         raise Invalid("STATE_CONFLICT", reason=phrase("task.not_importing"))
     if became == "review":
         await reviews.ask_for_task(connection, task_id)
+
+
+_KEEP_HELD = """
+INSERT INTO task_finding (task_id, held, held_rows) VALUES ($1, $2, $3)
+ON CONFLICT (task_id) DO UPDATE SET held = excluded.held, held_rows = excluded.held_rows
+"""
+_KEEP_SURVEY = """
+INSERT INTO task_finding (task_id, survey) VALUES ($1, $2)
+ON CONFLICT (task_id) DO UPDATE SET survey = excluded.survey
+"""
+
+
+async def keep_held(connection: Connection, task_id: int, held: int, rows: Sequence[int]) -> None:
+    """How many rows a reviewer has to see for their own values, and the first of them."""
+    await connection.execute(_KEEP_HELD, task_id, held, list(rows))
+
+
+async def keep_survey(connection: Connection, task_id: int, survey: Mapping[str, Any]) -> None:
+    """What was found about the rows before the task was made."""
+    await connection.execute(_KEEP_SURVEY, task_id, _json(survey))
 
 
 # --- feeding ---------------------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ from smsgw.platform.policies import service as policies
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
+from smsgw.platform.review import rules
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
 from smsgw.platform.scenarios import service as scenarios
@@ -462,6 +463,11 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     await policies.put(world.change, "frequency", "off", account_id=world.account_id, type_="otp")
     assert await policies.clear(change, "frequency", account_id=world.account_id, type_="otp")
+
+
+@example(rules.put, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await rules.put(change, rules.Place(world.account_id, ""), {}, {"review": "all"})
 
 
 @example(policies.relax, "policy.set")
@@ -1224,6 +1230,14 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
     await book.put_group(change, id_, world.name(), Sharing(), with_members=True)
+
+
+@example(book.move_group, "audience.move")
+async def _(world: World, change: Change) -> None:
+    by = world.by(world.able)
+    into = await book.add_group(by, world.account_id, world.name(), Sharing())
+    id_ = await book.add_group(by, world.account_id, world.name(), Sharing())
+    await book.move_group(change, id_, into)
 
 
 @example(book.remove_group, "audience.remove")

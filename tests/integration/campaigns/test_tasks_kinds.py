@@ -8,19 +8,26 @@ import pytest
 from changes import by_test
 from taskdesk import Desk, desk
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
-from smsgw.core.model import MessageType
+from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.core.tasks import Task
 from smsgw.core.templates import Form, Review, Variable
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.importer import Importer
+from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import TEMPLATE
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.policies import service as policies
+from smsgw.platform.review import queries as reviews
+from smsgw.platform.words import service as words
 
 CSV = """手机号,订单,备注
 13800000001,A1,x
@@ -32,7 +39,8 @@ CSV = """手机号,订单,备注
 
 async def template(d: Desk, content: str, state: Review = Review.APPROVED, **variables: Variable) -> int:
     # The variables are not in the order of their names: that of the text counts.
-    made = await registry.add_template(by_test(d.database), d.account_id, "t", "notice", content, variables)
+    name = content[:10]
+    made = await registry.add_template(by_test(d.database), d.account_id, name, "notice", content, variables)
     await registry.review(by_test(d.database, d.ids.next, actor="reviewer"), TEMPLATE, made, state, reason="x")
     await d.snapshots.follow()
     return made
@@ -204,3 +212,67 @@ async def test_files_in_a_relative_data_directory_are_found_by_the_process_that_
         task_id = await d.make(0, "您好", upload_id=file.id)
         await imported(d)
         assert (await d.view(task_id)).progress.valid == 4
+
+
+async def test_a_word_far_down_in_the_table_lets_the_whole_wait_and_is_seen(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("贷款", "金融", Action.REVIEW)])
+        await d.snapshots.follow()
+        rows = [f"139{n:08},{'贷 款' if n == 461 else '水费'}" for n in range(600)]
+        task = await of_table(d, "手机号,事项\n" + "\n".join(rows), "关于{事项}的通知")
+        assert not task.review, "the first rows know nothing of it"
+        await imported(d)
+        view = await d.view(task.id)
+        assert view.task.state == "review"
+        assert view.task.review_reasons == ["1 行的内容含敏感词:贷款(金融)"]
+        seen = await reviews.get(d.database, task.id, accounts=None)
+        assert seen is not None
+        assert seen.reasons == ["1 行的内容含敏感词:贷款(金融)"]
+        found = await reviews.held_rows(d.database, task.id)
+        assert found[0] == 1
+        assert [(one.number, one.content) for one in found[1]] == [("8613900000461", "关于贷 款的通知")]
+        await d.feed()
+        assert not await d.states(), "nothing is sent before somebody has passed it"
+        await d.reviewing.decide(by_test(d.database, d.ids.next, actor="boss"), task.id, passes=True)
+        await d.feed()
+        states = await d.states()
+        assert PartState.HELD not in states, "nobody is asked twice"
+        assert states[PartState.QUEUED] == 540
+        assert await d.database.fetchval("SELECT count(*) FROM review WHERE NOT task") == 0
+
+
+async def test_rows_without_a_template_or_with_a_new_link_are_seen_before(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await template(d, "关于{事项}的通知", 事项=Variable(Form.TEXT, 6))
+        await template(d, "详见 https://good.example.cn/a/{码}", 码=Variable(Form.ALNUM, 6))
+        await policies.put(by_test(d.database), "review", "untemplated", account_id=d.account_id)
+        await policies.put(by_test(d.database), "review_new_link", "true", account_id=d.account_id)
+        await d.snapshots.follow()
+        rows = [f"138{n:08},水费" for n in range(300)]
+        rows[250] = "13800000250,一件很长很长的事情"
+        rows[260] = "13800000260,t.cn/x"
+        rows[270] = "13800000270,good.example.cn/a/1 一件事"
+        task = await of_table(d, "手机号,事项\n" + "\n".join(rows), "关于{事项}的通知")
+        await imported(d)
+        view = await d.view(task.id)
+        assert view.task.state == "review"
+        assert view.task.review_reasons == ["2 行的内容不符合已审核的模板", "1 行的内容含新链接:t.cn/x"]
+        n, found = await reviews.held_rows(d.database, task.id)
+        assert n == 3
+        assert [one.content for one in found] == [
+            "关于一件很长很长的事情的通知", "关于t.cn/x的通知", "关于good.example.cn/a/1 一件事的通知",
+        ]  # fmt: skip
+        good = await of_table(d, "手机号,事项\n13700000001,水费", "关于{事项}的通知")
+        await imported(d)
+        assert (await d.view(good.id)).task.state == "scheduled", "nothing is held that need not be"
+
+
+async def of_table(d: Desk, table: str, content: str) -> Task:
+    incoming = await d.tasks.files.receive(d.account_id, len(table.encode()))
+    incoming.path.write_bytes(table.encode())
+    incoming.name = "a.csv"
+    file = await d.tasks.files.keep(incoming, "t")
+    account = d.snapshots.current.account(d.account_id)
+    assert account is not None
+    spec = TaskSpec(account, "测试", content, Origin.API, ActorLabel("key"), upload_id=file.id)
+    return (await d.tasks.create(by_test(d.database), spec))[0]

@@ -22,7 +22,7 @@ from foreign_things import MARK, OWNER, furnish
 from portal_site import Site, running
 from reaching import ROUTES, SEED, address, filled, operation
 from spending import Answer, Visitor
-from test_reach import CASES, PLATFORM_WIDE
+from test_reach import CASES
 
 from smsgw.admin.app import MAX_FORM, MAX_VISITOR_FORM
 from smsgw.admin.auth import token_sha256
@@ -124,6 +124,10 @@ def known(route: Route) -> set[str]:
 # --- the site --------------------------------------------------------------------------------------------------------
 
 
+OF_ALL = {"/roles/": "role", "/channels/": "channel", "/setup/channel/": "channel", "/platform/": "brand"}
+"""What is there once for all departments."""
+
+
 class World:
     """The portal with one of everything, and whoever owns it and may do everything."""
 
@@ -153,9 +157,8 @@ class World:
     def path(self, route: Route) -> str:
         cases = CASES.get(operation(route), ())
         thing = next((one.thing for one in cases if one.thing), "")
-        for beginning, own in zip(PLATFORM_WIDE, ("role", "channel", "channel", "brand"), strict=True):
-            if route.path.startswith(beginning) and thing == "nobody":
-                thing = own
+        if thing == "nobody":
+            thing = next((own for beginning, own in OF_ALL.items() if route.path.startswith(beginning)), thing)
         return address(route, thing, self.things)
 
 

@@ -94,6 +94,7 @@ EXPORTS = {
     "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
     "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
+    "/statements": ("account", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -235,7 +236,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /contacts/{id}/merge": (sure("contact", number="13800138000"),),
     "GET /contacts/groups": (case(query="account={account}"),),
     **of_list("/contacts/groups"), **of_actions("/contacts/groups", "group", "remove"),
-    "GET /contacts/groups/-/new": NOTHING,
+    "GET /contacts/groups/-/new": NOTHING, "GET /contacts/groups/{id}/move": (case("group"),),
+    "POST /contacts/groups/{id}/move": (sure("group"),),
     "POST /contacts/groups/-/new": (sure(account="{account}", name="another", scope="account"),),
     "GET /contacts/groups/{id}": (case("group"),), "GET /contacts/groups/{id}/edit": (case("group"),),
     "POST /contacts/groups/{id}/edit": (sure("group", name="mine", scope="account"),),
@@ -383,6 +385,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /accounts/-/new": (sure(name="n", display_name="n", parent=f"{MARK}", rate="1"),
                              sure(name="m", display_name="m", department="{department}", rate="1")),
     "GET /accounts/{id}": (case("account"),),
+    **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
+    "GET /review/rules/{id}/{type}": (case("account"),),
+    "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
     **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
     "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
                                  sure("own_account", display_name="n", rate="1", department="{department}")),
@@ -421,6 +426,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
+    "GET /statements": (case(query="account={account}"),), **of_list("/statements", export=True),
     "GET /evidence": NOTHING, **of_list("/evidence"), "POST /evidence/-/verify": NOTHING,
     **dict.fromkeys(
         ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",

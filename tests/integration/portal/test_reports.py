@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import SEALER, Site, running
 
 from smsgw.admin.pages.records import reports as page
 from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope, ScopeKind
@@ -28,6 +28,7 @@ from smsgw.platform.statistics import reports
 from smsgw.platform.statistics import service as statistics
 from smsgw.platform.statistics.reports import GROUPS, Figures, Wanted
 from smsgw.store.messages import daily
+from smsgw.store.records import evidence
 
 TODAY = datetime.now(CHINA).date()
 MONTH = TODAY.replace(day=1)
@@ -255,3 +256,20 @@ def test_months_of_a_report() -> None:
     first, last = page._months("")
     assert (first.day, last) == (1, TODAY)
     assert (last.year * 12 + last.month) - (first.year * 12 + first.month) == 11
+
+
+async def test_a_statement_has_the_roots_of_its_days(site: Site) -> None:
+    made = await evidence.make_root(site.db, SEALER, datetime.now(UTC) + timedelta(days=1, hours=2))
+    assert made is not None
+    assert made.leaves == 10
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/statements")
+        assert page.count(made.root.hex()) == 2  # a row an account
+        assert f"{TODAY:%Y-%m-%d}" in page
+        before = (MONTH - timedelta(days=1)).replace(day=1)
+        assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        assert made.root.hex() in await clerk.get("/statements")
+        assert "clinic" not in await clerk.get("/statements")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,9 +21,13 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
+from smsgw.core.templates import ContentBook, Review, Template, Variable
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.change import Change
 from smsgw.platform.org import service as org
+from smsgw.platform.policies import service as policies
+from smsgw.platform.review import rules
+from smsgw.store.config.policies import load_changes
 from smsgw.store.messages import tasks
 
 TEXT = "关于贷款贴息的通知，请到窗口办理"
@@ -172,7 +178,7 @@ async def test_sensitive_words_are_marked_where_they_stand(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")
         for page in (await boss.get("/review"), await boss.get(f"/review/{batch}")):
-            assert '&lt;<mark title="金融">贷 款</mark>&gt;' in page
+            assert '&lt;<mark title="金融" data-why="金融">贷 款</mark>&gt;' in page
             assert "敏感词:贷款" in page
         await boss.post("/language", {"language": "en", "next": "/"})
         for path in ("/review", f"/review/{batch}"):
@@ -273,6 +279,28 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
     assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
 
 
+async def test_what_comes_round_stays_in_the_list_after_its_first_run(site: Site) -> None:
+    task = await planned(site, "hall")
+    again = {"every": "week", "at": ["09:30"], "on": [1, 4], "until": "2027-03-01T23:59:00+08:00"}
+    await site.db.execute(
+        "UPDATE task SET recurring = $2, run = 1, state = 'sent', send_at = NULL WHERE id = $1", task, json.dumps(again)
+    )
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = html.unescape(await boss.get("/scheduled"))
+        assert shown(page, "/scheduled") == [task]
+        for head in ("周期", "下次", "截止"):
+            assert re.search(rf"<th[^>]*>(?:<[^>]*>)*{head}", page), head
+        assert "每周" in page
+        assert "2027-03-01 23:59" in page
+        page = html.unescape(await boss.get(f"/scheduled/{task}"))
+        assert "每周 周一 周四 09:30" in page
+        assert "2027-03-01 23:59" in page
+        assert f"/scheduled/{task}/time" not in page, "it has begun"
+        await site.db.execute("UPDATE task SET state = 'finished' WHERE id = $1", task)
+        assert not shown(await boss.get("/scheduled"), "/scheduled")
+
+
 async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site) -> None:
     task = await planned(site, "hall")
     async with Browser(site) as boss:
@@ -313,3 +341,101 @@ async def test_tasks_of_others_are_not_there(site: Site) -> None:
         await person.get("/tasks")
         await person.post("/tasks/-/do/cancel", {"id": str(own)})
     assert await state(site, own) == "cancelled"
+
+
+# --- rules of approval -----------------------------------------------------------------------------------------------
+
+
+async def test_rules_say_what_they_would_have_held_and_then_hold_it(site: Site) -> None:
+    await policies.clear(by_test(site), "review")
+    account = site.snapshots.current.account(site.accounts["hall"])
+    assert account is not None
+    site.snapshots.change(policies=replace(site.snapshots.current.policies, changes={}, _known={}))
+
+    async def send(text: str) -> str:
+        item = SendItem("+8613800130001", text)
+        request = SendRequest(account, (item,), MessageType.NOTICE, Origin.API, ActorLabel("k"))
+        return (await site.acceptor.send(request)).items[0].status
+
+    for n in range(3):
+        assert await send(f"第 {n} 件已办好，见 https://new.example.cn/a") == "queued"
+    assert await send("第 9 件已办好") == "queued"
+    wanted, tomorrow = {"review_new_link": "true"}, datetime.now(UTC) + timedelta(days=1)
+    found = await rules.outcome(
+        site.db, site.snapshots.current, rules.Place(account.id, "notice"), wanted, tomorrow
+    )
+    assert (found.messages, found.held, found.held_now, found.whole) == (4, 3, 0, True)
+    found = await rules.outcome(site.db, site.snapshots.current, rules.Place(account.id, "otp"), wanted, tomorrow)
+    assert (found.messages, found.held) == (0, 0), "another type"
+    over = {"review_over": "1"}
+    await held(site, "hall", text="两个号码")
+    found = await rules.outcome(site.db, site.snapshots.current, rules.Place(0, ""), over, tomorrow)
+    assert (found.messages, found.held) == (6, 2)
+
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        assert 'href="/review/rules"' in await boss.get("/review")
+        page = html.unescape(await boss.get("/review/rules"))
+        assert f'href="/review/rules/{account.id}/notice"' in page
+        path = f"/review/rules/{account.id}/notice"
+        await boss.get(path)
+        asked = html.unescape(await boss.post(path, {"review": "", "review_over": "", "review_new_link": "true"}))
+        assert "0 条短信中会有 0 条须审批（现行规则为 0 条）" in asked
+        assert await site.db.fetchval("SELECT count(*) FROM policy") == 0, "only asked"
+        await boss.post(path, {"review": "", "review_over": "", "review_new_link": "true", "confirmed": "1"})
+        row = await site.db.fetchrow("SELECT * FROM policy")
+        assert (row["account_id"], row["type"], row["name"], row["value"]) == (
+            account.id, "notice", "review_new_link", "true",
+        )  # fmt: skip
+        assert ("boss", "policy.set", "policy/review_new_link") in await actions(site, "policy.")
+        changes = await load_changes(site.db)
+        site.snapshots.change(policies=replace(site.snapshots.current.policies, changes=changes, _known={}))
+        assert await send("第 7 件已办好，见 https://new.example.cn/a") == "held"
+        assert await send("第 8 件已办好") == "queued"
+        assert "新链接:https://new.example.cn/a" in html.unescape(await boss.get("/review"))
+        await boss.post(path, {"review": "", "review_over": "", "review_new_link": "", "confirmed": "1"})
+        assert await site.db.fetchval("SELECT count(*) FROM policy") == 0, "empty: as above"
+
+        await boss.post(path, {"review_over": "x"})
+        assert boss.status == 422
+        page = await boss.post("/review/rules/times", {"review_remind_minutes": "5", "review_expire_hours": "24"})
+        assert "现在等待的 1 件中有 0 件" in page
+        await clerk.login("hall-op")
+        assert (await clerk.get("/review/rules")) is not None
+        assert clerk.status == 403
+        await clerk.get(path)
+        assert clerk.status == 403
+
+
+async def test_how_long_somebody_waits_is_told_and_red_when_it_is_too_long(site: Site) -> None:
+    new, old = await held(site, "hall"), await held(site, "hall")
+    await site.db.execute("UPDATE review SET created_at = now() - interval '31 minutes' WHERE batch_id = $1", old)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/review")
+        assert re.findall(r'class="waits-since([^"]*)"[^>]*>([^<]*)<', page) == [
+            (" quiet", "已等 0 分钟"), (" late", "已等 31 分钟"),
+        ]  # fmt: skip
+        await boss.post("/review/-/do/pass", {"id": str(old)})
+        assert "31 分" in await boss.get("/review/decided"), "how long it took"
+        assert new
+
+
+async def test_a_reviewer_sees_the_nearest_template_and_the_risks(site: Site) -> None:
+    text = "关于{事项}的通知，请到{地点}窗口办理"
+    forms = {"事项": Variable(), "地点": Variable()}
+    template = Template(7, site.accounts["hall"], "notice", text, forms, state=Review.APPROVED)
+    book = ContentBook(templates=[template])
+    site.snapshots.change(policies=replace(site.snapshots.current.policies, book=book, _known={}))
+    batch = await held(site, "hall", text="关于贷款的通知，请立即点击 t.cn/x 到二楼窗口办理")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = html.unescape(await boss.get(f"/review/{batch}"))
+    assert "模板 #7" in page
+    near = page[page.index('id="nearest"') :]
+    assert re.search(r'<mark title="不同"[^>]*>立即点击 t.cn/x </mark>', near), near[:900]
+    assert "含新链接：t.cn/x" in page
+    assert "抽查 2 个号码，100% 该账号从未发过" in page
+    assert "抽查 2 个号码，100% 状态未知" in page
+    assert "提交人 writer 首次发送" in page
+    assert "签名【市政服务】没有审核记录" in page

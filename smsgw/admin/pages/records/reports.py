@@ -186,7 +186,7 @@ def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], le
         return await reports.how_many(db, actor, _wanted(found, monthly))
 
     async def chart(call: Call, found: Found) -> Chart:
-        return await _chart(call, _wanted(found, monthly))
+        return await chart_of(call, _wanted(found, monthly))
 
     return ListPage(
         name, path, f"records.{name}", Permission.STATISTICS_VIEW, filter_, columns, rows=rows, count=count,
@@ -195,7 +195,7 @@ def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], le
     )  # fmt: skip
 
 
-async def _chart(call: Call, wanted: Wanted) -> Chart:
+async def chart_of(call: Call, wanted: Wanted) -> Chart:
     """How what was accepted in each period has ended, up to now; periods without messages are there, too."""
     say, found = call.gettext, {one.day: one for one in await reports.periods(call.db, call.actor, wanted)}
     day, today = wanted.first, clock.now().astimezone(CHINA).date()
@@ -289,7 +289,7 @@ async def _people_count(db: Database, actor: Actor, found: Found, _: int) -> int
 
 
 async def _people_chart(call: Call, found: Found) -> Chart:
-    return await _chart(call, replace(_of_people(found), people=False, group=""))
+    return await chart_of(call, replace(_of_people(found), people=False, group=""))
 
 
 async def _people_choices(call: Call) -> Mapping[str, Mapping[str, str]]:

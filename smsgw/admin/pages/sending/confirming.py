@@ -7,7 +7,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from smsgw.admin.pages.sending.wizard import (
     account_of,
     look,
     message,
+    scene_of,
     step_of,
     template_of,
     upload_of,
@@ -40,7 +41,7 @@ from smsgw.core.stages import steps_of
 from smsgw.core.templates import CARRIERS, Registration
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
-from smsgw.platform.campaigns.row_survey import MOST_KEPT, BadRow
+from smsgw.platform.campaigns.row_survey import HELD, MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
@@ -72,6 +73,30 @@ class Effect:
     """How many rows the door refuses, and why."""
     cleaned: int
     """Rows that get nothing, by what the table and the lists say."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfCarrier:
+    """What sending would do at one carrier; an estimate where not every row was looked at."""
+
+    carrier: str
+    numbers: int
+    parts: int
+    money: str
+    """Yuan; empty: the account has no price."""
+    routes: Sequence[str]
+
+
+def of_carriers(survey: Survey, account: Account) -> list[OfCarrier]:
+    """The effect, carrier by carrier; the one with the most numbers first."""
+    found = []
+    for carrier, all_ in survey.carriers:
+        looked_at, parts, price, routes = survey.by_carrier.get(carrier, (0, 0, 0, []))
+        numbers = looked_at if survey.exact else all_
+        share = numbers / looked_at if looked_at else 0
+        money = f"{round(price * share) * account.unit_price:,.2f}" if account.unit_price else ""
+        found.append(OfCarrier(carrier, numbers, round(parts * share), money, routes))
+    return found
 
 
 def effect(call: Call, survey: Survey, account: Account) -> Effect:
@@ -167,7 +192,8 @@ def _cleaned(step: Step) -> dict[str, Any]:
     }
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
-    found = {**dict.fromkeys(words.ALWAYS, 0), "valid": survey.going, **survey.classes}
+    held = {HELD: survey.held_rows} if survey.held_rows else {}
+    found = {"valid": survey.going, **held, **dict.fromkeys(words.ALWAYS[1:], 0), **survey.classes}
     for code, (n, *_) in survey.refused.items():  # of many rows the door was asked about some: so many are like them
         found[code] = found.get(code, 0) + survey.scaled(n)
     about = set() if survey.exact else {*survey.refused, *(["valid"] if survey.refused else ())}
@@ -215,7 +241,8 @@ async def class_file(call: Call) -> web.StreamResponse:
     except (Invalid, Refused) as error:
         call.toast(message(call, error), Tone.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
-    n = found.going if wanted == "valid" else found.classes.get(wanted, found.refused.get(wanted, (0,))[0])
+    counted = {"valid": found.going, HELD: found.held_rows, **found.classes}
+    n = counted.get(wanted, found.refused.get(wanted, (0,))[0])
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
     response = web.StreamResponse(
@@ -281,6 +308,7 @@ async def _confirm(step: Step) -> web.Response:
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
         often=often(call, step.state), frequent=survey.scaled(survey.refused.get(TOO_OFTEN, (0, "", ""))[0]),
+        sign=_sign(step, account), scene=await scene_of(step), carriers=of_carriers(survey, account),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
@@ -318,9 +346,13 @@ def _sign_in(text: str) -> str:
     return sign if end and text.startswith("【") else ""
 
 
-def _signed(step: Step, account: Account, text: str) -> str:
+def _sign(step: Step, account: Account) -> str:
     template = template_of(step.call, step.state, account)
-    sign = step.state.sign or (template.sign if template else "") or account.default_sign
+    return step.state.sign or (template.sign if template else "") or account.default_sign
+
+
+def _signed(step: Step, account: Account, text: str) -> str:
+    sign = _sign(step, account)
     return f"【{sign}】{text}" if sign and text and not text.startswith("【") else text
 
 
@@ -348,12 +380,12 @@ async def submit(call: Call) -> web.StreamResponse:
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
         spec = await call.portal.context.surveyor.spec(draft, call.actor)
-        task, _ = await call.portal.context.tasks.create(call.change(), spec)
+        task, _ = await call.portal.context.tasks.create(call.change(), replace(spec, survey=survey.kept()))
     except (Invalid, Refused) as error:
         step.refuse(error)
         return await _confirm(step)
     await service.sent(call.change(), draft.id, task.id, survey.valid)
-    call.toast(call.gettext(words.SENT_HELD if task.review else words.SENT))
+    call.toast(call.gettext(words.SENT_HELD if task.review or survey.held else words.SENT))
     return _sent(call, task.id)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,14 +15,13 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import terms
+from smsgw.admin.pages.sending.seen import marked, seen, waited, waits
 from smsgw.admin.words import approval as words
 from smsgw.core.carried import Remembered
-from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.review import queries
-from smsgw.platform.review.model import Reviewed, Sample, WantedReviews
-from smsgw.runtime import clock
+from smsgw.platform.review.model import Reviewed, WantedReviews
 
 PATH, OVER = "/review", "/review/decided"
 
@@ -35,31 +32,10 @@ async def _how_many_wait(call: Call) -> int:
 
 MENU = Entry("sending.review", PATH, Permission.REVIEW_VIEW, _how_many_wait)
 
-# --- what a text is held for, at the place where it stands -----------------------------------------------------------
-
-Pieces = Sequence[tuple[str, str]]
-"""A text, piece by piece; and why a piece is marked, or nothing."""
-
-
-def marked(call: Call, review: Reviewed) -> Pieces:
-    """The content with its sensitive words: those of the list as it is now, for this account and type."""
-    now = call.portal.context.snapshots.current
-    account = now.account(review.account_id)
-    line = (review.account_id, *(account.above if account else ()))
-    pieces, done = list[tuple[str, str]](), 0
-    for hit in now.policies.words.find(review.content, line, review.type):
-        if hit.start < done:
-            continue
-        pieces.append((review.content[done : hit.start], ""))
-        why = hit.word.category or call.gettext(words.WORD_WITHOUT_CATEGORY)
-        pieces.append((review.content[hit.start : hit.end], why))
-        done = hit.end
-    return [*(piece for piece in pieces if piece[0]), (review.content[done:], "")]
-
-
 async def _cards(call: Call, rows: Sequence[Reviewed]) -> Mapping[str, Any]:
     return {
-        "pieces": {row.id: marked(call, row) for row in rows},
+        "pieces": {row.id: marked(call, row, row.content) for row in rows},
+        "waits": {row.id: waits(call, row) for row in rows},
         "review_words": words,
         "me": call.actor.label,
     }
@@ -95,61 +71,30 @@ ACTIONS = (
 # --- one of them, whole ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    review: Reviewed
-    pieces: Pieces
-    samples: Sequence[Sample]
-    carriers: Sequence[str]
-    waited: timedelta | None
-
-    @property
-    def numbers(self) -> list[str]:
-        """The first ones; with the text or values of those that get another than the first."""
-        return [mask(one.number) + ("" if one.content == self.samples[0].content else f" {one.content}")
-                for one in self.samples]  # fmt: skip
-
-
 def _held_for(review: Reviewed) -> list[Remembered]:
     return [Remembered(why, "review.") for why in review.reasons]
 
 
 _ABOUT = (
-    Column("content", Kind.MARKED, value=lambda o: o.pieces),
-    Column("held_for", Kind.TAGS, value=lambda o: _held_for(o.review)),
-    Column("status", Kind.STATE, value=lambda o: o.review.state, words=words.STATE, tones=words.STATE_TONE),
-    Column("review_kind", Kind.WORD, value=lambda o: str(o.review.task).lower(), words=words.KIND),
-    Column("subject", value=lambda o: o.review.name), Column("account", value=lambda o: o.review.account),
-    Column("sign", value=lambda o: o.review.sign),
-    Column("message_type", Kind.WORD, value=lambda o: o.review.type, words=told.TYPE),
-    Column("numbers", Kind.NUMBER, value=lambda o: o.review.numbers),
-    Column("parts", Kind.NUMBER, value=lambda o: None if o.review.task else o.review.parts),
-    Column("carrier", Kind.TAGS, value=lambda o: o.carriers),
-    Column("first_numbers", Kind.TAGS, value=lambda o: o.numbers),
-    Column("origin", Kind.WORD, value=lambda o: o.review.origin, words=told.ORIGIN),
-    Column("submitter", value=lambda o: o.review.submitter),
-    Column("submitted_at", Kind.TIME, value=lambda o: o.review.created_at),
-    Column("waited", Kind.SPAN, value=lambda o: o.waited),
-    Column("planned_at", Kind.TIME, value=lambda o: o.review.due_at),
-    Column("decide_until", Kind.TIME, value=lambda o: None if o.review.task else o.review.expires_at),
+    Column("reasons", Kind.TAGS, "held_for", value=lambda r: _held_for(r)),
+    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE),
+    Column("task", Kind.WORD, "review_kind", value=lambda r: str(r.task).lower(), words=words.KIND),
+    Column("name", label="subject"), Column("account"), Column("sign"),
+    Column("type", Kind.WORD, "message_type", words=told.TYPE),
+    Column("origin", Kind.WORD, words=told.ORIGIN), Column("submitter"),
+    Column("created_at", Kind.TIME, "submitted_at"), Column("waited", Kind.SPAN, value=waited),
+    Column("due_at", Kind.TIME, "planned_at"),
+    Column("expires_at", Kind.TIME, "decide_until", value=lambda r: None if r.task else r.expires_at),
 )  # fmt: skip
-_DECIDED = (
-    Column("decided_by", value=lambda o: o.review.decided_by),
-    Column("decided_at", Kind.TIME, value=lambda o: o.review.decided_at),
-    Column("opinion", value=lambda o: o.review.reason),
-)  # fmt: skip
+_DECIDED = (Column("decided_by"), Column("decided_at", Kind.TIME), Column("reason", label="opinion"))
 
 
 async def _detail(call: Call, row: Reviewed) -> Detail:
     pending, own = row.state == "pending", row.own(call.actor.label)
-    shares = await queries.carriers(call.db, row)
-    carriers = [f"{call.gettext(told.CARRIER.get(code, code))} {n:,}" for code, n in shares]
-    waited = (clock.now() if pending else row.decided_at or clock.now()) - row.created_at
-    opened = _Opened(row, marked(call, row), await queries.sample(call.db, row), carriers, waited)
     about = [*_ABOUT]
     if row.task_id is not None and (task := await campaigns.get(call.db, row.task_id, accounts=None)) is not None:
         about += terms.columns(call, task)
-    sections = [Section(about, opened)] + ([] if pending else [Section(_DECIDED, opened)])
+    sections = [Section(about, row)] + ([] if pending else [Section(_DECIDED, row)])
     buttons = []
     if pending and not own and call.may(_DECIDE):
         buttons = [
@@ -164,7 +109,10 @@ async def _detail(call: Call, row: Reviewed) -> Detail:
             for one in ACTIONS
         ]
     notice = call.gettext(words.OWN) if pending and own else ""
-    return Detail(row.name or f"#{row.id}", sections, buttons=buttons, notice=notice, good=False)
+    return Detail(
+        row.name or f"#{row.id}", sections, buttons=buttons, notice=notice, good=False,
+        piece=("sending/seen.html", await seen(call, row)),
+    )  # fmt: skip
 
 
 # --- the lists -------------------------------------------------------------------------------------------------------
@@ -182,6 +130,7 @@ COLUMNS = (
     Column("content", Kind.LONG, phone=Phone.SECOND),
     Column("reasons", Kind.TAGS, "held_for", value=lambda r: _held_for(r), phone=Phone.AWAY),
     Column("numbers", Kind.NUMBER),
+    Column("waited", Kind.SPAN, value=waited, phone=Phone.AWAY),
     Column("submitter", shown=False, phone=Phone.AWAY),
     Column("origin", Kind.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
@@ -218,6 +167,7 @@ def _list(name: str, path: str, *, pending: bool, **more: Any) -> ListPage:
 WAITING = _list(
     "reviews", PATH, pending=True, lead=words.LEAD, empty=Empty(words.EMPTY, words.TEACHES, icon="circle-check"),
     actions=ACTIONS, cards=Cards("sending/reviews.html", _cards), live=10,
+    links=((words.RULES, f"{PATH}/rules", Permission.POLICY_VIEW),),
 )  # fmt: skip
 DECIDED = _list(
     "decided", OVER, pending=False, lead=words.OVER_LEAD, empty=Empty(words.OVER_EMPTY, words.OVER_TEACHES)

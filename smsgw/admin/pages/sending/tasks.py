@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import edit, stages, terms
 from smsgw.admin.pages.sending.wizard import line_of
+from smsgw.admin.words import compose
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
@@ -60,6 +62,9 @@ _NUMBERS = Column("numbers", Kind.NUMBER, value=lambda t: t.progress.valid)
 _STATE = Column("state", Kind.STATE, "status", value=lambda t: t.task.state, words=words.STATE,
                 tones=words.STATE_TONE, phone=Phone.BESIDE)  # fmt: skip
 _PLANNED = Column("planned_at", Kind.TIME, sort=True, value=lambda t: t.task.next_at or t.task.send_at)
+_ROUND = Column("comes_round", Kind.WORD, words=compose.EVERY, phone=Phone.THIRD,
+                value=lambda t: t.task.recurring["every"] if t.task.recurring else "")  # fmt: skip
+_UNTIL = Column("comes_until", Kind.TIME, value=lambda t: terms.last(t.task), phone=Phone.AWAY)
 _CREATED = Column("created_at", Kind.TIME, sort=True, value=lambda t: t.task.created_at)
 _CONTENT = Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, value=lambda t: t.task.content)
 _COUNTS = (
@@ -72,7 +77,8 @@ _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
 _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
-WAITING_COLUMNS = (_SUBJECT, _PLANNED, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
+_NEXT = replace(_PLANNED, label="comes_next")
+WAITING_COLUMNS = (_SUBJECT, _NEXT, _ROUND, _UNTIL, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
 _ABOUT = (
     _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
+from smsgw.platform.campaigns.model import recurrence_of
 
 
 def steps(call: Call, task: Task) -> list[str]:
@@ -50,8 +51,16 @@ def again(call: Call, task: Task) -> str:
     if given is None:
         return ""
     at, every = given["at"], compose.EVERY[given["every"]]
-    days = [call.gettext(compose.LAST_DAY) if day == -1 else str(day) for day in given.get("on") or ()]
+    named = {-1: compose.LAST_DAY}
+    if given["every"] == "week":
+        named = {int(day): name for day, name in compose.WEEKDAY.items()}
+    days = [call.gettext(named[day]) if day in named else str(day) for day in given.get("on") or ()]
     return " ".join([call.gettext(every), *days, at if isinstance(at, str) else ", ".join(at)])
+
+
+def last(task: Task) -> datetime | None:
+    """Until when it comes round; None: for ever, or it does not."""
+    return None if task.recurring is None else recurrence_of(task.recurring).until
 
 
 def columns(call: Call, task: Task) -> Sequence[Column]:
@@ -60,6 +69,7 @@ def columns(call: Call, task: Task) -> Sequence[Column]:
     said: Mapping[str, tuple[Kind, Any]] = {
         "priority": (Kind.TEXT, call.gettext(urgent) if task.emergency else ""),
         "recurring": (Kind.TEXT, again(call, task)),
+        "comes_until": (Kind.TIME, last(task)),
         "day_hours": (Kind.TAGS, hours(task)),
         "valid_until": (Kind.TIME, task.expire_at),
         "send_rate": (Kind.NUMBER, task.rate or None),

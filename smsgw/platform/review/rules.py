@@ -1,0 +1,135 @@
+"""Rules of what a reviewer has to see, and what other ones would have held: policies of all, an account or a type."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from smsgw.core import policy
+from smsgw.core.ids import CHINA, first_id
+from smsgw.core.model import MessageType
+from smsgw.core.policy import PolicySet
+from smsgw.pipeline.accept.checks import Asked, held_for
+from smsgw.pipeline.snapshot import Snapshot
+from smsgw.platform.change import Change
+from smsgw.platform.policies import service as policies
+from smsgw.store.engine.database import Database
+
+NAMES = ("review", "review_over", "review_new_sign", "review_new_link")
+MOST = 5000
+"""Messages of a day that are looked at, and …"""
+MOST_TASKS = 500
+"""… tasks."""
+AT_ONCE = 100
+"""Texts that are judged before others have their turn."""
+
+_MESSAGES = """
+SELECT account_id, type, sign, content, template_id, batch_id FROM message
+WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4)
+  AND origin <> 'task' AND NOT test
+ORDER BY id LIMIT $5
+"""
+_TASKS = """
+SELECT account_id, type, sign, content, COALESCE(template_id, 0) AS template_id, valid AS numbers FROM task
+WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4)
+ORDER BY id LIMIT $5
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where rules are put: an account (0: all) and a type ("": all)."""
+
+    account_id: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of what was sent yesterday: how many there were, and how many the rules hold, those of now and other ones."""
+
+    messages: int
+    held: int
+    held_now: int
+    tasks: int
+    tasks_held: int
+    tasks_held_now: int
+    whole: bool
+    """All were looked at; else the first ``MOST`` messages and ``MOST_TASKS`` tasks."""
+
+
+def own(policies_: PolicySet, place: Place) -> dict[str, str]:
+    """What is put at exactly this place."""
+    found = policies_.changes.get((place.account_id, place.type), {})
+    return {name: policy.shown(found[name]) for name in NAMES if name in found}
+
+
+async def put(change: Change, place: Place, before: Mapping[str, str], wanted: Mapping[str, str]) -> int:
+    """Put what differs; what is not wanted any more is taken back. How many rules have changed."""
+    changed = 0
+    for name in NAMES:
+        if before.get(name) == wanted.get(name):
+            continue
+        if name in wanted:
+            await policies.put(change, name, wanted[name], account_id=place.account_id, type_=place.type)
+        else:
+            await policies.clear(change, name, account_id=place.account_id, type_=place.type)
+        changed += 1
+    return changed
+
+
+def changed(policies_: PolicySet, place: Place, wanted: Mapping[str, str]) -> PolicySet:
+    """The policies as they would be."""
+    key = place.account_id, place.type
+    kept = {name: value for name, value in policies_.changes.get(key, {}).items() if name not in NAMES}
+    put_ = kept | {name: policy.parse(name, text) for name, text in wanted.items()}
+    return replace(policies_, changes={**policies_.changes, key: put_}, _known={})
+
+
+async def outcome(
+    database: Database, snapshot: Snapshot, place: Place, wanted: Mapping[str, str], now: datetime
+) -> Outcome:
+    """What the rules would have held yesterday (China)."""
+    today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    span = first_id(today - timedelta(days=1)), first_id(today)
+    below = None if not place.account_id else [
+        account.id for account in snapshot.accounts() if place.account_id in (account.id, *account.above)
+    ]  # fmt: skip
+    messages = await database.fetch(_MESSAGES, *span, below, place.type, MOST + 1, timeout=20)
+    tasks = await database.fetch(_TASKS, *span, below, place.type, MOST_TASKS + 1, timeout=20)
+    whole = len(messages) <= MOST and len(tasks) <= MOST_TASKS
+    messages, tasks = messages[:MOST], tasks[:MOST_TASKS]
+    sizes = Counter(row["batch_id"] for row in messages)
+    after = changed(snapshot.policies, place, wanted)
+    calls = [(row, sizes[row["batch_id"]]) for row in messages]
+    planned = [(row, row["numbers"]) for row in tasks]
+    held, held_now = await _held(snapshot, after, calls, now)
+    tasks_held, tasks_held_now = await _held(snapshot, after, planned, now)
+    return Outcome(len(calls), held, held_now, len(planned), tasks_held, tasks_held_now, whole)
+
+
+async def _held(
+    snapshot: Snapshot, after: PolicySet, rows: Sequence[tuple[Any, int]], at: datetime
+) -> tuple[int, int]:
+    known: dict[tuple[Any, ...], tuple[bool, bool]] = {}
+    for row, numbers in rows:
+        account = snapshot.account(row["account_id"])
+        key = (row["account_id"], row["type"], row["sign"], row["content"], row["template_id"], numbers)
+        if account is None or key in known:
+            continue
+        if len(known) % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        kind = MessageType(row["type"])
+        asked = Asked((account.id, *account.above), kind, row["sign"], row["content"], bool(row["template_id"]),
+                      numbers, at)  # fmt: skip
+        new, old = (bool(held_for(asked, by.limits(account, kind), by)) for by in (after, snapshot.policies))
+        known[key] = new, old
+    found = [
+        known.get((row["account_id"], row["type"], row["sign"], row["content"], row["template_id"], numbers))
+        for row, numbers in rows
+    ]
+    return sum(one[0] for one in found if one), sum(one[1] for one in found if one)
