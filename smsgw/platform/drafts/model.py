@@ -162,6 +162,9 @@ class Survey(msgspec.Struct, kw_only=True):
     """Route -> rows of those looked at."""
     rules: dict[str, str] = {}
     """Route -> the rule that leads there."""
+    by_carrier: dict[str, tuple[int, int, int, list[str]]] = {}
+    """Carrier -> of its rows that were looked at those that get a message: how many, their parts and price, and the
+    routes that they take."""
     waiting: list[str] = []
     """Carriers without a channel at the moment."""
     held: list[str] = []

@@ -397,6 +397,10 @@ class Surveyor:
         for line in told:
             rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"] and not line["preferred"]), "")
             survey.rules.setdefault(str(line["pool"]), rule)
+        for line in told:
+            n, parts, price, routes = survey.by_carrier.get(carrier := str(line["carrier"]), (0, 0, 0, []))
+            routes = [*routes, pool] if (pool := str(line["pool"])) not in routes else routes
+            survey.by_carrier[carrier] = n + 1, parts + int(line["parts"]), price + int(line["price"]), routes
         survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
         for line in lines:
             code = str(line["code"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import CHINA
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database
@@ -33,7 +34,7 @@ class Proof:
     at: datetime
     digest: str
     octets: bytes | None
-    decided_by: str
+    decided_by: ActorLabel
 
 
 _PAGE = """
