@@ -20,10 +20,11 @@ from standins import AnyDestination, AnyFleet, NoLists, NoNumbers
 from smsgw.admin.app import setup
 from smsgw.admin.hashing import hash_password
 from smsgw.api.app import runner_options
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
+from smsgw.core.permissions import Permission
 from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor
@@ -140,6 +141,16 @@ _ALL_PROVEN = (
     "'BEGIN NEW.factor_at := now(); RETURN NEW; END'",
     "CREATE TRIGGER test_proven BEFORE INSERT ON portal_session FOR EACH ROW EXECUTE FUNCTION test_proven()",
 )
+
+
+@contextlib.asynccontextmanager
+async def with_keeper(dsn: str, folder: Path, *rights: Permission) -> AsyncIterator[Site]:
+    """The portal with ``boss``, who may do everything, and ``hall-op``, who has these rights with the data of hall."""
+    async with running(dsn, folder) as site:
+        await site.add_staff("boss", "super")
+        await org.add_role(by_test(site.db), "keeper", "经办", [Permission.HOME_VIEW, *rights], ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "keeper", "hall")
+        yield site
 
 
 async def all_proven(dsn: str) -> None:

@@ -18,6 +18,7 @@ from smsgw.core.policy import Listed
 from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
+from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.lists import carrier, consents
@@ -137,6 +138,7 @@ async def _contacts(world: World, sender: Sender) -> None:
     ]  # fmt: skip
     await audience.put(world.change(), sender.id, people, ids[0])
     await audience.put(world.change(), sender.id, people[::5], ids[1])
+    await book.move_group(world.change(), ids[1], ids[0])
     await world.date("contact.created_at contact.updated_at")
 
 

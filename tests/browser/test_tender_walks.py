@@ -26,9 +26,12 @@ from test_portal_browser import pytestmark as needs_chromium
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.keywords import Action, Word
 from smsgw.core.number_state import NumberState
+from smsgw.core.templates import Review
 from smsgw.node.life import Daemon
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.channels import service as channels
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import SIGN
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
@@ -484,6 +487,49 @@ async def test_a_signature_is_good_once_somebody_else_has_approved_it(chromium: 
         assert await node.gets(number) == ["【便民热线】您好"]
     finally:
         await policies.put(node.change(), "sign_policy", "off", account_id=node.hall)
+
+
+async def test_what_a_carrier_has_registered_stands_in_the_matrix_until_it_is_over(
+    chromium: Browser, node: Node
+) -> None:
+    """S4.k, S8.2d: a document and a carrier's answer with number and end; found by state; when over, told."""
+    sign = await content.add_sign(node.change(), node.hall, "河长热线")
+    await content.review(node.change(), SIGN, sign, Review.APPROVED)
+    async with opened(chromium, node, DESKTOP, "chief") as chief:
+        await chief.goto(f"/signs/{sign}")
+        await chief.click("main a:has-text('证明材料')")
+        await chief.select_option("#proof-kind", "authorization")
+        picture = {"name": "授权.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(20)}
+        await chief.set_input_files("input[type=file]", picture)
+        await chief.click("form.kit-form button.btn-primary")
+        await expect(chief.locator("main table")).to_contain_text("授权.png")
+        await chief.goto(f"/signs/{sign}/register?of=CMCC")
+        await chief.select_option("#registration", "registered")
+        await chief.fill("#code", "YD-2026-88")
+        await chief.fill("#until_day", f"{clock.now().astimezone(CHINA) + timedelta(days=3):%Y-%m-%d}")
+        await sends(chief)
+        await chief.wait_for_url(re.compile(r"/signs/\d+$"))
+        await chief.goto("/signs/carriers?sign=河长&registration=registered")
+        row = chief.locator("main tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row).to_contain_text("YD-2026-88")
+        await expect(row).to_contain_text("移动")
+        await node.daemon.node.reminders.step()
+        await chief.goto("/notices?kind=sign")
+        await expect(chief.locator("main tbody")).to_contain_text("签名将在 7 天内到期")
+        await node.db.execute("UPDATE registration SET expires_at = now() - interval '1 hour' WHERE id = $1", sign)
+        await node.daemon.node.reminders.step()
+        await chief.goto("/notices?kind=sign")
+        await expect(chief.locator("main tbody")).to_contain_text("签名或其报备已过期")
+        await chief.goto("/signs/carriers?sign=河长&registration=expired")
+        await expect(chief.locator("main tbody tr")).to_have_count(1)
+        await node.db.execute("DELETE FROM inbox WHERE kind = 'sign'")
+    async with opened(chromium, node, PHONE, "chief") as phone:
+        await phone.goto("/signs/carriers?sign=河长")
+        await expect(phone.locator("main")).to_contain_text("已过期")
+        await fits(phone)
+        await phone.goto(f"/signs/{sign}/proofs")
+        await fits(phone)
 
 
 async def test_a_report_is_the_same_as_table_and_as_chart(chromium: Browser, node: Node) -> None:

@@ -124,7 +124,14 @@ GROUPS_EMPTY = N_("还没有分组")
 GROUPS_TEACH = N_("把联系人归入分组，群发时一次选中整组。")
 GROUP_NEW, GROUP_EDIT = N_("新建分组"), N_("修改分组")
 GROUP_REMOVE = N_("删除分组")
-GROUP_REMOVE_EFFECT = N_("将删除 %(n)s 个分组（%(names)s）；组内联系人保留在通讯录中。")
+GROUP_MOVE, GROUP_MOVED = N_("移动分组"), N_("分组已移动。")
+GROUP_PARENT_HELP = N_("留空为顶层；分组最多 5 层。")
+GROUP_MOVE_EFFECT = N_(
+    "将把“%(name)s”及其下 %(groups)s 个分组（共 %(n)s 位联系人）移到“%(parent)s”之下："
+    "“%(parent)s”含下级由 %(before)s 位变为 %(after)s 位。"
+)
+GROUP_MOVE_TOP_EFFECT = N_("将把“%(name)s”及其下 %(groups)s 个分组（共 %(n)s 位联系人）移到顶层。")
+GROUP_REMOVE_EFFECT = N_("将删除 %(n)s 个分组（%(names)s）；组内联系人保留在通讯录中，下级分组上移一层。")
 GROUP_MEMBERS = N_("查看联系人")
 WITH_MEMBERS_HELP = N_("勾选后，组内由您录入的联系人改为相同的使用范围。")
 CONTACT_IMPORT = N_("导入联系人")

@@ -103,6 +103,8 @@ TERMS: dict[str, str] = {
     "consent_wording": N_("文本版本"),
     "contact_group": N_("分组"),
     "contact_groups": N_("所属分组"),
+    "group_below": N_("含下级人数"),
+    "group_parent": N_("上级分组"),
     "contact_name": N_("姓名"),
     "content": N_("内容"),
     "contract_from": N_("合同开始"),

@@ -83,6 +83,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "consent.proof_there": ("已有凭证文件,不能更换", "it has its file, which stays"),
     "consent.proof_kind": ("须为 PNG、JPEG、WebP 图片或 PDF", "a PNG, JPEG or WebP picture, or a PDF"),
     "consent.withdrawn": ("该同意已撤回", "it was withdrawn already"),
+    "audience.cycle": ("不能移到自己或自己的下级分组中", "it would lie in itself"),
+    "audience.deep": ("分组最多 {most} 层", "groups lie in one another at most {most} deep"),
+    "audience.parent": ("请选择同一账号中您可管理的分组", "choose a group of the same account that you manage"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
     "channel.simulated": (

@@ -308,25 +308,46 @@ async def bring(unit: Unit, account_id: int, row: Incoming, sharing: Sharing, ho
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 _ADD_GROUP = """
-INSERT INTO audience (account_id, name, owner_id, shared, department_id)
-SELECT $1, $2, NULLIF($3, 0), $4, $5 WHERE (SELECT count(*) FROM audience WHERE account_id = $1) < $6 RETURNING id
+INSERT INTO audience (account_id, name, owner_id, shared, department_id, parent_id)
+SELECT $1, $2, NULLIF($3, 0), $4, $5, $7 WHERE (SELECT count(*) FROM audience WHERE account_id = $1) < $6 RETURNING id
 """
 _SET_GROUP = "UPDATE audience SET name = $2, shared = $3, department_id = $4 WHERE id = $1"
+MAX_DEPTH = 5
+"""Groups in one another."""
+_LIFT = "UPDATE audience b SET parent_id = a.parent_id FROM audience a WHERE a.id = $1 AND b.parent_id = a.id"
+_TREE = """
+WITH RECURSIVE tree(id, depth) AS (
+    SELECT $1::bigint, 1 UNION ALL SELECT a.id, depth + 1 FROM audience a JOIN tree ON a.parent_id = tree.id
+    WHERE depth <= $2
+) SELECT id, depth FROM tree
+"""
+_DEPTH = """
+WITH RECURSIVE up(id, depth) AS (
+    SELECT $1::bigint, 1 UNION ALL SELECT a.parent_id, depth + 1 FROM audience a JOIN up ON a.id = up.id
+    WHERE a.parent_id IS NOT NULL AND depth <= $2
+) SELECT max(depth) FROM up
+"""
 _SHARE_MEMBERS = """
 UPDATE contact c SET shared = $2, department_id = $3, updated_at = now()
 FROM audience_member m WHERE m.audience_id = $1 AND c.id = m.contact_id AND c.owner_id = $4
 """
 
 
-async def add_group(change: Change, account_id: int, name: str, sharing: Sharing) -> int:
-    """Make an empty group; its id. ``PARAM_INVALID``, ``AUDIENCES_FULL``; ``NOT_FOUND`` for another's account."""
+async def add_group(
+    change: Change, account_id: int, name: str, sharing: Sharing, *, parent_id: int | None = None
+) -> int:
+    """Make an empty group, in another one of the account if that is said; its id. ``PARAM_INVALID``,
+    ``AUDIENCES_FULL``; ``NOT_FOUND`` for another's account."""
     name = _group_name(name)
     try:
         async with change.unit(Permission.CONTACT_EDIT) as unit:
             await _may_share(unit.connection, unit.actor, account_id, sharing)
+            if parent_id is not None:
+                await stored.lock(unit.connection, account_id)
+                await _may_lie_in(unit, account_id, parent_id, 1)
             id_: int | None = await unit.connection.fetchval(
                 _ADD_GROUP, account_id, name, owner(unit.actor), sharing.shared.value, sharing.department_id,
-                MAX_AUDIENCES,
+                MAX_AUDIENCES, parent_id,
             )  # fmt: skip
             if id_ is None:
                 raise Refused("AUDIENCES_FULL", most=MAX_AUDIENCES)
@@ -359,10 +380,36 @@ async def put_group(change: Change, id_: int, name: str, sharing: Sharing, *, wi
     return shared
 
 
-async def remove_group(change: Change, id_: int) -> None:
-    """Forget a group; its contacts stay. ``NOT_FOUND``."""
+async def move_group(change: Change, id_: int, parent_id: int | None) -> None:
+    """Put a group with all below it into another one of its account, or at the top (None). ``NOT_FOUND`` for one
+    that is not the actor's to change; ``PARAM_INVALID``: the other is not, or it would lie in itself or too deep."""
     async with change.unit(Permission.CONTACT_EDIT) as unit:
         before = await _managed_group(unit, id_)
+        await stored.lock(unit.connection, before.account_id)
+        if parent_id is not None:
+            rows = await unit.connection.fetch(_TREE, id_, MAX_DEPTH)
+            if parent_id in {row["id"] for row in rows}:
+                raise Invalid("PARAM_INVALID", field="parent", reason=phrase("audience.cycle"))
+            await _may_lie_in(unit, before.account_id, parent_id, max(row["depth"] for row in rows))
+        await unit.connection.execute("UPDATE audience SET parent_id = $2 WHERE id = $1", id_, parent_id)
+        was, now = {"parent": before.parent_id}, {"parent": parent_id}
+        unit.record("audience.move", f"audience/{id_}", before=was, after=now)
+
+
+async def _may_lie_in(unit: Unit, account_id: int, parent_id: int, height: int) -> None:
+    parent = await queries.group(unit.connection, unit.actor, parent_id)
+    if parent is None or parent.account_id != account_id or not manages(unit.actor, parent):
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("audience.parent"))
+    if await unit.connection.fetchval(_DEPTH, parent_id, MAX_DEPTH) + height > MAX_DEPTH:
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("audience.deep", most=MAX_DEPTH))
+
+
+async def remove_group(change: Change, id_: int) -> None:
+    """Forget a group; its contacts stay, and what lies in it lies where it has lain. ``NOT_FOUND``."""
+    async with change.unit(Permission.CONTACT_EDIT) as unit:
+        before = await _managed_group(unit, id_)
+        await stored.lock(unit.connection, before.account_id)
+        await unit.connection.execute(_LIFT, id_)
         await unit.connection.execute("DELETE FROM audience WHERE id = $1", id_)
         unit.record("audience.remove", f"audience/{id_}", before={"name": before.name, "members": before.members})
 

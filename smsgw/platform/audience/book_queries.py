@@ -138,12 +138,23 @@ async def of_number(database: Database | Connection, actor: Actor, account_id: i
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
+def _tree(root: str, everything: bool) -> str:
+    """Ids of a group and of those below it that the reader sees."""
+    return f"""
+    WITH RECURSIVE tree(id) AS (
+        SELECT {root}
+        UNION SELECT b.id FROM audience b JOIN tree ON b.parent_id = tree.id WHERE {_sees("b", everything)}
+    ) SELECT id FROM tree
+    """  # noqa: S608 - constants
+
+
 def _groups_from(everything: bool) -> str:
     return f"""
-    FROM audience g {_PLACE.format("g")}
+    FROM audience g {_PLACE.format("g")} LEFT JOIN audience p ON p.id = g.parent_id AND {_sees("p", everything)}
     WHERE {_sees("g", everything)} AND ($5::bigint IS NULL OR g.id = $5)
       AND ($6 = '' OR strpos(lower(g.name), lower($6)) > 0)
       AND ($7::bigint IS NULL OR g.account_id = $7) AND ($8 = '' OR g.shared = $8)
+      AND ($9::bigint IS NULL OR g.id <> $9 AND g.id IN ({_tree("$9::bigint", everything)}))
     """
 
 
@@ -152,18 +163,21 @@ def _groups(everything: bool) -> str:
     SELECT {{key}} AS _key, g.id, g.name,
            (SELECT count(*) FROM audience_member m WHERE m.audience_id = g.id) AS members,
            g.account_id, k.name AS account, g.shared, g.department_id, COALESCE(d.name, '') AS department,
-           g.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner, g.created_at
+           g.owner_id, COALESCE(NULLIF(s.name, ''), s.login, '') AS owner, g.created_at,
+           p.id AS parent_id, COALESCE(p.name, '') AS parent,
+           (SELECT count(DISTINCT m.contact_id) FROM audience_member m
+            WHERE m.audience_id IN ({_tree("g.id", everything)})) AS below
     {_groups_from(everything)} AND {{where}} ORDER BY {{order}}
     """  # noqa: S608 - constants
 
 
 _GROUPS = {all_: _groups(all_) for all_ in _BOTH}
-_HOW_MANY_GROUPS = {all_: f"SELECT count(*) FROM (SELECT {_groups_from(all_)} LIMIT $9) f" for all_ in _BOTH}  # noqa: S608
+_HOW_MANY_GROUPS = {all_: f"SELECT count(*) FROM (SELECT {_groups_from(all_)} LIMIT $10) f" for all_ in _BOTH}  # noqa: S608
 _GROUP_ORDERS = {"name": Order("g.name", "text"), "at": Order("g.id", "bigint")}
 
 
 def _asked_groups(actor: Actor, wanted: WantedGroups, id_: int | None = None) -> tuple[object, ...]:
-    return *reader(actor), id_, wanted.name, wanted.account_id, wanted.shared
+    return *reader(actor), id_, wanted.name, wanted.account_id, wanted.shared, wanted.within
 
 
 async def groups(
@@ -283,7 +297,7 @@ async def named(database: Database, actor: Actor, account_id: int, ids: Sequence
 
 _CHOICES = {
     all_: f"""
-    SELECT g.id, g.name, k.name AS account, g.account_id, g.owner_id, g.shared, g.department_id
+    SELECT g.id, g.name, k.name AS account, g.account_id, g.owner_id, g.shared, g.department_id, g.parent_id
     FROM audience g JOIN account k ON k.id = g.account_id
     WHERE {_sees("g", all_)} AND ($5::bigint IS NULL OR g.account_id = $5) ORDER BY g.name LIMIT $6
     """  # noqa: S608
@@ -294,3 +308,27 @@ _CHOICES = {
 async def choices(database: Database | Connection, actor: Actor, account_id: int | None = None) -> Sequence[Row]:
     """Groups that the actor sees, by name: id, name, account, account_id, and whose they are."""
     return await database.fetch(_CHOICES[actor.scope == EVERYTHING], *reader(actor), account_id, MOST_GROUPS)
+
+
+_BELOW = {all_: _tree("$5::bigint", all_) for all_ in _BOTH}
+_COUNT = "SELECT count(DISTINCT contact_id) FROM audience_member WHERE audience_id = ANY($1::bigint[])"
+
+
+async def below(database: Database | Connection, actor: Actor, id_: int) -> list[int]:
+    """A group and all below it that the actor sees, by their ids."""
+    rows = await database.fetch(_BELOW[actor.scope == EVERYTHING], *reader(actor), id_)
+    return sorted(row["id"] for row in rows)
+
+
+async def contacts_in(database: Database | Connection, groups: Sequence[int]) -> int:
+    """How many contacts there are in any of these groups, each once."""
+    count: int = await database.fetchval(_COUNT, list(groups), timeout=30)
+    return count
+
+
+async def widened(database: Database | Connection, actor: Actor, one: Picked) -> Picked:
+    """The same people with those of all groups below the picked ones, as far as the actor sees these."""
+    groups = dict.fromkeys(one.groups)
+    for id_ in one.groups:
+        groups |= dict.fromkeys(await below(database, actor, id_))
+    return msgspec.structs.replace(one, groups=tuple(groups))

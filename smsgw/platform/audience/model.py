@@ -138,6 +138,8 @@ class WantedGroups:
     name: str = ""
     account_id: int | None = None
     shared: str = ""
+    within: int | None = None
+    """A group in which they lie, at any depth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,11 @@ class Group:
     owner_id: int | None
     owner: str
     created_at: datetime
+    parent_id: int | None
+    """The group in which it lies, if the reader sees that; None: at the top."""
+    parent: str
+    below: int
+    """Contacts of the group and of all below it that the reader sees, each once."""
 
 
 # --- people picked from the book -------------------------------------------------------------------------------------

@@ -33,6 +33,9 @@ MAX_STRINGS = 256 * 1024**2
 """… of its table of texts, which is read into memory as a whole, …"""
 MAX_OTHER = 16 * 1024**2
 """… and of each of the other tables that are: styles, names of sheets, relations."""
+MAX_RATIO = 200
+"""Times that a large part may be larger unpacked: tables of many rows come to 15, a bomb to 1000."""
+LARGE = 16 * 1024**2
 MAX_ENTRIES = 2000
 """Files inside an XLSX."""
 LOOK_AT = 50
@@ -246,6 +249,8 @@ def _weigh(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES or sum(e.file_size for e in entries) > MAX_UNPACKED:
+                raise _too_large()
+            if any(e.file_size > max(LARGE, MAX_RATIO * e.compress_size) for e in entries):
                 raise _too_large()
             if any(e.flag_bits & 1 for e in entries):
                 raise BadFile(phrase("file.encrypted"))

@@ -83,6 +83,8 @@ class State(msgspec.Struct, kw_only=True):
     groups: list[str] = []
     tags: list[str] = []
     contacts: list[str] = []
+    below: str = ""
+    """Anything: groups below the picked ones are meant, too."""
     one_each: str = "number"
     rate: str = ""
     hours: str = ""
@@ -160,6 +162,9 @@ class Survey(msgspec.Struct, kw_only=True):
     """Route -> rows of those looked at."""
     rules: dict[str, str] = {}
     """Route -> the rule that leads there."""
+    by_carrier: dict[str, tuple[int, int, int, list[str]]] = {}
+    """Carrier -> of its rows that were looked at those that get a message: how many, their parts and price, and the
+    routes that they take."""
     waiting: list[str] = []
     """Carriers without a channel at the moment."""
     held: list[str] = []

@@ -163,6 +163,8 @@ class Surveyor:
             group = await book.group(self.database, actor, id_)
             if group is None or group.account_id != account.id:
                 raise invalid("audience", phrase("draft.choose"))
+        if spec.picked is not None and state.below:
+            spec = replace(spec, picked=await book.widened(self.database, actor, spec.picked))
         return spec
 
     async def submit(self, change: Change, id_: int) -> Task:
@@ -395,6 +397,10 @@ class Surveyor:
         for line in told:
             rule = next((str(r["rule"]) for r in line["rules"] if not r["miss"] and not line["preferred"]), "")
             survey.rules.setdefault(str(line["pool"]), rule)
+        for line in told:
+            n, parts, price, routes = survey.by_carrier.get(carrier := str(line["carrier"]), (0, 0, 0, []))
+            routes = [*routes, pool] if (pool := str(line["pool"])) not in routes else routes
+            survey.by_carrier[carrier] = n + 1, parts + int(line["parts"]), price + int(line["price"]), routes
         survey.waiting = sorted({str(line["carrier"]) for line in told if line["code"] == "NO_ROUTE"})
         for line in lines:
             code = str(line["code"])

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from smsgw.core.actor import Scope
+from smsgw.core.actor import Actor, Scope
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -119,12 +119,12 @@ async def reopen(change: Change, inbound_id: int) -> None:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def reply(change: Change, one: InboundView, now: Snapshot, content: str) -> SendRequest:
+def reply(actor: Actor, one: InboundView, now: Snapshot, content: str) -> SendRequest:
     """The answer to a message, from the number that it was sent to; to be explained, or sent with ``answer``.
 
     ``NOT_FOUND``: it belongs to no account; ``NUMBER_INVALID``: it came from no telephone number.
     """
-    change.actor.require(Permission.MESSAGE_SEND, one.account)
+    actor.require(Permission.MESSAGE_SEND, one.account)
     account = now.account(one.account) if one.account is not None else None
     if account is None:
         raise Refused("NOT_FOUND")
@@ -134,7 +134,7 @@ def reply(change: Change, one: InboundView, now: Snapshot, content: str) -> Send
     key = f"reply-{one.id}-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
     return SendRequest(
         account, (SendItem(f"+{one.number}", content, extend_code=own),), MessageType.NOTICE, Origin.PORTAL,
-        change.actor.label, idempotency_key=key, request_sha256=hashlib.sha256(key.encode()).digest(),
+        actor.label, idempotency_key=key, request_sha256=hashlib.sha256(key.encode()).digest(),
     )  # fmt: skip
 
 
@@ -172,7 +172,7 @@ async def answer(change: Change, door: Door, now: Snapshot, one: InboundView, co
 
     What the door refuses is refused as for any other message, and leaves nothing behind.
     """
-    request = replace(reply(change, one, now, content), gate=_Gate(change, one).given)
+    request = replace(reply(change.actor, one, now, content), gate=_Gate(change, one).given)
     (only,) = (await door.send(request)).items
     if only.message_id is None:
         raise Temporary("BACKPRESSURE", retry_after=1)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from smsgw.core.actor import Actor
 from smsgw.core.ids import first_id
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.states import by_name
 
 GROUPS = ("channel", "hour")
 STAGES = ("queue", "answer", "report", "whole")
@@ -32,10 +33,10 @@ _STAGES = ", ".join(
     for name, span in _SPAN.items()
 )
 # The first part tells of the message: its parts go out together.
-_FOUND = f"""
+_FOUND = by_name(f"""
 WITH p AS MATERIALIZED (
     SELECT s.channel_id, s.accepted_at, s.claimed_at, s.answered_at,
-           CASE WHEN s.state IN (40, 41) THEN s.final_at END AS final_at
+           CASE WHEN s.state IN (:DELIVERED, :UNDELIVERABLE) THEN s.final_at END AS final_at
     FROM part s JOIN message m ON m.id = s.id AND m.id >= $1 AND m.id < $2
     WHERE s.id >= $1 AND s.id < $2 AND s.part = 1 AND s.claimed_at IS NOT NULL AND s.channel_id IS NOT NULL
       AND NOT m.test
@@ -44,7 +45,7 @@ WITH p AS MATERIALIZED (
     ORDER BY s.id DESC LIMIT {MOST}
 ), g AS (SELECT {{key}} AS value, count(*) AS n, {_STAGES} FROM p GROUP BY 1)
 SELECT g.*, {{name}} AS name, row_number() OVER (ORDER BY g.value) AS id FROM g ORDER BY g.value LIMIT 1000
-"""  # noqa: S608 - constants
+""")  # noqa: S608 - constants
 _NAME = {"channel": "COALESCE((SELECT name FROM channel WHERE id = g.value::int), g.value)", "hour": "g.value"}
 
 

@@ -11,6 +11,7 @@ from smsgw.platform.messages.queries import states_of
 from smsgw.platform.messages.records import UNSAID
 from smsgw.platform.paging import Order, Slice, Window, as_it_is, clauses, slice_of
 from smsgw.store.engine.database import Database, Row
+from smsgw.store.engine.states import by_name
 
 GROUPS = ("carrier", "province", "channel", "sign")
 MOST_DAYS = 31
@@ -21,19 +22,19 @@ _VALUE = {
 }  # fmt: skip
 _NAME = "COALESCE((SELECT name FROM channel WHERE id = g.value::int), '')"
 # Said in a constant beside the rest, so that the index of the few that did not arrive is known to fit.
-_FOUND = f"""
+_FOUND = by_name(f"""
 WITH g AS (
     SELECT COALESCE(NULLIF(s.class, ''), '{UNSAID}') AS reason, {{value}} AS value, count(DISTINCT s.id) AS failed
     FROM part s JOIN message m ON m.id = s.id AND m.id >= $1 AND m.id < $2
-    WHERE s.id >= $1 AND s.id < $2 AND s.state > 40 AND s.state = ANY($3::smallint[]) AND NOT s.by_us AND NOT m.test
-      AND ($4::bigint[] IS NULL OR m.account_id = ANY($4)) AND ($5::bigint IS NULL OR m.account_id = $5)
+    WHERE s.id >= $1 AND s.id < $2 AND s.state > :DELIVERED AND s.state = ANY($3::smallint[]) AND NOT s.by_us
+      AND NOT m.test AND ($4::bigint[] IS NULL OR m.account_id = ANY($4)) AND ($5::bigint IS NULL OR m.account_id = $5)
       AND ($6::text IS NULL OR m.type = $6) AND ($7::int IS NULL OR s.channel_id = $7)
       AND ($8::text IS NULL OR m.carrier = $8)
     GROUP BY 1, 2
 ), r AS (
     SELECT g.*, {{name}} AS name, hashtextextended(g.reason || ' ' || g.value, 0) & 9223372036854775807 AS id FROM g
 )
-"""  # noqa: S608 - constants
+""")  # noqa: S608 - constants
 ORDERS = {"failed": Order("r.failed", "bigint")}
 
 

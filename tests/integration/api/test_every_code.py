@@ -37,6 +37,7 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
+from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
@@ -50,7 +51,10 @@ from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review.service import Reviewing
+from smsgw.platform.unmasking import service as unmasking
+from smsgw.platform.unmasking.model import Purpose
 from smsgw.platform.words import service as words
+from smsgw.runtime import clock
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
 from smsgw.store.engine.together import Together
@@ -826,6 +830,14 @@ async def _(own: Own) -> Provoked:
     answer = await own.post(f"/messages/{message_id}/cancel")
     gone = phrase("message.gone")
     return Provoked({"reason": gone}, answer)
+
+
+@case("UNMASK_LIMIT")
+async def _(own: Own) -> Provoked:
+    await audience.put(by_test(own.api.ctx.db), own.id, [ContactInput(own.phone, "张三")])
+    row = await own.api.ctx.db.fetchval("SELECT max(id) FROM contact WHERE account_id = $1", own.id)
+    return await of_people(own, "UNMASK_LIMIT", lambda c: unmasking.whole(
+        c, "contact", row, Purpose.COMPLAINT, "", most=0, now=clock.now()), "super")  # fmt: skip
 
 
 # --- the portal's brands --------------------------------------------------------------------------------------------

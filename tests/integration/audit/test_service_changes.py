@@ -91,8 +91,9 @@ from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
-from smsgw.platform.messages import resend
+from smsgw.platform.messages import care, inbound, resend
 from smsgw.platform.messages import service as messages
+from smsgw.platform.messages.inbound import InboundView
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
 from smsgw.platform.numbers import service as numbers
@@ -953,26 +954,71 @@ async def _(world: World, change: Change) -> None:
     await messages.sent(change, "own", batch_id="1", accepted=1, rejected=0)
 
 
+class _Gates:
+    """A door that stores nothing but what the gate of a request does."""
+
+    def __init__(self, world: World, new: int) -> None:
+        self._world, self._new = world, str(new)
+
+    async def send(self, request: SendRequest) -> SendResult:
+        """Its message has the id that was given."""
+        assert request.gate is not None
+        item = ItemResult(request.items[0].to, self._new, "queued", 1)
+        gate = request.gate([item])
+        async with self._world.database.transaction() as connection:
+            if (shut := await gate.admit(connection)) is not None:
+                raise shut
+            await gate.mark(connection)
+        return SendResult(self._new, 1, 0, (item,))
+
+
 @example(resend.again, "message.resend")
 async def _(world: World, change: Change) -> None:
     message_id = await a_message(world, PartState.EXPIRED)
     new = 1 + message_id
-
-    class Door:
-        """Stores nothing but what the gate does."""
-
-        async def send(self, request: SendRequest) -> SendResult:
-            assert request.gate is not None
-            item = ItemResult(request.items[0].to, str(new), "queued", 1)
-            gate = request.gate([item])
-            async with world.database.transaction() as connection:
-                if (shut := await gate.admit(connection)) is not None:
-                    raise shut
-                await gate.mark(connection)
-            return SendResult(str(new), 1, 0, (item,))
-
     now = Snapshot(tree=Accounts(await load_accounts(world.database)))
-    assert await resend.again(change, Door(), now, message_id) == new
+    assert await resend.again(change, _Gates(world, new), now, message_id) == new
+
+
+async def an_inbound(world: World) -> InboundView:
+    """What a phone has sent, and nobody has opened yet."""
+    id_, stored = world.ids(), "INSERT INTO inbound_unread (mo_id, account_id) VALUES ($1, $2)"
+    await world.database.execute(
+        "INSERT INTO mo (id, account_id, channel_id, number, to_code, content, received_at) "
+        "VALUES ($1, $2, 1, $3, '10690001', 'x', now())", id_, world.account_id, "86" + NUMBER,
+    )  # fmt: skip
+    await world.database.execute(stored, id_, world.account_id)
+    one = await inbound.one(world.database, world.able, id_)
+    assert one
+    return one
+
+
+@example(care.seen, "inbound.seen")
+async def _(world: World, change: Change) -> None:
+    assert await care.seen(change, (await an_inbound(world)).id)
+
+
+@example(care.assign, "inbound.assign")
+async def _(world: World, change: Change) -> None:
+    await care.assign(change, await an_inbound(world), "able")
+
+
+@example(care.done, "inbound.done")
+async def _(world: World, change: Change) -> None:
+    await care.done(change, (await an_inbound(world)).id)
+
+
+@example(care.reopen, "inbound.reopen")
+async def _(world: World, change: Change) -> None:
+    one = await an_inbound(world)
+    await care.done(world.change, one.id)
+    await care.reopen(change, one.id)
+
+
+@example(care.answer, "inbound.reply")
+async def _(world: World, change: Change) -> None:
+    now = Snapshot(tree=Accounts(await load_accounts(world.database)))
+    assert await care.answer(change, _Gates(world, 7), now, await an_inbound(world), "您好") == 7
 
 
 @example(messages.read, "message.read")
@@ -1230,6 +1276,14 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
     await book.put_group(change, id_, world.name(), Sharing(), with_members=True)
+
+
+@example(book.move_group, "audience.move")
+async def _(world: World, change: Change) -> None:
+    by = world.by(world.able)
+    into = await book.add_group(by, world.account_id, world.name(), Sharing())
+    id_ = await book.add_group(by, world.account_id, world.name(), Sharing())
+    await book.move_group(change, id_, into)
 
 
 @example(book.remove_group, "audience.remove")

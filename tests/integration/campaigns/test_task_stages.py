@@ -99,7 +99,7 @@ async def test_a_bad_share_halts_it_after_the_first_stage_and_people_are_told(
         actions = [
             r["action"] for r in await d.database.fetch("SELECT action FROM audit WHERE object LIKE 'task/%'")
         ]
-        assert actions == ["task.halt"]
+        assert actions == ["task.add", "task.halt"]
 
         # Somebody lets it go on: what comes now is measured anew, and the same trouble halts it again.
         await d.tasks.resume(by_test(d.database), task_id)

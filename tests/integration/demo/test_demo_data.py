@@ -70,6 +70,8 @@ class Look:
             WHERE a.balance <> (SELECT sum(units) FROM ledger l WHERE l.account_id = a.id) OR a.balance < 0
         """
         assert await self.rows(wrong) == []
+        untold = "SELECT count(*) FROM ledger WHERE kind = 'topup' AND (who IS NULL OR balance IS NULL)"
+        assert await self.rows(untold) == [(0,)]
         spent = "SELECT sum(price) FROM message"
         await self.same("SELECT -sum(units) FROM ledger WHERE kind = 'debit'", spent)
         await self.same("SELECT sum(units) FROM usage_day", spent)

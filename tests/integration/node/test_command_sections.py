@@ -236,6 +236,7 @@ OF_A_NODE = (
     Step("task show", "1"),
     Step("task pause", "1"),
     Step("task resume", "1"),
+    Step("task release", "1"),
     Step("task cancel", "1"),
     Step("task pass", "1"),
     Step("task reject", "1 --reason no"),

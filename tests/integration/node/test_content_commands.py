@@ -145,8 +145,8 @@ async def test_what_is_not_there_is_said_in_english_with_where_to_look(ctl: Comm
     file.write_bytes(b"%PDF-1.7")
     db = Database(dsn)
     await db.open()
-    empty = SimpleNamespace(accounts=None)
-    surveyor = Surveyor(db, *[empty] * 6)  # type: ignore[arg-type]
+    empty = SimpleNamespace(store=None)
+    surveyor = Surveyor(db, *[empty] * 5)  # type: ignore[arg-type]
     node = SimpleNamespace(database=db, surveyor=surveyor, ids=SimpleNamespace(next=None))
     node.tasks = Tasks(db, acceptor=empty, outcomes=empty, files=empty, ids=empty, fleet=empty, hub=empty,
                        snapshots=empty)  # type: ignore[arg-type]  # fmt: skip

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser, send
-from portal_site import Site, by_test, running
+from portal_site import Site, by_test, with_keeper
 
-from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission as P
 from smsgw.platform.accounts import listing, service
 from smsgw.platform.org import service as org
@@ -25,11 +24,7 @@ FORM = {
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        rights = [P.HOME_VIEW, P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.ACCOUNT_STOP]
-        await org.add_role(by_test(site.db), "keeper", "账号管理员", rights, ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "keeper", "hall")
+    async with with_keeper(dsn, tmp_path, P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.ACCOUNT_STOP) as site:
         yield site
 
 

@@ -17,7 +17,7 @@ from wizard_steps import begun, looked_at, upload
 
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import mask
-from smsgw.core.policy import RELAXED, PolicySet, parse
+from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.core.templates import ContentBook, Form, Review, Sign, Template, Variable
 from smsgw.platform.drafts import surveyor
@@ -116,6 +116,23 @@ async def test_a_test_goes_as_the_sending_does(site: Site) -> None:
         assert "发到 139****9000 的测试短信须先经他人审批" in page
         assert "测试短信已提交" not in page
         assert (await site.db.fetchrow(sent))["state"] == PartState.HELD
+
+
+async def test_the_effect_is_told_carrier_by_carrier(site: Site) -> None:
+    site.snapshots.change(policies=NO_POLICY)
+    await site.db.execute("UPDATE account SET unit_price = 0.05 WHERE name = 'hall'")
+    await site.snapshots.follow()
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk, content="好" * 100)
+        numbers = [GOOD, "13800138009", "13000130009"]
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "\n".join(numbers)})
+        page = await looked_at(clerk, draft, "confirm")
+        table = page.partition('id="of-carriers"')[2].partition("</table>")[0]
+        rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row)[:4] for row in table.split("<tr>")[2:]]
+        assert rows == [["移动", "2", "4", "0.20"], ["联通", "1", "2", "0.10"]]
+        assert '<dd id="sign">【市政服务】</dd>' in page
+        assert '<dd id="one-each">每个号码只发一条</dd>' in page
 
 
 async def test_nobody_is_left(site: Site) -> None:

@@ -26,7 +26,7 @@ from smsgw.core.policy import RELAXED, PolicySet, parse
 from smsgw.core.templates import Registration, Review
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
-from smsgw.platform.audience.model import EntryDraft
+from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.campaigns.row_survey import KEPT_CHARACTERS, RowSurvey, Wanted
 from smsgw.platform.campaigns.rows import Plan
 from smsgw.platform.change import Change
@@ -392,6 +392,37 @@ async def test_what_the_signature_is_not_registered_for_is_said_before_it_is_sen
     assert re.findall(r"<li>(.*?)</li>", found[1]) == ["电信：已过期 · 2 个号码"]
     refused = "将向 1 个号码发送" in text
     assert refused == (policy == "registered")
+
+
+async def test_a_group_with_those_below_it_gets_each_number_once(site: Site) -> None:
+    """Without a word of the groups that somebody else keeps to themselves."""
+    hall, by = site.accounts["hall"], by_test(site.db)
+    city = await book.add_group(by, hall, "市民", Sharing())
+    old = await book.add_group(by, hall, "老年", Sharing(), parent_id=city)
+    own = await book.add_group(by, hall, "私人", Sharing(), parent_id=old)
+    for n, groups in enumerate(((city,), (city, old), (old,), (own,))):
+        await book.add(by, EntryDraft(hall, f"861380013800{n}", "", groups=groups))
+    boss = await people.person(site.db, "boss")
+    assert boss is not None
+    await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", own, boss.id)
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get("/send")
+        await clerk.post("/send", fields(site, page))
+        draft = draft_in(clerk.path)
+        assert "私人" not in await clerk.get(f"/send/{draft}/audience")
+        for below, n in (("", 2), ("1", 3)):
+            form = {"source": "audience", "groups": str(city), "below": below}
+            assert f"共 {n} 位联系人" in await clerk.post(f"/send/{draft}/book", form)
+            await clerk.post(f"/send/{draft}/audience", form)
+            assert f"共 {n} 行，有效 {n} 行" in await looked_at(clerk, draft)
+        text = await looked_at(clerk, draft, "confirm")
+        of = re.search(r'name="of" value="([^"]+)"', text)
+        assert of
+        await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
+        task = await imported(site)
+        numbers = await site.db.fetch("SELECT number FROM task_row WHERE task_id = $1 ORDER BY number", task)
+        assert [str(row["number"])[-1] for row in numbers] == ["0", "1", "2"]
 
 
 async def test_other_numbers_than_those_confirmed_are_asked_about_again(site: Site) -> None:

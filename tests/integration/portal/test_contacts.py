@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import html
 import io
 import re
 import time
@@ -16,13 +17,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from browsing import Browser
+from changes import by_test
 from portal_site import Site, running
 
 from smsgw.core.actor import Actor, ScopeKind
-from smsgw.core.errors import Refused
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import book, book_queries, importing
-from smsgw.platform.audience.model import Shared, Sharing
+from smsgw.platform.audience.model import EntryDraft, Shared, Sharing
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
@@ -111,6 +113,51 @@ async def test_each_reader_has_a_statement_that_names_no_other_reader(site: Site
     for index in ("public.contact USING btree (number)", "public.contact USING btree (name, id)",
                   "public.consent USING btree (account_id, id)"):  # fmt: skip
         assert index in told
+
+
+async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) -> None:
+    """Numbers are counted once however many groups a contact is in; nothing lies in itself, or too deep."""
+    hall, by = site.accounts["hall"], by_test(site.db)
+    city = await book.add_group(by, hall, "市民", Sharing())
+    old = await book.add_group(by, hall, "老年", Sharing(), parent_id=city)
+    east = await book.add_group(by, hall, "东区", Sharing(), parent_id=old)
+    staff = await book.add_group(by, hall, "职工", Sharing())
+    for n, groups in enumerate(((city, old), (old, east), (east, city, old), (staff,))):
+        await book.add(by, EntryDraft(hall, f"861380013800{n}", "", groups=groups))
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get(f"/contacts/groups/{city}")
+        assert re.search(r"含下级人数</dt><dd[^>]*>\s*3", page), "of 2, 3 and 2, who are three"
+        page = await boss.get(f"/contacts/groups?within={city}")
+        assert set(re.findall(r'href="/contacts/groups/([0-9]+)"', page)) == {str(old), str(east)}
+        page = await boss.get(f"/contacts/groups/{old}/move")
+        assert f'value="{staff}"' in page
+        assert f'value="{east}"' not in page
+        page = html.unescape(await boss.post(f"/contacts/groups/{old}/move", {"parent": str(staff)}))
+        assert "将把“老年”及其下 1 个分组（共 3 位联系人）移到“职工”之下" in page
+        assert "“职工”含下级由 1 位变为 4 位" in page
+        await boss.post(f"/contacts/groups/{old}/move", {"parent": str(staff), "confirmed": "1"})
+        assert boss.path == f"/contacts/groups/{old}"
+        await boss.post(f"/contacts/groups/{old}/move", {"parent": str(east), "confirmed": "1"})
+        assert boss.status == 422
+    with pytest.raises(Invalid):
+        await book.move_group(by, old, east)
+    with pytest.raises(Invalid):
+        await book.move_group(by, old, old)
+    deep = east
+    for n in range(2):
+        deep = await book.add_group(by, hall, f"第{n}层", Sharing(), parent_id=deep)
+    with pytest.raises(Invalid):
+        await book.add_group(by, hall, "第六层", Sharing(), parent_id=deep)
+    with pytest.raises(Invalid):
+        await book.move_group(by, staff, deep)
+    clinic = await book.add_group(by, site.accounts["clinic"], "别家", Sharing())
+    with pytest.raises(Invalid):
+        await book.move_group(by, city, clinic)
+    await book.remove_group(by, old)
+    assert await site.db.fetchval("SELECT parent_id FROM audience WHERE id = $1", east) == staff
+    told = await site.db.fetchval("SELECT after::text FROM audit WHERE action = 'audience.move' ORDER BY id LIMIT 1")
+    assert str(staff) in told
 
 
 async def test_search_merge_and_groups(site: Site) -> None:

@@ -8,21 +8,15 @@ from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser
-from portal_site import Site, by_test, running
+from portal_site import Site, by_test, with_keeper
 
-from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission as P
-from smsgw.platform.org import service as org
 from smsgw.platform.url_filings import queries, service
 
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        rights = [P.HOME_VIEW, P.FILING_VIEW, P.FILING_EDIT, P.FILING_DECIDE]
-        await org.add_role(by_test(site.db), "filer", "报备员", rights, ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "filer", "hall")
+    async with with_keeper(dsn, tmp_path, P.FILING_VIEW, P.FILING_EDIT, P.FILING_DECIDE) as site:
         yield site
 
 

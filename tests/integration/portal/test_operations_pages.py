@@ -276,6 +276,24 @@ async def test_who_may_only_look_takes_no_alarm(site: Site) -> None:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
+async def test_words_are_pasted_with_their_categories(site: Site) -> None:
+    """Two columns of a table as they come from the clipboard; a line without one has the form's."""
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/words/-/new")
+        form = {"words": "赌博\t违法\r\n 中奖 \t 广告 \r\n免费\r\n\r\n优惠\t", "action": "block", "category": "其他"}
+        page = await boss.post("/words/-/new", form | {"words": "赌博\t" + "类" * 21})
+        assert (boss.status, "第 1 行" in page) == (422, True), "a category has its length, too"
+        assert "将保存 4 个敏感词" in await boss.post("/words/-/new", form)
+        await boss.post("/words/-/new", form | {"confirmed": "1"})
+        kept = await site.db.fetch("SELECT word, category FROM word ORDER BY id")
+        assert {row["word"]: row["category"] for row in kept} == {
+            "赌博": "违法", "中奖": "广告", "免费": "其他", "优惠": "其他",
+        }  # fmt: skip
+        await boss.post("/words/-/new", form | {"words": "赌博\t诈骗", "confirmed": "1"})
+        assert await site.db.fetchval("SELECT category FROM word WHERE word = '赌博'") == "诈骗"
+
+
 async def test_words_are_added_several_at_a_time_found_in_a_text_and_removed(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")

@@ -14,29 +14,22 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from databases import change
-from portal_site import Site, running
+from portal_site import Site, with_keeper
 
-from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Registration, Review
 from smsgw.platform.content import matrix, proofs, queries, service
 from smsgw.platform.content.model import SIGN, Answer, WantedCells
 from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.files.proofs import MOST
-from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.sheets.service import Sheets
 from smsgw.runtime import clock
 
-RIGHTS = (Permission.HOME_VIEW, Permission.SIGN_VIEW, Permission.SIGN_EDIT)
-
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await org.add_role(by_test(site.db), "keeper", "签名经办", list(RIGHTS), ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "keeper", "hall")
+    async with with_keeper(dsn, tmp_path, Permission.SIGN_VIEW, Permission.SIGN_EDIT) as site:
         yield site
 
 

@@ -158,6 +158,16 @@ def test_more_than_can_be_unpacked_is_refused_unread(tmp_path: Path, monkeypatch
         inspect(path)
 
 
+def test_what_unpacks_to_far_more_than_any_table_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.xlsx"
+    path.write_bytes(zipped({"xl/worksheets/sheet1.xml": b"0" * 20_000_000}))
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)  # nothing is unpacked
+    with pytest.raises(BadFile, match="解压后过大"):
+        inspect(path)
+
+
 def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "MAX_ROWS", 10)
     path = tmp_path / "file"

@@ -18,7 +18,16 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.pages.audience.contacts import GROUPS, PATH, SHARING, TABS, department_choices, sharing
+from smsgw.admin.pages.audience.contacts import (
+    GROUPS,
+    PATH,
+    SHARING,
+    TABS,
+    department_choices,
+    group_choices,
+    open_group_choices,
+    sharing,
+)
 from smsgw.admin.words import audience as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import book
@@ -28,12 +37,14 @@ from smsgw.platform.audience.model import Group, Shared, WantedGroups
 _ONE = f"{GROUPS}/{{id:[0-9]{{1,19}}}}"
 FILTER = Filter(
     (Field("name", label="contact_group"), Field("account", FieldKind.CHOICE),
-     Field("shared", FieldKind.CHOICE, "used_by", words.SHARED)),
+     Field("within", FieldKind.CHOICE, "group_parent"), Field("shared", FieldKind.CHOICE, "used_by", words.SHARED)),
     period=None,
 )  # fmt: skip
 COLUMNS = (
     Column("name", label="contact_group", sort=True, phone=Phone.TITLE),
     Column("members", Cell.NUMBER, phone=Phone.BESIDE, to=lambda one: f"{PATH}?group={one.id}"),
+    Column("below", Cell.NUMBER, "group_below", phone=Phone.AWAY),
+    Column("parent", label="group_parent", phone=Phone.SECOND),
     Column("account", phone=Phone.SECOND),
     Column("shared", Cell.STATE, "used_by", words=words.SHARED, tones=words.SHARED_TONE, phone=Phone.SECOND),
     Column("department", label="shared_with", phone=Phone.AWAY),
@@ -43,18 +54,22 @@ COLUMNS = (
 
 
 def _wanted(found: Found) -> WantedGroups:
-    account = int(found.get("account")) if found.get("account") else None
-    return WantedGroups(found.get("name"), account, found.get("shared"))
+    account, within = (int(found.get(key)) if found.get(key) else None for key in ("account", "within"))
+    return WantedGroups(found.get("name"), account, found.get("shared"), within)
 
 
 async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call), "department": await department_choices(call)}
+    return {
+        "account": own_accounts(call), "department": await department_choices(call),
+        "within": await group_choices(call), "parent": await open_group_choices(call),
+    }  # fmt: skip
 
 
 async def _detail(call: Call, one: Group) -> Detail:
     links = [(words.GROUP_MEMBERS, f"{PATH}?group={one.id}")]
     if call.may(Permission.CONTACT_EDIT) and book.manages(call.actor, one):
         links.append((words.GROUP_EDIT, f"{GROUPS}/{one.id}/edit"))
+        links.append((words.GROUP_MOVE, f"{GROUPS}/{one.id}/move"))
     return Detail(one.name, [Section(COLUMNS[1:], one)], links=links)
 
 
@@ -77,12 +92,14 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 _NAME = Input("name", label="contact_group", required=True, most=64)
-_NEW = Form((Inputs((Input("account", Kind.CHOICE, required=True), _NAME, *SHARING)),))
+_PARENT = Input("parent", Kind.CHOICE, "group_parent", words.GROUP_PARENT_HELP)
+_NEW = Form((Inputs((Input("account", Kind.CHOICE, required=True), _NAME, _PARENT, *SHARING)),))
 _EDIT = Form((Inputs((_NAME, *SHARING, Input("with_members", Kind.SWITCH, help=words.WITH_MEMBERS_HELP))),))
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    id_ = await book.add_group(call.change(), int(values["account"]), values["name"], sharing(values))
+    account, parent = int(values["account"]), int(values["parent"]) if values["parent"] else None
+    id_ = await book.add_group(call.change(), account, values["name"], sharing(values), parent_id=parent)
     call.toast(call.gettext(words.CONTACT_SAVED))
     return call.redirect(f"{GROUPS}/{id_}")
 
@@ -109,5 +126,40 @@ EDIT = FormPage(
     f"{_ONE}/edit", Permission.CONTACT_EDIT, words.GROUP_EDIT, words.CONTACT_SAVE, _EDIT, _put,
     lambda one: f"{GROUPS}/{one.id}", _own,
     lambda one: {"name": one.name, "scope": one.shared, "department": one.department_id}, _choices,
+    lead=lambda one: one.name,
+)  # fmt: skip
+
+
+async def _parents(call: Call, one: Group) -> Mapping[str, Mapping[str, str]]:
+    """Where it can lie: not in itself, nor in what lies in it."""
+    inside = set(await queries.below(call.db, call.actor, one.id))
+    rows = await book.open_groups(call.db, call.actor, one.account_id)
+    return {"parent": {str(row["id"]): row["name"] for row in rows if row["id"] not in inside}}
+
+
+async def _move(call: Call, one: Group, values: Mapping[str, Any]) -> web.Response:
+    await book.move_group(call.change(), one.id, int(values["parent"]) if values["parent"] else None)
+    call.toast(call.gettext(words.GROUP_MOVED))
+    return call.redirect(f"{GROUPS}/{one.id}")
+
+
+async def _move_effect(call: Call, one: Group, values: Mapping[str, Any]) -> Effect:
+    moved = await queries.below(call.db, call.actor, one.id)
+    said: dict[str, Any] = {"name": one.name, "groups": len(moved) - 1, "n": one.below}
+    if not values["parent"]:
+        return Effect(words.GROUP_MOVE_TOP_EFFECT, said)
+    there = await queries.below(call.db, call.actor, int(values["parent"]))
+    parent = await queries.group(call.db, call.actor, int(values["parent"]))
+    others = sorted(set(there) - set(moved))  # it may lie there already
+    said |= {
+        "parent": parent.name if parent else "", "before": await queries.contacts_in(call.db, others),
+        "after": await queries.contacts_in(call.db, [*others, *moved]),
+    }  # fmt: skip
+    return Effect(words.GROUP_MOVE_EFFECT, said)
+
+
+MOVE = FormPage(
+    f"{_ONE}/move", Permission.CONTACT_EDIT, words.GROUP_MOVE, words.GROUP_MOVE, Form((Inputs((_PARENT,)),)), _move,
+    lambda one: f"{GROUPS}/{one.id}", _own, lambda one: {"parent": one.parent_id}, _parents, effect=_move_effect,
     lead=lambda one: one.name,
 )  # fmt: skip

@@ -101,7 +101,7 @@ def _refused(call: Call) -> Iterator[None]:
 async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) -> Effect:
     """What the answer would be, as the door sees it."""
     context = call.portal.context
-    request = care.reply(call.change(), one, context.snapshots.current, values["content"])
+    request = care.reply(call.actor, one, context.snapshots.current, values["content"])
     with _refused(call):
         (line,) = await context.acceptor.explain(request)
         if line["code"] != "OK":

@@ -24,6 +24,7 @@ from smsgw.admin.pages.sending.wizard import (
     account_of,
     look,
     message,
+    scene_of,
     step_of,
     template_of,
     upload_of,
@@ -72,6 +73,30 @@ class Effect:
     """How many rows the door refuses, and why."""
     cleaned: int
     """Rows that get nothing, by what the table and the lists say."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfCarrier:
+    """What sending would do at one carrier; an estimate where not every row was looked at."""
+
+    carrier: str
+    numbers: int
+    parts: int
+    money: str
+    """Yuan; empty: the account has no price."""
+    routes: Sequence[str]
+
+
+def of_carriers(survey: Survey, account: Account) -> list[OfCarrier]:
+    """The effect, carrier by carrier; the one with the most numbers first."""
+    found = []
+    for carrier, all_ in survey.carriers:
+        looked_at, parts, price, routes = survey.by_carrier.get(carrier, (0, 0, 0, []))
+        numbers = looked_at if survey.exact else all_
+        share = numbers / looked_at if looked_at else 0
+        money = f"{round(price * share) * account.unit_price:,.2f}" if account.unit_price else ""
+        found.append(OfCarrier(carrier, numbers, round(parts * share), money, routes))
+    return found
 
 
 def effect(call: Call, survey: Survey, account: Account) -> Effect:
@@ -283,6 +308,7 @@ async def _confirm(step: Step) -> web.Response:
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
         often=often(call, step.state), frequent=survey.scaled(survey.refused.get(TOO_OFTEN, (0, "", ""))[0]),
+        sign=_sign(step, account), scene=await scene_of(step), carriers=of_carriers(survey, account),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
@@ -320,9 +346,13 @@ def _sign_in(text: str) -> str:
     return sign if end and text.startswith("【") else ""
 
 
-def _signed(step: Step, account: Account, text: str) -> str:
+def _sign(step: Step, account: Account) -> str:
     template = template_of(step.call, step.state, account)
-    sign = step.state.sign or (template.sign if template else "") or account.default_sign
+    return step.state.sign or (template.sign if template else "") or account.default_sign
+
+
+def _signed(step: Step, account: Account, text: str) -> str:
+    sign = _sign(step, account)
     return f"【{sign}】{text}" if sign and text and not text.startswith("【") else text
 
 

@@ -65,7 +65,7 @@ async def look(call: Call) -> web.StreamResponse:
 async def shown(call: Call, state: State, account: Account | None, part: str) -> dict[str, Any]:
     """Of the form: what is picked and found."""
     if account is None:
-        return {"picked": [], "people": 0, "offers": []}
+        return {"picked": [], "people": 0, "offers": [], "below": False}
     if state.audience and state.audience not in state.groups:
         state = structs.replace(state, audience="", groups=[state.audience, *state.groups])
     picked = await _picked(call, state, account)
@@ -76,7 +76,8 @@ async def shown(call: Call, state: State, account: Account | None, part: str) ->
             await _groups(call, account, part), await _tags(call, account, part), await _contacts(call, account, part)
         )
     ]  # fmt: skip
-    return {"picked": picked, "people": await _people(call, state, account), "offers": offers}
+    people = await _people(call, state, account)
+    return {"picked": picked, "people": people, "offers": offers, "below": bool(state.below)}
 
 
 async def _picked(call: Call, state: State, account: Account) -> list[Choice]:
@@ -102,6 +103,8 @@ async def _people(call: Call, state: State, account: Account) -> int:
         return 0
     if picked is None:
         return 0
+    if state.below:
+        picked = await book.widened(call.db, call.actor, picked)
     return await book.how_many_picked(call.db, account.id, structs.replace(picked, seen=book.seen_by(call.actor)))
 
 

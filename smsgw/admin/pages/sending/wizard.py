@@ -33,7 +33,7 @@ from smsgw.runtime import clock
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
-    "audience": ("source", "to", "phone", "audience"),
+    "audience": ("source", "to", "phone", "audience", "below"),
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
         "frequency_every", "frequency_unit", "frequency_tag", "steps", "steps_shares", "steps_minutes", "steps_failed",

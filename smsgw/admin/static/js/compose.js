@@ -2,6 +2,7 @@
 import { all, one } from "./dom.js";
 
 const EVERY = 10000;
+const MOST_AT_LEAVING = 60000; // octets: browsers send 64 KiB of a page that is going
 
 // --- what belongs to a choice ----------------------------------------------------------------------------------------
 function chosen(part) {
@@ -38,13 +39,19 @@ all("form[data-save]").forEach((form) => {
   form.addEventListener("input", () => { changed = true; });
   form.addEventListener("change", () => { changed = true; });
   form.addEventListener("submit", () => { leaving = true; });
-  setInterval(async () => {
-    if (!changed || leaving || document.hidden) return;
+  const save = async () => {
     changed = false;
     const answer = await fetch(form.dataset.save, { method: "POST", body: body(), redirect: "manual" }).catch(() => null);
     if (!answer || answer.status !== 204) { changed = true; return; }
     if (said) said.textContent = `${said.dataset.savedText} ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })}`;
-  }, EVERY);
+  };
+  setInterval(() => { if (changed && !leaving && !document.hidden) save(); }, EVERY);
+  // What is too large to be sent while the page goes is sent before, and whoever leaves is asked to wait for it.
+  window.addEventListener("beforeunload", (event) => {
+    if (!changed || leaving || body().toString().length <= MOST_AT_LEAVING) return;
+    event.preventDefault();
+    save();
+  });
   window.addEventListener("pagehide", () => {
     if (changed && !leaving) navigator.sendBeacon(form.dataset.save, body());
   });
