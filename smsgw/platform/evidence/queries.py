@@ -1,15 +1,13 @@
-"""The daily roots, as they are shown; what proves one message's results."""
+"""The daily roots, as they are shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import CHINA
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
-from smsgw.store.engine.database import Connection, Database
-from smsgw.store.records import evidence
+from smsgw.store.engine.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +19,6 @@ class RootView:
     leaves: int
     root: str
     made_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What proves the result of a part."""
-
-    part: int
-    kind: str
-    state: int
-    code: str
-    at: datetime
-    digest: str
-    octets: bytes | None
-    decided_by: ActorLabel
 
 
 _PAGE = """
@@ -61,11 +45,3 @@ _ROOTS = "SELECT day, encode(root, 'hex') AS root, leaves FROM evidence_root WHE
 async def roots(database: Database, first: date, before: date) -> list[tuple[date, str, int]]:
     """(day, root in hex, leaves) of the days from ``first`` on."""
     return [(r["day"], r["root"], r["leaves"]) for r in await database.fetch(_ROOTS, first, before)]
-
-
-async def of_message(database: Database | Connection, message_id: int) -> list[Proof]:
-    """What proves the results of a message's parts; whoever asks may see the message."""
-    return [
-        Proof(r["part"], r["kind"], r["state"], r["code"], r["at"], r["digest"].hex(), r["pdu"], r["decided_by"])
-        for r in await evidence.of_message(database, message_id)
-    ]

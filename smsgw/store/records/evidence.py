@@ -13,7 +13,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from smsgw.core.actor import Actor
 from smsgw.core.evidence import Report, Root, leaf
@@ -222,15 +222,3 @@ async def _day(database: Database, report: Report, day: date, root: Root | None,
 
 def _about(row: Row) -> str:
     return f"{row['message_id']}/{row['part']}"
-
-
-_OF_MESSAGE = f"""
-SELECT part, kind, state, code, at, digest, pdu, decided_by FROM evidence
-WHERE message_id = $1 AND id >= $1 - {EARLY} ORDER BY id, part LIMIT 1000
-"""  # noqa: S608
-
-
-async def of_message(database: Database | Connection, message_id: int) -> list[Row]:
-    """What proves the results of a message's parts, the oldest first."""
-    found: list[Any] = await database.fetch(_OF_MESSAGE, message_id)
-    return found

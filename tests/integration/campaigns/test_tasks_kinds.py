@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -267,12 +268,28 @@ async def test_rows_without_a_template_or_with_a_new_link_are_seen_before(dsn: s
         assert (await d.view(good.id)).task.state == "scheduled", "nothing is held that need not be"
 
 
-async def of_table(d: Desk, table: str, content: str) -> Task:
+async def of_table(d: Desk, table: str, content: str, at: datetime | None = None) -> Task:
     incoming = await d.tasks.files.receive(d.account_id, len(table.encode()))
     incoming.path.write_bytes(table.encode())
     incoming.name = "a.csv"
     file = await d.tasks.files.keep(incoming, "t")
     account = d.snapshots.current.account(d.account_id)
     assert account is not None
-    spec = TaskSpec(account, "测试", content, Origin.API, ActorLabel("key"), upload_id=file.id)
+    spec = TaskSpec(account, "测试", content, Origin.API, ActorLabel("key"), upload_id=file.id, send_at=at)
     return (await d.tasks.create(by_test(d.database), spec))[0]
+
+
+async def test_rows_of_an_edited_task_are_asked_anew(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("贷款", "金融", Action.REVIEW)])
+        await d.snapshots.follow()
+        rows = [f"138{n:08},{'贷' if n == 461 else '存'}" for n in range(600)]
+        table, at = "手机号,事项\n" + "\n".join(rows), d.now() + timedelta(days=1)
+        task = await of_table(d, table, "关于{事项}的通知", at)
+        await imported(d)
+        assert (await d.view(task.id)).task.state == "scheduled"
+        change = by_test(d.database, d.ids.next)
+        edited = await d.tasks.edit(change, task.id, {"content": "关于{事项}款的通知"})
+        assert (edited.state, edited.review_reasons) == ("review", ["1 行的内容含敏感词:贷款(金融)"])
+        n, found = await reviews.held_rows(d.database, task.id)
+        assert (n, [one.content for one in found]) == (1, ["关于贷款的通知"])

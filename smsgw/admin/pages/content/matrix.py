@@ -56,8 +56,8 @@ PAGE = ListPage(
     "sign_matrix", PATH, "content.signs", Permission.SIGN_VIEW, FILTER, COLUMNS, choices=common.choices,
     rows=lambda db, actor, found, window: matrix.search(db, _wanted(found), window, accounts=actor.scope.whole),
     sums=lambda db, actor, found, most: matrix.sums(db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: matrix.one(db, id_, accounts=actor.scope.whole), detail=_detail, sort=Sort("name"),
-    lead=words.MATRIX_LEAD, tabs=TABS, export=Permission.SIGN_VIEW,
+    one=lambda db, actor, id_: matrix.one(db, id_, accounts=actor.scope.whole), detail=_detail,
+    sort=Sort("name", descending=False), lead=words.MATRIX_LEAD, tabs=TABS, export=Permission.SIGN_VIEW,
     empty=Empty(words.MATRIX_EMPTY, words.MATRIX_TEACH, words.SIGN_NEW, f"{SIGNS}/-/new", Permission.SIGN_EDIT,
                 icon="signature"),
 )  # fmt: skip
