@@ -274,7 +274,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "不能审核自己提交的短信,请由其他审核员处理",
         "nobody reviews what they have sent themselves",
     ),
-    "review.edited": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
+    "review.changed": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
     "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
     "retry.never": (

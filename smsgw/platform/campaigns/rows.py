@@ -44,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
 class RowValidator:
     """Sorts rows into those that get a message and those that do not."""
 
-    def __init__(self, plan: Plan, rules: RowRules | None = None, *, keep: int = MOST_HELD) -> None:
+    def __init__(self, plan: Plan, rules: RowRules | None, *, keep: int = MOST_HELD) -> None:
         self._plan = plan
         self._wording = wording(plan.content, plan.forms, plan.fixed)
         self._seen: set[int] = set()

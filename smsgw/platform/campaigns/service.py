@@ -176,7 +176,7 @@ class Tasks:
             connection = unit.connection
             made = await store.insert(connection, task)
             if made and spec.to:
-                validator = RowValidator(plan)
+                validator = RowValidator(plan, None)
                 for good, bad in validator.validate(enumerate(([number] for number in spec.to), 1)):
                     await store.add_rows(connection, good, bad)
                 await store.imported(
@@ -552,7 +552,7 @@ class Tasks:
                 unit.connection, asked, now, passes=passes, by=reviewer, reason=reason[:500]
             )
             if not done:  # it was edited meanwhile: that is asked anew
-                raise Refused("STATE_CONFLICT", reason=phrase("review.edited"))
+                raise Refused("STATE_CONFLICT", reason=phrase("review.changed"))
             if passes:
                 await store.change(unit.connection, task.id, state="scheduled", next_at=task.next_at or now)
             else:

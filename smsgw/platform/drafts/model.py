@@ -148,6 +148,8 @@ class Survey(msgspec.Struct, kw_only=True):
     """The values of a template's variables in the first valid row."""
     carriers: list[tuple[str, int]] = []
     provinces: list[tuple[str, int]] = []
+    unregistered: list[tuple[str, int]] = []
+    """Of carriers, rows that get no message because the signature is not registered there."""
     looked_at: int = 0
     """Valid rows that were explained one by one: all of them, or of a large table some from everywhere in it."""
     each: tuple[int, int] = (0, 0)

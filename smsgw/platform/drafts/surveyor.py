@@ -301,6 +301,7 @@ class Surveyor:
         ask = self._ask(prepared)
         carriers: Counter[str] = Counter()
         provinces: Counter[str] = Counter()
+        unregistered: Counter[str] = Counter()
         refused: set[int] = set()
         for at, (number, line) in enumerate(zip(*_arrays(found), strict=True)):
             if at % SHARE == 0:
@@ -312,6 +313,8 @@ class Surveyor:
             if reason is not None:
                 cls = class_of(reason)
                 refused.add(number)
+                if cls == UNREGISTERED:
+                    unregistered[home.carrier] += 1
                 survey.classes[cls] = survey.classes.get(cls, 0) + 1
                 shown = survey.shown.setdefault(cls, [])
                 if len(shown) < MOST_SHOWN:
@@ -321,6 +324,7 @@ class Surveyor:
             provinces[home.province] += 1
         survey.valid = carriers.total()
         survey.carriers = carriers.most_common()
+        survey.unregistered = unregistered.most_common()
         survey.provinces = provinces.most_common(MOST_PLACES)
         return refused
 
@@ -415,6 +419,7 @@ OF_ROWS = frozenset({
     "CONTENT_UNENCODABLE",
 })  # fmt: skip
 """Classes that a row is in for what it says itself."""
+UNREGISTERED = "SIGN_NOT_REGISTERED"
 BY_CARRIER = "NUMBER_BLACKLISTED.carrier"
 """Of the numbers on the block list those that a carrier has put there: it is the carrier who lets them off."""
 

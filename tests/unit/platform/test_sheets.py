@@ -186,7 +186,7 @@ def test_rows_are_judged_one_by_one() -> None:
         (6, ["13800000003", "名" * 10]),
         (7, ["+8613800000004", "王"]),
     ]
-    validator = RowValidator(plan)
+    validator = RowValidator(plan, None)
     [(good, bad)] = list(validator.validate(rows))
     assert good == [(1, 1, 2, "8613800000001", "a", ["张"]), (1, 2, 7, "8613800000004", "", ["王"])]
     assert [(b[2], b[5]) for b in bad] == [
@@ -198,7 +198,7 @@ def test_rows_are_judged_one_by_one() -> None:
 def test_one_number_may_get_several_texts() -> None:
     plan = Plan(1, 0, "订单{n}", columns=(1,), names=("n",), one_each="content")
     rows = [(1, ["13800000001", "1"]), (2, ["13800000001", "2"]), (3, ["13800000001", "1"])]
-    [(good, bad)] = list(RowValidator(plan).validate(rows))
+    [(good, bad)] = list(RowValidator(plan, None).validate(rows))
     assert [g[2] for g in good] == [1, 2]
     assert [b[2] for b in bad] == [3]
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -132,7 +133,7 @@ def unregistered(call: Call, survey: Survey, account: Account, kind: MessageType
     said = {c: known.registration(c, at) if known else Registration.PENDING for c in CARRIERS}
     missing = [
         (carrier, said[carrier].value, n)
-        for carrier, n in survey.carriers
+        for carrier, n in (Counter(dict(survey.carriers)) + Counter(dict(survey.unregistered))).most_common()
         if carrier in said and said[carrier] is not Registration.REGISTERED
     ]
     policy = snapshot.policies.limits(account, kind).sign_policy
