@@ -82,7 +82,7 @@ async def list_inbound(call: Call) -> InboundPage:
 async def get_inbound(call: Call) -> InboundMessage:
     """``GET /mo/{id}``."""
     one = await inbound.one(call.ctx.db, call.actor, path_id(call))
-    if one is None:
+    if one is None or one.test is not call.key.test:
         raise Refused("NOT_FOUND")
     return _shown(one)
 

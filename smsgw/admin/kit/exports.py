@@ -17,11 +17,11 @@ from xlsxwriter.utility import xl_col_to_name
 
 from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
-from smsgw.admin.kit.bulk import Bulk, Reader, Sink
+from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.cells import Cell
+from smsgw.admin.kit.copied_file import CopiedFile, copied_file
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.kit.table_exports import TableExport
-from smsgw.admin.kit.tables import Kind
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
@@ -55,7 +55,7 @@ _UNFIT = re.compile(r"[\s/\\:*?\"<>|.]+")
 AT_ONCE = 500
 """Rows of one read."""
 PIECE = 64 * 1024
-"""Octets of a copy that are worked off in one go, in a thread: some two hundred rows, of a few milliseconds."""
+"""Octets of a copy that are handed over in one go: some two hundred rows."""
 PATIENCE = 1800.0
 LONGEST_CELL = 32_767
 """Characters; spreadsheets have no room for more."""
@@ -183,13 +183,20 @@ _Opened = Callable[[Path, Sequence[str], str, str, Sequence[bool]], _Csv | _Xlsx
 _WRITERS: dict[Format, _Opened] = {Format.CSV: _Csv, Format.XLSX: _Xlsx}
 
 
+def opened(
+    format_: Format, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()
+) -> _Csv | _Xlsx:
+    """A file of a format with these names of columns, to be closed. ``mark``: the watermark; ``title``: of every sheet,
+    where the format has room for it; ``figures``: which columns are of numbers, for ``raw``."""
+    return _WRITERS[format_](path, head, mark, title, figures)
+
+
 @asynccontextmanager
 async def writing(
-    format_: Format, path: Path, head: Sequence[str], mark: str, title: str = "", figures: Sequence[bool] = ()
+    format_: Format, path: Path, head: Sequence[str], mark: str, title: str = ""
 ) -> AsyncIterator[Writer]:
-    """A file of a format with these names of columns; closed in any case. ``mark``: the watermark; ``title``: of every
-    sheet, where the format has room for it; ``figures``: which columns are of numbers, for ``raw``."""
-    writer = await asyncio.to_thread(_WRITERS[format_], path, head, mark, title, figures)
+    """The same, for rows that come a few at a time; closed in any case."""
+    writer = await asyncio.to_thread(opened, format_, path, head, mark, title)
     try:
         yield writer
     finally:
@@ -346,9 +353,6 @@ class _Copying:
         self._of, self._bulk = making, bulk
         self.format = making.format
         self.media = MEDIA_TYPES[making.format]
-        self._reader = Reader(making._columns, bulk, making._say)
-        self._written = 0
-        """Rows of the file that is open."""
 
     @classmethod
     def of(cls, making: _Making) -> _Copying | None:
@@ -385,13 +389,18 @@ class _Copying:
     async def _file(
         self, incoming: Incoming, path: Path, days: Sequence[date], total: int, cut: Sequence[str]
     ) -> None:
-        of, self._written = self._of, 0
-        head = [cells.heading(column, of._say) for column in of._columns]
-        figures = [column.kind is Kind.NUMBER for column in of._columns]
+        of, written, params = self._of, 0, self._of._context.job.params
+        head = tuple(cells.heading(column, of._say) for column in of._columns)
         keys = [column.key for column in of._columns]
-        async with writing(self.format, path, head, of._mark, of._title, figures) as writer:
+        wanted = CopiedFile(
+            of._page.name, tuple(keys), params["language"], self.format, str(path), head, of._mark, of._title
+        )
+        async with copied_file(wanted) as process:
             async def sink(octets: bytes) -> None:
-                n = await asyncio.to_thread(self._take, writer, octets)
+                nonlocal written
+                written += (n := await process.take(octets))
+                if written > ROWS_OF_SHEET and self.format is Format.XLSX:
+                    raise Refused("FILE_TOO_LARGE")
                 of._done += n
                 await of._context.progress(of._done, total)
 
@@ -401,16 +410,8 @@ class _Copying:
                                       descending=of._sort.descending)  # fmt: skip
                 await pieces.end()
                 await of._reserve(incoming)
-            await asyncio.to_thread(writer.end, [*cut, of._mark])
+            await process.end([*cut, of._mark])
         await of._reserve(incoming)
-
-    def _take(self, writer: Writer, octets: bytes) -> int:
-        rows = self._reader.rows(octets)
-        self._written += len(rows)
-        if self._written > ROWS_OF_SHEET and self.format is Format.XLSX:
-            raise Refused("FILE_TOO_LARGE")
-        writer.raw(rows)
-        return len(rows)
 
     async def entered(self, connection: Any, file: StoredFile) -> None:
         """As of any list."""

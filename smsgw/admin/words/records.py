@@ -34,10 +34,13 @@ WHOSE: dict[str, str] = {"mine": N_("指派给我的"), "nobody": N_("尚未指�
 REPLY = N_("回复")
 REPLY_TITLE = N_("回复上行短信")
 REPLY_SEND = N_("发送回复")
-REPLY_LEAD = N_("回复从用户发来的通道号码发出，与其他短信一样检查、计费和审核；发送后本条标为已回复。")
-REPLY_EFFECT = N_("将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条。")
+REPLY_LEAD = N_("回复沿用原短信的签名和扩展号，与其他短信一样路由、检查、计费和审核；发送后本条标为已回复。")
+REPLY_EFFECT = N_("将向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条。")
 REPLY_HELD_EFFECT = N_(
-    "将从 %(code)s 向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。"
+    "将向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。"
+)
+REPLY_OPTED_OUT_EFFECT = N_(
+    "该号码已退订营销短信。将以通知向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条，请确认不含营销内容。"
 )
 REPLIED = N_("回复已提交，发送结果见下方往来短信")
 ASSIGN = N_("指派")

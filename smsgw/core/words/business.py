@@ -187,6 +187,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
     "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
+    "inbound.answered": ("这条上行短信已用同样的内容回复过", "it was answered with this text before"),
     "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),
     "resend.delivered": ("短信已送达", "it has been delivered"),
     "resend.maybe": ("短信可能已送达,结果不明", "it may have arrived: its result is not known"),

@@ -120,20 +120,19 @@ async def reopen(change: Change, inbound_id: int) -> None:
 
 
 def reply(actor: Actor, one: InboundView, now: Snapshot, content: str) -> SendRequest:
-    """The answer to a message, from the number that it was sent to; to be explained, or sent with ``answer``.
+    """The answer to a message, with the signature of what it answers and the digits that the phone has answered to,
+    so that its next answer finds here again; to be explained, or sent with ``answer``.
 
-    ``NOT_FOUND``: it belongs to no account; ``NUMBER_INVALID``: it came from no telephone number.
+    ``NOT_FOUND``: it belongs to no account, or comes from no phone but from the simulated carrier of test keys.
     """
     actor.require(Permission.MESSAGE_SEND, one.account)
     account = now.account(one.account) if one.account is not None else None
-    if account is None:
+    if account is None or one.test:
         raise Refused("NOT_FOUND")
-    # What the phone has answered to is code, account's digits and own digits: the last are the caller's to say.
-    given = now.numbering.extension_of(account, account.default_sign)
-    own = one.extension.removeprefix(given) if one.extension.startswith(given) else ""
+    item = SendItem(f"+{one.number}", content, extend_code=one.extension, sign=one.sign or "")
     key = f"reply-{one.id}-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
     return SendRequest(
-        account, (SendItem(f"+{one.number}", content, extend_code=own),), MessageType.NOTICE, Origin.PORTAL,
+        account, (item,), MessageType.NOTICE, Origin.PORTAL,
         actor.label, idempotency_key=key, request_sha256=hashlib.sha256(key.encode()).digest(),
     )  # fmt: skip
 
@@ -168,12 +167,16 @@ class _Gate:
 
 
 async def answer(change: Change, door: Door, now: Snapshot, one: InboundView, content: str) -> int:
-    """Send an answer; the id of its message. The same answer to the same message goes out once.
+    """Send an answer; the id of its message. The same answer to the same message goes out once:
+    ``STATE_CONFLICT`` the second time.
 
     What the door refuses is refused as for any other message, and leaves nothing behind.
     """
     request = replace(reply(change.actor, one, now, content), gate=_Gate(change, one).given)
-    (only,) = (await door.send(request)).items
+    result = await door.send(request)
+    if result.replayed:
+        raise Refused("STATE_CONFLICT", reason=phrase("inbound.answered"))
+    (only,) = result.items
     if only.message_id is None:
         raise Temporary("BACKPRESSURE", retry_after=1)
     return int(only.message_id)

@@ -81,6 +81,10 @@ class InboundView:
     """Id of the last message sent in answer from here."""
     done_at: datetime | None
     done_by: ActorLabel | None
+    sign: str | None
+    """Of the message that it answers, as long as that is kept."""
+    test: bool
+    """From the simulated carrier of test keys."""
 
 
 OUTCOMES = ("opt_out", "reply", "message", "unowned")
@@ -126,7 +130,7 @@ SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS acco
        COALESCE(c.name, '') AS channel_name, o.to_code, o.extend_code AS extension, m.id AS answers,
        {_OUTCOME} AS outcome, {_PUSHED} AS pushed, COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at,
        {_ENTRY} AS opt_out, o.parts, o.complete, o.account_id AS account, {_CARE} AS care, k.assignee, k.seen_at,
-       k.seen_by, k.answered_by, k.done_at, k.done_by
+       k.seen_by, k.answered_by, k.done_at, k.done_by, m.sign, o.channel_id = {TEST_CHANNEL} AS test
 FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT}
 LEFT JOIN account a ON a.id = o.account_id LEFT JOIN channel c ON c.id = o.channel_id
 LEFT JOIN message m ON m.id = o.in_reply_to

@@ -131,7 +131,10 @@ FROM figure_check WHERE span = 'day' AND day >= $1 AND day < $1 + interval '1 mo
 
 async def look(connection: Connection, day: date, now: datetime) -> int:
     """Compare a day and its month, and keep what was found; figures that differ. Of days whose reports may still come
-    the account alone is looked at."""
+    the account alone is looked at; of one that is not over nothing, as messages are counted a little after they come.
+    """
+    if day >= now.astimezone(CHINA).date():
+        return 0
     low, high = day_range(day)
     found: dict[str, object] = {"compared": 0, "different": 0, "differences": "[]"}
     if day <= now.astimezone(CHINA).date() - timedelta(days=daily.SETTLED):
@@ -158,7 +161,8 @@ async def _keep(
 _NEXT = """
 SELECT d.day FROM unnest($1::date[], $2::bigint[], $3::bigint[]) AS d (day, low, high)
 LEFT JOIN figure_check c ON c.span = 'day' AND c.day = d.day
-WHERE (c.checked_at IS NULL OR c.checked_at < $4 OR (c.different > 0 AND c.checked_at < $5))
+WHERE (c.checked_at IS NULL OR c.checked_at < $4 OR (
+       c.checked_at < $5 AND (c.different > 0 OR c.accepted <> c.submitted + c.refused + c.held)))
   AND (SELECT count(*) FROM figure_check k WHERE k.span = 'day' AND k.checked_at >= $4 AND k.different = 0) < $6
   AND (EXISTS (SELECT FROM message m WHERE m.id >= d.low AND m.id < d.high)
        OR EXISTS (SELECT FROM stat_sum s WHERE s.span = 'day' AND s.dimension = '' AND s.day = d.day))

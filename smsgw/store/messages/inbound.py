@@ -68,14 +68,15 @@ WHERE m.number = $1 AND m.id >= $2 AND m.id < $7 AND ($5::bigint IS NULL OR m.ac
 ORDER BY fits.rank DESC, m.id DESC LIMIT 1
 """
 
-_STORE = """
+_STORE = f"""
 WITH stored AS (
     INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, parts, complete, in_reply_to,
                     received_at, opted_out)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $12) RETURNING id, account_id, opted_out
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10, $12) RETURNING id, account_id, channel_id, opted_out
 )
-INSERT INTO inbound_unread (mo_id, account_id) SELECT id, account_id FROM stored WHERE NOT opted_out
-"""
+INSERT INTO inbound_unread (mo_id, account_id)
+SELECT id, account_id FROM stored WHERE NOT opted_out AND channel_id <> {TEST_CHANNEL}
+"""  # noqa: S608 - a constant
 
 JOIN_WITHIN = timedelta(hours=2)
 REPLY_WITHIN = timedelta(hours=72)

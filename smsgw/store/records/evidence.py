@@ -17,7 +17,7 @@ from typing import Protocol
 
 from smsgw.core.actor import Actor
 from smsgw.core.evidence import Report, Root, leaf
-from smsgw.core.ids import CHINA, day_of, day_range
+from smsgw.core.ids import CHINA, day_of, day_range, first_id
 from smsgw.core.merkle import Tree
 from smsgw.core.model import PROBE_ACCOUNT
 from smsgw.store.engine.database import Connection, Database, Row
@@ -121,7 +121,8 @@ ORDER BY e.message_id, e.part, e.id DESC, e.at DESC
 """)
 _UNPROVEN = by_name(f"""
 SELECT p.id, p.part FROM part p
-WHERE p.id >= $1 AND p.id < $2 AND p.state = :DELIVERED AND p.final_at >= $3 AND p.account_id <> $4
+WHERE p.id >= $1 AND p.id < $2 AND p.state = :DELIVERED AND (p.id >= $6 OR p.final_at >= $3)
+  AND p.account_id <> $4
   AND NOT EXISTS (
       SELECT FROM evidence e
       WHERE e.message_id = p.id AND e.part = p.part AND e.state = :DELIVERED AND e.id >= $1 - {EARLY})
@@ -202,8 +203,10 @@ async def _day(database: Database, report: Report, day: date, root: Root | None,
                 if hashlib.sha256(row["pdu"]).digest() != row["digest"]:
                     report.add("pdu", day, _about(row))
         if root is not None and not tree.leaves and not await connection.fetchval(_HAS_DAY, f"evidence_{day:%Y%m%d}"):
-            report.gone += 1
-            return
+            if not await connection.fetchval(_HAS_DAY, f"part_{day:%Y%m%d}"):  # both are kept for as many days
+                report.gone += 1
+                return
+            report.add("missing", day)
         report.days += 1
         report.leaves += tree.leaves
         if root is not None and (tree.leaves, tree.root) != (root.leaves, root.root):
@@ -216,7 +219,9 @@ async def _day(database: Database, report: Report, day: date, root: Root | None,
                 report.add("result", day, _about(row))
         since = await connection.fetchval(_SINCE)
         if since is not None:
-            for row in await connection.fetch(_UNPROVEN, low, high, since, PROBE_ACCOUNT, PAGE, timeout=PATIENCE):
+            first = first_id(since)  # what was accepted since then is proven, whenever it says that it has ended
+            asked = (low, high, since, PROBE_ACCOUNT, PAGE, first)
+            for row in await connection.fetch(_UNPROVEN, *asked, timeout=PATIENCE):
                 report.add("unproven", day, f"{row['id']}/{row['part']}")
 
 

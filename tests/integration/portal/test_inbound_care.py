@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from test_inbound import reply, send, shown
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.ids import time_of
+from smsgw.core.model import TEST_CHANNEL, Inbound
+from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.messages import care
 from smsgw.platform.org import service as org
-from smsgw.store.messages.inbound import sweep_care
+from smsgw.store.messages.inbound import Arrived, commit_inbound, sweep_care
 
 CLERK = [
     Permission.HOME_VIEW, Permission.INBOUND_VIEW, Permission.INBOUND_HANDLE, Permission.MESSAGE_READ,
@@ -121,16 +124,19 @@ async def test_another_ones_messages_are_not_ones_own_to_look_after(site: Site) 
 
 async def test_an_answer_goes_out_once_from_the_number_that_was_written_to(site: Site) -> None:
     first = await send(site, "hall", "13800138000")
-    one = await reply(site, "hall", "8613800138000", "几点开门")
+    one = await reply(site, "hall", "8613800138000", "几点开门", to="1069000188")
     async with Browser(site) as clerk:
         await clerk.login("hall-op")
         asked = await clerk.post(f"/inbound/{one}/reply", {"content": "上午九点开门。"})
-        assert "从 10690001 向 138****8000 发送一条回复" in asked
+        assert "将向 138****8000 发送一条回复" in asked
         answer = {"content": "上午九点开门。", "confirmed": "1"}
         await asyncio.gather(*(clerk.post(f"/inbound/{one}/reply", answer) for _ in range(2)))
         rows = await site.db.fetch("SELECT id, number, content, extend_code, origin FROM message ORDER BY id DESC")
         assert [row["number"] for row in rows] == ["8613800138000"] * 2, "the first message and one answer"
         assert "上午九点开门。" in rows[0]["content"]
+        assert rows[0]["extend_code"].endswith("88"), "with what the phone has answered to"
+        assert "已用同样的内容回复过" in await clerk.post(f"/inbound/{one}/reply", answer)
+        assert clerk.status == 422
         assert shown(await clerk.get("/inbound?care=answered")) == {one}
         page = await clerk.get(f"/inbound/{one}")
         talk = page[page.index('class="talk"') :]
@@ -171,6 +177,19 @@ async def test_it_is_forgotten_with_the_message(site: Site) -> None:
         await sweep_care(connection, time_of(int(new)))
     assert [row["mo_id"] for row in await site.db.fetch("SELECT mo_id FROM inbound_care")] == [int(new)]
     assert [row["mo_id"] for row in await site.db.fetch("SELECT mo_id FROM inbound_unread")] == [int(third)]
+
+
+async def test_a_simulated_phone_is_not_answered_and_is_nothing_unread(site: Site) -> None:
+    inbound = Inbound(TEST_CHANNEL, "mo-test", "8613800138000", "10690001", "在吗", datetime.now(UTC))
+    async with site.db.transaction() as connection:
+        await commit_inbound(connection, [Arrived(inbound, site.accounts["hall"], "")], site.ids.next, DEFAULT_WORDS)
+    one = await site.db.fetchval("SELECT id FROM mo")
+    assert await site.db.fetch("SELECT FROM inbound_unread") == []
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        assert "/reply" not in await clerk.get(f"/inbound/{one}")
+        await clerk.get(f"/inbound/{one}/reply")
+        assert clerk.status == 404
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -85,7 +85,7 @@ def _newest(said: Sequence[Said]) -> Sequence[Said]:
 async def _subject(call: Call) -> InboundView | None:
     id_ = read_id(call.request.match_info["id"])
     one = None if id_ is None or not call.may(Permission.INBOUND_VIEW) else await inbound.one(call.db, call.actor, id_)
-    return None if one is None or one.account is None else one
+    return None if one is None or one.account is None or one.test else one
 
 
 @contextlib.contextmanager
@@ -107,8 +107,9 @@ async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) ->
         if line["code"] != "OK":
             raise Refused(str(line["code"]))
     text = words.REPLY_HELD_EFFECT if line.get("held") else words.REPLY_EFFECT
-    return Effect(text, {"code": one.to_code, "number": mask(one.number), "parts": line["parts"],
-                         "price": line["price"]})  # fmt: skip
+    if one.outcome == "opt_out":
+        text = words.REPLY_OPTED_OUT_EFFECT
+    return Effect(text, {"number": mask(one.number), "parts": line["parts"], "price": line["price"]})
 
 
 async def _send(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.StreamResponse:

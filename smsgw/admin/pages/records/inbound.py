@@ -82,7 +82,7 @@ async def _detail(call: Call, one: InboundView) -> Detail:
     columns = [c for c in _WHOLE if c.permission is None or call.may(c.permission)]
     links = []
     handles = call.may(Permission.INBOUND_HANDLE)
-    if handles and one.care != "done":
+    if handles and one.account and not one.test and one.care != "done":
         links.append((words.ASSIGN, f"{PATH}/{one.id}/assign"))
     if one.answers and call.may(Permission.MESSAGE_VIEW):
         links.append((words.TRACE, f"/records/{one.answers}"))
@@ -93,12 +93,13 @@ async def _detail(call: Call, one: InboundView) -> Detail:
         key, label = ("reopen", words.REOPEN) if one.care == "done" else ("done", words.DONE)
         fields = {"id": str(one.id), "to": f"{PATH}/{one.id}"}
         buttons = [Button(label, f"{PATH}/-/effect/{key}", fields=fields, asks=True)]
+    answered = one.account and not one.test and call.may(Permission.MESSAGE_SEND)
     sections = [Section(_CARE, one, words.CARE_HEAD), Section(columns, one)]
     return Detail(
         mask(one.number), sections, links=links, buttons=buttons,
         piece=("records/conversation.html",
                {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME,
-                "reply": f"{PATH}/{one.id}/reply" if one.account and call.may(Permission.MESSAGE_SEND) else ""}),
+                "reply": f"{PATH}/{one.id}/reply" if answered else ""}),
         opened=f"{PATH}/-/seen" if handles and one.care == "unread" else "",
     )  # fmt: skip
 
