@@ -17,7 +17,7 @@ from typing import Protocol
 
 from smsgw.core.actor import Actor
 from smsgw.core.evidence import Report, Root, leaf
-from smsgw.core.ids import CHINA, day_of, day_range, first_id
+from smsgw.core.ids import CHINA, day_of, day_range
 from smsgw.core.merkle import Tree
 from smsgw.core.model import PROBE_ACCOUNT
 from smsgw.store.engine.database import Connection, Database, Row
@@ -128,7 +128,7 @@ WHERE p.id >= $1 AND p.id < $2 AND p.state = :DELIVERED AND (p.id >= $6 OR p.fin
       WHERE e.message_id = p.id AND e.part = p.part AND e.state = :DELIVERED AND e.id >= $1 - {EARLY})
 ORDER BY p.id, p.part LIMIT $5
 """)  # noqa: S608
-_SINCE = "SELECT at FROM evidence ORDER BY id LIMIT 1"
+_SINCE = "SELECT id, at FROM evidence ORDER BY id LIMIT 1"
 
 
 class Told(Protocol):
@@ -217,10 +217,9 @@ async def _day(database: Database, report: Report, day: date, root: Root | None,
             report.results += 1
             if (row["now"], row["now_code"]) != (row["state"], row["code"]):
                 report.add("result", day, _about(row))
-        since = await connection.fetchval(_SINCE)
-        if since is not None:
-            first = first_id(since)  # what was accepted since then is proven, whenever it says that it has ended
-            asked = (low, high, since, PROBE_ACCOUNT, PAGE, first)
+        since = await connection.fetchrow(_SINCE)
+        if since is not None:  # what was accepted since then is proven, whenever it says that it has ended
+            asked = (low, high, since["at"], PROBE_ACCOUNT, PAGE, since["id"])
             for row in await connection.fetch(_UNPROVEN, *asked, timeout=PATIENCE):
                 report.add("unproven", day, f"{row['id']}/{row['part']}")
 

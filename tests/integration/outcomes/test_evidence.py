@@ -147,6 +147,13 @@ TAMPERED = {
     "a result": (
         "UPDATE part SET state = 43 WHERE id = (SELECT min(id) FROM part)", {"result"},
     ),
+    "a delivery that is said to be of another time": (
+        "UPDATE part SET state = 40, final_at = '2020-01-01' WHERE id = (SELECT max(id) FROM part)", {"unproven"},
+    ),
+    "all of a day": (
+        "DO $$ DECLARE name text; BEGIN SELECT 'evidence_' || to_char(min(day), 'YYYYMMDD') INTO name "
+        "FROM evidence_root WHERE leaves > 0; EXECUTE 'DROP TABLE ' || name; END $$", {"missing", "root"},
+    ),
     "a delivery that nobody reported": (
         "UPDATE part SET state = 40, final_at = now() WHERE id = (SELECT max(id) FROM part)", {"unproven"},
     ),
