@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 from smsgw.api.auth import Authenticator
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
+from smsgw.core.model import TEST_CHANNEL
 from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
@@ -767,6 +768,39 @@ async def test_replies_are_pulled(api: Api) -> None:
     assert (item["event_id"], item["mo_id"]) == (str(event_id), str(mo_id))
     assert (item["from"], item["to_code"], item["content"]) == ("8613800138000", "1069000088", "回复 🙂")
     assert check(await api.post("/mo/ack", {"batch": pulled["batch"]}), 200, "OK") == {"acknowledged": 1}
+
+
+async def test_replies_are_looked_up(api: Api) -> None:
+    """One's own alone, newest first, page by page; those of real phones are not a test key's, and not the other way."""
+    stored = (
+        "INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, received_at)"
+        " VALUES ($1, $2, $3, $4, '1069000088', '88', $5, now())"
+    )
+    other = await accounts.add(by_test(api.ctx.db), "another")
+    rows = [
+        (api.account_id, 1, "8613800138000", "几点开门"), (api.account_id, 1, "8613800138001", "好的"),
+        (other, 1, "8613800138000", "别人的"), (api.account_id, TEST_CHANNEL, "8613800138000", "测试"),
+    ]  # fmt: skip
+    ids = [api.ctx.ids() for _ in rows]
+    for id_, row in zip(ids, rows, strict=True):
+        await api.ctx.db.execute(stored, id_, *row)
+    first, second, foreign, test = map(str, ids)
+    page = check(await api.get("/mo?limit=1"), 200, "OK")
+    assert ([one["mo_id"] for one in page["items"]], page["next_cursor"]) == ([second], second)
+    page = check(await api.get(f"/mo?limit=1&cursor={second}"), 200, "OK")
+    assert ([one["mo_id"] for one in page["items"]], page["next_cursor"]) == ([first], None)
+    for query, found in (("phone=13800138000", [first]), ("content=%E5%A5%BD", [second]), ("code=95588", [])):
+        page = check(await api.get(f"/mo?{query}"), 200, "OK")
+        assert [one["mo_id"] for one in page["items"]] == found, query
+    one = check(await api.get(f"/mo/{first}"), 200, "OK")
+    assert (one["from"], one["to_code"], one["extend_code"], one["content"], one["in_reply_to"]) == (
+        "8613800138000", "1069000088", "88", "几点开门", None,
+    )  # fmt: skip
+    for hidden in (foreign, test):
+        check(await api.get(f"/mo/{hidden}"), 404, "NOT_FOUND")
+    key = await api.add_key(api.account_id, test=True)
+    assert [o["mo_id"] for o in check(await api.get("/mo", key=key), 200, "OK")["items"]] == [test]
+    check(await api.get(f"/mo/{first}", key=key), 404, "NOT_FOUND")
 
 
 # --- the server itself --------------------------------------------------------------------------------------------
