@@ -62,9 +62,8 @@ def add(app: web.Application, node: Node) -> None:
         node.jobs.wake.set()
         return _json({"import": str(id_), "rows": file.rows})
 
-    store = node.tasks.files.store
-
     async def copied(path: Path, kind: FileKind, account_id: int) -> Incoming:
+        store = node.tasks.files.store
         incoming = await store.receive(kind, account_id, await _size(path), path.name)
         try:
             await asyncio.to_thread(shutil.copyfile, path, incoming.path)
@@ -80,7 +79,7 @@ def add(app: web.Application, node: Node) -> None:
         if found is None:
             raise Refused("NOT_FOUND")
         incoming = await copied(Path(body["file"]), proofs.kind(node.database), found.account_id)
-        entries = await proofs.keep(Change(node.database, request[ACTOR]), store, id_, incoming)
+        entries = await proofs.keep(Change(node.database, request[ACTOR]), node.tasks.files.store, id_, incoming)
         return _json({"entries": entries})
 
     async def document(request: web.Request) -> web.Response:
@@ -89,7 +88,8 @@ def add(app: web.Application, node: Node) -> None:
         incoming = await copied(Path(body["file"]), documents.kind(node.database), entry.row["account_id"])
         change = Change(node.database, request[ACTOR])
         kind = documents.Document(body["kind"])
-        return _json({"proof": await documents.keep(change, store, entry.row["id"], kind, body["carrier"], incoming)})
+        store, sign = node.tasks.files.store, entry.row["id"]
+        return _json({"proof": await documents.keep(change, store, sign, kind, body["carrier"], incoming)})
 
     app.router.add_post("/drafts/submit", submit)
     app.router.add_post("/consents/import", bring)

@@ -86,6 +86,9 @@ CASES: dict[str, list[Asked]] = {
     "POST /tasks/{id}/cancel": [("task", None)],
     "GET /tasks/{id}/recipients": [("task", None)],
     "GET /tasks/{id}/report": [("task", None)],
+    "POST /tasks/{id}/release": [("task", None)],
+    "GET /mo": [("cursor={reply}", None), ("in_reply_to={message}", None), ("", None)],
+    "GET /mo/{id}": [("reply", None)],
     "GET /scenarios": [("cursor={scenario}", None), ("", None)],
     "POST /scenarios": [("", {"name": "{mark}", "template_id": "{template}"})],
     "GET /scenarios/{id}": [("scenario", None)],
@@ -205,8 +208,15 @@ async def owned(api: Api) -> dict[str, str]:
     filing = await made("POST", "/links/filings", {"target": "jiafang.example.org", "note": MARK})
     await made("PUT", "/webhooks/hook-1", {"url": "https://jiafang.example.org/"})
     await made("PUT", "/webhooks/callback", {"hosts": ["hooks.jiafang.example.org"]})
+    reply = api.ctx.ids()
+    await api.ctx.db.execute(
+        "INSERT INTO mo (id, account_id, channel_id, number, to_code, content, in_reply_to, received_at)"
+        " VALUES ($1, (SELECT account_id FROM message WHERE id = $4), 1, $2, '10690001', $3, $4, now())",
+        reply, PHONE, MARK, int(sent["items"][0]["message_id"]),
+    )  # fmt: skip
     await api.ctx.snapshots.follow()
     return {
+        "reply": str(reply),
         "message": sent["items"][0]["message_id"], "batch": sent["batch_id"], "refused": refused,
         "pulled": pulled["batch"], "event": pulled["items"][0]["event_id"], "sign": sign["sign_id"],
         "template": template["template_id"], "audience": audience["id"], "contact": contact["id"],

@@ -315,8 +315,9 @@ async def test_boxes_give_beyond_the_roles_and_take_from_them(site: Site, boss: 
     assert P.ACCOUNT_STOP in person.allowed
     assert P.MESSAGE_VIEW in person.withheld
     assert before.permissions - person.permissions <= {*map(P, ("message.view", "message.read", "message.unmask",
-        "message.send", "message.cancel", "inbound.view", "inbound.export", "statistics.view", "statistics.export",
-        "contact.export", "person.reset", "message.export"))}, "what is not offered stays"  # fmt: skip
+        "message.send", "message.cancel", "inbound.view", "inbound.handle", "inbound.export",
+        "statistics.view", "statistics.export", "contact.export", "person.reset",
+        "message.export"))}, "what is not offered stays"  # fmt: skip
     page = await boss.get(f"/users/{id_}")
     assert "短信账号 · 启停" in page
 
