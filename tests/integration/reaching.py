@@ -91,7 +91,7 @@ THINGS = {
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
-    "/alarms": "alarm", "/audit": "audit", "/platform": "brand",
+    "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
 }  # fmt: skip
 
 

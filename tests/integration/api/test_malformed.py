@@ -198,6 +198,12 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
     assert not tracebacks(logs, caplog)
 
 
+_CHECKED = """
+INSERT INTO figure_check (span, day, checked_at, compared, different, differences, accepted, submitted, refused, held)
+VALUES ('day', current_date, now(), 1, 0, '[]', 1, 1, 0, 0) RETURNING id
+"""
+
+
 async def everything(site: Site) -> dict[str, str]:
     """One of everything, and somebody who owns it and may do all."""
     by = Change(site.db, Actor.system("test"), ids=site.ids.next)
@@ -205,6 +211,7 @@ async def everything(site: Site) -> dict[str, str]:
     await org.grant(by, OWNER, ["super"])
     return things | {
         "channel": str(site.channel_id), "brand": str(await site.db.fetchval("SELECT min(id) FROM brand")),
+        "check": str(await site.db.fetchval(_CHECKED)),
         "role": str(await site.db.fetchval("SELECT id FROM role WHERE code = 'foreign'")),
     }  # fmt: skip
 
@@ -233,9 +240,10 @@ def bodies(route: Route, token: str) -> list[tuple[str, bytes]]:
     return BODIES + [(MULTIPART, first + rest) for rest in FILES] if route.files else BODIES
 
 
-@pytest.mark.timeout(400)  # every form of every page
+@pytest.mark.timeout(900)  # every form of every page
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("known", [False, True])
 async def test_the_portal_refuses_what_is_malformed(
     site: Site, known: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
