@@ -21,6 +21,7 @@ from aiohttp import web
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.words import english_of
 from smsgw.net import tls as certificates
@@ -385,8 +386,9 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
     try:
         if on_ready is not None:
             await on_ready(daemon.node)
-        if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
-            log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
+        with contextlib.suppress(Temporary):  # a database that goes away now ends no daemon; smsgwctl shows the code, too
+            if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
+                log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
         await daemon.stop_asked.wait()
     finally:
         daemon.node.watchdog.notify("STOPPING=1")
