@@ -386,9 +386,7 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
     try:
         if on_ready is not None:
             await on_ready(daemon.node)
-        with contextlib.suppress(Temporary):  # a database that goes away now ends no daemon; smsgwctl shows the code, too
-            if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
-                log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
+        await _tell_setup_code(daemon)
         await daemon.stop_asked.wait()
     finally:
         daemon.node.watchdog.notify("STOPPING=1")
@@ -398,6 +396,13 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
         await aio.cancel(alive, asked)
     if daemon.fatal is not None:
         raise daemon.fatal
+
+
+async def _tell_setup_code(daemon: Daemon) -> None:
+    """Where to begin, while nobody was ever entered. A database that goes away just now is no reason to end."""
+    with contextlib.suppress(Temporary):
+        if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
+            log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
 
 
 async def _wait(event: asyncio.Event) -> None:
