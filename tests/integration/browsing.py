@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -51,6 +52,17 @@ class Browser:
     async def login(self, login: str, password: str = PASSWORD, onward: str = "/") -> str:
         await self.get("/login")
         return await self.post("/login", {"login": login, "password": password, "next": onward})
+
+    async def job_done(self, path: str, patience: float = 60.0) -> str:
+        """The page of a job that has come to its end: it asks for no newer one. (What it says tells nothing: words of
+        states are in the menu, too.)"""
+        async with asyncio.timeout(patience):
+            while True:
+                page = await self.get(path)
+                assert self.status == 200, page
+                if "data-again" not in page:
+                    return page
+                await asyncio.sleep(0.1)
 
     @property
     def cookies(self) -> dict[str, str]:

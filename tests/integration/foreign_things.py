@@ -32,8 +32,6 @@ from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
-from smsgw.platform.files import queries as files
-from smsgw.platform.files.model import StoredFile
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
 from smsgw.platform.lists import consents
@@ -209,12 +207,11 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
 
 
 async def _document(site: Site, by: Change, account: int, sign: int) -> int:
-    name = f"{MARK}.pdf"
-    file = StoredFile(site.ids.next(), 1, "sign_proof", name, "application/pdf", 1, bytes(32), account, by.actor.label,
-                      clock.now() + timedelta(days=1))  # fmt: skip
-    async with site.db.transaction() as connection:
-        await files.add(connection, file)
-    return await documents.attach(by, sign, documents.Document.LICENSE, "", file)
+    """A file that entitles to the signature."""
+    store = site.surveyor.tasks.files.store
+    incoming = await store.receive(documents.kind(site.db), account, 0, f"{MARK}.pdf")
+    incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
+    return await documents.keep(by, store, sign, documents.Document.LICENSE, "", incoming)
 
 
 async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:

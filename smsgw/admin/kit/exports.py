@@ -306,10 +306,12 @@ class _Making:
             window = Window(self._sort.key, self._sort.descending, got.keys[-1], limit=AT_ONCE)
 
     async def _totals(self) -> list[list[Cell]]:
-        """The last row of a report: numbers under their columns."""
+        """The last row of a report: numbers under their columns. None where they have no sum."""
         if self._page.report is None:
             return []
         row = await self._page.report.totals(self._database, self._actor, self._found)
+        if row is None:
+            return []
         cut = [cells.plain(c, row, self._say) if c.right else "" for c in self._columns[1:]]
         return [[self._say(words.TOTAL), *cut]]
 

@@ -90,7 +90,7 @@ class Report:
     """What makes a list a report: what its rows come to, and a chart of them."""
 
     totals: Callable[[Database, Actor, Found], Awaitable[Any]]
-    """Of all that is found, as a row: at the foot of the table and of files."""
+    """Of all that is found, as a row: at the foot of the table and of files. None: they have no sum."""
     chart: Callable[[Call, Found], Awaitable[Chart]]
     figures: Sequence[str] = ()
     """Keys of columns whose totals stand above it."""

@@ -49,7 +49,8 @@ TABLES = {
         _PUT,
         "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
         "customer_event department event_setting figure_check filed_link_state message node part quota_used "
-        "registration review route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
+        "registration review route_version setting sign sign_code stat_minute task_chunk task_finding task_run "
+        "template usage_day",
     ),
     **_each(
         _LIST,

@@ -88,3 +88,6 @@ async def test_percentiles_of_each_stage_are_those_of_the_rows(site: Site) -> No
             assert sum(map(int, re.findall(r'data-label="短信条数">\s*(\d+)\s*</td>', shown))) == all_.n, query
             assert "data-chart" in shown
         assert "这段时间没有提交给运营商的短信" in await boss.get("/reports/delays?time=yesterday")
+        await boss.post("/reports/delays/-/export", {"q": "time=today", "reason": "时延检查", "format": "csv"})
+        await boss.job_done(boss.path)
+        assert await site.db.fetchval("SELECT state FROM job") == "done", "percentiles have no last line of totals"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import html
 import io
@@ -51,16 +50,6 @@ async def upload(browser: Browser, path: str, name: str, octets: bytes) -> str:
         return await browser._read(response)
 
 
-async def finished(browser: Browser) -> str:
-    """The job's page, once it is over."""
-    async with asyncio.timeout(30):
-        while True:
-            page = await browser.get(browser.path)
-            if "已完成" in page or "失败" in page:
-                return page
-            await asyncio.sleep(0.1)
-
-
 async def test_a_table_is_previewed_and_brought_in_with_what_became_of_each_row(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")
@@ -72,7 +61,7 @@ async def test_a_table_is_previewed_and_brought_in_with_what_became_of_each_row(
         form = {"account": str(site.accounts["hall"]), "source": "paper", "proof": "档案 9"}
         await boss.post(boss.path, chosen | form)
         assert re.fullmatch(r"/jobs/\d+", boss.path)
-        page = await finished(boss)
+        page = await boss.job_done(boss.path)
         job = boss.path.rpartition("/")[2]
         assert f"/consents/-/import/{job}/result" in page
         async with boss.session.get(f"/consents/-/import/{job}/result") as response:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import html
 import io
 import re
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,13 +254,7 @@ async def bring(browser: Browser, site: Site, text: str, **fields: str) -> str:
     form = {"account": str(site.accounts["hall"]), "duplicates": "skip", "scope": "account"} | fields
     page = await browser.post(browser.path, chosen | form)
     assert re.fullmatch(r"/jobs/\d+", browser.path), page
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        page = await browser.get(browser.path)
-        if "已完成" in page or "失败" in page:
-            return page
-        await asyncio.sleep(0.1)
-    raise AssertionError(page)
+    return await browser.job_done(browser.path)
 
 
 async def rows(browser: Browser, what: str) -> list[list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import csv
 import html
 import io
@@ -421,21 +420,12 @@ async def test_nothing_selected_is_told(site: Site, boss: Browser) -> None:
 # --- exports ---------------------------------------------------------------------------------------------------------
 
 
-async def job_done(boss: Browser, path: str) -> str:
-    for _ in range(100):
-        page = await boss.get(path)
-        if "data-again" not in page:
-            return page
-        await asyncio.sleep(0.1)
-    raise AssertionError("the job does not end")
-
-
 async def exported(boss: Browser, form: dict[str, str], path: str = "/audit") -> bytes:
     await boss.get(path)
     await boss.post(f"{path}/-/export", form)
     assert boss.path.startswith("/jobs/"), boss.status
     job = boss.path
-    assert "已完成" in await job_done(boss, job)
+    assert "已完成" in await boss.job_done(job)
     async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}) as response:
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-store"
@@ -507,7 +497,7 @@ async def test_a_file_is_for_who_asked_for_it_in_that_session(site: Site, boss: 
     await boss.get("/audit")
     await boss.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
     job = boss.path
-    await job_done(boss, job)
+    await boss.job_done(job)
     async with Browser(site) as other:
         await site.add_staff("boss2", "super")
         await other.login("boss2")
@@ -532,7 +522,7 @@ async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(si
         await browser.get("/audit")
         await browser.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
         job = browser.path
-        assert "已完成" in await job_done(browser, job)
+        assert "已完成" in await browser.job_done(job)
         await org.set_permissions(by_test, "auditor", allowed=(), withheld=[Permission.AUDIT_EXPORT])
         await browser.post(f"{job}/link", {})
         assert browser.status == 403
@@ -540,7 +530,7 @@ async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(si
             "INSERT INTO job (kind, params, submitter, node, expires_at)"
             " SELECT kind, params, submitter, node, expires_at FROM job WHERE kind = 'export' RETURNING id"
         )
-        page = await job_done(browser, f"/jobs/{id_}")
+        page = await browser.job_done(f"/jobs/{id_}")
         assert "没有权限" in page
 
 
@@ -548,7 +538,7 @@ async def test_a_link_is_not_used_up_by_who_only_looks_ahead(site: Site, boss: B
     await boss.get("/audit")
     await boss.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
     job = boss.path
-    await job_done(boss, job)
+    await boss.job_done(job)
     async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}, allow_redirects=False) as response:
         address = response.headers["Location"]
     async with boss.session.head(address) as response:
@@ -575,7 +565,7 @@ async def test_a_file_is_only_for_who_would_still_see_all_of_it(site: Site) -> N
         await browser.get("/audit")
         await browser.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
         job = browser.path
-        await job_done(browser, job)
+        await browser.job_done(job)
         async with browser.session.post(f"{job}/link", data={"csrf": browser.csrf}, allow_redirects=False) as response:
             address = response.headers["Location"]
         await org.grant(by_test, "one", ["narrow"])

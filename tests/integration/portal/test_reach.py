@@ -37,7 +37,9 @@ from reaching import (
 from smsgw.admin.rights import Open, Route
 from smsgw.platform.org import queries
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"),
+              pytest.mark.timeout(600)]  # fmt: skip
+# every address with every role, while other tests want the machine, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import re
-import time
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,17 +66,7 @@ async def bring(browser: Browser, octets: bytes, **fields: str) -> str:
     assert browser.status == 200, page
     await browser.post(browser.path, chosen(page) | fields)
     assert re.fullmatch(r"/jobs/\d+", browser.path)
-    return await ended(browser, browser.path)
-
-
-async def ended(browser: Browser, path: str) -> str:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        page = await browser.get(path)
-        if "已完成" in page or "失败" in page:
-            return page
-        await asyncio.sleep(0.1)
-    raise AssertionError(page)
+    return await browser.job_done(browser.path)
 
 
 async def results(browser: Browser) -> list[list[str]]:
@@ -227,7 +215,7 @@ async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, b
     page = await upload(boss, spelt.getvalue(), "staff.xlsx")
     assert boss.status == 200, page
     await boss.post(boss.path, chosen(page))
-    await ended(boss, boss.path)
+    await boss.job_done(boss.path)
     assert [(row[1], row[3]) for row in await results(boss)] == [
         ("a1", "新建"), ("b1", "新建"), ("c1", "有误"), ("d1", "有误"),
     ]  # fmt: skip
@@ -299,9 +287,9 @@ async def test_an_import_that_is_cut_off_goes_on_where_it_was(site: Site, boss: 
     await boss.post(address, fields)
     ran = int(boss.path.rpartition("/")[2])
     params = await site.db.fetchval("SELECT params FROM job WHERE id = $1", ran)
-    await ended(boss, boss.path)
+    await boss.job_done(boss.path)
     await site.db.execute("DELETE FROM sheet_result WHERE job_id = $1", ran)
     await site.db.execute("UPDATE job SET params = $2, not_before = now() WHERE id = $1", job_id, params)
-    await ended(boss, f"/jobs/{job_id}")
+    await boss.job_done(f"/jobs/{job_id}")
     rows = await site.db.fetch("SELECT line, outcome FROM sheet_result WHERE job_id = $1 ORDER BY line", job_id)
     assert [(row["line"], row["outcome"]) for row in rows] == [(2, "created"), (3, "skipped")]
