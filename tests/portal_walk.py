@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from demo_site import PASSWORD, DemoSite
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Error, Page
 
 from smsgw.admin.app import routes
 from smsgw.admin.kit import discovery
@@ -320,6 +320,27 @@ _TEN = f"""
 """
 
 
+_GONE = ("Execution context was destroyed", "axe is not defined")
+"""What is said of a page that gives way to another while it is looked at."""
+_LOADS = 3
+"""Of a page by itself, at most."""
+
+
+async def _patiently(page: Page, looks: Callable[[], Awaitable[None]]) -> None:
+    """Look at a page; at the one that comes, if it loads itself again meanwhile, as one that waits does when there is
+    something to show."""
+    for _ in range(_LOADS):
+        try:
+            await looks()
+            return
+        except Error as error:
+            if not any(said in str(error) for said in _GONE):
+                raise
+        await page.wait_for_timeout(200)  # until then the load state may be that of the page that is gone
+        await page.wait_for_load_state()
+    await looks()
+
+
 async def _axe(page: Page) -> list[dict[str, Any]]:
     await page.evaluate(AXE.read_text("utf-8"))
     return list(await page.evaluate(_AXE_RUN))
@@ -392,18 +413,21 @@ class Looker:
             seen.warm_ms, seen.ready_ms = (
                 round(statistics.median(each), 1) for each in zip(*took, strict=True)
             )
+        await _patiently(self.page, lambda: self._measure(seen))
+        seen.console = list(self._console)
+        return seen
+
+    async def _measure(self, seen: Seen) -> None:
         seen.sticks_out = await self.page.evaluate(_STICKS_OUT)
         seen.axe = await _axe(self.page)
         seen.violations = await self.page.evaluate("window.smsgwViolations")
-        seen.console = list(self._console)
         seen.screens = round(await self.page.evaluate(_HEIGHT), 2)
-        return seen
 
     async def _open(self, stop: Stop, seen: Seen) -> None:
         self._octets.clear()
         response = await self.page.goto(stop.address, wait_until="load")
         seen.status = response.status if response else 0
-        await self.page.evaluate("document.fonts.ready.then(() => true)")
+        await _patiently(self.page, lambda: self.page.evaluate("document.fonts.ready.then(() => true)"))
 
     async def screens_of_ten(self) -> float:
         """Height in screens of a list with ``LIST_ROWS`` rows, no more and no less: those that there are come again.

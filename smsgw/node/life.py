@@ -21,6 +21,7 @@ from aiohttp import web
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.words import english_of
 from smsgw.net import tls as certificates
@@ -385,8 +386,7 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
     try:
         if on_ready is not None:
             await on_ready(daemon.node)
-        if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
-            log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
+        await _tell_setup_code(daemon)
         await daemon.stop_asked.wait()
     finally:
         daemon.node.watchdog.notify("STOPPING=1")
@@ -396,6 +396,13 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
         await aio.cancel(alive, asked)
     if daemon.fatal is not None:
         raise daemon.fatal
+
+
+async def _tell_setup_code(daemon: Daemon) -> None:
+    """Where to begin, while nobody was ever entered. A database that goes away just now is no reason to end."""
+    with contextlib.suppress(Temporary):
+        if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
+            log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
 
 
 async def _wait(event: asyncio.Event) -> None:
