@@ -101,7 +101,9 @@ EXPORTS = {
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
 
-TRACES = (MARK, "clinic", "139****567", "NUMBER_INVALID")
+OWN_WAY = 1_987_654_321
+"""A channel that nothing but the other department's message has gone by, and that has no name any more."""
+TRACES = (MARK, "clinic", "139****567", "NUMBER_INVALID", str(OWN_WAY))
 """What is in a file that has something of the other department's: texts stand only in those of who may read them."""
 
 
@@ -569,8 +571,19 @@ async def test_another_departments_things_look_like_none(world: World) -> None:
     )
 
 
+_SIGNED = "UPDATE message SET sign = $2 WHERE id = $1"
+_FAILED = """
+UPDATE part SET state = 41, channel_id = $2, claimed_at = accepted_at, answered_at = accepted_at,
+    final_at = accepted_at
+WHERE id = $1
+"""
+
+
 @pytest.mark.slow
 async def test_a_file_has_nothing_of_another_department(world: World) -> None:
+    message = int(world.things["message"])
+    await world.site.db.execute(_SIGNED, message, MARK)
+    await world.site.db.execute(_FAILED, message, OWN_WAY)
     had = set()
     for walker in world.walkers:
         things = world.things | walker.own
