@@ -62,6 +62,7 @@ from smsgw.platform.audit import service as auditing
 from smsgw.platform.audit import verification
 from smsgw.platform.brand import service as brands
 from smsgw.platform.campaigns.model import TaskSpec
+from smsgw.platform.campaigns.row_rules import RowRules
 from smsgw.platform.campaigns.rows import Plan as TaskPlan
 from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.change import Change, Unrecorded
@@ -721,7 +722,7 @@ async def _(world: World, change: Change) -> None:
 
     class Engine(Tasks):
         async def prepare(self, spec: TaskSpec) -> Prepared:
-            return Prepared(spec, MessageType.NOTICE, plan, 1, [], None)
+            return Prepared(spec, MessageType.NOTICE, plan, 1, [], [], RowRules(), None)
 
     engine = Engine(world.database, **dict.fromkeys(PARTS_OF_TASKS, cast(Any, None)))
     made, before = await engine.create(change, spec)
