@@ -18,7 +18,8 @@ MOST = {"list": 10, "report": 10, "detail": 10, "form": 12, "page": 14, "poll": 
 MORE = {
     "/": 24, "/home/live": 22,  # a card is a statement or two
     "/tasks": 12, "/scheduled": 12, "/tasks/-/rows": 12, "/scheduled/-/rows": 12, "/scheduled/{id}": 20,
-    "/tasks/{id}": 20,
+    "/tasks/{id}": 20, "/review/decided/{id}": 16,  # what a reviewer was shown
+    "/tasks/report": 40,  # some for each dimension and stretch of a task's messages
     "/records": 13, "/records/-/total": 11,  # planned anew each time, in a transaction
 }  # fmt: skip
 """Those that take more, and why."""
