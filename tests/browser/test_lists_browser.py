@@ -169,6 +169,7 @@ async def test_a_whole_number_is_shown_in_a_dialog_for_a_reason(chromium: Browse
             assert "13800138000" not in page.url
             await page.keyboard.press("Escape")
             await expect(page.locator("#ask")).not_to_be_visible()
+            await expect(page.locator("#ask .whole-number")).to_have_count(0)  # as soon as it has faded out
             assert "13800138000" not in await page.content()
     assert not [url for url in asked if "13800138000" in url]
     async with opened(chromium, site, PHONE, "admin") as page:
