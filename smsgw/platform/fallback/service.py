@@ -112,7 +112,7 @@ class Fallback:
         account = self._snapshots.current.account(watch.account_id)
         state = await self._task_state(watch)
         if now >= watch.until or account is None or state == "cancelled":
-            await store.looked(self._database, watch.base_id, [], None, watch.problem)
+            await store.looked(self._database, watch.base_id, watch.open, None, watch.problem)
             return
         if account.halted or state == "paused":
             problem = "ACCOUNT_STOPPED" if account.halted else "PAUSED"

@@ -25,7 +25,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import edit, stages, terms
 from smsgw.admin.pages.sending.wizard import line_of
-from smsgw.admin.words import compose
+from smsgw.admin.words import compose, fallback
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
@@ -160,6 +160,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     links = []
     if task.run:
         links.append((words.REPORT, f"/tasks/report?task={task.id}"))
+    if task.run and task.fallback is not None:
+        links.append((fallback.RECORDS, f"/tasks/report?task={task.id}&group=hop"))
     if task.run and call.may(Permission.MESSAGE_VIEW):
         days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}
         asked = "&".join(f"{name}={day}" for name, day in days.items())
