@@ -7,6 +7,7 @@ from datetime import datetime
 from smsgw.core.ids import first_id
 from smsgw.core.tasks import Chunk
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 
 # Whoever else follows the message holds its row: of two nodes, or of a person and a chain, one goes first.
 _LOCK = "SELECT id FROM message WHERE id = $1 FOR UPDATE SKIP LOCKED"
@@ -46,12 +47,12 @@ _ABOUT = """
 SELECT r.message_id, r.again_id, r.hop FROM message_resend r WHERE r.message_id = $1 OR r.again_id = $1
 ORDER BY r.message_id LIMIT 2
 """
-_WAITING = """
+_WAITING = by_name("""
 SELECT r.again_id, r.run FROM message_resend r
 WHERE r.task_id = $1 AND r.hop > 0 AND EXISTS (
-    SELECT FROM part p WHERE p.id = r.again_id AND p.state IN (1, 2, 10, 11))
+    SELECT FROM part p WHERE p.id = r.again_id AND p.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED))
 ORDER BY r.again_id LIMIT $2
-"""
+""")
 
 
 async def about(database: Database | Connection, message_id: int) -> list[Row]:

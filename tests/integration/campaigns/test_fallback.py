@@ -63,8 +63,8 @@ async def messages(one: Desk, text: str) -> list[Row]:
     return await one.database.fetch(_MESSAGES, f"%{text}%")
 
 
-async def fail(one: Desk, id_: int, state: PartState = S.UNDELIVERABLE, code: str = "MK:0001", by: bool = False) -> None:
-    await one.database.execute(_FATE, id_, int(state), code, "", by, 0)
+async def fail(one: Desk, id_: int, state: PartState = S.UNDELIVERABLE, code: str = "MK:0001") -> None:
+    await one.database.execute(_FATE, id_, int(state), code, "", False, 0)
 
 
 async def taken(one: Desk, *rounds: Fallback) -> None:

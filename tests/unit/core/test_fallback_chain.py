@@ -15,7 +15,8 @@ S = PartState
 
 
 def test_a_chain_is_kept_as_it_was_given() -> None:
-    chain = Chain((Hop("再次通知", when=When.FAILED, sign="测试", prefer="b"), Hop(template_id=7, when=When.EXPIRED)), 90)
+    hops = Hop("再次通知", when=When.FAILED, sign="测试", prefer="b"), Hop(template_id=7, when=When.EXPIRED)
+    chain = Chain(hops, 90)
     assert chain_of(chain.plain()) == chain
     assert chain_of({"hops": [{"content": "好"}]}) == Chain((Hop("好"),))
     assert not chain_of({"hops": [{"content": "好"}]}).varied
