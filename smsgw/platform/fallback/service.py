@@ -127,7 +127,7 @@ class Fallback:
         if failed and watch.hop < len(watch.chain.hops):
             waiting, problem = await self._follow(watch, account, failed)
         pause = min(max((now - time_of(watch.base_id)) / 8, SOONEST), LATEST)
-        again = now + (SOONEST if waiting and not problem else pause)
+        again = min(now + (SOONEST if waiting and not problem else pause), watch.until)
         open_ = sorted((*left, *waiting))
         await store.looked(self._database, watch.base_id, open_, again if open_ else None, problem)
 
