@@ -195,6 +195,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
     ),
     "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
+    "statistics.gone": ("这一天的报告已过保留期，不能重新计数", "the reports of that day have passed their retention"),
     "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
     "inbound.answered": ("这条上行短信已用同样的内容回复过", "it was answered with this text before"),
     "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),

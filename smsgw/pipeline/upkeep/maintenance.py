@@ -18,7 +18,7 @@ from smsgw.pipeline.accept.nonces import NONCES_KEPT
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.cancellation import Recall
-from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
+from smsgw.pipeline.outcomes.writer import LATE_REPORTS, Outcomes, Sweep
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
@@ -244,10 +244,16 @@ class Maintenance:
             "evidence": retention.messages_days,
         }
         today = clock.now().astimezone(CHINA).date()
+        oldest = first_id(clock.now() - self._config.durability.open_for - LATE_REPORTS)
         async with self._database.acquire(timeout=60) as connection:
             await partitions.ensure(connection, today, newest=self._ids.newest_made)
             for day in await partitions.overdue(connection, today, "customer_event", keep["customer_event"]):
                 await events.count_lost(connection, day)
+                await daily.keep_ends(connection, day, oldest)
+            events_gone, records_gone = (
+                today - timedelta(days=keep[table] + 1) for table in ("customer_event", "message")
+            )
+            await daily.note_gone(connection, events=events_gone, records=records_gone, oldest=oldest)
             await partitions.expire(connection, today, keep)
             self.kept = await partitions.overdue(connection, today, "part", keep["part"])
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)

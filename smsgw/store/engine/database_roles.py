@@ -68,7 +68,7 @@ TABLES = {
         "scenario send_draft "
         "unmask_day request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp staff_view stat_day"
-        " stat_person task upload webhook word",
+        " stat_end stat_person task upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is

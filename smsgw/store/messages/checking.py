@@ -113,6 +113,7 @@ _ACCEPTED = """
 SELECT COALESCE(sum(messages), 0)::bigint FROM stat_sum
 WHERE span = $1 AND dimension = '' AND day = $2 AND status = 'accepted'
 """
+_GONE = "SELECT $1 <= records_gone FROM stat_cursor"
 _KEEP = """
 INSERT INTO figure_check
     (span, day, checked_at, compared, different, differences, accepted, submitted, refused, held)
@@ -131,9 +132,10 @@ FROM figure_check WHERE span = 'day' AND day >= $1 AND day < $1 + interval '1 mo
 
 async def look(connection: Connection, day: date, now: datetime) -> int:
     """Compare a day and its month, and keep what was found; figures that differ. Of days whose reports may still come
-    the account alone is looked at; of one that is not over nothing, as messages are counted a little after they come.
+    the account alone is looked at; nothing of one that is not over, as messages are counted a little after they come,
+    or whose records retention has removed.
     """
-    if day >= now.astimezone(CHINA).date():
+    if day >= now.astimezone(CHINA).date() or await connection.fetchval(_GONE, day):
         return 0
     low, high = day_range(day)
     found: dict[str, object] = {"compared": 0, "different": 0, "differences": "[]"}
@@ -186,13 +188,17 @@ async def look_on(database: Database, now: datetime, kept: int, events_kept: int
     return day
 
 
+# A month's account is that of its days, which are told of themselves.
 _WRONG = """
-SELECT day FROM figure_check WHERE different > 0 OR accepted <> submitted + refused + held ORDER BY day LIMIT 10
+SELECT c.day FROM figure_check c, stat_cursor k
+WHERE (c.different > 0 OR c.accepted <> c.submitted + c.refused + c.held)
+  AND CASE c.span WHEN 'day' THEN c.day > k.records_gone ELSE c.different > 0 END
+ORDER BY c.day LIMIT 10
 """
 
 
 async def findings(database: Database) -> list[Finding]:
-    """Days whose figures are not what their records come to."""
+    """Days whose figures are not what their records come to, as long as these are kept."""
     days = [f"{row['day']}" for row in await database.fetch(_WRONG)]
     detail = phrase("alarm.figures", days=listed(days))
     return [Finding("figures_differ", "statistics", CRITICAL, detail)] if days else []

@@ -27,7 +27,7 @@ RECOUNT_PATIENCE = 300.0
 
 # Another node is at it: nothing to do.
 _CURSOR = "SELECT message_id, event_id, recounted FROM stat_cursor FOR UPDATE SKIP LOCKED"
-_CURSOR_WAIT = "SELECT message_id, event_id, recounted FROM stat_cursor FOR UPDATE"
+_CURSOR_WAIT = "SELECT message_id, event_id, recounted, events_gone FROM stat_cursor FOR UPDATE"
 _MOVE = "UPDATE stat_cursor SET message_id = $1, event_id = $2"
 _RECOUNTED = "UPDATE stat_cursor SET recounted = $1"
 _OLDEST = "SELECT LEAST((SELECT min(id) FROM message), (SELECT min(id) FROM customer_event))"
@@ -59,8 +59,8 @@ SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, submitter, 
 FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8, 9
 """  # noqa: S608 - constants
 )
-# A message has one report, or a second one that corrects the first. (+ 0: between two bounds, or in the order of ids,
-# the planner would read all events since the message for each of them.)
+# A message has one report, or a second one that corrects the first, whose event may be gone by then: ``keep_ends``.
+# (+ 0: between two bounds, or in the order of ids, the planner would read all events since the message for each.)
 _ENDED = _ADD.format(
     rows=f"""
 SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
@@ -71,9 +71,12 @@ LEFT JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $3
 CROSS JOIN LATERAL (
     SELECT e.status, 1 AS sense
     UNION ALL
-    (SELECT x.status, -1 FROM customer_event x
-     WHERE x.message_id = e.message_id AND x.kind = 'report' AND x.id >= e.message_id AND x.id + 0 < e.id
-     ORDER BY x.id + 0 DESC LIMIT 1)
+    (SELECT before.status, -1 FROM (
+        SELECT x.status, x.id + 0 AS id FROM customer_event x
+        WHERE x.message_id = e.message_id AND x.kind = 'report' AND x.id >= e.message_id AND x.id + 0 < e.id
+        UNION ALL
+        SELECT k.status, 0 FROM stat_end k WHERE k.message_id = e.message_id
+     ) before ORDER BY before.id DESC LIMIT 1)
 ) ended
 WHERE e.kind = 'report' AND NOT e.test AND e.id > $1 AND e.id <= $2
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
@@ -128,10 +131,14 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 )
 
 
-async def recount(connection: Connection, day: date) -> None:
+async def recount(connection: Connection, day: date) -> bool:
     """Count a business day anew, up to where the roll-up has come, in a transaction that lasts ``2 * RECOUNT_PATIENCE``
-    at most. Its events must all still be there."""
-    await _recount(connection, await connection.fetchrow(_CURSOR_WAIT), day)
+    at most. Not when its events have begun to go: then its figures stay, and the answer is no."""
+    cursor = await connection.fetchrow(_CURSOR_WAIT)
+    if cursor is not None and day <= cursor["events_gone"]:
+        return False
+    await _recount(connection, cursor, day)
+    return True
 
 
 async def _recount(connection: Connection, cursor: Row | None, day: date) -> None:
@@ -159,3 +166,31 @@ async def recount_settled(database: Database, now: datetime, events_kept: int) -
         await _recount(connection, cursor, first)
         await connection.execute(_RECOUNTED, first + timedelta(days=1))
     return first
+
+
+# Not what was delivered: nothing follows it. Not what is not counted yet either: it would be taken off before it was
+# added.
+_KEEP_ENDS = """
+INSERT INTO stat_end AS k (message_id, status)
+SELECT DISTINCT ON (message_id) message_id, status FROM customer_event
+WHERE kind = 'report' AND NOT test AND id >= $1 AND id < $2 AND message_id >= $3 AND status <> 'delivered'
+  AND id <= (SELECT event_id FROM stat_cursor)
+ORDER BY message_id, id DESC
+ON CONFLICT (message_id) DO UPDATE SET status = excluded.status
+"""
+_FORGET_ENDS = "DELETE FROM stat_end WHERE message_id < $1"
+_GONE = """
+UPDATE stat_cursor SET events_gone = GREATEST(events_gone, $1), records_gone = GREATEST(records_gone, $2)
+"""
+
+
+async def keep_ends(connection: Connection, day: date, oldest: int) -> None:
+    """Before the events of a day go: keep what they have told last of messages from ``oldest`` on, of which another
+    report may come."""
+    await connection.execute(_KEEP_ENDS, *day_range(day), oldest, timeout=RECOUNT_PATIENCE)
+
+
+async def note_gone(connection: Connection, *, events: date, records: date, oldest: int) -> None:
+    """Before days go: the last ones whose events and records do. Ends of messages before ``oldest`` are forgotten."""
+    await connection.execute(_FORGET_ENDS, oldest, timeout=RECOUNT_PATIENCE)
+    await connection.execute(_GONE, events, records)

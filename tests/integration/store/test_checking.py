@@ -118,6 +118,21 @@ async def test_a_falsified_figure_is_found_named_and_told_until_it_is_mended(
         assert await checking.findings(book.database) == []
 
 
+async def test_days_whose_records_retention_has_removed_are_neither_compared_nor_told_of(
+    book: Book, dsn: str
+) -> None:
+    await book.database.execute("UPDATE stat_day SET messages = messages + 1 WHERE day = $1", SETTLED)
+    assert await look(book) > 0
+    assert await checking.findings(book.database) != []
+    async with book.database.acquire() as connection:
+        for gone in (SETTLED, SETTLED - timedelta(days=9)):  # a longer retention brings nothing back
+            await daily.note_gone(connection, events=gone, records=gone, oldest=0)
+    assert await checking.findings(book.database) == []
+    await change(dsn, "DELETE FROM figure_check")
+    assert await look(book) == 0
+    assert await book.database.fetchval("SELECT count(*) FROM figure_check") == 0
+
+
 async def test_a_month_that_is_not_its_days_is_found(book: Book, dsn: str) -> None:
     await change(dsn, "UPDATE stat_sum SET messages = messages + 1 WHERE span = 'month' AND dimension = 'sign'")
     assert await look(book) > 0

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from changes import by_test
+from standins import AnyFleet, FixedSnapshots
 
-from smsgw.core.errors import Invalid
-from smsgw.core.ids import CHINA, first_id
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
+from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.statistics import queries as statistics
 from smsgw.platform.statistics import service
 from smsgw.platform.statistics.model import Line
+from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import daily
 
@@ -102,6 +106,47 @@ async def test_a_late_report_moves_the_message_it_corrects(book: Book) -> None:
     await book.roll()
     (line,) = await book.ask()
     assert line.ended == {"delivered": 1}
+
+
+async def _gone(book: Book, config: Config) -> None:
+    """The job of the days, which removes what has passed its retention."""
+    nothing: Any = None
+    await Maintenance(
+        book.database, nothing, FixedSnapshots(), nothing, IdSource(1, lambda: 1), config, AnyFleet()
+    )._partitions()
+
+
+async def test_a_report_that_corrects_an_end_whose_event_is_gone_counts_once(book: Book) -> None:
+    """Of one that was told of before, and corrected twice since; of one that had no end; of one not counted in time."""
+    config = Config()
+    old = NOW - timedelta(days=config.retention.events_days + 2)
+    day = old.astimezone(CHINA).date()
+    told = old + timedelta(minutes=10)
+    async with book.database.acquire() as connection:
+        for n in range(3):
+            await connection.execute("SELECT partition_make('customer_event', $1)", day + timedelta(days=n - 1))
+    corrected, late, twice, uncounted = [await book.message(old) for _ in range(4)]
+    for one in (corrected, twice):
+        await book.report(told, one, "no_report")
+    await book.database.execute("UPDATE stat_cursor SET message_id = $1, event_id = $1", first_id(old) - 1)
+    for n in range(1, 15):
+        await book.roll(old + n * daily.STEP)
+    await book.report(told + timedelta(hours=1), uncounted, "no_report")
+    await _gone(book, config)
+    assert await book.database.fetchval("SELECT count(*) FROM customer_event") == 0
+    with pytest.raises(Refused, match="保留期"):
+        await service.recount(by_test(book.database), day)
+    for n, (one, status) in enumerate((
+        (corrected, "delivered"), (late, "no_report"), (twice, "failed"), (twice, "delivered"), (uncounted, "delivered")
+    )):  # fmt: skip
+        await book.report(SINCE + timedelta(minutes=n), one, status)
+    await book.database.execute("UPDATE stat_cursor SET event_id = $1", first_id(SINCE) - 1)
+    await book.roll()
+    (line,) = await book.ask(first=day)
+    assert (line.accepted, line.ended) == (4, {"delivered": 3, "no_report": 1})
+    await book.database.execute("UPDATE stat_end SET message_id = message_id - (40::bigint * 86400000 << 22)")
+    await _gone(book, config)
+    assert await book.database.fetchval("SELECT count(*) FROM stat_end") == 0, "no report comes that late"
 
 
 async def test_what_is_younger_than_the_margin_waits(book: Book) -> None:
