@@ -81,6 +81,7 @@ async def test_what_fails_at_first_arrives_by_the_second_hop(chromium: Browser, 
         await page.wait_for_url(re.compile(r"/tasks/\d+$"))
         await expect(page.locator("#detail")).to_contain_text("第 2 跳（失败或超时）：第三次通知，请来电")
         await expect(page.locator("#detail")).to_contain_text("已完成", timeout=120_000)
+        await expect(page.locator("#detail div:has(> dt:has-text('经回落送达'))")).to_contain_text("2")
         assert [len(await texts(node, number)) for number in NUMBERS] == [1, 2, 3]
         await picture(page, "task")
 

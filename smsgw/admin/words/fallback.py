@@ -26,8 +26,11 @@ IN_MINUTES = N_("期限 %(n)s 分钟")
 EACH = N_("%(hop)s（%(when)s）：%(text)s")
 BY_TEMPLATE = N_("模板 #%(id)s")
 VIA = N_("%(text)s，优先经 %(pool)s")
+HIDDEN = N_("您的角色不能查看短信内容。")
 RECORDS = N_("按回落查看")
 HEADING = N_("消息回落")
+HEADINGS = {1: N_("消息回落：第 1 跳"), 2: N_("消息回落：第 2 跳"), 3: N_("消息回落：第 3 跳")}
+HEADING_TIME = N_("消息回落：期限")
 HELP = N_(
     "短信确定失败后，依次改发下面的内容，直到送达；可能已送达的（结果不明、没有回执）绝不再发。"
     "每一跳与普通短信一样受检查并计费。"

@@ -267,6 +267,7 @@ TERMS: dict[str, str] = {
     "frequency_tag": N_("频次标签"),
     "frequency_unit": N_("周期单位"),
     "hop": N_("回落"),
+    "hops_arrived": N_("经回落送达"),
     "hop_content": N_("短信内容"),
     "hop_prefer": N_("通道偏好"),
     "hop_sign": N_("签名"),

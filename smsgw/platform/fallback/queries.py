@@ -11,6 +11,7 @@ from smsgw.core.fallback import Sight, look
 from smsgw.core.states import PartState
 from smsgw.platform.messages import resend
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages import fallback as store
 from smsgw.store.messages import resends
 from smsgw.store.messages.fallback import Watch
@@ -36,6 +37,21 @@ class Way:
     ``resend.REASONS`` says; empty: something has, or there is no chain."""
     problem: str = ""
     """Code of what keeps a hop that is due."""
+
+
+MOST = 100_000
+"""Hops of a run that are counted."""
+_ARRIVED = by_name("""
+SELECT count(*) FROM (
+    SELECT r.again_id FROM message_resend r WHERE r.task_id = $1 AND r.run = $2 AND r.hop > 0 LIMIT $3
+) h WHERE NOT EXISTS (SELECT FROM part p WHERE p.id = h.again_id AND p.state <> :DELIVERED)
+""")
+
+
+async def arrived(database: Database, task_id: int, run: int) -> int:
+    """Messages of a task's run that have arrived in the place of others that had failed."""
+    found: int = await database.fetchval(_ARRIVED, task_id, run, MOST, timeout=10)
+    return found
 
 
 async def way_of(database: Database, message_id: int, accounts: Sequence[int] | None, book: CodeBook) -> Way | None:

@@ -499,7 +499,7 @@ async def _options(step: Step) -> web.Response:
     fixed = scene.terms.fallback.plain() if scene is not None and scene.terms.fallback is not None else None
     return step.render(
         "sending/compose/options.html", scene=scene, pools=pools, chain=chain_words, hop_places=HOPS,
-        scene_hops=hops(call, fixed), names=names_of(step.state, template_of(call, step.state, account)),
+        scene_hops=hops(call, fixed, own=True), names=names_of(step.state, template_of(call, step.state, account)),
         templates=call.portal.context.snapshots.current.policies.book.usable(line)[:MOST_TEMPLATES],
         urgent=words.URGENT_NOT_MARKETING if marketing else "" if may else words.URGENT_NO_RIGHT,
     )  # fmt: skip

@@ -340,7 +340,7 @@ def often(call: Call, state: State) -> str:
 def _hops(step: Step, scene: Scenario | None) -> list[str]:
     """What follows a message that has failed."""
     fixed = scene.terms.fallback if scene is not None else None
-    return hops(step.call, chain_in(step.state) if fixed is None else fixed.plain())
+    return hops(step.call, chain_in(step.state) if fixed is None else fixed.plain(), own=True)
 
 
 def _stages(step: Step, rows: int) -> list[tuple[str, int]]:

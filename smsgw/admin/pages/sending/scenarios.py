@@ -26,7 +26,7 @@ from smsgw.admin.pages.sending.terms import at_hops, hops
 from smsgw.admin.words import fallback as chain_words
 from smsgw.admin.words import scenarios as words
 from smsgw.admin.words.messages import TYPE
-from smsgw.core.fallback import MOST_HOPS, MOST_POOL, MOST_TEXT, Chain, chain_of
+from smsgw.core.fallback import MOST_HOPS, MOST_POOL, MOST_TEXT, Chain, When, chain_of
 from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
@@ -88,7 +88,7 @@ async def _detail(call: Call, one: Scenario) -> Detail:
     if call.may(Permission.SCENARIO_EDIT):
         links += [(words.EDIT, f"{PATH}/{one.id}/edit"), (words.COPY, f"{_NEW}?from={one.id}")]
     kept = None if one.terms.fallback is None else one.terms.fallback.plain()
-    chain = Column("fallback", Kind.TAGS, value=lambda _: hops(call, kept))
+    chain = Column("fallback", Kind.TAGS, value=lambda _: hops(call, kept, own=True))
     return Detail(one.name, [Section((*COLUMNS, *([chain] if kept else []), *_MORE), one)], links=links)
 
 
@@ -144,6 +144,9 @@ _LIMITS = Inputs((
 ), words.LIMITS)  # fmt: skip
 
 
+_WHENS = {f"hop{n}_when": When.ANY.value for n in range(1, MOST_HOPS + 1)}
+
+
 def _chain_field(n: int) -> Inputs:
     hop = f"hop{n}_"
     return Inputs((
@@ -152,13 +155,13 @@ def _chain_field(n: int) -> Inputs:
         Input(f"{hop}when", Takes.CHOICE, "hop_when", help=chain_words.WHEN_HELP, choices=chain_words.WHEN),
         Input(f"{hop}sign", label="hop_sign", help=chain_words.SIGN_HELP, most=22),
         Input(f"{hop}prefer", label="hop_prefer", most=MOST_POOL),
-    ), chain_words.HOP[str(n)], chain_words.HELP if n == 1 else "")  # fmt: skip
+    ), chain_words.HEADINGS[n], chain_words.HELP if n == 1 else "")  # fmt: skip
 
 
 _CHAIN = (
     *(_chain_field(n) for n in range(1, MOST_HOPS + 1)),
     Inputs((Input("fallback_minutes", Takes.NUMBER, help=chain_words.MINUTES_HELP, least=1, most=MOST_CHAIN_MINUTES),),
-           chain_words.HEADING),
+           chain_words.HEADING_TIME),
 )  # fmt: skip
 _ADD = Form((Inputs((Input("account", Takes.CHOICE, required=True), *_FIXED.fields), _FIXED.heading), _LIMITS, *_CHAIN))
 _EDIT = Form((_FIXED, _LIMITS, *_CHAIN))
@@ -203,11 +206,11 @@ def _places(values: Mapping[str, Any]) -> list[int]:
 
 def _values(one: Any) -> Mapping[str, Any]:
     if not one:
-        return {"type": MessageType.NOTICE.value}
+        return {"type": MessageType.NOTICE.value, **_WHENS}
     terms = one.terms
     plain = {key: getattr(terms, key) for key in ("name", "sign", "note", "extend_code", "valid_minutes",
                                                   "window_from", "window_to")}  # fmt: skip
-    plain |= chain_fields(terms.fallback.plain() if terms.fallback is not None else None)
+    plain |= _WHENS | chain_fields(terms.fallback.plain() if terms.fallback is not None else None)
     return plain | {"type": terms.type.value, "template": terms.template_id, "account": one.account_id}
 
 

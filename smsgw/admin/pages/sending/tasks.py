@@ -35,6 +35,7 @@ from smsgw.core.words import phrase as said
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
+from smsgw.platform.fallback import queries as chains
 from smsgw.runtime import clock
 
 PATH, SCHEDULED = "/tasks", "/scheduled"
@@ -191,6 +192,9 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]
     columns += terms.columns(call, task)
+    if task.fallback is not None and task.run:
+        n = await chains.arrived(call.db, task.id, task.run)
+        columns.append(Column("hops_arrived", Kind.NUMBER, value=lambda _: n))
     sections = [Section(columns, one)]
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))

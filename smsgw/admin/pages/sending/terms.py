@@ -17,6 +17,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.fallback import chain_of
 from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns.model import recurrence_of
@@ -45,13 +46,16 @@ def often(call: Call, task: Task) -> list[str]:
     return [found.rate.text.text(call.language != DEFAULT), *([found.tag] if found.tag else [])]
 
 
-def hops(call: Call, kept: Mapping[str, Any] | None) -> list[str]:
-    """What follows a message that has failed, hop by hop, and for how long."""
+def hops(call: Call, kept: Mapping[str, Any] | None, *, own: bool = False) -> list[str]:
+    """What follows a message that has failed, hop by hop, and for how long. ``own``: the texts are not what somebody else
+    has sent."""
     if kept is None:
         return []
     chain, said = chain_of(kept), list[str]()
     for n, hop in enumerate(chain.hops, 1):
         text = hop.content if hop.template_id is None else call.filled(words.BY_TEMPLATE, {"id": hop.template_id})
+        if not own and not call.may(Permission.MESSAGE_READ):
+            text = call.gettext(words.HIDDEN)
         text = f"【{hop.sign}】{text}" if hop.sign and not text.startswith("【") else text
         text = call.filled(words.VIA, {"text": text, "pool": hop.prefer}) if hop.prefer else text
         names = {"hop": call.gettext(words.HOP[str(n)]), "when": call.gettext(words.WHEN[hop.when])}
