@@ -47,8 +47,8 @@ def often(call: Call, task: Task) -> list[str]:
 
 
 def hops(call: Call, kept: Mapping[str, Any] | None, *, own: bool = False) -> list[str]:
-    """What follows a message that has failed, hop by hop, and for how long. ``own``: the texts are not what somebody else
-    has sent."""
+    """What follows a message that has failed, hop by hop, and for how long. ``own``: the texts are not
+    what somebody else has sent."""
     if kept is None:
         return []
     chain, said = chain_of(kept), list[str]()
