@@ -103,6 +103,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     },
     "/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
     "/words/{id}": {"": "SELECT id FROM word ORDER BY id LIMIT 1"},
+    "/calls/refused/{id}": {"": "SELECT id FROM api_refused ORDER BY id DESC LIMIT 1"},
     "/keys/{id}": {"": "SELECT id FROM api_key ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},

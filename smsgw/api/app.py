@@ -33,14 +33,17 @@ from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.addresses import place_of
-from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, http_status
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, http_status, messages_of
 from smsgw.core.ids import CHINA
+from smsgw.core.numbers import masked
 from smsgw.pipeline.accept.kept_answers import KeptAnswers
+from smsgw.platform.calls import masking
+from smsgw.platform.calls.log import Refusal
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving, uploads
 from smsgw.web.bodies import Body
-from smsgw.web.envelope import JSON, failure, prefers_english, success
+from smsgw.web.envelope import JSON, AllRejected, failure, prefers_english, success
 from smsgw.web.health import add_health
 from smsgw.web.request_ids import RequestIds
 from smsgw.web.serving import API_BASE
@@ -103,6 +106,8 @@ class _Operation:
 
     route: Route
     decoder: msgspec.json.Decoder[Any] | None
+    name: str
+    """As calls of it are counted."""
 
 
 _Operations = dict[str, _Operation]
@@ -114,7 +119,9 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
     server = _Server(ctx)
     by_path: dict[str, _Operations] = {}
     for route in ROUTES:
-        by_path.setdefault(route.path, {})[route.method] = _Operation(route, _decoder(route))
+        by_path.setdefault(route.path, {})[route.method] = _Operation(
+            route, _decoder(route), f"{route.method} {route.path}"
+        )  # fmt: skip
     for path, operations in by_path.items():
         app.router.add_route("*", API_BASE + path, server.serve(operations), expect_handler=_expects)
     for entry in PUBLIC:
@@ -163,16 +170,20 @@ class _Server:
             bind_contextvars(request_id=request_id)
             english = prefers_english(request.headers.get("Accept-Language", ""))
             call: Call | None = None
+            operation: _Operation | None = None
             body = Body()
+            began = clock.steady()
             try:
                 operation = _find(operations, request.method)
                 call = await self._authenticate(request, request_id, english, operation.route, body)
                 data = await self._run_once(operation, call, body)
+                self._note(call, operation.name, "OK", began)
                 if isinstance(data, web.StreamResponse):
                     return data
                 answer = success(data, request_id, english=english)
                 return _respond(call.status or operation.route.status, answer, request_id, call.headers)
             except SmsgwError as exc:
+                self._keep(request, exc, request_id, call, operation, body, began)
                 if call is None and http_status(exc.code) in (401, 429):  # who is wrong over and over is told so later
                     await self._ctx.tarpit.wait(place_of(serving.address_of(request, self._ctx.trusted_proxies)))
                 elif call is not None and 400 <= http_status(exc.code) < 500:
@@ -189,6 +200,8 @@ class _Server:
                     method=request.method,
                     path=_plain(request.raw_path.partition("?")[0][:200]),
                 )
+                if call is not None and operation is not None:
+                    self._note(call, operation.name, "INTERNAL", began)
                 return self._refuse(request, SmsgwError("INTERNAL"), request_id, english, call)
             finally:
                 body.leave()
@@ -341,6 +354,39 @@ class _Server:
         if self._v1_end is not None and until != date.max:
             call.headers["Sunset"] = format_datetime(self._v1_end, usegmt=True)
         daily.warning("api.signature_v1", call.key.key_id, key=call.key.key_id, until=str(until))
+
+    def _note(self, call: Call, name: str, code: str, began: float) -> None:
+        """Count how a call has ended."""
+        ctx, seconds = self._ctx, clock.steady() - began
+        ctx.calls.note(call.account.id, call.key.key_id, ctx.clock(), name, code, seconds, call.request_id)
+
+    def _keep(
+        self, request: web.Request, error: SmsgwError, request_id: str, call: Call | None,
+        operation: _Operation | None, body: Body, began: float,
+    ) -> None:  # fmt: skip
+        """Count a call that is refused, and keep its shape while there is room for it."""
+        calls, now, seconds = self._ctx.calls, self._ctx.clock(), clock.steady() - began
+        claimed = request.headers.get("X-Sms-Key", "")
+        account = call.account.id if call is not None else self._auth.owner(claimed)
+        if account is None:
+            return
+        key_id = call.key.key_id if call is not None else claimed
+        name = operation.name if operation is not None else f"{request.method[:10]} …"
+        calls.note(account, key_id, now, name, error.code, seconds, request_id)
+        if not calls.keeps(key_id, proven=call is not None):
+            return
+        size = request.content_length or len(body.octets)
+        sent = ""
+        if call is not None and call.body is not None and size <= masking.MOST_BODY:
+            sent = masking.shown(msgspec.to_builtins(call.body))
+        elif call is not None:
+            sent = masking.masked(body.octets, size)
+        told = error.message if isinstance(error, AllRejected) else messages_of(error.code, error.detail)[0]
+        calls.refused.append(Refusal(
+            account, key_id, call is not None, datetime.fromtimestamp(now, UTC), request_id, name,
+            http_status(error.code), error.code, masked(told)[:300], int(seconds * 1000),
+            serving.address_of(request, self._ctx.trusted_proxies), sent,
+        ))  # fmt: skip
 
     def _refuse(
         self, request: web.Request, error: SmsgwError, request_id: str, english: bool, call: Call | None

@@ -269,6 +269,11 @@ class Authenticator:
             self._usage[key.key_id] = usage
         return usage
 
+    def owner(self, key_id: str) -> int | None:
+        """The account of a key that is known, whoever names it."""
+        known = self._snapshots.current.key(key_id)
+        return None if known is None else known.account_id
+
     def _signed(self, key_id: str, headers: Mapping[str, str]) -> Claim:
         timestamp = headers.get("X-Sms-Timestamp", "")
         nonce = headers.get("X-Sms-Nonce", "")

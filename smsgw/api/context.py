@@ -23,6 +23,7 @@ from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audit.readings import Readings
+from smsgw.platform.calls.log import CallLog
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.platform.drafts.surveyor import Surveyor
@@ -80,6 +81,8 @@ class ApiContext:
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
+    calls: CallLog = field(default_factory=CallLog, init=False)
+    """How calls have ended. Whoever writes it down empties it."""
     tarpit: Tarpit = field(default_factory=Tarpit, init=False)
     """For callers that are not who they say, by place …"""
     refusals: Tarpit = field(default_factory=lambda: Tarpit(free=FREE_REFUSALS), init=False)

@@ -10,11 +10,13 @@ from functools import partial
 from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.carried import Heard
+from smsgw.core.errors import message_of
 from smsgw.core.model import Inbound
 from smsgw.core.number_state import NumberState
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import Listed
+from smsgw.core.words import phrase
 from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
@@ -63,6 +65,7 @@ async def fill(world: World) -> None:
                         partial(_alarm, world)))  # fmt: skip
     world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
     world.later.append((world.now, partial(_down, world)))
+    world.later.append((world.now, partial(_called, world)))
     for back in (1, 3, 4):
         if back < world.days:
             world.later.append((world.moment(world.days - 1 - back, 16), partial(_job, world, back)))
@@ -83,6 +86,31 @@ async def _down(world: World) -> None:
     """A customer's system did not answer: some events were given up, the last ones are tried again."""
     await world.database.execute(_DOWN, world.now - timedelta(hours=2), world.id_at(world.now - timedelta(hours=3)))
     await world.database.execute(_TRIES, world.now + timedelta(minutes=9), world.id_at(world.now - timedelta(hours=1)))
+
+
+_CALLS = """
+INSERT INTO api_call (account_id, minute, key_id, call, code, n, ms_sum, ms_most, last_request)
+SELECT k.account_id, date_trunc('minute', $1::timestamptz) - make_interval(mins => 5 * m), k.key_id, c.call, c.code,
+       1 + (c.n * (3 + m % 5)) / 4, (1 + (c.n * (3 + m % 5)) / 4) * c.ms, 5 * c.ms, c.request || m
+FROM api_key k, generate_series(0, 280) AS m, (VALUES
+    ('POST /messages', 'OK', 12, 9, '01KDEMO0SEND'), ('GET /messages/{id}', 'OK', 4, 3, '01KDEMO0READ'),
+    ('POST /messages', 'PARAM_INVALID', 1, 2, '01KDEMO0WRNG')) AS c(call, code, n, ms, request)
+WHERE c.code = 'OK' OR m % 11 = 0
+"""
+_TURNED_AWAY = """
+INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, ms, address, body)
+SELECT account_id, key_id, true, $1::timestamptz - make_interval(mins => 55 * m), '01KDEMO0WRNG' || 11 * m,
+       'POST /messages', 400, 'PARAM_INVALID', $2, 2, '192.0.2.20', $3
+FROM api_key, generate_series(0, 8) AS m
+"""
+_SHAPE = '{"to": ["138****8000"], "content": "<24>", "type": "notices"}'
+
+
+async def _called(world: World) -> None:
+    """Systems have called with their keys, and one asks for a type that there is none of."""
+    said = message_of("PARAM_INVALID", {"field": "type", "reason": phrase("choice.of", known="otp, notice, marketing")})
+    await world.database.execute(_CALLS, world.now)
+    await world.database.execute(_TURNED_AWAY, world.now, said, _SHAPE)
 
 
 async def _notice(world: World) -> None:

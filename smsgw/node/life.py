@@ -31,6 +31,7 @@ from smsgw.node import control, metrics, opening
 from smsgw.node.build import Ground, Node, build
 from smsgw.node.control import follow_now
 from smsgw.pipeline.periodic import Periodic
+from smsgw.platform.calls import queries as calls
 from smsgw.platform.org import setup_code
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
@@ -52,6 +53,7 @@ DATABASE_CHECK_EVERY = 2.0
 FOLLOW_EVERY = 1.0
 """Seconds between looks for changes of the configuration."""
 NOTE_KEYS_EVERY = 30.0
+NOTE_CALLS_EVERY, FORGET_CALLS_EVERY = 5.0, 3600.0
 OPS_CONNECTIONS = 64
 STEP_PATIENCE = 40.0
 """Seconds for each step of a stop; the longest, that of the channels, waits for answers, log-outs and a commit."""
@@ -205,6 +207,10 @@ class Daemon:
             application.middlewares.append(plain_http.only_tls(settings.http, proxies))
         api.setup(application, node.api)
         self._run("keys", (Periodic("keys.used", NOTE_KEYS_EVERY, partial(self._note_keys, node.api)),))
+        self._run("calls", (
+            Periodic("calls.note", NOTE_CALLS_EVERY, partial(self._note_calls, node.api)),
+            Periodic("calls.forget", FORGET_CALLS_EVERY, self._forget_calls, exclusive="calls.forget"),
+        ))  # fmt: skip
         pages = application
         if settings.admin.listen:
             pages = web.Application(client_max_size=3 * 1024 * 1024)
@@ -250,6 +256,15 @@ class Daemon:
             for key_id, use in used.items():
                 context.used_keys.setdefault(key_id, use)
             raise
+
+    async def _note_calls(self, context: ApiContext) -> None:
+        """Write down how calls have ended. What cannot be written is lost: it is a help, not a record."""
+        cells, refused = context.calls.take()
+        if cells or refused:
+            await calls.write(self.node.database, cells, refused)
+
+    async def _forget_calls(self) -> None:
+        await calls.forget(self.node.database, clock.now())
 
     async def _serve(
         self,

@@ -81,6 +81,10 @@ _SENT = """
 INSERT INTO stat_person (day, account_id, submitter, origin, status, messages, parts, units)
 VALUES ($1, $2, $3, 'api', 'accepted', 1, 1, 1)
 """
+_REFUSED = """
+INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, ms, address, body)
+VALUES ($1, 'ak_other', true, now(), $2, 'POST /messages', 400, 'PARAM_INVALID', $2, 1, '', $2) RETURNING id
+"""
 _TOLD = """
 INSERT INTO customer_event (id, account_id, kind, message_id, status) VALUES ($1, $2, 'report', $3, 'delivered')
 """
@@ -128,7 +132,8 @@ async def _sent(site: Site, account: int) -> dict[str, int]:
     await site.db.execute(_SENT, clock.now().date(), account, MARK)
     await site.db.execute(_BACK, message, account)
     await site.db.execute(_TOLD, message + 5, account, message)
-    return {"message": message, "batch": batch, "event": message + 5}
+    refused = await site.db.fetchval(_REFUSED, account, MARK)
+    return {"message": message, "batch": batch, "event": message + 5, "refused_call": refused}
 
 
 async def _send(site: Site, account: int, to: str, key: str) -> tuple[int, int]:

@@ -32,7 +32,7 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
     "sent_task", "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario", "consent_import",
-    "sign_cell", "sign_proof", "event",
+    "sign_cell", "sign_proof", "event", "refused_call",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -91,7 +91,8 @@ THINGS = {
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
-    "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
+    "/setup/test": "message", "/accounts": "account",
+    "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
 }  # fmt: skip
 

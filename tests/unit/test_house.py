@@ -562,6 +562,7 @@ ITSELF = {
     "platform/campaigns/importer.py": "the job that reads a task's table",
     "platform/campaigns/service.py finish": "the end of a run, by the engine",
     "platform/campaigns/stage_watch.py": "what the engine has counted",
+    "platform/calls/queries.py": "how calls have ended, by the clock",
     "platform/campaigns/uploads.py": "files that are too old",
     "platform/campaigns/worker.py": "the rows of a task's table",
     "platform/change.py": "a change itself",

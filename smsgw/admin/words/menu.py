@@ -128,6 +128,7 @@ ENTRIES: dict[str, EntryWords] = {
     "finance.statements": EntryWords(N_("对账")),
     "connect.accounts": EntryWords(N_("业务管理")),
     "connect.keys": EntryWords(N_("密钥")),
+    "connect.calls": EntryWords(N_("接口分析")),
     "connect.webhooks": EntryWords(N_("推送地址")),
     "connect.debug": EntryWords(N_("在线调试与文档")),
     "connect.partners": EntryWords(N_("下游协议接入")),

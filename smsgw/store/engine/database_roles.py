@@ -54,12 +54,13 @@ TABLES = {
     ),
     **_each(
         _LIST,
-        "audience_member audit_open brand_host export_link message_resend old_code parked_fact staff_account "
+        "api_refused audience_member audit_open brand_host export_link message_resend old_code parked_fact "
+        "staff_account "
         "staff_password staff_permission sheet sheet_result sign_proof sign_reminder staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm allow_list audience block_list brand brand_picture carrier_lift "
+        "abroad_country abroad_minute alarm api_call allow_list audience block_list brand brand_picture carrier_lift "
         "code_class contact department_used fallback_watch file filed_link inbound_care inbound_unread inbox job "
         "lease mo_part notice "
         "number_filter "

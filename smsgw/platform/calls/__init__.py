@@ -1,0 +1,1 @@
+"""How calls of the API have ended: counts, and the refused ones with what was sent, masked."""

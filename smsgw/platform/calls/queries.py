@@ -1,0 +1,146 @@
+"""Counts and refused calls, written down and read; ``accounts`` (None: all) is who may be seen, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from smsgw.platform.calls.log import Cells, Refusal
+from smsgw.platform.paging import Order, Slice, Window, as_it_is, read
+from smsgw.store.engine.database import Database, Row
+
+KEPT = timedelta(days=3)
+"""Counts; refused calls as well, and of those the newest of each key."""
+NEWEST = 50
+
+_COUNTED = """
+INSERT INTO api_call AS c (account_id, minute, key_id, call, code, n, ms_sum, ms_most, last_request)
+SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[],
+                     $8::int[], $9::text[])
+ON CONFLICT (account_id, minute, key_id, call, code) DO UPDATE SET n = c.n + excluded.n,
+    ms_sum = c.ms_sum + excluded.ms_sum, ms_most = GREATEST(c.ms_most, excluded.ms_most),
+    last_request = excluded.last_request
+"""
+_REFUSED = """
+INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, ms, address, body)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bool[], $4::timestamptz[], $5::text[], $6::text[], $7::smallint[],
+                     $8::text[], $9::text[], $10::int[], $11::text[], $12::text[])
+"""
+_RING = """
+DELETE FROM api_refused r USING unnest($1::text[], $2::bool[]) AS k(key_id, proven)
+WHERE r.key_id = k.key_id AND r.proven = k.proven AND r.id <= (
+    SELECT id FROM api_refused o WHERE o.key_id = k.key_id AND o.proven = k.proven ORDER BY id DESC OFFSET $3 LIMIT 1)
+"""
+_REFUSED_COLUMNS = (
+    "account_id", "key_id", "proven", "at", "request_id", "call", "status", "code", "detail", "ms", "address", "body"
+)  # fmt: skip
+
+
+async def write(database: Database, cells: Cells, refused: Sequence[Refusal]) -> None:
+    """What an edge has remembered, in one transaction; in the order of keys, so that nodes do not wait in a circle."""
+    async with database.transaction() as connection:
+        if cells:
+            rows = [
+                (account, datetime.fromtimestamp(minute * 60, UTC), key, call, code, c.n, c.ms, c.most, c.last)
+                for (account, key, minute, call, code), c in sorted(cells.items(), key=lambda item: item[0])
+            ]
+            await connection.execute(_COUNTED, *map(list, zip(*rows, strict=True)))
+        if refused:
+            columns = [[getattr(one, name) for one in refused] for name in _REFUSED_COLUMNS]
+            await connection.execute(_REFUSED, *columns)
+            keys = sorted({(one.key_id, one.proven) for one in refused})
+            await connection.execute(_RING, *map(list, zip(*keys, strict=True)), NEWEST)
+
+
+_OVER = ("DELETE FROM api_call WHERE minute < $1", "DELETE FROM api_refused WHERE at < $1")
+
+
+async def forget(database: Database, now: datetime) -> None:
+    """What has had its time."""
+    for statement in _OVER:
+        await database.execute(statement, now - KEPT, timeout=60)
+
+
+# --- read ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCalls:
+    """From a time until before another; what is empty narrows nothing."""
+
+    first: datetime
+    until: datetime
+    account_id: int | None = None
+    key_id: str = ""
+    code: str = ""
+
+
+_WHERE = """
+WHERE minute >= $1 AND minute < $2 AND ($3::bigint[] IS NULL OR c.account_id = ANY($3))
+  AND ($4::bigint IS NULL OR c.account_id = $4) AND ($5 = '' OR c.key_id = $5) AND ($6 = '' OR c.code = $6)
+  AND c.account_id <> 0
+"""
+MOST_GROUPS = 1000
+_GROUPS = f"""
+SELECT a.name AS account, c.key_id, c.call, c.code, sum(n)::bigint AS n, sum(ms_sum)::float8 / sum(n) AS ms,
+       max(ms_most) AS ms_most, max(minute) AS last_at,
+       (array_agg(last_request ORDER BY minute DESC))[1] AS last_request
+FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE}
+GROUP BY a.name, c.key_id, c.call, c.code ORDER BY n DESC, key_id, call, code LIMIT {MOST_GROUPS}
+"""  # noqa: S608 - constants
+_STEPS = f"""
+SELECT date_bin($7::interval, minute, $1) AS at, c.code, sum(n)::bigint AS n FROM api_call c {_WHERE}
+GROUP BY 1, 2 ORDER BY 1
+"""  # noqa: S608 - constants
+
+
+def _asked(wanted: WantedCalls, accounts: Sequence[int] | None) -> tuple[object, ...]:
+    seen = None if accounts is None else list(accounts)
+    return wanted.first, wanted.until, seen, wanted.account_id, wanted.key_id, wanted.code
+
+
+async def groups(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> list[Row]:
+    """Calls by account, key, call and code: how many, how long they took, and the last one; the most frequent first."""
+    return await database.fetch(_GROUPS, *_asked(wanted, accounts))
+
+
+async def steps(
+    database: Database, wanted: WantedCalls, step: timedelta, *, accounts: Sequence[int] | None
+) -> list[Row]:
+    """Calls by steps of time and code."""
+    return await database.fetch(_STEPS, *_asked(wanted, accounts), step)
+
+
+_FOUND = """
+FROM api_refused r JOIN account a ON a.id = r.account_id
+WHERE r.at >= $1 AND r.at < $2 AND ($3::bigint[] IS NULL OR r.account_id = ANY($3))
+  AND ($4::bigint IS NULL OR r.account_id = $4) AND ($5 = '' OR r.key_id = $5) AND ($6 = '' OR r.code = $6)
+"""
+_ORDERS = {"time": Order("r.id", "bigint")}
+_REFUSALS = f"SELECT r.*, a.name AS account, {{key}} AS _key {_FOUND} AND {{where}} ORDER BY {{order}}"
+_REFUSALS_COUNT = f"SELECT count(*) FROM (SELECT {_FOUND} LIMIT $7) few"  # noqa: S608 - constants
+_REFUSAL = """
+SELECT r.*, a.name AS account FROM api_refused r JOIN account a ON a.id = r.account_id
+WHERE r.id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
+"""
+
+
+async def refusals(
+    database: Database, wanted: WantedCalls, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[Row]:
+    """Refused calls, a window of them."""
+    return await read(database, _REFUSALS, _asked(wanted, accounts), _ORDERS, window, as_it_is, id_="r.id")
+
+
+async def how_many(
+    database: Database, wanted: WantedCalls, most: int, *, accounts: Sequence[int] | None
+) -> int:
+    """How many of them there are, not counted beyond ``most``."""
+    n: int = await database.fetchval(_REFUSALS_COUNT, *_asked(wanted, accounts), most)
+    return n
+
+
+async def refusal(database: Database, id_: int, *, accounts: Sequence[int] | None) -> Row | None:
+    """One of them."""
+    return await database.fetchrow(_REFUSAL, id_, None if accounts is None else list(accounts))

@@ -1,0 +1,93 @@
+"""How calls end: counted by key, minute and code; refused ones kept with their shape alone, so many of a key, and shown
+to who may see its account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from api_server import Api, running
+
+from smsgw.platform.calls import log, masking, queries
+from smsgw.platform.calls.log import CallLog
+from smsgw.platform.calls.queries import WantedCalls
+from smsgw.platform.paging import Window
+from smsgw.runtime import clock
+
+ONE = {"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp", "client_ref": "order-1"}
+
+
+@pytest.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as api:
+        yield api
+
+
+def span() -> WantedCalls:
+    return WantedCalls(clock.now() - timedelta(hours=1), clock.now() + timedelta(hours=1))
+
+
+async def test_ends_are_counted_and_refused_calls_keep_their_shape(api: Api) -> None:
+    for _ in range(3):
+        assert (await api.post("/messages", ONE)).code == "OK"
+    wrong = await api.post("/messages", ONE | {"type": "no such"})
+    assert wrong.status == 400
+    cells, refused = api.ctx.calls.take()
+    await queries.write(api.ctx.db, cells, refused)
+    groups = await queries.groups(api.ctx.db, span(), accounts=None)
+    assert {(row["call"], row["code"]): row["n"] for row in groups} == {
+        ("POST /messages", "OK"): 3, ("POST /messages", wrong.code): 1,
+    }  # fmt: skip
+    assert all(row["last_request"] for row in groups)
+    steps = await queries.steps(api.ctx.db, span(), timedelta(minutes=15), accounts=None)
+    assert sum(row["n"] for row in steps) == 4
+    got = await queries.refusals(api.ctx.db, span(), Window("time"), accounts=None)
+    (row,) = got.rows
+    assert (row["code"], row["request_id"], row["proven"]) == (wrong.code, wrong.body["request_id"], True)
+    body = json.loads(row["body"])
+    assert body == {"to": ["138****8000"], "content": "<11>", "type": "no such", "client_ref": "order-1"}
+    assert not await queries.groups(api.ctx.db, span(), accounts=[])
+    assert not (await queries.refusals(api.ctx.db, span(), Window("time"), accounts=[])).rows
+
+
+async def test_of_a_key_the_newest_stay_and_a_stranger_pushes_nothing_out(api: Api) -> None:
+    for n in range(4):
+        for _ in range(log.MOST_OF_A_KEY):
+            await api.post("/messages", {"to": [], "type": f"t{n}"})
+        cells, refused = api.ctx.calls.take()
+        assert len(refused) == log.MOST_OF_A_KEY
+        await queries.write(api.ctx.db, cells, refused)
+    rows = await api.ctx.db.fetch("SELECT body, proven FROM api_refused ORDER BY id DESC")
+    assert len(rows) == queries.NEWEST
+    assert "t3" in rows[0]["body"]
+    await queries.forget(api.ctx.db, clock.now() + queries.KEPT + timedelta(minutes=1))
+    for table in ("api_call", "api_refused"):
+        assert await api.ctx.db.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    calls = CallLog()
+    for n in range(3 * log.MOST_CELLS):
+        calls.note(1, f"key{n}", 0.0, "GET /x", "OK", 0.001, "r")
+    assert len(calls.cells) == log.MOST_CELLS + 1
+    assert sum(cell.n for cell in calls.cells.values()) == 3 * log.MOST_CELLS
+    kept = [calls.keeps("key", proven=False) for _ in range(50)]
+    assert sum(kept) == log.MOST_UNPROVEN
+    assert sum(calls.keeps("key", proven=True) for _ in range(50)) == log.MOST_OF_A_KEY
+
+
+def test_nothing_of_whom_and_what_is_left() -> None:
+    said = masking.shown({
+        "to": ["+8613800138000", 13800138001, "13800138002", "13800138003"], "content": "密码 445566",
+        "vars": {"姓名": "张三"}, "client_ref": "13900139000", "deep": [[[[[[["x"]]]]]]],
+    })  # fmt: skip
+    for secret in ("13800138000", "13800138001", "445566", "张三", "姓名", "13900139000"):
+        assert secret not in said, secret
+    assert "… 4" in said
+    assert masking.masked(b"{" * 5000, 5000) == "<5000 octets, no JSON>"
+    assert masking.masked(b"x", 10**6) == "<1000000 octets>"
+    large = {f"events{n}": ["c" * 60] * 3 for n in range(40)} | {"events": ["c" * 60] * 3}
+    assert len(masking.shown({"events": [large] * 3})) <= masking.MOST_KEPT + 1
