@@ -54,7 +54,7 @@ def _address(found: Found, row: Mapping[str, Any]) -> str:
 
 async def _groups(db: Database, actor: Actor, found: Found, _: Window) -> Slice[dict[str, Any]]:
     rows = await queries.groups(db, _wanted(found), accounts=actor.scope.whole)
-    made = [{**row, "address": _address(found, row)} for row in map(dict, rows)]
+    made = [{**row, "id": n, "address": _address(found, row)} for n, row in enumerate(map(dict, rows))]
     return Slice(made, [("", n) for n in range(len(made))], more=False)
 
 
