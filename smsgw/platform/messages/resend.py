@@ -62,6 +62,7 @@ CROSS JOIN LATERAL (
 ) p
 LEFT JOIN message_resend r ON r.message_id = m.id
 WHERE m.id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR m.account_id = ANY($2))
+  AND ($3::text IS NULL OR m.submitter = $3)
 """
 
 
@@ -74,8 +75,7 @@ async def judge(
 
 
 async def _judged(database: Database, actor: Actor, ids: Sequence[int]) -> list[Row]:
-    scope = actor.scope.whole
-    return await database.fetch(_JUDGED, list(ids)[:MOST], None if scope is None else list(scope))
+    return await database.fetch(_JUDGED, list(ids)[:MOST], *actor.scope.narrowed)
 
 
 def _reason(row: Row, book: CodeBook) -> str:
