@@ -137,7 +137,12 @@ class WordFilter:
 def _alone(text: str, first: int, last: int) -> bool:
     before = text[first - 1] if first else " "
     after = text[last + 1] if last + 1 < len(text) else " "
-    return not any(unicodedata.normalize("NFKC", c).isascii() and c.isalnum() for c in (before, after))
+    return not (_of_a_word(before) or _of_a_word(after))
+
+
+def _of_a_word(char: str) -> bool:
+    """A Latin letter or a digit, full width too."""
+    return char.isalnum() and (char.isascii() or unicodedata.normalize("NFKC", char).isascii())
 
 
 def replaced(text: str, hits: Iterable[Hit]) -> str:

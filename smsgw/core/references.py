@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from smsgw.core.states import PartState
 
@@ -74,10 +75,13 @@ def _same_minute(ours: datetime, theirs: datetime) -> bool:
 def written_time(written: str | None) -> datetime | None:
     """YYMMDDhhmm[ss] of a report, taken as if in UTC; None when it is no time, or a dummy (0001010000)."""
     digits = written or ""
-    if len(digits) not in (10, 12) or not digits.isdecimal():
-        return None
+    return _minute(digits[:10]) if len(digits) in (10, 12) and digits.isdecimal() else None
+
+
+@lru_cache(maxsize=1024)  # reports that come together are of the same few minutes
+def _minute(digits: str) -> datetime | None:
     try:
-        found = datetime.strptime(digits[:10], "%y%m%d%H%M").replace(tzinfo=UTC)
+        found = datetime.strptime(digits, "%y%m%d%H%M").replace(tzinfo=UTC)
     except ValueError:
         return None
     return found if found.year > _DUMMY else None

@@ -29,12 +29,12 @@ def spans(text: str) -> list[tuple[str, int, int, int]]:
     The text goes to the end, whatever it holds, unless the status stands behind it.
     """
     found = list(islice(_LABEL.finditer(text), MAX_LABELS))
-    at_text = next((at for at, match in enumerate(found) if _name(match[1]) == "text"), None)
-    if at_text is not None and any(_name(match[1]) == "stat" for match in found[:at_text]):
+    names = [_name(match[1]) for match in found]
+    if "text" in names and "stat" in names[: (at_text := names.index("text"))]:
         del found[at_text + 1 :]
     ends = [match.start() for match in found[1:]] + [len(text)]
     return [
-        (_name(match[1]), match.start(), match.end(), end) for match, end in zip(found, ends, strict=False)
+        (name, match.start(), match.end(), end) for name, match, end in zip(names, found, ends, strict=False)
     ]
 
 

@@ -588,6 +588,10 @@ async def test_who_has_sent_is_counted_by_person_and_department(chromium: Browse
 
 async def test_a_day_is_checked_and_its_account_leads_to_its_messages(chromium: Browser, node: Node) -> None:
     """S13.2a, S6.0: accepted = submitted + refused for a reason + held; each figure is the number of its rows."""
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
+        await quickly(page, node.hall, "13800000704", "请按时到岗")
+        await page.click("form.send button.btn-primary")
+    await node.gets("13800000704")
     day = clock.now().astimezone(CHINA).date()
     await statistics.recount(node.change(), day)
     async with opened(chromium, node, DESKTOP, "boss") as page:

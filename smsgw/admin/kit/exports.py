@@ -47,6 +47,7 @@ from smsgw.platform.jobs.model import Job
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
 from smsgw.platform.paging import Window
+from smsgw.runtime import aio
 
 MOST_NAMED = 30
 """Characters of the platform in the name of a file."""
@@ -196,10 +197,11 @@ async def writing(
     format_: Format, path: Path, head: Sequence[str], mark: str, title: str = ""
 ) -> AsyncIterator[Writer]:
     """The same, for rows that come a few at a time; closed in any case."""
-    writer = await asyncio.to_thread(opened, format_, path, head, mark, title)
+    opening = aio.spawn(asyncio.to_thread(opened, format_, path, head, mark, title), name="export's file")
     try:
-        yield writer
-    finally:
+        yield await asyncio.shield(opening)
+    finally:  # what a thread has begun to open is open, whoever has given up
+        writer = await opening
         await asyncio.to_thread(writer.close)
 
 

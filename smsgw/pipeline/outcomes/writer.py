@@ -426,9 +426,10 @@ class Outcomes:
     @staticmethod
     def _answer_events(answers: list[Answer], rows: list[Row]) -> list[Event]:
         """What is out of the ordinary among applied answers."""
-        applied = {(row["id"], row["part"]) for row in rows}
+        unusual = [a for a in answers if a.outcome.kind in (OutcomeKind.UNKNOWN, OutcomeKind.UNSENT)]
+        applied = {(row["id"], row["part"]) for row in rows} if unusual else ()
         events = []
-        for answer in answers:
+        for answer in unusual:
             o = answer.outcome
             if (o.id, o.part) not in applied:
                 continue

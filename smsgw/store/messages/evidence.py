@@ -10,10 +10,10 @@ EARLY: Final = 3_600_000 << 22
 
 PROOF = """
     INSERT INTO evidence (message_id, part, kind, state, channel_id, carrier_id, code, at, pdu, digest)
-    SELECT d.id, d.part, 'report', d.state, r.channel_id, r.carrier_id, d.code, r.at, NULLIF(r.pdu, ''), sha256(r.pdu)
-    FROM done d JOIN r ON r.n = d.n
+    SELECT id, part, 'report', state, told_channel, told_id, code, final_at, NULLIF(pdu, ''), sha256(pdu) FROM done
 """
-"""Part of a statement: the reports in ``r`` (n, channel_id, carrier_id, at, pdu) that changed the parts ``done``."""
+"""Part of a statement: of the parts ``done``, each with the report that changed it (told_channel, told_id, pdu). They
+stand in its rows: a join with the reports would look at all of them for each."""
 
 DECISION = """
     INSERT INTO evidence (message_id, part, kind, state, channel_id, carrier_id, code, at, digest, decided_by)

@@ -163,6 +163,8 @@ RETURNING o.*
 
 _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 
+_HIT = "p.id, p.part, p.state AS was, p.carrier_id, r.state, r.code, r.class, r.at, r.pdu"
+
 # A report that hits nothing which it can change is settled only by a part whose end is told: that of a part which waits
 # for another attempt, or which changed under way, is still to be heard. The last row names the reports (``hit``) whose
 # part could have been changed, and those (``ended``) whose part had its end before.
@@ -173,9 +175,10 @@ WITH r AS MATERIALIZED (
                 $10::bytea[])
     WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, tail, pdu, n)
 ),
-hit AS MATERIALIZED ({chosen("p.id, p.part, p.state AS was, p.carrier_id, r.state, r.code, r.class, r.at", "$7")}),
+hit AS MATERIALIZED ({chosen(_HIT, "$7")}),
 first AS MATERIALIZED (
-    SELECT DISTINCT ON (id, part) * FROM hit WHERE was IN (30, 31, 43, 44) ORDER BY id, part, n
+    SELECT DISTINCT ON (id, part) * FROM hit WHERE was IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
+    ORDER BY id, part, n
 ),
 done AS (
     UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
@@ -183,13 +186,16 @@ done AS (
     WHERE p.id = f.id AND p.part = f.part AND p.state IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
         AND p.carrier_id = f.carrier_id AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
-              p.answered_at, p.claimed_at, p.final_at
+              p.answered_at, p.claimed_at, p.final_at, p.channel_id AS told_channel, p.carrier_id AS told_id, f.pdu
 ),
 proof AS ({PROOF})
-SELECT *, NULL::bigint[] AS hit, NULL::bigint[] AS ended FROM done
+SELECT n, id, part, total, state, channel_id, carrier_id, account_id, code, class, answered_at, claimed_at, final_at,
+       NULL::bigint[] AS hit, NULL::bigint[] AS ended
+FROM done
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       array_agg(n) FILTER (WHERE was IN (30, 31, 43, 44)), array_agg(n) FILTER (WHERE was IN (40, 41, 42, 45, 46, 47))
+       array_agg(n) FILTER (WHERE was IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)),
+       array_agg(n) FILTER (WHERE was IN (:DELIVERED, :UNDELIVERABLE, :EXPIRED, :REJECTED, :CANCELLED, :DUPLICATE))
 FROM hit
 """)  # noqa: S608 - constant text
 

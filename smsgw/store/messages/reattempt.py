@@ -213,10 +213,12 @@ done AS (
         AND p.state IN (:HELD, :QUEUED, :DEFERRED, :SENDING, :SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED) AND p.id >= $6
       AND (p.total = 1 OR p.channel_id IS NOT NULL)
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
-              p.answered_at, p.claimed_at, p.final_at
+              p.answered_at, p.claimed_at, p.final_at, f.channel_id AS told_channel, f.carrier_id AS told_id, f.pdu
 ),
 proof AS ({PROOF})
-SELECT *, NULL::bigint AS hit_id, NULL::smallint AS hit_part FROM done
+SELECT n, id, part, total, state, channel_id, carrier_id, account_id, code, class, answered_at, claimed_at, final_at,
+       NULL::bigint AS hit_id, NULL::smallint AS hit_part
+FROM done
 UNION ALL
 SELECT n, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, id, part FROM hit
 """)  # noqa: S608

@@ -35,6 +35,12 @@ document.addEventListener("click", (event) => {
   eye.setAttribute("aria-pressed", String(field.type === "text"));
 });
 
+// What was written before this was here, or was put back by the browser, is looked at as if it were written now.
+function written(field) { return field.defaultValue !== undefined && field.value !== field.defaultValue; }
+window.addEventListener("load", () => all("form[data-live]").forEach((form) => {
+  if (all("input, textarea", form).some(written)) form.dispatchEvent(new Event("input", { bubbles: true }));
+}));
+
 // --- filter bars -----------------------------------------------------------------------------------------------------
 function period(form) {
   const custom = one("input[name=time]:checked", form)?.value === "custom";
