@@ -28,15 +28,15 @@ class Said:
     number: str
     carrier_id: str
 
-    def fits(self, state: int, code: str, number: str, ids: Iterable[str]) -> bool:
+    def fits(self, state: int, code: str, number: str, ids: Iterable[str] | None) -> bool:
         """Whether that is the result which it proves: of a message to ``number`` that the carrier has called one of
-        ``ids``, however both are spelled. Numbers that are not said, or not kept any more, fit."""
+        ``ids`` (None: anything), however both are spelled. Numbers that are not said, or not kept any more, fit."""
         if (self.state, self.code) != (state, code):
             return False
         if tail(self.number) and tail(number) and not number.endswith(tail(self.number)):
             return False
         spelled = {respell(self.carrier_id, spelling) for spelling in Spelling}
-        return self.carrier_id.startswith(BY_REFERENCE) or not spelled.isdisjoint(ids)
+        return ids is None or self.carrier_id.startswith(BY_REFERENCE) or not spelled.isdisjoint(ids)
 
 
 BY_REFERENCE = "reference:"

@@ -10,6 +10,9 @@ from smsgw.core.evidence import Said
 from smsgw.core.model import ChannelSpec, Report
 from smsgw.protocols.dialects import DIALECTS
 
+_PROFILE = Profile(message_reference=True)
+"""Of any channel: what deviates otherwise is the spelling of ids."""
+
 
 def readings(protocol: str, access_code: str, octets: bytes) -> Iterator[Said]:
     """The readings of a PDU that came by a channel, the likeliest first: the channel's protocol and number may have
@@ -18,7 +21,7 @@ def readings(protocol: str, access_code: str, octets: bytes) -> Iterator[Said]:
         for code in dict.fromkeys((access_code, "")):
             spec = ChannelSpec(0, "", name, "", 0, "", "", access_code=code)
             try:
-                said = mapping_for(spec, Profile()).incoming(DIALECTS[name].decode(octets))
+                said = mapping_for(spec, _PROFILE).incoming(DIALECTS[name].decode(octets))
             except ValueError:
                 break
             if isinstance(said, Report):

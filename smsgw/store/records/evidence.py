@@ -129,11 +129,13 @@ WHERE p.id >= $1 AND p.id < $2 AND p.state = :DELIVERED AND (p.id >= $6 OR p.fin
 ORDER BY p.id, p.part LIMIT $5
 """)  # noqa: S608
 _CHANNELS = "SELECT id, protocol, access_code FROM channel WHERE id > 0"
-# A report of a long message may name the id of any of its parts, or of an earlier attempt.
+# A report of a long message may name the id of any of its parts, or of an earlier attempt; one that has found its part
+# by our reference or by the number, any id.
 _ABOUT = """
 SELECT m.id, m.number, ARRAY(SELECT p.carrier_id FROM part p WHERE p.id = m.id AND p.carrier_id IS NOT NULL
                              UNION ALL
-                             SELECT a.carrier_id FROM attempt a WHERE a.id = m.id AND a.carrier_id IS NOT NULL) AS ids
+                             SELECT a.carrier_id FROM attempt a WHERE a.id = m.id AND a.carrier_id IS NOT NULL) AS ids,
+       EXISTS (SELECT FROM event e WHERE e.id = m.id AND e.kind IN ('inferred', 'by_reference')) AS inferred
 FROM message m WHERE m.id = ANY($1::bigint[])
 """
 READ_AT_ONCE = 500
@@ -226,7 +228,7 @@ class _Reader:
         for row in page:
             message, channel = about.get(row["message_id"]), self._channels[row["channel_id"]]
             number = message["number"] if message else ""
-            ids = {row["carrier_id"], *(message["ids"] if message else ())}
+            ids = None if message and message["inferred"] else {row["carrier_id"], *(message["ids"] if message else ())}
             readings = self._reads(channel["protocol"], channel["access_code"], row["pdu"])
             if not any(said.fits(row["state"], row["code"], number, ids) for said in readings):
                 self._report.add("said", self._day, _about(row))

@@ -270,3 +270,6 @@ async def test_ids_in_other_spellings_and_those_of_siblings_fit(ledger: Ledger) 
     assert await read_anew(ledger) == [], "the part has it, and the channel speaks something else now"
     await change(ledger.dsn, "UPDATE part SET carrier_id = '1234'")
     assert await read_anew(ledger) == [("said", f"{id_}/1")]
+    inferred = "INSERT INTO event (id, at, part, kind, detail) SELECT id, now(), 1, 'inferred', '{}' FROM part"
+    await change(ledger.dsn, inferred)
+    assert await read_anew(ledger) == [], "it was found by its number"
