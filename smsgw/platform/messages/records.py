@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from smsgw.core import states
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, time_of
-from smsgw.core.report_codes import DELIVERED
 from smsgw.core.states import PartState
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView
@@ -118,9 +117,6 @@ _PART = {
     "reason": "s.class = {} AND s.class <> ''",
     "code": "s.code = {}",
 }
-# As ``_ENDED``, of codes that are not those of nearly all parts: those have an index.
-_COMMON = ("", DELIVERED)
-_RARE = f"s.code NOT IN ('', '{DELIVERED}')"
 _STAGE = {
     "submitted": f"{{has}} {OUT})", "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
@@ -243,8 +239,6 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
     of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
     values["reason"] = None if values["reason"] == UNSAID else values["reason"]
     of_part += [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
-    if wanted.code is not None and wanted.code not in _COMMON:
-        of_part.append(_RARE)
     if wanted.status is not None:
         numbers, by_us = states_of(wanted.status)
         of_part += [put(numbers, "s.state = ANY({}::smallint[])"), *_few(numbers)]

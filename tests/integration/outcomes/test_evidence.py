@@ -216,17 +216,17 @@ FALSE: tuple[dict[str, Any], ...] = ({"stat": "UNDELIV"}, {"number": "1390013900
 """Another state, number and id."""
 
 
-async def proven(ledger: Ledger, msg_id: int, stat: str = "DELIVRD", **false: Any) -> int:
+async def proven(ledger: Ledger, called: int, end: str = "DELIVRD", **false: Any) -> int:
     """A message that its carrier calls by that number, delivered by a report whose PDU says so, or something false."""
-    id_, name = await ledger.accept(), f"{msg_id:016x}"
+    id_, name = await ledger.accept(), f"{called:016x}"
     (claimed,) = await ledger.claim()
     accepted = Outcome(claimed.id, claimed.part, claimed.attempt, K.ACCEPTED, carrier_id=name)
     ledger.outcomes.answered([accepted], UnknownPolicy.HOLD)
     await ledger.outcomes.drain()
-    pdu = octets_of(**({"stat": stat, "number": claimed.number, "msg_id": msg_id} | false))
-    state = S.DELIVERED if stat == "DELIVRD" else S.UNDELIVERABLE
+    pdu = octets_of(**({"stat": end, "number": claimed.number, "msg_id": called} | false))
+    state = S.DELIVERED if end == "DELIVRD" else S.UNDELIVERABLE
     await ledger.outcomes.report(
-        Report(ledger.channels["a"], name, state, stat, "", claimed.number, ledger.clock, pdu=pdu)
+        Report(ledger.channels["a"], name, state, end, "", claimed.number, ledger.clock, pdu=pdu)
     )
     assert await ledger.state(id_) is state
     return id_

@@ -23,13 +23,13 @@ NOW = datetime.now(UTC)
 _MESSAGES = """
 INSERT INTO message (id, batch_id, account_id, origin, submitter, type, number, carrier, province, content, sign,
                      coding, parts, concat_ref, price)
-SELECT $1 + n, $1 + n, $2, 'api', 'ak_one', 'notice', '8613' || lpad((n * 7919 % 1000000000)::text, 9, '0'), 'CMCC', '',
-       'x', 's', 'ucs2', 1, 0, 1 FROM generate_series(1, $3::int) n
+SELECT $1::bigint + n, $1::bigint + n, $2, 'api', 'ak_one', 'notice', '8613' || lpad((n * 7919)::text, 9, '0'), 'CMCC',
+       '', 'x', 's', 'ucs2', 1, 0, 1 FROM generate_series(1, $3::int) n
 """
 # Of a hundred one has failed, of ten codes.
 _PARTS = """
 INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, expires_at, accepted_at, code, class)
-SELECT $1 + n, 1, 1, $2, 1, 2, CASE WHEN n % 100 = 0 THEN 41 ELSE 40 END, 1, now(), now(),
+SELECT $1::bigint + n, 1, 1, $2, 1, 2, CASE WHEN n % 100 = 0 THEN 41 ELSE 40 END, 1, now(), now(),
        CASE WHEN n % 100 = 0 THEN 'MK:' || n / 100 % 10 ELSE 'DELIVRD' END, '' FROM generate_series(1, $3::int) n
 """
 
@@ -69,11 +69,11 @@ async def looked_at(database: Database, wanted: records.Wanted) -> tuple[int, in
     return plan["Actual Rows"], rows
 
 
-@pytest.mark.parametrize("code", ["NOSUCH", "MK:3", "DELIVRD"])
+@pytest.mark.parametrize("code", ["NOSUCH", "MK:3"])
 async def test_a_code_is_found_by_the_few_parts_that_have_another_than_deliveries(
     database: Database, code: str
 ) -> None:
     wanted = records.Wanted(NOW - timedelta(days=3), NOW + timedelta(minutes=1), code=code)
     found, rows = await looked_at(database, wanted)
-    assert found == {"NOSUCH": 0, "MK:3": 20, "DELIVRD": 51}[code]
+    assert found == {"NOSUCH": 0, "MK:3": 20}[code]
     assert rows < 500
