@@ -66,6 +66,7 @@ from smsgw.platform.campaigns.workers import Workers
 from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.evidence import verification as proving
+from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
@@ -308,6 +309,10 @@ class Composition:
         return Feeder(
             self.database, self.tasks, self.acceptor, ids=self.ids, snapshots=self.snapshots, now=self.now
         )
+
+    @cached_property
+    def fallback(self) -> Fallback:
+        return Fallback(self.database, self.acceptor, self.snapshots, now=self.now)
 
     @cached_property
     def importer(self) -> Importer:

@@ -17,6 +17,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
+from smsgw.admin.words.fallback import HOP
 from smsgw.admin.words.messages import CAUSE
 from smsgw.admin.words.records import NO_CHANNEL
 from smsgw.core.actor import Actor
@@ -45,7 +46,7 @@ FILTER = Filter((
     _choice("reason", choices=words.REASON, more=True), _more("code"),
     _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
-    _more("task", FieldKind.ID), _more("template", FieldKind.ID, "template_id"),
+    _more("task", FieldKind.ID), _more("template", FieldKind.ID, "template_id"), _choice("hop", choices=HOP, more=True),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)

@@ -12,9 +12,11 @@ from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT, teller
 from smsgw.admin.rights import route
+from smsgw.admin.words import fallback as chain_words
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, labels_of
+from smsgw.platform.fallback import queries as fallback
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import Trace, TraceStep
 
@@ -46,6 +48,8 @@ async def values(call: Call) -> dict[str, Any]:
         "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
+        "way": await fallback.way_of(call.db, message_id, scope.accounts, call.portal.context.snapshots.current.codes),
+        "chain": chain_words,
     }
 
 
