@@ -77,6 +77,7 @@ from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
 from smsgw.platform.words.importing import WordImporter
+from smsgw.recording.contents import decoded
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
@@ -406,6 +407,7 @@ class Composition:
             tasks=self.tasks,
             reviewing=self.reviewing,
             surveyor=self.surveyor,
+            decode=decoded,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )
