@@ -33,6 +33,8 @@ from smsgw.core.templates import Review
 from smsgw.node.life import Daemon
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import Sharing
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN
@@ -913,3 +915,51 @@ async def test_from_a_phone_number_to_the_hop_that_failed_in_less_than_a_minute(
         await expect(page.get_by_role("status").or_(page.get_by_role("alert")).filter(
             has_text=re.compile("已复制|不允许复制")).first).to_be_visible()  # fmt: skip
         assert number not in await told.input_value()
+
+
+async def test_a_failure_is_counted_by_its_reason_and_its_number_is_put_into_a_group(
+    chromium: Browser, node: Node
+) -> None:
+    """S23.4e, S8.1a: from the reason to exactly its messages, and their numbers into a group of the address book."""
+    number = "13800000773"
+    node.carrier.change(reports=Mix({"MK:0001": 1.0}))
+    try:
+        await ended(node, await accepted(node, number, "缴费成功"), "failed")
+    finally:
+        node.carrier.change(reports=Mix({"DELIVRD": 1.0}))
+    await book.add_group(node.change(), node.hall, "失败回访", Sharing())
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
+        await page.goto("/reports/failures?time=today")
+        row = page.get_by_role("row").filter(has_text="空号").first
+        await expect(row).to_contain_text("用空号过滤剔除")
+        await row.get_by_role("link", name=re.compile(r"^[0-9,]+$")).click()
+        await page.wait_for_url("**/records?**reason=EMPTY_NUMBER**")
+        failed = page.get_by_role("row").filter(has_text=f"{number[:3]}****{number[-4:]}")
+        await expect(failed).to_contain_text("空号")
+        await failed.get_by_role("checkbox").check()
+        await page.get_by_role("button", name="加入通讯录分组").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("将 1 条短信的 1 个号码加入所选分组")
+        await dialog.get_by_label(re.compile("^分组")).select_option(label="失败回访（hall）")
+        await dialog.get_by_role("button", name="确认加入通讯录分组").click()
+        await page.wait_for_url("**/contacts/groups/*")
+    there = "SELECT count(*) FROM contact WHERE account_id = $1 AND number = $2"
+    assert await node.db.fetchval(there, node.hall, f"86{number}") == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "number"), [(DESKTOP, "13800000774"), (PHONE, "13800000775")], ids=["desk", "phone"]
+)
+async def test_where_time_goes_is_seen_by_channel_and_by_hour(
+    chromium: Browser, node: Node, size: tuple[int, int], number: str
+) -> None:
+    """S23.4f."""
+    await ended(node, await accepted(node, number, "预约成功"), "delivered")
+    async with opened(chromium, node, size, "clerk") as page:
+        await page.goto("/reports/delays?time=today")
+        await expect(page.get_by_role("row").filter(has_text="mobile")).to_be_visible()
+        await page.goto("/reports/delays?time=today&along=hour")
+        now = clock.now().astimezone(CHINA)
+        hours = "|".join(f"{at:%H}:00" for at in (now, now - timedelta(hours=1)))
+        await expect(page.locator("#list-rows")).to_contain_text(re.compile(hours))
+        await fits(page)
