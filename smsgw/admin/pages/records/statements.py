@@ -56,10 +56,10 @@ def _count(key: str) -> Column:
 
 COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE, value=lambda line: line.figures.day),
-    Column("account", phone=Phone.THIRD, value=lambda line: line.figures.name or None),
+    Column("account", phone=Phone.SECOND, value=lambda line: line.figures.name or None),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending", "billed")),
     Column("leaves", Kind.NUMBER, "platform_leaves", phone=Phone.AWAY),
-    Column("root", Kind.CODE, "platform_root", phone=Phone.SECOND),
+    Column("root", Kind.CODE, "platform_root"),
 )
 
 
