@@ -92,6 +92,8 @@ THINGS = {
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
+    "/reports/exclusions": "exclusion",
+    "/statements/receivers": "receivers", "/statements/mails": "statement",
 }  # fmt: skip
 
 

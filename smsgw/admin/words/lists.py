@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.messages import CLASS, TYPE, Ended, cause_of
+from smsgw.admin.words.records import ANY_CATEGORY, CATEGORY
 from smsgw.platform.messages.model import MessageView
 
 VERIFY = N_("校验完整性")
@@ -31,6 +32,7 @@ STAGE: dict[str, str] = {
     "refused": N_("未提交，有原因"),
     "held": N_("暂存待发"),
 }
+LEFT_OUT: dict[str, str] = {"any": ANY_CATEGORY, **CATEGORY}
 RESEND = N_("失败重发")
 RESEND_EFFECT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。")
 RESEND_BUT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。另外 %(refused)s 条不重发：%(why)s。")

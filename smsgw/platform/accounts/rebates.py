@@ -37,7 +37,7 @@ AND ($5::bigint IS NULL OR l.id = $5)
 """
 _ORDERS = {"time": Order("l.at", "timestamptz")}
 _SEARCH = f"""
-SELECT l.id, l.at, l.units, a.name, a.display_name, l.units * a.unit_price AS amount, {{key}} AS _key
+SELECT l.id, l.at, l.units, l.balance, a.name, a.display_name, l.units * a.unit_price AS amount, {{key}} AS _key
 {_FOUND} AND {{where}} ORDER BY {{order}}
 """
 _SUMS = f"""

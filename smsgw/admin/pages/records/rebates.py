@@ -28,6 +28,7 @@ COLUMNS = (
     Column("rebate_kind", Kind.WORD, words=words.REBATE, value=lambda _: words.REFUND, phone=Phone.SECOND),
     Column("units_back", Kind.NUMBER, value=lambda row: row["units"], phone=Phone.BESIDE),
     Column("amount_now", Kind.CODE, value=lambda row: f"{row['amount']:.4f}", phone=Phone.SECOND),
+    Column("balance_then", Kind.NUMBER, value=lambda row: row["balance"], phone=Phone.SECOND),
     Column("rebate_of", Kind.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
            value=lambda row: (str(row["id"]), f"/records/{row['id']}")),
 )  # fmt: skip
