@@ -99,8 +99,8 @@ LOST = timedelta(minutes=15)
 """What has been under way for so long belongs to a node that is gone: it may have been sent."""
 _ENTER = """
 INSERT INTO statement_mail (account_id, month, receiver, language, next_at)
-SELECT r.account_id, $1, e, r.language, $2 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
-WHERE r.since < ($1 + interval '1 month')::timestamp AT TIME ZONE 'Asia/Shanghai'
+SELECT r.account_id, $1::date, e, r.language, $2 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
+WHERE r.since < ($1::date + interval '1 month') AT TIME ZONE 'Asia/Shanghai'
 ON CONFLICT DO NOTHING
 """
 _LOSE = """

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from reaching import (
 )
 
 from smsgw.admin.rights import Open, Route
+from smsgw.core.ids import CHINA
 from smsgw.platform.org import queries
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"),
@@ -58,6 +60,7 @@ class Case:
         return tuple(name for name in (self.thing, *self.names) if name not in ("", "nobody", *OWN))
 
 
+MONTH = f"{datetime.now(CHINA):%Y-%m}"
 OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
 PLATFORM_WIDE = ("/reports/checks", "/reports/exclusions", "/roles/", "/channels/", "/setup/channel/", "/platform/")
 """What is there once for all departments: whoever has the right for it reaches all of it."""
@@ -229,7 +232,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /reports/failures", "GET /reports/delays"), (case(query="account={account}&time=7d"),)),
     **of_list("/reports/failures", export=True), **of_list("/reports/delays", export=True),
     "GET /statements/-/pdf": (case(query="account={account}"),),
-    "POST /statements/-/pdf": (case(account="{account}", month="{month}", reason="why"),),
+    "POST /statements/-/pdf": (case(account="{account}", month=MONTH, reason="why"),),
     "GET /statements/receivers": NOTHING, **of_list("/statements/receivers"),
     "GET /statements/receivers/-/new": NOTHING,
     "POST /statements/receivers/-/new": (case(account="{account}", emails="a@b.example", language="zh"),),

@@ -161,6 +161,7 @@ async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site) -> 
         page = await boss.post("/reports/exclusions/-/new", form | {"confirmed": "1"})
         assert boss.path == "/reports/exclusions/1"
         assert "MK:0010" in page
+        assert "V1" in await boss.get("/reports/exclusions")
         page = await boss.get("/reports/exclusions/-/new")
         assert "MK:0010 手机用户自身问题" in page
         assert not re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected.*?name="class_POWERED_OFF"', page,
