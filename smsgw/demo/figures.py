@@ -73,6 +73,25 @@ SELECT r.account_id, $1, e, 'zh', CASE WHEN failed THEN 'failed' ELSE 'sent' END
 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
 CROSS JOIN LATERAL (SELECT e = (SELECT max(emails[2]) FROM statement_receiver)) f(failed)
 """
+# Last month's rebates, by rules that have held since then.
+_REBATES = """
+WITH rule AS (
+    INSERT INTO rebate_rule (account_id, from_month, per_thousand, from_units, reason, made_by, made_at)
+    SELECT unnest($1::bigint[]), $2::date, 20, 100, $3, 'demo-finance', $2::date RETURNING id, account_id
+), paid AS (
+    SELECT r.account_id, r.id, COALESCE(-sum(l.units), 0)::bigint AS paid
+    FROM rule r JOIN ledger l ON l.account_id = r.account_id AND l.kind IN ('debit', 'refund')
+        AND l.at >= $2::date AND l.at < $2::date + interval '1 month'
+    GROUP BY 1, 2
+), given AS (
+    INSERT INTO rebate (account_id, month, rule_id, paid, units, entry_id, at)
+    SELECT account_id, $2::date, id, paid, paid * 20 / 1000, $4::bigint + account_id, $5 FROM paid RETURNING *
+)
+INSERT INTO ledger (id, account_id, kind, units, note, at, balance)
+SELECT g.entry_id, g.account_id, 'rebate', g.units, to_char(g.month, 'YYYY-MM'), g.at,
+       g.units + (SELECT sum(l.units) FROM ledger l WHERE l.account_id = g.account_id AND l.at <= g.at)
+FROM given g WHERE g.units > 0
+"""
 _BALANCE = """
 UPDATE account a SET balance = s.units
 FROM (SELECT account_id, sum(units) AS units FROM ledger GROUP BY account_id) s WHERE s.account_id = a.id
@@ -89,11 +108,13 @@ async def fill(world: World) -> None:
         await _recount(connection, today, world.days)
         for statement in (_MINUTES, _REPLIES, _SIGNS):
             await connection.execute(statement, NODE, timeout=120)
-        for statement in (_USAGE, _QUOTA, _BALANCE):
-            await connection.execute(statement, timeout=120)
         month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
         due = datetime.combine(today.replace(day=5), time(9), CHINA)
         senders = sorted(sender.id for sender in world.senders.values())[:2]
+        settled = min(due, world.now)
+        await connection.execute(_REBATES, senders, month, texts()["rebate"], first_id(settled), settled)
+        for statement in (_USAGE, _QUOTA, _BALANCE):
+            await connection.execute(statement, timeout=120)
         await connection.execute(_RECEIVERS, due - timedelta(days=60), senders)
         await connection.execute(_MAILS, month, min(due, world.now))
         first, second = (today - timedelta(days=back) for back in (20, 7))

@@ -58,6 +58,7 @@ from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.pipeline.upkeep.successes import Successes
+from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
@@ -330,6 +331,10 @@ class Composition:
     @cached_property
     def statement_mails(self) -> StatementMails:
         return StatementMails(self.database, Mailer(self.settings.mail))
+
+    @cached_property
+    def rebating(self) -> Rebating:
+        return Rebating(self.database, self.ids.next)
 
     @cached_property
     def reminders(self) -> Reminders:

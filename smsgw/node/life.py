@@ -183,6 +183,7 @@ class Daemon:
         self._run("jobs", node.jobs.periodics())
         self._run("reminders", node.reminders.periodics())
         self._run("statements", node.statement_mails.periodics())
+        self._run("rebates", node.rebating.periodics())
         self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._beat),))
         self._run("alarms", node.alarms.periodics())
         self._closers.append(("partners", node.partners.stop))

@@ -32,6 +32,7 @@ from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.pipeline.upkeep.successes import Successes
+from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
@@ -84,6 +85,7 @@ class Parts:
     jobs: JobRunner
     reminders: Reminders
     statement_mails: StatementMails
+    rebating: Rebating
     reviewing: Reviewing
     surveyor: Surveyor
     health: Health

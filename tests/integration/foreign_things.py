@@ -20,6 +20,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.policy import NO_POLICY, Listed
 from smsgw.core.tasks import Task
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Sharing
@@ -196,6 +197,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     )
     return {
         "receivers": account,
+        "rebate_rule": await rebate_rules.add(
+            by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
         "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),

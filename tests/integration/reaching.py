@@ -93,7 +93,7 @@ THINGS = {
     "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
     "/reports/exclusions": "exclusion",
-    "/statements/receivers": "receivers", "/statements/mails": "statement",
+    "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 
 _VERSIONS = """
-SELECT v.*, v.version AS id, (SELECT min(n.from_day) - 1 FROM exclusion_version n WHERE n.version > v.version) AS until_day,
+SELECT v.*, v.version AS id,
+       (SELECT min(n.from_day) - 1 FROM exclusion_version n WHERE n.version > v.version) AS until_day,
        COALESCE((SELECT json_object_agg(e.value, e.category ORDER BY e.value) FROM exclusion e
                  WHERE e.version = v.version AND e.kind = 'class'), '{}')::text AS classes,
        COALESCE((SELECT json_object_agg(e.value, e.category ORDER BY e.value) FROM exclusion e

@@ -42,7 +42,7 @@ TABLES = {
     **_each(
         _APPEND,
         "audit audit_checkpoint audit_link complaint department_place event event_lost evidence "
-        "evidence_root exclusion exclusion_version ledger mo pool "
+        "evidence_root exclusion exclusion_version ledger mo pool rebate rebate_rule "
         "webhook_attempt",
     ),
     **_each(

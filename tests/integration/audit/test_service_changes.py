@@ -52,6 +52,7 @@ from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import book
@@ -576,6 +577,12 @@ def _sentence(world: World) -> Draft:
 async def _(world: World, change: Change) -> None:
     tomorrow = datetime.now(CHINA).date() + timedelta(days=1)
     await exclusions.add(change, Exclusions(tomorrow, "tender", {"EMPTY_NUMBER": "handset"}, {"MK:0010": "network"}))
+
+
+@example(rebate_rules.add, "rebate.rule")
+async def _(world: World, change: Change) -> None:
+    month = datetime.now(CHINA).date().replace(day=1)
+    await rebate_rules.add(change, world.account_id, rebate_rules.Draft(month, 5, 0, "agreed"))
 
 
 @example(statements.set_receivers, "statement.receivers")

@@ -231,6 +231,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
     **dict.fromkeys(("GET /reports/failures", "GET /reports/delays"), (case(query="account={account}&time=7d"),)),
     **of_list("/reports/failures", export=True), **of_list("/reports/delays", export=True),
+    "GET /rebates/rules": (case(query="account={account}"),), **of_list("/rebates/rules"),
+    "GET /rebates/rules/-/new": NOTHING, "GET /rebates/rules/{id}": (case("rebate_rule"),),
+    "POST /rebates/rules/-/new": (
+        sure(account="{account}", from_month=MONTH, per_thousand="5", from_units="0", reason="why"),),
     "GET /statements/-/pdf": (case(query="account={account}"),),
     "POST /statements/-/pdf": (case(account="{account}", month=MONTH, reason="why"),),
     "GET /statements/receivers": NOTHING, **of_list("/statements/receivers"),
