@@ -183,7 +183,7 @@ SENT = ListPage(
     rows=lambda db, actor, found, window: queries.mails(db, actor, _wanted(found), window),
     count=lambda db, actor, found, most: queries.how_many_mails(db, actor, _wanted(found), most),
     one=lambda db, actor, id_: queries.mail(db, actor, id_), detail=_mail_detail, choices=_mail_choices,
-    sort=Sort("month"), lead=words.MAILS_LEAD, tabs=TABS, export=Permission.STATISTICS_EXPORT,
+    sort=Sort("month"), lead=words.MAILS_LEAD, tabs=TABS, wide=True, export=Permission.STATISTICS_EXPORT,
     actions=(Action("again", words.AGAIN, Permission.ACCOUNT_EDIT,
                     lambda call, one: service.again(call.change(), one.id), _again_effect),),
     empty=Empty(words.MAILS_EMPTY, words.MAILS_TEACH),

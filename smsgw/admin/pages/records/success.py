@@ -182,7 +182,7 @@ PAGE = ListPage(
     "success", PATH, "records.success", Permission.STATISTICS_VIEW, FILTER, COLUMNS, rows=_rows, count=_count,
     choices=_choices, sort=Sort("counted_rate", descending=False), lead=words.SUCCESS_LEAD, wide=True,
     export=Permission.STATISTICS_EXPORT, links=((words.EXCLUSIONS, RULES, Permission.STATISTICS_VIEW),),
-    report=Report(_totals, _chart, ("ended", "delivered", "left_out", "raw_rate", "counted_rate"),
+    report=Report(_totals, _chart, ("ended", "delivered", "left_out", "raw_rate", "counted_rate", "rules_version"),
                   {"ended": "blue", "delivered": "green", "left_out": "secondary", "raw_rate": "azure",
                    "counted_rate": "green"}),
     empty=Empty(words.SUCCESS_EMPTY, words.SUCCESS_TEACHES),
