@@ -64,7 +64,8 @@ class StatementMails:
             return False
         message, digest = await self._message(mail)
         got = await self._mailer.send(message, mail.receiver)
-        state = await service.end(self._database, mail, got.outcome, got.said, digest, self._now())
+        async with self._database.transaction(timeout=60) as connection:
+            state = await service.end(connection, mail, got.outcome, got.said, digest, self._now())
         log.info("statement.mailed", mail=mail.id, account=mail.account, state=state, tries=mail.tries)
         return True
 

@@ -32,7 +32,7 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
     "sent_task", "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario", "consent_import",
-    "sign_cell", "sign_proof",
+    "sign_cell", "sign_proof", "receivers", "statement", "rebate_rule",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (

@@ -23,7 +23,7 @@ from smsgw.platform.statements.model import (
     last_of,
 )
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Connection
 
 LANGUAGES = ("zh", "en")
 _ADDRESS = re.compile(r"[^\s@<>,;\"()\\\[\]]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
@@ -134,11 +134,11 @@ async def claim(connection: Connection, now: datetime) -> int | None:
     return id_
 
 
-async def end(database: Database, mail: Mail, outcome: str, said: str, digest: str, now: datetime) -> str:
+async def end(connection: Connection, mail: Mail, outcome: str, said: str, digest: str, now: datetime) -> str:
     """Enter what has become of a mail (an outcome of ``net.mail``); its state."""
     state, next_at = {"sent": "sent", "refused": "failed", "unsure": "unsure"}.get(outcome, "waiting"), now
     if state == "waiting":
         state = "waiting" if mail.tries <= len(RETRIES) else "failed"
         next_at = now + RETRIES[min(mail.tries, len(RETRIES)) - 1]
-    await database.execute(_END, mail.id, state, next_at, None if state == "waiting" else now, digest, said)
+    await connection.execute(_END, mail.id, state, next_at, None if state == "waiting" else now, digest, said)
     return state

@@ -46,6 +46,7 @@ WITH s AS (
     SELECT s.*, LEAST(COALESCE(o.left_out, 0), s.failed) AS left_out, COALESCE(o.left_out_as, '{{{{}}}}')::text AS as_,
            COALESCE((SELECT name FROM channel WHERE id = s.channel_id), s.channel_id::text) AS name,
            exclusions_on(s.day) AS version,
+           EXISTS (SELECT FROM channel WHERE id = s.channel_id AND removed_at IS NULL) AS there,
            hashtextextended(concat_ws(' ', s.day, s.channel_id, s.carrier), 0) & 9223372036854775807 AS id
     FROM s LEFT JOIN o ON o.channel_id = s.channel_id AND o.carrier = s.carrier AND o.day IS NOT DISTINCT FROM s.day
     WHERE s.ended > 0
@@ -89,6 +90,8 @@ class Success:
     day: date | None = None
     version: int | None = None
     """Of the rules, of a day."""
+    there: bool = False
+    """The channel is still one."""
     id: int = 0
 
     @property
@@ -127,7 +130,7 @@ def _success(row: Row) -> Success:
     return Success(
         int(row["ended"]), int(row["delivered"]), int(row["failed"]), int(row["left_out"]),
         {key: int(said[key]) for key in CATEGORIES if key in said}, row["channel_id"], row["name"], row["carrier"],
-        row["day"], row["version"], row["id"],
+        row["day"], row["version"], row["there"], row["id"],
     )  # fmt: skip
 
 
@@ -156,7 +159,11 @@ async def days(database: Database, actor: Actor, wanted: WantedSuccess) -> Seque
 
 async def totals(database: Database, actor: Actor, wanted: WantedSuccess) -> Success:
     """What all of it comes to."""
-    each = await days(database, actor, wanted)
+    return sum_of(await days(database, actor, wanted))
+
+
+def sum_of(each: Sequence[Success]) -> Success:
+    """Of days, or channels."""
     left_out_as = {key: n for key in CATEGORIES if (n := sum(one.left_out_as.get(key, 0) for one in each))}
     ended, delivered, failed, left_out = (
         sum(getattr(one, key) for one in each) for key in ("ended", "delivered", "failed", "left_out")

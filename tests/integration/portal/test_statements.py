@@ -330,7 +330,8 @@ async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(site: Si
             clock.now += timedelta(hours=2)
             await all_of(StatementMails(site.db, Mailer(right), clock))
             assert len(post.got) == 1, security
-            assert logins[-2:] == [b"wrong", b"secret"]
+            assert b"wrong" in logins
+            assert logins[-1] == b"secret"
 
 
 # --- who gets them ---------------------------------------------------------------------------------------------------

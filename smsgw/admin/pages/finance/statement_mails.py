@@ -69,7 +69,7 @@ async def _pdf(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     one = await service.take(call.change(), int(values["account"]), month, values["reason"])
     told = {"platform": call.owner, "who": call.actor.label, "why": values["reason"],
             "when": f"{one.made_at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"}  # fmt: skip
-    mark = call.gettext(kit_words.WATERMARK) % told
+    mark = call.filled(kit_words.WATERMARK, told)
     octets = await asyncio.to_thread(statement_pdf.made, one, call.gettext, call.owner, mark)
     name = quote(f"{call.gettext(words.TITLE)}-{one.name}-{month:%Y%m}.pdf")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Cache-Control": "no-store"}

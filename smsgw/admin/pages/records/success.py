@@ -84,7 +84,7 @@ def _line(actor: Actor, wanted: WantedSuccess, one: Success, versions: Sequence[
              "ended_at": one.channel_id}  # fmt: skip
     given |= {"account": wanted.account} if wanted.account is not None else {}
     given |= {"carrier": carrier} if carrier else {}
-    shift = f"/channels/{one.channel_id}/drain" if actor.may(Permission.CHANNEL_EDIT) else ""
+    shift = f"/channels/{one.channel_id}/drain" if one.there and actor.may(Permission.CHANNEL_EDIT) else ""
     leads = actor.may(Permission.MESSAGE_VIEW)
     return Line(
         one, [one.version or 0] if one.day else versions, f"/records?{urlencode(given)}" if leads else "", shift,
@@ -112,10 +112,10 @@ async def _count(db: Database, actor: Actor, found: Found, _: int) -> int:
 async def _chart(call: Call, found: Found) -> Chart:
     """Each day's ends, and both rates."""
     wanted, say = _wanted(found), call.gettext
-    each = {one.day: one for one in await success.days(call.db, call.actor, wanted)}
+    found_ = await success.days(call.db, call.actor, wanted)
+    each, whole = {one.day: one for one in found_}, success.sum_of(found_)
     last = min(wanted.last, clock.now().astimezone(CHINA).date())
     days: list[date] = [wanted.first + timedelta(days=n) for n in range((last - wanted.first).days + 1)]
-    whole = await success.totals(call.db, call.actor, wanted)
     versions = await exclusions.in_force(call.db, wanted.first, wanted.last)
     rules = Line(whole, versions).rules
 
