@@ -18,6 +18,7 @@ from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestma
 from smsgw.core.keywords import Action, Word
 from smsgw.node.life import Daemon
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
 from smsgw.platform.org import service as org
 from smsgw.platform.words import service as words
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
@@ -37,6 +38,15 @@ class Node:
         self.url = daemon.node.urls["http"]
         self.database = daemon.node.database
         self.words = daemon.node.snapshots
+        self._ids = daemon.node.ids
+
+    def change(self) -> Change:
+        """By whoever sets up."""
+        return by_test(self.database, self._ids.next)
+
+    async def hall(self) -> int:
+        """The account that sends."""
+        return int(await self.database.fetchval("SELECT id FROM account WHERE name = 'hall'"))
 
 
 @pytest_asyncio.fixture
@@ -139,3 +149,16 @@ async def test_words_come_from_a_spreadsheet_and_every_row_is_accounted_for(
             if node.words.current.policies.words.find("词条1999号"):
                 break
             await asyncio.sleep(0.1)
+
+
+async def test_a_quick_sending_is_marked_and_priced_while_it_is_typed(chromium: Browser, node: Node) -> None:
+    await accounts.edit(node.change(), await node.hall(), {"unit_price": "0.05"})
+    async with opened(chromium, node, DESKTOP, "boss") as page:  # type: ignore[arg-type]
+        await page.goto("/send/quick")
+        await page.fill("#to", "13800138000\n13800138001\n13800138002")
+        await page.fill("#content", DISGUISES["traditional"][0])
+        await expect(page.locator("#preview mark.mark-block")).to_have_count(1)
+        await page.fill("#content", "您好")
+        await expect(page.locator("#no-marks")).to_be_visible()
+        await expect(page.locator("#count-total")).to_have_text("3 条 · 0.150 元")
+        await fits(page)

@@ -19,7 +19,7 @@ from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.numbers import MOST_CHARACTERS, recipients
 from smsgw.admin.pages.records.sent import FILTER
 from smsgw.admin.pages.sending.form import SendForm
-from smsgw.admin.pages.sending.send import preview
+from smsgw.admin.pages.sending.preview import preview
 from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
 from smsgw.api.routes import ROUTES

@@ -10,7 +10,8 @@ from jinja2 import UndefinedError
 from smsgw.admin import words
 from smsgw.admin.i18n import translations
 from smsgw.admin.pages.home.figures import Flow
-from smsgw.admin.pages.sending.send import effect, preview
+from smsgw.admin.pages.sending.preview import preview
+from smsgw.admin.pages.sending.send import effect
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views, china_time, duration
 from smsgw.core.states import STATUS_NAMES

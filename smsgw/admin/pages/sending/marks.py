@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from smsgw.admin.call import Call
-from smsgw.admin.pages.sending.send import Preview, preview
+from smsgw.admin.pages.sending.preview import Preview, preview
 from smsgw.admin.words import compose as words
 from smsgw.core import text, variables
 from smsgw.core.accounts import units_per_part
@@ -42,11 +43,15 @@ class Counted:
     """What is marked, and why; each once."""
     units: int
     """That one number costs."""
-    price: str
-    """The same in yuan; empty: the account has no price."""
-    names: Sequence[str]
-    """Variables that are still in it: the count differs from row to row."""
+    unit_price: Decimal
+    """Of a unit, in yuan; 0: the account has none."""
     blocked: bool
+    names: Sequence[str] = ()
+    """Variables that are still in it: the count differs from row to row."""
+
+    def price(self, numbers: int = 1) -> str:
+        """Of so many numbers, in yuan; empty: the account has no price."""
+        return f"{self.units * numbers * self.unit_price:,.3f}" if self.unit_price else ""
 
 
 def counted(
@@ -63,16 +68,20 @@ def counted(
         parts.fill([given.get(name) or f"{{{name}}}" for name in parts.names]) if parts.names else content
     )
     sign = state.sign or (template.sign if template else "") or (account.default_sign if account else "")
-    shown = preview(sign, filled)
     kind = template.type if template else state.type
-    pieces = _marked(call, shown.text, account, kind)
-    each = units_per_part(account, MessageType(kind)) if account and kind in set(MessageType) else 0
-    units = shown.parts * each
-    price = f"{units * account.unit_price:.3f}" if account and account.unit_price else ""
     left = [name for name in parts.names if not given.get(name)]
+    return replace(counted_text(call, sign, filled, account, kind), names=left)
+
+
+def counted_text(call: Call, sign: str, content: str, account: Account | None, kind: str) -> Counted:
+    """A text as it is typed: counted whole, marked as far as it could be sent."""
+    shown = preview(sign, content)
+    pieces = _marked(call, shown.text[:MOST_MARKED], account, kind)
+    each = units_per_part(account, MessageType(kind)) if account and kind in set(MessageType) else 0
     found = dict.fromkeys((p.text if p.text.strip() else "␣", p.why) for p in pieces if p.kind)
     blocked = any(p.kind in ("block", "broken") for p in pieces)
-    return Counted(shown, pieces, list(found)[:20], units, price, left, blocked)
+    unit_price = account.unit_price if account else Decimal()
+    return Counted(shown, pieces, list(found)[:20], shown.parts * each, unit_price, blocked)
 
 
 def _marked(call: Call, whole: str, account: Account | None, kind: str) -> list[Mark]:

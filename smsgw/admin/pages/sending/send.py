@@ -18,9 +18,10 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.numbers import Recipients, recipients
 from smsgw.admin.pages.sending.form import MAX_CONTENT, MAX_RECIPIENTS, SendForm
+from smsgw.admin.pages.sending.marks import counted_text
+from smsgw.admin.pages.sending.preview import preview
 from smsgw.admin.rights import route
 from smsgw.admin.words.sending import NO_ACCOUNT, NO_NUMBER, STEPS
-from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, ChannelStatus, MessageType, Origin
 from smsgw.core.numbers import normalize
@@ -33,18 +34,6 @@ from smsgw.runtime import clock
 
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
 """Start of an error code → the field to show it at; everything else belongs to the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What the phone will show, and what it costs."""
-
-    text: str
-    characters: int
-    coding: str
-    parts: int
-    left: int
-    """Characters until the content is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +67,6 @@ class Line:
     message: MessageView | None
     status: str
     reason: str
-
-
-def preview(sign: str, content: str) -> Preview:
-    """Count as the gateway will: the signature belongs to the text."""
-    whole = f"【{sign}】{content}" if sign and content and not content.startswith("【") else content
-    try:
-        coding = text.choose(whole)
-    except (
-        text.Unencodable
-    ):  # half a character, from a broken client; sending it is refused with its position
-        whole = whole.encode("utf-8", "replace").decode()
-        coding = text.choose(whole)
-    return Preview(
-        text=whole,
-        characters=len(whole),
-        coding=coding.value,
-        parts=text.count_parts(whole, coding) if whole else 0,
-        left=MAX_CONTENT - len(whole),
-    )
 
 
 def effect(
@@ -284,9 +254,12 @@ def _message(call: Call, code: str, detail: Mapping[str, Any] | None = None) -> 
 def _preview_values(call: Call, form: SendForm) -> dict[str, Any]:
     account = _allowed_account(call, form.account)
     sign = form.sign or (account.default_sign if account else "")
+    to = recipients(form.to)
+    counted = counted_text(call, sign, form.content, account, form.type)
     return {
-        "to": recipients(form.to),
-        "preview": preview(sign, form.content),
+        "to": to,
+        "counted": counted,
+        "price": counted.price(len(to.valid)),
         "limit": MAX_RECIPIENTS,
         "max_content": MAX_CONTENT,
     }

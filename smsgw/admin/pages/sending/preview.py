@@ -1,0 +1,39 @@
+"""How a text looks on the phone, counted as the gateway counts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smsgw.admin.pages.sending.form import MAX_CONTENT
+from smsgw.core import text
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the phone will show, and what it costs."""
+
+    text: str
+    characters: int
+    coding: str
+    parts: int
+    left: int
+    """Characters until the content is too long."""
+
+
+def preview(sign: str, content: str) -> Preview:
+    """Count as the gateway will: the signature belongs to the text."""
+    whole = f"【{sign}】{content}" if sign and content and not content.startswith("【") else content
+    try:
+        coding = text.choose(whole)
+    except (
+        text.Unencodable
+    ):  # half a character, from a broken client; sending it is refused with its position
+        whole = whole.encode("utf-8", "replace").decode()
+        coding = text.choose(whole)
+    return Preview(
+        text=whole,
+        characters=len(whole),
+        coding=coding.value,
+        parts=text.count_parts(whole, coding) if whole else 0,
+        left=MAX_CONTENT - len(whole),
+    )
