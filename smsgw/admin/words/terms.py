@@ -278,7 +278,7 @@ TERMS: dict[str, str] = {
     "quota_day": N_("日上限（条）"),
     "quota_today": N_("今日用量 / 日上限"),
     "rebate_kind": N_("返点类型"),
-    "rebate_of": N_("关联短信"),
+    "rebate_of": N_("关联短信或规则"),
     "rebates": N_("返点笔数"),
     "refund_failed": N_("失败返还"),
     "sign_required": N_("须带签名"),
