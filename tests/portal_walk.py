@@ -114,6 +114,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
     "/users/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/roles/{id}": {"": "SELECT id FROM role WHERE NOT builtin ORDER BY id LIMIT 1"},
+    "/pushes/{id}": {"": "SELECT id FROM customer_event WHERE dead_at IS NOT NULL ORDER BY id DESC LIMIT 1"},
     "/records/{id}": {
         "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",
         "failed": _MESSAGE.format(state=41), "held": _MESSAGE.format(state=1), "scheduled": _MESSAGE.format(state=2),
@@ -132,7 +133,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "/blocked/why": {
         "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
     },
-    "/records": {"": "SELECT 'time=7d'"},
+    "/records": {"": "SELECT 'time=7d'"}, "/pushes": {"": "SELECT 'time=7d'"},
     "/tasks/report": {"": "SELECT 'task=' || task_id FROM task_chunk ORDER BY task_id DESC LIMIT 1"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }

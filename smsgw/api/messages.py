@@ -20,6 +20,7 @@ from smsgw.core.errors import Invalid, Recorded, Refused
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.words import spoken
+from smsgw.platform.fallback import queries as fallback
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import MessageView, PartView, TraceStep
 
@@ -130,6 +131,9 @@ class MessageTrace(msgspec.Struct):
     message: Message
     parts: list[Part]
     steps: list[Step]
+    hop: Annotated[int, Meta(description="Hops of its chain that have led to it; 0: a first message.")] = 0
+    previous_id: Annotated[str | None, Meta(description="The failed message that this one follows.")] = None
+    next_id: Annotated[str | None, Meta(description="The message that has followed this one.")] = None
 
 
 async def get_message(call: Call) -> Message:
@@ -190,7 +194,14 @@ async def trace(call: Call) -> MessageTrace:
     if found is None:
         raise Refused("NOT_FOUND")
     steps = [_step(step, call.english) for step in found.steps]
-    return MessageTrace(_message(found.message, call.english), [_part(p) for p in found.parts], steps)
+    account = (call.account.id,)
+    way = await fallback.way_of(call.ctx.db, found.message.id, account, call.ctx.snapshots.current.codes)
+    told = MessageTrace(_message(found.message, call.english), [_part(p) for p in found.parts], steps)
+    if way is not None:
+        told.hop = way.hop
+        told.previous_id = None if way.previous is None else str(way.previous)
+        told.next_id = None if way.next is None else str(way.next)
+    return told
 
 
 def _step(step: TraceStep, english: bool) -> Step:

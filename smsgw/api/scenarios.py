@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from smsgw.api.context import Call
+from smsgw.api.fallback import FallbackBody, chain, told
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import ExtendCode, Id, Request
 from smsgw.api.values import china, id_of, path_id
@@ -37,6 +38,9 @@ class ScenarioBody(Request):
     window_from: Clock = ""
     window_to: Clock = ""
     note: Annotated[str, Meta(max_length=MOST_NOTE, description="For who sends.")] = ""
+    fallback: Annotated[FallbackBody, Meta(description="What follows when a message fails; null: nothing.")] | None = (
+        None
+    )
 
 
 class ScenariosQuery(Request):
@@ -61,6 +65,7 @@ class ScenarioEntry(msgspec.Struct):
     window_from: str
     window_to: str
     note: str
+    fallback: Annotated[dict[str, Any] | None, Meta(description="What follows when a message fails; null: nothing.")]
     state: Annotated[State, Meta(description="Whether it can be used.")]
     created_at: datetime
     updated_at: datetime
@@ -76,7 +81,7 @@ class ScenarioPage(msgspec.Struct):
 def _terms(body: ScenarioBody) -> Terms:
     return Terms(
         body.name, body.type, body.sign, id_of(body.template_id), body.extend_code, body.valid_minutes,
-        body.window_from, body.window_to, body.note,
+        body.window_from, body.window_to, body.note, chain(body.fallback),
     )  # fmt: skip
 
 
@@ -85,7 +90,9 @@ def _entry(one: Scenario) -> ScenarioEntry:
     return ScenarioEntry(
         str(one.id), terms.name, terms.type.value, terms.sign,
         None if terms.template_id is None else str(terms.template_id), terms.extend_code, terms.valid_minutes,
-        terms.window_from, terms.window_to, terms.note, "active" if one.stopped_at is None else "stopped",
+        terms.window_from, terms.window_to, terms.note,
+        told(None if terms.fallback is None else terms.fallback.plain()),
+        "active" if one.stopped_at is None else "stopped",
         china(one.created_at), china(one.updated_at),
     )  # fmt: skip
 

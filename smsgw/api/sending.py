@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +29,7 @@ from smsgw.api.shapes import (
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.fallback import Chain, Follow
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
@@ -141,16 +143,18 @@ async def send_batch(call: Call) -> Sent | Explained:
 
 async def explain(call: Call) -> Explained:
     """``POST /messages/explain``."""
-    return await _explain(call, _from_send(call, await _obeying(call, call.body)))
+    obeying, _ = await _obeying(call, call.body)
+    return await _explain(call, _from_send(call, obeying))
 
 
 Body = TypeVar("Body", SendBody, BatchBody)
 
 
-async def _obeying(call: Call, body: Body) -> Body:
-    """The call as its scenario has it: what that fixes may be left out, and is refused when it says something else."""
+async def _obeying(call: Call, body: Body) -> tuple[Body, Chain | None]:
+    """The call as its scenario has it, and what follows its messages: what that fixes may be left out, and is refused
+    when it says something else."""
     if body.scenario_id is None:
-        return body
+        return body, None
     scenario = await scenarios.wanted(call.ctx.db, id_of(body.scenario_id) or 0, call.account.id)
     terms = scenario.terms
     items: list[tuple[int, BatchItem]] = []
@@ -167,7 +171,7 @@ async def _obeying(call: Call, body: Body) -> Body:
     now = datetime.fromtimestamp(call.ctx.clock(), UTC)
     begins = terms.opens(body.send_at or now)
     template = fixed("template_id", body.template_id, None if terms.template_id is None else str(terms.template_id))
-    return msgspec.structs.replace(
+    obeying = msgspec.structs.replace(
         body,
         type=fixed("type", body.type, terms.type),
         sign=fixed("sign", body.sign, terms.sign),
@@ -176,11 +180,16 @@ async def _obeying(call: Call, body: Body) -> Body:
         send_at=begins if begins > (body.send_at or now) else body.send_at,
         expire_at=terms.ends(begins, body.expire_at),
     )
+    return obeying, terms.fallback
 
 
 async def _send(call: Call, body: Body, made: Callable[[Call, Body], SendRequest]) -> Sent | Explained:
     try:
-        request = made(call, await _obeying(call, body))
+        obeying, chain = await _obeying(call, body)
+        request = made(call, obeying)
+        if chain is not None:
+            values = tuple([item.params or {} for item in request.items])
+            request = replace(request, follow=Follow(chain, values=values))
     except Invalid as refusal:
         if body.scenario_id is None or body.dry_run:
             raise

@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from smsgw.api import decode
+from smsgw.api import decode, fallback
 from smsgw.api.context import Call
+from smsgw.api.fallback import FallbackBody
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import (
     CallbackUrl,
@@ -169,6 +170,9 @@ class TaskBody(Request):
     ) = 0
     steps: Steps | None = None
     frequency: Frequency | None = None
+    fallback: Annotated[FallbackBody, Meta(description="What follows when a message fails; null: nothing.")] | None = (
+        None
+    )
     prefer: (
         Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
         | None
@@ -222,6 +226,7 @@ class TaskChange(Request):
     extend_code: ExtendCode | msgspec.UnsetType = msgspec.UNSET
     steps: Steps | msgspec.UnsetType | None = msgspec.UNSET
     frequency: Frequency | msgspec.UnsetType | None = msgspec.UNSET
+    fallback: FallbackBody | msgspec.UnsetType | None = msgspec.UNSET
     prefer: (
         Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
         | msgspec.UnsetType
@@ -325,6 +330,7 @@ class TaskInfo(msgspec.Struct):
     rate: int
     steps: Annotated[dict[str, Any] | None, Meta(description="How it sends in steps; null: all at once.")]
     frequency: Annotated[dict[str, Any] | None, Meta(description="How often a number gets it; null: as policies say.")]
+    fallback: Annotated[dict[str, Any] | None, Meta(description="What follows when a message fails; null: nothing.")]
     prefer: str
     emergency: bool
     version: Annotated[int, Meta(description="Counts what was changed before it began.")]
@@ -408,6 +414,7 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
         rate=body.rate or 0,
         steps=None if body.steps is None else msgspec.structs.asdict(body.steps),
         frequency=None if body.frequency is None else msgspec.structs.asdict(body.frequency),
+        fallback=fallback.plain(body.fallback),
         prefer=body.prefer or "",
         emergency=bool(body.emergency),
         review=bool(body.review),
@@ -467,7 +474,7 @@ async def get_task(call: Call) -> TaskDetail:
 
 _CHANGES = (
     "name", "rate", "window", "send_at", "expire_at", "recurring", "content", "sign", "extend_code", "steps",
-    "frequency", "prefer",
+    "frequency", "fallback", "prefer",
 )  # fmt: skip
 
 
@@ -488,6 +495,8 @@ async def change_task(call: Call) -> TaskDetail:
     for field in ("steps", "frequency"):
         if changes.get(field) is not None:
             changes[field] = msgspec.structs.asdict(changes[field])
+    if changes.get("fallback") is not None:
+        changes["fallback"] = fallback.plain(changes["fallback"])
     for field in ("send_at", "expire_at"):
         _in_span(changes.get(field), field)
     task_id, version = path_id(call), None if body.version is msgspec.UNSET else body.version
@@ -630,6 +639,7 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         rate=task.rate,
         steps=task.steps,
         frequency=task.frequency,
+        fallback=fallback.told(task.fallback),
         prefer=task.prefer,
         emergency=task.emergency,
         version=task.version,

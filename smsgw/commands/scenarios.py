@@ -24,7 +24,9 @@ from smsgw.commands.base import (
     show_line,
 )
 from smsgw.commands.content import account_id_of
+from smsgw.commands.hops import chain, hop_options
 from smsgw.commands.task import TYPES
+from smsgw.core.fallback import chain_of
 from smsgw.core.model import MessageType
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Window
@@ -45,6 +47,7 @@ def _plain(one: Scenario) -> dict[str, Any]:
         "sign": terms.sign, "template_id": None if terms.template_id is None else str(terms.template_id),
         "extend_code": terms.extend_code, "valid_minutes": terms.valid_minutes,
         "window": f"{terms.window_from}-{terms.window_to}" if terms.window_from else "", "note": terms.note,
+        "fallback": None if terms.fallback is None else terms.fallback.plain(),
         "created_by": one.created_by, "created_at": one.created_at, "updated_at": one.updated_at,
     }  # fmt: skip
 
@@ -60,6 +63,8 @@ def _window(_: click.Context, __: click.Parameter, text: str | None) -> tuple[st
 
 def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option("--no-hops", is_flag=True, help="Nothing follows a message that has failed."),
+        hop_options,
         click.option("--note", help="For who sends."),
         click.option("--window", callback=_window, help="HH:MM-HH:MM: only then; empty: at any time."),
         click.option("--valid", type=click.IntRange(0, MOST_MINUTES), help="Minutes it may take; 0: as usual."),
@@ -75,6 +80,10 @@ def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _changed(terms: Terms, given: dict[str, Any]) -> Terms:
     """The terms with what was given."""
     window = given.pop("window")
+    hops, minutes, none = given.pop("hops"), given.pop("hop_minutes"), given.pop("no_hops")
+    given_chain = chain(hops, minutes)
+    if none or given_chain is not None:
+        terms = replace(terms, fallback=None if none or given_chain is None else chain_of(given_chain))
     kind, valid, template = given.pop("kind"), given.pop("valid"), given.pop("template")
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if window is not None:

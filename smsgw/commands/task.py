@@ -21,6 +21,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )  # fmt: skip
+from smsgw.commands.hops import chain, hop_options
 from smsgw.core.ids import CHINA
 from smsgw.core.stages import MOST_MINUTES, stage_of
 from smsgw.core.words import phrase
@@ -134,6 +135,7 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
 @click.option("--frequency", callback=_frequency,
               help="N/UNIT[:TAG], such as 1/7d:club: at most 1 in 7 days to a number, over all tasks with the tag.")
 @click.option("--prefer", default="", help="The pool to send through where the account's routing leads there, too.")
+@hop_options
 @click.option("--emergency", is_flag=True, help=str(phrase("help.task_emergency")))
 @click.option("--steps", callback=_shares, help="Percent of all sent to by the end of each step, such as 1,10.")
 @click.option("--step-minutes", type=click.IntRange(1, MOST_MINUTES), default=30, show_default=True,
@@ -150,7 +152,8 @@ async def add(
     text: str | None, template: int | None, params: dict[str, str], phone_column: str | None,
     variables: dict[str, str], sign: str, kind: str | None, callback_url: str | None, send_at: str | None,
     expire_at: str | None, windows: list[dict[str, str]], every: str | None, times: tuple[str, ...],
-    days: tuple[int, ...], until: str | None, rate: int, frequency: dict[str, Any] | None, prefer: str, emergency: bool,
+    days: tuple[int, ...], until: str | None, rate: int, frequency: dict[str, Any] | None, prefer: str,
+    hops: list[dict[str, Any]], hop_minutes: int, emergency: bool,
     steps: list[float] | None, step_minutes: int, step_failed: float, step_opted_out: float, step_complained: float,
     review: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -173,7 +176,7 @@ async def add(
         "audience": audience, "text": text, "template": template, "params": params, "callback_url": callback_url,
         "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
         "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "steps": plan,
-        "frequency": frequency, "prefer": prefer, "emergency": emergency,
+        "frequency": frequency, "fallback": chain(hops, hop_minutes), "prefer": prefer, "emergency": emergency,
         "review": review,
     }  # fmt: skip
     made = await control_client.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)

@@ -55,6 +55,8 @@ class Task:
     """The group of channels that it is sent through where routing allows; empty: as routing decides."""
     frequency: dict[str, Any] | None = None
     """How often a number gets it at most (``core.tagged``); None: as the policies say."""
+    fallback: dict[str, Any] | None = None
+    """What follows its messages when they fail (``core.fallback``); None: nothing."""
     version: int = 1
     """Counts what was changed before it began."""
     total: int = 0

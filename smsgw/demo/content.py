@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from smsgw.core.fallback import chain_of
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType
 from smsgw.core.templates import CARRIERS, Registration, Review, Variable
@@ -90,7 +91,8 @@ async def _scenario(world: World, row: dict[str, Any]) -> None:
     text = world.templates[sender.name, row["template"]] if "template" in row else None
     given = {key: row[key] for key in ("note", "valid_minutes", "window_from", "window_to") if key in row}
     kind = MessageType(text.type if text else row["type"])
-    terms = Terms(row["name"], kind, sender.sign, text.id if text else None, **given)
+    chain = chain_of(row["fallback"]) if "fallback" in row else None
+    terms = Terms(row["name"], kind, sender.sign, text.id if text else None, fallback=chain, **given)
     id_ = await scenarios.add(world.change(), sender.id, terms)
     if row.get("stopped"):
         await scenarios.stop(world.change(), id_)

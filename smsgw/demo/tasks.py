@@ -80,7 +80,8 @@ async def _plan(world: World, connection: Connection, row: dict[str, Any], n: in
         world.id_at(made), sender.id, row["name"], "review" if state == "rejected" else state, "portal", OPERATOR,
         text.type, text_for(world, sender, text), made, sign=sender.sign, template_id=text.id, send_at=begins,
         next_at=begins, review=bool(wanted), review_reasons=wanted, steps=row.get("steps"),
-        frequency=row.get("frequency"), emergency=row.get("emergency", False), rate=row.get("rate", 0),
+        frequency=row.get("frequency"), fallback=row.get("fallback"), emergency=row.get("emergency", False),
+        rate=row.get("rate", 0),
         expire_at=begins + timedelta(hours=row["hours"]) if "hours" in row else None,
     )  # fmt: skip
     await tasks.insert(connection, task)

@@ -69,6 +69,7 @@ from smsgw.platform.campaigns.workers import Workers
 from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.evidence import verification as proving
+from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
@@ -79,6 +80,7 @@ from smsgw.platform.review.service import Reviewing
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
 from smsgw.platform.words.importing import WordImporter
+from smsgw.recording.contents import decoded
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
@@ -317,6 +319,10 @@ class Composition:
         )
 
     @cached_property
+    def fallback(self) -> Fallback:
+        return Fallback(self.database, self.acceptor, self.snapshots, now=self.now)
+
+    @cached_property
     def importer(self) -> Importer:
         return Importer(self.database, self.tasks, keep_days=self.settings.retention.messages_days)
 
@@ -416,6 +422,7 @@ class Composition:
             tasks=self.tasks,
             reviewing=self.reviewing,
             surveyor=self.surveyor,
+            decode=decoded,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )

@@ -178,6 +178,7 @@ class Daemon:
         self._closers.append(("maintenance", node.maintenance.stop))
         self._run("maintenance", node.maintenance.periodics())
         self._run("tasks", (*node.feeder.periodics(), *node.importer.periodics()))
+        self._run("fallback", node.fallback.periodics())
         await node.jobs.start()
         self._closers.append(("jobs", node.jobs.stop))
         self._run("jobs", node.jobs.periodics())

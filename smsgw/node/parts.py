@@ -38,6 +38,7 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.content.reminders import Reminders
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.review.service import Reviewing
 from smsgw.runtime.config import Config
@@ -81,6 +82,7 @@ class Parts:
     maintenance: Maintenance
     tasks: Tasks
     feeder: Feeder
+    fallback: Fallback
     importer: Importer
     jobs: JobRunner
     reminders: Reminders

@@ -64,6 +64,7 @@ PLACES: Final[Mapping[str, str]] = {
     "push.claimed": "events are taken for a webhook, nothing is sent",
     "push.sent": "a webhook has taken events, they are not marked",
     "feed.committed": "a piece of a task is in the database, the feeder does not know",
+    "fallback.committed": "hops are in the database, that their messages are done with is not",
     "stop.drained": "a channel that stops has its answers, its lease is not given away",
 }
 """Name of a place: what has and has not happened there."""

@@ -83,6 +83,9 @@ _SENT = """
 INSERT INTO stat_person (day, account_id, submitter, origin, status, messages, parts, units)
 VALUES ($1, $2, $3, 'api', 'accepted', 1, 1, 1)
 """
+_TOLD = """
+INSERT INTO customer_event (id, account_id, kind, message_id, status) VALUES ($1, $2, 'report', $3, 'delivered')
+"""
 _BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refund', 1)"
 _RIGHTS = {
     Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
@@ -126,7 +129,8 @@ async def _sent(site: Site, account: int) -> dict[str, int]:
     await site.db.execute(_COUNTED, clock.now().date(), account, MARK)
     await site.db.execute(_SENT, clock.now().date(), account, MARK)
     await site.db.execute(_BACK, message, account)
-    return {"message": message, "batch": batch}
+    await site.db.execute(_TOLD, message + 5, account, message)
+    return {"message": message, "batch": batch, "event": message + 5}
 
 
 async def _send(site: Site, account: int, to: str, key: str) -> tuple[int, int]:

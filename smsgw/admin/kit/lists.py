@@ -83,6 +83,10 @@ class Action:
     """Whether the person has to say why; None: is not asked. What is said, ``reason_of`` tells."""
     goes: bool = False
     """``run`` takes all of the rows at once, and gives the address to go on to."""
+    picks: Callable[[Call], Awaitable[Mapping[str, str]]] | None = None
+    """What the person has to choose from (value -> label); ``picked`` tells. None: nothing."""
+    pick: str = ""
+    """Term of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,6 +479,11 @@ async def reason_of(call: Call) -> str:
     return " ".join(str((await call.request.post()).get("reason", "")).split())
 
 
+async def picked(call: Call) -> str:
+    """What the person has chosen in the dialog of an action; not looked at yet when its rows are."""
+    return str((await call.request.post()).get("pick", ""))
+
+
 def _said_problem(said: str, action: Action) -> Problem | None:
     return None if not said and not action.reason else _reason_problem(said)
 
@@ -527,6 +536,8 @@ class _Acting:
             return await self._dialog(call, chosen)
         if self.action.reason is not None and (wrong := _said_problem(await reason_of(call), self.action)):
             return await self._dialog(call, chosen, wrong)
+        if self.action.picks is not None and await picked(call) not in await self.action.picks(call):
+            return await self._dialog(call, chosen, Problem(words.PICK_ONE))
         effect = await self.action.effect(call, chosen)
         if effect.typed and str(form.get("typed", "")).strip() != effect.typed:
             return await self._dialog(call, chosen, Problem(words.WRONG_NAME))
@@ -587,6 +598,7 @@ class _Acting:
             "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
             problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
             selection=str(form.get("selection", "")), q=str(form.get("q", "")), to=self.page._within(form),
-            reason=await reason_of(call), most=MOST_REASON,
+            reason=await reason_of(call), most=MOST_REASON, picked=await picked(call),
+            picks=await self.action.picks(call) if self.action.picks is not None and rows else {},
             dialog=in_dialog(call),
         )  # fmt: skip

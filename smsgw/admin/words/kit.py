@@ -30,6 +30,7 @@ OLD_SELECTION = N_("所选记录已过期，请重新选择")
 NOTHING_SELECTED = N_("请先选择记录")
 GROWN_SELECTION = N_("符合条件的记录已增加到 %(now)s 条（选择时为 %(then)s 条），请重新选择")
 TOO_MANY_SELECTED = N_("一次最多处理 %(most)s 条，请缩小范围")
+PICK_ONE = N_("请从列表中选择一项")
 WRONG_NAME = N_("输入的名称不一致")
 TOO_MANY_VIEWS = N_("最多保存 %(n)s 个视图，请先删除不用的")
 

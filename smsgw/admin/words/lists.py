@@ -33,6 +33,17 @@ STAGE: dict[str, str] = {
     "held": N_("暂存待发"),
 }
 LEFT_OUT: dict[str, str] = {"any": ANY_CATEGORY, **CATEGORY}
+TO_GROUP = N_("加入通讯录分组")
+TO_GROUP_EFFECT = N_(
+    "将 %(messages)s 条短信的 %(n)s 个号码加入所选分组：分组所在账号的通讯录中没有的，新建为联系人；同事名下的不动。"
+)
+TO_GROUP_DONE = N_("%(n)s 个号码已在分组中，其中新建联系人 %(new)s 位")
+TO_GROUP_BUT = N_("%(n)s 个号码已在分组中，其中新建联系人 %(new)s 位；%(others)s 个在同事名下，没有加入")
+TO_BLOCKED = N_("加入黑名单")
+TO_BLOCKED_EFFECT = N_(
+    "将 %(n)s 个号码加入 %(accounts)s 个账号各自的黑名单，此后不再向其发送任何短信；其中 %(there)s 个已在名单中。"
+)
+TO_BLOCKED_DONE = N_("已将 %(n)s 个号码加入黑名单")
 RESEND = N_("失败重发")
 RESEND_EFFECT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。")
 RESEND_BUT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。另外 %(refused)s 条不重发：%(why)s。")

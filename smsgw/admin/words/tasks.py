@@ -119,7 +119,8 @@ REPORT_LEAD = N_("最近一次发送的结果，一条短信记一次，最多�
 REPORT_EMPTY, REPORT_TEACHES = N_("还没有发送结果"), N_("请从任务详情打开，或在此填写任务号。任务开始发送后才有结果。")
 REPORT_CHART = N_("%(name)s：发送结果（条）")
 BY_CARRIER = N_("按运营商")
-REPORT_GROUP: dict[str, str] = {"province": N_("按归属地"), "channel": N_("按通道"), "reason": N_("按未送达原因")}
+REPORT_GROUP: dict[str, str] = {"province": N_("按归属地"), "channel": N_("按通道"), "reason": N_("按未送达原因"),
+                                "hop": N_("按回落")}
 NOT_KNOWN = N_("未知")
 PROBLEMS = N_("问题号码")
 PROBLEMS_LEAD = N_("没有生成短信的行：导入时被清除的，或发送时被拒绝的。可导出后修改，重新提交。")

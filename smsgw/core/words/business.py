@@ -187,6 +187,15 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "steps.rising": ("百分比须逐个增大", "each percentage has to be larger than the one before"),
     "steps.number": ("请填写数字", "a number"),
+    "fallback.one": ("请填写内容,或选择一个模板", "a text, or a template instead"),
+    "fallback.short": (
+        "第一条短信的有效期不短于回落期限,到期后已来不及回落;请缩短有效期或延长期限",
+        "the first message is valid for as long as the chain: nothing could follow when it expires; make that shorter, "
+        "or the chain longer",
+    ),
+    "fallback.variable": (
+        "变量 {name} 没有取值:只能用原短信里的变量", "{name} has no value: the first message does not have it",
+    ),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),
     "key.rotating": (
         "密钥正在轮换,请先停用旧密文(key retire)",

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.fallback import Follow
 from smsgw.core.frequency import Tagged
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.store.messages.calls import ChunkGuard
@@ -65,6 +66,8 @@ class SendRequest:
     prefer: str = ""
     """The pool that a message waits in where a rule of its own leads there and it has a channel; empty: the first
     rule's."""
+    follow: Follow | None = None
+    """What may follow the messages when they fail (消息回落)."""
     joins: tuple[int, ...] = ()
     """One recipient whose content was put together from these parts of a partner; they go over into the message."""
 

@@ -25,7 +25,15 @@ from smsgw.pipeline.accept.checks import Failed, Passed, Subject
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.numbering import Numbering
 from smsgw.pipeline.snapshot import Snapshot
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey
+from smsgw.store.messages.calls import (
+    MESSAGE_COLUMNS,
+    PART_COLUMNS,
+    NewCall,
+    NewFollow,
+    NewReview,
+    Refusal,
+    RequestKey,
+)
 
 DEFAULT_POLICY = {MessageType.OTP: UnknownPolicy.HOLD_SHORT}
 """Where the account has none: a code that may not have arrived is asked for again. Others follow their channel."""
@@ -47,6 +55,8 @@ _UNCOUNTED = frozenset({Listed.EXEMPT, Listed.TEST})
 _MESSAGE = {name: n for n, name in enumerate(MESSAGE_COLUMNS)}
 _PART = {name: n for n, name in enumerate(PART_COLUMNS)}
 
+LOOK = timedelta(seconds=1)
+"""After which messages with a chain behind them are first looked at."""
 AT_ONCE = 500
 """Parts that are built without a turn for others: a few milliseconds."""
 
@@ -248,6 +258,7 @@ class Builder:
             watches=tuple(watches),
             abroad=tuple(abroad),
             review=_review(request, passed, why, due, validity_s, expires) if why else None,
+            follow=_follow(request, ids, due or now) if passed and not request.test else None,
         )
         return Prepared(call, outcome, queues if state is PartState.QUEUED else set())
 
@@ -345,6 +356,21 @@ class Builder:
             ),
             review=replace(call.review, numbers=len(left)) if call.review and left else None,
         )
+
+
+def _follow(request: SendRequest, ids: Sequence[int], begins: datetime) -> NewFollow | None:
+    """What may follow; a first look when they can have failed."""
+    one = request.follow
+    if one is None:
+        return None
+    task_id, run = one.task or (None, None)
+    until = one.until or begins + timedelta(minutes=one.chain.minutes)
+    varied = one.values if one.chain.varied else ()
+    values = {str(id_): dict(each) for id_, each in zip(ids, varied, strict=False)}
+    return NewFollow(
+        one.chain.plain(), one.hop, one.first_id, task_id, run, request.reviewed, values,
+        until, begins + LOOK,
+    )  # fmt: skip
 
 
 def _review(

@@ -34,6 +34,7 @@ from smsgw.store.messages import (
     complaints,
     daily,
     events,
+    fallback,
     frequency,
     inbound,
     reattempt,
@@ -256,6 +257,7 @@ class Maintenance:
             await partitions.expire(connection, today, keep)
             self.kept = await partitions.overdue(connection, today, "part", keep["part"])
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
+            await fallback.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await resends.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
             await inbound.sweep_care(connection, clock.now() - timedelta(days=retention.mo_days))

@@ -26,6 +26,9 @@ class Wording(Protocol):
     def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
         """What a send call is given: content, or a template's values."""
 
+    def said(self, values: Sequence[str]) -> Mapping[str, str]:
+        """By name what a row has for its variables, and what is the same for all."""
+
 
 class Text:
     """A text with {variables}."""
@@ -39,6 +42,9 @@ class Text:
 
     def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
         return self._template.fill(values), None
+
+    def said(self, values: Sequence[str]) -> Mapping[str, str]:
+        return dict(zip(self.names, values, strict=True))
 
 
 class Templated:
@@ -55,6 +61,9 @@ class Templated:
 
     def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
         return "", self._params(values)
+
+    def said(self, values: Sequence[str]) -> Mapping[str, str]:
+        return self._params(values)
 
     def _params(self, values: Sequence[str]) -> dict[str, str]:
         return self._fixed | dict(zip(self.names, values, strict=True))
@@ -78,6 +87,10 @@ class Picked:
 
     def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
         return self._text.parts([values[place] for place in self._places])
+
+    def said(self, values: Sequence[str]) -> Mapping[str, str]:
+        own = self._text.said([values[place] for place in self._places])
+        return {**dict(zip(self.names, values, strict=True)), **own}
 
 
 def wording_of(task: Task) -> Wording:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ import structlog
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.core.fallback import Follow, chain_of
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import Hours
@@ -397,6 +398,7 @@ class Feeder:
             callback_url=task.callback_url,
             emergency=task.emergency,
             tagged=tagged_in(task),
+            follow=_follow(task, [text.said(row.values) for row in rows]) if task.fallback else None,
             prefer=task.prefer,
             reviewed=task.review,
             ids=gate.ids,
@@ -523,6 +525,12 @@ class Feeder:
             for task_id in ids:
                 await self._tasks.settle_queue(task_id)
                 await self._tasks.end_long_holds(task_id)
+
+
+def _follow(task: Task, values: Sequence[Mapping[str, str]]) -> Follow:
+    """What follows the task's messages, with the values of the rows."""
+    assert task.fallback is not None  # noqa: S101 - it is asked before
+    return Follow(chain_of(task.fallback), task=(task.id, task.run), values=values)
 
 
 def _when(opens: datetime | None) -> dict[str, str]:

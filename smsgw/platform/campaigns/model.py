@@ -75,6 +75,8 @@ class TaskSpec:
     """In which it sends (``core.stages.steps_of``); None: all at once."""
     frequency: Mapping[str, Any] | None = None
     """How often a number gets it at most (``core.frequency.tagged_of``); None: as the policies say."""
+    fallback: Mapping[str, Any] | None = None
+    """What follows a message that has failed (``core.fallback.chain_of``); None: nothing."""
     prefer: str = ""
     """The pool that it is sent through where routing allows; empty: as routing decides."""
     emergency: bool = False

@@ -1,4 +1,5 @@
-"""What has become of the messages of a task's latest run: by carrier, province, channel, or why they did not arrive."""
+"""What has become of the messages of a task's latest run: by carrier, province, channel, why they did not arrive, or
+hop of the chain that has led to them."""
 
 from __future__ import annotations
 
@@ -13,20 +14,26 @@ from smsgw.platform.campaigns import queries
 from smsgw.platform.messages.records import RANKS, RESULTS
 from smsgw.store.engine.database import Database
 
-GROUPS = ("carrier", "province", "channel", "reason")
+GROUPS = ("carrier", "province", "channel", "reason", "hop")
 MOST = 200_000
 """Messages that are looked at, the first ones."""
 PATIENCE = 30.0
 _RESULT = {status: result for result, statuses in RESULTS.items() for status in statuses}
 _VALUE = {
     "carrier": "f.carrier", "province": "f.province", "channel": "COALESCE(s.channel_id, 0)::text", "reason": "s.class",
+    "hop": "f.hop::text",
 }  # fmt: skip
 # The part that says what a message is (``records``); the bounds of the run let days without its messages alone.
 _FEW = """
 WITH few AS (
-    SELECT x.id, x.carrier, x.province FROM task_chunk c
+    SELECT x.id, x.carrier, x.province, 0 AS hop FROM task_chunk c
     JOIN message x ON x.id >= c.base_id AND x.id < c.base_id + c.size AND x.id >= $3 AND x.id < $4
-    WHERE c.task_id = $1 AND c.run = $2 LIMIT $5
+    WHERE c.task_id = $1 AND c.run = $2
+    UNION ALL
+    SELECT x.id, x.carrier, x.province, r.hop FROM message_resend r
+    JOIN message x ON x.id = r.again_id AND x.id >= $3 AND x.id < $4
+    WHERE r.task_id = $1 AND r.run = $2 AND r.hop > 0
+    LIMIT $5
 )
 """
 _COUNT = """
@@ -41,7 +48,11 @@ SELECT {value} AS value, count(DISTINCT o.in_reply_to) AS n FROM mo o JOIN few f
 """
 _CHANNEL = "LEFT JOIN part s ON s.id = f.id AND s.part = 1 AND s.id >= $3 AND s.id < $4"
 _CHANNELS = "SELECT id::text AS id, name FROM channel WHERE id = ANY($1::text[]::int[])"
-_BOUNDS = "SELECT min(base_id), max(base_id + size) FROM task_chunk WHERE task_id = $1 AND run = $2"
+_BOUNDS = """
+SELECT min(base_id), greatest(max(base_id + size), (
+    SELECT max(again_id) + 1 FROM message_resend WHERE task_id = $1 AND run = $2))
+FROM task_chunk WHERE task_id = $1 AND run = $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +106,10 @@ async def of_task(database: Database, actor: Actor, task_id: int, group: str) ->
     names = {value: value for value in submitted}
     if group == "channel":
         names = {row["id"]: row["name"] for row in await database.fetch(_CHANNELS, list(submitted))}
+    largest = submitted.most_common()
     return [
         Outcome(value, counts[value], n, replies.get(value, 0), at, names.get(value, ""))
-        for at, (value, n) in enumerate(submitted.most_common(), 1)
+        for at, (value, n) in enumerate(sorted(largest) if group == "hop" else largest, 1)
     ]
 
 

@@ -18,6 +18,7 @@ from msgspec import convert, structs, to_builtins
 from smsgw.core import numbers
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
+from smsgw.core.fallback import Hop, chain_of
 from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
@@ -25,7 +26,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.stages import stage_of, steps_of
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk, Task
-from smsgw.core.templates import Review
+from smsgw.core.templates import Review, Template
 from smsgw.core.words import label, listed, phrase
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS, Passed
@@ -55,9 +56,10 @@ from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.change import Change, Unit
+from smsgw.platform.fallback import rules as fallback_rules
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.messages import events, reviews, task_parts
+from smsgw.store.messages import events, resends, reviews, task_parts
 from smsgw.store.messages import tasks as store
 
 log = structlog.get_logger(__name__)
@@ -72,7 +74,7 @@ TRIED = 3
 """Rows that are shown to the door before there is a task."""
 _TIMES = frozenset({"send_at", "expire_at", "recurring"})
 _SAYS = frozenset({"content", "sign", "extend_code"})
-_JUDGED = _SAYS | {"review"}
+_JUDGED = _SAYS | {"review", "fallback"}
 _TERMS = _JUDGED | {"steps", "prefer", "frequency"}
 """What can be changed before a task has begun alone, beside its times."""
 _NOT_TOLD = frozenset({"paused_from", "self_paused", "detail", "reason", "version"})
@@ -81,6 +83,8 @@ WEIGHED = 100
 """Rows that a price is worked out of."""
 CHUNKS_AT_ONCE = 5
 """Chunks that one statement holds, releases or cancels."""
+MOST_FOLLOWING, HOPS_AT_ONCE = 10_000, 200
+"""Messages of its chain, which are held, released and cancelled one by one."""
 FRESH = 100
 """Chunks that are counted anew for somebody who looks."""
 HOLD_LIMIT = timedelta(days=5)
@@ -107,6 +111,10 @@ class Prepared:
     """How they are asked."""
     next_at: datetime | None
     """When it begins; None: at once."""
+
+
+_Made = tuple[str, Mapping[str, str] | None, int | None, str]
+"""What a send call is given of a text: content or values, template, signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,7 @@ class Tasks:
             next_at=prepared.next_at, steps=None if spec.steps is None else steps_of(spec.steps).plain(),
             emergency=spec.emergency, prefer=spec.prefer,
             frequency=None if spec.frequency is None else dict(spec.frequency),
+            fallback=None if spec.fallback is None else dict(spec.fallback),
         )  # fmt: skip
         async with change.unit(Permission.MESSAGE_SEND, task.account_id, timeout=30) as unit:
             connection = unit.connection
@@ -219,6 +228,7 @@ class Tasks:
         kind = spec.type or MessageType.NOTICE
         self._preferred(spec, kind)
         plan, rows, count = await self._rows(spec, forms)
+        spec = self._chained(spec, kind, plan, next_at)
         reasons, of_rows = self._reasons(spec, kind, plan, rows, count)
         rules = self._rules(spec.account, kind, spec.sign, templated=forms is not None)
         return Prepared(spec, kind, plan, count, reasons, of_rows, rules, next_at)
@@ -239,6 +249,18 @@ class Tasks:
         pools = self._snapshots.current.table.open_to(spec.account.name, kind)
         if spec.prefer and spec.prefer not in pools:
             raise invalid("prefer", phrase("prefer.none", name=spec.prefer, known=listed(pools[:20]) or "-"))
+
+    def _chained(self, spec: TaskSpec, kind: MessageType, plan: Plan, begins: datetime | None) -> TaskSpec:
+        """With its chain, whose hops have to be such that they can be sent."""
+        if spec.fallback is None:
+            return spec
+        begins = begins or self._now()
+        validity = VALIDITY[kind] if spec.expire_at is None else spec.expire_at - begins
+        chain = fallback_rules.checked(
+            self._snapshots.current, spec.account, kind, chain_of(spec.fallback),
+            sign=spec.sign or spec.account.default_sign, names=(*plan.names, *plan.fixed), validity=validity,
+        )  # fmt: skip
+        return replace(spec, fallback=chain.plain())
 
     def _reasons(
         self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]], count: int
@@ -348,9 +370,28 @@ class Tasks:
     def _try_text(
         self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]
     ) -> list[Passed]:
-        """What the accept would refuse of every row alike is refused now; the first rows that it would not refuse."""
-        tried: list[Passed] = []
+        """What the accept would refuse of every row alike is refused now; the first rows that it would not refuse. The
+        texts of its chain are asked about in the same way."""
         text = wording(spec.content, plan.forms, plan.fixed)
+        tried = self._tried(spec, kind, plan, rows, lambda values: (*text.parts(values), spec.template_id, spec.sign))
+        for n, hop in enumerate(chain_of(spec.fallback).hops if spec.fallback is not None else ()):
+            template = fallback_rules.template_of(self._snapshots.current, spec.account, hop)
+
+            def made(values: Sequence[str], hop: Hop = hop, template: Template | None = template) -> _Made:
+                said = fallback_rules.said(hop, template, text.said(values))
+                return *said, hop.template_id, hop.sign or spec.sign
+
+            try:
+                tried += self._tried(spec, kind, plan, rows, made)
+            except Invalid as exc:
+                raise Invalid(exc.code, **exc.detail | {"field": f"fallback.hops[{n}].content"}) from exc
+        return tried
+
+    def _tried(
+        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]],
+        made: Callable[[Sequence[str]], _Made],
+    ) -> list[Passed]:  # fmt: skip
+        tried: list[Passed] = []
         refused: list[Reason | None] = []
         for cells in rows:
             number = cells[plan.phone] if plan.phone < len(cells) else ""
@@ -359,10 +400,8 @@ class Tasks:
                 break
             if not all(values) or not _is_number(number):
                 continue
-            content, params = text.parts(values)
-            item = SendItem(
-                number, content, "", spec.ext, spec.extend_code, spec.sign, spec.template_id or 0, params
-            )
+            content, params, template_id, sign = made(values)
+            item = SendItem(number, content, "", spec.ext, spec.extend_code, sign, template_id or 0, params)
             request = SendRequest(
                 spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url,
                 emergency=spec.emergency,
@@ -570,8 +609,8 @@ class Tasks:
     ) -> Task:
         """Change ``name``, ``rate``, ``window``; before it has begun also the times (``send_at``: None means now;
         ``expire_at``, ``recurring``) and what it says and how: ``content``, ``sign``, ``extend_code``, ``steps``,
-        ``prefer``, ``frequency``, ``review``. What it says goes through all checks again. What a reviewer was asked is
-        withdrawn and, where the rules ask for one, asked anew (docs/adr/059).
+        ``prefer``, ``frequency``, ``fallback``, ``review``. What it says goes through all checks again. What a reviewer
+        was asked is withdrawn and, where the rules ask for one, asked anew (docs/adr/059).
 
         ``version``: the one that was seen. ``STATE_CONFLICT`` when there is another by now, or it has begun.
         """
@@ -639,9 +678,12 @@ class Tasks:
             if changes["frequency"] is not None:
                 tagged_of(changes["frequency"])
             values["frequency"] = None if changes["frequency"] is None else dict(changes["frequency"])
-        values |= {name: changes[name] for name in _SAYS & changes.keys()}
+        values |= {name: changes[name] for name in (_SAYS | {"fallback"}) & changes.keys()}
         spec, plan, rows = await self._as_spec(connection, task, values, wanted=changes.get("review"))
         self._preferred(spec, MessageType(task.type))
+        spec = self._chained(spec, MessageType(task.type), plan, values.get("next_at", task.next_at))
+        if "fallback" in changes:
+            values["fallback"] = spec.fallback
         if changes.keys() & _JUDGED or task.state == "review":
             reasons, _ = self._reasons(spec, MessageType(task.type), plan, rows, task.valid)
             if plan.names:
@@ -697,6 +739,7 @@ class Tasks:
             params=fixed, type=MessageType(task.type), sign=sign, ext=task.ext,
             extend_code=values.get("extend_code", task.extend_code), callback_url=task.callback_url,
             prefer=values.get("prefer", task.prefer), emergency=task.emergency, review=asked,
+            fallback=values.get("fallback", task.fallback), expire_at=values.get("expire_at", task.expire_at),
         )  # fmt: skip
         return spec, plan, rows
 
@@ -757,6 +800,9 @@ class Tasks:
             chunks = await task_parts.waiting_chunks(self.database, task_id, held=True)
         for at in range(0, len(chunks), CHUNKS_AT_ONCE):
             await self._settle_some(task, chunks[at : at + CHUNKS_AT_ONCE])
+        hops = [] if task.fallback is None else await resends.waiting_hops(self.database, task_id, MOST_FOLLOWING)
+        for at in range(0, len(hops), HOPS_AT_ONCE):
+            await self._settle_some(task, hops[at : at + HOPS_AT_ONCE])
         await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
 
     async def _settle_some(self, task: Task, chunks: list[Chunk]) -> None:

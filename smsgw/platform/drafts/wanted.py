@@ -7,6 +7,8 @@ from typing import Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
+from smsgw.core.fallback import MOST_HOPS, USUAL_MINUTES, chain_of
+from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType, Origin
@@ -63,6 +65,7 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         rate=_number(state.rate, "rate", 1, MAX_RATE) or 0,
         steps=steps_in(state) if state.steps else None,
         frequency=frequency_in(state),
+        fallback=chain_in(state),
         prefer=state.prefer,
         emergency=bool(state.emergency),
         review=bool(state.review),
@@ -154,6 +157,29 @@ def frequency_in(state: State) -> dict[str, Any] | None:
     given = {"most": most, "every": every, "unit": unit, "tag": state.frequency_tag.strip()}
     tagged_of(given)
     return given
+
+
+def chain_in(state: State) -> dict[str, Any] | None:
+    """What follows a message that has failed; ``PARAM_INVALID`` at its field, which is that of the form."""
+    if not state.fallback:
+        return None
+    found = []
+    for n in range(1, MOST_HOPS + 1):
+        hop = {name: getattr(state, f"hop{n}_{name}") for name in ("content", "template", "sign", "when", "prefer")}
+        template = hop.pop("template")
+        if not hop["content"] and not template:
+            continue
+        template_id = id_of(template, f"hop{n}_template") if template else None
+        try:
+            chain_of({"hops": [hop | {"template_id": template_id}]})
+        except Invalid as error:
+            name = str(error.detail.get("field", "")).rpartition(".")[2].removesuffix("_id")
+            raise Invalid(error.code, **error.detail | {"field": f"hop{n}_{name}"}) from error
+        found.append(hop | {"template_id": template_id})
+    if not found:
+        raise invalid("hop1_content", phrase("fallback.one"))
+    minutes = _number(state.fallback_minutes, "fallback_minutes", 1, MOST_CHAIN_MINUTES) or USUAL_MINUTES
+    return chain_of({"hops": found, "minutes": minutes}).plain()
 
 
 def steps_in(state: State) -> dict[str, Any]:

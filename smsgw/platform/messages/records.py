@@ -53,6 +53,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    hop: str | None = None
+    """How it came to be sent: ``0`` as a first message, else by so many hops of its chain."""
     ended_at: int | None = None
     """Channel of its first part, as the statistics count it; 0: it came to none."""
     stage: str | None = None
@@ -98,8 +100,10 @@ _MESSAGE = {
     "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
     "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')",
     "extension": "(x.extend_code = {0} AND x.extend_code <> '')", "test": "x.test = {}::text::bool",
-    "task": "EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {}::bigint"
-            " AND x.id >= k.base_id AND x.id < k.base_id + k.size)",
+    "task": "(EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {0}::bigint"
+            " AND x.id >= k.base_id AND x.id < k.base_id + k.size)"
+            " OR x.id IN (SELECT h.again_id FROM message_resend h WHERE h.task_id = {0}::bigint AND h.hop > 0))",
+    "hop": "COALESCE((SELECT h.hop FROM message_resend h WHERE h.again_id = x.id), 0) = {}::text::smallint",
 }  # fmt: skip
 # The index of a day that is over knows pairs of characters; the other days are read, newest first. Codes of logins are
 # for the person's phone alone.
@@ -137,7 +141,10 @@ _RESULT = """
 _DAY = "(SELECT {what} FROM message x WHERE {found} ORDER BY x.id {way} LIMIT {limit})"
 _DAYS = "SELECT * FROM ({days}) u LIMIT {limit}"
 _CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
-_OF_TASK = "SELECT min(base_id), max(base_id + size) FROM task_chunk WHERE task_id = $1"
+_OF_TASK = """
+SELECT min(base_id), greatest(max(base_id + size), (SELECT max(again_id) + 1 FROM message_resend WHERE task_id = $1))
+FROM task_chunk WHERE task_id = $1
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,16 +52,18 @@ class Verdict:
 
 
 _JUDGED = """
-SELECT m.id, m.account_id, m.number, m.type, m.content, m.sign, m.parts, m.extend_code, m.submitter, m.test,
-       p.states, p.codes, p.classes, p.channels, p.resent, r.message_id IS NOT NULL AS again
+SELECT m.id, m.account_id, m.number, m.type, m.content, m.sign, m.parts, m.extend_code, m.submitter, m.test, m.origin,
+       m.ext, m.callback_url, p.states, p.codes, p.classes, p.channels, p.resent, p.lane,
+       r.message_id IS NOT NULL AS again
 FROM message m
 CROSS JOIN LATERAL (
     SELECT array_agg(state) AS states, array_agg(code) AS codes, array_agg(class) AS classes,
-           array_agg(COALESCE(channel_id, 0)) AS channels, max(resent) AS resent
-    FROM part WHERE part.id = m.id
+           array_agg(COALESCE(channel_id, 0)) AS channels, max(resent) AS resent,
+           min(lane) AS lane
+    FROM part WHERE part.id = m.id AND part.id >= $3 AND part.id <= $4
 ) p
 LEFT JOIN message_resend r ON r.message_id = m.id
-WHERE m.id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR m.account_id = ANY($2))
+WHERE m.id = ANY($1::bigint[]) AND m.id >= $3 AND m.id <= $4 AND ($2::bigint[] IS NULL OR m.account_id = ANY($2))
 """
 
 
@@ -69,16 +71,20 @@ async def judge(
     database: Database, actor: Actor, book: CodeBook, ids: Sequence[int]
 ) -> Mapping[int, Verdict]:
     """What is to be said of the messages in the actor's scope, by their ids; ``MOST`` at most."""
-    rows = await _judged(database, actor, ids)
-    return {row["id"]: Verdict(row["id"], row["parts"], _reason(row, book)) for row in rows}
+    rows = await judged(database, ids, actor.scope.whole)
+    return {row["id"]: Verdict(row["id"], row["parts"], why_not(row, book)) for row in rows}
 
 
-async def _judged(database: Database, actor: Actor, ids: Sequence[int]) -> list[Row]:
-    scope = actor.scope.whole
-    return await database.fetch(_JUDGED, list(ids)[:MOST], None if scope is None else list(scope))
+async def judged(database: Database, ids: Sequence[int], accounts: Sequence[int] | None) -> list[Row]:
+    """What ``why_not`` looks at, of the messages of these accounts (None: all)."""
+    some = list(ids)[:MOST]
+    if not some:
+        return []
+    return await database.fetch(_JUDGED, some, None if accounts is None else list(accounts), min(some), max(some))
 
 
-def _reason(row: Row, book: CodeBook) -> str:
+def why_not(row: Row, book: CodeBook) -> str:
+    """Why nothing may follow a message (of ``judged``): one of ``REASONS``; empty: it has definitely failed."""
     states = [PartState(state) for state in row["states"]]
     if row["test"] or row["account_id"] <= 0:
         return "test"
@@ -120,6 +126,8 @@ class _Gate:
         """Not when the door refuses it: it stays as it was, and may be tried another time."""
         if self._refusal:
             return Refused(self._refusal)
+        if not await resends.lock(connection, self._row["id"]):
+            return Temporary("BACKPRESSURE", retry_after=1)
         return _refused("again") if await resends.done(connection, self._row["id"]) else None
 
     async def mark(self, connection: Connection) -> None:
@@ -137,11 +145,11 @@ async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> i
     """
     actor = change.actor
     actor.require(Permission.MESSAGE_SEND)
-    rows = await _judged(change.database, actor, [message_id])
+    rows = await judged(change.database, [message_id], actor.scope.whole)
     if not rows or (account := now.account(rows[0]["account_id"])) is None:
         raise Refused("NOT_FOUND")
     row = rows[0]
-    if reason := _reason(row, now.codes):
+    if reason := why_not(row, now.codes):
         raise _refused(reason)
     # A second press meets the key while the first is under way, and the note for ever after.
     key = f"resend-{message_id}"

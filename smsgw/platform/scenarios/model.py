@@ -9,6 +9,7 @@ from typing import Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
+from smsgw.core.fallback import Chain
 from smsgw.core.model import MessageType
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.model import TaskSpec, windows_of
@@ -34,6 +35,8 @@ class Terms:
     """HH:MM in China, as ``window_to``: only then is it sent."""
     window_to: str = ""
     note: str = ""
+    fallback: Chain | None = None
+    """What follows a message that has failed."""
 
     @property
     def windows(self) -> Sequence[Mapping[str, Any]]:
@@ -113,5 +116,6 @@ def within(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
         template_id=fixed("template_id", spec.template_id, terms.template_id),
         extend_code=fixed("extend_code", spec.extend_code, terms.extend_code),
         windows=own or windows,
+        fallback=fixed("fallback", spec.fallback, None if terms.fallback is None else terms.fallback.plain()),
         expire_at=spec.expire_at if spec.recurring is not None else terms.ends(begins, spec.expire_at),
     )

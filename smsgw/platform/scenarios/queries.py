@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from smsgw.core.errors import Invalid
+from smsgw.core.fallback import chain_of
 from smsgw.core.model import MessageType
 from smsgw.core.words import phrase
 from smsgw.platform.paging import Order, Slice, Window, read
@@ -39,6 +41,7 @@ def _scenario(row: Row) -> Scenario:
     terms = Terms(
         row["name"], MessageType(row["type"]), row["sign"], row["template_id"], row["extend_code"],
         row["valid_minutes"], row["window_from"], row["window_to"], row["note"],
+        None if row["fallback"] is None else chain_of(json.loads(row["fallback"])),
     )  # fmt: skip
     return Scenario(
         row["id"], row["account_id"], row["account"], terms, row["created_by"], row["created_at"], row["updated_at"],

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from smsgw.core import variables
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.fallback import When
 from smsgw.core.permissions import Permission
+from smsgw.core.templates import PLACE
 from smsgw.core.words import phrase
+from smsgw.pipeline.accept.acceptor import VALIDITY
 from smsgw.platform.campaigns.model import clock, windows_of
 from smsgw.platform.change import Change
 from smsgw.platform.scenarios import queries
@@ -27,21 +33,23 @@ _HOW_MANY = "SELECT count(*) FROM scenario WHERE account_id = $1"
 _TAKEN = "SELECT EXISTS (SELECT FROM scenario WHERE account_id = $1 AND name = $2 AND id <> $3)"
 _ADD = """
 INSERT INTO scenario (account_id, created_by, name, type, sign, template_id, extend_code, valid_minutes, window_from,
-                      window_to, note)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
+                      window_to, note, fallback)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id
 """
 _SET = """
 UPDATE scenario SET name = $2, type = $3, sign = $4, template_id = $5, extend_code = $6, valid_minutes = $7,
-    window_from = $8, window_to = $9, note = $10, updated_at = now()
+    window_from = $8, window_to = $9, note = $10, fallback = $11, updated_at = now()
 WHERE id = $1
 """
 _STOP = "UPDATE scenario SET stopped_at = CASE WHEN $2 THEN now() END, updated_at = now() WHERE id = $1"
+_POOL = "SELECT EXISTS (SELECT FROM pool WHERE name = $1)"
 # Of the account or of one above it, as the templates that it may use.
 _TEMPLATE = """
 WITH RECURSIVE line(id) AS (
     SELECT $1::bigint UNION SELECT a.parent_id FROM account a JOIN line ON a.id = line.id WHERE a.parent_id IS NOT NULL
 )
-SELECT t.type, t.sign, t.state, t.stopped_at FROM template t JOIN line ON line.id = t.account_id WHERE t.id = $2
+SELECT t.type, t.sign, t.state, t.stopped_at, t.content FROM template t JOIN line ON line.id = t.account_id
+WHERE t.id = $2
 """
 
 
@@ -70,6 +78,11 @@ def _checked(terms: Terms) -> Terms:
         clock(terms.window_from, "window_from")
         clock(terms.window_to, "window_to")
         windows_of(terms.windows)
+    late = terms.fallback is not None and any(hop.when is When.EXPIRED for hop in terms.fallback.hops)
+    if terms.fallback is not None and late:
+        validity = VALIDITY[terms.type] if terms.valid_minutes is None else timedelta(minutes=terms.valid_minutes)
+        if validity >= timedelta(minutes=terms.fallback.minutes):
+            raise _invalid("fallback.minutes", "fallback.short")
     return replace(terms, name=name, note=note, sign=sign)
 
 
@@ -77,23 +90,43 @@ async def _fits(connection: Connection, account_id: int, terms: Terms, id_: int 
     """With the account's other scenarios and its templates."""
     if await connection.fetchval(_TAKEN, account_id, terms.name, id_):
         raise _invalid("name", "scenario.exists", name=terms.name)
-    if terms.template_id is None:
-        return
-    row = await connection.fetchrow(_TEMPLATE, account_id, terms.template_id)
+    known: set[str] = set()
+    if terms.template_id is not None:
+        known = await _names(connection, account_id, terms.template_id, terms, ("template", "type", "sign"))
+    for n, hop in enumerate(terms.fallback.hops if terms.fallback is not None else ()):
+        at = f"fallback.hops[{n}]"
+        needed = set(variables.Template(hop.content).names)
+        if hop.template_id is not None:
+            own = replace(terms, sign=hop.sign or terms.sign)
+            needed = await _names(connection, account_id, hop.template_id, own, (f"{at}.template_id",) * 3)
+        if needed - known:
+            raise _invalid(f"{at}.content", "fallback.variable", name=min(needed - known))
+        if hop.prefer and not await connection.fetchval(_POOL, hop.prefer):
+            raise _invalid(f"{at}.prefer", "prefer.none", name=hop.prefer, known="-")
+
+
+async def _names(
+    connection: Connection, account_id: int, template_id: int, terms: Terms, fields: tuple[str, str, str]
+) -> set[str]:
+    """The variables of a template that the account may use for what the terms say; ``fields``: where it is told that it
+    may not."""
+    row = await connection.fetchrow(_TEMPLATE, account_id, template_id)
     if row is None:
-        raise Invalid("TEMPLATE_NOT_FOUND", id=str(terms.template_id), field="template")
+        raise Invalid("TEMPLATE_NOT_FOUND", id=str(template_id), field=fields[0])
     if row["state"] != "approved" or row["stopped_at"] is not None:
-        raise Invalid("TEMPLATE_NOT_APPROVED", id=str(terms.template_id), field="template")
+        raise Invalid("TEMPLATE_NOT_APPROVED", id=str(template_id), field=fields[0])
     if row["type"] != terms.type:
-        raise _invalid("type", "template.type", id=terms.template_id, type=row["type"])
+        raise _invalid(fields[1], "template.type", id=template_id, type=row["type"])
     if row["sign"] and terms.sign not in ("", row["sign"]):
-        raise _invalid("sign", "template.sign", id=terms.template_id, sign=row["sign"])
+        raise _invalid(fields[2], "template.sign", id=template_id, sign=row["sign"])
+    return set(PLACE.findall(row["content"]))
 
 
 def _values(terms: Terms) -> tuple[object, ...]:
     return (
         terms.name, terms.type.value, terms.sign, terms.template_id, terms.extend_code, terms.valid_minutes,
         terms.window_from, terms.window_to, terms.note,
+        None if terms.fallback is None else json.dumps(terms.fallback.plain(), ensure_ascii=False),
     )  # fmt: skip
 
 
@@ -104,6 +137,7 @@ def _plain(account_id: int, terms: Terms) -> dict[str, Any]:
         "account": account_id, "name": terms.name, "type": terms.type.value, "sign": terms.sign,
         "template": terms.template_id, "extend_code": terms.extend_code, "valid_minutes": terms.valid_minutes,
         "window": window, "note": terms.note,
+        "fallback": None if terms.fallback is None else terms.fallback.plain(),
     }  # fmt: skip
     return {name: value for name, value in told.items() if value not in (None, "")}
 

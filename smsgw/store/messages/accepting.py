@@ -14,7 +14,16 @@ from smsgw.core.states import PartState, status_of
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection
 from smsgw.store.engine.together import Together
-from smsgw.store.messages import abroad, complaints, counters, credit, frequency, partner_parts, request_keys
+from smsgw.store.messages import (
+    abroad,
+    complaints,
+    counters,
+    credit,
+    fallback,
+    frequency,
+    partner_parts,
+    request_keys,
+)
 from smsgw.store.messages.calls import (
     MESSAGE_COLUMNS,
     MESSAGE_TYPES,
@@ -206,6 +215,7 @@ async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
     joined = {part_id: call.batch_id for call in calls for part_id in call.joins}
     if joined:
         await partner_parts.join(connection, joined)
+    await fallback.enter(connection, calls)
     await _hold(connection, [call for call in calls if call.review])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from smsgw.core.abroad import Abroad
 from smsgw.core.actor import ActorLabel
@@ -86,6 +86,22 @@ class NewReview:
 
 
 @dataclass(frozen=True, slots=True)
+class NewFollow:
+    """What may follow the messages of a call when they fail."""
+
+    chain: dict[str, Any]
+    hop: int
+    first_id: int | None
+    task_id: int | None
+    run: int | None
+    reviewed: bool
+    values: dict[str, dict[str, str]]
+    """Message -> variable -> value; empty: no hop has variables."""
+    until: datetime
+    look_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NewCall:
     """All rows of one send call. Tuples in the order of ``MESSAGE_COLUMNS`` and ``PART_COLUMNS``."""
 
@@ -124,6 +140,8 @@ class NewCall:
     """Messages that go outside mainland China."""
     review: NewReview | None = None
     """It is HELD."""
+    follow: NewFollow | None = None
+    """What may follow its messages."""
 
     @property
     def first(self) -> object:

@@ -26,6 +26,7 @@ from smsgw.store.messages.calls import (
     PART_TYPES,
     REFUSED_TYPES,
     NewCall,
+    NewFollow,
     NewReview,
     Refusal,
     RequestKey,
@@ -37,7 +38,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _SHAPES: dict[str, Any] = {
     "refused": tuple[Refusal, ...], "watches": tuple[Watch, ...], "abroad": tuple[Abroad, ...],
-    "review": NewReview | None,
+    "review": NewReview | None, "follow": NewFollow | None,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(NewCall))
 

@@ -47,7 +47,7 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
 def of_row(row: Row) -> Task:
     """The task of a row that has all columns of the table."""
     values = {name: row[name] for name in Task.__dataclass_fields__}
-    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages", "frequency"):
+    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages", "frequency", "fallback"):
         values[name] = None if values[name] is None else json.loads(values[name])
     return Task(**values)
 
@@ -62,9 +62,9 @@ _INSERT = """
 INSERT INTO task (id, account_id, name, state, origin, submitter, client_ref, request_key, request_sha256, type, sign,
                   content, template_id, ext, extend_code, upload_id, mapping, one_each, review, send_at, expire_at,
                   windows, recurring, rate, created_at, next_at, audience_id, callback_url,
-                  review_reasons, steps, emergency, prefer, frequency)
+                  review_reasons, steps, emergency, prefer, frequency, fallback)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26, $27, $28, $29, $30, $31, $32, $33)
+        $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -79,6 +79,7 @@ async def insert(connection: Connection, task: Task) -> bool:
         task.created_at, task.next_at, task.audience_id, task.callback_url,
         list(task.review_reasons), None if task.steps is None else _json(task.steps), task.emergency, task.prefer,
         None if task.frequency is None else _json(task.frequency),
+        None if task.fallback is None else _json(task.fallback),
     )  # fmt: skip
     return done is not None
 
@@ -179,7 +180,8 @@ _CHANGEABLE = {
     "recurring": "jsonb", "rate": "int", "run": "int", "next_at": "timestamptz", "due_at": "timestamptz",
     "fed": "int", "started_at": "timestamptz", "ended_at": "timestamptz", "valid": "int", "total": "int",
     "stages": "jsonb", "content": "text", "sign": "text", "extend_code": "text", "review": "boolean",
-    "review_reasons": "text[]", "steps": "jsonb", "prefer": "text", "frequency": "jsonb", "version": "int",
+    "review_reasons": "text[]", "steps": "jsonb", "prefer": "text", "frequency": "jsonb", "fallback": "jsonb",
+    "version": "int",
 }  # fmt: skip
 
 
@@ -376,6 +378,8 @@ _ENDING = """
 SELECT r.task_id, r.run FROM task_run r
 WHERE r.finished_at IS NULL AND r.fed IS NOT NULL AND r.task_id > $1 AND NOT EXISTS (
     SELECT 1 FROM task_chunk c WHERE c.task_id = r.task_id AND c.run = r.run AND NOT c.final)
+  AND NOT EXISTS (
+    SELECT 1 FROM fallback_watch w WHERE w.task_id = r.task_id AND w.run = r.run AND w.look_at IS NOT NULL)
 ORDER BY r.task_id LIMIT $2
 """
 _COUNTING = """

@@ -226,3 +226,14 @@ async def _day(database: Database, report: Report, day: date, root: Root | None,
 
 def _about(row: Row) -> str:
     return f"{row['message_id']}/{row['part']}"
+
+
+_OF_MESSAGE = f"""
+SELECT id, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, decided_by FROM evidence
+WHERE message_id = $1 AND id >= $1 - {EARLY} ORDER BY id, part LIMIT 1000
+"""  # noqa: S608
+
+
+async def of_message(database: Database | Connection, message_id: int) -> list[Row]:
+    """What proves the results of a message's parts, the oldest first."""
+    return await database.fetch(_OF_MESSAGE, message_id)

@@ -18,6 +18,7 @@ from smsgw.core.templates import Review
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import TEMPLATE
 from smsgw.platform.drafts import queries as drafts
+from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.numbers.filters import settle
@@ -114,6 +115,34 @@ async def test_what_a_scenario_fixes_is_sent_and_nothing_else(ruled: Api) -> Non
     batch["items"].append({"to": C, "content": "x"})  # type: ignore[attr-defined]
     assert (await api.post("/messages/batch", batch)).data["field"] == "items[1].content"
     assert (await api.post("/messages/explain", sent)).status == 200
+
+
+async def test_the_chain_of_a_scenario_follows_what_was_sent_with_it(ruled: Api) -> None:
+    api = ruled
+    id_ = await template(api, "您的编号{code}", "notice")
+    chain = {"hops": [{"content": "编号{code}，请来电", "when": "any"}], "minutes": 60}
+    wrong = await api.post("/scenarios", {"name": "x", "fallback": chain})
+    assert (wrong.code, wrong.data["field"]) == ("PARAM_INVALID", "fallback.hops[0].content")
+    late = {"hops": [{"content": "请来电", "when": "expired"}], "minutes": 60}
+    assert (await api.post("/scenarios", {"name": "x", "fallback": late})).data["field"] == "fallback.minutes"
+    made = await api.post("/scenarios", {"name": "编号", "template_id": id_, "fallback": chain})
+    assert made.data["fallback"]["hops"][0]["content"] == "编号{code}，请来电"
+    sent = {"to": [A, B], "scenario_id": made.data["scenario_id"], "params": {"code": "12"}}
+    first = (await api.post("/messages", sent)).data["items"]
+    ids = [int(item["message_id"]) for item in first]
+    # What was promised stays, though the scenario has no chain any more.
+    await api.call("PUT", f"/scenarios/{made.data['scenario_id']}", {"name": "编号", "template_id": id_})
+    await api.ctx.db.execute(
+        "UPDATE part SET state = 41, code = 'MK:0001', class = 'EMPTY_NUMBER', final_at = now() WHERE id = $1", ids[0]
+    )
+    later = clock.now() + timedelta(minutes=2)
+    await Fallback(api.ctx.db, api.ctx.acceptor, api.ctx.snapshots, now=lambda: later).step()
+    trace = (await api.get(f"/messages/{ids[0]}/trace")).data
+    assert (trace["hop"], trace["previous_id"]) == (0, None)
+    hop = (await api.get(f"/messages/{trace['next_id']}/trace")).data
+    assert (hop["hop"], hop["previous_id"], hop["next_id"]) == (1, str(ids[0]), None)
+    assert hop["message"]["content"] == "【测试】编号12，请来电"
+    assert (await api.get(f"/messages/{ids[1]}/trace")).data["next_id"] is None
 
 
 async def test_outside_its_hours_a_scenarios_message_waits(api: Api) -> None:

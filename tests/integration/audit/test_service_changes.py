@@ -704,6 +704,11 @@ async def _(world: World, change: Change) -> None:
     assert await proving.begin(change, node=world.account_id)
 
 
+@example(proving.of_message, "message.verify")
+async def _(world: World, change: Change) -> None:
+    await proving.of_message(change, world.sealer, int(await a_message(world)), now=datetime.now(UTC))
+
+
 @example(unmasking.whole, "numbers.unmask")
 async def _(world: World, change: Change) -> None:
     id_ = await a_message(world)
@@ -1307,6 +1312,12 @@ async def _(world: World, change: Change) -> None:
 @example(book.add_group, "audience.add")
 async def _(world: World, change: Change) -> None:
     await book.add_group(change, world.account_id, world.name(), Sharing())
+
+
+@example(book.collect, "audience.members")
+async def _(world: World, change: Change) -> None:
+    id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
+    assert await book.collect(change, id_, ["8613800138000"]) == (1, 1, 0)
 
 
 @example(book.put_group, "audience.set")

@@ -50,6 +50,26 @@ async def test_how_it_is_sent_is_said_when_it_is_made_and_changed_until_it_begin
             assert field in str(answer.body), (wrong, answer.body)
 
 
+HOP = {"kind": "sms", "when": "failed", "content": "再次通知", "template_id": None, "sign": "", "prefer": ""}
+
+
+async def test_a_chain_is_said_when_it_is_made_and_changed_until_it_begins(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path) as api:
+        at = (clock.now() + timedelta(hours=3)).isoformat()
+        asked = {"hops": [{"content": "再次通知", "when": "failed"}], "minutes": 90}
+        made = await api.post("/tasks", {**BODY, "fallback": asked, "send_at": at})
+        assert made.status == 201, made.raw
+        assert made.data["fallback"] == {"hops": [HOP], "minutes": 90}
+        path = f"/tasks/{made.data['task_id']}"
+        changed = await api.call("PATCH", path, {"fallback": {"hops": [{"content": "另一个"}]}})
+        assert changed.data["fallback"] == {"hops": [HOP | {"content": "另一个", "when": "any"}], "minutes": 1440}
+        assert (await api.call("PATCH", path, {"fallback": None})).data["fallback"] is None
+        wrong = await api.post("/tasks", {**BODY, "fallback": {"hops": [{"content": "{姓名}"}]}})
+        assert (wrong.code, wrong.data["field"]) == ("PARAM_INVALID", "fallback.hops[0].content")
+        wrong = await api.post("/tasks", {**BODY, "fallback": {"hops": [{"template_id": "77"}]}})
+        assert wrong.code == "TEMPLATE_NOT_FOUND"
+
+
 async def test_an_emergency_takes_the_scope_of_the_key_and_the_right_of_the_account(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as api:
         body = BODY | {"emergency": True}
@@ -97,6 +117,11 @@ async def test_the_command_line_sends_in_steps(dsn: str, tmp_path: Path) -> None
                 wrong = await ctl("task", "add", *asked, "--steps", given)
                 assert (wrong.exit_code, "should be like 1,10" in wrong.output) == (2, True)
             assert (await ctl("task", "add", *asked, "--frequency", "daily")).exit_code == 2
+            hops = ("--hop", "failed:再次通知：请到场", "--hop", "any:第三次", "--hop-minutes", "60")
+            made = json.loads((await ctl("task", "add", *asked, *hops, "--json")).output)
+            second = HOP | {"when": "any", "content": "第三次"}
+            assert made["fallback"] == {"hops": [HOP | {"content": "再次通知：请到场"}, second], "minutes": 60}
+            assert (await ctl("task", "add", *asked, "--hop", "later:再次通知")).exit_code == 2
             falling = await ctl("task", "add", *asked, "--steps", "50,10")
             assert (falling.exit_code, "PARAM_INVALID" in falling.output) == (1, True)
         finally:

@@ -108,6 +108,36 @@ async def test_what_a_scenario_has_is_what_is_sent(site: Site) -> None:
     assert (task["expire_at"] - task["created_at"]).total_seconds() <= 31 * 60
 
 
+async def test_a_chain_is_part_of_a_scenario_and_of_what_is_sent(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/scenarios/-/new")
+        form = {"account": str(site.accounts["hall"]), "name": "通知", "type": "notice", "hop2_content": "第二次",
+                "hop2_when": "failed", "fallback_minutes": "90"}  # fmt: skip
+        wrong = await boss.post("/scenarios/-/new", form | {"hop2_content": "{姓名}您好"})
+        assert (boss.status, "变量 姓名 没有取值" in html.unescape(wrong)) == (422, True)
+        assert "hop2_content-problem" in wrong
+        await boss.post("/scenarios/-/new", form)
+        place = urlsplit(boss.path).path
+        scenario = place.rpartition("/")[2]
+        assert "第 1 跳（仅失败）：第二次" in html.unescape(await boss.get(place))
+        assert "第二次" in await boss.get(place + "/edit")
+        page = await boss.get(f"/send?scenario={scenario}")
+        await boss.post("/send", fields(site, page, scenario=scenario))
+        draft = draft_in(boss.path)
+        await boss.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        await looked_at(boss, draft)
+        options = html.unescape(await boss.get(f"/send/{draft}/options"))
+        assert 'id="scene-hops"' in options
+        assert "第 1 跳（仅失败）：第二次" in options
+        await boss.post(f"/send/{draft}/options", {"one_each": "number"})
+        await boss.post(f"/send/{draft}/time", {"when": "now"})
+        assert "第 1 跳（仅失败）：第二次" in await looked_at(boss, draft, "confirm")
+        assert "发送任务已建立" in await submitted(boss, draft)
+    kept = await site.db.fetchval("SELECT fallback ->> 'minutes' FROM task")
+    assert kept == "90"
+
+
 async def test_a_draft_whose_scenario_was_stopped_is_not_sent(site: Site) -> None:
     scenario = await service.add(by(site), site.accounts["hall"], Terms("通知", MessageType.NOTICE))
     async with Browser(site) as clerk:

@@ -153,7 +153,7 @@ MAIL_COLUMNS = (
     Column("mail_state", Kind.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
            value=lambda one: one.state),
     Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "sent_at"),
-    Column("next_at", Kind.TIME, "next_try", value=lambda one: one.next_at if one.state == "waiting" else None),
+    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
     Column("said", Kind.LONG, "answered"), Column("digest", Kind.CODE, "file_digest", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 

@@ -13,15 +13,20 @@ from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
+from smsgw.admin.words.fallback import HOP
 from smsgw.admin.words.messages import CAUSE
 from smsgw.admin.words.records import NO_CHANNEL
 from smsgw.core.actor import Actor
+from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.permissions import Permission
+from smsgw.platform.audience import book
 from smsgw.platform.handles import Database
+from smsgw.platform.lists import queries as lists
+from smsgw.platform.lists import service as blocking
 from smsgw.platform.messages import queries, records, resend
 from smsgw.platform.messages.model import MessageView
 
@@ -42,7 +47,7 @@ FILTER = Filter((
     _choice("reason", choices=words.REASON, more=True), _more("code"),
     _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
-    _more("task", FieldKind.ID),
+    _more("task", FieldKind.ID), _choice("hop", choices=HOP, more=True),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)
@@ -101,6 +106,52 @@ async def _again(call: Call, row: MessageView) -> None:
     await resend.again(call.change(), context.acceptor, context.snapshots.current, row.id)
 
 
+# --- their numbers ---------------------------------------------------------------------------------------------------
+
+
+def _numbers(rows: Sequence[MessageView]) -> dict[int, list[str]]:
+    """By account, each once."""
+    found: dict[int, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row.account_id, {})[row.number] = None
+    return {account_id: list(numbers) for account_id, numbers in found.items()}
+
+
+async def _block_effect(call: Call, rows: Sequence[MessageView]) -> Effect:
+    found = _numbers(rows)
+    there = sum([await lists.already(call.db, numbers, account_id) for account_id, numbers in found.items()])
+    values = {"n": f"{sum(map(len, found.values())):,}", "accounts": f"{len(found):,}", "there": f"{there:,}"}
+    return Effect(words.TO_BLOCKED_EFFECT, values)
+
+
+async def _block(call: Call, rows: Sequence[MessageView]) -> str:
+    done = 0
+    for account_id, numbers in _numbers(rows).items():
+        scope = Scope(account_id, "", "")
+        done += await blocking.block(call.change(), numbers, scope, MANUAL, await reason_of(call))
+    call.toast(call.filled(words.TO_BLOCKED_DONE, {"n": f"{done:,}"}))
+    return "/records"
+
+
+async def _groups(call: Call) -> Mapping[str, str]:
+    rows = await book.open_groups(call.db, call.actor)
+    return {str(row["id"]): f"{row['name']}（{row['account']}）" for row in rows}
+
+
+async def _group_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
+    n = len({row.number for row in rows})
+    return Effect(words.TO_GROUP_EFFECT, {"messages": f"{len(rows):,}", "n": f"{n:,}"})
+
+
+async def _to_group(call: Call, rows: Sequence[MessageView]) -> str:
+    group_id = int(await picked(call))
+    numbers = [row.number for row in rows]
+    inside, new, others = await book.collect(call.change(), group_id, numbers)
+    values = {"n": f"{inside:,}", "new": f"{new:,}", "others": f"{others:,}"}
+    call.toast(call.filled(words.TO_GROUP_BUT if others else words.TO_GROUP_DONE, values))
+    return f"/contacts/groups/{group_id}"
+
+
 async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
     return await queries.get(db, id_, accounts=actor.scope.whole)
 
@@ -131,12 +182,16 @@ BULK = Bulk(
     frozenset(records.FIELDS), lambda db, actor, found: records.days(db, actor, _wanted(found)), _copy,
     {"type": lambda text: tuple(text.split(",")), "reason": _why},
 )  # fmt: skip
+TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _group_effect, goes=True,
+                  picks=_groups, pick="contact_group")  # fmt: skip
+TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
+                    goes=True)  # fmt: skip
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
-    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one, actions=(RESEND,), whole="message",
+    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one, actions=(RESEND, TO_GROUP, TO_BLOCKED), whole="message",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

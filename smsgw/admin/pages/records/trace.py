@@ -12,17 +12,22 @@ from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT, teller
 from smsgw.admin.rights import route
+from smsgw.admin.words import fallback as chain_words
+from smsgw.admin.words import trace as named
+from smsgw.admin.words.records import PLAYBOOK
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, labels_of
-from smsgw.platform.messages import queries
+from smsgw.platform.fallback import queries as fallback
+from smsgw.platform.messages import examining, queries
 from smsgw.platform.messages.model import Trace, TraceStep
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The page."""
-    return call.render("records/trace.html", **await values(call))
+    shown = await values(call)
+    return call.render("records/trace.html", **shown, choice=await examining.choice(call.db, shown["message"]))
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)
@@ -39,12 +44,23 @@ async def values(call: Call) -> dict[str, Any]:
         raise web.HTTPNotFound
     content = call.may(Permission.MESSAGE_READ)
     await call.reads("message.read", f"message/{message_id}", content=content)
+    places = examining.hops(found)
     return {
         "trace": found,
+        "places": places,
+        "stuck": examining.stuck(places),
         "message": found.message,
         "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
+        "names": named,
+        "rules": [
+            (label, path) for begin, label, path, right in named.RULES
+            if found.message.status == "rejected" and found.message.code.startswith(begin) and call.may(right)
+        ],
+        "playbook": PLAYBOOK,
+        "way": await fallback.way_of(call.db, message_id, call.accounts, call.portal.context.snapshots.current.codes),
+        "chain": chain_words,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import compose as words
+from smsgw.core.fallback import chain_of
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
@@ -39,6 +41,20 @@ def _frequency(task: Task) -> dict[str, str]:
     return {"frequency": "own", **{f"frequency_{name}": str(value) for name, value in task.frequency.items()}}
 
 
+def chain_fields(kept: Mapping[str, Any] | None) -> dict[str, str]:
+    """A chain as a form has it."""
+    if kept is None:
+        return {}
+    chain = chain_of(kept)
+    found = {"fallback": "1", "fallback_minutes": str(chain.minutes)}
+    for n, hop in enumerate(chain.hops, 1):
+        found |= {
+            f"hop{n}_content": hop.content, f"hop{n}_template": str(hop.template_id or ""), f"hop{n}_sign": hop.sign,
+            f"hop{n}_when": hop.when.value, f"hop{n}_prefer": hop.prefer,
+        }  # fmt: skip
+    return found
+
+
 def _steps(task: Task) -> dict[str, str]:
     if task.steps is None:
         return {}
@@ -59,7 +75,7 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
         "template": str(task.template_id or ""), "content": "" if task.template_id else task.content,
         "fixed": dict(task.mapping.get("fixed", {})), "one_each": task.one_each, "extend_code": task.extend_code,
         "rate": str(task.rate or ""), "prefer": task.prefer, "emergency": "1" if task.emergency else "",
-        **_steps(task), **_frequency(task),
+        **_steps(task), **_frequency(task), **chain_fields(task.fallback),
     }  # fmt: skip
     if task.audience_id is not None or picked is not None:
         fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))

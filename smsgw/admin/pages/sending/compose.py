@@ -16,8 +16,10 @@ from smsgw.admin.kit.imports import KINDS, short_text, write_down
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.pages.sending import picking
 from smsgw.admin.pages.sending.marks import Counted, counted
+from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
     AT,
+    HOPS,
     Step,
     account_of,
     accounts,
@@ -41,20 +43,24 @@ from smsgw.admin.pages.sending.wizard import (
 )
 from smsgw.admin.rights import route
 from smsgw.admin.words import compose as words
+from smsgw.admin.words import fallback as chain_words
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.fallback import chain_of
 from smsgw.core.keywords import Action, named
-from smsgw.core.model import MessageType
+from smsgw.core.model import Account, MessageType
 from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Misfit
 from smsgw.core.words import phrase as said
+from smsgw.pipeline.accept.acceptor import VALIDITY
 from smsgw.platform.campaigns.body_template import forms_of, wording
 from smsgw.platform.campaigns.files import MAX_SIZE
-from smsgw.platform.campaigns.model import MAX_TO, recurrence_of, windows_of
+from smsgw.platform.campaigns.model import MAX_TO, TaskSpec, recurrence_of, windows_of
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State, When
 from smsgw.platform.drafts.wanted import spec_of
+from smsgw.platform.fallback import rules as chain_rules
 from smsgw.runtime import clock
 
 CUSTOM = "/custom"
@@ -488,8 +494,13 @@ async def _options(step: Step) -> web.Response:
     pools = () if account is None else pools_of(call, account, kind_of(call, step.state, account))
     may = call.may(Permission.MESSAGE_URGENT) and account is not None and account.emergency
     marketing = account is not None and kind_of(call, step.state, account) is MessageType.MARKETING
+    scene = await scene_of(step)
+    line = line_of(account) if account else ()
+    fixed = scene.terms.fallback.plain() if scene is not None and scene.terms.fallback is not None else None
     return step.render(
-        "sending/compose/options.html", scene=await scene_of(step), pools=pools,
+        "sending/compose/options.html", scene=scene, pools=pools, chain=chain_words, hop_places=HOPS,
+        scene_hops=hops(call, fixed, own=True), names=names_of(step.state, template_of(call, step.state, account)),
+        templates=call.portal.context.snapshots.current.policies.book.usable(line)[:MOST_TEMPLATES],
         urgent=words.URGENT_NOT_MARKETING if marketing else "" if may else words.URGENT_NO_RIGHT,
     )  # fmt: skip
 
@@ -511,6 +522,16 @@ async def _time(step: Step) -> web.Response:
     return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE, scene=scene)
 
 
+def _check_chain(step: Step, account: Account, spec: TaskSpec) -> None:
+    """Whether its hops can be sent. Raises what they cannot be sent for."""
+    kind, template = kind_of(step.call, step.state, account), template_of(step.call, step.state, account)
+    validity = VALIDITY[kind] if spec.expire_at is None else spec.expire_at - (spec.send_at or clock.now())
+    chain_rules.checked(
+        step.call.portal.context.snapshots.current, account, kind, chain_of(spec.fallback or {}),
+        sign=spec.sign or account.default_sign, names=names_of(step.state, template), validity=validity,
+    )  # fmt: skip
+
+
 def _check_rest(step: Step) -> bool:
     """Options and time, by the way that they go to the engine."""
     account = account_of(step.call, step.state)
@@ -525,6 +546,8 @@ def _check_rest(step: Step) -> bool:
         windows_of(spec.windows)
         if spec.recurring is not None:
             recurrence_of(spec.recurring)
+        if spec.fallback is not None:
+            _check_chain(step, account, spec)
         if spec.emergency:
             step.call.actor.require(Permission.MESSAGE_URGENT)
             if not account.emergency:

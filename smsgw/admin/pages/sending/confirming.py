@@ -19,6 +19,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.toasts import Kind as Tone
 from smsgw.admin.pages.sending.marks import counted
+from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
     AT,
     Step,
@@ -32,6 +33,7 @@ from smsgw.admin.pages.sending.wizard import (
 )
 from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
+from smsgw.admin.words import fallback as chain_words
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.frequency import tagged_of
@@ -47,9 +49,10 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
 from smsgw.platform.drafts.surveyor import OF_ROWS
-from smsgw.platform.drafts.wanted import frequency_in, name_of, steps_in
+from smsgw.platform.drafts.wanted import chain_in, frequency_in, name_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
+from smsgw.platform.scenarios.model import Scenario
 from smsgw.runtime import clock
 
 _ONE = Permission.MESSAGE_SEND
@@ -305,11 +308,12 @@ async def _confirm(step: Step) -> web.Response:
     first = next(iter(survey.shown.get("valid", ())), None)
     signed = _signed(step, account, first.said if first else "")
     kind = MessageType(template.type if template else step.state.type)
-    shown = counted(call, step.state, account, template)
+    shown, scene = counted(call, step.state, account, template), await scene_of(step)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
+        hops=_hops(step, scene), chain=chain_words,
         often=often(call, step.state), frequent=survey.scaled(survey.refused.get(TOO_OFTEN, (0, "", ""))[0]),
-        sign=_sign(step, account), scene=await scene_of(step), carriers=of_carriers(survey, account),
+        sign=_sign(step, account), scene=scene, carriers=of_carriers(survey, account),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
@@ -331,6 +335,12 @@ def often(call: Call, state: State) -> str:
     """How often a number gets it at most, in words."""
     given = frequency_in(state)
     return "" if given is None else tagged_of(given).rate.text.text(call.language != DEFAULT)
+
+
+def _hops(step: Step, scene: Scenario | None) -> list[str]:
+    """What follows a message that has failed."""
+    fixed = scene.terms.fallback if scene is not None else None
+    return hops(step.call, chain_in(step.state) if fixed is None else fixed.plain(), own=True)
 
 
 def _stages(step: Step, rows: int) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""What has become of a task (发送数据报表): by carrier, province, channel, or why messages did not arrive."""
+"""What has become of a task (发送数据报表): by carrier, province, channel, why messages did not arrive, or hop."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.reports import STACK
 from smsgw.admin.words import records as record_words
 from smsgw.admin.words import tasks as words
+from smsgw.admin.words.fallback import HOP
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -28,7 +29,7 @@ from smsgw.runtime import clock
 PATH = "/tasks/report"
 SHOWN = {"submitted": "blue", "delivered": "green", "failed": "red", "unknown": "orange", "unsent": "secondary",
          "success_rate": "green", "replied": "azure"}  # fmt: skip
-_NAMES = {"carrier": told.CARRIER, "reason": told.CLASS}
+_NAMES = {"carrier": told.CARRIER, "reason": told.CLASS, "hop": HOP}
 MOST_BARS = 15
 
 
@@ -74,6 +75,7 @@ def _arrived(found: Found) -> bool:
 
 COLUMNS = (
     _by("carrier", Kind.WORD, told.CARRIER), _by("province"), _by("channel"), _by("reason", Kind.WORD, told.CLASS),
+    _by("hop", Kind.WORD, HOP),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending")),
     Column("success_rate", Kind.PERCENT, value=lambda line: line.one.success_rate, phone=Phone.BESIDE,
            when=_arrived),

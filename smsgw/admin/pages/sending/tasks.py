@@ -25,7 +25,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import edit, stages, terms
 from smsgw.admin.pages.sending.wizard import line_of
-from smsgw.admin.words import compose
+from smsgw.admin.words import compose, fallback
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
@@ -35,6 +35,7 @@ from smsgw.core.words import phrase as said
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
+from smsgw.platform.fallback import queries as chains
 from smsgw.runtime import clock
 
 PATH, SCHEDULED = "/tasks", "/scheduled"
@@ -160,6 +161,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     links = []
     if task.run:
         links.append((words.REPORT, f"/tasks/report?task={task.id}"))
+    if task.run and task.fallback is not None:
+        links.append((fallback.RECORDS, f"/tasks/report?task={task.id}&group=hop"))
     if task.run and call.may(Permission.MESSAGE_VIEW):
         days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}
         asked = "&".join(f"{name}={day}" for name, day in days.items())
@@ -189,6 +192,9 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]
     columns += terms.columns(call, task)
+    if task.fallback is not None and task.run:
+        n = await chains.arrived(call.db, task.id, task.run)
+        columns.append(Column("hops_arrived", Kind.NUMBER, value=lambda _: n))
     sections = [Section(columns, one)]
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))

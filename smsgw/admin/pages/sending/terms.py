@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +12,12 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import compose, tasks
+from smsgw.admin.words import fallback as words
+from smsgw.core.errors import Invalid
+from smsgw.core.fallback import chain_of
 from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns.model import recurrence_of
@@ -38,6 +44,44 @@ def often(call: Call, task: Task) -> list[str]:
         return []
     found = tagged_of(task.frequency)
     return [found.rate.text.text(call.language != DEFAULT), *([found.tag] if found.tag else [])]
+
+
+def hops(call: Call, kept: Mapping[str, Any] | None, *, own: bool = False) -> list[str]:
+    """What follows a message that has failed, hop by hop, and for how long. ``own``: the texts are not
+    what somebody else has sent."""
+    if kept is None:
+        return []
+    chain, said = chain_of(kept), list[str]()
+    for n, hop in enumerate(chain.hops, 1):
+        text = hop.content if hop.template_id is None else call.filled(words.BY_TEMPLATE, {"id": hop.template_id})
+        if not own and not call.may(Permission.MESSAGE_READ):
+            text = call.gettext(words.HIDDEN)
+        text = f"【{hop.sign}】{text}" if hop.sign and not text.startswith("【") else text
+        text = call.filled(words.VIA, {"text": text, "pool": hop.prefer}) if hop.prefer else text
+        names = {"hop": call.gettext(words.HOP[str(n)]), "when": call.gettext(words.WHEN[hop.when])}
+        said.append(call.filled(words.EACH, {**names, "text": text}))
+    return [*said, call.filled(words.IN_MINUTES, {"n": f"{chain.minutes:,}"})]
+
+
+_OF_HOP = re.compile(r"fallback\.hops\[([0-2])\]\.(content|template|sign|when|prefer)")
+
+
+def hop_field(name: str, places: Sequence[int]) -> str:
+    """The field of a form for one of the engine; ``places``: of the form, those of the hops that there are."""
+    found = _OF_HOP.match(name)
+    if found is None or int(found[1]) >= len(places):
+        return name.replace("fallback.minutes", "fallback_minutes")
+    return f"hop{places[int(found[1])]}_{found[2]}"
+
+
+@contextlib.contextmanager
+def at_hops(places: Sequence[int]) -> Iterator[None]:
+    """What is refused inside is told at the form's fields."""
+    try:
+        yield
+    except Invalid as error:
+        field = hop_field(str(error.detail.get("field", "")), places)
+        raise Invalid(error.code, **error.detail | {"field": field}) if field else error from error
 
 
 def hours(task: Task) -> list[str]:
@@ -77,6 +121,7 @@ def columns(call: Call, task: Task) -> Sequence[Column]:
         "preferred_pool": (Kind.TEXT, task.prefer),
         "frequency": (Kind.TAGS, often(call, task)),
         "steps": (Kind.TAGS, steps(call, task)),
+        "fallback": (Kind.TAGS, hops(call, task.fallback)),
     }
     return [Column(key, kind, value=_always(value)) for key, (kind, value) in said.items() if value]
 

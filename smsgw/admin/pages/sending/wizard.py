@@ -15,9 +15,11 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.pages.sending.terms import hop_field
 from smsgw.admin.words import compose as words
 from smsgw.core import variables
 from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.fallback import MOST_HOPS
 from smsgw.core.model import Account, MessageType
 from smsgw.core.templates import Template
 from smsgw.core.words import Wording
@@ -30,6 +32,7 @@ from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import Scenario
 from smsgw.runtime import clock
 
+HOPS = range(1, MOST_HOPS + 1)
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
@@ -37,7 +40,8 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
         "frequency_every", "frequency_unit", "frequency_tag", "steps", "steps_shares", "steps_minutes", "steps_failed",
-        "steps_opted_out", "steps_complained",
+        "steps_opted_out", "steps_complained", "fallback", "fallback_minutes",
+        *(f"hop{n}_{name}" for n in HOPS for name in ("content", "template", "sign", "when", "prefer")),
     ),
     "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
 }  # fmt: skip
@@ -108,6 +112,12 @@ class Step:
         return {n: self.address(key) for n, (key, _) in enumerate(STEPS[self.kind], 1) if n < self.number}
 
     @property
+    def hops(self) -> list[int]:
+        """The places in the form of the hops that there are."""
+        state = self.state
+        return [n for n in HOPS if getattr(state, f"hop{n}_content") or getattr(state, f"hop{n}_template")]
+
+    @property
     def names(self) -> list[str]:
         """Words of all steps."""
         return [word for _, word in STEPS[self.kind]]
@@ -124,9 +134,11 @@ class Step:
     def refuse(self, error: SmsgwError) -> None:
         """Tell what the engine refuses, at the field that it means."""
         said = message(self.call, error)
-        name = str(error.detail.get("field", ""))
+        name = said_at = str(error.detail.get("field", ""))
         name = name.removeprefix("mapping.").replace("variables.", "var_").replace("steps.", "steps_").partition("[")[0]
         name = name.replace("frequency.", "frequency_")
+        if said_at.startswith("fallback."):
+            name = hop_field(said_at, self.hops)
         name = name.removesuffix("_id")
         if error.code == "CONTENT_VARIABLE_UNRESOLVED":
             name = f"var_{error.detail.get('name', '')}"
@@ -265,6 +277,8 @@ async def obey(step: Step) -> None:
         own["template"] = str(scene.terms.template_id)
     if scene.terms.extend_code:
         own["extend_code"] = ""
+    if scene.terms.fallback is not None:
+        own["fallback"] = ""
     if scene.terms.window_from:
         own |= {"window_from": "", "window_to": ""}
     step.said |= own.keys()
