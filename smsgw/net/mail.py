@@ -14,6 +14,7 @@ from smsgw.runtime.config import MailConfig
 
 STEP_TIMEOUT = 30.0
 """Seconds for a connection, and for each answer."""
+GOODBYE = 5.0
 LONGEST_SAID = 300
 
 
@@ -60,7 +61,7 @@ class Mailer:
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as exc:
             return Sent("unsure" if went else "again", _said(f"{type(exc).__name__}: {exc}"))
         finally:
-            await self._leave(client)
+            await self._leave(client, polite=known)
         return Sent("sent", _said(f"{answer.code} {answer.message}"))
 
     def _context(self) -> ssl.SSLContext | None:
@@ -68,12 +69,15 @@ class Mailer:
             return None
         return ssl.create_default_context(cafile=self._config.ca_file or None)
 
-    async def _leave(self, client: aiosmtplib.SMTP) -> None:
-        """Say goodbye; what is said to that changes nothing any more."""
+    async def _leave(self, client: aiosmtplib.SMTP, *, polite: bool) -> None:
+        """Say goodbye to a server that was logged in to; what is said to that changes nothing any more."""
         try:
-            async with asyncio.timeout(STEP_TIMEOUT):
-                await client.quit()
+            if polite:
+                async with asyncio.timeout(GOODBYE):
+                    await client.quit()
         except (aiosmtplib.SMTPException, OSError, TimeoutError):
+            pass
+        finally:
             client.close()
 
 
