@@ -23,6 +23,7 @@ from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.channels.wire.listener import Listeners
+from smsgw.channels.wire.proofs import readings
 from smsgw.core.addresses import Network
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
@@ -352,7 +353,7 @@ class Composition:
         kinds = (
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
-            proving.kind(database, self.sealer, self.settings.evidence_file),
+            proving.kind(database, self.sealer, self.settings.evidence_file, readings),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),

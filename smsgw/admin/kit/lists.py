@@ -100,6 +100,8 @@ class Report:
     """Keys of columns whose totals stand above it."""
     tones: Mapping[str, str] = field(default_factory=dict)
     """Their colours."""
+    notice: Callable[[Actor, Found], str] = lambda actor, found: ""
+    """What is to be said of what is found, to that person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,7 @@ class ListPage:
         place = tables.place(self.name, call.who.login, found.state, sort)
         window = tables.window(sealer, place, cursor, sort, shown.layout.size)
         notice = words.OLD_CURSOR if window is None else ""
+        notice = notice or (self.report.notice(call.actor, found) if self.report else "")
         window = window or Window(sort.key, sort.descending, limit=shown.layout.size)
         readings = call.portal.readings
         await readings.note(call.db, call.actor, f"{self.name}.search", self.name, asked(found))

@@ -135,6 +135,7 @@ EVIDENCE_PROBLEM: dict[str, str] = {
     "missing": N_("日根缺失"),
     "anchor": N_("日根与库外记录不符"),
     "result": N_("短信结果与存证不符"),
+    "said": N_("回执内容与结果不符"),
     "unproven": N_("成功结果没有存证"),
     "key_missing": N_("缺少密钥，无法校验签名"),
 }

@@ -209,6 +209,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
     "statistics.gone": ("这一天的报告已过保留期，不能重新计数", "the reports of that day have passed their retention"),
     "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
+    "inbound.overtaken": (
+        "您打开回复页后，已有人回复了这条上行短信；请先查看往来短信，需要再回复时重新打开回复页",
+        "somebody has answered it since you opened the page; see what was said, and open it again to answer once more",
+    ),
     "inbound.answered": ("这条上行短信已用同样的内容回复过", "it was answered with this text before"),
     "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),
     "resend.delivered": ("短信已送达", "it has been delivered"),

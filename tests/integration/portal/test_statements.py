@@ -301,7 +301,10 @@ async def test_a_server_that_is_away_is_tried_for_days_and_then_given_up(site: S
     assert post.got == []
 
 
-async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(site: Site, tmp_path: Path) -> None:
+async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smsgw.net.mail.STEP_TIMEOUT", 3.0)  # a handshake that fails is noticed by its end
     authority = Authority(tmp_path / "ca.pem")
     authority.certify(tmp_path / "mail.pem", HERE)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

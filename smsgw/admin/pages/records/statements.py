@@ -45,7 +45,9 @@ class Line:
 
     figures: Figures
     leaves: int | None = None
+    """Of the evidence of the whole platform that came on that day, whenever its messages were accepted."""
     root: str = ""
+    """Over all of it."""
 
     @property
     def id(self) -> int:
@@ -61,8 +63,8 @@ COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE, value=lambda line: line.figures.day),
     Column("account", phone=Phone.THIRD, value=lambda line: line.figures.name or None),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending", "billed")),
-    Column("leaves", Kind.NUMBER, "evidence_leaves", phone=Phone.AWAY),
-    Column("root", Kind.CODE, "evidence_root", phone=Phone.SECOND),
+    Column("leaves", Kind.NUMBER, "platform_leaves", phone=Phone.AWAY),
+    Column("root", Kind.CODE, "platform_root", phone=Phone.SECOND),
 )
 
 
