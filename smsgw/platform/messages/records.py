@@ -18,6 +18,8 @@ from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.checking import OPEN, OUT
+from smsgw.store.messages.success import AS as LEFT_OUT_AS
+from smsgw.store.messages.success import FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Wanted:
     """Channel of its first part, as the statistics count it; 0: it came to none."""
     stage: str | None = None
     """One of ``STAGES``: where it stands in the account of its day."""
+    left_out: str | None = None
+    """The category as which it does not count against its channel; ``ANY_CATEGORY``: any. It has failed as a whole."""
     content: str | None = None
     """A word of the text, at least ``LEAST_WORD`` characters."""
 
@@ -78,6 +82,7 @@ UNSAID = "NONE"
 """In the place of a reason: none was given."""
 STAGES = ("submitted", "refused", "held")
 """Given to a carrier, ended before that, or waiting for it."""
+ANY_CATEGORY = "any"
 LEAST_WORD = 2
 
 
@@ -126,6 +131,11 @@ _STAGE = {
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
+_LEFT_OUT = f"{_ENDED} AND {FAILED}"
+_IS_LEFT_OUT = f"""
+(SELECT {LEFT_OUT_AS} FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
+ HAVING NOT bool_or({_OPEN} OR {by_name("s.state = :UNCONFIRMED")})) {{which}}
+"""  # noqa: S608 - constants
 RANKS = [int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)]
 """States of parts: the first of them says what the message is."""
 # The part that says what the message is: of the first state in the order of ranks.
@@ -243,6 +253,11 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
         said.append(_HAS % put(wanted.ended_at, "s.part = 1 AND COALESCE(s.channel_id, 0) = {}::int"))
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
+    if wanted.left_out is not None:
+        said.append(_HAS % _LEFT_OUT)
+        any_ = wanted.left_out == ANY_CATEGORY
+        said.append(_IS_LEFT_OUT.format(low="{low}", high="{high}",
+            which="IS NOT NULL" if any_ else put(wanted.left_out, "= {}")))  # fmt: skip
     of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
     values["reason"] = None if values["reason"] == UNSAID else values["reason"]
     of_part += [put(values[name], text) for name, text in _PART.items() if values[name] is not None]

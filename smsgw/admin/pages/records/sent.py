@@ -43,6 +43,7 @@ FILTER = Filter((
     Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
     _choice("type", label="message_type", choices=told.TYPE, more=True),
     _choice("result", choices=told.RESULT, more=True), _choice("stage", choices=words.STAGE, more=True),
+    _choice("left_out", choices=words.LEFT_OUT, more=True),
     _choice("ended_at", more=True),
     _choice("channel", more=True), _choice("department", more=True),
     Field("tail", FieldKind.DIGITS, "number_tail", least=TAIL, most=TAIL, days=1, hint="tail", more=True),
