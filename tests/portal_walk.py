@@ -54,6 +54,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/statements/receivers/{id}": {"": "SELECT account_id FROM statement_receiver ORDER BY account_id LIMIT 1"},
+    "/statements/mails/{id}": {"": "SELECT id FROM statement_mail WHERE state = 'failed' LIMIT 1"},
+    "/rebates/rules/{id}": {"": "SELECT max(id) FROM rebate_rule"},
+    "/reports/exclusions/{id}": {"": "SELECT max(version) FROM exclusion_version"},
     "/reports/checks/{id}": {"": "SELECT id FROM figure_check WHERE span = 'day' ORDER BY day LIMIT 1"},
     "/setup/channel/new/{protocol}": {
         "cmpp": "SELECT 'cmpp30'", "smpp": "SELECT 'smpp34'", "sgip": "SELECT 'sgip12'", "smgp": "SELECT 'smgp30'",
@@ -110,6 +114,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
     "/users/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/roles/{id}": {"": "SELECT id FROM role WHERE NOT builtin ORDER BY id LIMIT 1"},
+    "/pushes/{id}": {"": "SELECT id FROM customer_event WHERE dead_at IS NOT NULL ORDER BY id DESC LIMIT 1"},
     "/records/{id}": {
         "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",
         "failed": _MESSAGE.format(state=41), "held": _MESSAGE.format(state=1), "scheduled": _MESSAGE.format(state=2),
@@ -128,7 +133,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "/blocked/why": {
         "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
     },
-    "/records": {"": "SELECT 'time=7d'"},
+    "/records": {"": "SELECT 'time=7d'"}, "/pushes": {"": "SELECT 'time=7d'"},
     "/tasks/report": {"": "SELECT 'task=' || task_id FROM task_chunk ORDER BY task_id DESC LIMIT 1"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }

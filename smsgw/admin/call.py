@@ -22,6 +22,7 @@ from smsgw.admin.security import masked
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
+from smsgw.core.decoded import Decode
 from smsgw.core.guard import FACTORS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
@@ -82,6 +83,7 @@ class PortalContext:
     tasks: Tasks
     reviewing: Reviewing
     surveyor: Surveyor
+    decode: Decode
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)

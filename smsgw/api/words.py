@@ -164,7 +164,7 @@ FIELDS: dict[str, Field] = {
     "stage": Field("Where a sending in steps stands.", "逐步发送的进度", None),
     "submitted_at": Field("When a carrier took it.", "提交到运营商的时间", "2026-05-01T09:00:00.180+08:00"),
     "submitter": Field("Who has made it.", "提交人", "ak_live_1"),
-    "success_rate": Field("Delivered of those that were sent and have ended.", "成功率", 1.0),
+    "success_rate": Field("Delivered of those delivered or failed.", "成功率 = 成功 ÷ (成功 + 失败)", 1.0),
     "tags": Field("Tags of the contact.", "标签", []),
     "task_id": Field("Id of the task, a decimal string.", "任务编号(十进制字符串)", "230284412358656000"),
     "test": Field("Sent with a test key: it has reached no phone.", "测试密钥提交,未发往真实手机", False),
@@ -481,8 +481,8 @@ CHINESE: dict[str, str] = {
     "What became of one number. ``message_id`` is absent when it was refused.": "一个号码的提交结果;被拒绝时没有 message_id",
     "Your reference; unique per account when one number is given.": "客户流水号;单个号码时在账号内唯一",
     "`next_cursor` of the page before.": "上一页返回的 next_cursor",
-    "delivered / (accepted - pending - rejected - cancelled).": (
-        "成功率 = delivered / (accepted - pending - rejected - cancelled)"
+    "delivered / (delivered + failed); unknown ends are in neither.": (
+        "成功率 = delivered / (delivered + failed),结果未知的不计入"
     ),
     "A call that failed, or the sum of those that succeeded within a minute.": "一次失败的调用,或一分钟内成功调用的合计",
     "A new secret for a webhook": "更换推送签名密钥",

@@ -8,29 +8,10 @@ from typing import Any
 
 import click
 
-from smsgw.core import text, udh
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.dialects import DIALECTS, by_name
 from smsgw.protocols.errors import Malformed
-from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.render import from_fields, to_fields
-from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import tlvs
-
-#: Msg_Fmt of the Chinese protocols, and data_coding of SMPP, as far as they mean an alphabet.
-_FORMATS = {0: text.Coding.ASCII, 8: text.Coding.UCS2, 15: text.Coding.GB18030}
-_DATA_CODINGS = {
-    0: text.Coding.GSM7,
-    1: text.Coding.ASCII,
-    3: text.Coding.LATIN1,
-    8: text.Coding.UCS2,
-    15: text.Coding.GB18030,
-}
+from smsgw.recording.contents import content
 
 
 @click.group()
@@ -62,7 +43,7 @@ def decode(protocol: str, octets: str) -> None:
         }
         if dialect.without_body(found):
             described["body_omitted"] = True
-        described.update(_content(found))
+        described.update(content(found))
     except Malformed as exc:
         raise click.ClickException(str(exc)) from exc
     click.echo(json.dumps(described, ensure_ascii=False, indent=2))
@@ -87,34 +68,3 @@ def encode(protocol: str) -> None:
     except Malformed as exc:
         raise click.ClickException(str(exc)) from exc
     click.echo(octets.hex())
-
-
-def _content(found: Pdu) -> dict[str, Any]:
-    """The text, report or receipt in a message."""
-    match found:
-        case cmpp.Deliver(registered_delivery=1):
-            return {"report": cmpp_reports.to_fields(cmpp_reports.decode(found.msg_content))}
-        case smgp.Deliver(is_report=1):
-            return {"report": smgp_reports.to_fields(smgp_reports.parse(found.msg_content))}
-        case cmpp.Submit() | cmpp.Deliver() | cmpp.Fwd():
-            return _text(found.msg_content, _FORMATS.get(found.msg_fmt), found.tp_udhi & 0x41)
-        case smgp.Submit() | smgp.Deliver():
-            udhi = (found.tlv(smgp.TP_UDHI) or b"\0")[-1]
-            return _text(found.msg_content, _FORMATS.get(found.msg_format), udhi)
-        case sgip.Submit() | sgip.Deliver():
-            return _text(found.message_content, _FORMATS.get(found.message_coding), found.tp_udhi & 0x41)
-        case smpp.DeliverSm() | smpp.DataSm() if (receipt := smpp_reports.of_deliver(found)) is not None:
-            return {"receipt": smpp_reports.to_fields(receipt)}
-        case smpp.SubmitSm() | smpp.SubmitMulti() | smpp.DeliverSm() | smpp.DataSm() | smpp.BroadcastSm():
-            octets = getattr(found, "short_message", b"") or found.tlv(tlvs.MESSAGE_PAYLOAD) or b""
-            return _text(octets, _DATA_CODINGS.get(found.data_coding), getattr(found, "esm_class", 0) & 0x40)
-    return {}
-
-
-def _text(octets: bytes, coding: text.Coding | None, udhi: int) -> dict[str, Any]:
-    if udhi:
-        try:
-            octets = octets[udh.parse(octets).length :]
-        except udh.InvalidUdh as exc:
-            return {"text": None, "text_error": str(exc)}
-    return {} if coding is None or not octets else {"text": text.decode(octets, coding)}

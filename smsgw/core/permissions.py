@@ -29,6 +29,8 @@ class Permission(StrEnum):
     MESSAGE_CANCEL = "message.cancel"
     MESSAGE_RESOLVE = "message.resolve"
     """Say what has become of parts whose outcome is unknown."""
+    MESSAGE_WIRE = "message.wire"
+    """See carriers' PDUs of a message, check them, and see who has looked at it."""
     INBOUND_VIEW = "inbound.view"
     INBOUND_HANDLE = "inbound.handle"
     INBOUND_EXPORT = "inbound.export"

@@ -62,9 +62,27 @@ async def fill(world: World) -> None:
     world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
                         partial(_alarm, world)))  # fmt: skip
     world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
+    world.later.append((world.now, partial(_down, world)))
     for back in (1, 3, 4):
         if back < world.days:
             world.later.append((world.moment(world.days - 1 - back, 16), partial(_job, world, back)))
+
+
+_DOWN = """
+UPDATE customer_event SET attempts = 9, problem = 'HTTP 503', dead_at = $1, acknowledged_at = $1, done_by = ''
+WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 ORDER BY id DESC LIMIT 12)
+"""
+_TRIES = """
+UPDATE customer_event SET attempts = 3, problem = 'HTTP 503', leased_until = $1, acknowledged_at = NULL, done_by = '',
+    dead_at = NULL
+WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 ORDER BY id DESC LIMIT 4)
+"""
+
+
+async def _down(world: World) -> None:
+    """A customer's system did not answer: some events were given up, the last ones are tried again."""
+    await world.database.execute(_DOWN, world.now - timedelta(hours=2), world.id_at(world.now - timedelta(hours=3)))
+    await world.database.execute(_TRIES, world.now + timedelta(minutes=9), world.id_at(world.now - timedelta(hours=1)))
 
 
 async def _notice(world: World) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,12 +24,17 @@ from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
 from test_portal_browser import opened as opened_
 from test_portal_browser import pytestmark as needs_chromium
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.templates import Review
 from smsgw.node.life import Daemon
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import book
+from smsgw.platform.audience.model import Sharing
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN
@@ -39,7 +45,7 @@ from smsgw.platform.statistics import service as statistics
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Mix
 from smsgw.store.engine.database import Database
 
 pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -610,6 +616,50 @@ async def test_a_day_is_checked_and_its_account_leads_to_its_messages(chromium: 
         await fits(page)
 
 
+async def test_a_channels_success_stands_with_and_without_what_is_left_out(chromium: Browser, node: Node) -> None:
+    """S13.2b, S13.2c: rules are made as a version; both figures stand beside it, and lead to the rows."""
+    ended = "SELECT count(*) FROM part p JOIN message m ON m.id = p.id WHERE m.number = $1 AND p.state >= 40"
+    for number, state in (("13800000704", "DELIVRD"), ("13800000705", "MK:0001")):
+        node.carrier.change(reports=Mix({state: 1.0}))
+        async with opened(chromium, node, DESKTOP, "clerk") as page:
+            await quickly(page, node.hall, number, "请按时到岗")
+            await page.click("form.send button.btn-primary")
+        await until(lambda number=number: node.db.fetchval(ended, f"86{number}"))
+    node.carrier.change(reports=Mix({"DELIVRD": 1.0}))
+    failed = "SELECT count(*) FROM stat_day WHERE status = 'failed' AND channel_id > 0 AND day = $1"
+    today = clock.now().astimezone(CHINA).date()
+    await until(lambda: node.db.fetchval(failed, today))
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/reports/success?time=today")
+        row = page.locator("#list-rows tbody tr", has_text="mobile")
+        before = await row.locator("td[data-label='剔除后成功率']").inner_text()
+        assert before == await row.locator("td[data-label='未剔除成功率']").inner_text()
+        await page.click("a:has-text('剔除规则') >> nth=-1")
+        await page.click("a:has-text('新版本') >> nth=0")
+        await page.select_option("#from_day", f"{today}")
+        await page.fill("#reason", "招标文件 13.2")
+        await expect(page.locator("#class_EMPTY_NUMBER")).to_have_value("handset")
+        await page.fill("#codes", "MK:0010 运营商基站网络问题")
+        await fits(page)
+        await sends(page)
+        await page.wait_for_url("**/reports/exclusions/1")
+        await expect(page.locator("main")).to_contain_text("生效中")
+        await node.daemon.node.successes.count()
+        await page.goto("/reports/success?time=today")
+        await expect(row.locator("td[data-label='规则版本']")).to_have_text("V1")
+        assert before == await row.locator("td[data-label='未剔除成功率']").inner_text()
+        after = await row.locator("td[data-label='剔除后成功率']").inner_text()
+        assert float(after.strip("%")) > float(before.strip("%"))
+        await fits(page)
+        await row.locator("a[href*='left_out=any']").click()
+        await expect(page.locator("#list-rows tbody tr")).to_have_count(1)
+        await expect(page.locator("#list-rows tbody tr")).to_contain_text("空号")
+        await page.goto("/reports/success?time=today")
+        await row.locator("a:has-text('转移流量')").click()
+        await expect(page.locator(".effect")).to_be_visible()
+        assert page.url.endswith("/drain")
+
+
 async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: Browser, node: Node) -> None:
     """S3: a sub-account's message waits for somebody else, who rejects it on a phone with a reason."""
     number, balance = "13800000701", "SELECT balance FROM account WHERE id = $1"
@@ -840,3 +890,120 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
 
 async def _true(fact: bool) -> bool:
     return fact
+
+
+async def accepted(node: Node, number: str, content: str) -> int:
+    """A message of the account's, by the door that all have."""
+    await node.daemon.node.snapshots.follow()
+    account = node.daemon.node.snapshots.current.account(node.hall)
+    assert account
+    await until(lambda: asyncio.sleep(0, any(one.state == "bound" for one in node.daemon.node.channels.status())))
+    item = SendItem(to=number, content=content, sign="市政服务")
+    sent = await node.daemon.node.acceptor.send(
+        SendRequest(account, (item,), MessageType.NOTICE, Origin.API, ActorLabel("ak_walk"))
+    )
+    assert sent.items[0].message_id, sent
+    return int(sent.items[0].message_id)
+
+
+async def ended(node: Node, id_: int, status: str) -> Any:
+    """Once it has."""
+    state = {"delivered": 40, "failed": 41}[status]
+    return await until(lambda: node.db.fetchval("SELECT true FROM part WHERE id = $1 AND state = $2", id_, state))
+
+
+MOST_SECONDS, MOST_CLICKS = 60.0, 4
+
+
+@pytest.mark.parametrize(
+    ("size", "number"), [(DESKTOP, "13800000771"), (PHONE, "13800000772")], ids=["desk", "phone"]
+)
+async def test_from_a_phone_number_to_the_hop_that_failed_in_less_than_a_minute(
+    chromium: Browser, node: Node, size: tuple[int, int], number: str
+) -> None:
+    """S8.1a, S18c, S23.4e, U22: an operator who is asked "where is my message?", by what is to be read alone."""
+    await ended(node, await accepted(node, number, "办理进度查询"), "delivered")
+    node.carrier.change(reports=Mix({"MK:0001": 1.0}))
+    try:
+        lost = await accepted(node, number, "请携带证件办理")
+        await ended(node, lost, "failed")
+    finally:
+        node.carrier.change(reports=Mix({"DELIVRD": 1.0}))
+    async with opened(chromium, node, size, "clerk") as page:
+        clicks, began = 0, time.monotonic()
+
+        async def click(what: Locator) -> None:
+            nonlocal clicks
+            clicks += 1
+            await what.click()
+
+        await page.goto("/")
+        await click(page.get_by_role("button", name="搜索"))
+        await page.get_by_label("搜索页面、手机号、流水号、任务号、账号").fill(number)
+        await click(page.get_by_role("option", name="的发送记录"))
+        row = page.get_by_role("row").filter(has_text="失败")
+        await expect(row).to_contain_text("空号")
+        await click(row.get_by_role("link").first)
+        stopped = page.get_by_role("list", name="到了哪一步").get_by_role("listitem").filter(has_text="停在这里")
+        await expect(stopped).to_have_text(re.compile("状态报告"))
+        await expect(page.get_by_role("main")).to_contain_text("怎么办：核对名单来源，用空号过滤剔除后再发。")
+        seconds = time.monotonic() - began
+        print(f"clicks={clicks} fields=1 seconds={seconds:.1f}")
+        assert clicks <= MOST_CLICKS
+        assert seconds < MOST_SECONDS
+        await fits(page)
+        await page.get_by_role("link", name="报告问题").click()
+        told = page.get_by_label("问题信息")
+        await expect(told).to_have_value(re.compile(rf"短信流水号：{lost}\n"))
+        await page.get_by_role("button", name="复制").click()
+        await expect(page.get_by_role("status").or_(page.get_by_role("alert")).filter(
+            has_text=re.compile("已复制|不允许复制")).first).to_be_visible()  # fmt: skip
+        assert number not in await told.input_value()
+
+
+async def test_a_failure_is_counted_by_its_reason_and_its_number_is_put_into_a_group(
+    chromium: Browser, node: Node
+) -> None:
+    """S23.4e, S8.1a: from the reason to exactly its messages, and their numbers into a group of the address book."""
+    number = "13800000773"
+    node.carrier.change(reports=Mix({"MK:0001": 1.0}))
+    try:
+        await ended(node, await accepted(node, number, "缴费成功"), "failed")
+    finally:
+        node.carrier.change(reports=Mix({"DELIVRD": 1.0}))
+    await book.add_group(node.change(), node.hall, "失败回访", Sharing())
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
+        await page.goto("/reports/failures?time=today")
+        row = page.get_by_role("row").filter(has_text="空号").first
+        await expect(row).to_contain_text("用空号过滤剔除")
+        await row.get_by_role("link", name=re.compile(r"^[0-9,]+$")).click()
+        await page.wait_for_url("**/records?**reason=EMPTY_NUMBER**")
+        failed = page.get_by_role("row").filter(has_text=f"{number[:3]}****{number[-4:]}")
+        await expect(failed).to_contain_text("空号")
+        await failed.get_by_role("checkbox").check()
+        await page.get_by_role("button", name="加入通讯录分组").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("将 1 条短信的 1 个号码加入所选分组")
+        await dialog.get_by_label(re.compile("^分组")).select_option(label="失败回访（hall）")
+        await dialog.get_by_role("button", name="确认加入通讯录分组").click()
+        await page.wait_for_url("**/contacts/groups/*")
+    there = "SELECT count(*) FROM contact WHERE account_id = $1 AND number = $2"
+    assert await node.db.fetchval(there, node.hall, f"86{number}") == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "number"), [(DESKTOP, "13800000774"), (PHONE, "13800000775")], ids=["desk", "phone"]
+)
+async def test_where_time_goes_is_seen_by_channel_and_by_hour(
+    chromium: Browser, node: Node, size: tuple[int, int], number: str
+) -> None:
+    """S23.4f."""
+    await ended(node, await accepted(node, number, "预约成功"), "delivered")
+    async with opened(chromium, node, size, "clerk") as page:
+        await page.goto("/reports/delays?time=today")
+        await expect(page.get_by_role("row").filter(has_text="mobile")).to_be_visible()
+        await page.goto("/reports/delays?time=today&along=hour")
+        now = clock.now().astimezone(CHINA)
+        hours = "|".join(f"{at:%H}:00" for at in (now, now - timedelta(hours=1)))
+        await expect(page.locator("#list-rows")).to_contain_text(re.compile(hours))
+        await fits(page)

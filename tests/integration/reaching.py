@@ -32,7 +32,7 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
     "sent_task", "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario", "consent_import",
-    "sign_cell", "sign_proof",
+    "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -79,7 +79,8 @@ THINGS = {
     # the beginning of a path, the longest counts: what stands in it
     "/departments": "department", "/staff": "keeper", "/staff/-/import": "staff_sheet",
     "/staff/-/import/{id}/": "staff_import", "/users": "keeper", "/roles": "role", "/send": "draft", "/drafts": "draft",
-    "/tasks": "task", "/scheduled": "waiting", "/records": "message", "/jobs": "job", "/exported": "token",
+    "/tasks": "task", "/scheduled": "waiting", "/records": "message", "/pushes": "event",
+    "/jobs": "job", "/exported": "token",
     "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
@@ -92,6 +93,8 @@ THINGS = {
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
+    "/reports/exclusions": "exclusion",
+    "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",
 }  # fmt: skip
 
 

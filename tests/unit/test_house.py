@@ -632,10 +632,11 @@ NOTHING_BEFORE = {
     "export.request", "fact.retry", "factor.begin", "factor.emergency", "factor.reset", "filter.ask",
     "filter.begin", "inbound.reply", "inbound.seen", "inbox.read", "key.retire", "key.rotate", "key_file.reseal",
     "lift.ask", "link.file",
-    "message.read", "message.resend", "message.resolve", "notice.publish", "number.import", "number_status.import",
+    "message.read", "message.resend", "message.resolve", "message.verify", "notice.publish", "number.import",
+    "number_status.import",
     "number_status.remove", "numbers.unmask", "partner.kick", "password.change", "report.spelling", "route.publish",
     "send", "session.end", "sign.proof", "staff.import", "staff.import_passwords", "staff.reset", "staff.unlock",
-    "statistics.recount", "word.import", "word.put",
+    "rebate.rule", "statement.take", "statistics.recount", "word.import", "word.put",
 }  # fmt: skip
 """Actions that happen: nothing was otherwise before, it is a secret, or a version of its own, or too many rows."""
 

@@ -16,6 +16,8 @@ UNPRINTABLE = N_("含有无法显示的字符，请删除后重试")
 NO_SUCH_CHOICE = N_("没有这个选项，请重新选择")
 BAD_PHONE = N_("手机号码格式不正确，请输入完整号码")
 BAD_ID = N_("编号应为正整数")
+BAD_DIGITS = N_("请只填写数字")
+FEWER_DAYS = N_("按此条件查找时，时间范围不能超过 %(n)s 天，请缩短时间")
 BAD_NUMBER = N_("请填写整数")
 TOO_SMALL = N_("不能小于 %(n)s")
 TOO_LARGE = N_("不能大于 %(n)s")
@@ -30,6 +32,7 @@ OLD_SELECTION = N_("所选记录已过期，请重新选择")
 NOTHING_SELECTED = N_("请先选择记录")
 GROWN_SELECTION = N_("符合条件的记录已增加到 %(now)s 条（选择时为 %(then)s 条），请重新选择")
 TOO_MANY_SELECTED = N_("一次最多处理 %(most)s 条，请缩小范围")
+PICK_ONE = N_("请从列表中选择一项")
 WRONG_NAME = N_("输入的名称不一致")
 TOO_MANY_VIEWS = N_("最多保存 %(n)s 个视图，请先删除不用的")
 
@@ -46,6 +49,7 @@ DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
 FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
 HINTS: dict[str, str] = {
     "phone": N_("完整号码"),
+    "tail": N_("4 位数字，限查一天"),
     "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),

@@ -147,7 +147,7 @@ MODULES: dict[str, str] = {
 ACTIONS: dict[str, str] = {
     "view": N_("查看"), "edit": N_("编辑"), "export": N_("导出"), "decide": N_("审批"), "handle": N_("处理"),
     "stop": N_("启停"), "send": N_("发送"), "urgent": N_("特急发送"), "read": N_("查看内容"),
-    "unmask": N_("完整号码"), "cancel": N_("取消"), "resolve": N_("认定结果"), "pull": N_("拉取"),
+    "unmask": N_("完整号码"), "cancel": N_("取消"), "resolve": N_("认定结果"), "wire": N_("报文"), "pull": N_("拉取"),
     "repeat": N_("重推"), "internal": N_("内网地址"), "kick": N_("踢下线"), "test": N_("测试"),
     "reset": N_("重置密码"), "grant": N_("授权"), "accept": N_("确认异常"),
 }  # fmt: skip

@@ -438,3 +438,30 @@ def _group_plain(account_id: int, name: str, sharing: Sharing) -> JsonObject:
 async def may_bring(connection: Connection, actor: Actor, account_id: int, sharing: Sharing) -> None:
     """Refuse whoever may not enter contacts of this account for these. As ``add``."""
     await _may_share(connection, actor, account_id, sharing)
+
+
+async def collect(change: Change, group_id: int, numbers: Sequence[str]) -> tuple[int, int, int]:
+    """Put numbers into a group: those that are no contacts of its account become some, for whom the group is. How many
+    are in it now, how many of them are new contacts, and how many are a colleague's and stay out.
+
+    ``NOT_FOUND`` for a group that is not the actor's to change; ``CONTACTS_FULL``.
+    """
+    inside = new = others = 0
+    async with change.unit(Permission.CONTACT_EDIT, timeout=60) as unit:
+        group = await _managed_group(unit, group_id)
+        sharing = Sharing(Shared(group.shared), group.department_id)
+        if await stored.lock(unit.connection, group.account_id) + len(numbers) > MAX_CONTACTS:
+            raise Refused("CONTACTS_FULL", most=MAX_CONTACTS)
+        for number in dict.fromkeys(numbers):
+            row = Incoming(number, "", (), {}, (group_id,))
+            try:
+                _, entered = await bring(unit, group.account_id, row, sharing, Duplicate.MERGE)
+            except Refused:
+                others += 1
+            else:
+                inside, new = inside + 1, new + entered
+        unit.record(
+            "audience.members", f"audience/{group_id}",
+            after={"account": group.account_id, "joined": inside, "created": new},
+        )  # fmt: skip
+    return inside, new, others

@@ -84,7 +84,7 @@ def _arguments(scope: Scope, wanted: Wanted) -> tuple[object, ...]:
 
 async def search(database: Database, scope: Scope, wanted: Wanted, window: Window) -> Slice[Entry]:
     """Entries in the scope, a window of them."""
-    return await read(database, _SEARCH, _arguments(scope, wanted), ORDERS, window, _entry, id_="a.id")
+    return await read(database, _SEARCH, _arguments(scope, wanted), ORDERS, window, entry, id_="a.id")
 
 
 async def count(database: Database, scope: Scope, wanted: Wanted, most: int) -> int:
@@ -97,7 +97,7 @@ async def get(database: Database, scope: Scope, id_: int) -> Entry | None:
     """One entry in the scope."""
     departments = None if scope.departments is None else list(scope.departments)
     row = await database.fetchrow(_GET, departments, id_)
-    return None if row is None else _entry(row)
+    return None if row is None else entry(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ async def state(database: Database) -> State:
     return State(**dict(row))
 
 
-def _entry(row: Row) -> Entry:
+def entry(row: Row) -> Entry:
     values = {name: row[name] for name in Entry.__dataclass_fields__}
     for name in ("before", "after"):
         values[name] = None if values[name] is None else json.loads(values[name])

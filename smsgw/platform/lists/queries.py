@@ -194,3 +194,16 @@ async def newest_complaints(
 async def complaint_rates(database: Database, settings: Settings) -> list[Rate]:
     """Complaints of the last days against what was sent, of every channel and signature that has some."""
     return await complaints.rates(database, settings)
+
+
+_ALREADY = """
+SELECT count(*) FROM block_list
+WHERE number = ANY($1::bigint[]) AND account_id = $2 AND type = '' AND sign = ''
+  AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+
+
+async def already(database: Database, numbers: Sequence[str], account_id: int) -> int:
+    """How many of the numbers get nothing at all from an account by a block of its own."""
+    found: int = await database.fetchval(_ALREADY, [int(number) for number in numbers], account_id)
+    return found

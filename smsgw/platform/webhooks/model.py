@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.ids import time_of
 from smsgw.core.webhooks import TYPES, kind_of
 
 STATES = ("waiting", "delivered", "dead")
@@ -63,6 +64,19 @@ class EventSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedDeliveries:
+    """From a time until before another; what is None narrows nothing."""
+
+    first: datetime
+    until: datetime
+    state: str | None = None
+    """Of ``STATES``."""
+    kind: str | None = None
+    account_id: int | None = None
+    message_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """An event and how its delivery stands."""
 
@@ -79,3 +93,15 @@ class Delivery:
     done_by: ActorLabel
     way: str | None
     target: str | None
+    account: str = ""
+    """Its name, in lists."""
+
+    @property
+    def made_at(self) -> datetime:
+        """When there was something to tell."""
+        return time_of(self.id)
+
+    @property
+    def took(self) -> timedelta | None:
+        """From then until it was taken; None: it was not."""
+        return self.done_at - self.made_at if self.done_at and self.state == "delivered" else None

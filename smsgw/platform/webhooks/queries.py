@@ -8,7 +8,8 @@ from datetime import datetime
 
 from smsgw.core.ids import first_id
 from smsgw.core.webhooks import MO, REPORT
-from smsgw.platform.webhooks.model import KINDS, Delivery, EndpointView, EventSetting
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.webhooks.model import KINDS, Delivery, EndpointView, EventSetting, WantedDeliveries
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages.pushing import ATTEMPT_TYPES, Attempt
 
@@ -132,7 +133,82 @@ def _delivery(row: Row) -> Delivery:
         done_by=row["done_by"],
         way=row["way"],
         target=row["target"],
+        account=row.get("account", ""),
     )
+
+
+# The same for lists: in either direction, from any row on.
+_WINDOW = """
+SELECT e.*, e.id::text AS _key, a.name AS account FROM account a, unnest($2::text[]) AS k(kind), LATERAL (
+    SELECT * FROM customer_event
+    WHERE account_id = a.id AND kind = k.kind AND id >= $3 AND id < $4 AND {state} {{where}}
+    ORDER BY id {{way}} LIMIT {{limit}}
+) e WHERE $1::bigint[] IS NULL OR a.id = ANY($1)
+"""
+_WINDOWS = {
+    state: " UNION ALL ".join(_WINDOW.format(state=clause) for clause in clauses) + " ORDER BY id {way} LIMIT {limit}"
+    for state, clauses in INDEXED_CLAUSES.items()
+}
+_WINDOW_ABOUT = """
+WITH about AS MATERIALIZED (
+    SELECT e.*, e.id::text AS _key, a.name AS account FROM customer_event e JOIN account a ON a.id = e.account_id
+    WHERE message_id = $5
+)
+SELECT * FROM about
+WHERE ($1::bigint[] IS NULL OR account_id = ANY($1)) AND kind = ANY($2::text[]) AND id >= $3 AND id < $4
+  AND {state} {{where}}
+ORDER BY id {{way}} LIMIT {{limit}}
+"""
+_WINDOWS_ABOUT = {state: _WINDOW_ABOUT.format(state=clause) for state, clause in STATE_CLAUSES.items()}
+ORDERS = {"time": Order("id", "bigint")}
+
+
+async def search(
+    database: Database, wanted: WantedDeliveries, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[Delivery]:
+    """A window of them, by their time."""
+    about = wanted.message_id is not None
+    own = _asked(wanted, accounts)
+    c = clauses(ORDERS, window, id_="id", first=len(own) + 1)
+    way = "DESC" if window.descending != window.backwards else "ASC"
+    statement = (_WINDOWS_ABOUT if about else _WINDOWS)[wanted.state].format(
+        where=f"AND {c.where}", way=way, limit=c.limit + 1
+    )
+    rows = slice_of(await database.fetch(statement, *own, *c.arguments, timeout=15), window, c.limit)
+    return Slice([_delivery(row) for row in rows.rows], rows.keys, rows.more)
+
+
+async def how_many(
+    database: Database, wanted: WantedDeliveries, most: int, *, accounts: Sequence[int] | None
+) -> int:
+    """How many ``search`` finds; not counted beyond ``most``."""
+    statement = (_WINDOWS if wanted.message_id is None else _WINDOWS_ABOUT)[wanted.state].format(
+        where="", way="DESC", limit=int(most)
+    )
+    own = _asked(wanted, accounts)
+    n: int = await database.fetchval(f"SELECT count(*) FROM ({statement}) few", *own, timeout=15)  # noqa: S608
+    return n
+
+
+async def one(database: Database, id_: int, *, accounts: Sequence[int] | None) -> Delivery | None:
+    """One of them by its id."""
+    row = await database.fetchrow(_ONE, id_, _array(accounts))
+    return None if row is None else _delivery(row)
+
+
+_ONE = """
+SELECT e.*, a.name AS account FROM customer_event e JOIN account a ON a.id = e.account_id
+WHERE e.id = $1 AND ($2::bigint[] IS NULL OR e.account_id = ANY($2))
+"""
+
+
+def _asked(wanted: WantedDeliveries, accounts: Sequence[int] | None) -> tuple[object, ...]:
+    if wanted.account_id is not None:
+        accounts = [id_ for id_ in (wanted.account_id,) if accounts is None or id_ in accounts]
+    kinds = KINDS if wanted.kind is None else (wanted.kind,)
+    span = max(0, first_id(wanted.first)), max(0, first_id(wanted.until))
+    about = () if wanted.message_id is None else (wanted.message_id,)
+    return _array(accounts), list(kinds), *span, *about
 
 
 _ATTEMPTS = """

@@ -13,7 +13,7 @@ from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
@@ -21,12 +21,19 @@ from smsgw.admin.words.fallback import HOP
 from smsgw.admin.words.messages import CAUSE
 from smsgw.admin.words.records import NO_CHANNEL
 from smsgw.core.actor import Actor
+from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.permissions import Permission
+from smsgw.platform.audience import book
 from smsgw.platform.handles import Database
+from smsgw.platform.lists import queries as lists
+from smsgw.platform.lists import service as blocking
 from smsgw.platform.messages import queries, records, resend
 from smsgw.platform.messages.model import MessageView
+from smsgw.platform.org import queries as org
 
 MENU = Entry("records.sent", "/records", Permission.MESSAGE_VIEW)
+TAIL = 4
+"""Last digits of a number."""
 MOST_COUNTED = 20_000
 """Each is looked up with its parts: more would make everybody wait."""
 SEND = (words.SEND, "/send", Permission.MESSAGE_SEND)
@@ -36,13 +43,15 @@ FILTER = Filter((
     Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
     _choice("type", label="message_type", choices=told.TYPE, more=True),
     _choice("result", choices=told.RESULT, more=True), _choice("stage", choices=words.STAGE, more=True),
+    _choice("left_out", choices=words.LEFT_OUT, more=True),
     _choice("ended_at", more=True),
-    _choice("channel", more=True),
+    _choice("channel", more=True), _choice("department", more=True),
+    Field("tail", FieldKind.DIGITS, "number_tail", least=TAIL, most=TAIL, days=1, hint="tail", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
     _choice("reason", choices=words.REASON, more=True), _more("code"),
     _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
-    _more("task", FieldKind.ID), _choice("hop", choices=HOP, more=True),
+    _more("task", FieldKind.ID), _more("template", FieldKind.ID, "template_id"), _choice("hop", choices=HOP, more=True),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)
@@ -63,15 +72,17 @@ COLUMNS = (
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    now, own = call.portal.context.snapshots.current, call.accounts
+    now, own = call.portal.context.snapshots.current, call.actor.scope.accounts
     accounts = {str(a.id): a.display_name or a.name for a in now.accounts() if own is None or a.id in own}
     channels = {str(c.id): c.name for c in now.channels}
-    return {"account": accounts, "channel": channels, "ended_at": channels | {"0": call.gettext(NO_CHANNEL)}}
+    departments = {str(one.id): one.name for one in await org.departments(call.db, call.actor.scope)}
+    return {"account": accounts, "channel": channels, "ended_at": channels | {"0": call.gettext(NO_CHANNEL)},
+            "department": departments}  # fmt: skip
 
 
 def _wanted(found: Found) -> records.Wanted:
     values: dict[str, Any] = dict(found.values)
-    values |= {key: int(values[key]) for key in ("account", "channel", "ended_at") if key in values}
+    values |= {key: int(values[key]) for key in ("account", "channel", "ended_at", "department") if key in values}
     return records.Wanted(*found.times, **values)
 
 
@@ -101,8 +112,54 @@ async def _again(call: Call, row: MessageView) -> None:
     await resend.again(call.change(), context.acceptor, context.snapshots.current, row.id)
 
 
+# --- their numbers ---------------------------------------------------------------------------------------------------
+
+
+def _numbers(rows: Sequence[MessageView]) -> dict[int, list[str]]:
+    """By account, each once."""
+    found: dict[int, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row.account_id, {})[row.number] = None
+    return {account_id: list(numbers) for account_id, numbers in found.items()}
+
+
+async def _block_effect(call: Call, rows: Sequence[MessageView]) -> Effect:
+    found = _numbers(rows)
+    there = sum([await lists.already(call.db, numbers, account_id) for account_id, numbers in found.items()])
+    values = {"n": f"{sum(map(len, found.values())):,}", "accounts": f"{len(found):,}", "there": f"{there:,}"}
+    return Effect(words.TO_BLOCKED_EFFECT, values)
+
+
+async def _block(call: Call, rows: Sequence[MessageView]) -> str:
+    done = 0
+    for account_id, numbers in _numbers(rows).items():
+        scope = Scope(account_id, "", "")
+        done += await blocking.block(call.change(), numbers, scope, MANUAL, await reason_of(call))
+    call.toast(call.filled(words.TO_BLOCKED_DONE, {"n": f"{done:,}"}))
+    return "/records"
+
+
+async def _groups(call: Call) -> Mapping[str, str]:
+    rows = await book.open_groups(call.db, call.actor)
+    return {str(row["id"]): f"{row['name']}（{row['account']}）" for row in rows}
+
+
+async def _group_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
+    n = len({row.number for row in rows})
+    return Effect(words.TO_GROUP_EFFECT, {"messages": f"{len(rows):,}", "n": f"{n:,}"})
+
+
+async def _to_group(call: Call, rows: Sequence[MessageView]) -> str:
+    group_id = int(await picked(call))
+    numbers = [row.number for row in rows]
+    inside, new, others = await book.collect(call.change(), group_id, numbers)
+    values = {"n": f"{inside:,}", "new": f"{new:,}", "others": f"{others:,}"}
+    call.toast(call.filled(words.TO_GROUP_BUT if others else words.TO_GROUP_DONE, values))
+    return f"/contacts/groups/{group_id}"
+
+
 async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
-    return await queries.get(db, id_, accounts=actor.scope.whole)
+    return await queries.get(db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter)
 
 
 # --- taken away ------------------------------------------------------------------------------------------------------
@@ -131,12 +188,16 @@ BULK = Bulk(
     frozenset(records.FIELDS), lambda db, actor, found: records.days(db, actor, _wanted(found)), _copy,
     {"type": lambda text: tuple(text.split(",")), "reason": _why},
 )  # fmt: skip
+TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _group_effect, goes=True,
+                  picks=_groups, pick="contact_group")  # fmt: skip
+TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
+                    goes=True)  # fmt: skip
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
-    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one, actions=(RESEND,), whole="message",
+    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one, actions=(RESEND, TO_GROUP, TO_BLOCKED), whole="message",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

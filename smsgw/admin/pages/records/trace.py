@@ -13,18 +13,21 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT, teller
 from smsgw.admin.rights import route
 from smsgw.admin.words import fallback as chain_words
+from smsgw.admin.words import trace as named
+from smsgw.admin.words.records import PLAYBOOK
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, labels_of
 from smsgw.platform.fallback import queries as fallback
-from smsgw.platform.messages import queries
+from smsgw.platform.messages import examining, queries
 from smsgw.platform.messages.model import Trace, TraceStep
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The page."""
-    return call.render("records/trace.html", **await values(call))
+    shown = await values(call)
+    return call.render("records/trace.html", **shown, choice=await examining.choice(call.db, shown["message"]))
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)
@@ -36,18 +39,28 @@ async def live(call: Call) -> web.StreamResponse:
 async def values(call: Call) -> dict[str, Any]:
     """What the page of a message shows; that it was read is entered. 404 for what is not there or not the person's."""
     message_id = int(call.request.match_info["id"])
-    found = await queries.trace(call.db, message_id, accounts=call.accounts)
+    scope = call.actor.scope
+    found = await queries.trace(call.db, message_id, accounts=scope.accounts, submitter=scope.submitter)
     if found is None:
         raise web.HTTPNotFound
     content = call.may(Permission.MESSAGE_READ)
     await call.reads("message.read", f"message/{message_id}", content=content)
+    places = examining.hops(found)
     return {
         "trace": found,
+        "places": places,
+        "stuck": examining.stuck(places),
         "message": found.message,
         "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
-        "way": await fallback.way_of(call.db, message_id, call.accounts, call.portal.context.snapshots.current.codes),
+        "names": named,
+        "rules": [
+            (label, path) for begin, label, path, right in named.RULES
+            if found.message.status == "rejected" and found.message.code.startswith(begin) and call.may(right)
+        ],
+        "playbook": PLAYBOOK,
+        "way": await fallback.way_of(call.db, message_id, scope.accounts, call.portal.context.snapshots.current.codes),
         "chain": chain_words,
     }
 

@@ -1,0 +1,235 @@
+"""One message examined: the rule that chose its queue, PDUs for who answers for channels, verified on demand, who has
+looked, where it stands, and a text by which others find it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from databases import change as as_owner
+from portal_site import SEALER, Site, running
+from test_inbound import send
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.errors import Refused
+from smsgw.core.ids import time_of
+from smsgw.core.model import Report
+from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState
+from smsgw.platform.change import Change
+from smsgw.platform.evidence import verification
+from smsgw.platform.messages import examining, queries
+from smsgw.platform.org import queries as people
+from smsgw.platform.org import service as org
+from smsgw.protocols.cmpp import reports
+from smsgw.protocols.cmpp.pdus import Deliver
+from smsgw.protocols.dialects import CMPP20
+from smsgw.runtime import clock
+from smsgw.store.messages import outcomes
+from smsgw.store.records import evidence
+
+NUMBER = "13800138000"
+DUMPED = re.compile(r"(?:^|>)[0-9a-f]{4}  ((?:[0-9a-f]{2} ?)+)", re.M)
+RIGHTS = [Permission.HOME_VIEW, Permission.MESSAGE_VIEW, Permission.MESSAGE_READ]
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        change = Change(site.db, Actor.system("test"), ids=site.ids)
+        wire = [*RIGHTS, Permission.MESSAGE_WIRE, Permission.MESSAGE_UNMASK]
+        for code, rights in (("clerk", RIGHTS), ("wire", wire)):
+            await org.add_role(change, code, code, rights, ScopeKind.ACCOUNTS)
+            await site.add_staff(f"{code}-hall", code, "hall")
+        await site.add_staff("wire-clinic", "wire", "clinic")
+        yield site
+
+
+async def reported(site: Site, id_: str, state: PartState = PartState.DELIVERED, code: str = "DELIVRD") -> bytes:
+    """The carrier's report of a message, as its gateway would say it."""
+    said = reports.Report(msg_id=7, stat=code, submit_time="2611261200", done_time="2611261201",
+                          dest_terminal_id=NUMBER)  # fmt: skip
+    pdu = CMPP20.encode(Deliver(sequence=9, msg_id=7, dest_id="10690001", src_terminal_id=NUMBER,
+                                registered_delivery=1, msg_content=reports.encode(said, 20)))  # fmt: skip
+    report = Report(site.channel_id, f"{id_}-1", state, code, "" if state is PartState.DELIVERED else "EMPTY_NUMBER",
+                    f"86{NUMBER}", clock.now(), pdu=pdu)  # fmt: skip
+    async with site.db.transaction() as connection:
+        await outcomes.match_reports(connection, [report], outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1)
+    return bytes(pdu)
+
+
+async def by(site: Site, login: str) -> Change:
+    person = await people.person(site.db, login)
+    assert person
+    return Change(site.db, person.actor(), ids=site.ids.next)
+
+
+async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_may(site: Site) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    pdu = await reported(site, id_)
+    async with Browser(site) as browser:
+        await browser.login("wire-hall")
+        page = unescape(await browser.get(f"/records/{id_}/wire"))
+        for field in ("Registered_Delivery", "Src_terminal_Id", "Stat", "DELIVRD", "CMPP_DELIVER", "138****8000"):
+            assert field in page, field
+        assert NUMBER not in page
+        dumped = bytes.fromhex("".join(DUMPED.findall(page)))
+        assert dumped == pdu.replace(NUMBER.encode(), b"138****8000")
+        page = await browser.post(f"/records/{id_}/number", {"purpose": "check", "note": ""})
+        assert NUMBER in page
+        page = unescape(await browser.get(f"/records/{id_}/wire"))
+        assert NUMBER in page
+        dumped = bytes.fromhex("".join(DUMPED.findall(page)))
+        assert dumped == pdu
+        assert "查看完整号码" in page, "who looked"
+        assert "wire-hall" in page
+    for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
+        async with Browser(site) as browser:
+            await browser.login(login)
+            await browser.get(f"/records/{id_}/wire")
+            assert browser.status == status, login
+            await browser.post(f"/records/{id_}/verify", {})
+            assert browser.status == status, login
+    async with Browser(site) as browser:
+        await browser.login("clerk-hall")
+        assert "/wire" not in await browser.get(f"/records/{id_}")
+    looked = await site.db.fetch("SELECT after::text FROM audit WHERE action = 'message.wire'")
+    assert len(looked) == 2, "masked, and whole"
+
+
+async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    await reported(site, id_)
+    change = await by(site, "wire-hall")
+
+    async def checked() -> dict[str, str]:
+        found = await verification.of_message(change, SEALER, int(id_), now=clock.now())
+        return {one.what: one.state for one in found}
+
+    assert await checked() == {"pdu": "right", "result": "right", "root": "open"}
+    await evidence.make_root(site.db, SEALER, clock.now() + timedelta(days=1, hours=2))
+    assert await checked() == {"pdu": "right", "result": "right", "root": "right"}
+    await site.db.execute("UPDATE part SET state = 41 WHERE id = $1", int(id_))
+    assert (await checked())["result"] == "wrong"
+    await site.db.execute("UPDATE part SET state = 40 WHERE id = $1", int(id_))
+    await as_owner(dsn, f"UPDATE evidence SET code = 'DELIVRX' WHERE message_id = {id_}")  # noqa: S608
+    assert await checked() == {"pdu": "right", "result": "wrong", "root": "wrong"}
+    await as_owner(dsn, f"UPDATE evidence SET code = 'DELIVRD', pdu = pdu || '\\x00' WHERE message_id = {id_}")  # noqa: S608
+    assert await checked() == {"pdu": "wrong", "result": "right", "root": "right"}
+    async with Browser(site) as browser:
+        await browser.login("wire-hall")
+        assert "核验未通过" in await browser.post(f"/records/{id_}/verify", {})
+        await as_owner(dsn, f"UPDATE evidence SET pdu = NULL WHERE message_id = {id_}")  # noqa: S608
+        page = await browser.post(f"/records/{id_}/verify", {})
+        assert "核验通过" in page
+        assert "报文已过保留期，只留摘要" in page
+    with pytest.raises(Refused) as refused:
+        await verification.of_message(await by(site, "wire-clinic"), SEALER, int(id_), now=clock.now())
+    assert refused.value.code == "NOT_FOUND"
+    with pytest.raises(Refused) as refused:
+        await verification.of_message(await by(site, "clerk-hall"), SEALER, int(id_), now=clock.now())
+    assert refused.value.code == "PERMISSION_DENIED"
+
+
+TABLE = """{"pool": [{"name": "codes", "channels": [{"name": "gone-since", "weight": 3}]}],
+"rule": [{"name": "of the clinic", "account": ["clinic"], "pool": "codes"},
+         {"name": "notices", "type": ["notice"], "prefix": ["138"], "pool": "CMCC"}]}"""
+
+
+async def test_the_rule_is_that_of_the_table_in_force_when_it_was_accepted(site: Site) -> None:
+    old = await send(site, "hall", NUMBER)
+    await site.db.execute(
+        "INSERT INTO route_version (document, note, actor, published_at) VALUES ($1::jsonb, '', 'x', $2)",
+        TABLE, time_of(int(old)) + timedelta(milliseconds=1),
+    )  # fmt: skip
+    new = await send(site, "hall", NUMBER)
+    for id_, rule, version in ((old, None, 0), (new, "notices", 1)):
+        message = await queries.get(site.db, int(id_), accounts=None)
+        assert message
+        found = await examining.choice(site.db, message)
+        assert found
+        assert (found.rule.name if found.rule else None, found.version > 0) == (rule, version > 0)
+        assert (found.decided, found.pool) == ("CMCC", "CMCC")
+    assert found.conditions == [("type", "notice"), ("prefix", "138")]
+    assert [(line.rule, line.miss) for line in found.passed] == [("of the clinic", "account")]
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        assert "没有发布路由表" in await browser.get(f"/records/{old}")
+        page = await browser.get(f"/records/{new}")
+        assert "“notices”，送入通道组 CMCC" in unescape(page)
+        assert "of the clinic" in page
+    async with Browser(site) as browser:
+        await browser.login("clerk-hall")
+        page = await browser.get(f"/records/{new}")
+        assert "为什么走这个通道" in page
+        assert "of the clinic" not in page, "another customer's rule"
+
+
+async def test_the_way_says_where_it_stands_and_what_to_do(site: Site) -> None:
+    done, failed, waits = [await send(site, "hall", NUMBER) for _ in range(3)]
+    await reported(site, done)
+    await reported(site, failed, PartState.UNDELIVERABLE, "MK:0001")
+
+    async def way(id_: str) -> dict[str, str]:
+        trace = await queries.trace(site.db, int(id_), accounts=None)
+        assert trace
+        return {hop.key: hop.state for hop in examining.hops(trace)}
+
+    passed = {"door": "done", "queue": "done", "answer": "done"}
+    assert (await way(failed)) | {"push": ""} == passed | {"report": "stuck", "push": ""}
+    assert (await way(waits)) == passed | {"report": "now", "push": "ahead"}
+    assert (await way(done))["report"] == "done"
+    async with Browser(site) as browser:
+        await browser.login("clerk-hall")
+        page = await browser.get(f"/records/{failed}")
+        assert re.search(r'class="hop hop-stuck"><i></i>状态报告<span class="">（停在这里）', page)
+        assert "怎么办" in page
+        assert "用空号过滤剔除" in page
+        assert "怎么办" not in await browser.get(f"/records/{done}")
+
+
+async def test_what_we_refuse_leads_to_where_the_rule_stands(site: Site) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    for code, page in (("NUMBER_BLACKLISTED", "/blocked/why"), ("CONTENT_SENSITIVE", "/words"),
+                       ("SIGN_INVALID", "/signs"), ("PARAM_INVALID", "")):  # fmt: skip
+        await site.db.execute(
+            "UPDATE part SET state = 45, by_us = true, code = $2, class = 'POLICY' WHERE id = $1", int(id_), code
+        )
+        for login, seen in (("boss", bool(page)), ("clerk-hall", False)):
+            async with Browser(site) as browser:
+                await browser.login(login)
+                shown = await browser.get(f"/records/{id_}")
+                assert "平台校验" in shown
+                leads = re.search(r'怎么办：</strong>[^<]*<a href="([^"]+)"', shown)
+                assert (leads[1] if leads else "") == (page if seen else ""), (login, code)
+
+
+async def test_trouble_is_told_with_every_id_and_no_number(site: Site) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    await reported(site, id_, PartState.UNDELIVERABLE, "MK:0001")
+    async with Browser(site) as browser:
+        await browser.login("clerk-hall")
+        page = unescape(await browser.get(f"/records/{id_}/problem"))
+        for told in (id_, f"{id_}-1", "MK:0001", "138****8000", "hall", "批次号", "本页请求号", "受理时间"):
+            assert told in page, told
+        assert NUMBER not in page
+        assert "您好" not in page
+    async with Browser(site) as browser:
+        await browser.login("wire-clinic")
+        await browser.get(f"/records/{id_}/problem")
+        assert browser.status == 404
+
+
+def test_a_masked_pdu_is_as_long_as_before() -> None:
+    for number in ("8613800138000", "8521234567", "12025550123", "123456"):
+        octets = b"\x00" + number.encode() + b"\xff" + number.removeprefix("86").encode()
+        hidden = examining.masked(octets, number)
+        assert len(hidden) == len(octets)
+        assert number.removeprefix("86").encode() not in hidden

@@ -1,0 +1,134 @@
+"""Deliveries to customers' systems as a page: found by account, state, event and message in one's scope, delivered
+again with the effect in numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+from test_reports import send
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.ids import first_id
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
+from smsgw.platform.paging import Window
+from smsgw.platform.webhooks import queries
+from smsgw.platform.webhooks.model import WantedDeliveries
+from smsgw.runtime import clock
+
+RIGHTS = [Permission.HOME_VIEW, Permission.EVENT_VIEW, Permission.MESSAGE_VIEW]
+DEAD = """
+UPDATE customer_event SET attempts = 9, problem = 'HTTP 503', dead_at = $2, acknowledged_at = $2
+WHERE message_id = ANY($1::bigint[])
+"""
+LATER = "UPDATE customer_event SET attempts = 2, problem = 'HTTP 500', leased_until = $2 WHERE message_id = $1"
+DONE = "UPDATE customer_event SET acknowledged_at = $2, done_by = 'webhook' WHERE message_id = $1"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        change = Change(site.db, Actor.system("test"), ids=site.ids)
+        for code, rights in (("seer", RIGHTS), ("dev2", [*RIGHTS, Permission.EVENT_REPEAT])):
+            await org.add_role(change, code, code, rights, ScopeKind.ACCOUNTS)
+            await site.add_staff(f"{code}-hall", code, "hall")
+        yield site
+
+
+async def told(site: Site, account: str, n: int) -> list[int]:
+    """Messages whose reports wait for the customer."""
+    ids = await send(site, account, n, "您好")
+    await site.carrier_takes()
+    await site.carrier_reports([(id_, 1) for id_ in ids])
+    return ids
+
+
+def shown(page: str) -> list[int]:
+    return [int(id_) for id_ in re.findall(r'data-open="/pushes/([0-9]+)"', page)]
+
+
+async def test_they_are_found_and_delivered_again_with_the_effect_in_numbers(site: Site) -> None:
+    now = clock.now()
+    hall, clinic = await told(site, "hall", 5), await told(site, "clinic", 2)
+    await site.db.execute(DEAD, [*hall[:2], clinic[0]], now)
+    await site.db.execute(LATER, hall[2], now + timedelta(minutes=7))
+    await site.db.execute(DONE, hall[3], now)
+    async with Browser(site) as browser:
+        await browser.login("dev2-hall")
+        page = await browser.get("/pushes")
+        assert len(shown(page)) == 5
+        assert "clinic" not in page
+        assert "HTTP 503" in page
+        for query, n in (("push_state=dead", 2), ("push_state=waiting", 2), ("push_state=delivered", 1),
+                         ("event=message.mo", 0), ("event=message.report", 5), (f"message={hall[0]}", 1),
+                         (f"message={clinic[0]}", 0)):  # fmt: skip
+            assert len(shown(await browser.get(f"/pushes?{query}"))) == n, query
+            assert f"共 {n} 条" in await browser.get(f"/pushes/-/total?{query}"), query
+        waits = next(iter(shown(await browser.get(f"/pushes?message={hall[2]}"))))
+        detail = await browser.get(f"/pushes/{waits}")
+        assert "等待推送" in detail
+        assert f"/records/{hall[2]}" in detail
+        events = shown(page)
+        asked = unescape(await browser.post("/pushes/-/effect/again", [("id", str(e)) for e in events]))
+        for said in ("5 个事件", "已放弃 2 个", "等待中 2 个", "已送达 1 个", "再收到一次"):
+            assert said in asked, said
+        dead = shown(await browser.get("/pushes?push_state=dead"))
+        await browser.post("/pushes/-/do/again", [("id", str(e)) for e in dead])
+        assert not shown(await browser.get("/pushes?push_state=dead"))
+    rows = await site.db.fetch(
+        "SELECT attempts, problem, dead_at FROM customer_event WHERE message_id = ANY($1)", hall[:2]
+    )
+    assert [tuple(row.values()) for row in rows] == [(0, "", None)] * 2
+    state = await site.db.fetchval("SELECT dead_at IS NOT NULL FROM customer_event WHERE message_id = $1", clinic[0])
+    assert state, "of an account out of the scope"
+    audited = await site.db.fetch("SELECT actor FROM audit WHERE action = 'events.redeliver'")
+    assert [row["actor"] for row in audited] == ["dev2-hall"]
+
+
+async def test_who_only_looks_changes_nothing_and_another_account_is_not_there(site: Site) -> None:
+    clinic = await told(site, "clinic", 1)
+    hall = await told(site, "hall", 1)
+    event = await site.db.fetchval("SELECT id FROM customer_event WHERE message_id = $1", clinic[0])
+    own = await site.db.fetchval("SELECT id FROM customer_event WHERE message_id = $1", hall[0])
+    async with Browser(site) as browser:
+        await browser.login("seer-hall")
+        assert "重新推送" not in await browser.get(f"/pushes/{own}")
+        await browser.get(f"/pushes/{event}")
+        assert browser.status == 404
+        await browser.post("/pushes/-/do/again", {"id": str(own)})
+        assert browser.status == 403
+    async with Browser(site) as browser:
+        await browser.login("dev2-hall")
+        await browser.post("/pushes/-/do/again", {"id": str(event), "to": "/pushes"})
+        assert browser.status == 422
+    assert not await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'events.redeliver'")
+
+
+async def test_pages_go_on_and_back_without_a_gap(site: Site) -> None:
+    ids = sorted([*await told(site, "hall", 7), *await told(site, "clinic", 6)])
+    rows = await site.db.fetch("SELECT id FROM customer_event WHERE message_id = ANY($1) ORDER BY id DESC", ids)
+    every = [row["id"] for row in rows]
+    wanted = WantedDeliveries(clock.now() - timedelta(days=1), clock.now() + timedelta(days=1))
+    seen, after = list[int](), None
+    while True:
+        got = await queries.search(site.db, wanted, Window("time", after=after, limit=5), accounts=None)
+        seen += [row.id for row in got.rows]
+        if not got.more:
+            break
+        after = got.keys[-1]
+    assert seen == every
+    back = await queries.search(
+        site.db, wanted, Window("time", after=(str(every[8]), every[8]), backwards=True, limit=5), accounts=None
+    )
+    assert [row.id for row in back.rows] == every[3:8]
+    assert await queries.how_many(site.db, wanted, 4, accounts=None) == 4
+    assert first_id(wanted.first) < every[-1]
