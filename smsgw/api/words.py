@@ -586,6 +586,23 @@ CHINESE: dict[str, str] = {
     "… were answered by an opt-out, …": "退订超过此百分比时停止",
     "… or were complained about.": "投诉超过此百分比时停止",
     "How it sends in steps; null: all at once.": "逐步发送的安排,空表示一次发完",
+    "After which failure: any, refused or reported as failed, or its time was over.": (
+        "触发条件:any 失败或超时,failed 仅失败,expired 仅超时"
+    ),
+    "Empty: that of the message before.": "为空则与前一条相同",
+    "From the first message on; no hop is taken after.": "回落期限(分钟),从首发短信起算,到期后不再回落",
+    "Hops of its chain that have led to it; 0: a first message.": "第几跳;0 表示首发短信",
+    "In order.": "按顺序的各跳",
+    "The failed message that this one follows.": "前一条已确定失败的短信",
+    "The message that has followed this one.": "代替这一条的后一条短信",
+    "What follows when a message fails; null: nothing.": "短信确定失败后的回落链,空表示不回落",
+    "The text; {name} as in the first message.": "短信内容;{name} 与首发短信的变量相同",
+    "What follows a message that has definitely failed; never one that may have arrived.": (
+        "短信确定失败后改发的一跳;可能已送达的不会再发"
+    ),
+    "What follows a message that has definitely failed, hop by hop, until one has arrived.": (
+        "短信确定失败后依次改发的各跳,直到送达"
+    ),
     "Where a sending in steps stands.": "逐步发送的进度",
     "Where a sending in steps stands: the step, the last row that it sends to, since when it is watched.": (
         "逐步发送的进度:第几步、发到第几行、从何时起观察"
