@@ -54,6 +54,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/statements/receivers/{id}": {"": "SELECT account_id FROM statement_receiver ORDER BY account_id LIMIT 1"},
+    "/statements/mails/{id}": {"": "SELECT id FROM statement_mail WHERE state = 'failed' LIMIT 1"},
+    "/rebates/rules/{id}": {"": "SELECT max(id) FROM rebate_rule"},
+    "/reports/exclusions/{id}": {"": "SELECT max(version) FROM exclusion_version"},
     "/reports/checks/{id}": {"": "SELECT id FROM figure_check WHERE span = 'day' ORDER BY day LIMIT 1"},
     "/setup/channel/new/{protocol}": {
         "cmpp": "SELECT 'cmpp30'", "smpp": "SELECT 'smpp34'", "sgip": "SELECT 'sgip12'", "smgp": "SELECT 'smgp30'",

@@ -125,6 +125,7 @@ async def measured(site: DemoSite, asked: argparse.Namespace) -> int:
 def addresses() -> list[tuple[float, str]]:
     """Every single filter over thirty days, with hits and without, its totals, and the reports; what each may take."""
     found = [(most, f"{path}?time=30d&{query}") for query in FILTERS for most, path in RECORDS]
+    found += [(1.0, f"/records?time=yesterday&tail={tail}") for tail in ("8000", "0000")]
     return found + [(1.0, address) for address in REPORTS] + [(1.0, "/"), (1.0, "/home/live")]
 
 
@@ -138,7 +139,7 @@ FILTERS = (
     *(f"sign={quote(name)}" for name in ("示例", "没有")), "reason=EMPTY_NUMBER", "reason=NETWORK",
     "code=DELIVRD", "code=MK:0001", "code=NOSUCH", "origin=api", "origin=cmpp", "submitter=demo-operator",
     "submitter=none", "message=123456789", "batch=123456789", "task=1", "task=999", "client_ref=none", "extension=1",
-    "extension=77", "test=true", "test=false",
+    "extension=77", "department=1", "department=999", "template=1", "template=999", "test=true", "test=false",
     *(f"content={quote(word)}" for word in ("验证码", "公积金提取", "招聘会", "编号 9", "731946", "没有的词", "zz")),
 )  # fmt: skip
 REPORTS = (

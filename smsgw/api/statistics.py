@@ -15,6 +15,7 @@ from smsgw.api.values import china
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
+from smsgw.core.states import success_rate
 from smsgw.core.words import phrase
 from smsgw.platform.statistics import queries
 from smsgw.platform.statistics.model import STATUSES, Line
@@ -55,7 +56,7 @@ class StatisticsLine(msgspec.Struct, omit_defaults=True):
     duplicate: int
     pending: int
     success_rate: (
-        Annotated[float, Meta(description="delivered / (accepted - pending - rejected - cancelled).")] | None
+        Annotated[float, Meta(description="delivered / (delivered + failed); unknown ends are in neither.")] | None
     )
     day: date | None = None
     type: str | None = None
@@ -96,14 +97,14 @@ async def get_statistics(call: Call) -> Statistics:
 
 def _line(line: Line) -> StatisticsLine:
     ended = {status: line.ended.get(status, 0) for status in STATUSES}
-    tried = sum(ended.values()) - ended["rejected"] - ended["cancelled"]
+    rate = success_rate(ended["delivered"], ended["failed"])
     return StatisticsLine(
         accepted=line.accepted,
         parts=line.parts,
         units=line.units,
         **ended,  # type: ignore[arg-type]
         pending=max(0, line.accepted - sum(ended.values())),
-        success_rate=round(ended["delivered"] / tried, 4) if tried > 0 else None,
+        success_rate=None if rate is None else round(rate, 4),
         **line.keys,  # type: ignore[arg-type]
     )
 

@@ -164,7 +164,7 @@ FIELDS: dict[str, Field] = {
     "stage": Field("Where a sending in steps stands.", "逐步发送的进度", None),
     "submitted_at": Field("When a carrier took it.", "提交到运营商的时间", "2026-05-01T09:00:00.180+08:00"),
     "submitter": Field("Who has made it.", "提交人", "ak_live_1"),
-    "success_rate": Field("Delivered of those that were sent and have ended.", "成功率", 1.0),
+    "success_rate": Field("Delivered of those delivered or failed.", "成功率 = 成功 ÷ (成功 + 失败)", 1.0),
     "tags": Field("Tags of the contact.", "标签", []),
     "task_id": Field("Id of the task, a decimal string.", "任务编号(十进制字符串)", "230284412358656000"),
     "test": Field("Sent with a test key: it has reached no phone.", "测试密钥提交,未发往真实手机", False),
@@ -481,8 +481,8 @@ CHINESE: dict[str, str] = {
     "What became of one number. ``message_id`` is absent when it was refused.": "一个号码的提交结果;被拒绝时没有 message_id",
     "Your reference; unique per account when one number is given.": "客户流水号;单个号码时在账号内唯一",
     "`next_cursor` of the page before.": "上一页返回的 next_cursor",
-    "delivered / (accepted - pending - rejected - cancelled).": (
-        "成功率 = delivered / (accepted - pending - rejected - cancelled)"
+    "delivered / (delivered + failed); unknown ends are in neither.": (
+        "成功率 = delivered / (delivered + failed),结果未知的不计入"
     ),
     "A call that failed, or the sum of those that succeeded within a minute.": "一次失败的调用,或一分钟内成功调用的合计",
     "A new secret for a webhook": "更换推送签名密钥",
@@ -586,6 +586,23 @@ CHINESE: dict[str, str] = {
     "… were answered by an opt-out, …": "退订超过此百分比时停止",
     "… or were complained about.": "投诉超过此百分比时停止",
     "How it sends in steps; null: all at once.": "逐步发送的安排,空表示一次发完",
+    "After which failure: any, refused or reported as failed, or its time was over.": (
+        "触发条件:any 失败或超时,failed 仅失败,expired 仅超时"
+    ),
+    "Empty: that of the message before.": "为空则与前一条相同",
+    "From the first message on; no hop is taken after.": "回落期限(分钟),从首发短信起算,到期后不再回落",
+    "Hops of its chain that have led to it; 0: a first message.": "第几跳;0 表示首发短信",
+    "In order.": "按顺序的各跳",
+    "The failed message that this one follows.": "前一条已确定失败的短信",
+    "The message that has followed this one.": "代替这一条的后一条短信",
+    "What follows when a message fails; null: nothing.": "短信确定失败后的回落链,空表示不回落",
+    "The text; {name} as in the first message.": "短信内容;{name} 与首发短信的变量相同",
+    "What follows a message that has definitely failed; never one that may have arrived.": (
+        "短信确定失败后改发的一跳;可能已送达的不会再发"
+    ),
+    "What follows a message that has definitely failed, hop by hop, until one has arrived.": (
+        "短信确定失败后依次改发的各跳,直到送达"
+    ),
     "Where a sending in steps stands.": "逐步发送的进度",
     "Where a sending in steps stands: the step, the last row that it sends to, since when it is watched.": (
         "逐步发送的进度:第几步、发到第几行、从何时起观察"

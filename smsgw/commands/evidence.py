@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from smsgw.channels.wire.proofs import readings
 from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.platform.evidence import queries, verification
 from smsgw.runtime import clock
@@ -29,11 +30,12 @@ def evidence() -> None:
 @pass_context
 @run_async
 async def evidence_verify(ctx: Context, day: datetime | None, files: tuple[Path, ...], as_json: bool) -> None:
-    """Digest PDUs, make roots anew and compare results with evidence; exit 1 when something does not fit."""
+    """Digest and decode PDUs, make roots anew and compare results with evidence; exit 1 when something does not fit."""
     async with ctx.database() as database:
         report = await verification.verify(
-            database, ctx.sealer(), ctx.settings.evidence_file, files, now=clock.now(), only=day and day.date()
-        )
+            database, ctx.sealer(), ctx.settings.evidence_file, files, now=clock.now(), reads=readings,
+            only=day and day.date(),
+        )  # fmt: skip
     if as_json:
         print_json(verification.told(report) | {"sound": report.sound})
     else:

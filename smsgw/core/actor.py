@@ -75,6 +75,11 @@ class Scope:
         """Accounts of which everything is in it (None: all): for queries that cannot narrow to a submitter."""
         return self.accounts if self.submitter is None else ()
 
+    @property
+    def narrowed(self) -> tuple[list[int] | None, ActorLabel | None]:
+        """Accounts (None: all) and submitter (None: anybody), for queries that can narrow to both."""
+        return None if self.accounts is None else list(self.accounts), self.submitter
+
     def covers(self, account_id: int) -> bool:
         """Whether all data of the account are in it."""
         return self.submitter is None and (self.accounts is None or account_id in self.accounts)

@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeAlias
+
+from smsgw.core.numbers import tail
+from smsgw.core.report_ids import Spelling, respell
 
 MAX_PROBLEMS = 200
 """Told one by one; the rest is counted."""
 KINDS = (
-    "pdu", "root", "signature", "order", "missing", "anchor", "result", "unproven", "key_missing",
+    "pdu", "said", "root", "signature", "order", "missing", "anchor", "result", "unproven", "key_missing",
 )  # fmt: skip
 """What can be wrong: docs/operations.md says what each means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a PDU says, read anew."""
+
+    state: int
+    code: str
+    number: str
+    carrier_id: str
+
+    def fits(self, state: int, code: str, number: str, ids: Iterable[str] | None) -> bool:
+        """Whether that is the result which it proves: of a message to ``number`` that the carrier has called one of
+        ``ids`` (None: anything), however both are spelled. Numbers that are not said, or not kept any more, fit."""
+        if (self.state, self.code) != (state, code):
+            return False
+        if tail(self.number) and tail(number) and not number.endswith(tail(self.number)):
+            return False
+        spelled = {respell(self.carrier_id, spelling) for spelling in Spelling}
+        return ids is None or self.carrier_id.startswith(BY_REFERENCE) or not spelled.isdisjoint(ids)
+
+
+BY_REFERENCE = "reference:"
+"""What the id of a report begins with that names our own reference instead."""
+Reads: TypeAlias = Callable[[str, str, bytes], Iterable[Said]]
+"""Protocol and access code of a channel, and the octets of a PDU -> its readings, the likeliest first."""
 
 
 def leaf(row: Mapping[str, Any]) -> bytes:

@@ -36,6 +36,12 @@ class Settings:
     """An export of more rows waits until somebody else has approved it. 0: none does."""
     unmask_daily: int = 100
     """Whole numbers that a person may look at in a day (China)."""
+    success_limit: int = 99
+    """Percent of what counts that a channel should deliver; less is an alarm. 0: never."""
+    success_minutes: int = 60
+    """It is what has ended within so many minutes that counts for that alarm, …"""
+    success_least: int = 100
+    """… once there are so many parts."""
 
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -50,6 +56,9 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "number_status_days": (1, 730),
     "export_approval_rows": (0, 10_000_000),
     "unmask_daily": (0, 10_000),
+    "success_limit": (0, 100),
+    "success_minutes": (5, 1440),
+    "success_least": (1, 1_000_000),
 }
 MAX_WORDS = 100
 

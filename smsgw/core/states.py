@@ -176,6 +176,19 @@ def message_state(parts: Iterable[PartState]) -> PartState:
     return min(parts, key=RANK.__getitem__)
 
 
+def success_rate(delivered: int, failed: int) -> float | None:
+    """Delivered of those that carriers have told the end of, from 0 to 1; None: of none. What is on its way, has an
+    unknown end or never went out is in neither. The one rate of success, wherever one stands."""
+    known = delivered + failed
+    return delivered / known if known else None
+
+
+def success_percent(delivered: int, failed: int) -> float | None:
+    """The same in percent."""
+    rate = success_rate(delivered, failed)
+    return None if rate is None else 100 * rate
+
+
 DECISIONS = {
     "unconfirmed": S.UNCONFIRMED,
     "delivered": S.DELIVERED,

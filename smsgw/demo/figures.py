@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.demo.world import NODE, World
+from smsgw.demo.world import NODE, World, texts
 from smsgw.store.engine.database import Connection
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages import checking, daily
+from smsgw.store.messages import checking, daily, success
 
 CHECKED = 30
 """Days back that have been compared with their records."""
@@ -46,6 +46,52 @@ _SIGNS = f"""
 INSERT INTO sign_day (day, node, sign, n)
 SELECT {_DAY}, $1, m.sign, sum(m.parts) FROM message m WHERE m.refusal = '' GROUP BY 1, 3
 """  # noqa: S608 - constant text
+# Which failures do not count: a first version, and a later one that leaves out numbers that do not exist, too.
+_EXCLUSIONS = """
+INSERT INTO exclusion_version (version, from_day, reason, made_by, made_at)
+VALUES (1, $1::date, $3, 'demo-ops', $1::date), (2, $2::date, $4, 'demo-ops', $2::date)
+"""
+_EXCLUDED = """
+INSERT INTO exclusion (version, kind, value, category) VALUES
+    (1, 'class', 'POWERED_OFF', 'handset'), (1, 'class', 'SUSPENDED', 'handset'),
+    (1, 'class', 'BLACKLIST_CARRIER', 'blacklist'), (1, 'class', 'CONTENT_BLOCKED', 'words'),
+    (2, 'class', 'POWERED_OFF', 'handset'), (2, 'class', 'SUSPENDED', 'handset'),
+    (2, 'class', 'BLACKLIST_CARRIER', 'blacklist'), (2, 'class', 'CONTENT_BLOCKED', 'words'),
+    (2, 'class', 'EMPTY_NUMBER', 'handset'), (2, 'class', 'NETWORK', 'network'), (2, 'code', 'MK:0010', 'network')
+"""
+# Last month's statements: two were sent, one address is gone.
+_RECEIVERS = """
+INSERT INTO statement_receiver (account_id, emails, language, since, changed_by)
+SELECT id, ARRAY['finance@' || name || '.example.cn', 'audit@' || name || '.example.cn'], 'zh', $1, 'demo-finance'
+FROM account WHERE id = ANY($2::bigint[])
+"""
+_MAILS = """
+INSERT INTO statement_mail
+    (account_id, month, receiver, language, state, tries, next_at, begun_at, ended_at, digest, said)
+SELECT r.account_id, $1, e, 'zh', CASE WHEN failed THEN 'failed' ELSE 'sent' END, 1, $2, $2, $2,
+       encode(sha256(e::bytea), 'hex'), CASE WHEN failed THEN '550 5.1.1 User unknown' ELSE '250 2.0.0 Ok: queued' END
+FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
+CROSS JOIN LATERAL (SELECT e = (SELECT max(emails[2]) FROM statement_receiver)) f(failed)
+"""
+# Last month's rebates, by rules that have held since then.
+_REBATES = """
+WITH rule AS (
+    INSERT INTO rebate_rule (account_id, from_month, per_thousand, from_units, reason, made_by, made_at)
+    SELECT unnest($1::bigint[]), $2::date, 20, 100, $3, 'demo-finance', $2::date RETURNING id, account_id
+), paid AS (
+    SELECT r.account_id, r.id, COALESCE(-sum(l.units), 0)::bigint AS paid
+    FROM rule r JOIN ledger l ON l.account_id = r.account_id AND l.kind IN ('debit', 'refund')
+        AND l.at >= $2::date AND l.at < $2::date + interval '1 month'
+    GROUP BY 1, 2
+), given AS (
+    INSERT INTO rebate (account_id, month, rule_id, paid, units, entry_id, at)
+    SELECT account_id, $2::date, id, paid, paid * 20 / 1000, $4::bigint + account_id, $5 FROM paid RETURNING *
+)
+INSERT INTO ledger (id, account_id, kind, units, note, at, balance)
+SELECT g.entry_id, g.account_id, 'rebate', g.units, to_char(g.month, 'YYYY-MM'), g.at,
+       g.units + (SELECT sum(l.units) FROM ledger l WHERE l.account_id = g.account_id AND l.at <= g.at)
+FROM given g WHERE g.units > 0
+"""
 _BALANCE = """
 UPDATE account a SET balance = s.units
 FROM (SELECT account_id, sum(units) AS units FROM ledger GROUP BY account_id) s WHERE s.account_id = a.id
@@ -62,8 +108,19 @@ async def fill(world: World) -> None:
         await _recount(connection, today, world.days)
         for statement in (_MINUTES, _REPLIES, _SIGNS):
             await connection.execute(statement, NODE, timeout=120)
+        month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+        due = datetime.combine(today.replace(day=5), time(9), CHINA)
+        senders = sorted(sender.id for sender in world.senders.values())[:2]
+        settled = min(due, world.now)
+        await connection.execute(_REBATES, senders, month, texts()["rebate"], first_id(settled), settled)
         for statement in (_USAGE, _QUOTA, _BALANCE):
             await connection.execute(statement, timeout=120)
+        await connection.execute(_RECEIVERS, due - timedelta(days=60), senders)
+        await connection.execute(_MAILS, month, min(due, world.now))
+        first, second = (today - timedelta(days=back) for back in (20, 7))
+        await connection.execute(_EXCLUSIONS, first, second, *texts()["exclusions"])
+        await connection.execute(_EXCLUDED)
+        await success.count_day(connection, today)
         for back in range(min(world.days - 1, CHECKED), 0, -1):
             await checking.look(connection, today - timedelta(days=back), world.now)
 

@@ -282,7 +282,7 @@ def _parts(
     }  # fmt: skip
     for n in range(1, total + 1):
         carrier_id = (
-            f"{(id_ << 3) + n & 0xFFFFFFFFFFFFFFFF:016X}" if end.answered and end.code != "1" else None
+            f"{(id_ << 3) + n & 0xFFFFFFFFFFFFFFFF:016x}" if end.answered and end.code != "1" else None
         )
         made.parts.append((
             id_, n, total, call.sender.id, pool, lane, int(end.state), attempt, channel, 1 if channel else None,
@@ -295,7 +295,7 @@ def _parts(
             )
         if end.retried and end.claimed:
             first = call.at + timedelta(seconds=(end.claimed - call.at).total_seconds() / 4)
-            early = f"{(id_ << 3) + n + 0x8000000000000000 & 0xFFFFFFFFFFFFFFFF:016X}"
+            early = f"{(id_ << 3) + n + 0x8000000000000000 & 0xFFFFFFFFFFFFFFFF:016x}"
             made.attempts.append(
                 (id_, n, 1, channel, early, "MA:0051", first, first + timedelta(seconds=0.05))
             )

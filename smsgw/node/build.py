@@ -17,16 +17,19 @@ from typing import Any
 from smsgw.admin.call import PortalContext
 from smsgw.admin.kit.exports import Exporter
 from smsgw.admin.passwords import hashing
+from smsgw.admin.statement_mail import StatementMails
 from smsgw.api.context import ApiContext
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.channels.wire.listener import Listeners
+from smsgw.channels.wire.proofs import readings
 from smsgw.core.addresses import Network
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus
 from smsgw.core.numbers import Segments
+from smsgw.net.mail import Mailer
 from smsgw.node.health import Health
 from smsgw.node.parts import Parts
 from smsgw.node.probes import probes
@@ -55,6 +58,8 @@ from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.successes import Successes
+from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
@@ -157,6 +162,10 @@ class Composition:
     @cached_property
     def auditing(self) -> Auditing:
         return Auditing(self.database, self.sealer, self.settings)
+
+    @cached_property
+    def successes(self) -> Successes:
+        return Successes(self.database, lambda: self.snapshots.current.settings)
 
     @cached_property
     def evidencing(self) -> Evidencing:
@@ -327,6 +336,14 @@ class Composition:
         return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
 
     @cached_property
+    def statement_mails(self) -> StatementMails:
+        return StatementMails(self.database, Mailer(self.settings.mail))
+
+    @cached_property
+    def rebating(self) -> Rebating:
+        return Rebating(self.database, self.ids.next)
+
+    @cached_property
     def reminders(self) -> Reminders:
         return Reminders(self.database)
 
@@ -336,7 +353,7 @@ class Composition:
         kinds = (
             self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
-            proving.kind(database, self.sealer, self.settings.evidence_file),
+            proving.kind(database, self.sealer, self.settings.evidence_file, readings),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
             self.surveyor.kind(),
             NumberFilterer(database, Sheets(database, self.store), self.sealer, self.outside).kind(),

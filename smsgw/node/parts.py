@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smsgw.admin.call import PortalContext
+from smsgw.admin.statement_mail import StatementMails
 from smsgw.api.context import ApiContext
 from smsgw.channels.manager import ChannelManager
 from smsgw.core.guessing import Guesses
@@ -30,6 +31,8 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.successes import Successes
+from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
@@ -60,6 +63,7 @@ class Parts:
     guesses: Guesses
     auditing: Auditing
     evidencing: Evidencing
+    successes: Successes
     snapshots: SnapshotFollower
     hub: EventHub
     lists: NumberLists
@@ -82,6 +86,8 @@ class Parts:
     importer: Importer
     jobs: JobRunner
     reminders: Reminders
+    statement_mails: StatementMails
+    rebating: Rebating
     reviewing: Reviewing
     surveyor: Surveyor
     health: Health

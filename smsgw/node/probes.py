@@ -122,6 +122,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "facts": facts,
         "guessing": guessing,
         "figures": lambda: checking.findings(parts.database),
+        "success": parts.successes.findings,
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
         "signs": parts.reminders.findings,

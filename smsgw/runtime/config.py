@@ -167,6 +167,23 @@ class WebhooksConfig:
 
 
 @dataclass(frozen=True)
+class MailConfig:
+    """The server that monthly statements are sent by."""
+
+    host: str = ""
+    """Empty: nothing is sent."""
+    port: int = 465
+    security: str = "tls"
+    """``tls`` from the first octet, ``starttls``, or ``none``: in our own network alone."""
+    username: str = ""
+    password: str = ""
+    sender: str = ""
+    """The address that mails are from."""
+    ca_file: str = ""
+    """Authorities for the server's certificate, PEM; empty: the system's."""
+
+
+@dataclass(frozen=True)
 class RetentionConfig:
     messages_days: int = 180
     mo_days: int = 365
@@ -197,6 +214,7 @@ class Config:
     audit: AuditConfig = field(default_factory=AuditConfig)
     durability: DurabilityConfig = field(default_factory=DurabilityConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
+    mail: MailConfig = field(default_factory=MailConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     files: FilesConfig = field(default_factory=FilesConfig)
 
@@ -250,6 +268,7 @@ _RANGES = {
     ("audit", "every_seconds"): (1, 3600),
     ("files", "total_mb"): (10, 1_000_000),
     ("files", "keep_days"): (1, 90),
+    ("mail", "port"): (1, 65_535),
 }
 
 
@@ -309,6 +328,10 @@ def _misfits(settings: Config) -> Iterator[str]:
     """Settings that do not go together. What is wrong by itself has its default here."""
     if settings.database.owner_dsn and not settings.database.dsn:
         yield "[database] owner_dsn needs dsn; the embedded database has roles of its own"
+    if settings.mail.host and "@" not in settings.mail.sender:
+        yield "[mail] sender must be the address that mails are from"
+    if settings.mail.security not in ("tls", "starttls", "none"):
+        yield "[mail] security must be tls, starttls or none"
     if settings.http.tls_listen and not settings.http.tls:
         yield "[http] tls_listen needs tls, the files of the certificate"
     durability, retention = settings.durability, settings.retention

@@ -616,6 +616,50 @@ async def test_a_day_is_checked_and_its_account_leads_to_its_messages(chromium: 
         await fits(page)
 
 
+async def test_a_channels_success_stands_with_and_without_what_is_left_out(chromium: Browser, node: Node) -> None:
+    """S13.2b, S13.2c: rules are made as a version; both figures stand beside it, and lead to the rows."""
+    ended = "SELECT count(*) FROM part p JOIN message m ON m.id = p.id WHERE m.number = $1 AND p.state >= 40"
+    for number, state in (("13800000704", "DELIVRD"), ("13800000705", "MK:0001")):
+        node.carrier.change(reports=Mix({state: 1.0}))
+        async with opened(chromium, node, DESKTOP, "clerk") as page:
+            await quickly(page, node.hall, number, "请按时到岗")
+            await page.click("form.send button.btn-primary")
+        await until(lambda number=number: node.db.fetchval(ended, f"86{number}"))
+    node.carrier.change(reports=Mix({"DELIVRD": 1.0}))
+    failed = "SELECT count(*) FROM stat_day WHERE status = 'failed' AND channel_id > 0 AND day = $1"
+    today = clock.now().astimezone(CHINA).date()
+    await until(lambda: node.db.fetchval(failed, today))
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await page.goto("/reports/success?time=today")
+        row = page.locator("#list-rows tbody tr", has_text="mobile")
+        before = await row.locator("td[data-label='剔除后成功率']").inner_text()
+        assert before == await row.locator("td[data-label='未剔除成功率']").inner_text()
+        await page.click("a:has-text('剔除规则') >> nth=-1")
+        await page.click("a:has-text('新版本') >> nth=0")
+        await page.select_option("#from_day", f"{today}")
+        await page.fill("#reason", "招标文件 13.2")
+        await expect(page.locator("#class_EMPTY_NUMBER")).to_have_value("handset")
+        await page.fill("#codes", "MK:0010 运营商基站网络问题")
+        await fits(page)
+        await sends(page)
+        await page.wait_for_url("**/reports/exclusions/1")
+        await expect(page.locator("main")).to_contain_text("生效中")
+        await node.daemon.node.successes.count()
+        await page.goto("/reports/success?time=today")
+        await expect(row.locator("td[data-label='规则版本']")).to_have_text("V1")
+        assert before == await row.locator("td[data-label='未剔除成功率']").inner_text()
+        after = await row.locator("td[data-label='剔除后成功率']").inner_text()
+        assert float(after.strip("%")) > float(before.strip("%"))
+        await fits(page)
+        await row.locator("a[href*='left_out=any']").click()
+        await expect(page.locator("#list-rows tbody tr")).to_have_count(1)
+        await expect(page.locator("#list-rows tbody tr")).to_contain_text("空号")
+        await page.goto("/reports/success?time=today")
+        await row.locator("a:has-text('转移流量')").click()
+        await expect(page.locator(".effect")).to_be_visible()
+        assert page.url.endswith("/drain")
+
+
 async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: Browser, node: Node) -> None:
     """S3: a sub-account's message waits for somebody else, who rejects it on a phone with a reason."""
     number, balance = "13800000701", "SELECT balance FROM account WHERE id = $1"

@@ -20,6 +20,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.policy import NO_POLICY, Listed
 from smsgw.core.tasks import Task
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Sharing
@@ -46,6 +47,7 @@ from smsgw.platform.phrases.model import Scope as PhraseScope
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
+from smsgw.platform.statements import service as statements
 from smsgw.platform.url_filings import service as filings
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
@@ -197,7 +199,16 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
+    await statements.set_receivers(by, account, [f"{MARK}@buyer.example.org"], "zh")
+    mail = (
+        "INSERT INTO statement_mail (account_id, month, receiver, language, state, next_at) "
+        "VALUES ($1, $2, $3, 'zh', 'failed', now()) RETURNING id"
+    )
     return {
+        "receivers": account,
+        "rebate_rule": await rebate_rules.add(
+            by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
+        "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
         "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),

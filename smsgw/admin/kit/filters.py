@@ -36,6 +36,7 @@ class FieldKind(StrEnum):
     NUMBER = "number"
     ADDRESS = "address"
     """An address or a network."""
+    DIGITS = "digits"
     DAYS = "days"
     """A first and a last day, either of which may be left out (``KEY_from``, ``KEY_to``)."""
 
@@ -62,6 +63,8 @@ class Field:
     most: int = MOST_TEXT
     least: int = 0
     """Characters that it takes at least."""
+    days: int = 0
+    """Days of the list's time with which it can be used at most; 0: any."""
     hint: str = ""
     """Key of a sentence of ``words.HINTS``: what may be typed."""
     blank: str = ""
@@ -108,6 +111,8 @@ class Filter:
             _read_period(self.period, found, query, now.astimezone(CHINA))
         for one in self.fields:
             _read_field(one, found, query)
+            if one.days and one.key in found.values and found.longer(one.days):
+                found.errors[one.key] = Problem(words.FEWER_DAYS, {"n": one.days})
         return found
 
     @property
@@ -144,6 +149,11 @@ class Found:
         if self.from_time is None or self.to_time is None:
             raise ValueError("this filter has no time")
         return self.from_time, self.to_time
+
+    def longer(self, days: int) -> bool:
+        """Whether its time is longer than that."""
+        first, last = self.from_time, self.to_time
+        return first is not None and last is not None and last - first > timedelta(days=days)
 
     def of(self, one: Field) -> Mapping[str, str]:
         """The choices of a field: its own are words to be translated, those of ``choices`` stand as they are."""
@@ -286,6 +296,10 @@ def _number(text: str, _: Mapping[str, str]) -> Read:
     return Problem(words.BAD_NUMBER), None
 
 
+def _digits(text: str, _: Mapping[str, str]) -> Read:
+    return (None, text) if re.fullmatch(r"[0-9]+", text, re.ASCII) else (Problem(words.BAD_DIGITS), None)
+
+
 def _address(text: str, _: Mapping[str, str]) -> Read:
     try:
         return None, network(text)
@@ -307,6 +321,7 @@ _READERS: dict[FieldKind, Callable[[str, Mapping[str, str]], Read]] = {
     FieldKind.ID: _id,
     FieldKind.NUMBER: _number,
     FieldKind.ADDRESS: _address,
+    FieldKind.DIGITS: _digits,
 }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -39,9 +39,9 @@ from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service as exports
-from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, Export, Format
+from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, MOST_ROWS, Export, Format
 from smsgw.platform.handles import Database
-from smsgw.platform.paging import Slice, Window
+from smsgw.platform.paging import MOST, Slice, Window
 from smsgw.platform.preferences import queries as preferences
 from smsgw.platform.preferences import service as preference_service
 from smsgw.platform.preferences.queries import View
@@ -100,6 +100,8 @@ class Report:
     """Keys of columns whose totals stand above it."""
     tones: Mapping[str, str] = field(default_factory=dict)
     """Their colours."""
+    notice: Callable[[Actor, Found], str] = lambda actor, found: ""
+    """What is to be said of what is found, to that person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,7 @@ class ListPage:
         place = tables.place(self.name, call.who.login, found.state, sort)
         window = tables.window(sealer, place, cursor, sort, shown.layout.size)
         notice = words.OLD_CURSOR if window is None else ""
+        notice = notice or (self.report.notice(call.actor, found) if self.report else "")
         window = window or Window(sort.key, sort.descending, limit=shown.layout.size)
         readings = call.portal.readings
         await readings.note(call.db, call.actor, f"{self.name}.search", self.name, asked(found))
@@ -438,7 +441,21 @@ class ListPage:
     async def _rows_of_file(self, call: Call, found: Found) -> int | None:
         if self.bulk is not None:
             return sum(n for _, n in await self.bulk.days(call.db, call.actor, found))
-        return (await self._summed(call, found))[0]
+        if self.counts:
+            return (await self._summed(call, found))[0]
+        return await self._read_through(call, found)
+
+    async def _read_through(self, call: Call, found: Found) -> int:
+        """Rows of a list that cannot be counted: they are read, until it is known whether somebody has to approve."""
+        most = min(call.portal.context.snapshots.current.settings.export_approval_rows, MOST_ROWS)
+        number, window = 0, Window(self.sort.key, self.sort.descending, limit=MOST)
+        while number <= most:
+            got = await self.rows(call.db, call.actor, found, window)
+            number += len(got.rows)
+            if not got.more:
+                break
+            window = replace(window, after=got.keys[-1])
+        return number
 
     async def _ask_export(
         self, call: Call, state: Mapping[str, str], *, reason: str = "", problem: Problem | None = None

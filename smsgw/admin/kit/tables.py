@@ -90,7 +90,7 @@ class Column:
     """Unless a person wants it otherwise."""
     phone: Phone = Phone.THIRD
     to: Callable[[Any], str] | None = None
-    """The address of what a number counts; empty: none."""
+    """The address of what a number counts, or of what a word is about; empty: none."""
     when: Callable[[Any], bool] | None = None
     """For which filters (``Found``) it is there at all, and then always; None: for any."""
 

@@ -16,6 +16,8 @@ UNPRINTABLE = N_("含有无法显示的字符，请删除后重试")
 NO_SUCH_CHOICE = N_("没有这个选项，请重新选择")
 BAD_PHONE = N_("手机号码格式不正确，请输入完整号码")
 BAD_ID = N_("编号应为正整数")
+BAD_DIGITS = N_("请只填写数字")
+FEWER_DAYS = N_("按此条件查找时，时间范围不能超过 %(n)s 天，请缩短时间")
 BAD_NUMBER = N_("请填写整数")
 TOO_SMALL = N_("不能小于 %(n)s")
 TOO_LARGE = N_("不能大于 %(n)s")
@@ -47,6 +49,7 @@ DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
 FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
 HINTS: dict[str, str] = {
     "phone": N_("完整号码"),
+    "tail": N_("4 位数字，限查一天"),
     "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),

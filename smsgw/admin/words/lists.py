@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.messages import CLASS, TYPE, Ended, cause_of
+from smsgw.admin.words.records import ANY_CATEGORY, CATEGORY
 from smsgw.platform.messages.model import MessageView
 
 VERIFY = N_("校验完整性")
@@ -31,6 +32,7 @@ STAGE: dict[str, str] = {
     "refused": N_("未提交，有原因"),
     "held": N_("暂存待发"),
 }
+LEFT_OUT: dict[str, str] = {"any": ANY_CATEGORY, **CATEGORY}
 TO_GROUP = N_("加入通讯录分组")
 TO_GROUP_EFFECT = N_(
     "将 %(messages)s 条短信的 %(n)s 个号码加入所选分组：分组所在账号的通讯录中没有的，新建为联系人；同事名下的不动。"
@@ -133,6 +135,7 @@ EVIDENCE_PROBLEM: dict[str, str] = {
     "missing": N_("日根缺失"),
     "anchor": N_("日根与库外记录不符"),
     "result": N_("短信结果与存证不符"),
+    "said": N_("回执内容与结果不符"),
     "unproven": N_("成功结果没有存证"),
     "key_missing": N_("缺少密钥，无法校验签名"),
 }

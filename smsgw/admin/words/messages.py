@@ -137,6 +137,7 @@ ALARM: dict[str, str] = {
     "claims_lost": N_("已认领的短信失去跟踪"),
     "unmatched_reports": N_("无法匹配的回执过多"),
     "figures_differ": N_("报表与记录不一致"),
+    "success_low": N_("通道成功率偏低"),
     "facts_parked": N_("上行或回执无法入账"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),

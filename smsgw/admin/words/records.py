@@ -81,19 +81,23 @@ NO_GROUP = N_("不细分")
 LAST_YEAR = N_("近 12 个月")
 NO_CHANNEL = N_("未经通道")
 DAILY_LEAD = N_(
-    "按受理日期统计，一条短信记一次；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
+    "按受理日期统计，一条短信记一次；成功率 = 成功 ÷（成功 + 失败），未知和未发出的不计入；"
+    "计费条数不含未发出的短信，未扣除失败返还。"
 )
 MONTHLY_LEAD = N_(
-    "各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败）；计费条数不含未发出的短信，未扣除失败返还。"
+    "各月为每日统计之和；成功率 = 成功 ÷（成功 + 失败），未知和未发出的不计入；"
+    "计费条数不含未发出的短信，未扣除失败返还。"
 )
 CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
 CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
 RATE = N_("成功率（%）")
 THIS_MONTH = N_("本月")
 STATEMENT_LEAD = N_(
-    "按日、按账号列出当月的提交、结果与计费条数，并附每天回执存证的默克尔根，可打印、导出，供双方核对。"
+    "按日、按账号列出当月的提交、结果与计费条数，可打印、导出，供双方核对。结果按短信受理日统计；最后两列是全平台所有账号"
+    "当天收到的回执存证的条数与默克尔根，回执可能属于前几天受理的短信，因此条数与同行的短信数不相等。"
 )
 REPORT_EMPTY = N_("这段时间没有发送统计")
+OWN_UNKNOWN = N_("您只能看到自己提交的短信；按所选的分组或条件没有个人统计，请按账号、来源或人员查看。")
 REPORT_TEACHES = N_("短信受理后一分钟内计入统计；结果随状态报告更新。")
 
 # --- analyses --------------------------------------------------------------------------------------------------------
@@ -143,7 +147,8 @@ CHECK_NOTICE: dict[str, str] = {
     "open": N_("状态报告尚未收齐，先核对提交账；收齐后逐项核对。"),
 }
 CHECKS_LEAD = N_(
-    "每晚自动核对：日 = 当日记录之和，月 = 各日之和；受理 = 已提交 + 有原因未提交 + 暂存，差额须为 0。有差异时告警。"
+    "每晚自动核对：日 = 当日记录之和，月 = 各日之和；受理 = 已提交 + 有原因未提交 + 暂存，差额须为 0。"
+    "提交率 = 已提交 ÷ 受理；提交成功率剔除有原因未提交的和暂存的，应为 100%。有差异时告警。"
 )
 CHECKS_EMPTY = N_("这段时间没有核对结果")
 CHECKS_TEACHES = N_("有短信的日子，次日凌晨自动核对，结果显示在这里。")
@@ -158,10 +163,57 @@ ENDED: dict[str, str] = {
 }  # fmt: skip
 UNIT: dict[str, str] = {"messages": N_("短信条数"), "units": N_("计费条数")}
 
+# --- success of channels ----------------------------------------------------------------------------------------------
+
+CATEGORY: dict[str, str] = {
+    "blacklist": N_("黑名单"), "blocker": N_("软件屏蔽"), "network": N_("运营商基站网络问题"),
+    "handset": N_("手机用户自身问题"), "customer": N_("客户手机屏蔽"), "words": N_("敏感词"), "other": N_("其他"),
+}  # fmt: skip
+ANY_CATEGORY = N_("全部剔除的")
+SUCCESS_GROUP: dict[str, str] = {"carrier": N_("按通道与运营商"), "day": N_("按通道与日")}
+SUCCESS_BY = N_("按通道")
+SUCCESS_LEAD = N_(
+    "按受理日期统计在通道有结果的短信：未剔除 = 成功 ÷（成功 + 失败 + 结果未知）；剔除后再减去剔除规则所列的失败，"
+    "各日用当日有效的规则版本。剔除每 5 分钟统计一次。"
+)
+SUCCESS_EMPTY = N_("这段时间没有通道结果")
+SUCCESS_TEACHES = N_("短信经通道发出并有结果后，各通道的成功率显示在这里。")
+SUCCESS_TITLE = N_("各日结果（条）与成功率")
+SUCCESS_SUMMARY = N_("有结果 %(ended)s 条，成功 %(delivered)s，剔除 %(left_out)s，剔除规则：%(rules)s。")
+RAW_RATE, COUNTED_RATE = N_("未剔除成功率（%）"), N_("剔除后成功率（%）")
+FAILED_COUNTED = N_("失败（计入）")
+NO_RULES = N_("无")
+LEFT_OUT = N_("剔除")
+SHIFT = N_("转移流量")
+EXCLUSIONS = N_("剔除规则")
+EXCLUSION_NEW = N_("新版本")
+EXCLUSION_TITLE = N_("新增剔除规则版本")
+EXCLUSION_SEND = N_("保存新版本")
+EXCLUSION_ABOUT = N_("所选日期起，以下原因的失败不计入通道成功率；已经过去的日子沿用当时的版本，版本不能修改或删除。")
+EXCLUSION_EFFECT = N_(
+    "自 %(from)s 起剔除 %(classes)s 种原因和 %(codes)s 个代码；晚于这一天开始的其他版本不再生效。操作记入审计日志。"
+)
+EXCLUSION_SAVED = N_("第 %(version)s 版已保存")
+EXCLUSIONS_LEAD = N_("哪些失败不计入通道成功率。每个版本自某日起有效，各日按当日有效的版本统计。")
+EXCLUSIONS_EMPTY = N_("还没有剔除规则")
+EXCLUSIONS_TEACH = N_("没有规则时全部失败都计入。新增版本后，自所选日期起，所列原因的失败不计入通道成功率。")
+COUNTED_HELP = N_("选了类别的原因不计入成功率；留空的照常计入。")
+CODES_HELP = N_("一行一个：代码和类别，用空格隔开，如“MK:0005 手机用户自身问题”；代码优先于所属原因。")
+CODE_LINE = N_("第 %(n)s 行须为“代码 类别”，类别可用：%(known)s")
+CODE_TWICE = N_("第 %(n)s 行的代码重复")
+CLASS_FIELD = {"UNKNOWN": "failure_unknown"}
+"""Labels of classes that have another than their own."""
+BY_CLASS = N_("按失败原因")
+BY_CODE = N_("按原始码")
+EXCLUSION_STATE: dict[str, str] = {"now": N_("生效中"), "ahead": N_("待生效"), "over": N_("已被取代")}
+EXCLUSION_TONE: dict[str, str] = {"now": "green", "ahead": "azure", "over": "secondary"}
+
 # --- rebates ---------------------------------------------------------------------------------------------------------
 
 REFUND = "refund"
-REBATE: dict[str, str] = {REFUND: N_("失败返还")}
-REBATES_LEAD = N_("未发出的短信，以及按账号约定未能送达的短信，所退回的条数；金额按账号现在的单价计算。")
+REBATE: dict[str, str] = {REFUND: N_("失败返还"), "rebate": N_("返点")}
+REBATES_LEAD = N_(
+    "未发出的短信，以及按账号约定未能送达的短信，所退回的条数，和按返点规则每月返还的条数；金额按账号现在的单价计算。"
+)
 REBATES_EMPTY = N_("这段时间没有返点记录")
 REBATES_TEACHES = N_("短信未能发出，或账号开启了失败返还而短信未能送达时，退回的条数自动记在这里。")

@@ -29,6 +29,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "报表数字与记录不一致，日期：{days}，详见“数据核对”",
         "figures of reports are not what the records come to on {days}; see the checks of figures",
     ),
+    "alarm.success": (
+        "最近 {minutes} 分钟成功率 {rate}%（未剔除 {raw}%），低于 {limit}%：有结果 {ended} 段，成功 {delivered}，"
+        "剔除 {excluded}；可在“通道成功率”排空该通道，流量转到同池的其他通道",
+        "{rate}% delivered in the last {minutes} min ({raw}% with all), below {limit}%: {ended} parts ended, "
+        "{delivered} delivered, {excluded} left out; drain it on the page of channels' success, and others of its "
+        "pools take over",
+    ),
     "alarm.machine_ahead": (
         "本机时钟比数据库快 {seconds} 秒",
         "this machine's clock is {seconds} s ahead of the database's",

@@ -119,6 +119,18 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "content.stopped": ("已经停用", "it is stopped already"),
     "content.running": ("没有停用", "it is not stopped"),
+    "statement.emails": (
+        "最多 {most} 个邮箱，一行一个；不是邮箱：{wrong}", "at most {most} addresses, one a line; not one: {wrong}"
+    ),
+    "statement.state": (
+        "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
+    ),
+    "rebate.month": ("须在 {first} 至 {last} 之间", "a month from {first} to {last}"),
+    "exclusion.day": (
+        "须在 {first} 至 {last} 之间，过去的日子沿用当时的规则",
+        "from {first} to {last}; days that are over keep the rules of their time",
+    ),
+    "exclusion.codes": ("最多 {most} 个代码，每个不超过 64 个字符", "at most {most} codes of up to 64 characters each"),
     "phrase.title": ("标题须为 1 到 {most} 个字符", "a title of 1 to {most} characters"),
     "phrase.content": ("内容须为 1 到 {most} 字", "1 to {most} characters"),
     "phrase.full": ("每人最多 {most} 条日常用语", "{most} phrases are the most that one person has"),
@@ -197,6 +209,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
     "statistics.gone": ("这一天的报告已过保留期，不能重新计数", "the reports of that day have passed their retention"),
     "inbound.done": ("已处理，或不在您的范围内", "it is done with, or not yours to see"),
+    "inbound.overtaken": (
+        "您打开回复页后，已有人回复了这条上行短信；请先查看往来短信，需要再回复时重新打开回复页",
+        "somebody has answered it since you opened the page; see what was said, and open it again to answer once more",
+    ),
     "inbound.answered": ("这条上行短信已用同样的内容回复过", "it was answered with this text before"),
     "inbound.open": ("尚未处理，或不在您的范围内", "it is not done with, or not yours to see"),
     "resend.delivered": ("短信已送达", "it has been delivered"),

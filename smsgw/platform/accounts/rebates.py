@@ -1,5 +1,5 @@
 """Units that went back to accounts, as the ledger has them: of messages that were not sent, or that failed where that
-was agreed."""
+was agreed; and by rule (``rebate_rules``)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class WantedRebates:
     until: datetime | None
     account_id: int | None = None
     message_id: int | None = None
+    kind: str = ""
+    """``refund`` or ``rebate``."""
 
 
 class Sums(NamedTuple):
@@ -31,30 +33,32 @@ class Sums(NamedTuple):
 
 _FOUND = """
 FROM ledger l JOIN account a ON a.id = l.account_id
-WHERE l.kind = 'refund' AND ($1::timestamptz IS NULL OR l.at >= $1) AND ($2::timestamptz IS NULL OR l.at < $2)
+WHERE l.kind IN ('refund', 'rebate') AND ($6 = '' OR l.kind = $6)
+AND ($1::timestamptz IS NULL OR l.at >= $1) AND ($2::timestamptz IS NULL OR l.at < $2)
 AND ($3::bigint[] IS NULL OR l.account_id = ANY($3)) AND ($4::bigint IS NULL OR l.account_id = $4)
 AND ($5::bigint IS NULL OR l.id = $5)
 """
 _ORDERS = {"time": Order("l.at", "timestamptz")}
 _SEARCH = f"""
-SELECT l.id, l.at, l.units, a.name, a.display_name, l.units * a.unit_price AS amount, {{key}} AS _key
+SELECT l.id, l.at, l.kind, l.units, l.balance, a.name, a.display_name, l.units * a.unit_price AS amount,
+       (SELECT b.rule_id FROM rebate b WHERE b.entry_id = l.id AND l.kind = 'rebate') AS rule_id, {{key}} AS _key
 {_FOUND} AND {{where}} ORDER BY {{order}}
-"""
+"""  # noqa: S608 - constant text
 _SUMS = f"""
 SELECT count(*) AS rebates, COALESCE(sum(units), 0)::bigint AS units_back
-FROM (SELECT l.units {_FOUND} ORDER BY l.at DESC LIMIT $6) f
+FROM (SELECT l.units {_FOUND} ORDER BY l.at DESC LIMIT $7) f
 """  # noqa: S608 - constant text
 
 
 def _asked(wanted: WantedRebates, accounts: Sequence[int] | None) -> tuple[object, ...]:
     seen = None if accounts is None else list(accounts)
-    return wanted.first, wanted.until, seen, wanted.account_id, wanted.message_id
+    return wanted.first, wanted.until, seen, wanted.account_id, wanted.message_id, wanted.kind
 
 
 async def search(
     database: Database, wanted: WantedRebates, window: Window, *, accounts: Sequence[int] | None
 ) -> Slice[Row]:
-    """Entries of these accounts (None: all); ``id`` is the message's."""
+    """Entries of these accounts (None: all); ``id`` of a refund is the message's."""
     return await read(database, _SEARCH, _asked(wanted, accounts), _ORDERS, window, as_it_is, id_="l.id")
 
 

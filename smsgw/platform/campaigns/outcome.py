@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from smsgw.core.actor import Actor
-from smsgw.core.states import PartState, status_of
+from smsgw.core.states import PartState, status_of, success_percent
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns import queries
 from smsgw.platform.messages.records import RANKS, RESULTS
@@ -77,8 +77,7 @@ class Outcome:
     @property
     def success_rate(self) -> float | None:
         """Percent of those that a carrier has reported about; None: of none."""
-        arrived, failed = self.counts.get("delivered", 0), self.counts.get("failed", 0)
-        return 100 * arrived / (arrived + failed) if arrived + failed else None
+        return success_percent(self.counts.get("delivered", 0), self.counts.get("failed", 0))
 
 
 async def of_task(database: Database, actor: Actor, task_id: int, group: str) -> Sequence[Outcome]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from smsgw.core.states import success_percent
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelView:
@@ -52,8 +54,7 @@ class ChannelDay:
     @property
     def success(self) -> float | None:
         """Percent of what carriers have reported on; None: nothing yet."""
-        over = self.delivered + self.failed
-        return 100 * self.delivered / over if over else None
+        return success_percent(self.delivered, self.failed)
 
 
 @dataclass(frozen=True, slots=True)

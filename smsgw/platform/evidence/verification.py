@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smsgw.core.errors import Refused
-from smsgw.core.evidence import Report
+from smsgw.core.evidence import Reads, Report
 from smsgw.core.ids import day_of
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState, is_final
@@ -33,12 +33,12 @@ SHOWN = 20
 
 async def verify(
     database: Database, sealer: Sealer, own: Path, further: Sequence[Path] = (), *, now: datetime,
-    only: date | None = None, told: evidence.Told | None = None,
+    reads: Reads, only: date | None = None, told: evidence.Told | None = None,
 ) -> Report:  # fmt: skip
     """Check evidence against its roots, the roots against their signatures and anchors (of this node's file and of
-    further ones), and results against evidence."""
-    files = (before(own), own, *further)
-    return await evidence.verify(database, sealer, files, now=now, only=only, **({"told": told} if told else {}))
+    further ones), results against evidence, and evidence against what its PDUs say."""
+    files, more = (before(own), own, *further), {"told": told} if told else {}
+    return await evidence.verify(database, sealer, files, now=now, only=only, reads=reads, **more)
 
 
 async def begin(change: Change, *, node: int) -> int | None:
@@ -63,14 +63,14 @@ def told(report: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def kind(database: Database, sealer: Sealer, anchors: Path) -> JobKind:
+def kind(database: Database, sealer: Sealer, anchors: Path, reads: Reads) -> JobKind:
     """How a node does it."""
 
     async def run(context: JobContext) -> None:
         async def progress(done: int, total: int) -> None:
             await context.progress(done, total)
 
-        report = await verify(database, sealer, anchors, now=clock.now(), told=progress)
+        report = await verify(database, sealer, anchors, now=clock.now(), reads=reads, told=progress)
         await context.progress(report.days, report.days, checkpoint=told(report))
 
     return JobKind(NAME, run, at_once=1, patience=PATIENCE)
@@ -102,8 +102,8 @@ async def of_message(change: Change, sealer: Sealer, message_id: int, *, now: da
     """Digest the PDUs of a message anew, compare its parts with what is proven of them, and make the roots of those
     days anew. ``PERMISSION_DENIED``, ``NOT_FOUND``. Anchors outside the database are for the whole verification."""
     change.actor.require(Permission.MESSAGE_WIRE)
-    database = change.database
-    if await messages.get(database, message_id, accounts=change.actor.scope.whole) is None:
+    database, scope = change.database, change.actor.scope
+    if await messages.get(database, message_id, accounts=scope.accounts, submitter=scope.submitter) is None:
         raise Refused("NOT_FOUND")
     rows = await evidence.of_message(database, message_id)
     last = {row["part"]: row for row in rows}

@@ -14,36 +14,30 @@ from smsgw.core.words import phrase
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.platform.change import Change
-from smsgw.platform.messages.inbound import InboundView
+from smsgw.platform.messages.inbound import SEEN, InboundView
 from smsgw.platform.messages.resend import Door
 from smsgw.platform.org import queries as org
 from smsgw.store.engine.database import Connection, Row
 
 # What is known of it, held until the end of the change; nothing when it is not the actor's.
-_HOLD = """
+_HOLD = f"""
 INSERT INTO inbound_care (mo_id)
-SELECT id FROM mo WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))
-ON CONFLICT (mo_id) DO UPDATE SET mo_id = excluded.mo_id RETURNING assignee, done_at, done_by
-"""
-_SEEN = """
+SELECT o.id FROM mo o WHERE o.id = $3 AND {SEEN}
+ON CONFLICT (mo_id) DO UPDATE SET mo_id = excluded.mo_id RETURNING assignee, done_at, done_by, answered_by
+"""  # noqa: S608 - constants
+_SEEN = f"""
 WITH opened AS (
-    DELETE FROM inbound_unread
-    WHERE mo_id = $1 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) RETURNING mo_id
+    DELETE FROM inbound_unread WHERE mo_id = $3 AND EXISTS (SELECT FROM mo o WHERE o.id = $3 AND {SEEN}) RETURNING mo_id
 )
-INSERT INTO inbound_care AS c (mo_id, seen_at, seen_by) SELECT mo_id, now(), $2 FROM opened
-ON CONFLICT (mo_id) DO UPDATE SET seen_at = COALESCE(c.seen_at, now()), seen_by = COALESCE(c.seen_by, $2)
+INSERT INTO inbound_care AS c (mo_id, seen_at, seen_by) SELECT mo_id, now(), $4 FROM opened
+ON CONFLICT (mo_id) DO UPDATE SET seen_at = COALESCE(c.seen_at, now()), seen_by = COALESCE(c.seen_by, $4)
 RETURNING mo_id
-"""
+"""  # noqa: S608
 _ASSIGN = "UPDATE inbound_care SET assignee = $2, assigned_by = $3 WHERE mo_id = $1"
 _DONE = "UPDATE inbound_care SET done_at = now(), done_by = $2 WHERE mo_id = $1"
 _REOPEN = "UPDATE inbound_care SET done_at = NULL, done_by = NULL WHERE mo_id = $1"
 _ANSWERED = "UPDATE inbound_care SET answered_by = $2 WHERE mo_id = $1"
 MOST_CONTENT = 1000
-
-
-def _whose(change: Change) -> list[int] | None:
-    whole = change.actor.scope.whole
-    return None if whole is None else list(whole)
 
 
 def _sees(scope: Scope, one: InboundView) -> bool:
@@ -52,7 +46,7 @@ def _sees(scope: Scope, one: InboundView) -> bool:
 
 async def _hold(connection: Connection, change: Change, inbound_id: int) -> Row:
     """What is known of it. ``NOT_FOUND``: there is no such message that the actor sees."""
-    row = await connection.fetchrow(_HOLD, inbound_id, _whose(change))
+    row = await connection.fetchrow(_HOLD, *change.actor.scope.narrowed, inbound_id)
     if row is None:
         raise Refused("NOT_FOUND")
     return row
@@ -60,7 +54,8 @@ async def _hold(connection: Connection, change: Change, inbound_id: int) -> Row:
 
 async def _opened(connection: Connection, change: Change, inbound_id: int) -> bool:
     """It is read with whatever is done to it; whether it was unread."""
-    return await connection.fetchrow(_SEEN, inbound_id, change.actor.label, _whose(change)) is not None
+    row = await connection.fetchrow(_SEEN, *change.actor.scope.narrowed, inbound_id, change.actor.label)
+    return row is not None
 
 
 async def seen(change: Change, inbound_id: int) -> bool:
@@ -130,11 +125,16 @@ def reply(actor: Actor, one: InboundView, now: Snapshot, content: str) -> SendRe
     if account is None or one.test:
         raise Refused("NOT_FOUND")
     item = SendItem(f"+{one.number}", content, extend_code=one.extension, sign=one.sign or "")
-    key = f"reply-{one.id}-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
+    key = f"reply-{one.id}-{one.answered_by or 0}"
     return SendRequest(
         account, (item,), MessageType.NOTICE, Origin.PORTAL,
-        actor.label, idempotency_key=key, request_sha256=hashlib.sha256(key.encode()).digest(),
+        actor.label, idempotency_key=key, request_sha256=hashlib.sha256(content.encode()).digest(),
     )  # fmt: skip
+
+
+def overtaken() -> Refused:
+    """Somebody has answered in between, otherwise."""
+    return Refused("STATE_CONFLICT", reason=phrase("inbound.overtaken"))
 
 
 class _Gate:
@@ -167,13 +167,16 @@ class _Gate:
 
 
 async def answer(change: Change, door: Door, now: Snapshot, one: InboundView, content: str) -> int:
-    """Send an answer; the id of its message. The same answer to the same message goes out once:
-    ``STATE_CONFLICT`` the second time.
+    """Send an answer; the id of its message. One answer follows the last that ``one.answered_by`` knows of: of several
+    who answer at a time one does, and the others have ``STATE_CONFLICT``, as the same text a second time.
 
     What the door refuses is refused as for any other message, and leaves nothing behind.
     """
     request = replace(reply(change.actor, one, now, content), gate=_Gate(change, one).given)
-    result = await door.send(request)
+    try:
+        result = await door.send(request)
+    except Invalid as error:
+        raise overtaken() if error.code == "IDEMPOTENCY_MISMATCH" else error from error
     if result.replayed:
         raise Refused("STATE_CONFLICT", reason=phrase("inbound.answered"))
     (only,) = result.items

@@ -114,16 +114,21 @@ _ENTRY = """
  WHERE b.number = CASE WHEN o.opted_out AND o.number ~ '^[0-9]{{7,15}}$' THEN o.number::bigint END
    AND b.account_id = COALESCE(o.account_id, 0) AND b.source = 'opt_out' AND b.removed_at IS NULL)
 """
+# Who sees only what they have submitted sees what answers it.
+SEEN = """
+($1::bigint[] IS NULL OR o.account_id = ANY($1))
+AND ($2::text IS NULL OR EXISTS (SELECT FROM message w WHERE w.id = o.in_reply_to AND w.submitter = $2))
+"""
 _MATCHES = f"""
-($1::bigint[] IS NULL OR o.account_id = ANY($1)) AND o.id >= $2 AND o.id < $3
-AND o.received_at >= $4 AND o.received_at < $5
-AND ($6::bigint IS NULL OR o.account_id = $6) AND ($7::text IS NULL OR o.number = $7)
-AND ($8::int IS NULL OR o.channel_id = $8) AND ($9::text IS NULL OR starts_with(o.to_code, $9))
-AND ($10::text IS NULL OR o.extend_code = $10) AND ($11::bigint IS NULL OR o.in_reply_to = $11)
-AND ($12::text IS NULL OR {_OUTCOME} = $12) AND ($13::text IS NULL OR {_PUSHED} = $13)
-AND ($14::text IS NULL OR strpos(o.content, $14) > 0) AND ($15::text IS NULL OR {_CARE} = $15)
-AND ($16::text IS NULL OR COALESCE(k.assignee, '') = $16)
-AND ($17::bool IS NULL OR (o.channel_id = {TEST_CHANNEL}) = $17)
+{SEEN} AND o.id >= $3 AND o.id < $4
+AND o.received_at >= $5 AND o.received_at < $6
+AND ($7::bigint IS NULL OR o.account_id = $7) AND ($8::text IS NULL OR o.number = $8)
+AND ($9::int IS NULL OR o.channel_id = $9) AND ($10::text IS NULL OR starts_with(o.to_code, $10))
+AND ($11::text IS NULL OR o.extend_code = $11) AND ($12::bigint IS NULL OR o.in_reply_to = $12)
+AND ($13::text IS NULL OR {_OUTCOME} = $13) AND ($14::text IS NULL OR {_PUSHED} = $14)
+AND ($15::text IS NULL OR strpos(o.content, $15) > 0) AND ($16::text IS NULL OR {_CARE} = $16)
+AND ($17::text IS NULL OR COALESCE(k.assignee, '') = $17)
+AND ($18::bool IS NULL OR (o.channel_id = {TEST_CHANNEL}) = $18)
 """
 _VIEW = f"""
 SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS account_name,
@@ -138,17 +143,16 @@ LEFT JOIN message m ON m.id = o.in_reply_to
 _PAGE = f"{_VIEW} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
 _COUNT = f"""
 SELECT count(*) FROM (
-    SELECT FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT} WHERE {_MATCHES} LIMIT $18) f
+    SELECT FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT} WHERE {_MATCHES} LIMIT $19) f
 """  # noqa: S608
-_ONE = f"{_VIEW} WHERE o.id = $2 AND ($1::bigint[] IS NULL OR o.account_id = ANY($1))"
+_ONE = f"{_VIEW} WHERE o.id = $3 AND {SEEN}"
 ORDERS = {"received_at": Order("o.id", "bigint")}
 """By when it was stored, which is when it was whole."""
 
 
 def _asked(actor: Actor, wanted: Wanted) -> list[object]:
-    whole = actor.scope.whole
     return [
-        None if whole is None else list(whole), max(first_id(wanted.from_time - SKEW), 0),
+        *actor.scope.narrowed, max(first_id(wanted.from_time - SKEW), 0),
         max(first_id(wanted.to_time + LATE), 0), wanted.from_time, wanted.to_time, wanted.account, wanted.phone,
         wanted.channel, wanted.code, wanted.extension, wanted.answers, wanted.outcome, wanted.pushed,
         wanted.word, wanted.care, wanted.assignee, wanted.test,
@@ -178,8 +182,7 @@ async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) 
 
 async def one(database: Database, actor: Actor, id_: int) -> InboundView | None:
     """One of them, in the scope."""
-    whole = actor.scope.whole
-    row = await database.fetchrow(_ONE.format(key="''"), None if whole is None else list(whole), id_)
+    row = await database.fetchrow(_ONE.format(key="''"), *actor.scope.narrowed, id_)
     return None if row is None else _view(row)
 
 
@@ -187,11 +190,17 @@ _UNREAD = """
 SELECT count(*) FROM (
     SELECT FROM inbound_unread WHERE $1::bigint[] IS NULL OR account_id = ANY($1) LIMIT $2) few
 """
+_OWN_UNREAD = f"""
+SELECT count(*) FROM (SELECT FROM inbound_unread u JOIN mo o ON o.id = u.mo_id WHERE {SEEN} LIMIT $3) few
+"""  # noqa: S608 - constants
 MOST_UNREAD = 100
 
 
 async def unread(database: Database, actor: Actor) -> int:
     """Messages in the scope that nobody has opened yet; at most ``MOST_UNREAD``."""
-    whole = actor.scope.whole
-    number: int = await database.fetchval(_UNREAD, None if whole is None else list(whole), MOST_UNREAD)
+    accounts, submitter = actor.scope.narrowed
+    if submitter is None:
+        number: int = await database.fetchval(_UNREAD, accounts, MOST_UNREAD)
+    else:
+        number = await database.fetchval(_OWN_UNREAD, accounts, submitter, MOST_UNREAD)
     return number

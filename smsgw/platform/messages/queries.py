@@ -1,4 +1,5 @@
-"""The queries of messages: one, many, and the story of one. ``accounts`` (None: all) is who may be seen, in SQL."""
+"""The queries of messages: one, many, and the story of one. ``accounts`` (None: all) is whose may be seen, in SQL, and
+``submitter`` (None: anybody) whose submissions of them."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ ORDER BY m.id {way}
 _ONE = SELECT.format(
     way="DESC",
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
-    "AND ($3::bool IS NULL OR test = $3)"
+    "AND ($3::bool IS NULL OR test = $3) AND ($4::text IS NULL OR submitter = $4)"
 )
 
 _SEVERAL = SELECT.format(
@@ -61,7 +62,7 @@ _PAGE = SELECT.format(
     page="""
     SELECT * FROM message x
     WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
-      AND ($10::bool IS NULL OR test = $10)
+      AND ($10::bool IS NULL OR test = $10) AND ($11::text IS NULL OR submitter = $11)
       AND ($4::text IS NULL OR number = $4) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
       AND ($6::bigint IS NULL OR batch_id = $6)
       AND ($7::smallint[] IS NULL OR EXISTS (
@@ -133,11 +134,14 @@ async def get(
     *,
     accounts: Sequence[int] | None,
     test: bool | None = None,
+    submitter: ActorLabel | None = None,
 ) -> MessageView | None:
     """One message, or None when there is none that the accounts may see. ``test``: only (or no) test messages."""
     if not 0 < message_id < 2**63:
         return None
-    row = await database.fetchrow(_ONE, message_id, None if accounts is None else list(accounts), test)
+    row = await database.fetchrow(
+        _ONE, message_id, None if accounts is None else list(accounts), test, submitter
+    )
     return None if row is None else _view(row)
 
 
@@ -177,6 +181,7 @@ async def search(
     limit: int = 50,
     now: datetime,
     test: bool | None = None,
+    submitter: ActorLabel | None = None,
 ) -> list[MessageView]:
     """Newest first; the next page begins before the last id. Without times: the last 90 days.
 
@@ -194,7 +199,7 @@ async def search(
     wanted, by_us = states_of(status) if status else (None, None)
     rows = await database.fetch(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
-        wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
+        wanted, by_us, max(1, min(limit, MAX_PAGE)), test, submitter,
     )  # fmt: skip
     return await views(rows)
 
@@ -204,7 +209,8 @@ TALLIED = 20_000
 _TALLY = """
 WITH m AS MATERIALIZED (
     SELECT id FROM message
-    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+      AND ($8::text IS NULL OR submitter = $8) ORDER BY id DESC LIMIT $4
 )
 SELECT '' AS word, count(*) AS n FROM m
 UNION ALL
@@ -217,8 +223,9 @@ GROUP BY w.word
 
 
 async def tally(
-    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime
-) -> dict[str, int]:
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime,
+    submitter: ActorLabel | None = None,
+) -> dict[str, int]:  # fmt: skip
     """Status -> messages that ``search`` finds by it in that time; ``""`` -> all. At most ``TALLIED`` are looked at."""
     rows = [
         (status, state, by_us)
@@ -229,7 +236,7 @@ async def tally(
     words, numbers, bys = zip(*rows, strict=True)
     found = await database.fetch(
         _TALLY, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
-        list(words), list(numbers), list(bys),
+        list(words), list(numbers), list(bys), submitter,
     )  # fmt: skip
     return dict.fromkeys(states.STATUS_NAMES, 0) | {row["word"]: row["n"] for row in found}
 
@@ -237,7 +244,8 @@ async def tally(
 _REASONS = """
 WITH m AS MATERIALIZED (
     SELECT id FROM message
-    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+      AND ($7::text IS NULL OR submitter = $7) ORDER BY id DESC LIMIT $4
 )
 SELECT p.class, count(DISTINCT p.id) AS n
 FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
@@ -246,13 +254,14 @@ WHERE p.class <> '' AND p.state = ANY($5) AND NOT p.by_us GROUP BY p.class ORDER
 
 
 async def reasons(
-    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime, limit: int = 5
-) -> list[tuple[str, int]]:
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime, limit: int = 5,
+    submitter: ActorLabel | None = None,
+) -> list[tuple[str, int]]:  # fmt: skip
     """Why messages of that time failed: (class, messages of which a part failed with it), the commonest
     first. At most ``TALLIED`` messages are looked at."""
     rows = await database.fetch(
         _REASONS, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
-        states_of("failed")[0], limit,
+        states_of("failed")[0], limit, submitter,
     )  # fmt: skip
     return [(row["class"], row["n"]) for row in rows]
 
@@ -279,9 +288,10 @@ async def trace(
     *,
     accounts: Sequence[int] | None,
     test: bool | None = None,
+    submitter: ActorLabel | None = None,
 ) -> Trace | None:
     """The whole story of a message, or None when there is none that the accounts may see."""
-    view = await get(database, message_id, accounts=accounts, test=test)
+    view = await get(database, message_id, accounts=accounts, test=test, submitter=submitter)
     if view is None:
         return None
     rows = await database.fetch(_PARTS, message_id)

@@ -18,6 +18,8 @@ from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.checking import OPEN, OUT
+from smsgw.store.messages.success import AS as LEFT_OUT_AS
+from smsgw.store.messages.success import FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Wanted:
     account: int | None = None
     phone: str | None = None
     """E.164 digits."""
+    tail: str | None = None
+    """The last four digits of the number: to be asked of few days."""
+    department: int | None = None
+    """Whose members have sent it, or whose account has, by a key."""
+    template: int | None = None
     type: str | None = None
     sign: str | None = None
     carrier: str | None = None
@@ -57,6 +64,8 @@ class Wanted:
     """Channel of its first part, as the statistics count it; 0: it came to none."""
     stage: str | None = None
     """One of ``STAGES``: where it stands in the account of its day."""
+    left_out: str | None = None
+    """The category as which it does not count against its channel; ``ANY_CATEGORY``: any. It has failed as a whole."""
     content: str | None = None
     """A word of the text, at least ``LEAST_WORD`` characters."""
 
@@ -73,6 +82,7 @@ UNSAID = "NONE"
 """In the place of a reason: none was given."""
 STAGES = ("submitted", "refused", "held")
 """Given to a carrier, ended before that, or waiting for it."""
+ANY_CATEGORY = "any"
 LEAST_WORD = 2
 
 
@@ -91,7 +101,9 @@ PATIENCE = 20.0
 """Seconds for all of a search."""
 _MESSAGE = {
     "message": "x.id = {}::bigint", "batch": "x.batch_id = {}::bigint", "account": "x.account_id = {}::bigint",
-    "phone": "x.number = {}", "type": "x.type = {}", "sign": "x.sign = {}", "carrier": "x.carrier = {}",
+    "phone": "x.number = {}", "tail": "right(x.number, 4) = {}",
+    "template": "x.template_id = {}::bigint AND x.template_id > 0", "type": "x.type = {}",
+    "sign": "x.sign = {}", "carrier": "x.carrier = {}",
     "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
     "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')",
     "extension": "(x.extend_code = {0} AND x.extend_code <> '')", "test": "x.test = {}::text::bool",
@@ -119,6 +131,11 @@ _STAGE = {
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
+_LEFT_OUT = f"{_ENDED} AND {FAILED}"
+_IS_LEFT_OUT = f"""
+(SELECT {LEFT_OUT_AS} FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
+ HAVING NOT bool_or({_OPEN} OR {by_name("s.state = :UNCONFIRMED")})) {{which}}
+"""  # noqa: S608 - constants
 RANKS = [int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)]
 """States of parts: the first of them says what the message is."""
 # The part that says what the message is: of the first state in the order of ranks.
@@ -135,6 +152,45 @@ _OF_TASK = """
 SELECT min(base_id), greatest(max(base_id + size), (SELECT max(again_id) + 1 FROM message_resend WHERE task_id = $1))
 FROM task_chunk WHERE task_id = $1
 """
+# Of a person their department's; of a key or a partner that of the account: its own, or that of the nearest above it.
+_OF_DEPARTMENT = """
+WITH RECURSIVE home(id, department_id) AS (
+    SELECT id, department_id FROM account WHERE parent_id IS NULL
+    UNION ALL
+    SELECT a.id, COALESCE(a.department_id, h.department_id) FROM account a JOIN home h ON a.parent_id = h.id
+)
+SELECT ARRAY(SELECT login FROM staff WHERE department_id = $1) AS logins,
+       ARRAY(SELECT id FROM home WHERE department_id = $1) AS accounts
+"""
+_DEPARTMENT = """
+(x.submitter = ANY({}::text[]) OR x.account_id = ANY({}::bigint[])
+ AND NOT EXISTS (SELECT FROM staff w WHERE w.login = x.submitter AND w.department_id IS NOT NULL))
+"""
+
+
+class _Known(NamedTuple):
+    """What was looked up for a search."""
+
+    of_task: tuple[int, int] | None = None
+    """Between which ids the task's messages are."""
+    of_department: tuple[Sequence[str], Sequence[int]] | None = None
+    """Logins of its people, and its accounts."""
+
+
+async def _known(connection: Connection, wanted: Wanted) -> _Known | None:
+    """None: there is nothing to find."""
+    of_task = of_department = None
+    if wanted.task is not None:
+        row = await connection.fetchrow(_OF_TASK, wanted.task)
+        if row is None or row[0] is None:
+            return None
+        of_task = (int(row[0]), int(row[1]))
+    if wanted.department is not None:
+        row = await connection.fetchrow(_OF_DEPARTMENT, wanted.department)
+        if row is None or not (row["logins"] or row["accounts"]):
+            return None
+        of_department = (row["logins"], row["accounts"])
+    return _Known(of_task, of_department)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +212,20 @@ class _Search:
         return bounds[::-1] if descending else bounds
 
 
-def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, int] | None) -> _Search:
+def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Search:
     """The condition for what is wanted, in constant texts, and its parameters."""
     low, high = max(first_id(wanted.from_time), 0), max(first_id(wanted.to_time), 0)
     if wanted.batch is not None:  # a call's ids are made in one go: they lie within moments of the first
         low, high = max(low, wanted.batch), min(high, first_id(time_of(wanted.batch) + timedelta(seconds=10)))
     if wanted.message is not None:
         low, high = max(low, wanted.message), min(high, wanted.message + 1)
-    if of_task is not None:
-        low, high = max(low, of_task[0]), min(high, of_task[1])
+    if known.of_task is not None:
+        low, high = max(low, known.of_task[0]), min(high, known.of_task[1])
     if window.after is not None:
         down, after = window.descending != window.backwards, window.after[1]
         low, high = (low, min(high, after)) if down else (max(low, after + 1), high)
-    scope = actor.scope.whole
-    arguments: list[object] = [None if scope is None else list(scope)]
+    accounts, submitter = actor.scope.narrowed
+    arguments: list[object] = [accounts]
 
     def put(value: object, text: str) -> str:
         arguments.append(value)
@@ -177,7 +233,12 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
 
     said = ["x.id >= {low} AND x.id < {high} AND ($1::bigint[] IS NULL OR x.account_id = ANY($1))"]
     values = {name: getattr(wanted, name) for name in (*_MESSAGE, *_PART)}
+    if submitter is not None:
+        said.append(put(submitter, _MESSAGE["submitter"]))
     said += [put(values[name], text) for name, text in _MESSAGE.items() if values[name] is not None]
+    if known.of_department is not None:
+        arguments += known.of_department
+        said.append(_DEPARTMENT.format(f"${len(arguments) - 1}", f"${len(arguments)}"))
     if wanted.content is not None:
         said.append(put(wanted.content, _CONTENT))
     if wanted.result is not None:
@@ -192,6 +253,11 @@ def _search(actor: Actor, wanted: Wanted, window: Window, of_task: tuple[int, in
         said.append(_HAS % put(wanted.ended_at, "s.part = 1 AND COALESCE(s.channel_id, 0) = {}::int"))
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
+    if wanted.left_out is not None:
+        said.append(_HAS % _LEFT_OUT)
+        any_ = wanted.left_out == ANY_CATEGORY
+        said.append(_IS_LEFT_OUT.format(low="{low}", high="{high}",
+            which="IS NOT NULL" if any_ else put(wanted.left_out, "= {}")))  # fmt: skip
     of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
     values["reason"] = None if values["reason"] == UNSAID else values["reason"]
     of_part += [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
@@ -217,13 +283,10 @@ async def _rows(database: Database, actor: Actor, wanted: Wanted, window: Window
     """The nearest rows, from as many days as it takes."""
     async with database.transaction(timeout=PATIENCE) as connection:
         await connection.execute(_CUSTOM)
-        of_task = None
-        if wanted.task is not None:
-            row = await connection.fetchrow(_OF_TASK, wanted.task)
-            if row is None or row[0] is None:
-                return []
-            of_task = (int(row[0]), int(row[1]))
-        search, found = _search(actor, wanted, window, of_task), list[Row]()
+        known = await _known(connection, wanted)
+        if known is None:
+            return []
+        search, found = _search(actor, wanted, window, known), list[Row]()
         down = window.descending != window.backwards
         days = search.days(down)
         while days and len(found) < shape.limit:
@@ -355,13 +418,8 @@ async def copy(
 
 
 async def _searched(connection: Connection, actor: Actor, wanted: Wanted) -> _Search | None:
-    of_task = None
-    if wanted.task is not None:
-        row = await connection.fetchrow(_OF_TASK, wanted.task)
-        if row is None or row[0] is None:
-            return None
-        of_task = (int(row[0]), int(row[1]))
-    return _search(actor, wanted, Window(), of_task)
+    known = await _known(connection, wanted)
+    return None if known is None else _search(actor, wanted, Window(), known)
 
 
 def _within(search: _Search, low: int, high: int) -> tuple[str, list[object]]:

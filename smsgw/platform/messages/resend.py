@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.code_book import CodeBook
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType, Origin
@@ -64,6 +64,7 @@ CROSS JOIN LATERAL (
 ) p
 LEFT JOIN message_resend r ON r.message_id = m.id
 WHERE m.id = ANY($1::bigint[]) AND m.id >= $3 AND m.id <= $4 AND ($2::bigint[] IS NULL OR m.account_id = ANY($2))
+  AND ($5::text IS NULL OR m.submitter = $5)
 """
 
 
@@ -71,16 +72,19 @@ async def judge(
     database: Database, actor: Actor, book: CodeBook, ids: Sequence[int]
 ) -> Mapping[int, Verdict]:
     """What is to be said of the messages in the actor's scope, by their ids; ``MOST`` at most."""
-    rows = await judged(database, ids, actor.scope.whole)
+    rows = await judged(database, ids, *actor.scope.narrowed)
     return {row["id"]: Verdict(row["id"], row["parts"], why_not(row, book)) for row in rows}
 
 
-async def judged(database: Database, ids: Sequence[int], accounts: Sequence[int] | None) -> list[Row]:
-    """What ``why_not`` looks at, of the messages of these accounts (None: all)."""
+async def judged(
+    database: Database, ids: Sequence[int], accounts: Sequence[int] | None, submitter: ActorLabel | None = None
+) -> list[Row]:
+    """What ``why_not`` looks at, of the messages of these accounts (None: all) and this submitter (None: anybody)."""
     some = list(ids)[:MOST]
     if not some:
         return []
-    return await database.fetch(_JUDGED, some, None if accounts is None else list(accounts), min(some), max(some))
+    whose = None if accounts is None else list(accounts)
+    return await database.fetch(_JUDGED, some, whose, min(some), max(some), submitter)
 
 
 def why_not(row: Row, book: CodeBook) -> str:
@@ -145,7 +149,7 @@ async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> i
     """
     actor = change.actor
     actor.require(Permission.MESSAGE_SEND)
-    rows = await judged(change.database, [message_id], actor.scope.whole)
+    rows = await judged(change.database, [message_id], *actor.scope.narrowed)
     if not rows or (account := now.account(rows[0]["account_id"])) is None:
         raise Refused("NOT_FOUND")
     row = rows[0]

@@ -27,7 +27,10 @@ async def read(change: Change, message_id: int, *, unmasked: bool) -> Trace | No
     if unmasked:
         change.actor.require(Permission.MESSAGE_UNMASK)
     async with change.unit(Permission.MESSAGE_READ) as unit:
-        found = await queries.trace(unit.connection, message_id, accounts=change.actor.scope.whole)
+        scope = change.actor.scope
+        found = await queries.trace(
+            unit.connection, message_id, accounts=scope.accounts, submitter=scope.submitter
+        )
         if found is None:
             unit.unchanged()
         else:

@@ -67,6 +67,17 @@ class Check:
         """Accepted, and neither submitted nor refused for a reason nor held: there must be none."""
         return self.accepted - self.submitted - self.refused - self.held
 
+    @property
+    def submission_rate(self) -> float | None:
+        """Percent of the accepted that was given to a carrier."""
+        return 100 * self.submitted / self.accepted if self.accepted else None
+
+    @property
+    def submission_success(self) -> float | None:
+        """The same without what was refused for a reason, and what is held."""
+        counts = self.accepted - self.refused - self.held
+        return 100 * self.submitted / counts if counts > 0 else None
+
 
 def _check(row: Row) -> Check:
     values: dict[str, Any] = {key: row[key] for key in Check.__dataclass_fields__ if key != "differences"}

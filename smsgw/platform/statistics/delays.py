@@ -42,6 +42,7 @@ WITH p AS MATERIALIZED (
       AND NOT m.test
       AND ($3::bigint[] IS NULL OR m.account_id = ANY($3)) AND ($4::bigint IS NULL OR m.account_id = $4)
       AND ($5::text IS NULL OR m.type = $5) AND ($6::int IS NULL OR s.channel_id = $6)
+      AND ($7::text IS NULL OR m.submitter = $7)
     ORDER BY s.id DESC LIMIT {MOST}
 ), g AS (SELECT {{key}} AS value, count(*) AS n, {_STAGES} FROM p GROUP BY 1)
 SELECT g.*, {{name}} AS name, row_number() OVER (ORDER BY g.value) AS id FROM g ORDER BY g.value LIMIT 1000
@@ -74,12 +75,12 @@ class Delays:
 
 async def search(database: Database, actor: Actor, wanted: WantedDelays) -> list[Delays]:
     """One a channel or an hour."""
-    scope = actor.scope.whole
+    accounts, submitter = actor.scope.narrowed
     group = wanted.group if wanted.group in GROUPS else GROUPS[0]
     rows = await database.fetch(
         _FOUND.format(key=_KEY[group], name=_NAME[group]), max(first_id(wanted.from_time), 0),
-        max(first_id(wanted.to_time), 0), None if scope is None else list(scope), wanted.account, wanted.type,
-        wanted.channel, timeout=PATIENCE,
+        max(first_id(wanted.to_time), 0), accounts, wanted.account, wanted.type, wanted.channel, submitter,
+        timeout=PATIENCE,
     )  # fmt: skip
     return [
         Delays(

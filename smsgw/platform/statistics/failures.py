@@ -29,7 +29,7 @@ WITH g AS (
     WHERE s.id >= $1 AND s.id < $2 AND s.state > :DELIVERED AND s.state = ANY($3::smallint[]) AND NOT s.by_us
       AND NOT m.test AND ($4::bigint[] IS NULL OR m.account_id = ANY($4)) AND ($5::bigint IS NULL OR m.account_id = $5)
       AND ($6::text IS NULL OR m.type = $6) AND ($7::int IS NULL OR s.channel_id = $7)
-      AND ($8::text IS NULL OR m.carrier = $8)
+      AND ($8::text IS NULL OR m.carrier = $8) AND ($9::text IS NULL OR m.submitter = $9)
     GROUP BY 1, 2
 ), r AS (
     SELECT g.*, {{name}} AS name, hashtextextended(g.reason || ' ' || g.value, 0) & 9223372036854775807 AS id FROM g
@@ -53,10 +53,10 @@ class WantedFailures:
 
 
 def _asked(actor: Actor, wanted: WantedFailures) -> list[object]:
-    scope = actor.scope.whole
+    accounts, submitter = actor.scope.narrowed
     return [
         max(first_id(wanted.from_time), 0), max(first_id(wanted.to_time), 0), states_of("failed")[0],
-        None if scope is None else list(scope), wanted.account, wanted.type, wanted.channel, wanted.carrier,
+        accounts, wanted.account, wanted.type, wanted.channel, wanted.carrier, submitter,
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from smsgw.core.actor import Actor
+from smsgw.core.states import success_percent
 from smsgw.platform.messages.records import RESULTS
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database, Row
@@ -125,6 +126,12 @@ class Wanted:
         """Only what has ended at a channel, or without one, is counted."""
         return self.group == "channel" or self.channel is not None
 
+    def known(self, actor: Actor) -> bool:
+        """Whether the actor's figures of it are counted: of what somebody has submitted, account and origin alone."""
+        return actor.scope.submitter is None or not any(
+            name == self.group or getattr(self, name) is not None for name in _SUMMED if name != "origin"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -163,8 +170,7 @@ class Figures:
     @property
     def success_rate(self) -> float | None:
         """Percent of those that a carrier has reported about; None: of none."""
-        known = self.delivered + self.failed
-        return 100 * self.delivered / known if known else None
+        return success_percent(self.delivered, self.failed)
 
 
 def _groups(actor: Actor, wanted: Wanted, group: str) -> tuple[str, list[object]]:
@@ -172,18 +178,26 @@ def _groups(actor: Actor, wanted: Wanted, group: str) -> tuple[str, list[object]
     two at once from all combinations."""
     group = group if group in (*GROUPS, *OF_PEOPLE) else ""
     used = {name for name in _SUMMED if name == group or getattr(wanted, name) is not None}
+    accounts, submitter = actor.scope.narrowed
     people = wanted.people or group in OF_PEOPLE or wanted.person is not None or wanted.department is not None
+    people = people or submitter is not None
     arguments: list[object] = []
 
     def put(value: object, text: str) -> str:
         arguments.append(value)
         return text.format(f"${len(arguments)}")
 
-    scope, first = actor.scope.whole, wanted.first.replace(day=1) if wanted.monthly else wanted.first
+    first = wanted.first.replace(day=1) if wanted.monthly else wanted.first
     last = _month_end(wanted.last) if wanted.monthly else wanted.last
     found = [put(first, "s.day >= {}"), put(last, "s.day <= {}")]
-    if scope is not None:
-        found.append(put(list(scope), "s.account_id = ANY({}::bigint[])"))
+    if accounts is not None:
+        found.append(put(accounts, "s.account_id = ANY({}::bigint[])"))
+    if submitter is not None:
+        found.append(put(submitter, "s.submitter = {}"))
+    narrowed = [(name, getattr(wanted, name)) for name in (*_SUMMED, *OF_PEOPLE)]
+    if not wanted.known(actor):
+        found.append("false")
+        group, narrowed = "", []
     if wanted.account is not None:
         found.append(put(wanted.account, "s.account_id = {}::bigint"))
     if wanted.by_channel:
@@ -197,7 +211,6 @@ def _groups(actor: Actor, wanted: Wanted, group: str) -> tuple[str, list[object]
         table, period, values = "stat_sum s", "s.day", _VALUE | {dimension: "s.value"}
         found.append(put("month" if wanted.monthly else "day", "s.span = {}"))
         found.append(put(dimension, "s.dimension = {}"))
-    narrowed = [(name, getattr(wanted, name)) for name in (*_SUMMED, *OF_PEOPLE)]
     found += [put(f"{value}", f"{values[name]} = {{}}") for name, value in narrowed if value is not None]
     statement = _GROUPS.format(
         period=period, value=values[group] if group else "''", counts=_COUNTS, billed=_BILLED[wanted.by_channel],

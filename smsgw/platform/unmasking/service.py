@@ -32,7 +32,8 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "message": Kind(
-        Permission.MESSAGE_VIEW, lambda db, actor, id_: messages.get(db, id_, accounts=actor.scope.whole)
+        Permission.MESSAGE_VIEW, lambda db, actor, id_: messages.get(
+            db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter)
     ),
     "inbound": Kind(Permission.INBOUND_VIEW, inbound.one),
     "block": Kind(

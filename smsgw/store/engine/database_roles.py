@@ -42,7 +42,7 @@ TABLES = {
     **_each(
         _APPEND,
         "audit audit_checkpoint audit_link complaint department_place event event_lost evidence "
-        "evidence_root ledger mo pool "
+        "evidence_root exclusion exclusion_version ledger mo pool rebate rebate_rule "
         "webhook_attempt",
     ),
     **_each(
@@ -54,9 +54,9 @@ TABLES = {
     ),
     **_each(
         _LIST,
-        "api_refused audience_member audit_open brand_host export_link message_resend old_code parked_fact "
-        "staff_account "
-        "staff_password staff_permission sheet sheet_result sign_proof sign_reminder staff_role task_problem task_row",
+        "api_refused audience_member audit_open brand_host export_link left_out_day message_resend old_code "
+        "parked_fact staff_account staff_password staff_permission sheet sheet_result sign_proof sign_reminder "
+        "staff_role task_problem task_row",
     ),
     **_each(
         _ALL,
@@ -66,7 +66,7 @@ TABLES = {
         "number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
-        "scenario send_draft "
+        "scenario send_draft statement_mail statement_receiver "
         "unmask_day request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp staff_view stat_day"
         " stat_end stat_person task upload webhook word",

@@ -443,10 +443,13 @@ WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(m
      r AS (SELECT m.id, m.account_id,
                   m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
            FROM p JOIN message m ON m.id = p.message_id WHERE m.price > 0 AND m.id >= $4),
-     entry AS (INSERT INTO ledger (id, account_id, kind, units)
-               SELECT id, account_id, 'refund', units FROM r WHERE units > 0)
-UPDATE account a SET balance = a.balance + s.units
-FROM (SELECT account_id, sum(units) AS units FROM r WHERE units > 0 GROUP BY account_id) s WHERE a.id = s.account_id
+     paid AS (UPDATE account a SET balance = a.balance + s.units
+              FROM (SELECT account_id, sum(units) AS units FROM r WHERE units > 0 GROUP BY account_id) s
+              WHERE a.id = s.account_id RETURNING a.id, a.balance)
+INSERT INTO ledger (id, account_id, kind, units, balance)
+SELECT r.id, r.account_id, 'refund', r.units, paid.balance - sum(r.units) OVER later + r.units
+FROM r JOIN paid ON paid.id = r.account_id WHERE r.units > 0
+WINDOW later AS (PARTITION BY r.account_id ORDER BY r.id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 """
 
 # After the accounts, as at acceptance: nobody waits for the other crosswise.

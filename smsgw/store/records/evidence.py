@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smsgw.core.actor import Actor
-from smsgw.core.evidence import Report, Root, leaf
+from smsgw.core.evidence import Reads, Report, Root, leaf
 from smsgw.core.ids import CHINA, day_of, day_range
 from smsgw.core.merkle import Tree
 from smsgw.core.model import PROBE_ACCOUNT
@@ -128,6 +128,18 @@ WHERE p.id >= $1 AND p.id < $2 AND p.state = :DELIVERED AND (p.id >= $6 OR p.fin
       WHERE e.message_id = p.id AND e.part = p.part AND e.state = :DELIVERED AND e.id >= $1 - {EARLY})
 ORDER BY p.id, p.part LIMIT $5
 """)  # noqa: S608
+_CHANNELS = "SELECT id, protocol, access_code FROM channel WHERE id > 0"
+# A report of a long message may name the id of any of its parts, or of an earlier attempt; one that has found its part
+# by our reference or by the number, any id.
+_ABOUT = """
+SELECT m.id, m.number, ARRAY(SELECT p.carrier_id FROM part p WHERE p.id = m.id AND p.carrier_id IS NOT NULL
+                             UNION ALL
+                             SELECT a.carrier_id FROM attempt a WHERE a.id = m.id AND a.carrier_id IS NOT NULL) AS ids,
+       EXISTS (SELECT FROM event e WHERE e.id = m.id AND e.kind IN ('inferred', 'by_reference')) AS inferred
+FROM message m WHERE m.id = ANY($1::bigint[])
+"""
+READ_AT_ONCE = 500
+"""PDUs."""
 _SINCE = "SELECT id, at FROM evidence ORDER BY id LIMIT 1"
 
 
@@ -144,14 +156,16 @@ async def _untold(done: int, total: int) -> None:
 
 async def verify(
     database: Database, sealer: Sealer, files: Iterable[Path], *, now: datetime, only: date | None = None,
-    told: Told = _untold,
+    told: Told = _untold, reads: Reads | None = None,
 ) -> Report:  # fmt: skip
-    """Digest every PDU anew, make every day's root anew and compare it with what is stored, signed and anchored, and
-    compare the results of parts with what was proven of them. ``only``: of that day alone, but all signatures.
+    """Digest every PDU anew, and with ``reads`` decode it; make every day's root anew and compare it with what is
+    stored, signed and anchored, and compare the results of parts with what was proven of them. ``only``: of that day
+    alone, but all signatures.
 
     The day under way has no root yet: of it PDUs and results are looked at.
     """
     report = Report()
+    channels = {row["id"]: row for row in await database.fetch(_CHANNELS)}
     outside: dict[date, set[bytes]] = {}
     for path in files:
         if path.exists():
@@ -167,7 +181,8 @@ async def verify(
     days = [day for day in days if only is None or day == only]
     for n, day in enumerate(days):
         await told(n, len(days))
-        await _day(database, report, day, roots.get(day), (now - SETTLED).astimezone(CHINA).date())
+        reader = None if reads is None else _Reader(reads, channels, report, day)
+        await _day(database, report, day, roots.get(day), (now - SETTLED).astimezone(CHINA).date(), reader)
     await told(len(days), len(days))
     return report
 
@@ -191,7 +206,37 @@ def _chain(report: Report, sealer: Sealer, roots: dict[date, Root], outside: dic
             report.add("anchor", day)
 
 
-async def _day(database: Database, report: Report, day: date, root: Root | None, settled: date) -> None:
+class _Reader:
+    """Reads a day's PDUs, a page of them at a time, beside the messages that they are about."""
+
+    def __init__(self, reads: Reads, channels: dict[int, Row], report: Report, day: date) -> None:
+        self._reads, self._channels, self._report, self._day = reads, channels, report, day
+        self._page: list[Row] = []
+
+    async def add(self, connection: Connection, row: Row) -> None:
+        """One of them."""
+        if row["pdu"] is not None and row["channel_id"] in self._channels:
+            self._page.append(row)
+        if len(self._page) >= READ_AT_ONCE:
+            await self.read(connection)
+
+    async def read(self, connection: Connection) -> None:
+        """Those that wait."""
+        page, self._page = self._page, []
+        found = await connection.fetch(_ABOUT, sorted({row["message_id"] for row in page})) if page else []
+        about = {row["id"]: row for row in found}
+        for row in page:
+            message, channel = about.get(row["message_id"]), self._channels[row["channel_id"]]
+            number = message["number"] if message else ""
+            ids = None if message and message["inferred"] else {row["carrier_id"], *(message["ids"] if message else ())}
+            readings = self._reads(channel["protocol"], channel["access_code"], row["pdu"])
+            if not any(said.fits(row["state"], row["code"], number, ids) for said in readings):
+                self._report.add("said", self._day, _about(row))
+
+
+async def _day(
+    database: Database, report: Report, day: date, root: Root | None, settled: date, reader: _Reader | None
+) -> None:
     """One day's rows, its root, and the results that they prove."""
     low, high = day_range(day)
     async with database.transaction(timeout=PATIENCE) as connection:
@@ -202,6 +247,10 @@ async def _day(database: Database, report: Report, day: date, root: Root | None,
                 report.pdus += 1
                 if hashlib.sha256(row["pdu"]).digest() != row["digest"]:
                     report.add("pdu", day, _about(row))
+            if reader is not None:
+                await reader.add(connection, row)
+        if reader is not None:
+            await reader.read(connection)
         if root is not None and not tree.leaves and not await connection.fetchval(_HAS_DAY, f"evidence_{day:%Y%m%d}"):
             if not await connection.fetchval(_HAS_DAY, f"part_{day:%Y%m%d}"):  # both are kept for as many days
                 report.gone += 1

@@ -34,7 +34,7 @@ from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.code_book import Source
 from smsgw.core.errors import SmsgwError
-from smsgw.core.ids import IdSource
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
@@ -52,6 +52,7 @@ from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import book
@@ -76,6 +77,8 @@ from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.evidence import verification as proving
+from smsgw.platform.exclusions import service as exclusions
+from smsgw.platform.exclusions.model import Draft as Exclusions
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.files import queries as file_queries
@@ -118,6 +121,7 @@ from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.settings import service as settings
 from smsgw.platform.sheets import queries as sheet_queries
 from smsgw.platform.sheets.model import Sheet
+from smsgw.platform.statements import service as statements
 from smsgw.platform.statistics import recount
 from smsgw.platform.statistics import service as statistics
 from smsgw.platform.unmasking import service as unmasking
@@ -567,6 +571,38 @@ async def _(world: World, change: Change) -> None:
 
 def _sentence(world: World) -> Draft:
     return Draft(world.name(), "工作日 9 点到 17 点", PhraseScope.OWN)
+
+
+@example(exclusions.add, "exclusion.add")
+async def _(world: World, change: Change) -> None:
+    tomorrow = datetime.now(CHINA).date() + timedelta(days=1)
+    await exclusions.add(change, Exclusions(tomorrow, "tender", {"EMPTY_NUMBER": "handset"}, {"MK:0010": "network"}))
+
+
+@example(rebate_rules.add, "rebate.rule")
+async def _(world: World, change: Change) -> None:
+    month = datetime.now(CHINA).date().replace(day=1)
+    await rebate_rules.add(change, world.account_id, rebate_rules.Draft(month, 5, 0, "agreed"))
+
+
+@example(statements.set_receivers, "statement.receivers")
+async def _(world: World, change: Change) -> None:
+    await statements.set_receivers(change, world.account_id, ["a@buyer.example.org"], "zh")
+
+
+@example(statements.take, "statement.take")
+async def _(world: World, change: Change) -> None:
+    await statements.take(change, world.account_id, datetime.now(CHINA).date().replace(day=1), "looking")
+
+
+@example(statements.again, "statement.again")
+async def _(world: World, change: Change) -> None:
+    id_ = await world.database.fetchval(
+        "INSERT INTO statement_mail (account_id, month, receiver, language, state, next_at) "
+        "VALUES ($1, '2026-01-01', $2, 'zh', 'failed', now()) RETURNING id", world.account_id,
+        f"{world.name()}@b.example",
+    )  # fmt: skip
+    await statements.again(change, id_)
 
 
 @example(phrases.add, "phrase.add")

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 import smsgw.demo
+from smsgw.channels.wire.proofs import readings
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.states import FINAL, PartState
@@ -20,7 +21,7 @@ from smsgw.demo.world import World
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import daily
-from smsgw.store.records import audit, audit_chain
+from smsgw.store.records import audit, audit_chain, evidence
 
 DAYS, DAILY = 4, 60
 SEALER = Sealer(b"k" * 32)
@@ -60,6 +61,11 @@ class Look:
         first, second = await self.database.fetchval(one), await self.database.fetchval(other)
         assert first == second, f"{one} is {first}, {other} is {second}"
         assert first, one
+
+    async def proofs(self) -> None:
+        report = await evidence.verify(self.database, SEALER, (), now=datetime.now(UTC), reads=readings)
+        assert report.problems == []
+        assert report.pdus
 
     async def books(self) -> None:
         assert await self.rows("SELECT count(*) FROM message_99991231") == [(0,)], (
@@ -122,6 +128,7 @@ async def test_the_history_is_what_a_node_would_have_left(database: Database) ->
     await look.statistics()
     await look.fates()
     await look.chain()
+    await look.proofs()
     with pytest.raises(Refused) as refused:  # what is in use is left alone
         await made(database)
     assert refused.value.code == "STATE_CONFLICT"

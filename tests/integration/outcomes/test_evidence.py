@@ -6,18 +6,23 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from databases import change
 from ledger import Ledger, carrier_id
 
+from smsgw.channels.wire.proofs import readings
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
-from smsgw.core.model import Claimed, OutcomeKind, Report
+from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.platform.change import Change
 from smsgw.platform.messages import service as messages
+from smsgw.protocols.cmpp import reports
+from smsgw.protocols.cmpp.pdus import Deliver
+from smsgw.protocols.dialects import CMPP20
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import report_ids
 from smsgw.store.records import audit, evidence
@@ -191,3 +196,80 @@ async def test_a_root_made_with_the_rows_it_should_hide_fits_no_anchor(ledger: L
     assert len(await roots(ledger)) == 1
     assert await found(ledger) == []
     assert await found(ledger, anchors) == [("anchor", "")]
+
+
+# --- what PDUs say ---------------------------------------------------------------------------------------------------
+
+
+def octets_of(stat: str, number: str, msg_id: int) -> bytes:
+    """A CMPP_DELIVER that reports it."""
+    said = reports.Report(
+        msg_id=msg_id, stat=stat, submit_time="2611261200", done_time="2611261200", dest_terminal_id=number
+    )
+    return CMPP20.encode(Deliver(
+        sequence=7, msg_id=msg_id, dest_id="10690001", src_terminal_id=number, registered_delivery=1,
+        msg_content=reports.encode(said, 20),
+    ))  # fmt: skip
+
+
+FALSE: tuple[dict[str, Any], ...] = ({"stat": "UNDELIV"}, {"number": "13900139000"}, {"msg_id": 78})
+"""Another state, number and id."""
+
+
+async def proven(ledger: Ledger, called: int, end: str = "DELIVRD", **false: Any) -> int:
+    """A message that its carrier calls by that number, delivered by a report whose PDU says so, or something false."""
+    id_, name = await ledger.accept(), f"{called:016x}"
+    (claimed,) = await ledger.claim()
+    accepted = Outcome(claimed.id, claimed.part, claimed.attempt, K.ACCEPTED, carrier_id=name)
+    ledger.outcomes.answered([accepted], UnknownPolicy.HOLD)
+    await ledger.outcomes.drain()
+    pdu = octets_of(**({"stat": end, "number": claimed.number, "msg_id": called} | false))
+    state = S.DELIVERED if end == "DELIVRD" else S.UNDELIVERABLE
+    await ledger.outcomes.report(
+        Report(ledger.channels["a"], name, state, end, "", claimed.number, ledger.clock, pdu=pdu)
+    )
+    assert await ledger.state(id_) is state
+    return id_
+
+
+async def read_anew(ledger: Ledger) -> list[tuple[str, str]]:
+    got = await evidence.verify(ledger.database, SEALER, (), now=datetime.now(UTC), reads=readings)
+    return [(p.kind, p.about) for p in got.problems]
+
+
+async def test_a_record_whose_result_is_not_what_its_pdu_says_is_found(ledger: Ledger) -> None:
+    await proven(ledger, 1)
+    await proven(ledger, 2, "UNDELIV")
+    assert await read_anew(ledger) == []
+    wrong = [await proven(ledger, 10 + n, **false) for n, false in enumerate(FALSE)]
+    assert await found(ledger) == [], "each digest fits, and nothing was changed since"
+    assert sorted(await read_anew(ledger)) == sorted(("said", f"{id_}/1") for id_ in wrong)
+
+
+async def test_a_result_and_its_row_changed_together_are_found_by_the_pdu_alone(ledger: Ledger) -> None:
+    """As whoever rules the database can, before the day has a root."""
+    id_ = await proven(ledger, 1)
+    await change(ledger.dsn, "DROP TRIGGER watch ON part", "UPDATE part SET state = 41, code = 'UNDELIV'",
+                 "UPDATE evidence SET state = 41, code = 'UNDELIV'")  # fmt: skip
+    assert await found(ledger) == []
+    assert await read_anew(ledger) == [("said", f"{id_}/1")]
+    ledger.balanced = False
+
+
+async def test_octets_that_are_no_report_prove_nothing(ledger: Ledger) -> None:
+    (id_,) = await ended(ledger, 1)
+    assert await read_anew(ledger) == [("said", f"{id_}/1")]
+
+
+async def test_ids_in_other_spellings_and_those_of_siblings_fit(ledger: Ledger) -> None:
+    id_ = await proven(ledger, 0xABCDEF)
+    for spelled in (f"{int('abcdef', 16)}", bytes.fromhex(f"{0xABCDEF:016x}")[::-1].hex()):
+        await change(ledger.dsn, f"UPDATE evidence SET carrier_id = '{spelled}'")  # noqa: S608
+        assert await read_anew(ledger) == [], spelled
+    await change(ledger.dsn, "UPDATE evidence SET carrier_id = '1234'", "UPDATE channel SET protocol = 'smpp34'")
+    assert await read_anew(ledger) == [], "the part has it, and the channel speaks something else now"
+    await change(ledger.dsn, "UPDATE part SET carrier_id = '1234'")
+    assert await read_anew(ledger) == [("said", f"{id_}/1")]
+    inferred = "INSERT INTO event (id, at, part, kind, detail) SELECT id, now(), 1, 'inferred', '{}' FROM part"
+    await change(ledger.dsn, inferred)
+    assert await read_anew(ledger) == [], "it was found by its number"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
+from browsing import Browser, send
 from portal_site import Site, running
 
 from smsgw.core.settings import Settings
@@ -80,6 +80,25 @@ async def test_or_does_not_and_says_why(site: Site) -> None:
         page = await until(asker, job, "驳回了导出申请")
         assert "other 驳回了导出申请：范围过大，请按部门导出" in page
         assert f"{job}/link" not in page
+
+
+async def test_a_list_that_cannot_be_counted_waits_as_well(site: Site) -> None:
+    """时延分析 by hour: a row an hour of the day."""
+    for n in range(2):
+        await send(site, to=f"1380013800{n}")
+    (first, _), _ = await site.carrier_takes()
+    async with Browser(site) as asker:
+        await asker.login("asker")
+
+        async def wanted() -> str:
+            query = "along=hour&time=7d"
+            await asker.get(f"/reports/delays/-/export?{query}")
+            await asker.post("/reports/delays/-/export", {"q": query, "reason": "季度检查", "format": "csv"})
+            return asker.path
+
+        await until(asker, await wanted(), "已完成")
+        await site.db.execute("UPDATE part SET accepted_at = accepted_at - interval '1 hour' WHERE id = $1", first)
+        assert "asker 申请导出约 2 行" in await asker.get(await wanted())
 
 
 async def test_what_is_small_is_made_at_once(site: Site) -> None:

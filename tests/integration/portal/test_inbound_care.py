@@ -147,6 +147,35 @@ async def test_an_answer_goes_out_once_from_the_number_that_was_written_to(site:
         assert f'href="/records/{rows[0]["id"]}"' in page
 
 
+async def test_of_two_who_answer_at_a_time_one_does_and_the_other_is_told(site: Site) -> None:
+    """Over and over at the same moment; with a form that was opened before; then anew, which is a second answer."""
+    await site.add_staff("hall-other", "clerk", "hall")
+    count = "SELECT count(*) FROM message"
+    async with Browser(site) as one, Browser(site) as other:
+        await one.login("hall-op")
+        await other.login("hall-other")
+        for n in range(5):
+            id_ = await reply(site, "hall", f"861380013800{n}", "几点开门")
+            said = {"seen": "", "confirmed": "1"}
+            pages = await asyncio.gather(
+                one.post(f"/inbound/{id_}/reply", said | {"content": "上午九点。"}),
+                other.post(f"/inbound/{id_}/reply", said | {"content": "下午两点。"}),
+            )
+            assert await site.db.fetchval(count) == n + 1
+            assert sorted((one.status, other.status)) == [200, 422]
+            assert sum("已有人回复了这条上行短信" in page or "正在处理" in page for page in pages) == 1
+        for form in ({"content": "下午两点。"}, {"content": "改到下午。", "confirmed": "1"}):
+            assert "已有人回复了这条上行短信" in await other.post(f"/inbound/{id_}/reply", {"seen": "", **form})
+            assert other.status == 422
+        assert await site.db.fetchval(count) == 5
+        opened = await other.get(f"/inbound/{id_}/reply")
+        seen = re.search(r'name="seen" value="([0-9]+)"', opened)
+        assert seen
+        await other.post(f"/inbound/{id_}/reply", {"seen": seen[1], "content": "另外，周末不开门。", "confirmed": "1"})
+        assert other.status == 200
+        assert await site.db.fetchval(count) == 6
+
+
 async def test_what_the_door_refuses_or_holds_is_said_before(site: Site) -> None:
     one = await reply(site, "hall", "8613800138000", "几点开门")
     async with Browser(site) as clerk:

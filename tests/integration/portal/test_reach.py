@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from reaching import (
 )
 
 from smsgw.admin.rights import Open, Route
+from smsgw.core.ids import CHINA
 from smsgw.platform.org import queries
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"),
@@ -58,8 +60,9 @@ class Case:
         return tuple(name for name in (self.thing, *self.names) if name not in ("", "nobody", *OWN))
 
 
+MONTH = f"{datetime.now(CHINA):%Y-%m}"
 OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
-PLATFORM_WIDE = ("/reports/checks", "/roles/", "/channels/", "/setup/channel/", "/platform/")
+PLATFORM_WIDE = ("/reports/checks", "/reports/exclusions", "/roles/", "/channels/", "/setup/channel/", "/platform/")
 """What is there once for all departments: whoever has the right for it reaches all of it."""
 
 
@@ -93,10 +96,11 @@ EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
-    "/reports/delays": ("account", "time=7d"), "/signs/carriers": ("sign_cell", ""),
+    "/reports/delays": ("account", "time=7d"), "/reports/success": ("account", "time=7d"),
+    "/signs/carriers": ("sign_cell", ""),
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
     "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
-    "/statements": ("account", ""),
+    "/statements": ("account", ""), "/statements/mails": ("statement", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -230,6 +234,23 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_list("/reports/daily", export=True), **of_list("/reports/monthly", export=True),
     **dict.fromkeys(("GET /reports/failures", "GET /reports/delays"), (case(query="account={account}&time=7d"),)),
     **of_list("/reports/failures", export=True), **of_list("/reports/delays", export=True),
+    "GET /rebates/rules": (case(query="account={account}"),), **of_list("/rebates/rules"),
+    "GET /rebates/rules/-/new": NOTHING, "GET /rebates/rules/{id}": (case("rebate_rule"),),
+    "POST /rebates/rules/-/new": (
+        sure(account="{account}", from_month=MONTH, per_thousand="5", from_units="0", reason="why"),),
+    "GET /statements/-/pdf": (case(query="account={account}"),),
+    "POST /statements/-/pdf": (case(account="{account}", month=MONTH, reason="why"),),
+    "GET /statements/receivers": NOTHING, **of_list("/statements/receivers"),
+    "GET /statements/receivers/-/new": NOTHING,
+    "POST /statements/receivers/-/new": (case(account="{account}", emails="a@b.example", language="zh"),),
+    "GET /statements/receivers/{id}": (case("receivers"),), "GET /statements/receivers/{id}/edit": (case("receivers"),),
+    "POST /statements/receivers/{id}/edit": (case("receivers", emails="a@b.example", language="zh"),),
+    "GET /statements/mails": (case(query="account={account}"),), **of_list("/statements/mails", export=True),
+    **of_actions("/statements/mails", "statement", "again"), "GET /statements/mails/{id}": (case("statement"),),
+    "GET /reports/success": (case(query="account={account}&time=7d"),), **of_list("/reports/success", export=True),
+    "GET /reports/exclusions": NOTHING, "GET /reports/exclusions/{id}": (case("nobody"),),
+    "GET /reports/exclusions/-/new": NOTHING, "POST /reports/exclusions/-/new": (sure(reason="why", from_day="x"),),
+    **of_list("/reports/exclusions", columns=True),
     **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
@@ -583,6 +604,13 @@ UPDATE part SET state = 41, channel_id = $2, claimed_at = accepted_at, answered_
     final_at = accepted_at
 WHERE id = $1
 """
+_ENDED = """
+INSERT INTO stat_day
+    (day, account_id, type, sign, channel_id, carrier, province, origin, status, messages, parts, units)
+SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date, account_id, type, sign, $2, carrier, province, origin, 'failed',
+       1, 1, 1
+FROM message WHERE id = $1
+"""
 
 
 @pytest.mark.slow
@@ -590,6 +618,7 @@ async def test_a_file_has_nothing_of_another_department(world: World) -> None:
     message = int(world.things["message"])
     await world.site.db.execute(_SIGNED, message, MARK)
     await world.site.db.execute(_FAILED, message, OWN_WAY)
+    await world.site.db.execute(_ENDED, message, OWN_WAY)
     had = set()
     for walker in world.walkers:
         things = world.things | walker.own

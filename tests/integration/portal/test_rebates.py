@@ -34,6 +34,22 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
+async def test_each_entry_says_the_balance_after_it_whatever_went_back_together(site: Site) -> None:
+    hall = site.accounts["hall"]
+    ids = [await send(site, to=f"1380013801{n}", content="好" * 100 if n else "好") for n in range(3)]
+    await send(site, "clinic", to="13800138020")
+    taken = await site.carrier_takes()
+    await site.carrier_reports(taken, PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
+    rows = await site.db.fetch(
+        "SELECT id, units, balance FROM ledger WHERE account_id = $1 AND kind = 'refund' ORDER BY id", hall
+    )
+    assert [(row["id"], row["units"]) for row in rows] == list(zip(ids, (1, 2, 2), strict=True))
+    assert [row["balance"] for row in rows] == [99_996, 99_998, 100_000]
+    assert await site.db.fetchval("SELECT balance FROM account WHERE id = $1", hall) == 100_000
+    clinic = "SELECT balance FROM ledger WHERE account_id = $1 AND kind = 'refund'"
+    assert await site.db.fetchval(clinic, site.accounts["clinic"]) == 100_000
+
+
 async def test_what_went_back_is_found_by_account_and_message_and_taken_away(site: Site) -> None:
     first = await send(site, to="13800138000", content="好" * 100)
     second = await send(site, to="13800138001")
@@ -59,6 +75,7 @@ async def test_what_went_back_is_found_by_account_and_message_and_taken_away(sit
         page = await boss.get(f"/rebates?account={hall}")
         assert "失败返还" in page
         assert "0.0770" in page, "two parts"
+        assert f"{balances['hall']:,}" in page, "the balance after it"
         total = await boss.get("/rebates/-/total")
         assert "返还条数 3" in total
         await boss.post("/rebates/-/export", {"q": f"account={hall}", "reason": "对账", "format": "csv"})

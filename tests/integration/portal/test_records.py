@@ -12,12 +12,15 @@ from portal_site import Site, running
 
 from smsgw.admin.pages.records.sent import FILTER
 from smsgw.admin.pages.records.trace import _facts
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import Recorded
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.core.words import Wording
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.change import Change
 from smsgw.platform.messages.model import TraceStep
+from smsgw.platform.org import service as org
 
 
 @pytest_asyncio.fixture
@@ -27,11 +30,13 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-async def send(site: Site, account: str, *numbers: str, content: str = "您好", ref: str = "") -> list[str]:
+async def send(
+    site: Site, account: str, *numbers: str, content: str = "您好", ref: str = "", by: str = "ak_one"
+) -> list[str]:  # fmt: skip
     chosen = site.snapshots.current.account(site.accounts[account])
     assert chosen
     items = tuple(SendItem(to=n, content=content, client_ref=ref) for n in numbers)
-    result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "ak_one"))
+    result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, ActorLabel(by)))
     return [item.message_id or "" for item in result.items]
 
 
@@ -58,6 +63,37 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
             shown = {id_ for id_ in mine + others if f'data-href="/records/{id_}"' in page}
             assert shown == set(found), query
             assert f"共 {len(found)} 条" in await browser.get(f"/records/-/total?{query}"), query
+
+
+async def test_departments_templates_and_last_digits_narrow_it(site: Site) -> None:
+    """A department has what its people have sent, with whatever account, and what its accounts have by keys."""
+    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    north, south, empty = [await org.add_department(change, name) for name in ("北区", "南区", "空")]
+    await site.add_staff("li", "admin")
+    await org.set_person(change, "li", {"department_id": south})
+    await org.place_account(change, site.accounts["hall"], north)
+    keyed = await send(site, "hall", "13800138000", "13800138001")
+    person = await send(site, "hall", "13900138000", by="li")
+    other = await send(site, "clinic", "13700137000")
+    await site.db.execute("UPDATE message SET template_id = 7 WHERE id = $1", int(other[0]))
+    everything = keyed + person + other
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        for query, found in {
+            f"department={north}": keyed, f"department={south}": person, f"department={empty}": [],
+            f"department={north}&tail=8001": keyed[1:], "tail=8000": [keyed[0], *person], "tail=0000": [],
+            "tail=7000&time=yesterday": [], "template=7": other, "template=8": [],
+        }.items():  # fmt: skip
+            page = await browser.get(f"/records?{query}")
+            assert {id_ for id_ in everything if f'data-href="/records/{id_}"' in page} == set(found), query
+            assert f"共 {len(found)} 条" in await browser.get(f"/records/-/total?{query}"), query
+        for query, said in {
+            "tail=8000&time=7d": "时间范围不能超过 1 天", "tail=80": "至少 4 个字", "tail=80a0": "请只填写数字",
+            "department=999": "没有这个选项",
+        }.items():  # fmt: skip
+            page = await browser.get(f"/records?{query}")
+            assert said in page, query
+            assert 'data-href="/records/' not in page
 
 
 async def test_what_is_found_is_summed_and_can_be_taken_away_with_the_right(site: Site) -> None:

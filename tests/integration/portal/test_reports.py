@@ -14,6 +14,7 @@ from browsing import Browser
 from portal_site import SEALER, Site, running
 
 from smsgw.admin.pages.records import reports as page
+from smsgw.api.statistics import _line
 from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope, ScopeKind
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
@@ -24,7 +25,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.messages import records
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
-from smsgw.platform.statistics import reports
+from smsgw.platform.statistics import queries, reports
 from smsgw.platform.statistics import service as statistics
 from smsgw.platform.statistics.reports import GROUPS, Figures, Wanted
 from smsgw.store.messages import daily
@@ -101,6 +102,21 @@ async def test_figures_are_those_of_the_rows(site: Site) -> None:
     whole = await reports.totals(site.db, person(site), Wanted(TODAY, TODAY))
     assert (whole.submitted, whole.delivered, whole.failed, whole.pending) == (15, 6, 2, 7)
     assert whole.success_rate == 75
+
+
+async def test_the_rate_of_success_is_one_and_the_same_in_the_portal_and_by_api(site: Site) -> None:
+    """With ends that are unknown, or of what never went out: in neither."""
+    for status in ("no_report", "unconfirmed", "expired", "rejected", "duplicate", "cancelled"):
+        await site.db.execute(
+            "INSERT INTO stat_day SELECT day, account_id, type, sign, channel_id, carrier, province, origin, $2, 3, 3, "
+            "3 FROM stat_day WHERE account_id = $1 AND status = 'delivered' LIMIT 1", site.accounts["hall"], status,
+        )  # fmt: skip
+    portal = await reports.totals(site.db, person(site, "hall"), Wanted(TODAY, TODAY))
+    assert (portal.unknown, portal.unsent) == (6, 12)
+    (line,) = await queries.by_day(
+        site.db, first=TODAY, last=TODAY, group=("day",), accounts=(site.accounts["hall"],)
+    )
+    assert _line(line).success_rate == round((portal.success_rate or 0) / 100, 4) == 0.7143
 
 
 async def test_rows_come_to_the_totals_whatever_they_are_grouped_by(site: Site) -> None:
@@ -266,6 +282,8 @@ async def test_a_statement_has_the_roots_of_its_days(site: Site) -> None:
         await boss.login("boss")
         page = await boss.get("/statements")
         assert page.count(made.root.hex()) == 2  # a row an account
+        assert page.count("全平台当日") >= 2, "of the platform, and of what came that day"
+        assert "与同行的短信数不相等" in page
         assert f"{TODAY:%Y-%m-%d}" in page
         before = (MONTH - timedelta(days=1)).replace(day=1)
         assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")

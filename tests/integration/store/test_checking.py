@@ -173,11 +173,11 @@ async def test_a_night_counts_checks_and_indexes_what_is_over(
         assert await book.database.fetchval("SELECT count(*) FROM figure_check WHERE span = 'day'") == days
     assert (await last(book))["compared"] > 60
     assert (await last(book, day=YESTERDAY))["accepted"] == 9, "counted anew before its account was made"
-    for table, n in (("message", 8), ("part", 4)):
+    for table, n in (("message", 10), ("part", 4)):
         made = await book.database.fetchval(
             "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
             "WHERE i.indrelid = to_regclass($1) AND c.relname LIKE $1 || '\\_%' AND (c.relname ~ "
-            "'_(type|carrier|province|origin|extension|reference|test|pairs|code|channel|state|unfinished)$')",
+            "'_(type|carrier|province|origin|extension|reference|test|template|tail|pairs|code|channel|state|unfinished)$')",
             f"{table}_{SETTLED - timedelta(days=1):%Y%m%d}",
         )  # fmt: skip
         assert made == n, table

@@ -11,6 +11,7 @@ from smsgw.admin.kit.charts import Chart, Kind, Series, spark
 from smsgw.admin.words import METRIC
 from smsgw.admin.words import home as words
 from smsgw.core.ids import CHINA
+from smsgw.core.states import success_percent
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.statistics import queries as statistics
 
@@ -41,8 +42,7 @@ class Today:
     @property
     def rate(self) -> float | None:
         """Percent of those whose end is known; None: of none."""
-        ended = self.counts["delivered"] + self.counts["failed"]
-        return 100 * self.counts["delivered"] / ended if ended else None
+        return success_percent(self.counts["delivered"], self.counts["failed"])
 
 
 FEW = 5_000
@@ -55,10 +55,14 @@ OTHERS = ("held", "scheduled", "queued", "uncertain", "rejected", "expired", "no
 async def counted(call: Call, start: datetime) -> Mapping[str, int]:
     """What ``messages.tally`` says of the day that begins then."""
 
-    async def tally() -> Mapping[str, int]:
-        return await messages.tally(call.db, accounts=call.accounts, from_time=start, to_time=start + DAY)
+    scope = call.actor.scope
 
-    return await call.portal.remembered.get(("today", call.accounts, start), kept, tally)
+    async def tally() -> Mapping[str, int]:
+        return await messages.tally(
+            call.db, accounts=scope.accounts, from_time=start, to_time=start + DAY, submitter=scope.submitter
+        )
+
+    return await call.portal.remembered.get(("today", scope, start), kept, tally)
 
 
 def kept(found: Mapping[str, int]) -> float:

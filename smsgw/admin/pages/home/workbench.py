@@ -85,14 +85,15 @@ async def _flow(call: Call) -> Any:
 
 async def _reasons(call: Call) -> list[tuple[str, int]]:
     start = figures.midnight(clock.now())
-    seconds = figures.kept(await figures.counted(call, start))
+    seconds, scope = figures.kept(await figures.counted(call, start)), call.actor.scope
 
     async def found() -> list[tuple[str, int]]:
         return await messages.reasons(
-            call.db, accounts=call.accounts, from_time=start, to_time=start + figures.DAY, limit=ROWS
-        )
+            call.db, accounts=scope.accounts, from_time=start, to_time=start + figures.DAY, limit=ROWS,
+            submitter=scope.submitter,
+        )  # fmt: skip
 
-    return await call.portal.remembered.get(("reasons", call.accounts, start), seconds, found)
+    return await call.portal.remembered.get(("reasons", scope, start), seconds, found)
 
 
 async def _runway(call: Call) -> dict[str, Any]:
@@ -138,10 +139,11 @@ async def _security(call: Call) -> dict[str, Any]:
 
 
 async def _latest(call: Call) -> Any:
-    now = clock.now()
+    now, scope = clock.now(), call.actor.scope
     return await messages.search(
-        call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
-    )
+        call.db, accounts=scope.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now,
+        submitter=scope.submitter,
+    )  # fmt: skip
 
 
 CARDS: dict[str, tuple[P, Callable[[Call], Awaitable[Any]]]] = {

@@ -106,7 +106,8 @@ async def _records(call: Call, query: str) -> list[Hit]:
         label = call.filled(words.NUMBER, {"number": numbers.mask(number)})
         hits.append(Hit(label, f"/records?time=30d&phone=%2B{number}", icon="phone"))
     if id_ := read_id(query):
-        message = await messages.get(call.db, id_, accounts=call.accounts)
+        scope = call.actor.scope
+        message = await messages.get(call.db, id_, accounts=scope.accounts, submitter=scope.submitter)
         if message is not None:
             label = call.filled(words.MESSAGE, {"id": id_})
             hits.append(Hit(label, f"/records/{id_}", call.gettext(STATUS[message.status]), "message"))
@@ -128,7 +129,7 @@ def _accounts(call: Call, query: str) -> list[Hit]:
         return []
     wanted, hits = query.lower(), []
     for account in call.portal.context.snapshots.current.accounts():
-        if call.accounts is not None and account.id not in call.accounts:
+        if (own := call.actor.scope.accounts) is not None and account.id not in own:
             continue
         if wanted in account.name.lower() or wanted in account.display_name.lower():
             label = call.filled(words.ACCOUNT, {"name": account.name})

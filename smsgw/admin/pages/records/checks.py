@@ -59,6 +59,8 @@ _COLUMNS = (
     Column("accepted", Kind.NUMBER, to=_records("")), Column("submitted_out", Kind.NUMBER, to=_records("submitted"),
                                                              value=lambda one: one.submitted),
     Column("refused", Kind.NUMBER, to=_records("refused")), Column("held", Kind.NUMBER, to=_records("held")),
+    Column("submission_rate", Kind.PERCENT, value=lambda one: one.submission_rate, phone=Phone.AWAY),
+    Column("submission_success", Kind.PERCENT, value=lambda one: one.submission_success, phone=Phone.SECOND),
     Column("missing_of_day", Kind.NUMBER, value=lambda one: one.missing), Column("checked_at", Kind.TIME),
 )  # fmt: skip
 _DIFFERENCE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,8 +65,9 @@ async def of(call: Call, one: InboundView) -> Sequence[Said]:
     ]  # fmt: skip
     if one.account is not None and call.may(Permission.MESSAGE_VIEW):
         sent = await queries.search(
-            call.db, accounts=(one.account,), number=one.number, from_time=since, limit=MOST, now=now
-        )
+            call.db, accounts=(one.account,), number=one.number, from_time=since, limit=MOST, now=now,
+            submitter=call.actor.scope.submitter,
+        )  # fmt: skip
         said += [
             Said(m.accepted_at, True, m.content if reads else "", f"/records/{m.id}", m.status,
                  told.STATUS_COLOUR[m.status])
@@ -103,6 +104,8 @@ async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) ->
     context = call.portal.context
     request = care.reply(call.actor, one, context.snapshots.current, values["content"])
     with _refused(call):
+        if one.answered_by != read_id(values["seen"]):
+            raise care.overtaken()
         (line,) = await context.acceptor.explain(request)
         if line["code"] != "OK":
             raise Refused(str(line["code"]))
@@ -113,18 +116,20 @@ async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) ->
 
 
 async def _send(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.StreamResponse:
-    context = call.portal.context
+    context, one = call.portal.context, replace(one, answered_by=read_id(values["seen"]))
     with _refused(call):
         await care.answer(call.change(), context.acceptor, context.snapshots.current, one, values["content"])
     call.toast(call.gettext(words.REPLIED))
     return call.redirect(f"/inbound/{one.id}")
 
 
+_SEEN = Field("seen", Kind.HIDDEN)
+"""The last answer that there was when the form was opened."""
 REPLY = FormPage(
     f"{PATH}/reply", Permission.MESSAGE_SEND, words.REPLY_TITLE, words.REPLY_SEND,
-    Form((Section((Field("content", Kind.LINES, required=True, most=care.MOST_CONTENT),)),)),
-    save=_send, back=lambda one: f"/inbound/{one.id}", subject=_subject, effect=_explained,
-    lead=lambda one: mask(one.number), about=words.REPLY_LEAD,
+    Form((Section((Field("content", Kind.LINES, required=True, most=care.MOST_CONTENT), _SEEN)),)), save=_send,
+    values=lambda one: {"seen": one.answered_by or ""}, back=lambda one: f"/inbound/{one.id}", subject=_subject,
+    effect=_explained, lead=lambda one: mask(one.number), about=words.REPLY_LEAD,
 )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ ONE = "/records/{id:[0-9]{1,19}}"
 
 
 async def _trace(call: Call) -> Trace:
-    found = await queries.trace(call.db, int(call.request.match_info["id"]), accounts=call.accounts)
+    scope, id_ = call.actor.scope, int(call.request.match_info["id"])
+    found = await queries.trace(call.db, id_, accounts=scope.accounts, submitter=scope.submitter)
     if found is None:
         raise web.HTTPNotFound
     return found

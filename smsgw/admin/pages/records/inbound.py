@@ -93,7 +93,8 @@ async def _detail(call: Call, one: InboundView) -> Detail:
         key, label = ("reopen", words.REOPEN) if one.care == "done" else ("done", words.DONE)
         fields = {"id": str(one.id), "to": f"{PATH}/{one.id}"}
         buttons = [Button(label, f"{PATH}/-/effect/{key}", fields=fields, asks=True)]
-    answered = one.account and not one.test and call.may(Permission.MESSAGE_SEND)
+    sends = call.may(Permission.MESSAGE_SEND) and one.account is not None and call.actor.scope.covers(one.account)
+    answered = sends and not one.test
     sections = [Section(_CARE, one, words.CARE_HEAD), Section(columns, one)]
     return Detail(
         mask(one.number), sections, links=links, buttons=buttons,

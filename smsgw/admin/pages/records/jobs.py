@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from smsgw.admin.call import Call
 from smsgw.admin.kit import jobs
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
@@ -60,15 +57,6 @@ async def _rejected(_: Call, rows: Sequence[Job]) -> Effect:
 
 async def _reject(call: Call, job: Job) -> None:
     await exports.decide(call.change(), job.id, passes=False, reason=await reason_of(call))
-
-
-@route("POST", "/jobs/{id:[0-9]{1,19}}/approve", Permission.JOB_EDIT)
-async def approve(call: Call) -> web.StreamResponse:
-    """Let an export begin that somebody else wants."""
-    job = await exports.decide(call.change(), read_id(call.request.match_info["id"]) or 0, passes=True)
-    call.portal.context.jobs.set()
-    call.toast(call.gettext(words.EXPORT_APPROVED))
-    return call.redirect(f"/jobs/{job.id}")
 
 
 PAGE = ListPage(

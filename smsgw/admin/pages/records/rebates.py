@@ -10,6 +10,8 @@ from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.finance.rebate_rules import PATH as RULES
+from smsgw.admin.words import rebates as rule_words
 from smsgw.admin.words import records as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import rebates
@@ -19,23 +21,26 @@ PATH = "/rebates"
 MENU = Entry("records.rebates", PATH, Permission.BALANCE_VIEW)
 MOST_SUMMED = 100_000
 FILTER = Filter(
-    (Field("account", FieldKind.CHOICE), Field("message", FieldKind.ID, "message_id")), Period("30d"),
+    (Field("account", FieldKind.CHOICE), Field("rebate_kind", FieldKind.CHOICE, choices=words.REBATE),
+     Field("message", FieldKind.ID, "message_id")), Period("30d"),
 )  # fmt: skip
 COLUMNS = (
     Column("time", Kind.TIME, sort=True, value=lambda row: row["at"]),
     Column("account", Kind.USER, phone=Phone.TITLE,
            value=lambda row: (row["display_name"] or row["name"], row["name"])),
-    Column("rebate_kind", Kind.WORD, words=words.REBATE, value=lambda _: words.REFUND, phone=Phone.SECOND),
+    Column("rebate_kind", Kind.WORD, words=words.REBATE, value=lambda row: row["kind"], phone=Phone.SECOND),
     Column("units_back", Kind.NUMBER, value=lambda row: row["units"], phone=Phone.BESIDE),
     Column("amount_now", Kind.CODE, value=lambda row: f"{row['amount']:.4f}", phone=Phone.SECOND),
+    Column("balance_then", Kind.NUMBER, value=lambda row: row["balance"], phone=Phone.SECOND),
     Column("rebate_of", Kind.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
-           value=lambda row: (str(row["id"]), f"/records/{row['id']}")),
+           value=lambda row: (f"#{row['rule_id']}", f"{RULES}/{row['rule_id']}") if row["kind"] == "rebate"
+           else (str(row["id"]), f"/records/{row['id']}")),
 )  # fmt: skip
 
 
 def _wanted(found: Found) -> WantedRebates:
     account = int(found.get("account")) if found.get("account") else None
-    return WantedRebates(*found.times, account, found.get("message", None))
+    return WantedRebates(*found.times, account, found.get("message", None), found.get("rebate_kind"))
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -47,5 +52,6 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: rebates.search(db, _wanted(found), window, accounts=actor.scope.whole),
     sums=lambda db, actor, found, most: rebates.sums(db, _wanted(found), most, accounts=actor.scope.whole),
     most=MOST_SUMMED, sort=Sort("time"), lead=words.REBATES_LEAD, export=Permission.STATISTICS_EXPORT,
+    links=((rule_words.RULES, RULES, Permission.BALANCE_VIEW),),
     empty=Empty(words.REBATES_EMPTY, words.REBATES_TEACHES),
 )  # fmt: skip

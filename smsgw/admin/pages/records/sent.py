@@ -29,8 +29,11 @@ from smsgw.platform.lists import queries as lists
 from smsgw.platform.lists import service as blocking
 from smsgw.platform.messages import queries, records, resend
 from smsgw.platform.messages.model import MessageView
+from smsgw.platform.org import queries as org
 
 MENU = Entry("records.sent", "/records", Permission.MESSAGE_VIEW)
+TAIL = 4
+"""Last digits of a number."""
 MOST_COUNTED = 20_000
 """Each is looked up with its parts: more would make everybody wait."""
 SEND = (words.SEND, "/send", Permission.MESSAGE_SEND)
@@ -40,13 +43,15 @@ FILTER = Filter((
     Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
     _choice("type", label="message_type", choices=told.TYPE, more=True),
     _choice("result", choices=told.RESULT, more=True), _choice("stage", choices=words.STAGE, more=True),
+    _choice("left_out", choices=words.LEFT_OUT, more=True),
     _choice("ended_at", more=True),
-    _choice("channel", more=True),
+    _choice("channel", more=True), _choice("department", more=True),
+    Field("tail", FieldKind.DIGITS, "number_tail", least=TAIL, most=TAIL, days=1, hint="tail", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
     _choice("reason", choices=words.REASON, more=True), _more("code"),
     _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
-    _more("task", FieldKind.ID), _choice("hop", choices=HOP, more=True),
+    _more("task", FieldKind.ID), _more("template", FieldKind.ID, "template_id"), _choice("hop", choices=HOP, more=True),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)
@@ -67,15 +72,17 @@ COLUMNS = (
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    now, own = call.portal.context.snapshots.current, call.accounts
+    now, own = call.portal.context.snapshots.current, call.actor.scope.accounts
     accounts = {str(a.id): a.display_name or a.name for a in now.accounts() if own is None or a.id in own}
     channels = {str(c.id): c.name for c in now.channels}
-    return {"account": accounts, "channel": channels, "ended_at": channels | {"0": call.gettext(NO_CHANNEL)}}
+    departments = {str(one.id): one.name for one in await org.departments(call.db, call.actor.scope)}
+    return {"account": accounts, "channel": channels, "ended_at": channels | {"0": call.gettext(NO_CHANNEL)},
+            "department": departments}  # fmt: skip
 
 
 def _wanted(found: Found) -> records.Wanted:
     values: dict[str, Any] = dict(found.values)
-    values |= {key: int(values[key]) for key in ("account", "channel", "ended_at") if key in values}
+    values |= {key: int(values[key]) for key in ("account", "channel", "ended_at", "department") if key in values}
     return records.Wanted(*found.times, **values)
 
 
@@ -152,7 +159,7 @@ async def _to_group(call: Call, rows: Sequence[MessageView]) -> str:
 
 
 async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
-    return await queries.get(db, id_, accounts=actor.scope.whole)
+    return await queries.get(db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter)
 
 
 # --- taken away ------------------------------------------------------------------------------------------------------

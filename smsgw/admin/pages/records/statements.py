@@ -16,6 +16,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.reports import SHOWN, chart_of
 from smsgw.admin.words import records as words
+from smsgw.admin.words import statements as mail_words
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -27,6 +28,10 @@ from smsgw.platform.statistics.reports import Figures, Wanted
 from smsgw.runtime import clock
 
 PATH = "/statements"
+RECEIVERS, MAILS, PDF = f"{PATH}/receivers", f"{PATH}/mails", f"{PATH}/-/pdf"
+TABS = (
+    (mail_words.OVERVIEW, PATH), (mail_words.RECEIVERS, RECEIVERS), (mail_words.MAILS, MAILS),
+)  # fmt: skip
 MENU = Entry("finance.statements", PATH, Permission.STATISTICS_VIEW)
 MONTHS = 24
 """That can be chosen."""
@@ -40,7 +45,9 @@ class Line:
 
     figures: Figures
     leaves: int | None = None
+    """Of the evidence of the whole platform that came on that day, whenever its messages were accepted."""
     root: str = ""
+    """Over all of it."""
 
     @property
     def id(self) -> int:
@@ -54,10 +61,10 @@ def _count(key: str) -> Column:
 
 COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE, value=lambda line: line.figures.day),
-    Column("account", phone=Phone.THIRD, value=lambda line: line.figures.name or None),
+    Column("account", phone=Phone.SECOND, value=lambda line: line.figures.name or None),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending", "billed")),
-    Column("leaves", Kind.NUMBER, "evidence_leaves", phone=Phone.AWAY),
-    Column("root", Kind.CODE, "evidence_root", phone=Phone.SECOND),
+    Column("leaves", Kind.NUMBER, "platform_leaves", phone=Phone.AWAY),
+    Column("root", Kind.CODE, "platform_root"),
 )
 
 
@@ -100,6 +107,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 PAGE = ListPage(
     "statements", PATH, "finance.statements", Permission.STATISTICS_VIEW, FILTER, COLUMNS, rows=_rows,
     count=lambda db, actor, found, _: reports.how_many(db, actor, _wanted(found)), choices=_choices, sort=Sort("day"),
+    tabs=TABS, links=((mail_words.PDF, PDF, Permission.STATISTICS_EXPORT),),
     lead=words.STATEMENT_LEAD, wide=True, export=Permission.STATISTICS_EXPORT,
     report=Report(_totals, _chart, ("submitted", "delivered", "failed", "billed"), SHOWN),
     empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),

@@ -39,7 +39,8 @@ async def live(call: Call) -> web.StreamResponse:
 async def values(call: Call) -> dict[str, Any]:
     """What the page of a message shows; that it was read is entered. 404 for what is not there or not the person's."""
     message_id = int(call.request.match_info["id"])
-    found = await queries.trace(call.db, message_id, accounts=call.accounts)
+    scope = call.actor.scope
+    found = await queries.trace(call.db, message_id, accounts=scope.accounts, submitter=scope.submitter)
     if found is None:
         raise web.HTTPNotFound
     content = call.may(Permission.MESSAGE_READ)
@@ -59,7 +60,7 @@ async def values(call: Call) -> dict[str, Any]:
             if found.message.status == "rejected" and found.message.code.startswith(begin) and call.may(right)
         ],
         "playbook": PLAYBOOK,
-        "way": await fallback.way_of(call.db, message_id, call.accounts, call.portal.context.snapshots.current.codes),
+        "way": await fallback.way_of(call.db, message_id, scope.accounts, call.portal.context.snapshots.current.codes),
         "chain": chain_words,
     }
 

@@ -15,6 +15,7 @@ from smsgw.channels.wire.mapping.base import (
     now,
     number_of,
 )
+from smsgw.core.evidence import BY_REFERENCE
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, Report
 from smsgw.core.references import reference_of, written_time
 from smsgw.core.report_codes import DELIVERED, class_of
@@ -103,7 +104,7 @@ class SmppMapping:
         if receipt.message_ids:
             carrier_id = clean(canonical(receipt.message_ids[0], self._receipt_base))[:MAX_ID]
         elif reference:
-            carrier_id = f"reference:{reference.hex()}/{number}"[:MAX_ID]
+            carrier_id = f"{BY_REFERENCE}{reference.hex()}/{number}"[:MAX_ID]
         else:
             raise ValueError("receipt without a message id")
         delivered = receipt.state == DELIVERED

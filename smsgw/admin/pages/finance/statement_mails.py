@@ -1,0 +1,190 @@
+"""Statements as files and mails (对账单): taken away as PDF, sent each month to who is named, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from smsgw.admin import statement_pdf
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.form_pages import FormPage
+from smsgw.admin.kit.forms import Field as Input
+from smsgw.admin.kit.forms import Form
+from smsgw.admin.kit.forms import Kind as Takes
+from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.records.statements import MAILS, PATH, PDF, RECEIVERS, TABS
+from smsgw.admin.rights import Proof
+from smsgw.admin.words import kit as kit_words
+from smsgw.admin.words import people as people_words
+from smsgw.admin.words import statements as words
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.statements import queries, service
+from smsgw.platform.statements.model import LEAST_REASON, MONTHS, MOST_REASON, MOST_RECEIVERS, Mail, Receivers
+from smsgw.platform.statements.queries import WantedMails
+from smsgw.runtime import clock
+
+_RECEIVERS_NEW, _ONE = f"{RECEIVERS}/-/new", "{id:[0-9]{1,19}}"
+
+
+def months() -> dict[str, str]:
+    """Those that can be asked for, this one first."""
+    day, found = clock.now().astimezone(CHINA).date().replace(day=1), dict[str, str]()
+    for _ in range(MONTHS):
+        found[f"{day:%Y-%m}"] = f"{day:%Y-%m}"
+        day = (day - timedelta(days=1)).replace(day=1)
+    return found
+
+
+# --- as a file -------------------------------------------------------------------------------------------------------
+
+_PDF_FORM = Form((Inputs((
+    Input("month", Takes.CHOICE, required=True), Input("account", Takes.CHOICE, required=True),
+    Input("reason", required=True, least=LEAST_REASON, most=MOST_REASON),
+)),))  # fmt: skip
+
+
+async def _pdf_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
+    return {"month": months(), "account": own_accounts(call)}
+
+
+async def _pdf_subject(call: Call) -> dict[str, str]:
+    """What the page of statements shows is proposed."""
+    given = call.request.query
+    return {"month": given.get("month", next(iter(months()))), "account": given.get("account", "")}
+
+
+async def _pdf(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
+    month = date.fromisoformat(f"{values['month']}-01")
+    one = await service.take(call.change(), int(values["account"]), month, values["reason"])
+    told = {"platform": call.owner, "who": call.actor.label, "why": values["reason"],
+            "when": f"{one.made_at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"}  # fmt: skip
+    mark = call.filled(kit_words.WATERMARK, told)
+    octets = await asyncio.to_thread(statement_pdf.made, one, call.gettext, call.owner, mark)
+    name = quote(f"{call.gettext(words.TITLE)}-{one.name}-{month:%Y%m}.pdf")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Cache-Control": "no-store"}
+    return web.Response(body=octets, content_type="application/pdf", headers=headers)
+
+
+TAKE = FormPage(
+    PDF, Permission.STATISTICS_EXPORT, words.PDF_TITLE, words.PDF, _PDF_FORM, _pdf, lambda _: PATH, _pdf_subject,
+    values=lambda values: values, choices=_pdf_choices, about=words.PDF_ABOUT, step_up=Proof.FACTOR,
+)  # fmt: skip
+
+# --- who gets them ---------------------------------------------------------------------------------------------------
+
+RECEIVER_COLUMNS = (
+    Column("account", Kind.USER, sort=True, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
+    Column("emails", Kind.TAGS, phone=Phone.SECOND), Column("language", Kind.WORD, words=words.LANGUAGE),
+    Column("changed_by", phone=Phone.AWAY), Column("updated_at", Kind.TIME, value=lambda one: one.changed_at),
+)  # fmt: skip
+
+
+async def _receiver_detail(call: Call, one: Receivers) -> Detail:
+    links = [(words.RECEIVERS_EDIT, f"{RECEIVERS}/{one.id}/edit")] if call.may(Permission.ACCOUNT_EDIT) else []
+    return Detail(one.name, [Section(RECEIVER_COLUMNS, one)], links=links)
+
+
+LIST = ListPage(
+    "statement_receivers", RECEIVERS, "finance.statement_receivers", Permission.STATISTICS_VIEW,
+    Filter((), period=None), RECEIVER_COLUMNS,
+    rows=lambda db, actor, _, window: queries.receivers(db, actor, window),
+    count=lambda db, actor, _, __: queries.how_many_receivers(db, actor),
+    one=lambda db, actor, id_: queries.receivers_of(db, actor, id_), detail=_receiver_detail,
+    sort=Sort("account", descending=False), lead=words.RECEIVERS_LEAD, tabs=TABS,
+    links=((words.RECEIVERS_NEW, _RECEIVERS_NEW, Permission.ACCOUNT_EDIT),),
+    empty=Empty(words.RECEIVERS_EMPTY, words.RECEIVERS_TEACH, words.RECEIVERS_NEW, _RECEIVERS_NEW,
+                Permission.ACCOUNT_EDIT),
+)  # fmt: skip
+_EMAILS = Input("emails", Takes.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS)
+_LANGUAGE = Input("language", Takes.CHOICE, choices=words.LANGUAGE, required=True)
+_NEW_FORM = Form((Inputs((Input("account", Takes.CHOICE, required=True), _EMAILS, _LANGUAGE)),))
+_EDIT_FORM = Form((Inputs((_EMAILS, _LANGUAGE)),))
+
+
+async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
+    return {"account": own_accounts(call)}
+
+
+async def _set(call: Call, account_id: int, values: Mapping[str, Any]) -> web.Response:
+    emails: Sequence[str] = values["emails"].split()
+    await service.set_receivers(call.change(), account_id, emails, values["language"])
+    call.toast(call.gettext(words.RECEIVERS_SAVED if emails else words.RECEIVERS_GONE))
+    return call.redirect(RECEIVERS)
+
+
+async def _subject(call: Call) -> Receivers | None:
+    id_ = read_id(call.request.match_info["id"])
+    return None if id_ is None else await queries.receivers_of(call.db, call.actor, id_)
+
+
+NEW = FormPage(
+    _RECEIVERS_NEW, Permission.ACCOUNT_EDIT, words.RECEIVERS_NEW, people_words.SAVE, _NEW_FORM,
+    lambda call, _, values: _set(call, int(values["account"]), values), lambda _: RECEIVERS, choices=_accounts,
+    values=lambda _: {"language": "zh"}, about=words.RECEIVERS_LEAD,
+)  # fmt: skip
+EDIT = FormPage(
+    f"{RECEIVERS}/{_ONE}/edit", Permission.ACCOUNT_EDIT, words.RECEIVERS_EDIT, people_words.SAVE, _EDIT_FORM,
+    lambda call, one, values: _set(call, one.id, values), lambda _: RECEIVERS, _subject, lead=lambda one: one.name,
+    values=lambda one: {"emails": "\n".join(one.emails), "language": one.language},
+)  # fmt: skip
+
+# --- what became of them ---------------------------------------------------------------------------------------------
+
+MAIL_FILTER = Filter(
+    (Field("account", FieldKind.CHOICE), Field("mail_state", FieldKind.CHOICE, choices=words.STATE),
+     Field("month", FieldKind.CHOICE), Field("receiver")),
+    period=None,
+)  # fmt: skip
+MAIL_COLUMNS = (
+    Column("month", sort=True, phone=Phone.SECOND, value=lambda one: f"{one.month:%Y-%m}"),
+    Column("account", Kind.USER, phone=Phone.SECOND, value=lambda one: (one.name, one.account)),
+    Column("receiver", phone=Phone.TITLE),
+    Column("mail_state", Kind.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
+           value=lambda one: one.state),
+    Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "sent_at"),
+    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
+    Column("said", Kind.LONG, "answered"), Column("digest", Kind.CODE, "file_digest", shown=False, phone=Phone.AWAY),
+)  # fmt: skip
+
+
+def _wanted(found: Found) -> WantedMails:
+    account, month = found.get("account", ""), found.get("month", "")
+    return WantedMails(
+        int(account) if account else None, found.get("mail_state"),
+        date.fromisoformat(f"{month}-01") if month else None, found.get("receiver"),
+    )  # fmt: skip
+
+
+async def _mail_choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    return {"month": months(), "account": own_accounts(call)}
+
+
+async def _mail_detail(_: Call, one: Mail) -> Detail:
+    return Detail(one.receiver, [Section(MAIL_COLUMNS, one)])
+
+
+async def _again_effect(_: Call, rows: Sequence[Mail]) -> Effect:
+    return Effect(words.AGAIN_EFFECT, {"n": len(rows), "unsure": sum(one.state == "unsure" for one in rows)})
+
+
+SENT = ListPage(
+    "statement_mails", MAILS, "finance.statement_mails", Permission.STATISTICS_VIEW, MAIL_FILTER, MAIL_COLUMNS,
+    rows=lambda db, actor, found, window: queries.mails(db, actor, _wanted(found), window),
+    count=lambda db, actor, found, most: queries.how_many_mails(db, actor, _wanted(found), most),
+    one=lambda db, actor, id_: queries.mail(db, actor, id_), detail=_mail_detail, choices=_mail_choices,
+    sort=Sort("month"), lead=words.MAILS_LEAD, tabs=TABS, wide=True, export=Permission.STATISTICS_EXPORT,
+    actions=(Action("again", words.AGAIN, Permission.ACCOUNT_EDIT,
+                    lambda call, one: service.again(call.change(), one.id), _again_effect),),
+    empty=Empty(words.MAILS_EMPTY, words.MAILS_TEACH),
+)  # fmt: skip

@@ -1,0 +1,197 @@
+"""Rebates by rule (返点规则): so many units back for each thousand that a month's messages have cost, once a month."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import structlog
+
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
+from smsgw.pipeline.periodic import Periodic
+from smsgw.platform.change import Change
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import daily
+from smsgw.store.records import audit
+
+log = structlog.get_logger(__name__)
+
+EVERY = 900.0
+PATIENCE = 120.0
+MOST_AHEAD = 12
+"""Months between making a rule and its first."""
+MOST_UNITS = 10_000_000_000
+LEAST_REASON, MOST_REASON = 2, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody wants to hold of an account."""
+
+    from_month: date
+    per_thousand: int
+    from_units: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as it stands."""
+
+    id: int
+    account_id: int
+    account: str
+    name: str
+    from_month: date
+    per_thousand: int
+    from_units: int
+    reason: str
+    made_by: str
+    made_at: datetime
+    replaced: bool
+    """A newer one of the account holds from a month on that is no later."""
+
+
+def months(today: date) -> list[date]:
+    """First days of the months that a rule may begin with: this one, and those to come."""
+    made = [today.replace(day=1)]
+    while len(made) <= MOST_AHEAD:
+        made.append((made[-1] + timedelta(days=31)).replace(day=1))
+    return made
+
+
+_ADD = """
+INSERT INTO rebate_rule (account_id, from_month, per_thousand, from_units, reason, made_by)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+"""
+
+
+async def add(change: Change, account_id: int, draft: Draft) -> int:
+    """Let a rule hold for an account from a month on that is not over; its id. ``PARAM_INVALID``, ``NOT_FOUND``."""
+    reason = " ".join(draft.reason.split())
+    if not LEAST_REASON <= len(reason) <= MOST_REASON:
+        raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
+    known = months(clock.now().astimezone(CHINA).date())
+    if draft.from_month not in known:
+        said = phrase("rebate.month", first=f"{known[0]:%Y-%m}", last=f"{known[-1]:%Y-%m}")
+        raise Invalid("PARAM_INVALID", field="from_month", reason=said)
+    if not 0 <= draft.per_thousand <= 1000:
+        raise Invalid("PARAM_INVALID", field="per_thousand", reason="0-1000")
+    if not 0 <= draft.from_units <= MOST_UNITS:
+        raise Invalid("PARAM_INVALID", field="from_units", reason=f"0-{MOST_UNITS}")
+    async with change.unit(Permission.BALANCE_EDIT, account_id) as unit:
+        values = (draft.from_month, draft.per_thousand, draft.from_units, reason)
+        id_: int = await unit.connection.fetchval(_ADD, account_id, *values, unit.actor.label)
+        after = {"from_month": f"{draft.from_month:%Y-%m}", "per_thousand": draft.per_thousand,
+                 "from_units": draft.from_units, "reason": reason}  # fmt: skip
+        unit.record("rebate.rule", f"account/{account_id}", after=after)
+    return id_
+
+
+_FOUND = """
+FROM rebate_rule r JOIN account a ON a.id = r.account_id
+WHERE ($1::bigint[] IS NULL OR r.account_id = ANY($1)) AND ($2::bigint IS NULL OR r.account_id = $2)
+"""
+_COLUMNS = """
+r.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name,
+EXISTS (SELECT FROM rebate_rule n WHERE n.account_id = r.account_id AND n.id > r.id
+        AND n.from_month <= r.from_month) AS replaced
+"""
+_SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_FOUND} AND {{where}} ORDER BY {{order}}"
+_ONE = f"SELECT {_COLUMNS} {_FOUND} AND r.id = $3"
+_HOW_MANY = f"SELECT count(*) {_FOUND}"
+_ORDERS = {"made_at": Order("r.id", "bigint")}
+
+
+def _rule(row: Row) -> Rule:
+    return Rule(**{key: row[key] for key in Rule.__dataclass_fields__})
+
+
+def _scope(actor: Actor) -> list[int] | None:
+    return None if actor.scope.whole is None else list(actor.scope.whole)
+
+
+async def search(database: Database, actor: Actor, account_id: int | None, window: Window) -> Slice[Rule]:
+    """Rules in the scope, a window of them."""
+    return await read(database, _SEARCH, (_scope(actor), account_id), _ORDERS, window, _rule, id_="r.id")
+
+
+async def how_many(database: Database, actor: Actor, account_id: int | None) -> int:
+    """How many there are."""
+    number: int = await database.fetchval(_HOW_MANY, _scope(actor), account_id)
+    return number
+
+
+async def one(database: Database, actor: Actor, id_: int) -> Rule | None:
+    """One of them."""
+    row = await database.fetchrow(_ONE, _scope(actor), None, id_)
+    return None if row is None else _rule(row)
+
+
+# --- a month is settled ----------------------------------------------------------------------------------------------
+
+_DUE = """
+SELECT DISTINCT ON (r.account_id) r.account_id, r.id, r.per_thousand, r.from_units
+FROM rebate_rule r WHERE r.from_month <= $1 AND r.account_id NOT IN (SELECT account_id FROM rebate WHERE month = $1)
+ORDER BY r.account_id, r.id DESC LIMIT 500
+"""
+_PAID = """
+SELECT COALESCE(-sum(units), 0)::bigint FROM ledger
+WHERE account_id = $1 AND kind IN ('debit', 'refund') AND at >= $2 AND at < $3
+"""
+_SETTLE = """
+INSERT INTO rebate (account_id, month, rule_id, paid, units, entry_id) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING RETURNING units
+"""
+_GIVE = """
+WITH changed AS (UPDATE account SET balance = balance + $3 WHERE id = $2 RETURNING balance)
+INSERT INTO ledger (id, account_id, kind, units, note, balance)
+SELECT $1, $2, 'rebate', $3, $4, balance FROM changed RETURNING balance
+"""
+_AUTHOR = Actor.system("rebates").author
+
+
+class Rebating:
+    """Settles the month that is over, once all of its refunds have come."""
+
+    def __init__(self, database: Database, ids: Callable[[], int], now: Callable[[], datetime] = clock.now) -> None:
+        self._database = database
+        self._ids = ids
+        self._now = now
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (Periodic("rebates", EVERY, self.step, jitter=EVERY / 10, exclusive="rebates", patience=PATIENCE),)
+
+    async def step(self) -> bool:
+        """Settle the accounts that are due; whether there were any."""
+        today = self._now().astimezone(CHINA).date()
+        this = today.replace(day=1)
+        if today < this + timedelta(days=daily.SETTLED):
+            return False
+        month = (this - timedelta(days=1)).replace(day=1)
+        begins, ends = (datetime.combine(day, datetime.min.time(), CHINA) for day in (month, this))
+        due = await self._database.fetch(_DUE, month)
+        for row in due:
+            async with self._database.transaction(timeout=PATIENCE) as connection:
+                paid: int = await connection.fetchval(_PAID, row["account_id"], begins, ends, timeout=PATIENCE)
+                await self._settle(connection, row, month, max(paid, 0))
+        return bool(due)
+
+    async def _settle(self, connection: Connection, rule: Row, month: date, paid: int) -> None:
+        units = paid * rule["per_thousand"] // 1000 if paid >= rule["from_units"] else 0
+        entry = self._ids()
+        account_id = rule["account_id"]
+        if await connection.fetchval(_SETTLE, account_id, month, rule["id"], paid, units, entry) is None or not units:
+            return
+        balance = await connection.fetchval(_GIVE, entry, account_id, units, f"{month:%Y-%m}")
+        after = {"month": f"{month:%Y-%m}", "rule": rule["id"], "paid": paid, "units": units, "balance": balance}
+        await audit.append(connection, _AUTHOR, "rebate.give", f"account/{account_id}", None, after)
+        log.info("rebate.given", account=account_id, units=units, month=f"{month:%Y-%m}")

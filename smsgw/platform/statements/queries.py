@@ -1,0 +1,143 @@
+"""The statements that read what a month comes to, and its mails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
+from smsgw.platform.evidence import queries as evidence
+from smsgw.platform.exclusions import queries as exclusions
+from smsgw.platform.paging import MOST, Order, Slice, Window, read
+from smsgw.platform.statements.model import Day, Mail, Receivers, Statement, last_of
+from smsgw.platform.statistics import reports, success
+from smsgw.platform.statistics.reports import Wanted
+from smsgw.platform.statistics.success import WantedSuccess
+from smsgw.store.engine.database import Connection, Database, Row
+
+_ACCOUNT = "SELECT id, name, display_name FROM account WHERE id = $1"
+_REFUNDED = """
+SELECT COALESCE(sum(units), 0)::bigint FROM ledger
+WHERE account_id = $1 AND kind = 'refund' AND at >= $2 AND at < $3
+"""
+
+
+async def statement(
+    database: Database, actor: Actor, account_id: int, month: date, now: datetime
+) -> Statement | None:
+    """An account's month; None: the actor does not see it."""
+    scope = actor.scope.whole
+    row = await database.fetchrow(_ACCOUNT, account_id) if scope is None or account_id in scope else None
+    if row is None:
+        return None
+    last = last_of(month)
+    wanted = Wanted(month, last, account=account_id)
+    roots = {day: (root, n) for day, root, n in await evidence.roots(database, month, last + timedelta(days=1))}
+    days = []
+    for one in await reports.periods(database, actor, wanted):
+        root, leaves = roots.get(one.day, ("", None)) if one.day else ("", None)
+        days.append(Day(one, root, leaves))
+    counted = WantedSuccess(month, last, account=account_id)
+    versions = await exclusions.in_force(database, month, last)
+    rules = [found for n in versions if n and (found := await exclusions.one(database, n)) is not None]
+    begins, ends = (datetime.combine(day, datetime.min.time(), CHINA) for day in (month, last + timedelta(days=1)))
+    channels = await success.search(database, actor, counted, Window("counted_rate", False, limit=MOST))
+    return Statement(
+        account_id, row["name"], row["display_name"] or row["name"], month, now,
+        await reports.totals(database, actor, wanted),
+        await database.fetchval(_REFUNDED, account_id, begins, ends),
+        days, await success.totals(database, actor, counted), channels.rows, versions, rules,
+    )  # fmt: skip
+
+
+_RECEIVERS = """
+FROM statement_receiver r JOIN account a ON a.id = r.account_id
+WHERE ($1::bigint[] IS NULL OR r.account_id = ANY($1))
+"""
+_ALL = f"""
+SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language, r.since,
+       r.changed_by, r.changed_at, {{key}} AS _key
+{_RECEIVERS} AND {{where}} ORDER BY {{order}}
+"""
+_ONE = f"""
+SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language, r.since,
+       r.changed_by, r.changed_at {_RECEIVERS} AND r.account_id = $2
+"""
+_RECEIVER_ORDERS = {"account": Order("a.name", "text")}
+
+
+def _receivers(row: Row) -> Receivers:
+    values = {key: row[key] for key in Receivers.__dataclass_fields__ if key != "emails"}
+    return Receivers(**values, emails=tuple(row["emails"]))
+
+
+def _scope(actor: Actor) -> list[int] | None:
+    return None if actor.scope.whole is None else list(actor.scope.whole)
+
+
+async def receivers(database: Database, actor: Actor, window: Window) -> Slice[Receivers]:
+    """Who gets which account's statements, in the scope."""
+    return await read(database, _ALL, (_scope(actor),), _RECEIVER_ORDERS, window, _receivers, id_="a.id")
+
+
+async def how_many_receivers(database: Database, actor: Actor) -> int:
+    """How many accounts have any."""
+    number: int = await database.fetchval(f"SELECT count(*) {_RECEIVERS}", _scope(actor))
+    return number
+
+
+async def receivers_of(database: Database | Connection, actor: Actor, account_id: int) -> Receivers | None:
+    """Those of one account."""
+    row = await database.fetchrow(_ONE, _scope(actor), account_id)
+    return None if row is None else _receivers(row)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMails:
+    """Which are looked for; what is empty narrows nothing."""
+
+    account: int | None = None
+    state: str = ""
+    month: date | None = None
+    receiver: str = ""
+
+
+_MAILS = """
+FROM statement_mail m JOIN account a ON a.id = m.account_id
+WHERE ($1::bigint[] IS NULL OR m.account_id = ANY($1)) AND ($2::bigint IS NULL OR m.account_id = $2)
+AND ($3 = '' OR m.state = $3) AND ($4::date IS NULL OR m.month = $4) AND ($5 = '' OR strpos(m.receiver, $5) > 0)
+"""
+_COLUMNS = "m.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name"
+_SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_MAILS} AND {{where}} ORDER BY {{order}}"
+_HOW_MANY = f"SELECT count(*) FROM (SELECT FROM (SELECT m.* {_MAILS}) f LIMIT $6) n"  # noqa: S608 - constants
+_MAIL = f"""
+SELECT {_COLUMNS} FROM statement_mail m JOIN account a ON a.id = m.account_id
+WHERE ($1::bigint[] IS NULL OR m.account_id = ANY($1)) AND m.id = $2
+"""  # noqa: S608 - constants
+_ORDERS = {"month": Order("to_char(m.month, 'YYYYMMDD')", "text")}
+
+
+def _mail(row: Row) -> Mail:
+    return Mail(**{key: row[key] for key in Mail.__dataclass_fields__})
+
+
+def _asked(actor: Actor, wanted: WantedMails) -> tuple[object, ...]:
+    return _scope(actor), wanted.account, wanted.state, wanted.month, wanted.receiver
+
+
+async def mails(database: Database, actor: Actor, wanted: WantedMails, window: Window) -> Slice[Mail]:
+    """Mails in the scope, a window of them."""
+    return await read(database, _SEARCH, _asked(actor, wanted), _ORDERS, window, _mail, id_="m.id")
+
+
+async def how_many_mails(database: Database, actor: Actor, wanted: WantedMails, most: int) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    number: int = await database.fetchval(_HOW_MANY, *_asked(actor, wanted), most + 1)
+    return number
+
+
+async def mail(database: Database | Connection, actor: Actor, id_: int) -> Mail | None:
+    """One of them."""
+    row = await database.fetchrow(_MAIL, _scope(actor), id_)
+    return None if row is None else _mail(row)

@@ -1,0 +1,98 @@
+"""Failures that do not count against a channel: counted by day, and for the alarm about channels that do too little.
+
+What is left out of a day is decided by the rules that hold on it (``excluded_as``, migration 0103), for figures and the
+records that they lead to alike.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from smsgw.core.alarms import WARNING, Finding
+from smsgw.core.ids import EPOCH_MS, day_range, first_id
+from smsgw.core.model import PROBE_ACCOUNT
+from smsgw.core.settings import Settings
+from smsgw.core.words import phrase
+from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.states import by_name
+
+PATIENCE = 300.0
+"""Seconds for a day."""
+_LATE = timedelta(days=1)
+"""Failures of messages that were accepted longer ago are not looked for by the alarm."""
+FAILED = by_name("s.state IN (:UNDELIVERABLE, :REJECTED) AND NOT s.by_us")
+"""A part ``s`` that a carrier has failed."""
+DAY = f"(to_timestamp(((s.id >> 22) + {EPOCH_MS}) / 1000.0) AT TIME ZONE 'Asia/Shanghai')::date"
+"""Of a part ``s``."""
+AS = f"""
+CASE WHEN bool_and(excluded_as({DAY}, s.class, s.code) IS NOT NULL) FILTER (WHERE {FAILED})
+     THEN (array_agg(excluded_as({DAY}, s.class, s.code) ORDER BY s.part) FILTER (WHERE {FAILED}))[1] END
+"""
+"""As what a message is left out, over its parts ``s``; NULL: it counts."""
+_FORGET = "DELETE FROM left_out_day WHERE day = $1"
+# Of those that have failed as a whole, in the order of endings that the statistics know (store/messages/checking).
+_COUNT = by_name(f"""
+INSERT INTO left_out_day (day, account_id, channel_id, carrier, category, version, messages)
+SELECT $3, m.account_id, f.channel_id, m.carrier, f.category, exclusions_on($3), count(*)
+FROM (
+    SELECT s.id, COALESCE(max(s.channel_id) FILTER (WHERE s.part = 1), 0) AS channel_id, {AS} AS category
+    FROM part s
+    WHERE s.id >= $1 AND s.id < $2 AND s.id IN (
+        SELECT s.id FROM part s WHERE s.id >= $1 AND s.id < $2 AND s.state > :DELIVERED AND {FAILED})
+    GROUP BY s.id HAVING NOT bool_or(s.state < :DELIVERED OR s.state = :UNCONFIRMED)
+) f JOIN message m ON m.id = f.id AND m.id >= $1 AND m.id < $2
+WHERE f.category IS NOT NULL AND NOT m.test GROUP BY 2, 3, 4, 5
+""")  # noqa: S608 - constants
+_ANY = "SELECT exclusions_on($1) IS NOT NULL"
+
+
+async def count_day(connection: Connection, day: date) -> None:
+    """Count anew what is left out of a day, whose records must all be there."""
+    low, high = day_range(day)
+    await connection.execute(_FORGET, day)
+    if await connection.fetchval(_ANY, day):
+        await connection.execute(_COUNT, low, high, day, timeout=PATIENCE)
+
+
+# Parts that have ended within these minutes; of the failed ones those that do not count.
+_LOW = by_name(f"""
+WITH ended AS (
+    SELECT channel_id, sum(n) AS n, COALESCE(sum(n) FILTER (WHERE metric = 'delivered'), 0) AS delivered
+    FROM stat_minute WHERE minute >= $1 AND metric IN ('delivered', 'failed', 'unknown') AND channel_id > 0
+    GROUP BY 1 HAVING sum(n) >= $2
+), excluded AS (
+    SELECT s.channel_id, count(*) AS n FROM part s
+    WHERE s.id >= $3 AND s.state > :DELIVERED AND {FAILED} AND s.final_at >= $1 AND s.account_id <> {PROBE_ACCOUNT}
+      AND s.channel_id IN (SELECT channel_id FROM ended WHERE delivered * 100 < n * $4::int)
+      AND excluded_as({DAY}, s.class, s.code) IS NOT NULL
+    GROUP BY 1
+), counted AS (
+    SELECT e.*, LEAST(COALESCE(x.n, 0), e.n - e.delivered) AS excluded
+    FROM ended e LEFT JOIN excluded x USING (channel_id)
+)
+SELECT c.name, k.n::bigint AS n, k.delivered::bigint AS delivered, k.excluded::bigint AS excluded
+FROM counted k JOIN channel c ON c.id = k.channel_id
+WHERE k.n - k.excluded > 0 AND k.delivered * 100 < (k.n - k.excluded) * $4::int ORDER BY c.name LIMIT 100
+""")  # noqa: S608
+
+
+async def findings(database: Database, settings: Settings, now: datetime) -> list[Finding]:
+    """Channels that have delivered less than ``success_limit`` of what counts."""
+    if not settings.success_limit:
+        return []
+    since = (now - timedelta(minutes=settings.success_minutes)).replace(second=0, microsecond=0)
+    rows = await database.fetch(
+        _LOW, since, settings.success_least, first_id(since - _LATE), settings.success_limit, timeout=30
+    )
+    return [
+        Finding(
+            "success_low", f"channel/{row['name']}", WARNING,
+            phrase(
+                "alarm.success", minutes=settings.success_minutes, limit=settings.success_limit, ended=row["n"],
+                delivered=row["delivered"], excluded=row["excluded"],
+                rate=f"{100 * row['delivered'] / (row['n'] - row['excluded']):.2f}",
+                raw=f"{100 * row['delivered'] / row['n']:.2f}",
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip

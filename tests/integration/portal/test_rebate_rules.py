@@ -1,0 +1,130 @@
+"""Rebates by rule: a month that is over is settled once, in the ledger, and stands among what went back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser, send
+from portal_site import Site, by_test, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission as P
+from smsgw.core.states import PartState
+from smsgw.platform.accounts import rebate_rules, reconciliation
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.rebate_rules import Draft, Rebating
+from smsgw.platform.org import service as org
+
+TODAY = datetime.now(CHINA).date()
+MONTH = TODAY.replace(day=1)
+NEXT = (MONTH + timedelta(days=31)).replace(day=1)
+DUE = datetime.combine(NEXT.replace(day=5), datetime.min.time(), CHINA) + timedelta(hours=9)
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """Of hall five messages, of which one has failed and was given back; of clinic one."""
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        change = by_test(site.db)
+        await org.add_role(change, "cashier", "出纳", [P.HOME_VIEW, P.BALANCE_VIEW], ScopeKind.ACCOUNTS)
+        await site.add_staff("clinic-op", "cashier", "clinic")
+        await accounts.edit(change, site.accounts["hall"], {"refund_failed": "true"})
+        await site.snapshots.follow()
+        ids = [await send(site, to=f"138001380{n:02}") for n in range(5)]
+        await send(site, "clinic", to="13800138010")
+        taken = await site.carrier_takes()
+        failed = [one for one in taken if one[0] == ids[0]]
+        await site.carrier_reports(failed, PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
+        await site.carrier_reports([one for one in taken if one[0] != ids[0]])
+        yield site
+
+
+async def ruled(site: Site, account: str, per_thousand: int, from_units: int = 0, month: object = MONTH) -> int:
+    draft = Draft(month, per_thousand, from_units, "合同约定")  # type: ignore[arg-type]
+    return await rebate_rules.add(by_test(site.db), site.accounts[account], draft)
+
+
+async def balance(site: Site, account: str) -> int:
+    found: int = await site.db.fetchval("SELECT balance FROM account WHERE id = $1", site.accounts[account])
+    return found
+
+
+async def settled(site: Site, at: datetime = DUE) -> None:
+    """By three nodes at the same time, each twice."""
+    nodes = [Rebating(site.db, site.ids.next, lambda: at) for _ in range(3)]
+    for _ in range(2):
+        await asyncio.gather(*(node.step() for node in nodes))
+
+
+async def test_a_month_is_settled_once_by_the_rule_of_its_time(site: Site) -> None:
+    rule = await ruled(site, "hall", 500, from_units=4)
+    await ruled(site, "hall", 900, month=NEXT)
+    await ruled(site, "clinic", 1000, from_units=2)
+    before = await balance(site, "hall")
+    assert before == 100_000 - 4
+    await settled(site, DUE - timedelta(days=1))
+    assert await balance(site, "hall") == before, "refunds of the month's last days may still come"
+    await settled(site)
+    assert await balance(site, "hall") == before + 2, "half of the four that were paid for"
+    assert await balance(site, "clinic") == 100_000 - 1, "less than it takes"
+    entry = await site.db.fetchrow("SELECT id, account_id, units, balance, note FROM ledger WHERE kind = 'rebate'")
+    assert entry is not None
+    assert tuple(entry)[1:] == (site.accounts["hall"], 2, before + 2, f"{MONTH:%Y-%m}")
+    given = await site.db.fetch("SELECT object, after::text AS after FROM audit WHERE action = 'rebate.give'")
+    assert [row["object"] for row in given] == [f"account/{site.accounts['hall']}"]
+    assert json.loads(given[0]["after"])["paid"] == 4
+    assert [line.problems for line in await reconciliation.check_ledger(site.db)] == [[]] * len(site.accounts)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/rebates")
+        assert f"/rebates/rules/{rule}" in page
+        assert f"{before + 2:,}" in page
+        assert re.findall(r'href="/rebates/rules/\d+"', await boss.get("/rebates?rebate_kind=refund")) == []
+        only = await boss.get("/rebates?rebate_kind=rebate")
+        assert re.findall(r'href="/records/\d+"', only) == []
+        assert f"/rebates/rules/{rule}" in only
+        assert "返还条数 2" in await boss.get("/rebates/-/total?rebate_kind=rebate")
+        assert "每千条" in await boss.get(f"/rebates/rules/{rule}")
+    async with Browser(site) as other:
+        await other.login("clinic-op")
+        assert "政务大厅" not in await other.get("/rebates/rules")
+        await other.get(f"/rebates/rules/{rule}")
+        assert other.status == 404
+        await other.get("/rebates/rules/-/new")
+        assert other.status == 403
+
+
+async def test_a_rule_is_made_on_its_page_and_a_newer_one_takes_its_place(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        form = {"account": str(site.accounts["hall"]), "from_month": f"{MONTH:%Y-%m}", "per_thousand": "50",
+                "from_units": "1000", "reason": "补充协议"}  # fmt: skip
+        await boss.get("/rebates/rules/-/new")
+        await boss.post("/rebates/rules/-/new", form | {"per_thousand": "1001"})
+        assert boss.status == 422
+        assert "每千条返还 50 条" in await boss.post("/rebates/rules/-/new", form)
+        await boss.post("/rebates/rules/-/new", form | {"confirmed": "1"})
+        assert boss.path == "/rebates/rules"
+        assert "不再返点" in await boss.post("/rebates/rules/-/new", form | {"per_thousand": "0"})
+        await boss.post("/rebates/rules/-/new", form | {"per_thousand": "0", "confirmed": "1"})
+        page = await boss.get("/rebates/rules")
+        assert page.count("已被取代") == 1
+        assert page.count(">有效") == 1
+    before = await balance(site, "hall")
+    await settled(site)
+    assert await balance(site, "hall") == before
+    for month, per, units, reason in ((MONTH - timedelta(days=1), 5, 0, "why"), (MONTH, 1001, 0, "why"),
+                                      (MONTH, 5, -1, "why"), (MONTH, 5, 0, "")):  # fmt: skip
+        draft = Draft(month, per, units, reason)
+        with pytest.raises(Invalid):
+            await rebate_rules.add(by_test(site.db), site.accounts["hall"], draft)

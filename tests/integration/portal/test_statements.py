@@ -1,0 +1,364 @@
+"""Monthly statements: taken away as PDF by right, and mailed to each receiver once, by a real mail server."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import hashlib
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.policy import default as MODERN
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+import pytest_asyncio
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from browsing import Browser, send
+from certificates import HERE, Authority
+from portal_site import Site, by_test, running
+
+from smsgw.admin.statement_mail import StatementMails
+from smsgw.core.actor import ScopeKind
+from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission as P
+from smsgw.core.states import PartState
+from smsgw.net.mail import Mailer
+from smsgw.platform.exclusions import service as exclusions
+from smsgw.platform.exclusions.model import Draft
+from smsgw.platform.org import service as org
+from smsgw.platform.statements import service
+from smsgw.runtime.config import MailConfig
+from smsgw.store.messages import daily, success
+
+TODAY = datetime.now(CHINA).date()
+MONTH = TODAY.replace(day=1)
+DUE = datetime.combine((MONTH + timedelta(days=31)).replace(day=5), datetime.min.time(), CHINA) + timedelta(hours=9)
+"""When this month's statements go out."""
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """Of hall five messages, of which one has failed for a reason that does not count, and one for another."""
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [P.HOME_VIEW, P.STATISTICS_VIEW, P.STATISTICS_EXPORT]
+        await org.add_role(by_test(site.db), "cashier", "出纳", rights, ScopeKind.ACCOUNTS)
+        await org.add_role(by_test(site.db), "looker", "查看", rights[:2], ScopeKind.ACCOUNTS)
+        await site.add_staff("clinic-op", "cashier", "clinic")
+        await site.add_staff("hall-op", "looker", "hall")
+        await exclusions.add(by_test(site.db), Draft(TODAY, "合同约定", {"EMPTY_NUMBER": "handset"}, {"XX:1": "other"}))
+        ids = [await send(site, to=f"138001380{n:02}") for n in range(5)]
+        taken = await site.carrier_takes()
+        await site.carrier_reports([one for one in taken if one[0] in ids[:3]])
+        for id_, code, cls in ((ids[3], "MK:0001", "EMPTY_NUMBER"), (ids[4], "DB:0106", "CHANNEL")):
+            failed = [one for one in taken if one[0] == id_]
+            await site.carrier_reports(failed, PartState.UNDELIVERABLE, code, cls)
+        while await daily.roll_up(site.db, datetime.now(CHINA) + timedelta(minutes=1)):
+            pass
+        async with site.db.transaction() as connection:
+            await success.count_day(connection, TODAY)
+        await site.db.execute(
+            "INSERT INTO evidence_root VALUES ($1, 5, decode(repeat('ab', 32), 'hex'), now(), 'k', '')", TODAY
+        )
+        yield site
+
+
+def read(octets: bytes) -> str:
+    """The text of a PDF, as a reader finds it."""
+    document = pypdfium2.PdfDocument(octets)
+    return "\n".join(page.get_textpage().get_text_range() for page in document)
+
+
+def holds_all(text: str) -> None:
+    whole = re.sub(r"\s+", "", text)
+    for part in ("短信对账单", "（hall）", "60.00%", "75.00%", "V1", "空号（手机用户自身问题）", "XX:1（其他）",
+                 "合同约定", "ab" * 32, f"{TODAY}"):  # fmt: skip
+        assert part in whole, part
+
+
+# --- as a file -------------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_taken_away_by_right_with_all_that_it_says_and_entered(site: Site) -> None:
+    form = {"month": f"{MONTH:%Y-%m}", "account": str(site.accounts["hall"]), "reason": "季度核对"}
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "下载 PDF" in await boss.get("/statements")
+        await boss.get(f"/statements/-/pdf?month={MONTH:%Y-%m}&account={site.accounts['hall']}")
+        assert "不能为空" in await boss.post("/statements/-/pdf", form | {"reason": ""}) or boss.status == 422
+        async with boss.session.post("/statements/-/pdf", data=form | {"csrf": boss.csrf}) as response:
+            assert response.content_type == "application/pdf"
+            text = read(await response.read())
+    holds_all(text)
+    assert "boss" in text
+    assert "季度核对" in text
+    taken = "SELECT actor, object, after::text AS after FROM audit WHERE action = 'statement.take'"
+    entry = await site.db.fetchrow(taken)
+    assert entry is not None
+    assert (entry["actor"], entry["object"]) == ("boss", f"account/{site.accounts['hall']}")
+    assert "季度核对" in entry["after"]
+    async with Browser(site) as other:
+        await other.login("clinic-op")
+        await other.post("/statements/-/pdf", form)
+        assert other.status == 422, "not the person's account"
+    async with Browser(site) as looker:
+        await looker.login("hall-op")
+        assert "下载 PDF" not in await looker.get("/statements")
+        await looker.get("/statements/-/pdf")
+        assert looker.status == 403
+
+
+async def test_an_empty_month_is_a_statement_too(site: Site) -> None:
+    before = (MONTH - timedelta(days=1)).replace(day=1)
+    one = await service.take(by_test(site.db), site.accounts["clinic"], before, "why")
+    assert (one.days, one.total.submitted, one.versions) == ([], 0, [0])
+    for month in (MONTH + timedelta(days=31), MONTH - timedelta(days=900), MONTH + timedelta(days=3)):
+        with pytest.raises(SmsgwError):
+            await service.take(by_test(site.db), site.accounts["clinic"], month, "why")
+
+
+# --- as a mail -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Post:
+    """A mail server and what it does with what comes: an answer by receiver, or ``drop``."""
+
+    got: list[tuple[str, EmailMessage]] = field(default_factory=list)
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    port: int = 0
+
+    def _answer(self, receiver: str, step: str) -> str:
+        left = self.answers.get(f"{step} {receiver}", [])
+        return left.pop(0) if left else "250 OK"
+
+    async def handle_RCPT(
+        self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]
+    ) -> str:
+        answer = self._answer(address, "rcpt")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:
+        receiver = envelope.rcpt_tos[0]
+        answer = self._answer(receiver, "data")
+        if answer == "drop":
+            assert server.transport
+            server.transport.abort()
+            return "250 nobody hears it"
+        if answer.startswith("250"):
+            parsed = email.message_from_bytes(envelope.content or b"", policy=MODERN)
+            assert isinstance(parsed, EmailMessage)
+            self.got.append((receiver, parsed))
+        return answer
+
+    @property
+    def config(self) -> MailConfig:
+        return MailConfig("127.0.0.1", self.port, "none", sender="bills@sms.example.org")
+
+
+@asynccontextmanager
+async def serving(post: Post, **more: Any) -> AsyncIterator[Post]:
+    loop = asyncio.get_running_loop()
+    tls = more.pop("ssl", None)
+    server = await loop.create_server(lambda: SMTP(post, **more), "127.0.0.1", 0, ssl=tls)
+    post.port = server.sockets[0].getsockname()[1]
+    try:
+        yield post
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest_asyncio.fixture
+async def post() -> AsyncIterator[Post]:
+    async with serving(Post()) as post:
+        yield post
+
+
+@dataclass
+class Clock:
+    now: datetime = DUE
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def named(site: Site, *emails: str) -> None:
+    await service.set_receivers(by_test(site.db), site.accounts["hall"], emails, "zh")
+
+
+async def all_of(mails: StatementMails) -> None:
+    while await mails.step():
+        pass
+
+
+async def states(site: Site) -> dict[str, tuple[str, int]]:
+    rows = await site.db.fetch("SELECT receiver, state, tries FROM statement_mail ORDER BY receiver")
+    return {row["receiver"]: (row["state"], row["tries"]) for row in rows}
+
+
+async def test_each_receiver_gets_a_months_statement_once(site: Site, post: Post) -> None:
+    await named(site, "a@buyer.example.org", "b@buyer.example.org")
+    clock = Clock(DUE - timedelta(days=1))
+    nodes = [StatementMails(site.db, Mailer(post.config), clock) for _ in range(3)]
+    for node in nodes:
+        await all_of(node)
+    assert post.got == [], "reports of the month's last days may still come"
+    clock.now = DUE
+    await asyncio.gather(*map(all_of, nodes))
+    clock.now += timedelta(hours=1)
+    await asyncio.gather(*map(all_of, nodes))
+    assert sorted(receiver for receiver, _ in post.got) == ["a@buyer.example.org", "b@buyer.example.org"]
+    assert await states(site) == dict.fromkeys(("a@buyer.example.org", "b@buyer.example.org"), ("sent", 1))
+    for receiver, message in post.got:
+        assert f"{MONTH:%Y-%m}" in message["Subject"]
+        assert message["To"] == receiver
+        (attached,) = message.iter_attachments()
+        octets = attached.get_content()
+        text = read(octets)
+        holds_all(text)
+        assert receiver in text, "the watermark says to whom"
+        digest = hashlib.sha256(octets).hexdigest()
+        body = message.get_body()
+        assert body is not None
+        assert digest in body.get_content()
+        assert await site.db.fetchval("SELECT digest FROM statement_mail WHERE receiver = $1", receiver) == digest
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/statements/mails")
+        assert "已发送" in page
+        assert "a@buyer.example.org" in page
+    async with Browser(site) as other:
+        await other.login("clinic-op")
+        assert "buyer.example.org" not in await other.get("/statements/mails")
+        assert "buyer.example.org" not in await other.get("/statements/receivers")
+
+
+async def test_what_was_not_taken_is_sent_again_and_what_is_refused_says_why(site: Site, post: Post) -> None:
+    await named(site, "late@buyer.example.org", "gone@buyer.example.org")
+    post.answers = {"rcpt late@buyer.example.org": ["451 4.7.1 come later"] * 2,
+                    "rcpt gone@buyer.example.org": ["550 5.1.1 no such person"]}  # fmt: skip
+    clock = Clock()
+    mails = StatementMails(site.db, Mailer(post.config), clock)
+    for _ in range(4):
+        await all_of(mails)
+        clock.now += timedelta(minutes=20)
+    assert await states(site) == {"gone@buyer.example.org": ("failed", 1), "late@buyer.example.org": ("sent", 3)}
+    assert [receiver for receiver, _ in post.got] == ["late@buyer.example.org"]
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/statements/mails?mail_state=failed")
+        assert "550 5.1.1 no such person" in page
+        assert "late@buyer" not in page
+        (id_,) = re.findall(r'href="/statements/mails/(\d+)"', page)
+        await boss.post("/statements/mails/-/do/again", {"id": id_, "confirmed": "1"})
+        await all_of(mails)
+        assert (await states(site))["gone@buyer.example.org"] == ("sent", 1)
+        sent = re.findall(r'href="/statements/mails/(\d+)"', await boss.get("/statements/mails"))
+        for one in sent:
+            with pytest.raises(SmsgwError):
+                await service.again(by_test(site.db), int(one))
+    assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'statement.again'") == 1
+
+
+async def test_what_may_have_arrived_is_not_sent_again_by_itself(site: Site, post: Post) -> None:
+    await named(site, "cut@buyer.example.org", "dead@buyer.example.org")
+    post.answers = {"data cut@buyer.example.org": ["drop"]}
+    clock = Clock()
+    mails = StatementMails(site.db, Mailer(post.config), clock)
+    await all_of(mails)
+    # a node that has died in the middle of one
+    await site.db.execute(
+        "UPDATE statement_mail SET state = 'sending', begun_at = $1 WHERE receiver LIKE 'dead%'", clock.now
+    )
+    post.got.clear()
+    for _ in range(3):
+        clock.now += timedelta(hours=1)
+        await all_of(mails)
+    assert await states(site) == {"cut@buyer.example.org": ("unsure", 1), "dead@buyer.example.org": ("unsure", 1)}
+    assert post.got == []
+
+
+async def test_a_server_that_is_away_is_tried_for_days_and_then_given_up(site: Site, post: Post) -> None:
+    await named(site, "a@buyer.example.org")
+    clock = Clock()
+    away = MailConfig("127.0.0.1", 9, "none", sender="bills@sms.example.org")
+    for _ in range(len(service.RETRIES) + 3):
+        await all_of(StatementMails(site.db, Mailer(away), clock))
+        clock.now += timedelta(days=1)
+    assert await states(site) == {"a@buyer.example.org": ("failed", len(service.RETRIES) + 1)}
+    await all_of(StatementMails(site.db, Mailer(MailConfig()), clock))
+    assert post.got == []
+
+
+async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smsgw.net.mail.STEP_TIMEOUT", 3.0)  # a handshake that fails is noticed by its end
+    authority = Authority(tmp_path / "ca.pem")
+    authority.certify(tmp_path / "mail.pem", HERE)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "mail.pem")
+    await named(site, "a@buyer.example.org")
+    logins: list[bytes] = []
+
+    def knows(_: Any, __: Any, ___: Any, ____: str, data: Any) -> Any:
+        logins.append(data.password)
+        return AuthResult(success=data.password == b"secret")
+
+    ways: list[tuple[str, dict[str, Any]]] = [("tls", {"ssl": context}), ("starttls", {"tls_context": context})]
+    for security, more in ways:
+        post = Post()
+        await site.db.execute("UPDATE statement_mail SET state = 'waiting', next_at = now() - interval '1 hour'")
+        async with serving(post, authenticator=knows, auth_require_tls=security == "starttls", **more):
+            right = MailConfig("127.0.0.1", post.port, security, "bills", "secret", "bills@sms.example.org",
+                               f"{authority.path}")  # fmt: skip
+            clock = Clock()
+            await all_of(StatementMails(site.db, Mailer(replace(right, ca_file="")), clock))
+            assert post.got == [], "nobody that is known has signed it"
+            clock.now += timedelta(hours=2)
+            await all_of(StatementMails(site.db, Mailer(replace(right, password="wrong")), clock))
+            assert post.got == []
+            assert (await states(site))["a@buyer.example.org"][0] == "waiting", "that is nothing of the receiver's"
+            clock.now += timedelta(hours=2)
+            await all_of(StatementMails(site.db, Mailer(right), clock))
+            assert len(post.got) == 1, security
+            assert b"wrong" in logins
+            assert logins[-1] == b"secret"
+
+
+# --- who gets them ---------------------------------------------------------------------------------------------------
+
+
+async def test_receivers_are_named_on_their_page_and_a_month_that_was_over_is_not_theirs(
+    site: Site, post: Post
+) -> None:
+    hall = site.accounts["hall"]
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        form = {"account": str(hall), "emails": "a@buyer.example.org\nnot an address", "language": "en"}
+        assert "邮箱" in await boss.post("/statements/receivers/-/new", form)
+        assert boss.status == 422
+        await boss.post("/statements/receivers/-/new", form | {"emails": "a@buyer.example.org"})
+        assert boss.path == "/statements/receivers"
+        assert "a@buyer.example.org" in await boss.get("/statements/receivers")
+        earlier = datetime.combine(MONTH.replace(day=28), datetime.min.time(), CHINA)
+        await all_of(StatementMails(site.db, Mailer(post.config), Clock(earlier)))
+        assert post.got == [], "the month before was over when the receiver was named"
+        await all_of(StatementMails(site.db, Mailer(post.config), Clock()))
+        ((_, message),) = post.got
+        assert f"statement of {MONTH:%Y-%m}" in message["Subject"]
+        await boss.post(f"/statements/receivers/{hall}/edit", {"emails": "", "language": "zh"})
+        assert "a@buyer.example.org" not in await boss.get("/statements/receivers")
+    with pytest.raises(SmsgwError):
+        await service.set_receivers(by_test(site.db), hall, [f"a{n}@b.example" for n in range(11)], "zh")

@@ -1,0 +1,210 @@
+"""Success of channels (13.2): with and without what the rules leave out, each day by the rules of its time, and every
+figure the number of its rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlencode
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from browsing import Browser, send
+from databases import owner
+from portal_site import Site, by_test, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA, day_range
+from smsgw.core.permissions import Permission as P
+from smsgw.core.settings import Settings
+from smsgw.core.states import PartState
+from smsgw.platform.exclusions import queries, service
+from smsgw.platform.exclusions.model import Draft
+from smsgw.platform.org import service as org
+from smsgw.store.messages import daily, success
+
+TODAY = datetime.now(CHINA).date()
+TOMORROW = TODAY + timedelta(days=1)
+LIMITS = Settings(success_least=1)
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await org.add_role(by_test(site.db), "counter", "统计员", [P.HOME_VIEW, P.STATISTICS_VIEW], ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "counter", "hall")
+        yield site
+
+
+async def ended(site: Site) -> dict[str, int]:
+    """Eight messages: four delivered, and of the others one for each reason; one of two parts with two reasons."""
+    ids = {name: await send(site, to=f"138001380{n:02}") for n, name in enumerate(("a", "b", "c", "gone", "down"))}
+    ids["both"] = await send(site, to="13800138010", content="好" * 100)
+    ids["mixed"] = await send(site, to="13800138011", content="好" * 100)
+    ids["clinic"] = await send(site, "clinic", to="13800138012")
+    ids["coded"] = await send(site, to="13800138013")
+    taken = await site.carrier_takes()
+    await site.carrier_reports([one for one in taken if one[0] in {ids[key] for key in ("a", "b", "c", "clinic")}])
+
+    async def fails(code: str, cls: str, *parts: tuple[str, int]) -> None:
+        chosen = [one for one in taken if one in [(ids[name], part) for name, part in parts]]
+        await site.carrier_reports(chosen, PartState.UNDELIVERABLE, code, cls)
+
+    await fails("MK:0001", "EMPTY_NUMBER", ("gone", 1), ("both", 1), ("both", 2), ("mixed", 1))
+    await fails("DB:0106", "CHANNEL", ("down", 1), ("mixed", 2))
+    await fails("XX:0077/5", "UNKNOWN", ("coded", 1))
+    return ids
+
+
+async def counted(site: Site, day: date = TODAY) -> None:
+    """The day's figures and what is left out of it."""
+    while await daily.roll_up(site.db, datetime.now(UTC) + timedelta(minutes=1)):
+        pass
+    async with site.db.transaction() as connection:
+        await success.count_day(connection, day)
+
+
+RULES = {"EMPTY_NUMBER": "handset"}, {"XX:0077": "network"}
+
+
+async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_out(site: Site) -> None:
+    ids = await ended(site)
+    await counted(site)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/reports/success?time=today")
+        assert "44.44%" in page, "four of nine"
+        assert "V1" not in page
+        await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+        await counted(site)
+        page = await boss.get("/reports/success?time=today")
+        assert "44.44%" in page, "the figure of all stays beside it"
+        assert "66.67%" in page, "four of six: gone, both and coded do not count, mixed does"
+        assert "V1" in page
+        leads = [address.replace("&amp;", "&") for address in re.findall(r'href="(/records\?[^"]*)"', page)]
+        (left_out,) = (one for one in leads if "left_out=any" in one)
+
+        async def shown(address: str) -> set[int]:
+            return {int(id_) for id_ in re.findall(r'href="/records/(\d+)"', await boss.get(address))}
+
+        assert await shown(left_out) == {ids[key] for key in ("gone", "both", "coded")}
+        assert await shown(left_out.replace("=any", "=network")) == {ids["coded"]}
+        assert await shown(left_out.replace("=any", "=handset")) == {ids[key] for key in ("gone", "both")}
+        assert await shown(left_out.replace("=any", "=words")) == set()
+        (failed,) = (one for one in leads if "result=failed" in one and "left_out" not in one)
+        assert len(await shown(failed)) == 5
+        for group in ("carrier", "day"):
+            page = await boss.get(f"/reports/success?time=today&group={group}")
+            assert "66.67%" in page
+            assert "left_out=any" in page
+        clinic = await boss.get(f"/reports/success?{urlencode({'time': 'today', 'account': site.accounts['clinic']})}")
+        assert "100.00%" in clinic
+        assert "44.44%" not in clinic
+    async with Browser(site) as counter:
+        await counter.login("hall-op")
+        page = await counter.get("/reports/success?time=today")
+        assert "37.50%" in page, "three of eight: the other account's is not the person's"
+        assert "/records?" not in page
+        assert "/drain" not in page
+        await counter.get("/reports/exclusions/-/new")
+        assert counter.status == 403
+        assert "V1" in await counter.get("/reports/exclusions/1"), "but the rules may be read"
+
+
+async def test_a_new_version_leaves_days_that_are_over_as_they_were(site: Site) -> None:
+    change, yesterday = by_test(site.db), TODAY - timedelta(days=1)
+    await ended(site)
+    for first, rules in ((TODAY, RULES), (TOMORROW, ({"CHANNEL": "other"}, {}))):
+        await service.add(change, Draft(first, "tender", *rules))
+    day = "SELECT COALESCE(sum(messages), 0)::int FROM left_out_day WHERE day = $1"
+    await counted(site)
+    assert await site.db.fetchval(day, TODAY) == 3, "the second holds from tomorrow"
+    assert await queries.in_force(site.db, yesterday, TOMORROW) == [0, 1, 2]
+    third = await service.add(change, Draft(TODAY, "the first was wrong", {"CHANNEL": "other"}, {}))
+    await counted(site)
+    assert await site.db.fetchval(day, TODAY) == 1
+    assert await queries.in_force(site.db, TODAY, TODAY + timedelta(days=9)) == [third], "in the place of the second"
+    assert (await queries.one(site.db, 1)) is not None, "none is forgotten"
+    for wrong in (
+        Draft(yesterday, "too late", *RULES), Draft(TODAY, "", *RULES), Draft(TODAY, "why", {"NOTHING": "handset"}),
+        Draft(TODAY, "why", {"CHANNEL": "nothing"}), Draft(TODAY, "why", {}, {"x" * 65: "other"}),
+    ):  # fmt: skip
+        with pytest.raises(Invalid):
+            await service.add(change, wrong)
+    rows = await site.db.fetch(
+        "SELECT object, before::text, after::text FROM audit WHERE action = 'exclusion.add' ORDER BY id"
+    )
+    assert [row["object"] for row in rows] == ["exclusion/1", "exclusion/2", "exclusion/3"]
+    assert json.loads(rows[0]["after"])["classes"] == {"EMPTY_NUMBER": "handset"}
+    assert json.loads(rows[1]["before"])["version"] == 1
+
+
+async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/reports/exclusions/-/new")
+        assert re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected', page, re.DOTALL), "what is proposed"
+        form = {"from_day": f"{TOMORROW}", "reason": "招标文件", "class_NETWORK": "network"}
+        page = await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010"})
+        assert "第 1 行须为" in page
+        page = await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010 其他\nmk:0010/3 敏感词"})
+        assert "第 2 行的代码重复" in page
+        form["codes"] = "mk:0010/3 手机用户自身问题"
+        page = await boss.post("/reports/exclusions/-/new", form)
+        assert "1 种原因和 1 个代码" in page
+        page = await boss.post("/reports/exclusions/-/new", form | {"confirmed": "1"})
+        assert boss.path == "/reports/exclusions/1"
+        assert "MK:0010" in page
+        assert "V1" in await boss.get("/reports/exclusions")
+        page = await boss.get("/reports/exclusions/-/new")
+        assert "MK:0010 手机用户自身问题" in page
+        assert not re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected.*?name="class_POWERED_OFF"', page,
+                             re.DOTALL)  # fmt: skip
+
+
+async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_it(site: Site) -> None:
+    now = datetime.now(UTC)
+    assert await success.findings(site.db, LIMITS, now) == []
+    await ended(site)
+    async def told(settings: Settings = LIMITS) -> list[str]:
+        return [f"{one.kind} {one.object} {one.detail}" for one in await success.findings(site.db, settings, now)]
+
+    (alarm,) = await told()
+    assert "success_low channel/" in alarm
+    assert "36.36" in alarm
+    assert await told(Settings(success_least=100)) == [], "too few to say"
+    assert await told(Settings(success_least=1, success_limit=0)) == [], "nobody wants to know"
+    await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+    (alarm,) = await told()
+    assert "66.67" in alarm, "five of the failed parts do not count"
+    assert await told(Settings(success_least=1, success_limit=60)) == []
+    await service.add(by_test(site.db), Draft(TODAY, "all", {"EMPTY_NUMBER": "handset", "CHANNEL": "other",
+                                                             "UNKNOWN": "other"}))  # fmt: skip
+    assert await told() == []
+
+
+async def test_no_version_is_changed_and_what_is_old_is_not_looked_at(site: Site, dsn: str) -> None:
+    """The figures of a day whose records are gone stay as they were counted."""
+    await ended(site)
+    await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+    await counted(site)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await site.db.execute("INSERT INTO exclusion_version VALUES (1, $1, 'again', 'x')", TODAY)
+    for change in ("UPDATE exclusion_version SET from_day = from_day - 1", "DELETE FROM exclusion",
+                   "UPDATE exclusion SET category = 'other'"):  # fmt: skip
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await site.db.execute(change)
+    low, high = day_range(TODAY)
+    connection = await asyncpg.connect(owner(dsn))
+    for table in ("part", "message"):
+        await connection.execute(f"DELETE FROM {table} WHERE id >= $1 AND id < $2", low, high)  # noqa: S608
+    await connection.close()
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "66.67%" in await boss.get("/reports/success?time=today")
