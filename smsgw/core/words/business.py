@@ -125,6 +125,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "statement.state": (
         "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
     ),
+    "statement.unwanted": (
+        "收件人已移除，不再发送", "the receiver has been removed: nothing more is sent there"
+    ),
     "rebate.month": ("须在 {first} 至 {last} 之间", "a month from {first} to {last}"),
     "exclusion.day": (
         "须在 {first} 至 {last} 之间，过去的日子沿用当时的规则",

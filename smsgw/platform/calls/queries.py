@@ -81,14 +81,19 @@ WHERE minute >= $1 AND minute < $2 AND ($3::bigint[] IS NULL OR c.account_id = A
   AND ($4::bigint IS NULL OR c.account_id = $4) AND ($5 = '' OR c.key_id = $5) AND ($6 = '' OR c.code = $6)
   AND c.account_id <> 0
 """
-MOST_GROUPS = 1000
 _GROUPS = f"""
-SELECT a.name AS account, c.key_id, c.call, c.code, sum(n)::bigint AS n, sum(ms_sum)::float8 / sum(n) AS ms,
-       max(ms_most) AS ms_most, max(minute) AS last_at,
-       (array_agg(last_request ORDER BY minute DESC))[1] AS last_request
-FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE}
-GROUP BY a.name, c.key_id, c.call, c.code ORDER BY n DESC, key_id, call, code LIMIT {MOST_GROUPS}
+WITH g AS (
+    SELECT a.name AS account, c.key_id, c.call, c.code, sum(n)::bigint AS n, sum(ms_sum)::float8 / sum(n) AS ms,
+           max(ms_most) AS ms_most, max(minute) AS last_at,
+           (array_agg(last_request ORDER BY minute DESC))[1] AS last_request,
+           hashtextextended(concat_ws(' ', a.id, c.key_id, c.call, c.code), 0) & 9223372036854775807 AS id
+    FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE}
+    GROUP BY a.id, c.key_id, c.call, c.code
+)
+SELECT g.*, {{key}} AS _key FROM g WHERE {{where}} ORDER BY {{order}}
 """  # noqa: S608 - constants
+_GROUP_ORDERS = {"calls": Order("g.n", "bigint")}
+_SUM = f"SELECT COALESCE(sum(n), 0)::bigint FROM api_call c {_WHERE}"  # noqa: S608 - constants
 _STEPS = f"""
 SELECT date_bin($7::interval, minute, $1) AS at, c.code, sum(n)::bigint AS n FROM api_call c {_WHERE}
 GROUP BY 1, 2 ORDER BY 1
@@ -100,9 +105,17 @@ def _asked(wanted: WantedCalls, accounts: Sequence[int] | None) -> tuple[object,
     return wanted.first, wanted.until, seen, wanted.account_id, wanted.key_id, wanted.code
 
 
-async def groups(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> list[Row]:
-    """Calls by account, key, call and code: how many, how long they took, and the last one; the most frequent first."""
-    return await database.fetch(_GROUPS, *_asked(wanted, accounts))
+async def groups(
+    database: Database, wanted: WantedCalls, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[Row]:
+    """Calls by account, key, call and code: how many, how long they took, and the last one; a window of them."""
+    return await read(database, _GROUPS, _asked(wanted, accounts), _GROUP_ORDERS, window, as_it_is, id_="g.id")
+
+
+async def total(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> int:
+    """Calls of all groups."""
+    n: int = await database.fetchval(_SUM, *_asked(wanted, accounts))
+    return n
 
 
 async def steps(

@@ -17,6 +17,8 @@ MONTHS = 24
 SETTLED = timedelta(days=daily.SETTLED)
 """After a month, until all of its reports have come: then it is sent."""
 LEAST_REASON, MOST_REASON = 2, 200
+REMOVED, INTERRUPTED = "receiver removed", "interrupted"
+"""What is said of a mail that no server has said anything of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +96,10 @@ class Mail:
     ended_at: datetime | None
     digest: str
     said: str
+    wanted: bool
+    """Its receiver is still one."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it can be sent once more."""
+        return self.wanted and self.state in ("failed", "unsure")

@@ -4,15 +4,19 @@ to who may see its account."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
+import portal_site
 import pytest
 from api_server import Api, running
+from browsing import Browser
 
 from smsgw.platform.calls import log, masking, queries
-from smsgw.platform.calls.log import CallLog
+from smsgw.platform.calls.log import CallLog, Cell
 from smsgw.platform.calls.queries import WantedCalls
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
@@ -37,7 +41,7 @@ async def test_ends_are_counted_and_refused_calls_keep_their_shape(api: Api) -> 
     assert wrong.status == 400
     cells, refused = api.ctx.calls.take()
     await queries.write(api.ctx.db, cells, refused)
-    groups = await queries.groups(api.ctx.db, span(), accounts=None)
+    groups = (await queries.groups(api.ctx.db, span(), Window("calls"), accounts=None)).rows
     assert {(row["call"], row["code"]): row["n"] for row in groups} == {
         ("POST /messages", "OK"): 3, ("POST /messages", wrong.code): 1,
     }  # fmt: skip
@@ -49,8 +53,30 @@ async def test_ends_are_counted_and_refused_calls_keep_their_shape(api: Api) -> 
     assert (row["code"], row["request_id"], row["proven"]) == (wrong.code, wrong.body["request_id"], True)
     body = json.loads(row["body"])
     assert body == {"to": ["138****8000"], "content": "<11>", "type": "no such", "client_ref": "order-1"}
-    assert not await queries.groups(api.ctx.db, span(), accounts=[])
+    assert not (await queries.groups(api.ctx.db, span(), Window("calls"), accounts=[])).rows
+    assert await queries.total(api.ctx.db, span(), accounts=[]) == 0
     assert not (await queries.refusals(api.ctx.db, span(), Window("time"), accounts=[])).rows
+
+
+async def test_their_page_has_all_groups_in_the_order_that_is_asked_and_sums_those_of_all_pages(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with portal_site.running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        minute, hall = int(clock.now().timestamp()) // 60, site.accounts["hall"]
+        cells = {(hall, f"key{n:02}", minute, "GET /x", "OK"): Cell(n + 1, n + 1, 1, "r") for n in range(25)}
+        await queries.write(site.db, cells, [])
+        async with Browser(site) as boss:
+            await boss.login("boss")
+            for sort, keys in (("", range(24, -1, -1)), ("calls", range(25)), ("-calls", range(24, -1, -1))):
+                page = await boss.get(f"/calls?sort={sort}")
+                found = re.findall(r"\bkey\d\d\b", page)
+                assert list(dict.fromkeys(found)) == [f"key{n:02}" for n in list(keys)[:20]], sort
+                assert f">{sum(range(26)):,}<" in page.partition("<tfoot")[2], "of all, not of the page"
+                (after,) = set(re.findall(r'href="([^"]*[?&;]at=[^"]*)"', page))
+                page = await boss.get(unescape(after))
+                found = re.findall(r"\bkey\d\d\b", page)
+                assert list(dict.fromkeys(found)) == [f"key{n:02}" for n in list(keys)[20:]], sort
 
 
 async def test_of_a_key_the_newest_stay_and_a_stranger_pushes_nothing_out(api: Api) -> None:

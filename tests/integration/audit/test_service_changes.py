@@ -597,10 +597,11 @@ async def _(world: World, change: Change) -> None:
 
 @example(statements.again, "statement.again")
 async def _(world: World, change: Change) -> None:
+    receiver = f"{world.name()}@b.example"
+    await statements.set_receivers(change, world.account_id, [receiver], "zh")
     id_ = await world.database.fetchval(
         "INSERT INTO statement_mail (account_id, month, receiver, language, state, next_at) "
-        "VALUES ($1, '2026-01-01', $2, 'zh', 'failed', now()) RETURNING id", world.account_id,
-        f"{world.name()}@b.example",
+        "VALUES ($1, '2026-01-01', $2, 'zh', 'failed', now()) RETURNING id", world.account_id, receiver,
     )  # fmt: skip
     await statements.again(change, id_)
 

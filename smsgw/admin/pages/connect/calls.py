@@ -15,7 +15,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import calls as words
 from smsgw.core.actor import Actor
@@ -52,16 +52,15 @@ def _address(found: Found, row: Mapping[str, Any]) -> str:
     return f"{REFUSED}?{urlencode(asked)}"
 
 
-async def _groups(db: Database, actor: Actor, found: Found, _: Window) -> Slice[dict[str, Any]]:
-    rows = await queries.groups(db, _wanted(found), accounts=actor.scope.whole)
-    made = [{**row, "id": n, "address": _address(found, row)} for n, row in enumerate(map(dict, rows))]
-    return Slice(made, [("", n) for n in range(len(made))], more=False)
+async def _groups(db: Database, actor: Actor, found: Found, window: Window) -> Slice[dict[str, Any]]:
+    got = await queries.groups(db, _wanted(found), window, accounts=actor.scope.whole)
+    return Slice([{**row, "address": _address(found, row)} for row in map(dict, got.rows)], got.keys, got.more)
 
 
 async def _sums(db: Database, actor: Actor, found: Found) -> dict[str, Any]:
-    rows = await queries.groups(db, _wanted(found), accounts=actor.scope.whole)
+    n = await queries.total(db, _wanted(found), accounts=actor.scope.whole)
     blank = dict.fromkeys(("account", "key_id", "call", "code", "ms", "ms_most", "last_at", "last_request"))
-    return {**blank, "address": "", "n": sum(row["n"] for row in rows)}
+    return {**blank, "address": "", "n": n}
 
 
 def _step(first: datetime, until: datetime) -> timedelta:
@@ -101,7 +100,7 @@ PAGE = ListPage(
         Column("last_call_at", Kind.TIME, value=lambda row: row["last_at"], phone=Phone.AWAY),
         Column("last_request", Kind.CODE, phone=Phone.AWAY),
     ),
-    rows=_groups, choices=_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS, wide=True,
+    rows=_groups, choices=_choices, sort=Sort("calls"), lead=words.LEAD, notice=not_by_person, tabs=TABS, wide=True,
     report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip
 
@@ -128,6 +127,6 @@ REFUSALS = ListPage(
     rows=lambda db, actor, found, window: queries.refusals(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
     one=lambda db, actor, id_: queries.refusal(db, id_, accounts=actor.scope.whole), detail=_detail,
-    choices=_choices, sort=Sort("time"), lead=words.REFUSED_LEAD, tabs=TABS, wide=True,
+    choices=_choices, sort=Sort("time"), lead=words.REFUSED_LEAD, notice=not_by_person, tabs=TABS, wide=True,
     empty=Empty(words.REFUSED_EMPTY, words.TEACHES),
 )  # fmt: skip
