@@ -35,7 +35,7 @@ async def _trace(call: Call) -> Trace:
     return found
 
 
-async def sees_whole(call: Call, id_: int) -> bool:
+async def _sees_whole(call: Call, id_: int) -> bool:
     """Whether the person may see the message's whole number, and has given a reason today. Without it no digest of what
     the carrier has said is shown: the hidden digits are found by trying them."""
     return call.may(Permission.MESSAGE_UNMASK) and await looks.unmasked(call.db, call.actor.label, id_, clock.now())
@@ -65,7 +65,7 @@ async def _wire(call: Call, checked: Sequence[Checked] | None = None) -> web.Res
     if not call.may(Permission.MESSAGE_VIEW):
         raise web.HTTPNotFound
     trace = await _trace(call)
-    id_, whole = trace.message.id, await sees_whole(call, trace.message.id)
+    id_, whole = trace.message.id, await _sees_whole(call, trace.message.id)
     await call.reads("message.wire", f"message/{id_}", unmasked=whole)
     said = await examining.said(
         call.db, trace.message, call.portal.context.decode, whole=whole, texts=call.may(Permission.MESSAGE_READ)
@@ -92,7 +92,7 @@ async def problem(call: Call) -> web.StreamResponse:
     """A text with everything by which others find this message again, to be copied or sent."""
     trace = await _trace(call)
     await call.reads("message.report", f"message/{trace.message.id}")
-    whole = await sees_whole(call, trace.message.id)
+    whole = await _sees_whole(call, trace.message.id)
     return call.render("records/problem.html", message=trace.message, text=_text(call, trace, whole))
 
 

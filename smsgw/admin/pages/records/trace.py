@@ -11,7 +11,6 @@ from aiohttp import web
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT, teller
-from smsgw.admin.pages.records.examined import sees_whole
 from smsgw.admin.rights import route
 from smsgw.admin.words import fallback as chain_words
 from smsgw.admin.words import trace as named
@@ -55,7 +54,6 @@ async def values(call: Call) -> dict[str, Any]:
         "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
-        "whole": any(part.evidence for part in found.parts) and await sees_whole(call, message_id),
         "names": named,
         "rules": [
             (label, path) for begin, label, path, right in named.RULES
