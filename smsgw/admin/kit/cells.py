@@ -98,7 +98,6 @@ _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.PHONE: _phone,
     Kind.STATE: _word,
     Kind.WORD: _word,
-    Kind.LONG: _word,
     Kind.BOOL: _bool,
     Kind.LINK: _first,
     Kind.USER: _user,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.platform.statements.model import INTERRUPTED, REMOVED
 
 TITLE = N_("短信对账单")
 SUBJECT = N_("%(platform)s：%(account)s %(month)s 短信对账单")
@@ -68,5 +67,3 @@ AGAIN_SOME = N_(
     "另有 %(stays)s 封不重新发送：已发送、待发送，或收件人已移除。"
 )
 AGAIN_NONE = N_("所选对账单都不能重新发送：已发送、待发送，或收件人已移除。")
-SAID: dict[str, str] = {REMOVED: N_("收件人已移除，未发送"), INTERRUPTED: N_("发送中断，结果不明")}
-"""What the platform itself says of a mail."""

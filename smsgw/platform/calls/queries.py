@@ -81,19 +81,18 @@ WHERE minute >= $1 AND minute < $2 AND ($3::bigint[] IS NULL OR c.account_id = A
   AND ($4::bigint IS NULL OR c.account_id = $4) AND ($5 = '' OR c.key_id = $5) AND ($6 = '' OR c.code = $6)
   AND c.account_id <> 0
 """
+_GROUP = "a.name, c.key_id, c.call, c.code"
 _GROUPS = f"""
-WITH g AS (
-    SELECT a.name AS account, c.key_id, c.call, c.code, sum(n)::bigint AS n, sum(ms_sum)::float8 / sum(n) AS ms,
-           max(ms_most) AS ms_most, max(minute) AS last_at,
-           (array_agg(last_request ORDER BY minute DESC))[1] AS last_request,
-           hashtextextended(concat_ws(' ', a.id, c.key_id, c.call, c.code), 0) & 9223372036854775807 AS id
-    FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE}
-    GROUP BY a.id, c.key_id, c.call, c.code
-)
-SELECT g.*, {{key}} AS _key FROM g WHERE {{where}} ORDER BY {{order}}
+SELECT a.name AS account, c.key_id, c.call, c.code, sum(n)::bigint AS n, sum(ms_sum)::float8 / sum(n) AS ms,
+       max(ms_most) AS ms_most, max(minute) AS last_at,
+       (array_agg(last_request ORDER BY minute DESC))[1] AS last_request
+FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE}
+GROUP BY {_GROUP} ORDER BY n {{way}}, key_id, call, code LIMIT $7 OFFSET $8
 """  # noqa: S608 - constants
-_GROUP_ORDERS = {"calls": Order("g.n", "bigint")}
-_SUM = f"SELECT COALESCE(sum(n), 0)::bigint FROM api_call c {_WHERE}"  # noqa: S608 - constants
+_TOTAL = f"""
+SELECT COALESCE(sum(n), 0)::bigint AS n, count(*) AS groups FROM (
+    SELECT sum(n) AS n FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE} GROUP BY {_GROUP}) g
+"""  # noqa: S608 - constants
 _STEPS = f"""
 SELECT date_bin($7::interval, minute, $1) AS at, c.code, sum(n)::bigint AS n FROM api_call c {_WHERE}
 GROUP BY 1, 2 ORDER BY 1
@@ -107,15 +106,23 @@ def _asked(wanted: WantedCalls, accounts: Sequence[int] | None) -> tuple[object,
 
 async def groups(
     database: Database, wanted: WantedCalls, window: Window, *, accounts: Sequence[int] | None
-) -> Slice[Row]:
-    """Calls by account, key, call and code: how many, how long they took, and the last one; a window of them."""
-    return await read(database, _GROUPS, _asked(wanted, accounts), _GROUP_ORDERS, window, as_it_is, id_="g.id")
+) -> Slice[tuple[int, Row]]:
+    """Calls by account, key, call and code: how many, how long they took, and the last one, each with its place among
+    the most frequent, or the rarest. Counted anew for each window: pages begin by nothing but places."""
+    place = window.after[1] if window.after is not None else -1
+    first = max(place - window.limit, 0) if window.backwards else place + 1
+    most = place - first if window.backwards else window.limit
+    statement = _GROUPS.format(way="DESC" if window.descending else "ASC")
+    rows = await database.fetch(statement, *_asked(wanted, accounts), most + 1, first)
+    more = first > 0 if window.backwards else len(rows) > most
+    placed = list(enumerate(rows[:most], first))
+    return Slice(placed, [("", n) for n, _ in placed], more)
 
 
-async def total(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> int:
-    """Calls of all groups."""
-    n: int = await database.fetchval(_SUM, *_asked(wanted, accounts))
-    return n
+async def total(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> tuple[int, int]:
+    """How many calls there are, and in how many groups."""
+    row = await database.fetchrow(_TOTAL, *_asked(wanted, accounts))
+    return (row["n"], row["groups"]) if row is not None else (0, 0)
 
 
 async def steps(

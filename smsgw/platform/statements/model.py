@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from smsgw.core.words import Wording, phrase
 from smsgw.platform.exclusions.model import Version
 from smsgw.platform.statistics.reports import Figures
 from smsgw.platform.statistics.success import Success
@@ -18,7 +19,7 @@ SETTLED = timedelta(days=daily.SETTLED)
 """After a month, until all of its reports have come: then it is sent."""
 LEAST_REASON, MOST_REASON = 2, 200
 REMOVED, INTERRUPTED = "receiver removed", "interrupted"
-"""What is said of a mail that no server has said anything of."""
+"""What we say of a mail, where a mail server says others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,18 @@ class Mail:
     ended_at: datetime | None
     digest: str
     said: str
+    """By the mail server or the network, or by us."""
     wanted: bool
-    """Its receiver is still one."""
+    """Its receiver is still named."""
 
     @property
     def repeats(self) -> bool:
         """Whether it can be sent once more."""
         return self.wanted and self.state in ("failed", "unsure")
+
+    @property
+    def answer(self) -> Wording | str:
+        """The same, in words where it is ours."""
+        return {REMOVED: phrase("statement.removed"), INTERRUPTED: phrase("statement.interrupted")}.get(
+            self.said, self.said
+        )

@@ -37,9 +37,8 @@ ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails, language = excl
 """
 _REMOVE = "DELETE FROM statement_receiver WHERE account_id = $1"
 _DROP = f"""
-UPDATE statement_mail SET state = 'failed', ended_at = $1, said = '{REMOVED}'
-WHERE id IN (SELECT m.id FROM statement_mail m WHERE m.state = 'waiting' AND NOT {WANTED}
-             AND ($2::bigint IS NULL OR m.account_id = $2) ORDER BY m.id FOR UPDATE SKIP LOCKED)
+UPDATE statement_mail m SET state = 'failed', ended_at = $1, said = '{REMOVED}'
+WHERE state = 'waiting' AND ($2::bigint IS NULL OR account_id = $2) AND NOT {WANTED}
 """  # noqa: S608 - constants
 
 
@@ -84,22 +83,22 @@ async def take(change: Change, account_id: int, month: date, reason: str) -> Sta
     return found
 
 
-_AGAIN = f"""
-UPDATE statement_mail m SET state = 'waiting', tries = 0, next_at = $2
-WHERE id = $1 AND state IN ('failed', 'unsure') AND {WANTED}
-"""  # noqa: S608 - constants
+_AGAIN = """
+UPDATE statement_mail SET state = 'waiting', tries = 0, next_at = $2 WHERE id = $1 AND state IN ('failed', 'unsure')
+"""
 
 
 async def again(change: Change, id_: int) -> None:
-    """Send a mail once more that has failed, or may not have arrived, to who is still a receiver. ``NOT_FOUND``;
+    """Send a mail once more that has failed, or may not have arrived, to who is still named. ``NOT_FOUND``;
     ``STATE_CONFLICT`` for others."""
     async with change.unit(Permission.ACCOUNT_EDIT) as unit:
         before = await queries.mail(unit.connection, unit.actor, id_)
         if before is None or not unit.actor.scope.covers(before.account_id):
             raise Refused("NOT_FOUND")
+        if not before.wanted:
+            raise Refused("STATE_CONFLICT", reason=phrase("statement.removed"))
         if await unit.connection.execute(_AGAIN, id_, clock.now()) != "UPDATE 1":
-            why = phrase("statement.state") if before.wanted else phrase("statement.unwanted")
-            raise Refused("STATE_CONFLICT", reason=why)
+            raise Refused("STATE_CONFLICT", reason=phrase("statement.state"))
         unit.record("statement.again", f"statement/{id_}", before={"state": before.state}, after={"state": "waiting"})
 
 
@@ -121,8 +120,8 @@ WHERE state = 'sending' AND begun_at < $2
 """  # noqa: S608 - constants
 _CLAIM = f"""
 UPDATE statement_mail SET state = 'sending', tries = tries + 1, begun_at = $1
-WHERE id = (SELECT m.id FROM statement_mail m WHERE m.state = 'waiting' AND m.next_at <= $1 AND {WANTED}
-            ORDER BY m.next_at, m.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+WHERE id = (SELECT id FROM statement_mail m WHERE state = 'waiting' AND next_at <= $1 AND {WANTED}
+            ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """  # noqa: S608 - constants
 _END = """
@@ -132,8 +131,8 @@ WHERE id = $1 AND state = 'sending'
 
 
 async def enter(connection: Connection, now: datetime) -> None:
-    """Enter the mails of the month that is over, once all of its reports have come; each of them once. End those that
-    came to wait again after their receiver was removed."""
+    """Enter the mails of the month that is over, once all of its reports have come; each of them once. End what waits
+    for nobody: it was under way when its receiver was removed."""
     today = now.astimezone(CHINA).date()
     month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
     if today >= last_of(month) + timedelta(days=1) + SETTLED:

@@ -1,4 +1,4 @@
-"""Analysis of interfaces (S23.4d, 接口分析): how calls end by key and code, and the refused ones with what was sent."""
+"""Analysis of interfaces (P11.4, 接口分析): how calls end by key and code, and the refused ones with what was sent."""
 
 from __future__ import annotations
 
@@ -54,11 +54,17 @@ def _address(found: Found, row: Mapping[str, Any]) -> str:
 
 async def _groups(db: Database, actor: Actor, found: Found, window: Window) -> Slice[dict[str, Any]]:
     got = await queries.groups(db, _wanted(found), window, accounts=actor.scope.whole)
-    return Slice([{**row, "address": _address(found, row)} for row in map(dict, got.rows)], got.keys, got.more)
+    rows = [(n, dict(row)) for n, row in got.rows]
+    return Slice([{**row, "id": n, "address": _address(found, row)} for n, row in rows], got.keys, got.more)
+
+
+async def _count(db: Database, actor: Actor, found: Found, most: int) -> int:
+    _, groups = await queries.total(db, _wanted(found), accounts=actor.scope.whole)
+    return min(groups, most + 1)
 
 
 async def _sums(db: Database, actor: Actor, found: Found) -> dict[str, Any]:
-    n = await queries.total(db, _wanted(found), accounts=actor.scope.whole)
+    n, _ = await queries.total(db, _wanted(found), accounts=actor.scope.whole)
     blank = dict.fromkeys(("account", "key_id", "call", "code", "ms", "ms_most", "last_at", "last_request"))
     return {**blank, "address": "", "n": n}
 
@@ -100,8 +106,8 @@ PAGE = ListPage(
         Column("last_call_at", Kind.TIME, value=lambda row: row["last_at"], phone=Phone.AWAY),
         Column("last_request", Kind.CODE, phone=Phone.AWAY),
     ),
-    rows=_groups, choices=_choices, sort=Sort("calls"), lead=words.LEAD, notice=not_by_person, tabs=TABS, wide=True,
-    report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
+    rows=_groups, count=_count, choices=_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS, wide=True,
+    notice=not_by_person, report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip
 
 _COLUMNS = (
