@@ -120,7 +120,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "content.stopped": ("已经停用", "it is stopped already"),
     "content.running": ("没有停用", "it is not stopped"),
     "statement.emails": (
-        "最多 {most} 个邮箱，一行一个；不是邮箱：{wrong}", "at most {most} addresses, one a line; not one: {wrong}"
+        "最多 {most} 个邮箱，一行一个，只用英文字母、数字和符号；不是邮箱：{wrong}",
+        "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",
     ),
     "statement.state": (
         "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"

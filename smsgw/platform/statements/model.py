@@ -70,7 +70,6 @@ class Receivers:
     name: str
     emails: tuple[str, ...]
     language: str
-    since: datetime
     changed_by: str
     changed_at: datetime
 
