@@ -32,6 +32,13 @@ HOP_ADVICE: dict[str, str] = {
     "push": N_("短信本身已有结果，只是回执没有送到业务系统：核对推送地址，恢复后在回执推送记录中重新推送。"),
 }  # fmt: skip
 """What to do where no reason of the carrier says more."""
+_MAY_HAVE_ARRIVED = N_("可能已送达：请勿重发，等待迟到的回执，或凭本页编号向运营商查询。")
+STATUS_ADVICE: dict[str, str] = {
+    **dict.fromkeys(("uncertain", "unconfirmed", "no_report"), _MAY_HAVE_ARRIVED),
+    "cancelled": N_("已撤销，没有发出：需要时重新发送。"),
+    "duplicate": N_("同一内容已向这个号码发送过：无需重发。"),
+}
+"""What to do where the status says more than the hop."""
 
 CONDITION: dict[str, str] = {
     "account": N_("账号"), "type": N_("短信类型"), "sign": N_("签名"), "carrier": N_("运营商"),

@@ -123,6 +123,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "最多 {most} 个邮箱，一行一个，只用英文字母、数字和符号；不是邮箱：{wrong}",
         "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",
     ),
+    "statement.removed": (
+        "已不在该账号的对账单收件人中，不再发送", "it is no receiver of the account's statements any more; not sent"
+    ),
+    "statement.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
     "statement.state": (
         "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
     ),

@@ -18,11 +18,13 @@ MOST_ITEMS, MOST_NAMES, MOST_DEPTH = 3, 40, 6
 PLAIN = frozenset(
     {
         "type", "mode", "coding", "scheduled_at", "send_at", "at", "from_time", "to_time", "template_id", "task_id",
-        "message_id", "batch_id", "client_ref", "ext", "priority", "dedup", "limit", "cursor", "state", "status",
+        "message_id", "batch_id", "priority", "dedup", "limit", "cursor", "state", "status",
         "events", "event_ids", "message_ids", "way", "format", "scope", "test", "unknown_policy", "expires_in",
     }
 )  # fmt: skip
 """Names whose values say how it was called, not what or to whom."""
+THEIRS = frozenset({"params", "variables", "fields"})
+"""Below these the caller has chosen the names: they say nothing of what the values are."""
 
 
 def masked(octets: bytes, size: int) -> str:
@@ -38,26 +40,29 @@ def masked(octets: bytes, size: int) -> str:
 
 def shown(value: Any) -> str:
     """What was read of it."""
-    text = json.dumps(_value("", value, 0), ensure_ascii=False)
+    text = json.dumps(_value("", value, 0, theirs=False), ensure_ascii=False)
     return text if len(text) <= MOST_KEPT else f"{text[:MOST_KEPT]}…"
 
 
-def _value(name: str, value: Any, depth: int) -> Any:
+def _value(name: str, value: Any, depth: int, *, theirs: bool) -> Any:
+    plain = name in PLAIN and not theirs
     if isinstance(value, str):
-        return _text(name, value)
+        return _text(value, plain=plain)
     if depth >= MOST_DEPTH:
         return "…"
     if isinstance(value, Mapping):
         items = list(value.items())
-        made = {_name(key): _value(str(key), one, depth + 1) for key, one in items[:MOST_NAMES]}
+        theirs = theirs or name in THEIRS
+        made = {_name(key): _value(str(key), one, depth + 1, theirs=theirs) for key, one in items[:MOST_NAMES]}
         return made | ({"…": len(items)} if len(items) > MOST_NAMES else {})
     if isinstance(value, list | tuple):
-        some = [_value(name, one, depth + 1) for one in value[:MOST_ITEMS]]
+        some = [_value(name, one, depth + 1, theirs=theirs) for one in value[:MOST_ITEMS]]
         return [*some, f"… {len(value)}"] if len(value) > MOST_ITEMS else some
     if isinstance(value, bool | None):
         return value
-    # A number may be a phone's.
-    return numbers.mask(str(value)) if abs(value) >= 10_000_000 and name not in PLAIN else value
+    text = str(value)
+    # A number may be a phone's, or a code that somebody waits for.
+    return value if plain and numbers.masked(text) == text else f"<{len(text)} digits>"
 
 
 def _name(key: Any) -> str:
@@ -65,10 +70,10 @@ def _name(key: Any) -> str:
     return text if text.isidentifier() and text.isascii() and len(text) <= 40 else f"<{len(text)}>"
 
 
-def _text(name: str, value: str) -> str:
-    if name in PLAIN and len(value) <= 64:
+def _text(value: str, *, plain: bool) -> str:
+    if plain and len(value) <= 64:
         return numbers.masked(value)
     digits = value.lstrip("+")
-    if digits.isdecimal() and digits.isascii() and 5 <= len(digits) <= 20:
+    if digits.isdecimal() and digits.isascii() and 11 <= len(digits) <= 20:
         return numbers.mask(digits)
     return f"<{len(value)}>" if value else ""

@@ -81,13 +81,17 @@ WHERE minute >= $1 AND minute < $2 AND ($3::bigint[] IS NULL OR c.account_id = A
   AND ($4::bigint IS NULL OR c.account_id = $4) AND ($5 = '' OR c.key_id = $5) AND ($6 = '' OR c.code = $6)
   AND c.account_id <> 0
 """
-MOST_GROUPS = 1000
+_GROUP = "a.name, c.key_id, c.call, c.code"
 _GROUPS = f"""
 SELECT a.name AS account, c.key_id, c.call, c.code, sum(n)::bigint AS n, sum(ms_sum)::float8 / sum(n) AS ms,
        max(ms_most) AS ms_most, max(minute) AS last_at,
        (array_agg(last_request ORDER BY minute DESC))[1] AS last_request
 FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE}
-GROUP BY a.name, c.key_id, c.call, c.code ORDER BY n DESC, key_id, call, code LIMIT {MOST_GROUPS}
+GROUP BY {_GROUP} ORDER BY n {{way}}, key_id, call, code LIMIT $7 OFFSET $8
+"""  # noqa: S608 - constants
+_TOTAL = f"""
+SELECT COALESCE(sum(n), 0)::bigint AS n, count(*) AS groups FROM (
+    SELECT sum(n) AS n FROM api_call c JOIN account a ON a.id = c.account_id {_WHERE} GROUP BY {_GROUP}) g
 """  # noqa: S608 - constants
 _STEPS = f"""
 SELECT date_bin($7::interval, minute, $1) AS at, c.code, sum(n)::bigint AS n FROM api_call c {_WHERE}
@@ -100,9 +104,25 @@ def _asked(wanted: WantedCalls, accounts: Sequence[int] | None) -> tuple[object,
     return wanted.first, wanted.until, seen, wanted.account_id, wanted.key_id, wanted.code
 
 
-async def groups(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> list[Row]:
-    """Calls by account, key, call and code: how many, how long they took, and the last one; the most frequent first."""
-    return await database.fetch(_GROUPS, *_asked(wanted, accounts))
+async def groups(
+    database: Database, wanted: WantedCalls, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[tuple[int, Row]]:
+    """Calls by account, key, call and code: how many, how long they took, and the last one, each with its place among
+    the most frequent, or the rarest. Counted anew for each window: pages begin by nothing but places."""
+    place = window.after[1] if window.after is not None else -1
+    first = max(place - window.limit, 0) if window.backwards else place + 1
+    most = place - first if window.backwards else window.limit
+    statement = _GROUPS.format(way="DESC" if window.descending else "ASC")
+    rows = await database.fetch(statement, *_asked(wanted, accounts), most + 1, first)
+    more = first > 0 if window.backwards else len(rows) > most
+    placed = list(enumerate(rows[:most], first))
+    return Slice(placed, [("", n) for n, _ in placed], more)
+
+
+async def total(database: Database, wanted: WantedCalls, *, accounts: Sequence[int] | None) -> tuple[int, int]:
+    """How many calls there are, and in how many groups."""
+    row = await database.fetchrow(_TOTAL, *_asked(wanted, accounts))
+    return (row["n"], row["groups"]) if row is not None else (0, 0)
 
 
 async def steps(

@@ -147,12 +147,17 @@ def _without_text(field: tuple[str, str]) -> tuple[str, str]:
 
 
 def masked(octets: bytes, number: str) -> bytes:
-    """A PDU in which the number's middle digits are stars: as long as before, so that it can still be taken apart."""
+    """A PDU in which the number's middle digits are stars, however carriers spell it: as long as before, so that it can
+    still be taken apart."""
     plain = numbers.national(number)
     hidden = numbers.mask(number)
     if len(hidden) != len(plain):
         hidden = hidden[:2] + "*" * max(len(plain) - 4, 0) + hidden[-2:] if len(plain) >= 8 else "*" * len(plain)
-    return octets.replace(plain.encode(), hidden.encode())
+    octets, tail = octets.replace(plain.encode(), hidden.encode()), numbers.tail(number)
+    if not tail:
+        return octets
+    shown = 4 if numbers.is_mainland(number) else 2
+    return octets.replace(tail.encode(), b"*" * (len(tail) - shown) + tail[-shown:].encode())
 
 
 def dump(octets: bytes) -> list[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from smsgw.core.words import Wording, phrase
 from smsgw.platform.exclusions.model import Version
 from smsgw.platform.statistics.reports import Figures
 from smsgw.platform.statistics.success import Success
@@ -17,6 +18,8 @@ MONTHS = 24
 SETTLED = timedelta(days=daily.SETTLED)
 """After a month, until all of its reports have come: then it is sent."""
 LEAST_REASON, MOST_REASON = 2, 200
+REMOVED, INTERRUPTED = "receiver removed", "interrupted"
+"""What we say of a mail, where a mail server says others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,11 @@ class Mail:
     ended_at: datetime | None
     digest: str
     said: str
+    """By the mail server or the network, or by us."""
+
+    @property
+    def answer(self) -> Wording | str:
+        """The same, in words where it is ours."""
+        return {REMOVED: phrase("statement.removed"), INTERRUPTED: phrase("statement.interrupted")}.get(
+            self.said, self.said
+        )

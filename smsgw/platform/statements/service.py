@@ -13,10 +13,12 @@ from smsgw.core.words import phrase
 from smsgw.platform.change import Change
 from smsgw.platform.statements import queries
 from smsgw.platform.statements.model import (
+    INTERRUPTED,
     LEAST_REASON,
     MONTHS,
     MOST_REASON,
     MOST_RECEIVERS,
+    REMOVED,
     SETTLED,
     Mail,
     Statement,
@@ -38,11 +40,18 @@ ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails, since = (
     changed_by = excluded.changed_by, changed_at = now()
 """
 _REMOVE = "DELETE FROM statement_receiver WHERE account_id = $1"
+_WANTED = """EXISTS (
+    SELECT FROM statement_receiver r WHERE r.account_id = m.account_id AND m.receiver = ANY(r.emails))"""
+"""Whether a mail's receiver is still named."""
+_DROP = f"""
+UPDATE statement_mail m SET state = 'failed', ended_at = $1, said = '{REMOVED}'
+WHERE state = 'waiting' AND ($2::bigint IS NULL OR account_id = $2) AND NOT {_WANTED}
+"""  # noqa: S608 - constants
 
 
 async def set_receivers(change: Change, account_id: int, emails: Sequence[str], language: str) -> None:
-    """Let these get the account's statements from the month on that is not over yet; none: nobody does.
-    ``PARAM_INVALID``, ``NOT_FOUND``."""
+    """Let these get the account's statements from the month on that is not over yet; none: nobody does. What waits for
+    others is not sent any more. ``PARAM_INVALID``, ``NOT_FOUND``."""
     wanted = list(dict.fromkeys(email.strip() for email in emails if email.strip()))
     wrong = next((email for email in wanted if not _ADDRESS.fullmatch(email)), None)
     if wrong is not None or len(wanted) > MOST_RECEIVERS:
@@ -57,6 +66,7 @@ async def set_receivers(change: Change, account_id: int, emails: Sequence[str], 
             await unit.connection.execute(_SET, account_id, wanted, language, clock.now(), unit.actor.label)
         else:
             await unit.connection.execute(_REMOVE, account_id)
+        await unit.connection.execute(_DROP, clock.now(), account_id)
         unit.record(
             "statement.receivers", f"account/{account_id}", before={"receivers": had}, after={"receivers": wanted}
         )
@@ -86,11 +96,15 @@ UPDATE statement_mail SET state = 'waiting', tries = 0, next_at = $2 WHERE id = 
 
 
 async def again(change: Change, id_: int) -> None:
-    """Send a mail once more that has failed, or may not have arrived. ``NOT_FOUND``; ``STATE_CONFLICT`` for others."""
+    """Send a mail once more that has failed, or may not have arrived, to who is still named. ``NOT_FOUND``;
+    ``STATE_CONFLICT`` for others."""
     async with change.unit(Permission.ACCOUNT_EDIT) as unit:
         before = await queries.mail(unit.connection, unit.actor, id_)
         if before is None or not unit.actor.scope.covers(before.account_id):
             raise Refused("NOT_FOUND")
+        named = await queries.receivers_of(unit.connection, unit.actor, before.account_id)
+        if named is None or before.receiver not in named.emails:
+            raise Refused("STATE_CONFLICT", reason=phrase("statement.removed"))
         if await unit.connection.execute(_AGAIN, id_, clock.now()) != "UPDATE 1":
             raise Refused("STATE_CONFLICT", reason=phrase("statement.state"))
         unit.record("statement.again", f"statement/{id_}", before={"state": before.state}, after={"state": "waiting"})
@@ -109,16 +123,16 @@ FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails, r.since) e (email,
 WHERE e.since < ($1::date + interval '1 month') AT TIME ZONE 'Asia/Shanghai'
 ON CONFLICT DO NOTHING
 """
-_LOSE = """
-UPDATE statement_mail SET state = 'unsure', ended_at = $1, said = 'interrupted'
+_LOSE = f"""
+UPDATE statement_mail SET state = 'unsure', ended_at = $1, said = '{INTERRUPTED}'
 WHERE state = 'sending' AND begun_at < $2
-"""
-_CLAIM = """
+"""  # noqa: S608 - constants
+_CLAIM = f"""
 UPDATE statement_mail SET state = 'sending', tries = tries + 1, begun_at = $1
-WHERE id = (SELECT id FROM statement_mail WHERE state = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT 1
-            FOR UPDATE SKIP LOCKED)
+WHERE id = (SELECT id FROM statement_mail m WHERE state = 'waiting' AND next_at <= $1 AND {_WANTED}
+            ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
-"""
+"""  # noqa: S608 - constants
 _END = """
 UPDATE statement_mail SET state = $2, next_at = $3, ended_at = $4, digest = $5, said = $6
 WHERE id = $1 AND state = 'sending'
@@ -126,12 +140,14 @@ WHERE id = $1 AND state = 'sending'
 
 
 async def enter(connection: Connection, now: datetime) -> None:
-    """Enter the mails of the month that is over, once all of its reports have come; each of them once."""
+    """Enter the mails of the month that is over, once all of its reports have come; each of them once. End what waits
+    for nobody: it was under way when its receiver was removed."""
     today = now.astimezone(CHINA).date()
     month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
     if today >= last_of(month) + timedelta(days=1) + SETTLED:
         await connection.execute(_ENTER, month, now)
     await connection.execute(_LOSE, now, now - LOST)
+    await connection.execute(_DROP, now, None)
 
 
 async def claim(connection: Connection, now: datetime) -> int | None:

@@ -37,20 +37,41 @@ async def test_ends_are_counted_and_refused_calls_keep_their_shape(api: Api) -> 
     assert wrong.status == 400
     cells, refused = api.ctx.calls.take()
     await queries.write(api.ctx.db, cells, refused)
-    groups = await queries.groups(api.ctx.db, span(), accounts=None)
-    assert {(row["call"], row["code"]): row["n"] for row in groups} == {
-        ("POST /messages", "OK"): 3, ("POST /messages", wrong.code): 1,
-    }  # fmt: skip
-    assert all(row["last_request"] for row in groups)
+    groups = await queries.groups(api.ctx.db, span(), Window("calls"), accounts=None)
+    assert [(row["call"], row["code"], row["n"]) for _, row in groups.rows] == [
+        ("POST /messages", "OK", 3), ("POST /messages", wrong.code, 1),
+    ]  # fmt: skip
+    assert all(row["last_request"] for _, row in groups.rows)
     steps = await queries.steps(api.ctx.db, span(), timedelta(minutes=15), accounts=None)
     assert sum(row["n"] for row in steps) == 4
     got = await queries.refusals(api.ctx.db, span(), Window("time"), accounts=None)
     (row,) = got.rows
     assert (row["code"], row["request_id"], row["proven"]) == (wrong.code, wrong.body["request_id"], True)
     body = json.loads(row["body"])
-    assert body == {"to": ["138****8000"], "content": "<11>", "type": "no such", "client_ref": "order-1"}
-    assert not await queries.groups(api.ctx.db, span(), accounts=[])
+    assert body == {"to": ["138****8000"], "content": "<11>", "type": "no such", "client_ref": "<7>"}
+    assert not (await queries.groups(api.ctx.db, span(), Window("calls"), accounts=[])).rows
     assert not (await queries.refusals(api.ctx.db, span(), Window("time"), accounts=[])).rows
+
+
+async def test_groups_are_paged_in_both_orders_and_all_are_in_the_sum(api: Api) -> None:
+    at = clock.now().timestamp()
+    for n in range(1, 8):
+        for _ in range(n):
+            api.ctx.calls.note(api.account_id, "key", at, f"GET /x{n}", "OK", 0.001, "r")
+    await queries.write(api.ctx.db, *api.ctx.calls.take())
+
+    async def page(descending: bool, after: int | None = None, backwards: bool = False) -> tuple[list[int], bool]:
+        window = Window("calls", descending, None if after is None else ("", after), backwards, 3)
+        got = await queries.groups(api.ctx.db, span(), window, accounts=None)
+        return [row["n"] for _, row in got.rows], got.more
+
+    assert await page(True) == ([7, 6, 5], True)
+    assert await page(True, 2) == ([4, 3, 2], True)
+    assert await page(True, 5) == ([1], False)
+    assert await page(True, 6, True) == ([4, 3, 2], True)
+    assert await page(True, 3, True) == ([7, 6, 5], False)
+    assert await page(False) == ([1, 2, 3], True)
+    assert await queries.total(api.ctx.db, span(), accounts=None) == (28, 7)
 
 
 async def test_of_a_key_the_newest_stay_and_a_stranger_pushes_nothing_out(api: Api) -> None:
@@ -86,6 +107,20 @@ def test_nothing_of_whom_and_what_is_left() -> None:
     })  # fmt: skip
     for secret in ("13800138000", "13800138001", "445566", "张三", "姓名", "13900139000"):
         assert secret not in said, secret
+    said = masking.shown({
+        "code": 837465, "to": 13800138001, "ext": "4711", "limit": 20, "type": "otp", "at": 13800138002,
+        "params": {"code": 837466, "type": "739155", "at": "73915501", "more": [{"status": "open sesame"}]},
+        "variables": {"limit": 739156}, "contacts": [{"fields": {"state": "Springfield", "mode": 5}}],
+    })  # fmt: skip
+    for secret in ("83746", "73915", "0138", "4711", "sesame", "Springfield", " 5"):
+        assert secret not in said, secret
+    assert json.loads(said)["code"] == "<6 digits>"
+    assert json.loads(said)["limit"] == 20
+    assert json.loads(said)["type"] == "otp"
+
+
+def test_lists_and_bodies_are_cut() -> None:
+    said = masking.shown({"to": ["13800138000"] * 4})
     assert "… 4" in said
     assert masking.masked(b"{" * 5000, 5000) == "<5000 octets, no JSON>"
     assert masking.masked(b"x", 10**6) == "<1000000 octets>"

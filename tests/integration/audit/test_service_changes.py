@@ -597,10 +597,15 @@ async def _(world: World, change: Change) -> None:
 
 @example(statements.again, "statement.again")
 async def _(world: World, change: Change) -> None:
+    receiver = f"{world.name()}@b.example"
+    await world.database.execute(
+        "INSERT INTO statement_receiver (account_id, emails, language, since, changed_by) "
+        "VALUES ($1, ARRAY[$2::text], 'zh', now(), 'x') "
+        "ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails", world.account_id, receiver,
+    )  # fmt: skip
     id_ = await world.database.fetchval(
         "INSERT INTO statement_mail (account_id, month, receiver, language, state, next_at) "
-        "VALUES ($1, '2026-01-01', $2, 'zh', 'failed', now()) RETURNING id", world.account_id,
-        f"{world.name()}@b.example",
+        "VALUES ($1, '2026-01-01', $2, 'zh', 'failed', now()) RETURNING id", world.account_id, receiver,
     )  # fmt: skip
     await statements.again(change, id_)
 

@@ -160,9 +160,19 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
             assert copied is not None
             assert (copied.state.to, copied.state.upload) == ("", "")
             assert copied.state.content in ("您好，请到场", "{姓名}您好")
+            theirs = copied
+        # Nor are its texts, for who may not read those of others; the button is not there, either.
+        await _may(dsn, "message.read", yes=False)
+        for task in (typed, table):
+            assert f"/tasks/{task}/copy" not in await other.get(f"/tasks/{task}")
+            for way in ("copy", "mend"):
+                await other.post(f"/tasks/{task}/{way}", {})
+                assert other.status == 404, way
+            assert f"/tasks/{task}/copy" in await clerk.get(f"/tasks/{task}"), "their own"
+            await clerk.post(f"/tasks/{task}/copy", {})
+            assert clerk.status == 200
+        await _may(dsn, "message.read", yes=True)
         # Should a draft have a colleague's table from before:
-        theirs = await queries.any_one(site.db, draft_in(other.path))
-        assert theirs is not None
         await site.db.execute(
             "UPDATE send_draft SET state = jsonb_set(state::jsonb, '{upload}', "
             "(SELECT to_jsonb(id::text) FROM upload)) WHERE id = $1", theirs.id,

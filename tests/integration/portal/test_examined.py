@@ -3,6 +3,7 @@ looked, where it stands, and a text by which others find it."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -80,6 +81,9 @@ async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_m
         for field in ("Registered_Delivery", "Src_terminal_Id", "Stat", "DELIVRD", "CMPP_DELIVER", "138****8000"):
             assert field in page, field
         assert NUMBER not in page
+        digest = hashlib.sha256(pdu).hexdigest()
+        for path in ("wire", "live", "problem"):
+            assert digest[:12] not in await browser.get(f"/records/{id_}/{path}"), "ten thousand tries find the number"
         dumped = bytes.fromhex("".join(DUMPED.findall(page)))
         assert dumped == pdu.replace(NUMBER.encode(), b"138****8000")
         page = await browser.post(f"/records/{id_}/number", {"purpose": "check", "note": ""})
@@ -88,6 +92,8 @@ async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_m
         assert NUMBER in page
         dumped = bytes.fromhex("".join(DUMPED.findall(page)))
         assert dumped == pdu
+        assert digest in await browser.get(f"/records/{id_}/problem")
+        assert digest in page
         assert "查看完整号码" in page, "who looked"
         assert "wire-hall" in page
     for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
@@ -130,6 +136,8 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
         page = await browser.post(f"/records/{id_}/verify", {})
         assert "核验通过" in page
         assert "报文已过保留期，只留摘要" in page
+        assert "报文已过保留期" in await browser.get(f"/records/{id_}/verify"), "the address loaded again"
+        assert browser.path == f"/records/{id_}/wire"
     with pytest.raises(Refused) as refused:
         await verification.of_message(await by(site, "wire-clinic"), SEALER, int(id_), now=clock.now())
     assert refused.value.code == "NOT_FOUND"
@@ -140,7 +148,7 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
 
 TABLE = """{"pool": [{"name": "codes", "channels": [{"name": "gone-since", "weight": 3}]}],
 "rule": [{"name": "of the clinic", "account": ["clinic"], "pool": "codes"},
-         {"name": "notices", "type": ["notice"], "prefix": ["138"], "pool": "CMCC"}]}"""
+         {"name": "all of 138", "type": ["notice"], "prefix": ["138"], "pool": "CMCC"}]}"""
 
 
 async def test_the_rule_is_that_of_the_table_in_force_when_it_was_accepted(site: Site) -> None:
@@ -150,7 +158,7 @@ async def test_the_rule_is_that_of_the_table_in_force_when_it_was_accepted(site:
         TABLE, time_of(int(old)) + timedelta(milliseconds=1),
     )  # fmt: skip
     new = await send(site, "hall", NUMBER)
-    for id_, rule, version in ((old, None, 0), (new, "notices", 1)):
+    for id_, rule, version in ((old, None, 0), (new, "all of 138", 1)):
         message = await queries.get(site.db, int(id_), accounts=None)
         assert message
         found = await examining.choice(site.db, message)
@@ -163,13 +171,20 @@ async def test_the_rule_is_that_of_the_table_in_force_when_it_was_accepted(site:
         await browser.login("boss")
         assert "没有发布路由表" in await browser.get(f"/records/{old}")
         page = await browser.get(f"/records/{new}")
-        assert "“notices”，送入通道组 CMCC" in unescape(page)
+        assert "“all of 138”，送入通道组 CMCC" in unescape(page)
         assert "of the clinic" in page
+        await site.db.execute("INSERT INTO pool (name) VALUES ('codes') ON CONFLICT DO NOTHING")
+        await site.db.execute(
+            "UPDATE part SET pool_id = (SELECT id FROM pool WHERE name = 'codes') WHERE id = $1", int(new)
+        )
+        assert "gone-since" in await browser.get(f"/records/{new}"), "the channels of the pool in which it is now"
     async with Browser(site) as browser:
         await browser.login("clerk-hall")
         page = await browser.get(f"/records/{new}")
         assert "为什么走这个通道" in page
-        assert "of the clinic" not in page, "another customer's rule"
+        assert "送入通道组 CMCC" in page
+        for theirs in ("of the clinic", "all of 138", "号段", "gone-since"):
+            assert theirs not in page, f"{theirs}: rules name other customers"
 
 
 async def test_the_way_says_where_it_stands_and_what_to_do(site: Site) -> None:
@@ -193,6 +208,23 @@ async def test_the_way_says_where_it_stands_and_what_to_do(site: Site) -> None:
         assert "怎么办" in page
         assert "用空号过滤剔除" in page
         assert "怎么办" not in await browser.get(f"/records/{done}")
+
+
+async def test_what_may_have_arrived_is_not_to_be_sent_again(site: Site) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    async with Browser(site) as browser:
+        await browser.login("clerk-hall")
+        for state, advice in (
+            (PartState.NO_REPORT, "请勿重发"), (PartState.UNCONFIRMED, "请勿重发"), (PartState.UNKNOWN, "请勿重发"),
+            (PartState.CANCELLED, "需要时重新发送"), (PartState.DUPLICATE, "无需重发"),
+            (PartState.EXPIRED, "恢复后重发"),
+        ):  # fmt: skip
+            await site.db.execute("UPDATE part SET state = $2, class = 'CHANNEL' WHERE id = $1", int(id_), state)
+            page = await browser.get(f"/records/{id_}")
+            told = re.search(r"怎么办：</strong>([^<]*)<", page)
+            assert told, state
+            assert advice in told[1], state
+            assert ("重发。" in told[1].replace("请勿重发", "").replace("无需重发", "")) == (state == PartState.EXPIRED)
 
 
 async def test_what_we_refuse_leads_to_where_the_rule_stands(site: Site) -> None:
@@ -225,6 +257,18 @@ async def test_trouble_is_told_with_every_id_and_no_number(site: Site) -> None:
         await browser.login("wire-clinic")
         await browser.get(f"/records/{id_}/problem")
         assert browser.status == 404
+
+
+def test_other_spellings_of_the_number_are_masked_too() -> None:
+    for number, spelled in (("8613800138000", "2611261201+0013800138000"), ("8613800138000", "00138000"),
+                            ("5215512345678", "+525512345678"), ("5491123456789", "541123456789"),
+                            ("8521234567", "00121234567")):  # fmt: skip
+        hidden = examining.masked(b"\x00" + spelled.encode() + b"\x00", number)
+        assert len(hidden) == len(spelled) + 2
+        assert number[-8:].encode() not in hidden, spelled
+        assert hidden.count(b"*") >= 4, spelled
+    other = b"2611261201 13900139000"
+    assert examining.masked(other, "8613800138000") == other
 
 
 def test_a_masked_pdu_is_as_long_as_before() -> None:

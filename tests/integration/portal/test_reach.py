@@ -211,6 +211,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     **of_actions("/records", "message", "resend", "group", "block"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),), "GET /records/{id}/wire": (case("message"),),
+    "GET /records/{id}/verify": (case("message"),),
     "GET /records/{id}/problem": (case("message"),), "POST /records/{id}/verify": (case("message"),),
     "GET /pushes": (case(query="account={account}"),), "GET /pushes/{id}": (case("event"),),
     **of_list("/pushes"), **of_actions("/pushes", "event", "again"),

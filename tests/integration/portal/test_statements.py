@@ -339,6 +339,42 @@ async def test_who_is_named_later_gets_no_month_that_was_over_by_then(
     assert [receiver for receiver, _ in post.got] == ["a@buyer.example.org"], "the other was away in between"
 
 
+async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, post: Post) -> None:
+    stays, gone, late = (f"{name}@buyer.example.org" for name in ("stays", "gone", "late"))
+    await named(site, stays, gone, late)
+    post.answers = {f"rcpt {one}": ["451 4.7.1 come later"] for one in (stays, gone, late)}
+    clock = Clock()
+    mails = StatementMails(site.db, Mailer(post.config), clock)
+    await all_of(mails)
+    assert await states(site) == dict.fromkeys((stays, gone, late), ("waiting", 1))
+    await site.db.execute("UPDATE statement_mail SET state = 'sending', begun_at = $1 WHERE receiver = $2", DUE, late)
+    await named(site, stays)
+    assert (await states(site))[gone] == ("failed", 1)
+    # The one under way comes back to wait, after the receiver was removed.
+    await site.db.execute("UPDATE statement_mail SET state = 'waiting' WHERE receiver = $1", late)
+    async with site.db.transaction() as connection:
+        later = DUE + timedelta(hours=1)
+        claimed = [await service.claim(connection, later) for _ in range(2)]
+        assert claimed[1] is None, "only who is named"
+        await connection.execute("UPDATE statement_mail SET state = 'waiting' WHERE id = $1", claimed[0])
+    clock.now += timedelta(hours=1)
+    await all_of(mails)
+    assert [receiver for receiver, _ in post.got] == [stays]
+    assert {one: state for one, (state, _) in (await states(site)).items()} == {
+        stays: "sent", gone: "failed", late: "failed",
+    }  # fmt: skip
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/statements/mails?mail_state=failed")
+        assert page.count("已不在该账号的对账单收件人中") >= 2
+    id_ = await site.db.fetchval("SELECT id FROM statement_mail WHERE receiver = $1", gone)
+    with pytest.raises(SmsgwError):
+        await service.again(by_test(site.db), id_)
+    await named(site, stays, gone)
+    await service.again(by_test(site.db), id_)
+    assert (await states(site))[gone] == ("waiting", 0)
+
+
 async def test_what_may_have_arrived_is_not_sent_again_by_itself(site: Site, post: Post) -> None:
     await named(site, "cut@buyer.example.org", "dead@buyer.example.org")
     post.answers = {"data cut@buyer.example.org": ["drop"]}

@@ -1,4 +1,4 @@
-"""Analysis of interfaces (S23.4d, 接口分析): how calls end by key and code, and the refused ones with what was sent."""
+"""Analysis of interfaces (P11.4, 接口分析): how calls end by key and code, and the refused ones with what was sent."""
 
 from __future__ import annotations
 
@@ -52,16 +52,21 @@ def _address(found: Found, row: Mapping[str, Any]) -> str:
     return f"{REFUSED}?{urlencode(asked)}"
 
 
-async def _groups(db: Database, actor: Actor, found: Found, _: Window) -> Slice[dict[str, Any]]:
-    rows = await queries.groups(db, _wanted(found), accounts=actor.scope.whole)
-    made = [{**row, "id": n, "address": _address(found, row)} for n, row in enumerate(map(dict, rows))]
-    return Slice(made, [("", n) for n in range(len(made))], more=False)
+async def _groups(db: Database, actor: Actor, found: Found, window: Window) -> Slice[dict[str, Any]]:
+    got = await queries.groups(db, _wanted(found), window, accounts=actor.scope.whole)
+    rows = [(n, dict(row)) for n, row in got.rows]
+    return Slice([{**row, "id": n, "address": _address(found, row)} for n, row in rows], got.keys, got.more)
+
+
+async def _count(db: Database, actor: Actor, found: Found, most: int) -> int:
+    _, groups = await queries.total(db, _wanted(found), accounts=actor.scope.whole)
+    return min(groups, most + 1)
 
 
 async def _sums(db: Database, actor: Actor, found: Found) -> dict[str, Any]:
-    rows = await queries.groups(db, _wanted(found), accounts=actor.scope.whole)
+    n, _ = await queries.total(db, _wanted(found), accounts=actor.scope.whole)
     blank = dict.fromkeys(("account", "key_id", "call", "code", "ms", "ms_most", "last_at", "last_request"))
-    return {**blank, "address": "", "n": sum(row["n"] for row in rows)}
+    return {**blank, "address": "", "n": n}
 
 
 def _step(first: datetime, until: datetime) -> timedelta:
@@ -101,7 +106,7 @@ PAGE = ListPage(
         Column("last_call_at", Kind.TIME, value=lambda row: row["last_at"], phone=Phone.AWAY),
         Column("last_request", Kind.CODE, phone=Phone.AWAY),
     ),
-    rows=_groups, choices=_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS, wide=True,
+    rows=_groups, count=_count, choices=_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS, wide=True,
     report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip
 

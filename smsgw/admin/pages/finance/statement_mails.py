@@ -154,7 +154,8 @@ MAIL_COLUMNS = (
            value=lambda one: one.state),
     Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "sent_at"),
     Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
-    Column("said", Kind.LONG, "answered"), Column("digest", Kind.CODE, "file_digest", shown=False, phone=Phone.AWAY),
+    Column("said", Kind.LONG, "answered", value=lambda one: one.answer),
+    Column("digest", Kind.CODE, "file_digest", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 

@@ -35,6 +35,12 @@ async def _trace(call: Call) -> Trace:
     return found
 
 
+async def _sees_whole(call: Call, id_: int) -> bool:
+    """Whether the person may see the message's whole number, and has given a reason today. Without it no digest of what
+    the carrier has said is shown: the hidden digits are found by trying them."""
+    return call.may(Permission.MESSAGE_UNMASK) and await looks.unmasked(call.db, call.actor.label, id_, clock.now())
+
+
 @route("GET", f"{ONE}/wire", Permission.MESSAGE_WIRE)
 async def wire(call: Call) -> web.StreamResponse:
     """The PDUs, and who has looked."""
@@ -49,12 +55,17 @@ async def verify(call: Call) -> web.StreamResponse:
     return await _wire(call, await verification.of_message(call.change(), sealer, id_, now=clock.now()))
 
 
+@route("GET", f"{ONE}/verify", Permission.MESSAGE_WIRE)
+async def verified(call: Call) -> web.StreamResponse:
+    """The address after that, loaded again."""
+    return call.redirect(f"/records/{call.request.match_info['id']}/wire")
+
+
 async def _wire(call: Call, checked: Sequence[Checked] | None = None) -> web.Response:
     if not call.may(Permission.MESSAGE_VIEW):
         raise web.HTTPNotFound
     trace = await _trace(call)
-    id_, whole = trace.message.id, call.may(Permission.MESSAGE_UNMASK)
-    whole = whole and await looks.unmasked(call.db, call.actor.label, id_, clock.now())
+    id_, whole = trace.message.id, await _sees_whole(call, trace.message.id)
     await call.reads("message.wire", f"message/{id_}", unmasked=whole)
     said = await examining.said(
         call.db, trace.message, call.portal.context.decode, whole=whole, texts=call.may(Permission.MESSAGE_READ)
@@ -81,11 +92,12 @@ async def problem(call: Call) -> web.StreamResponse:
     """A text with everything by which others find this message again, to be copied or sent."""
     trace = await _trace(call)
     await call.reads("message.report", f"message/{trace.message.id}")
-    return call.render("records/problem.html", message=trace.message, text=_text(call, trace))
+    whole = await _sees_whole(call, trace.message.id)
+    return call.render("records/problem.html", message=trace.message, text=_text(call, trace, whole))
 
 
-def _text(call: Call, trace: Trace) -> str:
-    """Line by line, without a whole number and without the message's text."""
+def _text(call: Call, trace: Trace, whole: bool) -> str:
+    """Line by line, without a whole number and without the message's text; ``whole``: with what gives it away."""
     say, m = call.gettext, trace.message
 
     def named(word: str, value: Any) -> str:
@@ -106,7 +118,7 @@ def _text(call: Call, trace: Trace) -> str:
         said = (
             (words.CHANNEL, part.channel_name), (words.CARRIER_ID, part.carrier_id), (words.CODE, part.code),
             (words.SUBMITTED, part.claimed_at), (words.ANSWERED, part.answered_at), (words.DONE, part.final_at),
-            (words.DIGEST, part.evidence),
+            (words.DIGEST, part.evidence if whole else ""),
         )  # fmt: skip
         lines.append(f"{call.filled(words.PART, {'n': part.part})}{say(words.COLON)}")
         lines += [f"  {named(word, value)}" for word, value in said if value]

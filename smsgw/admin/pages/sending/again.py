@@ -35,6 +35,18 @@ async def _task(call: Call) -> Task:
     return found.task
 
 
+def may_take(call: Call, task: Task) -> bool:
+    """Whether the person may have a task's texts: their own, or with the right to read those of others."""
+    return task.submitter == call.actor.label or call.may(Permission.MESSAGE_READ)
+
+
+async def _readable(call: Call) -> Task:
+    task = await _task(call)
+    if not may_take(call, task):
+        raise web.HTTPNotFound
+    return task
+
+
 def _frequency(task: Task) -> dict[str, str]:
     if task.frequency is None:
         return {}
@@ -98,7 +110,7 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
 @route("POST", AT + "/copy", Permission.MESSAGE_SEND)
 async def copy(call: Call) -> web.StreamResponse:
     """A draft with all of the task but its time; numbers and table only for whoever has submitted it."""
-    task = await _task(call)
+    task = await _readable(call)
     own = task.submitter == call.actor.label
     state = await _state(call, task, numbers=own)
     kind = Kind.OWN if state.source == Source.FILE and state.variables else Kind.SAME
@@ -111,7 +123,7 @@ async def copy(call: Call) -> web.StreamResponse:
 @route("POST", AT + "/mend", Permission.MESSAGE_SEND)
 async def mend(call: Call) -> web.StreamResponse:
     """A draft with the task's text and columns, for the table of mended rows."""
-    task = await _task(call)
+    task = await _readable(call)
     state = await _state(call, task, numbers=False)
     state = msgspec.structs.replace(state, upload="", to="", source=Source.FILE.value)
     draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.OWN, state, ())

@@ -24,6 +24,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import edit, stages, terms
+from smsgw.admin.pages.sending.again import may_take
 from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import compose, fallback
 from smsgw.admin.words import tasks as words
@@ -179,7 +180,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if _waits(one) and task.state == "scheduled" and call.may(NOW.permission):
         fields = {"id": str(task.id), "to": f"{PATH}/{task.id}"}
         buttons.insert(0, Button(NOW.label, f"{SCHEDULED}/-/effect/{NOW.key}", fields=fields, asks=True))
-    if call.may(Permission.MESSAGE_SEND):
+    if call.may(Permission.MESSAGE_SEND) and may_take(call, task):
         buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
         mended = task.problems.keys() - {DOUBLE} or one.progress.statuses.get("rejected")
@@ -188,7 +189,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
                 double = task.problems.get(DOUBLE, 0)
                 but = call.filled(words.MEND_ROWS_BUT, {"n": f"{double:,}"})
                 links.append((but if double else words.MEND_ROWS, f"{PATH}/{task.id}/rows"))
-            buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
+            if may_take(call, task):
+                buttons.append(Button(words.MEND, f"{PATH}/{task.id}/mend"))
         links.append((words.PROBLEMS, f"{PATH}/problems?task={task.id}"))
     bad = [f"{_class(call, code)} {n:,}" for code, n in task.problems.items()]
     columns += terms.columns(call, task)
