@@ -23,6 +23,7 @@ from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
 from smsgw.core.decoded import Decode
+from smsgw.core.evidence import Reads
 from smsgw.core.guard import FACTORS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
@@ -84,6 +85,8 @@ class PortalContext:
     reviewing: Reviewing
     surveyor: Surveyor
     decode: Decode
+    reads: Reads
+    """What a carrier's report says, from its octets."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)

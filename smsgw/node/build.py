@@ -424,6 +424,7 @@ class Composition:
             reviewing=self.reviewing,
             surveyor=self.surveyor,
             decode=decoded,
+            reads=readings,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )

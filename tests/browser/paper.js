@@ -9,7 +9,7 @@
   for (const e of document.querySelectorAll("main *"))
     if (shown(e) && e.getBoundingClientRect().right > window.innerWidth + 1) faults.push(`sticks out: ${called(e)}`);
   for (const e of document.querySelectorAll("main *")) {
-    if (!shown(e) || e.scrollWidth <= e.clientWidth + 1 || e.clientWidth === 0) continue;
+    if (!shown(e) || e.closest(".visually-hidden") || e.scrollWidth <= e.clientWidth + 1 || e.clientWidth === 0) continue;
     if (getComputedStyle(e).overflowX !== "visible") faults.push(`is cut off: ${called(e)}`);
   }
   for (const table of document.querySelectorAll("main table")) {

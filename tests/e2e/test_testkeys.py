@@ -55,6 +55,9 @@ async def test_every_outcome_by_number_and_nothing_for_the_real_carriers(dsn: st
             await until(all_told, what="the test key has its reports")
             assert {r[0]["test"] for r in tester.reports.values()} == {True}
             assert await tester.status(queued) == "queued"
+            verified = (await built.node.ctl("evidence", "verify", "--json")).data
+            assert verified["sound"], verified["problems"]
+            assert verified["pdus"]
             # It comes through a restart like any other channel.
             await built.node.stop()
             await built.node.start()

@@ -392,7 +392,7 @@ UNFOLDING = {
     "smsgw.core.brand:parse_host": "a name that is no longer than DNS has them",
     "smsgw.core.cells:harmless": "a character",
     "smsgw.core.keywords:_fold": "a character",
-    "smsgw.core.keywords:_alone": "a character",
+    "smsgw.core.keywords:_of_a_word": "a character",
     "smsgw.core.url_filings:found_in": "a text of an allowed length",
     "smsgw.core.url_filings:_end": "of a target, which has one",
     "smsgw.core.optout:plain": "a text of an allowed length, or the beginning of a reply",

@@ -47,7 +47,9 @@ CONDITION: dict[str, str] = {
 """Of routing rules."""
 
 KIND: dict[str, str] = {"report": N_("运营商状态报告"), "operator": N_("人工认定，无运营商报文")}
-CHECK: dict[str, str] = {"pdu": N_("报文与摘要"), "result": N_("记录与存证"), "root": N_("存证日根")}
+CHECK: dict[str, str] = {
+    "pdu": N_("报文与摘要"), "said": N_("报文内容与存证"), "result": N_("记录与存证"), "root": N_("存证日根"),
+}  # fmt: skip
 CHECK_STATE: dict[str, str] = {
     "right": N_("一致"), "wrong": N_("不一致"), "forgotten": N_("报文已过保留期，只留摘要"),
     "open": N_("当日的根在次日凌晨生成"), "gone": N_("当日存证已过保留期"),

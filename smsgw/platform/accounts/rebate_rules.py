@@ -17,14 +17,20 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import Change
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.runtime import clock
+from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import daily
 from smsgw.store.records import audit
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 EVERY = 900.0
-PATIENCE = 120.0
+PATIENCE = 60.0
+"""Seconds for a month of an account."""
+MOST_AT_ONCE = 500
+MOST_BACK = 24
+"""Months that are settled late, after whatever has kept them from it."""
 MOST_AHEAD = 12
 """Months between making a rule and its first."""
 MOST_UNITS = 10_000_000_000
@@ -137,11 +143,13 @@ async def one(database: Database, actor: Actor, id_: int) -> Rule | None:
 
 # --- a month is settled ----------------------------------------------------------------------------------------------
 
-_DUE = """
-SELECT DISTINCT ON (r.account_id) r.account_id, r.id, r.per_thousand, r.from_units
-FROM rebate_rule r WHERE r.from_month <= $1 AND r.account_id NOT IN (SELECT account_id FROM rebate WHERE month = $1)
-ORDER BY r.account_id, r.id DESC LIMIT 500
-"""
+_DUE = f"""
+SELECT DISTINCT ON (m.month, r.account_id) m.month::date, r.account_id, r.id, r.per_thousand, r.from_units
+FROM generate_series($1::timestamp - interval '{MOST_BACK - 1} months', $1, interval '1 month') AS m (month)
+JOIN rebate_rule r ON r.from_month <= m.month
+WHERE NOT EXISTS (SELECT FROM rebate b WHERE b.account_id = r.account_id AND b.month = m.month)
+ORDER BY m.month, r.account_id, r.id DESC LIMIT {MOST_AT_ONCE}
+"""  # noqa: S608 - constants
 _PAID = """
 SELECT COALESCE(-sum(units), 0)::bigint FROM ledger
 WHERE account_id = $1 AND kind IN ('debit', 'refund') AND at >= $2 AND at < $3
@@ -159,7 +167,7 @@ _AUTHOR = Actor.system("rebates").author
 
 
 class Rebating:
-    """Settles the month that is over, once all of its refunds have come."""
+    """Settles each month that is over, once all of its refunds have come."""
 
     def __init__(self, database: Database, ids: Callable[[], int], now: Callable[[], datetime] = clock.now) -> None:
         self._database = database
@@ -168,24 +176,31 @@ class Rebating:
 
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
-        return (Periodic("rebates", EVERY, self.step, jitter=EVERY / 10, exclusive="rebates", patience=PATIENCE),)
+        patience = MOST_AT_ONCE * PATIENCE
+        return (Periodic("rebates", EVERY, self.step, jitter=EVERY / 10, exclusive="rebates", patience=patience),)
 
     async def step(self) -> bool:
-        """Settle the accounts that are due; whether there were any."""
-        today = self._now().astimezone(CHINA).date()
-        this = today.replace(day=1)
-        if today < this + timedelta(days=daily.SETTLED):
-            return False
-        month = (this - timedelta(days=1)).replace(day=1)
-        begins, ends = (datetime.combine(day, datetime.min.time(), CHINA) for day in (month, this))
-        due = await self._database.fetch(_DUE, month)
+        """Settle the accounts that are due; whether there were any. Raises what the last has failed for, once the
+        others are settled."""
+        settled = (self._now().astimezone(CHINA) - timedelta(days=daily.SETTLED)).date()
+        last = (settled.replace(day=1) - timedelta(days=1)).replace(day=1)
+        due = await self._database.fetch(_DUE, datetime.combine(last, datetime.min.time()))
+        failed: Exception | None = None
         for row in due:
-            async with self._database.transaction(timeout=PATIENCE) as connection:
-                paid: int = await connection.fetchval(_PAID, row["account_id"], begins, ends, timeout=PATIENCE)
-                await self._settle(connection, row, month, max(paid, 0))
+            try:
+                async with self._database.transaction(timeout=PATIENCE) as connection:
+                    await self._settle(connection, row, row["month"])
+            except Exception as exc:  # whatever it is with one account, those behind it are not concerned
+                failed = exc
+                sparing.error("rebate.failed", row["account_id"], account=row["account_id"], exc_info=exc)
+        if failed is not None:
+            raise failed
         return bool(due)
 
-    async def _settle(self, connection: Connection, rule: Row, month: date, paid: int) -> None:
+    async def _settle(self, connection: Connection, rule: Row, month: date) -> None:
+        ends = (month + timedelta(days=31)).replace(day=1)
+        span = (datetime.combine(day, datetime.min.time(), CHINA) for day in (month, ends))
+        paid = max(await connection.fetchval(_PAID, rule["account_id"], *span, timeout=PATIENCE), 0)
         units = paid * rule["per_thousand"] // 1000 if paid >= rule["from_units"] else 0
         entry = self._ids()
         account_id = rule["account_id"]

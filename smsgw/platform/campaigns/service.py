@@ -83,7 +83,7 @@ WEIGHED = 100
 """Rows that a price is worked out of."""
 CHUNKS_AT_ONCE = 5
 """Chunks that one statement holds, releases or cancels."""
-MOST_FOLLOWING, HOPS_AT_ONCE = 10_000, 200
+HOPS_AT_ONCE = 200
 """Messages of its chain, which are held, released and cancelled one by one."""
 FRESH = 100
 """Chunks that are counted anew for somebody who looks."""
@@ -800,10 +800,18 @@ class Tasks:
             chunks = await task_parts.waiting_chunks(self.database, task_id, held=True)
         for at in range(0, len(chunks), CHUNKS_AT_ONCE):
             await self._settle_some(task, chunks[at : at + CHUNKS_AT_ONCE])
-        hops = [] if task.fallback is None else await resends.waiting_hops(self.database, task_id, MOST_FOLLOWING)
-        for at in range(0, len(hops), HOPS_AT_ONCE):
-            await self._settle_some(task, hops[at : at + HOPS_AT_ONCE])
+        if task.fallback is not None:
+            await self._settle_hops(task)
         await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
+
+    async def _settle_hops(self, task: Task) -> None:
+        held, waiting = (PartState.HELD,), resends.UNCLAIMED
+        states = {"paused": waiting, "cancelled": (*held, *waiting)}.get(task.state, held)
+        after = 0
+        # Those in front may stay as they are: what is behind them must come, too.
+        while hops := await resends.waiting_hops(self.database, task.id, states, HOPS_AT_ONCE, after=after):
+            await self._settle_some(task, hops)
+            after = hops[-1].base_id
 
     async def _settle_some(self, task: Task, chunks: list[Chunk]) -> None:
         queues: set[tuple[int, int]] = set()

@@ -92,15 +92,18 @@ class Checked:
     """
 
     what: str
-    """``pdu``, ``result`` or ``root``."""
+    """``pdu`` (its digest), ``said`` (what it says, read anew), ``result`` or ``root``."""
     state: str
     part: int = 0
     day: date | None = None
 
 
-async def of_message(change: Change, sealer: Sealer, message_id: int, *, now: datetime) -> list[Checked]:
-    """Digest the PDUs of a message anew, compare its parts with what is proven of them, and make the roots of those
-    days anew. ``PERMISSION_DENIED``, ``NOT_FOUND``. Anchors outside the database are for the whole verification."""
+async def of_message(
+    change: Change, sealer: Sealer, message_id: int, *, now: datetime, reads: Reads
+) -> list[Checked]:
+    """Digest the PDUs of a message anew, and decode them, compare its parts with what is proven of them, and make the
+    roots of those days anew. ``PERMISSION_DENIED``, ``NOT_FOUND``. Anchors outside the database are for the whole
+    verification."""
     change.actor.require(Permission.MESSAGE_WIRE)
     database, scope = change.database, change.actor.scope
     if await messages.get(database, message_id, accounts=scope.accounts, submitter=scope.submitter) is None:
@@ -108,6 +111,10 @@ async def of_message(change: Change, sealer: Sealer, message_id: int, *, now: da
     rows = await evidence.of_message(database, message_id)
     last = {row["part"]: row for row in rows}
     found = [Checked("pdu", _octets(row), row["part"]) for row in rows if row["kind"] == "report"]
+    belied = await evidence.belied(database, rows, reads)
+    found += [
+        Checked("said", "wrong" if row in belied else "right", row["part"]) for row in rows if row["pdu"] is not None
+    ]
     for part in await database.fetch(_RESULTS, message_id):
         proof = last.get(part["part"])
         if not is_final(part["state"]):

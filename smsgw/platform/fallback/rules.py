@@ -15,6 +15,8 @@ from smsgw.core.words import listed, phrase
 from smsgw.pipeline.snapshot import Snapshot
 
 MINUTE = timedelta(minutes=1)
+LATEST = 10 * MINUTE
+"""The longest time between two looks at a call."""
 
 
 def template_of(snapshot: Snapshot, account: Account, hop: Hop) -> Template | None:
@@ -39,7 +41,7 @@ def checked(
     ``validity``: how long a first message waits for a carrier. ``PARAM_INVALID``, ``TEMPLATE_…``,
     ``CONTENT_VARIABLE_UNRESOLVED``, each with the ``field`` that it is about."""
     known = set(names)
-    if any(hop.when is When.EXPIRED for hop in chain.hops) and validity >= chain.minutes * MINUTE:
+    if any(hop.when is When.EXPIRED for hop in chain.hops) and validity + LATEST >= chain.minutes * MINUTE:
         raise Invalid("PARAM_INVALID", field="fallback.minutes", reason=phrase("fallback.short"))
     hops = []
     for n, hop in enumerate(chain.hops):

@@ -25,6 +25,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.row_rules import OF_ROWS
 from smsgw.platform.fallback import rules
+from smsgw.platform.fallback.rules import LATEST
 from smsgw.platform.messages import resend
 from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.database import Connection, Database, Row
@@ -40,9 +41,15 @@ CALLS = 20
 """Calls that are looked at in a step."""
 AT_ONCE = 20
 """Hops that go to the door together."""
-SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=10)
-"""Between two looks at a call: an eighth of its age, within these."""
+SOONEST = timedelta(seconds=1)
+"""Between two looks at a call: an eighth of its age, from this to ``rules.LATEST``."""
+LAST = timedelta(seconds=30)
+"""The last look, before the time of a chain is over."""
 PAUSED = timedelta(seconds=10)
+_OF_ALL = ("ACCOUNT_", "BALANCE_", "QUOTA_", "RATE_LIMITED", "STORAGE_")
+"""How codes begin that say something of the account, or of us: the door says the same to the others."""
+_SOON = ("BACKPRESSURE", "RATE_LIMITED")
+"""What is over in seconds."""
 _PASSES = frozenset({"TIME_WINDOW_CLOSED"})
 """What the door says of a number and will not say later: the hop waits, as long as the chain has time."""
 
@@ -104,7 +111,12 @@ class Fallback:
         """Look at some calls that are due; whether there may be more."""
         watches = await store.due(self._database, self._now(), CALLS)
         for watch in watches:
-            await self._look(watch)
+            try:
+                await self._look(watch)
+            except Exception:  # one chain must never hold up another
+                log.exception("fallback.failed", message=watch.base_id)
+                again = min(self._now() + LATEST, watch.until)
+                await store.looked(self._database, watch.base_id, watch.open, again, "INTERNAL")
         return len(watches) == CALLS
 
     async def _look(self, watch: Watch) -> None:
@@ -126,8 +138,9 @@ class Fallback:
         problem = ""
         if failed and watch.hop < len(watch.chain.hops):
             waiting, problem = await self._follow(watch, account, failed)
-        pause = min(max((now - time_of(watch.base_id)) / 8, SOONEST), LATEST)
-        again = min(now + (SOONEST if waiting and not problem else pause), watch.until)
+        pause = min(max((now - _begun(watch)) / 8, SOONEST), PAUSED if problem in _SOON else LATEST)
+        last = watch.until - LAST
+        again = min(now + pause, last if now < last else watch.until)
         open_ = sorted((*left, *waiting))
         await store.looked(self._database, watch.base_id, open_, again if open_ else None, problem)
 
@@ -152,8 +165,8 @@ class Fallback:
             found = await asyncio.gather(*(self._take(watch, account, hop, row) for row in some))
             failpoints.reach("fallback.committed")
             waiting += [row["id"] for row, why in zip(some, found, strict=True) if why]
-            problem = next((why for why in found if why), problem)
-            if problem:  # the door says the same to the others, or soon something else
+            problem = next((why for why in (*found, problem) if why in _SOON), problem or next(filter(None, found), ""))
+            if any(why.startswith(_OF_ALL) for why in found):
                 return [*waiting, *(row["id"] for row in rows[at + AT_ONCE :])], problem
         return waiting, problem
 
@@ -163,6 +176,9 @@ class Fallback:
         try:
             request = self._request(watch, account, hop, row, now)
             result = await self._acceptor.send(request)
+        except KeyError as exc:  # its template has changed since the chain was checked
+            log.info("fallback.waits", message=row["id"], hop=watch.hop + 1, variable=str(exc))
+            return "CONTENT_VARIABLE_UNRESOLVED"
         except SmsgwError as exc:
             if exc.code == "STATE_CONFLICT":  # somebody has followed it, or it was cancelled
                 return ""
@@ -192,6 +208,11 @@ class Fallback:
             gate=_Gate(watch, row["id"]).given, reviewed=watch.reviewed,
         )  # fmt: skip
         return _as_reviewed(self._acceptor, request) if watch.reviewed and values else request
+
+
+def _begun(watch: Watch) -> datetime:
+    """When its messages were accepted, or may be sent from."""
+    return max(time_of(watch.base_id), watch.until - watch.chain.minutes * rules.MINUTE)
 
 
 def _as_reviewed(acceptor: Acceptor, request: SendRequest) -> SendRequest:

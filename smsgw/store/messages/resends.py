@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.core.ids import first_id
+from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.states import by_name
 
 # Whoever else follows the message holds its row: of two nodes, or of a person and a chain, one goes first.
 _LOCK = "SELECT id FROM message WHERE id = $1 FOR UPDATE SKIP LOCKED"
@@ -47,12 +48,14 @@ _ABOUT = """
 SELECT r.message_id, r.again_id, r.hop FROM message_resend r WHERE r.message_id = $1 OR r.again_id = $1
 ORDER BY r.message_id LIMIT 2
 """
-_WAITING = by_name("""
+_WAITING = """
 SELECT r.again_id, r.run FROM message_resend r
-WHERE r.task_id = $1 AND r.hop > 0 AND EXISTS (
-    SELECT FROM part p WHERE p.id = r.again_id AND p.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED))
-ORDER BY r.again_id LIMIT $2
-""")
+WHERE r.task_id = $1 AND r.hop > 0 AND r.again_id > $2 AND EXISTS (
+    SELECT FROM part p WHERE p.id = r.again_id AND p.state = ANY($3::smallint[]))
+ORDER BY r.again_id LIMIT $4
+"""
+UNCLAIMED = (PartState.SCHEDULED, PartState.QUEUED, PartState.DEFERRED)
+"""What waits for a channel."""
 
 
 async def about(database: Database | Connection, message_id: int) -> list[Row]:
@@ -60,7 +63,9 @@ async def about(database: Database | Connection, message_id: int) -> list[Row]:
     return await database.fetch(_ABOUT, message_id)
 
 
-async def waiting_hops(database: Database, task_id: int, limit: int) -> list[Chunk]:
-    """A task's hops that no channel has claimed, each as a chunk of one message without a row."""
-    rows = await database.fetch(_WAITING, task_id, limit, timeout=30)
+async def waiting_hops(
+    database: Database, task_id: int, states: Sequence[PartState], limit: int, *, after: int = 0
+) -> list[Chunk]:
+    """A task's hops in these states by id, each as a chunk of one message without a row."""
+    rows = await database.fetch(_WAITING, task_id, after, [int(state) for state in states], limit, timeout=30)
     return [Chunk(task_id, row["run"], 0, 1, row["again_id"]) for row in rows]

@@ -29,6 +29,8 @@ CASE WHEN bool_and(excluded_as({DAY}, s.class, s.code) IS NOT NULL) FILTER (WHER
      THEN (array_agg(excluded_as({DAY}, s.class, s.code) ORDER BY s.part) FILTER (WHERE {FAILED}))[1] END
 """
 """As what a message is left out, over its parts ``s``; NULL: it counts."""
+# A day is counted by whichever node comes to it, when it is looked at, and on demand.
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(1818584692, $1::date - DATE '2000-01-01')"
 _FORGET = "DELETE FROM left_out_day WHERE day = $1"
 # Of those that have failed as a whole, in the order of endings that the statistics know (store/messages/checking).
 _COUNT = by_name(f"""
@@ -47,8 +49,9 @@ _ANY = "SELECT exclusions_on($1) IS NOT NULL"
 
 
 async def count_day(connection: Connection, day: date) -> None:
-    """Count anew what is left out of a day, whose records must all be there."""
+    """Count anew what is left out of a day, whose records must all be there; after whoever does it now."""
     low, high = day_range(day)
+    await connection.execute(_TAKE_TURNS, day, timeout=PATIENCE)
     await connection.execute(_FORGET, day)
     if await connection.fetchval(_ANY, day):
         await connection.execute(_COUNT, low, high, day, timeout=PATIENCE)

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -128,7 +128,7 @@ WHERE p.id >= $1 AND p.id < $2 AND p.state = :DELIVERED AND (p.id >= $6 OR p.fin
       WHERE e.message_id = p.id AND e.part = p.part AND e.state = :DELIVERED AND e.id >= $1 - {EARLY})
 ORDER BY p.id, p.part LIMIT $5
 """)  # noqa: S608
-_CHANNELS = "SELECT id, protocol, access_code FROM channel WHERE id > 0"
+_CHANNELS = "SELECT id, protocol, access_code FROM channel"
 # A report of a long message may name the id of any of its parts, or of an earlier attempt; one that has found its part
 # by our reference or by the number, any id.
 _ABOUT = """
@@ -215,7 +215,7 @@ class _Reader:
 
     async def add(self, connection: Connection, row: Row) -> None:
         """One of them."""
-        if row["pdu"] is not None and row["channel_id"] in self._channels:
+        if row["pdu"] is not None:
             self._page.append(row)
         if len(self._page) >= READ_AT_ONCE:
             await self.read(connection)
@@ -223,15 +223,26 @@ class _Reader:
     async def read(self, connection: Connection) -> None:
         """Those that wait."""
         page, self._page = self._page, []
-        found = await connection.fetch(_ABOUT, sorted({row["message_id"] for row in page})) if page else []
-        about = {row["id"]: row for row in found}
-        for row in page:
-            message, channel = about.get(row["message_id"]), self._channels[row["channel_id"]]
-            number = message["number"] if message else ""
-            ids = None if message and message["inferred"] else {row["carrier_id"], *(message["ids"] if message else ())}
-            readings = self._reads(channel["protocol"], channel["access_code"], row["pdu"])
-            if not any(said.fits(row["state"], row["code"], number, ids) for said in readings):
-                self._report.add("said", self._day, _about(row))
+        for row in await _belied(connection, page, self._reads, self._channels):
+            self._report.add("said", self._day, _about(row))
+
+
+async def _belied(
+    database: Database | Connection, rows: Sequence[Row], reads: Reads, channels: Mapping[int, Row]
+) -> list[Row]:
+    """Those whose PDU does not say their result. Channels keep their rows when they are removed, so nothing can have
+    come by one that is not there."""
+    found = await database.fetch(_ABOUT, sorted({row["message_id"] for row in rows})) if rows else []
+    about = {row["id"]: row for row in found}
+    wrong = []
+    for row in rows:
+        message, channel = about.get(row["message_id"]), channels.get(row["channel_id"])
+        number = message["number"] if message else ""
+        ids = None if message and message["inferred"] else {row["carrier_id"], *(message["ids"] if message else ())}
+        readings = reads(channel["protocol"], channel["access_code"], row["pdu"]) if channel else ()
+        if not any(said.fits(row["state"], row["code"], number, ids) for said in readings):
+            wrong.append(row)
+    return wrong
 
 
 async def _day(
@@ -278,7 +289,7 @@ def _about(row: Row) -> str:
 
 
 _OF_MESSAGE = f"""
-SELECT id, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, decided_by FROM evidence
+SELECT id, message_id, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, decided_by FROM evidence
 WHERE message_id = $1 AND id >= $1 - {EARLY} ORDER BY id, part LIMIT 1000
 """  # noqa: S608
 
@@ -286,3 +297,9 @@ WHERE message_id = $1 AND id >= $1 - {EARLY} ORDER BY id, part LIMIT 1000
 async def of_message(database: Database | Connection, message_id: int) -> list[Row]:
     """What proves the results of a message's parts, the oldest first."""
     return await database.fetch(_OF_MESSAGE, message_id)
+
+
+async def belied(database: Database | Connection, rows: Sequence[Row], reads: Reads) -> list[Row]:
+    """Those of the rows of ``of_message`` whose PDU does not say their result."""
+    channels = {row["id"]: row for row in await database.fetch(_CHANNELS)}
+    return await _belied(database, [row for row in rows if row["pdu"] is not None], reads, channels)

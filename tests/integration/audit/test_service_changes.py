@@ -28,6 +28,7 @@ from changes import by_test
 from soft_passkey import SoftPasskey
 
 import smsgw.platform
+from smsgw.channels.wire.proofs import readings
 from smsgw.core import totp
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
 from smsgw.core.audit import Report
@@ -711,7 +712,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(proving.of_message, "message.verify")
 async def _(world: World, change: Change) -> None:
-    await proving.of_message(change, world.sealer, int(await a_message(world)), now=datetime.now(UTC))
+    id_ = int(await a_message(world))
+    await proving.of_message(change, world.sealer, id_, now=datetime.now(UTC), reads=readings)
 
 
 @example(unmasking.whole, "numbers.unmask")

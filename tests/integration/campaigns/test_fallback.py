@@ -15,17 +15,20 @@ from changes import by_test
 from taskdesk import Desk, desk
 
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.fallback import Follow, chain_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.campaigns import service as campaigns
 from smsgw.platform.change import Change
+from smsgw.platform.fallback import service as fallback
 from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.messages import resend
 from smsgw.runtime import failpoints
 from smsgw.store.engine.database import Row
+from smsgw.store.messages.fallback import Watch
 
 S = PartState
 CHAIN: dict[str, Any] = {"hops": [{"content": "第二次通知"}, {"content": "第三次通知"}], "minutes": 600}
@@ -269,6 +272,76 @@ async def test_values_of_a_template_go_into_the_hops(a_desk: Desk) -> None:
     await taken(a_desk)
     (hop,) = await messages(a_desk, "第二次")
     assert (hop["content"], hop["sign"], hop["ext"]) == ("【另一个】张三您好，第二次通知", "另一个", "own")
+
+
+async def test_a_chain_that_cannot_be_filled_holds_up_no_other(a_desk: Desk) -> None:
+    account = a_desk.snapshots.current.account(a_desk.account_id)
+    assert account is not None
+    for number, text in (("13800000001", "{new}第二次通知"), ("13800000002", "第二次通知")):
+        follow = Follow(chain_of({"hops": [{"content": text}]}), values=({},))
+        item = SendItem(number, "第一次通知")
+        await a_desk.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.API, "k", follow=follow))
+    for row in await messages(a_desk, "第一次"):
+        await fail(a_desk, row["id"])
+    await taken(a_desk)
+    assert [row["number"] for row in await messages(a_desk, "第二次")] == ["8613800000002"]
+    problems = await a_desk.database.fetch("SELECT problem FROM fallback_watch WHERE look_at IS NOT NULL AND hop = 0")
+    assert [row["problem"] for row in problems] == ["CONTENT_VARIABLE_UNRESOLVED"]
+
+
+async def test_a_look_that_breaks_holds_up_no_other(a_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("第一次通知", "另一个通知"):
+        await a_desk.make(1, text, fallback=CHAIN)
+    await a_desk.feed()
+    rows = [*await messages(a_desk, "第一次"), *await messages(a_desk, "另一个")]
+    for row in rows:
+        await fail(a_desk, row["id"])
+    one, look = chains(a_desk), Fallback._look
+
+    async def breaks(self: Fallback, watch: Watch) -> None:
+        if watch.base_id == rows[0]["id"]:
+            raise RuntimeError("a mistake of ours")
+        await look(self, watch)
+
+    monkeypatch.setattr(Fallback, "_look", breaks)
+    await taken(a_desk, one)
+    assert [row["number"] for row in await messages(a_desk, "第二次")] == [rows[1]["number"]]
+
+
+async def test_a_number_that_has_no_way_holds_up_no_other(a_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fallback, "AT_ONCE", 1)
+    await a_desk.make(3, "第一次通知", fallback=CHAIN)
+    await a_desk.feed()
+    first = await messages(a_desk, "第一次")
+    for row in first:
+        await fail(a_desk, row["id"])
+    send = a_desk.acceptor.send
+
+    async def refuses(request: SendRequest) -> object:
+        if request.items[0].to.endswith(first[0]["number"]):
+            raise Temporary("NO_ROUTE")
+        return await send(request)
+
+    monkeypatch.setattr(a_desk.acceptor, "send", refuses)
+    await taken(a_desk)
+    assert [row["number"] for row in await messages(a_desk, "第二次")] == [row["number"] for row in first[1:]]
+
+
+@pytest.mark.parametrize("end", ["pause", "cancel"])
+async def test_all_hops_that_wait_stop_with_their_task(
+    a_desk: Desk, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(campaigns, "HOPS_AT_ONCE", 2)
+    task = await a_desk.make(7, "第一次通知", fallback=CHAIN)
+    await a_desk.feed()
+    for row in await messages(a_desk, "第一次"):
+        await fail(a_desk, row["id"])
+    await taken(a_desk)
+    await taken(a_desk)
+    change = Change(a_desk.database, Actor.system("test"))
+    await (a_desk.tasks.pause if end == "pause" else a_desk.tasks.cancel)(change, task)
+    states = [row["state"] for row in await messages(a_desk, "第二次")]
+    assert states == [S.HELD if end == "pause" else S.CANCELLED] * 7
 
 
 @pytest.mark.parametrize(

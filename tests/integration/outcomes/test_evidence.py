@@ -261,6 +261,13 @@ async def test_octets_that_are_no_report_prove_nothing(ledger: Ledger) -> None:
     assert await read_anew(ledger) == [("said", f"{id_}/1")]
 
 
+async def test_a_pdu_that_came_by_no_channel_proves_nothing(ledger: Ledger) -> None:
+    id_ = await proven(ledger, 1)
+    assert await read_anew(ledger) == []
+    await change(ledger.dsn, "UPDATE evidence SET channel_id = 999")
+    assert await read_anew(ledger) == [("said", f"{id_}/1")]
+
+
 async def test_ids_in_other_spellings_and_those_of_siblings_fit(ledger: Ledger) -> None:
     id_ = await proven(ledger, 0xABCDEF)
     for spelled in (f"{int('abcdef', 16)}", bytes.fromhex(f"{0xABCDEF:016x}")[::-1].hex()):

@@ -17,6 +17,7 @@ from databases import change as as_owner
 from portal_site import SEALER, Site, running
 from test_inbound import send
 
+from smsgw.channels.wire.proofs import readings
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import Refused
 from smsgw.core.ids import time_of
@@ -55,11 +56,13 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 
 async def reported(site: Site, id_: str, state: PartState = PartState.DELIVERED, code: str = "DELIVRD") -> bytes:
     """The carrier's report of a message, as its gateway would say it."""
-    said = reports.Report(msg_id=7, stat=code, submit_time="2611261200", done_time="2611261201",
+    name = f"{int(id_):016x}"
+    await site.db.execute("UPDATE part SET carrier_id = $2 WHERE id = $1", int(id_), name)
+    said = reports.Report(msg_id=int(id_), stat=code, submit_time="2611261200", done_time="2611261201",
                           dest_terminal_id=NUMBER)  # fmt: skip
-    pdu = CMPP20.encode(Deliver(sequence=9, msg_id=7, dest_id="10690001", src_terminal_id=NUMBER,
+    pdu = CMPP20.encode(Deliver(sequence=9, msg_id=int(id_), dest_id="10690001", src_terminal_id=NUMBER,
                                 registered_delivery=1, msg_content=reports.encode(said, 20)))  # fmt: skip
-    report = Report(site.channel_id, f"{id_}-1", state, code, "" if state is PartState.DELIVERED else "EMPTY_NUMBER",
+    report = Report(site.channel_id, name, state, code, "" if state is PartState.DELIVERED else "EMPTY_NUMBER",
                     f"86{NUMBER}", clock.now(), pdu=pdu)  # fmt: skip
     async with site.db.transaction() as connection:
         await outcomes.match_reports(connection, [report], outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1)
@@ -116,19 +119,20 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
     change = await by(site, "wire-hall")
 
     async def checked() -> dict[str, str]:
-        found = await verification.of_message(change, SEALER, int(id_), now=clock.now())
+        found = await verification.of_message(change, SEALER, int(id_), now=clock.now(), reads=readings)
         return {one.what: one.state for one in found}
 
-    assert await checked() == {"pdu": "right", "result": "right", "root": "open"}
+    said = {"pdu": "right", "said": "right"}
+    assert await checked() == said | {"result": "right", "root": "open"}
     await evidence.make_root(site.db, SEALER, clock.now() + timedelta(days=1, hours=2))
-    assert await checked() == {"pdu": "right", "result": "right", "root": "right"}
+    assert await checked() == said | {"result": "right", "root": "right"}
     await site.db.execute("UPDATE part SET state = 41 WHERE id = $1", int(id_))
     assert (await checked())["result"] == "wrong"
     await site.db.execute("UPDATE part SET state = 40 WHERE id = $1", int(id_))
     await as_owner(dsn, f"UPDATE evidence SET code = 'DELIVRX' WHERE message_id = {id_}")  # noqa: S608
-    assert await checked() == {"pdu": "right", "result": "wrong", "root": "wrong"}
+    assert await checked() == {"pdu": "right", "said": "wrong", "result": "wrong", "root": "wrong"}
     await as_owner(dsn, f"UPDATE evidence SET code = 'DELIVRD', pdu = pdu || '\\x00' WHERE message_id = {id_}")  # noqa: S608
-    assert await checked() == {"pdu": "wrong", "result": "right", "root": "right"}
+    assert await checked() == {"pdu": "wrong", "said": "wrong", "result": "right", "root": "right"}
     async with Browser(site) as browser:
         await browser.login("wire-hall")
         assert "核验未通过" in await browser.post(f"/records/{id_}/verify", {})
@@ -139,11 +143,24 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
         assert "报文已过保留期" in await browser.get(f"/records/{id_}/verify"), "the address loaded again"
         assert browser.path == f"/records/{id_}/wire"
     with pytest.raises(Refused) as refused:
-        await verification.of_message(await by(site, "wire-clinic"), SEALER, int(id_), now=clock.now())
+        await verification.of_message(await by(site, "wire-clinic"), SEALER, int(id_), now=clock.now(), reads=readings)
     assert refused.value.code == "NOT_FOUND"
     with pytest.raises(Refused) as refused:
-        await verification.of_message(await by(site, "clerk-hall"), SEALER, int(id_), now=clock.now())
+        await verification.of_message(await by(site, "clerk-hall"), SEALER, int(id_), now=clock.now(), reads=readings)
     assert refused.value.code == "PERMISSION_DENIED"
+
+
+async def test_a_result_and_its_row_changed_together_are_told_by_the_pdu(site: Site, dsn: str) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    await reported(site, id_, PartState.UNDELIVERABLE, "UNDELIV")
+    async with Browser(site) as browser:
+        await browser.login("wire-hall")
+        assert "核验通过" in await browser.post(f"/records/{id_}/verify", {})
+        for table in ("part", "evidence"):
+            await as_owner(dsn, f"UPDATE {table} SET state = 40, code = 'DELIVRD'")  # noqa: S608
+        page = await browser.post(f"/records/{id_}/verify", {})
+        assert "核验未通过" in page
+        assert re.findall(r"<dt>([^<]*) · 第 1 段</dt><dd>(?:(?!</dd>).)*不一致", page, re.S) == ["报文内容与存证"]
 
 
 TABLE = """{"pool": [{"name": "codes", "channels": [{"name": "gone-since", "weight": 3}]}],
@@ -249,7 +266,7 @@ async def test_trouble_is_told_with_every_id_and_no_number(site: Site) -> None:
     async with Browser(site) as browser:
         await browser.login("clerk-hall")
         page = unescape(await browser.get(f"/records/{id_}/problem"))
-        for told in (id_, f"{id_}-1", "MK:0001", "138****8000", "hall", "批次号", "本页请求号", "受理时间"):
+        for told in (id_, f"{int(id_):016x}", "MK:0001", "138****8000", "hall", "批次号", "本页请求号", "受理时间"):
             assert told in page, told
         assert NUMBER not in page
         assert "您好" not in page

@@ -3,14 +3,17 @@ again with the effect in numbers."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 from browsing import Browser
+from databases import change
 from portal_site import Site, running
 from test_reports import send
 
@@ -32,14 +35,21 @@ WHERE message_id = ANY($1::bigint[])
 LATER = "UPDATE customer_event SET attempts = 2, problem = 'HTTP 500', leased_until = $2 WHERE message_id = $1"
 DONE = "UPDATE customer_event SET acknowledged_at = $2, done_by = 'webhook' WHERE message_id = $1"
 
+PLENTY = 5000
+MANY = """
+INSERT INTO customer_event (id, account_id, kind, message_id, acknowledged_at)
+SELECT e.id + n, e.account_id, e.kind, e.message_id, CASE WHEN n % 2 = 0 THEN now() END
+FROM customer_event e, generate_series(1, $2::int) n WHERE e.message_id = ANY($1::bigint[])
+"""
+
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
     async with running(dsn, tmp_path) as site:
         await site.add_staff("boss", "super")
-        change = Change(site.db, Actor.system("test"), ids=site.ids)
+        by = Change(site.db, Actor.system("test"), ids=site.ids)
         for code, rights in (("seer", RIGHTS), ("dev2", [*RIGHTS, Permission.EVENT_REPEAT])):
-            await org.add_role(change, code, code, rights, ScopeKind.ACCOUNTS)
+            await org.add_role(by, code, code, rights, ScopeKind.ACCOUNTS)
             await site.add_staff(f"{code}-hall", code, "hall")
         yield site
 
@@ -132,3 +142,23 @@ async def test_pages_go_on_and_back_without_a_gap(site: Site) -> None:
     assert [row.id for row in back.rows] == every[3:8]
     assert await queries.how_many(site.db, wanted, 4, accounts=None) == 4
     assert first_id(wanted.first) < every[-1]
+
+
+async def test_they_are_counted_no_further_than_it_takes(site: Site) -> None:
+    """Each account has far more than are counted, whether they wait or are delivered."""
+    ids = [*await told(site, "hall", 1), *await told(site, "clinic", 1)]
+    await site.db.execute(MANY, ids, PLENTY)
+    await change(site.db.dsn, "ANALYZE customer_event")
+    wanted = WantedDeliveries(clock.now() - timedelta(days=1), clock.now() + timedelta(days=1))
+    assert await queries.how_many(site.db, wanted, 100, accounts=None) == 100
+    assert await queries.how_many(site.db, wanted, 10 * PLENTY, accounts=None) == 2 * PLENTY + 2
+    statement = queries._COUNTS[None].format(most=100)
+    told_ = await site.db.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *queries._asked(wanted, None))
+    assert sum(rows_read(json.loads(told_)[0]["Plan"])) <= 100
+
+
+def rows_read(plan: dict[str, Any]) -> Iterator[int]:
+    if plan.get("Relation Name", "").startswith("customer_event"):
+        yield (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    for below in plan.get("Plans", ()):
+        yield from rows_read(below)

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from browsing import Browser, send
+from databases import change
 from portal_site import Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
@@ -35,10 +37,10 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
     """Of hall five messages, of which one has failed and was given back; of clinic one."""
     async with running(dsn, tmp_path) as site:
         await site.add_staff("boss", "super")
-        change = by_test(site.db)
-        await org.add_role(change, "cashier", "出纳", [P.HOME_VIEW, P.BALANCE_VIEW], ScopeKind.ACCOUNTS)
+        by = by_test(site.db)
+        await org.add_role(by, "cashier", "出纳", [P.HOME_VIEW, P.BALANCE_VIEW], ScopeKind.ACCOUNTS)
         await site.add_staff("clinic-op", "cashier", "clinic")
-        await accounts.edit(change, site.accounts["hall"], {"refund_failed": "true"})
+        await accounts.edit(by, site.accounts["hall"], {"refund_failed": "true"})
         await site.snapshots.follow()
         ids = [await send(site, to=f"138001380{n:02}") for n in range(5)]
         await send(site, "clinic", to="13800138010")
@@ -102,6 +104,33 @@ async def test_a_month_is_settled_once_by_the_rule_of_its_time(site: Site) -> No
         assert other.status == 404
         await other.get("/rebates/rules/-/new")
         assert other.status == 403
+
+
+FAILS = (
+    "CREATE FUNCTION test_fails() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN RAISE EXCEPTION ''of this account''; END'",
+    "CREATE TRIGGER test_fails BEFORE INSERT ON rebate FOR EACH ROW WHEN (NEW.account_id = {}) "
+    "EXECUTE FUNCTION test_fails()",
+)
+
+
+async def test_an_account_that_fails_keeps_no_other_waiting_and_is_settled_months_later(site: Site) -> None:
+    first, second = sorted(("hall", "clinic"), key=site.accounts.__getitem__)
+    for account in (first, second):
+        await ruled(site, account, 1000)
+    given = {account: 100_000 - await balance(site, account) for account in (first, second)}
+    await change(site.db.dsn, *(statement.format(site.accounts[first]) for statement in FAILS))
+    with pytest.raises(asyncpg.RaiseError):
+        await Rebating(site.db, site.ids.next, lambda: DUE).step()
+    assert {account: 100_000 - await balance(site, account) for account in given} == given | {second: 0}
+    await change(site.db.dsn, "DROP TRIGGER test_fails ON rebate")
+    await settled(site, DUE + timedelta(days=95))
+    assert {account: 100_000 - await balance(site, account) for account in given} == {first: 0, second: 0}
+    late = "SELECT month, paid FROM rebate WHERE account_id = $1 ORDER BY month"
+    months = await site.db.fetch(late, site.accounts[first])
+    assert [row["paid"] for row in months] == [given[first], 0, 0, 0]
+    assert [row["month"] for row in months[:2]] == [MONTH, NEXT]
+    assert [line.problems for line in await reconciliation.check_ledger(site.db)] == [[]] * len(site.accounts)
 
 
 async def test_a_rule_is_made_on_its_page_and_a_newer_one_takes_its_place(site: Site) -> None:

@@ -3,6 +3,7 @@ figure the number of its rows."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ from smsgw.core.states import PartState
 from smsgw.platform.exclusions import queries, service
 from smsgw.platform.exclusions.model import Draft
 from smsgw.platform.org import service as org
+from smsgw.runtime import aio
 from smsgw.store.messages import daily, success
 
 TODAY = datetime.now(CHINA).date()
@@ -208,3 +210,26 @@ async def test_no_version_is_changed_and_what_is_old_is_not_looked_at(site: Site
     async with Browser(site) as boss:
         await boss.login("boss")
         assert "66.67%" in await boss.get("/reports/success?time=today")
+
+
+WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+@pytest.mark.parametrize("already", [False, True])
+async def test_two_count_a_day_one_after_the_other(site: Site, already: bool) -> None:
+    """As a node does of itself while somebody counts the day anew."""
+    await ended(site)
+    await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+    if already:
+        await counted(site)
+    async with site.db.transaction() as connection:
+        await success.count_day(connection, TODAY)
+        other = aio.spawn(counted(site), name="other")
+        for _ in range(500):
+            if await site.db.fetchval(WAITS):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            raise AssertionError("nobody waits")
+    await other
+    assert await site.db.fetchval("SELECT sum(messages) FROM left_out_day WHERE day = $1", TODAY) == 3

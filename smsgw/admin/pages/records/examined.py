@@ -51,8 +51,11 @@ async def wire(call: Call) -> web.StreamResponse:
 async def verify(call: Call) -> web.StreamResponse:
     """The same, checked anew."""
     id_ = int(call.request.match_info["id"])
-    sealer = call.portal.context.sealer
-    return await _wire(call, await verification.of_message(call.change(), sealer, id_, now=clock.now()))
+    context = call.portal.context
+    checked = await verification.of_message(
+        call.change(), context.sealer, id_, now=clock.now(), reads=context.reads
+    )
+    return await _wire(call, checked)
 
 
 @route("GET", f"{ONE}/verify", Permission.MESSAGE_WIRE)
