@@ -20,7 +20,7 @@ from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.brand import ANY_HOST, Brands
 from smsgw.core.ids import CHINA
-from smsgw.net.mail import Mailer
+from smsgw.net.mail import LONGEST_SAID, Mailer, Sent
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.handles import Database
 from smsgw.platform.statements import queries, service
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 EVERY = 60.0
 PATIENCE = 300.0
 """Seconds for one mail."""
+MAKING = 100.0
+"""Of these, until its text is there."""
 _SYSTEM = Actor.system("statements")
 
 
@@ -61,13 +63,18 @@ class StatementMails:
         async with self._database.transaction(timeout=60) as connection:
             await service.enter(connection, now)
             id_ = await service.claim(connection, now) if self.works else None
-        if id_ is None:
-            return False
-        mail = await queries.mail(self._database, _SYSTEM, id_)
+            mail = None if id_ is None else await queries.mail(connection, _SYSTEM, id_)
         if mail is None:
             return False
-        message, digest = await self._message(mail)
-        got = await self._mailer.send(message, mail.receiver)
+        digest = ""
+        try:
+            async with asyncio.timeout(MAKING):
+                message, digest = await self._message(mail)
+        except Exception as exc:  # whatever it is: certainly nothing was sent
+            log.exception("statement.not_made", mail=mail.id, account=mail.account)
+            got = Sent("again", f"{type(exc).__name__}: {exc}"[:LONGEST_SAID])
+        else:
+            got = await self._mailer.send(message, mail.receiver)
         async with self._database.transaction(timeout=60) as connection:
             state = await service.end(connection, mail, got.outcome, got.said, digest, self._now())
         log.info("statement.mailed", mail=mail.id, account=mail.account, state=state, tries=mail.tries)

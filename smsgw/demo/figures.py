@@ -62,7 +62,8 @@ INSERT INTO exclusion (version, kind, value, category) VALUES
 # Last month's statements: two were sent, one address is gone.
 _RECEIVERS = """
 INSERT INTO statement_receiver (account_id, emails, language, since, changed_by)
-SELECT id, ARRAY['finance@' || name || '.example.cn', 'audit@' || name || '.example.cn'], 'zh', $1, 'demo-finance'
+SELECT id, ARRAY['finance@' || name || '.example.cn', 'audit@' || name || '.example.cn'], 'zh',
+       ARRAY[$1, $1]::timestamptz[], 'demo-finance'
 FROM account WHERE id = ANY($2::bigint[])
 """
 _MAILS = """

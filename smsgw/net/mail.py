@@ -41,28 +41,35 @@ class Mailer:
 
     async def send(self, message: EmailMessage, receiver: str) -> Sent:
         """Send it to one receiver."""
+        client: aiosmtplib.SMTP | None = None
+        known = taken = went = False
+        try:
+            text = message.as_bytes(policy=POLICY)
+            client = self._client()
+            await client.connect()
+            known = True
+            await client.mail(self._config.sender)
+            taken = True
+            await client.rcpt(receiver)
+            went = True
+            answer = await client.data(text)
+        except aiosmtplib.SMTPResponseException as exc:
+            # A login or a sender that is refused says nothing of the receiver.
+            return Sent("refused" if taken and exc.code // 100 == 5 else "again", _said(f"{exc.code} {exc.message}"))
+        except (aiosmtplib.SMTPException, OSError, ValueError) as exc:  # a file that is missing, a text with no octets
+            return Sent("unsure" if went else "again", _said(f"{type(exc).__name__}: {exc}"))
+        finally:
+            if client is not None:
+                await self._leave(client, polite=known)
+        return Sent("sent", _said(f"{answer.code} {answer.message}"))
+
+    def _client(self) -> aiosmtplib.SMTP:
         config = self._config
-        client = aiosmtplib.SMTP(
+        return aiosmtplib.SMTP(
             hostname=config.host, port=config.port, timeout=STEP_TIMEOUT, use_tls=config.security == "tls",
             start_tls=config.security == "starttls", tls_context=self._context(), username=config.username or None,
             password=config.password or None,
         )  # fmt: skip
-        known = went = False
-        try:
-            await client.connect()
-            known = True
-            await client.mail(config.sender)
-            await client.rcpt(receiver)
-            went = True
-            answer = await client.data(message.as_bytes(policy=POLICY))
-        except aiosmtplib.SMTPResponseException as exc:
-            # A login that is refused says nothing of the receiver.
-            return Sent("refused" if known and exc.code // 100 == 5 else "again", _said(f"{exc.code} {exc.message}"))
-        except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as exc:
-            return Sent("unsure" if went else "again", _said(f"{type(exc).__name__}: {exc}"))
-        finally:
-            await self._leave(client, polite=known)
-        return Sent("sent", _said(f"{answer.code} {answer.message}"))
 
     def _context(self) -> ssl.SSLContext | None:
         if self._config.security == "none":

@@ -287,6 +287,22 @@ def test_every_migration_has_a_number_of_its_own() -> None:
     assert sorted(numbers) == sorted(set(numbers))
 
 
+LONG = "message|part|attempt|event|customer_event|webhook_attempt|partner_part|evidence|ledger|audit"
+"""Tables of millions of rows, all of which are written all the time."""
+
+
+def test_no_migration_indexes_a_long_table_under_a_lock() -> None:
+    """Until its transaction ends nobody else can write it: days have theirs one by one, other tables CONCURRENTLY."""
+    wrong = re.compile(rf"CREATE\s+(UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)\S+\s+ON\s+({LONG})\s*[(U]")
+    found = [
+        f"{path.name}: {match[0]}"
+        for path in sorted((PACKAGE / "store" / "migrations").glob("*.sql"))
+        if path.name >= "0099"  # the first that databases in use have not had
+        for match in wrong.finditer(path.read_text("utf-8"))
+    ]
+    assert not found
+
+
 EDGES = [PACKAGE / name for name in ("commands", "api", "admin", "web")]
 ASKING = {"acquire", "execute", "fetch", "fetchrow", "fetchval", "snapshot", "transaction"}
 """What a database can be asked to do. An edge may hold one, to pass it on."""

@@ -120,7 +120,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "content.stopped": ("已经停用", "it is stopped already"),
     "content.running": ("没有停用", "it is not stopped"),
     "statement.emails": (
-        "最多 {most} 个邮箱，一行一个；不是邮箱：{wrong}", "at most {most} addresses, one a line; not one: {wrong}"
+        "最多 {most} 个邮箱，一行一个，只用英文字母、数字和符号；不是邮箱：{wrong}",
+        "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",
     ),
     "statement.removed": (
         "已不在该账号的对账单收件人中，不再发送", "it is no receiver of the account's statements any more; not sent"

@@ -73,7 +73,6 @@ class Receivers:
     name: str
     emails: tuple[str, ...]
     language: str
-    since: datetime
     changed_by: str
     changed_at: datetime
 

@@ -56,12 +56,12 @@ FROM statement_receiver r JOIN account a ON a.id = r.account_id
 WHERE ($1::bigint[] IS NULL OR r.account_id = ANY($1))
 """
 _ALL = f"""
-SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language, r.since,
+SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language,
        r.changed_by, r.changed_at, {{key}} AS _key
 {_RECEIVERS} AND {{where}} ORDER BY {{order}}
 """
 _ONE = f"""
-SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language, r.since,
+SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language,
        r.changed_by, r.changed_at {_RECEIVERS} AND r.account_id = $2
 """
 _RECEIVER_ORDERS = {"account": Order("a.name", "text")}

@@ -29,10 +29,15 @@ from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection
 
 LANGUAGES = ("zh", "en")
-_ADDRESS = re.compile(r"[^\s@<>,;\"()\\\[\]]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
 _SET = """
-INSERT INTO statement_receiver (account_id, emails, language, since, changed_by) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails, language = excluded.language,
+INSERT INTO statement_receiver (account_id, emails, language, since, changed_by)
+VALUES ($1, $2, $3, array_fill($4::timestamptz, ARRAY[cardinality($2::text[])]), $5)
+ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails, since = (
+        SELECT array_agg(COALESCE(old.since, new.since) ORDER BY new.n)
+        FROM unnest(excluded.emails, excluded.since) WITH ORDINALITY new (email, since, n)
+        LEFT JOIN unnest(statement_receiver.emails, statement_receiver.since) old (email, since) USING (email)),
+    language = excluded.language,
     changed_by = excluded.changed_by, changed_at = now()
 """
 _REMOVE = "DELETE FROM statement_receiver WHERE account_id = $1"
@@ -110,8 +115,9 @@ LOST = timedelta(minutes=15)
 """What has been under way for so long belongs to a node that is gone: it may have been sent."""
 _ENTER = """
 INSERT INTO statement_mail (account_id, month, receiver, language, next_at)
-SELECT r.account_id, $1::date, e, r.language, $2 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
-WHERE r.since < ($1::date + interval '1 month') AT TIME ZONE 'Asia/Shanghai'
+SELECT r.account_id, $1::date, e.email, r.language, $2
+FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails, r.since) e (email, since)
+WHERE e.since < ($1::date + interval '1 month') AT TIME ZONE 'Asia/Shanghai'
 ON CONFLICT DO NOTHING
 """
 _LOSE = f"""

@@ -1,7 +1,13 @@
-"""Numbered migrations, forward only, under an advisory lock; the schema states the oldest program it accepts."""
+"""Numbered migrations, forward only, under an advisory lock; the schema states the oldest program it accepts.
+
+A migration is one transaction: its locks are held to its end, so it reads no long table. What does is a migration of
+its own, ``-- outside a transaction`` its first line: each statement stands by itself and keeps no writer out
+(``CONCURRENTLY``, ``VALIDATE``), and all may be run again, as a migration that broke off begins anew.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +22,9 @@ log = structlog.get_logger(__name__)
 PATIENCE = 3600.0
 """Seconds for a statement: it may build an index over months of rows."""
 _LOCK = 0x736D736777  # "smsgw"
+_POLL = 0.2
+_APART = "-- outside a transaction\n"
+_END = re.compile(r";[^\S\n]*\n")
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.(pre|post)\.sql$")
 
 
@@ -28,6 +37,11 @@ class Migration:
     number: int
     name: str
     sql: str
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Its statements, when each of them runs by itself; none: all run in one transaction."""
+        return tuple(one for one in _END.split(self.sql) if one.strip()) if self.sql.startswith(_APART) else ()
 
 
 def migrations() -> list[Migration]:
@@ -67,7 +81,7 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
     connection = await database.connect(dsn, statement_timeout=0, command_timeout=PATIENCE)
     try:
         role = await _apart(connection, dsn, application)
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=database.COMMAND_TIMEOUT)
+        await _alone(connection)
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
@@ -89,8 +103,11 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
         applied = 0
         for migration in migrations():
             if migration.number > version:
+                if migration.apart:
+                    await _run_apart(connection, migration.apart)
                 async with connection.transaction():
-                    await connection.execute(migration.sql)
+                    if not migration.apart:
+                        await connection.execute(migration.sql)
                     await connection.execute("UPDATE schema_info SET version = $1", migration.number)
                     if role:  # with it: there is no moment in which a node misses a right
                         await database_roles.settle(connection, role)
@@ -103,6 +120,21 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
         return applied
     finally:
         await connection.close(timeout=5)
+
+
+async def _alone(connection: database.Connection) -> None:
+    """Wait until no other node migrates; by asking again, as ``CONCURRENTLY`` there waits for statements that wait."""
+    async with asyncio.timeout(database.COMMAND_TIMEOUT):
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(_POLL)
+
+
+async def _run_apart(connection: database.Connection, statements: tuple[str, ...]) -> None:
+    """They wait for older transactions, however long, as nobody waits for them."""
+    await connection.execute("SET lock_timeout = 0")
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.execute("SET lock_timeout = '4s'")
 
 
 async def _apart(connection: database.Connection, dsn: str, application: str) -> str:

@@ -4,9 +4,10 @@ CREATE TABLE statement_receiver (
     account_id bigint PRIMARY KEY REFERENCES account,
     emails text[] NOT NULL,
     language text NOT NULL CHECK (language IN ('zh', 'en')),
-    since timestamptz NOT NULL,          -- months that were over by then are not sent
+    since timestamptz[] NOT NULL,        -- of each of them: months that were over by then are not sent
     changed_by text NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT now()
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (cardinality(since) = cardinality(emails))
 );
 CREATE TABLE statement_mail (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

@@ -21,8 +21,7 @@ CREATE TABLE rebate (
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account_id, month)
 );
+-- Last, as it keeps everybody out: for a moment, old rows are looked at in 0109.
 ALTER TABLE ledger DROP CONSTRAINT ledger_kind_check;
 ALTER TABLE ledger ADD CONSTRAINT ledger_kind_check
     CHECK (kind IN ('debit', 'refund', 'topup', 'adjust', 'rebate')) NOT VALID;
-CREATE INDEX ledger_back ON ledger (at, id) WHERE kind IN ('refund', 'rebate');
-DROP INDEX ledger_refund;

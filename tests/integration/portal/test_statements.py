@@ -143,6 +143,12 @@ class Post:
         left = self.answers.get(f"{step} {receiver}", [])
         return left.pop(0) if left else "250 OK"
 
+    async def handle_MAIL(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
+        answer = self._answer(address, "mail")
+        if answer.startswith("250"):
+            envelope.mail_from = address
+        return answer
+
     async def handle_RCPT(
         self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]
     ) -> str:
@@ -277,6 +283,68 @@ async def test_what_was_not_taken_is_sent_again_and_what_is_refused_says_why(sit
             with pytest.raises(SmsgwError):
                 await service.again(by_test(site.db), int(one))
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'statement.again'") == 1
+
+
+async def _tried_in_vain(site: Site, mails: StatementMails, clock: Clock, why: str) -> None:
+    """Some mail waits, and goes on waiting."""
+    await all_of(mails)
+    assert await states(site) == {"a@buyer.example.org": ("waiting", 1)}
+    said = await site.db.fetchval("SELECT said FROM statement_mail")
+    assert why in said
+    clock.now += timedelta(hours=1)
+
+
+async def test_what_broke_before_the_server_had_it_is_sent_again_and_says_why(
+    site: Site, post: Post, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await named(site, "a@buyer.example.org")
+    clock, right = Clock(), Mailer(post.config)
+
+    def again() -> StatementMails:
+        return StatementMails(site.db, right, clock)
+
+    with monkeypatch.context() as patch:  # the PDF cannot be made
+        patch.setattr("smsgw.admin.statement_pdf.made", lambda *_: 1 // 0)
+        await _tried_in_vain(site, again(), clock, "ZeroDivisionError")
+    await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
+    with monkeypatch.context() as patch:  # or not in time
+        patch.setattr("smsgw.admin.statement_mail.MAKING", 0.0)
+        await _tried_in_vain(site, again(), clock, "TimeoutError")
+    await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
+    nowhere = Mailer(replace(post.config, security="tls", ca_file=str(tmp_path / "nowhere.pem")))
+    await _tried_in_vain(site, StatementMails(site.db, nowhere, clock), clock, "FileNotFoundError")
+    await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
+    post.answers = {"mail bills@sms.example.org": ["550 5.7.1 you may not send here"]}
+    await _tried_in_vain(site, again(), clock, "550 5.7.1")
+    assert post.got == []
+    await all_of(again())
+    assert await states(site) == {"a@buyer.example.org": ("sent", 2)}
+
+
+async def test_an_address_that_no_octets_are_of_is_said_so_and_holds_up_nobody(site: Site, post: Post) -> None:
+    with pytest.raises(SmsgwError, match="英文字母"):
+        await named(site, "财务@buyer.example.org")
+    await named(site, "a@buyer.example.org", "o'neil+x@buyer.example.org")
+    await site.db.execute("UPDATE statement_receiver SET emails[1] = '财务@buyer.example.org'")  # from before
+    await all_of(StatementMails(site.db, Mailer(post.config), Clock()))
+    assert await states(site) == {"o'neil+x@buyer.example.org": ("sent", 1), "财务@buyer.example.org": ("waiting", 1)}
+
+
+async def test_who_is_named_later_gets_no_month_that_was_over_by_then(
+    site: Site, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await named(site, "b@buyer.example.org")
+    monkeypatch.setattr("smsgw.platform.statements.service.clock.now", lambda: DUE)
+    await named(site, "a@buyer.example.org", "b@buyer.example.org")
+    await all_of(StatementMails(site.db, Mailer(post.config), Clock()))
+    assert [receiver for receiver, _ in post.got] == ["b@buyer.example.org"]
+    following = DUE + timedelta(days=31)
+    monkeypatch.setattr("smsgw.platform.statements.service.clock.now", lambda: following)
+    await named(site, "a@buyer.example.org")
+    await named(site, "b@buyer.example.org", "a@buyer.example.org")
+    post.got.clear()
+    await all_of(StatementMails(site.db, Mailer(post.config), Clock(following)))
+    assert [receiver for receiver, _ in post.got] == ["a@buyer.example.org"], "the other was away in between"
 
 
 async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, post: Post) -> None:
