@@ -300,8 +300,8 @@ async def test_what_broke_before_the_server_had_it_is_sent_again_and_says_why(
     await named(site, "a@buyer.example.org")
     clock, right = Clock(), Mailer(post.config)
 
-    def again() -> StatementMails:
-        return StatementMails(site.db, right, clock)
+    def again(mailer: Mailer = right) -> StatementMails:
+        return StatementMails(site.db, mailer, lambda: site.snapshots.current.brands, clock)
 
     with monkeypatch.context() as patch:  # the PDF cannot be made
         patch.setattr("smsgw.admin.statement_pdf.made", lambda *_: 1 // 0)
@@ -312,7 +312,7 @@ async def test_what_broke_before_the_server_had_it_is_sent_again_and_says_why(
         await _tried_in_vain(site, again(), clock, "TimeoutError")
     await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
     nowhere = Mailer(replace(post.config, security="tls", ca_file=str(tmp_path / "nowhere.pem")))
-    await _tried_in_vain(site, StatementMails(site.db, nowhere, clock), clock, "FileNotFoundError")
+    await _tried_in_vain(site, again(nowhere), clock, "FileNotFoundError")
     await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
     post.answers = {"mail bills@sms.example.org": ["550 5.7.1 you may not send here"]}
     await _tried_in_vain(site, again(), clock, "550 5.7.1")
@@ -326,7 +326,7 @@ async def test_an_address_that_no_octets_are_of_is_said_so_and_holds_up_nobody(s
         await named(site, "财务@buyer.example.org")
     await named(site, "a@buyer.example.org", "o'neil+x@buyer.example.org")
     await site.db.execute("UPDATE statement_receiver SET emails[1] = '财务@buyer.example.org'")  # from before
-    await all_of(StatementMails(site.db, Mailer(post.config), Clock()))
+    await all_of(mailing(site, post.config, Clock()))
     assert await states(site) == {"o'neil+x@buyer.example.org": ("sent", 1), "财务@buyer.example.org": ("waiting", 1)}
 
 
@@ -336,14 +336,14 @@ async def test_who_is_named_later_gets_no_month_that_was_over_by_then(
     await named(site, "b@buyer.example.org")
     monkeypatch.setattr("smsgw.platform.statements.service.clock.now", lambda: DUE)
     await named(site, "a@buyer.example.org", "b@buyer.example.org")
-    await all_of(StatementMails(site.db, Mailer(post.config), Clock()))
+    await all_of(mailing(site, post.config, Clock()))
     assert [receiver for receiver, _ in post.got] == ["b@buyer.example.org"]
     following = DUE + timedelta(days=31)
     monkeypatch.setattr("smsgw.platform.statements.service.clock.now", lambda: following)
     await named(site, "a@buyer.example.org")
     await named(site, "b@buyer.example.org", "a@buyer.example.org")
     post.got.clear()
-    await all_of(StatementMails(site.db, Mailer(post.config), Clock(following)))
+    await all_of(mailing(site, post.config, Clock(following)))
     assert [receiver for receiver, _ in post.got] == ["a@buyer.example.org"], "the other was away in between"
 
 
