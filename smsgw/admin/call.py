@@ -177,7 +177,7 @@ class Call:
     @property
     def owner(self) -> str:
         """The platform and whose it is, as it stands on what leaves it."""
-        return " · ".join(filter(None, (self.product, self.brand.look.purchaser)))
+        return self.brand.look.owner(self.gettext(PRODUCT))
 
     @property
     def theme(self) -> str:

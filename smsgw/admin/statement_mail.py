@@ -18,6 +18,7 @@ from smsgw.admin.i18n import teller
 from smsgw.admin.words import statements as words
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
+from smsgw.core.brand import ANY_HOST, Brands
 from smsgw.core.ids import CHINA
 from smsgw.net.mail import LONGEST_SAID, Mailer, Sent
 from smsgw.pipeline.periodic import Periodic
@@ -39,9 +40,12 @@ _SYSTEM = Actor.system("statements")
 class StatementMails:
     """On this node; a mail is taken by one."""
 
-    def __init__(self, database: Database, mailer: Mailer, now: Callable[[], datetime] = clock.now) -> None:
+    def __init__(
+        self, database: Database, mailer: Mailer, brands: Callable[[], Brands], now: Callable[[], datetime] = clock.now
+    ) -> None:
         self._database = database
         self._mailer = mailer
+        self._brands = brands
         self._now = now
 
     @property
@@ -81,7 +85,8 @@ class StatementMails:
         one = await queries.statement(self._database, _SYSTEM, mail.account_id, mail.month, now)
         if one is None:
             raise RuntimeError("a mail of an account that there is not")
-        platform, when = say(PRODUCT), f"{now.astimezone(CHINA):%Y-%m-%d %H:%M}"
+        # Mails have no host: they show the brand of all that no other has.
+        platform, when = self._brands().look(ANY_HOST).owner(say(PRODUCT)), f"{now.astimezone(CHINA):%Y-%m-%d %H:%M}"
         mark = say(words.MAIL_MARK) % {"platform": platform, "who": mail.receiver, "when": when}
         octets = await asyncio.to_thread(statement_pdf.made, one, say, platform, mark)
         digest = hashlib.sha256(octets).hexdigest()

@@ -153,6 +153,6 @@ def _roots(one: Statement, say: Say) -> list[Flowable]:
     rows = [[f"{each.figures.day}", f"{each.leaves:,}", each.root] for each in one.days if each.root]
     if not rows:
         return [_text(say(statements.EVIDENCE), _SECTION), _text(say(statements.NO_ROOTS), _SMALL)]
-    table = _table([[say(TERMS[key]) for key in ("day", "evidence_leaves", "evidence_root")], *rows], numbers=9)
+    table = _table([[say(TERMS[key]) for key in ("day", "platform_leaves", "platform_root")], *rows], numbers=9)
     table.setStyle([("FONT", (2, 1), (2, -1), "Courier", 7)])
     return [_text(say(statements.EVIDENCE), _SECTION), table]

@@ -59,6 +59,10 @@ class Look:
         """Hashes of what it shows."""
         return frozenset(filter(None, (self.logo, self.icon, self.picture)))
 
+    def owner(self, product: str) -> str:
+        """The platform and whose it is, as it stands on what leaves it; without a name it is called ``product``."""
+        return " · ".join(filter(None, (self.name or product, self.purchaser)))
+
     @property
     def ink(self) -> str:
         """Black or white: what can be read on ``colour`` (WCAG 2.2, 1.4.3)."""

@@ -337,7 +337,7 @@ class Composition:
 
     @cached_property
     def statement_mails(self) -> StatementMails:
-        return StatementMails(self.database, Mailer(self.settings.mail))
+        return StatementMails(self.database, Mailer(self.settings.mail), lambda: self.snapshots.current.brands)
 
     @cached_property
     def rebating(self) -> Rebating:

@@ -100,8 +100,6 @@ class Report:
     """Keys of columns whose totals stand above it."""
     tones: Mapping[str, str] = field(default_factory=dict)
     """Their colours."""
-    notice: Callable[[Actor, Found], str] = lambda actor, found: ""
-    """What is to be said of what is found, to that person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +184,8 @@ class ListPage:
     """Pages that the head leads to: label, address, permission."""
     lead: str = ""
     """A sentence under the title."""
+    notice: Callable[[Actor, Found], str] = lambda actor, found: ""
+    """What is to be said of what is found, to that person."""
     export: Permission | None = None
     bulk: Bulk | None = None
     """How millions of its rows are taken away."""
@@ -296,7 +296,7 @@ class ListPage:
         place = tables.place(self.name, call.who.login, found.state, sort)
         window = tables.window(sealer, place, cursor, sort, shown.layout.size)
         notice = words.OLD_CURSOR if window is None else ""
-        notice = notice or (self.report.notice(call.actor, found) if self.report else "")
+        notice = notice or self.notice(call.actor, found)
         window = window or Window(sort.key, sort.descending, limit=shown.layout.size)
         readings = call.portal.readings
         await readings.note(call.db, call.actor, f"{self.name}.search", self.name, asked(found))

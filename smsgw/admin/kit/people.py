@@ -8,7 +8,7 @@ from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit import discovery
-from smsgw.admin.kit.filters import read_id
+from smsgw.admin.kit.filters import Found, read_id
 from smsgw.admin.kit.lists import Effect, ListPage
 from smsgw.admin.words import people as words
 from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
@@ -37,6 +37,16 @@ def own_accounts(call: Call) -> dict[str, str]:
     own = call.actor.scope.accounts
     accounts = call.portal.context.snapshots.current.accounts()
     return {str(one.id): one.name for one in accounts if own is None or one.id in own}
+
+
+def whole_accounts(call: Call) -> dict[str, str]:
+    """Those of them of which the person sees everything, for what is not narrowed to a submitter."""
+    return {id_: name for id_, name in own_accounts(call).items() if call.actor.scope.covers(int(id_))}
+
+
+def not_by_person(actor: Actor, _: Found) -> str:
+    """For lists that count nothing by submitter: why there is nothing for who sees only their own submissions."""
+    return "" if actor.scope.submitter is None else words.NOT_BY_PERSON
 
 
 def may_give(actor: Actor, role: Role) -> bool:

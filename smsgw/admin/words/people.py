@@ -121,6 +121,7 @@ ROLES_TEACH = N_(
 )
 ROLE_SET_EFFECT = N_("将修改角色“%(name)s”的 %(n)s 项权限；持有它的 %(holders)s 名人员下一次操作即生效。")
 ROLE_REMOVE_EFFECT = N_("将删除角色“%(names)s”，持有人员 %(holders)s 名。有人持有的角色不能删除。")
+NOT_BY_PERSON = N_("您只能看到自己提交的短信，此页没有个人统计。")
 SOURCE: dict[str, str] = {"builtin": N_("内置"), "own": N_("自建")}
 SOURCE_TONE: dict[str, str] = {"builtin": "secondary", "own": "blue"}
 SCOPES: dict[str, str] = {

@@ -17,6 +17,6 @@ EFFECT = N_(
 )
 NONE_EFFECT = N_("自 %(month)s 起，“%(name)s”不再返点。操作记入审计日志。")
 PER_HELP = N_("0 至 1000；0 表示不再返点。")
-STATE: dict[str, str] = {"holds": N_("有效"), "replaced": N_("已被取代")}
-TONE: dict[str, str] = {"holds": "green", "replaced": "secondary"}
+STATE: dict[str, str] = {"ahead": N_("待生效"), "holds": N_("有效"), "replaced": N_("已被取代")}
+TONE: dict[str, str] = {"ahead": "azure", "holds": "green", "replaced": "secondary"}
 RULES = N_("返点规则")

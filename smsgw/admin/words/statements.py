@@ -8,13 +8,13 @@ TITLE = N_("短信对账单")
 SUBJECT = N_("%(platform)s：%(account)s %(month)s 短信对账单")
 BODY = N_(
     "您好：\n\n附件为 %(account)s %(month)s 的短信对账单（PDF）：提交、结果与计费条数，剔除规则版本，"
-    "每天回执存证的默克尔根。\n\n文件的 SHA-256：%(digest)s\n\n"
+    "全平台每天回执存证的默克尔根。\n\n文件的 SHA-256：%(digest)s\n\n"
     "本邮件由系统自动发送，如需更换收件人请联系平台管理员。\n%(platform)s\n"
 )
 PERIOD = N_("%(first)s 至 %(last)s")
 ACCOUNT, MONTH, MADE = N_("账号"), N_("账期"), N_("生成时间")
 SUMMARY, SUCCESS, BY_DAY, EVIDENCE, RULES = (
-    N_("汇总"), N_("通道成功率"), N_("逐日明细"), N_("回执存证（每日默克尔根）"), N_("剔除规则"),
+    N_("汇总"), N_("通道成功率"), N_("逐日明细"), N_("全平台回执存证（每日默克尔根）"), N_("剔除规则"),
 )  # fmt: skip
 REFUNDED = N_("本月返还条数")
 NET = N_("净计费条数")
@@ -25,7 +25,8 @@ NO_RULE = N_("没有有效的剔除规则，全部失败均计入。")
 RULE_OF = N_("V%(version)s，自 %(from)s 起：%(rules)s。理由：%(reason)s")
 NOTE = N_(
     "按受理日期统计，一条短信记一次。未剔除成功率 = 成功 ÷（成功 + 失败 + 结果未知）；剔除后再减去剔除规则所列的失败。"
-    "计费条数不含未发出的短信；返还按本月入账。默克尔根可用 smsgwctl evidence verify 核验。"
+    "计费条数不含未发出的短信；返还按本月入账。存证条数与默克尔根是全平台所有账号当天收到的回执，"
+    "与本账号的条数不相等；默克尔根可用 smsgwctl evidence verify 核验。"
 )
 ALL_CHANNELS = N_("全部通道")
 MAIL_MARK = N_("%(platform)s · 发送至 %(who)s · %(when)s")
@@ -34,7 +35,9 @@ PAGE = N_("第 %(n)s 页")
 OVERVIEW = N_("逐日明细")
 PDF = N_("下载 PDF")
 PDF_TITLE = N_("下载对账单")
-PDF_ABOUT = N_("一个账号一个月的对账单：汇总、通道成功率与剔除规则、逐日明细、每日默克尔根，带水印。下载记入审计日志。")
+PDF_ABOUT = N_(
+    "一个账号一个月的对账单：汇总、通道成功率与剔除规则、逐日明细、全平台每日默克尔根，带水印。下载记入审计日志。"
+)
 RECEIVERS = N_("对账单收件人")
 RECEIVERS_LEAD = N_(
     "每月 5 日起（上月状态报告收齐后），自动向收件人发送账号上月的对账单，每人一封。"
@@ -59,3 +62,8 @@ STATE: dict[str, str] = {
 TONE: dict[str, str] = {"waiting": "azure", "sending": "blue", "sent": "green", "failed": "red", "unsure": "orange"}
 AGAIN = N_("重新发送")
 AGAIN_EFFECT = N_("将重新发送 %(n)s 封对账单。其中 %(unsure)s 封结果不明，收件人可能收到两封。")
+AGAIN_SOME = N_(
+    "将重新发送 %(n)s 封对账单。其中 %(unsure)s 封结果不明，收件人可能收到两封。"
+    "另有 %(stays)s 封不重新发送：已发送、待发送，或收件人已移除。"
+)
+AGAIN_NONE = N_("所选对账单都不能重新发送：已发送、待发送，或收件人已移除。")

@@ -61,8 +61,9 @@ class Rule:
     reason: str
     made_by: str
     made_at: datetime
-    replaced: bool
-    """A newer one of the account holds from a month on that is no later."""
+    state: str
+    """Today: ``ahead``, its first month is to come; ``replaced``, a newer one of the account holds in its place, or
+    will before it does; else ``holds``."""
 
 
 def months(today: date) -> list[date]:
@@ -84,7 +85,7 @@ async def add(change: Change, account_id: int, draft: Draft) -> int:
     reason = " ".join(draft.reason.split())
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
-    known = months(clock.now().astimezone(CHINA).date())
+    known = months(_today())
     if draft.from_month not in known:
         said = phrase("rebate.month", first=f"{known[0]:%Y-%m}", last=f"{known[-1]:%Y-%m}")
         raise Invalid("PARAM_INVALID", field="from_month", reason=said)
@@ -107,11 +108,12 @@ WHERE ($1::bigint[] IS NULL OR r.account_id = ANY($1)) AND ($2::bigint IS NULL O
 """
 _COLUMNS = """
 r.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name,
-EXISTS (SELECT FROM rebate_rule n WHERE n.account_id = r.account_id AND n.id > r.id
-        AND n.from_month <= r.from_month) AS replaced
+CASE WHEN EXISTS (SELECT FROM rebate_rule n WHERE n.account_id = r.account_id AND n.id > r.id
+                  AND n.from_month <= greatest(r.from_month, $3::date)) THEN 'replaced'
+     WHEN r.from_month > $3 THEN 'ahead' ELSE 'holds' END AS state
 """
 _SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_FOUND} AND {{where}} ORDER BY {{order}}"
-_ONE = f"SELECT {_COLUMNS} {_FOUND} AND r.id = $3"
+_ONE = f"SELECT {_COLUMNS} {_FOUND} AND r.id = $4"
 _HOW_MANY = f"SELECT count(*) {_FOUND}"
 _ORDERS = {"made_at": Order("r.id", "bigint")}
 
@@ -120,13 +122,18 @@ def _rule(row: Row) -> Rule:
     return Rule(**{key: row[key] for key in Rule.__dataclass_fields__})
 
 
+def _today() -> date:
+    return clock.now().astimezone(CHINA).date()
+
+
 def _scope(actor: Actor) -> list[int] | None:
     return None if actor.scope.whole is None else list(actor.scope.whole)
 
 
 async def search(database: Database, actor: Actor, account_id: int | None, window: Window) -> Slice[Rule]:
     """Rules in the scope, a window of them."""
-    return await read(database, _SEARCH, (_scope(actor), account_id), _ORDERS, window, _rule, id_="r.id")
+    asked = (_scope(actor), account_id, _today())
+    return await read(database, _SEARCH, asked, _ORDERS, window, _rule, id_="r.id")
 
 
 async def how_many(database: Database, actor: Actor, account_id: int | None) -> int:
@@ -137,7 +144,7 @@ async def how_many(database: Database, actor: Actor, account_id: int | None) -> 
 
 async def one(database: Database, actor: Actor, id_: int) -> Rule | None:
     """One of them."""
-    row = await database.fetchrow(_ONE, _scope(actor), None, id_)
+    row = await database.fetchrow(_ONE, _scope(actor), None, _today(), id_)
     return None if row is None else _rule(row)
 
 

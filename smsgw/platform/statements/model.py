@@ -97,6 +97,13 @@ class Mail:
     digest: str
     said: str
     """By the mail server or the network, or by us."""
+    wanted: bool
+    """Its receiver is still named."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it can be sent once more."""
+        return self.wanted and self.state in ("failed", "unsure")
 
     @property
     def answer(self) -> Wording | str:

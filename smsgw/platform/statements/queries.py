@@ -108,7 +108,11 @@ FROM statement_mail m JOIN account a ON a.id = m.account_id
 WHERE ($1::bigint[] IS NULL OR m.account_id = ANY($1)) AND ($2::bigint IS NULL OR m.account_id = $2)
 AND ($3 = '' OR m.state = $3) AND ($4::date IS NULL OR m.month = $4) AND ($5 = '' OR strpos(m.receiver, $5) > 0)
 """
-_COLUMNS = "m.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name"
+WANTED = """
+EXISTS (SELECT FROM statement_receiver r WHERE r.account_id = m.account_id AND m.receiver = ANY(r.emails))
+""".strip()
+"""Of a mail ``m``: its receiver is still one."""
+_COLUMNS = f"m.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, {WANTED} AS wanted"
 _SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_MAILS} AND {{where}} ORDER BY {{order}}"
 _HOW_MANY = f"SELECT count(*) FROM (SELECT FROM (SELECT m.* {_MAILS}) f LIMIT $6) n"  # noqa: S608 - constants
 _MAIL = f"""

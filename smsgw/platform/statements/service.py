@@ -24,6 +24,7 @@ from smsgw.platform.statements.model import (
     Statement,
     last_of,
 )
+from smsgw.platform.statements.queries import WANTED
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection
 
@@ -40,12 +41,9 @@ ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails, since = (
     changed_by = excluded.changed_by, changed_at = now()
 """
 _REMOVE = "DELETE FROM statement_receiver WHERE account_id = $1"
-_WANTED = """EXISTS (
-    SELECT FROM statement_receiver r WHERE r.account_id = m.account_id AND m.receiver = ANY(r.emails))"""
-"""Whether a mail's receiver is still named."""
 _DROP = f"""
 UPDATE statement_mail m SET state = 'failed', ended_at = $1, said = '{REMOVED}'
-WHERE state = 'waiting' AND ($2::bigint IS NULL OR account_id = $2) AND NOT {_WANTED}
+WHERE state = 'waiting' AND ($2::bigint IS NULL OR account_id = $2) AND NOT {WANTED}
 """  # noqa: S608 - constants
 
 
@@ -102,8 +100,7 @@ async def again(change: Change, id_: int) -> None:
         before = await queries.mail(unit.connection, unit.actor, id_)
         if before is None or not unit.actor.scope.covers(before.account_id):
             raise Refused("NOT_FOUND")
-        named = await queries.receivers_of(unit.connection, unit.actor, before.account_id)
-        if named is None or before.receiver not in named.emails:
+        if not before.wanted:
             raise Refused("STATE_CONFLICT", reason=phrase("statement.removed"))
         if await unit.connection.execute(_AGAIN, id_, clock.now()) != "UPDATE 1":
             raise Refused("STATE_CONFLICT", reason=phrase("statement.state"))
@@ -129,7 +126,7 @@ WHERE state = 'sending' AND begun_at < $2
 """  # noqa: S608 - constants
 _CLAIM = f"""
 UPDATE statement_mail SET state = 'sending', tries = tries + 1, begun_at = $1
-WHERE id = (SELECT id FROM statement_mail m WHERE state = 'waiting' AND next_at <= $1 AND {_WANTED}
+WHERE id = (SELECT id FROM statement_mail m WHERE state = 'waiting' AND next_at <= $1 AND {WANTED}
             ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """  # noqa: S608 - constants

@@ -34,7 +34,7 @@ from smsgw.platform.statistics.reports import Wanted
 RIGHTS = [
     Permission.HOME_VIEW, Permission.MESSAGE_VIEW, Permission.MESSAGE_READ, Permission.MESSAGE_EXPORT,
     Permission.MESSAGE_UNMASK, Permission.INBOUND_VIEW, Permission.INBOUND_HANDLE, Permission.STATISTICS_VIEW,
-    Permission.MESSAGE_SEND,
+    Permission.MESSAGE_SEND, Permission.STATISTICS_EXPORT, Permission.EVENT_VIEW, Permission.KEY_VIEW,
 ]  # fmt: skip
 NUMBER = "13800138001"
 DAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
@@ -83,6 +83,8 @@ async def actor(site: Site, login: str) -> Actor:
     return person.actor()
 
 
+WHOLE = ("/reports/success", "/pushes", "/calls", "/calls/refused", "/statements/mails", "/statements/receivers")
+"""Lists that know accounts, and not who has submitted."""
 MINE = {
     "me": {("hall", "me")}, "you": {("hall", "you")}, "new": set(),
     "lead": {("hall", "me"), ("hall", "you"), ("hall", "ak_one")},
@@ -150,8 +152,14 @@ async def test_what_is_not_counted_by_person_is_said_and_not_shown_as_nothing(se
                 page = await browser.get(f"{path}?{query}")
                 assert browser.status == 200
                 assert (said in page) == unknown, (path, query)
+        for path in WHOLE:
+            assert said in await browser.get(path), path
+        assert f'value="{site.accounts["hall"]}"' not in await browser.get("/statements/-/pdf"), "nor is it for one"
         await browser.login("lead")
         assert said not in await browser.get("/reports/daily?group=type")
+        for path in WHOLE:
+            assert said not in await browser.get(path), path
+        assert f'value="{site.accounts["hall"]}"' in await browser.get("/statements/-/pdf")
     figures = await reports.totals(site.db, await actor(site, "me"), Wanted(TODAY, TODAY, group="type"))
     assert figures.submitted == 0, "nor what others have sent"
 

@@ -106,6 +106,22 @@ async def test_a_month_is_settled_once_by_the_rule_of_its_time(site: Site) -> No
         assert other.status == 403
 
 
+async def test_a_rule_holds_from_its_month_until_a_newer_ones(site: Site) -> None:
+    before = (MONTH - timedelta(days=1)).replace(day=1)
+    old = await site.db.fetchval(
+        "INSERT INTO rebate_rule (account_id, from_month, per_thousand, from_units, reason, made_by) "
+        "VALUES ($1, $2, 10, 0, 'why', 'boss') RETURNING id", site.accounts["hall"], before,
+    )  # fmt: skip
+    rules = {"old": old, "now": await ruled(site, "hall", 20)}
+    rules |= {"next": await ruled(site, "hall", 30, month=NEXT), "instead": await ruled(site, "hall", 40, month=NEXT)}
+    states = {"old": "已被取代", "now": "有效", "next": "已被取代", "instead": "待生效"}
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        for name, id_ in rules.items():
+            page = await boss.get(f"/rebates/rules/{id_}")
+            assert [word for word in ("待生效", "已被取代", "有效") if f">{word}<" in page] == [states[name]], name
+
+
 FAILS = (
     "CREATE FUNCTION test_fails() RETURNS trigger LANGUAGE plpgsql AS "
     "'BEGIN RAISE EXCEPTION ''of this account''; END'",

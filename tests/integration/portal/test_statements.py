@@ -26,11 +26,13 @@ from portal_site import Site, by_test, running
 
 from smsgw.admin.statement_mail import StatementMails
 from smsgw.core.actor import ScopeKind
+from smsgw.core.brand import ANY_HOST
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission as P
 from smsgw.core.states import PartState
 from smsgw.net.mail import Mailer
+from smsgw.platform.brand import service as brands
 from smsgw.platform.exclusions import service as exclusions
 from smsgw.platform.exclusions.model import Draft
 from smsgw.platform.org import service as org
@@ -80,7 +82,8 @@ def read(octets: bytes) -> str:
 def holds_all(text: str) -> None:
     whole = re.sub(r"\s+", "", text)
     for part in ("短信对账单", "（hall）", "60.00%", "75.00%", "V1", "空号（手机用户自身问题）", "XX:1（其他）",
-                 "合同约定", "ab" * 32, f"{TODAY}"):  # fmt: skip
+                 "合同约定", "ab" * 32, f"{TODAY}", "全平台当日收到回执（条）", "全平台当日默克尔根",
+                 "是全平台所有账号当天收到的回执"):  # fmt: skip
         assert part in whole, part
 
 
@@ -199,6 +202,10 @@ class Clock:
         return self.now
 
 
+def mailing(site: Site, config: MailConfig, clock: Clock) -> StatementMails:
+    return StatementMails(site.db, Mailer(config), lambda: site.snapshots.current.brands, clock)
+
+
 async def named(site: Site, *emails: str) -> None:
     await service.set_receivers(by_test(site.db), site.accounts["hall"], emails, "zh")
 
@@ -216,7 +223,7 @@ async def states(site: Site) -> dict[str, tuple[str, int]]:
 async def test_each_receiver_gets_a_months_statement_once(site: Site, post: Post) -> None:
     await named(site, "a@buyer.example.org", "b@buyer.example.org")
     clock = Clock(DUE - timedelta(days=1))
-    nodes = [StatementMails(site.db, Mailer(post.config), clock) for _ in range(3)]
+    nodes = [mailing(site, post.config, clock) for _ in range(3)]
     for node in nodes:
         await all_of(node)
     assert post.got == [], "reports of the month's last days may still come"
@@ -238,6 +245,7 @@ async def test_each_receiver_gets_a_months_statement_once(site: Site, post: Post
         body = message.get_body()
         assert body is not None
         assert digest in body.get_content()
+        assert "全平台每天" in body.get_content()
         assert await site.db.fetchval("SELECT digest FROM statement_mail WHERE receiver = $1", receiver) == digest
     async with Browser(site) as boss:
         await boss.login("boss")
@@ -255,7 +263,7 @@ async def test_what_was_not_taken_is_sent_again_and_what_is_refused_says_why(sit
     post.answers = {"rcpt late@buyer.example.org": ["451 4.7.1 come later"] * 2,
                     "rcpt gone@buyer.example.org": ["550 5.1.1 no such person"]}  # fmt: skip
     clock = Clock()
-    mails = StatementMails(site.db, Mailer(post.config), clock)
+    mails = mailing(site, post.config, clock)
     for _ in range(4):
         await all_of(mails)
         clock.now += timedelta(minutes=20)
@@ -344,7 +352,7 @@ async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, po
     await named(site, stays, gone, late)
     post.answers = {f"rcpt {one}": ["451 4.7.1 come later"] for one in (stays, gone, late)}
     clock = Clock()
-    mails = StatementMails(site.db, Mailer(post.config), clock)
+    mails = mailing(site, post.config, clock)
     await all_of(mails)
     assert await states(site) == dict.fromkeys((stays, gone, late), ("waiting", 1))
     await site.db.execute("UPDATE statement_mail SET state = 'sending', begun_at = $1 WHERE receiver = $2", DUE, late)
@@ -379,7 +387,7 @@ async def test_what_may_have_arrived_is_not_sent_again_by_itself(site: Site, pos
     await named(site, "cut@buyer.example.org", "dead@buyer.example.org")
     post.answers = {"data cut@buyer.example.org": ["drop"]}
     clock = Clock()
-    mails = StatementMails(site.db, Mailer(post.config), clock)
+    mails = mailing(site, post.config, clock)
     await all_of(mails)
     # a node that has died in the middle of one
     await site.db.execute(
@@ -398,10 +406,10 @@ async def test_a_server_that_is_away_is_tried_for_days_and_then_given_up(site: S
     clock = Clock()
     away = MailConfig("127.0.0.1", 9, "none", sender="bills@sms.example.org")
     for _ in range(len(service.RETRIES) + 3):
-        await all_of(StatementMails(site.db, Mailer(away), clock))
+        await all_of(mailing(site, away, clock))
         clock.now += timedelta(days=1)
     assert await states(site) == {"a@buyer.example.org": ("failed", len(service.RETRIES) + 1)}
-    await all_of(StatementMails(site.db, Mailer(MailConfig()), clock))
+    await all_of(mailing(site, MailConfig(), clock))
     assert post.got == []
 
 
@@ -428,17 +436,51 @@ async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(
             right = MailConfig("127.0.0.1", post.port, security, "bills", "secret", "bills@sms.example.org",
                                f"{authority.path}")  # fmt: skip
             clock = Clock()
-            await all_of(StatementMails(site.db, Mailer(replace(right, ca_file="")), clock))
+            await all_of(mailing(site, replace(right, ca_file=""), clock))
             assert post.got == [], "nobody that is known has signed it"
             clock.now += timedelta(hours=2)
-            await all_of(StatementMails(site.db, Mailer(replace(right, password="wrong")), clock))
+            await all_of(mailing(site, replace(right, password="wrong"), clock))
             assert post.got == []
             assert (await states(site))["a@buyer.example.org"][0] == "waiting", "that is nothing of the receiver's"
             clock.now += timedelta(hours=2)
-            await all_of(StatementMails(site.db, Mailer(right), clock))
+            await all_of(mailing(site, right, clock))
             assert len(post.got) == 1, security
             assert b"wrong" in logins
             assert logins[-1] == b"secret"
+
+
+async def test_sending_again_says_how_many_it_will_send_and_how_many_it_will_not(site: Site, post: Post) -> None:
+    await named(site, "a@buyer.example.org", "gone@buyer.example.org", "bad@buyer.example.org")
+    post.answers = {"rcpt bad@buyer.example.org": ["550 5.1.1 no such person"]}
+    clock = Clock()
+    await all_of(mailing(site, MailConfig(), clock))
+    await named(site, "a@buyer.example.org", "bad@buyer.example.org")
+    await all_of(mailing(site, post.config, clock))
+    rows = await site.db.fetch("SELECT id, receiver FROM statement_mail")
+    ids = {row["receiver"].partition("@")[0]: str(row["id"]) for row in rows}
+    ask = "/statements/mails/-/effect/again"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "都不能重新发送" in await boss.post(ask, [("id", ids["a"]), ("id", ids["gone"])])
+        said = await boss.post(ask, [("id", one) for one in ids.values()])
+        assert "将重新发送 1 封对账单" in said
+        assert "另有 2 封不重新发送" in said
+        said = await boss.post(ask, {"id": ids["bad"]})
+        assert "将重新发送 1 封对账单" in said
+        assert "另有" not in said
+
+
+async def test_a_mail_shows_the_platforms_name_and_whose_it_is(site: Site, post: Post) -> None:
+    brand = await brands.add(by_test(site.db), [ANY_HOST])
+    await brands.draft(by_test(site.db), brand, {"name": "市民短信", "purchaser": "市政务局"})
+    await brands.publish(by_test(site.db), brand)
+    await site.snapshots.follow()
+    await named(site, "a@buyer.example.org")
+    await all_of(mailing(site, post.config, Clock()))
+    ((_, message),) = post.got
+    assert message["Subject"].startswith("市民短信 · 市政务局：")
+    (attached,) = message.iter_attachments()
+    assert "市民短信 · 市政务局" in read(attached.get_content())
 
 
 # --- who gets them ---------------------------------------------------------------------------------------------------
@@ -457,9 +499,9 @@ async def test_receivers_are_named_on_their_page_and_a_month_that_was_over_is_no
         assert boss.path == "/statements/receivers"
         assert "a@buyer.example.org" in await boss.get("/statements/receivers")
         earlier = datetime.combine(MONTH.replace(day=28), datetime.min.time(), CHINA)
-        await all_of(StatementMails(site.db, Mailer(post.config), Clock(earlier)))
+        await all_of(mailing(site, post.config, Clock(earlier)))
         assert post.got == [], "the month before was over when the receiver was named"
-        await all_of(StatementMails(site.db, Mailer(post.config), Clock()))
+        await all_of(mailing(site, post.config, Clock()))
         ((_, message),) = post.got
         assert f"statement of {MONTH:%Y-%m}" in message["Subject"]
         await boss.post(f"/statements/receivers/{hall}/edit", {"emails": "", "language": "zh"})

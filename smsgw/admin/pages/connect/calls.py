@@ -15,7 +15,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import calls as words
 from smsgw.core.actor import Actor
@@ -107,7 +107,7 @@ PAGE = ListPage(
         Column("last_request", Kind.CODE, phone=Phone.AWAY),
     ),
     rows=_groups, count=_count, choices=_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS, wide=True,
-    report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
+    notice=not_by_person, report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip
 
 _COLUMNS = (
@@ -133,6 +133,6 @@ REFUSALS = ListPage(
     rows=lambda db, actor, found, window: queries.refusals(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
     one=lambda db, actor, id_: queries.refusal(db, id_, accounts=actor.scope.whole), detail=_detail,
-    choices=_choices, sort=Sort("time"), lead=words.REFUSED_LEAD, tabs=TABS, wide=True,
+    choices=_choices, sort=Sort("time"), lead=words.REFUSED_LEAD, notice=not_by_person, tabs=TABS, wide=True,
     empty=Empty(words.REFUSED_EMPTY, words.TEACHES),
 )  # fmt: skip

@@ -34,7 +34,7 @@ MENU = Entry("finance.rebates", PATH, Permission.BALANCE_VIEW)
 COLUMNS = (
     Column("account", Kind.USER, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
     Column("rule_state", Kind.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
-           value=lambda one: "replaced" if one.replaced else "holds"),
+           value=lambda one: one.state),
     Column("from_month", value=lambda one: f"{one.from_month:%Y-%m}", phone=Phone.SECOND),
     Column("per_thousand", Kind.NUMBER, phone=Phone.SECOND), Column("from_units", Kind.NUMBER),
     Column("why_so", Kind.LONG, value=lambda one: one.reason), Column("made_by"),

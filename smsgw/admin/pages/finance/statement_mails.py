@@ -20,7 +20,7 @@ from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import not_by_person, own_accounts, whole_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.statements import MAILS, PATH, PDF, RECEIVERS, TABS
 from smsgw.admin.rights import Proof
@@ -55,7 +55,7 @@ _PDF_FORM = Form((Inputs((
 
 
 async def _pdf_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return {"month": months(), "account": own_accounts(call)}
+    return {"month": months(), "account": whole_accounts(call)}
 
 
 async def _pdf_subject(call: Call) -> dict[str, str]:
@@ -102,6 +102,7 @@ LIST = ListPage(
     count=lambda db, actor, _, __: queries.how_many_receivers(db, actor),
     one=lambda db, actor, id_: queries.receivers_of(db, actor, id_), detail=_receiver_detail,
     sort=Sort("account", descending=False), lead=words.RECEIVERS_LEAD, tabs=TABS,
+    notice=not_by_person,
     links=((words.RECEIVERS_NEW, _RECEIVERS_NEW, Permission.ACCOUNT_EDIT),),
     empty=Empty(words.RECEIVERS_EMPTY, words.RECEIVERS_TEACH, words.RECEIVERS_NEW, _RECEIVERS_NEW,
                 Permission.ACCOUNT_EDIT),
@@ -113,7 +114,7 @@ _EDIT_FORM = Form((Inputs((_EMAILS, _LANGUAGE)),))
 
 
 async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
+    return {"account": whole_accounts(call)}
 
 
 async def _set(call: Call, account_id: int, values: Mapping[str, Any]) -> web.Response:
@@ -152,7 +153,7 @@ MAIL_COLUMNS = (
     Column("receiver", phone=Phone.TITLE),
     Column("mail_state", Kind.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
            value=lambda one: one.state),
-    Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "sent_at"),
+    Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "last_mail"),
     Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
     Column("said", Kind.LONG, "answered", value=lambda one: one.answer),
     Column("digest", Kind.CODE, "file_digest", shown=False, phone=Phone.AWAY),
@@ -176,7 +177,12 @@ async def _mail_detail(_: Call, one: Mail) -> Detail:
 
 
 async def _again_effect(_: Call, rows: Sequence[Mail]) -> Effect:
-    return Effect(words.AGAIN_EFFECT, {"n": len(rows), "unsure": sum(one.state == "unsure" for one in rows)})
+    sent = [one for one in rows if one.repeats]
+    stays, unsure = len(rows) - len(sent), sum(one.state == "unsure" for one in sent)
+    if not sent:
+        return Effect(words.AGAIN_NONE, nothing=True)
+    told = {"n": len(sent), "unsure": unsure, "stays": stays}
+    return Effect(words.AGAIN_SOME if stays else words.AGAIN_EFFECT, told)
 
 
 SENT = ListPage(
@@ -185,6 +191,7 @@ SENT = ListPage(
     count=lambda db, actor, found, most: queries.how_many_mails(db, actor, _wanted(found), most),
     one=lambda db, actor, id_: queries.mail(db, actor, id_), detail=_mail_detail, choices=_mail_choices,
     sort=Sort("month"), lead=words.MAILS_LEAD, tabs=TABS, wide=True, export=Permission.STATISTICS_EXPORT,
+    notice=not_by_person,
     actions=(Action("again", words.AGAIN, Permission.ACCOUNT_EDIT,
                     lambda call, one: service.again(call.change(), one.id), _again_effect),),
     empty=Empty(words.MAILS_EMPTY, words.MAILS_TEACH),

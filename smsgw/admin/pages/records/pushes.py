@@ -12,7 +12,7 @@ from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import pushes as words
 from smsgw.core.carried import Heard
@@ -102,5 +102,6 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
     one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole), most=MOST_COUNTED,
-    actions=(AGAIN,), sort=Sort("time"), lead=words.LEAD, empty=Empty(words.EMPTY, words.TEACHES),
+    actions=(AGAIN,), sort=Sort("time"), lead=words.LEAD, notice=not_by_person,
+    empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip

@@ -191,10 +191,8 @@ def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], le
     return ListPage(
         name, path, f"records.{name}", Permission.STATISTICS_VIEW, filter_, columns, rows=rows, count=count,
         choices=_choices, sort=Sort("day"), lead=lead, wide=True, export=Permission.STATISTICS_EXPORT,
-        report=Report(
-            totals, chart, tuple(SHOWN), SHOWN,
-            lambda actor, found: "" if _wanted(found, monthly).known(actor) else words.OWN_UNKNOWN,
-        ),
+        report=Report(totals, chart, tuple(SHOWN), SHOWN),
+        notice=lambda actor, found: "" if _wanted(found, monthly).known(actor) else words.OWN_UNKNOWN,
         empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from smsgw.admin.kit.charts import Kind as Look
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.exclusions import PATH as RULES
 from smsgw.admin.words import records as words
@@ -181,6 +181,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 PAGE = ListPage(
     "success", PATH, "records.success", Permission.STATISTICS_VIEW, FILTER, COLUMNS, rows=_rows, count=_count,
     choices=_choices, sort=Sort("counted_rate", descending=False), lead=words.SUCCESS_LEAD, wide=True,
+    notice=not_by_person,
     export=Permission.STATISTICS_EXPORT, links=((words.EXCLUSIONS, RULES, Permission.STATISTICS_VIEW),),
     report=Report(_totals, _chart, ("ended", "delivered", "left_out", "raw_rate", "counted_rate", "rules_version"),
                   {"ended": "blue", "delivered": "green", "left_out": "secondary", "raw_rate": "azure",
