@@ -601,7 +601,7 @@ async def _(world: World, change: Change) -> None:
     receiver = f"{world.name()}@b.example"
     await world.database.execute(
         "INSERT INTO statement_receiver (account_id, emails, language, since, changed_by) "
-        "VALUES ($1, ARRAY[$2::text], 'zh', now(), 'x') "
+        "VALUES ($1, ARRAY[$2::text], 'zh', ARRAY[now()], 'x') "
         "ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails", world.account_id, receiver,
     )  # fmt: skip
     id_ = await world.database.fetchval(
