@@ -202,6 +202,9 @@ _CHECKED = """
 INSERT INTO figure_check (span, day, checked_at, compared, different, differences, accepted, submitted, refused, held)
 VALUES ('day', current_date, now(), 1, 0, '[]', 1, 1, 0, 0) RETURNING id
 """
+_EXCLUSIONS = """
+INSERT INTO exclusion_version VALUES (1, current_date, 'why', 'test') RETURNING version
+"""
 
 
 async def everything(site: Site) -> dict[str, str]:
@@ -211,7 +214,7 @@ async def everything(site: Site) -> dict[str, str]:
     await org.grant(by, OWNER, ["super"])
     return things | {
         "channel": str(site.channel_id), "brand": str(await site.db.fetchval("SELECT min(id) FROM brand")),
-        "check": str(await site.db.fetchval(_CHECKED)),
+        "check": str(await site.db.fetchval(_CHECKED)), "exclusion": str(await site.db.fetchval(_EXCLUSIONS)),
         "role": str(await site.db.fetchval("SELECT id FROM role WHERE code = 'foreign'")),
     }  # fmt: skip
 
