@@ -13,7 +13,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import not_by_person, own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, allowed
 from smsgw.admin.words import pushes as words
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
@@ -66,8 +66,9 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 async def _detail(call: Call, one: Delivery) -> Detail:
     again = Button(words.AGAIN, f"{PATH}/-/effect/again", primary=True, asks=True,
                    fields={"id": str(one.id), "to": f"{PATH}/{one.id}"})  # fmt: skip
+    columns = (*COLUMNS, Column("push_target", value=lambda d: d.target))
     return Detail(
-        str(one.id), [Section((*COLUMNS, Column("push_target", value=lambda d: d.target)), one)],
+        str(one.id), [Section(allowed(columns, call.actor.permissions), one)],
         buttons=[again] if call.may(Permission.EVENT_REPEAT) else (),
     )  # fmt: skip
 
