@@ -16,11 +16,17 @@ CHANNELS = {
     "telecom-smpp": ("smpp34", ("CTCC", "INTL"), "10690003"),
 }
 """As ``smsgwctl demo`` has them, which points them at its simulated carriers."""
+_PROTOCOLS = {carrier: protocol for protocol, carriers, _ in CHANNELS.values() for carrier in carriers}
 USER, SECRET = "900001", "demo-secret"
 NOWHERE = 7890
 """Port of a channel that no carrier waits for."""
 _STRIDE = 8
 """Days of partitions that are made in one go."""
+
+
+def protocol_of(carrier: str) -> str:
+    """Of the channel that a carrier's messages go by."""
+    return _PROTOCOLS[carrier]
 
 
 async def fill(world: World) -> None:

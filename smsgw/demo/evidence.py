@@ -11,7 +11,10 @@ from smsgw.core.states import PartState
 from smsgw.demo.world import World
 from smsgw.protocols.cmpp import reports
 from smsgw.protocols.cmpp.pdus import Deliver
-from smsgw.protocols.dialects import CMPP20
+from smsgw.protocols.dialects import DIALECTS, SMPP34, Dialect
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.smpp import reports as receipts
+from smsgw.protocols.smpp.pdus import DeliverSm
 from smsgw.store.records import evidence
 
 COLUMNS = (
@@ -21,18 +24,37 @@ ENDS = frozenset({PartState.DELIVERED, PartState.UNDELIVERABLE})
 
 
 def row(
-    key: tuple[int, int], state: PartState, channel: int, carrier_id: str, code: str, at: datetime, number: str
-) -> tuple[object, ...]:
+    key: tuple[int, int], state: PartState, channel: int, protocol: str, carrier_id: str, code: str, at: datetime,
+    number: str,
+) -> tuple[object, ...]:  # fmt: skip
     """The evidence of a part, as ``COLUMNS``."""
     said = f"{at.astimezone(CHINA):%y%m%d%H%M}"
+    pdu = _receipt(key, state, carrier_id, code, said, number) if protocol == SMPP34.name else _report(
+        key, DIALECTS[protocol], carrier_id, code, said, number
+    )  # fmt: skip
+    octets = DIALECTS[protocol].encode(pdu)
+    return (first_id(at), *key, "report", int(state), channel, carrier_id, code, at, octets, sha256(octets).digest())
+
+
+def _report(key: tuple[int, int], dialect: Dialect, carrier_id: str, code: str, said: str, number: str) -> Pdu:
     report = reports.Report(
         msg_id=int(carrier_id, 16), stat=code[:7], submit_time=said, done_time=said, dest_terminal_id=number
     )
-    octets = CMPP20.encode(Deliver(
+    return Deliver(
         sequence=key[0] & 0xFFFFFF, msg_id=int(carrier_id, 16), dest_id="10690001", src_terminal_id=number,
-        registered_delivery=1, msg_content=reports.encode(report, 20),
+        registered_delivery=1, msg_content=reports.encode(report, dialect.version),
+    )  # fmt: skip
+
+
+def _receipt(key: tuple[int, int], state: PartState, carrier_id: str, code: str, said: str, number: str) -> Pdu:
+    done = "001" if state is PartState.DELIVERED else "000"
+    text = receipts.build(receipts.Receipt(
+        id=carrier_id, sub="001", dlvrd=done, submit_date=said, done_date=said, stat=code[:7], err="000", text="",
     ))  # fmt: skip
-    return (first_id(at), *key, "report", int(state), channel, carrier_id, code, at, octets, sha256(octets).digest())
+    return DeliverSm(
+        sequence=key[0] & 0xFFFFFF, source_addr_ton=1, source_addr_npi=1, source_addr=number,
+        destination_addr="10690003", esm_class=0x04, short_message=text.encode(),
+    )  # fmt: skip
 
 
 async def fill(world: World) -> None:

@@ -19,6 +19,7 @@ from smsgw.core.report_codes import class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import choose, count_parts
 from smsgw.demo import evidence
+from smsgw.demo.carriers import protocol_of
 from smsgw.demo.world import Call, Sender, Sent, Text, World, texts
 from smsgw.pipeline.accept.requests import ItemResult, SendResult
 from smsgw.store.engine.database import Connection
@@ -291,7 +292,9 @@ def _parts(
         ))  # fmt: skip
         if end.state in evidence.ENDS and end.final and channel and carrier_id:
             made.evidence.append(
-                evidence.row((id_, n), end.state, channel, carrier_id, end.code, end.final, number)
+                evidence.row(
+                    (id_, n), end.state, channel, protocol_of(carrier), carrier_id, end.code, end.final, number
+                )
             )
         if end.retried and end.claimed:
             first = call.at + timedelta(seconds=(end.claimed - call.at).total_seconds() / 4)

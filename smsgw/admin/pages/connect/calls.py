@@ -31,7 +31,8 @@ MENU = Entry("connect.calls", CALLS, Permission.KEY_VIEW)
 TABS = ((words.TAB_CALLS, CALLS), (words.TAB_REFUSED, REFUSED))
 FIELDS = (Field("account", FieldKind.CHOICE), Field("key_id"), Field("answer_code"))
 OK = "OK"
-MOST_SERIES = 6
+_REFUSED = ("red", "orange", "purple", "yellow", "azure", "secondary")
+MOST_SERIES = len(_REFUSED)
 
 
 def _wanted(found: Found) -> WantedCalls:
@@ -84,9 +85,10 @@ async def _chart(call: Call, found: Found) -> Chart:
         all_[row["code"]] += row["n"]
     codes = [code for code, _ in all_.most_common(MOST_SERIES)]
     refused = sum(n for code, n in all_.items() if code != OK)
+    tones = {OK: "green"} | dict(zip((code for code in codes if code != OK), _REFUSED, strict=False))
     return Chart(
         say(words.CHART), Look.STACK, [f"{at.astimezone(CHINA):%m-%d %H:%M}" for at in times],
-        [Series(code, [counts.get((at, code), 0) for at in times], "green" if code == OK else "") for code in codes],
+        [Series(code, [counts.get((at, code), 0) for at in times], tones[code]) for code in codes],
         summary=call.filled(words.SUMMARY, {"n": f"{all_.total():,}", "refused": f"{refused:,}"}),
     )  # fmt: skip
 
