@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,7 +12,7 @@ from smsgw.api.contacts import Removed
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import MAX_TEXT, ExtendCode, Id, Number, Params, Request
-from smsgw.api.tasks import CREATION, Mapping, TaskInfo, info_of
+from smsgw.api.tasks import CREATION, DayWindow, Mapping, TaskInfo, info_of, spans, spans_told
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
@@ -61,6 +61,10 @@ class DraftBody(Request):
     ) = None
     window_from: Clock = ""
     window_to: Clock = ""
+    window: (
+        Annotated[list[DayWindow], Meta(max_length=7, description="Several spans of the day, instead of these two.")]
+        | None
+    ) = None
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] = False
     unique: Annotated[
         Literal["number", "content"],
@@ -104,8 +108,9 @@ class DraftEntry(DraftInfo):
     rate: int = 0
     valid_hours: int | None = None
     send_at: datetime | None = None
-    window_from: str = ""
+    window_from: Annotated[str, Meta(description="The only span, of all days; else empty.")] = ""
     window_to: str = ""
+    window: Annotated[list[dict[str, Any]], Meta(description="All spans of the day.")] = []
     review: bool = False
     unique: str = "number"
 
@@ -140,7 +145,7 @@ def _state(call: Call) -> State:
         source=source.value, to=numbers, upload=body.file_id or "", audience=body.audience_id or "",
         phone=mapping.phone or "", variables=mapping.variables or {}, extend_code=body.extend_code,
         rate=str(body.rate or ""), hours=str(body.valid_hours or ""), review="1" if body.review else "",
-        when=(When.AT if at else When.NOW).value, at=at, window_from=body.window_from, window_to=body.window_to,
+        when=(When.AT if at else When.NOW).value, at=at, windows=spans(body.window, body.window_from, body.window_to),
         one_each=body.unique,
     )  # fmt: skip
 
@@ -163,14 +168,15 @@ def _info(one: Draft) -> DraftInfo:
 
 def _entry(one: Draft) -> DraftEntry:
     state = one.state
+    begin, end, window = spans_told(state.windows)
     at = datetime.strptime(state.at, "%Y-%m-%d %H:%M").replace(tzinfo=CHINA) if state.at else None
     return DraftEntry(
         **msgspec.structs.asdict(_info(one)), params=dict(state.fixed),
         to=state.to.split("\n") if state.to else [], send_at=at,
         file_id=state.upload or None, audience_id=state.audience or None, phone_column=state.phone or None,
         variables=dict(state.variables), extend_code=state.extend_code, rate=int(state.rate or 0),
-        valid_hours=int(state.hours) if state.hours else None, window_from=state.window_from,
-        window_to=state.window_to, review=bool(state.review), unique=state.one_each,
+        valid_hours=int(state.hours) if state.hours else None, window_from=begin, window_to=end,
+        window=window, review=bool(state.review), unique=state.one_each,
     )  # fmt: skip
 
 

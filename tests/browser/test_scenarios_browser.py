@@ -44,7 +44,7 @@ async def picture(page: Page, name: str) -> None:
 
 
 async def test_a_picked_scenario_decides_and_the_rest_is_kept(chromium: Browser, site: Site) -> None:
-    terms = Terms("预约提醒", MessageType.MARKETING, "测试", window_from="08:30", window_to="20:00", note="窗口预约用")
+    terms = Terms("预约提醒", MessageType.MARKETING, "测试", windows="08:30-20:00", note="窗口预约用")
     await service.add(by(site), site.accounts["hall"], terms)
     async with opened(chromium, site, DESKTOP, "boss") as page:
         await page.goto("/send")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.content import REGISTRATION as REGISTRATION
+from smsgw.admin.words.times import DAYS
 
 UNREGISTERED_REFUSED = N_("签名【%(sign)s】未在以下运营商完成报备，按策略这些号码的短信会被拒绝：")
 UNREGISTERED_SENT = N_("签名【%(sign)s】未在以下运营商完成报备，当前策略不拦截，但可能被运营商拒收：")
@@ -22,10 +23,7 @@ KIND_TONE: dict[str, str] = {"same": "blue", "own": "azure"}
 SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录")}
 WHEN: dict[str, str] = {"now": N_("立即发送"), "at": N_("定时发送"), "again": N_("周期发送")}
 EVERY: dict[str, str] = {"day": N_("每天"), "week": N_("每周"), "month": N_("每月")}
-WEEKDAY: dict[str, str] = {
-    "1": N_("周一"), "2": N_("周二"), "3": N_("周三"), "4": N_("周四"), "5": N_("周五"), "6": N_("周六"),
-    "7": N_("周日"),
-}  # fmt: skip
+WEEKDAY: dict[str, str] = {str(n): day for n, day in enumerate(DAYS, 1)}
 LAST_DAY = N_("最后一天")
 PRIORITY: dict[str, str] = {"": N_("普通"), "1": N_("特发")}
 URGENT_NO_RIGHT = N_("特发需要您有特急发送的权限，且账号已开通特急发送。")

@@ -128,12 +128,20 @@ class State(msgspec.Struct, kw_only=True):
     hop3_prefer: str = ""
     when: str = When.NOW
     at: str = ""
+    windows: str = ""
+    """Spans of the day, as ``core.schedule.written`` reads them."""
     window_from: str = ""
+    """As drafts had the only one before there could be several."""
     window_to: str = ""
     every: str = "day"
     every_at: str = "09:00"
     on: list[str] = []
     until: str = ""
+
+    def __post_init__(self) -> None:
+        if self.window_from or self.window_to:
+            self.windows = f"{self.window_from or '00:00'}-{self.window_to or '24:00'}"
+            self.window_from = self.window_to = ""
 
     def fingerprint(self) -> str:
         """Of all that decides about the rows; the subject does not."""

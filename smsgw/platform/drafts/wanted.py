@@ -13,8 +13,9 @@ from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
+from smsgw.core.schedule import written
 from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.audience.model import (
     MOST_CONTACTS_PICKED,
     MOST_GROUPS_PICKED,
@@ -123,9 +124,10 @@ def _variables(state: State) -> dict[str, str]:
 
 
 def _windows(state: State) -> tuple[dict[str, Any], ...]:
-    if not state.window_from and not state.window_to:
-        return ()
-    return ({"from": state.window_from or "00:00", "to": state.window_to or "24:00"},)
+    try:
+        return tuple(written(state.windows).plain)
+    except ValueError as exc:
+        raise invalid("window", reason_of(exc)) from exc
 
 
 def _again(state: State) -> dict[str, Any]:

@@ -77,6 +77,12 @@ async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: 
     assert (twice.status, twice.data["field"]) == (400, "name")
     changed = await api.call("PUT", at, {"name": "预约提醒", "window_from": "08:00", "window_to": "20:00"})
     assert (changed.data["window_from"], changed.data["valid_minutes"]) == ("08:00", None)
+    assert changed.data["window"] == [{"from": "08:00", "to": "20:00"}]
+    office = [{"from": "09:00", "to": "11:30", "days": [1, 2, 3, 4, 5]}, {"from": "14:00", "to": "17:00"}]
+    several = await api.call("PUT", at, {"name": "预约提醒", "window": office})
+    assert (several.data["window_from"], several.data["window"]) == ("", office)
+    both = await api.call("PUT", at, {"name": "x", "window": office, "window_from": "08:00", "window_to": "09:00"})
+    assert (both.status, both.data["field"]) == (400, "window_from")
     assert (await api.call("PUT", at, {"name": "x", "window_from": "08:00"})).data["field"] == "window_to"
     assert (await api.call("PUT", at, {"name": "x", "window_from": "8:0", "window_to": "9"})).code == "PARAM_INVALID"
     assert (await api.post(f"{at}/stop")).data["state"] == "stopped"

@@ -1112,7 +1112,7 @@ async def _(world: World, change: Change) -> None:
 
 
 def a_scenario(world: World) -> Terms:
-    return Terms(world.name()[:40], MessageType.NOTICE, window_from="08:00", window_to="20:00")
+    return Terms(world.name()[:40], MessageType.NOTICE, windows="08:00-20:00")
 
 
 @example(scenarios.add, "scenario.add")

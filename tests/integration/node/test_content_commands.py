@@ -47,9 +47,9 @@ async def good(ctl: Command, *args: str, stdin: str = "") -> str:
 
 
 async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> None:
-    asked = ("提醒", "--account", "hall", "--window", "08:30-20:00", "--json")
+    asked = ("提醒", "--account", "hall", "--window", "1-5 08:30-11:30 13:30-20:00", "--json")
     made = json.loads(await good(ctl, "scenario", "add", *asked))
-    assert (made["window"], made["type"], made["state"]) == ("08:30-20:00", "notice", "active")
+    assert (made["window"], made["type"], made["state"]) == ("mon-fri 08:30-11:30 13:30-20:00", "notice", "active")
     await good(ctl, "scenario", "set", made["id"], "--valid", "30", "--window", "", "--note", "窗口用")
     shown = json.loads(await good(ctl, "scenario", "show", made["id"], "--json"))
     assert (shown["window"], shown["valid_minutes"], shown["note"]) == ("", 30, "窗口用")
@@ -61,7 +61,7 @@ async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> Non
     assert "take another name" in twice.output or "换一个名称" in twice.output
     assert "smsgwctl scenario list" in (await ctl("scenario", "show", "99")).output
     wrong = await ctl("scenario", "add", "x", "--account", "hall", "--window", "8")
-    assert (wrong.exit_code, "08:30-20:00" in wrong.output) == (2, True)
+    assert (wrong.exit_code, "09:00-18:00" in wrong.output) == (2, True)
 
 
 async def test_drafts_of_accounts_are_kept_and_removed(ctl: Command) -> None:

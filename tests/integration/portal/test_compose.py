@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted
 from smsgw.core.actor import EVERYTHING, Actor
 from smsgw.core.keywords import Action, Word, WordFilter
 from smsgw.core.policy import RELAXED, PolicySet, parse
+from smsgw.core.schedule import written
 from smsgw.core.templates import Registration, Review
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
@@ -99,6 +100,42 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) 
         said = [row["action"] for row in await site.db.fetch("SELECT action FROM audit ORDER BY id")]
         assert [a for a in said if a.startswith(("draft", "task"))][:2] == ["draft.add", "draft.set"]
         assert "task.add" in said
+
+
+async def test_several_spans_of_the_day_are_kept_shown_and_sent_with(site: Site) -> None:
+    spans = [("when", "now"), ("windows1_from", "09:00"), ("windows1_to", "11:30"), ("windows2_from", "14:00"),
+             ("windows2_to", "17:00"), *(("windows2_days", str(day)) for day in range(1, 6)),
+             *(("windows1_days", str(day)) for day in range(1, 6)), ("windows3_days", "6")]  # fmt: skip
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        wrong = html.unescape(await clerk.post(f"/send/{draft}/time", {"when": "now", "windows1_to": "08:00"}))
+        assert (clerk.status, "请至少选择一天" in wrong, 'value="08:00"' in wrong) == (422, True, True)
+        async with clerk.session.post(f"/send/{draft}/time", data=[("csrf", clerk.csrf), *spans]) as answer:
+            assert urlsplit(str(answer.url)).path == f"/send/{draft}/confirm"
+        assert 'value="14:00"' in await clerk.get(f"/send/{draft}/time")
+        page = await looked_at(clerk, draft, "confirm")
+        assert "周一至周五 09:00–11:30、14:00–17:00" in page
+        ends = re.search(r'id="ends">(\d{4}-\d\d-\d\d \d\d:\d\d)', page)
+        assert ends
+        kept = written("mon-fri 09:00-11:30 14:00-17:00")
+        assert kept.open_until(datetime.fromisoformat(f"{ends[1]}+08:00")), "it ends when it may be sent"
+        assert "发送任务已建立" in await submitted(clerk, draft)
+        task = await site.db.fetchrow("SELECT id, windows FROM task")
+        assert task
+        assert json.loads(task["windows"]) == kept.plain
+        assert "周一至周五 09:00–11:30、14:00–17:00" in html.unescape(await clerk.get(f"/tasks/{task['id']}"))
+
+
+async def test_a_draft_of_the_version_before_keeps_its_span(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await site.db.execute(
+            """UPDATE send_draft SET state = (state::jsonb - 'windows' || '{"window_from": "09:00"}')::text"""
+        )
+        assert 'name="windows1_from" type="time" value="09:00"' in await clerk.get(f"/send/{draft}/time")
 
 
 async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) -> None:

@@ -420,6 +420,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
     "GET /review/rules/{id}/{type}": (case("account"),),
     "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
+    "GET /review/rules/{id}/{type}/hours": (case("account"),),
+    "POST /review/rules/{id}/{type}/hours": (sure("account", windows1_from="09:00", windows1_days="1"),),
     **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
     "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
                                  sure("own_account", display_name="n", rate="1", department="{department}")),

@@ -52,8 +52,10 @@ async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None
         await clerk.login("clerk")
         await boss.get("/scenarios/-/new")
         form = {"account": str(site.accounts["hall"]), "name": "登录验证", "type": "otp", "template": str(id_)}
-        wrong = await boss.post("/scenarios/-/new", form | {"window_from": "8"})
-        assert (boss.status, "08:30" in wrong) == (422, True)
+        wrong = await boss.post("/scenarios/-/new", form | {"windows1_from": "8", "windows1_days": "1"})
+        assert (boss.status, "每个时段须有开始和结束时刻" in wrong, 'value="8"' in wrong) == (422, True, True)
+        wrong = await boss.post("/scenarios/-/new", form | {"windows1_from": "08:00"})
+        assert (boss.status, "至少选一天" in wrong) == (422, True), "of no day"
         wrong = await boss.post("/scenarios/-/new", form | {"type": "notice"})
         assert (boss.status, "的类型是" in html.unescape(wrong)) == (422, True)
         await boss.post("/scenarios/-/new", form | {"valid_minutes": "5", "extend_code": "7"})
@@ -67,8 +69,9 @@ async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None
         again = await boss.post("/scenarios/-/new", form)
         assert (boss.status, "请换一个名称" in html.unescape(again)) == (422, True)
         await boss.get(place + "/edit")
-        await boss.post(place + "/edit", form | {"window_from": "08:00", "window_to": "20:00"})
-        assert "08:00–20:00" in await boss.get("/scenarios")
+        saturday = {"windows2_from": "08:00", "windows2_to": "20:00", "windows2_days": "6"}
+        await boss.post(place + "/edit", form | saturday)
+        assert "周六 08:00–20:00" in await boss.get("/scenarios")
 
         assert "登录验证" in await clerk.get("/scenarios"), "who sends sees what can be picked"
         assert "/scenarios/-/new" not in await clerk.get("/scenarios")

@@ -517,7 +517,7 @@ async def _time(step: Step) -> web.Response:
     kind = kind_of(call, state, account)
     hours = None
     if account is not None:
-        hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans
+        hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours
     scene = await scene_of(step)
     return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE, scene=scene)
 

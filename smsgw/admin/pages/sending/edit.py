@@ -16,25 +16,25 @@ from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.pages.sending import terms
 from smsgw.admin.pages.sending.wizard import pools_of
-from smsgw.admin.words import compose
+from smsgw.admin.words import compose, times
 from smsgw.admin.words import tasks as words
 from smsgw.core.carried import Remembered
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
+from smsgw.core.schedule import written
 from smsgw.core.stages import LIMITS, MOST_MINUTES
 from smsgw.core.tasks import Task
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.platform.campaigns import queries
-from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, ListedTask
+from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, ListedTask, windows_of
 from smsgw.platform.drafts import wanted
 from smsgw.platform.drafts.model import State
 from smsgw.runtime import clock
 
-_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
 _FIELD = {
-    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "window_from",
+    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "windows",
     "prefer": "preferred_pool",
 }  # fmt: skip
 """What the engine calls a field -> what it is called here."""
@@ -45,8 +45,7 @@ _SAID = Form((
     )),
     Section((
         Field("planned_at", most=16, help=words.RESCHEDULE_HELP), Field("valid_until", most=16),
-        Field("window_from", most=5, pattern=_CLOCK, problem=words.NO_CLOCK),
-        Field("window_to", most=5, pattern=_CLOCK, problem=words.NO_CLOCK),
+        Field("windows", Kind.SPANS, "day_hours", times.SPANS_HELP),
     ), words.EDIT_TIME),
     Section((
         Field("send_rate", Kind.NUMBER, least=1, most=MAX_RATE), Field("extend_code", most=12),
@@ -75,12 +74,11 @@ async def _subject(call: Call) -> ListedTask | None:
 
 def _values(one: ListedTask) -> Mapping[str, Any]:
     task = one.task
-    window = task.windows[0] if task.windows else {}
     often, steps = task.frequency or {}, task.steps or {}
     return {
         "version": task.version, "subject": task.name, "sign": task.sign, "content": task.content,
         "planned_at": terms.typed(task.next_at or task.send_at), "valid_until": terms.typed(task.expire_at),
-        "window_from": window.get("from", ""), "window_to": window.get("to", ""), "send_rate": task.rate or None,
+        "windows": str(windows_of(task.windows)) if task.windows else "", "send_rate": task.rate or None,
         "extend_code": task.extend_code, "preferred_pool": task.prefer,
         "frequency_most": often.get("most"), "frequency_every": often.get("every"),
         "frequency_unit": often.get("unit", "day"), "frequency_tag": often.get("tag", ""),
@@ -111,7 +109,7 @@ def _changes(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
             "name": text["subject"], "sign": text["sign"].strip("【】"), "content": text["content"],
             "rate": values["send_rate"] or 0, "extend_code": text["extend_code"], "prefer": text["preferred_pool"],
             "expire_at": wanted.moment(text["valid_until"], "valid_until") if text["valid_until"] else None,
-            "window": [], "frequency": None, "steps": None,
+            "window": written(text["windows"]).plain, "frequency": None, "steps": None,
         }  # fmt: skip
         if text["planned_at"] != terms.typed(task.next_at or task.send_at):
             if not text["planned_at"]:
@@ -121,10 +119,6 @@ def _changes(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
                 raise Wrong("planned_at", Problem(words.PAST))
         if text["valid_until"] == terms.typed(task.expire_at):
             del asked["expire_at"]
-        if text["window_from"] or text["window_to"]:
-            asked["window"] = [{"from": text["window_from"] or "00:00", "to": text["window_to"] or "24:00"}]
-            if task.windows and {k: task.windows[0][k] for k in ("from", "to")} == asked["window"][0]:
-                del asked["window"]  # with its days, and others behind it
         if text["frequency_most"] or text["frequency_every"]:
             asked["frequency"] = wanted.frequency_in(_stated(text, "frequency_", frequency="own"))
         if text["steps_shares"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -56,11 +55,6 @@ FILTER = Filter(
 MOST_TEMPLATES = 500
 
 
-def _window(one: Scenario) -> str:
-    terms = one.terms
-    return f"{terms.window_from}–{terms.window_to}" if terms.window_from else ""
-
-
 COLUMNS = (
     Column("id", Kind.CODE, sort=True, phone=Phone.SECOND),
     Column("name", sort=True, phone=Phone.TITLE),
@@ -69,7 +63,8 @@ COLUMNS = (
     Column("sign", value=lambda one: one.terms.sign, phone=Phone.SECOND),
     Column("template", value=lambda one: f"#{one.terms.template_id}" if one.terms.template_id else "",
            phone=Phone.AWAY),
-    Column("scenario_window", value=_window, phone=Phone.AWAY),
+    Column("scenario_window", Kind.HOURS, value=lambda one: one.terms.spans if one.terms.windows else None,
+           phone=Phone.AWAY),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
     Column("updated_at", Kind.TIME, sort=True, phone=Phone.AWAY),
 )  # fmt: skip
@@ -127,10 +122,6 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 
-def _clock(text: str) -> Problem | None:
-    return None if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text, re.ASCII) else Problem(words.BAD_CLOCK)
-
-
 _FIXED = Inputs((
     Input("name", required=True, most=MOST_NAME),
     Input("type", Takes.CHOICE, help=words.TYPE_HELP, choices=TYPE, required=True),
@@ -139,7 +130,7 @@ _FIXED = Inputs((
 ), words.TERMS)  # fmt: skip
 _LIMITS = Inputs((
     Input("valid_minutes", Takes.NUMBER, help=words.VALID_HELP, least=1, most=MOST_MINUTES),
-    Input("window_from", most=5, check=_clock), Input("window_to", help=words.WINDOW_HELP, most=5, check=_clock),
+    Input("windows", Takes.SPANS, "day_hours", words.WINDOW_HELP),
     Input("extend_code", help=words.EXTEND_HELP, most=MOST_EXTENSION),
 ), words.LIMITS)  # fmt: skip
 
@@ -188,7 +179,7 @@ def _terms(values: Mapping[str, Any]) -> Terms:
     return Terms(
         values["name"], MessageType(values["type"]), values["sign"],
         int(values["template"]) if values["template"] else None, values["extend_code"], values["valid_minutes"],
-        values["window_from"], values["window_to"], values["note"], _chain(values),
+        values["windows"], values["note"], _chain(values),
     )  # fmt: skip
 
 
@@ -208,8 +199,7 @@ def _values(one: Any) -> Mapping[str, Any]:
     if not one:
         return {"type": MessageType.NOTICE.value, **_WHENS}
     terms = one.terms
-    plain = {key: getattr(terms, key) for key in ("name", "sign", "note", "extend_code", "valid_minutes",
-                                                  "window_from", "window_to")}  # fmt: skip
+    plain = {key: getattr(terms, key) for key in ("name", "sign", "note", "extend_code", "valid_minutes", "windows")}
     plain |= _WHENS | chain_fields(terms.fallback.plain() if terms.fallback is not None else None)
     return plain | {"type": terms.type.value, "template": terms.template_id, "account": one.account_id}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import compose, tasks
 from smsgw.admin.words import fallback as words
@@ -17,10 +18,12 @@ from smsgw.core.errors import Invalid
 from smsgw.core.fallback import chain_of
 from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
-from smsgw.platform.campaigns.model import recurrence_of
+from smsgw.platform.campaigns.model import ends_at, hours_of, recurrence_of, windows_of
+from smsgw.runtime import clock
 
 
 def steps(call: Call, task: Task) -> list[str]:
@@ -84,9 +87,21 @@ def at_hops(places: Sequence[int]) -> Iterator[None]:
         raise Invalid(error.code, **error.detail | {"field": field}) if field else error from error
 
 
-def hours(task: Task) -> list[str]:
+def hours(call: Call, task: Task) -> str:
     """The spans of the day in which it sends."""
-    return [f"{one['from']}-{one['to']}" for one in task.windows]
+    return spans.said(windows_of(task.windows), call.gettext)
+
+
+def ends(call: Call, task: Task) -> datetime | None:
+    """When it will have been sent, if nobody stops it; None: it is over, or nobody can say."""
+    snapshot = call.portal.context.snapshots.current
+    account = snapshot.account(task.account_id)
+    rows = task.valid - task.fed
+    if account is None or task.state not in ("scheduled", "running") or rows <= 0:
+        return None
+    begins = max(clock.now(), (task.next_at if task.state == "scheduled" else task.due_at) or clock.now())
+    hours = hours_of(task, snapshot.policies.limits(account, MessageType(task.type)).hours)
+    return ends_at(hours, account, rows, begins, rate=task.rate, steps=task.steps)
 
 
 def again(call: Call, task: Task) -> str:
@@ -114,7 +129,8 @@ def columns(call: Call, task: Task) -> Sequence[Column]:
         "priority": (Kind.TEXT, call.gettext(urgent) if task.emergency else ""),
         "recurring": (Kind.TEXT, again(call, task)),
         "comes_until": (Kind.TIME, last(task)),
-        "day_hours": (Kind.TAGS, hours(task)),
+        "day_hours": (Kind.TEXT, hours(call, task)),
+        "estimated_end": (Kind.TIME, ends(call, task)),
         "valid_until": (Kind.TIME, task.expire_at),
         "send_rate": (Kind.NUMBER, task.rate or None),
         "extend_code": (Kind.TEXT, task.extend_code),

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.pages.sending.terms import hop_field
 from smsgw.admin.words import compose as words
@@ -43,7 +44,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
         "steps_opted_out", "steps_complained", "fallback", "fallback_minutes",
         *(f"hop{n}_{name}" for n in HOPS for name in ("content", "template", "sign", "when", "prefer")),
     ),
-    "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
+    "time": ("when", "at", "every", "every_at", "until"),
 }  # fmt: skip
 """Fields of each step that are one text."""
 STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
@@ -237,6 +238,7 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
             values[name] = list(dict.fromkeys(several(data, name, most)))
     if step.key == "time":
         values["on"] = several(data, "on", 40)
+        values["windows"] = spans.typed(data, "windows")
     step.state = msgspec.structs.replace(step.state, **values)
     step.said |= values.keys()
 
@@ -279,8 +281,8 @@ async def obey(step: Step) -> None:
         own["extend_code"] = ""
     if scene.terms.fallback is not None:
         own["fallback"] = ""
-    if scene.terms.window_from:
-        own |= {"window_from": "", "window_to": ""}
+    if scene.terms.windows:
+        own["windows"] = ""
     step.said |= own.keys()
     step.state = msgspec.structs.replace(step.state, **own)
 
