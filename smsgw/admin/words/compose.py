@@ -83,6 +83,7 @@ NO_SCENARIO = N_("这个业务场景不存在、已停用，或不属于该账�
 NO_TYPE = N_("请选择短信类型")
 NO_CONTENT = N_("请填写短信内容")
 LONG_CONTENT = N_("内容最多 1,000 字，请缩短后重试")
+NOT_APPROVED = N_("该账号没有这个已通过的签名，请重新选择")
 BAD_SIGN = N_("签名须为 2 到 20 个字，不含【】")
 NO_TEMPLATE = N_("该账号没有这个已通过的模板，请重新选择")
 BLOCKED_WORDS = N_("含有禁发词：%(words)s，请修改后再继续")

@@ -102,6 +102,49 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) 
         assert "task.add" in said
 
 
+def options(page: str) -> list[str]:
+    """The signatures that can be chosen."""
+    select = re.search(r'<select[^>]* id="sign".*?</select>', page, re.S)
+    return re.findall(r'<option value="([^"]*)"', select[0] if select else page)
+
+
+@pytest.mark.parametrize("policy", ["off", "approved"])
+async def test_a_signature_is_chosen_among_those_that_are_approved(site: Site, policy: str) -> None:
+    change, hall = by_test(site.db, site.ids.next), site.accounts["hall"]
+    names = [f"政务大厅{n:02}" for n in range(60)]
+    for name in (*names, "未审签名"):
+        id_ = await content.add_sign(change, hall, name)
+        if name != "未审签名":
+            await content.review(change, SIGN, id_, Review.APPROVED)
+    limits = {name: parse(name, "off") for name in RELAXED} | {"sign_policy": parse("sign_policy", policy)}
+    site.snapshots.change(policies=PolicySet({(0, ""): limits}, book=await ContentLoader().load(site.db)))
+    other = ["*"] if policy == "off" else []
+    async with Browser(site) as clerk, Browser(site) as boss:
+        await clerk.login("clerk")
+        page = html.unescape(await clerk.get("/send"))
+        assert options(page) == ["", *names[:50], *other, ""], "the last says that there are more"
+        assert "还有 10 个，请查找" in page
+        step = fields(site, page)
+        found = await clerk.post("/send", step | {"sign_find": "厅59", "find": "1", "sign": names[3]})
+        assert options(found) == ["", names[3], names[59], *other], "without scripts, and the chosen one stays"
+        assert f'value="{names[3]}" selected' in found
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0, "only looked for"
+        assert options(await clerk.post("/send/-/signs", step | {"sign_find": "未审"})) == ["", *other]
+        wrong = html.unescape(await clerk.post("/send", step | {"sign": "未审签名"}))
+        if policy == "approved":
+            assert (clerk.status, "没有这个已通过的签名" in wrong) == (422, True)
+            return
+        draft = draft_in(clerk.path)
+        typed = html.unescape(await clerk.get(f"/send/{draft}/content"))
+        assert re.search(r'value="\*" selected', typed)
+        assert 'name="sign_other" value="未审签名"' in typed
+        await clerk.post(f"/send/{draft}/content", step | {"sign": "*", "sign_other": "【便民热线】"})
+        assert await site.db.fetchval("SELECT state::jsonb->>'sign' FROM send_draft") == "便民热线"
+        await boss.login("boss")
+        clinic = await boss.post("/send/-/signs", step | {"account": str(site.accounts["clinic"])})
+        assert options(clinic) == ["", "*"], "another account has its own"
+
+
 async def test_several_spans_of_the_day_are_kept_shown_and_sent_with(site: Site) -> None:
     spans = [("when", "now"), ("windows1_from", "09:00"), ("windows1_to", "11:30"), ("windows2_from", "14:00"),
              ("windows2_to", "17:00"), *(("windows2_days", str(day)) for day in range(1, 6)),

@@ -185,7 +185,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     # sending and records
     "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
-        ("POST /send", "POST /send/-/save", "POST /send/-/live"),
+        ("POST /send", "POST /send/-/save", "POST /send/-/live", "POST /send/-/signs"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
     ),
     "POST /custom": (case(account="{account}"),),

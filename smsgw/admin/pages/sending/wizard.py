@@ -206,6 +206,10 @@ PICKED = {"groups": MOST_GROUPS_PICKED, "tags": MOST_TAGS_PICKED, "contacts": MO
 """People of the address book that a form can name, and how many of each."""
 
 
+OTHER_SIGN = "*"
+"""The choice of a signature that is typed."""
+
+
 def several(data: Mapping[str, Any], name: str, most: int) -> list[str]:
     """All values of a field that may come more than once."""
     found = getattr(data, "getall", None)
@@ -224,6 +228,8 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         name: text(name, MOST_TO if name == "to" else MOST_TEXT).strip() for name in FIELDS[step.key]
     }
     if step.key == "content":
+        if values["sign"] == OTHER_SIGN:
+            values["sign"] = text("sign_other", 40).strip()
         values["sign"] = values["sign"].removeprefix("【").removesuffix("】").strip()[:40]
         values["subject"] = " ".join(values["subject"].split())[:64]
     if step.key == "audience":
