@@ -25,7 +25,7 @@ from smsgw.commands.hops import chain, hop_options
 from smsgw.core.ids import CHINA
 from smsgw.core.schedule import Windows, written
 from smsgw.core.stages import MOST_MINUTES, stage_of
-from smsgw.core.words import phrase, reason_of
+from smsgw.core.words import phrase, reason_of, spoken
 from smsgw.node import control_client
 from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.campaigns import queries, recipients
@@ -68,7 +68,7 @@ def spans(text: str) -> Windows:
     try:
         return written(text)
     except ValueError as exc:
-        raise click.BadParameter(f"{text}: should be {reason_of(exc).text(english=True)}") from exc
+        raise click.BadParameter(f"{text}: should be {spoken(reason_of(exc), english=True)}") from exc
 
 
 def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, Any]]:

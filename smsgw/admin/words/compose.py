@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.audience import FILTER_KEPT as FILTER_KEPT
+from smsgw.admin.words.audience import FILTER_STATE as FILTER_STATE
 from smsgw.admin.words.content import REGISTRATION as REGISTRATION
 from smsgw.admin.words.times import DAYS
 
@@ -20,7 +22,10 @@ STEP: dict[str, str] = {
 TITLE: dict[str, str] = {"same": N_("新建发送任务"), "own": N_("自定义发送")}
 KIND: dict[str, str] = {"same": N_("统一内容"), "own": N_("自定义发送")}
 KIND_TONE: dict[str, str] = {"same": "blue", "own": "azure"}
-SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录")}
+SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录"),
+                          "filter": N_("空号过滤结果")}  # fmt: skip
+NO_FILTER = N_("请选择一份已完成的空号过滤")
+NO_CLASS = N_("请选择要保留的分类，所选分类须有号码")
 WHEN: dict[str, str] = {"now": N_("立即发送"), "at": N_("定时发送"), "again": N_("周期发送")}
 EVERY: dict[str, str] = {"day": N_("每天"), "week": N_("每周"), "month": N_("每月")}
 WEEKDAY: dict[str, str] = {str(n): day for n, day in enumerate(DAYS, 1)}

@@ -43,6 +43,8 @@ class Source(StrEnum):
     TYPED = "typed"
     FILE = "file"
     AUDIENCE = "audience"
+    FILTER = "filter"
+    """A number filter (空号过滤), until the step is done: then its numbers are the draft's file."""
 
 
 class When(StrEnum):
@@ -85,6 +87,9 @@ class State(msgspec.Struct, kw_only=True):
     contacts: list[str] = []
     below: str = ""
     """Anything: groups below the picked ones are meant, too."""
+    filter: str = ""
+    """Id of a number filter, and which of its classes are kept."""
+    filter_keep: list[str] = []
     one_each: str = "number"
     rate: str = ""
     hours: str = ""

@@ -127,7 +127,7 @@ def _windows(state: State) -> tuple[dict[str, Any], ...]:
     try:
         return tuple(written(state.windows).plain)
     except ValueError as exc:
-        raise invalid("window", reason_of(exc)) from exc
+        raise Invalid("PARAM_INVALID", field="window", reason=reason_of(exc)) from exc
 
 
 def _again(state: State) -> dict[str, Any]:

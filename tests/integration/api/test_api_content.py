@@ -93,7 +93,7 @@ async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: 
     assert one == (await api.get(at)).data
     actions = [r["action"] for r in await api.ctx.db.fetch("SELECT action FROM audit WHERE object = $1 ORDER BY id",
                                                            f"scenario/{one['scenario_id']}")]  # fmt: skip
-    assert actions == ["scenario.add", "scenario.set", "scenario.stop", "scenario.start"]
+    assert actions == ["scenario.add", "scenario.set", "scenario.set", "scenario.stop", "scenario.start"]
 
 
 @pytest_asyncio.fixture

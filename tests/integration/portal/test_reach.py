@@ -193,7 +193,7 @@ CASES: dict[str, tuple[Case, ...]] = {
        for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
-       for step in ("{step}", "save/{step}", "row", "book", "file", "confirm", "test")},
+       for step in ("{step}", "save/{step}", "row", "book", "filter", "file", "confirm", "test")},
     "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("task"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("rows"),),

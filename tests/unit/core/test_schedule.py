@@ -48,7 +48,7 @@ def test_no_windows_are_always_open() -> None:
 
 
 def test_spans_are_read_as_they_are_written_and_as_calls_have_them() -> None:
-    text = "mon-fri 09:00-11:30 14:00-17:00; sat,sun 22:00-06:00; 20:00-24:00"
+    text = "mon-fri 09:00-11:30 14:00-17:00; sat-sun 22:00-06:00; 20:00-24:00"
     spans = written(text)
     assert str(spans) == text
     assert written(str(spans)) == spans

@@ -14,7 +14,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.imports import KINDS, short_text, write_down
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.sending import picking
+from smsgw.admin.pages.sending import filtered, picking
 from smsgw.admin.pages.sending.marks import Counted, counted
 from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
@@ -349,12 +349,17 @@ async def _audience(step: Step) -> web.Response:
     columns = upload.columns if upload else ()
     filled = (state.phone if state.phone in columns else "") if upload else ""
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
+    offered = await filtered.offered(call, state, account)
+    sources = {
+        key: word for key, word in words.SOURCE.items()
+        if key != Source.FILTER or offered.filters or state.source == Source.FILTER
+    }  # fmt: skip
     return step.render(
-        "sending/compose/audience.html", upload=upload, names=names, made_of=template,
+        "sending/compose/audience.html", sources=sources, upload=upload, names=names, made_of=template,
         phone=filled or guess, chosen=guessed(names, columns, state.variables), most=MAX_TO, kinds=KINDS,
         size=f"{MAX_SIZE // 1024**2} MB", account=account,
         **await _row(call, state, upload, 1, guessed(names, columns, state.variables)),
-        **await picking.shown(call, state, account, ""),
+        filtered=offered, **await picking.shown(call, state, account, ""),
     )  # fmt: skip
 
 
@@ -375,6 +380,11 @@ async def _check_audience(step: Step) -> bool:
     elif state.source == Source.AUDIENCE:
         if not (state.audience or state.groups or state.tags or state.contacts):
             found["audience"] = Problem(words.NO_AUDIENCE)
+    elif state.source == Source.FILTER and names:
+        found["source"] = Problem(words.VARIABLES_NEED_FILE, {"name": names[0]})
+    elif state.source == Source.FILTER:
+        if not await filtered.taken(step):
+            return False
     elif (upload := await upload_of(call, state)) is None:
         found["file"] = Problem(words.NO_FILE)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.admin.call import Call
@@ -24,6 +24,9 @@ from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
 from smsgw.platform.campaigns.model import ends_at, hours_of, recurrence_of, windows_of
 from smsgw.runtime import clock
+
+
+SOON = timedelta(minutes=1)
 
 
 def steps(call: Call, task: Task) -> list[str]:
@@ -93,15 +96,17 @@ def hours(call: Call, task: Task) -> str:
 
 
 def ends(call: Call, task: Task) -> datetime | None:
-    """When it will have been sent, if nobody stops it; None: it is over, or nobody can say."""
+    """The minute in which it will have been sent, if nobody stops it; None: it is over or soon is, or nobody knows."""
     snapshot = call.portal.context.snapshots.current
     account = snapshot.account(task.account_id)
     rows = task.valid - task.fed
     if account is None or task.state not in ("scheduled", "running") or rows <= 0:
         return None
-    begins = max(clock.now(), (task.next_at if task.state == "scheduled" else task.due_at) or clock.now())
+    now = clock.now()
+    begins = max(now, (task.next_at if task.state == "scheduled" else task.due_at) or now)
     hours = hours_of(task, snapshot.policies.limits(account, MessageType(task.type)).hours)
-    return ends_at(hours, account, rows, begins, rate=task.rate, steps=task.steps)
+    found = ends_at(hours, account, rows, begins, rate=task.rate, steps=task.steps)
+    return None if found is None or found - now < SOON else found.replace(second=0, microsecond=0)
 
 
 def again(call: Call, task: Task) -> str:

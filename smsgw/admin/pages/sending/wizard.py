@@ -29,6 +29,7 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
 from smsgw.platform.drafts.surveyor import enqueue
+from smsgw.platform.numbers.filters import STATES
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import Scenario
 from smsgw.runtime import clock
@@ -37,7 +38,7 @@ HOPS = range(1, MOST_HOPS + 1)
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
-    "audience": ("source", "to", "phone", "audience", "below"),
+    "audience": ("source", "to", "phone", "audience", "below", "filter"),
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
         "frequency_every", "frequency_unit", "frequency_tag", "steps", "steps_shares", "steps_minutes", "steps_failed",
@@ -54,7 +55,7 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
     ),
 }
 OF_ACCOUNT: Mapping[str, Any] = {
-    "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "template": "",
+    "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "filter": "", "template": "",
     "scenario": "",
 }  # fmt: skip
 """What belongs to the account, as it is when none is chosen."""
@@ -240,6 +241,7 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         values["fixed"] = {
             name: text(f"fix_{name}", 200).strip() for name in names if text(f"fix_{name}", 200).strip()
         }
+        values["filter_keep"] = several(data, "filter_keep", len(STATES))
         for name, most in PICKED.items():
             values[name] = list(dict.fromkeys(several(data, name, most)))
     if step.key == "time":
