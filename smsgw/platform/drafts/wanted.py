@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -182,6 +183,20 @@ def chain_in(state: State) -> dict[str, Any] | None:
         raise invalid("hop1_content", phrase("fallback.one"))
     minutes = _number(state.fallback_minutes, "fallback_minutes", 1, MOST_CHAIN_MINUTES) or USUAL_MINUTES
     return chain_of({"hops": found, "minutes": minutes}).plain()
+
+
+def chain_fields(kept: Mapping[str, Any] | None) -> dict[str, str]:
+    """A chain as a form has it."""
+    if kept is None:
+        return {}
+    chain = chain_of(kept)
+    found = {"fallback": "1", "fallback_minutes": str(chain.minutes)}
+    for n, hop in enumerate(chain.hops, 1):
+        found |= {
+            f"hop{n}_content": hop.content, f"hop{n}_template": str(hop.template_id or ""), f"hop{n}_sign": hop.sign,
+            f"hop{n}_when": hop.when.value, f"hop{n}_prefer": hop.prefer,
+        }  # fmt: skip
+    return found
 
 
 def steps_in(state: State) -> dict[str, Any]:

@@ -218,6 +218,26 @@ async def test_a_draft_is_kept_replaced_and_becomes_a_task(api: Api) -> None:
     assert origin == "api"
 
 
+async def test_a_draft_knows_its_hours_and_what_follows_a_failure(api: Api) -> None:
+    hours = [{"from": "00:00", "to": "12:00", "days": [1, 2, 3]}, {"from": "00:00", "to": "24:00"}]
+    chain = {"hops": [{"content": "请查收", "when": "failed"}, {"content": "请来电"}], "minutes": 600}
+    body = {"name": "提醒", "content": "您好", "to": [A], "window": hours, "fallback": chain}
+    made = await api.post("/drafts", body)
+    assert made.status == 201, made.body
+    assert (made.data["window"], made.data["window_from"]) == (hours, "")
+    told = [(hop["content"], hop["when"]) for hop in made.data["fallback"]["hops"]]
+    assert (told, made.data["fallback"]["minutes"]) == ([("请查收", "failed"), ("请来电", "any")], 600)
+    at = f"/drafts/{made.data['draft_id']}"
+    assert (await api.get(at)).data["fallback"] == made.data["fallback"]
+    wrong = await api.call("PUT", at, body | {"fallback": {"hops": [{"content": ""}]}})
+    assert (wrong.status, wrong.code) == (400, "PARAM_INVALID")
+    assert (await api.call("PUT", at, {"name": "无"})).data["fallback"] is None
+    await api.call("PUT", at, body)
+    task = await api.post(f"{at}/submit")
+    assert task.status == 201, task.body
+    assert (task.data["window"], task.data["fallback"]) == (hours, made.data["fallback"])
+
+
 async def test_a_draft_asks_for_one_source_and_is_removed(api: Api) -> None:
     refused = await api.post("/drafts", {"to": [A], "audience_id": "1"})
     assert (refused.status, refused.data["field"]) == (400, "audience_id")

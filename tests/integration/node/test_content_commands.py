@@ -71,6 +71,11 @@ async def test_drafts_of_accounts_are_kept_and_removed(ctl: Command) -> None:
     assert f"smsgwctl draft submit {id_}" in said
     await good(ctl, "draft", "set", id_, "--text", "您好", "--to", "13800138000", "--to", "13900139000")
     assert json.loads(await good(ctl, "draft", "show", id_, "--json"))["numbers"] == 2
+    followed = ("--hop", "failed:请查收", "--hop-minutes", "60", "--window", "1-5 09:00-11:30 14:00-17:00")
+    await good(ctl, "draft", "set", id_, "--text", "您好", "--to", "13800138000", *followed)
+    kept = json.loads(await good(ctl, "draft", "show", id_, "--json"))
+    assert (kept["window"], kept["fallback"]["minutes"]) == ("mon-fri 09:00-11:30 14:00-17:00", 60)
+    assert [hop["content"] for hop in kept["fallback"]["hops"]] == ["请查收"]
     away = await ctl("draft", "submit", id_)
     assert away.exit_code == 1, "no daemon runs"
     assert "smsgw" in away.output

@@ -14,8 +14,8 @@ from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect, refusal
-from smsgw.admin.pages.sending import terms
-from smsgw.admin.pages.sending.wizard import pools_of
+from smsgw.admin.pages.sending import chains, terms
+from smsgw.admin.pages.sending.wizard import line_of, pools_of
 from smsgw.admin.words import compose, times
 from smsgw.admin.words import tasks as words
 from smsgw.core.carried import Remembered
@@ -33,6 +33,7 @@ from smsgw.platform.drafts import wanted
 from smsgw.platform.drafts.model import State
 from smsgw.runtime import clock
 
+MOST_TEMPLATES = 200
 _FIELD = {
     "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "windows",
     "prefer": "preferred_pool",
@@ -57,6 +58,7 @@ _SAID = Form((
         Field("steps_minutes", Kind.NUMBER, least=1, most=MOST_MINUTES),
         *(Field(f"steps_{name}", most=8) for name in LIMITS),
     ), words.EDIT_OPTIONS),
+    *chains.SECTIONS,
 ))  # fmt: skip
 
 
@@ -84,15 +86,19 @@ def _values(one: ListedTask) -> Mapping[str, Any]:
         "frequency_unit": often.get("unit", "day"), "frequency_tag": often.get("tag", ""),
         "steps_shares": ", ".join(f"{share:g}" for share in steps.get("shares", ())),
         "steps_minutes": steps.get("minutes"),
-        **{f"steps_{name}": f"{steps[name]:g}" if steps else "" for name in LIMITS},
+        **{f"steps_{name}": f"{steps[name]:g}" if steps else "" for name in LIMITS}, **chains.fields(task.fallback),
     }  # fmt: skip
 
 
 async def _choices(call: Call, one: ListedTask) -> Mapping[str, Mapping[str, str]]:
     account = call.portal.context.snapshots.current.account(one.task.account_id)
     pools = [] if account is None else pools_of(call, account, MessageType(one.task.type))
+    book = call.portal.context.snapshots.current.policies.book
+    usable = () if account is None else book.usable(line_of(account))[:MOST_TEMPLATES]
+    templates = {str(one.id): f"#{one.id} {one.content[:40]}" for one in usable}
     known = {pool: f"{pool} ({channels})" if channels else pool for pool, channels in pools}
-    return {"preferred_pool": known | ({one.task.prefer: one.task.prefer} if one.task.prefer else {})}
+    known |= {one.task.prefer: one.task.prefer} if one.task.prefer else {}
+    return chains.choices(templates) | {"preferred_pool": known}
 
 
 def _stated(text: Mapping[str, str], prefix: str, **more: str) -> State:
@@ -123,6 +129,8 @@ def _changes(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
             asked["frequency"] = wanted.frequency_in(_stated(text, "frequency_", frequency="own"))
         if text["steps_shares"]:
             asked["steps"] = wanted.steps_in(_stated(text, "steps_", steps="1"))
+        chain = chains.typed(values)
+        asked["fallback"] = None if chain is None else chain.plain()
     except Invalid as error:
         field = str(error.detail.get("field", "")).replace(".", "_")
         raise Wrong(field, Problem("%(said)s", {"said": str(error.detail.get("reason", error))})) from error
@@ -137,7 +145,7 @@ async def _effect(call: Call, one: ListedTask, values: Mapping[str, Any]) -> Eff
         then = await tasks.weigh(task, asked["content"], asked["sign"])
         held = await tasks.asked_anew(task, asked)
     except (Invalid, Refused) as error:
-        raise _placed(call, error) from error
+        raise _placed(call, error, values) from error
     said = [
         call.filled(words.EDIT_EFFECT, {
             "name": asked["name"], "numbers": f"{task.valid:,}", "parts": f"{now.parts:,}",
@@ -158,9 +166,12 @@ async def _effect(call: Call, one: ListedTask, values: Mapping[str, Any]) -> Eff
     return Effect("%(said)s", {"said": "".join(said)})
 
 
-def _placed(call: Call, error: Invalid | Refused) -> Exception:
+def _placed(call: Call, error: Invalid | Refused, values: Mapping[str, Any]) -> Exception:
     """A refusal at the field that it is about; where there is none, as it is."""
-    field = str(error.detail.get("field", "")).replace(".", "_").partition("[")[0]
+    said = str(error.detail.get("field", ""))
+    if said.startswith("fallback."):
+        return Wrong(terms.hop_field(said, chains.places(values)), Problem("%(said)s", {"said": refusal(call, error)}))
+    field = said.replace(".", "_").partition("[")[0]
     field = _FIELD.get(field, field)
     if error.code.startswith("CONTENT_"):
         field = "content"
@@ -180,7 +191,7 @@ async def _save(call: Call, one: ListedTask, values: Mapping[str, Any]) -> web.R
     try:
         done = await call.portal.context.tasks.edit(call.change(), one.id, asked, version=version or 0)
     except (Invalid, Refused) as error:
-        raise _placed(call, error) from error
+        raise _placed(call, error, values) from error
     left = words.EDITED_HELD if done.state == "review" else words.EDITED
     call.toast(call.gettext(left))
     return call.redirect(f"/tasks/{one.id}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from smsgw.admin.call import Call
@@ -20,17 +19,12 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending.again import chain_fields
+from smsgw.admin.pages.sending import chains
 from smsgw.admin.pages.sending.terms import at_hops, hops
-from smsgw.admin.words import fallback as chain_words
 from smsgw.admin.words import scenarios as words
 from smsgw.admin.words.messages import TYPE
-from smsgw.core.fallback import MOST_HOPS, MOST_POOL, MOST_TEXT, Chain, When, chain_of
-from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
-from smsgw.platform.drafts.model import State
-from smsgw.platform.drafts.wanted import chain_in
 from smsgw.platform.scenarios import queries, service
 from smsgw.platform.scenarios.model import (
     MOST_EXTENSION,
@@ -135,27 +129,9 @@ _LIMITS = Inputs((
 ), words.LIMITS)  # fmt: skip
 
 
-_WHENS = {f"hop{n}_when": When.ANY.value for n in range(1, MOST_HOPS + 1)}
-
-
-def _chain_field(n: int) -> Inputs:
-    hop = f"hop{n}_"
-    return Inputs((
-        Input(f"{hop}content", Takes.LINES, "hop_content", help=chain_words.CONTENT_HELP, most=MOST_TEXT),
-        Input(f"{hop}template", Takes.CHOICE, "hop_template"),
-        Input(f"{hop}when", Takes.CHOICE, "hop_when", help=chain_words.WHEN_HELP, choices=chain_words.WHEN),
-        Input(f"{hop}sign", label="hop_sign", help=chain_words.SIGN_HELP, most=22),
-        Input(f"{hop}prefer", label="hop_prefer", most=MOST_POOL),
-    ), chain_words.HEADINGS[n], chain_words.HELP if n == 1 else "")  # fmt: skip
-
-
-_CHAIN = (
-    *(_chain_field(n) for n in range(1, MOST_HOPS + 1)),
-    Inputs((Input("fallback_minutes", Takes.NUMBER, help=chain_words.MINUTES_HELP, least=1, most=MOST_CHAIN_MINUTES),),
-           chain_words.HEADING_TIME),
-)  # fmt: skip
-_ADD = Form((Inputs((Input("account", Takes.CHOICE, required=True), *_FIXED.fields), _FIXED.heading), _LIMITS, *_CHAIN))
-_EDIT = Form((_FIXED, _LIMITS, *_CHAIN))
+_OF_NEW = Inputs((Input("account", Takes.CHOICE, required=True), *_FIXED.fields), _FIXED.heading)
+_ADD = Form((_OF_NEW, _LIMITS, *chains.SECTIONS))
+_EDIT = Form((_FIXED, _LIMITS, *chains.SECTIONS))
 
 
 async def _form_choices(call: Call, one: Any = None) -> Mapping[str, Mapping[str, str]]:
@@ -167,8 +143,7 @@ async def _form_choices(call: Call, one: Any = None) -> Mapping[str, Mapping[str
     lines = sorted({id_ for account in accounts for id_ in (account.id, *account.above)})
     usable = snapshot.policies.book.usable(lines)[:MOST_TEMPLATES]
     templates = {str(t.id): f"#{t.id} {t.content[:40]}" for t in usable}
-    of_hops = {f"hop{n}_template": templates for n in range(1, MOST_HOPS + 1)}
-    return {"account": own, "template": templates, **of_hops}
+    return {"account": own, "template": templates, **chains.choices(templates)}
 
 
 def _is_edit(call: Call) -> bool:
@@ -179,28 +154,16 @@ def _terms(values: Mapping[str, Any]) -> Terms:
     return Terms(
         values["name"], MessageType(values["type"]), values["sign"],
         int(values["template"]) if values["template"] else None, values["extend_code"], values["valid_minutes"],
-        values["windows"], values["note"], _chain(values),
+        values["windows"], values["note"], chains.typed(values),
     )  # fmt: skip
-
-
-def _chain(values: Mapping[str, Any]) -> Chain | None:
-    """What was typed of it; hops without text and template are none."""
-    typed = {key: str(value or "") for key, value in values.items() if key.startswith(("hop", "fallback"))}
-    hops = any(typed[f"hop{n}_{name}"] for n in range(1, MOST_HOPS + 1) for name in ("content", "template"))
-    kept = chain_in(msgspec.convert({**typed, "fallback": "1" if hops else ""}, State))
-    return None if kept is None else chain_of(kept)
-
-
-def _places(values: Mapping[str, Any]) -> list[int]:
-    return [n for n in range(1, MOST_HOPS + 1) if values[f"hop{n}_content"] or values[f"hop{n}_template"]]
 
 
 def _values(one: Any) -> Mapping[str, Any]:
     if not one:
-        return {"type": MessageType.NOTICE.value, **_WHENS}
+        return {"type": MessageType.NOTICE.value, **chains.fields(None)}
     terms = one.terms
     plain = {key: getattr(terms, key) for key in ("name", "sign", "note", "extend_code", "valid_minutes", "windows")}
-    plain |= _WHENS | chain_fields(terms.fallback.plain() if terms.fallback is not None else None)
+    plain |= chains.fields(None if terms.fallback is None else terms.fallback.plain())
     return plain | {"type": terms.type.value, "template": terms.template_id, "account": one.account_id}
 
 
@@ -211,7 +174,7 @@ async def _copied(call: Call) -> Scenario | tuple[()]:
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    with at_hops(_places(values)):
+    with at_hops(chains.places(values)):
         id_ = await service.add(call.change(), int(values["account"]), _terms(values))
     call.toast(call.gettext(words.SAVED))
     return call.redirect(f"{PATH}/{id_}")
@@ -223,7 +186,7 @@ async def _subject(call: Call) -> Scenario | None:
 
 
 async def _put(call: Call, one: Scenario, values: Mapping[str, Any]) -> web.Response:
-    with at_hops(_places(values)):
+    with at_hops(chains.places(values)):
         await service.put(call.change(), one.id, _terms(values))
     call.toast(call.gettext(words.SAVED))
     return call.redirect(f"{PATH}/{one.id}")

@@ -25,7 +25,6 @@ from smsgw.core.tasks import Task
 from smsgw.platform.campaigns.model import ends_at, hours_of, recurrence_of, windows_of
 from smsgw.runtime import clock
 
-
 SOON = timedelta(minutes=1)
 
 
