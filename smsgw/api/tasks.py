@@ -310,6 +310,8 @@ class TaskRun(msgspec.Struct):
     missed: bool
     fed: int | None
     finished_at: datetime | None
+    content: Annotated[str | None, Meta(description="What it said; null: it was missed, or this is not known.")]
+    sign: str | None
 
 
 class TaskStage(msgspec.Struct):
@@ -593,7 +595,8 @@ async def task_report(call: Call) -> web.StreamResponse:
 async def _detail(call: Call, task_id: int) -> TaskDetail:
     view = await call.ctx.tasks.get(task_id, accounts=(call.account.id,))
     runs = [
-        TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]))
+        TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]), row["content"],
+                row["sign"])
         for row in view.runs
     ]
     return TaskDetail(**msgspec.structs.asdict(info_of(view, call.english)), runs=runs)

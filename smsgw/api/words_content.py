@@ -96,6 +96,7 @@ CHINESE: dict[str, str] = {
     "Forget a draft": "删除草稿",
     "Forget a list of numbers": "删除号码清单",
     "Forget a phrase": "删除日常用语",
+    "What it said; null: it was missed, or this is not known.": "当次的内容;空表示错过或不详",
     "All spans of the day.": "全部发送时段",
     "Several spans of the day, instead of these two.": "多个发送时段,代替 window_from 和 window_to",
     "The only span, of all days; else empty.": "只有一个且每天相同的时段的开始;其他情况为空",

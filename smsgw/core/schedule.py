@@ -193,6 +193,15 @@ class Recurrence:
                     return None if self.until is not None and due > self.until else due
         return None
 
+    def coming(self, moment: datetime, most: int) -> list[datetime]:
+        """The next times later than ``moment``."""
+        found: list[datetime] = []
+        following = self.after(moment)
+        while following is not None and len(found) < most:
+            found.append(following)
+            following = self.after(following)
+        return found
+
     def latest(self, since: datetime, now: datetime) -> tuple[datetime | None, int]:
         """Of the times after ``since`` and up to ``now``: the last one, and how many came before it."""
         found: datetime | None = None

@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -108,3 +108,49 @@ async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
         assert await site.db.fetchval("SELECT version FROM task WHERE id = $1", task) == version, "nothing has changed"
         await boss.post(path, form | {"hop1_content": "", "fallback_minutes": "", "confirmed": "1"})
         assert await chain() is None
+
+
+async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        task = await planned(site, boss, when="again", every="day", every_at="09:00")
+        await site.db.execute(
+            "INSERT INTO task_run (task_id, run, due_at, rows, started_at, missed, fed, finished_at, content, sign) "
+            "VALUES ($1, 1, '2026-01-02 01:00Z', 1, now(), false, 1, now(), '上一版', '')", task,
+        )  # fmt: skip
+        await site.db.execute("UPDATE task SET run = 1 WHERE id = $1", task)
+        page = html.unescape(await boss.get(f"/tasks/{task}"))
+        assert "第 1 次 · 2026-01-02 09:00 · 1 个号码 · 内容：上一版" in page, "a run keeps what it has said"
+        path = f"/scheduled/{task}/round"
+        assert path in page
+        await boss.get(f"/scheduled/{task}/edit")
+        assert boss.status == 404, "that is for what is sent once"
+        form = shown(await boss.get(path))
+        assert (form["every"], form["every_at"], form["comes_until"]) == ("day", "09:00", "")
+        until = clock.now().astimezone(CHINA).date() + timedelta(days=20)
+        new = form | {"every": "week", "every_at": "10:00, 16:30", "on_week": "1", "comes_until": f"{until}",
+                      "content": "请按时到场", "windows1_from": "09:00", "windows1_to": "18:00", "windows1_days": "1"}
+        asked = html.unescape(await boss.post(path, new))
+        told = re.search(r"之后将在 (.*?) 发送（最多列出 5 次）", asked)
+        assert told
+        times = [datetime.strptime(text, "%Y-%m-%d %H:%M") for text in told[1].split("、")]
+        assert len(times) == 5
+        assert {(at.weekday(), f"{at:%H:%M}") for at in times} == {(0, "10:00"), (0, "16:30")}
+        assert all(at.date() <= until for at in times)
+        assert "已开始过的 1 次不受影响" in asked
+        assert await site.db.fetchval("SELECT version FROM task WHERE id = $1", task) == 1, "only asked"
+        await boss.post(path, new | {"confirmed": "1"})
+        row = await site.db.fetchrow("SELECT * FROM task WHERE id = $1", task)
+        assert row is not None
+        kept = json.loads(row["recurring"])
+        assert (kept["every"], kept["at"], kept["on"]) == ("week", ["10:00", "16:30"], [1])
+        assert row["content"] == "请按时到场"
+        assert f"{row['next_at'].astimezone(CHINA):%Y-%m-%d %H:%M}" == f"{times[0]:%Y-%m-%d %H:%M}"
+        assert json.loads(row["windows"]) == [{"from": "09:00", "to": "18:00", "days": [1]}]
+        for wrong, field in (
+            ({"every_at": "25:00"}, "every_at"), ({"every": "month"}, "on_month"),
+            ({"comes_until": "2020-01-01"}, "comes_until"),
+        ):  # fmt: skip
+            page = await boss.post(path, new | {"version": "2", **wrong})
+            assert boss.status == 422, wrong
+            assert f'id="{field}-problem"' in page, wrong

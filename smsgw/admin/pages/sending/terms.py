@@ -25,6 +25,8 @@ from smsgw.core.tasks import Task
 from smsgw.platform.campaigns.model import ends_at, hours_of, recurrence_of, windows_of
 from smsgw.runtime import clock
 
+COMING = 5
+"""Of its next times, those that are shown."""
 SOON = timedelta(minutes=1)
 
 
@@ -121,6 +123,14 @@ def again(call: Call, task: Task) -> str:
     return " ".join([call.gettext(every), *days, at if isinstance(at, str) else ", ".join(at)])
 
 
+def coming(task: Task) -> list[str]:
+    """Its next times."""
+    if task.recurring is None or task.next_at is None:
+        return []
+    rule = recurrence_of(task.recurring)
+    return [typed(at) for at in rule.coming(task.next_at - timedelta(microseconds=1), COMING)]
+
+
 def last(task: Task) -> datetime | None:
     """Until when it comes round; None: for ever, or it does not."""
     return None if task.recurring is None else recurrence_of(task.recurring).until
@@ -132,6 +142,7 @@ def columns(call: Call, task: Task) -> Sequence[Column]:
     said: Mapping[str, tuple[Kind, Any]] = {
         "priority": (Kind.TEXT, call.gettext(urgent) if task.emergency else ""),
         "recurring": (Kind.TEXT, again(call, task)),
+        "next_runs": (Kind.TAGS, coming(task)),
         "comes_until": (Kind.TIME, last(task)),
         "day_hours": (Kind.TEXT, hours(call, task)),
         "estimated_end": (Kind.TIME, ends(call, task)),
