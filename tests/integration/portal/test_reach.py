@@ -384,7 +384,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/register": (sure("template", state="registered"),),
     "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
     **of_actions("/scenarios", "scenario", "start", "stop"),
-    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "GET /scenarios/-/new": (
+        case(query="from={scenario}"), case(query="task={waiting}"), case(query="draft={draft}"),
+    ),
     "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
     "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
     "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),

@@ -18,6 +18,7 @@ from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.pages.sending.as_scenario import PLACE
 from smsgw.admin.pages.sending.marks import counted
 from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
@@ -319,6 +320,7 @@ async def _confirm(step: Step) -> web.Response:
         sign=_sign(step, account), scene=scene, carriers=of_carriers(survey, account),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
+        as_scenario=f"{PLACE}?draft={draft.id}" if scene is None and call.may(Permission.SCENARIO_EDIT) else "",
         windows=windows, ends=_ends(step, account, kind, survey, windows),
         kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
         provinces=MOST_PROVINCES,

@@ -19,7 +19,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending import chains
+from smsgw.admin.pages.sending import as_scenario, chains
 from smsgw.admin.pages.sending.terms import at_hops, hops
 from smsgw.admin.words import scenarios as words
 from smsgw.admin.words.messages import TYPE
@@ -37,7 +37,7 @@ from smsgw.platform.scenarios.model import (
 )
 
 PATH = "/scenarios"
-_NEW, _ONE = f"{PATH}/-/new", "{id:[0-9]{1,19}}"
+_NEW, _ONE = as_scenario.PLACE, "{id:[0-9]{1,19}}"
 MENU = Entry("sending.scenes", PATH, Permission.MESSAGE_SEND)
 FILTER = Filter(
     (
@@ -167,7 +167,10 @@ def _values(one: Any) -> Mapping[str, Any]:
     return plain | {"type": terms.type.value, "template": terms.template_id, "account": one.account_id}
 
 
-async def _copied(call: Call) -> Scenario | tuple[()]:
+async def _begun(call: Call) -> Scenario | as_scenario.Begun | tuple[()]:
+    """With what the new one begins: another scenario, a task, a draft; or with nothing."""
+    if (begun := await as_scenario.of_query(call)) is not None:
+        return begun
     id_ = read_id(call.request.query.get("from", ""))
     one = None if id_ is None else await queries.one(call.db, id_, accounts=call.accounts)
     return one or ()
@@ -193,7 +196,7 @@ async def _put(call: Call, one: Scenario, values: Mapping[str, Any]) -> web.Resp
 
 
 NEW = FormPage(
-    _NEW, Permission.SCENARIO_EDIT, words.NEW, words.SAVE, _ADD, _add, lambda _: PATH, _copied, values=_values,
+    _NEW, Permission.SCENARIO_EDIT, words.NEW, words.SAVE, _ADD, _add, lambda _: PATH, _begun, values=_values,
     choices=_form_choices,
 )  # fmt: skip
 EDIT = FormPage(

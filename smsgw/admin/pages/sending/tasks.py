@@ -23,7 +23,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending import edit, stages, terms
+from smsgw.admin.pages.sending import as_scenario, edit, stages, terms
 from smsgw.admin.pages.sending.again import may_take
 from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import compose, fallback
@@ -178,6 +178,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
         if call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
             links.append((words.EDIT, f"{SCHEDULED}/{task.id}/edit"))
         links.append((words.RESCHEDULE, f"{SCHEDULED}/{task.id}/time"))
+    if call.may(Permission.SCENARIO_EDIT) and as_scenario.may_read(call, task):
+        links.append((words.AS_SCENARIO, f"{as_scenario.PLACE}?task={task.id}"))
     round_ = edit.comes_round(task) and call.may(Permission.TASK_EDIT)
     if round_ and call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
         links.append((words.EDIT, f"{SCHEDULED}/{task.id}/round"))
