@@ -111,7 +111,7 @@ def _window(_: click.Context, __: click.Parameter, text: str) -> str:
     return str(spans(text)) if text else ""
 
 
-def _hops(given: dict[str, Any]) -> dict[str, str]:
+def _hops(given: dict[str, Any]) -> dict[str, Any]:
     kept = chain(given["hops"], given["hop_minutes"])
     return {} if kept is None else chain_fields(chain_of(kept).plain())
 

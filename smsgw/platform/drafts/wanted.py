@@ -185,7 +185,7 @@ def chain_in(state: State) -> dict[str, Any] | None:
     return chain_of({"hops": found, "minutes": minutes}).plain()
 
 
-def chain_fields(kept: Mapping[str, Any] | None) -> dict[str, str]:
+def chain_fields(kept: Mapping[str, Any] | None) -> dict[str, Any]:
     """A chain as a form has it."""
     if kept is None:
         return {}

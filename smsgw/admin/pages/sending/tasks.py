@@ -164,7 +164,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     columns = [column for column in about if column.permission is None or call.may(column.permission)]
     links = []
     if task.recurring is not None and view is not None and view.runs:
-        made = [_run(call, task, row) for row in view.runs[:MOST_RUNS]]
+        made = [_run(call, task, dict(row)) for row in view.runs[:MOST_RUNS]]
         columns.append(Column("runs_made", Kind.TAGS, value=lambda _: made))
     if task.run:
         links.append((words.REPORT, f"/tasks/report?task={task.id}"))
