@@ -119,7 +119,6 @@ ON_MONTH_HELP = N_("每月发送时选择日期；没有该日的月份跳过，
 UNTIL_HELP = N_("如 2026-12-31，当天仍会发送；留空则一直重复，可随时取消。")
 EDIT_COMING = N_("之后将在 %(times)s 发送（最多列出 5 次）。")
 EDIT_DONE = N_("已开始过的 %(n)s 次不受影响。")
-NEVER_AGAIN = N_("按此规则不会再次发送，请修改规则或截止日期")
 RUN_MADE = N_("第 %(run)s 次 · %(at)s · %(n)s 个号码")
 RUN_MISSED = N_("第 %(run)s 次 · %(at)s · 错过")
 RUN_SAID = N_("%(run)s · 内容：%(text)s")

@@ -258,7 +258,7 @@ async def sorted_out(site: Site, account: str, name: str, **classes: int) -> int
     for state, n in classes.items():
         await site.db.execute(
             "INSERT INTO number_filter_row (filter_id, number, state) "
-            "SELECT $1, $2 + i, $3 FROM generate_series(1, $4) AS i",
+            "SELECT $1, $2::bigint + i, $3 FROM generate_series(1, $4) AS i",
             id_, first, state, n,
         )  # fmt: skip
         first += n

@@ -240,8 +240,6 @@ async def _effect(call: Call, one: ListedTask, values: Mapping[str, Any]) -> Eff
     if task.recurring is not None:
         rule = recurrence_of(asked.get("recurring", task.recurring))
         coming = rule.coming(clock.now(), COMING)
-        if not coming:
-            raise Wrong("comes_until", Problem(words.NEVER_AGAIN))
         said.append(call.filled(words.EDIT_COMING, {"times": call.gettext(words.AND).join(map(terms.typed, coming))}))
         if task.run:
             said.append(call.filled(words.EDIT_DONE, {"n": f"{task.run:,}"}))
@@ -269,7 +267,7 @@ def _placed(call: Call, error: Invalid | Refused, values: Mapping[str, Any]) -> 
     elif error.code.startswith("EXTEND_"):
         field = "extend_code"
     elif error.code == "TIME_INVALID":
-        field = "valid_until"
+        field = "comes_until" if "comes_until" in values else "valid_until"
     if any(one.key == field for one in (*_SAID.fields, *_AGAIN.fields)):
         return Wrong(field, Problem("%(said)s", {"said": refusal(call, error)}))
     return error
