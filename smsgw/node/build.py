@@ -74,6 +74,7 @@ from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
+from smsgw.platform.lists.number_import import NumberImporter
 from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
@@ -360,6 +361,7 @@ class Composition:
             ContactImporter(database, Sheets(database, self.store)).kind(),
             WordImporter(database, Sheets(database, self.store)).kind(),
             ConsentImporter(database, Sheets(database, self.store)).kind(),
+            *NumberImporter(database, Sheets(database, self.store)).kinds(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 

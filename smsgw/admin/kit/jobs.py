@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,9 +22,10 @@ from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.exports.model import REJECTED
 from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
+from smsgw.platform.lists import number_import as listing
 from smsgw.platform.org import importing
 from smsgw.platform.sheets import queries as sheets
-from smsgw.platform.sheets.model import Outcome
+from smsgw.platform.sheets.model import MOST_ROWS, Outcome
 from smsgw.platform.words import importing as word_list
 from smsgw.runtime import clock
 
@@ -78,7 +79,7 @@ async def detail(call: Call, job: Job) -> Detail:
     if job.kind == EXPORT:
         sections.append(Section(_EXPORT, job))
     elif job.kind in _IMPORTS:
-        counts = await sheets.counts(call.db, job.id)
+        counts = await _counts(call, job)
         told = {"file_name": job.params["file"], **{one.value: counts.get(one, 0) for one in Outcome}}
         sections.append(Section(_IMPORT, told))
         links = await _IMPORTS[job.kind](call, job)
@@ -95,6 +96,13 @@ async def detail(call: Call, job: Job) -> Detail:
     return Detail(title, sections, buttons=_buttons(call, job), links=links, refresh=refresh, notice=notice, good=good)
 
 
+async def _counts(call: Call, job: Job) -> Mapping[Outcome, int]:
+    """What its rows have come to so far: imports that go page by page write it down."""
+    if "line" in job.checkpoint:
+        return {one: job.checkpoint.get(one.value, 0) for one in Outcome}
+    return await sheets.counts(call.db, job.id)
+
+
 async def _of_import(call: Call, job: Job) -> Sequence[tuple[str, str]]:
     """What an import of staff has to fetch, for who has begun it."""
     if job.submitter != call.actor.label or not call.may(Permission.PERSON_EDIT) or job.state in _OPEN:
@@ -109,11 +117,23 @@ async def _of_contacts(call: Call, job: Job) -> Sequence[tuple[str, str]]:
     """What an import of contacts has to fetch, for who has begun it."""
     if job.submitter != call.actor.label or not call.may(Permission.CONTACT_EDIT) or job.state in _OPEN:
         return ()
-    at = f"/contacts/-/import/{job.id}"
-    counts = await sheets.counts(call.db, job.id)
+    return await _results(call, job, "/contacts")
+
+
+async def _of_numbers(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import onto a list of numbers has to fetch, for who has begun it."""
+    if job.submitter != call.actor.label or not call.may(listing.PERMISSION[job.kind]) or job.state in _OPEN:
+        return ()
+    return await _results(call, job, "/blocked" if job.kind == listing.BLOCK else "/allowed")
+
+
+async def _results(call: Call, job: Job, path: str) -> Sequence[tuple[str, str]]:
+    """Rows that were not taken; all of them, when there were not too many."""
+    at, counts = f"{path}/-/import/{job.id}", await _counts(call, job)
     wrong = counts.get(Outcome.WRONG, 0) + counts.get(Outcome.SKIPPED, 0)
     more = ((audience.CONTACT_IMPORT_WRONG, f"{at}/wrong"),) if wrong else ()
-    return (*more, (audience.CONTACT_IMPORT_RESULT, f"{at}/result"))
+    whole = ((audience.CONTACT_IMPORT_RESULT, f"{at}/result"),) if sum(counts.values()) <= MOST_ROWS else ()
+    return (*more, *whole)
 
 
 async def _of_words(call: Call, job: Job) -> Sequence[tuple[str, str]]:
@@ -136,6 +156,7 @@ async def _of_consents(call: Call, job: Job) -> Sequence[tuple[str, str]]:
 
 _IMPORTS = {
     importing.NAME: _of_import, contacts.NAME: _of_contacts, consents.NAME: _of_consents, word_list.NAME: _of_words,
+    listing.BLOCK: _of_numbers, listing.ALLOW: _of_numbers,
 }  # fmt: skip
 
 

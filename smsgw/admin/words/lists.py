@@ -89,6 +89,8 @@ JOB_KIND: dict[str, str] = {
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
     "word.import": N_("导入敏感词"),
+    "block.import": N_("导入黑名单"),
+    "allow.import": N_("导入白名单"),
     "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
     "statistics.recount": N_("统计重算"),

@@ -214,6 +214,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the key is being rotated; retire its former secret first (key retire)",
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
+    "number.listed": ("已在名单中", "it is on the list already"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
     "inbound.assignee": (
         "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"

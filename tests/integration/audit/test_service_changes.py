@@ -90,7 +90,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consent_import, consents, proofs, undoing
+from smsgw.platform.lists import carrier, consent_import, consents, number_import, proofs, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -1176,6 +1176,16 @@ async def _(world: World, change: Change) -> None:
     await consents.give(world.change, world.account_id, [number], GIVEN)
     id_ = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
     await consents.withdraw(change, id_, "本人来电")
+
+
+def a_list(world: World, change: Change) -> Sheet:
+    return Sheet(world.ids(), 1, number_import.BLOCK, "x.csv", {}, ("手机号",), (), 1, change.actor.label, clock.now())
+
+
+@example(number_import.begin, "block.import")
+async def _(world: World, change: Change) -> None:
+    plan = number_import.Plan(number_import.BLOCK, {"number": 0}, world.account_id, "x")
+    await number_import.begin(change, a_list(world, change), plan)
 
 
 @example(consent_import.begin, "consent.import")

@@ -287,6 +287,16 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /allowed": NOTHING, **of_list("/allowed"), **of_actions("/allowed", "allowed", "remove"),
     "GET /allowed/-/new": NOTHING, "POST /allowed/-/new": (sure(number="13800138000", account="{account}"),),
     "GET /allowed/{id}": (case("allowed"),),
+    **{f"{method} {path}/-/import{below}": NOTHING for path in ("/allowed", "/blocked")
+       for method, below in (("GET", ""), ("POST", ""), ("GET", "/-/template"))},
+    **dict.fromkeys(("GET /blocked/-/import/{id}", "POST /blocked/-/import/{id}"),
+                    (case("block_sheet", column_number="0", account="{own_account}", reason="why"),
+                     case("block_sheet", column_number="0", account="{account}", reason="why"))),
+    **dict.fromkeys(("GET /allowed/-/import/{id}", "POST /allowed/-/import/{id}"),
+                    (case("allow_sheet", column_number="0", account="{own_account}", kind="exempt"),
+                     case("allow_sheet", column_number="0", account="{account}", kind="exempt"))),
+    **{f"GET /{path}/-/import/{{id}}/{what}": (case(f"{thing}_import"),)
+       for path, thing in (("blocked", "block"), ("allowed", "allow")) for what in ("result", "wrong")},
     "GET /blocked": NOTHING, **of_list("/blocked"), "GET /blocked/-/new": NOTHING,
     "POST /blocked/-/new": (sure(number="13800138000", account="{account}"),),
     "GET /blocked/{id}": (case("blocked"), case("optout")),
