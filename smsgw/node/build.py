@@ -79,6 +79,7 @@ from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
+from smsgw.platform.routing import following
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
 from smsgw.platform.words.importing import WordImporter
@@ -352,7 +353,8 @@ class Composition:
     def jobs(self) -> JobRunner:
         database = self.database
         kinds = (
-            self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
+            self.importer.kind(), recount.kind(database), following.kind(database),
+            Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
             proving.kind(database, self.sealer, self.settings.evidence_file, readings),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),

@@ -10,7 +10,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
-from smsgw.admin.words import audience, people, routing
+from smsgw.admin.words import account_route, audience, people, routing
 from smsgw.admin.words import lists as words
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
@@ -24,6 +24,7 @@ from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
 from smsgw.platform.lists import number_import as listing
 from smsgw.platform.org import importing
+from smsgw.platform.routing import following
 from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import MOST_ROWS, Outcome
 from smsgw.platform.words import importing as word_list
@@ -87,6 +88,10 @@ async def detail(call: Call, job: Job) -> Detail:
         notice, good = _verified(call, job.checkpoint)
     elif job.kind == proving.NAME and job.state is JobState.DONE:
         notice, good = _proven(call, job.checkpoint)
+    elif job.kind == following.NAME and "moved" in job.checkpoint:
+        busy = job.checkpoint["busy"]
+        text = account_route.FOLLOWED_BUSY if busy else account_route.FOLLOWED
+        notice = call.filled(text, {"moved": f"{job.checkpoint['moved']:,}", "busy": f"{busy:,}"})
     if exports.held(job):
         notice = call.filled(words.EXPORT_HELD, {"rows": f"{job.params['rows']:,}", "who": job.submitter})
     if job.state is JobState.FAILED:

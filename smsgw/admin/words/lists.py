@@ -93,6 +93,7 @@ JOB_KIND: dict[str, str] = {
     "allow.import": N_("导入白名单"),
     "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
+    "route.follow": N_("通道切换"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
     "evidence.verify": N_("回执存证校验"),

@@ -107,6 +107,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "key.set": ("修改密钥", "Key changed"),
     "keys.open": ("查看密钥", "Key opened"),
     "keys.search": ("查询密钥", "Keys searched"),
+    "account.route": ("切换账号的通道", "Channel of an account switched"),
     "export.approve": ("批准导出", "Export approved"),
     "export.reject": ("驳回导出", "Export rejected"),
     "evidence.open": ("查看回执存证", "Evidence opened"),

@@ -317,6 +317,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "review.changed": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
     "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
+    "route.not_moved": ("没有改走其他通道", "it was given to no channel"),
     "retry.never": (
         "{fault} 可能已送达或含义未知,不允许重发",
         "{fault} may have been delivered or says nothing known: it is never sent again",

@@ -116,6 +116,7 @@ from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import rules
 from smsgw.platform.review import service as reviews
+from smsgw.platform.routing import following
 from smsgw.platform.routing import service as routing
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
@@ -1918,6 +1919,23 @@ async def _(world: World, change: Change) -> None:
 @example(routing.move, "route.publish")
 async def _(world: World, change: Change) -> None:
     await routing.move(change, "account", "own", await channel(world, world.change), "")
+
+
+@example(routing.restore, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.move(world.change, "account", "own", await channel(world, world.change), "")
+    await routing.restore(change, "account", "own", "")
+
+
+@example(following.move_account, "account.route")
+async def _(world: World, change: Change) -> None:
+    await following.move_account(change, "own", await channel(world, world.change), "")
+
+
+@example(following.restore_account, "account.route")
+async def _(world: World, change: Change) -> None:
+    await routing.move(world.change, "account", "own", await channel(world, world.change), "")
+    await following.restore_account(change, "own", "")
 
 
 @example(routing.set_rule, "retry.set")
