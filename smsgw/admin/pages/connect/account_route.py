@@ -46,7 +46,8 @@ def _told(call: Call, one: ChannelView, state: str) -> str:
     carriers = "、".join(call.gettext(messages.CARRIER.get(c, c)) for c in sorted(one.carriers))
     served = carriers or call.gettext(words.EVERY_CARRIER)
     simulated = call.gettext(words.SIMULATED) if one.profile.get("simulated") is True else ""
-    return " · ".join(filter(None, (one.name, served, call.gettext(messages.CHANNEL_STATE.get(state, (state, ""))[0]), simulated)))
+    doing = call.gettext(messages.CHANNEL_STATE.get(state, (state, ""))[0])
+    return " · ".join(filter(None, (one.name, served, doing, simulated)))
 
 
 def _counted(call: Call, n: int) -> str:
