@@ -80,7 +80,6 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
     "/link-filings/{id}": {"": "SELECT id FROM filed_link ORDER BY id LIMIT 1"},
     "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
-    "/optouts/{id}/undo": {"": _BLOCKED.format(source="opt_out")},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
@@ -143,7 +142,7 @@ ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
     "/consents/{id}/proof/file", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
-    "/undos/{id}", "/undos/{id}/proof",
+    "/optouts/undos/{id}", "/optouts/undos/{id}/number", "/optouts/undos/{id}/proof",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
 piece of whatever page is open; or they are about a file, of which the demo data have none."""

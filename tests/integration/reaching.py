@@ -31,8 +31,8 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
-    "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm", "filing", "scenario", "consent_import",
-    "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
+    "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm", "filing", "scenario",
+    "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
     "refused_call",
 )  # fmt: skip
 """They belong to the other department's account."""
@@ -90,7 +90,7 @@ THINGS = {
     "/allowed/-/import": "allow_sheet", "/allowed/-/import/{id}/": "allow_import",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
     "/review/rules": "account",
-    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/undos": "undo",
+    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",

@@ -105,6 +105,6 @@ class Sheets:
 
     async def sweep(self) -> None:
         """Remove files of tables, exports and proofs whose time is over, and what is known of such tables."""
-        kinds = FILES, EXPORTS, proofs.kind(self._database), documents.kind(self._database), undoing.kind(self._database)
+        kinds = [FILES, EXPORTS, *(one.kind(self._database) for one in (proofs, documents, undoing))]
         await self.store.sweep(kinds)
         await queries.forget(self._database, clock.now())

@@ -35,7 +35,7 @@ from smsgw.runtime import clock
 
 PATH, OPT_OUTS = "/blocked", "/optouts"
 WHY = f"{PATH}/why"
-UNDOS = "/undos"
+UNDOS = f"{OPT_OUTS}/undos"
 TABS = ((words.BLOCK_LIST, PATH), (why.REQUESTS, "/lifts"))
 OPT_OUT_TABS = ((undo.OPT_OUTS, OPT_OUTS), (undo.UNDOS, UNDOS))
 MENU = (

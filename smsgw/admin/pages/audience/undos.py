@@ -8,7 +8,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit import proof_files
-from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of, refusal
 from smsgw.admin.kit.people import own_accounts
@@ -27,7 +27,7 @@ from smsgw.platform.files.proofs import MOST
 from smsgw.platform.lists import queries
 from smsgw.platform.lists import undoing as service
 from smsgw.platform.lists.model import BlockEntry
-from smsgw.platform.lists.undoing import Undo, WantedUndos
+from smsgw.platform.lists.undoing import Undo, UndoState, WantedUndos
 
 _ID = "{id:[0-9]{1,19}}"
 FILTER = Filter(
@@ -60,9 +60,20 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     return {"account": own_accounts(call)}
 
 
-async def _detail(_: Call, one: Undo) -> Detail:
+async def _detail(call: Call, one: Undo) -> Detail:
     links = [(undo.UNDO_PROOF, f"{UNDOS}/{one.id}/proof")]
-    return Detail(mask(one.number), [Section((*COLUMNS, *_MORE), one)], links=links)
+    return Detail(mask(one.number), [Section((*COLUMNS, *_MORE), one)], links=links, buttons=_buttons(call, one))
+
+
+def _buttons(call: Call, one: Undo) -> Sequence[Button]:
+    """For somebody else than who has asked."""
+    if one.state != UndoState.WAITING or one.asked_by == call.actor.label or not call.may(Permission.BLOCK_EDIT):
+        return ()
+    fields = {"id": str(one.id), "to": f"{UNDOS}/{one.id}"}
+    return (
+        Button(undo.PASS, f"{UNDOS}/-/effect/pass", primary=True, fields=fields, asks=True),
+        Button(undo.REJECT, f"{UNDOS}/-/effect/reject", danger=True, fields=fields, asks=True),
+    )
 
 
 def _action(key: str, label: str, effect: str, *, passes: bool) -> Action:
