@@ -306,6 +306,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "word.category": ("设置敏感词类别", "Category of words set"),
     "word.import": ("导入敏感词", "Words imported"),
     "word.import_result": ("查看敏感词导入结果", "Outcome of an import of words seen"),
+    "word.set": ("修改敏感词", "Word changed"),
     "word.put": ("保存敏感词", "Words saved"),
     "words.open": ("查看敏感词", "Word opened"),
     "words.search": ("查询敏感词", "Words searched"),

@@ -528,6 +528,14 @@ async def _(world: World, change: Change) -> None:
     assert await words.put(change, [Word(world.name(), "涉赌", account_id=world.account_id)]) == 1
 
 
+@example(words.edit, "word.set")
+async def _(world: World, change: Change) -> None:
+    name = world.name()
+    await words.put(world.change, [Word(name)])
+    id_ = await world.database.fetchval("SELECT id FROM word WHERE word = $1", name)
+    await words.edit(change, id_, name, "其他", Action.REVIEW, "")
+
+
 @example(words.remove, "word.remove")
 async def _(world: World, change: Change) -> None:
     word = world.name()
