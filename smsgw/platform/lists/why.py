@@ -168,8 +168,10 @@ async def read(
     asked = (number, first_id(since), whose)
     refusals = await database.fetch(_REFUSALS, *asked, timeout=30)
     requests = await carrier.search(database, WantedLifts(number), Window(limit=1), accounts=accounts)
-    waiting = WantedUndos(number, UndoState.WAITING)
-    undos = await undoing.search(database, waiting, Window(limit=MOST), accounts=accounts)
+    undos: Sequence[Undo] = ()
+    if any(entry.source == OPT_OUT for entry in entries):
+        waiting = WantedUndos(number, UndoState.WAITING)
+        undos = (await undoing.search(database, waiting, Window(limit=MOST), accounts=accounts)).rows
     consents = await ledger.search(database, ledger.WantedConsents(number), Window(limit=MOST), accounts=accounts)
     said = {r["account_id"]: r["holds"] for r in await database.fetch(_SAID, int(number))}
     return Facts(
@@ -177,7 +179,7 @@ async def read(
         await database.fetchval(_HISTORY, int(number)) or b"",
         complained["n"] if complained else 0, complained["at"] if complained else None,
         await database.fetchval(_HELD, *asked, timeout=30), [Refusal(*row.values()) for row in refusals],
-        requests.rows[0] if requests.rows else None, undos.rows, consents.rows, said,
+        requests.rows[0] if requests.rows else None, undos, consents.rows, said,
     )  # fmt: skip
 
 
