@@ -88,7 +88,9 @@ class Workers:
         finally:
             self._turns.give(owner)
             if process is not None:
-                await _ended(process)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.communicate()  # what nobody has read: while it lies there, the process does not end
 
     @staticmethod
     async def _process(job: Job, told: Callable[[int], Awaitable[None]] | None) -> Result | None:

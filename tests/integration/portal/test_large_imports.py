@@ -142,7 +142,7 @@ async def begun(desk: Desk, what: str) -> int:
 async def _cut_off_and_gone_on_with(desk: Desk, dsn: str, what: str) -> None:
     await gated(dsn)
     id_ = await begun(desk, what)
-    async with desk.db.transaction(timeout=120) as gate:
+    async with desk.db.transaction(timeout=60) as gate:
         await gate.execute("SELECT pg_advisory_xact_lock(4711)")
         runner = desk.runner()
         assert await runner.claim()
@@ -183,7 +183,7 @@ async def test_an_import_of_contacts_that_is_cut_off_goes_on_behind_its_last_pag
 async def test_what_is_cancelled_has_brought_in_what_it_says(desk: Desk, dsn: str) -> None:
     await gated(dsn)
     id_ = await begun(desk, "contact")
-    async with desk.db.transaction(timeout=120) as gate:
+    async with desk.db.transaction(timeout=60) as gate:
         await gate.execute("SELECT pg_advisory_xact_lock(4711)")
         runner = desk.runner()
         assert await runner.claim()
