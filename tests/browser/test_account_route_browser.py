@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import send
 from playwright.async_api import Browser, expect
 from portal_site import SEALER, Site, by_test, running
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 from test_scenarios_browser import picture
 
+from smsgw.core.model import MessageType, Origin
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.channels import service as channels
 
 __all__ = ("chromium", "pytestmark")
@@ -33,7 +34,10 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 async def test_an_account_is_moved_and_brought_back_by_click(chromium: Browser, site: Site) -> None:
     """S21a."""
     hall = site.accounts["hall"]
-    await send(site)
+    account = site.snapshots.current.account(hall)
+    assert account
+    items = (SendItem(to="13800138000", content="您好"),)
+    await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
     async with opened(chromium, site, DESKTOP, "boss") as page:
         await page.goto(f"/accounts/{hall}")
         await page.click("a:has-text('切换通道')")
