@@ -23,7 +23,7 @@ from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
-from smsgw.platform.lists import carrier, consents
+from smsgw.platform.lists import carrier, complaints, consents
 from smsgw.platform.lists import service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
@@ -167,8 +167,9 @@ def _lists(world: World) -> None:
     world.later.append((world.moment(max(world.days - 3, 0), 9), partial(_consents, world, values["proof"])))
     at = world.moment(max(world.days - 2, 0), 11)
     world.later.append((at, partial(_number_filter, world, values["filter"])))
-    for day in range(2, world.days, 25):
-        world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
+    for back, steps in _COMPLAINTS:
+        said = values["complaint"], values["complaint_steps"][:steps]
+        world.later.append((world.moment(max(world.days - back, 0), 11), partial(_complaint, world, *said)))
 
 
 async def _contacts(world: World, sender: Sender) -> None:
@@ -243,11 +244,19 @@ async def _allow(world: World, note: str) -> None:
     await world.date("allow_list.at")
 
 
-async def _complaint(world: World, note: str) -> None:
-    await lists.enter_complaint(
-        world.change(), world.dice.choice(world.numbers), sign=world.senders["demo-water"].sign, channel="", note=note,
-        block_number=True,
+_COMPLAINTS = ((28, 3), (9, 0), (4, 2), (1, 0))
+"""Days before today, and how many steps each has got: closed, late, answered, new. Those without are about no message
+of ours: three about one channel would stop marketing there."""
+
+
+async def _complaint(world: World, note: str, steps: Sequence[str]) -> None:
+    entered = await complaints.enter(
+        world.change(), world.dice.choice(world.numbers) if steps else world.number(), note=note, block_number=True,
+        origin=complaints.Origin.CARRIER, reference=f"KF{world.at:%m%d}01",
     )  # fmt: skip
+    states = (complaints.State.CHECKING, complaints.State.ANSWERED, complaints.State.CLOSED)
+    for state, said in zip(states, steps, strict=False):
+        await complaints.step(world.change(), entered.id, state, said)
 
 
 _NEWEST = """

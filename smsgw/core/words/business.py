@@ -60,6 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
     "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "complaint.step": ("当前状态不能这样处理", "that cannot follow on where it stands"),
+    "complaint.full": ("该投诉的处理记录已满 100 条", "it has 100 steps already"),
     "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
     "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
     "filter.full": (

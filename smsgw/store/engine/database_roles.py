@@ -41,14 +41,14 @@ TABLES = {
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
-        "audit audit_checkpoint audit_link complaint department_place event event_lost evidence "
+        "audit audit_checkpoint audit_link complaint_step department_place event event_lost evidence "
         "evidence_root exclusion exclusion_version ledger mo pool rebate rebate_rule "
         "webhook_attempt",
     ),
     **_each(
         _PUT,
         "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
-        "customer_event department event_setting figure_check filed_link_state message node part quota_used "
+        "complaint customer_event department event_setting figure_check filed_link_state message node part quota_used "
         "registration review route_version setting sign sign_code stat_minute task_chunk task_finding task_run "
         "template usage_day",
     ),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -108,6 +109,8 @@ def _line(call: Call, one: Verdict, found: Found) -> Line:
         link = f"{CONSENTS}/-/new"
     elif may and (call.actor.scope.whole is None or (found.get("account") and one.lift is not Lift.FORGET)):
         form = one.lift.value
+    if one.said == "complaint.some":
+        link = f"/complaints?{urlencode({'number': found.texts['number']})}"
     if one.said == "carrier.request":
         link = f"/lifts/{one.ref}"
     return Line(one, _said(call, one), link, form)
