@@ -157,7 +157,7 @@ TERMS: dict[str, str] = {
     "complaint_origin": N_("投诉来源"),
     "complaint_reference": N_("来源工单号"),
     "complaint_reply": N_("答复内容"),
-    "complaint_said": N_("处理情况"),
+    "complaint_said": N_("处理说明"),
     "complaint_state": N_("处理状态"),
     "complete": N_("内容完整"),
     "connections": N_("连接"),

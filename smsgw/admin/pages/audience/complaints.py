@@ -71,9 +71,7 @@ COLUMNS = (
     Column("changed_at", Cell.TIME, "complaint_changed_at", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _MESSAGES = (
-    Column("id", Cell.WORD, "message_id", to=lambda one: f"/records/{one.id}", value=lambda one: str(one.id)),
     Column("accepted_at", Cell.TIME, "time"), Column("account_name", label="account"), Column("submitter"),
-    Column("sign"), Column("type", Cell.WORD, words=TYPE),
     Column("status", Cell.STATE, words=STATUS, tones=STATUS_COLOUR),
     Column("content", Cell.LONG, permission=Permission.MESSAGE_READ),
 )  # fmt: skip
