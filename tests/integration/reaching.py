@@ -31,7 +31,7 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
-    "template", "task", "waiting", "sent_task", "reply", "allowed", "blocked", "optout", "word", "alarm",
+    "template", "task", "waiting", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm",
     "filing", "scenario", "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement",
     "rebate_rule", "refused_call",
 )  # fmt: skip
@@ -87,7 +87,7 @@ THINGS = {
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
     "/review/rules": "account",
-    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
+    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/complaints": "complaint", "/complaints/-/of": "message",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
