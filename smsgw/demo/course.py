@@ -10,7 +10,7 @@ from functools import partial
 from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.carried import Heard
-from smsgw.core.errors import message_of
+from smsgw.core.errors import messages_of
 from smsgw.core.model import Inbound
 from smsgw.core.number_state import NumberState
 from smsgw.core.optout import DEFAULT_WORDS
@@ -98,9 +98,10 @@ FROM api_key k, generate_series(0, 280) AS m, (VALUES
 WHERE c.code = 'OK' OR m % 11 = 0
 """
 _TURNED_AWAY = """
-INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, ms, address, body)
+INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, detail_en, ms, address,
+                         body)
 SELECT account_id, key_id, true, $1::timestamptz - make_interval(mins => 55 * m), '01KDEMO0WRNG' || 11 * m,
-       'POST /messages', 400, 'PARAM_INVALID', $2, 2, '192.0.2.20', $3
+       'POST /messages', 400, 'PARAM_INVALID', $2, $3, 2, '192.0.2.20', $4
 FROM api_key, generate_series(0, 8) AS m
 """
 _SHAPE = '{"to": ["138****8000"], "content": "<24>", "type": "notices"}'
@@ -108,9 +109,10 @@ _SHAPE = '{"to": ["138****8000"], "content": "<24>", "type": "notices"}'
 
 async def _called(world: World) -> None:
     """Systems have called with their keys, and one asks for a type that there is none of."""
-    said = message_of("PARAM_INVALID", {"field": "type", "reason": phrase("choice.of", known="otp, notice, marketing")})
+    known = phrase("choice.of", known="otp, notice, marketing")
+    said = messages_of("PARAM_INVALID", {"field": "type", "reason": known})
     await world.database.execute(_CALLS, world.now)
-    await world.database.execute(_TURNED_AWAY, world.now, said, _SHAPE)
+    await world.database.execute(_TURNED_AWAY, world.now, *said, _SHAPE)
 
 
 async def _notice(world: World) -> None:

@@ -103,6 +103,8 @@ TERMS: dict[str, str] = {
     "account_rate": N_("速率上限（条/秒）"),
     "acked_at": N_("认领时间"),
     "acked_by": N_("认领人"),
+    "acknowledged": N_("客户已确认回执"),
+    "acknowledged_delivered": N_("确认送达"),
     "action": N_("操作"),
     "actor": N_("操作人"),
     "address": N_("来源地址"),
