@@ -381,8 +381,9 @@ class _Server:
             sent = masking.shown(msgspec.to_builtins(call.body))
         elif call is not None:
             sent = masking.masked(body.octets, size)
-        rejected = isinstance(error, AllRejected)
-        told = (error.message, error.message_en) if rejected else messages_of(error.code, error.detail)
+        told = messages_of(error.code, error.detail)
+        if isinstance(error, AllRejected):
+            told = error.message, error.message_en
         calls.refused.append(Refusal(
             account, key_id, call is not None, datetime.fromtimestamp(now, UTC), request_id, name,
             http_status(error.code), error.code, masked(told[0])[:300], masked(told[1])[:300], int(seconds * 1000),

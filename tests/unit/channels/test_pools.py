@@ -136,6 +136,7 @@ def test_a_slowed_channel_keeps_a_part_of_its_share_and_all_of_it_when_nobody_el
     assert hall.may("a")
     hall.carriers["b"].well = True
     hall.shares.slow({})
+    hall.now += 20 * FADE
     assert 0.45 < hall.share(8000)["a"] < 0.55, "its share is back"
 
 
