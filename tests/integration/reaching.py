@@ -39,6 +39,7 @@ OF_ACCOUNTS = (
 OF_PERSONS = (
     "view", "passkey", "token", "phrase", "draft", "told", "contact_sheet", "contact_import", "staff_sheet",
     "staff_import", "filter_sheet", "rows", "consent_sheet", "word_sheet", "word_import",
+    "block_sheet", "block_import", "allow_sheet", "allow_import",
 )  # fmt: skip
 """Nobody but their owner reaches them, who is somebody of the other department."""
 ROUTES = tuple(routes())
@@ -85,6 +86,8 @@ THINGS = {
     "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
+    "/blocked/-/import": "block_sheet", "/blocked/-/import/{id}/": "block_import",
+    "/allowed/-/import": "allow_sheet", "/allowed/-/import/{id}/": "allow_import",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
     "/review/rules": "account",
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",

@@ -136,6 +136,7 @@ TERMS: dict[str, str] = {
     "carriers": N_("服务的运营商"),
     "channel": N_("通道"),
     "channel_name": N_("通道名称"),
+    "channel_given": N_("固定通道"),
     "channels_used": N_("近 30 天所用通道"),
     "cleared_at": N_("恢复时间"),
     "client_ref": N_("客户流水号"),

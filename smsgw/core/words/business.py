@@ -216,6 +216,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the key is being rotated; retire its former secret first (key retire)",
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
+    "number.listed": ("已在名单中", "it is on the list already"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
     "inbound.assignee": (
         "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
@@ -318,6 +319,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "review.changed": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
     "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
+    "route.not_moved": ("没有改走其他通道", "it was given to no channel"),
     "retry.never": (
         "{fault} 可能已送达或含义未知,不允许重发",
         "{fault} may have been delivered or says nothing known: it is never sent again",

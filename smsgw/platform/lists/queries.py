@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smsgw.core.blocklist import Scope
 from smsgw.core.settings import Settings
 from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed, WantedBlocks
 from smsgw.platform.paging import Order, Slice, Window, read
@@ -193,3 +194,21 @@ async def already(database: Database, numbers: Sequence[str], account_id: int) -
     """How many of the numbers get nothing at all from an account by a block of its own."""
     found: int = await database.fetchval(_ALREADY, [int(number) for number in numbers], account_id)
     return found
+
+
+_LISTED = """
+SELECT number FROM block_list
+WHERE number = ANY($1::bigint[]) AND account_id = $2 AND type = $3 AND sign = $4
+  AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+_ALLOWED_ALREADY = "SELECT number FROM allow_list WHERE number = ANY($1::text[]) AND account_id = $2 AND kind = $3"
+
+
+async def listed(connection: Connection, numbers: Sequence[int], scope: Scope) -> set[int]:
+    """Which of the numbers have an entry of exactly this scope that holds."""
+    return {row["number"] for row in await connection.fetch(_LISTED, list(numbers), *scope)}
+
+
+async def allowed_already(connection: Connection, numbers: Sequence[str], account_id: int, kind: str) -> set[str]:
+    """Which of the numbers are on the allow list of an account in this way."""
+    return {row["number"] for row in await connection.fetch(_ALLOWED_ALREADY, list(numbers), account_id, kind)}

@@ -22,6 +22,7 @@ from smsgw.platform.lists.model import AllowEntry
 from smsgw.runtime import clock
 from smsgw.store.config import blocklist
 from smsgw.store.config.blocklist import NewEntry
+from smsgw.store.engine.database import Connection
 from smsgw.store.messages import events
 
 CHUNK = 5000
@@ -135,7 +136,7 @@ async def unblock_own(
 _ALLOW_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
 _ALLOW = """
 INSERT INTO allow_list (number, account_id, kind, note, actor, at)
-SELECT n, $2, $3, $4, $5, $6 FROM unnest($1::text[]) AS n
+SELECT n, $2, $3, note, $5, $6 FROM unnest($1::text[], $4::text[]) AS d(n, note)
 ON CONFLICT (number, account_id, kind) DO UPDATE SET note = excluded.note, actor = excluded.actor, at = excluded.at
 """
 _COUNT_ALLOWED = "SELECT count(*) FROM allow_list"
@@ -150,14 +151,29 @@ async def allow(
     """Put numbers on the allow list. ``only`` needs an account. At most ``MAX_ALLOWED`` in all."""
     if kind is Listed.ONLY and not account_id:
         raise Invalid("PARAM_MISSING", field="account")
-    given = (account_id, kind.value, note[:200], change.actor.label, clock.now())
     async with change.unit(Permission.ALLOW_EDIT, account_id) as unit:
-        await unit.connection.execute(_ALLOW_TURNS)
-        await unit.connection.execute(_ALLOW, sorted(set(numbers)), *given)
+        await take_allow_turn(unit.connection)
+        await put_allowed(unit, [(number, note) for number in set(numbers)], kind, account_id)
         if await unit.connection.fetchval(_COUNT_ALLOWED) > MAX_ALLOWED:
             raise Invalid("PARAM_INVALID", field="number", reason=phrase("allow.full", most=MAX_ALLOWED))
         after = {"numbers": len(numbers), "kind": kind.value, "account": account_id, "note": note}
         unit.record("allow.add", "allow_list", after=after)
+
+
+async def take_allow_turn(connection: Connection) -> int:
+    """Let nobody else change the allow list until the transaction ends; how many entries it has."""
+    await connection.execute(_ALLOW_TURNS)
+    count: int = await connection.fetchval(_COUNT_ALLOWED)
+    return count
+
+
+async def put_allowed(unit: Unit, rows: Sequence[tuple[str, str]], kind: Listed, account_id: int) -> None:
+    """Enter numbers with their notes, each once. The caller has the turn, sees to the limit, and records."""
+    rows = sorted(rows)
+    notes = [note[:200] for _, note in rows]
+    await unit.connection.execute(
+        _ALLOW, [number for number, _ in rows], account_id, kind.value, notes, unit.actor.label, clock.now()
+    )
 
 
 async def disallow(

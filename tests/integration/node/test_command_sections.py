@@ -96,6 +96,7 @@ STEPS = (
     Step("route simulate", "{routes}"),
     Step("route publish", "{routes} --note first", "routes"),
     Step("route move", "--account acme --to main", "routes"),
+    Step("route restore", "--account acme", "routes"),
     Step("route rollback", "1", "routes"),
     Step("route show"),
     Step("route versions"),
