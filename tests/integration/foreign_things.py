@@ -35,7 +35,7 @@ from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
-from smsgw.platform.lists import consents, undoing
+from smsgw.platform.lists import complaints, consents, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
@@ -216,6 +216,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
         "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
         "lift": await lifts.ask(by, NUMBER, "CMCC", account_id=account, reason=f"{MARK} reason"),
+        "complaint": (await complaints.enter(by, NUMBER, note=f"{MARK} note", message_id=message)).id,
         "filter": await filters.begin(by, f"{MARK} filter", account, [NUMBER]),
         "contact": await _as_owner(by, staff, EntryDraft(account, NUMBER, f"{MARK} contact")),
         "group": group, "reply": reply,

@@ -60,6 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
     "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "complaint.step": ("当前状态不能这样处理", "that cannot follow on where it stands"),
+    "complaint.full": ("该投诉的处理记录已满 100 条", "it has 100 steps already"),
     "optout.proof": (
         "退订须上传本人同意恢复接收的凭证,并由另一人审批后撤销",
         "an opt-out is undone with a proof that its owner wants it, and by a second person",

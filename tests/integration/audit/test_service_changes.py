@@ -90,7 +90,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consent_import, consents, number_import, proofs, undoing
+from smsgw.platform.lists import carrier, complaints, consent_import, consents, number_import, proofs, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -502,9 +502,15 @@ async def _(world: World, change: Change) -> None:
     assert await lists.unblock_own(change, world.account_id, [f"86{NUMBER}"], "manual", reason="") == 1
 
 
-@example(lists.enter_complaint, "complaint.add")
+@example(complaints.enter, "complaint.add")
 async def _(world: World, change: Change) -> None:
-    await lists.enter_complaint(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+    await complaints.enter(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+
+
+@example(complaints.step, "complaint.step")
+async def _(world: World, change: Change) -> None:
+    entered = await complaints.enter(world.change, f"86{NUMBER}")
+    await complaints.step(change, entered.id, complaints.State.CHECKING, "核实中")
 
 
 @example(lists.allow, "allow.add")

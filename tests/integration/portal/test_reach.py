@@ -94,6 +94,7 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
+    "/complaints": ("complaint", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
     "/reports/delays": ("account", "time=7d"), "/reports/success": ("account", "time=7d"),
@@ -328,6 +329,14 @@ CASES: dict[str, tuple[Case, ...]] = {
                      "POST /number-filters/-/vendor"), NOTHING),
     **dict.fromkeys(("GET /number-filters/-/import/{id}", "POST /number-filters/-/import/{id}"),
                     (case("filter_sheet", column_number="0", name="n", account="{own_account}"),)),
+    "GET /complaints": (case(query="account={account}"),), **of_list("/complaints", export=True),
+    "GET /complaints/-/new": NOTHING,
+    "POST /complaints/-/new": (case(number="13800138000", origin="user", note="why", due_days="3"),),
+    "GET /complaints/-/of/{id}": (case("message"),),
+    "POST /complaints/-/of/{id}": (case("message", origin="user", note="why", due_days="3"),),
+    "GET /complaints/{id}": (case("complaint"),), "GET /complaints/-/file/{id}": (case("complaint"),),
+    "GET /complaints/{id}/step": (case("complaint"),),
+    "POST /complaints/{id}/step": (case("complaint", state="checking", said="why"),),
     "GET /lifts": (case(query="account={account}"),), **of_list("/lifts"),
     **of_actions("/lifts", "lift", "sent", "lifted", "refused"),
     "GET /lifts/{id}": (case("lift"),), "GET /lifts/-/letter/{id}": (case("lift"),),
@@ -340,7 +349,8 @@ CASES: dict[str, tuple[Case, ...]] = {
        for method in ("GET", "POST")
        for path, *things in (("/records", "message"), ("/inbound", "reply"), ("/contacts", "contact"),
                              ("/allowed", "allowed"), ("/blocked", "blocked", "optout"), ("/optouts", "optout"),
-                             ("/consents", "consent"), ("/lifts", "lift"), ("/optouts/undos", "undo"))},
+                             ("/consents", "consent"), ("/lifts", "lift"), ("/complaints", "complaint"),
+                             ("/optouts/undos", "undo"))},
     "GET /announcements": NOTHING, **of_list("/announcements"),
     **of_actions("/announcements", "announcement", "withdraw"),
     "GET /announcements/-/new": NOTHING,
