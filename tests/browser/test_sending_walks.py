@@ -71,7 +71,7 @@ async def test_a_kind_has_its_hours_and_a_task_its_own(chromium: Browser, node: 
                 await page.uncheck(f"input[name=windows2_days][value='{day}']")
             await fits(page)
             await goes_on(page)
-            await expect(page.locator("main")).to_contain_text("预计完成")
+            await expect(page.locator("main")).to_contain_text("发送时段")
             await expect(page.locator("main")).to_contain_text("09:00–12:00；周一至周五 14:00–17:00")
             await goes_on(page)
             await page.wait_for_url(re.compile(r"/tasks/\d+$"))

@@ -81,7 +81,7 @@ THINGS = {
     # the beginning of a path, the longest counts: what stands in it
     "/departments": "department", "/staff": "keeper", "/staff/-/import": "staff_sheet",
     "/staff/-/import/{id}/": "staff_import", "/users": "keeper", "/roles": "role", "/send": "draft", "/drafts": "draft",
-    "/tasks": "task", "/scheduled": "waiting", "/records": "message", "/pushes": "event",
+    "/tasks": "task", "/scheduled": "waiting", "/scheduled/round": "round", "/records": "message", "/pushes": "event",
     "/jobs": "job", "/exported": "token",
     "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",

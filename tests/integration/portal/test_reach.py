@@ -716,13 +716,13 @@ LATER = re.compile(
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
     "|/import/{id}|/proof/file$|/signs/proofs/"
     "|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
-    "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
+    "|/scheduled/round/{id}|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
     "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
     "|GET /records/{id}/verify$|GET /(alarms|review|inbound)/-/total|POST /inbound/-/seen$|POST /jobs/{id}/approve$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, is another's alone,
-is asked by a row that is opened, or is for those who build pages; a list that refreshes itself does not say how many
-there are."""
+is asked by a row that is opened, is of the one task of its list that comes round, or is for those who build pages; a
+list that refreshes itself does not say how many there are."""
 ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
 
 
