@@ -33,7 +33,7 @@ OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
     "sent_task", "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario", "consent_import",
     "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
-    "refused_call",
+    "refused_call", "alarm_receiver", "alarm_note",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -94,7 +94,8 @@ THINGS = {
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account",
     "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
-    "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
+    "/alarms": "alarm", "/alarms/receivers": "alarm_receiver", "/alarms/notes": "alarm_note",
+    "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
     "/reports/exclusions": "exclusion",
     "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",
 }  # fmt: skip

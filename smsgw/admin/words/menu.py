@@ -164,6 +164,8 @@ ENTRIES: dict[str, EntryWords] = {
     "monitoring.dashboard": EntryWords(N_("监控大盘")),
     "monitoring.rules": EntryWords(N_("告警规则")),
     "monitoring.alarms": EntryWords(N_("告警记录")),
+    "monitoring.alarm_receivers": EntryWords(N_("告警接收人")),
+    "monitoring.alarm_notes": EntryWords(N_("告警通知")),
     "monitoring.queues": EntryWords(N_("队列")),
     "monitoring.nodes": EntryWords(N_("节点与高可用")),
     "monitoring.incidents": EntryWords(N_("故障与工单")),

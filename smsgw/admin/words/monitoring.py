@@ -17,3 +17,63 @@ ACKNOWLEDGE_TAKEN_EFFECT = N_(
     "将认领 %(n)s 条告警，由您负责处理，所有人都能看到；其中 %(taken)s 条原由他人认领，改由您负责，"
     "%(cleared)s 条已经恢复，不再认领。"
 )
+
+TAB_ALARMS, TAB_RECEIVERS, TAB_NOTES = N_("告警"), N_("接收人"), N_("通知记录")
+WAY: dict[str, str] = {
+    "sms": N_("短信"), "mail": N_("邮件"), "wecom": N_("企业微信机器人"), "dingtalk": N_("钉钉机器人"),
+    "webhook": N_("Webhook"),
+}  # fmt: skip
+ADD: dict[str, str] = {
+    "sms": N_("添加短信接收人"), "mail": N_("添加邮件接收人"), "wecom": N_("添加企业微信机器人"),
+    "dingtalk": N_("添加钉钉机器人"), "webhook": N_("添加 Webhook"),
+}  # fmt: skip
+ADD_ABOUT: dict[str, str] = {
+    "sms": N_(
+        "通过本平台发送，建议选用独立账号并授予特发权限；通道或数据库故障时短信可能发不出，请同时设置其他方式的接收人。"
+    ),
+    "mail": N_("发信服务器在配置文件 [mail] 中指定。数据库中断时由节点直接发送。"),
+    "wecom": N_("在企业微信群中添加群机器人，复制 Webhook 地址。地址中的密钥加密保存，不再显示。"),
+    "dingtalk": N_("在钉钉群中添加自定义机器人，安全设置选“加签”，或选关键词“告警”。地址与密钥加密保存，不再显示。"),
+    "webhook": N_(
+        "以 POST 推送 JSON，按 webhook-signature 签名，每条带唯一编号，接收方可据此去重。密钥加密保存，不再显示。"
+    ),
+}  # fmt: skip
+LEVEL: dict[bool, str] = {False: N_("全部告警"), True: N_("仅严重")}
+ACTIVE: dict[bool, str] = {True: N_("启用"), False: N_("停用")}
+ACTIVE_TONE: dict[bool, str] = {True: "green", False: "gray"}
+RECEIVERS_LEAD = N_(
+    "告警发生与恢复时各通知一次。除短信外至少再设一种：短信依赖本平台，数据库中断时只有邮件、机器人和 Webhook 能送达。"
+)
+RECEIVERS_EMPTY = N_("还没有告警接收人")
+RECEIVERS_TEACH = N_("添加接收人后，新的告警会发到短信、邮件、企业微信、钉钉或 Webhook。")
+RECEIVER_EDIT = N_("修改接收人")
+KEPT = N_("留空则不变。")
+SECRET_HELP = N_("与接收方约定，16 至 200 个字符；以 whsec_ 开头的按 Base64 解码。")
+SEC_HELP = N_("安全设置为“加签”时填写，以 SEC 开头；否则留空。")
+RECEIVER_SAVED = N_("接收人已保存，可点“测试”确认能够收到")
+TEST = N_("测试")
+TEST_EFFECT = N_("将向 %(n)s 个接收人各发送一条测试通知，结果见通知记录。")
+TEST_NONE = N_("所选接收人都已停用，不能测试。")
+STOP, START, REMOVE = N_("停用"), N_("启用"), N_("删除")
+STOP_EFFECT = N_("将停用 %(n)s 个接收人，未发出的通知不再发送。")
+START_EFFECT = N_("将启用 %(n)s 个接收人，从新的告警开始通知。")
+REMOVE_EFFECT = N_("将删除 %(n)s 个接收人及其地址，未发出的通知不再发送；通知记录保留。")
+NOTES_LEAD = N_("每个告警对每个接收人通知一次，恢复时再通知一次；结果不明的可能已送达，不会自动再发。保留 90 天。")
+NOTES_EMPTY = N_("还没有告警通知")
+NOTES_TEACH = N_("添加接收人后，告警与恢复的通知及其结果显示在这里。")
+EVENT: dict[str, str] = {"raised": N_("告警"), "cleared": N_("恢复"), "test": N_("测试通知")}
+NOTE_STATE: dict[str, str] = {
+    "waiting": N_("待发送"), "sending": N_("发送中"), "sent": N_("已发送"), "failed": N_("发送失败"),
+    "unsure": N_("结果不明"),
+}  # fmt: skip
+NOTE_TONE: dict[str, str] = {
+    "waiting": "azure", "sending": "blue", "sent": "green", "failed": "red", "unsure": "orange",
+}  # fmt: skip
+AGAIN = N_("重新发送")
+AGAIN_EFFECT = N_("将重新发送 %(n)s 条通知。其中 %(unsure)s 条结果不明，接收人可能收到两次。")
+AGAIN_SOME = N_(
+    "将重新发送 %(n)s 条通知。其中 %(unsure)s 条结果不明，接收人可能收到两次。"
+    "另有 %(stays)s 条不重新发送：已发送、待发送，或接收人已停用或删除。"
+)
+AGAIN_NONE = N_("所选通知都不能重新发送：已发送、待发送，或接收人已停用或删除。")
+THE_MESSAGE = N_("查看该短信")

@@ -36,6 +36,7 @@ from reaching import (
 )
 
 from smsgw.admin.rights import Open, Route
+from smsgw.core.alarm_notes import Way
 from smsgw.core.ids import CHINA
 from smsgw.platform.org import queries
 
@@ -458,6 +459,15 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /words/-/import/{id}/result", "GET /words/-/import/{id}/wrong"), (case("word_import"),)),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("alarm"),),
     **of_list("/alarms"), **of_actions("/alarms", "alarm", "ack"),
+    "GET /alarms/receivers": NOTHING, **of_list("/alarms/receivers"),
+    "GET /alarms/receivers/{id}": (case("alarm_receiver"),),
+    "GET /alarms/receivers/{id}/edit": (case("alarm_receiver"),),
+    "POST /alarms/receivers/{id}/edit": (case("alarm_receiver", name="x", language="zh"),),
+    **of_actions("/alarms/receivers", "alarm_receiver", "test", "start", "stop", "remove"),
+    **{f"GET /alarms/receivers/-/new/{way}": NOTHING for way in Way},
+    **{f"POST /alarms/receivers/-/new/{way}": (case(name="x", address="x@y.example", language="zh"),) for way in Way},
+    "GET /alarms/notes": NOTHING, "GET /alarms/notes/-/rows": NOTHING, **of_list("/alarms/notes"),
+    "GET /alarms/notes/{id}": (case("alarm_note"),), **of_actions("/alarms/notes", "alarm_note", "again"),
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),

@@ -17,7 +17,8 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import queries, service
 from smsgw.platform.alarms.queries import Alarm, Wanted
 
-PATH = "/alarms"
+PATH, RECEIVERS, NOTES = "/alarms", "/alarms/receivers", "/alarms/notes"
+TABS = ((words.TAB_ALARMS, PATH), (words.TAB_RECEIVERS, RECEIVERS), (words.TAB_NOTES, NOTES))
 MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW,
              lambda call: queries.unattended(call.db, accounts=call.accounts))  # fmt: skip
 FILTER = Filter(
@@ -81,5 +82,5 @@ PAGE = ListPage(
     one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
     actions=(Action("ack", words.ACKNOWLEDGE, Permission.ALARM_HANDLE, effect=_effect,
                     run=lambda call, one: service.acknowledge(call.change(), [one.id])),),
-    lead=words.LEAD, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),
+    lead=words.LEAD, tabs=TABS, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),
 )  # fmt: skip
