@@ -144,9 +144,10 @@ ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
     "/consents/{id}/proof/file", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
+    "/optouts/undos/{id}", "/optouts/undos/{id}/number", "/optouts/undos/{id}/proof",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
-piece of whatever page is open."""
+piece of whatever page is open; or they are about a file, of which the demo data have none."""
 PIECE = "/-/"
 """In the address of what is asked for by a list, for itself."""
 ENTRANCE = {"/login"}

@@ -39,7 +39,7 @@ from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
-from smsgw.platform.lists import consents
+from smsgw.platform.lists import consents, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
@@ -189,8 +189,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
     await consents.give(by, account, [NUMBER], given)
     await lists.allow(by, [NUMBER], Listed.EXEMPT, account_id=account, note=f"{MARK} note")
-    await lists.block(by, [NUMBER], Scope(account, "", ""), MANUAL, f"{MARK} reason")
     await lists.block(by, [NUMBER], Scope(account, "marketing", ""), OPT_OUT, f"{MARK} reason")
+    await lists.block(by, [NUMBER], Scope(account, "", ""), MANUAL, f"{MARK} reason")
     await words.put(by, [Word(f"{MARK} word", MARK, Action.BLOCK, "", account, "")])
     reply = site.ids.next()
     await site.db.execute(_REPLY, reply, account, site.channel_id, NUMBER, f"{MARK} reply", message)
@@ -229,6 +229,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "consent": await one("SELECT id FROM consent"),
         "allowed": await one("SELECT id FROM allow_list WHERE account_id = $1", account),
         "blocked": await one(entry, account, MANUAL), "optout": await one(entry, account, OPT_OUT),
+        "undo": await _undo(site, by, await one(entry, account, OPT_OUT), account),
         "word": await one("SELECT id FROM word WHERE account_id = $1", account),
         "alarm": await one("SELECT id FROM alarm WHERE account_id = $1", account),
     }  # fmt: skip
@@ -240,6 +241,14 @@ async def _document(site: Site, by: Change, account: int, sign: int) -> int:
     incoming = await store.receive(documents.kind(site.db), account, 0, f"{MARK}.pdf")
     incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
     return await documents.keep(by, store, sign, documents.Document.LICENSE, "", incoming)
+
+
+async def _undo(site: Site, by: Change, entry: int, account: int) -> int:
+    """A wish to undo the opt-out, with its proof."""
+    store = site.surveyor.tasks.files.store
+    incoming = await store.receive(undoing.kind(site.db), account, 0, f"{MARK}.pdf")
+    incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
+    return await undoing.keep(by, store, entry, f"{MARK} reason", incoming)
 
 
 async def _as_owner(by: Change, staff: int, draft: EntryDraft) -> int:

@@ -31,9 +31,15 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
+<<<<<<< HEAD
     "sent_task", "reply", "allowed", "blocked", "optout", "word", "alarm", "filing", "scenario", "consent_import",
     "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
     "refused_call", "alarm_receiver", "alarm_note",
+=======
+    "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm", "filing", "scenario",
+    "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
+    "refused_call",
+>>>>>>> main
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -87,7 +93,7 @@ THINGS = {
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
     "/review/rules": "account",
-    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout",
+    "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",

@@ -657,7 +657,7 @@ NOTHING_BEFORE = {
     "number_status.import",
     "number_status.remove", "numbers.unmask", "partner.kick", "password.change", "report.spelling", "route.publish",
     "send", "session.end", "sign.proof", "staff.import", "staff.import_passwords", "staff.reset", "staff.unlock",
-    "rebate.rule", "statement.take", "statistics.recount", "word.import", "word.put",
+    "rebate.rule", "statement.take", "statistics.recount", "undo.ask", "word.import", "word.put",
 }  # fmt: skip
 """Actions that happen: nothing was otherwise before, it is a secret, or a version of its own, or too many rows."""
 

@@ -21,9 +21,11 @@ MOST_FIELDS, LONGEST_FIELD = 5, 200
 
 
 async def received(
-    call: Call, kind: FileKind, account_id: int, keep: Callable[[Incoming, Mapping[str, str]], Awaitable[T]]
-) -> T | None:
-    """What ``keep`` makes of the file of a form, and of the fields that stand before it; None: no file has come."""
+    call: Call, kind: FileKind, account_id: int, keep: Callable[[Incoming, Mapping[str, str]], Awaitable[T]], *,
+    longest: int = LONGEST_FIELD,
+) -> T | None:  # fmt: skip
+    """What ``keep`` makes of the file of a form, and of the fields that stand before it; None: no file has come.
+    ``longest``: octets of a field."""
     typed: dict[str, str] = {}
     while True:
         part = await call.parts.next() if call.parts is not None else None
@@ -31,7 +33,7 @@ async def received(
             return None
         if part.filename:
             break
-        typed[part.name or ""] = await short_text(part, LONGEST_FIELD)
+        typed[part.name or ""] = await short_text(part, longest)
     store = call.portal.context.files
     incoming = await store.receive(kind, account_id, 0, part.filename)
     try:

@@ -52,9 +52,6 @@ ACCOUNT_NEEDED = N_("请选择账号")
 LIFT = N_("解除")
 LIFT_TITLE = N_("解除限制")
 LIFT_EFFECT = N_("将解除 %(number)s 的一条限制（%(scope)s，来源：%(source)s），此后该范围内的短信可正常发送。")
-LIFT_OPT_OUT_EFFECT = N_(
-    "将解除 %(number)s 的退订（%(scope)s）。该号码是本人退订的，须有本人重新同意的凭证，请在原因中写明。"
-)
 LIFTED = N_("已解除")
 
 OPT_OUT_LEAD = N_("用户回复退订或由业务系统登记的退订，按账号、类型和签名生效。")

@@ -316,6 +316,7 @@ TERMS: dict[str, str] = {
     "one_time": N_("一次性密码"),
     "opinion": N_("审批意见"),
     "original": N_("短信原文"),
+    "opted_out_at": N_("退订时间"),
     "origin": N_("来源"),
     "outcome": N_("结果"),
     "parent": N_("上级部门"),

@@ -31,6 +31,7 @@ SAID: dict[str, str] = {
     "block.above": N_("在平台级黑名单中（来源：%(source)s），对全部账号生效"),
     "block.clear": N_("不在任何黑名单中"),
     "opt_out.entry": N_("本人已退订：%(scope)s；%(reason)s；%(at)s；%(until)s"),
+    "opt_out.request": N_("已申请撤销退订，等待另一人审批（%(at)s）"),
     "opt_out.above": N_("本人已退订，对全部账号生效"),
     "opt_out.clear": N_("没有退订"),
     "only.missing": N_("账号设有“仅限名单”，该号码不在名单中"),
@@ -74,6 +75,7 @@ LIMITED_BY = N_("没有规则完全拦截，%(m)s 项部分受限")
 FREE = N_("没有名单或规则拦截该号码；仍收不到时，请在发送记录中查看具体短信的全链路。")
 LIFT: dict[str, str] = {
     "entry": N_("解除"),
+    "undo": N_("申请撤销退订"),
     "exempt": N_("加入免频控"),
     "only": N_("加入仅限名单"),
     "forget": N_("清除状态"),

@@ -60,6 +60,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
     "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "optout.proof": (
+        "退订须上传本人同意恢复接收的凭证,并由另一人审批后撤销",
+        "an opt-out is undone with a proof that its owner wants it, and by a second person",
+    ),
+    "optout.waiting": ("该退订已有待审批的撤销申请", "there is a request that waits already"),
+    "optout.own": ("不能审批自己提交的申请,请由其他人处理", "nobody decides what they have asked for themselves"),
+    "optout.changed": ("该退订已解除,或用户之后又退订了", "it is gone, or the owner has opted out again since then"),
     "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
     "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
     "filter.full": (

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from smsgw.core.alarm_notes import Note, Way
+from smsgw.core.alarm_notes import TOGETHER, Note, Way
 from smsgw.core.words import phrase
 from smsgw.net.mail import LONGEST_SAID, Sent
 from smsgw.pipeline.periodic import Periodic
@@ -124,7 +124,7 @@ class Notifier:
                 continue
             due = self._memory.due(receiver.id, self._now(), critical_only=receiver.critical_only)
             if due:
-                task = aio.spawn(self._tell_alone(receiver, due[: notes.TOGETHER]), name="alarm.tell")
+                task = aio.spawn(self._tell_alone(receiver, due[:TOGETHER]), name="alarm.tell")
                 self._under_way[receiver.id] = task
 
     async def _tell_alone(self, receiver: Opened, due: Sequence[Kept]) -> None:

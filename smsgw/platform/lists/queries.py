@@ -109,7 +109,9 @@ async def how_many(
     return count
 
 
-async def one(database: Database, version: int, *, accounts: Sequence[int] | None) -> BlockEntry | None:
+async def one(
+    database: Database | Connection, version: int, *, accounts: Sequence[int] | None
+) -> BlockEntry | None:
     """The entry of a version, if it holds and has not changed since."""
     rows = await database.fetch(_ONE, _whose(accounts), version)
     return _entry(rows[0]) if rows else None

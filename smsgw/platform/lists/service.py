@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from smsgw.core import policy
+from smsgw.core.actor import ActorKind
 from smsgw.core.blocklist import COMPLAINT, OPT_OUT, SOURCES, Scope
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import mask
@@ -97,11 +98,14 @@ RETURNING account_id, type, sign, source
 
 
 async def unblock(change: Change, number: str, scope: Scope | None, *, reason: str) -> int:
-    """Take a number off the list: one scope, or (None) all of them; how many entries went."""
+    """Take a number off the list: one scope, or (None) all of them; how many entries went. ``STATE_CONFLICT`` for a
+    person where that is an opt-out: those are undone with a proof and by a second one (``undoing``)."""
     conditions = (None, None, None) if scope is None else tuple(scope)
     async with change.unit(Permission.BLOCK_EDIT, scope.account_id if scope else EVERYBODY) as unit:
         await blocklist.take_turns(unit.connection)
         rows = await unit.connection.fetch(_REMOVE, int(number), *conditions)
+        if unit.actor.kind is ActorKind.PERSON and any(row["source"] == OPT_OUT for row in rows):
+            raise Refused("STATE_CONFLICT", reason=phrase("optout.proof"))
         for row in rows:
             unit.record(
                 "block.remove", f"block_list/{mask(number)}", before=dict(row), after={"reason": reason}

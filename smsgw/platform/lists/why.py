@@ -19,11 +19,12 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.policy import Listed, PolicySet, Reviewed
 from smsgw.core.settings import Settings
 from smsgw.core.words import Wording
-from smsgw.platform.lists import carrier, queries
+from smsgw.platform.lists import carrier, queries, undoing
 from smsgw.platform.lists import consents as ledger
 from smsgw.platform.lists.carrier import CarrierLift, WantedLifts
 from smsgw.platform.lists.consents import Consent
 from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed
+from smsgw.platform.lists.undoing import Undo, UndoState, WantedUndos
 from smsgw.platform.numbers import queries as numbers
 from smsgw.platform.numbers.model import KnownNumber
 from smsgw.platform.paging import Window
@@ -57,6 +58,8 @@ class Lift(StrEnum):
     NOTHING = ""
     ENTRY = "entry"
     """The entry of the block list is lifted; ``Verdict.ref`` is its id."""
+    UNDO = "undo"
+    """It is asked for with a proof, and somebody else decides; ``Verdict.ref`` as with ``ENTRY``."""
     EXEMPT = "exempt"
     """The number gets no limits of frequency."""
     ONLY = "only"
@@ -115,6 +118,8 @@ class Facts:
     refusals: Sequence[Refusal] = ()
     request: CarrierLift | None = None
     """What a carrier was asked last."""
+    undos: Sequence[Undo] = ()
+    """Wishes to undo opt-outs that wait."""
     consents: Sequence[Consent] = ()
     """What was said of getting marketing, the newest first; of accounts that the reader sees."""
     consented: Mapping[int, bool] = field(default_factory=dict)
@@ -163,6 +168,10 @@ async def read(
     asked = (number, first_id(since), whose)
     refusals = await database.fetch(_REFUSALS, *asked, timeout=30)
     requests = await carrier.search(database, WantedLifts(number), Window(limit=1), accounts=accounts)
+    undos: Sequence[Undo] = ()
+    if any(entry.source == OPT_OUT for entry in entries):
+        waiting = WantedUndos(number, UndoState.WAITING)
+        undos = (await undoing.search(database, waiting, Window(limit=MOST), accounts=accounts)).rows
     consents = await ledger.search(database, ledger.WantedConsents(number), Window(limit=MOST), accounts=accounts)
     said = {r["account_id"]: r["holds"] for r in await database.fetch(_SAID, int(number))}
     return Facts(
@@ -170,7 +179,7 @@ async def read(
         await database.fetchval(_HISTORY, int(number)) or b"",
         complained["n"] if complained else 0, complained["at"] if complained else None,
         await database.fetchval(_HELD, *asked, timeout=30), [Refusal(*row.values()) for row in refusals],
-        requests.rows[0] if requests.rows else None, consents.rows, said,
+        requests.rows[0] if requests.rows else None, undos, consents.rows, said,
     )  # fmt: skip
 
 
@@ -223,13 +232,19 @@ def _lists(facts: Facts, question: Question) -> list[Verdict]:
         narrow = entry.type or entry.sign or (entry.account_id and question.account is None)
         standing = (Standing.LIMITS if narrow else Standing.BLOCKS) if concerned else Standing.NOTES
         rule = "opt_out" if out else "block"
+        waits = any(undo.entry == entry.version for undo in facts.undos)
+        lift = Lift.NOTHING if waits else Lift.UNDO if out else Lift.ENTRY
         (opted if out else blocked).append(
-            Verdict(rule, standing, f"{rule}.entry", values, Lift.ENTRY, str(entry.id))
+            Verdict(rule, standing, f"{rule}.entry", values, lift, str(entry.id))
         )  # fmt: skip
     for source in facts.above:
         rule = "opt_out" if source == OPT_OUT else "block"
         above = Verdict(rule, Standing.BLOCKS, f"{rule}.above", {"source": source}, Lift.ABOVE)
         (opted if source == OPT_OUT else blocked).append(above)
+    opted += [
+        Verdict("opt_out", Standing.NOTES, "opt_out.request", {"at": undo.asked_at}, ref=str(undo.id))
+        for undo in facts.undos
+    ]
     return [*_clear("block", blocked), *_clear("opt_out", opted)]
 
 

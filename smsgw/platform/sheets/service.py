@@ -18,7 +18,7 @@ from smsgw.platform.content import proofs as documents
 from smsgw.platform.exports.model import FILES as EXPORTS
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
-from smsgw.platform.lists import proofs
+from smsgw.platform.lists import proofs, undoing
 from smsgw.platform.sheets import queries
 from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_KEPT, MOST_ROWS, Sheet
 from smsgw.runtime import clock
@@ -89,6 +89,6 @@ class Sheets:
 
     async def sweep(self) -> None:
         """Remove files of tables, exports and proofs whose time is over, and what is known of such tables."""
-        kinds = FILES, EXPORTS, proofs.kind(self._database), documents.kind(self._database)
+        kinds = [FILES, EXPORTS, *(one.kind(self._database) for one in (proofs, documents, undoing))]
         await self.store.sweep(kinds)
         await queries.forget(self._database, clock.now())

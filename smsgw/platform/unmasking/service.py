@@ -14,7 +14,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import book_queries as book
 from smsgw.platform.change import Change
-from smsgw.platform.lists import carrier, consents
+from smsgw.platform.lists import carrier, consents, undoing
 from smsgw.platform.lists import queries as lists
 from smsgw.platform.messages import inbound
 from smsgw.platform.messages import queries as messages
@@ -48,6 +48,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "lift": Kind(
         Permission.BLOCK_VIEW, lambda db, actor, id_: carrier.one(db, id_, accounts=actor.scope.whole)
+    ),
+    "undo": Kind(
+        Permission.BLOCK_VIEW, lambda db, actor, id_: undoing.one(db, id_, accounts=actor.scope.whole)
     ),
 }
 """By the word that stands before the id in the audit log."""

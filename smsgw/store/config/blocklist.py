@@ -18,7 +18,8 @@ TOMBSTONES_KEPT_DAYS = 7
 
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock($1)"
 
-# By hand an entry is replaced; an opt-out leaves an entry alone that holds already.
+# By hand an entry is replaced; an opt-out leaves an entry alone that holds already. An opt-out that holds stays one:
+# or whoever blocks its number for a day could lift it.
 _PUT = """
 INSERT INTO block_list AS b (number, account_id, type, sign, source, reason, actor, since, expires_at)
 SELECT d.*, $8::timestamptz
@@ -27,7 +28,8 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::
 ON CONFLICT (number, account_id, type, sign) DO UPDATE
 SET source = excluded.source, reason = excluded.reason, actor = excluded.actor, since = excluded.since,
     expires_at = excluded.expires_at, removed_at = NULL, version = nextval('block_version')
-WHERE $10::boolean OR b.removed_at IS NOT NULL OR b.expires_at <= excluded.since
+WHERE b.removed_at IS NOT NULL OR b.expires_at <= excluded.since
+   OR $10::boolean AND (b.source <> 'opt_out' OR excluded.source = 'opt_out')
 """
 
 

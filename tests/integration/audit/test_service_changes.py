@@ -94,7 +94,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consent_import, consents, proofs
+from smsgw.platform.lists import carrier, consent_import, consents, proofs, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -1284,6 +1284,31 @@ async def _(world: World, change: Change) -> None:
 async def a_document(world: World, change: Change) -> int:
     sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
     return await documents.attach(change, sign, documents.Document.LICENSE, "", a_file(world, change))
+
+
+async def an_opt_out(world: World) -> int:
+    number, scope = f"8613{world.ids() % 10**9:09}", BlockScope(world.account_id, "marketing", "")
+    await lists.block(world.change, [number], scope, "opt_out", "R")
+    found: int = await world.database.fetchval("SELECT version FROM block_list WHERE number = $1", int(number))
+    return found
+
+
+@example(undoing.ask, "undo.ask")
+async def _(world: World, change: Change) -> None:
+    await undoing.ask(change, await an_opt_out(world), "本人申请", a_file(world, change))
+
+
+@example(undoing.keep, "undo.ask")
+async def _(world: World, change: Change) -> None:
+    store: Any = Store(world, change)
+    with a_picture(world) as incoming:
+        await undoing.keep(change, store, await an_opt_out(world), "本人申请", incoming)
+
+
+@example(undoing.decide, "undo.decide")
+async def _(world: World, change: Change) -> None:
+    id_ = await undoing.ask(world.change, await an_opt_out(world), "本人申请", a_file(world, world.change))
+    await undoing.decide(change, id_, passes=False, answer="凭证不全")
 
 
 @example(documents.attach, "sign.proof")

@@ -23,7 +23,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import audience as words
-from smsgw.admin.words import why
+from smsgw.admin.words import undo, why
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.numbers import mask
@@ -35,7 +35,9 @@ from smsgw.runtime import clock
 
 PATH, OPT_OUTS = "/blocked", "/optouts"
 WHY = f"{PATH}/why"
+UNDOS = f"{OPT_OUTS}/undos"
 TABS = ((words.BLOCK_LIST, PATH), (why.REQUESTS, "/lifts"))
+OPT_OUT_TABS = ((undo.OPT_OUTS, OPT_OUTS), (undo.UNDOS, UNDOS))
 MENU = (
     Entry("audience.blocked", PATH, Permission.BLOCK_VIEW), Entry("audience.optouts", OPT_OUTS, Permission.BLOCK_VIEW),
 )  # fmt: skip
@@ -73,7 +75,8 @@ def _opted_out(found: Found) -> WantedBlocks:
 
 
 async def _detail(call: Call, one: BlockEntry) -> Detail:
-    links = [(words.LIFT, f"{PATH}/{one.id}/lift")] if call.may(Permission.BLOCK_EDIT) else []
+    how = (undo.UNDO, f"{OPT_OUTS}/{one.id}/undo") if one.source == OPT_OUT else (words.LIFT, f"{PATH}/{one.id}/lift")
+    links = [how] if call.may(Permission.BLOCK_EDIT) else []
     return Detail(mask(one.number), [Section(COLUMNS, one)], links=links)
 
 
@@ -90,7 +93,7 @@ def _list(
         rows=lambda db, actor, found, window: queries.search(db, wanted(found), window, accounts=actor.scope.whole),
         count=lambda db, actor, found, most: queries.how_many(db, wanted(found), most, accounts=actor.scope.whole),
         one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole), detail=_detail,
-        links=_LINKS if path == PATH else _LINKS[:1], tabs=TABS if path == PATH else (),
+        links=_LINKS if path == PATH else _LINKS[:1], tabs=TABS if path == PATH else OPT_OUT_TABS,
         sort=Sort("since"), empty=empty, whole="block",
     )  # fmt: skip
 
@@ -122,7 +125,7 @@ def _scope(call: Call, values: Mapping[str, Any]) -> Scope:
     return Scope(int(values["account"] or EVERYBODY), values["type"] or "", values["sign"])
 
 
-def _told(call: Call, account: str, type_: str, sign: str) -> str:
+def told(call: Call, account: str, type_: str, sign: str) -> str:
     """A scope in the reader's language."""
     whose, what = account or call.gettext(words.ALL_ACCOUNTS), words.EVERY_TYPE[type_ or "*"]
     return " · ".join(filter(None, (whose, call.gettext(what), f"【{sign}】" if sign else "")))
@@ -140,25 +143,26 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     found = numbers.recipients(values["numbers"]).valid
     scope = _scope(call, values)
-    told = _told(call, own_accounts(call).get(str(scope.account_id), ""), scope.type, scope.sign)
-    return Effect(words.BLOCK_ADD_EFFECT, {"n": len(found), "scope": told})
+    scope_ = told(call, own_accounts(call).get(str(scope.account_id), ""), scope.type, scope.sign)
+    return Effect(words.BLOCK_ADD_EFFECT, {"n": len(found), "scope": scope_})
 
 
 async def _entry(call: Call) -> BlockEntry | None:
+    """What is lifted with a reason alone: no opt-out."""
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.one(call.db, id_, accounts=call.actor.scope.whole)
+    one = None if id_ is None else await queries.one(call.db, id_, accounts=call.actor.scope.whole)
+    return None if one is None or one.source == OPT_OUT else one
 
 
 async def _lift(call: Call, one: BlockEntry, values: Mapping[str, Any]) -> web.Response:
     await service.unblock(call.change(), one.number, one.scope, reason=values["reason"])
     call.toast(call.gettext(words.LIFTED))
-    return call.redirect(OPT_OUTS if one.source == OPT_OUT else PATH)
+    return call.redirect(PATH)
 
 
 async def _lift_effect(call: Call, one: BlockEntry, _: Mapping[str, Any]) -> Effect:
-    scope, source = _told(call, one.account or "", one.type, one.sign), call.gettext(words.SOURCE[one.source])
-    text = words.LIFT_OPT_OUT_EFFECT if one.source == OPT_OUT else words.LIFT_EFFECT
-    return Effect(text, {"number": mask(one.number), "scope": scope, "source": source})
+    scope, source = told(call, one.account or "", one.type, one.sign), call.gettext(words.SOURCE[one.source])
+    return Effect(words.LIFT_EFFECT, {"number": mask(one.number), "scope": scope, "source": source})
 
 
 async def _form_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:

@@ -15,11 +15,12 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.pages.audience.blocked import OPT_OUTS, UNDOS
 from smsgw.admin.pages.audience.blocked import PATH as BLOCKED
 from smsgw.admin.pages.audience.blocked import WHY as PATH
 from smsgw.admin.pages.audience.consents import PATH as CONSENTS
 from smsgw.admin.rights import route
-from smsgw.admin.words import audience, messages, why
+from smsgw.admin.words import audience, messages, undo, why
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA
@@ -42,7 +43,7 @@ FILTER = Filter(
 NEEDS: Mapping[Lift, Permission] = {
     Lift.ENTRY: Permission.BLOCK_EDIT, Lift.EXEMPT: Permission.ALLOW_EDIT, Lift.ONLY: Permission.ALLOW_EDIT,
     Lift.FORGET: Permission.NUMBER_EDIT, Lift.CARRIER: Permission.BLOCK_EDIT, Lift.REVIEW: Permission.REVIEW_DECIDE,
-    Lift.CONSENT: Permission.BLOCK_EDIT,
+    Lift.CONSENT: Permission.BLOCK_EDIT, Lift.UNDO: Permission.BLOCK_EDIT,
 }  # fmt: skip
 """What lifting takes."""
 
@@ -55,6 +56,8 @@ class Line:
     said: str
     link: str = ""
     form: str = ""
+    word: str = ""
+    """Of the link."""
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -97,20 +100,27 @@ async def show(call: Call) -> web.StreamResponse:
     )  # fmt: skip
 
 
+_REQUESTS = {"carrier.request": (why.REQUESTS, "/lifts"), "opt_out.request": (undo.UNDOS, UNDOS)}
+
+
 def _line(call: Call, one: Verdict, found: Found) -> Line:
     may = one.lift in NEEDS and call.may(NEEDS[one.lift])
     link = form = ""
     if may and one.lift is Lift.ENTRY:
         link = f"{BLOCKED}/{one.ref}/lift"
+    elif may and one.lift is Lift.UNDO:
+        link = f"{OPT_OUTS}/{one.ref}/undo"
     elif may and one.lift is Lift.REVIEW:
         link = "/review"
     elif may and one.lift is Lift.CONSENT:
         link = f"{CONSENTS}/-/new"
     elif may and (call.actor.scope.whole is None or (found.get("account") and one.lift is not Lift.FORGET)):
         form = one.lift.value
-    if one.said == "carrier.request":
-        link = f"/lifts/{one.ref}"
-    return Line(one, _said(call, one), link, form)
+    word = why.LIFT.get(one.lift.value, "")
+    if one.said in _REQUESTS:
+        word, at = _REQUESTS[one.said]
+        link = f"{at}/{one.ref}"
+    return Line(one, _said(call, one), link, form, word)
 
 
 def _said(call: Call, one: Verdict) -> str:
