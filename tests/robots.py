@@ -96,8 +96,8 @@ class Robots:
         proof = base64.b64encode(hmac.new(HOOK_SECRET.encode(), signed, hashlib.sha256).digest()).decode()
         if request.headers["webhook-signature"] != f"v1,{proof}":
             return web.Response(status=401)
-        if said.isdigit():
-            return web.Response(status=int(said))
+        if said:  # dropped: nobody hears the answer
+            return web.Response(status=int(said) if said.isdigit() else 500)
         self.hook += json.loads(body)["items"]
         return web.Response(status=204)
 

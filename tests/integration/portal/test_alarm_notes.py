@@ -127,7 +127,8 @@ async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -
     assert receiver == "ops@buyer.example.org"
     body = mail.get_body()
     assert body is not None
-    for said in (mail["Subject"], body.get_content(), *desk.robots.wecom, *desk.robots.dingtalk, *await desk.texts()):
+    assert "通道断开" in mail["Subject"]
+    for said in (body.get_content(), *desk.robots.wecom, *desk.robots.dingtalk, *await desk.texts()):
         assert "告警（严重）：通道断开，通道 mobile-a" in said
     ((wecom,), (dingtalk,), (item,)) = desk.robots.wecom, desk.robots.dingtalk, desk.robots.hook
     assert wecom == dingtalk
