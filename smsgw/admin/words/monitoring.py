@@ -38,9 +38,9 @@ ADD_ABOUT: dict[str, str] = {
         "以 POST 推送 JSON，按 webhook-signature 签名，每条带唯一编号，接收方可据此去重。密钥加密保存，不再显示。"
     ),
 }  # fmt: skip
-LEVEL: dict[bool, str] = {False: N_("全部告警"), True: N_("仅严重")}
-ACTIVE: dict[bool, str] = {True: N_("启用"), False: N_("停用")}
-ACTIVE_TONE: dict[bool, str] = {True: "green", False: "gray"}
+LEVEL: dict[str, str] = {"all": N_("全部告警"), "critical": N_("仅严重")}
+ACTIVE: dict[str, str] = {"active": N_("启用"), "stopped": N_("停用")}
+ACTIVE_TONE: dict[str, str] = {"active": "green", "stopped": "gray"}
 RECEIVERS_LEAD = N_(
     "告警发生与恢复时各通知一次。除短信外至少再设一种：短信依赖本平台，数据库中断时只有邮件、机器人和 Webhook 能送达。"
 )

@@ -52,10 +52,10 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     return {"receiver": {str(one.id): one.name for one in known.rows}}
 
 
-async def _detail(_: Call, one: Delivery) -> Detail:
+async def _detail(call: Call, one: Delivery) -> Detail:
     links = [] if one.alarm_id is None else [(words.TAB_ALARMS, f"{PATH}/{one.alarm_id}")]
-    word, _, id_ = one.said.partition(" ")
-    if word == "message" and id_.isdigit():
+    id_ = one.said.removeprefix("message ")
+    if id_ != one.said and id_.isdigit() and call.may(Permission.MESSAGE_VIEW):
         links.append((words.THE_MESSAGE, f"/records/{id_}"))
     return Detail(one.receiver, [Section(COLUMNS, one)], links=links)
 

@@ -32,10 +32,11 @@ COLUMNS = (
     Column("note_way", Kind.WORD, words=words.WAY, value=lambda one: one.kind, phone=Phone.SECOND),
     Column("note_to", value=lambda one: one.shown, phone=Phone.SECOND),
     Column("note_account", value=lambda one: one.account or ""),
-    Column("note_level", Kind.WORD, words=words.LEVEL, value=lambda one: one.critical_only, phone=Phone.THIRD),
+    Column("note_level", Kind.WORD, words=words.LEVEL, phone=Phone.THIRD,
+           value=lambda one: "critical" if one.critical_only else "all"),
     Column("language", Kind.WORD, words=statement_words.LANGUAGE, phone=Phone.AWAY),
-    Column("receiver_state", Kind.STATE, words=words.ACTIVE, tones=words.ACTIVE_TONE, value=lambda one: one.active,
-           phone=Phone.BESIDE),
+    Column("receiver_state", Kind.STATE, words=words.ACTIVE, tones=words.ACTIVE_TONE, phone=Phone.BESIDE,
+           value=lambda one: "active" if one.active else "stopped"),
     Column("changed_by", phone=Phone.AWAY), Column("updated_at", Kind.TIME, value=lambda one: one.changed_at),
 )  # fmt: skip
 
