@@ -84,7 +84,7 @@ async def receiver_list(ctx: Context, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("way", type=click.Choice([str(way) for way in Way]))
 @click.option("--address", help="A number or a mail address; of others it is asked for, as it holds a key.")
-@click.option("--secret", help="Of the signature, of a webhook or a 钉钉 robot (加签); asked for otherwise.")
+@click.option("--secret", help="Of the signature, of a webhook or a DingTalk robot; asked for otherwise.")
 @click.option("--account", default="", help="Of messages: the sending account.")
 @click.option("--critical-only", is_flag=True, help="Nothing is told of warnings.")
 @click.option("--language", type=click.Choice(receivers.LANGUAGES), default="zh", show_default=True)

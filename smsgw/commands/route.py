@@ -25,10 +25,9 @@ from smsgw.core.routes import InvalidRoutes
 from smsgw.pipeline.upkeep.rerouting import Followed
 from smsgw.platform.handles import Database
 from smsgw.platform.routing import queries, service
+from smsgw.platform.routing.following import LATECOMERS
 from smsgw.platform.routing.model import EMPTY
 
-LATECOMERS = 2.0
-"""Seconds after which every node has taken up a table."""
 FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
@@ -170,6 +169,23 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
     note = note or f"{kind} {value} to {channel}"
     async with ctx.database() as database:
         version = await service.move(ctx.change(database), kind, value, channel, note)
+        await ctx.tell_daemon()
+        await _in_force(database, version)
+
+
+@route.command("restore")
+@click.option("--account", default="", help="Its messages go by the rules again, …")
+@click.option("--sign", default="", help="… or those with this signature.")
+@click.option("--note", default="", help="What the change is for.")
+@pass_context
+@run_async
+async def route_restore(ctx: Context, account: str, sign: str, note: str) -> None:
+    """Take a move back, as a new version of the table. What is queued follows."""
+    if bool(account) == bool(sign):
+        raise click.UsageError("one of --account and --sign is wanted")
+    kind, value = ("account", account) if account else ("sign", sign)
+    async with ctx.database() as database:
+        version = await service.restore(ctx.change(database), kind, value, note or f"{kind} {value} by the rules again")
         await ctx.tell_daemon()
         await _in_force(database, version)
 

@@ -33,7 +33,9 @@ MAX_RULES = 1000
 MAX_POOLS = 200
 MAX_VALUES = 1000
 _MOVE = "move "
-"""Begins the names of rules that give an account or a signature to one channel."""
+"""Begins the names of rules that give an account or a signature to one channel, …"""
+_ONLY = "only-"
+"""… and this the names of the pools that they lead to."""
 _POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
 _HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)$")
 _PREFIX = re.compile(r"^[1-9]\d{0,14}$")
@@ -198,11 +200,19 @@ class RouteTable:
 
     def follow(self, subject: Subject, pool: str) -> str:
         """The pool for a message that waits in ``pool``: another one when its account or signature was given to a
-        channel, or when ``pool`` is no more."""
+        channel, or was before and is not any more, or when ``pool`` is no more."""
         rule = next((rule for rule in self.rules if rule.miss(subject) is None), None)
         if rule is not None and rule.is_move:
             return rule.pool
-        return pool if self.has(pool) else self.pool_for(subject)
+        stays = self.has(pool) and (not pool.startswith(_ONLY) or self.leads(subject, pool))
+        return pool if stays else self.pool_for(subject)
+
+    def given_to(self, kind: str, value: str) -> str | None:
+        """The channel that an account or signature was given to; None: it goes by the rules."""
+        name = _move_name(kind, value)
+        rule = next((rule for rule in self.rules if rule.name == name), None)
+        members = () if rule is None else self.members(rule.pool)
+        return members[0].channel if members else None
 
     @property
     def has_moves(self) -> bool:
@@ -268,19 +278,34 @@ def moved(
     An earlier move of the same account or signature is replaced. ``carriers`` are those that the channel serves (none:
     all): numbers of others stay on their way.
     """
-    pool = "only-" + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
-    name = f"{_MOVE}{kind} {value}"[:64]
+    pool = _ONLY + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
+    name = _move_name(kind, value)
     rule: dict[str, Any] = {"name": name, kind: [value], "pool": pool}
     if wanted := sorted(carriers):
         rule["carrier"] = wanted
+    rest = _without(document, name)
+    pools = [p for p in rest["pool"] if p.get("name") != pool]
+    return {"pool": [*pools, {"name": pool, "channels": [channel]}], "rule": [rule, *rest["rule"]]}
+
+
+def restored(document: Mapping[str, Any], *, kind: str, value: str) -> dict[str, Any] | None:
+    """The document without the move of an account or a signature; None when there is none."""
+    name = _move_name(kind, value)
+    return _without(document, name) if any(r.get("name") == name for r in document.get("rule", [])) else None
+
+
+def _move_name(kind: str, value: str) -> str:
+    return f"{_MOVE}{kind} {value}"[:64]
+
+
+def _without(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Without a rule, and without the pools of moves that nothing leads to any more."""
     rules = [r for r in document.get("rule", []) if r.get("name") != name]
     used = {r.get("pool") for r in rules}
     pools = [
-        p
-        for p in document.get("pool", [])
-        if p.get("name") != pool and (not str(p.get("name")).startswith("only-") or p.get("name") in used)
+        p for p in document.get("pool", []) if not str(p.get("name")).startswith(_ONLY) or p.get("name") in used
     ]
-    return {"pool": [*pools, {"name": pool, "channels": [channel]}], "rule": [rule, *rules]}
+    return {"pool": pools, "rule": rules}
 
 
 def _tables(

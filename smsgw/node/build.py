@@ -58,6 +58,7 @@ from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.alarms.memory import Memory
@@ -77,10 +78,12 @@ from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
+from smsgw.platform.lists.number_import import NumberImporter
 from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
+from smsgw.platform.routing import following
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
 from smsgw.platform.words.importing import WordImporter
@@ -218,6 +221,10 @@ class Composition:
     @cached_property
     def pool_shares(self) -> PoolShares:
         return PoolShares(asyncio.get_running_loop().time)
+
+    @cached_property
+    def shifting(self) -> Shifting:
+        return Shifting(self.database, self.snapshots, self.fleet, self.pool_shares.slow)
 
     @cached_property
     def services(self) -> Services:
@@ -364,7 +371,8 @@ class Composition:
     def jobs(self) -> JobRunner:
         database = self.database
         kinds = (
-            self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
+            self.importer.kind(), recount.kind(database), following.kind(database),
+            Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
             proving.kind(database, self.sealer, self.settings.evidence_file, readings),
             StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
@@ -373,6 +381,7 @@ class Composition:
             ContactImporter(database, Sheets(database, self.store)).kind(),
             WordImporter(database, Sheets(database, self.store)).kind(),
             ConsentImporter(database, Sheets(database, self.store)).kind(),
+            *NumberImporter(database, Sheets(database, self.store)).kinds(),
         )  # fmt: skip
         return JobRunner(database, self.number, kinds)
 

@@ -39,7 +39,7 @@ from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
-from smsgw.platform.lists import consents, undoing
+from smsgw.platform.lists import complaints, consents, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
@@ -98,6 +98,7 @@ _BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refun
 _RIGHTS = {
     Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
     Permission.PERSON_EDIT, Permission.BLOCK_EDIT, Permission.WORD_EDIT,
+    Permission.ALLOW_EDIT,
 }  # fmt: skip
 
 
@@ -222,6 +223,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
         "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
         "lift": await lifts.ask(by, NUMBER, "CMCC", account_id=account, reason=f"{MARK} reason"),
+        "complaint": (await complaints.enter(by, NUMBER, note=f"{MARK} note", message_id=message)).id,
         "filter": await filters.begin(by, f"{MARK} filter", account, [NUMBER]),
         "contact": await _as_owner(by, staff, EntryDraft(account, NUMBER, f"{MARK} contact")),
         "group": group, "reply": reply,
@@ -328,7 +330,15 @@ async def _imported(site: Site, account: int, department: int, consent: int) -> 
             browser, "/words", f"敏感词\n{MARK} imported\n", column_word="0", action="block", duplicates="skip",
             account=str(account),
         )  # fmt: skip
+        blocked = await _bring(
+            browser, "/blocked", "手机号\n13912345676\n123\n", column_number="0", account=str(account),
+            reason=f"{MARK} reason",
+        )  # fmt: skip
+        allowed = await _bring(
+            browser, "/allowed", "手机号\n13912345676\n123\n", column_number="0", account=str(account), kind="exempt",
+        )  # fmt: skip
     return {
+        "block_sheet": blocked[0], "block_import": blocked[1], "allow_sheet": allowed[0], "allow_import": allowed[1],
         "contact_sheet": contacts[0], "contact_import": contacts[1], "staff_sheet": staff[0],
         "staff_import": staff[1], "filter_sheet": numbers[0], "consent_sheet": agreed[0], "consent_import": agreed[1],
         "word_sheet": listed[0], "word_import": listed[1],

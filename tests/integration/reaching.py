@@ -30,15 +30,16 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 """Of the roles that are made by chance; give it to make the same again."""
 MADE = 4
 OF_ACCOUNTS = (
-    "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
-    "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm", "filing", "scenario",
-    "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
-    "refused_call", "alarm_receiver", "alarm_note",
+    "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
+    "template", "task", "waiting", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm",
+    "filing", "scenario", "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement",
+    "rebate_rule", "refused_call", "alarm_receiver", "alarm_note",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
     "view", "passkey", "token", "phrase", "draft", "told", "contact_sheet", "contact_import", "staff_sheet",
     "staff_import", "filter_sheet", "rows", "consent_sheet", "word_sheet", "word_import",
+    "block_sheet", "block_import", "allow_sheet", "allow_import",
 )  # fmt: skip
 """Nobody but their owner reaches them, who is somebody of the other department."""
 ROUTES = tuple(routes())
@@ -85,10 +86,13 @@ THINGS = {
     "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
+    "/blocked/-/import": "block_sheet", "/blocked/-/import/{id}/": "block_import",
+    "/allowed/-/import": "allow_sheet", "/allowed/-/import/{id}/": "allow_import",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
     "/review/rules": "account",
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
+    "/complaints": "complaint", "/complaints/-/of": "message",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
     "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",

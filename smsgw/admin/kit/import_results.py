@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -21,7 +21,10 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.handles import Database
 from smsgw.platform.jobs.model import Job
 from smsgw.platform.sheets import queries as sheets
-from smsgw.platform.sheets.model import MOST_ROWS, Outcome
+from smsgw.platform.sheets.model import Outcome
+
+PAGE = 1000
+"""Rows that are read and written at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +58,30 @@ class ImportResults:
     async def _wrong(self, call: Call) -> web.StreamResponse:
         return await self._table(call, "wrong", (Outcome.WRONG, Outcome.SKIPPED))
 
-    async def _table(self, call: Call, what: str, outcomes: Sequence[Outcome]) -> web.Response:
+    async def _table(self, call: Call, what: str, outcomes: Sequence[Outcome]) -> web.StreamResponse:
         job = await self.job(call.db, call.actor, read_id(call.request.match_info["id"]) or 0)
         await call.reads(self.action, f"job/{job.id}")
-        file, english = io.StringIO(), call.language != DEFAULT
-        table = csv.writer(file)
-        table.writerow([call.gettext(TERMS[key]) for key in ("line", self.key, self.label, "outcome", "reason")])
-        for one in await sheets.results(call.db, job.id, MOST_ROWS):
-            if one.outcome in outcomes:
-                said = one.said_en if english else one.said
-                row = (one.line, one.key, one.name, call.gettext(OUTCOME[one.outcome]), said)
-                table.writerow([harmless(cell) for cell in row])
-        return web.Response(
-            body=file.getvalue().encode("utf-8-sig"), content_type="text/csv", charset="utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{self.name}-{what}-{job.id}.csv"',
-                     "Cache-Control": "no-store"},
-        )  # fmt: skip
+        response = web.StreamResponse(headers={
+            "Content-Disposition": f'attachment; filename="{self.name}-{what}-{job.id}.csv"',
+            "Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store",
+        })  # fmt: skip
+        await response.prepare(call.request)
+        head = [call.gettext(TERMS[key]) for key in ("line", self.key, self.label, "outcome", "reason")]
+        await response.write(_lines([head]).encode("utf-8-sig"))
+        after, english = 0, call.language != DEFAULT
+        while rows := await sheets.results(call.db, job.id, PAGE, after=after):
+            after = rows[-1].line
+            told = [
+                (one.line, one.key, one.name, call.gettext(OUTCOME[one.outcome]), one.said_en if english else one.said)
+                for one in rows
+                if one.outcome in outcomes
+            ]
+            await response.write(_lines([[harmless(cell) for cell in row] for row in told]).encode())
+        await response.write_eof()
+        return response
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerows(rows)
+    return file.getvalue()

@@ -100,6 +100,8 @@ class ImportPage:
     """Begins the job with the columns (from 0) and what was asked for; its id. Raises what a service refuses."""
     step_up: Proof | None = None
     """Asked for before a file is chosen."""
+    most: int = MOST_ROWS
+    """Rows; more than that only what is brought in page by page."""
 
     @property
     def routes(self) -> list[Route]:
@@ -122,7 +124,7 @@ class ImportPage:
     def _upload(self, call: Call, problem: str = "") -> web.Response:
         return call.render(
             "ui/import.html", status=422 if problem else 200, page=self, problem=problem, kinds=KINDS,
-            size=f"{FILES.most // 1024**2} MB", most=MOST_ROWS,
+            size=f"{FILES.most // 1024**2} MB", most=self.most,
         )  # fmt: skip
 
     async def _take(self, call: Call) -> web.StreamResponse:
@@ -145,7 +147,7 @@ class ImportPage:
         incoming = await sheets.receive(0, part.filename, call.actor.label)
         try:
             await write_down(part, sheets.store, incoming, FILES.most)
-            return await sheets.keep(incoming, self.purpose, call.actor.label)
+            return await sheets.keep(incoming, self.purpose, call.actor.label, most=self.most)
         finally:
             sheets.store.drop(incoming)
 

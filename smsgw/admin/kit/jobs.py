@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
-from smsgw.admin.words import audience, people, routing
+from smsgw.admin.words import account_route, audience, people, routing
 from smsgw.admin.words import lists as words
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
@@ -22,9 +22,11 @@ from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.exports.model import REJECTED
 from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
+from smsgw.platform.lists import number_import as listing
 from smsgw.platform.org import importing
+from smsgw.platform.routing import following
 from smsgw.platform.sheets import queries as sheets
-from smsgw.platform.sheets.model import Outcome
+from smsgw.platform.sheets.model import MOST_ROWS, Outcome
 from smsgw.platform.words import importing as word_list
 from smsgw.runtime import clock
 
@@ -78,7 +80,7 @@ async def detail(call: Call, job: Job) -> Detail:
     if job.kind == EXPORT:
         sections.append(Section(_EXPORT, job))
     elif job.kind in _IMPORTS:
-        counts = await sheets.counts(call.db, job.id)
+        counts = await _counts(call, job)
         told = {"file_name": job.params["file"], **{one.value: counts.get(one, 0) for one in Outcome}}
         sections.append(Section(_IMPORT, told))
         links = await _IMPORTS[job.kind](call, job)
@@ -86,6 +88,10 @@ async def detail(call: Call, job: Job) -> Detail:
         notice, good = _verified(call, job.checkpoint)
     elif job.kind == proving.NAME and job.state is JobState.DONE:
         notice, good = _proven(call, job.checkpoint)
+    elif job.kind == following.NAME and "moved" in job.checkpoint:
+        busy = job.checkpoint["busy"]
+        text = account_route.FOLLOWED_BUSY if busy else account_route.FOLLOWED
+        notice = call.filled(text, {"moved": f"{job.checkpoint['moved']:,}", "busy": f"{busy:,}"})
     if exports.held(job):
         notice = call.filled(words.EXPORT_HELD, {"rows": f"{job.params['rows']:,}", "who": job.submitter})
     if job.state is JobState.FAILED:
@@ -93,6 +99,13 @@ async def detail(call: Call, job: Job) -> Detail:
     title = f"{call.gettext(words.JOB_KIND.get(job.kind, job.kind))} #{job.id}"
     refresh = REFRESH if job.state in _OPEN else 0
     return Detail(title, sections, buttons=_buttons(call, job), links=links, refresh=refresh, notice=notice, good=good)
+
+
+async def _counts(call: Call, job: Job) -> Mapping[Outcome, int]:
+    """What its rows have come to so far: imports that go page by page write it down."""
+    if "line" in job.checkpoint:
+        return {one: job.checkpoint.get(one.value, 0) for one in Outcome}
+    return await sheets.counts(call.db, job.id)
 
 
 async def _of_import(call: Call, job: Job) -> Sequence[tuple[str, str]]:
@@ -109,11 +122,23 @@ async def _of_contacts(call: Call, job: Job) -> Sequence[tuple[str, str]]:
     """What an import of contacts has to fetch, for who has begun it."""
     if job.submitter != call.actor.label or not call.may(Permission.CONTACT_EDIT) or job.state in _OPEN:
         return ()
-    at = f"/contacts/-/import/{job.id}"
-    counts = await sheets.counts(call.db, job.id)
+    return await _results(call, job, "/contacts")
+
+
+async def _of_numbers(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import onto a list of numbers has to fetch, for who has begun it."""
+    if job.submitter != call.actor.label or not call.may(listing.PERMISSION[job.kind]) or job.state in _OPEN:
+        return ()
+    return await _results(call, job, "/blocked" if job.kind == listing.BLOCK else "/allowed")
+
+
+async def _results(call: Call, job: Job, path: str) -> Sequence[tuple[str, str]]:
+    """Rows that were not taken; all of them, when there were not too many."""
+    at, counts = f"{path}/-/import/{job.id}", await _counts(call, job)
     wrong = counts.get(Outcome.WRONG, 0) + counts.get(Outcome.SKIPPED, 0)
     more = ((audience.CONTACT_IMPORT_WRONG, f"{at}/wrong"),) if wrong else ()
-    return (*more, (audience.CONTACT_IMPORT_RESULT, f"{at}/result"))
+    whole = ((audience.CONTACT_IMPORT_RESULT, f"{at}/result"),) if sum(counts.values()) <= MOST_ROWS else ()
+    return (*more, *whole)
 
 
 async def _of_words(call: Call, job: Job) -> Sequence[tuple[str, str]]:
@@ -136,6 +161,7 @@ async def _of_consents(call: Call, job: Job) -> Sequence[tuple[str, str]]:
 
 _IMPORTS = {
     importing.NAME: _of_import, contacts.NAME: _of_contacts, consents.NAME: _of_consents, word_list.NAME: _of_words,
+    listing.BLOCK: _of_numbers, listing.ALLOW: _of_numbers,
 }  # fmt: skip
 
 

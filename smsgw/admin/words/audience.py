@@ -34,6 +34,12 @@ BLOCK_LEAD = N_("名单中的号码不再收到所选范围内的短信，改动
 BLOCK_EMPTY = N_("黑名单中没有号码")
 BLOCK_TEACHES = N_("把投诉、退订或要求停发的号码加入黑名单，可限定账号、类型和签名。")
 BLOCK_ADD = N_("添加号码")
+BLOCK_IMPORT, ALLOW_IMPORT = N_("导入黑名单"), N_("导入白名单")
+ALLOW_LIST = N_("白名单")
+NUMBERS_IMPORT_LEAD = N_(
+    "从 CSV 或 XLSX 表格批量导入，后台处理，可随时取消；已在名单中的号码保持不变，没有导入的行可下载。"
+)
+IMPORT_REASON_HELP = N_("表中没有原因列，或该格为空时使用。")
 BLOCK_ADD_TITLE = N_("添加到黑名单")
 BLOCK_ADD_EFFECT = N_(
     "将把 %(n)s 个号码加入黑名单（%(scope)s），此后发给它们的短信会被拒绝；已提交运营商的短信无法撤回。"

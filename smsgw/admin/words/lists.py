@@ -57,6 +57,7 @@ JOIN = N_("、")
 RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")
 RECORDS_EMPTY = N_("这段时间还没有短信")
 RECORDS_TEACH = N_("每一条短信，无论来自页面还是接口，都会记录在这里，并可查看从接收到回执的全过程。")
+REPLIED: dict[str, str] = {"true": N_("已回复"), "false": N_("未回复")}
 TEST: dict[str, str] = {"false": N_("正式短信"), "true": N_("测试短信")}
 TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
@@ -89,8 +90,11 @@ JOB_KIND: dict[str, str] = {
     "staff.import": N_("导入员工"),
     "contact.import": N_("导入联系人"),
     "word.import": N_("导入敏感词"),
+    "block.import": N_("导入黑名单"),
+    "allow.import": N_("导入白名单"),
     "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
+    "route.follow": N_("通道切换"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
     "evidence.verify": N_("回执存证校验"),

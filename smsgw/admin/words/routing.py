@@ -80,6 +80,14 @@ ADD_EFFECT: dict[str, str] = {
     "review": N_("将保存 %(n)s 个敏感词（%(scope)s），其中 %(known)s 个已在表中，会改设置。含有它们的短信须先审批。"),
     "replace": N_("将保存 %(n)s 个敏感词（%(scope)s），其中 %(known)s 个已在表中，会改设置。短信中的它们会被替换。"),
 }
+WORD_EDIT, WORD_EDIT_TITLE, WORD_SAVE = N_("修改"), N_("修改敏感词"), N_("保存")
+WORD_SAVED = N_("敏感词已保存，几秒内生效")
+BAD_WORD = N_("须含文字，且不超过 %(n)s 个字符")
+EDIT_EFFECT: dict[str, str] = {
+    "block": N_("将保存敏感词“%(word)s”（%(scope)s），几秒内生效。含有它的短信会被拦截。"),
+    "review": N_("将保存敏感词“%(word)s”（%(scope)s），几秒内生效。含有它的短信须先审批。"),
+    "replace": N_("将保存敏感词“%(word)s”（%(scope)s），几秒内生效。短信中的它会被替换。"),
+}
 WORDS_ADDED = N_("已保存 %(n)s 个敏感词")
 OUTCOME: dict[str, tuple[str, str]] = {
     "": (N_("没有发现敏感词，内容不受影响。"), "good"),

@@ -60,6 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
     "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "complaint.step": ("当前状态不能这样处理", "that cannot follow on where it stands"),
+    "complaint.full": ("该投诉的处理记录已满 100 条", "it has 100 steps already"),
     "optout.proof": (
         "退订须上传本人同意恢复接收的凭证,并由另一人审批后撤销",
         "an opt-out is undone with a proof that its owner wants it, and by a second person",
@@ -214,6 +216,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the key is being rotated; retire its former secret first (key retire)",
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
+    "number.listed": ("已在名单中", "it is on the list already"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
     "inbound.assignee": (
         "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
@@ -316,6 +319,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "review.changed": ("已被修改,请查看新的申请", "it was edited: see what is asked now"),
     "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
+    "route.not_moved": ("没有改走其他通道", "it was given to no channel"),
     "retry.never": (
         "{fault} 可能已送达或含义未知,不允许重发",
         "{fault} may have been delivered or says nothing known: it is never sent again",

@@ -51,3 +51,7 @@ CONTACTS: dict[str, tuple[str, ...]] = {
     "groups": ("分组", "组", "群组", "组别", "group", "groups"),
 }
 """What columns of tables of contacts are called."""
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "number": CONTACTS["number"], "reason": ("原因", "备注", "说明", "reason", "note"),
+}  # fmt: skip
+"""What columns of tables of numbers are called."""

@@ -170,7 +170,7 @@ async def add(change: Change, sealer: Sealer, draft: Draft, reach: Reach) -> int
         id_: int = await unit.connection.fetchval(
             _ADD, name, draft.way, shown, draft.account_id, draft.critical_only, draft.language, unit.actor.label
         )
-        sealed = [sealer.seal(value, _context(id_)) for value in (address, secret)]
+        sealed = [sealer.seal(value, _context(id_)) for value in (address, secret) if value]
         await unit.connection.execute(_SEAL, id_, sealed, shown)
         unit.record("alarm_receiver.add", f"alarm_receiver/{id_}", after={"name": name, "kind": draft.way, "to": shown})
     return id_
@@ -192,7 +192,7 @@ async def put(change: Change, sealer: Sealer, id_: int, draft: Draft, reach: Rea
             sealed[0] = sealer.seal(address, _context(id_))
         if draft.secret is not None:
             _check_secret(draft.way, draft.secret)
-            sealed[1] = sealer.seal(draft.secret, _context(id_))
+            sealed[1:] = [sealer.seal(draft.secret, _context(id_))]
         account_id = draft.account_id if draft.account_id is not None else row["account_id"]
         await unit.connection.execute(
             _SET, id_, name, draft.critical_only, draft.language, account_id, unit.actor.label

@@ -1,6 +1,6 @@
 """Contacts brought in from a table, as a durable job: by whoever has begun it, with the rights of the moment.
 
-Rows are written a hundred at a time with what has become of each; a job that is cut off goes on behind them.
+Rows are written a page at a time with what has become of each; a job that is cut off goes on behind them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from smsgw.core import numbers
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, messages_of
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.audience import book, queries
@@ -24,7 +24,7 @@ from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
-from smsgw.platform.sheets import queries as sheets
+from smsgw.platform.sheets.bringing import Page, Progress, bring_in, refused
 from smsgw.platform.sheets.model import Outcome, Result, Sheet
 from smsgw.platform.sheets.service import Sheets
 from smsgw.store.engine.database import Database
@@ -34,8 +34,6 @@ PATIENCE = 3600.0
 LASTS = timedelta(days=1)
 COLUMNS = ("number", "name", "tags", "groups")
 """What columns may mean; the first has to be there."""
-AT_ONCE = 100
-"""Rows of one transaction."""
 _SEVERAL = re.compile(r"[,，;；、|]")
 
 
@@ -120,21 +118,26 @@ class ContactImporter:
         columns: dict[str, int] = job.params["columns"]
         others: dict[str, int] = job.params["others"]
         sheet = await self._sheets.get(int(job.params["sheet"]), NAME, job.submitter)
-        rows = await self._sheets.rows(sheet, [*columns.values(), *others.values()])
-        known = await sheets.lines(self._database, job.id)
         bringing = await _Bringing.begun(self._database, job)
-        names = [*columns, *others]
-        for start in range(0, len(rows), AT_ONCE):
-            some = [
-                (line, [cell.strip() for cell in cells])
-                for line, cells in rows[start : start + AT_ONCE]
-                if line not in known
-            ]
-            if some:
-                await bringing.some(names, len(columns), some)
-            await context.progress(min(start + AT_ONCE, len(rows)), len(rows))
-        counts = await sheets.counts(self._database, job.id)
-        await context.progress(len(rows), len(rows), checkpoint={k.value: n for k, n in counts.items()})
+        names, wanted = [*columns, *others], [*columns.values(), *others.values()]
+
+        async def some(page: Page, progress: Progress) -> None:
+            rows = [(line, [cell.strip() for cell in cells]) for line, cells in page]
+            await bringing.some(names, len(columns), rows, progress)
+
+        await bring_in(self._database, context, self._sheets, sheet, wanted, some)
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row: its line, the number as it was written, its name and groups, and what it comes to or what is wrong."""
+
+    line: int
+    key: str
+    name: str
+    groups: tuple[str, ...]
+    draft: EntryDraft | None = None
+    error: SmsgwError | None = None
 
 
 class _Bringing:
@@ -147,6 +150,9 @@ class _Bringing:
         self._sharing = Sharing(Shared(job.params["scope"]), job.params["department"])
         self._how = Duplicate(job.params["duplicates"])
         self._groups: dict[str, int] = {}
+        group = job.params["group"]
+        self._joined = () if group is None else (int(group),)
+        """What all of them join."""
 
     @classmethod
     async def begun(cls, database: Database, job: Job) -> _Bringing:
@@ -164,51 +170,73 @@ class _Bringing:
             raise Refused("NOT_FOUND")
         return made
 
-    async def some(self, names: Sequence[str], fixed: int, rows: Sequence[tuple[int, Sequence[str]]]) -> None:
+    async def some(
+        self, names: Sequence[str], fixed: int, rows: Sequence[tuple[int, Sequence[str]]], progress: Progress
+    ) -> None:
         """Bring in some rows and write down what has become of each. ``Temporary`` when the database is away."""
         made: dict[str, int] = {}
+        read = [self._read(line, names, fixed, cells) for line, cells in rows]
         async with self._change.unit(Permission.CONTACT_EDIT, timeout=60) as unit:
             await book.may_bring(unit.connection, unit.actor, self._account, self._sharing)
             stored = await queries.lock(unit.connection, self._account)
-            for line, cells in rows:
-                said = dict(zip(names[:fixed], cells[:fixed], strict=True))
-                fields = dict(zip(names[fixed:], cells[fixed:], strict=True))
-                result = await self._row(unit, line, said, fields, made, full=stored >= MAX_CONTACTS)
+            new = await self._all_new(unit, read, MAX_CONTACTS - stored)
+            stored += len(new)
+            results: list[Result] = []
+            for row in read:
+                if row.draft is not None and (id_ := new.pop(row.draft.number, None)) is not None:
+                    results.append(Result(row.line, Outcome.CREATED, row.key, row.name, id_))
+                    continue
+                result = await self._row(unit, row, made, full=stored >= MAX_CONTACTS)
                 stored += result.outcome is Outcome.CREATED
-                await sheets.add_result(unit.connection, self._job.id, result)
+                results.append(result)
+            await progress.write(unit.connection, rows[-1][0], results)
             unit.unchanged()  # its entry came with the job
         self._groups |= made
 
-    async def _row(
-        self, unit: Unit, line: int, said: Mapping[str, str], fields: Mapping[str, str], made: dict[str, int], *,
-        full: bool,
-    ) -> Result:  # fmt: skip
-        key, name = said.get("number", ""), said.get("name", "")[: book.MAX_NAME]
+    def _read(self, line: int, names: Sequence[str], fixed: int, cells: Sequence[str]) -> _Row:
+        said = dict(zip(names[:fixed], cells[:fixed], strict=True))
+        fields = dict(zip(names[fixed:], cells[fixed:], strict=True))
+        groups = _several(said.get("groups", ""))
+        row = _Row(line, said.get("number", ""), said.get("name", "")[: book.MAX_NAME], groups)
         try:
-            if full:
-                raise Refused("CONTACTS_FULL", most=MAX_CONTACTS)
-            try:
-                number = numbers.normalize(key)
-            except numbers.InvalidNumber as exc:
-                raise Invalid("NUMBER_INVALID") from exc
-            draft = book.checked(
+            number = numbers.normalize(row.key)
+            row.draft = book.checked(
                 EntryDraft(self._account, number, said.get("name", ""), _several(said.get("tags", "")), fields)
             )
+        except numbers.InvalidNumber:
+            row.error = Invalid("NUMBER_INVALID")
+        except SmsgwError as exc:
+            row.error = exc
+        return row
+
+    async def _all_new(self, unit: Unit, rows: Sequence[_Row], room: int) -> dict[str, int]:
+        """Rows that name no groups are entered at once, as far as their numbers are new: number -> id."""
+        first: dict[str, _Row] = {}
+        for row in rows:
+            if row.draft is not None:
+                first.setdefault(row.draft.number, row)
+        plain = [row.draft for row in first.values() if row.draft is not None and not row.groups]
+        some = [Incoming(d.number, d.name, d.tags, d.fields, self._joined) for d in plain]
+        return await book.bring_new(unit, self._account, some[: max(0, room)], self._sharing)
+
+    async def _row(self, unit: Unit, row: _Row, made: dict[str, int], *, full: bool) -> Result:
+        try:
+            if row.draft is None:
+                raise row.error or Invalid("NUMBER_INVALID")
+            if full:
+                raise Refused("CONTACTS_FULL", most=MAX_CONTACTS)
+            draft = row.draft
             fresh: dict[str, int] = {}
             async with unit.connection.transaction():
-                groups = [await self._group(one, made, fresh) for one in _several(said.get("groups", ""))]
-                if self._job.params["group"] is not None:
-                    groups.append(int(self._job.params["group"]))
-                row = Incoming(number, draft.name, draft.tags, draft.fields, tuple(dict.fromkeys(groups)))
-                id_, new = await book.bring(unit, self._account, row, self._sharing, self._how)
+                groups = [*[await self._group(one, made, fresh) for one in row.groups], *self._joined]
+                one = Incoming(draft.number, draft.name, draft.tags, draft.fields, tuple(dict.fromkeys(groups)))
+                id_, new = await book.bring(unit, self._account, one, self._sharing, self._how)
             made |= fresh
-            return Result(line, Outcome.CREATED if new else Outcome.UPDATED, key, name, id_)
+            return Result(row.line, Outcome.CREATED if new else Outcome.UPDATED, row.key, row.name, id_)
         except Temporary:
             raise
         except SmsgwError as exc:
-            zh, en = messages_of(exc.code, exc.detail)
-            outcome = Outcome.SKIPPED if exc.code == "STATE_CONFLICT" else Outcome.WRONG
-            return Result(line, outcome, key[:64], name, said=zh, said_en=en)
+            return refused(row.line, row.key, exc, row.name)
 
     async def _group(self, name: str, made: Mapping[str, int], fresh: dict[str, int]) -> int:
         """The group of a name; one that is made stands in ``fresh``."""

@@ -33,6 +33,10 @@ LOOK_SECONDS = 60
 """Of processor time, to look at a file, while somebody waits for the answer, …"""
 LOAD_SECONDS = 300
 """… and to import one."""
+PAGE_ROWS = 500
+"""Of a page of rows, …"""
+PAGE_CHARACTERS = 200_000
+"""… and with about so many it is full, too."""
 TOLD_EVERY = 10_000
 """Rows after which an import or a survey says on standard error how many it has read."""
 
@@ -65,6 +69,18 @@ class ReadJob(msgspec.Struct):
     """Characters of a cell that are given."""
 
 
+class StreamJob(msgspec.Struct):
+    """Give some columns of a file's rows page by page, each as soon as the last one was taken."""
+
+    path: str
+    form: Form
+    columns: list[int]
+    after: int
+    """The line behind which they begin."""
+    longest: int
+    """Characters of a cell that are given."""
+
+
 class PickJob(msgspec.Struct):
     """Give back one row of a file, counted from 1, without header and empty rows."""
 
@@ -82,11 +98,13 @@ class SurveyJob(msgspec.Struct):
 
 
 class Job(msgspec.Struct):
-    """One of these: look at a file, import it, read it out, show a row of it, or judge its rows."""
+    """One of these: look at a file, import it, read it out, at once or in pages, show a row of it, or judge its
+    rows."""
 
     inspect: str | None = None
     load: ImportJob | None = None
     read: ReadJob | None = None
+    stream: StreamJob | None = None
     pick: PickJob | None = None
     survey: SurveyJob | None = None
 
@@ -167,6 +185,36 @@ def read(job: ReadJob) -> list[tuple[int, list[str]]]:
     return rows
 
 
+def stream(job: StreamJob) -> Iterator[list[tuple[int, list[str]]]]:
+    """The rows in pages of bounded size."""
+    page: list[tuple[int, list[str]]] = []
+    room = PAGE_CHARACTERS
+    for line, cells in sheets.read(Path(job.path), job.form):
+        if line <= job.after:
+            continue
+        row = [cells[at][: job.longest] if at < len(cells) else "" for at in job.columns]
+        page.append((line, row))
+        room -= sum(map(len, row))
+        if len(page) == PAGE_ROWS or room <= 0:
+            yield page
+            page, room = [], PAGE_CHARACTERS
+    if page:
+        yield page
+
+
+def streamed(job: StreamJob) -> Iterator[Result]:
+    """The pages as results; the last one has no rows, and says what was wrong with the file."""
+    try:
+        for page in stream(job):
+            yield Result(rows=page)
+    except BadFile as exc:
+        yield Result(error=(exc.reason.key, dict(exc.reason.params)))
+    except MemoryError:
+        yield Result(error=(phrase("file.memory").key, {}))
+    else:
+        yield Result()
+
+
 def pick(job: PickJob) -> list[tuple[int, list[str]]]:
     """The row; none when there are not so many."""
     found = islice(sheets.read(Path(job.path), job.form), job.row - 1, job.row)
@@ -216,9 +264,15 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it reads
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    long = job.load is not None or job.survey is not None
+    long = job.load is not None or job.survey is not None or job.stream is not None
     seconds = LOAD_SECONDS if long else LOOK_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    if job.stream is not None:
+        for page in streamed(job.stream):
+            octets = msgspec.json.encode(page)
+            sys.stdout.buffer.write(len(octets).to_bytes(4, "big") + octets)
+            sys.stdout.buffer.flush()  # waits while the reader is busy: that is all there is of a file in memory
+        return
     result = perform(job, _say)
     result.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     sys.stdout.buffer.write(msgspec.json.encode(result))

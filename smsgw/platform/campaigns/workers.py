@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 
 import msgspec
 import structlog
 
 from smsgw.core.errors import Invalid, Temporary
 from smsgw.core.words import Phrase, phrase
-from smsgw.platform.campaigns.worker import Job, Result
+from smsgw.platform.campaigns.worker import Job, Result, StreamJob
 from smsgw.runtime.shares import Shares
 
 log = structlog.get_logger(__name__)
@@ -22,6 +22,10 @@ PATIENCE = 600.0
 """Seconds that a job may take; its processor time is limited more tightly."""
 AT_ONCE = 2
 """Jobs of one kind, each another account's: who brings what takes long waits for himself."""
+PAGE_PATIENCE = 120.0
+"""Seconds until the next page of a file comes."""
+MOST_PAGE = 8 * 1024 * 1024
+"""Octets of a page; a reader that was broken into may say anything."""
 MAX_WAITING = 16
 """Jobs of one account that wait for their turn."""
 
@@ -67,24 +71,38 @@ class Workers:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=5, reason=phrase("database.lost"))
         return result
 
+    async def pages(self, owner: Hashable, job: StreamJob) -> AsyncGenerator[list[tuple[int, list[str]]], None]:
+        """A file's rows page by page, from a process that is ahead by no more than a pipe holds. To be closed
+        (``contextlib.aclosing``): that ends the process. Raises as ``run``."""
+        await self._turns.take(owner)
+        process: asyncio.subprocess.Process | None = None
+        try:
+            process = await _begun(Job(stream=job))
+            assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+            await _give(process.stdin, msgspec.json.encode(Job(stream=job)))
+            while (result := await _next_page(process.stdout)).rows:
+                yield result.rows
+            if result.error is not None:
+                key, params = result.error
+                raise bad_file(Phrase(key, tuple(params.items())))
+        finally:
+            self._turns.give(owner)
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.communicate()  # what nobody has read: while it lies there, the process does not end
+
     @staticmethod
     async def _process(job: Job, told: Callable[[int], Awaitable[None]] | None) -> Result | None:
         """The result; None when the process has come to a bad end."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "smsgw.platform.campaigns.worker", env=environment(job),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL if told is None else asyncio.subprocess.PIPE, cwd="/",
-        )  # fmt: skip
+        process = await _begun(job, asyncio.subprocess.DEVNULL if told is None else asyncio.subprocess.PIPE)
         try:
             async with asyncio.timeout(PATIENCE):
                 said = await _conversed(process, msgspec.json.encode(job), told)
         except TimeoutError:
             said = b""
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+            await _ended(process)
         if process.returncode:
             log.warning("file.reader_failed", status=process.returncode)
             return None
@@ -92,6 +110,33 @@ class Workers:
             return msgspec.json.decode(said, type=Result)
         except msgspec.DecodeError:
             return None
+
+
+async def _begun(job: Job, stderr: int = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "smsgw.platform.campaigns.worker", env=environment(job),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr, cwd="/",
+    )  # fmt: skip
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _next_page(pipe: asyncio.StreamReader) -> Result:
+    """``FILE_INVALID`` when the process says nothing sensible, or nothing at all."""
+    try:
+        async with asyncio.timeout(PAGE_PATIENCE):
+            size = int.from_bytes(await pipe.readexactly(4), "big")
+            if size > MOST_PAGE:
+                raise bad_file(phrase("file.reader"))
+            return msgspec.json.decode(await pipe.readexactly(size), type=Result)
+    except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as exc:
+        log.warning("file.reader_failed", error=repr(exc)[:100])
+        raise bad_file(phrase("file.reader")) from exc
 
 
 async def _conversed(

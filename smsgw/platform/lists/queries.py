@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smsgw.core.blocklist import Scope
 from smsgw.core.settings import Settings
-from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint, WantedAllowed, WantedBlocks
+from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed, WantedBlocks
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import complaints
@@ -177,22 +178,6 @@ async def one_allowed(database: Database, id_: int, *, accounts: Sequence[int] |
     return None if row is None else AllowEntry(*row.values())
 
 
-_COMPLAINTS = """
-SELECT k.id, k.number, k.message_id, k.account_id, k.channel_id, k.sign, k.note, k.actor, k.at, a.name AS account,
-       c.name AS channel
-FROM complaint k LEFT JOIN account a ON a.id = k.account_id LEFT JOIN channel c ON c.id = k.channel_id
-WHERE $1::bigint[] IS NULL OR k.account_id = ANY($1)
-ORDER BY k.id DESC LIMIT $2
-"""
-
-
-async def newest_complaints(
-    database: Database, *, accounts: Sequence[int] | None, limit: int = 100
-) -> list[Complaint]:
-    """The newest complaints."""
-    return [Complaint(*row.values()) for row in await database.fetch(_COMPLAINTS, _whose(accounts), limit)]
-
-
 async def complaint_rates(database: Database, settings: Settings) -> list[Rate]:
     """Complaints of the last days against what was sent, of every channel and signature that has some."""
     return await complaints.rates(database, settings)
@@ -209,3 +194,21 @@ async def already(database: Database, numbers: Sequence[str], account_id: int) -
     """How many of the numbers get nothing at all from an account by a block of its own."""
     found: int = await database.fetchval(_ALREADY, [int(number) for number in numbers], account_id)
     return found
+
+
+_LISTED = """
+SELECT number FROM block_list
+WHERE number = ANY($1::bigint[]) AND account_id = $2 AND type = $3 AND sign = $4
+  AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+_ALLOWED_ALREADY = "SELECT number FROM allow_list WHERE number = ANY($1::text[]) AND account_id = $2 AND kind = $3"
+
+
+async def listed(connection: Connection, numbers: Sequence[int], scope: Scope) -> set[int]:
+    """Which of the numbers have an entry of exactly this scope that holds."""
+    return {row["number"] for row in await connection.fetch(_LISTED, list(numbers), *scope)}
+
+
+async def allowed_already(connection: Connection, numbers: Sequence[str], account_id: int, kind: str) -> set[str]:
+    """Which of the numbers are on the allow list of an account in this way."""
+    return {row["number"] for row in await connection.fetch(_ALLOWED_ALREADY, list(numbers), account_id, kind)}

@@ -13,6 +13,7 @@ from smsgw.core.routes import RouteTable, Subject
 from smsgw.platform.routing.model import RouteVersion
 from smsgw.store.config import retry_rules, routes
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 
 NEWEST = "SELECT * FROM route_version ORDER BY version DESC LIMIT 1"
 _ONE = "SELECT * FROM route_version WHERE version = $1"
@@ -50,7 +51,7 @@ async def channel_names(database: Database | Connection) -> list[str]:
     return [row["name"] for row in await database.fetch(_CHANNELS)]
 
 
-async def table(database: Database) -> RouteTable:
+async def table(database: Database | Connection) -> RouteTable:
     """The table in force."""
     return await routes.load(database)
 
@@ -99,3 +100,20 @@ _FIND = "SELECT * FROM number_override WHERE prefix LIKE $1 || '%' ORDER BY pref
 async def overrides(database: Database, prefix: str, *, limit: int = 100) -> list[Row]:
     """Overrides that begin with these digits."""
     return await database.fetch(_FIND, prefix, limit)
+
+
+# --- what waits ------------------------------------------------------------------------------------------------------
+
+MOST_WAITING = 20_000
+"""Messages of an account that are counted; of more it is said that there are more."""
+_WAITING = by_name(f"""
+SELECT m.carrier, count(*) AS n FROM (
+    SELECT p.id FROM part p WHERE p.account_id = $1 AND p.account_id > 0 AND p.state IN (:QUEUED, :DEFERRED)
+        AND p.part = 1 LIMIT {MOST_WAITING + 1}
+) w JOIN message m ON m.id = w.id GROUP BY m.carrier
+""")  # noqa: S608 - constant text
+
+
+async def waiting(database: Database, account_id: int) -> dict[str, int]:
+    """Messages of an account that wait for a channel, by carrier, up to ``MOST_WAITING`` and one more in all."""
+    return {row["carrier"]: row["n"] for row in await database.fetch(_WAITING, account_id, timeout=30)}

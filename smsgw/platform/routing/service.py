@@ -10,7 +10,7 @@ import asyncpg
 
 from smsgw.core import routes
 from smsgw.core.code_book import Source
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.retry import NEVER_RETRIED, Fault, How, Rule
@@ -84,6 +84,22 @@ async def move(change: Change, kind: str, value: str, channel: str, note: str) -
         document = newest.document if newest is not None else EMPTY
         changed = routes.moved(document, kind=kind, value=value, channel=channel, carriers=row["carriers"])
         return await _publish(unit, changed, note)
+
+
+async def restore(change: Change, kind: str, value: str, note: str) -> int:
+    """Take such a rule away: the account or signature goes by the others again; the new version. ``NOT_FOUND`` for an
+    account that does not exist; ``STATE_CONFLICT``: there is no such rule."""
+    async with change.unit(Permission.ROUTE_EDIT) as unit:
+        await unit.connection.execute(_LOCK)
+        if kind == "account":
+            account_id = await unit.connection.fetchval(_ACCOUNT, value)
+            if account_id is None or not unit.actor.scope.covers(account_id):
+                raise Invalid("NOT_FOUND")
+        newest = await queries.newest(unit.connection)
+        document = None if newest is None else routes.restored(newest.document, kind=kind, value=value)
+        if document is None:
+            raise Refused("STATE_CONFLICT", reason=phrase("route.not_moved"))
+        return await _publish(unit, document, note)
 
 
 async def follow_queued(database: Database) -> Followed:

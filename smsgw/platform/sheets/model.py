@@ -11,10 +11,15 @@ from typing import Any
 from smsgw.core.actor import ActorLabel
 from smsgw.platform.files.model import FileKind
 
-FILES = FileKind("sheet", most=20 * 1024 * 1024, kept=timedelta(days=2))
+FILES = FileKind("sheet", most=64 * 1024 * 1024, kept=timedelta(days=2))
 MOST_KEPT = 20
 """Tables that one person has at a time."""
 MOST_ROWS = 10_000
+"""Of tables whose rows are read at once, …"""
+MOST_LARGE = 1_000_000
+"""… and of those that are brought in page by page."""
+MOST_TOLD = 100_000
+"""Rows of one table that were not taken and are written down; what is beyond that is counted."""
 MOST_COLUMNS = 64
 MOST_CELL = 200
 """Characters of a cell that are read."""

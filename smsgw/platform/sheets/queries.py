@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.core.actor import ActorLabel
@@ -20,7 +21,13 @@ _ADD_RESULT = """
 INSERT INTO sheet_result (job_id, line, outcome, key, name, row_id, said, said_en)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (job_id, line) DO NOTHING
 """
-_RESULTS = "SELECT * FROM sheet_result WHERE job_id = $1 ORDER BY line LIMIT $2"
+_ADD_RESULTS = """
+INSERT INTO sheet_result (job_id, line, outcome, key, name, row_id, said, said_en)
+SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[])
+ON CONFLICT (job_id, line) DO NOTHING
+"""
+_RESULTS = "SELECT * FROM sheet_result WHERE job_id = $1 AND line > $3 ORDER BY line LIMIT $2"
+_LAST = "SELECT COALESCE(max(line), 0) FROM sheet_result WHERE job_id = $1"
 _LINES = "SELECT line FROM sheet_result WHERE job_id = $1"
 _COUNTS = "SELECT outcome, count(*) AS n FROM sheet_result WHERE job_id = $1 GROUP BY outcome"
 
@@ -58,17 +65,30 @@ async def add_result(connection: Connection | Database, job_id: int, result: Res
     )  # fmt: skip
 
 
-async def results(database: Database, job_id: int, most: int) -> list[Result]:
-    """What has become of the rows, in their order."""
+async def add_results(connection: Connection, job_id: int, results: Sequence[Result]) -> None:
+    """The same of several."""
+    if results:
+        rows = [(r.line, r.outcome.value, r.key, r.name, r.row_id, r.said, r.said_en) for r in results]
+        await connection.execute(_ADD_RESULTS, job_id, *map(list, zip(*rows, strict=True)))
+
+
+async def results(database: Database, job_id: int, most: int, *, after: int = 0) -> list[Result]:
+    """What has become of the rows behind a line, in their order."""
     return [
         Result(r["line"], Outcome(r["outcome"]), r["key"], r["name"], r["row_id"], r["said"], r["said_en"])
-        for r in await database.fetch(_RESULTS, job_id, most)
+        for r in await database.fetch(_RESULTS, job_id, most, after)
     ]
 
 
 async def lines(database: Database, job_id: int) -> set[int]:
     """Lines of the rows of which it is known."""
     return {row["line"] for row in await database.fetch(_LINES, job_id)}
+
+
+async def last(database: Database, job_id: int) -> int:
+    """The last line of which it is known; 0: none."""
+    line: int = await database.fetchval(_LAST, job_id)
+    return line
 
 
 async def counts(database: Database, job_id: int) -> dict[Outcome, int]:

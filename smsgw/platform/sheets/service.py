@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from smsgw.core.errors import Refused
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.files import MEDIA_TYPES
 from smsgw.platform.campaigns.sheets import Form
-from smsgw.platform.campaigns.worker import Job, ReadJob
+from smsgw.platform.campaigns.worker import Job, ReadJob, StreamJob
 from smsgw.platform.campaigns.workers import Workers, bad_file
 from smsgw.platform.content import proofs as documents
 from smsgw.platform.exports.model import FILES as EXPORTS
@@ -39,15 +40,18 @@ class Sheets:
             raise bad_file(phrase("file.kept", most=MOST_KEPT))
         return await self.store.receive(FILES, None, size, name, person=submitter)
 
-    async def keep(self, incoming: Incoming, purpose: str, submitter: ActorLabel) -> Sheet:
-        """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
+    async def keep(
+        self, incoming: Incoming, purpose: str, submitter: ActorLabel, *, most: int = MOST_ROWS
+    ) -> Sheet:
+        """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used, as that it has
+        more than ``most`` rows."""
         made: list[Sheet] = []
         try:
             self.store.check(incoming)
             preview = (await self._workers.run(submitter, Job(inspect=str(incoming.path)))).preview
             assert preview is not None  # noqa: S101 - what an inspection gives
-            if preview.rows > MOST_ROWS:
-                raise bad_file(phrase("file.rows", most=MOST_ROWS))
+            if preview.rows > most:
+                raise bad_file(phrase("file.rows", most=most))
             if len(preview.columns) > MOST_COLUMNS:
                 raise bad_file(phrase("file.wide", most=MOST_COLUMNS))
             first = [[cell[:MOST_CELL] for cell in row] for row in preview.first]
@@ -76,6 +80,18 @@ class Sheets:
     async def rows(self, sheet: Sheet, columns: Sequence[int]) -> list[tuple[int, list[str]]]:
         """The rows, each with its line and the cells of these columns. ``FILE_INVALID`` when the file is gone."""
         return await self.read(sheet.id, sheet.form, columns, sheet.submitter)
+
+    async def pages(
+        self, sheet: Sheet, columns: Sequence[int], *, after: int = 0
+    ) -> AsyncGenerator[list[tuple[int, list[str]]], None]:
+        """The same behind a line, page by page, however many there are. To be closed (``contextlib.aclosing``)."""
+        path = await self.store.path(sheet.id)
+        if path is None:
+            raise bad_file(phrase("file.gone"))
+        job = StreamJob(str(path), msgspec.convert(sheet.form, Form), list(columns), after, MOST_CELL)
+        async with contextlib.aclosing(self._workers.pages(sheet.submitter, job)) as pages:
+            async for page in pages:
+                yield page
 
     async def read(
         self, file_id: int, form: Mapping[str, Any], columns: Sequence[int], owner: ActorLabel

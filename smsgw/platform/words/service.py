@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.keywords import MAX_LENGTH, MAX_WORDS, Action, Plain, Word
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
@@ -73,6 +73,28 @@ async def put(change: Change, words: Sequence[Word]) -> int:
             raise Invalid("PARAM_INVALID", field="word", reason=phrase("word.full", most=MAX_WORDS))
         unit.record("word.put", "words", after={"n": len(rows), "words": [w.word for w in rows[:20]]})
     return len(rows)
+
+
+_ONE = "SELECT word, category, action, replacement, account_id, type FROM word WHERE id = $1 FOR UPDATE"
+_EDIT = "UPDATE word SET word = $2, category = $3, action = $4, replacement = $5, at = now() WHERE id = $1"
+
+
+async def edit(change: Change, id_: int, text: str, category: str, action: Action, replacement: str) -> None:
+    """Change one word where it stands: its text and what is done with it, not whose texts it holds for. ``NOT_FOUND``;
+    ``PARAM_INVALID`` for what cannot be on the list, or is there already."""
+    async with change.unit(Permission.WORD_EDIT) as unit:
+        await unit.connection.execute(_LOCK)
+        row = await unit.connection.fetchrow(_ONE, id_)
+        if row is None:
+            raise Refused("NOT_FOUND")
+        unit.actor.require(Permission.WORD_EDIT, row["account_id"])
+        word = Word(text, category, action, replacement, row["account_id"], row["type"])
+        check(word, Plain())
+        if text != row["word"] and await unit.connection.fetch(_KNOWN, word.account_id, word.type, [text]):
+            raise Invalid("PARAM_INVALID", field="word", reason=phrase("word.known"))
+        await unit.connection.execute(_EDIT, id_, text, category, action.value, replacement)
+        after = {"word": text, "category": category, "action": action.value, "replacement": replacement}
+        unit.record("word.set", f"words/{id_}", before={key: row[key] for key in after}, after=after)
 
 
 async def remove(

@@ -94,7 +94,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consent_import, consents, proofs, undoing
+from smsgw.platform.lists import carrier, complaints, consent_import, consents, number_import, proofs, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -120,6 +120,7 @@ from smsgw.platform.preferences.queries import owner
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import rules
 from smsgw.platform.review import service as reviews
+from smsgw.platform.routing import following
 from smsgw.platform.routing import service as routing
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
@@ -505,9 +506,15 @@ async def _(world: World, change: Change) -> None:
     assert await lists.unblock_own(change, world.account_id, [f"86{NUMBER}"], "manual", reason="") == 1
 
 
-@example(lists.enter_complaint, "complaint.add")
+@example(complaints.enter, "complaint.add")
 async def _(world: World, change: Change) -> None:
-    await lists.enter_complaint(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+    await complaints.enter(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+
+
+@example(complaints.step, "complaint.step")
+async def _(world: World, change: Change) -> None:
+    entered = await complaints.enter(world.change, f"86{NUMBER}")
+    await complaints.step(change, entered.id, complaints.State.CHECKING, "核实中")
 
 
 @example(lists.allow, "allow.add")
@@ -529,6 +536,14 @@ async def _(world: World, change: Change) -> None:
 @example(words.put, "word.put")
 async def _(world: World, change: Change) -> None:
     assert await words.put(change, [Word(world.name(), "涉赌", account_id=world.account_id)]) == 1
+
+
+@example(words.edit, "word.set")
+async def _(world: World, change: Change) -> None:
+    name = world.name()
+    await words.put(world.change, [Word(name)])
+    id_ = await world.database.fetchval("SELECT id FROM word WHERE word = $1", name)
+    await words.edit(change, id_, name, "其他", Action.REVIEW, "")
 
 
 @example(words.remove, "word.remove")
@@ -1220,6 +1235,16 @@ async def _(world: World, change: Change) -> None:
     await consents.give(world.change, world.account_id, [number], GIVEN)
     id_ = await world.database.fetchval("SELECT id FROM consent WHERE number = $1", int(number))
     await consents.withdraw(change, id_, "本人来电")
+
+
+def a_list(world: World, change: Change) -> Sheet:
+    return Sheet(world.ids(), 1, number_import.BLOCK, "x.csv", {}, ("手机号",), (), 1, change.actor.label, clock.now())
+
+
+@example(number_import.begin, "block.import")
+async def _(world: World, change: Change) -> None:
+    plan = number_import.Plan(number_import.BLOCK, {"number": 0}, world.account_id, "x")
+    await number_import.begin(change, a_list(world, change), plan)
 
 
 @example(consent_import.begin, "consent.import")
@@ -1952,6 +1977,23 @@ async def _(world: World, change: Change) -> None:
 @example(routing.move, "route.publish")
 async def _(world: World, change: Change) -> None:
     await routing.move(change, "account", "own", await channel(world, world.change), "")
+
+
+@example(routing.restore, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.move(world.change, "account", "own", await channel(world, world.change), "")
+    await routing.restore(change, "account", "own", "")
+
+
+@example(following.move_account, "account.route")
+async def _(world: World, change: Change) -> None:
+    await following.move_account(change, "own", await channel(world, world.change), "")
+
+
+@example(following.restore_account, "account.route")
+async def _(world: World, change: Change) -> None:
+    await routing.move(world.change, "account", "own", await channel(world, world.change), "")
+    await following.restore_account(change, "own", "")
 
 
 @example(routing.set_rule, "retry.set")

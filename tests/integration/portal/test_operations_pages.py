@@ -294,6 +294,47 @@ async def test_words_are_pasted_with_their_categories(site: Site) -> None:
         assert await site.db.fetchval("SELECT category FROM word WHERE word = '赌博'") == "诈骗"
 
 
+async def test_a_word_is_changed_where_it_stands(site: Site) -> None:
+    hall = site.accounts["hall"]
+    listed = [Word("赌博", "违法"), Word("中奖", "广告"), Word("办证", "违法", account_id=hall)]
+    await words.put(by_test(site.db), listed)
+    ids = {row["word"]: row["id"] for row in await site.db.fetch("SELECT word, id FROM word")}
+    rights = [Permission.HOME_VIEW, Permission.WORD_VIEW, Permission.WORD_EDIT]
+    await org.add_role(by_test(site.db), "words", "词", rights, ScopeKind.ACCOUNTS)
+    await site.add_staff("hall-words", "words", "hall")
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await clerk.login("hall-words")
+        at = f"/words/{ids['赌博']}/edit"
+        assert f'href="{at}"' in await boss.get(f"/words/{ids['赌博']}")
+        page = await boss.get(at)
+        assert 'value="违法"' in page
+        form = {"word": "中奖", "action": "replace", "replacement": "**", "category": "违法"}
+        page = await boss.post(at, form | {"confirmed": "1"})
+        assert boss.status == 422, "there is one"
+        await boss.post(at, form | {"word": "！！", "confirmed": "1"})
+        assert boss.status == 422
+        page = await boss.post(at, form | {"word": "赌 博"})
+        assert "短信中的它会被替换" in page
+        assert await site.db.fetchval("SELECT action FROM word WHERE id = $1", ids["赌博"]) == "block", "only asked"
+        await boss.post(at, form | {"word": "赌 博", "confirmed": "1"})
+        row = await site.db.fetchrow("SELECT word, action, replacement FROM word WHERE id = $1", ids["赌博"])
+        assert row
+        assert tuple(row) == ("赌 博", "replace", "**")
+        (hit,) = (await word_queries.word_filter(site.db)).find("来赌博吧", (), "")
+        assert hit.word.action == "replace"
+
+        await clerk.get(f"/words/{ids['办证']}/edit")
+        assert clerk.status == 200
+        page = await clerk.get(f"/words/{ids['中奖']}")
+        assert "/edit" not in page, "it is everybody's"
+        await clerk.post(f"/words/{ids['中奖']}/edit", form | {"confirmed": "1"})
+        assert clerk.status == 404
+    said = await site.db.fetchrow("SELECT before, after FROM audit WHERE action = 'word.set'")
+    assert said
+    assert (json.loads(said["before"])["action"], json.loads(said["after"])["action"]) == ("block", "replace")
+
+
 async def test_words_are_added_several_at_a_time_found_in_a_text_and_removed(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.core.model import MessageType
-from smsgw.core.routes import DEFAULT_POOL, Hours, InvalidRoutes, RouteTable, Subject, moved, parse
+from smsgw.core.routes import DEFAULT_POOL, Hours, InvalidRoutes, RouteTable, Subject, moved, parse, restored
 
 DOCUMENT = """
 [[pool]]
@@ -176,6 +176,22 @@ def test_a_move_comes_before_all_rules_and_replaces_an_earlier_one() -> None:
     assert [r["pool"] for r in both["rule"][:2]] == ["only-a", "only-c"]
     assert {p["name"] for p in both["pool"]} == {"otp", "night", "only-a", "only-c"}
     assert both["rule"][2:] == document["rule"]
+
+
+def test_a_move_that_is_taken_back_leaves_nothing_and_what_waits_goes_by_the_rules() -> None:
+    document = tomllib.loads(DOCUMENT)
+    one = moved(document, kind="account", value="bank", channel="a")
+    both = moved(one, kind="account", value="shop", channel="a")
+    table = parse(both, version=1, channels=["a", "b", "c"])
+    assert (table.given_to("account", "bank"), table.given_to("account", "nobody")) == ("a", None)
+    back = restored(both, kind="account", value="bank")
+    assert back is not None
+    assert restored(one, kind="account", value="bank") == document
+    assert restored(document, kind="account", value="bank") is None
+    table = parse(back, version=2, channels=["a", "b", "c"])
+    assert table.has("only-a"), "the shop's"
+    assert table.follow(subject(account="bank"), "only-a") == table.pool_for(subject(account="bank")) != "only-a"
+    assert table.follow(subject(account="shop"), "only-a") == "only-a"
 
 
 PREFERRING = parse(

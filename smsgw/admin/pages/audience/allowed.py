@@ -75,7 +75,8 @@ PAGE = ListPage(
     count=lambda db, actor, found, most: queries.how_many_allowed(db, _wanted(found), accounts=actor.scope.whole),
     one=lambda db, actor, id_: queries.one_allowed(db, id_, accounts=actor.scope.whole), whole="allow",
     actions=(Action("remove", words.ALLOW_REMOVE, Permission.ALLOW_EDIT, _remove, _remove_effect, danger=True),),
-    links=((words.BLOCK_ADD, f"{PATH}/-/new", Permission.ALLOW_EDIT),), lead=words.ALLOW_LEAD, sort=Sort("at"),
+    links=((words.BLOCK_ADD, f"{PATH}/-/new", Permission.ALLOW_EDIT),
+           (words.ALLOW_IMPORT, f"{PATH}/-/import", Permission.ALLOW_EDIT)), lead=words.ALLOW_LEAD, sort=Sort("at"),
     empty=Empty(words.ALLOW_EMPTY, words.ALLOW_TEACHES, words.BLOCK_ADD, f"{PATH}/-/new", Permission.ALLOW_EDIT),
 )  # fmt: skip
 

@@ -61,7 +61,8 @@ COLUMNS = (
 )
 
 
-_LINKS = ((why.WHY, WHY, Permission.BLOCK_VIEW), (words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT))
+_LINKS = ((why.WHY, WHY, Permission.BLOCK_VIEW), (words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),
+          (words.BLOCK_IMPORT, f"{PATH}/-/import", Permission.BLOCK_EDIT))
 
 
 def _wanted(found: Found) -> WantedBlocks:

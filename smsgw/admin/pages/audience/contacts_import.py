@@ -15,7 +15,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import columns as names
 from smsgw.platform.audience import importing
 from smsgw.platform.audience.model import Duplicate
-from smsgw.platform.sheets.model import Sheet
+from smsgw.platform.sheets.model import MOST_LARGE, Sheet
 
 _LABELS = {"name": "contact_name", "groups": "contact_groups"}
 TARGETS = tuple(Target(key, names.CONTACTS[key], _LABELS.get(key, ""), key == "number") for key in importing.COLUMNS)
@@ -41,7 +41,7 @@ async def _begin(call: Call, sheet: Sheet, columns: Mapping[str, int], values: M
 
 PAGE = ImportPage(
     PATH, Permission.CONTACT_EDIT, words.CONTACT_IMPORT, words.CONTACTS, words.CONTACT_IMPORT_LEAD, importing.NAME,
-    TARGETS, _FORM, form_choices, _begin,
+    TARGETS, _FORM, form_choices, _begin, most=MOST_LARGE,
 )  # fmt: skip
 RESULTS = ImportResults(
     PATH, Permission.CONTACT_EDIT, importing.own_import, "contact.import_result", "contacts", "number", "contact_name"

@@ -13,6 +13,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import account_route
 from smsgw.admin.words import accounts as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing, service
@@ -122,7 +123,13 @@ def _belongings(call: Call, row: Any, has: Belongings) -> Facts:
     add("endpoint_names", Kind.TAGS, list(has.endpoints), permission=Permission.WEBHOOK_VIEW)
     add("codes_had", Kind.TAGS, list(has.codes), permission=Permission.CODE_VIEW)
     add("channels_used", Kind.TAGS, [one["name"] for one in has.channels], permission=Permission.CHANNEL_VIEW)
+    add("channel_given", Kind.TEXT, given_to(call, row), permission=Permission.CHANNEL_VIEW)
     return Facts(columns, values, words.BELONGS)
+
+
+def given_to(call: Call, row: Any) -> str | None:
+    """The channel that it was given to."""
+    return call.portal.context.snapshots.current.table.given_to("account", row["name"])
 
 
 async def _detail(call: Call, row: Any) -> Detail:
@@ -148,6 +155,10 @@ async def _detail(call: Call, row: Any) -> Detail:
         )
         if call.may(permission)
     ]  # fmt: skip
+    if call.may(Permission.ROUTE_EDIT):
+        links.append((account_route.MOVE, f"{PATH}/{id_}/route"))
+        if given_to(call, row):
+            links.append((account_route.RESTORE, f"{PATH}/{id_}/route/restore"))
     if call.may(Permission.CHANNEL_VIEW):
         links += [(one["name"], f"/channels/{one['id']}") for one in has.channels[:CHANNELS]]
     stops = row["status"] == "active"

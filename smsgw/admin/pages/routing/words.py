@@ -10,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Filled, Form, Kind
@@ -65,8 +65,15 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     return {"account": own_accounts(call)}
 
 
-async def _detail(_: Call, one: ListedWord) -> Detail:
-    return Detail(one.word, [Section(COLUMNS, one)])
+async def _detail(call: Call, one: ListedWord) -> Detail:
+    links = [(words.WORD_EDIT, f"{PATH}/{one.id}/edit")] if _may_edit(call, one) else []
+    return Detail(one.word, [Section(COLUMNS, one)], links=links)
+
+
+def _may_edit(call: Call, one: ListedWord) -> bool:
+    """Who sees some accounts sees the words for all, and leaves them alone."""
+    covered = call.actor.scope.covers(one.account_id) if one.account_id else call.actor.scope.whole is None
+    return covered and call.may(Permission.WORD_EDIT)
 
 
 async def _remove(call: Call, one: ListedWord) -> None:
@@ -159,6 +166,50 @@ async def _form_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
 ADD = FormPage(
     f"{PATH}/-/new", Permission.WORD_EDIT, words.WORDS_ADD_TITLE, words.WORDS_ADD, _ADD, _add, lambda _: PATH,
     choices=_form_choices, effect=_add_effect,
+)  # fmt: skip
+
+# --- one is changed --------------------------------------------------------------------------------------------------
+
+
+def _text_problem(text: str) -> Problem | None:
+    return None if _good(Plain(), text) else Problem(words.BAD_WORD, {"n": MAX_LENGTH})
+
+
+_EDIT = Form((Inputs((
+    Input("word", required=True, most=MAX_LENGTH, check=_text_problem),
+    Input("action", Kind.CHOICE, "word_action", choices=words.ACTION, required=True),
+    Input("replacement", most=MAX_LENGTH, help=words.REPLACEMENT_HELP),
+    Input("category", label="word_category", most=MAX_CATEGORY, help=words.CATEGORY_HELP),
+)),))  # fmt: skip
+
+
+async def _editable(call: Call) -> ListedWord | None:
+    id_ = read_id(call.request.match_info["id"])
+    one = None if id_ is None else await queries.one(call.db, id_, accounts=call.actor.scope.whole)
+    return one if one is not None and _may_edit(call, one) else None
+
+
+def _scope(call: Call, one: ListedWord) -> str:
+    whose = one.account or call.gettext(audience.ALL_ACCOUNTS)
+    return f"{whose} · {call.gettext(audience.EVERY_TYPE[one.type or '*'])}"
+
+
+async def _save(call: Call, one: ListedWord, values: Mapping[str, Any]) -> web.Response:
+    treatment = Treatment(values["action"])
+    instead = values["replacement"] if treatment is Treatment.REPLACE else ""
+    await service.edit(call.change(), one.id, values["word"], values["category"], treatment, instead)
+    call.toast(call.gettext(words.WORD_SAVED))
+    return call.redirect(f"{PATH}/{one.id}")
+
+
+async def _save_effect(call: Call, one: ListedWord, values: Mapping[str, Any]) -> Effect:
+    return Effect(words.EDIT_EFFECT[values["action"]], {"word": values["word"], "scope": _scope(call, one)})
+
+
+EDIT = FormPage(
+    f"{PATH}/{{id:[0-9]{{1,19}}}}/edit", Permission.WORD_EDIT, words.WORD_EDIT_TITLE, words.WORD_SAVE, _EDIT, _save,
+    lambda one: f"{PATH}/{one.id}", _editable, effect=_save_effect, lead=lambda one: one.word,
+    values=lambda one: {key: getattr(one, key) for key in ("word", "action", "replacement", "category")},
 )  # fmt: skip
 
 # --- what becomes of a text ------------------------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""An account given to another channel on its page: the effect in numbers, what waits follows, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser, send
+from portal_site import SEALER, Site, by_test, running
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.model import ChannelStatus
+from smsgw.core.permissions import Permission
+from smsgw.platform.channels import service as channels
+from smsgw.platform.org import service as org
+from smsgw.platform.routing import queries
+
+OTHER = {
+    "protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+    "access_code": "10690002", "carriers": ["CMCC"],
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [Permission.HOME_VIEW, Permission.ACCOUNT_VIEW, Permission.ROUTE_EDIT]
+        await org.add_role(by_test(site.db), "router", "路由", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("clinic-op", "router", "clinic")
+        await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
+        yield site
+
+
+async def pools(site: Site) -> list[str]:
+    rows = await site.db.fetch(
+        "SELECT l.name FROM part p JOIN pool l ON l.id = p.pool_id WHERE p.part = 1 ORDER BY p.id"
+    )
+    return [row["name"] for row in rows]
+
+
+async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> None:
+    hall = site.accounts["hall"]
+    await send(site, to="13800138000")
+    await send(site, to="13300138000")
+    await send(site, "clinic", to="13800138000")
+    assert await pools(site) == ["CMCC", "CTCC", "CMCC"]
+    async with Browser(site) as boss, Browser(site) as stranger:
+        await boss.login("boss")
+        await stranger.login("clinic-op")
+        page = await boss.get(f"/accounts/{hall}")
+        assert f'href="/accounts/{hall}/route"' in page
+        assert "/route/restore" not in page
+        page = await boss.get(f"/accounts/{hall}/route")
+        assert "mobile-b · 移动" in page
+        form = {"channel": "mobile-b", "reason": "原通道维护"}
+        page = await boss.post(f"/accounts/{hall}/route", form)
+        assert "现在没有连接" in page
+        site.channels.append(ChannelStatus(
+            7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ()))  # fmt: skip
+        page = await boss.post(f"/accounts/{hall}/route", form)
+        assert "等待中的 1 条随之改走，1 条的号码不属于" in page
+        assert await pools(site) == ["CMCC", "CTCC", "CMCC"], "only asked"
+        await stranger.get(f"/accounts/{hall}/route")
+        assert stranger.status == 404
+        await boss.post(f"/accounts/{hall}/route", form | {"confirmed": "1"})
+        assert re.fullmatch(r"/jobs/\d+", boss.path)
+        assert "1 条等待中的短信已改走" in await boss.job_done(boss.path)
+        assert await pools(site) == ["only-mobile-b", "CTCC", "CMCC"]
+        await site.snapshots.follow()
+        assert "恢复按规则选路" in await boss.get(f"/accounts/{hall}")
+
+        assert 'value="mobile-b"' not in await boss.get(f"/accounts/{hall}/route"), "it is there"
+        back = {"reason": "维护结束"}
+        page = await boss.post(f"/accounts/{hall}/route/restore", back)
+        assert "不再固定走通道 mobile-b" in page
+        assert "2 条一并按规则改走" in page
+        await boss.post(f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
+        await boss.job_done(boss.path)
+        assert await pools(site) == ["CMCC", "CTCC", "CMCC"]
+        await site.snapshots.follow()
+        page = await boss.post(f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
+        assert (boss.status, "没有改走其他通道" in page) == (422, True)
+    said = await site.db.fetch("SELECT before, after FROM audit WHERE action = 'account.route' ORDER BY id")
+    assert ['"mobile-b"' in str(row["after"]) for row in said] == [True, False]
+    assert ['"mobile-b"' in str(row["before"]) for row in said] == [False, True]
+    assert [one.note for one in await queries.versions(site.db)] == ["维护结束", "原通道维护"]
