@@ -114,6 +114,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/keys/{id}": {"": "SELECT id FROM api_key ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/alarms/receivers/{id}": {"": "SELECT id FROM alarm_receiver WHERE kind = 'dingtalk' ORDER BY id LIMIT 1"},
+    "/alarms/silences/{id}": {"": "SELECT id FROM alarm_silence ORDER BY id LIMIT 1"},
     "/alarms/notes/{id}": {"": "SELECT id FROM alarm_note WHERE state = 'failed' ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},

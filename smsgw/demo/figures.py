@@ -91,6 +91,11 @@ CROSS JOIN LATERAL (SELECT 'raised', a.last UNION ALL SELECT 'cleared', a.cleare
 CROSS JOIN LATERAL (SELECT r.kind = 'webhook' AND e.event = 'raised') f (failed)
 WHERE a.cleared_at IS NOT NULL AND (a.severity = 'critical' OR NOT r.critical_only)
 """
+_SILENCE = """
+INSERT INTO alarm_silence (kind, object, reason, made_by, made_at, until)
+SELECT 'channel_down', min(object), $1, 'demo-ops', $2::timestamptz - interval '2 hours', $2 FROM alarm
+WHERE kind = 'channel_down'
+"""
 # Last month's rebates, by rules that have held since then.
 _REBATES = """
 WITH rule AS (
@@ -137,6 +142,7 @@ async def fill(world: World) -> None:
         await connection.execute(_MAILS, month, min(due, world.now))
         await connection.execute(_TOLD, senders[0], *texts()["receivers"])
         await connection.execute(_NOTES)
+        await connection.execute(_SILENCE, texts()["silence"], world.now)
         first, second = (today - timedelta(days=back) for back in (20, 7))
         await connection.execute(_EXCLUSIONS, first, second, *texts()["exclusions"])
         await connection.execute(_EXCLUDED)

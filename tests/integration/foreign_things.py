@@ -25,6 +25,7 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import receivers as alarm_receivers
+from smsgw.platform.alarms import silences as alarm_silences
 from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Sharing
@@ -215,6 +216,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     )
     return {
         "receivers": account, "alarm_receiver": receiver, "alarm_note": note,
+        "alarm_silence": await alarm_silences.add(
+            by, "", f"account/{MARK}", clock.now() + timedelta(hours=1), f"{MARK} reason"),
         "rebate_rule": await rebate_rules.add(
             by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),

@@ -33,7 +33,7 @@ OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
     "template", "task", "waiting", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm",
     "filing", "scenario", "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement",
-    "rebate_rule", "refused_call", "alarm_receiver", "alarm_note",
+    "rebate_rule", "refused_call", "alarm_receiver", "alarm_note", "alarm_silence",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -99,6 +99,7 @@ THINGS = {
     "/setup/test": "message", "/accounts": "account",
     "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/alarms/receivers": "alarm_receiver", "/alarms/notes": "alarm_note",
+    "/alarms/silences": "alarm_silence",
     "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
     "/reports/exclusions": "exclusion",
     "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",

@@ -167,6 +167,7 @@ ENTRIES: dict[str, EntryWords] = {
     "monitoring.alarms": EntryWords(N_("告警记录")),
     "monitoring.alarm_receivers": EntryWords(N_("告警接收人")),
     "monitoring.alarm_notes": EntryWords(N_("告警通知")),
+    "monitoring.alarm_silences": EntryWords(N_("告警静默")),
     "monitoring.queues": EntryWords(N_("队列")),
     "monitoring.nodes": EntryWords(N_("节点与高可用")),
     "monitoring.incidents": EntryWords(N_("故障与工单")),

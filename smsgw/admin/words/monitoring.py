@@ -18,7 +18,7 @@ ACKNOWLEDGE_TAKEN_EFFECT = N_(
     "%(cleared)s 条已经恢复，不再认领。"
 )
 
-TAB_ALARMS, TAB_RECEIVERS, TAB_NOTES = N_("告警"), N_("接收人"), N_("通知记录")
+TAB_ALARMS, TAB_RECEIVERS, TAB_NOTES, TAB_SILENCES = N_("告警"), N_("接收人"), N_("通知记录"), N_("静默")
 WAY: dict[str, str] = {
     "sms": N_("短信"), "mail": N_("邮件"), "wecom": N_("企业微信机器人"), "dingtalk": N_("钉钉机器人"),
     "webhook": N_("Webhook"),
@@ -64,10 +64,11 @@ NOTES_TEACH = N_("添加接收人后，告警与恢复的通知及其结果显�
 EVENT: dict[str, str] = {"raised": N_("告警"), "cleared": N_("恢复"), "test": N_("测试通知")}
 NOTE_STATE: dict[str, str] = {
     "waiting": N_("待发送"), "sending": N_("发送中"), "sent": N_("已发送"), "failed": N_("发送失败"),
-    "unsure": N_("结果不明"),
+    "unsure": N_("结果不明"), "dropped": N_("无需通知"),
 }  # fmt: skip
 NOTE_TONE: dict[str, str] = {
     "waiting": "azure", "sending": "blue", "sent": "green", "failed": "red", "unsure": "orange",
+    "dropped": "gray",
 }  # fmt: skip
 AGAIN = N_("重新发送")
 AGAIN_EFFECT = N_("将重新发送 %(n)s 条通知。其中 %(unsure)s 条结果不明，接收人可能收到两次。")
@@ -77,3 +78,27 @@ AGAIN_SOME = N_(
 )
 AGAIN_NONE = N_("所选通知都不能重新发送：已发送、待发送，或接收人已停用或删除。")
 THE_MESSAGE = N_("查看该短信")
+AFTER_HELP = N_("0 为立即通知。升级用：告警发生后这么多分钟仍无人认领且未恢复，才通知此人；期间有人认领则不再通知。")
+QUIET_HELP = N_("形如 22:00，可跨零点。时段内的警告推迟到时段结束，届时已恢复的不再通知；严重告警照常通知。")
+QUIET_WRONG = N_("应为 00:00 至 23:59 的时间，开始与结束须同时填写")
+ANY = N_("全部")
+HOLDS: dict[str, str] = {"holds": N_("静默中"), "over": N_("已结束")}
+HOLDS_TONE: dict[str, str] = {"holds": "orange", "over": "gray"}
+SILENT_FOR: dict[str, str] = {
+    "30": N_("30 分钟"), "60": N_("1 小时"), "120": N_("2 小时"), "240": N_("4 小时"), "480": N_("8 小时"),
+    "1440": N_("1 天"), "4320": N_("3 天"), "10080": N_("7 天"),
+}  # fmt: skip
+SILENCES_LEAD = N_(
+    "静默期间符合条件的告警照常记录，但不通知任何接收人；静默结束时仍未恢复的才通知。已经通知过的，恢复时照常通知。"
+)
+SILENCES_EMPTY = N_("没有静默")
+SILENCES_TEACH = N_("计划内检修前可先设静默，避免告警打扰值班人员。")
+SILENCE_NEW = N_("新建静默")
+SILENCE = N_("静默")
+KIND_HELP = N_("不选则为全部告警。")
+OBJECT_HELP = N_("如 channel/通道名；留空则不限对象。")
+SILENCE_EFFECT = N_("“%(kind)s”（对象：%(object)s）在 %(until)s 之前不通知任何接收人。")
+SILENCED = N_("已静默")
+END = N_("结束静默")
+END_EFFECT = N_("将立即结束 %(n)s 个静默，仍未恢复的告警随即通知。")
+END_NONE = N_("所选静默都已结束。")

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +88,11 @@ class Memory:
                 kept = Kept(one.kind, one.object, one.severity, one.detail, one.since)
                 self.kept[kept.key] = kept
 
-    def due(self, receiver: int, now: datetime, *, critical_only: bool) -> list[Kept]:
-        """What the receiver is to be told now."""
+    def due(self, receiver: int, now: datetime, *, after: timedelta) -> list[Kept]:
+        """What the receiver is to be told now; ``after`` it has stood for so long."""
         return [
             one for one in self.kept.values()
-            if (one.severity == "critical" or not critical_only) and _is_due(one.told.get(receiver), now)
+            if one.since + after <= now and _is_due(one.told.get(receiver), now)
         ]  # fmt: skip
 
     def begin(self, receiver: int, kept: Iterable[Kept], now: datetime) -> None:

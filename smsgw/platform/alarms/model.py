@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.carried import Heard
@@ -13,7 +13,8 @@ MOST_RECEIVERS = 100
 LEAST_SECRET, MOST_SECRET = 16, 200
 RETRIES = tuple(timedelta(seconds=n) for n in (10, 30, 60, 120, 300, 600, 900, 1800))
 """Pauses after each try that has certainly brought nothing; after the last it has failed."""
-INTERRUPTED, GONE = "interrupted", "receiver gone"
+MOST_AFTER = 1440
+INTERRUPTED, GONE, OVER, TAKEN = "interrupted", "receiver gone", "over", "taken"
 """What we say of a note, where servers say others."""
 
 
@@ -31,6 +32,10 @@ class Draft:
     """Whose messages those to a phone are."""
     critical_only: bool = False
     language: str = "zh"
+    after_minutes: int = 0
+    """The second line: told of what nobody has taken on for so long."""
+    quiet: tuple[time, time] | None = None
+    """Hours (China) in which warnings wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,16 @@ class Receiver:
     critical_only: bool
     language: str
     active: bool
+    after_minutes: int
+    quiet_from: time | None
+    quiet_to: time | None
     changed_by: str
     changed_at: datetime
+
+    @property
+    def quiet(self) -> str:
+        """Its quiet hours, as they are read."""
+        return f"{self.quiet_from:%H:%M}–{self.quiet_to:%H:%M}" if self.quiet_from and self.quiet_to else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,7 @@ class Opened:
     account_id: int | None
     critical_only: bool
     english: bool
+    after_minutes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +106,6 @@ class Delivery:
     @property
     def answer(self) -> Wording | str:
         """What was said of it, in words where that was us."""
-        ours = {INTERRUPTED: "alarm.interrupted", GONE: "alarm.receiver_gone"}
+        ours = {INTERRUPTED: "alarm.interrupted", GONE: "alarm.receiver_gone", OVER: "alarm.note_over",
+                TAKEN: "alarm.note_taken"}  # fmt: skip
         return phrase(ours[self.said]) if self.said in ours else Heard(self.said)

@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from smsgw.core.alarm_notes import TOGETHER, Note, Way
+from smsgw.core.alarms import CRITICAL
 from smsgw.core.words import phrase
 from smsgw.net.mail import LONGEST_SAID, Sent
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.upkeep.alarms import Standing
-from smsgw.platform.alarms import notes, receivers
+from smsgw.platform.alarms import notes, receivers, silences
 from smsgw.platform.alarms.memory import Kept, Memory
 from smsgw.platform.alarms.model import Opened
 from smsgw.platform.alarms.notes import Batch
+from smsgw.platform.alarms.silences import Silence
 from smsgw.platform.alarms.ways import Ways
 from smsgw.runtime import aio, clock
 from smsgw.store.engine.database import Connection, Database
@@ -51,6 +53,7 @@ class Notifier:
         self._memory = memory
         self._memory.load()
         self._known: Sequence[Opened] = ()
+        self._silences: Sequence[Silence] = ()
         """As they were when the database was last asked."""
         self._saving = asyncio.Lock()
 
@@ -109,6 +112,7 @@ class Notifier:
     async def learn(self) -> None:
         """Know whom to tell when nobody can be asked any more."""
         self._known = await receivers.opened(self._database, self._sealer)
+        self._silences = await silences.holding(self._database)
 
     @property
     def holds(self) -> bool:
@@ -116,13 +120,20 @@ class Notifier:
         return bool(self._memory.kept)
 
     async def unstored(self, standing: Sequence[Standing]) -> None:
-        """The database cannot be told of these: tell receivers of them that need no database. Returns at once."""
-        self._memory.take(standing)
+        """The database cannot be told of these: tell receivers that need no database of the grave ones. Returns at
+        once."""
+        now = self._now()
+        hushed = [one for one in self._silences if one.until > now]
+        self._memory.take(
+            one for one in standing
+            if one.severity == CRITICAL and not any(s.covers(one.kind, one.object) for s in hushed)
+        )  # fmt: skip
         self._under_way = {id_: task for id_, task in self._under_way.items() if not task.done()}
         for receiver in self._known:
             if receiver.way is Way.SMS or receiver.id in self._under_way or len(self._under_way) >= AT_A_TIME:
                 continue
-            due = self._memory.due(receiver.id, self._now(), critical_only=receiver.critical_only)
+            after = timedelta(minutes=receiver.after_minutes)
+            due = self._memory.due(receiver.id, self._now(), after=after)
             if due:
                 task = aio.spawn(self._tell_alone(receiver, due[:TOGETHER]), name="alarm.tell")
                 self._under_way[receiver.id] = task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import time
 from urllib.parse import urlsplit
 
 from smsgw.core import numbers
@@ -16,6 +17,7 @@ from smsgw.core.words import Wording, phrase
 from smsgw.platform.alarms.model import (
     GONE,
     LEAST_SECRET,
+    MOST_AFTER,
     MOST_RECEIVERS,
     MOST_SECRET,
     Draft,
@@ -31,13 +33,13 @@ from smsgw.store.engine.secrets import Sealer
 LANGUAGES = ("zh", "en")
 _MAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
 _FROM = "FROM alarm_receiver r LEFT JOIN account a ON a.id = r.account_id WHERE $1 AND r.removed_at IS NULL"
-_COLUMNS = """r.id, r.name, r.kind, r.shown, a.name AS account, r.critical_only, r.language, r.active, r.changed_by,
-       r.changed_at"""
+_COLUMNS = """r.id, r.name, r.kind, r.shown, a.name AS account, r.critical_only, r.language, r.active,
+       r.after_minutes, r.quiet_from, r.quiet_to, r.changed_by, r.changed_at"""
 _ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
 _ONE = f"SELECT {_COLUMNS} {_FROM} AND r.id = $2"
 _ORDERS = {"name": Order("r.name", "text")}
 _OPENED = """
-SELECT id, name, kind, sealed, account_id, critical_only, language FROM alarm_receiver
+SELECT id, name, kind, sealed, account_id, critical_only, language, after_minutes FROM alarm_receiver
 WHERE active AND removed_at IS NULL AND ($1::bigint IS NULL OR id = $1) ORDER BY id
 """
 
@@ -78,7 +80,7 @@ async def opened(database: Database, sealer: Sealer, id_: int | None = None) -> 
         address, *secret = (sealer.open(value, _context(row["id"])) for value in row["sealed"])
         found.append(Opened(
             row["id"], row["name"], Way(row["kind"]), address, secret[0] if secret else "", row["account_id"],
-            row["critical_only"], row["language"] == "en",
+            row["critical_only"], row["language"] == "en", row["after_minutes"],
         ))  # fmt: skip
     return found
 
@@ -120,16 +122,28 @@ def _check_secret(way: Way, secret: str) -> None:
         raise _wrong("secret", phrase("alarm.receiver_dingtalk"))
 
 
+def _check_terms(draft: Draft) -> None:
+    if draft.language not in LANGUAGES:
+        raise _wrong("language", phrase("choice.of", known=", ".join(LANGUAGES)))
+    if not 0 <= draft.after_minutes <= MOST_AFTER:
+        raise _wrong("after_minutes", phrase("alarm.after_minutes", most=MOST_AFTER))
+
+
+def _quiet(draft: Draft) -> tuple[time | None, time | None]:
+    return draft.quiet or (None, None)
+
+
 _COUNT = "SELECT count(*) FROM alarm_receiver WHERE removed_at IS NULL"
 _NAMED = "SELECT FROM alarm_receiver WHERE removed_at IS NULL AND name = $1 AND id <> $2"
 _ADD = """
-INSERT INTO alarm_receiver (name, kind, shown, account_id, critical_only, language, changed_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+INSERT INTO alarm_receiver
+    (name, kind, shown, account_id, critical_only, language, changed_by, after_minutes, quiet_from, quiet_to)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id
 """
 _SEAL = "UPDATE alarm_receiver SET sealed = $2, shown = $3 WHERE id = $1"
 _SET = """
 UPDATE alarm_receiver SET name = $2, critical_only = $3, language = $4, account_id = $5, changed_by = $6,
-    changed_at = now()
+    changed_at = now(), after_minutes = $7, quiet_from = $8, quiet_to = $9
 WHERE id = $1
 """
 _LOCK = "SELECT sealed, account_id FROM alarm_receiver WHERE id = $1 AND removed_at IS NULL FOR UPDATE"
@@ -161,15 +175,15 @@ async def add(change: Change, sealer: Sealer, draft: Draft, reach: Reach) -> int
     _check_secret(draft.way, secret)
     if (draft.way is Way.SMS) != (draft.account_id is not None):
         raise _wrong("account", phrase("alarm.receiver_account"))
-    if draft.language not in LANGUAGES:
-        raise _wrong("language", phrase("choice.of", known=", ".join(LANGUAGES)))
+    _check_terms(draft)
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
         if await unit.connection.fetchval(_COUNT) >= MOST_RECEIVERS:
             raise Refused("STATE_CONFLICT", reason=phrase("alarm.receivers_full", most=MOST_RECEIVERS))
         name = await _check_name(unit.connection, draft.name)
         id_: int = await unit.connection.fetchval(
-            _ADD, name, draft.way, shown, draft.account_id, draft.critical_only, draft.language, unit.actor.label
-        )
+            _ADD, name, draft.way, shown, draft.account_id, draft.critical_only, draft.language, unit.actor.label,
+            draft.after_minutes, *_quiet(draft),
+        )  # fmt: skip
         sealed = [sealer.seal(value, _context(id_)) for value in (address, secret) if value]
         await unit.connection.execute(_SEAL, id_, sealed, shown)
         unit.record("alarm_receiver.add", f"alarm_receiver/{id_}", after={"name": name, "kind": draft.way, "to": shown})
@@ -184,8 +198,7 @@ async def put(change: Change, sealer: Sealer, id_: int, draft: Draft, reach: Rea
         if before is None or row is None or before.kind != draft.way:
             raise Refused("NOT_FOUND")
         name = await _check_name(unit.connection, draft.name, id_)
-        if draft.language not in LANGUAGES:
-            raise _wrong("language", phrase("choice.of", known=", ".join(LANGUAGES)))
+        _check_terms(draft)
         sealed, shown = list(row["sealed"]), before.shown
         if draft.address is not None:
             address, shown = _checked(draft, reach)
@@ -195,17 +208,24 @@ async def put(change: Change, sealer: Sealer, id_: int, draft: Draft, reach: Rea
             sealed[1:] = [sealer.seal(draft.secret, _context(id_))]
         account_id = draft.account_id if draft.account_id is not None else row["account_id"]
         await unit.connection.execute(
-            _SET, id_, name, draft.critical_only, draft.language, account_id, unit.actor.label
-        )
+            _SET, id_, name, draft.critical_only, draft.language, account_id, unit.actor.label, draft.after_minutes,
+            *_quiet(draft),
+        )  # fmt: skip
         await unit.connection.execute(_SEAL, id_, sealed, shown)
         unit.record("alarm_receiver.set", f"alarm_receiver/{id_}", before=_told(before), after={
             "name": name, "to": shown, "critical_only": draft.critical_only, "language": draft.language,
+            "after_minutes": draft.after_minutes, "quiet": _shown(draft.quiet),
             "secret_changed": draft.secret is not None,
         })  # fmt: skip
 
 
 def _told(one: Receiver) -> dict[str, object]:
-    return {"name": one.name, "to": one.shown, "critical_only": one.critical_only, "language": one.language}
+    return {"name": one.name, "to": one.shown, "critical_only": one.critical_only, "language": one.language,
+            "after_minutes": one.after_minutes, "quiet": one.quiet}  # fmt: skip
+
+
+def _shown(quiet: tuple[time, time] | None) -> str:
+    return f"{quiet[0]:%H:%M}–{quiet[1]:%H:%M}" if quiet else ""
 
 
 async def switch(change: Change, id_: int, *, active: bool) -> None:

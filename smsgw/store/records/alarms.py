@@ -133,6 +133,7 @@ async def unmatched_reports(database: Database) -> list[Row]:
 
 
 _SWEEP = "DELETE FROM alarm WHERE cleared_at < now() - make_interval(days => $1)"
+_SWEEP_SILENCES = "DELETE FROM alarm_silence WHERE until < now() - make_interval(days => $1)"
 _SWEEP_TESTS = "DELETE FROM alarm_note WHERE alarm_id IS NULL AND entered_at < now() - make_interval(days => $1)"
 
 
@@ -140,3 +141,4 @@ async def sweep(connection: Connection) -> None:
     """Forget alarms that have been over for long."""
     await connection.execute(_SWEEP, KEPT_DAYS)
     await connection.execute(_SWEEP_TESTS, KEPT_DAYS)
+    await connection.execute(_SWEEP_SILENCES, KEPT_DAYS)

@@ -59,6 +59,7 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import notes as alarm_notes
 from smsgw.platform.alarms import receivers as alarm_receivers
 from smsgw.platform.alarms import service as alarms
+from smsgw.platform.alarms import silences as alarm_silences
 from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book
 from smsgw.platform.audience import importing as contact_import
@@ -773,6 +774,20 @@ async def _(world: World, change: Change) -> None:
 @example(alarm_receivers.test, "alarm_receiver.test")
 async def _(world: World, change: Change) -> None:
     await alarm_receivers.test(change, await _told(world))
+
+
+async def _hushed(by: Change) -> int:
+    return await alarm_silences.add(by, "channel_down", "", clock.now() + timedelta(hours=1), "planned work")
+
+
+@example(alarm_silences.add, "alarm_silence.add")
+async def _(_: World, change: Change) -> None:
+    await _hushed(change)
+
+
+@example(alarm_silences.end, "alarm_silence.end")
+async def _(world: World, change: Change) -> None:
+    await alarm_silences.end(change, await _hushed(world.change))
 
 
 @example(alarm_notes.again, "alarm.again")

@@ -73,7 +73,10 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     await receivers.add(by_test(database), sealer, Draft("duty", Way.WECOM, robot), Reach())
     vendor = Vendor("https://vendor.example.com/status", "smsgw", "vendor-secret", True, 5)
     await filters.set_vendor(by_test(database), vendor, sealer)
-    return [shared, "vendor-secret", "robot-key", "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
+    return [
+        shared, "vendor-secret", "robot-key", "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw",
+        hook,
+    ]  # fmt: skip
 
 
 async def _opens(database: Database, sealer: Sealer) -> None:

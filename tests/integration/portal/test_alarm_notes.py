@@ -4,115 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from alarm_desk import PHONE, Desk, at_desk
 from browsing import Browser
-from portal_site import SEALER, Site, by_test, running
-from post import Post, serving
-from receiver import LOOPBACK
-from robots import HOOK_SECRET, SECRET, Robots, robots
+from portal_site import SEALER, by_test
+from robots import HOOK_SECRET
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission as P
-from smsgw.net.mail import Mailer
-from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.alarms import AlarmTable, Standing
 from smsgw.platform.alarms import notes, receivers
 from smsgw.platform.alarms.memory import Memory
-from smsgw.platform.alarms.model import Draft
-from smsgw.platform.alarms.notifier import Notifier
-from smsgw.platform.alarms.ways import Ways
-from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org import service as org
-from smsgw.store.records import alarms
-
-PHONE = "13800138000"
-
-
-@dataclass
-class Clock:
-    now: datetime
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@dataclass
-class Desk:
-    """A site, whom its alarms go to, and nodes that tell them."""
-
-    site: Site
-    post: Post
-    robots: Robots
-    sender: Sender
-    folder: Path
-    clock: Clock
-
-    def node(self, name: str = "one") -> Notifier:
-        outside = Outside(LOOPBACK)
-        ways = Ways(Mailer(self.post.config), self.sender, outside, self.site.acceptor, self.site.snapshots)
-        return Notifier(self.site.db, SEALER, ways, Memory(self.folder / f"{name}.json"), now=self.clock)
-
-    async def add(self, way: Way, address: str, secret: str = "", name: str = "", **more: object) -> int:
-        account = self.site.accounts["hall"] if way is Way.SMS else None
-        draft = Draft(name or way, way, address, secret, account, **more)  # type: ignore[arg-type]
-        return await receivers.add(by_test(self.site.db), SEALER, draft, LOOPBACK)
-
-    async def everybody(self) -> None:
-        await self.add(Way.SMS, PHONE)
-        await self.add(Way.MAIL, "ops@buyer.example.org")
-        await self.add(Way.WECOM, self.robots.wecom_url)
-        await self.add(Way.DINGTALK, self.robots.dingtalk_url, SECRET)
-        await self.add(Way.WEBHOOK, self.robots.hook_url, HOOK_SECRET)
-
-    async def raised(self, object: str = "channel/mobile-a", severity: str = "critical") -> None:
-        async with self.site.db.transaction() as connection:
-            await alarms.raise_(connection, "channel_down", object, severity, "no answer", now=self.clock.now)
-
-    async def cleared(self, object: str = "channel/mobile-a") -> None:
-        async with self.site.db.transaction() as connection:
-            await alarms.clear(connection, "channel_down", object, now=self.clock.now)
-
-    async def told(self, *nodes: Notifier, after: timedelta = timedelta(seconds=15)) -> None:
-        """Let so much time go by, and all nodes tell what is due."""
-        self.clock.now += after
-        for node in nodes:
-            while await node.step():
-                pass
-        for node in nodes:
-            await node.settle()
-
-    async def states(self) -> Counter[tuple[str, str]]:
-        rows = await self.site.db.fetch(
-            "SELECT r.kind, n.state FROM alarm_note n JOIN alarm_receiver r ON r.id = n.receiver_id"
-        )
-        return Counter((row["kind"], row["state"]) for row in rows)
-
-    async def texts(self) -> list[str]:
-        """What the phone got."""
-        rows = await self.site.db.fetch("SELECT content FROM message WHERE submitter LIKE '%alarms%' ORDER BY id")
-        return [row["content"] for row in rows]
 
 
 @pytest_asyncio.fixture
 async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(running(dsn, tmp_path))
-        post = await stack.enter_async_context(serving(Post()))
-        bots = await stack.enter_async_context(robots())
-        sender = Sender(own_ports=())
-        await sender.start()
-        stack.push_async_callback(sender.stop)
-        yield Desk(site, post, bots, sender, tmp_path, Clock(datetime.now(UTC)))
+    async with at_desk(dsn, tmp_path) as desk:
+        yield desk
 
 
 async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -> None:
@@ -292,7 +208,8 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
     async with Browser(site) as boss:
         await boss.login("boss")
         assert "还没有告警接收人" in await boss.get("/alarms/receivers")
-        form = {"name": "值班手机", "account": str(site.accounts["hall"]), "address": PHONE, "language": "zh"}
+        form = {"name": "值班手机", "account": str(site.accounts["hall"]), "address": PHONE, "language": "zh",
+                "after_minutes": "0"}  # fmt: skip
         page = await boss.post("/alarms/receivers/-/new/sms", form)
         assert boss.path == "/alarms/receivers"
         assert "138****8000" in page
@@ -304,10 +221,12 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
                            ("webhook", {"address": "https://hooks.example.org/", "secret": "short"}),
                            ("dingtalk", {"address": "https://oapi.dingtalk.com/robot/send?access_token=a",
                                          "secret": "not one"})):  # fmt: skip
-            await boss.post(f"/alarms/receivers/-/new/{way}", {"name": "x", "language": "zh"} | wrong)
+            form = {"name": "x", "language": "zh", "after_minutes": "0"} | wrong
+            await boss.post(f"/alarms/receivers/-/new/{way}", form)
             assert boss.status == 422, (way, wrong)
         robot = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-s3cret"
-        page = await boss.post("/alarms/receivers/-/new/wecom", {"name": "值班群", "address": robot, "language": "zh"})
+        page = await boss.post("/alarms/receivers/-/new/wecom", {"name": "值班群", "address": robot, "language": "zh",
+                                                                       "after_minutes": "0"})  # fmt: skip
         assert "qyapi.weixin.qq.com" in page
         assert "s3cret" not in page
         ids = {row["name"]: row["id"] for row in await site.db.fetch("SELECT name, id FROM alarm_receiver")}
@@ -329,7 +248,7 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
         page = await boss.get(f"/alarms/notes/{note}")
         message = await site.db.fetchval("SELECT id FROM message WHERE submitter LIKE '%alarms%'")
         assert f"/records/{message}" in page
-        changed = {"name": "夜班", "address": "", "secret": "", "language": "en"}
+        changed = {"name": "夜班", "address": "", "secret": "", "language": "en", "after_minutes": "5"}
         await boss.post(f"/alarms/receivers/{one}/edit", changed)
         assert (await receivers.opened(site.db, SEALER, int(one)))[0].address == f"86{PHONE}"
         await desk.raised()
@@ -365,7 +284,7 @@ async def test_who_sees_some_accounts_sees_no_receiver_and_who_may_not_changes_n
             assert "buyer.example.org" not in await narrow.get(path), path
         await narrow.get(f"/alarms/receivers/{id_}/edit")
         assert narrow.status == 404
-        form = {"name": "x", "address": "x@buyer.example.org", "language": "zh"}
+        form = {"name": "x", "address": "x@buyer.example.org", "language": "zh", "after_minutes": "0"}
         await narrow.post("/alarms/receivers/-/new/mail", form)
         assert narrow.status in (403, 404)
     assert await site.db.fetchval("SELECT count(*) FROM alarm_receiver") == 1

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import time
 from typing import Any
 
 from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Filter, read_id
-from smsgw.admin.kit.form_pages import FormPage
+from smsgw.admin.kit.filters import Filter, Problem, read_id
+from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.forms import Kind as Takes
@@ -25,7 +26,7 @@ from smsgw.admin.words import statements as statement_words
 from smsgw.core.alarm_notes import Way
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import receivers
-from smsgw.platform.alarms.model import MOST_SECRET, Draft, Receiver
+from smsgw.platform.alarms.model import MOST_AFTER, MOST_SECRET, Draft, Receiver
 
 COLUMNS = (
     Column("name", sort=True, phone=Phone.TITLE),
@@ -34,6 +35,7 @@ COLUMNS = (
     Column("note_account", value=lambda one: one.account or ""),
     Column("note_level", Kind.WORD, words=words.LEVEL, phone=Phone.THIRD,
            value=lambda one: "critical" if one.critical_only else "all"),
+    Column("after_minutes", Kind.NUMBER, phone=Phone.AWAY), Column("quiet_hours", value=lambda one: one.quiet),
     Column("language", Kind.WORD, words=statement_words.LANGUAGE, phone=Phone.AWAY),
     Column("receiver_state", Kind.STATE, words=words.ACTIVE, tones=words.ACTIVE_TONE, phone=Phone.BESIDE,
            value=lambda one: "active" if one.active else "stopped"),
@@ -83,8 +85,12 @@ LIST = ListPage(
 
 # --- forms -----------------------------------------------------------------------------------------------------------
 
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _NAME = Input("name", required=True, most=60)
 _REST = (Input("critical_only", Takes.SWITCH),
+         Input("after_minutes", Takes.NUMBER, help=words.AFTER_HELP, required=True, least=0, most=MOST_AFTER),
+         Input("quiet_from", help=words.QUIET_HELP, pattern=_TIME, problem=words.QUIET_WRONG),
+         Input("quiet_to", pattern=_TIME, problem=words.QUIET_WRONG),
          Input("language", Takes.CHOICE, choices=statement_words.LANGUAGE, required=True))  # fmt: skip
 _ADDRESS = {
     Way.SMS: (Input("account", Takes.CHOICE, "note_account", required=True),
@@ -108,11 +114,18 @@ def _saved(call: Call) -> web.Response:
     return call.redirect(RECEIVERS)
 
 
+def _quiet(values: Mapping[str, Any]) -> tuple[time, time] | None:
+    given = values["quiet_from"], values["quiet_to"]
+    if bool(given[0]) != bool(given[1]):
+        raise Wrong("quiet_to" if given[0] else "quiet_from", Problem(words.QUIET_WRONG))
+    return (time.fromisoformat(given[0]), time.fromisoformat(given[1])) if given[0] else None
+
+
 def _new(way: Way) -> FormPage:
     async def save(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
         account = int(values["account"]) if values.get("account") else None
         draft = Draft(values["name"], way, values["address"], values.get("secret"), account, values["critical_only"],
-                      values["language"])  # fmt: skip
+                      values["language"], values["after_minutes"], _quiet(values))  # fmt: skip
         context = call.portal.context
         await receivers.add(call.change(), context.sealer, draft, context.reach)
         return _saved(call)
@@ -120,7 +133,7 @@ def _new(way: Way) -> FormPage:
     return FormPage(
         f"{RECEIVERS}/-/new/{way}", Permission.ALARM_EDIT, words.ADD[way], people_words.SAVE,
         Form((Inputs((_NAME, *_ADDRESS[way], *_REST)),)), save, lambda _: RECEIVERS, choices=_accounts,
-        values=lambda _: {"language": "zh"}, about=words.ADD_ABOUT[way],
+        values=lambda _: {"language": "zh", "after_minutes": 0}, about=words.ADD_ABOUT[way],
     )  # fmt: skip
 
 
@@ -131,7 +144,8 @@ async def _subject(call: Call) -> Receiver | None:
 
 async def _change(call: Call, one: Receiver, values: Mapping[str, Any]) -> web.Response:
     draft = Draft(one.name if not values["name"] else values["name"], Way(one.kind), values["address"] or None,
-                  values["secret"] or None, None, values["critical_only"], values["language"])  # fmt: skip
+                  values["secret"] or None, None, values["critical_only"], values["language"],
+                  values["after_minutes"], _quiet(values))  # fmt: skip
     context = call.portal.context
     await receivers.put(call.change(), context.sealer, one.id, draft, context.reach)
     return _saved(call)
@@ -144,5 +158,9 @@ EDIT = FormPage(
         _NAME, Input("address", Takes.SECRET, "note_to", help=words.KEPT, most=2000),
         Input("secret", Takes.SECRET, "note_secret", help=words.KEPT, most=MOST_SECRET), *_REST,
     )),)), _change, lambda _: RECEIVERS, _subject, lead=lambda one: one.name,
-    values=lambda one: {"name": one.name, "critical_only": one.critical_only, "language": one.language},
+    values=lambda one: {
+        "name": one.name, "critical_only": one.critical_only, "language": one.language,
+        "after_minutes": one.after_minutes, "quiet_from": f"{one.quiet_from:%H:%M}" if one.quiet_from else "",
+        "quiet_to": f"{one.quiet_to:%H:%M}" if one.quiet_to else "",
+    },
 )  # fmt: skip
