@@ -74,10 +74,10 @@ SELECT r.account_id, $1, e, 'zh', CASE WHEN failed THEN 'failed' ELSE 'sent' END
 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
 CROSS JOIN LATERAL (SELECT e = (SELECT max(emails[2]) FROM statement_receiver)) f(failed)
 """
-# Whom alarms go to; one of them has gone away.
+# Whom alarms went to, one of whom was away; stopped, as nobody may be called from a demonstration.
 _TOLD = """
-INSERT INTO alarm_receiver (name, kind, shown, account_id, critical_only, language, changed_by)
-SELECT name, kind, shown, CASE kind WHEN 'sms' THEN $1::bigint END, kind = 'sms', 'zh', 'demo-ops'
+INSERT INTO alarm_receiver (name, kind, shown, account_id, critical_only, language, active, changed_by)
+SELECT name, kind, shown, CASE kind WHEN 'sms' THEN $1::bigint END, kind = 'sms', 'zh', false, 'demo-ops'
 FROM unnest($2::text[], ARRAY['sms', 'mail', 'wecom', 'dingtalk', 'webhook'], $3::text[]) r (name, kind, shown)
 """
 _NOTES = """

@@ -149,7 +149,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "alarm.no_mail": ("没有配置发信服务器（[mail]）", "there is no mail server ([mail])"),
     "alarm.no_account": ("短信账号不存在", "there is no such sending account"),
     "alarm.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
-    "alarm.receiver_gone": ("接收人已停用或删除", "the receiver was stopped or removed"),
+    "alarm.receiver_gone": (
+        "接收人已停用、删除，或地址无法解密", "the receiver was stopped or removed, or its address does not open"
+    ),
     "alarm.receiver_number": ("不是有效的手机号码", "not a valid phone number"),
     "alarm.receiver_mail": ("不是有效的邮箱", "not a valid mail address"),
     "alarm.receiver_robot": (

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import time
 from urllib.parse import urlsplit
 
+import structlog
+
 from smsgw.core import numbers
 from smsgw.core.actor import Actor
 from smsgw.core.alarm_notes import ROBOTS, Way, is_robot
@@ -28,7 +30,9 @@ from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.secrets import Sealer
+from smsgw.store.engine.secrets import KeyFileError, Sealer
+
+log = structlog.get_logger(__name__)
 
 LANGUAGES = ("zh", "en")
 _MAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
@@ -40,7 +44,7 @@ _ONE = f"SELECT {_COLUMNS} {_FROM} AND r.id = $2"
 _ORDERS = {"name": Order("r.name", "text")}
 _OPENED = """
 SELECT id, name, kind, sealed, account_id, critical_only, language, after_minutes FROM alarm_receiver
-WHERE active AND removed_at IS NULL AND ($1::bigint IS NULL OR id = $1) ORDER BY id
+WHERE active AND removed_at IS NULL AND sealed <> '{}' AND ($1::bigint IS NULL OR id = $1) ORDER BY id
 """
 
 
@@ -74,10 +78,14 @@ async def one(database: Database | Connection, actor: Actor, id_: int) -> Receiv
 
 
 async def opened(database: Database, sealer: Sealer, id_: int | None = None) -> Sequence[Opened]:
-    """Those that are told, with their addresses: all of them, or the one."""
+    """Those that are told, with their addresses: all of them, or the one. What does not open is left out."""
     found = []
     for row in await database.fetch(_OPENED, id_):
-        address, *secret = (sealer.open(value, _context(row["id"])) for value in row["sealed"])
+        try:
+            address, *secret = (sealer.open(value, _context(row["id"])) for value in row["sealed"])
+        except KeyFileError as exc:  # the others are told all the same
+            log.error("alarm.receiver_unopened", receiver=row["id"], error=str(exc))
+            continue
         found.append(Opened(
             row["id"], row["name"], Way(row["kind"]), address, secret[0] if secret else "", row["account_id"],
             row["critical_only"], row["language"] == "en", row["after_minutes"],

@@ -115,7 +115,7 @@ async def test_what_is_changed_meanwhile_stays_and_what_does_not_open_is_named(d
     id_ = await database.fetchval("SELECT id FROM channel WHERE name = 'unicom'")
     assert await database.execute(update, id_, [both.seal("stale", "channel/unicom")], [old]) == "UPDATE 0"
     stuck = await resealing.reseal(database, Sealer(b"x" * 32, NEW))
-    assert sorted(context for place in stuck for context in place.stuck)[0].startswith("api_key/")
+    assert sorted(context for place in stuck for context in place.stuck)[0].startswith("alarm_receiver/")
     assert (
         sum(place.changed for place in stuck) == 1
     )  # the channel's password, which was set under the new key
