@@ -102,7 +102,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/signs/carriers/{id}": {"": "SELECT id * 4 FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1"},
     "/send/{id}": {"": _DRAFT},
     "/scenarios/{id}": {
-        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND window_from <> '' ORDER BY id LIMIT 1"
+        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND windows <> '' ORDER BY id LIMIT 1"
     },
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "

@@ -153,15 +153,16 @@ _CHUNK = "INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1
 
 
 async def _tasks(site: Site, account: int, message: int) -> dict[str, int]:
-    """One that is paused, with a row that got no message, one whose time is still to come, and one that has sent the
-    message."""
+    """One that is paused, with a row that got no message, one whose time is still to come, one that comes round, and
+    one that has sent the message."""
     at = datetime.now(UTC) + timedelta(days=1)
     made = dict[str, int]()
-    for name in ("task", "waiting", "sent_task"):
+    for name in ("task", "waiting", "round", "sent_task"):
         id_ = made[name] = site.ids.next()
         task = Task(
             id_, account, f"{MARK} {name}", "scheduled", "portal", ActorLabel(OWNER), "notice", f"{MARK} text",
             datetime.now(UTC), sign=MARK, send_at=at, next_at=at,
+            recurring={"every": "day", "at": ["09:00"]} if name == "round" else None,
         )  # fmt: skip
         async with site.db.transaction() as connection:
             assert await tasks.insert(connection, task)

@@ -31,8 +31,8 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
-    "template", "task", "waiting", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm",
-    "filing", "scenario", "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement",
+    "template", "task", "waiting", "round", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word",
+    "alarm", "filing", "scenario", "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement",
     "rebate_rule", "refused_call",
 )  # fmt: skip
 """They belong to the other department's account."""

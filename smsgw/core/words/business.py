@@ -394,6 +394,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "a list of {low} to {high}, -1 being the last day",
     ),
     "time.windows": ("最多 {most} 个时段", "at most {most}"),
+    "time.spans": (
+        "应为 09:00-18:00 这样的时段,前面可写星期,如 mon-fri 09:00-11:30 14:00-17:00; sat 09:00-12:00;off 表示不限",
+        "spans such as 09:00-18:00, with days before: mon-fri 09:00-11:30 14:00-17:00; sat 09:00-12:00; or off",
+    ),
+    "time.no_day": ("请至少选择一天", "on one day at least"),
+    "time.both": ("与 window 只能填写一个", "either this or window"),
     "time.window_empty": ("开始与结束时间相同", "it begins when it ends"),
     "recurring.at": ("应为 1 至 24 个时刻", "1 to 24 times of the day"),
     "recurring.every": ("可选 day、week、month", "day, week or month"),

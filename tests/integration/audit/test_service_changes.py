@@ -595,6 +595,11 @@ async def _(world: World, change: Change) -> None:
     await exclusions.add(change, Exclusions(tomorrow, "tender", {"EMPTY_NUMBER": "handset"}, {"MK:0010": "network"}))
 
 
+@example(rules.put_hours, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await rules.put_hours(change, rules.Place(world.account_id, "notice"), "mon-fri 09:00-11:30 14:00-17:00")
+
+
 @example(rebate_rules.add, "rebate.rule")
 async def _(world: World, change: Change) -> None:
     month = datetime.now(CHINA).date().replace(day=1)
@@ -1127,7 +1132,7 @@ async def _(world: World, change: Change) -> None:
 
 
 def a_scenario(world: World) -> Terms:
-    return Terms(world.name()[:40], MessageType.NOTICE, window_from="08:00", window_to="20:00")
+    return Terms(world.name()[:40], MessageType.NOTICE, windows="08:00-20:00")
 
 
 @example(scenarios.add, "scenario.add")

@@ -186,7 +186,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     # sending and records
     "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
-        ("POST /send", "POST /send/-/save", "POST /send/-/live"),
+        ("POST /send", "POST /send/-/save", "POST /send/-/live", "POST /send/-/signs"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
     ),
     "POST /custom": (case(account="{account}"),),
@@ -194,7 +194,7 @@ CASES: dict[str, tuple[Case, ...]] = {
        for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
-       for step in ("{step}", "save/{step}", "row", "book", "file", "confirm", "test")},
+       for step in ("{step}", "save/{step}", "row", "book", "filter", "file", "confirm", "test")},
     "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("task"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("rows"),),
@@ -373,7 +373,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("waiting"),),
-    "GET /scheduled/{id}/edit": (case("waiting"),),
+    "GET /scheduled/{id}/edit": (case("waiting"),), "GET /scheduled/{id}/round": (case("round"),),
+    "POST /scheduled/{id}/round": (
+        sure("round", version="1", subject="t", content="您好", every="day", every_at="10:00"),
+    ),
     "POST /scheduled/{id}/edit": (
         sure("waiting", version="1", subject="t", content="您好", planned_at="2035-01-01 10:00"),
     ),
@@ -404,7 +407,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/register": (sure("template", state="registered"),),
     "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
     **of_actions("/scenarios", "scenario", "start", "stop"),
-    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "GET /scenarios/-/new": (
+        case(query="from={scenario}"), case(query="task={waiting}"), case(query="draft={draft}"),
+    ),
     "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
     "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
     "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),
@@ -443,6 +448,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
     "GET /review/rules/{id}/{type}": (case("account"),),
     "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
+    "GET /review/rules/{id}/{type}/hours": (case("account"),),
+    "POST /review/rules/{id}/{type}/hours": (sure("account", windows1_from="09:00", windows1_days="1"),),
     **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
     "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
                                  sure("own_account", display_name="n", rate="1", department="{department}")),
