@@ -87,8 +87,12 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
         "paused": "SELECT id FROM task WHERE state = 'paused' ORDER BY id LIMIT 1",
+        "recurring": "SELECT id FROM task WHERE recurring IS NOT NULL ORDER BY id LIMIT 1",
     },
-    "/scheduled/{id}": {"": "SELECT id FROM task WHERE state = 'scheduled' ORDER BY id LIMIT 1"},
+    "/scheduled/{id}": {
+        "": "SELECT id FROM task WHERE state = 'scheduled' AND recurring IS NULL ORDER BY id LIMIT 1"
+    },
+    "/scheduled/round/{id}": {"": "SELECT id FROM task WHERE recurring IS NOT NULL ORDER BY id LIMIT 1"},
     "/review/{id}": {"": "SELECT batch_id FROM review WHERE state = 'pending' ORDER BY batch_id LIMIT 1"},
     "/review/decided/{id}": {"": "SELECT batch_id FROM review WHERE state <> 'pending' ORDER BY batch_id LIMIT 1"},
     "/templates/{id}": {

@@ -374,8 +374,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("waiting"),),
-    "GET /scheduled/{id}/edit": (case("waiting"),), "GET /scheduled/{id}/round": (case("round"),),
-    "POST /scheduled/{id}/round": (
+    "GET /scheduled/{id}/edit": (case("waiting"),), "GET /scheduled/round/{id}": (case("round"),),
+    "POST /scheduled/round/{id}": (
         sure("round", version="1", subject="t", content="您好", every="day", every_at="10:00"),
     ),
     "POST /scheduled/{id}/edit": (
