@@ -121,7 +121,7 @@ async def test_what_has_become_of_a_task_is_told_by_carrier_and_reason(site: Sit
         listed = await boss.get("/records")
         assert listed.count("窗口通知") == len(NUMBERS), "each message says what its task is called"
         await boss.post("/records/-/export", {"q": "", "reason": "汇报", "format": "csv"})
-        subjects = [row["发送主题"] for row in await made(boss) if row["短信号"]]
+        subjects = [row["发送主题"] for row in await made(boss) if row["发送主题"]]
         assert subjects == ["窗口通知"] * len(NUMBERS)
     async with Browser(site) as other:
         await other.login("clinic-op")
