@@ -136,7 +136,3 @@ async def test_random_texts_in_one_call(shared: Site) -> None:
     assert [message.parts for message in sent] == expected
     assert (await shared.client.get("/balance")).data["available"] == before - sum(expected)
     await _arrive(shared, zip(channels, numbers, texts, expected, strict=True))
-
-
-async def test_nothing_was_lost_or_doubled(shared: Site) -> None:
-    await shared.clean()

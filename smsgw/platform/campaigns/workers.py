@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 
 import msgspec
 import structlog
@@ -71,7 +71,7 @@ class Workers:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=5, reason=phrase("database.lost"))
         return result
 
-    async def pages(self, owner: Hashable, job: StreamJob) -> AsyncIterator[list[tuple[int, list[str]]]]:
+    async def pages(self, owner: Hashable, job: StreamJob) -> AsyncGenerator[list[tuple[int, list[str]]], None]:
         """A file's rows page by page, from a process that is ahead by no more than a pipe holds. To be closed
         (``contextlib.aclosing``): that ends the process. Raises as ``run``."""
         await self._turns.take(owner)

@@ -80,7 +80,11 @@ async def begin(change: Change, sheet: Sheet, plan: Plan) -> int:
         if id_ is None:
             raise Refused("STATE_CONFLICT", reason=phrase("import.under_way"))
         after = {"file": sheet.name, "rows": sheet.rows, **said}
-        unit.record(plan.list, f"job/{id_}", after={k: v for k, v in after.items() if v})
+        after = {key: value for key, value in after.items() if value}
+        if plan.list == BLOCK:
+            unit.record("block.import", f"job/{id_}", after=after)
+        else:
+            unit.record("allow.import", f"job/{id_}", after=after)
     return id_
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -84,7 +84,7 @@ class Sheets:
 
     async def pages(
         self, sheet: Sheet, columns: Sequence[int], *, after: int = 0
-    ) -> AsyncIterator[list[tuple[int, list[str]]]]:
+    ) -> AsyncGenerator[list[tuple[int, list[str]]], None]:
         """The same behind a line, page by page, however many there are. To be closed (``contextlib.aclosing``)."""
         path = await self.store.path(sheet.id)
         if path is None:

@@ -94,7 +94,7 @@ async def edit(change: Change, id_: int, text: str, category: str, action: Actio
             raise Invalid("PARAM_INVALID", field="word", reason=phrase("word.known"))
         await unit.connection.execute(_EDIT, id_, text, category, action.value, replacement)
         after = {"word": text, "category": category, "action": action.value, "replacement": replacement}
-        unit.record("word.set", f"word/{id_}", before={key: row[key] for key in after}, after=after)
+        unit.record("word.set", f"words/{id_}", before={key: row[key] for key in after}, after=after)
 
 
 async def remove(

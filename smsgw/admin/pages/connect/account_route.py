@@ -19,7 +19,8 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing
 from smsgw.platform.channels import queries as channels
 from smsgw.platform.channels.model import ChannelView
-from smsgw.platform.routing import following, queries
+from smsgw.platform.routing import following
+from smsgw.platform.routing.queries import MOST_WAITING, waiting
 
 _AT = f"{PATH}/{{id:[0-9]{{1,19}}}}/route"
 _NOTE = Field("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
@@ -27,7 +28,7 @@ _FORM = Form((Section((Field("channel", Kind.CHOICE, required=True, help=words.C
 _UP = ("bound", "idle")
 
 
-async def _account(call: Call) -> Mapping[str, Any] | None:
+async def _account(call: Call) -> Any:
     id_ = read_id(call.request.match_info["id"])
     return None if id_ is None else await listing.one(call.db, id_, accounts=call.actor.scope.whole)
 
@@ -51,18 +52,17 @@ def _told(call: Call, one: ChannelView, state: str) -> str:
 
 
 def _counted(call: Call, n: int) -> str:
-    most = queries.MOST_WAITING
-    return call.filled(words.MORE_THAN, {"n": f"{most:,}"}) if n > most else f"{n:,}"
+    return call.filled(words.MORE_THAN, {"n": f"{MOST_WAITING:,}"}) if n > MOST_WAITING else f"{n:,}"
 
 
 async def _effect(call: Call, row: Mapping[str, Any], values: Mapping[str, Any]) -> Effect:
-    waiting = await queries.waiting(call.db, row["id"])
+    waits = await waiting(call.db, row["id"])
     one = next(one for one in await channels.channels(call.db) if one.name == values["channel"])
-    follow = sum(n for carrier, n in waiting.items() if not one.carriers or carrier in one.carriers)
+    follow = sum(n for carrier, n in waits.items() if not one.carriers or carrier in one.carriers)
     up = _states(call).get(one.name) in _UP
     said = {
         "name": row["display_name"] or row["name"], "channel": one.name, "follow": _counted(call, follow),
-        "stay": _counted(call, sum(waiting.values()) - follow),
+        "stay": _counted(call, sum(waits.values()) - follow),
     }  # fmt: skip
     return Effect(words.EFFECT if up else words.EFFECT_DOWN, said)
 
@@ -82,9 +82,9 @@ async def _restore_effect(call: Call, row: Mapping[str, Any], _: Mapping[str, An
     given = given_to(call, row)
     if given is None:
         return Effect(words.NOT_MOVED, nothing=True)
-    waiting = sum((await queries.waiting(call.db, row["id"])).values())
+    waits = sum((await waiting(call.db, row["id"])).values())
     name = row["display_name"] or row["name"]
-    return Effect(words.RESTORE_EFFECT, {"name": name, "channel": given, "n": _counted(call, waiting)})
+    return Effect(words.RESTORE_EFFECT, {"name": name, "channel": given, "n": _counted(call, waits)})
 
 
 async def _restore(call: Call, row: Mapping[str, Any], values: Mapping[str, Any]) -> web.StreamResponse:
