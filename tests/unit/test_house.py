@@ -644,8 +644,8 @@ def test_whoever_changes_something_says_who_wishes_it() -> None:
 NOTHING_BEFORE = {
     "account.topup", "alarm.ack", "allow.import", "audience.members", "audit.verify", "block.import", "block.remove",
     "brand.certificate", "brand.picture", "channel.probe", "channel.remove", "complaint.add", "consent.give",
-    "consent.import", "consent.proof", "contact.import", "contact.put", "events.redeliver", "evidence.verify", "export.fetch",
-    "export.link",
+    "consent.import", "consent.proof", "contact.import", "contact.put", "events.redeliver", "evidence.verify",
+    "export.fetch", "export.link",
     "export.request", "fact.retry", "factor.begin", "factor.emergency", "factor.reset", "filter.ask",
     "filter.begin", "inbound.reply", "inbound.seen", "inbox.read", "key.retire", "key.rotate", "key_file.reseal",
     "lift.ask", "link.file",

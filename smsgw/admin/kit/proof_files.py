@@ -21,11 +21,11 @@ MOST_FIELDS, LONGEST_FIELD = 5, 200
 
 
 async def received(
-    call: Call, kind: FileKind, account_id: int, keep: Callable[[Incoming, Mapping[str, str]], Awaitable[T]], *,
+    call: Call, kind: FileKind, account_id: int | None, keep: Callable[[Incoming, Mapping[str, str]], Awaitable[T]], *,
     longest: int = LONGEST_FIELD,
 ) -> T | None:  # fmt: skip
     """What ``keep`` makes of the file of a form, and of the fields that stand before it; None: no file has come.
-    ``longest``: octets of a field."""
+    ``account_id`` None: it is the person's own; ``longest``: octets of a field."""
     typed: dict[str, str] = {}
     while True:
         part = await call.parts.next() if call.parts is not None else None
@@ -35,7 +35,8 @@ async def received(
             break
         typed[part.name or ""] = await short_text(part, longest)
     store = call.portal.context.files
-    incoming = await store.receive(kind, account_id, 0, part.filename)
+    person = call.actor.label if account_id is None else None
+    incoming = await store.receive(kind, account_id, 0, part.filename, person=person)
     try:
         await write_down(part, store, incoming, kind.most)
         return await keep(incoming, typed)

@@ -128,6 +128,18 @@ async def test_who_has_opted_out_again_since_then_stays_opted_out(site: Site) ->
         assert await site.db.fetchval("SELECT count(*) FROM optout_undo WHERE state = 'waiting'") == 1
 
 
+async def test_an_opt_out_from_everybody_is_undone_as_any(site: Site) -> None:
+    await site.db.execute("DELETE FROM block_list")
+    await service.block(by_test(site), [NUMBER], Scope(), OPT_OUT, "R")
+    async with Browser(site) as boss, Browser(site) as chief:
+        await boss.login("boss")
+        await chief.login("chief")
+        page = await ask(site, boss, "本人书面申请")
+        assert re.fullmatch(r"/optouts/undos/\d+", boss.path), page
+        await decides(chief, await site.db.fetchval("SELECT id FROM optout_undo"), "pass")
+    assert await site.db.fetchval(HOLDS) == 0
+
+
 async def test_a_person_has_no_other_way_round_an_opt_out(site: Site) -> None:
     scope = Scope(site.accounts["hall"], "marketing")
     boss = await people.person(site.db, "boss")

@@ -138,7 +138,7 @@ async def take(call: Call) -> web.StreamResponse:
 
     try:
         id_ = await proof_files.received(
-            call, service.kind(call.db), one.account_id, keep, longest=4 * service.MOST_REASON
+            call, service.kind(call.db), one.account_id or None, keep, longest=4 * service.MOST_REASON
         )
     except (Invalid, Refused, Temporary) as error:
         return _page(call, one, refusal(call, error), typed.get("reason", ""))
