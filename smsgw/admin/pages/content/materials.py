@@ -210,7 +210,6 @@ async def receive(call: Call) -> web.StreamResponse:
         account = fields.get("account", "")
         if account not in own_accounts(call):
             raise Invalid("PARAM_MISSING", field="account")
-        incoming.account_id = int(account)
         draft = Draft(fields.get("title", ""), _tags(fields.get("tags", "")))
         return await service.keep(call.change(), store, int(account), draft, incoming)
 
