@@ -32,7 +32,7 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
     "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm", "filing", "scenario",
-    "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
+    "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
     "refused_call",
 )  # fmt: skip
 """They belong to the other department's account."""
@@ -94,7 +94,8 @@ THINGS = {
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
-    "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
+    "/templates": "template", "/materials": "material",
+    "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account",
     "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",

@@ -382,6 +382,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /signs/{id}/decide": (sure("sign", decision="approved"),),
     "POST /signs/{id}/register": (sure("sign", state="registered"),),
     "POST /signs/{id}/renew": (sure("sign", expires_at="2030-01-01"),),
+    "GET /materials": (case(query="account={account}"),), **of_list("/materials"),
+    **of_actions("/materials", "material", "pass", "reject", "remove"),
+    **dict.fromkeys(("GET /materials/-/new", "POST /materials/-/new"), NOTHING),
+    **{f"{method} /materials/{{id}}{below}": (case("material"),) for method, below in (
+        ("GET", ""), ("GET", "/thumbnail"), ("GET", "/content"), ("POST", "/take"), ("GET", "/edit"))},
+    "POST /materials/{id}/edit": (sure("material", title="n"),),
     "GET /templates": (case(query="account={account}"), case(query="id={template}")), **of_list("/templates"),
     **of_actions("/templates", "template", "start", "stop"),
     "GET /templates/-/new": (case(query="from={template}"),),
