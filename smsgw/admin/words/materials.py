@@ -24,4 +24,3 @@ PASS, REJECT, REMOVE, TAKE = N_("通过"), N_("驳回"), N_("删除"), N_("下�
 PASS_EFFECT = N_("将通过 %(n)s 个素材，能看到相应账号的人员即可取用。请先查看内容；不能审核自己上传的素材。")
 REJECT_EFFECT = N_("将驳回 %(n)s 个素材，驳回后不能取用。")
 REMOVE_EFFECT = N_("将删除 %(n)s 个素材（%(names)s），已取用 %(taken)s 次；删除后不能恢复。")
-PREVIEW, ABOUT = N_("预览"), N_("素材信息")
