@@ -79,6 +79,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/consents/{id}/proof": {"": "SELECT id FROM consent WHERE proof_file IS NULL ORDER BY id LIMIT 1"},
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
     "/link-filings/{id}": {"": "SELECT id FROM filed_link ORDER BY id LIMIT 1"},
+    "/complaints/{id}": {"": "SELECT id FROM complaint WHERE state = 'answered' ORDER BY id LIMIT 1"},
+    "/complaints/{id}/step": {"": "SELECT id FROM complaint WHERE state = 'open' ORDER BY id LIMIT 1"},
+    "/complaints/-/of/{id}": {"": _MESSAGE.format(state=41)},
     "/lifts/{id}": {"": "SELECT id FROM carrier_lift ORDER BY id LIMIT 1"},
     "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/tasks/{id}": {
@@ -99,7 +102,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/signs/carriers/{id}": {"": "SELECT id * 4 FROM sign WHERE state = 'approved' ORDER BY id LIMIT 1"},
     "/send/{id}": {"": _DRAFT},
     "/scenarios/{id}": {
-        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND window_from <> '' ORDER BY id LIMIT 1"
+        "": "SELECT id FROM scenario WHERE template_id IS NOT NULL AND windows <> '' ORDER BY id LIMIT 1"
     },
     "/phrases/{id}": {
         "": "SELECT p.id FROM phrase p JOIN staff s ON s.id = p.owner_id "

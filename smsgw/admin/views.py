@@ -15,6 +15,7 @@ from jinja2.filters import do_mark_safe
 
 from smsgw.admin import words
 from smsgw.admin.i18n import DEFAULT, agreeing, teller, translations
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import agents, home, login, times
@@ -141,6 +142,8 @@ class Views:
             device=partial(agents.device, say=catalogue.gettext),
             filled=lambda text, values: agreeing(text, values) % values,
             t=tell,
+            spans=lambda windows: spans.said(windows, tell),
+            span_lines=spans.lines,
             held=lambda why: Remembered(why, "review.").text(language != DEFAULT),
             role=lambda role: tell(role.name) if role.builtin else role.name,
             said=lambda value: spoken(value, language != DEFAULT),
@@ -151,6 +154,7 @@ class Views:
         env.globals.update(
             words=words,
             words_kit=words_kit,
+            words_times=times,
             words_people=words_people,
             words_brand=words_brand,
             static=self.static.url,

@@ -381,10 +381,12 @@ class _Server:
             sent = masking.shown(msgspec.to_builtins(call.body))
         elif call is not None:
             sent = masking.masked(body.octets, size)
-        told = error.message if isinstance(error, AllRejected) else messages_of(error.code, error.detail)[0]
+        told = messages_of(error.code, error.detail)
+        if isinstance(error, AllRejected):
+            told = error.message, error.message_en
         calls.refused.append(Refusal(
             account, key_id, call is not None, datetime.fromtimestamp(now, UTC), request_id, name,
-            http_status(error.code), error.code, masked(told)[:300], int(seconds * 1000),
+            http_status(error.code), error.code, masked(told[0])[:300], masked(told[1])[:300], int(seconds * 1000),
             serving.address_of(request, self._ctx.trusted_proxies), sent,
         ))  # fmt: skip
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from smsgw.api.contacts import Removed
 from smsgw.api.context import Call
+from smsgw.api.fallback import FallbackBody, chain, told
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import MAX_TEXT, ExtendCode, Id, Number, Params, Request
-from smsgw.api.tasks import CREATION, Mapping, TaskInfo, info_of
+from smsgw.api.tasks import CREATION, DayWindow, Mapping, TaskInfo, info_of, spans, spans_told
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
@@ -21,7 +22,7 @@ from smsgw.core.words import phrase
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Source, State, When
-from smsgw.platform.drafts.wanted import MOST_HOURS
+from smsgw.platform.drafts.wanted import MOST_HOURS, chain_fields, chain_in
 from smsgw.platform.paging import Window
 
 Clock = Annotated[str, Meta(max_length=5, description="HH:MM in China; both or none.")]
@@ -61,6 +62,13 @@ class DraftBody(Request):
     ) = None
     window_from: Clock = ""
     window_to: Clock = ""
+    window: (
+        Annotated[list[DayWindow], Meta(max_length=7, description="Several spans of the day, instead of these two.")]
+        | None
+    ) = None
+    fallback: Annotated[FallbackBody, Meta(description="What follows when a message fails; null: nothing.")] | None = (
+        None
+    )
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] = False
     unique: Annotated[
         Literal["number", "content"],
@@ -104,8 +112,12 @@ class DraftEntry(DraftInfo):
     rate: int = 0
     valid_hours: int | None = None
     send_at: datetime | None = None
-    window_from: str = ""
+    window_from: Annotated[str, Meta(description="The only span, of all days; else empty.")] = ""
     window_to: str = ""
+    window: Annotated[list[dict[str, Any]], Meta(description="All spans of the day.")] = []
+    fallback: (
+        Annotated[dict[str, Any], Meta(description="What follows when a message fails; null: nothing.")] | None
+    ) = None
     review: bool = False
     unique: str = "number"
 
@@ -127,7 +139,7 @@ def _state(call: Call) -> State:
         raise Invalid("PARAM_INVALID", field="mapping.ext", reason=phrase("field.not_available"))
     if body.send_at is not None and body.send_at.second:
         raise Invalid("TIME_INVALID", reason=phrase("draft.minutes"))
-    numbers = "\n".join(body.to or ())
+    numbers, followed = "\n".join(body.to or ()), chain(body.fallback)
     if len(numbers) > MOST_TO:
         raise Invalid("TO_TOO_MANY")
     mapping = body.mapping or Mapping()
@@ -140,9 +152,16 @@ def _state(call: Call) -> State:
         source=source.value, to=numbers, upload=body.file_id or "", audience=body.audience_id or "",
         phone=mapping.phone or "", variables=mapping.variables or {}, extend_code=body.extend_code,
         rate=str(body.rate or ""), hours=str(body.valid_hours or ""), review="1" if body.review else "",
-        when=(When.AT if at else When.NOW).value, at=at, window_from=body.window_from, window_to=body.window_to,
-        one_each=body.unique,
+        when=(When.AT if at else When.NOW).value, at=at, windows=spans(body.window, body.window_from, body.window_to),
+        one_each=body.unique, **chain_fields(None if followed is None else followed.plain()),
     )  # fmt: skip
+
+
+def _chain(state: State) -> dict[str, Any] | None:
+    try:
+        return told(chain_in(state))
+    except Invalid:  # of a draft that a person has not finished
+        return None
 
 
 def _recipients(state: State) -> Literal["to", "file", "audience"] | None:
@@ -163,14 +182,15 @@ def _info(one: Draft) -> DraftInfo:
 
 def _entry(one: Draft) -> DraftEntry:
     state = one.state
+    begin, end, window = spans_told(state.windows)
     at = datetime.strptime(state.at, "%Y-%m-%d %H:%M").replace(tzinfo=CHINA) if state.at else None
     return DraftEntry(
         **msgspec.structs.asdict(_info(one)), params=dict(state.fixed),
         to=state.to.split("\n") if state.to else [], send_at=at,
         file_id=state.upload or None, audience_id=state.audience or None, phone_column=state.phone or None,
         variables=dict(state.variables), extend_code=state.extend_code, rate=int(state.rate or 0),
-        valid_hours=int(state.hours) if state.hours else None, window_from=state.window_from,
-        window_to=state.window_to, review=bool(state.review), unique=state.one_each,
+        valid_hours=int(state.hours) if state.hours else None, window_from=begin, window_to=end,
+        window=window, fallback=_chain(state), review=bool(state.review), unique=state.one_each,
     )  # fmt: skip
 
 

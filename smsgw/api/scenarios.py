@@ -12,6 +12,7 @@ from smsgw.api.context import Call
 from smsgw.api.fallback import FallbackBody, chain, told
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import ExtendCode, Id, Request
+from smsgw.api.tasks import DayWindow, spans, spans_told
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Refused
 from smsgw.core.model import MessageType
@@ -37,6 +38,10 @@ class ScenarioBody(Request):
     ) = None
     window_from: Clock = ""
     window_to: Clock = ""
+    window: (
+        Annotated[list[DayWindow], Meta(max_length=7, description="Several spans of the day, instead of these two.")]
+        | None
+    ) = None
     note: Annotated[str, Meta(max_length=MOST_NOTE, description="For who sends.")] = ""
     fallback: Annotated[FallbackBody, Meta(description="What follows when a message fails; null: nothing.")] | None = (
         None
@@ -62,8 +67,9 @@ class ScenarioEntry(msgspec.Struct):
     template_id: str | None
     extend_code: str
     valid_minutes: int | None
-    window_from: str
+    window_from: Annotated[str, Meta(description="The only span, of all days; else empty.")]
     window_to: str
+    window: Annotated[list[dict[str, Any]], Meta(description="All spans of the day.")]
     note: str
     fallback: Annotated[dict[str, Any] | None, Meta(description="What follows when a message fails; null: nothing.")]
     state: Annotated[State, Meta(description="Whether it can be used.")]
@@ -81,7 +87,7 @@ class ScenarioPage(msgspec.Struct):
 def _terms(body: ScenarioBody) -> Terms:
     return Terms(
         body.name, body.type, body.sign, id_of(body.template_id), body.extend_code, body.valid_minutes,
-        body.window_from, body.window_to, body.note, chain(body.fallback),
+        spans(body.window, body.window_from, body.window_to), body.note, chain(body.fallback),
     )  # fmt: skip
 
 
@@ -90,7 +96,7 @@ def _entry(one: Scenario) -> ScenarioEntry:
     return ScenarioEntry(
         str(one.id), terms.name, terms.type.value, terms.sign,
         None if terms.template_id is None else str(terms.template_id), terms.extend_code, terms.valid_minutes,
-        terms.window_from, terms.window_to, terms.note,
+        *spans_told(terms.windows), terms.note,
         told(None if terms.fallback is None else terms.fallback.plain()),
         "active" if one.stopped_at is None else "stopped",
         china(one.created_at), china(one.updated_at),

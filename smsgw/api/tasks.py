@@ -31,12 +31,13 @@ from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
+from smsgw.core.schedule import written
 from smsgw.core.stages import LEAST_SHARE, MOST_MINUTES, MOST_SHARE, MOST_SHARES, stage_of, steps_of
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.tasks import Task
 from smsgw.core.words import labels_of, phrase
 from smsgw.platform.campaigns import recipients
-from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView
+from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView, windows_of
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import within
 
@@ -73,6 +74,26 @@ class DayWindow(Request, rename={"from_": "from"}):
         ]
         | None
     ) = None
+
+
+def spans(window: list[DayWindow] | None, begin: str, end: str) -> str:
+    """The spans of the day that a body names, as one or as several. ``PARAM_…``."""
+    if bool(begin) != bool(end):
+        raise Invalid("PARAM_MISSING", field="window_to" if begin else "window_from")
+    if begin and window:
+        raise Invalid("PARAM_INVALID", field="window_from", reason=phrase("time.both"))
+    given = [_plain(one) for one in window or ()] or ([{"from": begin, "to": end}] if begin else [])
+    return str(windows_of(given)) if given else ""
+
+
+def spans_told(text: str) -> tuple[str, str, list[dict[str, Any]]]:
+    """The same as answers have it: where there is but one, of all days, also by itself."""
+    try:
+        plain = written(text).plain
+    except ValueError:  # of a draft that a person has not finished
+        return "", "", []
+    one = plain[0] if len(plain) == 1 and "days" not in plain[0] else {"from": "", "to": ""}
+    return one["from"], one["to"], plain
 
 
 class Recurring(Request):
@@ -289,6 +310,8 @@ class TaskRun(msgspec.Struct):
     missed: bool
     fed: int | None
     finished_at: datetime | None
+    content: Annotated[str | None, Meta(description="What it said; null: it was missed, or this is not known.")]
+    sign: str | None
 
 
 class TaskStage(msgspec.Struct):
@@ -572,7 +595,8 @@ async def task_report(call: Call) -> web.StreamResponse:
 async def _detail(call: Call, task_id: int) -> TaskDetail:
     view = await call.ctx.tasks.get(task_id, accounts=(call.account.id,))
     runs = [
-        TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]))
+        TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]), row["content"],
+                row["sign"])
         for row in view.runs
     ]
     return TaskDetail(**msgspec.structs.asdict(info_of(view, call.english)), runs=runs)

@@ -18,6 +18,7 @@ FIELDS: dict[str, tuple[str, str, Any]] = {
     "unique": ("What is sent once.", "去重依据", "number"),
     "valid_hours": ("Hours after which nothing is sent.", "有效期(小时)", None),
     "valid_minutes": ("Minutes after which nothing is sent.", "有效期(分钟)", 240),
+    "window": ("Spans of the day, on weekdays; several.", "发送时段,可设多个,可按星期", None),
     "window_from": ("Only from this time of the day on.", "每日时段开始", "08:30"),
     "window_to": ("Only up to this time of the day.", "每日时段结束", "20:00"),
 }
@@ -95,6 +96,10 @@ CHINESE: dict[str, str] = {
     "Forget a draft": "删除草稿",
     "Forget a list of numbers": "删除号码清单",
     "Forget a phrase": "删除日常用语",
+    "What it said; null: it was missed, or this is not known.": "当次的内容;空表示错过或不详",
+    "All spans of the day.": "全部发送时段",
+    "Several spans of the day, instead of these two.": "多个发送时段,代替 window_from 和 window_to",
+    "The only span, of all days; else empty.": "只有一个且每天相同的时段的开始;其他情况为空",
     "HH:MM in China; both or none.": "HH:MM,北京时间;两项都填或都不填",
     "Have up to 10,000 numbers looked at": "新建空号过滤,最多 10,000 个号码",
     "Hours after which nothing is sent; null: as usual.": "有效期(小时);空表示按类型的规定",

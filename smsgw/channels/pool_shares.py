@@ -35,6 +35,7 @@ class PoolMember(Protocol):
 
 @dataclass(slots=True)
 class _Member:
+    id: int
     holder: PoolMember
     membership: Membership
     pulled: float = 0.0
@@ -60,6 +61,16 @@ class PoolShares:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._pools: dict[int, _Pool] = {}
+        self._left: Mapping[int, float] = {}
+        """What is left of a channel's weight, of those that get less than their share (ADR 075)."""
+
+    def slow(self, left: Mapping[int, float]) -> None:
+        """These channels keep such a part of their weight, and all others the whole. Where nobody else has room, they
+        pull as ever: nothing waits for the sake of a figure."""
+        self._left = left
+
+    def _weight(self, member: _Member) -> float:
+        return member.membership.weight * self._left.get(member.id, 1.0) if self._left else member.membership.weight
 
     def join(self, channel_id: int, holder: PoolMember, pools: Mapping[int, Membership]) -> None:
         """Make a channel a member of these pools and of no others; counts are kept."""
@@ -69,7 +80,7 @@ class PoolShares:
         for pool_id, membership in pools.items():
             pool = self._pools.setdefault(pool_id, _Pool(faded_at=self._clock()))
             old = pool.members.get(channel_id)
-            pool.members[channel_id] = _Member(holder, membership, old.pulled if old else 0.0)
+            pool.members[channel_id] = _Member(channel_id, holder, membership, old.pulled if old else 0.0)
 
     def leave(self, channel_id: int) -> None:
         """It is a member of none any more."""
@@ -101,14 +112,14 @@ class PoolShares:
         pool.fade(self._clock())
         peers = [s for s in pool.members.values() if s.membership.standby == member.membership.standby]
         total = sum(s.pulled for s in peers)
-        weights = sum(s.membership.weight for s in peers if s.holder.healthy())
+        weights = sum(self._weight(s) for s in peers if s.holder.healthy())
         if total < FEW or not weights:
             return True
-        if member.pulled / total <= member.membership.weight / weights * TOLERANCE:
+        if member.pulled / total <= self._weight(member) / weights * TOLERANCE:
             return True
         return not any(
             s is not member
-            and s.pulled / total < s.membership.weight / weights
+            and s.pulled / total < self._weight(s) / weights
             and s.holder.healthy()
             and s.holder.has_room()
             for s in peers

@@ -299,7 +299,7 @@ def policy() -> None:
 @pass_context
 @run_async
 async def policy_set(ctx: Context, name: str, value: str, account: str, kind: str | None) -> None:
-    """Change a policy (frequency "1/1m 5/1h 10/1d", hours 08:00-21:00, optout require|append|off …)."""
+    """Change a policy (frequency "1/1m 5/1h 10/1d", hours "mon-fri 09:00-11:30 14:00-17:00", optout require …)."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
         await policies.put(ctx.change(database), name, value, account_id=scope, type_=kind or "")

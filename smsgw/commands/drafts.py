@@ -24,13 +24,16 @@ from smsgw.commands.base import (
     show_line,
 )
 from smsgw.commands.content import account_id_of
-from smsgw.commands.task import TYPES
+from smsgw.commands.hops import chain, hop_options
+from smsgw.commands.task import SPANS, TYPES, spans
+from smsgw.core.fallback import chain_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.node import control_client
 from smsgw.platform.drafts import queries as draft_queries
 from smsgw.platform.drafts import service as draft_service
 from smsgw.platform.drafts.model import Draft, Source, State, When
+from smsgw.platform.drafts.wanted import chain_fields, chain_in
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Window
 
@@ -49,7 +52,8 @@ def _draft_line(one: Draft) -> dict[str, Any]:
         "id": str(one.id), "name": state.subject, "account_id": str(one.account_id), "scenario_id": state.scenario,
         "type": state.type, "sign": state.sign, "template_id": state.template, "content": state.content,
         "params": state.fixed, "numbers": len(state.to.split("\n")) if state.to else 0, "file_id": state.upload,
-        "audience_id": state.audience, "send_at": state.at, "created_at": one.created_at, "updated_at": one.updated_at,
+        "audience_id": state.audience, "send_at": state.at, "window": state.windows,
+        "fallback": chain_in(state), "created_at": one.created_at, "updated_at": one.updated_at,
     }  # fmt: skip
 
 
@@ -86,6 +90,8 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> str:
 
 def _draft_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        hop_options,
+        click.option("--window", "windows", callback=_window, default="", help=f"{SPANS}: only then."),
         click.option("--at", callback=_moment, help="When to begin, such as 2026-05-01T09:00 (China's time)."),
         click.option("--audience", type=int, help="Id of an audience, instead of numbers."),
         click.option("--to", "to", multiple=True, help="Number; may be repeated."),
@@ -101,6 +107,15 @@ def _draft_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _window(_: click.Context, __: click.Parameter, text: str) -> str:
+    return str(spans(text)) if text else ""
+
+
+def _hops(given: dict[str, Any]) -> dict[str, Any]:
+    kept = chain(given["hops"], given["hop_minutes"])
+    return {} if kept is None else chain_fields(chain_of(kept).plain())
+
+
 def _state(account: int, given: dict[str, Any]) -> State:
     if given["to"] and given["audience"] is not None:
         raise click.UsageError("give --to or --audience, not both")
@@ -112,7 +127,7 @@ def _state(account: int, given: dict[str, Any]) -> State:
         subject=given["name"], scenario=str(given["scenario"] or ""), account=str(account), type=kind,
         sign=given["sign"], content=given["text"], template=str(given["template"] or ""), fixed=given["params"],
         source=source.value, to="\n".join(given["to"]), audience=str(given["audience"] or ""), at=given["at"],
-        when=(When.AT if given["at"] else When.NOW).value,
+        when=(When.AT if given["at"] else When.NOW).value, windows=given["windows"], **_hops(given),
     )  # fmt: skip
 
 

@@ -29,8 +29,9 @@ from smsgw.platform.accounts import service as account_service
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.platform.channels import service as channel_service
 from smsgw.platform.handles import Database
-from smsgw.platform.lists import queries, service
+from smsgw.platform.lists import complaints, queries, service
 from smsgw.platform.lists.model import BlockEntry
+from smsgw.platform.paging import Window
 from smsgw.platform.settings import queries as settings_queries
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import clock
@@ -222,6 +223,9 @@ async def block_list(ctx: Context, source: str | None, limit: int, unmask: bool,
 # --- complaints ------------------------------------------------------------------------------------------------------
 
 
+_STATES = click.Choice([state.value for state in complaints.State])
+
+
 @click.group()
 def complaint() -> None:
     """Register of complaints (投诉登记)."""
@@ -231,20 +235,29 @@ def complaint() -> None:
 @click.argument("number")
 @click.option("--sign", default="", help="Signature complained about; the newest message's when not given.")
 @click.option("--channel", default="", help="Channel it came through; the newest message's when not given.")
-@click.option("--note", default="", help="What was said, and how it was dealt with.")
+@click.option("--note", default="", help="What was said.")
+@click.option("--from", "origin", type=click.Choice([o.value for o in complaints.Origin]),
+              default=complaints.Origin.USER.value,
+              show_default=True, help="Who has brought it to us.")  # fmt: skip
+@click.option("--reference", default="", help="Its number there.")
+@click.option("--days", type=click.IntRange(1, complaints.MOST_DUE_DAYS), default=complaints.DUE_DAYS,
+              show_default=True, help="Until when it has to be answered.")  # fmt: skip
+@click.option("--message", type=click.IntRange(1), default=None, help="Id of the message; the newest when not given.")
 @click.option("--no-block", is_flag=True, help="Do not block the number for marketing.")
 @json_option
 @pass_context
 @run_async
 async def complaint_add(
-    ctx: Context, number: str, sign: str, channel: str, note: str, no_block: bool, as_json: bool
-) -> None:
+    ctx: Context, number: str, sign: str, channel: str, note: str, origin: str, reference: str, days: int,
+    message: int | None, no_block: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Enter a complaint; the number gets no marketing any more."""
     e164 = _number(number)
     async with ctx.database() as database:
-        entered = await service.enter_complaint(
-            ctx.change(database), e164, sign=sign, channel=channel, note=note, block_number=not no_block
-        )
+        entered = await complaints.enter(
+            ctx.change(database), e164, sign=sign, channel=channel, note=note, block_number=not no_block,
+            origin=complaints.Origin(origin), reference=reference, due_days=days, message_id=message,
+        )  # fmt: skip
     await ctx.tell_daemon()
     if as_json:
         print_json(asdict(entered))
@@ -253,24 +266,63 @@ async def complaint_add(
         click.echo(f"complaint {entered.id} entered: {about}, signature {entered.sign or '-'}")
 
 
+def _told(one: complaints.Complaint) -> dict[str, Any]:
+    return asdict(one) | {
+        "number": mask(one.number), "message_id": str(one.message_id or ""), "late": one.late(clock.now())
+    }  # fmt: skip
+
+
 @complaint.command("list")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--state", type=_STATES, default=None)
+@click.option("--late", is_flag=True, help="Only those that nobody has answered in time.")
 @json_option
 @pass_context
 @run_async
-async def complaint_list(ctx: Context, limit: int, as_json: bool) -> None:
+async def complaint_list(ctx: Context, limit: int, state: str | None, late: bool, as_json: bool) -> None:
     """The newest complaints."""
+    wanted = complaints.WantedComplaints(state=state or "", due=complaints.Due.OVER if late else "")
     async with ctx.database() as database:
-        newest = await queries.newest_complaints(database, accounts=None, limit=limit)
-    lines = [asdict(c) | {"number": mask(c.number), "message_id": str(c.message_id or "")} for c in newest]
+        newest = await complaints.search(database, wanted, Window(limit=limit), accounts=None)
+    lines = [_told(one) for one in newest.rows]
     if as_json:
         print_json(lines)
     else:
-        print_table(
-            lines,
-            ("id", "at", "number", "account", "sign", "channel", "message_id", "note"),
-            empty="no complaints",
-        )
+        columns = ("id", "at", "state", "due_at", "number", "account", "sign", "channel", "message_id", "note")
+        print_table(lines, columns, empty="no complaints")
+
+
+@complaint.command("show")
+@click.argument("id_", metavar="ID", type=click.IntRange(1))
+@json_option
+@pass_context
+@run_async
+async def complaint_show(ctx: Context, id_: int, as_json: bool) -> None:
+    """A complaint and what was done about it."""
+    async with ctx.database() as database:
+        one = await complaints.one(database, id_, accounts=None)
+        if one is None:
+            raise Failed(f"there is no complaint {id_}")
+        steps = [asdict(step) for step in await complaints.steps(database, one)]
+    if as_json:
+        print_json(_told(one) | {"steps": steps})
+        return
+    for key, value in _told(one).items():
+        click.echo(f"{key}: {value if value not in (None, '') else '-'}")
+    print_table(steps, ("at", "actor", "state", "said"), empty="no steps")
+
+
+@complaint.command("step")
+@click.argument("id_", metavar="ID", type=click.IntRange(1))
+@click.argument("state", type=_STATES)
+@click.argument("said")
+@pass_context
+@run_async
+async def complaint_step(ctx: Context, id_: int, state: str, said: str) -> None:
+    """Write down what was done about a complaint; with ``answered`` it is what was replied."""
+    async with ctx.database() as database:
+        await complaints.step(ctx.change(database), id_, complaints.State(state), said)
+    click.echo(f"complaint {id_}: {state}")
 
 
 @complaint.command("rates")

@@ -25,7 +25,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.content import account_id_of
 from smsgw.commands.hops import chain, hop_options
-from smsgw.commands.task import TYPES
+from smsgw.commands.task import SPANS, TYPES, spans
 from smsgw.core.fallback import chain_of
 from smsgw.core.model import MessageType
 from smsgw.platform.handles import Database
@@ -46,19 +46,14 @@ def _plain(one: Scenario) -> dict[str, Any]:
         "id": str(one.id), "name": terms.name, "account": one.account, "state": one.state, "type": terms.type.value,
         "sign": terms.sign, "template_id": None if terms.template_id is None else str(terms.template_id),
         "extend_code": terms.extend_code, "valid_minutes": terms.valid_minutes,
-        "window": f"{terms.window_from}-{terms.window_to}" if terms.window_from else "", "note": terms.note,
+        "window": terms.windows, "note": terms.note,
         "fallback": None if terms.fallback is None else terms.fallback.plain(),
         "created_by": one.created_by, "created_at": one.created_at, "updated_at": one.updated_at,
     }  # fmt: skip
 
 
-def _window(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, str] | None:
-    if not text:
-        return None if text is None else ("", "")
-    begin, dash, end = text.partition("-")
-    if not dash:
-        raise click.BadParameter(f"{text}: should be like 08:30-20:00, or empty for any time")
-    return begin.strip(), end.strip()
+def _window(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    return str(spans(text)) if text else text
 
 
 def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +61,7 @@ def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--no-hops", is_flag=True, help="Nothing follows a message that has failed."),
         hop_options,
         click.option("--note", help="For who sends."),
-        click.option("--window", callback=_window, help="HH:MM-HH:MM: only then; empty: at any time."),
+        click.option("--window", "windows", callback=_window, help=f"{SPANS}: only then; empty: at any time."),
         click.option("--valid", type=click.IntRange(0, MOST_MINUTES), help="Minutes it may take; 0: as usual."),
         click.option("--extend-code", help="Digits behind the access code; empty: none."),
         click.option("--template", type=click.IntRange(0), help="Id of an approved template; 0: any text."),
@@ -79,15 +74,12 @@ def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _changed(terms: Terms, given: dict[str, Any]) -> Terms:
     """The terms with what was given."""
-    window = given.pop("window")
     hops, minutes, none = given.pop("hops"), given.pop("hop_minutes"), given.pop("no_hops")
     given_chain = chain(hops, minutes)
     if none or given_chain is not None:
         terms = replace(terms, fallback=None if none or given_chain is None else chain_of(given_chain))
     kind, valid, template = given.pop("kind"), given.pop("valid"), given.pop("template")
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if window is not None:
-        said |= {"window_from": window[0], "window_to": window[1]}
     if kind is not None:
         said["type"] = MessageType(kind)
     if valid is not None:

@@ -23,13 +23,16 @@ from smsgw.commands.base import (
 )  # fmt: skip
 from smsgw.commands.hops import chain, hop_options
 from smsgw.core.ids import CHINA
+from smsgw.core.schedule import Windows, written
 from smsgw.core.stages import MOST_MINUTES, stage_of
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of, spoken
 from smsgw.node import control_client
 from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.campaigns import queries, recipients
 from smsgw.platform.campaigns.model import STATES
 
+SPANS = "HH:MM-HH:MM, with days before, such as mon-fri 09:00-11:30 14:00-17:00"
+"""What ``--window`` takes."""
 TYPES = click.Choice(("otp", "notice", "marketing"))
 PATIENCE = 900.0
 """Seconds: a large file is read through before the task exists."""
@@ -60,14 +63,16 @@ def _time(_: click.Context, __: click.Parameter, text: str | None) -> str | None
     return (at if at.tzinfo else at.replace(tzinfo=CHINA)).isoformat()
 
 
-def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
-    found = []
-    for text in given:
-        begin, dash, end = text.partition("-")
-        if not dash:
-            raise click.BadParameter(f"{text}: should be like 09:00-18:00")
-        found.append({"from": begin, "to": end})
-    return found
+def spans(text: str) -> Windows:
+    """What ``--window`` says."""
+    try:
+        return written(text)
+    except ValueError as exc:
+        raise click.BadParameter(f"{text}: should be {spoken(reason_of(exc), english=True)}") from exc
+
+
+def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [one for text in given for one in spans(text).plain]
 
 
 _PERCENT = click.FloatRange(0, 100)
@@ -124,7 +129,7 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
     "--at", "send_at", callback=_time, help="When to begin, such as 2026-05-01T09:00 (China's time)."
 )
 @click.option("--expire-at", callback=_time, help="Nothing is sent after this.")
-@click.option("--window", "windows", multiple=True, callback=_windows, help="HH:MM-HH:MM; may be repeated.")
+@click.option("--window", "windows", multiple=True, callback=_windows, help=f"{SPANS}; may be repeated.")
 @click.option("--every", type=click.Choice(("day", "week", "month")), help="Comes round again; with --time.")
 @click.option("--time", "times", multiple=True, help="HH:MM[:SS]; may be repeated.")
 @click.option(
@@ -151,7 +156,7 @@ async def add(
     ctx: Context, account: str, name: str, path: Path | None, to: tuple[str, ...], audience: str | None,
     text: str | None, template: int | None, params: dict[str, str], phone_column: str | None,
     variables: dict[str, str], sign: str, kind: str | None, callback_url: str | None, send_at: str | None,
-    expire_at: str | None, windows: list[dict[str, str]], every: str | None, times: tuple[str, ...],
+    expire_at: str | None, windows: list[dict[str, Any]], every: str | None, times: tuple[str, ...],
     days: tuple[int, ...], until: str | None, rate: int, frequency: dict[str, Any] | None, prefer: str,
     hops: list[dict[str, Any]], hop_minutes: int, emergency: bool,
     steps: list[float] | None, step_minutes: int, step_failed: float, step_opted_out: float, step_complained: float,

@@ -165,15 +165,19 @@ def messages_of(code: str, detail: Mapping[str, Any]) -> tuple[str, str]:
 @dataclass(frozen=True, slots=True)
 class Recorded(words.Wording):
     """A refusal that was written down in Chinese. In English it is the message of its code, with "…" for what filled
-    it; empty without a code of ours."""
+    it, unless that was written down, too; empty without a code of ours."""
 
     code: str
     chinese: str
+    written: str = ""
+    """In English."""
 
     def text(self, english: bool) -> str:
         """The words in one language."""
         if not english or not self.chinese:
             return self.chinese
+        if self.written:
+            return self.written
         _, message = words.CODES.get(self.code, ("", ""))
         return _PLACE.sub("…", message)
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
 from smsgw.core.errors import Invalid
-from smsgw.core.ids import CHINA
 from smsgw.core.keywords import WordFilter
 from smsgw.core.model import Account, MessageType
-from smsgw.core.schedule import Window, Windows
+from smsgw.core.schedule import ALWAYS, Windows, written
 from smsgw.core.templates import ContentBook
 from smsgw.core.url_filings import Filed, Link, LinkBook
 from smsgw.core.words import Wording, heard, labels_of, phrase
@@ -94,40 +92,6 @@ MAX_ALLOWED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """Minutes of the day (in China) between which sending is open; ``begin`` after ``end`` spans midnight."""
-
-    begin: int = 0
-    end: int = 1440
-
-    def __str__(self) -> str:
-        return "-".join(f"{m // 60:02d}:{m % 60:02d}" for m in (self.begin, self.end))
-
-    @property
-    def windows(self) -> Windows:
-        """The same as spans of the day, for what also has hours of its own."""
-        if self.end - self.begin == 1440:
-            return Windows()
-        begin, end = (time(m // 60 % 24, m % 60) for m in (self.begin, self.end))
-        return Windows((Window(begin, end),))
-
-    def opens(self, at: datetime) -> datetime | None:
-        """None when it is open at that time; else when it opens next."""
-        if self.end - self.begin == 1440:
-            return None
-        local = at.astimezone(CHINA)
-        minute = local.hour * 60 + local.minute
-        if self.begin <= minute < self.end or (
-            self.begin > self.end and (minute >= self.begin or minute < self.end)
-        ):
-            return None
-        day = local.replace(hour=0, minute=0, second=0, microsecond=0)
-        if minute >= self.begin:
-            day += timedelta(days=1)
-        return day + timedelta(minutes=self.begin)
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """The policies that hold for one account and type."""
 
@@ -139,7 +103,8 @@ class Limits:
     """``number``, or ``template``: each template (without one: each signature) counts for itself."""
     identical_seconds: int = 60
     """The same text to the same number once in so many seconds; 0: as often as you like."""
-    hours: Hours = Hours()
+    hours: Windows = ALWAYS
+    """When it is sent; spans of the day, on weekdays."""
     optout: Mode = Mode.OFF
     sign_policy: SignPolicy = SignPolicy.OFF
     templates_only: bool = False
@@ -173,7 +138,7 @@ DEFAULTS: Mapping[str, Limits] = {
     MessageType.MARKETING: Limits(
         frequency=(Rate(1, 86_400), Rate(4, 7 * 86_400)),
         frequency_all=(Rate(3, 86_400), Rate(12, 7 * 86_400)),
-        hours=Hours(8 * 60, 21 * 60),
+        hours=written("08:00-21:00"),
         optout=Mode.REQUIRE,
     ),
 }
@@ -181,7 +146,6 @@ DEFAULTS: Mapping[str, Limits] = {
 # --- forms ------------------------------------------------------------------------------------------------------
 
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,6})?([smhd])")
-_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -198,18 +162,6 @@ def _rates(text: str) -> tuple[Rate, ...]:
     if not 0 < len(rates) <= MAX_RATES:
         raise ValueError(phrase("policy.rates_many", most=MAX_RATES))
     return tuple(sorted(rates, key=lambda r: r.seconds))
-
-
-def _hours(text: str) -> Hours:
-    if text == "off":
-        return Hours()
-    match = _HOURS.fullmatch(text)
-    if match is None:
-        raise ValueError(phrase("policy.hours"))
-    begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if end > 1440 or begin == end:
-        raise ValueError(phrase("policy.hours"))
-    return Hours(begin, end)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -242,7 +194,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "frequency_all": _rates,
     "frequency_per": _word("number", "template"),
     "identical_seconds": _whole(0, 86_400),
-    "hours": _hours,
+    "hours": written,
     "optout": lambda text: Mode(_word(*Mode)(text)),
     "sign_policy": lambda text: SignPolicy(_word(*SignPolicy)(text)),
     "templates_only": _flag,

@@ -6,16 +6,23 @@ Times go in and come out as aware datetimes; nothing here looks at a clock.
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from smsgw.core.ids import CHINA
+from smsgw.core.words import phrase
 
 MAX_WINDOWS = 7
 MAX_TIMES = 24
+MOST_WRITTEN = 400
+"""Characters of spans as they are written."""
 _FAR = 366 * 5
 """Days that are looked at for the next date: 29 February comes round within them."""
+_TURNS = 400
+"""Spans that a sending is followed through."""
 ALL_DAYS = frozenset(range(1, 8))
 
 
@@ -27,6 +34,9 @@ class Window:
     end: time
     days: frozenset[int] = ALL_DAYS
     """1 is Monday, 7 Sunday; of a span across midnight, the days on which it begins."""
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}" if self.end != time(0) else f"{self.begin:%H:%M}-24:00"
 
     def on(self, day: date) -> tuple[datetime, datetime] | None:
         """The span that begins on this day."""
@@ -42,6 +52,29 @@ class Windows:
     """Spans of which any may be open; none at all means always."""
 
     spans: tuple[Window, ...] = ()
+
+    def __str__(self) -> str:
+        """As ``written`` reads it."""
+        groups: list[tuple[frozenset[int], list[str]]] = []
+        for span in self.spans:
+            if not groups or groups[-1][0] != span.days:
+                groups.append((span.days, []))
+            groups[-1][1].append(str(span))
+        return "; ".join(" ".join((*_days_said(days), *said)) for days, said in groups) or "off"
+
+    @property
+    def plain(self) -> list[dict[str, Any]]:
+        """As tasks keep it, and calls have it."""
+        return [
+            {"from": f"{one.begin:%H:%M}", "to": str(one)[6:]}
+            | ({} if one.days == ALL_DAYS else {"days": sorted(one.days)})
+            for one in self.spans
+        ]
+
+    def opens(self, at: datetime) -> datetime | None:
+        """None when something is open at that time; else when something opens next."""
+        found = self.next_open(at)
+        return None if found == at else found
 
     def open_until(self, at: datetime) -> datetime | None:
         """When what is open at ``at`` ends (looking no more than two weeks ahead), or None when it is closed."""
@@ -62,9 +95,9 @@ class Windows:
         if not self.spans:
             return at
         local = at.astimezone(CHINA)
-        spans = [s for offset in range(-1, 9) for s in self._begun(local.date() + timedelta(days=offset))]
-        if any(b <= local < e for b, e in spans):
+        if any(begin <= local < end for begin, end in self._around(local)):
             return at
+        spans = [s for offset in range(-1, 9) for s in self._begun(local.date() + timedelta(days=offset))]
         return min((b for b, _ in spans if b > local), default=None)
 
     def _around(self, at: datetime) -> Iterable[tuple[datetime, datetime]]:
@@ -73,6 +106,68 @@ class Windows:
 
     def _begun(self, day: date) -> Iterable[tuple[datetime, datetime]]:
         return [span for window in self.spans if (span := window.on(day)) is not None]
+
+
+ALWAYS = Windows()
+_DAYS = "mon", "tue", "wed", "thu", "fri", "sat", "sun"
+_OF_DAY = {name: n for n, name in enumerate(_DAYS, 1)} | {str(n): n for n in range(1, 8)}
+_SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
+
+
+def _days_said(days: frozenset[int]) -> list[str]:
+    """Nothing for all of them."""
+    if days == ALL_DAYS:
+        return []
+    said: list[str] = []
+    for day in sorted(days):
+        if day - 1 in days and day > 1:
+            said[-1] = f"{said[-1].partition('-')[0]}-{_DAYS[day - 1]}"
+        else:
+            said.append(_DAYS[day - 1])
+    return [",".join(said)]
+
+
+def _days_of(word: str) -> frozenset[int]:
+    days: set[int] = set()
+    if word == "-":  # what a form says of which no day was ticked
+        raise ValueError(phrase("time.no_day"))
+    for piece in word.lower().split(","):
+        first, dash, last = piece.partition("-")
+        begin, end = _OF_DAY.get(first), _OF_DAY.get(last if dash else first)
+        if begin is None or end is None or end < begin:
+            raise ValueError(phrase("time.spans"))
+        days.update(range(begin, end + 1))
+    return frozenset(days)
+
+
+def _span(word: str, days: frozenset[int]) -> Window:
+    match = _SPAN.fullmatch(word)
+    if match is None or (match[3] == "24" and match[4] != "00"):
+        raise ValueError(phrase("time.spans"))
+    begin, end = time(int(match[1]), int(match[2])), time(int(match[3]) % 24, int(match[4]))
+    if begin == end and match[3] != "24":
+        raise ValueError(phrase("time.window_empty"))
+    return Window(begin, end, days)
+
+
+def written(text: str) -> Windows:
+    """Spans of the day as people write them: ``mon-fri 09:00-11:30 14:00-17:00; sat 09:00-12:00``; days may be numbers,
+    none are all of them; ``off`` or nothing: always. ``ValueError`` says what is wanted."""
+    text = text.strip()
+    if text in ("", "off"):
+        return Windows()
+    if len(text) > MOST_WRITTEN:
+        raise ValueError(phrase("time.spans"))
+    spans: list[Window] = []
+    for group in text.split(";"):
+        words = group.split()
+        days = _days_of(words.pop(0)) if words and ":" not in words[0] else ALL_DAYS
+        if not words:
+            raise ValueError(phrase("time.spans"))
+        spans += [_span(word, days) for word in words]
+    if len(spans) > MAX_WINDOWS:
+        raise ValueError(phrase("time.windows", most=MAX_WINDOWS))
+    return Windows(tuple(spans))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +192,15 @@ class Recurrence:
                 if due > local:
                     return None if self.until is not None and due > self.until else due
         return None
+
+    def coming(self, moment: datetime, most: int) -> list[datetime]:
+        """The next times later than ``moment``."""
+        found: list[datetime] = []
+        following = self.after(moment)
+        while following is not None and len(found) < most:
+            found.append(following)
+            following = self.after(following)
+        return found
 
     def latest(self, since: datetime, now: datetime) -> tuple[datetime | None, int]:
         """Of the times after ``since`` and up to ``now``: the last one, and how many came before it."""
@@ -145,4 +249,18 @@ class Hours:
             if later == at:
                 return at
             at = later
+        return None
+
+    def after(self, at: datetime, work: timedelta) -> datetime | None:
+        """When so much work that begins at ``at``, and rests while something is closed, is done; None: not within the
+        ``_TURNS`` spans that are looked at, or never."""
+        for _ in range(_TURNS):
+            begins = self.next_open(at)
+            closes = None if begins is None else self.open_until(begins)
+            if begins is None or closes is None:
+                return None
+            if begins + work <= closes:
+                return begins + work
+            work -= closes - begins
+            at = closes
         return None

@@ -42,6 +42,8 @@ class Settings:
     """It is what has ended within so many minutes that counts for that alarm, …"""
     success_least: int = 100
     """… once there are so many parts."""
+    success_shift: int = 0
+    """Percent of its share that such a channel gives up to others of its pools that deliver enough. 0: nothing."""
 
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -59,6 +61,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "success_limit": (0, 100),
     "success_minutes": (5, 1440),
     "success_least": (1, 1_000_000),
+    "success_shift": (0, 95),
 }
 MAX_WORDS = 100
 

@@ -89,7 +89,7 @@ async def _phrase(world: World, row: dict[str, str]) -> None:
 async def _scenario(world: World, row: dict[str, Any]) -> None:
     sender = world.senders[row["account"]]
     text = world.templates[sender.name, row["template"]] if "template" in row else None
-    given = {key: row[key] for key in ("note", "valid_minutes", "window_from", "window_to") if key in row}
+    given = {key: row[key] for key in ("note", "valid_minutes", "windows") if key in row}
     kind = MessageType(text.type if text else row["type"])
     chain = chain_of(row["fallback"]) if "fallback" in row else None
     terms = Terms(row["name"], kind, sender.sign, text.id if text else None, fallback=chain, **given)

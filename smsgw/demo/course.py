@@ -10,7 +10,7 @@ from functools import partial
 from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.carried import Heard
-from smsgw.core.errors import message_of
+from smsgw.core.errors import messages_of
 from smsgw.core.model import Inbound
 from smsgw.core.number_state import NumberState
 from smsgw.core.optout import DEFAULT_WORDS
@@ -23,7 +23,7 @@ from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
-from smsgw.platform.lists import carrier, consents
+from smsgw.platform.lists import carrier, complaints, consents
 from smsgw.platform.lists import service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
@@ -98,9 +98,10 @@ FROM api_key k, generate_series(0, 280) AS m, (VALUES
 WHERE c.code = 'OK' OR m % 11 = 0
 """
 _TURNED_AWAY = """
-INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, ms, address, body)
+INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, detail_en, ms, address,
+                         body)
 SELECT account_id, key_id, true, $1::timestamptz - make_interval(mins => 55 * m), '01KDEMO0WRNG' || 11 * m,
-       'POST /messages', 400, 'PARAM_INVALID', $2, 2, '192.0.2.20', $3
+       'POST /messages', 400, 'PARAM_INVALID', $2, $3, 2, '192.0.2.20', $4
 FROM api_key, generate_series(0, 8) AS m
 """
 _SHAPE = '{"to": ["138****8000"], "content": "<24>", "type": "notices"}'
@@ -108,9 +109,10 @@ _SHAPE = '{"to": ["138****8000"], "content": "<24>", "type": "notices"}'
 
 async def _called(world: World) -> None:
     """Systems have called with their keys, and one asks for a type that there is none of."""
-    said = message_of("PARAM_INVALID", {"field": "type", "reason": phrase("choice.of", known="otp, notice, marketing")})
+    known = phrase("choice.of", known="otp, notice, marketing")
+    said = messages_of("PARAM_INVALID", {"field": "type", "reason": known})
     await world.database.execute(_CALLS, world.now)
-    await world.database.execute(_TURNED_AWAY, world.now, said, _SHAPE)
+    await world.database.execute(_TURNED_AWAY, world.now, *said, _SHAPE)
 
 
 async def _notice(world: World) -> None:
@@ -167,8 +169,9 @@ def _lists(world: World) -> None:
     world.later.append((world.moment(max(world.days - 3, 0), 9), partial(_consents, world, values["proof"])))
     at = world.moment(max(world.days - 2, 0), 11)
     world.later.append((at, partial(_number_filter, world, values["filter"])))
-    for day in range(2, world.days, 25):
-        world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
+    for back, steps in _COMPLAINTS:
+        said = values["complaint"], values["complaint_steps"][:steps]
+        world.later.append((world.moment(max(world.days - back, 0), 11), partial(_complaint, world, *said)))
 
 
 async def _contacts(world: World, sender: Sender) -> None:
@@ -243,11 +246,19 @@ async def _allow(world: World, note: str) -> None:
     await world.date("allow_list.at")
 
 
-async def _complaint(world: World, note: str) -> None:
-    await lists.enter_complaint(
-        world.change(), world.dice.choice(world.numbers), sign=world.senders["demo-water"].sign, channel="", note=note,
-        block_number=True,
+_COMPLAINTS = ((28, 3), (9, 0), (4, 2), (1, 0))
+"""Days before today, and how many steps each has got: closed, late, answered, new. Those without are about no message
+of ours: three about one channel would stop marketing there."""
+
+
+async def _complaint(world: World, note: str, steps: Sequence[str]) -> None:
+    entered = await complaints.enter(
+        world.change(), world.dice.choice(world.numbers) if steps else world.number(), note=note, block_number=True,
+        origin=complaints.Origin.CARRIER, reference=f"KF{world.at:%m%d}01",
     )  # fmt: skip
+    states = (complaints.State.CHECKING, complaints.State.ANSWERED, complaints.State.CLOSED)
+    for state, said in zip(states, steps, strict=False):
+        await complaints.step(world.change(), entered.id, state, said)
 
 
 _NEWEST = """

@@ -58,6 +58,7 @@ from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.audience.importing import ContactImporter
@@ -217,6 +218,10 @@ class Composition:
     @cached_property
     def pool_shares(self) -> PoolShares:
         return PoolShares(asyncio.get_running_loop().time)
+
+    @cached_property
+    def shifting(self) -> Shifting:
+        return Shifting(self.database, self.snapshots, self.fleet, self.pool_shares.slow)
 
     @cached_property
     def services(self) -> Services:

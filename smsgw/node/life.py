@@ -165,6 +165,7 @@ class Daemon:
         await node.channels.start()
         following = Periodic("config.follow", FOLLOW_EVERY, self._follow)
         self._run("channels", (*node.channels.periodics(), following))
+        self._run("shifting", node.shifting.periodics())
 
         await node.nonces.start()
         self._closers.append(("nonces", node.nonces.stop))

@@ -31,6 +31,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.campaigns.feeder import Feeder
@@ -64,6 +65,7 @@ class Parts:
     auditing: Auditing
     evidencing: Evidencing
     successes: Successes
+    shifting: Shifting
     snapshots: SnapshotFollower
     hub: EventHub
     lists: NumberLists

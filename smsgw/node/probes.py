@@ -123,6 +123,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "guessing": guessing,
         "figures": lambda: checking.findings(parts.database),
         "success": parts.successes.findings,
+        "shifted": parts.shifting.findings,
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
         "signs": parts.reminders.findings,

@@ -36,7 +36,7 @@ TIMES = 5
 """How often a page is opened to see how long it takes; only in the first of the variants."""
 SHEETS = (
     "/records", "/reports", "/audit", "/inbound", "/tasks/{id}", "/blocked", "/staff", "/scheduled/calendar",
-    "/consents", "/contacts", "/number-filters", "/lifts", "/send/{id}/confirm",
+    "/consents", "/contacts", "/number-filters", "/lifts", "/complaints", "/send/{id}/confirm",
 )  # fmt: skip
 """Paths of what is printed: records, reports, lists."""
 DRAWN = 10_000

@@ -203,8 +203,8 @@ async def test_a_message_comes_again_each_day_until_it_is_cancelled(chromium: Br
         await page.fill("#every_at", "09:00")
         until_day = (clock.now().astimezone(CHINA) + timedelta(days=9)).date()
         await page.fill("#until", f"{until_day}")
-        await page.fill("input[name=window_from]", "08:30")
-        await page.fill("input[name=window_to]", "18:00")
+        await page.fill("input[name=windows1_from]", "08:30")
+        await page.fill("input[name=windows1_to]", "18:00")
         await fits(page)
         await goes_on(page)
         await page.wait_for_url("**/confirm")
@@ -1014,3 +1014,33 @@ async def test_where_time_goes_is_seen_by_channel_and_by_hour(
         hours = "|".join(f"{at:%H}:00" for at in (now, now - timedelta(hours=1)))
         await expect(page.locator("#list-rows")).to_contain_text(re.compile(hours))
         await fits(page)
+
+
+async def test_a_complaint_is_entered_at_its_message_and_answered(chromium: Browser, node: Node) -> None:
+    """S15b: from the number to the message, entered there, looked into, answered; its file has all of it."""
+    number = "13800000311"
+    async with opened(chromium, node, DESKTOP, "boss") as page:
+        await quickly(page, node.hall, number, "明日停水")
+        await page.click("form.send button.btn-primary")
+        await page.wait_for_url("**/send/quick/result*")
+        assert await node.gets(number) == ["【市政服务】明日停水"]
+        message = await node.db.fetchval("SELECT id FROM message WHERE number = $1", f"86{number}")
+        await page.goto(f"/records/{message}")
+        await page.click(f"a[href='/complaints/-/of/{message}']")
+        await page.fill("#note", "用户称未办理过业务")
+        await page.select_option("#origin", "carrier")
+        await page.fill("#reference", "KF-0311")
+        await page.click("form.kit-form button.btn-primary")
+        await page.wait_for_url(re.compile(r"/complaints/\d+$"))
+        await expect(page.locator("#detail")).to_contain_text("明日停水")
+        await fits(page)
+        await page.click("a[href$='/step']")
+        await page.select_option("#state", "answered")
+        await page.fill("#said", "已说明来源，用户无异议")
+        await page.click("form.kit-form button.btn-primary")
+        await page.wait_for_url(re.compile(r"/complaints/\d+$"))
+        await expect(page.locator("#detail")).to_contain_text("已说明来源，用户无异议")
+        await page.goto("/complaints?state=answered")
+        await expect(page.locator("#list-rows tbody")).to_contain_text("138****0311")
+    row = await node.db.fetchrow("SELECT state, reply, reference FROM complaint WHERE number = $1", f"86{number}")
+    assert tuple(row) == ("answered", "已说明来源，用户无异议", "KF-0311")

@@ -19,6 +19,7 @@ from trials import another_channel, deaths, die, hot_plug, load
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.node import control_client
 from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.lists import complaints
 from smsgw.platform.lists import service as lists
 from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
@@ -113,7 +114,7 @@ async def furnish(built: Site, dsn: str, dice: random.Random) -> dict[str, Clien
         for number in listed:
             source = dice.choice([MANUAL, OPT_OUT])
             await lists.block(by_test(database), [number], dice.choice(scopes), source, "")
-        await lists.enter_complaint(
+        await complaints.enter(
             by_test(database), "8613999999999", sign="罚单", channel="", note="", block_number=False
         )
         await settings.put(by_test(database), "complaint_minimum", 1)

@@ -37,7 +37,7 @@ from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
-from smsgw.platform.lists import consents, undoing
+from smsgw.platform.lists import complaints, consents, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.materials import service as materials
 from smsgw.platform.materials.model import Draft as MaterialDraft
@@ -157,15 +157,16 @@ _CHUNK = "INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1
 
 
 async def _tasks(site: Site, account: int, message: int) -> dict[str, int]:
-    """One that is paused, with a row that got no message, one whose time is still to come, and one that has sent the
-    message."""
+    """One that is paused, with a row that got no message, one whose time is still to come, one that comes round, and
+    one that has sent the message."""
     at = datetime.now(UTC) + timedelta(days=1)
     made = dict[str, int]()
-    for name in ("task", "waiting", "sent_task"):
+    for name in ("task", "waiting", "round", "sent_task"):
         id_ = made[name] = site.ids.next()
         task = Task(
             id_, account, f"{MARK} {name}", "scheduled", "portal", ActorLabel(OWNER), "notice", f"{MARK} text",
             datetime.now(UTC), sign=MARK, send_at=at, next_at=at,
+            recurring={"every": "day", "at": ["09:00"]} if name == "round" else None,
         )  # fmt: skip
         async with site.db.transaction() as connection:
             assert await tasks.insert(connection, task)
@@ -220,6 +221,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
         "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
         "lift": await lifts.ask(by, NUMBER, "CMCC", account_id=account, reason=f"{MARK} reason"),
+        "complaint": (await complaints.enter(by, NUMBER, note=f"{MARK} note", message_id=message)).id,
         "filter": await filters.begin(by, f"{MARK} filter", account, [NUMBER]),
         "contact": await _as_owner(by, staff, EntryDraft(account, NUMBER, f"{MARK} contact")),
         "group": group, "reply": reply,

@@ -30,10 +30,10 @@ SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 """Of the roles that are made by chance; give it to make the same again."""
 MADE = 4
 OF_ACCOUNTS = (
-    "message", "account", "batch", "key", "lift", "filter", "consent", "api_key", "sign", "template", "task", "waiting",
-    "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word", "alarm", "filing", "scenario",
-    "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers", "statement", "rebate_rule",
-    "refused_call",
+    "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
+    "template", "task", "waiting", "round", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word",
+    "alarm", "filing", "scenario", "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers", "statement",
+    "rebate_rule", "refused_call",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -92,6 +92,7 @@ THINGS = {
     "/review/rules": "account",
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
+    "/complaints": "complaint", "/complaints/-/of": "message",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
     "/templates": "template", "/materials": "material",

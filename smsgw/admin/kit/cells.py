@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.agents import device
@@ -55,6 +56,10 @@ def _span(value: Any, _: Column, __: Say) -> Cell:
     return round(value.total_seconds(), 3) if isinstance(value, timedelta) else str(value)
 
 
+def _hours(value: Any, _: Column, say: Say) -> Cell:
+    return spans.said(value, say)
+
+
 def _phone(value: Any, _: Column, __: Say) -> Cell:
     return numbers.mask(str(value))
 
@@ -95,6 +100,7 @@ _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.PERCENT: _percent,
     Kind.TIME: _time,
     Kind.SPAN: _span,
+    Kind.HOURS: _hours,
     Kind.PHONE: _phone,
     Kind.STATE: _word,
     Kind.WORD: _word,

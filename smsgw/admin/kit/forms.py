@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.filters import Problem, network, read_id
 from smsgw.admin.words import kit as words
+from smsgw.admin.words import times
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.errors import SmsgwError
+from smsgw.core.schedule import written
 
 ONE_FIELD = "check"
 """Name of the field of a form that says which one is to be checked alone."""
@@ -41,6 +44,8 @@ class Kind(StrEnum):
     """Several of them."""
     RIGHTS = "rights"
     """Several permissions, as a table of modules and actions."""
+    SPANS = "spans"
+    """Spans of the day on weekdays, as ``core.schedule.written`` reads them."""
     SWITCH = "switch"
     PHONE = "phone"
     EMAIL = "email"
@@ -173,6 +178,8 @@ def _typed(one: Field, value: Any) -> list[str]:
 
 
 def _texts(one: Field, data: Mapping[str, Any]) -> list[str]:
+    if one.kind is Kind.SPANS:
+        return [spans.typed(data, one.key)]
     several = getattr(data, "getall", None)
     given = several(one.key, []) if several is not None else [data[one.key]] if one.key in data else []
     texts = [text.replace("\r\n", "\n") for text in given if isinstance(text, str)]
@@ -258,6 +265,13 @@ def _networks(one: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
         return Problem(words.BAD_ADDRESS), None
 
 
+def _spans(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+    try:
+        return None, str(written(texts[0]))
+    except ValueError:
+        return Problem(times.SPANS_WRONG), None
+
+
 def _id(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
     value = read_id(texts[0])
     if value is None or (choices and texts[0] not in choices):
@@ -279,5 +293,6 @@ _READERS: dict[Kind, Callable[[Field, Sequence[str], Mapping[str, str]], Read]] 
     Kind.EMAIL: _email,
     Kind.NETWORKS: _networks,
     Kind.ID: _id,
+    Kind.SPANS: _spans,
     Kind.HIDDEN: _text,
 }

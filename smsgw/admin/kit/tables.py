@@ -33,6 +33,8 @@ class Kind(StrEnum):
     TIME = "time"
     SPAN = "span"
     """A duration."""
+    HOURS = "hours"
+    """Spans of the day (``core.schedule.Windows``)."""
     SIZE = "size"
     """Octets."""
     PHONE = "phone"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.audience import FILTER_KEPT as FILTER_KEPT
+from smsgw.admin.words.audience import FILTER_STATE as FILTER_STATE
 from smsgw.admin.words.content import REGISTRATION as REGISTRATION
+from smsgw.admin.words.times import DAYS
 
 UNREGISTERED_REFUSED = N_("签名【%(sign)s】未在以下运营商完成报备，按策略这些号码的短信会被拒绝：")
 UNREGISTERED_SENT = N_("签名【%(sign)s】未在以下运营商完成报备，当前策略不拦截，但可能被运营商拒收：")
@@ -19,13 +22,13 @@ STEP: dict[str, str] = {
 TITLE: dict[str, str] = {"same": N_("新建发送任务"), "own": N_("自定义发送")}
 KIND: dict[str, str] = {"same": N_("统一内容"), "own": N_("自定义发送")}
 KIND_TONE: dict[str, str] = {"same": "blue", "own": "azure"}
-SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录")}
+SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录"),
+                          "filter": N_("空号过滤结果")}  # fmt: skip
+NO_FILTER = N_("请选择一份已完成的空号过滤")
+NO_CLASS = N_("请选择要保留的分类，所选分类须有号码")
 WHEN: dict[str, str] = {"now": N_("立即发送"), "at": N_("定时发送"), "again": N_("周期发送")}
 EVERY: dict[str, str] = {"day": N_("每天"), "week": N_("每周"), "month": N_("每月")}
-WEEKDAY: dict[str, str] = {
-    "1": N_("周一"), "2": N_("周二"), "3": N_("周三"), "4": N_("周四"), "5": N_("周五"), "6": N_("周六"),
-    "7": N_("周日"),
-}  # fmt: skip
+WEEKDAY: dict[str, str] = {str(n): day for n, day in enumerate(DAYS, 1)}
 LAST_DAY = N_("最后一天")
 PRIORITY: dict[str, str] = {"": N_("普通"), "1": N_("特发")}
 URGENT_NO_RIGHT = N_("特发需要您有特急发送的权限，且账号已开通特急发送。")
@@ -85,6 +88,7 @@ NO_SCENARIO = N_("这个业务场景不存在、已停用，或不属于该账�
 NO_TYPE = N_("请选择短信类型")
 NO_CONTENT = N_("请填写短信内容")
 LONG_CONTENT = N_("内容最多 1,000 字，请缩短后重试")
+NOT_APPROVED = N_("该账号没有这个已通过的签名，请重新选择")
 BAD_SIGN = N_("签名须为 2 到 20 个字，不含【】")
 NO_TEMPLATE = N_("该账号没有这个已通过的模板，请重新选择")
 BLOCKED_WORDS = N_("含有禁发词：%(words)s，请修改后再继续")

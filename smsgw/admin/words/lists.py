@@ -57,6 +57,7 @@ JOIN = N_("、")
 RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")
 RECORDS_EMPTY = N_("这段时间还没有短信")
 RECORDS_TEACH = N_("每一条短信，无论来自页面还是接口，都会记录在这里，并可查看从接收到回执的全过程。")
+REPLIED: dict[str, str] = {"true": N_("已回复"), "false": N_("未回复")}
 TEST: dict[str, str] = {"false": N_("正式短信"), "true": N_("测试短信")}
 TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})

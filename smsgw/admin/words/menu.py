@@ -87,6 +87,7 @@ ENTRIES: dict[str, EntryWords] = {
     "audience.optouts": EntryWords(N_("退订记录")),
     "audience.numbers": EntryWords(N_("空号过滤")),
     "audience.consents": EntryWords(N_("同意台账")),
+    "audience.complaints": EntryWords(N_("投诉处理")),
     "links.list": EntryWords(N_("短链列表")),
     "links.tasks": EntryWords(N_("短链生成任务")),
     "links.filing": EntryWords(N_("短链报备")),

@@ -138,6 +138,7 @@ ALARM: dict[str, str] = {
     "unmatched_reports": N_("无法匹配的回执过多"),
     "figures_differ": N_("报表与记录不一致"),
     "success_low": N_("通道成功率偏低"),
+    "channel_shifted": N_("通道已自动分流"),
     "facts_parked": N_("上行或回执无法入账"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),

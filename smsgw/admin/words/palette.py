@@ -12,6 +12,7 @@ KINDS: dict[str, str] = {
     "person": N_("员工"),
 }
 NUMBER = N_("%(number)s 的发送记录")
+COMPLAINTS = N_("%(number)s 的投诉")
 MESSAGE = N_("短信 %(id)s")
 JOB = N_("任务 %(id)s")
 ACCOUNT = N_("%(name)s 的发送记录")

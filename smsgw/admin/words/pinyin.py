@@ -51,6 +51,7 @@ PINYIN: dict[str, str] = {
     "平台设置": "ping tai she zhi",
     "微信公众号": "wei xin gong zhong hao",
     "投放区域": "tou fang qu yu",
+    "投诉处理": "tou su chu li",
     "接口分析": "jie kou fen xi",
     "接口对接": "jie kou dui jie",
     "推送地址": "tui song di zhi",

@@ -36,6 +36,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "{delivered} delivered, {excluded} left out; drain it on the page of channels' success, and others of its "
         "pools take over",
     ),
+    "alarm.shifted": (
+        "成功率 {rate}%（{ended} 段），低于 {limit}%，同池的 {better} 为 {better_rate}%：已自动分流，"
+        "该通道只取其份额的 {share}%",
+        "{rate}% delivered ({ended} parts), below {limit}%, while {better} of its pool has {better_rate}%: traffic has "
+        "moved, it takes {share}% of its share",
+    ),
     "alarm.machine_ahead": (
         "本机时钟比数据库快 {seconds} 秒",
         "this machine's clock is {seconds} s ahead of the database's",

@@ -60,6 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.of_another": ("他人的联系人或分组不能改为仅本人可用", "what is another's cannot be made private"),
     "contact.same": ("请填写另一个联系人的号码", "the number of another contact"),
     "contact.no_group": ("没有分组 {name}", "there is no group {name}"),
+    "complaint.step": ("当前状态不能这样处理", "that cannot follow on where it stands"),
+    "complaint.full": ("该投诉的处理记录已满 100 条", "it has 100 steps already"),
     "optout.proof": (
         "退订须上传本人同意恢复接收的凭证,并由另一人审批后撤销",
         "an opt-out is undone with a proof that its owner wants it, and by a second person",
@@ -402,6 +404,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "a list of {low} to {high}, -1 being the last day",
     ),
     "time.windows": ("最多 {most} 个时段", "at most {most}"),
+    "time.spans": (
+        "应为 09:00-18:00 这样的时段,前面可写星期,如 mon-fri 09:00-11:30 14:00-17:00; sat 09:00-12:00;off 表示不限",
+        "spans such as 09:00-18:00, with days before: mon-fri 09:00-11:30 14:00-17:00; sat 09:00-12:00; or off",
+    ),
+    "time.no_day": ("请至少选择一天", "on one day at least"),
+    "time.both": ("与 window 只能填写一个", "either this or window"),
     "time.window_empty": ("开始与结束时间相同", "it begins when it ends"),
     "recurring.at": ("应为 1 至 24 个时刻", "1 to 24 times of the day"),
     "recurring.every": ("可选 day、week、month", "day, week or month"),

@@ -161,6 +161,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "unmatched_reports": ("无法匹配的回执过多", "too many reports match nothing"),
         "figures_differ": ("报表与记录不一致", "figures differ from the records"),
         "success_low": ("通道成功率偏低", "a channel delivers too little"),
+        "channel_shifted": ("通道已自动分流", "traffic has moved from a channel"),
         "facts_parked": ("上行或回执无法入账", "inbound messages or reports cannot be booked"),
         "journal_full": ("本地日志写满", "the local journal is full"),
         "disk_low": ("磁盘空间不足", "disk space is low"),

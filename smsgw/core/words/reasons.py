@@ -78,7 +78,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "off, or times and durations such as 1/1m 5/1h 10/1d (at most 30d)",
     ),
     "policy.rates_many": ("应为 off,或 1 到 {most} 条限制", "off, or 1 to {most} limits"),
-    "policy.hours": ("应为 off,或 08:00-21:00 这样的时段", "off, or hours such as 08:00-21:00"),
     "policy.whole": ("应为 {low} 到 {high} 的整数", "a whole number from {low} to {high}"),
     "policy.none": ("没有策略 {name};可用 {known}", "no policy {name}; there are {known}"),
     "variables.many": ("变量最多 {most} 个", "at most {most} variables"),

@@ -1,20 +1,21 @@
-"""How much of what counts the channels deliver: counted by day, and an alarm where it is too little."""
+"""What channels deliver of what counts, and what customers have acknowledged, by day; an alarm about poor channels."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, timedelta
 
 from smsgw.core.alarms import Finding
 from smsgw.core.ids import CHINA
 from smsgw.core.settings import Settings
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
-from smsgw.store.messages import success
+from smsgw.store.engine.database import Connection, Database
+from smsgw.store.messages import acknowledged, success
 
 COUNTED_EVERY = 300.0
+ACKNOWLEDGED_EVERY = 900.0
 LOOKED_EVERY = 30.0
 DAYS = 4
 """Whose reports still come (``daily.SETTLED``); older ones are counted when they are checked at night."""
@@ -33,14 +34,23 @@ class Successes:
         """What comes round."""
         return (
             Periodic("success", COUNTED_EVERY, self.count, exclusive="success", patience=DAYS * success.PATIENCE),
-        )
+            Periodic("acknowledged", ACKNOWLEDGED_EVERY, self.count_acknowledged, exclusive="acknowledged",
+                     patience=DAYS * acknowledged.PATIENCE),
+        )  # fmt: skip
 
     async def count(self) -> None:
         """Count what is left out of the days that still change."""
+        await self._each(success.count_day)
+
+    async def count_acknowledged(self) -> None:
+        """Count what customers have acknowledged of these days."""
+        await self._each(acknowledged.count_day)
+
+    async def _each(self, count_day: Callable[[Connection, date], Awaitable[None]]) -> None:
         today = clock.now().astimezone(CHINA).date()
         for back in range(DAYS):
             async with self._database.transaction(timeout=success.PATIENCE) as connection:
-                await success.count_day(connection, today - timedelta(days=back))
+                await count_day(connection, today - timedelta(days=back))
 
     async def findings(self) -> Sequence[Finding]:
         """Channels that deliver too little, as of a moment ago."""

@@ -37,6 +37,7 @@ class Refusal:
     status: int
     code: str
     detail: str
+    detail_en: str
     ms: int
     address: str
     body: str

@@ -23,9 +23,10 @@ ON CONFLICT (account_id, minute, key_id, call, code) DO UPDATE SET n = c.n + exc
     last_request = excluded.last_request
 """
 _REFUSED = """
-INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, ms, address, body)
+INSERT INTO api_refused (account_id, key_id, proven, at, request_id, call, status, code, detail, detail_en, ms, address,
+                         body)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bool[], $4::timestamptz[], $5::text[], $6::text[], $7::smallint[],
-                     $8::text[], $9::text[], $10::int[], $11::text[], $12::text[])
+                     $8::text[], $9::text[], $10::text[], $11::int[], $12::text[], $13::text[])
 """
 _RING = """
 DELETE FROM api_refused r USING unnest($1::text[], $2::bool[]) AS k(key_id, proven)
@@ -33,7 +34,8 @@ WHERE r.key_id = k.key_id AND r.proven = k.proven AND r.id <= (
     SELECT id FROM api_refused o WHERE o.key_id = k.key_id AND o.proven = k.proven ORDER BY id DESC OFFSET $3 LIMIT 1)
 """
 _REFUSED_COLUMNS = (
-    "account_id", "key_id", "proven", "at", "request_id", "call", "status", "code", "detail", "ms", "address", "body"
+    "account_id", "key_id", "proven", "at", "request_id", "call", "status", "code", "detail", "detail_en",
+    "ms", "address", "body",
 )  # fmt: skip
 
 

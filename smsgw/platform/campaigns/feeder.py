@@ -32,7 +32,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
-from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of, tagged_in
+from smsgw.platform.campaigns.model import ACCOUNT_SHARE, AHEAD, GRACE, hours_of, recurrence_of, tagged_in
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.stage_watch import Staging
 from smsgw.platform.campaigns.staging import first_stage
@@ -82,8 +82,6 @@ ROUTE_RETRY = timedelta(seconds=10)
 """After which the same rows are tried again."""
 ROUTE_PATIENCE = timedelta(hours=24)
 """After which they are refused: as long as a message may wait for a channel."""
-ACCOUNT_SHARE = 0.8
-"""Of the account's rate, what its tasks may use: its other messages are not to be refused for a task."""
 _OF_THE_TASK = frozenset({"EXTEND_CODE_INVALID"})
 """What is wrong with all rows alike, though each has a text of its own: the task waits for somebody."""
 BURST = 0.5
@@ -238,7 +236,7 @@ class Feeder:
     def _hours(self, task: Task, account: Account) -> Hours:
         """When it may send: by the policies of its account and type, and by its own windows."""
         return hours_of(
-            task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours.windows
+            task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours
         )
 
     def _rule(self) -> Change:

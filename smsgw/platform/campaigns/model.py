@@ -15,6 +15,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.frequency import Tagged, tagged_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
+from smsgw.core.stages import steps_of
 from smsgw.core.states import FINAL, STATUS
 from smsgw.core.tasks import Task
 from smsgw.core.words import Phrase, labels_of, phrase
@@ -28,6 +29,8 @@ MAX_RATE = 10_000
 MAX_AHEAD = timedelta(days=366)
 AHEAD = timedelta(seconds=30)
 """Messages are made this long before their time."""
+ACCOUNT_SHARE = 0.8
+"""Of the account's rate, what its tasks may use: its other messages are not to be refused for a task."""
 GRACE = timedelta(hours=1)
 """A run that comes round again starts at most this late; later it has been missed."""
 
@@ -199,6 +202,19 @@ def tagged_in(task: Task) -> Tagged | None:
 def hours_of(task: Task, allowed: Windows) -> Hours:
     """When a task may send: within its own windows, and the hours that the policies allow its account and type."""
     return Hours((windows_of(task.windows), allowed))
+
+
+def ends_at(
+    hours: Hours, account: Account, rows: int, begins: datetime, *, rate: int, steps: Mapping[str, Any] | None
+) -> datetime | None:
+    """When so many rows that begin then are sent, by the rates of the account and of the task (0: none), with the rests
+    between steps; None: nobody can say."""
+    of_account = account.rate * ACCOUNT_SHARE
+    work = timedelta(seconds=rows / max(1.0, min(of_account, rate or of_account)))
+    if steps is not None:
+        plan = steps_of(steps)
+        work += timedelta(minutes=plan.minutes * len(plan.shares))
+    return hours.after(begins, work)
 
 
 @dataclass(frozen=True, slots=True)

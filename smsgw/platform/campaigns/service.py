@@ -607,10 +607,10 @@ class Tasks:
     async def edit(
         self, change: Change, task_id: int, changes: Mapping[str, Any], *, version: int | None = None
     ) -> Task:
-        """Change ``name``, ``rate``, ``window``; before it has begun also the times (``send_at``: None means now;
-        ``expire_at``, ``recurring``) and what it says and how: ``content``, ``sign``, ``extend_code``, ``steps``,
-        ``prefer``, ``frequency``, ``fallback``, ``review``. What it says goes through all checks again. What a reviewer
-        was asked is withdrawn and, where the rules ask for one, asked anew (docs/adr/059).
+        """Change ``name``, ``rate``, ``window``; before it has begun, or between two runs, also the times (``send_at``:
+        None means now; ``expire_at``, ``recurring``) and what it says and how: ``content``, ``sign``, ``extend_code``,
+        ``steps``, ``prefer``, ``frequency``, ``fallback``, ``review``. What it says goes through all checks again. What
+        a reviewer was asked is withdrawn and, where the rules ask for one, asked anew (docs/adr/059).
 
         ``version``: the one that was seen. ``STATE_CONFLICT`` when there is another by now, or it has begun.
         """
@@ -622,7 +622,7 @@ class Tasks:
             if version is not None and version != task.version:
                 raise Refused("STATE_CONFLICT", reason=phrase("task.edited"))
             changes = {name: value for name, value in changes.items() if _differs(task, name, value)}
-            begun = task.run > 0 or (task.paused_from or task.state) not in ("scheduled", "review")
+            begun = not not_begun(task)
             if begun and changes.keys() & _TIMES:
                 raise _conflict(task, "reschedule")
             if begun and changes.keys() & _TERMS:
@@ -880,6 +880,12 @@ class Tasks:
                     {PartState.CANCELLED: "task_cancelled"},
                 )
             )
+
+
+def not_begun(task: Task) -> bool:
+    """Whether it waits for its time: its first, or the next one of a task that comes round."""
+    waits = (task.paused_from or task.state) in ("scheduled", "review")
+    return waits and (task.run == 0 or task.recurring is not None)
 
 
 async def _locked(unit: Unit, task_id: int) -> Task:

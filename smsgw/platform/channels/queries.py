@@ -10,6 +10,7 @@ from typing import Any
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
 from smsgw.core.model import LONGEST_VALIDITY
+from smsgw.core.shifting import Shift
 from smsgw.core.states import PartState
 from smsgw.platform.channels.model import (
     MOST_OWED,
@@ -22,7 +23,7 @@ from smsgw.platform.channels.model import (
 from smsgw.runtime import clock
 from smsgw.store.config.channels import SECRET
 from smsgw.store.engine.database import Database, Row
-from smsgw.store.messages import parked, probing
+from smsgw.store.messages import parked, probing, shifts
 from smsgw.store.messages.inbound import Arrived
 from smsgw.store.messages.outcomes import Answer, GivenBack
 from smsgw.store.messages.report_ids import fits, report_of
@@ -186,3 +187,8 @@ def _about(one: parked.Fact) -> str:
         case Arrived(inbound=inbound):
             return f"channel {inbound.channel_id} id {inbound.carrier_id}"
     return f"channel {one.channel_id} id {one.carrier_id}: {one.code}"
+
+
+async def shift(database: Database, channel_id: int) -> Shift | None:
+    """Why the channel gets less than its share now; None: it does not."""
+    return (await shifts.read(database)).get(channel_id)

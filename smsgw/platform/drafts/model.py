@@ -43,6 +43,8 @@ class Source(StrEnum):
     TYPED = "typed"
     FILE = "file"
     AUDIENCE = "audience"
+    FILTER = "filter"
+    """A number filter (空号过滤), until the step is done: then its numbers are the draft's file."""
 
 
 class When(StrEnum):
@@ -85,6 +87,9 @@ class State(msgspec.Struct, kw_only=True):
     contacts: list[str] = []
     below: str = ""
     """Anything: groups below the picked ones are meant, too."""
+    filter: str = ""
+    """Id of a number filter, and which of its classes are kept."""
+    filter_keep: list[str] = []
     one_each: str = "number"
     rate: str = ""
     hours: str = ""
@@ -128,12 +133,20 @@ class State(msgspec.Struct, kw_only=True):
     hop3_prefer: str = ""
     when: str = When.NOW
     at: str = ""
+    windows: str = ""
+    """Spans of the day, as ``core.schedule.written`` reads them."""
     window_from: str = ""
+    """As drafts had the only one before there could be several."""
     window_to: str = ""
     every: str = "day"
     every_at: str = "09:00"
     on: list[str] = []
     until: str = ""
+
+    def __post_init__(self) -> None:
+        if self.window_from or self.window_to:
+            self.windows = f"{self.window_from or '00:00'}-{self.window_to or '24:00'}"
+            self.window_from = self.window_to = ""
 
     def fingerprint(self) -> str:
         """Of all that decides about the rows; the subject does not."""

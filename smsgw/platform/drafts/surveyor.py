@@ -333,7 +333,7 @@ class Surveyor:
     def _opens(self, prepared: Prepared) -> datetime | None:
         """When the first message can go: the hours of its type, and its own; None: at once."""
         spec, now = prepared.spec, clock.now()
-        allowed = self.snapshots.current.policies.limits(spec.account, prepared.kind).hours.windows
+        allowed = self.snapshots.current.policies.limits(spec.account, prepared.kind).hours
         begins = max(now, prepared.next_at or now)
         opens = Hours((windows_of(spec.windows), allowed)).next_open(begins) or begins
         return opens if opens > now else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,9 @@ from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
+from smsgw.core.schedule import written
 from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.audience.model import (
     MOST_CONTACTS_PICKED,
     MOST_GROUPS_PICKED,
@@ -123,9 +125,10 @@ def _variables(state: State) -> dict[str, str]:
 
 
 def _windows(state: State) -> tuple[dict[str, Any], ...]:
-    if not state.window_from and not state.window_to:
-        return ()
-    return ({"from": state.window_from or "00:00", "to": state.window_to or "24:00"},)
+    try:
+        return tuple(written(state.windows).plain)
+    except ValueError as exc:
+        raise Invalid("PARAM_INVALID", field="window", reason=reason_of(exc)) from exc
 
 
 def _again(state: State) -> dict[str, Any]:
@@ -180,6 +183,20 @@ def chain_in(state: State) -> dict[str, Any] | None:
         raise invalid("hop1_content", phrase("fallback.one"))
     minutes = _number(state.fallback_minutes, "fallback_minutes", 1, MOST_CHAIN_MINUTES) or USUAL_MINUTES
     return chain_of({"hops": found, "minutes": minutes}).plain()
+
+
+def chain_fields(kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A chain as a form has it."""
+    if kept is None:
+        return {}
+    chain = chain_of(kept)
+    found = {"fallback": "1", "fallback_minutes": str(chain.minutes)}
+    for n, hop in enumerate(chain.hops, 1):
+        found |= {
+            f"hop{n}_content": hop.content, f"hop{n}_template": str(hop.template_id or ""), f"hop{n}_sign": hop.sign,
+            f"hop{n}_when": hop.when.value, f"hop{n}_prefer": hop.prefer,
+        }  # fmt: skip
+    return found
 
 
 def steps_in(state: State) -> dict[str, Any]:

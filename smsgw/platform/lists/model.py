@@ -1,4 +1,4 @@
-"""Entries of the block list, the allow list and the register of complaints as everybody above sees them."""
+"""Entries of the block list and the allow list as everybody above sees them."""
 
 from __future__ import annotations
 
@@ -74,30 +74,3 @@ class WantedAllowed:
     account_id: int | None = None
     note: str = ""
     """What its note contains."""
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """A complaint; ``account`` and ``channel`` are names, None when they are gone or were never known."""
-
-    id: int
-    number: str
-    message_id: int | None
-    account_id: int | None
-    channel_id: int | None
-    sign: str
-    note: str
-    actor: ActorLabel
-    at: datetime
-    account: str | None
-    channel: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A complaint as it was entered."""
-
-    id: int
-    message_id: int | None
-    channel_id: int | None
-    sign: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from smsgw.core.blocklist import Scope
 from smsgw.core.settings import Settings
-from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint, WantedAllowed, WantedBlocks
+from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed, WantedBlocks
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import complaints
@@ -176,22 +176,6 @@ async def one_allowed(database: Database, id_: int, *, accounts: Sequence[int] |
     """One entry."""
     row = await database.fetchrow(_ALLOW_ONE, id_, _whose(accounts))
     return None if row is None else AllowEntry(*row.values())
-
-
-_COMPLAINTS = """
-SELECT k.id, k.number, k.message_id, k.account_id, k.channel_id, k.sign, k.note, k.actor, k.at, a.name AS account,
-       c.name AS channel
-FROM complaint k LEFT JOIN account a ON a.id = k.account_id LEFT JOIN channel c ON c.id = k.channel_id
-WHERE $1::bigint[] IS NULL OR k.account_id = ANY($1)
-ORDER BY k.id DESC LIMIT $2
-"""
-
-
-async def newest_complaints(
-    database: Database, *, accounts: Sequence[int] | None, limit: int = 100
-) -> list[Complaint]:
-    """The newest complaints."""
-    return [Complaint(*row.values()) for row in await database.fetch(_COMPLAINTS, _whose(accounts), limit)]
 
 
 async def complaint_rates(database: Database, settings: Settings) -> list[Rate]:

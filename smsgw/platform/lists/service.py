@@ -1,4 +1,4 @@
-"""Changes of the block list and the allow list, and complaints that are entered.
+"""Changes of the block list and the allow list.
 
 Numbers are E.164 digits. Every node takes a change up within a second or so.
 """
@@ -6,23 +6,21 @@ Numbers are E.164 digits. Every node takes a change up within a second or so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from smsgw.core import policy
 from smsgw.core.actor import ActorKind
-from smsgw.core.blocklist import COMPLAINT, OPT_OUT, SOURCES, Scope
+from smsgw.core.blocklist import OPT_OUT, SOURCES, Scope
 from smsgw.core.errors import Invalid, Refused
-from smsgw.core.ids import first_id
-from smsgw.core.model import MessageType
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import MAX_ALLOWED, Listed
 from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.lists import queries
-from smsgw.platform.lists.model import AllowEntry, Registered
+from smsgw.platform.lists.model import AllowEntry
 from smsgw.runtime import clock
-from smsgw.store.config import blocklist, settings
+from smsgw.store.config import blocklist
 from smsgw.store.config.blocklist import NewEntry
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages import events
@@ -200,54 +198,3 @@ async def unmask_allowed(change: Change, *, kind: str = "", limit: int = 100) ->
         found = await queries.newest_allowed(unit.connection, accounts=seen, kind=kind, limit=limit)
         unit.record("numbers.unmask", "allow", after={"numbers": len(found)})
     return found
-
-
-# What the person complains about: the newest message that fits.
-_ABOUT = """
-SELECT m.id, m.account_id, m.sign, p.channel_id FROM message m LEFT JOIN part p ON p.id = m.id AND p.part = 1
-WHERE m.number = $1 AND m.id >= $2 AND ($3 = '' OR m.sign = $3) AND ($4::int IS NULL OR p.channel_id = $4)
-  AND ($5::bigint[] IS NULL OR m.account_id = ANY($5))
-ORDER BY m.id DESC LIMIT 1
-"""
-_ENTER = """
-INSERT INTO complaint (number, message_id, account_id, channel_id, sign, note, actor)
-VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
-"""
-
-
-async def enter_complaint(
-    change: Change, number: str, *, sign: str, channel: str, note: str, block_number: bool
-) -> Registered:
-    """Enter a complaint; what is not given is taken from the number's newest message that the actor may see.
-
-    ``block_number``: it gets no marketing any more, of any account. Raises ``NOT_FOUND`` for a channel that does not
-    exist.
-    """
-    days = (await settings.load(change.database)).complaint_days
-    async with change.unit(Permission.COMPLAINT_EDIT) as unit:
-        channel_id: int | None = None
-        if channel:
-            channel_id = await unit.connection.fetchval("SELECT id FROM channel WHERE name = $1", channel)
-            if channel_id is None:
-                raise Invalid("NOT_FOUND")
-        seen = change.actor.scope.whole
-        about = await unit.connection.fetchrow(
-            _ABOUT, number, first_id(clock.now() - timedelta(days=days)), sign, channel_id,
-            None if seen is None else list(seen),
-        )  # fmt: skip
-        message_id = about["id"] if about else None
-        account_id = about["account_id"] if about else None
-        if about:
-            channel_id, sign = channel_id or about["channel_id"], sign or about["sign"]
-        id_: int = await unit.connection.fetchval(
-            _ENTER, number, message_id, account_id, channel_id, sign, note, change.actor.label
-        )
-        after = {"message_id": str(message_id or ""), "sign": sign, "channel_id": channel_id}
-        unit.record("complaint.add", f"complaint/{id_}", after=after)
-        if block_number:
-            change.actor.require(Permission.BLOCK_EDIT, EVERYBODY)
-            scope, reason = Scope(EVERYBODY, MessageType.MARKETING, ""), str(phrase("block.complaint", id=id_))
-            _record(unit, [number], scope, COMPLAINT, reason)
-            entry = NewEntry(number, scope, COMPLAINT, reason, change.actor.label, clock.now())
-            await blocklist.put(unit.connection, [entry], replace=True)
-    return Registered(id_, message_id, channel_id, sign)

@@ -66,6 +66,8 @@ class Wanted:
     """One of ``STAGES``: where it stands in the account of its day."""
     left_out: str | None = None
     """The category as which it does not count against its channel; ``ANY_CATEGORY``: any. It has failed as a whole."""
+    replied: str | None = None
+    """``true`` or ``false``: whether the phone has answered it."""
     content: str | None = None
     """A word of the text, at least ``LEAST_WORD`` characters."""
 
@@ -131,6 +133,10 @@ _STAGE = {
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
+# An answer is younger than what it answers; of a day they are few, and read once for all of its messages.
+_REPLIED = """
+x.id %s (SELECT r.in_reply_to FROM mo r WHERE r.id >= {low} AND r.in_reply_to >= {low} AND r.in_reply_to < {high})
+"""
 _LEFT_OUT = f"{_ENDED} AND {FAILED}"
 _IS_LEFT_OUT = f"""
 (SELECT {LEFT_OUT_AS} FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
@@ -253,6 +259,8 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
         said.append(_HAS % put(wanted.ended_at, "s.part = 1 AND COALESCE(s.channel_id, 0) = {}::int"))
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
+    if wanted.replied is not None:
+        said.append(_REPLIED % ("IN" if wanted.replied == "true" else "NOT IN"))
     if wanted.left_out is not None:
         said.append(_HAS % _LEFT_OUT)
         any_ = wanted.left_out == ANY_CATEGORY

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.core import policy
-from smsgw.core.ids import CHINA, first_id
+from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import MessageType
 from smsgw.core.policy import PolicySet
 from smsgw.pipeline.accept.checks import Asked, held_for
@@ -40,6 +40,15 @@ ORDER BY id LIMIT $5
 """
 
 
+_TAKEN = """
+SELECT id, account_id, type FROM message
+WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4) AND NOT test
+ORDER BY id LIMIT $5
+"""
+ALWAYS = "00:00-24:00"
+"""The hours of who sends at any time, where a less particular place says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where rules are put: an account (0: all) and a type ("": all)."""
@@ -60,6 +69,42 @@ class Outcome:
     tasks_held_now: int
     whole: bool
     """All were looked at; else the first ``MOST`` messages and ``MOST_TASKS`` tasks."""
+
+
+def own_hours(policies_: PolicySet, place: Place) -> str:
+    """The spans of the day that are put at exactly this place; empty: none."""
+    found = policies_.changes.get((place.account_id, place.type), {}).get("hours")
+    return "" if found is None else str(found if found.spans else ALWAYS)
+
+
+async def put_hours(change: Change, place: Place, wanted: str) -> None:
+    """When messages of the place may be sent; empty: as the less particular place says."""
+    if wanted:
+        await policies.put(change, "hours", wanted, account_id=place.account_id, type_=place.type)
+    else:
+        await policies.clear(change, "hours", account_id=place.account_id, type_=place.type)
+
+
+async def outside(
+    database: Database, snapshot: Snapshot, place: Place, wanted: str, now: datetime
+) -> tuple[int, int, int]:
+    """Of yesterday's calls (China), the first ``MOST``: how many messages, and how many of them were taken outside the
+    hours, those wanted and those of now."""
+    today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    span = first_id(today - timedelta(days=1)), first_id(today)
+    rows = await database.fetch(_TAKEN, *span, _below(snapshot, place), place.type, MOST, timeout=20)
+    after = _with(snapshot.policies, place, {"hours"}, {"hours": wanted} if wanted else {})
+    new = old = 0
+    for n, row in enumerate(rows):
+        account = snapshot.account(row["account_id"])
+        if account is None:
+            continue
+        if n % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        at, kind = time_of(row["id"]), MessageType(row["type"])
+        new += after.limits(account, kind).hours.opens(at) is not None
+        old += snapshot.policies.limits(account, kind).hours.opens(at) is not None
+    return len(rows), new, old
 
 
 def own(policies_: PolicySet, place: Place) -> dict[str, str]:
@@ -84,10 +129,22 @@ async def put(change: Change, place: Place, before: Mapping[str, str], wanted: M
 
 def changed(policies_: PolicySet, place: Place, wanted: Mapping[str, str]) -> PolicySet:
     """The policies as they would be."""
+    return _with(policies_, place, NAMES, wanted)
+
+
+def _with(policies_: PolicySet, place: Place, names: Container[str], wanted: Mapping[str, str]) -> PolicySet:
+    """With these policies of the place as they are wanted; one that is not is taken back."""
     key = place.account_id, place.type
-    kept = {name: value for name, value in policies_.changes.get(key, {}).items() if name not in NAMES}
+    kept = {name: value for name, value in policies_.changes.get(key, {}).items() if name not in names}
     put_ = kept | {name: policy.parse(name, text) for name, text in wanted.items()}
     return replace(policies_, changes={**policies_.changes, key: put_}, _known={})
+
+
+def _below(snapshot: Snapshot, place: Place) -> list[int] | None:
+    """The accounts for which the place's rules hold; None: all."""
+    return None if not place.account_id else [
+        account.id for account in snapshot.accounts() if place.account_id in (account.id, *account.above)
+    ]  # fmt: skip
 
 
 async def outcome(
@@ -96,9 +153,7 @@ async def outcome(
     """What the rules would have held yesterday (China)."""
     today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     span = first_id(today - timedelta(days=1)), first_id(today)
-    below = None if not place.account_id else [
-        account.id for account in snapshot.accounts() if place.account_id in (account.id, *account.above)
-    ]  # fmt: skip
+    below = _below(snapshot, place)
     messages = await database.fetch(_MESSAGES, *span, below, place.type, MOST + 1, timeout=20)
     tasks = await database.fetch(_TASKS, *span, below, place.type, MOST_TASKS + 1, timeout=20)
     whole = len(messages) <= MOST and len(tasks) <= MOST_TASKS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import Chain
 from smsgw.core.model import MessageType
+from smsgw.core.schedule import Windows, written
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.model import TaskSpec, windows_of
 
@@ -31,21 +31,20 @@ class Terms:
     extend_code: str = ""
     valid_minutes: int | None = None
     """Minutes from its beginning after which what has not been sent is sent no more."""
-    window_from: str = ""
-    """HH:MM in China, as ``window_to``: only then is it sent."""
-    window_to: str = ""
+    windows: str = ""
+    """Spans of the day, as ``core.schedule.written`` reads them: only then is it sent."""
     note: str = ""
     fallback: Chain | None = None
     """What follows a message that has failed."""
 
     @property
-    def windows(self) -> Sequence[Mapping[str, Any]]:
-        """The span of the day, as tasks have it; empty: any time."""
-        return ({"from": self.window_from, "to": self.window_to},) if self.window_from else ()
+    def spans(self) -> Windows:
+        """None: any time."""
+        return written(self.windows)
 
     def opens(self, at: datetime) -> datetime:
         """``at``, or the next moment at which it may be sent."""
-        return windows_of(self.windows).next_open(at) or at
+        return self.spans.next_open(at) or at
 
     def ends(self, begins: datetime, wanted: datetime | None) -> datetime | None:
         """After when nothing is sent that begins then: the earlier of its own time and the one that is wanted."""
@@ -101,11 +100,9 @@ def fixed(field: str, given: Any, own: Any) -> Any:
 
 def within(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
     """A task as the scenario has it. ``PARAM_INVALID`` with the ``field`` that asks for something else."""
-    windows = tuple(dict(one) for one in spec.windows)
-    own = tuple(dict(one) for one in terms.windows)
-    if own and windows not in ((), own):
-        said = f"{terms.window_from}-{terms.window_to}"
-        raise Invalid("PARAM_INVALID", field="window", reason=phrase("scenario.fixed", value=said))
+    own = terms.spans
+    if own.spans and spec.windows and windows_of(spec.windows) != own:
+        raise Invalid("PARAM_INVALID", field="window", reason=phrase("scenario.fixed", value=str(own)))
     if terms.template_id is not None and spec.content:
         raise Invalid("PARAM_INVALID", field="content", reason=phrase("scenario.template", id=terms.template_id))
     begins = terms.opens(spec.send_at or now)
@@ -115,7 +112,7 @@ def within(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
         sign=fixed("sign", spec.sign, terms.sign),
         template_id=fixed("template_id", spec.template_id, terms.template_id),
         extend_code=fixed("extend_code", spec.extend_code, terms.extend_code),
-        windows=own or windows,
+        windows=tuple(own.plain) or spec.windows,
         fallback=fixed("fallback", spec.fallback, None if terms.fallback is None else terms.fallback.plain()),
         expire_at=spec.expire_at if spec.recurring is not None else terms.ends(begins, spec.expire_at),
     )

@@ -40,7 +40,7 @@ def _asked(accounts: Sequence[int] | None, wanted: Wanted, id_: int | None = Non
 def _scenario(row: Row) -> Scenario:
     terms = Terms(
         row["name"], MessageType(row["type"]), row["sign"], row["template_id"], row["extend_code"],
-        row["valid_minutes"], row["window_from"], row["window_to"], row["note"],
+        row["valid_minutes"], row["windows"], row["note"],
         None if row["fallback"] is None else chain_of(json.loads(row["fallback"])),
     )  # fmt: skip
     return Scenario(

@@ -12,9 +12,8 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.fallback import When
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import PLACE
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.pipeline.accept.acceptor import VALIDITY
-from smsgw.platform.campaigns.model import clock, windows_of
 from smsgw.platform.change import Change
 from smsgw.platform.scenarios import queries
 from smsgw.platform.scenarios.model import (
@@ -32,13 +31,13 @@ _LOCK = "SELECT FROM account WHERE id = $1 FOR UPDATE"
 _HOW_MANY = "SELECT count(*) FROM scenario WHERE account_id = $1"
 _TAKEN = "SELECT EXISTS (SELECT FROM scenario WHERE account_id = $1 AND name = $2 AND id <> $3)"
 _ADD = """
-INSERT INTO scenario (account_id, created_by, name, type, sign, template_id, extend_code, valid_minutes, window_from,
-                      window_to, note, fallback)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id
+INSERT INTO scenario (account_id, created_by, name, type, sign, template_id, extend_code, valid_minutes, windows, note,
+                      fallback)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
 """
 _SET = """
 UPDATE scenario SET name = $2, type = $3, sign = $4, template_id = $5, extend_code = $6, valid_minutes = $7,
-    window_from = $8, window_to = $9, note = $10, fallback = $11, updated_at = now()
+    windows = $8, note = $9, fallback = $10, updated_at = now()
 WHERE id = $1
 """
 _STOP = "UPDATE scenario SET stopped_at = CASE WHEN $2 THEN now() END, updated_at = now() WHERE id = $1"
@@ -72,18 +71,16 @@ def _checked(terms: Terms) -> Terms:
         raise Invalid("EXTEND_CODE_INVALID", field="extend_code")
     if terms.valid_minutes is not None and not 1 <= terms.valid_minutes <= MOST_MINUTES:
         raise _invalid("valid_minutes", "number.in", low=1, high=MOST_MINUTES)
-    if bool(terms.window_from) != bool(terms.window_to):
-        raise Invalid("PARAM_MISSING", field="window_to" if terms.window_from else "window_from")
-    if terms.window_from:
-        clock(terms.window_from, "window_from")
-        clock(terms.window_to, "window_to")
-        windows_of(terms.windows)
+    try:
+        windows = str(terms.spans) if terms.spans.spans else ""
+    except ValueError as exc:
+        raise Invalid("PARAM_INVALID", field="windows", reason=reason_of(exc)) from exc
     late = terms.fallback is not None and any(hop.when is When.EXPIRED for hop in terms.fallback.hops)
     if terms.fallback is not None and late:
         validity = VALIDITY[terms.type] if terms.valid_minutes is None else timedelta(minutes=terms.valid_minutes)
         if validity >= timedelta(minutes=terms.fallback.minutes):
             raise _invalid("fallback.minutes", "fallback.short")
-    return replace(terms, name=name, note=note, sign=sign)
+    return replace(terms, name=name, note=note, sign=sign, windows=windows)
 
 
 async def _fits(connection: Connection, account_id: int, terms: Terms, id_: int = 0) -> None:
@@ -125,18 +122,17 @@ async def _names(
 def _values(terms: Terms) -> tuple[object, ...]:
     return (
         terms.name, terms.type.value, terms.sign, terms.template_id, terms.extend_code, terms.valid_minutes,
-        terms.window_from, terms.window_to, terms.note,
+        terms.windows, terms.note,
         None if terms.fallback is None else json.dumps(terms.fallback.plain(), ensure_ascii=False),
     )  # fmt: skip
 
 
 def _plain(account_id: int, terms: Terms) -> dict[str, Any]:
     """What the audit log is told."""
-    window = f"{terms.window_from}-{terms.window_to}" if terms.window_from else ""
     told = {
         "account": account_id, "name": terms.name, "type": terms.type.value, "sign": terms.sign,
         "template": terms.template_id, "extend_code": terms.extend_code, "valid_minutes": terms.valid_minutes,
-        "window": window, "note": terms.note,
+        "window": terms.windows, "note": terms.note,
         "fallback": None if terms.fallback is None else terms.fallback.plain(),
     }  # fmt: skip
     return {name: value for name, value in told.items() if value not in (None, "")}

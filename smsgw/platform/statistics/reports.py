@@ -257,3 +257,37 @@ async def periods(database: Database, actor: Actor, wanted: Wanted) -> Sequence[
     groups, arguments = _groups(actor, wanted, "")
     rows = await database.fetch(groups + _DAYS, *arguments, timeout=30)
     return [_figures(row) for row in rows]
+
+
+# --- what customers have acknowledged --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Messages of a period and an interface whose report the customer's system has taken."""
+
+    messages: int = 0
+    delivered: int = 0
+
+
+_ACKNOWLEDGED = """
+SELECT {period} AS day, s.origin, sum(s.messages)::bigint AS messages, sum(s.delivered)::bigint AS delivered
+FROM acknowledged_day s
+WHERE s.day >= $1 AND s.day <= $2 AND ($3::bigint[] IS NULL OR s.account_id = ANY($3))
+  AND ($4::bigint IS NULL OR s.account_id = $4) AND ($5::text IS NULL OR s.origin = $5) GROUP BY 1, 2
+"""
+
+
+async def acknowledged(database: Database, actor: Actor, wanted: Wanted) -> dict[tuple[date, str], Acknowledged]:
+    """By day, or month, and origin. It knows account and origin, and nothing else of what is wanted; of whose
+    submissions are their own alone, nothing."""
+    accounts, submitter = actor.scope.narrowed
+    if submitter is not None or any(getattr(wanted, name) is not None for name in _SUMMED if name != "origin"):
+        return {}
+    first = wanted.first.replace(day=1) if wanted.monthly else wanted.first
+    last = _month_end(wanted.last) if wanted.monthly else wanted.last
+    rows = await database.fetch(
+        _ACKNOWLEDGED.format(period=_PERIOD[wanted.monthly]), first, last, accounts, wanted.account, wanted.origin,
+        timeout=30,
+    )  # fmt: skip
+    return {(row["day"], row["origin"]): Acknowledged(row["messages"], row["delivered"]) for row in rows}

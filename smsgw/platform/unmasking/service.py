@@ -14,7 +14,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import book_queries as book
 from smsgw.platform.change import Change
-from smsgw.platform.lists import carrier, consents, undoing
+from smsgw.platform.lists import carrier, complaints, consents, undoing
 from smsgw.platform.lists import queries as lists
 from smsgw.platform.messages import inbound
 from smsgw.platform.messages import queries as messages
@@ -45,6 +45,9 @@ KINDS: Mapping[str, Kind] = {
     "contact": Kind(Permission.CONTACT_VIEW, book.one),
     "consent": Kind(
         Permission.BLOCK_VIEW, lambda db, actor, id_: consents.one(db, id_, accounts=actor.scope.whole)
+    ),
+    "complaint": Kind(
+        Permission.COMPLAINT_VIEW, lambda db, actor, id_: complaints.one(db, id_, accounts=actor.scope.whole)
     ),
     "lift": Kind(
         Permission.BLOCK_VIEW, lambda db, actor, id_: carrier.one(db, id_, accounts=actor.scope.whole)

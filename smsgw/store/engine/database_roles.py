@@ -41,14 +41,14 @@ TABLES = {
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
-        "audit audit_checkpoint audit_link complaint department_place event event_lost evidence "
+        "audit audit_checkpoint audit_link complaint_step department_place event event_lost evidence "
         "evidence_root exclusion exclusion_version ledger mo pool rebate rebate_rule "
         "webhook_attempt",
     ),
     **_each(
         _PUT,
         "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
-        "customer_event department event_setting figure_check filed_link_state message node part quota_used "
+        "complaint customer_event department event_setting figure_check filed_link_state message node part quota_used "
         "registration review route_version setting sign sign_code stat_minute task_chunk task_finding task_run "
         "template usage_day",
     ),
@@ -62,14 +62,14 @@ TABLES = {
         _ALL,
         "abroad_country abroad_minute alarm api_call allow_list audience block_list brand brand_picture carrier_lift "
         "code_class contact department_used fallback_watch file filed_link inbound_care inbound_unread inbox job "
-        "lease material mo_part notice optout_undo "
+        "lease material mo_part notice optout_undo channel_shift "
         "number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
         "scenario send_draft statement_mail statement_receiver "
         "unmask_day request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp staff_view stat_day"
-        " stat_end stat_person task upload webhook word",
+        " stat_end stat_person task upload webhook word acknowledged_day",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is

@@ -13,7 +13,7 @@ from smsgw.core.ids import CHINA, day_range
 from smsgw.core.words import listed, phrase
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages import daily, success
+from smsgw.store.messages import acknowledged, daily, success
 
 A_NIGHT = 31
 """Days that are looked at in one; those that have waited longest come first."""
@@ -142,6 +142,7 @@ async def look(connection: Connection, day: date, now: datetime) -> int:
     if day <= now.astimezone(CHINA).date() - timedelta(days=daily.SETTLED):
         found = dict(await connection.fetchrow(_DAY, low, high, day, timeout=PATIENCE) or found)
     await success.count_day(connection, day)
+    await acknowledged.count_day(connection, day)
     account = await connection.fetchrow(_ACCOUNT, low, high, timeout=PATIENCE)
     accepted = await connection.fetchval(_ACCEPTED, "day", day)
     await _keep(connection, "day", day, now, found, {"accepted": accepted, **dict(account or {})})

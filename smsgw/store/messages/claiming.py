@@ -47,7 +47,7 @@ pick AS MATERIALIZED (
 mine AS (
     UPDATE part p SET state = :SENDING, channel_id = $8, epoch = $3, attempt = p.attempt + 1,
         claimed_at = clock_timestamp()
-    FROM pick WHERE p.id = pick.id AND p.state = :QUEUED AND p.id >= $7
+    FROM pick WHERE p.id = pick.id AND +p.state = :QUEUED AND p.id >= $7
     RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at, p.account_id
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
@@ -67,7 +67,7 @@ _CLAIM_PAST = _CLAIM.replace(
 ).replace(
     """        LIMIT $4 FOR UPDATE SKIP LOCKED
 """,
-    by_name(f"""        LIMIT {LOOK}) h JOIN part p ON p.id = h.id AND p.part = 1 AND p.state = :QUEUED AND p.id >= $7
+    by_name(f"""        LIMIT {LOOK}) h JOIN part p ON p.id = h.id AND p.part = 1 AND +p.state = :QUEUED AND p.id >= $7
         WHERE h.account_id <> ALL($10::bigint[])
         ORDER BY h.pool_id, h.lane, h.id LIMIT $4 FOR UPDATE OF p SKIP LOCKED
 """),

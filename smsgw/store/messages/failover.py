@@ -30,7 +30,7 @@ whole AS MATERIALIZED (
 UPDATE part p SET state = CASE WHEN whole.due <= $4 THEN :QUEUED ELSE :DEFERRED END,
     next_at = CASE WHEN whole.due > $4 THEN whole.due END,
     channel_id = NULL, epoch = NULL, claimed_at = NULL, elsewhere = false
-FROM whole WHERE p.id = whole.id AND p.state = :DEFERRED AND p.channel_id = ANY($1) AND p.id >= $5
+FROM whole WHERE p.id = whole.id AND +p.state = :DEFERRED AND p.channel_id = ANY($1) AND p.id >= $5
 RETURNING {COLUMNS}, p.lane
 """)  # noqa: S608 - constant text
 
@@ -65,7 +65,7 @@ stuck AS MATERIALIZED (
         ORDER BY p.pool_id, p.lane, p.id LIMIT {STEP}
     ) f
 )
-UPDATE part p SET avoid_channels = '{{}}' FROM stuck WHERE p.id = stuck.id AND p.state = :QUEUED AND p.id >= $3
+UPDATE part p SET avoid_channels = '{{}}' FROM stuck WHERE p.id = stuck.id AND +p.state = :QUEUED AND p.id >= $3
 RETURNING {COLUMNS}, p.lane
 """)  # noqa: S608
 

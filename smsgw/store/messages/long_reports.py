@@ -19,7 +19,8 @@ WITH r AS MATERIALIZED (
 hit AS MATERIALIZED ({chosen("p.id, p.part, p.state, p.total, p.channel_id", "$3")})
 SELECT DISTINCT p.n, s.part, s.carrier_id
 FROM hit p JOIN part s ON s.id = p.id AND s.part <> p.part AND s.id >= $3
-WHERE p.state = :SENT AND p.total > 1 AND s.state = :SENT AND s.channel_id = p.channel_id AND s.carrier_id IS NOT NULL
+WHERE p.state = :SENT AND p.total > 1 AND +s.state = :SENT AND s.channel_id IS NOT DISTINCT FROM p.channel_id
+  AND s.carrier_id IS NOT NULL
 ORDER BY p.n, s.part
 """)  # noqa: S608 - constant text
 

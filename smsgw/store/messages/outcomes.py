@@ -83,7 +83,8 @@ WITH a AS (
 ),
 mine AS MATERIALIZED (
     SELECT p.id, p.total, p.resent, a.at FROM a JOIN part p ON p.id = a.id AND p.part = a.part
-    WHERE p.attempt = a.attempt AND p.state IN (:SENDING, :UNKNOWN) AND p.id >= $5 ORDER BY p.id, p.part FOR UPDATE OF p
+    WHERE p.attempt = a.attempt AND +p.state IN (:SENDING, :UNKNOWN) AND p.id >= $5
+    ORDER BY p.id, p.part FOR UPDATE OF p
 ),
 whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total AND max(resent) = 0)
 UPDATE part p SET
@@ -148,7 +149,7 @@ done AS (
         final_at = CASE WHEN a.state = :REJECTED OR (a.state = :DEFERRED AND p.expires_at <= a.at) THEN a.at END
     FROM a
     WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.id >= $14
-      AND (p.state = :SENDING OR (p.state = :UNKNOWN AND a.state <> :UNKNOWN))
+      AND (+p.state = :SENDING OR (+p.state = :UNKNOWN AND a.state <> :UNKNOWN))
     RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at, p.attempt
 )
@@ -183,8 +184,8 @@ first AS MATERIALIZED (
 done AS (
     UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND p.state IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
-        AND p.carrier_id = f.carrier_id AND p.id >= $7
+    WHERE p.id = f.id AND p.part = f.part AND +p.state IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
+        AND p.carrier_id IS NOT DISTINCT FROM f.carrier_id AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at, p.channel_id AS told_channel, p.carrier_id AS told_id, f.pdu
 ),
@@ -315,7 +316,7 @@ _STILL_UNKNOWN = by_name("""
 UPDATE part p SET code = a.code, carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id)
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[], $5::text[])
     AS a(id, part, attempt, code, carrier_id)
-WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state = :UNKNOWN AND p.id >= $6
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND +p.state = :UNKNOWN AND p.id >= $6
   AND p.code = 'TAKEN_OVER'
 RETURNING p.channel_id, p.carrier_id
 """)

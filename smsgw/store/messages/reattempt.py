@@ -182,7 +182,7 @@ WITH due AS (
     ORDER BY next_at LIMIT {STEP} FOR UPDATE SKIP LOCKED
 )
 UPDATE part p SET state = :QUEUED, next_at = NULL FROM due
-WHERE p.id = due.id AND p.state = :DEFERRED AND p.channel_id IS NULL AND p.id >= $2
+WHERE p.id = due.id AND +p.state = :DEFERRED AND p.channel_id IS NULL AND p.id >= $2
 RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us,
     p.answered_at, p.claimed_at, p.final_at, p.lane, p.pool_id
 """)  # noqa: S608

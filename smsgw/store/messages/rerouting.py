@@ -38,14 +38,15 @@ async def subjects(connection: Connection, ids: Sequence[int]) -> list[Row]:
 # What is just being claimed, or ended, is passed over.
 _MOVE = by_name("""
 WITH free AS MATERIALIZED (
-    SELECT p.id, w.pool_id
-    FROM unnest($1::bigint[], $2::int[]) AS w(id, pool_id) JOIN part p ON p.id = w.id AND p.part = 1
-    WHERE p.state = :QUEUED AND p.id >= $3 ORDER BY p.id FOR UPDATE OF p SKIP LOCKED
+    SELECT f.id, w.pool_id FROM unnest($1::bigint[], $2::int[]) AS w(id, pool_id), LATERAL (
+        SELECT p.id FROM part p WHERE p.id = w.id AND p.part = 1 AND +p.state = :QUEUED AND p.id >= $3
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) f
 ),
 told AS (
     INSERT INTO event (id, at, part, kind) SELECT id, $4, 0, 'rerouted' FROM free
 )
-UPDATE part p SET pool_id = free.pool_id FROM free WHERE p.id = free.id AND p.state = :QUEUED AND p.id >= $3
+UPDATE part p SET pool_id = free.pool_id FROM free WHERE p.id = free.id AND +p.state = :QUEUED AND p.id >= $3
 RETURNING p.id, p.part, p.pool_id, p.lane
 """)
 

@@ -33,19 +33,19 @@ UPDATE part p SET state = CASE WHEN $2::timestamptz > $3::timestamptz THEN :SCHE
     next_at = CASE WHEN $2::timestamptz > $3::timestamptz THEN $2::timestamptz END, expires_at = $4
 FROM message m
 WHERE m.batch_id = $1 AND m.id >= $1 AND m.id < $1 + {MAX_BLOCK} AND p.id = m.id
-  AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = :HELD AND p.held_for IS NULL
+  AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND +p.state = :HELD AND p.held_for IS NULL
 RETURNING {COLUMNS}, p.lane, p.pool_id
 """)  # noqa: S608 - constants
 _REJECT = by_name(f"""
 WITH told AS (
     UPDATE message SET refusal = $3 WHERE batch_id = $1 AND id >= $1 AND id < $1 + {MAX_BLOCK}
       AND EXISTS (SELECT 1 FROM part p
-                  WHERE p.id = message.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = :HELD)
+                  WHERE p.id = message.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND +p.state = :HELD)
     RETURNING id
 )
 UPDATE part p SET state = :REJECTED, code = 'REVIEW_REJECTED', class = 'POLICY', by_us = true, final_at = $2,
     next_at = NULL
-FROM told WHERE p.id = told.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = :HELD AND p.held_for IS NULL
+FROM told WHERE p.id = told.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND +p.state = :HELD AND p.held_for IS NULL
 RETURNING {COLUMNS}
 """)  # noqa: S608
 

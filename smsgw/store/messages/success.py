@@ -12,6 +12,7 @@ from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.ids import EPOCH_MS, day_range, first_id
 from smsgw.core.model import PROBE_ACCOUNT
 from smsgw.core.settings import Settings
+from smsgw.core.shifting import Standing
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.states import by_name
@@ -57,8 +58,8 @@ async def count_day(connection: Connection, day: date) -> None:
         await connection.execute(_COUNT, low, high, day, timeout=PATIENCE)
 
 
-# Parts that have ended within these minutes; of the failed ones those that do not count.
-_LOW = by_name(f"""
+# Parts that have ended within these minutes; of the failed ones, where they are too many, those that do not count.
+_ENDED = by_name(f"""
 WITH ended AS (
     SELECT channel_id, sum(n) AS n, COALESCE(sum(n) FILTER (WHERE metric = 'delivered'), 0) AS delivered
     FROM stat_minute WHERE minute >= $1 AND metric IN ('delivered', 'failed', 'unknown') AND channel_id > 0
@@ -69,33 +70,34 @@ WITH ended AS (
       AND s.channel_id IN (SELECT channel_id FROM ended WHERE delivered * 100 < n * $4::int)
       AND excluded_as({DAY}, s.class, s.code) IS NOT NULL
     GROUP BY 1
-), counted AS (
-    SELECT e.*, LEAST(COALESCE(x.n, 0), e.n - e.delivered) AS excluded
-    FROM ended e LEFT JOIN excluded x USING (channel_id)
 )
-SELECT c.name, k.n::bigint AS n, k.delivered::bigint AS delivered, k.excluded::bigint AS excluded
-FROM counted k JOIN channel c ON c.id = k.channel_id
-WHERE k.n - k.excluded > 0 AND k.delivered * 100 < (k.n - k.excluded) * $4::int ORDER BY c.name LIMIT 100
+SELECT e.channel_id, c.name, e.n::bigint, e.delivered::bigint,
+       LEAST(COALESCE(x.n, 0), e.n - e.delivered)::bigint AS left_out
+FROM ended e LEFT JOIN excluded x USING (channel_id) JOIN channel c ON c.id = e.channel_id ORDER BY c.name LIMIT 1000
 """)  # noqa: S608
+
+
+async def standings(database: Database, settings: Settings, now: datetime) -> list[Standing]:
+    """What has ended within ``success_minutes`` at channels where it is enough to say anything, by name."""
+    since = (now - timedelta(minutes=settings.success_minutes)).replace(second=0, microsecond=0)
+    rows = await database.fetch(
+        _ENDED, since, settings.success_least, first_id(since - _LATE), settings.success_limit, timeout=30
+    )
+    return [Standing(*row.values()) for row in rows]
 
 
 async def findings(database: Database, settings: Settings, now: datetime) -> list[Finding]:
     """Channels that have delivered less than ``success_limit`` of what counts."""
     if not settings.success_limit:
         return []
-    since = (now - timedelta(minutes=settings.success_minutes)).replace(second=0, microsecond=0)
-    rows = await database.fetch(
-        _LOW, since, settings.success_least, first_id(since - _LATE), settings.success_limit, timeout=30
-    )
     return [
         Finding(
-            "success_low", f"channel/{row['name']}", WARNING,
+            "success_low", f"channel/{one.name}", WARNING,
             phrase(
-                "alarm.success", minutes=settings.success_minutes, limit=settings.success_limit, ended=row["n"],
-                delivered=row["delivered"], excluded=row["excluded"],
-                rate=f"{100 * row['delivered'] / (row['n'] - row['excluded']):.2f}",
-                raw=f"{100 * row['delivered'] / row['n']:.2f}",
+                "alarm.success", minutes=settings.success_minutes, limit=settings.success_limit, ended=one.ended,
+                delivered=one.delivered, excluded=one.left_out, rate=f"{one.rate:.2f}",
+                raw=f"{100 * one.delivered / one.ended:.2f}",
             ),
         )
-        for row in rows
+        for one in await standings(database, settings, now) if one.rate < settings.success_limit
     ]  # fmt: skip

@@ -22,7 +22,7 @@ WITH due AS (
         LIMIT {STEP}
     FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = :QUEUED, next_at = NULL FROM due WHERE p.id = due.id AND p.state = :SCHEDULED AND p.id >= $2
+UPDATE part p SET state = :QUEUED, next_at = NULL FROM due WHERE p.id = due.id AND +p.state = :SCHEDULED AND p.id >= $2
 RETURNING {COLUMNS}, p.lane
 """)  # noqa: S608 - constant text
 
@@ -55,7 +55,7 @@ UPDATE part p SET state = CASE WHEN due.resend THEN :DEFERRED ELSE :UNCONFIRMED 
                   carrier_id = CASE WHEN NOT due.resend THEN p.carrier_id END,
                   next_at = CASE WHEN due.resend THEN $1 END,
                   final_at = CASE WHEN due.resend THEN NULL ELSE $1 END
-FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = :UNKNOWN AND p.id >= $2 RETURNING {COLUMNS}
+FROM due WHERE p.id = due.id AND p.part = due.part AND +p.state = :UNKNOWN AND p.id >= $2 RETURNING {COLUMNS}
 """)  # noqa: S608
 
 
@@ -75,7 +75,7 @@ UPDATE part p SET state = $3::smallint, code = CASE WHEN resend THEN '' ELSE $5 
     carrier_id = CASE WHEN NOT resend THEN p.carrier_id END,
     next_at = CASE WHEN resend THEN $4::timestamptz END, final_at = CASE WHEN NOT resend THEN $4::timestamptz END,
     expires_at = CASE WHEN resend THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
-FROM due WHERE p.id = due.id AND p.part = due.part AND p.id = $1 AND p.state = :UNKNOWN RETURNING {COLUMNS}
+FROM due WHERE p.id = due.id AND p.part = due.part AND p.id = $1 AND +p.state = :UNKNOWN RETURNING {COLUMNS}
 ),
 proof AS ({DECISION})
 SELECT * FROM done
@@ -138,7 +138,7 @@ WITH late AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE part p SET state = :NO_REPORT, final_at = $1, next_at = NULL FROM late
-WHERE p.id = late.id AND p.part = late.part AND p.state = :SENT AND p.id >= $2 RETURNING {COLUMNS}
+WHERE p.id = late.id AND p.part = late.part AND +p.state = :SENT AND p.id >= $2 RETURNING {COLUMNS}
 """)  # noqa: S608
 
 

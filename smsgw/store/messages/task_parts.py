@@ -195,10 +195,10 @@ FROM head WHERE p.id = head.id AND {_MINE} RETURNING {_COLUMNS}
 """)  # noqa: S608
 
 _RELEASE = by_name(f"""
-WITH head AS MATERIALIZED ({_HEADS.format(which="p.state = :HELD AND p.held_for = 'task'")})
+WITH head AS MATERIALIZED ({_HEADS.format(which="+p.state = :HELD AND p.held_for = 'task'")})
 UPDATE part p SET state = CASE WHEN p.next_at > $6 THEN :SCHEDULED ELSE :QUEUED END,
     next_at = CASE WHEN p.next_at > $6 THEN p.next_at END, held_for = NULL, expires_at = $5
-FROM head WHERE p.id = head.id AND p.state = :HELD AND p.held_for = 'task' RETURNING {_COLUMNS}
+FROM head WHERE p.id = head.id AND +p.state = :HELD AND p.held_for = 'task' RETURNING {_COLUMNS}
 """)  # noqa: S608
 
 # All parts are locked before the message is judged: one of them may be on its way.

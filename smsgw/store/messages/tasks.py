@@ -339,8 +339,10 @@ async def mark_fed(
 
 
 _BEGIN = """
-INSERT INTO task_run (task_id, run, due_at, rows, started_at, missed, fed, finished_at)
-VALUES ($1, $2, $3, $4, $5::timestamptz, $6, CASE WHEN $6 THEN 0 END, CASE WHEN $6 THEN $5::timestamptz END)
+INSERT INTO task_run (task_id, run, due_at, rows, started_at, missed, fed, finished_at, content, sign)
+SELECT $1, $2, $3, $4, $5::timestamptz, $6, CASE WHEN $6 THEN 0 END, CASE WHEN $6 THEN $5::timestamptz END,
+       CASE WHEN NOT $6 THEN content END, CASE WHEN NOT $6 THEN sign END
+FROM task WHERE id = $1
 """
 _FEEDING_OVER = "UPDATE task_run SET fed = $3 WHERE task_id = $1 AND run = $2 AND fed IS NULL"
 
@@ -355,7 +357,7 @@ async def add_run(
     *,
     missed: bool = False,
 ) -> None:
-    """A run begins; or it was ``missed``, which is written down, too."""
+    """A run begins, with what the task says by now; or it was ``missed``, which is written down, too."""
     await connection.execute(_BEGIN, task_id, run, due, rows, now, missed)
 
 

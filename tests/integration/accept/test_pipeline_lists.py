@@ -30,6 +30,7 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.alarms import service as alarm_service
 from smsgw.platform.channels import service as channels
+from smsgw.platform.lists import complaints as register
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as list_service
 from smsgw.platform.routing import service as routing
@@ -317,7 +318,7 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     limits = Settings(complaint_ceiling=100, complaint_minimum=2)
 
     for n, stopped in enumerate((False, True)):
-        await list_service.enter_complaint(
+        await register.enter(
             by_test(database), PHONE, sign="店", channel="a", note="", block_number=False
         )
         node = await lists(database, limits)
@@ -329,10 +330,10 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
         assert rates == {"a": (n + 1, 10_000), "店": (n + 1, 200_000)}
     assert [f.object for f in node.findings()] == ["channel/a"]
 
-    await list_service.enter_complaint(
+    await register.enter(
         by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
     )
-    await list_service.enter_complaint(
+    await register.enter(
         by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
     )
     await node.judge()
@@ -353,20 +354,20 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
             "coding, parts, concat_ref, price) VALUES ($1, $1, 1, 'api', 'notice', $2, '', '', '', $3, '', 1, 1, 1)",
             id_, PHONE, sign,
         )  # fmt: skip
-    about = await list_service.enter_complaint(
+    about = await register.enter(
         by_test(database), PHONE, sign="", channel="", note="", block_number=False
     )
     assert (about.message_id, about.sign) == (now - 1, "别家")
-    about = await list_service.enter_complaint(
+    about = await register.enter(
         by_test(database), PHONE, sign="店", channel="", note="", block_number=False
     )
     assert (about.message_id, about.sign) == (now - 2, "店")
-    about = await list_service.enter_complaint(
+    about = await register.enter(
         by_test(database), OTHER, sign="", channel="", note="", block_number=False
     )
     assert (about.message_id, about.sign) == (None, "")
     with refused("NOT_FOUND"):
-        await list_service.enter_complaint(
+        await register.enter(
             by_test(database), OTHER, sign="", channel="nowhere", note="", block_number=False
         )
 

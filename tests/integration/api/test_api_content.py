@@ -77,6 +77,12 @@ async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: 
     assert (twice.status, twice.data["field"]) == (400, "name")
     changed = await api.call("PUT", at, {"name": "预约提醒", "window_from": "08:00", "window_to": "20:00"})
     assert (changed.data["window_from"], changed.data["valid_minutes"]) == ("08:00", None)
+    assert changed.data["window"] == [{"from": "08:00", "to": "20:00"}]
+    office = [{"from": "09:00", "to": "11:30", "days": [1, 2, 3, 4, 5]}, {"from": "14:00", "to": "17:00"}]
+    several = await api.call("PUT", at, {"name": "预约提醒", "window": office})
+    assert (several.data["window_from"], several.data["window"]) == ("", office)
+    both = await api.call("PUT", at, {"name": "x", "window": office, "window_from": "08:00", "window_to": "09:00"})
+    assert (both.status, both.data["field"]) == (400, "window_from")
     assert (await api.call("PUT", at, {"name": "x", "window_from": "08:00"})).data["field"] == "window_to"
     assert (await api.call("PUT", at, {"name": "x", "window_from": "8:0", "window_to": "9"})).code == "PARAM_INVALID"
     assert (await api.post(f"{at}/stop")).data["state"] == "stopped"
@@ -87,7 +93,7 @@ async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: 
     assert one == (await api.get(at)).data
     actions = [r["action"] for r in await api.ctx.db.fetch("SELECT action FROM audit WHERE object = $1 ORDER BY id",
                                                            f"scenario/{one['scenario_id']}")]  # fmt: skip
-    assert actions == ["scenario.add", "scenario.set", "scenario.stop", "scenario.start"]
+    assert actions == ["scenario.add", "scenario.set", "scenario.set", "scenario.stop", "scenario.start"]
 
 
 @pytest_asyncio.fixture
@@ -210,6 +216,26 @@ async def test_a_draft_is_kept_replaced_and_becomes_a_task(api: Api) -> None:
     assert (await api.get(at)).code == "NOT_FOUND"
     origin = await api.ctx.db.fetchval("SELECT origin FROM task WHERE id = $1", int(task.data["task_id"]))
     assert origin == "api"
+
+
+async def test_a_draft_knows_its_hours_and_what_follows_a_failure(api: Api) -> None:
+    hours = [{"from": "00:00", "to": "12:00", "days": [1, 2, 3]}, {"from": "00:00", "to": "24:00"}]
+    chain = {"hops": [{"content": "请查收", "when": "failed"}, {"content": "请来电"}], "minutes": 600}
+    body = {"name": "提醒", "content": "您好", "to": [A], "window": hours, "fallback": chain}
+    made = await api.post("/drafts", body)
+    assert made.status == 201, made.body
+    assert (made.data["window"], made.data["window_from"]) == (hours, "")
+    told = [(hop["content"], hop["when"]) for hop in made.data["fallback"]["hops"]]
+    assert (told, made.data["fallback"]["minutes"]) == ([("请查收", "failed"), ("请来电", "any")], 600)
+    at = f"/drafts/{made.data['draft_id']}"
+    assert (await api.get(at)).data["fallback"] == made.data["fallback"]
+    wrong = await api.call("PUT", at, body | {"fallback": {"hops": [{"content": ""}]}})
+    assert (wrong.status, wrong.code) == (400, "PARAM_INVALID")
+    assert (await api.call("PUT", at, {"name": "无"})).data["fallback"] is None
+    await api.call("PUT", at, body)
+    task = await api.post(f"{at}/submit")
+    assert task.status == 201, task.body
+    assert (task.data["window"], task.data["fallback"]) == (hours, made.data["fallback"])
 
 
 async def test_a_draft_asks_for_one_source_and_is_removed(api: Api) -> None:

@@ -15,8 +15,9 @@ import pytest
 from api_server import Api, running
 from browsing import Browser
 
+from smsgw.core.errors import messages_of
 from smsgw.platform.calls import log, masking, queries
-from smsgw.platform.calls.log import CallLog, Cell
+from smsgw.platform.calls.log import CallLog, Cell, Refusal
 from smsgw.platform.calls.queries import WantedCalls
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
@@ -97,6 +98,25 @@ async def test_their_page_has_all_groups_in_the_order_that_is_asked_and_sums_tho
                 page = await boss.get(unescape(after))
                 found = re.findall(r"\bkey\d\d\b", page)
                 assert list(dict.fromkeys(found)) == [f"key{n:02}" for n in list(keys)[20:]], sort
+
+
+async def test_why_a_call_was_refused_is_told_in_the_readers_language(dsn: str, tmp_path: Path) -> None:
+    async with portal_site.running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        said = messages_of("RATE_LIMITED", {"n": 3})
+        await queries.write(site.db, {}, [
+            Refusal(site.accounts["hall"], f"key{n}", True, clock.now(), f"r{n}", "GET /x", 429, "RATE_LIMITED",
+                    said[0], english, 1, "192.0.2.1", "")
+            for n, english in enumerate((said[1], ""))
+        ])  # fmt: skip
+        async with Browser(site) as boss:
+            await boss.login("boss")
+            assert (await boss.get("/calls/refused")).count(said[0]) >= 2
+            await boss.post("/language", {"language": "en", "next": "/"})
+            page = await boss.get("/calls/refused")
+            assert said[0] not in page
+            assert said[1] in page
+            assert said[1].replace("3", "…") in page, "of one from before it is what its code says"
 
 
 async def test_of_a_key_the_newest_stay_and_a_stranger_pushes_nothing_out(api: Api) -> None:

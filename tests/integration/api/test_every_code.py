@@ -42,6 +42,7 @@ from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.keys.model import NewKey
+from smsgw.platform.lists import complaints as register
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import service as logins
@@ -362,7 +363,7 @@ async def _(own: Own) -> Provoked:
         complaints.count_sent(changes, 1, datetime.now(CHINA).date(), {"投诉多": 10})
         await changes.run(connection)
     for n in range(own.api.ctx.snapshots.current.settings.complaint_minimum):
-        await lists.enter_complaint(
+        await register.enter(
             by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
     await own.api.lists.judge()

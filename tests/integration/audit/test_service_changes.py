@@ -91,7 +91,7 @@ from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
-from smsgw.platform.lists import carrier, consent_import, consents, number_import, proofs, undoing
+from smsgw.platform.lists import carrier, complaints, consent_import, consents, number_import, proofs, undoing
 from smsgw.platform.lists import service as lists
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
@@ -507,9 +507,15 @@ async def _(world: World, change: Change) -> None:
     assert await lists.unblock_own(change, world.account_id, [f"86{NUMBER}"], "manual", reason="") == 1
 
 
-@example(lists.enter_complaint, "complaint.add")
+@example(complaints.enter, "complaint.add")
 async def _(world: World, change: Change) -> None:
-    await lists.enter_complaint(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+    await complaints.enter(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+
+
+@example(complaints.step, "complaint.step")
+async def _(world: World, change: Change) -> None:
+    entered = await complaints.enter(world.change, f"86{NUMBER}")
+    await complaints.step(change, entered.id, complaints.State.CHECKING, "核实中")
 
 
 @example(lists.allow, "allow.add")
@@ -592,6 +598,11 @@ def _sentence(world: World) -> Draft:
 async def _(world: World, change: Change) -> None:
     tomorrow = datetime.now(CHINA).date() + timedelta(days=1)
     await exclusions.add(change, Exclusions(tomorrow, "tender", {"EMPTY_NUMBER": "handset"}, {"MK:0010": "network"}))
+
+
+@example(rules.put_hours, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await rules.put_hours(change, rules.Place(world.account_id, "notice"), "mon-fri 09:00-11:30 14:00-17:00")
 
 
 @example(rebate_rules.add, "rebate.rule")
@@ -1126,7 +1137,7 @@ async def _(world: World, change: Change) -> None:
 
 
 def a_scenario(world: World) -> Terms:
-    return Terms(world.name()[:40], MessageType.NOTICE, window_from="08:00", window_to="20:00")
+    return Terms(world.name()[:40], MessageType.NOTICE, windows="08:00-20:00")
 
 
 @example(scenarios.add, "scenario.add")

@@ -15,6 +15,7 @@ from taskdesk import Desk, desk
 
 from smsgw.core.actor import ALL, EVERYTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
@@ -374,3 +375,58 @@ async def test_a_preferred_pool_is_taken_while_it_has_a_channel(dsn: str, tmp_pa
         with pytest.raises(Invalid) as refused:
             await d.make(to=to, prefer="elsewhere")
         assert refused.value.detail["field"] == "prefer"
+
+
+async def test_what_comes_round_is_edited_between_two_runs_and_what_was_sent_stays(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.at("08:00")
+        task_id = await d.make(4, "第一版", recurring={"every": "day", "at": ["09:00"]})
+        d.at("09:00")
+        await d.feed()
+        await d.submit()
+        assert await _contents(d) == {"【测试】第一版"}
+        chain = {"hops": [{"content": "请查收", "when": "failed"}], "minutes": 60}
+        rule = {"every": "day", "at": ["10:30", "16:00"]}
+        done = await _edit(d, task_id, content="第二版", recurring=rule, rate=50, fallback=chain)
+        assert (done.state, done.run, done.content, done.recurring) == ("scheduled", 1, "第二版", rule)
+        assert done.next_at is not None
+        assert f"{done.next_at.astimezone(CHINA):%H:%M}" == "10:30", "the next time of the new rule"
+        for hour, runs in (("10:29", 1), ("10:30", 2)):
+            d.at(hour)
+            await d.feed()
+            assert (await _task(d, task_id)).run == runs
+        await d.database.execute("UPDATE task SET state = 'running' WHERE id = $1", task_id)
+        with pytest.raises(Refused) as refused:
+            await _edit(d, task_id, content="其间")
+        assert refused.value.code == "STATE_CONFLICT", "not while a run is fed"
+        await d.database.execute("UPDATE task SET state = 'scheduled' WHERE id = $1", task_id)
+        await d.submit()
+        rows = await d.database.fetch("SELECT content, count(*) AS n FROM message GROUP BY content ORDER BY 1")
+        assert {row["content"]: row["n"] for row in rows} == {"【测试】第一版": 4, "【测试】第二版": 4}
+        said = {row["run"]: (row["content"], row["sign"]) for row in (await d.view(task_id)).runs}
+        assert said == {1: ("第一版", ""), 2: ("第二版", "")}
+        with pytest.raises(Invalid) as never:
+            await _edit(d, task_id, recurring=rule | {"until": d.now() - timedelta(days=1)})
+        assert never.value.code == "TIME_INVALID"
+        with pytest.raises(Invalid):
+            await _edit(d, task_id, recurring=None)
+
+
+async def test_a_new_text_of_what_comes_round_is_approved_before_its_next_run(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        d.at("08:00")
+        task_id = await d.make(3, "早上好", recurring={"every": "day", "at": ["09:00", "15:00"]})
+        d.at("09:00")
+        await d.feed()
+        await d.submit()
+        assert (await _edit(d, task_id, content="返利活动")).state == "review"
+        d.at("15:00")
+        await d.feed()
+        assert (await _task(d, task_id)).run == 1, "nobody has passed it"
+        (asked,) = await reviews.page(d.database, accounts=None)
+        await d.reviewing.decide(Change(d.database, BOSS), asked.batch_id, passes=True)
+        d.later(seconds=5)
+        await d.feed()
+        assert await _contents(d) == {"【测试】早上好", "【测试】返利活动"}

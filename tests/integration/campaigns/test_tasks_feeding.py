@@ -114,6 +114,33 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
         assert (await d.view(task_id)).progress.statuses == {"queued": 30}
 
 
+async def test_several_spans_and_weekdays_hold_and_release(dsn: str, tmp_path: Path) -> None:
+    """Of the kind: weekdays; of the task: two spans of the day. What is open in both is sent in."""
+    async with desk(dsn, tmp_path) as d:
+        kind = "mon-fri 09:00-17:00"
+        await policies.put(by_test(d.database), "hours", kind, account_id=d.account_id, type_="notice")
+        await d.snapshots.follow()
+        friday = d.now().astimezone(CHINA).replace(hour=11, minute=29, second=0, microsecond=0)
+        friday += timedelta(days=(4 - friday.weekday()) % 7 or 7)
+        d.offset += friday - d.now()
+        spans = [{"from": "08:00", "to": "11:30"}, {"from": "14:00", "to": "20:00"}]
+        task_id = await d.make(300, windows=spans)
+        await d.feed()
+        await d.submit(100)
+        for hour, state in (("11:30", "paused"), ("13:59", "paused"), ("14:00", "running"), ("17:00", "paused")):
+            d.at(hour)
+            await d.feed()
+            assert (await d.view(task_id)).task.state in (state, "sent" if state == "running" else state), hour
+            if hour == "14:00":
+                await d.submit(100)
+        assert (await d.view(task_id)).progress.statuses == {"delivered": 200, "held": 100}
+        for days, n in ((1, 0), (3, 100)):  # Saturday, Monday
+            d.offset += friday.replace(hour=9, minute=30) + timedelta(days=days) - d.now()
+            await d.feed()
+            assert await d.submit() == n
+        assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
+
+
 async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         await policies.put(

@@ -147,6 +147,8 @@ STEPS = (
     Step("block remove", "13800138004"),
     Step("complaint add", "13800138005 --json"),
     Step("complaint list"),
+    Step("complaint show", "{complaint add[id]}"),
+    Step("complaint step", "{complaint add[id]} checking called"),
     Step("complaint rates"),
     Step("sign add", "shop --account acme --json", "content"),
     Step("sign approve", "{sign add[id]}", "content"),

@@ -47,9 +47,9 @@ async def good(ctl: Command, *args: str, stdin: str = "") -> str:
 
 
 async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> None:
-    asked = ("提醒", "--account", "hall", "--window", "08:30-20:00", "--json")
+    asked = ("提醒", "--account", "hall", "--window", "1-5 08:30-11:30 13:30-20:00", "--json")
     made = json.loads(await good(ctl, "scenario", "add", *asked))
-    assert (made["window"], made["type"], made["state"]) == ("08:30-20:00", "notice", "active")
+    assert (made["window"], made["type"], made["state"]) == ("mon-fri 08:30-11:30 13:30-20:00", "notice", "active")
     await good(ctl, "scenario", "set", made["id"], "--valid", "30", "--window", "", "--note", "窗口用")
     shown = json.loads(await good(ctl, "scenario", "show", made["id"], "--json"))
     assert (shown["window"], shown["valid_minutes"], shown["note"]) == ("", 30, "窗口用")
@@ -61,7 +61,7 @@ async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> Non
     assert "take another name" in twice.output or "换一个名称" in twice.output
     assert "smsgwctl scenario list" in (await ctl("scenario", "show", "99")).output
     wrong = await ctl("scenario", "add", "x", "--account", "hall", "--window", "8")
-    assert (wrong.exit_code, "08:30-20:00" in wrong.output) == (2, True)
+    assert (wrong.exit_code, "09:00-18:00" in wrong.output) == (2, True)
 
 
 async def test_drafts_of_accounts_are_kept_and_removed(ctl: Command) -> None:
@@ -71,6 +71,11 @@ async def test_drafts_of_accounts_are_kept_and_removed(ctl: Command) -> None:
     assert f"smsgwctl draft submit {id_}" in said
     await good(ctl, "draft", "set", id_, "--text", "您好", "--to", "13800138000", "--to", "13900139000")
     assert json.loads(await good(ctl, "draft", "show", id_, "--json"))["numbers"] == 2
+    followed = ("--hop", "failed:请查收", "--hop-minutes", "60", "--window", "1-5 09:00-11:30 14:00-17:00")
+    await good(ctl, "draft", "set", id_, "--text", "您好", "--to", "13800138000", *followed)
+    kept = json.loads(await good(ctl, "draft", "show", id_, "--json"))
+    assert (kept["window"], kept["fallback"]["minutes"]) == ("mon-fri 09:00-11:30 14:00-17:00", 60)
+    assert [hop["content"] for hop in kept["fallback"]["hops"]] == ["请查收"]
     away = await ctl("draft", "submit", id_)
     assert away.exit_code == 1, "no daemon runs"
     assert "smsgw" in away.output

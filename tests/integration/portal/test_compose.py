@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted
 from smsgw.core.actor import EVERYTHING, Actor
 from smsgw.core.keywords import Action, Word, WordFilter
 from smsgw.core.policy import RELAXED, PolicySet, parse
+from smsgw.core.schedule import written
 from smsgw.core.templates import Registration, Review
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
@@ -99,6 +100,85 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) 
         said = [row["action"] for row in await site.db.fetch("SELECT action FROM audit ORDER BY id")]
         assert [a for a in said if a.startswith(("draft", "task"))][:2] == ["draft.add", "draft.set"]
         assert "task.add" in said
+
+
+def options(page: str) -> list[str]:
+    """The signatures that can be chosen."""
+    select = re.search(r'<select[^>]* id="sign".*?</select>', page, re.S)
+    return re.findall(r'<option value="([^"]*)"', select[0] if select else page)
+
+
+@pytest.mark.parametrize("policy", ["off", "approved"])
+async def test_a_signature_is_chosen_among_those_that_are_approved(site: Site, policy: str) -> None:
+    change, hall = by_test(site.db, site.ids.next), site.accounts["hall"]
+    names = [f"政务大厅{n:02}" for n in range(60)]
+    for name in (*names, "未审签名"):
+        id_ = await content.add_sign(change, hall, name)
+        if name != "未审签名":
+            await content.review(change, SIGN, id_, Review.APPROVED)
+    limits = {name: parse(name, "off") for name in RELAXED} | {"sign_policy": parse("sign_policy", policy)}
+    site.snapshots.change(policies=PolicySet({(0, ""): limits}, book=await ContentLoader().load(site.db)))
+    other = ["*"] if policy == "off" else []
+    async with Browser(site) as clerk, Browser(site) as boss:
+        await clerk.login("clerk")
+        page = html.unescape(await clerk.get("/send"))
+        assert options(page) == ["", *names[:50], *other, ""], "the last says that there are more"
+        assert "还有 10 个，请查找" in page
+        step = fields(site, page)
+        found = await clerk.post("/send", step | {"sign_find": "厅59", "find": "1", "sign": names[3]})
+        assert options(found) == ["", names[3], names[59], *other], "without scripts, and the chosen one stays"
+        assert f'value="{names[3]}" selected' in found
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0, "only looked for"
+        assert options(await clerk.post("/send/-/signs", step | {"sign_find": "未审"})) == ["", *other]
+        wrong = html.unescape(await clerk.post("/send", step | {"sign": "未审签名"}))
+        if policy == "approved":
+            assert (clerk.status, "没有这个已通过的签名" in wrong) == (422, True)
+            return
+        draft = draft_in(clerk.path)
+        typed = html.unescape(await clerk.get(f"/send/{draft}/content"))
+        assert re.search(r'value="\*" selected', typed)
+        assert 'name="sign_other" value="未审签名"' in typed
+        await clerk.post(f"/send/{draft}/content", step | {"sign": "*", "sign_other": "【便民热线】"})
+        assert await site.db.fetchval("SELECT state::jsonb->>'sign' FROM send_draft") == "便民热线"
+        await boss.login("boss")
+        clinic = await boss.post("/send/-/signs", step | {"account": str(site.accounts["clinic"])})
+        assert options(clinic) == ["", "*"], "another account has its own"
+
+
+async def test_several_spans_of_the_day_are_kept_shown_and_sent_with(site: Site) -> None:
+    spans = [("when", "now"), ("windows1_from", "09:00"), ("windows1_to", "11:30"), ("windows2_from", "14:00"),
+             ("windows2_to", "17:00"), *(("windows2_days", str(day)) for day in range(1, 6)),
+             *(("windows1_days", str(day)) for day in range(1, 6)), ("windows3_days", "6")]  # fmt: skip
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        wrong = html.unescape(await clerk.post(f"/send/{draft}/time", {"when": "now", "windows1_to": "08:00"}))
+        assert (clerk.status, "请至少选择一天" in wrong, 'value="08:00"' in wrong) == (422, True, True)
+        async with clerk.session.post(f"/send/{draft}/time", data=[("csrf", clerk.csrf), *spans]) as answer:
+            assert urlsplit(str(answer.url)).path == f"/send/{draft}/confirm"
+        assert 'value="14:00"' in await clerk.get(f"/send/{draft}/time")
+        page = await looked_at(clerk, draft, "confirm")
+        assert "周一至周五 09:00–11:30、14:00–17:00" in page
+        ends = re.search(r'id="ends">(\d{4}-\d\d-\d\d \d\d:\d\d)', page)
+        assert ends
+        kept = written("mon-fri 09:00-11:30 14:00-17:00")
+        assert kept.open_until(datetime.fromisoformat(f"{ends[1]}+08:00")), "it ends when it may be sent"
+        assert "发送任务已建立" in await submitted(clerk, draft)
+        task = await site.db.fetchrow("SELECT id, windows FROM task")
+        assert task
+        assert json.loads(task["windows"]) == kept.plain
+        assert "周一至周五 09:00–11:30、14:00–17:00" in html.unescape(await clerk.get(f"/tasks/{task['id']}"))
+
+
+async def test_a_draft_of_the_version_before_keeps_its_span(site: Site) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await site.db.execute(
+            """UPDATE send_draft SET state = (state::jsonb - 'windows' || '{"window_from": "09:00"}')::text"""
+        )
+        assert 'name="windows1_from" type="time" value="09:00"' in await clerk.get(f"/send/{draft}/time")
 
 
 async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) -> None:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures(
               pytest.mark.timeout(900)]  # fmt: skip
 GROUPS = (
     "/send", "/custom", "/drafts", "/tasks", "/scheduled", "/review", "/templates", "/signs", "/phrases", "/words",
-    "/contacts", "/blocked", "/optouts", "/allowed", "/consents", "/number-filters", "/lifts",
+    "/contacts", "/blocked", "/optouts", "/allowed", "/consents", "/number-filters", "/lifts", "/complaints",
 )  # fmt: skip
 MARKUP = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 RAW = ("<img src=x", "<script>alert(2)")

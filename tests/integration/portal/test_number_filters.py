@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
 import time
@@ -18,6 +19,7 @@ from aiohttp.test_utils import TestServer
 from browsing import Browser
 from portal_site import Site, running
 from standins import AnyFleet
+from wizard_steps import begun, looked_at
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, Temporary
@@ -244,3 +246,51 @@ async def test_nothing_is_paid_for_twice_whatever_is_lost(
     row = await site.db.fetchrow("SELECT asked, cost FROM number_filter")
     assert (row["asked"], row["cost"]) == (120, 600)
     assert await site.db.fetchval("SELECT count(*) FROM number_status") == 108, "and all that was told is learned"
+
+
+async def sorted_out(site: Site, account: str, name: str, **classes: int) -> int:
+    """A filter that is done, with so many numbers of each class."""
+    id_: int = await site.db.fetchval(
+        "INSERT INTO number_filter (name, account_id, created_by, filled) VALUES ($1, $2, 'boss', true) RETURNING id",
+        name, site.accounts[account],
+    )  # fmt: skip
+    first = 8613800000000
+    for state, n in classes.items():
+        await site.db.execute(
+            "INSERT INTO number_filter_row (filter_id, number, state) "
+            "SELECT $1, $2::bigint + i, $3 FROM generate_series(1, $4) AS i",
+            id_, first, state, n,
+        )  # fmt: skip
+        first += n
+    return id_
+
+
+async def test_the_classes_of_a_finished_filter_are_a_source_of_the_wizard(site: Site) -> None:
+    await site.add_staff("clerk", "operator", "hall")
+    mine = await sorted_out(site, "hall", "年会名单", live=100_003, empty=4, unknown=2)
+    theirs = await sorted_out(site, "clinic", "诊所名单", live=2)
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        place = f"/send/{draft}/audience"
+        page = html.unescape(await clerk.get(place))
+        assert "年会名单 · 100,009 个号码" in page
+        assert "诊所名单" not in page
+        assert re.findall(r'name="filter_keep" value="(\w+)" checked', page) == ["live", "silent", "unknown"]
+        shown = html.unescape(await clerk.post(f"/send/{draft}/filter", {"source": "filter", "filter": str(theirs)}))
+        assert "实号（100,003）" in shown, "another's is none that can be chosen"
+
+        async def sent(filter_: int, *keep: str) -> str:
+            data = [("csrf", clerk.csrf), ("source", "filter"), ("filter", str(filter_)),
+                    *(("filter_keep", state) for state in keep)]  # fmt: skip
+            async with clerk.session.post(place, data=data) as answer:
+                clerk.status, clerk.path = answer.status, str(answer.url.path_qs)
+                return html.unescape(await answer.text())
+
+        assert "请选择一份已完成的空号过滤" in await sent(theirs, "live")
+        assert "所选分类须有号码" in await sent(mine, "silent")
+        assert await site.db.fetchval("SELECT count(*) FROM upload") == 0
+        await sent(mine, "live", "unknown")
+        assert clerk.path == f"/send/{draft}/clean", "more than are read at a time are all there"
+        assert "共 100,005 行，有效 100,005 行" in await looked_at(clerk, draft)
+        assert "numbers-" in await clerk.get(place), "the draft has them as its file"

@@ -14,7 +14,7 @@ from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.lists import queries, service
+from smsgw.platform.lists import complaints, queries, service
 from smsgw.platform.lists.model import WantedBlocks
 from smsgw.platform.org import service as org
 
@@ -121,7 +121,7 @@ async def test_the_allow_list_takes_only_of_an_account_and_forgets_what_is_chose
 
 
 async def test_what_we_have_written_down_is_told_in_the_readers_language(site: Site) -> None:
-    await service.enter_complaint(
+    await complaints.enter(
         by_test(site), "8613800138000", sign="", channel="", note="", block_number=True
     )
     await service.block(by_test(site), ["8613800138001"], Scope(), "opt_out", "回复 TD")

@@ -94,6 +94,7 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
+    "/complaints": ("complaint", ""),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
     "/reports/delays": ("account", "time=7d"), "/reports/success": ("account", "time=7d"),
@@ -185,7 +186,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     # sending and records
     "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
-        ("POST /send", "POST /send/-/save", "POST /send/-/live"),
+        ("POST /send", "POST /send/-/save", "POST /send/-/live", "POST /send/-/signs"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
     ),
     "POST /custom": (case(account="{account}"),),
@@ -193,7 +194,7 @@ CASES: dict[str, tuple[Case, ...]] = {
        for step in ("table", "content", "audience", "options", "time", "clean", "clean/live", "clean/file", "confirm",
                     "confirm/live")},
     **{f"POST /send/{{id}}/{step}": (case("draft", account="{account}", content="x"),)
-       for step in ("{step}", "save/{step}", "row", "book", "file", "confirm", "test")},
+       for step in ("{step}", "save/{step}", "row", "book", "filter", "file", "confirm", "test")},
     "GET /scheduled/calendar": NOTHING,
     **{f"POST /tasks/{{id}}/{verb}": (case("task"),) for verb in ("copy", "mend")},
     "GET /tasks/{id}/rows": (case("rows"),),
@@ -328,6 +329,14 @@ CASES: dict[str, tuple[Case, ...]] = {
                      "POST /number-filters/-/vendor"), NOTHING),
     **dict.fromkeys(("GET /number-filters/-/import/{id}", "POST /number-filters/-/import/{id}"),
                     (case("filter_sheet", column_number="0", name="n", account="{own_account}"),)),
+    "GET /complaints": (case(query="account={account}"),), **of_list("/complaints", export=True),
+    "GET /complaints/-/new": NOTHING,
+    "POST /complaints/-/new": (case(number="13800138000", origin="user", note="why", due_days="3"),),
+    "GET /complaints/-/of/{id}": (case("message"),),
+    "POST /complaints/-/of/{id}": (case("message", origin="user", note="why", due_days="3"),),
+    "GET /complaints/{id}": (case("complaint"),), "GET /complaints/-/file/{id}": (case("complaint"),),
+    "GET /complaints/{id}/step": (case("complaint"),),
+    "POST /complaints/{id}/step": (case("complaint", state="checking", said="why"),),
     "GET /lifts": (case(query="account={account}"),), **of_list("/lifts"),
     **of_actions("/lifts", "lift", "sent", "lifted", "refused"),
     "GET /lifts/{id}": (case("lift"),), "GET /lifts/-/letter/{id}": (case("lift"),),
@@ -340,7 +349,8 @@ CASES: dict[str, tuple[Case, ...]] = {
        for method in ("GET", "POST")
        for path, *things in (("/records", "message"), ("/inbound", "reply"), ("/contacts", "contact"),
                              ("/allowed", "allowed"), ("/blocked", "blocked", "optout"), ("/optouts", "optout"),
-                             ("/consents", "consent"), ("/lifts", "lift"), ("/optouts/undos", "undo"))},
+                             ("/consents", "consent"), ("/lifts", "lift"), ("/complaints", "complaint"),
+                             ("/optouts/undos", "undo"))},
     "GET /announcements": NOTHING, **of_list("/announcements"),
     **of_actions("/announcements", "announcement", "withdraw"),
     "GET /announcements/-/new": NOTHING,
@@ -363,7 +373,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("waiting"),),
-    "GET /scheduled/{id}/edit": (case("waiting"),),
+    "GET /scheduled/{id}/edit": (case("waiting"),), "GET /scheduled/{id}/round": (case("round"),),
+    "POST /scheduled/{id}/round": (
+        sure("round", version="1", subject="t", content="您好", every="day", every_at="10:00"),
+    ),
     "POST /scheduled/{id}/edit": (
         sure("waiting", version="1", subject="t", content="您好", planned_at="2035-01-01 10:00"),
     ),
@@ -400,7 +413,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /templates/{id}/register": (sure("template", state="registered"),),
     "GET /scenarios": (case(query="account={account}"), case(query="template={template}")), **of_list("/scenarios"),
     **of_actions("/scenarios", "scenario", "start", "stop"),
-    "GET /scenarios/-/new": (case(query="from={scenario}"),),
+    "GET /scenarios/-/new": (
+        case(query="from={scenario}"), case(query="task={waiting}"), case(query="draft={draft}"),
+    ),
     "POST /scenarios/-/new": (sure(account="{account}", name="another", type="notice"),),
     "GET /scenarios/{id}": (case("scenario"),), "GET /scenarios/{id}/edit": (case("scenario"),),
     "POST /scenarios/{id}/edit": (sure("scenario", name="mine", type="notice"),),
@@ -439,6 +454,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
     "GET /review/rules/{id}/{type}": (case("account"),),
     "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
+    "GET /review/rules/{id}/{type}/hours": (case("account"),),
+    "POST /review/rules/{id}/{type}/hours": (sure("account", windows1_from="09:00", windows1_days="1"),),
     **{f"GET /accounts/{{id}}/{what}": (case("account"),) for what in ("edit", "price", "units")},
     "POST /accounts/{id}/edit": (sure("account", display_name="mine", rate="1"),
                                  sure("own_account", display_name="n", rate="1", department="{department}")),

@@ -65,6 +65,25 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
             assert f"共 {len(found)} 条" in await browser.get(f"/records/-/total?{query}"), query
 
 
+async def test_what_was_answered_is_told_from_what_was_not(site: Site) -> None:
+    answered, silent = await send(site, "hall", "13800138000", "13900139000")
+    reply = (
+        "INSERT INTO mo (id, account_id, channel_id, number, to_code, content, in_reply_to, received_at) "
+        "VALUES ($1, $2, $3, '8613800138000', '1069', '收到', $4, now())"
+    )
+    for _ in range(2):
+        await site.db.execute(reply, site.ids.next(), site.accounts["hall"], site.channel_id, int(answered))
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        for query, found in {
+            "replied=true": {answered}, "replied=false": {silent}, "replied=true&phone=13900139000": set(),
+            "replied=true&time=30d": {answered}, "replied=false&time=yesterday": set(),
+        }.items():  # fmt: skip
+            page = await browser.get(f"/records?{query}")
+            assert {id_ for id_ in (answered, silent) if f'data-href="/records/{id_}"' in page} == found, query
+            assert f"共 {len(found)} 条" in await browser.get(f"/records/-/total?{query}"), query
+
+
 async def test_departments_templates_and_last_digits_narrow_it(site: Site) -> None:
     """A department has what its people have sent, with whatever account, and what its accounts have by keys."""
     change = Change(site.db, Actor.system("test"), ids=site.ids)

@@ -27,8 +27,8 @@ from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.statistics import queries, reports
 from smsgw.platform.statistics import service as statistics
-from smsgw.platform.statistics.reports import GROUPS, Figures, Wanted
-from smsgw.store.messages import daily
+from smsgw.platform.statistics.reports import GROUPS, Acknowledged, Figures, Wanted
+from smsgw.store.messages import acknowledged, daily
 from smsgw.store.records import evidence
 
 TODAY = datetime.now(CHINA).date()
@@ -102,6 +102,45 @@ async def test_figures_are_those_of_the_rows(site: Site) -> None:
     whole = await reports.totals(site.db, person(site), Wanted(TODAY, TODAY))
     assert (whole.submitted, whole.delivered, whole.failed, whole.pending) == (15, 6, 2, 7)
     assert whole.success_rate == 75
+
+
+async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_acknowledged(site: Site) -> None:
+    portal = await send(site, "hall", 2, "您好", origin=Origin.PORTAL, submitter="boss")
+    taken = [one for one in await site.carrier_takes() if one[0] in portal]
+    await site.carrier_reports(taken)
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    taken_up = "UPDATE customer_event SET acknowledged_at = now(), done_by = 'pull' WHERE account_id = $1"
+    await site.db.execute(taken_up, hall)
+    given_up = "UPDATE customer_event SET acknowledged_at = now(), dead_at = now() WHERE account_id = $1"
+    await site.db.execute(given_up, clinic)
+    twice = (
+        "INSERT INTO customer_event (id, account_id, kind, message_id, status, acknowledged_at, done_by) "
+        "SELECT $1, account_id, kind, message_id, status, now(), 'pull' FROM customer_event WHERE account_id = $2 "
+        "AND status = 'delivered' ORDER BY message_id LIMIT 1"
+    )
+    await site.db.execute(twice, site.ids.next(), hall)  # a report that was sent again is the same message's
+    for _ in range(2):
+        async with site.db.transaction() as connection:
+            await acknowledged.count_day(connection, TODAY)
+    wanted = Wanted(TODAY, TODAY, group="origin")
+    assert await reports.acknowledged(site.db, person(site), wanted) == {(TODAY, "api"): Acknowledged(7, 5)}
+    assert await reports.acknowledged(site.db, person(site, "clinic"), wanted) == {}
+    monthly = replace(wanted, first=MONTH, monthly=True)
+    assert await reports.acknowledged(site.db, person(site), monthly) == {(MONTH, "api"): Acknowledged(7, 5)}
+    assert await reports.acknowledged(site.db, person(site), replace(wanted, carrier="CMCC")) == {}
+    (ours,) = (await reports.search(site.db, person(site), wanted, WINDOW)).rows
+    assert page._acknowledged({}, ours) == Acknowledged(), "nothing was acknowledged"
+    assert page._acknowledged({}, replace(ours, value="portal")) is None, "there is nobody to acknowledge"
+    async with Browser(site) as boss, Browser(site) as scoped:
+        await boss.login("boss")
+        table = await boss.get("/reports/daily?group=origin&time=today")
+        assert "接口以客户系统已确认的回执为准" in table
+        shown = re.findall(r'data-label="(?:客户已确认回执|确认送达)">\s*(\S+?)\s*</td>', table)
+        assert shown == ["7", "5"]
+        assert "客户已确认回执" not in await boss.get("/reports/daily?group=account&time=today")
+        assert "客户已确认回执" in await boss.get("/reports/monthly?group=origin")
+        await scoped.login("hall-op")
+        assert "客户已确认回执" in await scoped.get("/reports/daily?group=origin&time=today")
 
 
 async def test_the_rate_of_success_is_one_and_the_same_in_the_portal_and_by_api(site: Site) -> None:

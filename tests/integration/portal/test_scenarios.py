@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from portal_site import Site, running
 from wizard_steps import draft_in, fields, looked_at, submitted
 
 from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.core.templates import Review
 from smsgw.platform.change import Change
@@ -21,6 +24,7 @@ from smsgw.platform.content import service as content
 from smsgw.platform.content.model import TEMPLATE
 from smsgw.platform.scenarios import service
 from smsgw.platform.scenarios.model import Terms
+from smsgw.runtime import clock
 
 TEXT = "验证码123456，五分钟内有效"
 
@@ -52,8 +56,10 @@ async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None
         await clerk.login("clerk")
         await boss.get("/scenarios/-/new")
         form = {"account": str(site.accounts["hall"]), "name": "登录验证", "type": "otp", "template": str(id_)}
-        wrong = await boss.post("/scenarios/-/new", form | {"window_from": "8"})
-        assert (boss.status, "08:30" in wrong) == (422, True)
+        wrong = await boss.post("/scenarios/-/new", form | {"windows1_from": "8", "windows1_days": "1"})
+        assert (boss.status, "每个时段须有开始和结束时刻" in wrong, 'value="8"' in wrong) == (422, True, True)
+        wrong = await boss.post("/scenarios/-/new", form | {"windows1_from": "08:00"})
+        assert (boss.status, "至少选一天" in wrong) == (422, True), "of no day"
         wrong = await boss.post("/scenarios/-/new", form | {"type": "notice"})
         assert (boss.status, "的类型是" in html.unescape(wrong)) == (422, True)
         await boss.post("/scenarios/-/new", form | {"valid_minutes": "5", "extend_code": "7"})
@@ -67,8 +73,9 @@ async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None
         again = await boss.post("/scenarios/-/new", form)
         assert (boss.status, "请换一个名称" in html.unescape(again)) == (422, True)
         await boss.get(place + "/edit")
-        await boss.post(place + "/edit", form | {"window_from": "08:00", "window_to": "20:00"})
-        assert "08:00–20:00" in await boss.get("/scenarios")
+        saturday = {"windows2_from": "08:00", "windows2_to": "20:00", "windows2_days": "6"}
+        await boss.post(place + "/edit", form | saturday)
+        assert "周六 08:00–20:00" in await boss.get("/scenarios")
 
         assert "登录验证" in await clerk.get("/scenarios"), "who sends sees what can be picked"
         assert "/scenarios/-/new" not in await clerk.get("/scenarios")
@@ -171,3 +178,51 @@ async def test_picking_one_fills_the_form_and_another_departments_is_none(site: 
         assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0
         refused = await clerk.post("/send", fields(site, page, scenario=str(foreign)) | {"pick": "1"})
         assert (clerk.status, "诊所" in refused) == (422, False)
+
+
+async def test_a_draft_and_a_task_become_a_scenario_for_who_may_make_one(site: Site) -> None:
+    clinic = await service.add(by(site), site.accounts["clinic"], Terms("诊所", MessageType.NOTICE))
+    assert clinic
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await clerk.login("clerk")
+        page = await boss.get("/send")
+        await boss.post("/send", fields(site, page, subject="窗口提醒", sign="测试"))
+        draft = draft_in(boss.path)
+        await boss.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        chain = {"fallback": "1", "hop1_content": "请来电", "hop1_when": "failed", "fallback_minutes": "90"}
+        await boss.post(f"/send/{draft}/options", {"one_each": "number", "hours": "6", "extend_code": "7", **chain})
+        at = (clock.now().astimezone(CHINA) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+        time = {"when": "at", "at": at, "windows1_from": "08:00", "windows1_to": "20:00", "windows1_days": "6"}
+        await boss.post(f"/send/{draft}/time", time)
+        confirm = await looked_at(boss, draft, "confirm")
+        assert f'href="/scenarios/-/new?draft={draft}"' in confirm
+
+        def told(page: str) -> list[bool]:
+            page = html.unescape(page)
+            return [text in page for text in (
+                'value="窗口提醒"', 'value="测试"', 'value="360"', 'value="7"', 'value="08:00"', 'value="20:00"',
+                "请来电", 'value="90"', f'value="{site.accounts["hall"]}" selected', 'value="notice" selected',
+            )]  # fmt: skip
+
+        assert all(told(await boss.get(f"/scenarios/-/new?draft={draft}")))
+        await submitted(boss, draft)
+        task = await site.db.fetchval("SELECT id FROM task")
+        assert f"/scenarios/-/new?task={task}" in await boss.get(f"/tasks/{task}")
+        page = await boss.get(f"/scenarios/-/new?task={task}")
+        assert all(told(page)), told(page)
+        form = {"account": str(site.accounts["hall"]), "name": "窗口提醒", "type": "notice", "sign": "测试",
+                "valid_minutes": "360", "extend_code": "7", "windows1_from": "08:00", "windows1_to": "20:00",
+                "windows1_days": "6", "hop1_content": "请来电", "hop1_when": "failed", "fallback_minutes": "90"}
+        await boss.post("/scenarios/-/new", form)
+        row = await site.db.fetchrow("SELECT * FROM scenario WHERE name = '窗口提醒'")
+        assert row is not None
+        assert (row["windows"], row["valid_minutes"], row["sign"]) == ("sat 08:00-20:00", 360, "测试")
+        assert json.loads(row["fallback"])["hops"][0]["content"] == "请来电"
+
+        assert "/scenarios/-/new" not in await clerk.get(f"/tasks/{task}"), "for who may make scenarios"
+        await clerk.get(f"/scenarios/-/new?task={task}")
+        assert clerk.status == 403
+        await clerk.post("/send", fields(site, await clerk.get("/send"), subject="我的草稿"))
+        own = draft_in(clerk.path)
+        assert "我的草稿" not in await boss.get(f"/scenarios/-/new?draft={own}"), "a draft is its owner's"

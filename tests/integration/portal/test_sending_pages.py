@@ -15,7 +15,7 @@ from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, first_id
 from smsgw.core.keywords import Action, Word, WordFilter
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -403,6 +403,47 @@ async def test_rules_say_what_they_would_have_held_and_then_hold_it(site: Site) 
         await clerk.login("hall-op")
         assert (await clerk.get("/review/rules")) is not None
         assert clerk.status == 403
+        await clerk.get(path)
+        assert clerk.status == 403
+
+
+async def test_a_kind_is_sent_in_several_spans_of_its_days(site: Site) -> None:
+    hall = site.accounts["hall"]
+    path = f"/review/rules/{hall}/notice/hours"
+    spans = [("windows1_from", "09:00"), ("windows1_to", "11:30"), ("windows2_from", "14:00"), ("windows2_to", "17:00"),
+             *((f"windows{n}_days", str(day)) for n in (1, 2) for day in range(1, 6))]  # fmt: skip
+
+    async def sent(browser: Browser, **more: str) -> str:
+        data = [("csrf", browser.csrf), *spans, *more.items()]
+        async with browser.session.post(path, data=data) as response:
+            return html.unescape(await response.text())
+
+    async def put() -> dict[str, str]:
+        return {row["type"]: row["value"] for row in await site.db.fetch("SELECT type, value FROM policy")}
+
+    batch = await held(site, "hall", n=3)
+    night = (datetime.now(CHINA) - timedelta(days=1)).replace(hour=23)
+    await site.db.execute(
+        "UPDATE message SET id = id - $1 WHERE batch_id = $2",
+        first_id(datetime.now(UTC)) - first_id(night), batch,
+    )  # fmt: skip
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await boss.get(path)
+        asked = await sent(boss)
+        assert "3 条短信计算（最多取 5,000 条），会有 3 条在时段外提交而须等待（现行时段为 0 条）" in asked
+        assert await put() == {}, "only asked"
+        await sent(boss, confirmed="1")
+        assert await put() == {"notice": "mon-fri 09:00-11:30 14:00-17:00"}
+        changes = await load_changes(site.db)
+        site.snapshots.change(policies=replace(site.snapshots.current.policies, changes=changes, _known={}))
+        assert "周一至周五 09:00–11:30、14:00–17:00" in html.unescape(await boss.get("/review/rules"))
+        assert 'value="14:00"' in await boss.get(path)
+        wrong = await boss.post(path, {"windows1_from": "09:00", "windows1_to": "09:00", "windows1_days": "1"})
+        assert (boss.status, "不能相同" in wrong) == (422, True)
+        await boss.post(path, {"confirmed": "1"})
+        assert await put() == {}, "empty: as above"
+        await clerk.login("hall-op")
         await clerk.get(path)
         assert clerk.status == 403
 

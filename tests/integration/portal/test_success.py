@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser, send
 from databases import owner
-from portal_site import Site, by_test, running
+from portal_site import SEALER, Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.errors import Invalid
@@ -24,10 +24,14 @@ from smsgw.core.ids import CHINA, day_range
 from smsgw.core.permissions import Permission as P
 from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
+from smsgw.pipeline.fleet import Fleet
+from smsgw.pipeline.upkeep.shifting import Shifting
+from smsgw.platform.channels import service as channels
 from smsgw.platform.exclusions import queries, service
 from smsgw.platform.exclusions.model import Draft
 from smsgw.platform.org import service as org
 from smsgw.runtime import aio
+from smsgw.store.config import channels as channel_store
 from smsgw.store.messages import daily, success
 
 TODAY = datetime.now(CHINA).date()
@@ -233,3 +237,52 @@ async def test_two_count_a_day_one_after_the_other(site: Site, already: bool) ->
             raise AssertionError("nobody waits")
     await other
     assert await site.db.fetchval("SELECT sum(messages) FROM left_out_day WHERE day = $1", TODAY) == 3
+
+
+class NobodyComplains:
+    def marketing_stopped(self, channel_id: int) -> bool:
+        return False
+
+
+ENDED = """
+INSERT INTO stat_minute (minute, node, account_id, channel_id, metric, n)
+VALUES (date_trunc('minute', now()), 1, 1, $1, 'delivered', $2), (date_trunc('minute', now()), 1, 1, $1, 'failed', $3)
+"""
+
+
+async def test_traffic_moves_to_a_channel_of_the_pool_that_delivers_and_its_page_says_so(site: Site) -> None:
+    fields = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+              "access_code": "10690002"}  # fmt: skip
+    better = await channels.add(by_test(site.db), SEALER, "mobile-b", fields)
+    await site.db.execute(ENDED, site.channel_id, 900, 100)
+    await site.db.execute(ENDED, better, 998, 2)
+    fleet = Fleet(site.snapshots, NobodyComplains())
+    fleet.configured({spec.id: spec for spec in await channel_store.load_channels(site.db, SEALER)})
+    told: list[dict[int, float]] = []
+    shifting = Shifting(site.db, site.snapshots, fleet, lambda left: told.append(dict(left)))
+    await shifting.decide()
+    await shifting.follow()
+    assert (told.pop(), await shifting.findings()) == ({}, []), "it is off by default"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        path = f"/channels/{site.channel_id}"
+        assert "自动分流" not in await boss.get(path)
+        site.snapshots.change(settings=Settings(success_shift=80))
+        await shifting.decide()
+        await shifting.follow()
+        assert told.pop() == {site.channel_id: pytest.approx(0.2)}
+        (alarm,) = await shifting.findings()
+        assert alarm.key == ("channel_shifted", "channel/mobile-a")
+        assert all(figure in str(alarm.detail) for figure in ("90.00", "99.80", "mobile-b", "20"))
+        page = await boss.get(path)
+        assert "成功率 90.00%（1,000 段有结果），低于 99%；同池的 mobile-b 为 99.80%" in page
+        assert "只取其份额的 20%" in page
+        assert "自动分流" not in await boss.get(f"/channels/{better}")
+    another = Shifting(site.db, site.snapshots, fleet, lambda left: told.append(dict(left)))
+    await another.follow()
+    assert told.pop() == {site.channel_id: pytest.approx(0.2)}, "every node does as was decided"
+    site.snapshots.change(settings=Settings())
+    await another.decide()
+    await another.follow()
+    assert told.pop() == {}
+    assert await site.db.fetchval("SELECT count(*) FROM channel_shift") == 0

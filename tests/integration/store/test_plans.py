@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,6 +32,7 @@ from smsgw.store.messages import (
     long_reports,
     outcomes,
     reattempt,
+    rerouting,
     sweeps,
 )
 
@@ -101,6 +102,13 @@ class Day:
 
     async def run(self, sql: str, *arguments: str) -> Plan:
         await self.connection.execute(f"PREPARE hot AS {sql}")
+        try:
+            return await self.shown(arguments)
+        finally:
+            await self.connection.execute("DEALLOCATE hot")
+
+    async def shown(self, arguments: Sequence[str]) -> Plan:
+        """The plan of what was prepared as ``hot``."""
         transaction = self.connection.transaction()
         await transaction.start()
         try:
@@ -109,7 +117,6 @@ class Day:
             )
         finally:
             await transaction.rollback()
-            await self.connection.execute("DEALLOCATE hot")
         return Plan(json.loads(shown)[0])
 
     async def cheap(self, sql: str, *arguments: str, rows: int = 1) -> Plan:
@@ -229,6 +236,90 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
         await day.cheap(long_reports._SIBLINGS, *named, rows=batch)
     late = (channels, ids, states, blank, times, str(OLDEST), tails, pdus)
     await day.cheap(reattempt._LATE, *late, rows=batch)
+
+
+def keyed() -> dict[str, tuple[str, Callable[[int], tuple[str, ...]], int]]:
+    """Statements that come back to parts by their key: text, arguments for a batch of ``n``, rows of a batch."""
+
+    def ids(n: int) -> str:
+        return listed([str(FIRST + k) for k in range(1, n + 1)])
+
+    def tries(n: int) -> list[str]:
+        return filled(n, "1::smallint", "1::smallint")
+
+    def answers(n: int) -> tuple[str, ...]:
+        rest = filled(n, "30::smallint", *["''::text"] * 3, "now()", "now()", "'hold'::text")
+        return (ids(n), *tries(n), *rest, *["interval '1 day'"] * 3, str(OLDEST))
+
+    def unknown(n: int) -> tuple[str, ...]:
+        return (ids(n), *tries(n), *filled(n, "''::text", "''::text"), str(OLDEST))
+
+    def back(n: int) -> tuple[str, ...]:
+        return (ids(n), *tries(n), *filled(n, "now()"), str(OLDEST))
+
+    def again(n: int) -> tuple[str, ...]:
+        rest = filled(n, "now()", "true", "1", "false", "true", "''::text", "''::text")
+        return (ids(n), *tries(n), *rest, str(OLDEST))
+
+    def reports(n: int) -> tuple[str, ...]:
+        channels, states, blank, times, pdus = filled(n, "1", "40::smallint", "''::text", "now()", r"'\x01'::bytea")
+        named = listed([f"{k:x}" for k in range(2001, 2001 + n)])
+        return (channels, named, states, blank, blank, times, str(OLDEST), str(NEWEST), blank, pdus)
+
+    def due(_: int) -> tuple[str, ...]:
+        return "now()", str(OLDEST)
+
+    return {
+        "answers": (outcomes._ANSWERS, answers, 500),
+        "still unknown": (outcomes._STILL_UNKNOWN, unknown, 500),
+        "given back": (outcomes._GIVE_BACK, back, 500),
+        "again": (reattempt._AGAIN, again, 500),
+        "reports": (outcomes._REPORTS, reports, 500),
+        "siblings": (long_reports._SIBLINGS, lambda n: (*reports(n)[:2], *reports(n)[6:9]), 500),
+        "moved": (rerouting._MOVE, lambda n: (ids(n), *filled(n, "1"), str(OLDEST), "now()"), 500),
+        "scheduled": (sweeps._RELEASE_SCHEDULED, due, sweeps.STEP),
+        "no report": (sweeps._END_REPORT_WAIT, due, sweeps.STEP),
+        "no answer": (sweeps._RESOLVE_UNKNOWN, due, sweeps.STEP),
+        "deferred": (reattempt._RELEASE, due, sweeps.STEP),
+        "hold": (holding._HOLD, lambda _: ("1", str(OLDEST), "now()"), holding.BATCH),
+    }
+
+
+STATES = {20: 2000, 30: 8000, 31: 8000, 2: 8000, 11: 8000, 10: 8000, 1: 8000}
+"""How many parts a young day has in each."""
+
+
+@pytest.mark.parametrize("name", keyed())
+async def test_a_plan_of_the_first_second_of_a_day_serves_all_of_it(dsn: str, name: str) -> None:
+    """Plans are made while the day is empty, when every index costs the same, and nothing makes them anew until it was
+    analysed: by the key, then too, and not by the few rows that a partial index has at that time."""
+    statement, arguments, rows = keyed()[name]
+    connection = await connect(dsn, writer=True, statement_timeout=0)
+    try:
+        await partitions.ensure(connection, TODAY)
+        await connection.execute(_CHANNEL)
+        await connection.execute("INSERT INTO account (name, halted) VALUES ('a', true)")
+        day = Day(connection)
+        await connection.execute(f"PREPARE hot AS {statement}")
+        await day.shown(arguments(1))
+        first = FIRST
+        for state, n in STATES.items():
+            await connection.execute(
+                "INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, epoch, attempt, "
+                "carrier_id, next_at, expires_at, accepted_at) "
+                "SELECT $1::bigint + n, 1, 1, 1, 1, 3, $2::smallint, "
+                "CASE WHEN $2 IN (20, 30, 31) THEN 1 END, CASE WHEN $2 IN (20, 31) THEN 1 END, 1, "
+                "CASE WHEN $2 IN (30, 31) THEN to_hex($1 - $4::bigint + n) END, "
+                "now() - interval '1 s', now() + interval '1 day', now() FROM generate_series(1, $3::int) AS n",
+                first, state, n, FIRST, timeout=300,
+            )  # fmt: skip
+            first += n
+        await connection.execute(_MESSAGES, timeout=300)
+        plan = await day.shown(arguments(rows))
+        assert plan.compared <= rows, (plan.compared, json.dumps(plan.root, indent=1))
+        assert plan.pages < PAGES_OF_A_ROW * (rows + 10), (plan.pages, json.dumps(plan.root, indent=1))
+    finally:
+        await connection.close()
 
 
 async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day) -> None:

@@ -123,3 +123,24 @@ def test_an_emergency_borrows_a_standby_as_soon_as_no_primary_has_room() -> None
     assert (hall.may("c"), borrow()) == (False, ["a", "b", "c"])
     hall.shares.leave(hall.ids["c"])
     assert borrow() == ["a", "b"]
+
+
+def test_a_slowed_channel_keeps_a_part_of_its_share_and_all_of_it_when_nobody_else_can() -> None:
+    hall = Hall(a=1, b=1)
+    hall.shares.slow({hall.ids["a"]: 0.2})
+    share = hall.share()
+    assert 0.12 < share["a"] < 0.21, "0.2 against 1"
+    hall.carriers["b"].room = False
+    assert hall.may("a"), "nothing waits for the sake of a figure"
+    hall.carriers["b"].room, hall.carriers["b"].well = True, False
+    assert hall.may("a")
+    hall.carriers["b"].well = True
+    hall.shares.slow({})
+    hall.now += 20 * FADE
+    assert 0.45 < hall.share(8000)["a"] < 0.55, "its share is back"
+
+
+def test_a_slowed_channel_that_is_alone_takes_all() -> None:
+    hall = Hall(a=1)
+    hall.shares.slow({hall.ids["a"]: 0.2})
+    assert hall.share() == {"a": 1.0}

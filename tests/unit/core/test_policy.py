@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime
 
 import pytest
 
@@ -10,8 +10,8 @@ from smsgw.core import optout, policy
 from smsgw.core.frequency import MAX_ENTRIES, History, Watch, scope_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType
-from smsgw.core.policy import Hours, PolicySet, Rate
-from smsgw.core.schedule import Window, Windows
+from smsgw.core.policy import PolicySet, Rate
+from smsgw.core.schedule import written
 from smsgw.core.templates import Form, Misfit, Template, Variable, variables_of
 
 
@@ -21,7 +21,8 @@ from smsgw.core.templates import Form, Misfit, Template, Variable, variables_of
         ("frequency", "10/d, 1/1m 5/h", "1/1m 5/1h 10/1d"),
         ("frequency", "off", "off"),
         ("hours", "22:00-06:00", "22:00-06:00"),
-        ("hours", "off", "00:00-24:00"),
+        ("hours", "off", "off"),
+        ("hours", "1-5 09:00-11:30  14:00-17:00;sat 09:00-24:00", "mon-fri 09:00-11:30 14:00-17:00; sat 09:00-24:00"),
         ("optout", "append", "append"),
         ("identical_seconds", "off", "0"),
         ("templates_only", "on", "true"),
@@ -37,6 +38,8 @@ def test_forms(name: str, text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [("frequency", "1/"), ("frequency", "0/1m"), ("hours", "8-21"), ("hours", "09:00-09:00"), ("hours", "08:00-24:01"),
+     ("hours", "mon-fri"), ("hours", "fri-mon 09:00-10:00"), ("hours", "; 09:00-10:00"),
+     ("hours", " ".join(f"{h:02}:00-{h:02}:30" for h in range(8))),
      ("optout", "maybe"), ("identical_seconds", "-1"), ("nothing", "1"), ("frequency", "")],
 )  # fmt: skip
 def test_what_cannot_be(name: str, text: str) -> None:
@@ -57,32 +60,28 @@ def test_the_most_particular_value_counts() -> None:
     assert found == {"otp": 3, "notice": 4, "marketing": 5}
     stranger = Account(9, "x", "active")
     assert PolicySet(known).limits(stranger, MessageType.OTP).identical_seconds == 2
-    assert PolicySet().limits(stranger, MessageType.MARKETING).hours == Hours(480, 1260)
-
-
-def test_hours_are_a_window_of_the_day() -> None:
-    assert Hours(480, 1265).windows == Windows((Window(time(8), time(21, 5)),))
-    assert Hours(1320, 360).windows == Windows((Window(time(22), time(6)),))
-    assert Hours(480, 1440).windows == Windows((Window(time(8), time(0)),))
-    assert Hours().windows == Windows()
+    assert PolicySet().limits(stranger, MessageType.MARKETING).hours == written("08:00-21:00")
 
 
 @pytest.mark.parametrize(
     ("hours", "at", "opens"),
     [
-        (Hours(480, 1260), "08:00", None),
-        (Hours(480, 1260), "20:59", None),
-        (Hours(480, 1260), "21:00", "02 08:00"),
-        (Hours(480, 1260), "07:59", "01 08:00"),
-        (Hours(1320, 360), "23:00", None),
-        (Hours(1320, 360), "05:59", None),
-        (Hours(1320, 360), "06:00", "01 22:00"),
-        (Hours(), "00:00", None),
+        ("08:00-21:00", "08:00", None),
+        ("08:00-21:00", "20:59", None),
+        ("08:00-21:00", "21:00", "02 08:00"),
+        ("08:00-21:00", "07:59", "01 08:00"),
+        ("22:00-06:00", "23:00", None),
+        ("22:00-06:00", "05:59", None),
+        ("22:00-06:00", "06:00", "01 22:00"),
+        ("off", "00:00", None),
+        ("mon-fri 09:00-11:30 14:00-17:00", "11:29", None),  # a Friday
+        ("mon-fri 09:00-11:30 14:00-17:00", "11:30", "01 14:00"),
+        ("mon-fri 09:00-11:30 14:00-17:00", "17:00", "04 09:00"),
     ],
 )
-def test_hours(hours: Hours, at: str, opens: str | None) -> None:
+def test_hours(hours: str, at: str, opens: str | None) -> None:
     when = datetime.fromisoformat(f"2026-05-01T{at}:00+08:00").astimezone()
-    found = hours.opens(when)
+    found = policy.parse("hours", hours).opens(when)
     assert (f"{found.astimezone(CHINA):%d %H:%M}" if found else None) == opens
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
-from smsgw.core.schedule import Hours, Recurrence, Window, Windows
+from smsgw.core.schedule import Hours, Recurrence, Window, Windows, written
 from smsgw.platform.campaigns.model import recurrence_of, windows_of
 
 
@@ -45,6 +45,34 @@ def test_no_windows_are_always_open() -> None:
     until = Windows().open_until(now)
     assert until is not None
     assert until > now
+
+
+def test_spans_are_read_as_they_are_written_and_as_calls_have_them() -> None:
+    text = "mon-fri 09:00-11:30 14:00-17:00; sat-sun 22:00-06:00; 20:00-24:00"
+    spans = written(text)
+    assert str(spans) == text
+    assert written(str(spans)) == spans
+    assert windows_of(spans.plain) == spans
+    assert spans.plain[3] == {"from": "20:00", "to": "24:00"}
+    assert written("off") == written(" ") == Windows()
+    assert str(written("2,1 09:00-10:00; 1-3,5,7 09:00-10:00")) == "mon-tue 09:00-10:00; mon-wed,fri,sun 09:00-10:00"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "begins", "ends"),
+    [
+        (60, "2026-05-01 09:00", "2026-05-01 10:00"),
+        (150, "2026-05-01 09:00", "2026-05-01 11:30"),
+        (151, "2026-05-01 09:00", "2026-05-01 14:01"),
+        (60, "2026-05-01 12:00", "2026-05-01 15:00"),
+        (400, "2026-05-01 09:00", "2026-05-04 10:10"),  # from a Friday over the weekend
+        (0, "2026-05-02 03:00", "2026-05-04 09:00"),
+    ],
+)
+def test_what_is_sent_rests_while_its_hours_are_closed(minutes: int, begins: str, ends: str) -> None:
+    hours = Hours((written("mon-fri 09:00-11:30 14:00-17:00"), Windows()))
+    assert hours.after(at(begins), timedelta(minutes=minutes)) == at(ends)
+    assert Hours((written("09:00-10:00"), written("11:00-12:00"))).after(at(begins), timedelta(0)) is None
 
 
 def test_hours_are_open_when_all_are() -> None:

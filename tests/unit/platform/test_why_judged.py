@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from smsgw.core.actor import ActorLabel
 from smsgw.core.frequency import History, Watch, scope_of, seconds_of
 from smsgw.core.model import Account, MessageType
-from smsgw.core.policy import Hours, PolicySet, Rate, parse
+from smsgw.core.policy import PolicySet, Rate, parse
 from smsgw.core.settings import Settings
 from smsgw.platform.lists.consents import Consent
 from smsgw.platform.lists.model import AllowEntry, BlockEntry
@@ -85,7 +85,7 @@ def test_a_full_measure_of_messages_limits_until_the_number_is_exempt() -> None:
 
 
 def test_a_test_phone_of_another_account_is_none_of_this_one() -> None:
-    policies = PolicySet({(7, "marketing"): {"hours": Hours(8 * 60, 21 * 60)}})
+    policies = PolicySet({(7, "marketing"): {"hours": parse("hours", "08:00-21:00")}})
     for account_id, said in ((9, "policy.hours"), (7, "policy.clear"), (0, "policy.clear")):
         listed = AllowEntry(NUMBER, account_id, "test", "", WHO, NOW, None, 1)
         assert said in told(Facts(NUMBER, allowed=[listed]), Question(ACCOUNT, MARKETING), policies)
@@ -108,7 +108,7 @@ def test_where_consent_is_asked_for_a_number_without_it_is_not_free() -> None:
 
 
 def test_hours_reviews_and_complaints() -> None:
-    fields = {"hours": Hours(8 * 60, 21 * 60), "review": parse("review", "all")}
+    fields = {"hours": parse("hours", "08:00-21:00"), "review": parse("review", "all")}
     policies = PolicySet({(7, "marketing"): fields})
     rates = [Complained(None, "测试", 50, 1000)]
     facts = Facts(NUMBER, held=3, complaints=1, complained_at=NOW)

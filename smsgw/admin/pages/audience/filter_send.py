@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +14,14 @@ from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.pages.audience.filters import PATH
+from smsgw.admin.pages.sending.filtered import DROPPED, table
 from smsgw.admin.words import audience as words
-from smsgw.admin.words.terms import TERMS
 from smsgw.core.permissions import Permission
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as Of
 from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.numbers import filters as service
 from smsgw.platform.numbers.filters import STATES, NumberFilter
-
-DROPPED = ("empty", "suspended", "risky", "absent")
-"""Classes that are not kept unless they are chosen."""
-_HEAD = TERMS["number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +50,8 @@ async def _choices(call: Call, sorted_: Sorted) -> Mapping[str, Mapping[str, str
 
 
 async def _save(call: Call, sorted_: Sorted, values: Mapping[str, Any]) -> web.Response:
-    one, files = sorted_.one, call.portal.context.tasks.files
-    found = [row["number"] for state in values["filter_keep"] for row in await service.rows(call.db, one.id, state)]
-    content = "\n".join([call.gettext(_HEAD), *found]).encode()
-    incoming = await files.receive(one.account_id, len(content), f"numbers-{one.id}.csv")
-    try:
-        await asyncio.to_thread(incoming.path.write_bytes, content)
-        upload = await files.keep(incoming, one.created_by)  # whose numbers they are: taking them away is theirs
-    finally:
-        files.store.drop(incoming)
+    one = sorted_.one
+    upload = await table(call, one, values["filter_keep"])
     state = State(subject=one.name, account=str(one.account_id), source=Source.FILE.value, upload=str(upload.id))
     draft = await drafts.begin(call.change(), secrets.token_urlsafe(18), Of.SAME, state, ())
     return call.redirect(f"/send/{draft.id}/content")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -117,6 +118,8 @@ def _line(call: Call, one: Verdict, found: Found) -> Line:
     elif may and (call.actor.scope.whole is None or (found.get("account") and one.lift is not Lift.FORGET)):
         form = one.lift.value
     word = why.LIFT.get(one.lift.value, "")
+    if one.said == "complaint.some":
+        word, link = why.COMPLAINTS, f"/complaints?{urlencode({'number': found.texts['number']})}"
     if one.said in _REQUESTS:
         word, at = _REQUESTS[one.said]
         link = f"{at}/{one.ref}"

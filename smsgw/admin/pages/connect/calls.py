@@ -19,6 +19,7 @@ from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import calls as words
 from smsgw.core.actor import Actor
+from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.calls import queries
@@ -115,7 +116,8 @@ PAGE = ListPage(
 _COLUMNS = (
     Column("time", Kind.TIME, value=lambda row: row["at"], sort=True, phone=Phone.SECOND),
     Column("key_id", Kind.CODE, phone=Phone.TITLE), Column("account", phone=Phone.AWAY), _call, _code,
-    Column("answer_detail", Kind.LONG, value=lambda row: row["detail"]),
+    Column("answer_detail", Kind.LONG,
+           value=lambda row: Recorded(row["code"], row["detail"], row["detail_en"])),
     Column("request_id", Kind.CODE, phone=Phone.AWAY), Column("http_status", Kind.NUMBER, value=lambda r: r["status"],
                                                             phone=Phone.AWAY),
     Column("address", phone=Phone.AWAY),

@@ -22,6 +22,7 @@ from smsgw.admin.words.palette import KINDS
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
+from smsgw.core.schedule import written
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Slice, Window
 
@@ -29,6 +30,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {
     Kind.TEXT: "text", Kind.LONG: "long " * 40, Kind.CODE: "code.of", Kind.NUMBER: 1234567, Kind.MONEY: 1234.5,
     Kind.PERCENT: 98.76, Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000",
+    Kind.HOURS: written("mon-fri 09:00-11:30 14:00-17:00"),
     Kind.STATE: "done", Kind.WORD: "export", Kind.BOOL: True,
     Kind.LINK: ("link", "/_ui"), Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
     Kind.TAGS: ["a", "b"], Kind.MARKED: [("text ", ""), ("word", "why")],

@@ -105,6 +105,9 @@ async def _records(call: Call, query: str) -> list[Hit]:
     else:
         label = call.filled(words.NUMBER, {"number": numbers.mask(number)})
         hits.append(Hit(label, f"/records?time=30d&phone=%2B{number}", icon="phone"))
+        if call.may(Permission.COMPLAINT_VIEW):
+            label = call.filled(words.COMPLAINTS, {"number": numbers.mask(number)})
+            hits.append(Hit(label, f"/complaints?number=%2B{number}", icon="flag"))
     if id_ := read_id(query):
         scope = call.actor.scope
         message = await messages.get(call.db, id_, accounts=scope.accounts, submitter=scope.submitter)

@@ -26,7 +26,7 @@ from smsgw.platform.handles import Database
 from smsgw.platform.org import queries as org
 from smsgw.platform.paging import Slice, Window
 from smsgw.platform.statistics import queries, reports
-from smsgw.platform.statistics.reports import Figures, Wanted
+from smsgw.platform.statistics.reports import Acknowledged, Figures, Wanted
 from smsgw.runtime import clock
 
 DAILY, MONTHLY, PEOPLE = "/reports/daily", "/reports/monthly", "/reports/people"
@@ -60,6 +60,8 @@ class Line:
     records: str
     people: str = ""
     """The address of the people whom it counts together."""
+    acknowledged: Acknowledged | None = None
+    """What the customers' systems have acknowledged of it; None: nobody does, or it is not known."""
 
     @property
     def id(self) -> int:
@@ -153,7 +155,26 @@ def _columns(day: str, shape: str) -> tuple[Column, ...]:
         count("pending"),
         Column("success_rate", Kind.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
         count("billed"),
+        Column("acknowledged", Kind.NUMBER, when=_by_origin,
+               value=lambda line: None if line.acknowledged is None else line.acknowledged.messages),
+        Column("acknowledged_delivered", Kind.NUMBER, when=_by_origin,
+               value=lambda line: None if line.acknowledged is None else line.acknowledged.delivered),
     )  # fmt: skip
+
+
+INTERFACES = ("api", "smpp", "cmpp")
+"""Origins whose messages have a system that acknowledges their reports."""
+
+
+def _by_origin(found: Found) -> bool:
+    """Whether the customers' figures stand beside ours: they know days, accounts and origins (ADR 076)."""
+    return found.get("group") == "origin" and not any(found.get(key) for key in ("type", "channel", "carrier", "sign"))
+
+
+def _acknowledged(said: Mapping[tuple[date, str], Acknowledged], one: Figures) -> Acknowledged | None:
+    if one.day is None or one.value not in INTERFACES:
+        return None
+    return said.get((one.day, one.value), Acknowledged())
 
 
 def _at_channels(found: Found) -> bool:
@@ -177,10 +198,17 @@ def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], le
     async def rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
         wanted, leads = _wanted(found, monthly), actor.may(Permission.MESSAGE_VIEW)
         got = await reports.search(db, actor, wanted, window)
-        return Slice([Line(one, _records(wanted, one) if leads else "") for one in got.rows], got.keys, got.more)
+        said = await reports.acknowledged(db, actor, wanted) if _by_origin(found) else {}
+        lines = [
+            Line(one, _records(wanted, one) if leads else "", acknowledged=_acknowledged(said, one)) for one in got.rows
+        ]
+        return Slice(lines, got.keys, got.more)
 
     async def totals(db: Database, actor: Actor, found: Found) -> Line:
-        return Line(await reports.totals(db, actor, _wanted(found, monthly)), "")
+        wanted = _wanted(found, monthly)
+        said = (await reports.acknowledged(db, actor, wanted)).values() if _by_origin(found) else ()
+        of_all = Acknowledged(sum(one.messages for one in said), sum(one.delivered for one in said))
+        return Line(await reports.totals(db, actor, wanted), "", acknowledged=of_all)
 
     async def count(db: Database, actor: Actor, found: Found, _: int) -> int:
         return await reports.how_many(db, actor, _wanted(found, monthly))
@@ -188,11 +216,16 @@ def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], le
     async def chart(call: Call, found: Found) -> Chart:
         return await chart_of(call, _wanted(found, monthly))
 
+    def notice(actor: Actor, found: Found) -> str:
+        if not _wanted(found, monthly).known(actor):
+            return words.OWN_UNKNOWN
+        return words.TWO_BASES if _by_origin(found) else ""
+
     return ListPage(
         name, path, f"records.{name}", Permission.STATISTICS_VIEW, filter_, columns, rows=rows, count=count,
         choices=_choices, sort=Sort("day"), lead=lead, wide=True, export=Permission.STATISTICS_EXPORT,
         report=Report(totals, chart, tuple(SHOWN), SHOWN),
-        notice=lambda actor, found: "" if _wanted(found, monthly).known(actor) else words.OWN_UNKNOWN,
+        notice=notice,
         empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
     )  # fmt: skip
 

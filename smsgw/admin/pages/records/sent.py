@@ -52,6 +52,7 @@ FILTER = Filter((
     _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
     _more("task", FieldKind.ID), _more("template", FieldKind.ID, "template_id"), _choice("hop", choices=HOP, more=True),
+    _choice("replied", choices=words.REPLIED, more=True),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)

@@ -19,15 +19,31 @@ from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, labels_of
 from smsgw.platform.fallback import queries as fallback
+from smsgw.platform.lists import complaints
 from smsgw.platform.messages import examining, queries
-from smsgw.platform.messages.model import Trace, TraceStep
+from smsgw.platform.messages.model import MessageView, Trace, TraceStep
+
+MOST_COMPLAINTS = 100
+"""About one message that are counted."""
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The page."""
     shown = await values(call)
-    return call.render("records/trace.html", **shown, choice=await examining.choice(call.db, shown["message"]))
+    message: MessageView = shown["message"]
+    return call.render(
+        "records/trace.html", **shown, choice=await examining.choice(call.db, message),
+        complaints=await _complaints(call, message.id),
+    )  # fmt: skip
+
+
+async def _complaints(call: Call, message_id: int) -> int:
+    """How many there are about the message; 0 for who may not know of any."""
+    if not call.may(Permission.COMPLAINT_VIEW):
+        return 0
+    wanted = complaints.WantedComplaints(message_id=message_id)
+    return await complaints.how_many(call.db, wanted, MOST_COMPLAINTS, accounts=call.actor.scope.whole)
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)

@@ -114,8 +114,10 @@ async def _parts(call: Call, line: Line) -> dict[str, Any]:
     owed = await asked.get(("channel load", line.id), LOAD_SECONDS, lambda: _load(call, line))
     codes = await asked.get(("channel codes", line.id, start), CODES_SECONDS,
                             lambda: queries.codes_since(call.db, line.id, start))  # fmt: skip
+    settings = call.portal.context.snapshots.current.settings
+    shift = await queries.shift(call.db, line.id) if settings.success_shift else None
     return {"line": line, "owed": owed, "codes": codes, "most": MOST_OWED, "probes": words.PROBE,
-            "advice": setup_words.ADVICE}  # fmt: skip
+            "advice": setup_words.ADVICE, "shift": shift, "settings": settings}  # fmt: skip
 
 
 @route("GET", ONE, Permission.CHANNEL_VIEW)

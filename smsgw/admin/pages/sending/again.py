@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import compose as words
-from smsgw.core.fallback import chain_of
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
@@ -22,6 +20,7 @@ from smsgw.platform.campaigns import again, queries
 from smsgw.platform.campaigns.service import picked_of
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State
+from smsgw.platform.drafts.wanted import chain_fields
 
 AT = "/tasks/{id:[0-9]{1,19}}"
 
@@ -51,20 +50,6 @@ def _frequency(task: Task) -> dict[str, str]:
     if task.frequency is None:
         return {}
     return {"frequency": "own", **{f"frequency_{name}": str(value) for name, value in task.frequency.items()}}
-
-
-def chain_fields(kept: Mapping[str, Any] | None) -> dict[str, str]:
-    """A chain as a form has it."""
-    if kept is None:
-        return {}
-    chain = chain_of(kept)
-    found = {"fallback": "1", "fallback_minutes": str(chain.minutes)}
-    for n, hop in enumerate(chain.hops, 1):
-        found |= {
-            f"hop{n}_content": hop.content, f"hop{n}_template": str(hop.template_id or ""), f"hop{n}_sign": hop.sign,
-            f"hop{n}_when": hop.when.value, f"hop{n}_prefer": hop.prefer,
-        }  # fmt: skip
-    return found
 
 
 def _steps(task: Task) -> dict[str, str]:

@@ -14,12 +14,13 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.imports import KINDS, short_text, write_down
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.sending import picking
+from smsgw.admin.pages.sending import filtered, picking
 from smsgw.admin.pages.sending.marks import Counted, counted
 from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
     AT,
     HOPS,
+    OTHER_SIGN,
     Step,
     account_of,
     accounts,
@@ -50,6 +51,7 @@ from smsgw.core.keywords import Action, named
 from smsgw.core.model import Account, MessageType
 from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import SignPolicy
 from smsgw.core.templates import Misfit
 from smsgw.core.words import phrase as said
 from smsgw.pipeline.accept.acceptor import VALIDITY
@@ -72,6 +74,10 @@ MOST_TEMPLATES = 200
 MAX_CONTENT = 1000
 PICK = "pick"
 """Name of the button that chooses a scenario."""
+FIND = "find"
+"""Name of the button that looks for signatures."""
+MANY_SIGNS, MOST_SIGNS = 12, 50
+"""More than so many are looked for; so many are shown of what was found."""
 MOST_ID = 20
 """Octets of an account's id in a form."""
 _ONE, _NEXT = (
@@ -96,8 +102,9 @@ async def begin(call: Call) -> web.StreamResponse:
     """The first step is done, or a scenario is chosen."""
     step = await _first(call)
     await obey(step)
-    if PICK in await call.request.post() or not _check_content(step):
-        return await _content(step)
+    data = await call.request.post()
+    if PICK in data or FIND in data or not _check_content(step):
+        return await _content(step, str(data.get("sign_find", "")))
     try:
         draft = await service.begin(call.change(), step.form_key, step.kind, step.state, step.said)
     except (Invalid, Refused) as error:
@@ -144,7 +151,7 @@ async def show_content(call: Call) -> web.StreamResponse:
     return await _content(await step_of(call, "content"))
 
 
-async def _content(step: Step) -> web.Response:
+async def _content(step: Step, find: str = "") -> web.Response:
     call, state = step.call, step.state
     account = account_of(call, state)
     line = line_of(account) if account else ()
@@ -157,10 +164,73 @@ async def _content(step: Step) -> web.Response:
         "sending/compose/content.html", accounts=accounts(call), account=account, types=told.TYPE,
         scenes=known, scene=next((one for one in known if str(one.id) == state.scenario), None), pick=PICK,
         made_of=template,
-        signs=book.signs(line, clock.now()), templates=book.usable(line)[:MOST_TEMPLATES],
+        signs=_signs(call, state, account, find), templates=book.usable(line)[:MOST_TEMPLATES],
         columns=[(column, plain_name(column)) for column in upload.columns] if upload else [],
         **_counted(call, state, first),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The signatures that can be chosen for an account."""
+
+    all: int
+    """How many are approved, …"""
+    found: Sequence[str]
+    """… the first of those that were looked for, with the chosen one, and …"""
+    left: int
+    """… how many more they are."""
+    asked: str
+    free: bool
+    """Any other one may be typed: the account's policy asks for none that is approved."""
+    chosen: str
+    typed: str
+    other: str = OTHER_SIGN
+    find: str = FIND
+
+    @property
+    def many(self) -> bool:
+        """Whether they are looked for rather than looked through."""
+        return self.all > MANY_SIGNS
+
+
+def _approved(call: Call, account: Account) -> list[str]:
+    return call.portal.context.snapshots.current.policies.book.signs(line_of(account), clock.now())
+
+
+def _any_sign(call: Call, state: State, account: Account) -> bool:
+    """Whether the account may use signatures that nobody has approved."""
+    limits = call.portal.context.snapshots.current.policies.limits(account, kind_of(call, state, account))
+    return limits.sign_policy is SignPolicy.OFF
+
+
+def _may_sign(call: Call, state: State, account: Account) -> bool:
+    return _any_sign(call, state, account) or state.sign in _approved(call, account)
+
+
+def _signs(call: Call, state: State, account: Account | None, asked: str = "") -> Signs:
+    if account is None:
+        return Signs(0, (), 0, "", free=False, chosen="", typed="")
+    approved, free = _approved(call, account), _any_sign(call, state, account)
+    asked = asked.strip()[:20]
+    found = [text for text in approved if asked in text]
+    shown, typed = found[:MOST_SIGNS], free and state.sign not in ("", *approved)
+    if state.sign and not typed and state.sign not in shown:
+        shown = [state.sign, *shown]
+    chosen = OTHER_SIGN if typed else state.sign
+    return Signs(len(approved), shown, max(0, len(found) - MOST_SIGNS), asked, free, chosen,
+                 state.sign if typed else "")  # fmt: skip
+
+
+@route("POST", "/send/-/signs", _ONE)
+async def signs(call: Call) -> web.StreamResponse:
+    """The signatures to choose from: of the chosen account, with what was looked for."""
+    step = fresh(call)
+    data = await call.request.post()
+    read(step, data)
+    account = account_of(call, step.state)
+    found = _signs(call, step.state, account, str(data.get("sign_find", "")))
+    return call.render("sending/compose/signs.html", signs=found, account=account)
 
 
 def _first_values(state: State, upload: Upload | None, names: Sequence[str]) -> dict[str, str]:
@@ -186,6 +256,8 @@ def _check_content(step: Step) -> bool:
         2 <= len(state.sign) <= 20 and state.sign.isprintable() and not set("【】") & {*state.sign}
     ):
         found["sign"] = words.BAD_SIGN
+    elif account is not None and state.sign and not _may_sign(call, state, account):
+        found["sign"] = words.NOT_APPROVED
     text = text_of(state, template)
     if not text:
         found["content"] = words.NO_CONTENT
@@ -226,6 +298,8 @@ async def done(call: Call) -> web.StreamResponse:
     assert step.draft is not None  # noqa: S101 - it has an address
     if step.key == "content":
         await obey(step)
+        if FIND in data:
+            return await _content(step, str(data.get("sign_find", "")))
         if PICK in data and not step.errors:
             await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
             return call.redirect(step.path)
@@ -275,12 +349,17 @@ async def _audience(step: Step) -> web.Response:
     columns = upload.columns if upload else ()
     filled = (state.phone if state.phone in columns else "") if upload else ""
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
+    offered = await filtered.offered(call, state, account)
+    sources = {
+        key: word for key, word in words.SOURCE.items()
+        if key != Source.FILTER or offered.filters or state.source == Source.FILTER
+    }  # fmt: skip
     return step.render(
-        "sending/compose/audience.html", upload=upload, names=names, made_of=template,
+        "sending/compose/audience.html", sources=sources, upload=upload, names=names, made_of=template,
         phone=filled or guess, chosen=guessed(names, columns, state.variables), most=MAX_TO, kinds=KINDS,
         size=f"{MAX_SIZE // 1024**2} MB", account=account,
         **await _row(call, state, upload, 1, guessed(names, columns, state.variables)),
-        **await picking.shown(call, state, account, ""),
+        filtered=offered, **await picking.shown(call, state, account, ""),
     )  # fmt: skip
 
 
@@ -301,6 +380,11 @@ async def _check_audience(step: Step) -> bool:
     elif state.source == Source.AUDIENCE:
         if not (state.audience or state.groups or state.tags or state.contacts):
             found["audience"] = Problem(words.NO_AUDIENCE)
+    elif state.source == Source.FILTER and names:
+        found["source"] = Problem(words.VARIABLES_NEED_FILE, {"name": names[0]})
+    elif state.source == Source.FILTER:
+        if not await filtered.taken(step):
+            return False
     elif (upload := await upload_of(call, state)) is None:
         found["file"] = Problem(words.NO_FILE)
     else:
@@ -517,7 +601,7 @@ async def _time(step: Step) -> web.Response:
     kind = kind_of(call, state, account)
     hours = None
     if account is not None:
-        hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours.windows.spans
+        hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours
     scene = await scene_of(step)
     return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE, scene=scene)
 

@@ -18,6 +18,7 @@ from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.pages.sending.as_scenario import PLACE
 from smsgw.admin.pages.sending.marks import counted
 from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
@@ -40,10 +41,12 @@ from smsgw.core.frequency import tagged_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import SignPolicy
+from smsgw.core.schedule import Hours, Windows, written
 from smsgw.core.stages import steps_of
 from smsgw.core.templates import CARRIERS, Registration
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts.queries import balance
+from smsgw.platform.campaigns.model import ends_at
 from smsgw.platform.campaigns.row_survey import HELD, MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
@@ -309,6 +312,7 @@ async def _confirm(step: Step) -> web.Response:
     signed = _signed(step, account, first.said if first else "")
     kind = MessageType(template.type if template else step.state.type)
     shown, scene = counted(call, step.state, account, template), await scene_of(step)
+    windows = _windows(step, scene)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
         hops=_hops(step, scene), chain=chain_words,
@@ -316,6 +320,8 @@ async def _confirm(step: Step) -> web.Response:
         sign=_sign(step, account), scene=scene, carriers=of_carriers(survey, account),
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
+        as_scenario=f"{PLACE}?draft={draft.id}" if scene is None and call.may(Permission.SCENARIO_EDIT) else "",
+        windows=windows, ends=_ends(step, account, kind, survey, windows),
         kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
         provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=signed, **values,
@@ -335,6 +341,20 @@ def often(call: Call, state: State) -> str:
     """How often a number gets it at most, in words."""
     given = frequency_in(state)
     return "" if given is None else tagged_of(given).rate.text.text(call.language != DEFAULT)
+
+
+def _windows(step: Step, scene: Scenario | None) -> Windows:
+    """Of the day, in which alone it is sent: the scenario's, else its own."""
+    return scene.terms.spans if scene is not None and scene.terms.windows else written(step.state.windows)
+
+
+def _ends(step: Step, account: Account, kind: MessageType, survey: Survey, windows: Windows) -> datetime | None:
+    """When it will have been sent."""
+    state, allowed = step.state, step.call.portal.context.snapshots.current.policies.limits(account, kind).hours
+    begins = datetime.fromisoformat(survey.begins) if survey.begins else clock.now()
+    steps = steps_in(state) if state.steps else None
+    hours = Hours((windows, allowed))
+    return ends_at(hours, account, survey.going, begins, rate=int(state.rate or 0), steps=steps)
 
 
 def _hops(step: Step, scene: Scenario | None) -> list[str]:

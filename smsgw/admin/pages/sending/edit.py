@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import time
 from typing import Any
 
 import msgspec
@@ -14,40 +15,42 @@ from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect, refusal
-from smsgw.admin.pages.sending import terms
-from smsgw.admin.pages.sending.wizard import pools_of
-from smsgw.admin.words import compose
+from smsgw.admin.pages.sending import chains, terms
+from smsgw.admin.pages.sending.wizard import line_of, pools_of
+from smsgw.admin.words import compose, times
 from smsgw.admin.words import tasks as words
 from smsgw.core.carried import Remembered
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
+from smsgw.core.schedule import written
 from smsgw.core.stages import LIMITS, MOST_MINUTES
 from smsgw.core.tasks import Task
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.platform.campaigns import queries
-from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, ListedTask
+from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, ListedTask, recurrence_of, windows_of
+from smsgw.platform.campaigns.service import not_begun
 from smsgw.platform.drafts import wanted
 from smsgw.platform.drafts.model import State
 from smsgw.runtime import clock
 
-_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
+MOST_TEMPLATES = 200
+COMING = 5
+"""Of the next runs, those that are shown."""
 _FIELD = {
-    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "window_from",
-    "prefer": "preferred_pool",
+    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "windows",
+    "prefer": "preferred_pool", "recurring": "every",
 }  # fmt: skip
 """What the engine calls a field -> what it is called here."""
-_SAID = Form((
-    Section((
-        Field("version", Kind.HIDDEN), Field("subject", required=True, most=MAX_NAME), Field("sign", most=20),
-        Field("content", Kind.LINES, required=True, most=MAX_CHARACTERS, help=words.EDIT_CONTENT_HELP),
-    )),
-    Section((
-        Field("planned_at", most=16, help=words.RESCHEDULE_HELP), Field("valid_until", most=16),
-        Field("window_from", most=5, pattern=_CLOCK, problem=words.NO_CLOCK),
-        Field("window_to", most=5, pattern=_CLOCK, problem=words.NO_CLOCK),
-    ), words.EDIT_TIME),
+_TEXT = Section((
+    Field("version", Kind.HIDDEN), Field("subject", required=True, most=MAX_NAME), Field("sign", most=20),
+    Field("content", Kind.LINES, required=True, most=MAX_CHARACTERS, help=words.EDIT_CONTENT_HELP),
+))  # fmt: skip
+_HOURS = Field("windows", Kind.SPANS, "day_hours", times.SPANS_HELP)
+_DAYS = {str(day): str(day) for day in range(1, 32)} | {"-1": compose.LAST_DAY}
+_HOW = (
     Section((
         Field("send_rate", Kind.NUMBER, least=1, most=MAX_RATE), Field("extend_code", most=12),
         Field("preferred_pool", Kind.CHOICE, help=words.EDIT_POOL_HELP),
@@ -58,43 +61,119 @@ _SAID = Form((
         Field("steps_minutes", Kind.NUMBER, least=1, most=MOST_MINUTES),
         *(Field(f"steps_{name}", most=8) for name in LIMITS),
     ), words.EDIT_OPTIONS),
+    *chains.SECTIONS,
+)  # fmt: skip
+_SAID = Form((
+    _TEXT,
+    Section((Field("planned_at", most=16, help=words.RESCHEDULE_HELP), Field("valid_until", most=16), _HOURS),
+            words.EDIT_TIME),
+    *_HOW,
+))  # fmt: skip
+_AGAIN = Form((
+    _TEXT,
+    Section((
+        Field("every", Kind.CHOICE, "comes_round", required=True, choices=compose.EVERY),
+        Field("every_at", required=True, most=200, help=words.EVERY_AT_HELP),
+        Field("on_week", Kind.CHOICES, choices=compose.WEEKDAY, help=words.ON_WEEK_HELP),
+        Field("on_month", Kind.CHOICES, choices=_DAYS, help=words.ON_MONTH_HELP),
+        Field("comes_until", most=10, help=words.UNTIL_HELP), _HOURS,
+    ), words.EDIT_TIME, words.EDIT_ROUND_HELP),
+    *_HOW,
 ))  # fmt: skip
 
 
 def open_to_edit(task: Task) -> bool:
     """Whether it has not begun and does not come round again."""
-    return task.run == 0 and task.recurring is None and (task.paused_from or task.state) in ("scheduled", "review")
+    return not_begun(task) and task.recurring is None
 
 
-async def _subject(call: Call) -> ListedTask | None:
+def comes_round(task: Task) -> bool:
+    """Whether it waits for the next of its times."""
+    return not_begun(task) and task.recurring is not None
+
+
+async def _found(call: Call) -> ListedTask | None:
     id_ = read_id(call.request.match_info["id"])
     one = None if id_ is None else await queries.one(call.db, call.actor, id_)
     may = call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ)
-    return one if one is not None and may and open_to_edit(one.task) else None
+    return one if one is not None and may else None
+
+
+async def _subject(call: Call) -> ListedTask | None:
+    one = await _found(call)
+    return one if one is not None and open_to_edit(one.task) else None
+
+
+async def _round(call: Call) -> ListedTask | None:
+    one = await _found(call)
+    return one if one is not None and comes_round(one.task) else None
 
 
 def _values(one: ListedTask) -> Mapping[str, Any]:
     task = one.task
-    window = task.windows[0] if task.windows else {}
     often, steps = task.frequency or {}, task.steps or {}
     return {
         "version": task.version, "subject": task.name, "sign": task.sign, "content": task.content,
         "planned_at": terms.typed(task.next_at or task.send_at), "valid_until": terms.typed(task.expire_at),
-        "window_from": window.get("from", ""), "window_to": window.get("to", ""), "send_rate": task.rate or None,
+        **_rule(task),
+        "windows": str(windows_of(task.windows)) if task.windows else "", "send_rate": task.rate or None,
         "extend_code": task.extend_code, "preferred_pool": task.prefer,
         "frequency_most": often.get("most"), "frequency_every": often.get("every"),
         "frequency_unit": often.get("unit", "day"), "frequency_tag": often.get("tag", ""),
         "steps_shares": ", ".join(f"{share:g}" for share in steps.get("shares", ())),
         "steps_minutes": steps.get("minutes"),
-        **{f"steps_{name}": f"{steps[name]:g}" if steps else "" for name in LIMITS},
+        **{f"steps_{name}": f"{steps[name]:g}" if steps else "" for name in LIMITS}, **chains.fields(task.fallback),
     }  # fmt: skip
+
+
+def _rule(task: Task) -> Mapping[str, Any]:
+    """When a task comes round, as the form has it."""
+    given = task.recurring
+    if given is None:
+        return {}
+    rule = recurrence_of(given)
+    on = [str(day) for day in sorted(rule.on)]
+    return {
+        "every": rule.every, "every_at": ", ".join(_clock(at) for at in rule.at),
+        "on_week": on if rule.every == "week" else (), "on_month": on if rule.every == "month" else (),
+        "comes_until": f"{rule.until.astimezone(CHINA):%Y-%m-%d}" if rule.until else "",
+    }  # fmt: skip
+
+
+def _clock(at: time) -> str:
+    return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+
+
+def _wanted_rule(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
+    """When it is to come round, if that is another rule. ``PARAM_INVALID`` at the form's field."""
+    every = values["every"]
+    days = {"week": "on_week", "month": "on_month"}.get(every, "")
+    given: dict[str, Any] = {
+        "every": every, "at": [at.strip() for at in values["every_at"].replace("\uff0c", ",").split(",") if at.strip()],
+    }  # fmt: skip
+    if days:
+        given["on"] = sorted(int(day) for day in values[days])
+    if values["comes_until"]:
+        given["until"] = wanted.moment(f"{values['comes_until']} 23:59", "comes_until").isoformat()
+    try:
+        rule, now = recurrence_of(given), recurrence_of(task.recurring or {})
+    except Invalid as error:
+        field = str(error.detail.get("field", "")).partition("[")[0]
+        place = {"recurring.at": "every_at", "recurring.on": days}.get(field, "every")
+        raise Invalid(error.code, **error.detail | {"field": place}) from error
+    same = (rule.every, rule.at, rule.on) == (now.every, now.at, now.on)
+    return {} if same and values["comes_until"] == _rule(task)["comes_until"] else {"recurring": given}
 
 
 async def _choices(call: Call, one: ListedTask) -> Mapping[str, Mapping[str, str]]:
     account = call.portal.context.snapshots.current.account(one.task.account_id)
     pools = [] if account is None else pools_of(call, account, MessageType(one.task.type))
+    book = call.portal.context.snapshots.current.policies.book
+    usable = () if account is None else book.usable(line_of(account))[:MOST_TEMPLATES]
+    templates = {str(one.id): f"#{one.id} {one.content[:40]}" for one in usable}
     known = {pool: f"{pool} ({channels})" if channels else pool for pool, channels in pools}
-    return {"preferred_pool": known | ({one.task.prefer: one.task.prefer} if one.task.prefer else {})}
+    known |= {one.task.prefer: one.task.prefer} if one.task.prefer else {}
+    return chains.choices(templates) | {"preferred_pool": known}
 
 
 def _stated(text: Mapping[str, str], prefix: str, **more: str) -> State:
@@ -107,31 +186,35 @@ def _changes(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
     """What the form asks of the engine: what differs from the task as it is."""
     text: dict[str, str] = {name: str(value or "") for name, value in values.items()}
     try:
-        asked: dict[str, Any] = {
+        times_ = _times(task, text) if task.recurring is None else _wanted_rule(task, values)
+        asked: dict[str, Any] = times_ | {
             "name": text["subject"], "sign": text["sign"].strip("【】"), "content": text["content"],
             "rate": values["send_rate"] or 0, "extend_code": text["extend_code"], "prefer": text["preferred_pool"],
-            "expire_at": wanted.moment(text["valid_until"], "valid_until") if text["valid_until"] else None,
-            "window": [], "frequency": None, "steps": None,
+            "window": written(text["windows"]).plain, "frequency": None, "steps": None,
         }  # fmt: skip
-        if text["planned_at"] != terms.typed(task.next_at or task.send_at):
-            if not text["planned_at"]:
-                raise Wrong("planned_at", Problem(words.NO_TIME))
-            asked["send_at"] = wanted.moment(text["planned_at"], "planned_at")
-            if asked["send_at"] <= clock.now():
-                raise Wrong("planned_at", Problem(words.PAST))
-        if text["valid_until"] == terms.typed(task.expire_at):
-            del asked["expire_at"]
-        if text["window_from"] or text["window_to"]:
-            asked["window"] = [{"from": text["window_from"] or "00:00", "to": text["window_to"] or "24:00"}]
-            if task.windows and {k: task.windows[0][k] for k in ("from", "to")} == asked["window"][0]:
-                del asked["window"]  # with its days, and others behind it
         if text["frequency_most"] or text["frequency_every"]:
             asked["frequency"] = wanted.frequency_in(_stated(text, "frequency_", frequency="own"))
         if text["steps_shares"]:
             asked["steps"] = wanted.steps_in(_stated(text, "steps_", steps="1"))
+        chain = chains.typed(values)
+        asked["fallback"] = None if chain is None else chain.plain()
     except Invalid as error:
         field = str(error.detail.get("field", "")).replace(".", "_")
         raise Wrong(field, Problem("%(said)s", {"said": str(error.detail.get("reason", error))})) from error
+    return asked
+
+
+def _times(task: Task, text: Mapping[str, str]) -> dict[str, Any]:
+    """When one that is sent once begins, and until when it is sent, if that is another time."""
+    asked: dict[str, Any] = {}
+    if text["planned_at"] != terms.typed(task.next_at or task.send_at):
+        if not text["planned_at"]:
+            raise Wrong("planned_at", Problem(words.NO_TIME))
+        asked["send_at"] = wanted.moment(text["planned_at"], "planned_at")
+        if asked["send_at"] <= clock.now():
+            raise Wrong("planned_at", Problem(words.PAST))
+    if text["valid_until"] != terms.typed(task.expire_at):
+        asked["expire_at"] = wanted.moment(text["valid_until"], "valid_until") if text["valid_until"] else None
     return asked
 
 
@@ -143,7 +226,7 @@ async def _effect(call: Call, one: ListedTask, values: Mapping[str, Any]) -> Eff
         then = await tasks.weigh(task, asked["content"], asked["sign"])
         held = await tasks.asked_anew(task, asked)
     except (Invalid, Refused) as error:
-        raise _placed(call, error) from error
+        raise _placed(call, error, values) from error
     said = [
         call.filled(words.EDIT_EFFECT, {
             "name": asked["name"], "numbers": f"{task.valid:,}", "parts": f"{now.parts:,}",
@@ -154,6 +237,12 @@ async def _effect(call: Call, one: ListedTask, values: Mapping[str, Any]) -> Eff
         said.append(call.filled(words.EDIT_ESTIMATE, {"n": now.looked_at}))
     if "send_at" in asked:
         said.append(call.filled(words.EDIT_MOVES, {"time": terms.typed(asked["send_at"])}))
+    if task.recurring is not None:
+        rule = recurrence_of(asked.get("recurring", task.recurring))
+        coming = rule.coming(clock.now(), COMING)
+        said.append(call.filled(words.EDIT_COMING, {"times": call.gettext(words.AND).join(map(terms.typed, coming))}))
+        if task.run:
+            said.append(call.filled(words.EDIT_DONE, {"n": f"{task.run:,}"}))
     if held:
         english = call.language != DEFAULT
         why = ("；", "; ")[english].join(Remembered(one, "review.").text(english) for one in held)
@@ -164,9 +253,12 @@ async def _effect(call: Call, one: ListedTask, values: Mapping[str, Any]) -> Eff
     return Effect("%(said)s", {"said": "".join(said)})
 
 
-def _placed(call: Call, error: Invalid | Refused) -> Exception:
+def _placed(call: Call, error: Invalid | Refused, values: Mapping[str, Any]) -> Exception:
     """A refusal at the field that it is about; where there is none, as it is."""
-    field = str(error.detail.get("field", "")).replace(".", "_").partition("[")[0]
+    said = str(error.detail.get("field", ""))
+    if said.startswith("fallback."):
+        return Wrong(terms.hop_field(said, chains.places(values)), Problem("%(said)s", {"said": refusal(call, error)}))
+    field = said.replace(".", "_").partition("[")[0]
     field = _FIELD.get(field, field)
     if error.code.startswith("CONTENT_"):
         field = "content"
@@ -175,8 +267,8 @@ def _placed(call: Call, error: Invalid | Refused) -> Exception:
     elif error.code.startswith("EXTEND_"):
         field = "extend_code"
     elif error.code == "TIME_INVALID":
-        field = "valid_until"
-    if any(one.key == field for one in _SAID.fields):
+        field = "comes_until" if "comes_until" in values else "valid_until"
+    if any(one.key == field for one in (*_SAID.fields, *_AGAIN.fields)):
         return Wrong(field, Problem("%(said)s", {"said": refusal(call, error)}))
     return error
 
@@ -186,7 +278,7 @@ async def _save(call: Call, one: ListedTask, values: Mapping[str, Any]) -> web.R
     try:
         done = await call.portal.context.tasks.edit(call.change(), one.id, asked, version=version or 0)
     except (Invalid, Refused) as error:
-        raise _placed(call, error) from error
+        raise _placed(call, error, values) from error
     left = words.EDITED_HELD if done.state == "review" else words.EDITED
     call.toast(call.gettext(left))
     return call.redirect(f"/tasks/{one.id}")
@@ -195,4 +287,8 @@ async def _save(call: Call, one: ListedTask, values: Mapping[str, Any]) -> web.R
 EDIT = FormPage(
     "/scheduled/{id:[0-9]{1,19}}/edit", Permission.TASK_EDIT, words.EDIT, words.EDIT_SAVE, _SAID, _save,
     lambda one: f"/tasks/{one.id}", _subject, _values, _choices, _effect, lead=lambda one: one.task.name,
+)  # fmt: skip
+ROUND = FormPage(
+    "/scheduled/{id:[0-9]{1,19}}/round", Permission.TASK_EDIT, words.EDIT_ROUND, words.EDIT_SAVE, _AGAIN, _save,
+    lambda one: f"/tasks/{one.id}", _round, _values, _choices, _effect, lead=lambda one: one.task.name,
 )  # fmt: skip

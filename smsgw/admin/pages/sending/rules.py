@@ -122,6 +122,46 @@ RULES = FormPage(
     lambda _: PATH, _subject, values=lambda one: one.own, effect=_effect, lead=lambda one: one.name,
 )  # fmt: skip
 
+# --- when a kind is sent ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """A place with the hours that are put there."""
+
+    place: Place
+    name: str
+    own: str
+
+
+async def _hours(call: Call) -> _Hours | None:
+    found = await _subject(call)
+    if found is None:
+        return None
+    own = rules.own_hours(call.portal.context.snapshots.current.policies, found.place)
+    return _Hours(found.place, found.name, own)
+
+
+async def _hours_effect(call: Call, subject: _Hours, values: Mapping[str, Any]) -> Effect:
+    now = call.portal.context.snapshots.current
+    messages, outside, outside_now = await rules.outside(call.db, now, subject.place, values["windows"], clock.now())
+    return Effect(words.HOURS_EFFECT, {
+        "name": subject.name, "messages": f"{messages:,}", "outside": f"{outside:,}", "now": f"{outside_now:,}",
+    })  # fmt: skip
+
+
+async def _hours_save(call: Call, subject: _Hours, values: Mapping[str, Any]) -> web.Response:
+    await rules.put_hours(call.change(), subject.place, values["windows"])
+    call.toast(call.gettext(words.RULES_SAVED))
+    return call.redirect(PATH)
+
+
+HOURS = FormPage(
+    PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_KINDS}}}/hours", _EDIT, words.HOURS_EDIT, words.RULES_SAVE,
+    Form((Section((Field("windows", Kind.SPANS, "day_hours", words.HOURS_HELP),)),)), _hours_save, lambda _: PATH,
+    _hours, values=lambda one: {"windows": one.own}, effect=_hours_effect, lead=lambda one: one.name,
+)  # fmt: skip
+
 # --- how long somebody waits -----------------------------------------------------------------------------------------
 
 TIMES = Form((

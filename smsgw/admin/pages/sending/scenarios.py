@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -21,17 +19,12 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending.again import chain_fields
+from smsgw.admin.pages.sending import as_scenario, chains
 from smsgw.admin.pages.sending.terms import at_hops, hops
-from smsgw.admin.words import fallback as chain_words
 from smsgw.admin.words import scenarios as words
 from smsgw.admin.words.messages import TYPE
-from smsgw.core.fallback import MOST_HOPS, MOST_POOL, MOST_TEXT, Chain, When, chain_of
-from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
-from smsgw.platform.drafts.model import State
-from smsgw.platform.drafts.wanted import chain_in
 from smsgw.platform.scenarios import queries, service
 from smsgw.platform.scenarios.model import (
     MOST_EXTENSION,
@@ -44,7 +37,7 @@ from smsgw.platform.scenarios.model import (
 )
 
 PATH = "/scenarios"
-_NEW, _ONE = f"{PATH}/-/new", "{id:[0-9]{1,19}}"
+_NEW, _ONE = as_scenario.PLACE, "{id:[0-9]{1,19}}"
 MENU = Entry("sending.scenes", PATH, Permission.MESSAGE_SEND)
 FILTER = Filter(
     (
@@ -56,11 +49,6 @@ FILTER = Filter(
 MOST_TEMPLATES = 500
 
 
-def _window(one: Scenario) -> str:
-    terms = one.terms
-    return f"{terms.window_from}–{terms.window_to}" if terms.window_from else ""
-
-
 COLUMNS = (
     Column("id", Kind.CODE, sort=True, phone=Phone.SECOND),
     Column("name", sort=True, phone=Phone.TITLE),
@@ -69,7 +57,8 @@ COLUMNS = (
     Column("sign", value=lambda one: one.terms.sign, phone=Phone.SECOND),
     Column("template", value=lambda one: f"#{one.terms.template_id}" if one.terms.template_id else "",
            phone=Phone.AWAY),
-    Column("scenario_window", value=_window, phone=Phone.AWAY),
+    Column("scenario_window", Kind.HOURS, value=lambda one: one.terms.spans if one.terms.windows else None,
+           phone=Phone.AWAY),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
     Column("updated_at", Kind.TIME, sort=True, phone=Phone.AWAY),
 )  # fmt: skip
@@ -127,10 +116,6 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 
-def _clock(text: str) -> Problem | None:
-    return None if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text, re.ASCII) else Problem(words.BAD_CLOCK)
-
-
 _FIXED = Inputs((
     Input("name", required=True, most=MOST_NAME),
     Input("type", Takes.CHOICE, help=words.TYPE_HELP, choices=TYPE, required=True),
@@ -139,32 +124,14 @@ _FIXED = Inputs((
 ), words.TERMS)  # fmt: skip
 _LIMITS = Inputs((
     Input("valid_minutes", Takes.NUMBER, help=words.VALID_HELP, least=1, most=MOST_MINUTES),
-    Input("window_from", most=5, check=_clock), Input("window_to", help=words.WINDOW_HELP, most=5, check=_clock),
+    Input("windows", Takes.SPANS, "day_hours", words.WINDOW_HELP),
     Input("extend_code", help=words.EXTEND_HELP, most=MOST_EXTENSION),
 ), words.LIMITS)  # fmt: skip
 
 
-_WHENS = {f"hop{n}_when": When.ANY.value for n in range(1, MOST_HOPS + 1)}
-
-
-def _chain_field(n: int) -> Inputs:
-    hop = f"hop{n}_"
-    return Inputs((
-        Input(f"{hop}content", Takes.LINES, "hop_content", help=chain_words.CONTENT_HELP, most=MOST_TEXT),
-        Input(f"{hop}template", Takes.CHOICE, "hop_template"),
-        Input(f"{hop}when", Takes.CHOICE, "hop_when", help=chain_words.WHEN_HELP, choices=chain_words.WHEN),
-        Input(f"{hop}sign", label="hop_sign", help=chain_words.SIGN_HELP, most=22),
-        Input(f"{hop}prefer", label="hop_prefer", most=MOST_POOL),
-    ), chain_words.HEADINGS[n], chain_words.HELP if n == 1 else "")  # fmt: skip
-
-
-_CHAIN = (
-    *(_chain_field(n) for n in range(1, MOST_HOPS + 1)),
-    Inputs((Input("fallback_minutes", Takes.NUMBER, help=chain_words.MINUTES_HELP, least=1, most=MOST_CHAIN_MINUTES),),
-           chain_words.HEADING_TIME),
-)  # fmt: skip
-_ADD = Form((Inputs((Input("account", Takes.CHOICE, required=True), *_FIXED.fields), _FIXED.heading), _LIMITS, *_CHAIN))
-_EDIT = Form((_FIXED, _LIMITS, *_CHAIN))
+_OF_NEW = Inputs((Input("account", Takes.CHOICE, required=True), *_FIXED.fields), _FIXED.heading)
+_ADD = Form((_OF_NEW, _LIMITS, *chains.SECTIONS))
+_EDIT = Form((_FIXED, _LIMITS, *chains.SECTIONS))
 
 
 async def _form_choices(call: Call, one: Any = None) -> Mapping[str, Mapping[str, str]]:
@@ -176,8 +143,7 @@ async def _form_choices(call: Call, one: Any = None) -> Mapping[str, Mapping[str
     lines = sorted({id_ for account in accounts for id_ in (account.id, *account.above)})
     usable = snapshot.policies.book.usable(lines)[:MOST_TEMPLATES]
     templates = {str(t.id): f"#{t.id} {t.content[:40]}" for t in usable}
-    of_hops = {f"hop{n}_template": templates for n in range(1, MOST_HOPS + 1)}
-    return {"account": own, "template": templates, **of_hops}
+    return {"account": own, "template": templates, **chains.choices(templates)}
 
 
 def _is_edit(call: Call) -> bool:
@@ -188,40 +154,30 @@ def _terms(values: Mapping[str, Any]) -> Terms:
     return Terms(
         values["name"], MessageType(values["type"]), values["sign"],
         int(values["template"]) if values["template"] else None, values["extend_code"], values["valid_minutes"],
-        values["window_from"], values["window_to"], values["note"], _chain(values),
+        values["windows"], values["note"], chains.typed(values),
     )  # fmt: skip
-
-
-def _chain(values: Mapping[str, Any]) -> Chain | None:
-    """What was typed of it; hops without text and template are none."""
-    typed = {key: str(value or "") for key, value in values.items() if key.startswith(("hop", "fallback"))}
-    hops = any(typed[f"hop{n}_{name}"] for n in range(1, MOST_HOPS + 1) for name in ("content", "template"))
-    kept = chain_in(msgspec.convert({**typed, "fallback": "1" if hops else ""}, State))
-    return None if kept is None else chain_of(kept)
-
-
-def _places(values: Mapping[str, Any]) -> list[int]:
-    return [n for n in range(1, MOST_HOPS + 1) if values[f"hop{n}_content"] or values[f"hop{n}_template"]]
 
 
 def _values(one: Any) -> Mapping[str, Any]:
     if not one:
-        return {"type": MessageType.NOTICE.value, **_WHENS}
+        return {"type": MessageType.NOTICE.value, **chains.fields(None)}
     terms = one.terms
-    plain = {key: getattr(terms, key) for key in ("name", "sign", "note", "extend_code", "valid_minutes",
-                                                  "window_from", "window_to")}  # fmt: skip
-    plain |= _WHENS | chain_fields(terms.fallback.plain() if terms.fallback is not None else None)
+    plain = {key: getattr(terms, key) for key in ("name", "sign", "note", "extend_code", "valid_minutes", "windows")}
+    plain |= chains.fields(None if terms.fallback is None else terms.fallback.plain())
     return plain | {"type": terms.type.value, "template": terms.template_id, "account": one.account_id}
 
 
-async def _copied(call: Call) -> Scenario | tuple[()]:
+async def _begun(call: Call) -> Scenario | as_scenario.Begun | tuple[()]:
+    """With what the new one begins: another scenario, a task, a draft; or with nothing."""
+    if (begun := await as_scenario.of_query(call)) is not None:
+        return begun
     id_ = read_id(call.request.query.get("from", ""))
     one = None if id_ is None else await queries.one(call.db, id_, accounts=call.accounts)
     return one or ()
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    with at_hops(_places(values)):
+    with at_hops(chains.places(values)):
         id_ = await service.add(call.change(), int(values["account"]), _terms(values))
     call.toast(call.gettext(words.SAVED))
     return call.redirect(f"{PATH}/{id_}")
@@ -233,14 +189,14 @@ async def _subject(call: Call) -> Scenario | None:
 
 
 async def _put(call: Call, one: Scenario, values: Mapping[str, Any]) -> web.Response:
-    with at_hops(_places(values)):
+    with at_hops(chains.places(values)):
         await service.put(call.change(), one.id, _terms(values))
     call.toast(call.gettext(words.SAVED))
     return call.redirect(f"{PATH}/{one.id}")
 
 
 NEW = FormPage(
-    _NEW, Permission.SCENARIO_EDIT, words.NEW, words.SAVE, _ADD, _add, lambda _: PATH, _copied, values=_values,
+    _NEW, Permission.SCENARIO_EDIT, words.NEW, words.SAVE, _ADD, _add, lambda _: PATH, _begun, values=_values,
     choices=_form_choices,
 )  # fmt: skip
 EDIT = FormPage(

@@ -23,7 +23,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending import edit, stages, terms
+from smsgw.admin.pages.sending import as_scenario, edit, stages, terms
 from smsgw.admin.pages.sending.again import may_take
 from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import compose, fallback
@@ -32,6 +32,7 @@ from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.tasks import Task
 from smsgw.core.words import phrase as said
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.again import DOUBLE
@@ -47,6 +48,8 @@ REFRESH = 3
 """Seconds between two looks at one that is under way, …"""
 SLOW = 10
 """… and at one that waits for somebody or for its time."""
+MOST_RUNS = 10
+"""Of the times that a task has come round, those that are shown."""
 
 
 def _percent(one: ListedTask) -> int | None:
@@ -153,13 +156,16 @@ NOW = Action("now", words.RUN_NOW, Permission.TASK_EDIT, _begin, partial(_effect
 
 
 async def _detail(call: Call, one: ListedTask) -> Detail:
-    task = one.task
+    task, view = one.task, None
     if task.state in words.UNDER_WAY or (task.state == "cancelled" and _left(one)):  # counted now
         view = await call.portal.context.tasks.get(task.id, accounts=None)
         one, task = ListedTask(view.task, view.progress, one.account), view.task
     about = (*_ABOUT, *_wording(call, one), *_MORE)
     columns = [column for column in about if column.permission is None or call.may(column.permission)]
     links = []
+    if task.recurring is not None and view is not None and view.runs:
+        made = [_run(call, task, dict(row)) for row in view.runs[:MOST_RUNS]]
+        columns.append(Column("runs_made", Kind.TAGS, value=lambda _: made))
     if task.run:
         links.append((words.REPORT, f"/tasks/report?task={task.id}"))
     if task.run and task.fallback is not None:
@@ -172,6 +178,11 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
         if call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
             links.append((words.EDIT, f"{SCHEDULED}/{task.id}/edit"))
         links.append((words.RESCHEDULE, f"{SCHEDULED}/{task.id}/time"))
+    if call.may(Permission.SCENARIO_EDIT) and as_scenario.may_read(call, task):
+        links.append((words.AS_SCENARIO, f"{as_scenario.PLACE}?task={task.id}"))
+    round_ = edit.comes_round(task) and call.may(Permission.TASK_EDIT)
+    if round_ and call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
+        links.append((words.EDIT, f"{SCHEDULED}/{task.id}/round"))
     buttons = [
         Button(a.label, f"{PATH}/-/effect/{a.key}", a.danger, fields={"id": str(task.id), "to": f"{PATH}/{task.id}"},
                asks=True)
@@ -215,6 +226,16 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     good = task.state == "importing" or task.reason == "STAGE_WATCHED"
     return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=good,
                   piece=piece)  # fmt: skip
+
+
+def _run(call: Call, task: Task, row: Mapping[str, Any]) -> str:
+    """One time that a task has come round; where it said something else than the task does by now, that, too."""
+    told = {"run": row["run"], "at": terms.typed(row["due_at"]), "n": f"{row['rows']:,}"}
+    text = call.filled(words.RUN_MISSED if row["missed"] else words.RUN_MADE, told)
+    said = row["content"]
+    if said is None or said == task.content or not call.may(Permission.MESSAGE_READ):
+        return text
+    return call.filled(words.RUN_SAID, {"run": text, "text": said})
 
 
 async def _importing(call: Call, task_id: int) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import compose, tasks
 from smsgw.admin.words import fallback as words
@@ -17,10 +18,16 @@ from smsgw.core.errors import Invalid
 from smsgw.core.fallback import chain_of
 from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
-from smsgw.platform.campaigns.model import recurrence_of
+from smsgw.platform.campaigns.model import ends_at, hours_of, recurrence_of, windows_of
+from smsgw.runtime import clock
+
+COMING = 5
+"""Of its next times, those that are shown."""
+SOON = timedelta(minutes=1)
 
 
 def steps(call: Call, task: Task) -> list[str]:
@@ -84,9 +91,23 @@ def at_hops(places: Sequence[int]) -> Iterator[None]:
         raise Invalid(error.code, **error.detail | {"field": field}) if field else error from error
 
 
-def hours(task: Task) -> list[str]:
+def hours(call: Call, task: Task) -> str:
     """The spans of the day in which it sends."""
-    return [f"{one['from']}-{one['to']}" for one in task.windows]
+    return spans.said(windows_of(task.windows), call.gettext)
+
+
+def ends(call: Call, task: Task) -> datetime | None:
+    """The minute in which it will have been sent, if nobody stops it; None: it is over or soon is, or nobody knows."""
+    snapshot = call.portal.context.snapshots.current
+    account = snapshot.account(task.account_id)
+    rows = task.valid - task.fed
+    if account is None or task.state not in ("scheduled", "running") or rows <= 0:
+        return None
+    now = clock.now()
+    begins = max(now, (task.next_at if task.state == "scheduled" else task.due_at) or now)
+    hours = hours_of(task, snapshot.policies.limits(account, MessageType(task.type)).hours)
+    found = ends_at(hours, account, rows, begins, rate=task.rate, steps=task.steps)
+    return None if found is None or found - now < SOON else found.replace(second=0, microsecond=0)
 
 
 def again(call: Call, task: Task) -> str:
@@ -102,6 +123,14 @@ def again(call: Call, task: Task) -> str:
     return " ".join([call.gettext(every), *days, at if isinstance(at, str) else ", ".join(at)])
 
 
+def coming(task: Task) -> list[str]:
+    """Its next times."""
+    if task.recurring is None or task.next_at is None:
+        return []
+    rule = recurrence_of(task.recurring)
+    return [typed(at) for at in rule.coming(task.next_at - timedelta(microseconds=1), COMING)]
+
+
 def last(task: Task) -> datetime | None:
     """Until when it comes round; None: for ever, or it does not."""
     return None if task.recurring is None else recurrence_of(task.recurring).until
@@ -113,8 +142,10 @@ def columns(call: Call, task: Task) -> Sequence[Column]:
     said: Mapping[str, tuple[Kind, Any]] = {
         "priority": (Kind.TEXT, call.gettext(urgent) if task.emergency else ""),
         "recurring": (Kind.TEXT, again(call, task)),
+        "next_runs": (Kind.TAGS, coming(task)),
         "comes_until": (Kind.TIME, last(task)),
-        "day_hours": (Kind.TAGS, hours(task)),
+        "day_hours": (Kind.TEXT, hours(call, task)),
+        "estimated_end": (Kind.TIME, ends(call, task)),
         "valid_until": (Kind.TIME, task.expire_at),
         "send_rate": (Kind.NUMBER, task.rate or None),
         "extend_code": (Kind.TEXT, task.extend_code),

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit import spans
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.pages.sending.terms import hop_field
 from smsgw.admin.words import compose as words
@@ -28,6 +29,7 @@ from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_TO, Draft, Kind, Source, State
 from smsgw.platform.drafts.surveyor import enqueue
+from smsgw.platform.numbers.filters import STATES
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import Scenario
 from smsgw.runtime import clock
@@ -36,14 +38,14 @@ HOPS = range(1, MOST_HOPS + 1)
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
-    "audience": ("source", "to", "phone", "audience", "below"),
+    "audience": ("source", "to", "phone", "audience", "below", "filter"),
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
         "frequency_every", "frequency_unit", "frequency_tag", "steps", "steps_shares", "steps_minutes", "steps_failed",
         "steps_opted_out", "steps_complained", "fallback", "fallback_minutes",
         *(f"hop{n}_{name}" for n in HOPS for name in ("content", "template", "sign", "when", "prefer")),
     ),
-    "time": ("when", "at", "window_from", "window_to", "every", "every_at", "until"),
+    "time": ("when", "at", "every", "every_at", "until"),
 }  # fmt: skip
 """Fields of each step that are one text."""
 STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
@@ -53,7 +55,7 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
     ),
 }
 OF_ACCOUNT: Mapping[str, Any] = {
-    "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "template": "",
+    "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "filter": "", "template": "",
     "scenario": "",
 }  # fmt: skip
 """What belongs to the account, as it is when none is chosen."""
@@ -205,6 +207,10 @@ PICKED = {"groups": MOST_GROUPS_PICKED, "tags": MOST_TAGS_PICKED, "contacts": MO
 """People of the address book that a form can name, and how many of each."""
 
 
+OTHER_SIGN = "*"
+"""The choice of a signature that is typed."""
+
+
 def several(data: Mapping[str, Any], name: str, most: int) -> list[str]:
     """All values of a field that may come more than once."""
     found = getattr(data, "getall", None)
@@ -223,6 +229,8 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         name: text(name, MOST_TO if name == "to" else MOST_TEXT).strip() for name in FIELDS[step.key]
     }
     if step.key == "content":
+        if values["sign"] == OTHER_SIGN:
+            values["sign"] = text("sign_other", 40).strip()
         values["sign"] = values["sign"].removeprefix("【").removesuffix("】").strip()[:40]
         values["subject"] = " ".join(values["subject"].split())[:64]
     if step.key == "audience":
@@ -233,10 +241,12 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         values["fixed"] = {
             name: text(f"fix_{name}", 200).strip() for name in names if text(f"fix_{name}", 200).strip()
         }
+        values["filter_keep"] = several(data, "filter_keep", len(STATES))
         for name, most in PICKED.items():
             values[name] = list(dict.fromkeys(several(data, name, most)))
     if step.key == "time":
         values["on"] = several(data, "on", 40)
+        values["windows"] = spans.typed(data, "windows")
     step.state = msgspec.structs.replace(step.state, **values)
     step.said |= values.keys()
 
@@ -279,8 +289,8 @@ async def obey(step: Step) -> None:
         own["extend_code"] = ""
     if scene.terms.fallback is not None:
         own["fallback"] = ""
-    if scene.terms.window_from:
-        own |= {"window_from": "", "window_to": ""}
+    if scene.terms.windows:
+        own["windows"] = ""
     step.said |= own.keys()
     step.state = msgspec.structs.replace(step.state, **own)
 

@@ -19,6 +19,7 @@ function show() {
   all("[data-when] input[name=on]").forEach((box) => { box.disabled = Boolean(box.closest("[hidden]")); });
 }
 document.addEventListener("change", show);
+document.addEventListener("htmx:after:swap", show);
 show();
 
 // A scenario decides about other fields: they are shown as it has them.

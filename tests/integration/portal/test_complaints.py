@@ -1,0 +1,158 @@
+"""The register of complaints: entered about a message or a number, dealt with step by step, the file for the carrier,
+and whose complaints somebody sees."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser, send
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.errors import SmsgwError
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.lists import complaints, consents
+from smsgw.platform.lists.complaints import Due, Origin, State, WantedComplaints
+from smsgw.platform.org import service as org
+from smsgw.platform.paging import Window
+from smsgw.runtime import clock
+
+PHONE, NUMBER = "13800138000", "8613800138000"
+RIGHTS = [
+    Permission.HOME_VIEW, Permission.COMPLAINT_VIEW, Permission.COMPLAINT_EDIT, Permission.MESSAGE_VIEW,
+]  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await org.add_role(by_test(site), "handler", "投诉专员", RIGHTS, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "handler", "hall")
+        await site.add_staff("clinic-op", "handler", "clinic")
+        yield site
+
+
+def by_test(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"), ids=site.ids)
+
+
+@contextlib.contextmanager
+def refused(code: str) -> Iterator[None]:
+    with pytest.raises(SmsgwError) as error:
+        yield
+    assert error.value.code == code
+
+
+async def states(site: Site) -> list[tuple[str, str, str]]:
+    rows = await site.db.fetch("SELECT state, said, actor FROM complaint_step ORDER BY id")
+    return [(row["state"], row["said"], row["actor"]) for row in rows]
+
+
+async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier_as_a_file(site: Site) -> None:
+    message, hall = await send(site, content="停水通知"), site.accounts["hall"]
+    at = clock.now() - timedelta(days=1)
+    await consents.give(by_test(site), hall, [NUMBER], consents.Given(consents.Source.PAPER, "V2", "档案柜 A-3", at))
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get(f"/records/{message}")
+        assert f'href="/complaints/-/of/{message}"' in page
+        form = {"origin": "carrier", "reference": "KF-7", "note": "半夜收到短信", "due_days": "2", "block": "1"}
+        page = await boss.post(f"/complaints/-/of/{message}", form | {"note": ""})
+        assert boss.status == 422
+        page = await boss.post(f"/complaints/-/of/{message}", form)
+        for shown in ("138****8000", "半夜收到短信", "KF-7", "运营商", "停水通知", "档案柜 A-3", f"/records/{message}"):
+            assert shown in page, shown
+        assert NUMBER not in page
+        assert PHONE not in page
+        entry = await site.db.fetchrow("SELECT type, source, account_id FROM block_list WHERE number = $1", int(NUMBER))
+        assert tuple(entry) == ("marketing", "complaint", 0)
+        id_ = await site.db.fetchval("SELECT id FROM complaint")
+        assert f'href="/complaints?message={message}"' in await boss.get(f"/records/{message}")
+        assert "138****8000 的投诉" in await boss.get(f"/palette?q={PHONE}")
+        assert f'href="/complaints?number={PHONE}"' in await boss.get(f"/blocked/why?number={PHONE}")
+
+        for state, said in (("checking", "核实中"), ("answered", "已致歉并停发"), ("closed", "用户认可")):
+            assert said in await boss.post(f"/complaints/{id_}/step", {"state": state, "said": said})
+        assert await states(site) == [
+            ("checking", "核实中", "boss"), ("answered", "已致歉并停发", "boss"), ("closed", "用户认可", "boss"),
+        ]  # fmt: skip
+        page = await boss.get(f"/complaints/{id_}")
+        assert "已致歉并停发" in page
+        assert f"/complaints/{id_}/step" not in page, "it is over"
+        await boss.post(f"/complaints/{id_}/step", {"state": "checking", "said": "再查"})
+        assert boss.status == 422
+        assert len(await states(site)) == 3
+
+        file = await boss.get(f"/complaints/-/file/{id_}")
+        told = (NUMBER, "停水通知", "档案柜 A-3", "V2", "KF-7", "半夜收到短信", "已致歉并停发", "核实中", "key-1")
+        assert [shown for shown in told if shown not in file] == []
+    rows = await site.db.fetch("SELECT action, after FROM audit WHERE action LIKE 'complaint.%' ORDER BY id")
+    assert [row["action"] for row in rows] == ["complaint.add", *["complaint.step"] * 3, "complaint.file"]
+
+
+async def test_lists_find_by_what_is_known_of_a_complaint_and_say_which_are_late(site: Site) -> None:
+    first = await complaints.enter(by_test(site), NUMBER, note="一", origin=Origin.AUTHORITY, reference="R1")
+    second = await complaints.enter(by_test(site), "8613900139000", note="二", due_days=30)
+    third = await complaints.enter(by_test(site), "8613700137000", note="三")
+    await site.db.execute("UPDATE complaint SET due_at = now() - interval '1 hour' WHERE id <> $1", second.id)
+    await complaints.step(by_test(site), third.id, State.ANSWERED, "已答复")
+    at = clock.now()
+
+    async def found(wanted: WantedComplaints) -> list[int]:
+        got = await complaints.search(site.db, wanted, Window(), accounts=None)
+        assert await complaints.how_many(site.db, wanted, 10, accounts=None) == len(got.rows)
+        return [row.id for row in got.rows]
+
+    a, b, c = first.id, second.id, third.id
+    assert await found(WantedComplaints()) == [c, b, a]
+    assert await found(WantedComplaints(due=Due.OVER)) == [a], "who was answered waits no more"
+    assert await found(WantedComplaints(number="8613900139000")) == [b]
+    assert await found(WantedComplaints(origin="authority")) == await found(WantedComplaints(reference="R1")) == [a]
+    assert await found(WantedComplaints(state="answered")) == [c]
+    assert await found(WantedComplaints(since=at + timedelta(days=1))) == []
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get("/complaints?due=over")
+        assert set(re.findall(r'href="/complaints/(\d+)"', page)) == {str(a)}
+        assert "已逾期" in page
+        assert "已过答复时限" in await boss.get(f"/complaints/{a}")
+        assert "已过答复时限" not in await boss.get(f"/complaints/{c}")
+
+
+async def test_who_sees_some_accounts_deals_with_theirs_and_stops_nothing_for_all(site: Site) -> None:
+    message = await send(site)
+    async with Browser(site) as hall, Browser(site) as clinic:
+        await hall.login("hall-op")
+        await clinic.login("clinic-op")
+        form = {"origin": "user", "note": "为什么发给我", "due_days": "3"}
+        page = await hall.post(f"/complaints/-/of/{message}", form | {"block": "1"})
+        assert (hall.status, "停发营销短信对全部账号生效" in page) == (422, True)
+        assert not await site.db.fetchval("SELECT count(*) FROM complaint")
+        await clinic.post(f"/complaints/-/of/{message}", form)
+        assert clinic.status == 404, "another's message"
+        page = await hall.post(f"/complaints/-/of/{message}", form)
+        assert "为什么发给我" in page
+        assert "没有查看名单的权限" in page
+        id_ = await site.db.fetchval("SELECT id FROM complaint")
+        assert "为什么发给我" not in await clinic.get("/complaints")
+        for path in (f"/complaints/{id_}", f"/complaints/{id_}/step"):
+            await clinic.get(path)
+            assert clinic.status == 404
+        await hall.get(f"/complaints/-/file/{id_}")
+        assert hall.status == 403, "it takes the right to take data away"
+    foreign = Change(site.db, Actor.system("test"))
+    await complaints.step(foreign, id_, State.CLOSED, "办结")
+    with refused("STATE_CONFLICT"):
+        await complaints.step(foreign, id_, State.OPEN, "重开")
+    with refused("NOT_FOUND"):
+        await complaints.step(foreign, id_ + 1000, State.CLOSED, "办结")
+    with refused("NOT_FOUND"):
+        await complaints.enter(by_test(site), NUMBER, message_id=message + 1)
