@@ -32,8 +32,8 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
     "template", "task", "waiting", "round", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word",
-    "alarm", "filing", "scenario", "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers", "statement",
-    "rebate_rule", "refused_call",
+    "alarm", "filing", "scenario", "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers",
+    "statement", "rebate_rule", "refused_call",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
