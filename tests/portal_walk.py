@@ -87,8 +87,12 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/tasks/{id}": {
         "": "SELECT id FROM task WHERE state = 'finished' ORDER BY id LIMIT 1",
         "paused": "SELECT id FROM task WHERE state = 'paused' ORDER BY id LIMIT 1",
+        "recurring": "SELECT id FROM task WHERE recurring IS NOT NULL ORDER BY id LIMIT 1",
     },
-    "/scheduled/{id}": {"": "SELECT id FROM task WHERE state = 'scheduled' ORDER BY id LIMIT 1"},
+    "/scheduled/{id}": {
+        "": "SELECT id FROM task WHERE state = 'scheduled' AND recurring IS NULL ORDER BY id LIMIT 1"
+    },
+    "/scheduled/round/{id}": {"": "SELECT id FROM task WHERE recurring IS NOT NULL ORDER BY id LIMIT 1"},
     "/review/{id}": {"": "SELECT batch_id FROM review WHERE state = 'pending' ORDER BY batch_id LIMIT 1"},
     "/review/decided/{id}": {"": "SELECT batch_id FROM review WHERE state <> 'pending' ORDER BY batch_id LIMIT 1"},
     "/templates/{id}": {
@@ -113,6 +117,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/calls/refused/{id}": {"": "SELECT id FROM api_refused ORDER BY id DESC LIMIT 1"},
     "/keys/{id}": {"": "SELECT id FROM api_key ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
+    "/alarms/receivers/{id}": {"": "SELECT id FROM alarm_receiver WHERE kind = 'dingtalk' ORDER BY id LIMIT 1"},
+    "/alarms/silences/{id}": {"": "SELECT id FROM alarm_silence ORDER BY id LIMIT 1"},
+    "/alarms/notes/{id}": {"": "SELECT id FROM alarm_note WHERE state = 'failed' ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},

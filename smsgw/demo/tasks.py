@@ -8,6 +8,7 @@ from typing import Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import CHINA
+from smsgw.core.schedule import written
 from smsgw.core.tasks import Chunk, Task
 from smsgw.demo.messages import OPERATOR, text_for
 from smsgw.demo.world import Call, Sent, World, texts
@@ -81,7 +82,7 @@ async def _plan(world: World, connection: Connection, row: dict[str, Any], n: in
         text.type, text_for(world, sender, text), made, sign=sender.sign, template_id=text.id, send_at=begins,
         next_at=begins, review=bool(wanted), review_reasons=wanted, steps=row.get("steps"),
         frequency=row.get("frequency"), fallback=row.get("fallback"), emergency=row.get("emergency", False),
-        rate=row.get("rate", 0),
+        rate=row.get("rate", 0), recurring=row.get("recurring"), windows=written(row.get("windows", "")).plain,
         expire_at=begins + timedelta(hours=row["hours"]) if "hours" in row else None,
     )  # fmt: skip
     await tasks.insert(connection, task)

@@ -15,15 +15,20 @@ from PIL import Image
 from portal_site import Site
 
 from smsgw.core.actor import ActorLabel, ScopeKind
+from smsgw.core.alarm_notes import Way
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import NO_POLICY, Listed
 from smsgw.core.tasks import Task
+from smsgw.core.webhooks import Reach
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.alarms import receivers as alarm_receivers
+from smsgw.platform.alarms import silences as alarm_silences
+from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.brand import service as brands
@@ -201,6 +206,10 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         await alarms.raise_(
             connection, "webhook", f"webhook/{name}", "warning", f"{MARK} detail", now=clock.now()
         )
+    draft = Receiver(f"{MARK} receiver", Way.SMS, "13912345676", account_id=account)
+    receiver = await alarm_receivers.add(by, Sealer(b"k" * 32), draft, Reach())
+    note = await alarm_receivers.test(by, receiver)
+    await site.db.execute("UPDATE alarm_note SET state = 'failed' WHERE id = $1", note)
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
@@ -211,7 +220,9 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "VALUES ($1, $2, $3, 'zh', 'failed', now()) RETURNING id"
     )
     return {
-        "receivers": account,
+        "receivers": account, "alarm_receiver": receiver, "alarm_note": note,
+        "alarm_silence": await alarm_silences.add(
+            by, "", f"account/{MARK}", clock.now() + timedelta(hours=1), f"{MARK} reason"),
         "rebate_rule": await rebate_rules.add(
             by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),

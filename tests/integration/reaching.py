@@ -34,6 +34,7 @@ OF_ACCOUNTS = (
     "template", "task", "waiting", "round", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word",
     "alarm", "filing", "scenario", "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers",
     "statement", "rebate_rule", "refused_call",
+    "alarm_receiver", "alarm_note", "alarm_silence",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -99,7 +100,9 @@ THINGS = {
     "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account",
     "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
-    "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
+    "/alarms": "alarm", "/alarms/receivers": "alarm_receiver", "/alarms/notes": "alarm_note",
+    "/alarms/silences": "alarm_silence",
+    "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
     "/reports/exclusions": "exclusion",
     "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",
 }  # fmt: skip

@@ -32,6 +32,7 @@ import smsgw.platform
 from smsgw.channels.wire.proofs import readings
 from smsgw.core import totp
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
+from smsgw.core.alarm_notes import Way
 from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.code_book import Source
@@ -56,7 +57,11 @@ from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.alarms import notes as alarm_notes
+from smsgw.platform.alarms import receivers as alarm_receivers
 from smsgw.platform.alarms import service as alarms
+from smsgw.platform.alarms import silences as alarm_silences
+from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book
 from smsgw.platform.audience import importing as contact_import
 from smsgw.platform.audience import service as audience
@@ -746,6 +751,60 @@ async def _(world: World, change: Change) -> None:
     id_ = await a_message(world)
     got = await unmasking.whole(change, "message", id_, "check", "", most=1000, now=datetime.now(UTC))
     assert got.number == f"86{NUMBER}"
+
+
+def _receiver(name: str, address: str | None = "ops@buyer.example.org") -> Receiver:
+    return Receiver(name, Way.MAIL, address)
+
+
+@example(alarm_receivers.add, "alarm_receiver.add")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.add(change, world.sealer, _receiver(world.name()), Reach())
+
+
+async def _told(world: World) -> int:
+    return await alarm_receivers.add(world.change, world.sealer, _receiver(world.name()), Reach())
+
+
+@example(alarm_receivers.put, "alarm_receiver.set")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.put(change, world.sealer, await _told(world), _receiver(world.name(), None), Reach())
+
+
+@example(alarm_receivers.switch, "alarm_receiver.stop")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.switch(change, await _told(world), active=False)
+
+
+@example(alarm_receivers.remove, "alarm_receiver.remove")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.remove(change, await _told(world))
+
+
+@example(alarm_receivers.test, "alarm_receiver.test")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.test(change, await _told(world))
+
+
+async def _hushed(by: Change) -> int:
+    return await alarm_silences.add(by, "channel_down", "", clock.now() + timedelta(hours=1), "planned work")
+
+
+@example(alarm_silences.add, "alarm_silence.add")
+async def _(_: World, change: Change) -> None:
+    await _hushed(change)
+
+
+@example(alarm_silences.end, "alarm_silence.end")
+async def _(world: World, change: Change) -> None:
+    await alarm_silences.end(change, await _hushed(world.change))
+
+
+@example(alarm_notes.again, "alarm.again")
+async def _(world: World, change: Change) -> None:
+    note = await alarm_receivers.test(world.change, await _told(world))
+    await world.database.execute("UPDATE alarm_note SET state = 'failed' WHERE id = $1", note)
+    await alarm_notes.again(change, note)
 
 
 @example(alarms.acknowledge, "alarm.ack")

@@ -36,6 +36,7 @@ from reaching import (
 )
 
 from smsgw.admin.rights import Open, Route
+from smsgw.core.alarm_notes import Way
 from smsgw.core.ids import CHINA
 from smsgw.platform.org import queries
 
@@ -373,8 +374,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
     "GET /scheduled/{id}/time": (case("waiting"),),
-    "GET /scheduled/{id}/edit": (case("waiting"),), "GET /scheduled/{id}/round": (case("round"),),
-    "POST /scheduled/{id}/round": (
+    "GET /scheduled/{id}/edit": (case("waiting"),), "GET /scheduled/round/{id}": (case("round"),),
+    "POST /scheduled/round/{id}": (
         sure("round", version="1", subject="t", content="您好", every="day", every_at="10:00"),
     ),
     "POST /scheduled/{id}/edit": (
@@ -498,6 +499,19 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /words/-/import/{id}/result", "GET /words/-/import/{id}/wrong"), (case("word_import"),)),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("alarm"),),
     **of_list("/alarms"), **of_actions("/alarms", "alarm", "ack"),
+    "GET /alarms/receivers": NOTHING, **of_list("/alarms/receivers"),
+    "GET /alarms/receivers/{id}": (case("alarm_receiver"),),
+    "GET /alarms/receivers/{id}/edit": (case("alarm_receiver"),),
+    "POST /alarms/receivers/{id}/edit": (case("alarm_receiver", name="x", language="zh", after_minutes="0"),),
+    **of_actions("/alarms/receivers", "alarm_receiver", "test", "start", "stop", "remove"),
+    **{f"GET /alarms/receivers/-/new/{way}": NOTHING for way in Way},
+    **{f"POST /alarms/receivers/-/new/{way}": (case(name="x", address="x@y.example", language="zh", after_minutes="0"),)
+       for way in Way},
+    "GET /alarms/silences": NOTHING, **of_list("/alarms/silences"), "GET /alarms/silences/-/new": NOTHING,
+    "POST /alarms/silences/-/new": (sure(kind="channel_down", object="channel/x", minutes="60", reason="why"),),
+    "GET /alarms/silences/{id}": (case("alarm_silence"),), **of_actions("/alarms/silences", "alarm_silence", "end"),
+    "GET /alarms/notes": NOTHING, "GET /alarms/notes/-/rows": NOTHING, **of_list("/alarms/notes"),
+    "GET /alarms/notes/{id}": (case("alarm_note"),), **of_actions("/alarms/notes", "alarm_note", "again"),
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),

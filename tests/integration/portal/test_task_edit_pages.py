@@ -121,7 +121,7 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
         await site.db.execute("UPDATE task SET run = 1 WHERE id = $1", task)
         page = html.unescape(await boss.get(f"/tasks/{task}"))
         assert "第 1 次 · 2026-01-02 09:00 · 1 个号码 · 内容：上一版" in page, "a run keeps what it has said"
-        path = f"/scheduled/{task}/round"
+        path = f"/scheduled/round/{task}"
         assert path in page
         await boss.get(f"/scheduled/{task}/edit")
         assert boss.status == 404, "that is for what is sent once"

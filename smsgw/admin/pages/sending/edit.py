@@ -289,6 +289,6 @@ EDIT = FormPage(
     lambda one: f"/tasks/{one.id}", _subject, _values, _choices, _effect, lead=lambda one: one.task.name,
 )  # fmt: skip
 ROUND = FormPage(
-    "/scheduled/{id:[0-9]{1,19}}/round", Permission.TASK_EDIT, words.EDIT_ROUND, words.EDIT_SAVE, _AGAIN, _save,
+    "/scheduled/round/{id:[0-9]{1,19}}", Permission.TASK_EDIT, words.EDIT_ROUND, words.EDIT_SAVE, _AGAIN, _save,
     lambda one: f"/tasks/{one.id}", _round, _values, _choices, _effect, lead=lambda one: one.task.name,
 )  # fmt: skip

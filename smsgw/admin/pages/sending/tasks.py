@@ -182,7 +182,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
         links.append((words.AS_SCENARIO, f"{as_scenario.PLACE}?task={task.id}"))
     round_ = edit.comes_round(task) and call.may(Permission.TASK_EDIT)
     if round_ and call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
-        links.append((words.EDIT, f"{SCHEDULED}/{task.id}/round"))
+        links.append((words.EDIT, f"{SCHEDULED}/round/{task.id}"))
     buttons = [
         Button(a.label, f"{PATH}/-/effect/{a.key}", a.danger, fields={"id": str(task.id), "to": f"{PATH}/{task.id}"},
                asks=True)
