@@ -152,6 +152,7 @@ ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
     "/consents/{id}/proof/file", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
+    "/materials/{id}", "/materials/{id}/edit", "/materials/{id}/thumbnail", "/materials/{id}/content",
     "/optouts/undos/{id}", "/optouts/undos/{id}/number", "/optouts/undos/{id}/proof",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a

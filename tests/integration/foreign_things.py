@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 from browsing import Browser
 from databases import change
+from PIL import Image
 from portal_site import Site
 
 from smsgw.core.actor import ActorLabel, ScopeKind
@@ -42,6 +44,8 @@ from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
 from smsgw.platform.lists import complaints, consents, undoing
 from smsgw.platform.lists import service as lists
+from smsgw.platform.materials import service as materials
+from smsgw.platform.materials.model import Draft as MaterialDraft
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
@@ -223,6 +227,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
             by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
         "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
+        "material": await _material(site, by, account),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
         "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
@@ -247,6 +252,17 @@ async def _document(site: Site, by: Change, account: int, sign: int) -> int:
     incoming = await store.receive(documents.kind(site.db), account, 0, f"{MARK}.pdf")
     incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
     return await documents.keep(by, store, sign, documents.Document.LICENSE, "", incoming)
+
+
+async def _material(site: Site, by: Change, account: int) -> int:
+    """A picture that was approved."""
+    store, out = site.surveyor.tasks.files.store, io.BytesIO()
+    Image.new("RGB", (4, 4)).save(out, "PNG")
+    incoming = await store.receive(materials.kind(site.db), account, 0, f"{MARK}.png")
+    incoming.path.write_bytes(out.getvalue())
+    id_ = await materials.keep(by, store, account, MaterialDraft(f"{MARK} picture"), incoming)
+    await site.db.execute("UPDATE material SET state = 'approved' WHERE id = $1", id_)
+    return id_
 
 
 async def _undo(site: Site, by: Change, entry: int, account: int) -> int:

@@ -25,6 +25,7 @@ import pytest
 import pytest_asyncio
 from certificates import certified
 from changes import by_test
+from PIL import Image
 from soft_passkey import SoftPasskey
 
 import smsgw.platform
@@ -101,6 +102,10 @@ from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
+from smsgw.platform.materials import service as materials
+from smsgw.platform.materials.model import Draft as MaterialDraft
+from smsgw.platform.materials.model import Kind as MaterialKind
+from smsgw.platform.materials.model import Made
 from smsgw.platform.messages import care, inbound, resend
 from smsgw.platform.messages import service as messages
 from smsgw.platform.messages.inbound import InboundView
@@ -2014,6 +2019,62 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     await routing.move(world.change, "account", "own", await channel(world, world.change), "")
     await following.restore_account(change, "own", "")
+
+
+def a_made(world: World, change: Change) -> tuple[Made, StoredFile]:
+    file = replace(a_file(world, change), kind="material", sha256=world.ids().to_bytes(32, "big"))
+    return Made(MaterialKind.PICTURE, "image/png", b"", 4, 4, thumbnail=b"x"), file
+
+
+async def a_material(world: World) -> int:
+    made, file = a_made(world, world.change)
+    return await materials.add(world.change, world.account_id, MaterialDraft("图"), made, file)
+
+
+@example(materials.add, "material.add")
+async def _(world: World, change: Change) -> None:
+    await materials.add(change, world.account_id, MaterialDraft("图"), *a_made(world, change))
+
+
+@example(materials.keep, "material.add")
+async def _(world: World, change: Change) -> None:
+    store: Any = Materials(world, change)
+    with a_picture(world) as incoming:
+        Image.new("RGB", (4, 4)).save(incoming.path, "PNG")
+        await materials.keep(change, store, world.account_id, MaterialDraft("图"), incoming)
+
+
+class Materials(Store):
+    """Keeps nothing; each file is another."""
+
+    async def keep(self, *_: Any) -> StoredFile:
+        return a_made(self.world, self.change)[1]
+
+
+@example(materials.put, "material.set")
+async def _(world: World, change: Change) -> None:
+    await materials.put(change, await a_material(world), MaterialDraft("另一张图"))
+
+
+@example(materials.decide, "material.decide")
+async def _(world: World, change: Change) -> None:
+    await materials.decide(change, await a_material(world), passes=True, answer="")
+
+
+@example(materials.take, "material.take")
+async def _(world: World, change: Change) -> None:
+    file = replace(a_file(world, world.change), kind="material", sha256=world.ids().to_bytes(32, "big"))
+    async with world.database.transaction() as connection:
+        await file_queries.add(connection, file)
+    made = a_made(world, world.change)[0]
+    id_ = await materials.add(world.change, world.account_id, MaterialDraft("图"), made, file)
+    await world.database.execute("UPDATE material SET state = 'approved' WHERE id = $1", id_)
+    await materials.take(change, id_)
+
+
+@example(materials.remove, "material.remove")
+async def _(world: World, change: Change) -> None:
+    await materials.remove(change, await a_material(world))
 
 
 @example(routing.set_rule, "retry.set")

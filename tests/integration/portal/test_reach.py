@@ -396,6 +396,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /signs/{id}/decide": (sure("sign", decision="approved"),),
     "POST /signs/{id}/register": (sure("sign", state="registered"),),
     "POST /signs/{id}/renew": (sure("sign", expires_at="2030-01-01"),),
+    "GET /materials": (case(query="account={account}"),), **of_list("/materials"),
+    **of_actions("/materials", "material", "pass", "reject", "remove"),
+    **dict.fromkeys(("GET /materials/-/new", "POST /materials/-/new"), NOTHING),
+    **{f"{method} /materials/{{id}}{below}": (case("material"),) for method, below in (
+        ("GET", ""), ("GET", "/thumbnail"), ("GET", "/content"), ("POST", "/take"), ("GET", "/edit"))},
+    "POST /materials/{id}/edit": (sure("material", title="n"),),
     "GET /templates": (case(query="account={account}"), case(query="id={template}")), **of_list("/templates"),
     **of_actions("/templates", "template", "start", "stop"),
     "GET /templates/-/new": (case(query="from={template}"),),
@@ -733,6 +739,7 @@ LATER = re.compile(
     "|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
     "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
     "|GET /records/{id}/verify$|GET /(alarms|review|inbound)/-/total|POST /inbound/-/seen$|POST /jobs/{id}/approve$"
+    "|/accounts/{id}/route/restore$|GET /materials/{id}/(content|thumbnail)$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, is another's alone,
 is asked by a row that is opened, or is for those who build pages; a list that refreshes itself does not say how many
