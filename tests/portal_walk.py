@@ -117,6 +117,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/calls/refused/{id}": {"": "SELECT id FROM api_refused ORDER BY id DESC LIMIT 1"},
     "/keys/{id}": {"": "SELECT id FROM api_key ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
+    "/alarms/receivers/{id}": {"": "SELECT id FROM alarm_receiver WHERE kind = 'dingtalk' ORDER BY id LIMIT 1"},
+    "/alarms/silences/{id}": {"": "SELECT id FROM alarm_silence ORDER BY id LIMIT 1"},
+    "/alarms/notes/{id}": {"": "SELECT id FROM alarm_note WHERE state = 'failed' ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
@@ -149,6 +152,7 @@ ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
     "/consents/{id}/proof/file", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
+    "/materials/{id}", "/materials/{id}/edit", "/materials/{id}/thumbnail", "/materials/{id}/content",
     "/optouts/undos/{id}", "/optouts/undos/{id}/number", "/optouts/undos/{id}/proof",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a

@@ -26,6 +26,22 @@ class Alone:
     away: bool = False
 
 
+class NoTeller:
+    """Tells nobody of alarms."""
+
+    holds = False
+
+    async def unstored(self, standing: object) -> None: ...
+
+    async def settle(self) -> None: ...
+
+    async def enter(self, connection: object) -> Sequence[tuple[str, str]]:
+        """Nothing."""
+        return ()
+
+    async def entered(self, keys: object) -> None: ...
+
+
 class NoComplaints:
     """Nobody complains."""
 

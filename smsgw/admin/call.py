@@ -28,6 +28,7 @@ from smsgw.core.guard import FACTORS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
+from smsgw.core.webhooks import Reach
 from smsgw.platform.change import Change
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org.model import OpenSession, Person
@@ -87,6 +88,8 @@ class PortalContext:
     decode: Decode
     reads: Reads
     """What a carrier's report says, from its octets."""
+    reach: Reach
+    """Where calls may go."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)

@@ -105,6 +105,8 @@ class Permission(StrEnum):
     """Access codes, extensions, the classes of carriers' codes."""
     ALARM_VIEW = "alarm.view"
     ALARM_HANDLE = "alarm.handle"
+    ALARM_EDIT = "alarm.edit"
+    """Who is told of alarms, and how."""
     NODE_VIEW = "node.view"
     NODE_EDIT = "node.edit"
 

@@ -74,6 +74,28 @@ SELECT r.account_id, $1, e, 'zh', CASE WHEN failed THEN 'failed' ELSE 'sent' END
 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
 CROSS JOIN LATERAL (SELECT e = (SELECT max(emails[2]) FROM statement_receiver)) f(failed)
 """
+# Whom alarms went to, one of whom was away; stopped, as nobody may be called from a demonstration.
+_TOLD = """
+INSERT INTO alarm_receiver (name, kind, shown, account_id, critical_only, language, active, changed_by)
+SELECT name, kind, shown, CASE kind WHEN 'sms' THEN $1::bigint END, kind = 'sms', 'zh', false, 'demo-ops'
+FROM unnest($2::text[], ARRAY['sms', 'mail', 'wecom', 'dingtalk', 'webhook'], $3::text[]) r (name, kind, shown)
+"""
+_NOTES = """
+INSERT INTO alarm_note (alarm_id, receiver_id, event, state, tries, entered_at, next_at, begun_at, ended_at, said)
+SELECT a.id, r.id, e.event, CASE WHEN failed THEN 'failed' ELSE 'sent' END, CASE WHEN failed THEN 9 ELSE 1 END,
+       e.at, e.at, e.at + interval '1 second', e.at + interval '2 seconds',
+       CASE WHEN failed THEN 'HTTP 502' WHEN r.kind = 'mail' THEN '250 2.0.0 Ok: queued' WHEN r.kind = 'webhook'
+            THEN 'HTTP 204' WHEN r.kind = 'sms' THEN '' ELSE '0 ok' END
+FROM alarm a CROSS JOIN alarm_receiver r
+CROSS JOIN LATERAL (SELECT 'raised', a.last UNION ALL SELECT 'cleared', a.cleared_at) e (event, at)
+CROSS JOIN LATERAL (SELECT r.kind = 'webhook' AND e.event = 'raised') f (failed)
+WHERE a.cleared_at IS NOT NULL AND (a.severity = 'critical' OR NOT r.critical_only)
+"""
+_SILENCE = """
+INSERT INTO alarm_silence (kind, object, reason, made_by, made_at, until)
+SELECT 'channel_down', min(object), $1, 'demo-ops', $2::timestamptz - interval '2 hours', $2 FROM alarm
+WHERE kind = 'channel_down'
+"""
 # Last month's rebates, by rules that have held since then.
 _REBATES = """
 WITH rule AS (
@@ -118,6 +140,9 @@ async def fill(world: World) -> None:
             await connection.execute(statement, timeout=120)
         await connection.execute(_RECEIVERS, due - timedelta(days=60), senders)
         await connection.execute(_MAILS, month, min(due, world.now))
+        await connection.execute(_TOLD, senders[0], *texts()["receivers"])
+        await connection.execute(_NOTES)
+        await connection.execute(_SILENCE, texts()["silence"], world.now)
         first, second = (today - timedelta(days=back) for back in (20, 7))
         await connection.execute(_EXCLUSIONS, first, second, *texts()["exclusions"])
         await connection.execute(_EXCLUDED)

@@ -61,6 +61,9 @@ from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
+from smsgw.platform.alarms.memory import Memory
+from smsgw.platform.alarms.notifier import Notifier
+from smsgw.platform.alarms.ways import Ways
 from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
@@ -142,7 +145,7 @@ class Composition:
     def node(self) -> Node:
         """All of them."""
         same = {field.name: getattr(self, field.name) for field in fields(Parts)}
-        return Node(**same, alarms=AlarmTable(self.database, self.number, probes(Parts(**same))))
+        return Node(**same, alarms=AlarmTable(self.database, self.number, probes(Parts(**same)), self.notifier))
 
     # --- what all others stand on ---------------------------------------------------------------------------------
 
@@ -343,8 +346,18 @@ class Composition:
         return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
 
     @cached_property
+    def mailer(self) -> Mailer:
+        return Mailer(self.settings.mail)
+
+    @cached_property
     def statement_mails(self) -> StatementMails:
-        return StatementMails(self.database, Mailer(self.settings.mail), lambda: self.snapshots.current.brands)
+        return StatementMails(self.database, self.mailer, lambda: self.snapshots.current.brands)
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        ways = Ways(self.mailer, self.sender, self.outside, self.acceptor, self.snapshots)
+        memory = Memory(self.settings.node.data_dir / "told_alarms.json")
+        return Notifier(self.database, self.sealer, ways, memory)
 
     @cached_property
     def rebating(self) -> Rebating:
@@ -434,6 +447,7 @@ class Composition:
             surveyor=self.surveyor,
             decode=decoded,
             reads=readings,
+            reach=settings.webhooks.reach,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )

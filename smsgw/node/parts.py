@@ -34,6 +34,7 @@ from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
+from smsgw.platform.alarms.notifier import Notifier
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
@@ -90,6 +91,7 @@ class Parts:
     reminders: Reminders
     statement_mails: StatementMails
     rebating: Rebating
+    notifier: Notifier
     reviewing: Reviewing
     surveyor: Surveyor
     health: Health

@@ -30,7 +30,7 @@ class Browser:
         await self.session.close()
 
     async def _read(self, response: aiohttp.ClientResponse) -> str:
-        text = await response.text()
+        text = await response.text(errors="replace")  # it may be a picture
         self.status, self.headers, self.path = response.status, response.headers, response.url.path_qs
         if found := re.search(r'name="csrf" value="([^"]+)"', text):
             self.csrf = found[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,18 +11,24 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 from browsing import Browser
 from databases import change
+from PIL import Image
 from portal_site import Site
 
 from smsgw.core.actor import ActorLabel, ScopeKind
+from smsgw.core.alarm_notes import Way
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import NO_POLICY, Listed
 from smsgw.core.tasks import Task
+from smsgw.core.webhooks import Reach
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.alarms import receivers as alarm_receivers
+from smsgw.platform.alarms import silences as alarm_silences
+from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.brand import service as brands
@@ -37,6 +44,8 @@ from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import carrier as lifts
 from smsgw.platform.lists import complaints, consents, undoing
 from smsgw.platform.lists import service as lists
+from smsgw.platform.materials import service as materials
+from smsgw.platform.materials.model import Draft as MaterialDraft
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
@@ -197,6 +206,10 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         await alarms.raise_(
             connection, "webhook", f"webhook/{name}", "warning", f"{MARK} detail", now=clock.now()
         )
+    draft = Receiver(f"{MARK} receiver", Way.SMS, "13912345676", account_id=account)
+    receiver = await alarm_receivers.add(by, Sealer(b"k" * 32), draft, Reach())
+    note = await alarm_receivers.test(by, receiver)
+    await site.db.execute("UPDATE alarm_note SET state = 'failed' WHERE id = $1", note)
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
@@ -207,11 +220,14 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "VALUES ($1, $2, $3, 'zh', 'failed', now()) RETURNING id"
     )
     return {
-        "receivers": account,
+        "receivers": account, "alarm_receiver": receiver, "alarm_note": note,
+        "alarm_silence": await alarm_silences.add(
+            by, "", f"account/{MARK}", clock.now() + timedelta(hours=1), f"{MARK} reason"),
         "rebate_rule": await rebate_rules.add(
             by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
         "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
+        "material": await _material(site, by, account),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
         "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
@@ -236,6 +252,17 @@ async def _document(site: Site, by: Change, account: int, sign: int) -> int:
     incoming = await store.receive(documents.kind(site.db), account, 0, f"{MARK}.pdf")
     incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
     return await documents.keep(by, store, sign, documents.Document.LICENSE, "", incoming)
+
+
+async def _material(site: Site, by: Change, account: int) -> int:
+    """A picture that was approved."""
+    store, out = site.surveyor.tasks.files.store, io.BytesIO()
+    Image.new("RGB", (4, 4)).save(out, "PNG")
+    incoming = await store.receive(materials.kind(site.db), account, 0, f"{MARK}.png")
+    incoming.path.write_bytes(out.getvalue())
+    id_ = await materials.keep(by, store, account, MaterialDraft(f"{MARK} picture"), incoming)
+    await site.db.execute("UPDATE material SET state = 'approved' WHERE id = $1", id_)
+    return id_
 
 
 async def _undo(site: Site, by: Change, entry: int, account: int) -> int:

@@ -32,8 +32,9 @@ MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
     "template", "task", "waiting", "round", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word",
-    "alarm", "filing", "scenario", "consent_import", "sign_cell", "sign_proof", "event", "receivers", "statement",
-    "rebate_rule", "refused_call",
+    "alarm", "filing", "scenario", "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers",
+    "statement", "rebate_rule", "refused_call",
+    "alarm_receiver", "alarm_note", "alarm_silence",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
@@ -95,10 +96,13 @@ THINGS = {
     "/complaints": "complaint", "/complaints/-/of": "message",
     "/announcements": "announcement", "/notices": "told", "/review": "batch", "/signs": "sign",
     "/signs/carriers": "sign_cell", "/signs/proofs": "sign_proof",
-    "/templates": "template", "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
+    "/templates": "template", "/materials": "material",
+    "/phrases": "phrase", "/sessions": "session", "/setup/channel": "channel",
     "/setup/test": "message", "/accounts": "account",
     "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
-    "/alarms": "alarm", "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
+    "/alarms": "alarm", "/alarms/receivers": "alarm_receiver", "/alarms/notes": "alarm_note",
+    "/alarms/silences": "alarm_silence",
+    "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
     "/reports/exclusions": "exclusion",
     "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",
 }  # fmt: skip

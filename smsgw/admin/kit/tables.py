@@ -56,6 +56,8 @@ class Kind(StrEnum):
     """A text in pieces: (piece, why it is marked or empty)."""
     DEVICE = "device"
     """How a browser calls itself, made readable; whole in its title."""
+    PICTURE = "picture"
+    """The address of a small picture; None: there is none."""
 
 
 NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.SIZE})

@@ -120,6 +120,54 @@ WORDS: dict[str, tuple[str, str]] = {
     "alarm.unsealed": ("新的审计记录未能入链：{why}", "no row is taken into the chain: {why}"),
     "alarm.probe_silent": ("探测短信 {minutes} 分钟内没有回执", "the probe had no report in {minutes} min"),
     "alarm.probe_ended": ("探测短信的结果：{state} {code}", "the probe ended: {state} {code}"),
+    "alarm.note_about": ("{what} {name}", "{what} {name}"),
+    "alarm.note_raised": (
+        "告警（{severity}）：{kind}，{about}，自 {since}",
+        "Alarm ({severity}): {kind}, {about}, since {since}",
+    ),
+    "alarm.note_raised_why": (
+        "告警（{severity}）：{kind}，{about}，自 {since}。{detail}",
+        "Alarm ({severity}): {kind}, {about}, since {since}. {detail}",
+    ),
+    "alarm.note_cleared": (
+        "告警恢复：{kind}，{about}，{since} 至 {until}",
+        "Alarm over: {kind}, {about}, {since} to {until}",
+    ),
+    "alarm.note_test": (
+        "告警测试：收到本条即可收到平台的告警通知",
+        "Alarm test: who gets this is told of the platform's alarms",
+    ),
+    "alarm.note_more": ("{first} 等，另有 {n} 条", "{first} and {n} more"),
+    "alarm.note_left": ("\n另有 {n} 条，见告警记录", "\n{n} more: see the alarms"),
+    "alarm.silence_kind": ("没有这种告警", "there is no such alarm"),
+    "alarm.silence_until": ("须晚于现在，最多 {days} 天", "later than now, at most {days} days"),
+    "alarm.silences_full": ("同时有效的静默已达上限 {most} 个", "there are {most} silences, the most"),
+    "alarm.silence_over": ("静默已结束", "it is over already"),
+    "alarm.note_over": ("通知前已恢复", "it was over before"),
+    "alarm.note_taken": ("已有人认领，不再升级", "somebody has taken it on before"),
+    "alarm.after_minutes": ("0 至 {most} 分钟", "0 to {most} minutes"),
+    "alarm.no_mail": ("没有配置发信服务器（[mail]）", "there is no mail server ([mail])"),
+    "alarm.no_account": ("短信账号不存在", "there is no such sending account"),
+    "alarm.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
+    "alarm.receiver_gone": (
+        "接收人已停用、删除，或地址无法解密", "the receiver was stopped or removed, or its address does not open"
+    ),
+    "alarm.receiver_number": ("不是有效的手机号码", "not a valid phone number"),
+    "alarm.receiver_mail": ("不是有效的邮箱", "not a valid mail address"),
+    "alarm.receiver_robot": (
+        "应为群机器人的 Webhook 地址，形如 https://…?{name}=…", "the address of a group's robot: https://…?{name}=…"
+    ),
+    "alarm.receiver_secret": ("签名密钥 16 至 200 个字符", "a secret of 16 to 200 characters"),
+    "alarm.receiver_dingtalk": (
+        "加签密钥以 SEC 开头；不用加签时留空", "the secret begins with SEC; empty where the robot wants no signature"
+    ),
+    "alarm.receiver_account": ("请选择短信账号", "name the sending account"),
+    "alarm.receiver_exists": ("已有同名的接收人", "there is a receiver of that name"),
+    "alarm.receivers_full": ("接收人已达上限 {most} 个", "there are {most} receivers, the most"),
+    "alarm.receiver_stopped": ("接收人已停用", "the receiver is stopped"),
+    "alarm.note_state": (
+        "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
+    ),
     "error.about": ("{what}：{why}", "{what}: {why}"),
     "error.other": ("网络错误", "a network error"),
     "error.at": ("{what} {host}:{port}", "{what} {host}:{port}"),

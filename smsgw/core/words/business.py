@@ -216,6 +216,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "the key is being rotated; retire its former secret first (key retire)",
     ),
     "key.not_rotating": ("密钥没有待停用的旧密文", "the key has no former secret to retire"),
+    "material.kind": (
+        "须为 PNG、JPEG、WebP 图片,MP3 音频或 MP4 视频,且内容完整",
+        "a whole PNG, JPEG or WebP picture, MP3 sound or MP4 film",
+    ),
+    "material.full": (
+        "每个账号最多 {most} 个素材、共 {megabytes} MB",
+        "an account has at most {most} pieces, {megabytes} MB in all",
+    ),
+    "material.there": ("该账号的素材库中已有相同内容", "the account has the same content already"),
+    "material.waits": ("审核通过后才能取用", "it can be taken once it is approved"),
     "number.listed": ("已在名单中", "it is on the list already"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
     "inbound.assignee": (

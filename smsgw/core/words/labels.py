@@ -151,6 +151,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "balance.low": ("余额不足", "balance is low"),
         "channel.state": ("通道状态变化", "state of a channel changed"),
     },
+    "alarm_severity": {"critical": ("严重", "critical"), "warning": ("警告", "warning")},
     "alarm": {
         "channel_down": ("通道断开", "channel is down"),
         "login_refused": ("通道登录被拒", "login of a channel refused"),

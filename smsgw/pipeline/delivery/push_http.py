@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 TIMEOUT = 10.0
 """Seconds for a call altogether; what takes longer has failed."""
 RESOLVE_TIMEOUT = 5.0
+_EXCHANGE = aiohttp.ClientTimeout(total=TIMEOUT, connect=RESOLVE_TIMEOUT + 2)
+"""Of a call of the node's own: a connection that takes too long is told from an answer that does."""
 MAX_ANSWER = 64 * 1024
 """Octets of an answer that are read; the rest is cut off with the connection."""
 SHOWN = 200
@@ -48,7 +50,11 @@ MAX_WAYS = 64
 """Sets of granted networks whose connections are kept while nothing is under way."""
 
 
-class NotAllowed(OSError):
+class Unreached(OSError):
+    """There was no connection: certainly nothing has arrived."""
+
+
+class NotAllowed(Unreached):
     """The address may not be pushed to."""
 
 
@@ -218,19 +224,22 @@ class Sender:
 
     async def exchange(self, call: Call, reach: Reach) -> tuple[int, bytes]:
         """One call of the node's own within ``reach``: HTTP status, and what was answered (cut off at ``MAX_ANSWER``
-        octets). ``NotAllowed`` for an address that may not be called, ``OSError`` when there is no answer."""
+        octets). ``NotAllowed`` for an address that may not be called, ``Unreached`` when it could not be, ``OSError``
+        when there is no answer."""
         _owner.set(0)
         way = self._way(reach)
         try:
             async with way.session.request(
                 call.method, yarl.URL(call.url, encoded=True), data=call.body or None, headers=call.headers,
-                allow_redirects=False,
+                allow_redirects=False, timeout=_EXCHANGE,
             ) as answer:  # fmt: skip
                 return answer.status, await _read(answer)
         except aiohttp.ClientConnectorError as exc:
             if isinstance(exc.os_error, NotAllowed):
                 raise exc.os_error from exc
-            raise  # an OSError
+            raise Unreached(str(exc)) from exc
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise Unreached("no connection in time") from exc
         except (aiohttp.ClientError, ValueError) as exc:
             raise OSError("the connection broke off") from exc
         finally:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -23,7 +24,7 @@ from smsgw.core.states import STATUS, STATUS_NAMES, PartState
 from smsgw.core.words import Wording, english_of, listed, phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import alarms as store
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,26 @@ class Standing:
     since: datetime
 
 
+class Teller(Protocol):
+    """Who tells people of alarms that the database cannot be told of."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is something to be entered."""
+
+    async def unstored(self, standing: Sequence[Standing]) -> None:
+        """The database is away, and does not know these."""
+
+    async def settle(self) -> None:
+        """Wait a moment until what is under way has ended."""
+
+    async def enter(self, connection: Connection) -> Sequence[tuple[str, str]]:
+        """Enter, before anything else, what it was not told of; for ``entered`` after the commit."""
+
+    async def entered(self, keys: Sequence[tuple[str, str]]) -> None:
+        """They are in the database."""
+
+
 class AlarmTable:
     """Runs the probes of a node.
 
@@ -55,15 +76,19 @@ class AlarmTable:
         database: Database,
         node: int,
         probes: Mapping[str, Probe],
+        teller: Teller,
         *,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._node = f"node/{node}"
         self._probes = probes
+        self._teller = teller
         self._now = now
         self._watch = Watch()
         self._standing: dict[tuple[str, str], Standing] = {}
+        self._stored: frozenset[tuple[str, str]] = frozenset()
+        """What stands and the database knows."""
 
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
@@ -102,14 +127,19 @@ class AlarmTable:
                 log.info("alarm.cleared", kind=key[0], object=key[1])
         try:
             await self._store(now, clear=not failed)
-        except SmsgwError:
-            return  # stored in a later round
+        except SmsgwError:  # stored in a later round
+            if any(a.kind == "database_down" for a in self._standing.values()):
+                own = (a for key, a in self._standing.items() if a.object == self._node and key not in self._stored)
+                await self._teller.unstored(list(own))
 
     async def _store(self, now: datetime, *, clear: bool) -> None:
         rows = await store.list_(self._database, limit=1000)
-        if not rows and not self._standing:
+        if not rows and not self._standing and not self._teller.holds:
             return
+        if self._teller.holds:
+            await self._teller.settle()
         async with self._database.transaction() as connection:
+            entered = await self._teller.enter(connection) if self._teller.holds else ()
             for a in self.standing:
                 await store.raise_(connection, a.kind, a.object, a.severity, a.detail, now=now, since=a.since)
             for row in rows if clear else ():
@@ -117,6 +147,9 @@ class AlarmTable:
                 other_node = row.object.startswith("node/") and row.object != self._node
                 if not other_node and not self._watch.pending(key):
                     await store.clear(connection, *key, now=now)
+        self._stored = frozenset(self._standing)
+        if entered:
+            await self._teller.entered(entered)
 
 
 # --- what is wrong with channels and pools --------------------------------------------------------------------------

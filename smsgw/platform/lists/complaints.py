@@ -198,11 +198,13 @@ async def steps(database: Database, complaint: Complaint) -> list[Step]:
 
 # --- entered, dealt with ---------------------------------------------------------------------------------------------
 
+_AHEAD = timedelta(minutes=1)
+"""By which nodes that make ids may be ahead of us."""
 # What the person complains about: the newest message that fits.
 _ABOUT = """
 SELECT m.id, m.account_id, m.sign, p.channel_id FROM message m LEFT JOIN part p ON p.id = m.id AND p.part = 1
 WHERE m.number = $1 AND m.id >= $2 AND ($3 = '' OR m.sign = $3) AND ($4::int IS NULL OR p.channel_id = $4)
-  AND ($5::bigint[] IS NULL OR m.account_id = ANY($5)) AND ($6::bigint IS NULL OR m.id = $6)
+  AND ($5::bigint[] IS NULL OR m.account_id = ANY($5)) AND ($6::bigint IS NULL OR m.id = $6) AND m.id < $7
 ORDER BY m.id DESC LIMIT 1
 """
 _ENTER = """
@@ -242,8 +244,9 @@ async def enter(
         seen, now = change.actor.scope.whole, clock.now()
         since = 0 if message_id is not None else first_id(now - timedelta(days=days))
         about = await unit.connection.fetchrow(
-            _ABOUT, number, since, sign, channel_id, None if seen is None else list(seen), message_id
-        )
+            _ABOUT, number, since, sign, channel_id, None if seen is None else list(seen), message_id,
+            first_id(now + _AHEAD),
+        )  # fmt: skip
         if about is None and message_id is not None:
             raise Invalid("NOT_FOUND")
         found_id = about["id"] if about else None

@@ -51,6 +51,8 @@ class MessageView:
 
     refund_failed: bool = False
     """The account gets back what was paid for parts that have failed."""
+    subject: str = ""
+    """What its task is called, in lists of records."""
 
     @property
     def refused(self) -> Recorded:

@@ -30,7 +30,7 @@ SLICE = 50
 # The parts of a page of messages ride along as arrays: a message has few.
 SELECT = """
 SELECT m.*, COALESCE(a.name, '@probe') AS account_name, p.states, p.bys, p.codes, p.classes, p.channel_id,
-       c.name AS channel_name, p.submitted_at, p.done_at
+       c.name AS channel_name, p.submitted_at, p.done_at{also}
 FROM ({page}) m
 LEFT JOIN account a ON a.id = m.account_id
 CROSS JOIN LATERAL (
@@ -43,21 +43,32 @@ CROSS JOIN LATERAL (
 LEFT JOIN channel c ON c.id = p.channel_id
 ORDER BY m.id {way}
 """
-"""Views of the messages of a page, in the order of their ids."""
+"""Views of the messages of a page, in the order of their ids; ``also``: further columns."""
+
+SUBJECT = """
+COALESCE((
+    SELECT t.name FROM (SELECT task_id, base_id + size AS behind FROM task_chunk WHERE base_id <= m.id
+                        ORDER BY base_id DESC LIMIT 1) k JOIN task t ON t.id = k.task_id WHERE m.id < k.behind
+), (SELECT t.name FROM message_resend h JOIN task t ON t.id = h.task_id WHERE h.again_id = m.id AND h.hop > 0), '')
+"""
+"""What the task of a message ``m`` is called (发送主题), of a hop that of its chain; else empty."""
 
 _ONE = SELECT.format(
+    also="",
     way="DESC",
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3) AND ($4::text IS NULL OR submitter = $4)"
 )
 
 _SEVERAL = SELECT.format(
+    also="",
     way="DESC",
     page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3)"
 )
 
 _PAGE = SELECT.format(
+    also="",
     way="DESC",
     page="""
     SELECT * FROM message x
@@ -110,6 +121,7 @@ def _view(row: Row) -> MessageView:
         refusal=row["refusal"],
         test=row["test"],
         refund_failed=row["refund_failed"],
+        subject=row.get("subject", ""),
     )
 
 

@@ -13,7 +13,7 @@ from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, time_of
 from smsgw.core.states import PartState
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView
-from smsgw.platform.messages.queries import SELECT, states_of, views
+from smsgw.platform.messages.queries import SELECT, SUBJECT, states_of, views
 from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
@@ -153,6 +153,7 @@ _RESULT = """
 # by what there is on it. Over all days at once the planner takes what is rare for what it would meet soon.
 _DAY = "(SELECT {what} FROM message x WHERE {found} ORDER BY x.id {way} LIMIT {limit})"
 _DAYS = "SELECT * FROM ({days}) u LIMIT {limit}"
+_LISTED = SELECT.format(also=f", {SUBJECT} AS subject", page="{page}", way="{way}")
 _CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
 _OF_TASK = """
 SELECT min(base_id), greatest(max(base_id + size), (SELECT max(again_id) + 1 FROM message_resend WHERE task_id = $1))
@@ -335,7 +336,7 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
     """Messages in the scope, a window of them."""
     limit = max(1, min(window.limit, MOST))
     way = "DESC" if window.descending != window.backwards else "ASC"
-    shape = _Shape("x.*, x.id::text AS _key", limit + 1, SELECT.format(page="{page}", way=way))
+    shape = _Shape("x.*, x.id::text AS _key", limit + 1, _LISTED.format(page="{page}", way=way))
     got = slice_of(await _rows(database, actor, wanted, window, shape), window, limit)
     return Slice(await views(got.rows), got.keys, got.more)
 
@@ -369,7 +370,7 @@ FIELDS: Mapping[str, str] = {
     "reason": f"{_STATUS} || '|' || w.class || '|' || w.code", "code": "w.code", "origin": "m.origin",
     "submitter": "m.submitter", "submitted_at": f"COALESCE({_AT.format('p.submitted_at')}, '')",
     "done_at": by_name(f"CASE WHEN w.state >= :DELIVERED THEN COALESCE({_AT.format('p.done_at')}, '') ELSE '' END"),
-    "client_ref": "m.client_ref", "id": "m.id", "batch_id": "m.batch_id",
+    "client_ref": "m.client_ref", "subject": SUBJECT, "id": "m.id", "batch_id": "m.batch_id",
 }  # fmt: skip
 """Columns of the list as the server writes them; ``w`` is the part that says what the message is."""
 _COUNT_DAY = "SELECT count(*) FROM message x WHERE {found}"

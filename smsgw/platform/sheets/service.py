@@ -20,6 +20,7 @@ from smsgw.platform.exports.model import FILES as EXPORTS
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.lists import proofs, undoing
+from smsgw.platform.materials import service as materials
 from smsgw.platform.sheets import queries
 from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_KEPT, MOST_ROWS, Sheet
 from smsgw.runtime import clock
@@ -105,6 +106,6 @@ class Sheets:
 
     async def sweep(self) -> None:
         """Remove files of tables, exports and proofs whose time is over, and what is known of such tables."""
-        kinds = [FILES, EXPORTS, *(one.kind(self._database) for one in (proofs, documents, undoing))]
+        kinds = [FILES, EXPORTS, *(one.kind(self._database) for one in (proofs, documents, undoing, materials))]
         await self.store.sweep(kinds)
         await queries.forget(self._database, clock.now())

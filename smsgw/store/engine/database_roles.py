@@ -60,9 +60,10 @@ TABLES = {
     ),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm api_call allow_list audience block_list brand brand_picture carrier_lift "
+        "abroad_country abroad_minute alarm alarm_note alarm_receiver alarm_silence "
+        "api_call allow_list audience block_list brand brand_picture carrier_lift "
         "code_class contact department_used fallback_watch file filed_link inbound_care inbound_unread inbox job "
-        "lease mo_part notice optout_undo channel_shift "
+        "lease material mo_part notice optout_undo channel_shift "
         "number_filter "
         "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "

@@ -54,6 +54,12 @@ _PLACES = {
         "UPDATE number_vendor SET secret_sealed = ($2::bytea[])[1] WHERE $1::bigint = 1 AND ARRAY[secret_sealed] = $3",
         0,
     ),
+    "receivers of alarms": (
+        "SELECT id, 'alarm_receiver/' || id AS context, sealed"
+        " FROM alarm_receiver WHERE id > $1 AND sealed <> '{}' ORDER BY id LIMIT $2",
+        "UPDATE alarm_receiver SET sealed = $2 WHERE id = $1 AND sealed = $3",
+        0,
+    ),
     "authenticators": (
         "SELECT staff_id AS id, 'staff_totp/' || staff_id AS context, ARRAY[secret_sealed] AS sealed"
         " FROM staff_totp WHERE staff_id > $1 ORDER BY staff_id LIMIT $2",

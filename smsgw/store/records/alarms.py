@@ -96,11 +96,16 @@ def read(row: Mapping[str, Any]) -> Alarm:
     """An alarm of its columns."""
     values = dict(row)
     said = values.pop("said")
+    return Alarm(**values | {"detail": detail_of(values["detail"], said)})
+
+
+def detail_of(chinese: str, said: str | None) -> Wording:
+    """What an alarm says, of its two columns."""
     try:
-        detail = Heard(values["detail"]) if said is None else unpacked(json.loads(said))
+        detail = Heard(chinese) if said is None else unpacked(json.loads(said))
     except ValueError:  # words of another version
-        detail = Heard(values["detail"])
-    return Alarm(**values | {"detail": detail if isinstance(detail, Wording) else Heard(str(detail))})
+        detail = Heard(chinese)
+    return detail if isinstance(detail, Wording) else Heard(str(detail))
 
 
 async def list_(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:
@@ -128,8 +133,12 @@ async def unmatched_reports(database: Database) -> list[Row]:
 
 
 _SWEEP = "DELETE FROM alarm WHERE cleared_at < now() - make_interval(days => $1)"
+_SWEEP_SILENCES = "DELETE FROM alarm_silence WHERE until < now() - make_interval(days => $1)"
+_SWEEP_TESTS = "DELETE FROM alarm_note WHERE alarm_id IS NULL AND entered_at < now() - make_interval(days => $1)"
 
 
 async def sweep(connection: Connection) -> None:
     """Forget alarms that have been over for long."""
     await connection.execute(_SWEEP, KEPT_DAYS)
+    await connection.execute(_SWEEP_TESTS, KEPT_DAYS)
+    await connection.execute(_SWEEP_SILENCES, KEPT_DAYS)

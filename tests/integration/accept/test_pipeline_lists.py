@@ -13,6 +13,7 @@ import pytest_asyncio
 from changes import by_test
 from databases import change
 from snapshots import FixedSnapshots
+from standins import NoTeller
 
 from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
@@ -207,7 +208,7 @@ class Trouble:
 
 
 def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmTable:
-    return AlarmTable(database, node, {"test": trouble})
+    return AlarmTable(database, node, {"test": trouble}, NoTeller())
 
 
 async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:

@@ -25,12 +25,14 @@ import pytest
 import pytest_asyncio
 from certificates import certified
 from changes import by_test
+from PIL import Image
 from soft_passkey import SoftPasskey
 
 import smsgw.platform
 from smsgw.channels.wire.proofs import readings
 from smsgw.core import totp
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
+from smsgw.core.alarm_notes import Way
 from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.code_book import Source
@@ -55,7 +57,11 @@ from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.alarms import notes as alarm_notes
+from smsgw.platform.alarms import receivers as alarm_receivers
 from smsgw.platform.alarms import service as alarms
+from smsgw.platform.alarms import silences as alarm_silences
+from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book
 from smsgw.platform.audience import importing as contact_import
 from smsgw.platform.audience import service as audience
@@ -96,6 +102,10 @@ from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
+from smsgw.platform.materials import service as materials
+from smsgw.platform.materials.model import Draft as MaterialDraft
+from smsgw.platform.materials.model import Kind as MaterialKind
+from smsgw.platform.materials.model import Made
 from smsgw.platform.messages import care, inbound, resend
 from smsgw.platform.messages import service as messages
 from smsgw.platform.messages.inbound import InboundView
@@ -741,6 +751,60 @@ async def _(world: World, change: Change) -> None:
     id_ = await a_message(world)
     got = await unmasking.whole(change, "message", id_, "check", "", most=1000, now=datetime.now(UTC))
     assert got.number == f"86{NUMBER}"
+
+
+def _receiver(name: str, address: str | None = "ops@buyer.example.org") -> Receiver:
+    return Receiver(name, Way.MAIL, address)
+
+
+@example(alarm_receivers.add, "alarm_receiver.add")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.add(change, world.sealer, _receiver(world.name()), Reach())
+
+
+async def _told(world: World) -> int:
+    return await alarm_receivers.add(world.change, world.sealer, _receiver(world.name()), Reach())
+
+
+@example(alarm_receivers.put, "alarm_receiver.set")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.put(change, world.sealer, await _told(world), _receiver(world.name(), None), Reach())
+
+
+@example(alarm_receivers.switch, "alarm_receiver.stop")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.switch(change, await _told(world), active=False)
+
+
+@example(alarm_receivers.remove, "alarm_receiver.remove")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.remove(change, await _told(world))
+
+
+@example(alarm_receivers.test, "alarm_receiver.test")
+async def _(world: World, change: Change) -> None:
+    await alarm_receivers.test(change, await _told(world))
+
+
+async def _hushed(by: Change) -> int:
+    return await alarm_silences.add(by, "channel_down", "", clock.now() + timedelta(hours=1), "planned work")
+
+
+@example(alarm_silences.add, "alarm_silence.add")
+async def _(_: World, change: Change) -> None:
+    await _hushed(change)
+
+
+@example(alarm_silences.end, "alarm_silence.end")
+async def _(world: World, change: Change) -> None:
+    await alarm_silences.end(change, await _hushed(world.change))
+
+
+@example(alarm_notes.again, "alarm.again")
+async def _(world: World, change: Change) -> None:
+    note = await alarm_receivers.test(world.change, await _told(world))
+    await world.database.execute("UPDATE alarm_note SET state = 'failed' WHERE id = $1", note)
+    await alarm_notes.again(change, note)
 
 
 @example(alarms.acknowledge, "alarm.ack")
@@ -1955,6 +2019,62 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     await routing.move(world.change, "account", "own", await channel(world, world.change), "")
     await following.restore_account(change, "own", "")
+
+
+def a_made(world: World, change: Change) -> tuple[Made, StoredFile]:
+    file = replace(a_file(world, change), kind="material", sha256=world.ids().to_bytes(32, "big"))
+    return Made(MaterialKind.PICTURE, "image/png", b"", 4, 4, thumbnail=b"x"), file
+
+
+async def a_material(world: World) -> int:
+    made, file = a_made(world, world.change)
+    return await materials.add(world.change, world.account_id, MaterialDraft("图"), made, file)
+
+
+@example(materials.add, "material.add")
+async def _(world: World, change: Change) -> None:
+    await materials.add(change, world.account_id, MaterialDraft("图"), *a_made(world, change))
+
+
+@example(materials.keep, "material.add")
+async def _(world: World, change: Change) -> None:
+    store: Any = Materials(world, change)
+    with a_picture(world) as incoming:
+        Image.new("RGB", (4, 4)).save(incoming.path, "PNG")
+        await materials.keep(change, store, world.account_id, MaterialDraft("图"), incoming)
+
+
+class Materials(Store):
+    """Keeps nothing; each file is another."""
+
+    async def keep(self, *_: Any) -> StoredFile:
+        return a_made(self.world, self.change)[1]
+
+
+@example(materials.put, "material.set")
+async def _(world: World, change: Change) -> None:
+    await materials.put(change, await a_material(world), MaterialDraft("另一张图"))
+
+
+@example(materials.decide, "material.decide")
+async def _(world: World, change: Change) -> None:
+    await materials.decide(change, await a_material(world), passes=True, answer="")
+
+
+@example(materials.take, "material.take")
+async def _(world: World, change: Change) -> None:
+    file = replace(a_file(world, world.change), kind="material", sha256=world.ids().to_bytes(32, "big"))
+    async with world.database.transaction() as connection:
+        await file_queries.add(connection, file)
+    made = a_made(world, world.change)[0]
+    id_ = await materials.add(world.change, world.account_id, MaterialDraft("图"), made, file)
+    await world.database.execute("UPDATE material SET state = 'approved' WHERE id = $1", id_)
+    await materials.take(change, id_)
+
+
+@example(materials.remove, "material.remove")
+async def _(world: World, change: Change) -> None:
+    await materials.remove(change, await a_material(world))
 
 
 @example(routing.set_rule, "retry.set")

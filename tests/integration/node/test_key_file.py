@@ -11,8 +11,11 @@ import pytest_asyncio
 from changes import by_test
 
 from smsgw.core.actor import Actor, ActorLabel, Author
+from smsgw.core.alarm_notes import Way
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.alarms import receivers
+from smsgw.platform.alarms.model import Draft
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channels
 from smsgw.platform.key_file import queries as queries_of_keys
@@ -66,9 +69,14 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
         "INSERT INTO brand (draft, certificate, key_sealed) VALUES ('{}', 'chain', $1)",
         sealer.seal("key of the certificate", "brand/1/key"),
     )
+    robot = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=robot-key"
+    await receivers.add(by_test(database), sealer, Draft("duty", Way.WECOM, robot), Reach())
     vendor = Vendor("https://vendor.example.com/status", "smsgw", "vendor-secret", True, 5)
     await filters.set_vendor(by_test(database), vendor, sealer)
-    return [shared, "vendor-secret", "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
+    return [
+        shared, "vendor-secret", "robot-key", "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw",
+        hook,
+    ]  # fmt: skip
 
 
 async def _opens(database: Database, sealer: Sealer) -> None:
@@ -77,6 +85,7 @@ async def _opens(database: Database, sealer: Sealer) -> None:
     assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
     assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
     assert (await webhooks_store.load(database, sealer)).endpoints
+    assert (await receivers.opened(database, sealer))[0].address.endswith("key=robot-key")
     bound = await database.fetchrow("SELECT staff_id, secret_sealed FROM staff_totp")
     assert bound is not None
     assert sealer.open(bound["secret_sealed"], f"staff_totp/{bound['staff_id']}")
@@ -90,9 +99,9 @@ async def test_secrets_are_sealed_anew_step_by_step(
     both = Sealer(NEW, OLD)
     await _opens(database, both)
     dry = await resealing.reseal(database, both, dry=True)
-    assert sum(place.changed for place in dry) == 8
+    assert sum(place.changed for place in dry) == 9
     done = await resealing.reseal(database, both)
-    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 8
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 9
     assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
     await _opens(database, Sealer(NEW))
 
@@ -106,7 +115,7 @@ async def test_what_is_changed_meanwhile_stays_and_what_does_not_open_is_named(d
     id_ = await database.fetchval("SELECT id FROM channel WHERE name = 'unicom'")
     assert await database.execute(update, id_, [both.seal("stale", "channel/unicom")], [old]) == "UPDATE 0"
     stuck = await resealing.reseal(database, Sealer(b"x" * 32, NEW))
-    assert sorted(context for place in stuck for context in place.stuck)[0].startswith("api_key/")
+    assert sorted(context for place in stuck for context in place.stuck)[0].startswith("alarm_receiver/")
     assert (
         sum(place.changed for place in stuck) == 1
     )  # the channel's password, which was set under the new key
@@ -140,9 +149,9 @@ async def test_a_new_key_waits_its_turn_and_takes_it(
     assert await key_file.rotate(by_test(database), path, new) == new
     found = await queries_of_keys.uses(database, sealer)
     assert [(key.id, key.seals) for key in found.keys] == [(new, True), (old, False)]
-    assert (found.under_old_keys, found.missing, found.stuck) == (8, [], [])
+    assert (found.under_old_keys, found.missing, found.stuck) == (9, [], [])
     done = await key_file.reseal(by_test(database), sealer)
-    assert (done.changed, done.of, done.stuck) == (8, 8, [])
+    assert (done.changed, done.of, done.stuck) == (9, 9, [])
     assert (await key_file.reseal(by_test(database), sealer)).changed == 0
     rows = await database.fetch("SELECT action, object FROM audit WHERE action LIKE 'key_file%' ORDER BY id")
     assert [tuple(row) for row in rows] == [

@@ -36,6 +36,7 @@ from reaching import (
 )
 
 from smsgw.admin.rights import Open, Route
+from smsgw.core.alarm_notes import Way
 from smsgw.core.ids import CHINA
 from smsgw.platform.org import queries
 
@@ -395,6 +396,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /signs/{id}/decide": (sure("sign", decision="approved"),),
     "POST /signs/{id}/register": (sure("sign", state="registered"),),
     "POST /signs/{id}/renew": (sure("sign", expires_at="2030-01-01"),),
+    "GET /materials": (case(query="account={account}"),), **of_list("/materials"),
+    **of_actions("/materials", "material", "pass", "reject", "remove"),
+    **dict.fromkeys(("GET /materials/-/new", "POST /materials/-/new"), NOTHING),
+    **{f"{method} /materials/{{id}}{below}": (case("material"),) for method, below in (
+        ("GET", ""), ("GET", "/thumbnail"), ("GET", "/content"), ("POST", "/take"), ("GET", "/edit"))},
+    "POST /materials/{id}/edit": (sure("material", title="n"),),
     "GET /templates": (case(query="account={account}"), case(query="id={template}")), **of_list("/templates"),
     **of_actions("/templates", "template", "start", "stop"),
     "GET /templates/-/new": (case(query="from={template}"),),
@@ -492,6 +499,19 @@ CASES: dict[str, tuple[Case, ...]] = {
     **dict.fromkeys(("GET /words/-/import/{id}/result", "GET /words/-/import/{id}/wrong"), (case("word_import"),)),
     "GET /alarms": NOTHING, "GET /alarms/-/rows": NOTHING, "GET /alarms/{id}": (case("alarm"),),
     **of_list("/alarms"), **of_actions("/alarms", "alarm", "ack"),
+    "GET /alarms/receivers": NOTHING, **of_list("/alarms/receivers"),
+    "GET /alarms/receivers/{id}": (case("alarm_receiver"),),
+    "GET /alarms/receivers/{id}/edit": (case("alarm_receiver"),),
+    "POST /alarms/receivers/{id}/edit": (case("alarm_receiver", name="x", language="zh", after_minutes="0"),),
+    **of_actions("/alarms/receivers", "alarm_receiver", "test", "start", "stop", "remove"),
+    **{f"GET /alarms/receivers/-/new/{way}": NOTHING for way in Way},
+    **{f"POST /alarms/receivers/-/new/{way}": (case(name="x", address="x@y.example", language="zh", after_minutes="0"),)
+       for way in Way},
+    "GET /alarms/silences": NOTHING, **of_list("/alarms/silences"), "GET /alarms/silences/-/new": NOTHING,
+    "POST /alarms/silences/-/new": (sure(kind="channel_down", object="channel/x", minutes="60", reason="why"),),
+    "GET /alarms/silences/{id}": (case("alarm_silence"),), **of_actions("/alarms/silences", "alarm_silence", "end"),
+    "GET /alarms/notes": NOTHING, "GET /alarms/notes/-/rows": NOTHING, **of_list("/alarms/notes"),
+    "GET /alarms/notes/{id}": (case("alarm_note"),), **of_actions("/alarms/notes", "alarm_note", "again"),
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
     "GET /audit/{id}": (case("audit"),),
@@ -719,6 +739,7 @@ LATER = re.compile(
     "|/scheduled/round/{id}|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
     "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
     "|GET /records/{id}/verify$|GET /(alarms|review|inbound)/-/total|POST /inbound/-/seen$|POST /jobs/{id}/approve$"
+    "|/accounts/{id}/route/restore$|GET /materials/{id}/(content|thumbnail)$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, is another's alone,
 is asked by a row that is opened, is of the one task of its list that comes round, or is for those who build pages; a

@@ -79,6 +79,16 @@ def table(page: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in plain if row}
 
 
+async def made(user: Browser) -> list[dict[str, str]]:
+    """Rows of the export whose page the user is on, when it is done."""
+    job, deadline = user.path, time.monotonic() + 30
+    while "已完成" not in (page := await user.get(job)):
+        assert time.monotonic() < deadline, page
+        await asyncio.sleep(0.1)
+    async with user.session.post(f"{job}/link", data={"csrf": user.csrf}) as response:
+        return list(csv.DictReader(io.StringIO((await response.read()).decode("utf-8-sig"))))
+
+
 async def test_what_has_become_of_a_task_is_told_by_carrier_and_reason(site: Site) -> None:
     id_ = await sent(site)
     async with Browser(site) as boss:
@@ -106,13 +116,13 @@ async def test_what_has_become_of_a_task_is_told_by_carrier_and_reason(site: Sit
         assert sum(int(row[0]) for name, row in places.items() if name not in ("归属地", "合计")) == 6
 
         await boss.post("/tasks/report/-/export", {"q": f"task={id_}", "reason": "汇报", "format": "csv"})
-        job, deadline = boss.path, time.monotonic() + 30
-        while "已完成" not in (page := await boss.get(job)):
-            assert time.monotonic() < deadline, page
-            await asyncio.sleep(0.1)
-        async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}) as response:
-            rows = list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))
-        assert [row[1] for row in rows if row and row[0] in ("移动", "合计")] == ["3", "6"]
+        rows = await made(boss)
+        assert [n for name, n, *_ in map(dict.values, rows) if name in ("移动", "合计")] == ["3", "6"]
+        listed = await boss.get("/records")
+        assert listed.count("窗口通知") == len(NUMBERS), "each message says what its task is called"
+        await boss.post("/records/-/export", {"q": "", "reason": "汇报", "format": "csv"})
+        subjects = [row["发送主题"] for row in await made(boss) if row["发送主题"]]
+        assert subjects == ["窗口通知"] * len(NUMBERS)
     async with Browser(site) as other:
         await other.login("clinic-op")
         assert "移动" not in table(await other.get(f"/tasks/report?task={id_}")), "of another's account"

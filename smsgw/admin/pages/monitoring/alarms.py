@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from smsgw.admin import words as all_words
 from smsgw.admin.call import Call
@@ -17,7 +18,9 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import queries, service
 from smsgw.platform.alarms.queries import Alarm, Wanted
 
-PATH = "/alarms"
+PATH, RECEIVERS, NOTES, SILENCES = "/alarms", "/alarms/receivers", "/alarms/notes", "/alarms/silences"
+TABS = ((words.TAB_ALARMS, PATH), (words.TAB_RECEIVERS, RECEIVERS), (words.TAB_NOTES, NOTES),
+        (words.TAB_SILENCES, SILENCES))  # fmt: skip
 MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW,
              lambda call: queries.unattended(call.db, accounts=call.accounts))  # fmt: skip
 FILTER = Filter(
@@ -63,8 +66,11 @@ async def _detail(call: Call, one: Alarm) -> Detail:
     if call.may(Permission.ALARM_HANDLE) and _state(one) == "open":
         fields = {"id": str(one.id), "to": f"{PATH}/{one.id}"}
         buttons = [Button(words.ACKNOWLEDGE, f"{PATH}/-/effect/ack", primary=True, fields=fields, asks=True)]
+    links = []
+    if call.may(Permission.ALARM_HANDLE) and call.actor.scope.whole is None and one.cleared_at is None:
+        links = [(words.SILENCE, f"{SILENCES}/-/new?{urlencode({'kind': one.kind, 'object': one.object})}")]
     return Detail(call.gettext(all_words.ALARM.get(one.kind, one.kind)), [Section((*COLUMNS, *_MORE), one)],
-                  buttons=buttons)  # fmt: skip
+                  buttons=buttons, links=links)  # fmt: skip
 
 
 async def _effect(call: Call, rows: Sequence[Alarm]) -> Effect:
@@ -81,5 +87,5 @@ PAGE = ListPage(
     one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
     actions=(Action("ack", words.ACKNOWLEDGE, Permission.ALARM_HANDLE, effect=_effect,
                     run=lambda call, one: service.acknowledge(call.change(), [one.id])),),
-    lead=words.LEAD, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),
+    lead=words.LEAD, tabs=TABS, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),
 )  # fmt: skip

@@ -36,14 +36,14 @@ VALUES = {
     Kind.TAGS: ["a", "b"], Kind.MARKED: [("text ", ""), ("word", "why")],
     Kind.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
 }  # fmt: skip
-"""One value of each kind of cell."""
+"""One value of each kind of cell; a picture has an address of its own list."""
 KEYS = dict(zip(Kind, sorted(TERMS), strict=False))
 COLUMNS = tuple(
     Column(
         KEYS[kind], kind, sort=kind in (Kind.TEXT, Kind.TIME), words=words.JOB_STATE | words.JOB_KIND,
         tones=words.JOB_TONE, phone=tuple(Phone)[at % len(Phone)],
     )
-    for at, kind in enumerate(Kind)
+    for at, kind in enumerate(VALUES)
 )  # fmt: skip
 FILTER = Filter(
     tuple(Field(KEYS[cell], kind, choices=words.JOB_STATE, more=at > 4)

@@ -1,0 +1,82 @@
+"""Notes of alarms (告警通知): whom each has reached, what failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from smsgw.admin import words as all_words
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.monitoring.alarms import NOTES, PATH, RECEIVERS, TABS
+from smsgw.admin.words import monitoring as words
+from smsgw.admin.words.audit import object_words
+from smsgw.core.permissions import Permission
+from smsgw.platform.alarms import notes, receivers
+from smsgw.platform.alarms.model import MOST_RECEIVERS, Delivery
+from smsgw.platform.alarms.notes import Wanted
+from smsgw.platform.paging import Window
+
+FILTER = Filter(
+    (Field("receiver", FieldKind.CHOICE, "alarm_receiver"),
+     Field("note_state", FieldKind.CHOICE, choices=words.NOTE_STATE),
+     Field("note_event", FieldKind.CHOICE, choices=words.EVENT)),
+    period=None,
+)  # fmt: skip
+COLUMNS = (
+    Column("note_entered", Kind.TIME, sort=True, value=lambda one: one.entered_at, phone=Phone.THIRD),
+    Column("note_event", Kind.WORD, words=words.EVENT, value=lambda one: one.event, phone=Phone.SECOND),
+    Column("alarm_kind", Kind.WORD, words=all_words.ALARM, value=lambda one: one.kind or "", phone=Phone.TITLE),
+    Column("object", Kind.USER, value=lambda one: object_words(one.object) if one.object else None,
+           phone=Phone.SECOND),
+    Column("alarm_receiver", value=lambda one: one.receiver, phone=Phone.SECOND),
+    Column("note_way", Kind.WORD, words=words.WAY, value=lambda one: one.way, phone=Phone.AWAY),
+    Column("note_state", Kind.STATE, words=words.NOTE_STATE, tones=words.NOTE_TONE, value=lambda one: one.state,
+           phone=Phone.BESIDE),
+    Column("tries", Kind.NUMBER, phone=Phone.AWAY),
+    Column("ended_at", Kind.TIME, "last_mail", value=lambda one: one.ended_at or one.begun_at),
+    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
+    Column("note_said", Kind.LONG, value=lambda one: one.answer),
+)  # fmt: skip
+
+
+def _wanted(found: Found) -> Wanted:
+    receiver = found.get("receiver", "")
+    return Wanted(int(receiver) if receiver else None, found.get("note_state"), found.get("note_event"))
+
+
+async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    known = await receivers.search(call.db, call.actor, Window("name", False, limit=MOST_RECEIVERS))
+    return {"receiver": {str(one.id): one.name for one in known.rows}}
+
+
+async def _detail(call: Call, one: Delivery) -> Detail:
+    links = [] if one.alarm_id is None else [(words.TAB_ALARMS, f"{PATH}/{one.alarm_id}")]
+    id_ = one.said.removeprefix("message ")
+    if id_ != one.said and id_.isdigit() and call.may(Permission.MESSAGE_VIEW):
+        links.append((words.THE_MESSAGE, f"/records/{id_}"))
+    return Detail(one.receiver, [Section(COLUMNS, one)], links=links)
+
+
+async def _effect(_: Call, rows: Sequence[Delivery]) -> Effect:
+    sent = [one for one in rows if one.repeats]
+    if not sent:
+        return Effect(words.AGAIN_NONE, nothing=True)
+    stays = len(rows) - len(sent)
+    told = {"n": len(sent), "unsure": sum(one.state == "unsure" for one in sent), "stays": stays}
+    return Effect(words.AGAIN_SOME if stays else words.AGAIN_EFFECT, told)
+
+
+PAGE = ListPage(
+    "alarm_notes", NOTES, "monitoring.alarm_notes", Permission.ALARM_VIEW, FILTER, COLUMNS, choices=_choices,
+    rows=lambda db, actor, found, window: notes.search(db, actor, _wanted(found), window),
+    count=lambda db, actor, found, most: notes.how_many(db, actor, _wanted(found), most),
+    one=lambda db, actor, id_: notes.one(db, actor, id_), detail=_detail, tabs=TABS, live=5, wide=True,
+    sort=Sort("note_entered"), lead=words.NOTES_LEAD,
+    actions=(Action("again", words.AGAIN, Permission.ALARM_EDIT,
+                    lambda call, one: notes.again(call.change(), one.id), _effect),),
+    empty=Empty(words.NOTES_EMPTY, words.NOTES_TEACH, words.TAB_RECEIVERS, RECEIVERS, Permission.ALARM_VIEW,
+                icon="bell"),
+)  # fmt: skip

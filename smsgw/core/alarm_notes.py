@@ -1,0 +1,205 @@
+"""What receivers are told of alarms: the words, and the calls that robots and webhooks take.
+
+企业微信群机器人: https://developer.work.weixin.qq.com/document/path/91770; 钉钉自定义机器人, signed (加签):
+https://open.dingtalk.com/document/robots/custom-robot-access. Both answer 200 and say in ``errcode`` what became of it,
+and take twenty calls a minute: what waits for one receiver goes together.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from smsgw.core.carried import Moment
+from smsgw.core.push_format import Call, signature, webhook_id
+from smsgw.core.words import Wording, label, labels_of, phrase, spoken
+
+TOGETHER = 20
+"""Notes of one call, mail or message."""
+LONGEST_SMS = 200
+"""Characters of a message to a phone: three parts."""
+LONGEST_CALL = 2048
+"""Octets of a text that robots take."""
+LONGEST_DETAIL = 200
+
+
+class Way(StrEnum):
+    """How a receiver is reached."""
+
+    SMS = "sms"
+    MAIL = "mail"
+    WECOM = "wecom"
+    DINGTALK = "dingtalk"
+    WEBHOOK = "webhook"
+
+
+ROBOTS = {Way.WECOM: "key", Way.DINGTALK: "access_token"}
+"""The name in the query that their addresses must have; the host is one's own where 政务微信 or 专有钉钉 is."""
+BUSY = {Way.WECOM: (45009, -1), Way.DINGTALK: (130101, 410100, -1)}
+"""``errcode`` of who may be called again later: too many calls, or a fault of theirs. Others are for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that a receiver is told."""
+
+    id: int
+    event: str
+    """``raised``, ``cleared`` or ``test``."""
+    alarm_id: int | None = None
+    kind: str = ""
+    object: str = ""
+    severity: str = ""
+    detail: Wording | str = ""
+    since: datetime | None = None
+    cleared_at: datetime | None = None
+
+    @property
+    def about(self) -> Wording | str:
+        """Whom it concerns, in words."""
+        kind, _, name = self.object.partition("/")
+        what = labels_of("audit_object").get(kind)
+        return phrase("alarm.note_about", what=what, name=name) if what is not None else self.object
+
+    @property
+    def words(self) -> Wording:
+        """What is said of it."""
+        if self.event == "test" or self.since is None:
+            return phrase("alarm.note_test")
+        told = {"kind": labels_of("alarm").get(self.kind, self.kind), "about": self.about, "since": Moment(self.since)}
+        if self.cleared_at is not None and self.event == "cleared":
+            return phrase("alarm.note_cleared", until=Moment(self.cleared_at), **told)
+        severity = label("alarm_severity", self.severity)
+        if str(self.detail):
+            return phrase("alarm.note_raised_why", severity=severity, detail=_Cut(self.detail), **told)
+        return phrase("alarm.note_raised", severity=severity, **told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut(Wording):
+    """What is said of a cause, which may be long."""
+
+    whole: Wording | str
+
+    def text(self, english: bool) -> str:
+        """The words in one language."""
+        return " ".join(str(spoken(self.whole, english)).split())[:LONGEST_DETAIL]
+
+    __str__ = Wording.__str__
+
+
+def title(notes: Sequence[Note], *, english: bool) -> str:
+    """The subject of a mail."""
+    raised = [note for note in notes if note.event == "raised"]
+    first = raised[0] if raised else notes[0]
+    text = first.words.text(english)[:80]
+    return phrase("alarm.note_more", first=text, n=len(notes) - 1).text(english) if len(notes) > 1 else text
+
+
+def text(notes: Sequence[Note], *, english: bool) -> str:
+    """All of them, one a line."""
+    return "\n".join(note.words.text(english) for note in notes)
+
+
+def short(notes: Sequence[Note], *, english: bool) -> str:
+    """For a phone: as many as fit, and how many more there are."""
+    lines = [note.words.text(english) for note in notes]
+    kept = lines[:1]
+    while len(kept) < len(lines) and sum(map(len, kept)) + len(lines[len(kept)]) <= LONGEST_SMS - 20:
+        kept.append(lines[len(kept)])
+    whole = "\n".join(kept)[: LONGEST_SMS - 20]
+    left = len(lines) - len(kept)
+    return whole + phrase("alarm.note_left", n=left).text(english) if left else whole
+
+
+def fitting(words: str, octets: int = LONGEST_CALL) -> str:
+    """The beginning that has no more octets than that."""
+    return words.encode()[:octets].decode("utf-8", "ignore")
+
+
+def is_robot(way: Way, url: str) -> bool:
+    """Whether an address can be such a robot's."""
+    return bool(parse_qs(urlsplit(url).query).get(ROBOTS[way]))
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def signed(url: str, secret: str, now: datetime) -> str:
+    """The address of a 钉钉 robot with the signature of this moment: HMAC-SHA-256 of milliseconds and secret."""
+    if not secret:
+        return url
+    stamp = str(int(now.timestamp() * 1000))
+    digest = hmac.new(secret.encode(), f"{stamp}\n{secret}".encode(), hashlib.sha256).digest()
+    return f"{url}&{urlencode({'timestamp': stamp, 'sign': base64.b64encode(digest).decode()})}"
+
+
+def key_of(secret: str) -> bytes:
+    """The key of a webhook's signature: of ``whsec_…`` what is encoded there, otherwise the text."""
+    if secret.startswith("whsec_"):
+        try:
+            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except (ValueError, binascii.Error):
+            pass
+    return secret.encode()
+
+
+def robot_call(way: Way, url: str, secret: str, words: str, now: datetime) -> Call:
+    """The call that has a robot say it in its group: as plain text, in which nothing from outside can call anybody."""
+    body = json.dumps({"msgtype": "text", "text": {"content": fitting(words)}}, ensure_ascii=False).encode()
+    address = signed(url, secret, now) if way is Way.DINGTALK else url
+    return Call("POST", address, _headers(), body)
+
+
+def webhook_call(url: str, secret: str, notes: Sequence[Note], now: datetime) -> Call:
+    """The call to a webhook, signed as those to customers (docs/webhooks.md)."""
+    said = {"type": "alarm", "items": [_item(note) for note in notes]}
+    body = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    id_, stamp = webhook_id([note.id for note in notes]), int(now.timestamp())
+    proof = signature([key_of(secret)], id_, stamp, body)
+    return Call("POST", url, _headers() | {
+        "webhook-id": id_, "webhook-timestamp": str(stamp), "webhook-signature": proof,
+    }, body)  # fmt: skip
+
+
+def _headers() -> dict[str, str]:
+    return {"Content-Type": "application/json; charset=utf-8", "User-Agent": "smsgw-alarm/1",
+            "Accept-Encoding": "identity"}  # fmt: skip
+
+
+def _item(note: Note) -> dict[str, object]:
+    return {
+        "id": note.id, "event": note.event, "alarm_id": note.alarm_id, "kind": note.kind, "object": note.object,
+        "severity": note.severity, "text": str(note.words), "text_en": note.words.english,
+        "since": note.since.isoformat() if note.since else None,
+        "cleared_at": note.cleared_at.isoformat() if note.cleared_at else None,
+    }  # fmt: skip
+
+
+def robot_answer(way: Way, status: int, body: bytes) -> tuple[str, str]:
+    """What a robot's answer means: an outcome as of ``net.mail``, and what it said."""
+    if status != 200:
+        return ("again" if status == 429 or status >= 500 else "refused"), f"HTTP {status}"
+    try:
+        said = json.loads(body)
+        code, why = int(said["errcode"]), str(said.get("errmsg", ""))
+    except (ValueError, KeyError, TypeError):
+        return "unsure", "HTTP 200"
+    if code == 0:
+        return "sent", f"{code} {why}"[:LONGEST_DETAIL]
+    return ("again" if code in BUSY[way] else "refused"), " ".join(f"{code} {why}".split())[:LONGEST_DETAIL]
+
+
+def webhook_answer(status: int) -> tuple[str, str]:
+    """The same of a webhook."""
+    if 200 <= status < 300:
+        return "sent", f"HTTP {status}"
+    return ("again" if status in (408, 425, 429) or status >= 500 else "refused"), f"HTTP {status}"

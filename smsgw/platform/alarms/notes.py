@@ -1,0 +1,185 @@
+"""Notes of alarms on their way: entered by the database with the alarm, taken by one node, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from smsgw.core.actor import Actor
+from smsgw.core.alarm_notes import TOGETHER, Note
+from smsgw.core.errors import Refused
+from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
+from smsgw.platform.alarms.memory import Kept
+from smsgw.platform.alarms.model import INTERRUPTED, RETRIES, Delivery
+from smsgw.platform.change import EVERYBODY, Change
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.records import alarms
+
+PAUSE = timedelta(seconds=10)
+"""Between two calls to one receiver: robots take twenty a minute, and what comes meanwhile goes together."""
+LOST = timedelta(minutes=5)
+"""What has been under way for so long belongs to a node that is gone: it may have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which are looked for; what is empty narrows nothing."""
+
+    receiver: int | None = None
+    state: str = ""
+    event: str = ""
+    alarm: int | None = None
+
+
+_FROM = """
+FROM alarm_note n JOIN alarm_receiver r ON r.id = n.receiver_id LEFT JOIN alarm a ON a.id = n.alarm_id
+WHERE $1 AND ($2::bigint IS NULL OR n.receiver_id = $2) AND ($3 = '' OR n.state = $3) AND ($4 = '' OR n.event = $4)
+AND ($5::bigint IS NULL OR n.alarm_id = $5)
+"""
+_COLUMNS = """n.id, n.event, n.alarm_id, a.kind, a.object, r.name AS receiver, r.kind AS way, n.state, n.tries,
+       n.entered_at, n.next_at, n.begun_at, n.ended_at, n.said, r.active"""
+_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
+_COUNT = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $6) n"  # noqa: S608 - constants
+_ONE = f"SELECT {_COLUMNS} {_FROM} AND n.id = $6"
+_ORDERS = {"note_entered": Order("n.entered_at", "timestamptz")}
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(**{key: row[key] for key in Delivery.__dataclass_fields__})
+
+
+def _asked(actor: Actor, wanted: Wanted) -> tuple[object, ...]:
+    return actor.scope.whole is None, wanted.receiver, wanted.state, wanted.event, wanted.alarm
+
+
+async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[Delivery]:
+    """Notes, for who sees the whole platform."""
+    return await read(database, _ALL, _asked(actor, wanted), _ORDERS, window, _delivery, id_="n.id")
+
+
+async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    number: int = await database.fetchval(_COUNT, *_asked(actor, wanted), most + 1)
+    return number
+
+
+async def one(database: Database | Connection, actor: Actor, id_: int) -> Delivery | None:
+    """One of them."""
+    row = await database.fetchrow(_ONE, *_asked(actor, Wanted()), id_)
+    return None if row is None else _delivery(row)
+
+
+_AGAIN = """
+UPDATE alarm_note SET state = 'waiting', tries = 0, next_at = $2 WHERE id = $1 AND state IN ('failed', 'unsure')
+"""
+
+
+async def again(change: Change, id_: int) -> None:
+    """Send a note once more that has failed, or may not have arrived. ``NOT_FOUND``; ``STATE_CONFLICT`` for others."""
+    async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
+        before = await one(unit.connection, unit.actor, id_)
+        if before is None:
+            raise Refused("NOT_FOUND")
+        if not before.active:
+            raise Refused("STATE_CONFLICT", reason=phrase("alarm.receiver_stopped"))
+        if await unit.connection.execute(_AGAIN, id_, clock.now()) != "UPDATE 1":
+            raise Refused("STATE_CONFLICT", reason=phrase("alarm.note_state"))
+        unit.record("alarm.again", f"alarm_note/{id_}", before={"state": before.state}, after={"state": "waiting"})
+
+
+# --- the way of a note -----------------------------------------------------------------------------------------------
+
+_LOSE = f"""
+UPDATE alarm_note SET state = 'unsure', ended_at = $1, said = '{INTERRUPTED}' WHERE state = 'sending' AND begun_at < $2
+"""  # noqa: S608 - a constant
+_CLAIM = f"""
+WITH r AS (
+    SELECT r.id FROM alarm_receiver r
+    WHERE r.active AND r.free_at <= $1 AND r.id <> ALL($3::bigint[])
+      AND EXISTS (SELECT FROM alarm_note n WHERE n.receiver_id = r.id AND n.state = 'waiting' AND n.next_at <= $1)
+    ORDER BY r.free_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED),
+free AS (UPDATE alarm_receiver SET free_at = $2 FROM r WHERE alarm_receiver.id = r.id),
+due AS (
+    SELECT n.id FROM alarm_note n JOIN r ON r.id = n.receiver_id WHERE n.state = 'waiting' AND n.next_at <= $1
+    ORDER BY n.id LIMIT {TOGETHER} FOR UPDATE OF n),
+taken AS (
+    UPDATE alarm_note n SET state = 'sending', tries = tries + 1, begun_at = $1 FROM due WHERE n.id = due.id
+    RETURNING n.id, n.receiver_id, n.alarm_id, n.event, n.tries)
+SELECT taken.id, receiver_id, alarm_id, event, tries, a.kind, a.object, a.severity, a.detail, a.said, a.since,
+       a.cleared_at
+FROM taken LEFT JOIN alarm a ON a.id = taken.alarm_id ORDER BY taken.id
+"""  # noqa: S608 - a constant
+_END = """
+UPDATE alarm_note n SET state = e.state, next_at = e.next_at, ended_at = e.ended_at, said = $5
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) e (id, state, next_at, ended_at)
+WHERE n.id = e.id AND n.state = 'sending'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one receiver is told together, marked as being under way."""
+
+    receiver_id: int
+    notes: Sequence[Note]
+    tries: Sequence[int]
+    """Of each."""
+
+
+_TOLD = """
+UPDATE alarm_note n SET state = t.state, tries = t.tries, begun_at = t.at, said = t.said,
+    ended_at = CASE t.state WHEN 'waiting' THEN NULL ELSE t.at END
+FROM alarm a, unnest($3::bigint[], $4::text[], $5::int[], $6::timestamptz[], $7::text[])
+    t (receiver, state, tries, at, said)
+WHERE a.kind = $1 AND a.object = $2 AND a.cleared_at IS NULL AND n.alarm_id = a.id AND n.event = 'raised'
+  AND n.receiver_id = t.receiver AND n.state = 'waiting'
+"""
+
+
+async def enter(connection: Connection, kept: Kept, now: datetime) -> None:
+    """Enter an alarm that a node has told of while the database was away, with what became of that."""
+    await alarms.raise_(
+        connection, kept.kind, kept.object, kept.severity, kept.detail, now=now, since=kept.since
+    )
+    told = list(kept.told.items())
+    await connection.execute(
+        _TOLD, kept.kind, kept.object, [id_ for id_, _ in told], [one.state for _, one in told],
+        [one.tries for _, one in told], [one.at for _, one in told], [one.said for _, one in told],
+    )  # fmt: skip
+
+
+async def lose(database: Database, now: datetime) -> None:
+    """End what a node had begun that is gone."""
+    await database.execute(_LOSE, now, now - LOST)
+
+
+async def claim(database: Database, now: datetime, busy: Sequence[int]) -> Batch | None:
+    """Take what is due for one receiver, none of those that are busy, and mark it before it goes; None: nothing is."""
+    rows = await database.fetch(_CLAIM, now, now + PAUSE, list(busy))
+    if not rows:
+        return None
+    return Batch(rows[0]["receiver_id"], [_note(row) for row in rows], [row["tries"] for row in rows])
+
+
+def _note(row: Row) -> Note:
+    if row["alarm_id"] is None:
+        return Note(row["id"], row["event"])
+    return Note(
+        row["id"], row["event"], row["alarm_id"], row["kind"], row["object"], row["severity"],
+        alarms.detail_of(row["detail"], row["said"]), row["since"], row["cleared_at"],
+    )  # fmt: skip
+
+
+async def end(database: Database, batch: Batch, outcome: str, said: str, now: datetime) -> None:
+    """Enter what has become of it (an outcome of ``net.mail``)."""
+    states, nexts, ends = [], [], []
+    for tries in batch.tries:
+        waits = outcome == "again" and tries <= len(RETRIES)
+        states.append("waiting" if waits else {"sent": "sent", "unsure": "unsure"}.get(outcome, "failed"))
+        nexts.append(now + RETRIES[tries - 1] if waits else now)
+        ends.append(None if waits else now)
+    await database.execute(_END, [note.id for note in batch.notes], states, nexts, ends, said)

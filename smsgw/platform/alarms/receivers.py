@@ -1,0 +1,275 @@
+"""Receivers of alarms: the platform's, for who sees all of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import time
+from urllib.parse import urlsplit
+
+import structlog
+
+from smsgw.core import numbers
+from smsgw.core.actor import Actor
+from smsgw.core.alarm_notes import ROBOTS, Way, is_robot
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.core.webhooks import Reach, Wrong, check_url
+from smsgw.core.words import Wording, phrase
+from smsgw.platform.alarms.model import (
+    GONE,
+    LEAST_SECRET,
+    MOST_AFTER,
+    MOST_RECEIVERS,
+    MOST_SECRET,
+    Draft,
+    Opened,
+    Receiver,
+)
+from smsgw.platform.change import EVERYBODY, Change
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.secrets import KeyFileError, Sealer
+
+log = structlog.get_logger(__name__)
+
+LANGUAGES = ("zh", "en")
+_MAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
+_FROM = "FROM alarm_receiver r LEFT JOIN account a ON a.id = r.account_id WHERE $1 AND r.removed_at IS NULL"
+_COLUMNS = """r.id, r.name, r.kind, r.shown, a.name AS account, r.critical_only, r.language, r.active,
+       r.after_minutes, r.quiet_from, r.quiet_to, r.changed_by, r.changed_at"""
+_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
+_ONE = f"SELECT {_COLUMNS} {_FROM} AND r.id = $2"
+_ORDERS = {"name": Order("r.name", "text")}
+_OPENED = """
+SELECT id, name, kind, sealed, account_id, critical_only, language, after_minutes FROM alarm_receiver
+WHERE active AND removed_at IS NULL AND sealed <> '{}' AND ($1::bigint IS NULL OR id = $1) ORDER BY id
+"""
+
+
+def _context(id_: int) -> str:
+    return f"alarm_receiver/{id_}"
+
+
+def _receiver(row: Row) -> Receiver:
+    return Receiver(**{key: row[key] for key in Receiver.__dataclass_fields__})
+
+
+def _all(actor: Actor) -> bool:
+    return actor.scope.whole is None
+
+
+async def search(database: Database, actor: Actor, window: Window) -> Slice[Receiver]:
+    """Receivers, for who sees the whole platform."""
+    return await read(database, _ALL, (_all(actor),), _ORDERS, window, _receiver, id_="r.id")
+
+
+async def how_many(database: Database, actor: Actor) -> int:
+    """How many there are."""
+    number: int = await database.fetchval(f"SELECT count(*) {_FROM}", _all(actor))
+    return number
+
+
+async def one(database: Database | Connection, actor: Actor, id_: int) -> Receiver | None:
+    """One of them."""
+    row = await database.fetchrow(_ONE, _all(actor), id_)
+    return None if row is None else _receiver(row)
+
+
+async def opened(database: Database, sealer: Sealer, id_: int | None = None) -> Sequence[Opened]:
+    """Those that are told, with their addresses: all of them, or the one. What does not open is left out."""
+    found = []
+    for row in await database.fetch(_OPENED, id_):
+        try:
+            address, *secret = (sealer.open(value, _context(row["id"])) for value in row["sealed"])
+        except KeyFileError as exc:  # the others are told all the same
+            log.error("alarm.receiver_unopened", receiver=row["id"], error=str(exc))
+            continue
+        found.append(Opened(
+            row["id"], row["name"], Way(row["kind"]), address, secret[0] if secret else "", row["account_id"],
+            row["critical_only"], row["language"] == "en", row["after_minutes"],
+        ))  # fmt: skip
+    return found
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def _wrong(field: str, reason: Wording) -> Invalid:
+    return Invalid("PARAM_INVALID", field=field, reason=reason)
+
+
+def _checked(draft: Draft, reach: Reach) -> tuple[str, str]:
+    """The address as it is called, and as people see it. ``PARAM_INVALID``."""
+    given = (draft.address or "").strip()
+    if draft.way is Way.SMS:
+        try:
+            number = numbers.normalize(given)
+        except numbers.InvalidNumber as exc:
+            raise _wrong("address", phrase("alarm.receiver_number")) from exc
+        return number, numbers.mask(number)
+    if draft.way is Way.MAIL:
+        if not _MAIL.fullmatch(given):
+            raise _wrong("address", phrase("alarm.receiver_mail"))
+        return given, given
+    try:
+        check_url(given, reach, field="address")
+    except Wrong as exc:
+        raise _wrong(exc.field, exc.reason) from exc
+    if draft.way in ROBOTS and not is_robot(draft.way, given):
+        raise _wrong("address", phrase("alarm.receiver_robot", name=ROBOTS[draft.way]))
+    parts = urlsplit(given)
+    return given, f"{parts.scheme}://{parts.netloc}{parts.path}"  # the key of a robot stands in its query
+
+
+def _check_secret(way: Way, secret: str) -> None:
+    if way is Way.WEBHOOK and not LEAST_SECRET <= len(secret) <= MOST_SECRET:
+        raise _wrong("secret", phrase("alarm.receiver_secret"))
+    if way is Way.DINGTALK and secret and not (secret.startswith("SEC") and len(secret) <= MOST_SECRET):
+        raise _wrong("secret", phrase("alarm.receiver_dingtalk"))
+
+
+def _check_terms(draft: Draft) -> None:
+    if draft.language not in LANGUAGES:
+        raise _wrong("language", phrase("choice.of", known=", ".join(LANGUAGES)))
+    if not 0 <= draft.after_minutes <= MOST_AFTER:
+        raise _wrong("after_minutes", phrase("alarm.after_minutes", most=MOST_AFTER))
+
+
+def _quiet(draft: Draft) -> tuple[time | None, time | None]:
+    return draft.quiet or (None, None)
+
+
+_COUNT = "SELECT count(*) FROM alarm_receiver WHERE removed_at IS NULL"
+_NAMED = "SELECT FROM alarm_receiver WHERE removed_at IS NULL AND name = $1 AND id <> $2"
+_ADD = """
+INSERT INTO alarm_receiver
+    (name, kind, shown, account_id, critical_only, language, changed_by, after_minutes, quiet_from, quiet_to)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id
+"""
+_SEAL = "UPDATE alarm_receiver SET sealed = $2, shown = $3 WHERE id = $1"
+_SET = """
+UPDATE alarm_receiver SET name = $2, critical_only = $3, language = $4, account_id = $5, changed_by = $6,
+    changed_at = now(), after_minutes = $7, quiet_from = $8, quiet_to = $9
+WHERE id = $1
+"""
+_LOCK = "SELECT sealed, account_id FROM alarm_receiver WHERE id = $1 AND removed_at IS NULL FOR UPDATE"
+_SWITCH = "UPDATE alarm_receiver SET active = $2, changed_by = $3, changed_at = now() WHERE id = $1 AND active <> $2"
+_REMOVE = """
+UPDATE alarm_receiver SET active = false, removed_at = $2, sealed = '{}', changed_by = $3, changed_at = now()
+WHERE id = $1
+"""
+_DROP = f"""
+UPDATE alarm_note SET state = 'failed', ended_at = $2, said = '{GONE}' WHERE receiver_id = $1 AND state = 'waiting'
+"""  # noqa: S608 - a constant
+_TEST = "INSERT INTO alarm_note (receiver_id, event, entered_at, next_at) VALUES ($1, 'test', $2, $2) RETURNING id"
+
+
+async def _check_name(connection: Connection, name: str, but: int = 0) -> str:
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= 60:
+        raise _wrong("name", phrase("profile.text"))
+    if await connection.fetchrow(_NAMED, name, but) is not None:
+        raise _wrong("name", phrase("alarm.receiver_exists"))
+    return name
+
+
+async def add(change: Change, sealer: Sealer, draft: Draft, reach: Reach) -> int:
+    """A new receiver, told of alarms that open from now on; its id. ``PARAM_INVALID``, ``STATE_CONFLICT`` beyond
+    ``MOST_RECEIVERS``."""
+    address, shown = _checked(draft, reach)
+    secret = (draft.secret or "").strip()
+    _check_secret(draft.way, secret)
+    if (draft.way is Way.SMS) != (draft.account_id is not None):
+        raise _wrong("account", phrase("alarm.receiver_account"))
+    _check_terms(draft)
+    async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
+        if await unit.connection.fetchval(_COUNT) >= MOST_RECEIVERS:
+            raise Refused("STATE_CONFLICT", reason=phrase("alarm.receivers_full", most=MOST_RECEIVERS))
+        name = await _check_name(unit.connection, draft.name)
+        id_: int = await unit.connection.fetchval(
+            _ADD, name, draft.way, shown, draft.account_id, draft.critical_only, draft.language, unit.actor.label,
+            draft.after_minutes, *_quiet(draft),
+        )  # fmt: skip
+        sealed = [sealer.seal(value, _context(id_)) for value in (address, secret) if value]
+        await unit.connection.execute(_SEAL, id_, sealed, shown)
+        unit.record("alarm_receiver.add", f"alarm_receiver/{id_}", after={"name": name, "kind": draft.way, "to": shown})
+    return id_
+
+
+async def put(change: Change, sealer: Sealer, id_: int, draft: Draft, reach: Reach) -> None:
+    """Change a receiver. ``NOT_FOUND``, ``PARAM_INVALID``."""
+    async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
+        before = await one(unit.connection, unit.actor, id_)
+        row = await unit.connection.fetchrow(_LOCK, id_)
+        if before is None or row is None or before.kind != draft.way:
+            raise Refused("NOT_FOUND")
+        name = await _check_name(unit.connection, draft.name, id_)
+        _check_terms(draft)
+        sealed, shown = list(row["sealed"]), before.shown
+        if draft.address is not None:
+            address, shown = _checked(draft, reach)
+            sealed[0] = sealer.seal(address, _context(id_))
+        if draft.secret is not None:
+            _check_secret(draft.way, draft.secret)
+            sealed[1:] = [sealer.seal(draft.secret, _context(id_))]
+        account_id = draft.account_id if draft.account_id is not None else row["account_id"]
+        await unit.connection.execute(
+            _SET, id_, name, draft.critical_only, draft.language, account_id, unit.actor.label, draft.after_minutes,
+            *_quiet(draft),
+        )  # fmt: skip
+        await unit.connection.execute(_SEAL, id_, sealed, shown)
+        unit.record("alarm_receiver.set", f"alarm_receiver/{id_}", before=_told(before), after={
+            "name": name, "to": shown, "critical_only": draft.critical_only, "language": draft.language,
+            "after_minutes": draft.after_minutes, "quiet": _shown(draft.quiet),
+            "secret_changed": draft.secret is not None,
+        })  # fmt: skip
+
+
+def _told(one: Receiver) -> dict[str, object]:
+    return {"name": one.name, "to": one.shown, "critical_only": one.critical_only, "language": one.language,
+            "after_minutes": one.after_minutes, "quiet": one.quiet}  # fmt: skip
+
+
+def _shown(quiet: tuple[time, time] | None) -> str:
+    return f"{quiet[0]:%H:%M}–{quiet[1]:%H:%M}" if quiet else ""
+
+
+async def switch(change: Change, id_: int, *, active: bool) -> None:
+    """Tell a receiver nothing for now, or again. What waits for one that is stopped is not sent any more.
+    ``NOT_FOUND``; ``STATE_CONFLICT`` when it is so already."""
+    async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
+        if await one(unit.connection, unit.actor, id_) is None:
+            raise Refused("NOT_FOUND")
+        if await unit.connection.execute(_SWITCH, id_, active, unit.actor.label) != "UPDATE 1":
+            raise Refused("STATE_CONFLICT", reason=phrase("content.running" if active else "content.stopped"))
+        if not active:
+            await unit.connection.execute(_DROP, id_, clock.now())
+        action = "alarm_receiver.start" if active else "alarm_receiver.stop"
+        unit.record(action, f"alarm_receiver/{id_}", before={"active": not active}, after={"active": active})
+
+
+async def remove(change: Change, id_: int) -> None:
+    """Forget a receiver and its address; what became of notes to it stays. ``NOT_FOUND``."""
+    async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
+        before = await one(unit.connection, unit.actor, id_)
+        if before is None:
+            raise Refused("NOT_FOUND")
+        await unit.connection.execute(_REMOVE, id_, clock.now(), unit.actor.label)
+        await unit.connection.execute(_DROP, id_, clock.now())
+        unit.record("alarm_receiver.remove", f"alarm_receiver/{id_}", before=_told(before))
+
+
+async def test(change: Change, id_: int) -> int:
+    """Send a note to try it out, by the way that alarms take; its id. ``NOT_FOUND``; ``STATE_CONFLICT`` to one that is
+    stopped."""
+    async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
+        found = await one(unit.connection, unit.actor, id_)
+        if found is None:
+            raise Refused("NOT_FOUND")
+        if not found.active:
+            raise Refused("STATE_CONFLICT", reason=phrase("alarm.receiver_stopped"))
+        note: int = await unit.connection.fetchval(_TEST, id_, clock.now())
+        unit.record("alarm_receiver.test", f"alarm_receiver/{id_}", after={"note": note})
+    return note

@@ -1,0 +1,133 @@
+"""Silence: of which alarms nobody is told for a time. The alarms themselves stand and are recorded all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.core.words import LABELS, phrase
+from smsgw.platform.change import EVERYBODY, Change
+from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database, Row
+
+LONGEST = timedelta(days=7)
+MOST = 100
+"""That hold at the same time."""
+LEAST_REASON, MOST_REASON = 2, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """One that holds, or held. ``kind`` and ``object``: empty for any."""
+
+    id: int
+    kind: str
+    object: str
+    reason: str
+    made_by: str
+    made_at: datetime
+    until: datetime
+    holds: bool
+
+    def covers(self, kind: str, object: str) -> bool:
+        """Whether it is about such an alarm."""
+        return self.kind in ("", kind) and self.object in ("", object)
+
+
+_COLUMNS = "s.id, s.kind, s.object, s.reason, s.made_by, s.made_at, s.until, s.until > $2 AS holds"
+_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key FROM alarm_silence s WHERE $1 AND {{where}} ORDER BY {{order}}"  # noqa: S608
+_ONE = f"SELECT {_COLUMNS} FROM alarm_silence s WHERE $1 AND s.id = $3"  # noqa: S608 - constants
+_COUNT = "SELECT count(*) FROM (SELECT FROM alarm_silence WHERE $1 LIMIT $2) n"
+_HOLDING = f"SELECT {_COLUMNS} FROM alarm_silence s WHERE $1 AND s.until > $2 ORDER BY s.id LIMIT {MOST}"  # noqa: S608
+_ORDERS = {"silence_until": Order("s.until", "timestamptz")}
+
+
+def _silence(row: Row) -> Silence:
+    return Silence(**{key: row[key] for key in Silence.__dataclass_fields__})
+
+
+def _all(actor: Actor) -> bool:
+    return actor.scope.whole is None
+
+
+async def search(database: Database, actor: Actor, window: Window) -> Slice[Silence]:
+    """Silences, for who sees the whole platform."""
+    return await read(database, _ALL, (_all(actor), clock.now()), _ORDERS, window, _silence, id_="s.id")
+
+
+async def how_many(database: Database, actor: Actor, most: int) -> int:
+    """How many there are, counted up to one more than ``most``."""
+    number: int = await database.fetchval(_COUNT, _all(actor), most + 1)
+    return number
+
+
+async def one(database: Database | Connection, actor: Actor, id_: int) -> Silence | None:
+    """One of them."""
+    row = await database.fetchrow(_ONE, _all(actor), clock.now(), id_)
+    return None if row is None else _silence(row)
+
+
+async def holding(database: Database | Connection) -> Sequence[Silence]:
+    """Those that hold now."""
+    return [_silence(row) for row in await database.fetch(_HOLDING, True, clock.now())]
+
+
+_ADD = """
+INSERT INTO alarm_silence (kind, object, reason, made_by, made_at, until) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+"""
+# Of what stands and nobody was told of yet as well.
+_HUSH = """
+UPDATE alarm_note n SET next_at = GREATEST(n.next_at, $3) FROM alarm a
+WHERE a.id = n.alarm_id AND a.cleared_at IS NULL AND n.event = 'raised' AND n.state = 'waiting' AND n.tries = 0
+  AND ($1 = '' OR a.kind = $1) AND ($2 = '' OR a.object = $2)
+"""
+_END = "UPDATE alarm_silence SET until = $2 WHERE id = $1"
+_WAKE = """
+UPDATE alarm_note n SET next_at = GREATEST($4::timestamptz, n.entered_at + make_interval(mins => r.after_minutes))
+FROM alarm a, alarm_receiver r
+WHERE a.id = n.alarm_id AND r.id = n.receiver_id AND n.event = 'raised' AND n.state = 'waiting' AND n.tries = 0
+  AND n.next_at = $3 AND ($1 = '' OR a.kind = $1) AND ($2 = '' OR a.object = $2)
+"""
+
+
+async def add(change: Change, kind: str, object: str, until: datetime, reason: str) -> int:
+    """Let nobody be told of such alarms before ``until``; its id. What is over by then is never told.
+    ``PARAM_INVALID``, ``STATE_CONFLICT`` beyond ``MOST``."""
+    now, reason, object = clock.now(), " ".join(reason.split()), object.strip()
+    if kind and kind not in LABELS["alarm"]:
+        raise Invalid("PARAM_INVALID", field="kind", reason=phrase("alarm.silence_kind"))
+    if len(object) > 200:
+        raise Invalid("PARAM_INVALID", field="object", reason=phrase("text.at_most", limit=200))
+    if not LEAST_REASON <= len(reason) <= MOST_REASON:
+        raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
+    if not now < until <= now + LONGEST:
+        raise Invalid("PARAM_INVALID", field="until", reason=phrase("alarm.silence_until", days=LONGEST.days))
+    async with change.unit(Permission.ALARM_HANDLE, EVERYBODY) as unit:
+        if len(await holding(unit.connection)) >= MOST:
+            raise Refused("STATE_CONFLICT", reason=phrase("alarm.silences_full", most=MOST))
+        id_: int = await unit.connection.fetchval(_ADD, kind, object, reason, unit.actor.label, now, until)
+        await unit.connection.execute(_HUSH, kind, object, until)
+        unit.record("alarm_silence.add", f"alarm_silence/{id_}", after={
+            "kind": kind, "object": object, "until": until.isoformat(), "reason": reason,
+        })  # fmt: skip
+    return id_
+
+
+async def end(change: Change, id_: int) -> None:
+    """It is over now: what stands is told. ``NOT_FOUND``; ``STATE_CONFLICT`` when it was over before."""
+    now = clock.now()
+    async with change.unit(Permission.ALARM_HANDLE, EVERYBODY) as unit:
+        found = await one(unit.connection, unit.actor, id_)
+        if found is None:
+            raise Refused("NOT_FOUND")
+        if not found.holds:
+            raise Refused("STATE_CONFLICT", reason=phrase("alarm.silence_over"))
+        await unit.connection.execute(_END, id_, now)
+        await unit.connection.execute(_WAKE, found.kind, found.object, found.until, now)
+        unit.record("alarm_silence.end", f"alarm_silence/{id_}", before={"until": found.until.isoformat()},
+                    after={"until": now.isoformat()})  # fmt: skip

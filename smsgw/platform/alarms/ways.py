@@ -1,0 +1,102 @@
+"""The ways to receivers of alarms: each call made once, and what became of it told as it is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from smsgw.core import alarm_notes
+from smsgw.core.actor import Actor
+from smsgw.core.alarm_notes import Note, Way
+from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.words import phrase
+from smsgw.net.mail import LONGEST_SAID, Mailer, Sent
+from smsgw.pipeline.accept.acceptor import Acceptor
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.pipeline.delivery.push_http import NotAllowed, Sender, Unreached
+from smsgw.pipeline.snapshot import Snapshots
+from smsgw.platform.alarms.model import Opened
+from smsgw.platform.numbers.vendor import Outside
+
+SUBMITTER = Actor.system("alarms")
+VALID = timedelta(hours=1)
+"""How long a message to a phone is tried: one of yesterday helps nobody."""
+
+
+class Ways:
+    """What a node reaches receivers by. ``outside``: where calls may go, as those of webhooks."""
+
+    def __init__(
+        self, mailer: Mailer, sender: Sender, outside: Outside, acceptor: Acceptor, snapshots: Snapshots
+    ) -> None:
+        self._mailer = mailer
+        self._sender = sender
+        self._outside = outside
+        self._acceptor = acceptor
+        self._snapshots = snapshots
+
+    async def tell(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+        """Tell it all of these at once."""
+        match receiver.way:
+            case Way.SMS:
+                return await self._message(receiver, notes, now)
+            case Way.MAIL:
+                return await self._mail(receiver, notes, now)
+            case _:
+                return await self._call(receiver, notes, now)
+
+    async def _message(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+        account = self._snapshots.current.account(receiver.account_id or 0)
+        if account is None:
+            return Sent("refused", str(phrase("alarm.no_account")))
+        item = SendItem(to=f"+{receiver.address}", content=alarm_notes.short(notes, english=receiver.english))
+        try:
+            # Reviewed: it is our own text, and nobody may be there to pass it.
+            result = await self._acceptor.send(SendRequest(
+                account=account, items=(item,), type=MessageType.NOTICE, origin=Origin.PORTAL,
+                submitter=SUBMITTER.label, emergency=account.emergency, reviewed=True, expire_at=now + VALID,
+            ))  # fmt: skip
+        except Temporary as exc:
+            return Sent("again", str(exc)[:LONGEST_SAID])
+        except SmsgwError as exc:
+            return Sent("refused", str(exc)[:LONGEST_SAID])
+        (got,) = result.items
+        if not result.accepted:
+            return Sent("refused", f"{got.code} {got.message}"[:LONGEST_SAID])
+        return Sent("sent", f"message {got.message_id}")
+
+    async def _mail(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+        sender = self._mailer.sender
+        if not sender:
+            return Sent("refused", str(phrase("alarm.no_mail")))
+        message = EmailMessage()
+        message["Subject"] = " ".join(alarm_notes.title(notes, english=receiver.english).split())
+        message["From"] = sender
+        message["To"] = receiver.address
+        message["Date"] = format_datetime(now)
+        known = hashlib.sha256(",".join(str(note.id) for note in notes).encode()).hexdigest()[:16]
+        message["Message-ID"] = f"<alarm-{receiver.id}-{known}@{sender.rpartition('@')[2]}>"
+        message.set_content(alarm_notes.text(notes, english=receiver.english) + "\n")
+        return await self._mailer.send(message, receiver.address)
+
+    async def _call(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+        if receiver.way is Way.WEBHOOK:
+            call = alarm_notes.webhook_call(receiver.address, receiver.secret, notes, now)
+        else:
+            words = alarm_notes.text(notes, english=receiver.english)
+            call = alarm_notes.robot_call(receiver.way, receiver.address, receiver.secret, words, now)
+        try:
+            status, body = await self._sender.exchange(call, self._outside.reach)
+        except NotAllowed:
+            return Sent("refused", str(phrase("host.denied")))
+        except Unreached as exc:
+            return Sent("again", str(exc)[:LONGEST_SAID])
+        except (TimeoutError, OSError) as exc:
+            return Sent("unsure", (str(exc) or "TimeoutError")[:LONGEST_SAID])
+        if receiver.way is Way.WEBHOOK:
+            return Sent(*alarm_notes.webhook_answer(status))
+        return Sent(*alarm_notes.robot_answer(receiver.way, status, body))

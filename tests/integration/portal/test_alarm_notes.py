@@ -1,0 +1,290 @@
+"""Alarms reach people: by message, mail, robots that speak as documented, and a webhook; each once, with its end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from alarm_desk import PHONE, Desk, at_desk
+from browsing import Browser
+from portal_site import SEALER, by_test
+from robots import HOOK_SECRET
+
+from smsgw.core.actor import ScopeKind
+from smsgw.core.alarm_notes import Way
+from smsgw.core.errors import SmsgwError
+from smsgw.core.permissions import Permission as P
+from smsgw.pipeline.upkeep.alarms import AlarmTable, Standing
+from smsgw.platform.alarms import notes, receivers
+from smsgw.platform.alarms.memory import Memory
+from smsgw.platform.org import service as org
+
+
+@pytest_asyncio.fixture
+async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with at_desk(dsn, tmp_path) as desk:
+        yield desk
+
+
+async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -> None:
+    await desk.everybody()
+    one, other = desk.node("one"), desk.node("other")
+    await desk.raised()
+    await desk.raised()  # it goes on standing
+    await desk.told(one, other)
+    await desk.told(one, other)
+    assert await desk.states() == {(way, "sent"): 1 for way in Way}
+    ((receiver, mail),) = desk.post.got
+    assert receiver == "ops@buyer.example.org"
+    body = mail.get_body()
+    assert body is not None
+    assert "通道断开" in mail["Subject"]
+    for said in (body.get_content(), *desk.robots.wecom, *desk.robots.dingtalk, *await desk.texts()):
+        assert "告警（严重）：通道断开，通道 mobile-a" in said
+    ((wecom,), (dingtalk,), (item,)) = desk.robots.wecom, desk.robots.dingtalk, desk.robots.hook
+    assert wecom == dingtalk
+    assert (item["event"], item["kind"], item["object"]) == ("raised", "channel_down", "channel/mobile-a")
+    (text,) = await desk.texts()
+    assert text.startswith("【市政服务】") or "告警" in text
+    await desk.cleared()
+    await desk.told(one, other)
+    await desk.told(one, other)
+    assert await desk.states() == {(way, "sent"): 2 for way in Way}
+    assert [item["event"] for item in desk.robots.hook] == ["raised", "cleared"]
+    assert "告警恢复" in desk.robots.wecom[1]
+    assert len(desk.post.got) == len(desk.robots.dingtalk) == len(await desk.texts()) == 2
+    await desk.raised()  # anew: another alarm
+    await desk.told(one, other)
+    assert len(desk.robots.wecom) == 3
+
+
+async def test_what_comes_together_goes_together_and_no_robot_is_called_too_often(desk: Desk) -> None:
+    await desk.add(Way.WECOM, desk.robots.wecom_url)
+    await desk.add(Way.SMS, PHONE, critical_only=True)
+    node = desk.node()
+    for n in range(60):
+        await desk.raised(f"channel/c{n}", "critical" if n == 0 else "warning")
+    await desk.told(node, after=timedelta(seconds=1))
+    assert len(desk.robots.wecom) == 1, "one call in ten seconds"
+    await desk.told(node, after=timedelta(seconds=5))
+    assert len(desk.robots.wecom) == 1
+    await desk.told(node)
+    await desk.told(node)
+    assert len(desk.robots.wecom) == 3
+    assert sum(said.count("通道断开") for said in desk.robots.wecom) > 40, "cut at what the robot takes"
+    (text,) = await desk.texts()
+    assert "c0" in text
+    await desk.raised("channel/c1", "critical")  # it has become grave
+    await desk.told(node)
+    assert len(await desk.texts()) == 2
+    assert len(desk.robots.wecom) == 3, "known there"
+
+
+async def test_what_certainly_was_not_told_is_told_later_and_what_may_have_been_is_not(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    desk.robots.next = ["503", "503", "drop"]
+    await desk.raised()
+    await desk.told(node)
+    assert await desk.states() == {("webhook", "waiting"): 1}
+    await desk.told(node, after=timedelta(seconds=12))
+    assert await desk.site.db.fetchval("SELECT said FROM alarm_note") == "HTTP 503"
+    await desk.told(node, after=timedelta(seconds=35))
+    assert await desk.states() == {("webhook", "unsure"): 1}
+    await desk.told(node, after=timedelta(hours=1))
+    assert desk.robots.hook == []
+    (id_,) = [row["id"] for row in await desk.site.db.fetch("SELECT id FROM alarm_note")]
+    await notes.again(by_test(desk.site.db), id_)
+    await desk.told(node)
+    assert [item["id"] for item in desk.robots.hook] == [id_]
+    with pytest.raises(SmsgwError):
+        await notes.again(by_test(desk.site.db), id_)
+
+
+async def test_a_receiver_that_is_not_there_is_given_up_after_its_tries(desk: Desk) -> None:
+    gone = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    port = gone.sockets[0].getsockname()[1]
+    gone.close()
+    await gone.wait_closed()
+    await desk.add(Way.WEBHOOK, f"http://127.0.0.1:{port}/", HOOK_SECRET)
+    await desk.add(Way.WECOM, f"{desk.robots.origin}/cgi-bin/webhook/send?key=wrong")
+    node = desk.node()
+    await desk.raised()
+    await desk.told(node)
+    assert await desk.states() == {("webhook", "waiting"): 1, ("wecom", "failed"): 1}
+    for _ in range(8):
+        await desk.told(node, after=timedelta(minutes=31))
+    rows = await desk.site.db.fetch("SELECT state, tries, said FROM alarm_note ORDER BY tries")
+    assert [(row["state"], row["tries"]) for row in rows] == [("failed", 1), ("failed", 9)]
+    assert "93000" in rows[0]["said"]
+
+
+async def test_what_a_node_was_sending_when_it_died_is_unsure_and_goes_to_nobody_twice(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    await desk.raised()
+    batch = await notes.claim(desk.site.db, desk.clock.now, [])
+    assert batch is not None
+    node = desk.node()  # of the next run
+    await desk.told(node, after=timedelta(minutes=4))
+    await node.lose()
+    assert await desk.states() == {("webhook", "sending"): 1}
+    desk.clock.now += timedelta(minutes=2)
+    await node.lose()
+    await desk.told(node, after=timedelta(hours=1))
+    assert await desk.states() == {("webhook", "unsure"): 1}
+    assert desk.robots.hook == []
+
+
+# --- while the database is away --------------------------------------------------------------------------------------
+
+
+async def test_an_outage_of_the_database_is_told_by_the_node_and_entered_when_it_is_back(desk: Desk) -> None:
+    await desk.everybody()
+    node = desk.node()
+    await node.learn()
+    since = desk.clock.now
+    standing = [Standing("database_down", "node/1", "critical", "no answer", since)]
+    desk.robots.next = ["busy"]
+    for _ in range(3):
+        await node.unstored(standing)
+        await node.settle()
+    assert len(desk.post.got) == len(desk.robots.hook) == 1
+    assert len(desk.robots.wecom) + len(desk.robots.dingtalk) == 1, "the other one is busy"
+    assert await desk.texts() == [], "a message needs the database"
+    # It dies, and its next run finds the database away, too.
+    node = desk.node()
+    await node.learn()
+    desk.clock.now += timedelta(seconds=11)
+    await node.unstored(standing)
+    await node.settle()
+    assert len(desk.post.got) == len(desk.robots.wecom) == len(desk.robots.dingtalk) == len(desk.robots.hook) == 1
+    # The database is back.
+    table = AlarmTable(desk.site.db, 1, {}, node, now=desk.clock)
+    await table.look()
+    assert await desk.states() == {(way, "sent"): 1 for way in Way if way is not Way.SMS} | {("sms", "waiting"): 1}
+    assert not node.holds
+    await table.look()
+    await desk.told(node)
+    assert [item["event"] for item in desk.robots.hook] == ["raised", "cleared"]
+    assert [len(desk.post.got), len(desk.robots.wecom), len(desk.robots.dingtalk)] == [2, 2, 2]
+    (text,) = await desk.texts()
+    assert "告警（严重）：数据库不可用" in text
+    assert "告警恢复" in text
+    row = await desk.site.db.fetchrow("SELECT since, cleared_at FROM alarm")
+    assert row is not None
+    assert row["since"] == since
+    assert row["cleared_at"] is not None
+
+
+async def test_what_a_node_was_telling_by_itself_when_it_died_is_unsure(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    memory = Memory(desk.folder / "one.json")
+    memory.take([Standing("database_down", "node/1", "critical", "", desk.clock.now)])
+    (receiver,) = await receivers.opened(desk.site.db, SEALER)
+    memory.begin(receiver.id, list(memory.kept.values()), desk.clock.now)
+    memory.save(memory.written())
+    node = desk.node("one")
+    await node.learn()
+    await node.unstored([Standing("database_down", "node/1", "critical", "", desk.clock.now)])
+    await node.settle()
+    await AlarmTable(desk.site.db, 1, {}, node, now=desk.clock).look()
+    assert await desk.states() == {("webhook", "unsure"): 1}
+    assert desk.robots.hook == []
+    (desk.folder / "two.json").write_text("{broken")
+    assert not desk.node("two").holds
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(desk: Desk) -> None:
+    site = desk.site
+    await site.add_staff("boss", "super")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "还没有告警接收人" in await boss.get("/alarms/receivers")
+        form = {"name": "值班手机", "account": str(site.accounts["hall"]), "address": PHONE, "language": "zh",
+                "after_minutes": "0"}  # fmt: skip
+        page = await boss.post("/alarms/receivers/-/new/sms", form)
+        assert boss.path == "/alarms/receivers"
+        assert "138****8000" in page
+        assert PHONE not in page
+        await boss.post("/alarms/receivers/-/new/sms", form)
+        assert boss.status == 422, "the name is taken"
+        for way, wrong in (("mail", {"address": "nobody"}), ("wecom", {"address": "https://qyapi.weixin.qq.com/x"}),
+                           ("webhook", {"address": "https://10.0.0.1/", "secret": HOOK_SECRET}),
+                           ("webhook", {"address": "https://hooks.example.org/", "secret": "short"}),
+                           ("dingtalk", {"address": "https://oapi.dingtalk.com/robot/send?access_token=a",
+                                         "secret": "not one"})):  # fmt: skip
+            form = {"name": "x", "language": "zh", "after_minutes": "0"} | wrong
+            await boss.post(f"/alarms/receivers/-/new/{way}", form)
+            assert boss.status == 422, (way, wrong)
+        robot = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-s3cret"
+        page = await boss.post("/alarms/receivers/-/new/wecom", {"name": "值班群", "address": robot, "language": "zh",
+                                                                       "after_minutes": "0"})  # fmt: skip
+        assert "qyapi.weixin.qq.com" in page
+        assert "s3cret" not in page
+        ids = {row["name"]: row["id"] for row in await site.db.fetch("SELECT name, id FROM alarm_receiver")}
+        rows = await site.db.fetch("SELECT sealed, shown FROM alarm_receiver")
+        assert not any(b"s3cret" in sealed for row in rows for sealed in row["sealed"])
+        assert "s3cret" not in str([dict(row) for row in await site.db.fetch("SELECT before, after FROM audit")])
+        one = str(ids["值班手机"])
+        page = await boss.post("/alarms/receivers/-/effect/test", {"id": one})
+        assert "1 个接收人" in page
+        await boss.post("/alarms/receivers/-/do/test", {"id": one, "confirmed": "1"})
+        node = desk.node()
+        desk.clock.now = datetime.now(UTC)
+        await desk.told(node)
+        assert any("告警测试" in text for text in await desk.texts())
+        page = await boss.get("/alarms/notes")
+        assert "测试通知" in page
+        assert "已发送" in page
+        (note,) = set(re.findall(r'href="/alarms/notes/(\d+)"', page))
+        page = await boss.get(f"/alarms/notes/{note}")
+        message = await site.db.fetchval("SELECT id FROM message WHERE submitter LIKE '%alarms%'")
+        assert f"/records/{message}" in page
+        changed = {"name": "夜班", "address": "", "secret": "", "language": "en", "after_minutes": "5"}
+        await boss.post(f"/alarms/receivers/{one}/edit", changed)
+        assert (await receivers.opened(site.db, SEALER, int(one)))[0].address == f"86{PHONE}"
+        await desk.raised()
+        await boss.post("/alarms/receivers/-/do/stop", {"id": one, "confirmed": "1"})
+        await desk.told(node)
+        states = await desk.states()
+        assert states["sms", "failed"] == 1, "what waited for one that is stopped is not sent"
+        await boss.post("/alarms/receivers/-/do/remove", {"id": one, "confirmed": "1"})
+        assert "夜班" not in await boss.get("/alarms/receivers")
+        assert await site.db.fetchval("SELECT sealed FROM alarm_receiver WHERE id = $1", int(one)) == []
+        assert "夜班" in await boss.get("/alarms/notes"), "what became of its notes stays"
+
+
+async def test_who_sees_some_accounts_sees_no_receiver_and_who_may_not_changes_none(desk: Desk) -> None:
+    site = desk.site
+    id_ = await desk.add(Way.MAIL, "ops@buyer.example.org")
+    await desk.raised()
+    await org.add_role(by_test(site.db), "watcher", "值班", [P.HOME_VIEW, P.ALARM_VIEW], ScopeKind.ALL)
+    rights = [P.HOME_VIEW, P.ALARM_VIEW, P.ALARM_EDIT]
+    await org.add_role(by_test(site.db), "narrow", "局部", rights, ScopeKind.ACCOUNTS)
+    await site.add_staff("watcher-1", "watcher")
+    await site.add_staff("narrow-1", "narrow", "hall")
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        assert "ops@buyer.example.org" in await watcher.get("/alarms/receivers")
+        await watcher.get("/alarms/receivers/-/new/mail")
+        assert watcher.status == 403
+        await watcher.post("/alarms/receivers/-/do/remove", {"id": str(id_), "confirmed": "1"})
+        assert watcher.status == 403
+    async with Browser(site) as narrow:
+        await narrow.login("narrow-1")
+        for path in ("/alarms/receivers", "/alarms/notes"):
+            assert "buyer.example.org" not in await narrow.get(path), path
+        await narrow.get(f"/alarms/receivers/{id_}/edit")
+        assert narrow.status == 404
+        form = {"name": "x", "address": "x@buyer.example.org", "language": "zh", "after_minutes": "0"}
+        await narrow.post("/alarms/receivers/-/new/mail", form)
+        assert narrow.status in (403, 404)
+    assert await site.db.fetchval("SELECT count(*) FROM alarm_receiver") == 1

@@ -1,0 +1,177 @@
+"""Silence, quiet hours and the second line: nobody is told too early, and nobody is forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from alarm_desk import Desk, at_desk
+from browsing import Browser
+from portal_site import by_test
+from robots import HOOK_SECRET
+
+from smsgw.core.alarm_notes import Way
+from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import CHINA
+from smsgw.pipeline.upkeep.alarms import Standing
+from smsgw.platform.alarms import service, silences
+
+
+@pytest_asyncio.fixture
+async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with at_desk(dsn, tmp_path) as desk:
+        yield desk
+
+
+def events(desk: Desk) -> list[tuple[str, str]]:
+    return [(item["event"], item["object"]) for item in desk.robots.hook]
+
+
+async def silenced(desk: Desk, kind: str = "", object: str = "", minutes: int = 60) -> int:
+    until = datetime.now(UTC) + timedelta(minutes=minutes)
+    return await silences.add(by_test(desk.site.db), kind, object, until, "planned work")
+
+
+async def test_of_what_is_silenced_nobody_is_told_until_it_ends_and_never_of_what_is_over_by_then(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    await silenced(desk, "channel_down", "channel/mobile-a")
+    for object_ in ("channel/mobile-a", "channel/mobile-b"):
+        await desk.raised(object_)
+    await desk.told(node)
+    assert events(desk) == [("raised", "channel/mobile-b")], "the other one is not silenced"
+    await desk.cleared("channel/mobile-a")
+    await desk.told(node, after=timedelta(hours=2))
+    assert events(desk) == [("raised", "channel/mobile-b")]
+    assert (await desk.states())["webhook", "dropped"] == 1
+    desk.clock.now = datetime.now(UTC)
+    await desk.raised("channel/mobile-a")
+    await desk.told(node, after=timedelta(minutes=30))
+    assert len(events(desk)) == 1
+    await desk.told(node, after=timedelta(minutes=31))
+    assert events(desk)[1:] == [("raised", "channel/mobile-a")], "it stands when the silence ends"
+    await desk.cleared("channel/mobile-a")
+    await desk.told(node)
+    assert events(desk)[2:] == [("cleared", "channel/mobile-a")]
+
+
+async def test_who_was_told_before_the_silence_is_told_of_the_end_and_a_silence_can_be_ended(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    await desk.raised("channel/a")
+    await desk.told(node)
+    id_ = await silenced(desk)
+    await desk.cleared("channel/a")
+    await desk.raised("channel/b")
+    await desk.told(node)
+    assert events(desk) == [("raised", "channel/a"), ("cleared", "channel/a")]
+    await silences.end(by_test(desk.site.db), id_)
+    await desk.told(node)
+    assert events(desk)[2:] == [("raised", "channel/b")]
+    with pytest.raises(SmsgwError):
+        await silences.end(by_test(desk.site.db), id_)
+
+
+async def test_a_silence_begins_with_what_nobody_was_told_of_yet(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    await desk.raised("channel/a")
+    await silenced(desk, "channel_down")
+    await desk.told(desk.node())
+    assert events(desk) == []
+
+
+async def test_a_node_that_is_alone_keeps_to_silences_too(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    await silenced(desk, "database_down")
+    await node.learn()
+    await node.unstored([Standing("database_down", "node/1", "critical", "", desk.clock.now)])
+    await node.settle()
+    assert events(desk) == []
+    await node.unstored([Standing("disk_low", "node/1", "critical", "", desk.clock.now)])
+    await node.settle()
+    assert events(desk) == [("raised", "node/1")]
+
+
+async def test_the_second_line_is_told_of_what_nobody_has_taken_on(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET, after_minutes=10)
+    await desk.add(Way.MAIL, "duty@buyer.example.org")
+    node = desk.node()
+    for name in ("taken", "over", "left"):
+        await desk.raised(f"channel/{name}")
+    await desk.told(node)
+    assert len(desk.post.got) == 1
+    assert events(desk) == []
+    rows = await desk.site.db.fetch("SELECT id FROM alarm WHERE object = 'channel/taken'")
+    await service.acknowledge(by_test(desk.site.db), [row["id"] for row in rows])
+    await desk.cleared("channel/over")
+    await desk.told(node, after=timedelta(minutes=9))
+    assert events(desk) == []
+    await desk.told(node, after=timedelta(minutes=2))
+    assert events(desk) == [("raised", "channel/left")]
+    said = {row["said"] for row in await desk.site.db.fetch("SELECT said FROM alarm_note WHERE state = 'dropped'")}
+    assert said == {"over", "taken"}
+
+
+@pytest.mark.parametrize(("at", "from_", "to", "until"), [
+    ("2026-11-26 23:00", "22:00", "07:30", "2026-11-27 07:30"),
+    ("2026-11-27 06:59", "22:00", "07:30", "2026-11-27 07:30"),
+    ("2026-11-27 07:30", "22:00", "07:30", "2026-11-27 07:30"),
+    ("2026-11-27 12:30", "12:00", "14:00", "2026-11-27 14:00"),
+    ("2026-11-27 14:00", "12:00", "14:00", "2026-11-27 14:00"),
+    ("2026-11-27 09:00", "22:00", "07:30", "2026-11-27 09:00"),
+    ("2026-11-27 09:00", "09:00", "09:00", "2026-11-27 09:00"),
+    ("2026-11-30 23:59", "22:00", "06:00", "2026-12-01 06:00"),
+])  # fmt: skip
+async def test_quiet_hours_are_those_of_china(desk: Desk, at: str, from_: str, to: str, until: str) -> None:
+    moment = datetime.fromisoformat(at).replace(tzinfo=CHINA)
+    found = await desk.site.db.fetchval(
+        "SELECT alarm_quiet_until($1, $2, $3)", moment, time.fromisoformat(from_), time.fromisoformat(to)
+    )
+    assert found == datetime.fromisoformat(until).replace(tzinfo=CHINA)
+
+
+async def test_in_quiet_hours_warnings_wait_and_grave_alarms_do_not(desk: Desk) -> None:
+    night = (time(22), time(7))
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET, quiet=night)
+    node = desk.node()
+    desk.clock.now = datetime.now(CHINA).replace(hour=23, minute=0)
+    await desk.raised("channel/warned", "warning")
+    await desk.raised("channel/grave")
+    await desk.told(node)
+    assert events(desk) == [("raised", "channel/grave")]
+    await desk.told(node, after=timedelta(hours=7))
+    assert len(events(desk)) == 1
+    await desk.told(node, after=timedelta(hours=1))
+    assert events(desk)[1:] == [("raised", "channel/warned")]
+
+
+async def test_an_alarm_is_silenced_from_its_page_and_the_silence_ended(desk: Desk) -> None:
+    site = desk.site
+    await site.add_staff("boss", "super")
+    await desk.raised()
+    alarm = await site.db.fetchval("SELECT id FROM alarm")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = await boss.get(f"/alarms/{alarm}")
+        (link,) = re.findall(r'href="(/alarms/silences/-/new\?[^"]*)"', page)
+        page = await boss.get(link.replace("&amp;", "&"))
+        assert 'value="channel/mobile-a"' in page
+        form = {"kind": "channel_down", "object": "channel/mobile-a", "minutes": "60", "reason": ""}
+        await boss.post("/alarms/silences/-/new", form)
+        assert boss.status == 422
+        form["reason"] = "光缆割接"
+        page = await boss.post("/alarms/silences/-/new", form)
+        assert "不通知任何接收人" in page, "the effect comes first"
+        page = await boss.post("/alarms/silences/-/new", form | {"confirmed": "1"})
+        assert "静默中" in page
+        assert "光缆割接" in page
+        id_ = await site.db.fetchval("SELECT id FROM alarm_silence")
+        await boss.post("/alarms/silences/-/do/end", {"id": str(id_), "confirmed": "1"})
+        assert "已结束" in await boss.get("/alarms/silences")
+    actions = {row["action"] for row in await site.db.fetch("SELECT action FROM audit")}
+    assert {"alarm_silence.add", "alarm_silence.end"} <= actions

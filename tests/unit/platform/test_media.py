@@ -1,0 +1,107 @@
+"""Pictures, sounds and films that strangers bring: what is kept of them, and what is not taken."""
+
+from __future__ import annotations
+
+import io
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from smsgw.core.errors import Invalid
+from smsgw.platform.materials.media import MOST, THUMBNAIL, made
+from smsgw.platform.materials.model import Kind
+
+SECRET = b"39.9042N 116.4074E"
+
+
+def picture(kind: str = "JPEG", size: tuple[int, int] = (640, 400), orientation: int = 6) -> bytes:
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, SECRET.decode()
+    Image.new("RGB", size, "red").save(out, kind, exif=exif)
+    return out.getvalue()
+
+
+def box(name: bytes, *content: bytes) -> bytes:
+    octets = b"".join(content)
+    return struct.pack(">I", len(octets) + 8) + name + octets
+
+
+MVHD = box(b"mvhd", bytes(4), b"\x11" * 8, struct.pack(">II", 1000, 2500), bytes(80))
+TKHD = box(b"tkhd", bytes(4), b"\x11" * 8, bytes(64), struct.pack(">II", 320 << 16, 240 << 16))
+HDLR = box(b"hdlr", bytes(8), b"vide", bytes(12), SECRET)
+UDTA = box(b"udta", box(b"\xa9xyz", SECRET))
+
+
+def film(*more: bytes, moov: bytes = MVHD + box(b"trak", TKHD, box(b"mdia", HDLR)) + UDTA) -> bytes:
+    return box(b"ftyp", b"isom", bytes(4), b"isom") + box(b"moov", moov) + box(b"mdat", b"\x05" * 100) + b"".join(more)
+
+
+FRAME = b"\xff\xfb\x90\x00" + bytes(413)
+"""MPEG-1, layer III, 128 kbit/s, 44,100 samples a second: 417 octets, 26 ms."""
+ID3 = b"ID3\x03\x00\x00\x00\x00\x00\x12" + SECRET
+
+
+def test_a_picture_is_made_anew_upright_and_without_what_its_camera_knows() -> None:
+    octets = picture()
+    assert SECRET in octets
+    one = made(octets)
+    assert (one.kind, one.media_type, one.width, one.height) == (Kind.PICTURE, "image/jpeg", 400, 640)
+    assert SECRET not in one.octets
+    with Image.open(io.BytesIO(one.octets)) as image:
+        assert not image.getexif()
+    assert one.thumbnail is not None
+    with Image.open(io.BytesIO(one.thumbnail)) as small:
+        assert max(small.size) == THUMBNAIL
+
+
+@pytest.mark.parametrize("behind", [b"", b"TAG" + SECRET + bytes(107), bytes(50)])
+def test_of_a_sound_the_frames_are_kept(behind: bytes) -> None:
+    one = made(ID3 + FRAME * 40 + behind)
+    assert (one.kind, one.media_type, one.octets) == (Kind.AUDIO, "audio/mpeg", FRAME * 40)
+    assert one.millis == 40 * 26_122 // 1000
+
+
+def test_a_film_keeps_its_places_and_loses_where_and_when_it_was_made() -> None:
+    octets = film(box(b"uuid", SECRET))
+    one = made(octets)
+    assert (one.kind, one.width, one.height, one.millis) == (Kind.VIDEO, 320, 240, 2500)
+    assert len(one.octets) == len(octets)
+    assert one.octets.index(b"\x05" * 100) == octets.index(b"\x05" * 100)
+    assert SECRET not in one.octets
+    assert b"\x11" * 8 not in one.octets
+    assert b"udta" not in one.octets
+    assert made(one.octets).octets == one.octets
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"", b"<svg/>", b"\x89PNG\r\n\x1a\n" + b"<script>" * 20, picture("GIF"), picture()[:200],
+        FRAME * 3, ID3 + b"MZ" * 500, FRAME * 40 + b"<script>alert(1)</script>",
+        film(b"<script>"), film(box(b"evil", b"x")), film(moov=MVHD), film()[:-1],
+        box(b"ftyp", b"qt  ") + film(), struct.pack(">I", 0) + b"ftypisom",
+        film(moov=box(b"trak", box(b"trak", box(b"trak", box(b"trak", box(b"trak", box(b"trak", box(b"trak",
+             box(b"trak", box(b"trak", MVHD)))))))))),
+    ],
+)  # fmt: skip
+def test_what_is_none_of_them_or_holds_more_is_not_taken(octets: bytes) -> None:
+    with pytest.raises(Invalid) as wrong:
+        made(octets)
+    assert wrong.value.code == "FILE_INVALID"
+
+
+def test_each_kind_has_its_bound() -> None:
+    for begin, kind in ((FRAME * 40, Kind.AUDIO), (film(), Kind.VIDEO), (picture(), Kind.PICTURE)):
+        with pytest.raises(Invalid) as wrong:
+            made(begin + bytes(MOST[kind]))
+        assert wrong.value.code == "FILE_TOO_LARGE"
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", ID3, FRAME * 12, film(), film()[:60], picture("PNG", (4, 4))]))
+def test_whatever_comes_is_made_or_refused(tail: bytes, head: bytes) -> None:
+    with suppress(Invalid):
+        assert len(made(head + tail).octets) <= len(head + tail) or head.startswith(b"\x89PNG")
