@@ -154,6 +154,11 @@ class Channel:
         """Logged in (or resting), and the carrier answers."""
         return not (self._over or self._dispatcher.stalled()) and bool(self.reachable)
 
+    @property
+    def refused(self) -> bool:
+        """Whether the carrier does not let it in."""
+        return self._state() == "refused"
+
     def has_room(self) -> bool:
         """Could write a part at once."""
         return self._dispatcher.has_room()

@@ -147,7 +147,8 @@ class ChannelManager:
     def _status_elsewhere(self, spec: ChannelSpec, today: int, pools: tuple[str, ...]) -> ChannelStatus:
         said = self._elsewhere.get(spec.id)
         bound = said.bound if said and spec.desired == "started" else 0
-        state = "bound" if bound else "stopped" if spec.desired != "started" else "connecting"
+        away = "refused" if said and said.refused else "connecting"
+        state = "bound" if bound else "stopped" if spec.desired != "started" else away
         return ChannelStatus(
             id=spec.id, name=spec.name, protocol=spec.protocol, carriers=tuple(sorted(spec.carriers)),
             access_code=spec.access_code, state=state, bound=bound, connections=spec.connections, window_used=0,
@@ -383,7 +384,7 @@ class ChannelManager:
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.shares.waits(waits)
         self._today = await counters.submitted_today(self._database)
-        mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
+        mine = [(c.spec.id, c.reachable, c.last_error[:500], c.refused) for c in self._channels.values()]
         await store.say(self._database, self._services.cluster.node, mine)
         said = await store.said(self._database)
         last = max((s.updated_at for s in said.values()), default=None)
@@ -394,6 +395,6 @@ class ChannelManager:
             if last and (last - s.updated_at).total_seconds() < FRESH and id_ not in self._channels
         }
         for id_ in self._elsewhere.keys() - self._others:
-            self._elsewhere[id_] = replace(self._elsewhere[id_], bound=0)
+            self._elsewhere[id_] = replace(self._elsewhere[id_], bound=0, refused=False)
         lately = [id_ for id_, s in said.items() if s.bound_ago is not None and s.bound_ago < GRACE]
         self._fleet.heard(lately, (id_ for id_, s in self._elsewhere.items() if s.bound > 0))

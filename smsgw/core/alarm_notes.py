@@ -2,7 +2,8 @@
 
 企业微信群机器人: https://developer.work.weixin.qq.com/document/path/91770; 钉钉自定义机器人, signed (加签):
 https://open.dingtalk.com/document/robots/custom-robot-access. Both answer 200 and say in ``errcode`` what became of it,
-and take twenty calls a minute: what waits for one receiver goes together.
+and take twenty calls a minute: what waits for one receiver goes together. Texts are of whole lines, the gravest first,
+and say how much they have no room for.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from smsgw.core.alarms import CRITICAL
 from smsgw.core.carried import Moment
 from smsgw.core.push_format import Call, signature, webhook_id
 from smsgw.core.words import Wording, label, labels_of, phrase, spoken
 
-TOGETHER = 20
-"""Notes of one call, mail or message."""
+TOGETHER, TOGETHER_SMS = 20, 200
+"""Notes of one call or mail, and of a message to a phone, which counts what it has no room for."""
 LONGEST_SMS = 200
 """Characters of a message to a phone: three parts."""
 LONGEST_CALL = 2048
@@ -41,6 +43,8 @@ class Way(StrEnum):
     WEBHOOK = "webhook"
 
 
+MOST_CALLS = {Way.SMS: 12, Way.MAIL: 60, Way.WECOM: 60, Way.DINGTALK: 60, Way.WEBHOOK: 1000}
+"""Calls in an hour; twice as many where a grave alarm is to be told. What is beyond waits, and goes together."""
 ROBOTS = {Way.WECOM: "key", Way.DINGTALK: "access_token"}
 """The name in the query that their addresses must have; the host is one's own where 政务微信 or 专有钉钉 is."""
 BUSY = {Way.WECOM: (45009, -1), Way.DINGTALK: (130101, 410100, -1)}
@@ -74,13 +78,18 @@ class Note:
         """What is said of it."""
         if self.event == "test" or self.since is None:
             return phrase("alarm.note_test")
-        told = {"kind": labels_of("alarm").get(self.kind, self.kind), "about": self.about, "since": Moment(self.since)}
+        told: dict[str, Wording | str] = {
+            "kind": labels_of("alarm").get(self.kind, self.kind), "about": self.about, "since": Moment(self.since),
+        }  # fmt: skip
         if self.cleared_at is not None and self.event == "cleared":
             return phrase("alarm.note_cleared", until=Moment(self.cleared_at), **told)
-        severity = label("alarm_severity", self.severity)
+        told["severity"] = label("alarm_severity", self.severity)
+        raised = phrase("alarm.note_raised", **told)
         if str(self.detail):
-            return phrase("alarm.note_raised_why", severity=severity, detail=_Cut(self.detail), **told)
-        return phrase("alarm.note_raised", severity=severity, **told)
+            raised = phrase("alarm.note_raised_why", detail=_Cut(self.detail), **told)
+        if self.cleared_at is not None:  # told late
+            return phrase("alarm.note_was", raised=raised, until=Moment(self.cleared_at))
+        return raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +113,37 @@ def title(notes: Sequence[Note], *, english: bool) -> str:
     return phrase("alarm.note_more", first=text, n=len(notes) - 1).text(english) if len(notes) > 1 else text
 
 
-def text(notes: Sequence[Note], *, english: bool) -> str:
-    """All of them, one a line."""
-    return "\n".join(note.words.text(english) for note in notes)
+def text(notes: Sequence[Note], *, english: bool, calls: int = 0) -> str:
+    """All of them, one a line. ``calls``: how many there were in the hour, if that is all for now."""
+    return "\n".join(note.words.text(english) for note in notes) + _ending(0, calls, english)
 
 
-def short(notes: Sequence[Note], *, english: bool) -> str:
+def short(notes: Sequence[Note], *, english: bool, calls: int = 0) -> str:
     """For a phone: as many as fit, and how many more there are."""
-    lines = [note.words.text(english) for note in notes]
-    kept = lines[:1]
-    while len(kept) < len(lines) and sum(map(len, kept)) + len(lines[len(kept)]) <= LONGEST_SMS - 20:
-        kept.append(lines[len(kept)])
-    whole = "\n".join(kept)[: LONGEST_SMS - 20]
-    left = len(lines) - len(kept)
-    return whole + phrase("alarm.note_left", n=left).text(english) if left else whole
+    return _fitted(notes, LONGEST_SMS, len, calls, english)
 
 
-def fitting(words: str, octets: int = LONGEST_CALL) -> str:
-    """The beginning that has no more octets than that."""
-    return words.encode()[:octets].decode("utf-8", "ignore")
+def robot_text(notes: Sequence[Note], *, english: bool, calls: int = 0) -> str:
+    """The same for a robot."""
+    return _fitted(notes, LONGEST_CALL, lambda text: len(text.encode()), calls, english)
+
+
+def _fitted(notes: Sequence[Note], most: int, size: Callable[[str], int], calls: int, english: bool) -> str:
+    grave = sorted(notes, key=lambda note: note.event != "raised" or note.severity != CRITICAL)
+    lines = [note.words.text(english) for note in grave]
+    for kept in range(len(lines), 0, -1):
+        whole = "\n".join(lines[:kept]) + _ending(len(lines) - kept, calls, english)
+        if size(whole) <= most:
+            return whole
+    first, ending = lines[0], _ending(len(lines) - 1, calls, english)
+    while size(first + ending) > most:
+        first = first[:-1]
+    return first + ending
+
+
+def _ending(left: int, calls: int, english: bool) -> str:
+    said = phrase("alarm.note_left", n=left).text(english) if left else ""
+    return said + phrase("alarm.note_calls", n=calls).text(english) if calls else said
 
 
 def is_robot(way: Way, url: str) -> bool:
@@ -154,7 +175,7 @@ def key_of(secret: str) -> bytes:
 
 def robot_call(way: Way, url: str, secret: str, words: str, now: datetime) -> Call:
     """The call that has a robot say it in its group: as plain text, in which nothing from outside can call anybody."""
-    body = json.dumps({"msgtype": "text", "text": {"content": fitting(words)}}, ensure_ascii=False).encode()
+    body = json.dumps({"msgtype": "text", "text": {"content": words}}, ensure_ascii=False).encode()
     address = signed(url, secret, now) if way is Way.DINGTALK else url
     return Call("POST", address, _headers(), body)
 

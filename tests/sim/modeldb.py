@@ -1059,9 +1059,11 @@ async def _removed(txn: Transaction, since: datetime) -> list[Row]:
 
 
 @_models("config.channels._SAY")
-async def _say(txn: Transaction, node: int, ids: list[int], bound: list[int], errors: list[str]) -> list[Row]:
+async def _say(
+    txn: Transaction, node: int, ids: list[int], bound: list[int], errors: list[str], refused: list[bool]
+) -> list[Row]:
     now = txn.model.clock()
-    for id_, n, error in sorted(zip(ids, bound, errors, strict=True)):
+    for id_, n, error, no in sorted(zip(ids, bound, errors, refused, strict=True)):
         await txn.lock("said", (id_,))
         old = txn.see("said", (id_,))
         last = now if n else old["last_bound_at"] if old else None
@@ -1069,7 +1071,7 @@ async def _say(txn: Transaction, node: int, ids: list[int], bound: list[int], er
             "said",
             {
                 "channel_id": id_, "node": node, "bound": n, "last_bound_at": last, "last_error": error,
-                "updated_at": now,
+                "updated_at": now, "refused": no,
             },
         )  # fmt: skip
     return []

@@ -139,6 +139,11 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "alarm.note_more": ("{first} 等，另有 {n} 条", "{first} and {n} more"),
     "alarm.note_left": ("\n另有 {n} 条，见告警记录", "\n{n} more: see the alarms"),
+    "alarm.note_calls": (
+        "\n一小时内已发 {n} 次：除严重告警外，其余稍后合并发送",
+        "\n{n} within an hour: what is not critical comes later, together",
+    ),
+    "alarm.note_was": ("{raised}（已于 {until} 恢复）", "{raised} (over since {until})"),
     "alarm.silence_kind": ("没有这种告警", "there is no such alarm"),
     "alarm.silence_until": ("须晚于现在，最多 {days} 天", "later than now, at most {days} days"),
     "alarm.silences_full": ("同时有效的静默已达上限 {most} 个", "there are {most} silences, the most"),

@@ -1,6 +1,7 @@
 """Looks for what is wrong, every few seconds, and keeps the table of alarms in step: raised, standing, cleared.
 
-Probes are functions that name what is wrong at this moment; an alarm that no probe names any more is cleared. While
+Probes are functions that name what is wrong at this moment; an alarm that no probe of a node names any more is cleared:
+what one node knows (its login, its memory) another one does not undo. While
 the database is away the alarms stand in memory (metrics, ``smsgwctl status``) and are stored when it is back.
 """
 
@@ -67,8 +68,8 @@ class Teller(Protocol):
 class AlarmTable:
     """Runs the probes of a node.
 
-    ``probes`` name what they found; ``node`` is the number under which node alarms go (``node/N``): those of other
-    nodes are left alone, all others are anybody's to clear.
+    ``probes`` name what they found; ``node`` is the number under which node alarms go (``node/N``, ``node/N/…``): those
+    of other nodes are left alone.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class AlarmTable:
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
+        self._number = node
         self._node = f"node/{node}"
         self._probes = probes
         self._teller = teller
@@ -141,15 +143,19 @@ class AlarmTable:
         async with self._database.transaction() as connection:
             entered = await self._teller.enter(connection) if self._teller.holds else ()
             for a in self.standing:
-                await store.raise_(connection, a.kind, a.object, a.severity, a.detail, now=now, since=a.since)
-            for row in rows if clear else ():
-                key = (row.kind, row.object)
-                other_node = row.object.startswith("node/") and row.object != self._node
-                if not other_node and not self._watch.pending(key):
-                    await store.clear(connection, *key, now=now)
+                await store.raise_(connection, a.kind, a.object, a.severity, a.detail, now=now, since=a.since,
+                                   node=self._number)  # fmt: skip
+            gone = [row.id for row in rows if clear and self._mine(row.object) and not self._watch.pending(row.key)]
+            if gone:
+                await store.withdraw(connection, gone, self._number, now=now)
         self._stored = frozenset(self._standing)
         if entered:
             await self._teller.entered(entered)
+
+    def _mine(self, object: str) -> bool:
+        """Whether it is not another node's own."""
+        owner = object.split("/")[:2]
+        return owner[0] != "node" or owner == self._node.split("/")
 
 
 # --- what is wrong with channels and pools --------------------------------------------------------------------------

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.actor import Actor
-from smsgw.core.alarm_notes import TOGETHER, Note
+from smsgw.core.alarm_notes import MOST_CALLS, TOGETHER, TOGETHER_SMS, Note
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
+from smsgw.platform.alarms import receivers
 from smsgw.platform.alarms.memory import Kept
-from smsgw.platform.alarms.model import INTERRUPTED, RETRIES, Delivery
+from smsgw.platform.alarms.model import INTERRUPTED, RETRIES, Delivery, Opened
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import alarms
 
 PAUSE = timedelta(seconds=10)
@@ -96,22 +99,30 @@ async def again(change: Change, id_: int) -> None:
 _LOSE = f"""
 UPDATE alarm_note SET state = 'unsure', ended_at = $1, said = '{INTERRUPTED}' WHERE state = 'sending' AND begun_at < $2
 """  # noqa: S608 - a constant
+# No end is told before its beginning.
+_DUE = """n.receiver_id = r.id AND n.state = 'waiting' AND n.next_at <= $1 AND NOT (n.event = 'cleared' AND EXISTS (
+        SELECT FROM alarm_note b WHERE b.alarm_id = n.alarm_id AND b.receiver_id = n.receiver_id AND b.event = 'raised'
+        AND (b.state = 'sending' OR b.state = 'waiting' AND b.next_at > $1)))"""
 _CLAIM = f"""
 WITH r AS (
-    SELECT r.id FROM alarm_receiver r
-    WHERE r.active AND r.free_at <= $1 AND r.id <> ALL($3::bigint[])
-      AND EXISTS (SELECT FROM alarm_note n WHERE n.receiver_id = r.id AND n.state = 'waiting' AND n.next_at <= $1)
-    ORDER BY r.free_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED),
+    SELECT r.*, c.calls, c.most FROM alarm_receiver r CROSS JOIN LATERAL (
+        SELECT count(DISTINCT n.begun_at)::int AS calls, ($4::jsonb ->> r.kind)::int AS most FROM alarm_note n
+        WHERE n.receiver_id = r.id AND n.begun_at > $1::timestamptz - interval '1 hour') c
+    WHERE r.active AND r.free_at <= $1 AND r.id <> ALL($3::bigint[]) AND EXISTS (
+        SELECT FROM alarm_note n LEFT JOIN alarm a ON a.id = n.alarm_id WHERE {_DUE}
+        AND c.calls < c.most * CASE WHEN n.event = 'raised' AND a.severity = 'critical' THEN 2 ELSE 1 END)
+    ORDER BY r.free_at, r.id LIMIT 1 FOR UPDATE OF r SKIP LOCKED),
 free AS (UPDATE alarm_receiver SET free_at = $2 FROM r WHERE alarm_receiver.id = r.id),
 due AS (
-    SELECT n.id FROM alarm_note n JOIN r ON r.id = n.receiver_id WHERE n.state = 'waiting' AND n.next_at <= $1
-    ORDER BY n.id LIMIT {TOGETHER} FOR UPDATE OF n),
+    SELECT n.id FROM alarm_note n, r WHERE {_DUE}
+    ORDER BY n.id LIMIT (SELECT CASE kind WHEN 'sms' THEN {TOGETHER_SMS} ELSE {TOGETHER} END FROM r) FOR UPDATE OF n),
 taken AS (
     UPDATE alarm_note n SET state = 'sending', tries = tries + 1, begun_at = $1 FROM due WHERE n.id = due.id
     RETURNING n.id, n.receiver_id, n.alarm_id, n.event, n.tries)
-SELECT taken.id, receiver_id, alarm_id, event, tries, a.kind, a.object, a.severity, a.detail, a.said, a.since,
-       a.cleared_at
-FROM taken LEFT JOIN alarm a ON a.id = taken.alarm_id ORDER BY taken.id
+SELECT taken.id, alarm_id, event, tries, a.kind, a.object, a.severity, a.detail, a.said, a.since, a.cleared_at,
+       receiver_id, r.name, r.kind AS way, r.sealed, r.account_id, r.critical_only, r.language, r.after_minutes,
+       CASE WHEN r.calls + 1 >= r.most THEN r.calls + 1 ELSE 0 END AS calls
+FROM taken JOIN r ON r.id = taken.receiver_id LEFT JOIN alarm a ON a.id = taken.alarm_id ORDER BY taken.id
 """  # noqa: S608 - a constant
 _END = """
 UPDATE alarm_note n SET state = e.state, next_at = e.next_at, ended_at = e.ended_at, said = $5
@@ -125,9 +136,13 @@ class Batch:
     """What one receiver is told together, marked as being under way."""
 
     receiver_id: int
+    receiver: Opened | None
+    """None: its address does not open."""
     notes: Sequence[Note]
     tries: Sequence[int]
     """Of each."""
+    calls: int
+    """How many it has been told in the hour, if that is all for now."""
 
 
 _TOLD = """
@@ -157,12 +172,16 @@ async def lose(database: Database, now: datetime) -> None:
     await database.execute(_LOSE, now, now - LOST)
 
 
-async def claim(database: Database, now: datetime, busy: Sequence[int]) -> Batch | None:
-    """Take what is due for one receiver, none of those that are busy, and mark it before it goes; None: nothing is."""
-    rows = await database.fetch(_CLAIM, now, now + PAUSE, list(busy))
+async def claim(database: Database, sealer: Sealer, now: datetime, busy: Sequence[int]) -> Batch | None:
+    """Take what is due for one receiver, none of those that are busy, and mark it before it goes; None: nothing is. The
+    address comes with it: once it is marked, nothing is asked of the database any more."""
+    rows = await database.fetch(_CLAIM, now, now + PAUSE, list(busy), json.dumps(MOST_CALLS))
     if not rows:
         return None
-    return Batch(rows[0]["receiver_id"], [_note(row) for row in rows], [row["tries"] for row in rows])
+    first = rows[0]
+    receiver = receivers.open_(sealer, dict(first) | {"id": first["receiver_id"], "kind": first["way"]})
+    noted = [_note(row) for row in rows]
+    return Batch(first["receiver_id"], receiver, noted, [row["tries"] for row in rows], first["calls"])
 
 
 def _note(row: Row) -> Note:

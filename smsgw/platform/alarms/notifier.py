@@ -11,13 +11,12 @@ import structlog
 
 from smsgw.core.alarm_notes import TOGETHER, Note, Way
 from smsgw.core.alarms import CRITICAL
-from smsgw.core.words import phrase
 from smsgw.net.mail import LONGEST_SAID, Sent
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.upkeep.alarms import Standing
 from smsgw.platform.alarms import notes, receivers, silences
 from smsgw.platform.alarms.memory import Kept, Memory
-from smsgw.platform.alarms.model import Opened
+from smsgw.platform.alarms.model import GONE, Opened
 from smsgw.platform.alarms.notes import Batch
 from smsgw.platform.alarms.silences import Silence
 from smsgw.platform.alarms.ways import Ways
@@ -70,7 +69,7 @@ class Notifier:
         self._under_way = {id_: task for id_, task in self._under_way.items() if not task.done()}
         if len(self._under_way) >= AT_A_TIME:
             return False
-        batch = await notes.claim(self._database, self._now(), list(self._under_way))
+        batch = await notes.claim(self._database, self._sealer, self._now(), list(self._under_way))
         if batch is None:
             return False
         self._under_way[batch.receiver_id] = aio.spawn(self._tell(batch), name="alarm.tell")
@@ -91,16 +90,17 @@ class Notifier:
         await aio.cancel(*self._under_way.values())
 
     async def _tell(self, batch: Batch) -> None:
-        found = await receivers.opened(self._database, self._sealer, batch.receiver_id)
-        got = await self.told(found[0], batch.notes) if found else Sent("refused", str(phrase("alarm.receiver_gone")))
+        got = Sent("refused", GONE)
+        if batch.receiver is not None:
+            got = await self.told(batch.receiver, batch.notes, batch.calls)
         await notes.end(self._database, batch, got.outcome, got.said, self._now())
         log.info("alarm.told", receiver=batch.receiver_id, notes=len(batch.notes), outcome=got.outcome)
 
-    async def told(self, receiver: Opened, what: Sequence[Note]) -> Sent:
+    async def told(self, receiver: Opened, what: Sequence[Note], calls: int = 0) -> Sent:
         """Tell a receiver; never raises for what is wrong on the way."""
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._ways.tell(receiver, what, self._now())
+                return await self._ways.tell(receiver, what, self._now(), calls)
         except TimeoutError:
             return Sent("unsure", f"no end within {PATIENCE:g} s")
         except Exception as exc:  # whatever it is: a supervisor of one note, and it may have gone

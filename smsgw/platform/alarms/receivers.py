@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -79,18 +80,21 @@ async def one(database: Database | Connection, actor: Actor, id_: int) -> Receiv
 
 async def opened(database: Database, sealer: Sealer, id_: int | None = None) -> Sequence[Opened]:
     """Those that are told, with their addresses: all of them, or the one. What does not open is left out."""
-    found = []
-    for row in await database.fetch(_OPENED, id_):
-        try:
-            address, *secret = (sealer.open(value, _context(row["id"])) for value in row["sealed"])
-        except KeyFileError as exc:  # the others are told all the same
-            log.error("alarm.receiver_unopened", receiver=row["id"], error=str(exc))
-            continue
-        found.append(Opened(
-            row["id"], row["name"], Way(row["kind"]), address, secret[0] if secret else "", row["account_id"],
-            row["critical_only"], row["language"] == "en", row["after_minutes"],
-        ))  # fmt: skip
-    return found
+    found = [open_(sealer, dict(row)) for row in await database.fetch(_OPENED, id_)]
+    return [one for one in found if one is not None]
+
+
+def open_(sealer: Sealer, row: Mapping[str, Any]) -> Opened | None:
+    """A receiver of its columns; None when its address does not open: the others are told all the same."""
+    try:
+        address, *secret = (sealer.open(value, _context(row["id"])) for value in row["sealed"])
+    except (KeyFileError, ValueError) as exc:
+        log.error("alarm.receiver_unopened", receiver=row["id"], error=str(exc))
+        return None
+    return Opened(
+        row["id"], row["name"], Way(row["kind"]), address, secret[0] if secret else "", row["account_id"],
+        row["critical_only"], row["language"] == "en", row["after_minutes"],
+    )  # fmt: skip
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------

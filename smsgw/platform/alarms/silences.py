@@ -80,19 +80,13 @@ async def holding(database: Database | Connection) -> Sequence[Silence]:
 _ADD = """
 INSERT INTO alarm_silence (kind, object, reason, made_by, made_at, until) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
 """
-# Of what stands and nobody was told of yet as well.
-_HUSH = """
-UPDATE alarm_note n SET next_at = GREATEST(n.next_at, $3) FROM alarm a
-WHERE a.id = n.alarm_id AND a.cleared_at IS NULL AND n.event = 'raised' AND n.state = 'waiting' AND n.tries = 0
-  AND ($1 = '' OR a.kind = $1) AND ($2 = '' OR a.object = $2)
+# What stands and nobody was told of yet, as all silences are now.
+_DUE = """
+UPDATE alarm_note n SET next_at = alarm_due(n.event, n.entered_at, a, r) FROM alarm a, alarm_receiver r
+WHERE a.id = n.alarm_id AND r.id = n.receiver_id AND a.cleared_at IS NULL AND n.event = 'raised'
+  AND n.state = 'waiting' AND n.tries = 0 AND ($1 = '' OR a.kind = $1) AND ($2 = '' OR a.object = $2)
 """
 _END = "UPDATE alarm_silence SET until = $2 WHERE id = $1"
-_WAKE = """
-UPDATE alarm_note n SET next_at = GREATEST($4::timestamptz, n.entered_at + make_interval(mins => r.after_minutes))
-FROM alarm a, alarm_receiver r
-WHERE a.id = n.alarm_id AND r.id = n.receiver_id AND n.event = 'raised' AND n.state = 'waiting' AND n.tries = 0
-  AND n.next_at = $3 AND ($1 = '' OR a.kind = $1) AND ($2 = '' OR a.object = $2)
-"""
 
 
 async def add(change: Change, kind: str, object: str, until: datetime, reason: str) -> int:
@@ -111,7 +105,7 @@ async def add(change: Change, kind: str, object: str, until: datetime, reason: s
         if len(await holding(unit.connection)) >= MOST:
             raise Refused("STATE_CONFLICT", reason=phrase("alarm.silences_full", most=MOST))
         id_: int = await unit.connection.fetchval(_ADD, kind, object, reason, unit.actor.label, now, until)
-        await unit.connection.execute(_HUSH, kind, object, until)
+        await unit.connection.execute(_DUE, kind, object)
         unit.record("alarm_silence.add", f"alarm_silence/{id_}", after={
             "kind": kind, "object": object, "until": until.isoformat(), "reason": reason,
         })  # fmt: skip
@@ -128,6 +122,6 @@ async def end(change: Change, id_: int) -> None:
         if not found.holds:
             raise Refused("STATE_CONFLICT", reason=phrase("alarm.silence_over"))
         await unit.connection.execute(_END, id_, now)
-        await unit.connection.execute(_WAKE, found.kind, found.object, found.until, now)
+        await unit.connection.execute(_DUE, found.kind, found.object)
         unit.record("alarm_silence.end", f"alarm_silence/{id_}", before={"until": found.until.isoformat()},
                     after={"until": now.isoformat()})  # fmt: skip

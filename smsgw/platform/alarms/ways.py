@@ -39,21 +39,22 @@ class Ways:
         self._acceptor = acceptor
         self._snapshots = snapshots
 
-    async def tell(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
-        """Tell it all of these at once."""
+    async def tell(self, receiver: Opened, notes: Sequence[Note], now: datetime, calls: int = 0) -> Sent:
+        """Tell it all of these at once. ``calls``: how many there were in the hour, if that is all for now."""
         match receiver.way:
             case Way.SMS:
-                return await self._message(receiver, notes, now)
+                return await self._message(receiver, notes, now, calls)
             case Way.MAIL:
-                return await self._mail(receiver, notes, now)
+                return await self._mail(receiver, notes, now, calls)
             case _:
-                return await self._call(receiver, notes, now)
+                return await self._call(receiver, notes, now, calls)
 
-    async def _message(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+    async def _message(self, receiver: Opened, notes: Sequence[Note], now: datetime, calls: int) -> Sent:
         account = self._snapshots.current.account(receiver.account_id or 0)
         if account is None:
             return Sent("refused", str(phrase("alarm.no_account")))
-        item = SendItem(to=f"+{receiver.address}", content=alarm_notes.short(notes, english=receiver.english))
+        words = alarm_notes.short(notes, english=receiver.english, calls=calls)
+        item = SendItem(to=f"+{receiver.address}", content=words)
         try:
             # Reviewed: it is our own text, and nobody may be there to pass it.
             result = await self._acceptor.send(SendRequest(
@@ -69,7 +70,7 @@ class Ways:
             return Sent("refused", f"{got.code} {got.message}"[:LONGEST_SAID])
         return Sent("sent", f"message {got.message_id}")
 
-    async def _mail(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+    async def _mail(self, receiver: Opened, notes: Sequence[Note], now: datetime, calls: int) -> Sent:
         sender = self._mailer.sender
         if not sender:
             return Sent("refused", str(phrase("alarm.no_mail")))
@@ -80,14 +81,14 @@ class Ways:
         message["Date"] = format_datetime(now)
         known = hashlib.sha256(",".join(str(note.id) for note in notes).encode()).hexdigest()[:16]
         message["Message-ID"] = f"<alarm-{receiver.id}-{known}@{sender.rpartition('@')[2]}>"
-        message.set_content(alarm_notes.text(notes, english=receiver.english) + "\n")
+        message.set_content(alarm_notes.text(notes, english=receiver.english, calls=calls) + "\n")
         return await self._mailer.send(message, receiver.address)
 
-    async def _call(self, receiver: Opened, notes: Sequence[Note], now: datetime) -> Sent:
+    async def _call(self, receiver: Opened, notes: Sequence[Note], now: datetime, calls: int) -> Sent:
         if receiver.way is Way.WEBHOOK:
             call = alarm_notes.webhook_call(receiver.address, receiver.secret, notes, now)
         else:
-            words = alarm_notes.text(notes, english=receiver.english)
+            words = alarm_notes.robot_text(notes, english=receiver.english, calls=calls)
             call = alarm_notes.robot_call(receiver.way, receiver.address, receiver.secret, words, now)
         try:
             status, body = await self._sender.exchange(call, self._outside.reach)

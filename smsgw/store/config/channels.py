@@ -72,30 +72,33 @@ class ChannelSaid:
     last_bound_at: datetime | None
     last_error: str
     updated_at: datetime
+    refused: bool
+    """The carrier does not let it in."""
     bound_ago: float | None
     """Seconds since an owner was last logged in; None: none ever was."""
 
 
 _SAY = """
-INSERT INTO channel_state AS s (channel_id, node, bound, last_bound_at, last_error, updated_at)
-SELECT c.id, $1, d.bound, CASE WHEN d.bound > 0 THEN now() END, d.error, now()
-FROM unnest($2::int[], $3::int[], $4::text[]) AS d(id, bound, error) JOIN channel c ON c.id = d.id
+INSERT INTO channel_state AS s (channel_id, node, bound, last_bound_at, last_error, updated_at, refused)
+SELECT c.id, $1, d.bound, CASE WHEN d.bound > 0 THEN now() END, d.error, now(), d.refused
+FROM unnest($2::int[], $3::int[], $4::text[], $5::bool[]) AS d(id, bound, error, refused) JOIN channel c ON c.id = d.id
 ON CONFLICT (channel_id) DO UPDATE SET node = excluded.node, bound = excluded.bound,
     last_bound_at = COALESCE(excluded.last_bound_at, s.last_bound_at), last_error = excluded.last_error,
-    updated_at = excluded.updated_at
+    updated_at = excluded.updated_at, refused = excluded.refused
 """
 
 
-async def say(database: Database, node: int, states: Sequence[tuple[int, int, str]]) -> None:
-    """Publish (channel id, bound links, last error) of the channels this node owns."""
+async def say(database: Database, node: int, states: Sequence[tuple[int, int, str, bool]]) -> None:
+    """Publish (channel id, bound links, last error, whether it is refused) of the channels this node owns."""
     if states:
         await database.execute(
-            _SAY, node, [s[0] for s in states], [s[1] for s in states], [s[2] for s in states]
-        )
+            _SAY, node, [s[0] for s in states], [s[1] for s in states], [s[2] for s in states],
+            [s[3] for s in states],
+        )  # fmt: skip
 
 
 _SAID = """
-SELECT channel_id, node, bound, last_bound_at, last_error, updated_at,
+SELECT channel_id, node, bound, last_bound_at, last_error, updated_at, refused,
        extract(epoch FROM clock_timestamp() - last_bound_at)::float8 AS bound_ago
 FROM channel_state
 """
@@ -103,7 +106,7 @@ FROM channel_state
 
 async def said(database: Database) -> dict[int, ChannelSaid]:
     """Channel id -> its owner's last word."""
-    return {row["channel_id"]: ChannelSaid(*row.values()) for row in await database.fetch(_SAID)}
+    return {row["channel_id"]: ChannelSaid(**row) for row in await database.fetch(_SAID)}
 
 
 _REMOVED = "SELECT id FROM channel WHERE removed_at >= $1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,19 +37,35 @@ class Alarm:
     account_id: int | None = None
     """Whose it is; None: the platform's."""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """There is one that is open for each of these."""
+        return self.kind, self.object
+
 
 COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at, account_id"
 
-# Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes.
+# What comes back at once was not over, unless somebody has been told so.
+_REOPEN = """
+UPDATE alarm SET cleared_at = NULL, nodes = '{}' WHERE cleared_at IS NOT NULL AND id = (
+    SELECT id FROM alarm WHERE kind = $1 AND object = $2 AND cleared_at > $3::timestamptz - alarm_hold()
+    AND NOT EXISTS (SELECT FROM alarm WHERE kind = $1 AND object = $2 AND cleared_at IS NULL)
+    AND NOT EXISTS (
+        SELECT FROM alarm_note n WHERE n.alarm_id = alarm.id AND n.event = 'cleared' AND n.state <> 'waiting')
+    ORDER BY cleared_at DESC LIMIT 1)
+"""
+# Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes. Of nodes
+# that know different things the first one has the word.
 _RAISE = """
-INSERT INTO alarm AS a (kind, object, severity, detail, said, since, last, account_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, (
+INSERT INTO alarm AS a (kind, object, severity, detail, said, since, last, nodes, account_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::int[], (
     SELECT id FROM account WHERE name = split_part($2, '/', 2) AND split_part($2, '/', 1) IN ('account', 'webhook')))
 ON CONFLICT (kind, object) WHERE cleared_at IS NULL DO UPDATE
 SET severity = excluded.severity, detail = excluded.detail, said = excluded.said, last = excluded.last,
-    count = a.count + 1
-WHERE (a.severity, a.detail) IS DISTINCT FROM (excluded.severity, excluded.detail)
-   OR excluded.last >= a.last + interval '1 minute'
+    count = a.count + 1, nodes = CASE WHEN excluded.nodes <@ a.nodes THEN a.nodes ELSE a.nodes || excluded.nodes END
+WHERE NOT excluded.nodes <@ a.nodes OR excluded.last >= a.last + interval '1 minute'
+   OR (a.severity, a.detail) IS DISTINCT FROM (excluded.severity, excluded.detail)
+      AND a.nodes[1] IS NOT DISTINCT FROM (excluded.nodes)[1]
 RETURNING count = 1
 """
 
@@ -63,17 +79,20 @@ async def raise_(
     *,
     now: datetime,
     since: datetime | None = None,
+    node: int | None = None,
 ) -> bool:
     """Open the alarm, or say again that it stands; whether it was opened by this call.
 
-    ``since`` is when the trouble began, if that is known to be earlier than ``now``.
+    ``since`` is when the trouble began, if that is known to be earlier than ``now``; ``node`` is who says so.
     """
+    await connection.execute(_REOPEN, kind, object, now)
     said = json.dumps(packed(detail), ensure_ascii=False)
     chinese = str(detail).replace("\0", "")[:1000]
     kept = said if len(said) <= MOST_SAID else None
     return bool(
-        await connection.fetchval(_RAISE, kind, object, severity, chinese, kept, since or now, now)
-    )
+        await connection.fetchval(_RAISE, kind, object, severity, chinese, kept, since or now, now,
+                                  [] if node is None else [node])
+    )  # fmt: skip
 
 
 _CLEAR = """
@@ -84,6 +103,18 @@ UPDATE alarm SET cleared_at = $3 WHERE kind = $1 AND object = $2 AND cleared_at 
 async def clear(connection: Connection, kind: str, object: str, *, now: datetime) -> bool:
     """The trouble is over; whether there was an open alarm."""
     return await connection.fetchval(_CLEAR, kind, object, now) is not None
+
+
+_WITHDRAW = """
+UPDATE alarm SET nodes = alarm_nodes_left(nodes, $2),
+    cleared_at = CASE WHEN alarm_nodes_left(nodes, $2) = '{}' THEN $3::timestamptz END
+WHERE id = ANY($1) AND cleared_at IS NULL AND (nodes = '{}' OR nodes <> alarm_nodes_left(nodes, $2))
+"""
+
+
+async def withdraw(connection: Connection, ids: Sequence[int], node: int, *, now: datetime) -> None:
+    """The node does not name these: they are over unless another one that lives does."""
+    await connection.execute(_WITHDRAW, ids, node, now)
 
 
 _LIST = f"""

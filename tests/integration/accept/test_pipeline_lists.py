@@ -238,8 +238,78 @@ async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
 
     trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
     await watch.look()
+    (again,) = await alarms.list_(database)
+    assert (again.id, again.since) == (alarm.id, alarm.since), "it was not over for long"
+    trouble.found = []
+    await watch.look()
+    await database.execute("UPDATE alarm SET cleared_at = cleared_at - alarm_hold()")
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
+    await watch.look()
     (anew,) = await alarms.list_(database)
     assert anew.id != alarm.id
+
+
+async def lives(database: Database, *nodes: int) -> None:
+    """These live, and no others."""
+    await database.execute("DELETE FROM lease")
+    await database.execute(
+        "INSERT INTO lease SELECT 'node/' || n, n, n, now() + interval '1 hour' FROM unnest($1::int[]) n", list(nodes)
+    )
+
+
+async def test_nodes_that_know_different_things_do_not_undo_each_other(database: Database) -> None:
+    await lives(database, 1, 2)
+    knows = Trouble()
+    knows.found = [Finding("unknown_code", "channel/a", WARNING)]
+    one, other = keeper(database, knows), keeper(database, Trouble(), node=2)
+    for _ in range(3):
+        await one.look()
+        await other.look()
+    (alarm,) = await alarms.list_(database, everything=True)
+    assert (alarm.count, alarm.cleared_at) == (1, None)
+    knows.found = []
+    await one.look()
+    assert await alarms.list_(database) == []
+    knows.found = [Finding("unknown_code", "channel/b", WARNING)]
+    await one.look()
+    await lives(database, 2)
+    await other.look()
+    assert await alarms.list_(database) == [], "nobody is left who knows of it"
+
+
+async def test_what_two_nodes_name_is_over_when_neither_does(database: Database) -> None:
+    await lives(database, 1, 2)
+    first, second = Trouble(), Trouble()
+    one, other = keeper(database, first), keeper(database, second, node=2)
+    first.found = [Finding("success_low", "channel/a", WARNING, "97 %")]
+    second.found = [Finding("success_low", "channel/a", WARNING, "98 %")]
+    for _ in range(3):
+        await one.look()
+        await other.look()
+    (alarm,) = await alarms.list_(database)
+    assert alarm.count < 5, "they do not write in turn"
+    first.found = []
+    for _ in range(3):
+        await one.look()
+        await other.look()
+    (stands,) = await alarms.list_(database)
+    assert stands.id == alarm.id
+    second.found = []
+    await other.look()
+    await one.look()
+    assert await alarms.list_(database) == []
+
+
+async def test_what_belongs_to_a_part_of_a_node_is_that_nodes_to_clear(database: Database) -> None:
+    trouble = Trouble()
+    trouble.found = [Finding("audit_anchor", "node/1/evidence", CRITICAL)]
+    one = keeper(database, trouble)
+    await one.look()
+    await keeper(database, Trouble(), node=12).look()
+    assert len(await alarms.list_(database)) == 1
+    trouble.found = []
+    await one.look()
+    assert await alarms.list_(database) == []
 
 
 async def test_a_new_process_takes_over_what_stood_and_leaves_other_nodes_alone(database: Database) -> None:

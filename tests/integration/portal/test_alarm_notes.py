@@ -16,13 +16,15 @@ from portal_site import SEALER, by_test
 from robots import HOOK_SECRET
 
 from smsgw.core.actor import ScopeKind
-from smsgw.core.alarm_notes import Way
+from smsgw.core.alarm_notes import MOST_CALLS, Way
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission as P
 from smsgw.pipeline.upkeep.alarms import AlarmTable, Standing
 from smsgw.platform.alarms import notes, receivers
 from smsgw.platform.alarms.memory import Memory
 from smsgw.platform.org import service as org
+
+HELD = timedelta(seconds=91)
 
 
 @pytest_asyncio.fixture
@@ -53,6 +55,8 @@ async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -
     assert text.startswith("【市政服务】") or "告警" in text
     await desk.cleared()
     await desk.told(one, other)
+    assert len(desk.robots.hook) == 1, "it may come back at once"
+    await desk.told(one, other, after=HELD)
     await desk.told(one, other)
     assert await desk.states() == {(way, "sent"): 2 for way in Way}
     assert [item["event"] for item in desk.robots.hook] == ["raised", "cleared"]
@@ -61,6 +65,49 @@ async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -
     await desk.raised()  # anew: another alarm
     await desk.told(one, other)
     assert len(desk.robots.wecom) == 3
+
+
+async def test_what_comes_and_goes_is_one_alarm_with_one_end(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    await desk.add(Way.MAIL, "second@buyer.example.org", after_minutes=3)
+    node = desk.node()
+    for _ in range(20):  # down for 40 seconds, up for 5
+        await desk.raised()
+        await desk.told(node, after=timedelta(seconds=40))
+        await desk.cleared()
+        await desk.told(node, after=timedelta(seconds=5))
+    assert [item["event"] for item in desk.robots.hook] == ["raised"]
+    assert len(desk.post.got) == 1, "it has stood for three minutes"
+    await desk.told(node, after=HELD)
+    await desk.told(node)
+    assert [item["event"] for item in desk.robots.hook] == ["raised", "cleared"]
+    assert len(desk.post.got) == 2
+    assert await desk.site.db.fetchval("SELECT count(*) FROM alarm") == 1
+    await desk.raised()
+    await desk.told(node)
+    assert len(desk.robots.hook) == 3, "it was over, and somebody has been told so"
+
+
+async def test_a_phone_is_called_so_often_in_an_hour_and_more_often_for_grave_alarms_alone(desk: Desk) -> None:
+    await desk.add(Way.SMS, PHONE)
+    node = desk.node()
+    most = MOST_CALLS[Way.SMS]
+    for n in range(most + 5):
+        await desk.raised(f"channel/w{n}", "warning")
+        await desk.told(node, after=timedelta(seconds=30))
+    texts = await desk.texts()
+    assert len(texts) == most
+    assert [f"一小时内已发 {most} 次" in text for text in texts] == [False] * (most - 1) + [True]
+    await desk.raised("channel/grave")
+    await desk.told(node)
+    assert len(await desk.texts()) == most + 1
+    assert "channel/grave".split("/")[1] in (await desk.texts())[-1]
+    await desk.raised("channel/late", "warning")
+    await desk.told(node, after=timedelta(minutes=40))
+    assert len(await desk.texts()) == most + 1
+    await desk.told(node, after=timedelta(hours=1))
+    assert len(await desk.texts()) == most + 2
+    assert "late" in (await desk.texts())[-1]
 
 
 async def test_what_comes_together_goes_together_and_no_robot_is_called_too_often(desk: Desk) -> None:
@@ -127,7 +174,7 @@ async def test_a_receiver_that_is_not_there_is_given_up_after_its_tries(desk: De
 async def test_what_a_node_was_sending_when_it_died_is_unsure_and_goes_to_nobody_twice(desk: Desk) -> None:
     await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
     await desk.raised()
-    batch = await notes.claim(desk.site.db, desk.clock.now, [])
+    batch = await notes.claim(desk.site.db, SEALER, desk.clock.now, [])
     assert batch is not None
     node = desk.node()  # of the next run
     await desk.told(node, after=timedelta(minutes=4))
@@ -170,11 +217,13 @@ async def test_an_outage_of_the_database_is_told_by_the_node_and_entered_when_it
     assert not node.holds
     await table.look()
     await desk.told(node)
+    await desk.told(node, after=HELD)
     assert [item["event"] for item in desk.robots.hook] == ["raised", "cleared"]
     assert [len(desk.post.got), len(desk.robots.wecom), len(desk.robots.dingtalk)] == [2, 2, 2]
-    (text,) = await desk.texts()
-    assert "告警（严重）：数据库不可用" in text
-    assert "告警恢复" in text
+    late, over = await desk.texts()
+    assert "告警（严重）：数据库不可用" in late
+    assert "（已于" in late, "told when it was over"
+    assert "告警恢复" in over
     row = await desk.site.db.fetchrow("SELECT since, cleared_at FROM alarm")
     assert row is not None
     assert row["since"] == since

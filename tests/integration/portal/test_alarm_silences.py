@@ -20,6 +20,8 @@ from smsgw.core.ids import CHINA
 from smsgw.pipeline.upkeep.alarms import Standing
 from smsgw.platform.alarms import service, silences
 
+HELD = timedelta(seconds=91)
+
 
 @pytest_asyncio.fixture
 async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
@@ -55,7 +57,7 @@ async def test_of_what_is_silenced_nobody_is_told_until_it_ends_and_never_of_wha
     await desk.told(node, after=timedelta(minutes=31))
     assert events(desk)[1:] == [("raised", "channel/mobile-a")], "it stands when the silence ends"
     await desk.cleared("channel/mobile-a")
-    await desk.told(node)
+    await desk.told(node, after=HELD)
     assert events(desk)[2:] == [("cleared", "channel/mobile-a")]
 
 
@@ -67,13 +69,39 @@ async def test_who_was_told_before_the_silence_is_told_of_the_end_and_a_silence_
     id_ = await silenced(desk)
     await desk.cleared("channel/a")
     await desk.raised("channel/b")
-    await desk.told(node)
+    await desk.told(node, after=HELD)
     assert events(desk) == [("raised", "channel/a"), ("cleared", "channel/a")]
     await silences.end(by_test(desk.site.db), id_)
     await desk.told(node)
     assert events(desk)[2:] == [("raised", "channel/b")]
     with pytest.raises(SmsgwError):
         await silences.end(by_test(desk.site.db), id_)
+
+
+async def test_what_another_silence_or_quiet_hours_cover_is_not_woken_by_the_end_of_one(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    every = await silenced(desk, minutes=60)
+    one = await silenced(desk, "channel_down", "channel/a", minutes=120)
+    now = datetime.now(CHINA)
+    quiet = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=5)).time())
+    await desk.add(Way.MAIL, "ops@buyer.example.org", quiet=quiet)
+    await desk.raised("channel/a")
+    await desk.raised("channel/warned", "warning")
+    await silences.end(by_test(desk.site.db), every)
+    await desk.told(node)
+    assert events(desk) == [("raised", "channel/warned")]
+    assert desk.post.got == []
+    await silences.end(by_test(desk.site.db), one)
+    await desk.told(node)
+    assert events(desk)[1:] == [("raised", "channel/a")]
+    ((_, mail),) = desk.post.got
+    assert "channel/warned" not in str(mail)
+    await silenced(desk, "channel_down", "channel/warned", minutes=360)
+    await desk.told(node, after=timedelta(minutes=330))
+    assert len(desk.post.got) == 1, "the silence lasts longer than the quiet hours"
+    await desk.told(node, after=timedelta(minutes=31))
+    assert len(desk.post.got) == 2
 
 
 async def test_a_silence_begins_with_what_nobody_was_told_of_yet(desk: Desk) -> None:
@@ -148,6 +176,26 @@ async def test_in_quiet_hours_warnings_wait_and_grave_alarms_do_not(desk: Desk) 
     assert len(events(desk)) == 1
     await desk.told(node, after=timedelta(hours=1))
     assert events(desk)[1:] == [("raised", "channel/warned")]
+
+
+async def test_a_warning_that_becomes_grave_at_night_is_told_at_once_and_ends_of_warnings_wait(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET, quiet=(time(22), time(7)))
+    node = desk.node()
+    desk.clock.now = datetime.now(CHINA).replace(hour=21, minute=50)
+    await desk.raised("channel/evening", "warning")
+    await desk.told(node)
+    desk.clock.now += timedelta(hours=1)
+    await desk.cleared("channel/evening")
+    await desk.raised("channel/worse", "warning")
+    await desk.told(node, after=timedelta(minutes=5))
+    assert events(desk) == [("raised", "channel/evening")]
+    await desk.raised("channel/worse")
+    await desk.told(node)
+    assert events(desk)[1:] == [("raised", "channel/worse")]
+    await desk.told(node, after=timedelta(hours=6))
+    assert len(events(desk)) == 2
+    await desk.told(node, after=timedelta(hours=3))
+    assert events(desk)[2:] == [("cleared", "channel/evening")]
 
 
 async def test_an_alarm_is_silenced_from_its_page_and_the_silence_ended(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -41,11 +42,30 @@ def test_many_notes_fit_a_phone_and_say_how_many_are_left() -> None:
     assert "另有" not in both
 
 
-@pytest.mark.parametrize("octets", [1, 2, 3, 4, 5, 6])
-def test_what_is_cut_off_ends_with_a_whole_character(octets: int) -> None:
-    cut = alarm_notes.fitting("告警a", octets)
-    assert "告警a".startswith(cut)
-    assert len(cut.encode()) <= octets
+@pytest.mark.parametrize("english", [False, True])
+def test_robots_get_whole_lines_the_gravest_first_and_how_many_are_left(english: bool) -> None:
+    told = [replace(raised(n, f"mobile-{n}", "断" * 60), severity="warning") for n in range(19)]
+    grave = raised(20, "grave", "断" * 60)
+    text = alarm_notes.robot_text([*told, grave], english=english)
+    *lines, last = text.split("\n")
+    assert len(text.encode()) <= alarm_notes.LONGEST_CALL
+    assert lines == [note.words.text(english) for note in (grave, *told[: len(lines) - 1])]
+    assert last == (f"{20 - len(lines)} more: see the alarms" if english else f"另有 {20 - len(lines)} 条，见告警记录")
+    full = alarm_notes.robot_text([*told, grave], english=english, calls=60)
+    assert len(full.encode()) <= alarm_notes.LONGEST_CALL
+    assert "60" in full.rsplit("\n", 1)[1]
+
+
+def test_one_that_is_too_long_is_cut_before_what_is_left() -> None:
+    long = [raised(n, "名" * 300) for n in range(3)]
+    assert alarm_notes.short(long, english=False, calls=12).splitlines()[1] == "另有 2 条，见告警记录"
+    assert len(alarm_notes.short(long, english=False, calls=12)) == alarm_notes.LONGEST_SMS
+
+
+def test_what_is_told_late_says_that_it_is_over() -> None:
+    late = replace(raised(detail="no answer"), cleared_at=SINCE + timedelta(minutes=5))
+    assert str(late.words).endswith("no answer（已于 2026-11-26 23:15:05 恢复）")
+    assert late.words.english.endswith("(over since 2026-11-26 23:15:05)")
 
 
 def test_the_signature_of_a_dingtalk_robot_is_the_documented_one() -> None:
