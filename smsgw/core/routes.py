@@ -8,6 +8,7 @@ take what no rule has claimed.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
@@ -32,6 +33,8 @@ DEFAULT_POOL: Mapping[str, str] = {
 MAX_RULES = 1000
 MAX_POOLS = 200
 MAX_VALUES = 1000
+MAX_NAME = 64
+"""Characters of a rule's name."""
 _MOVE = "move "
 """Begins the names of rules that give an account or a signature to one channel, …"""
 _ONLY = "only-"
@@ -129,6 +132,10 @@ class Rule:
         """Made by ``moved``: what was queued before it follows."""
         return self.name.startswith(_MOVE)
 
+    def gives(self, kind: str, value: str) -> bool:
+        """Whether it gives this account or signature (``kind``) to a channel."""
+        return self.name.startswith(f"{_MOVE}{kind} ") and getattr(self, kind) == {value}
+
     def miss(self, subject: Subject) -> str | None:
         """The first condition that does not hold, by name; None when the rule matches."""
         if self.account and subject.account not in self.account:
@@ -209,8 +216,7 @@ class RouteTable:
 
     def given_to(self, kind: str, value: str) -> str | None:
         """The channel that an account or signature was given to; None: it goes by the rules."""
-        name = _move_name(kind, value)
-        rule = next((rule for rule in self.rules if rule.name == name), None)
+        rule = next((rule for rule in self.rules if rule.gives(kind, value)), None)
         members = () if rule is None else self.members(rule.pool)
         return members[0].channel if members else None
 
@@ -279,28 +285,34 @@ def moved(
     all): numbers of others stay on their way.
     """
     pool = _ONLY + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
-    name = _move_name(kind, value)
-    rule: dict[str, Any] = {"name": name, kind: [value], "pool": pool}
+    rule: dict[str, Any] = {"name": _move_name(kind, value), kind: [value], "pool": pool}
     if wanted := sorted(carriers):
         rule["carrier"] = wanted
-    rest = _without(document, name)
+    rest = _without(document, kind, value)
     pools = [p for p in rest["pool"] if p.get("name") != pool]
     return {"pool": [*pools, {"name": pool, "channels": [channel]}], "rule": [rule, *rest["rule"]]}
 
 
 def restored(document: Mapping[str, Any], *, kind: str, value: str) -> dict[str, Any] | None:
     """The document without the move of an account or a signature; None when there is none."""
-    name = _move_name(kind, value)
-    return _without(document, name) if any(r.get("name") == name for r in document.get("rule", [])) else None
+    there = any(_gives(rule, kind, value) for rule in document.get("rule", []))
+    return _without(document, kind, value) if there else None
 
 
 def _move_name(kind: str, value: str) -> str:
-    return f"{_MOVE}{kind} {value}"[:64]
+    """Cut where it is too long for a rule, and told apart from others that begin alike."""
+    name = f"{_MOVE}{kind} {value}"
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}~{zlib.crc32(name.encode()):08x}"
 
 
-def _without(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Without a rule, and without the pools of moves that nothing leads to any more."""
-    rules = [r for r in document.get("rule", []) if r.get("name") != name]
+def _gives(rule: Mapping[str, Any], kind: str, value: str) -> bool:
+    """``Rule.gives``, of a rule as it is written."""
+    return str(rule.get("name")).startswith(f"{_MOVE}{kind} ") and rule.get(kind) in (value, [value])
+
+
+def _without(document: Mapping[str, Any], kind: str, value: str) -> dict[str, Any]:
+    """Without a move, and without the pools of moves that nothing leads to any more."""
+    rules = [r for r in document.get("rule", []) if not _gives(r, kind, value)]
     used = {r.get("pool") for r in rules}
     pools = [
         p for p in document.get("pool", []) if not str(p.get("name")).startswith(_ONLY) or p.get("name") in used
@@ -363,8 +375,8 @@ def _rule(
     where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], problems: list[str]
 ) -> Rule | None:
     name, pool = table.get("name"), table.get("pool")
-    if not isinstance(name, str) or not 0 < len(name) <= 64:
-        problems.append(f"{where}: name is missing or longer than 64 characters")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        problems.append(f"{where}: name is missing or longer than {MAX_NAME} characters")
         return None
     where = f"rule {name}"
     problems += [

@@ -26,8 +26,8 @@ MOST_SCREENS = 3.0
 """Of a phone, for a list of ten."""
 CARDS = {"/review"}
 """Lists without a table: of each row there is so much to read before it is decided that ten of them are longer."""
-SELDOM = {"/rebates"}
-"""Lists that a few days of demo data may leave empty."""
+SELDOM = {"/rebates", "/optouts/undos", "/materials"}
+"""Lists that a few days of demo data may leave empty, or that are about files, of which these have none."""
 PAPER = (Path(__file__).parent / "paper.js").read_text("utf-8")
 UPRIGHT, ACROSS = 703, 1032
 """Pixels of a sheet of A4 between its margins (``css/print.css``), the narrow and the broad way."""

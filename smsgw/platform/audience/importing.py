@@ -22,7 +22,7 @@ from smsgw.platform.audience.service import FIELD_NAME, MAX_CONTACTS, MAX_FIELDS
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.org import queries as people
 from smsgw.platform.sheets.bringing import Page, Progress, bring_in, refused
 from smsgw.platform.sheets.model import Outcome, Result, Sheet
@@ -111,7 +111,7 @@ class ContactImporter:
 
     def kind(self) -> JobKind:
         """The kind of its jobs."""
-        return JobKind(NAME, self._run, per_owner=1, at_once=2, patience=PATIENCE)
+        return JobKind(NAME, self._run, per_owner=1, at_once=2, places=LONG, patience=PATIENCE)
 
     async def _run(self, context: JobContext) -> None:
         job = context.job

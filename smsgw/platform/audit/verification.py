@@ -9,7 +9,7 @@ from smsgw.platform.audit import service
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -44,4 +44,4 @@ def kind(database: Database, sealer: Sealer, anchors: Path) -> JobKind:
         }  # fmt: skip
         await context.progress(report.rows, report.rows, checkpoint=found)
 
-    return JobKind(NAME, run, at_once=1, patience=PATIENCE)
+    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE)

@@ -17,7 +17,7 @@ from smsgw.core.states import PartState, is_final
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.messages import queries as messages
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
@@ -73,7 +73,7 @@ def kind(database: Database, sealer: Sealer, anchors: Path, reads: Reads) -> Job
         report = await verify(database, sealer, anchors, now=clock.now(), reads=reads, told=progress)
         await context.progress(report.days, report.days, checkpoint=told(report))
 
-    return JobKind(NAME, run, at_once=1, patience=PATIENCE)
+    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE)
 
 
 # --- of one message ---------------------------------------------------------------------------------------------------

@@ -135,6 +135,15 @@ async def progress(
     return asked
 
 
+_CHECKPOINT = "SELECT checkpoint FROM job WHERE id = $1 AND epoch = $2"
+
+
+async def checkpoint(database: Database, job: Job) -> Mapping[str, Any] | None:
+    """From where another run would go on; None when the job is not ours any more."""
+    saved = await database.fetchval(_CHECKPOINT, job.id, job.epoch)
+    return None if saved is None else dict(json.loads(saved))
+
+
 _END = """
 UPDATE job SET state = $3, error = $4, detail = $5::jsonb, ended_at = clock_timestamp(), leased_until = NULL,
     expires_at = clock_timestamp() + $6

@@ -29,7 +29,11 @@ from smsgw.store.engine.database import Connection, Database
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 4
-"""Jobs of all kinds that a node runs at the same time."""
+"""Jobs of all kinds that a node runs at the same time; …"""
+USUAL = 3
+"""… of all that may take minutes: what moves a queue finds room beside them; …"""
+LONG = 2
+"""… and of those that may take hours."""
 LOOK_EVERY = 1.0
 SWEEP_EVERY = 600.0
 RENEW_EVERY = 3.0
@@ -97,8 +101,10 @@ class JobKind:
     """Jobs of one owner that run at the same time, on all nodes."""
     at_once: int = 2
     """Jobs that one node runs at the same time."""
+    places: int = USUAL
+    """Of all places of a node those that it shares with kinds of no more: ``LONG``, ``USUAL`` or ``AT_ONCE``."""
     patience: float = 3600.0
-    """Seconds for one run."""
+    """Seconds for one run. One that has come further goes on in another, behind those that wait."""
     failed: Callable[[Job, SmsgwError | None], Awaitable[None]] | None = None
     """Called when a job of it has failed for good, with the error (None: crashed or expired). May be repeated."""
 
@@ -178,8 +184,15 @@ class JobRunner:
     def _free(self) -> dict[str, int]:
         if len(self._runs) >= AT_ONCE:
             return {}
-        running = Counter(run.job.kind for run in self._runs.values())
-        return {k.name: k.per_owner for k in self._kinds.values() if running[k.name] < k.at_once}
+        runs = [run.kind for run in self._runs.values()]
+        running = Counter(kind.name for kind in runs)
+        full = [most for most in (LONG, USUAL) if sum(kind.places <= most for kind in runs) >= most]
+        places = max(full, default=0)
+        return {
+            k.name: k.per_owner
+            for k in self._kinds.values()
+            if k.places > places and running[k.name] < k.at_once
+        }
 
     async def renew(self) -> None:
         """Prolong the leases; cut off what is not ours any more, what is to be cancelled, and what comes too late."""
@@ -229,8 +242,9 @@ class JobRunner:
         if job.cancel_asked:  # of a runner that is no more
             await queries.end(self._database, job, JobState.CANCELLED, KEPT)
             return
+        patience = asyncio.timeout(kind.patience)
         try:
-            async with asyncio.timeout(kind.patience):
+            async with patience:
                 await kind.run(run.context)
         except Temporary as exc:
             await queries.put_back(
@@ -242,6 +256,11 @@ class JobRunner:
         except JobLost:
             log.warning("job.lost", job=job.id)
         except Exception as exc:  # a supervisor: the next run may do better, and others are not concerned
+            late = isinstance(exc, TimeoutError) and patience.expired()
+            if late and await queries.checkpoint(self._database, job) != job.checkpoint:
+                await queries.put_back(self._database, job, timedelta(0), crashed=False, error="")
+                log.info("job.goes_on", job=job.id, kind=job.kind)
+                return
             log.error("job.crashed", job=job.id, kind=job.kind, exc_info=exc)
             await queries.put_back(self._database, job, CRASH_PAUSE, crashed=True, error="INTERNAL")
         else:

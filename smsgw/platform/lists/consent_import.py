@@ -19,7 +19,7 @@ from smsgw.core.words import labels_of, phrase
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.keys import queries as keys
 from smsgw.platform.lists import consents
 from smsgw.platform.lists.consents import Given, Source
@@ -115,7 +115,7 @@ class ConsentImporter:
 
     def kind(self) -> JobKind:
         """The kind of its jobs."""
-        return JobKind(NAME, self._run, per_owner=1, at_once=2, patience=PATIENCE)
+        return JobKind(NAME, self._run, per_owner=1, at_once=2, places=LONG, patience=PATIENCE)
 
     async def _run(self, context: JobContext) -> None:
         job = context.job

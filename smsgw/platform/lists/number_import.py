@@ -19,7 +19,7 @@ from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.lists import queries, service
 from smsgw.platform.org import queries as people
 from smsgw.platform.sheets.bringing import Page, Progress, bring_in, refused
@@ -106,8 +106,8 @@ class NumberImporter:
     def kinds(self) -> tuple[JobKind, JobKind]:
         """The kinds of its jobs."""
         return (
-            JobKind(BLOCK, self._run, per_owner=1, at_once=1, patience=PATIENCE),
-            JobKind(ALLOW, self._run, per_owner=1, at_once=1, patience=PATIENCE),
+            JobKind(BLOCK, self._run, per_owner=1, at_once=1, places=LONG, patience=PATIENCE),
+            JobKind(ALLOW, self._run, per_owner=1, at_once=1, places=LONG, patience=PATIENCE),
         )
 
     async def _run(self, context: JobContext) -> None:

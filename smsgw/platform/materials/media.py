@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from smsgw.core.errors import Invalid
 from smsgw.core.words import phrase
@@ -49,6 +50,13 @@ def _bad() -> Invalid:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
+_UNREADABLE = (
+    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error,
+    zlib.error, Image.DecompressionBombError, Warning,
+)  # fmt: skip
+"""What the decoders raise for octets that they cannot read: most of it by accident, as a table leads beyond the end."""
+
+
 def _picture(octets: bytes) -> Made:
     out, small = io.BytesIO(), io.BytesIO()
     try:
@@ -66,7 +74,7 @@ def _picture(octets: bytes) -> Made:
         width, height = plain.size
         plain.thumbnail((THUMBNAIL, THUMBNAIL))
         plain.save(small, "WEBP", quality=70)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning) as exc:
+    except _UNREADABLE as exc:
         raise _bad() from exc
     return Made(Kind.PICTURE, FORMATS[kind], out.getvalue(), width, height, thumbnail=small.getvalue())
 
@@ -146,7 +154,7 @@ def _video(octets: bytes) -> Made:
             kept[begin:end] = bytes(end - begin)
             kept[begin - 4 : begin] = b"free"
         elif name in (b"mvhd", b"tkhd", b"mdhd"):
-            times = begin + 4, begin + (20 if octets[begin] == 1 else 12)
+            times = begin + 4, begin + (20 if octets[begin:end][:1] == b"\1" else 12)
             if times[1] > end:
                 raise _bad()
             kept[slice(*times)] = bytes(times[1] - times[0])  # when it was made and changed
@@ -155,7 +163,7 @@ def _video(octets: bytes) -> Made:
             elif name == b"tkhd":
                 size = max(size, _shown(octets[begin:end]))
         elif name == b"hdlr":
-            handlers.add(octets[begin + 8 : begin + 12])
+            handlers.add(octets[begin:end][8:12])
             kept[begin + 24 : end] = bytes(max(0, end - begin - 24))  # a name: of the program, mostly
     if not {b"ftyp", b"moov", b"mdat"} <= top or b"vide" not in handlers or not millis:
         raise _bad()

@@ -19,7 +19,7 @@ from smsgw.core.words import Wording, phrase
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.numbers import vendor as vendors
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.platform.sheets.model import Sheet
@@ -332,7 +332,7 @@ class NumberFilterer:
 
     def kind(self) -> JobKind:
         """The kind of its jobs."""
-        return JobKind(NAME, self._run, per_owner=1, at_once=2, patience=PATIENCE)
+        return JobKind(NAME, self._run, per_owner=1, at_once=2, places=LONG, patience=PATIENCE)
 
     async def _run(self, context: JobContext) -> None:
         params, id_ = context.job.params, int(context.job.params["filter"])

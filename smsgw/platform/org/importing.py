@@ -26,7 +26,7 @@ from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import MAX_DEPTH, Department
 from smsgw.platform.sheets import queries as sheets
@@ -172,7 +172,7 @@ class StaffImporter:
 
     def kind(self) -> JobKind:
         """The kind of its jobs."""
-        return JobKind(NAME, self._run, per_owner=1, at_once=1, patience=PATIENCE)
+        return JobKind(NAME, self._run, per_owner=1, at_once=1, places=LONG, patience=PATIENCE)
 
     async def _run(self, context: JobContext) -> None:
         job = context.job

@@ -11,7 +11,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import AT_ONCE, JobContext, JobKind
 from smsgw.platform.routing import queries, service
 from smsgw.store.engine.database import Database
 
@@ -59,4 +59,4 @@ def kind(database: Database) -> JobKind:
         moved = {"moved": first.moved + late.moved, "busy": late.busy}
         await context.progress(moved["moved"], checkpoint=moved)
 
-    return JobKind(NAME, run, per_owner=1, at_once=1, patience=PATIENCE)
+    return JobKind(NAME, run, per_owner=1, at_once=1, places=AT_ONCE, patience=PATIENCE)

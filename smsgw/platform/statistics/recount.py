@@ -8,7 +8,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import checking, daily
@@ -49,4 +49,4 @@ def kind(database: Database) -> JobKind:
                 done += 1
                 await context.progress(done, total, checkpoint={"days": done}, connection=connection)
 
-    return JobKind(NAME, run, at_once=1, patience=PATIENCE)
+    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE)

@@ -19,7 +19,7 @@ from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob
-from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.org import queries as people
 from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import Outcome, Result, Sheet
@@ -94,7 +94,7 @@ class WordImporter:
 
     def kind(self) -> JobKind:
         """The kind of its jobs."""
-        return JobKind(NAME, self._run, per_owner=1, at_once=1, patience=PATIENCE)
+        return JobKind(NAME, self._run, per_owner=1, at_once=1, places=LONG, patience=PATIENCE)
 
     async def _run(self, context: JobContext) -> None:
         job = context.job

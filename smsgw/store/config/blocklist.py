@@ -18,8 +18,8 @@ TOMBSTONES_KEPT_DAYS = 7
 
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock($1)"
 
-# By hand an entry is replaced; an opt-out leaves an entry alone that holds already. An opt-out that holds stays one:
-# or whoever blocks its number for a day could lift it.
+# By hand an entry is replaced, and by an opt-out what would end before it or could be ended without a proof. An opt-out
+# that holds stays one: or whoever blocks its number for a day could lift it.
 _PUT = """
 INSERT INTO block_list AS b (number, account_id, type, sign, source, reason, actor, since, expires_at)
 SELECT d.*, $8::timestamptz
@@ -29,6 +29,8 @@ ON CONFLICT (number, account_id, type, sign) DO UPDATE
 SET source = excluded.source, reason = excluded.reason, actor = excluded.actor, since = excluded.since,
     expires_at = excluded.expires_at, removed_at = NULL, version = nextval('block_version')
 WHERE b.removed_at IS NOT NULL OR b.expires_at <= excluded.since
+   OR excluded.source = 'opt_out'
+      AND (b.source <> 'opt_out' OR b.expires_at < COALESCE(excluded.expires_at, 'infinity'))
    OR $10::boolean AND (b.source <> 'opt_out' OR excluded.source = 'opt_out')
 """
 
@@ -59,7 +61,8 @@ async def put(
 ) -> int:
     """Add entries inside the caller's transaction; how many were new or changed.
 
-    With ``replace`` entries of the same number and scope are overwritten, else what holds is kept.
+    With ``replace`` entries of the same number and scope are overwritten, else what holds is kept; an opt-out always
+    takes the place of what is none.
     """
     if not entries:
         return 0

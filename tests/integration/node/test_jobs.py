@@ -189,6 +189,49 @@ async def test_limits_by_owner_and_by_kind(database: Database, monkeypatch: pyte
     assert states == {"waiting"}, "what a stop has cut off goes on at the next start"
 
 
+async def test_long_jobs_leave_room_for_others_and_these_for_what_moves_a_queue(database: Database) -> None:
+    kinds = [
+        *(JobKind(name, hang, places=runner.LONG) for name in ("numbers", "words", "people")),
+        *(JobKind(name, hang) for name in ("export", "survey")), JobKind("follow", hang, places=runner.AT_ONCE),
+    ]  # fmt: skip
+    jobs = JobRunner(database, 1, kinds)
+    began: list[str] = []
+    for name in ("numbers", "words", "people", "export", "survey", "follow"):
+        await put(database, name)
+        began += [name] if await jobs.claim() else []
+    assert began == ["numbers", "words", "export", "follow"]
+    await jobs.stop()
+
+
+async def test_usual_jobs_alone_leave_a_place_too(database: Database) -> None:
+    names = ("export", "survey", "table", "numbers", "follow")
+    places = {"numbers": runner.LONG, "follow": runner.AT_ONCE}
+    jobs = JobRunner(database, 1, [JobKind(name, hang, places=places.get(name, runner.USUAL)) for name in names])
+    began: list[str] = []
+    for name in names:
+        await put(database, name)
+        began += [name] if await jobs.claim() else []
+    assert began == ["export", "survey", "table", "follow"]
+    await jobs.stop()
+
+
+async def test_a_run_past_its_time_goes_on_from_its_checkpoint(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "CRASHES", 1)
+    id_ = await put(database)
+
+    async def run(context: JobContext) -> None:
+        at = context.job.checkpoint.get("at", 0) + 1
+        await context.progress(at, 3, checkpoint={"at": at})
+        if at < 3:
+            await hang(context)
+
+    await finish(JobRunner(database, 1, [JobKind("test", run, patience=1.5)]))
+    found = await job(database, id_)
+    assert (found.state, found.attempts, found.crashes, found.error) == (JobState.DONE, 3, 0, "")
+
+
 async def test_of_a_subject_there_is_one_unfinished_job(database: Database) -> None:
     await put(database, subject="a")
     async with database.transaction() as connection:

@@ -738,7 +738,8 @@ LATER = re.compile(
     "|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/scheduled/round/{id}|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
     "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
-    "|GET /records/{id}/verify$|GET /(alarms|review|inbound)/-/total|POST /inbound/-/seen$|POST /jobs/{id}/approve$"
+    "|GET /records/{id}/verify$|GET /(alarms|alarms/notes|review|inbound)/-/total"
+    "|POST /inbound/-/seen$|POST /jobs/{id}/approve$"
     "|/accounts/{id}/route/restore$|GET /materials/{id}/(content|thumbnail)$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, is another's alone,

@@ -14,6 +14,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest_asyncio
+from aiohttp import FormData
 from browsing import Browser
 from portal_site import Site, by_test, running
 
@@ -118,7 +119,9 @@ async def test_what_has_become_of_a_task_is_told_by_carrier_and_reason(site: Sit
         await boss.post("/tasks/report/-/export", {"q": f"task={id_}", "reason": "汇报", "format": "csv"})
         rows = await made(boss)
         assert [n for name, n, *_ in map(dict.values, rows) if name in ("移动", "合计")] == ["3", "6"]
-        listed = await boss.get("/records")
+        columns = [("csrf", boss.csrf), ("columns", "number"), ("columns", "subject")]
+        async with boss.session.post("/records/-/layout", data=FormData(columns)) as response:
+            listed = await response.text()
         assert listed.count("窗口通知") == len(NUMBERS), "each message says what its task is called"
         await boss.post("/records/-/export", {"q": "", "reason": "汇报", "format": "csv"})
         subjects = [row["发送主题"] for row in await made(boss) if row["发送主题"]]

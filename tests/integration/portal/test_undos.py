@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +22,8 @@ from smsgw.platform.change import Change
 from smsgw.platform.lists import service
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
+from smsgw.runtime import clock
+from smsgw.store.config import blocklist
 
 NUMBER = "8613800138000"
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
@@ -152,3 +155,11 @@ async def test_a_person_has_no_other_way_round_an_opt_out(site: Site) -> None:
     assert await service.block(change, [NUMBER], scope, MANUAL, "暂停一天") == 0, "it does not become a block by hand"
     assert await site.db.fetchval(HOLDS) == 1
     assert await service.unblock(by_test(site), NUMBER, scope, reason="by the program") == 1
+    tomorrow = clock.now() + timedelta(days=1)
+    assert await service.block(change, [NUMBER], scope, MANUAL, "暂停一天", expires_at=tomorrow) == 1
+    async with site.db.transaction() as connection:
+        said = blocklist.opt_out(NUMBER, scope.account_id, scope.sign, "TD", clock.now())
+        assert said is not None
+        assert await blocklist.put(connection, [said], replace=False) == 1, "nor does a block by hand keep it out"
+        assert await blocklist.put(connection, [said], replace=False) == 0, "it holds already"
+    assert await site.db.fetchval(HOLDS + " AND expires_at IS NULL") == 1

@@ -194,6 +194,21 @@ def test_a_move_that_is_taken_back_leaves_nothing_and_what_waits_goes_by_the_rul
     assert table.follow(subject(account="shop"), "only-a") == "only-a"
 
 
+def test_moves_of_accounts_that_begin_alike_do_not_meet() -> None:
+    long, document = "city-hall-of-the-far-district-department-of-the-waters-", tomllib.loads(DOCUMENT)
+    one = moved(document, kind="account", value=long + "a", channel="a")
+    both = moved(one, kind="account", value=long + "b", channel="b")
+    table = parse(both, version=1, channels=["a", "b", "c"])
+    assert [table.given_to("account", long + end) for end in "abc"] == ["a", "b", None]
+    back = restored(both, kind="account", value=long + "b")
+    assert back is not None
+    assert back["rule"] == one["rule"]
+    assert restored(both, kind="account", value=long + "c") is None
+    cut = one["rule"][0] | {"name": f"move account {long}"[:64]}
+    written_before = {**one, "rule": [cut, *document["rule"]]}
+    assert restored(written_before, kind="account", value=long + "a") == document
+
+
 PREFERRING = parse(
     {
         "pool": [{"name": name, "channels": ["a"]} for name in ("own", "fast", "far", "other")],

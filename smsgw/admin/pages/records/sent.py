@@ -62,7 +62,7 @@ COLUMNS = (
     _away("account", value=lambda m: m.account_name), Column("number", Kind.PHONE, phone=Phone.TITLE),
     Column("carrier", Kind.WORD, words=told.CARRIER), Column("province", shown=False),
     _away("type", Kind.TAGS, "message_type", words=words.TYPES_OF, value=words.types_of), _hidden("sign"),
-    _away("subject"),
+    _hidden("subject"),
     Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
     _away("parts", Kind.NUMBER), _hidden("price", Kind.NUMBER), _away("channel", value=lambda m: m.channel_name),
     Column("status", Kind.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
