@@ -33,6 +33,7 @@ async def site(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # of every page, in one window after the other
 @pytest.mark.usefixtures("hurried")
 async def test_what_is_said_of_mistakes_shuts_nobody_out(chromium: Browser, site: DemoSite) -> None:
     faults, made = list[str](), set[str]()

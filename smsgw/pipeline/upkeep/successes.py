@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
+import structlog
+
 from smsgw.core.alarms import Finding
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.settings import Settings
 from smsgw.pipeline.periodic import Periodic
+from smsgw.pipeline.upkeep.maintenance import RECOUNT_HOURS
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Database
 from smsgw.store.messages import acknowledged, success
 
+log = structlog.get_logger(__name__)
 COUNTED_EVERY = 300.0
 ACKNOWLEDGED_EVERY = 900.0
+ACKNOWLEDGED_PATIENCE = 900.0
+"""Seconds for a day."""
 LOOKED_EVERY = 30.0
 DAYS = 4
 """Whose reports still come (``daily.SETTLED``); older ones are counted when they are checked at night."""
@@ -27,6 +34,8 @@ class Successes:
     def __init__(self, database: Database, settings: Callable[[], Settings]) -> None:
         self._database = database
         self._settings = settings
+        self._night: date | None = None
+        """The last one in which the days before have been counted here."""
         self._looked = -LOOKED_EVERY
         self._found: list[Finding] = []
 
@@ -35,22 +44,33 @@ class Successes:
         return (
             Periodic("success", COUNTED_EVERY, self.count, exclusive="success", patience=DAYS * success.PATIENCE),
             Periodic("acknowledged", ACKNOWLEDGED_EVERY, self.count_acknowledged, exclusive="acknowledged",
-                     patience=DAYS * acknowledged.PATIENCE),
+                     patience=DAYS * ACKNOWLEDGED_PATIENCE),
         )  # fmt: skip
 
     async def count(self) -> None:
         """Count what is left out of the days that still change."""
-        await self._each(success.count_day)
-
-    async def count_acknowledged(self) -> None:
-        """Count what customers have acknowledged of these days."""
-        await self._each(acknowledged.count_day)
-
-    async def _each(self, count_day: Callable[[Connection, date], Awaitable[None]]) -> None:
         today = clock.now().astimezone(CHINA).date()
         for back in range(DAYS):
             async with self._database.transaction(timeout=success.PATIENCE) as connection:
-                await count_day(connection, today - timedelta(days=back))
+                await success.count_day(connection, today - timedelta(days=back))
+
+    async def count_acknowledged(self) -> None:
+        """Count what customers have acknowledged of today; once a night, of the days whose reports still came."""
+        now = clock.now().astimezone(CHINA)
+        today = now.date()
+        await self._acknowledged(today)
+        if now.hour in RECOUNT_HOURS and self._night != today:
+            for back in range(1, DAYS):
+                await self._acknowledged(today - timedelta(days=back))
+            self._night = today
+
+    async def _acknowledged(self, day: date) -> None:
+        try:
+            async with self._database.transaction(timeout=ACKNOWLEDGED_PATIENCE) as connection:
+                await acknowledged.count_day(connection, day)
+        except Temporary as exc:
+            log.warning("acknowledged.not_counted", day=f"{day}", error=str(exc))
+            raise
 
     async def findings(self) -> Sequence[Finding]:
         """Channels that deliver too little, as of a moment ago."""

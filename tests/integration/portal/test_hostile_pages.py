@@ -368,6 +368,7 @@ def in_a_header(text: str) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # dozens of each for every page
 async def test_headers_cookies_and_paths(world: World) -> None:
     bill = Bill(world.ask)
     cookies = "; ".join(f"{name}={value}" for name, value in world.visitor.cookies.items())

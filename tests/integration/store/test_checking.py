@@ -13,16 +13,21 @@ import pytest_asyncio
 from changes import by_test
 from databases import change, owner
 from standins import AnyFleet
+from structlog.testing import capture_logs
 from test_store_statistics import Book
 
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA, IdSource, day_range, first_id
+from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
 from smsgw.pipeline.upkeep import maintenance as upkeep
+from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.statistics import service
+from smsgw.runtime import clock
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import checking, daily
+from smsgw.store.messages import acknowledged, checking, daily
 
 NOW = datetime.now(UTC)
 TODAY = NOW.astimezone(CHINA).date()
@@ -46,7 +51,9 @@ async def book(dsn: str) -> AsyncIterator[Book]:
             ("failed", PartState.REJECTED, False), ("cancelled", PartState.CANCELLED, False),
             ("duplicate", PartState.DUPLICATE, True), ("", PartState.HELD, False), ("", PartState.SENT, False),
         )):  # fmt: skip
-            id_ = await book.message(at + timedelta(minutes=n), sign="测试" if n % 2 else "别名", parts=1 + n % 2)
+            id_ = await book.message(
+                at + timedelta(minutes=n), sign="测试" if n % 2 else "别名", parts=1 + n % 2
+            )
             await database.execute(
                 "UPDATE part SET state = $2, by_us = $3, code = CASE WHEN $3 THEN 'CONTENT_BLOCKED' ELSE '' END "
                 "WHERE id = $1", id_, int(state), by_us,
@@ -76,7 +83,9 @@ async def test_what_is_right_is_found_right_and_the_day_adds_up(book: Book) -> N
     account = {name: found[name] for name in ("accepted", "submitted", "refused", "held")}
     assert account == {"accepted": 9, "submitted": 5, "refused": 3, "held": 1}
     yesterday = await last(book, day=YESTERDAY)
-    assert (yesterday["compared"], yesterday["accepted"], yesterday["held"]) == (0, 9, 1), "its reports still come"
+    assert (yesterday["compared"], yesterday["accepted"], yesterday["held"]) == (0, 9, 1), (
+        "its reports still come"
+    )
     month = await last(book, "month", SETTLED.replace(day=1))
     assert month["compared"] > 60
     assert month["different"] == 0
@@ -134,7 +143,9 @@ async def test_days_whose_records_retention_has_removed_are_neither_compared_nor
 
 
 async def test_a_month_that_is_not_its_days_is_found(book: Book, dsn: str) -> None:
-    await change(dsn, "UPDATE stat_sum SET messages = messages + 1 WHERE span = 'month' AND dimension = 'sign'")
+    await change(
+        dsn, "UPDATE stat_sum SET messages = messages + 1 WHERE span = 'month' AND dimension = 'sign'"
+    )
     assert await look(book) > 0
     assert (await last(book))["different"] == 0
     assert (await last(book, "month", SETTLED.replace(day=1)))["different"] > 0
@@ -184,3 +195,74 @@ async def test_a_night_counts_checks_and_indexes_what_is_over(
     at = await book.database.fetchval("SELECT max(checked_at) FROM figure_check")
     await jobs["recount"]()
     assert await book.database.fetchval("SELECT max(checked_at) FROM figure_check") == at, "once a night"
+
+
+async def acknowledge(book: Book) -> None:
+    await book.database.execute("UPDATE customer_event SET acknowledged_at = now(), done_by = 'pull'")
+
+
+ACKNOWLEDGED = """
+SELECT sum(messages)::int AS messages, sum(delivered)::int AS delivered FROM acknowledged_day WHERE day = $1
+"""
+
+
+async def acknowledged_of(book: Book, day: date = SETTLED) -> tuple[int, int]:
+    row = await book.database.fetchrow(ACKNOWLEDGED, day)
+    assert row is not None
+    return row["messages"] or 0, row["delivered"] or 0
+
+
+async def test_what_customers_have_acknowledged_of_a_day_outlives_its_events(book: Book, dsn: str) -> None:
+    """As it is looked at by night, and when somebody has it counted anew."""
+    await acknowledge(book)
+    await look(book)
+    known = await acknowledged_of(book)
+    assert known == (7, 1)
+    async with book.database.acquire() as connection:
+        await daily.note_gone(connection, events=SETTLED, records=SETTLED - timedelta(days=9), oldest=0)
+    await change(dsn, "DELETE FROM customer_event")
+    await look(book)
+    assert await acknowledged_of(book) == known
+
+
+async def test_a_day_is_counted_over_all_of_its_hours(book: Book) -> None:
+    midnight = datetime.combine(SETTLED, datetime.min.time(), CHINA)
+    for hour in (0.0, 12.0, 23.999):
+        at = midnight + timedelta(hours=hour)
+        await book.report(at + timedelta(hours=1), await book.message(at), "delivered")
+    await acknowledge(book)
+    await look(book)
+    assert await acknowledged_of(book) == (10, 4)
+
+
+async def test_days_before_are_counted_once_a_night_and_today_each_time(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Successes(book.database, Settings)
+    midnight = datetime.combine(TODAY, datetime.min.time(), CHINA)
+    await book.report(midnight + timedelta(minutes=2), await book.message(midnight), "delivered")
+    await acknowledge(book)
+
+    async def at(hour: int) -> tuple[int, int]:
+        monkeypatch.setattr(clock, "now", lambda: midnight + timedelta(hours=hour))
+        await book.database.execute("DELETE FROM acknowledged_day")
+        await counting.count_acknowledged()
+        return (await acknowledged_of(book, TODAY))[0], (await acknowledged_of(book, YESTERDAY))[0]
+
+    assert [await at(hour) for hour in (1, 2, 3, 12)] == [(1, 0), (1, 7), (1, 0), (1, 0)]
+
+
+async def test_a_day_that_could_not_be_counted_is_named(
+    book: Book, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledged, "PATIENCE", 0.2)
+    other = await asyncpg.connect(dsn)
+    try:
+        async with other.transaction():
+            await other.execute(acknowledged._TAKE_TURNS, clock.now().astimezone(CHINA).date())
+            with capture_logs() as told, pytest.raises(Temporary):
+                await Successes(book.database, Settings).count_acknowledged()
+    finally:
+        await other.close()
+    today = f"{clock.now().astimezone(CHINA).date()}"
+    assert [line["day"] for line in told if line["event"] == "acknowledged.not_counted"] == [today]
