@@ -18,6 +18,7 @@ import pytest_asyncio
 from databases import change
 
 from smsgw.core.ids import CHINA, first_id
+from smsgw.platform.routing import queries as routing
 from smsgw.platform.webhooks import queries as webhook_queries
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import KINDS
@@ -189,6 +190,15 @@ async def test_a_batch_of_a_stopped_account_is_found_at_once(day: Day) -> None:
     await day.connection.execute("UPDATE account SET halted = false")
     await day.cheap(holding._WITH_HELD, str(OLDEST), rows=40)
     await day.cheap(holding._RESUME, "1", str(OLDEST), "now()", rows=0)
+
+
+async def test_what_waits_of_an_account_is_found_by_it(day: Day) -> None:
+    for account in ("1", "7"):
+        plan = await day.run(routing._WAITING, account, str(OLDEST))
+        assert not plan.nodes("Seq Scan"), json.dumps(plan.root, indent=1)
+        used = [str(node.get("Index Name")) for node in plan.nodes()]
+        assert not [name for name in used if name.startswith("part_") and name.endswith("pkey")], used
+    assert plan.pages < 200, "of one that has nothing"
 
 
 async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day) -> None:
