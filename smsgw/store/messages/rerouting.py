@@ -26,7 +26,7 @@ async def queued(connection: Connection, pool_id: int, lane: int, after: int, ol
 _SUBJECTS = by_name("""
 SELECT m.id, p.pool_id, a.name AS account, m.type, m.number, m.carrier, m.province, m.sign, m.content
 FROM message m JOIN account a ON a.id = m.account_id JOIN part p ON p.id = m.id AND p.part = 1
-WHERE m.id = ANY($1::bigint[]) AND m.id >= $2 AND p.id >= $2 AND p.state = :QUEUED AND p.pool_id > 0
+WHERE m.id = ANY($1::bigint[]) AND m.id >= $2 AND p.id >= $2 AND +p.state = :QUEUED AND p.pool_id > 0
 """)
 
 
