@@ -111,6 +111,7 @@ async def people(folder: Path, disk: Path) -> AsyncIterator[tuple[People, Embedd
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # each end is told when it has held
 @pytest.mark.root_only
 async def test_what_goes_wrong_reaches_people_in_time_once_and_with_its_end(
     tmp_path: Path, disk: Path, embedded_data: None

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -163,6 +164,39 @@ async def test_two_nodes_take_a_channel_over_from_each_other(
             assert await second.stop() == 0
         assert not second.complaints()
     await wire.cut()
+
+
+@pytest.mark.slow
+async def test_a_channel_that_is_refused_is_one_alarm_of_two_nodes(dsn: str, data_dir: Path) -> None:
+    """The node that does not own it knows that it is refused, too, and neither undoes what the other one says."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
+        first = built.node
+        await first.furnish("setting", "set", "channel_down_seconds", "5")
+        second = Node(
+            data_dir.with_name("second"), dsn=dsn, node_number="2", security_key_file=str(data_dir / "secret.key")
+        )  # fmt: skip
+        await second.start()
+        try:
+            await until(lambda: knows(first, 2), what="the first node knows of the second", within=30)
+            await first.furnish("channel", "set", "cmpp30", "--password", "wrong")
+            for node in (first, second):
+                await until(partial(says, node, "login_refused"), what="both nodes say so", within=30)
+            listed = (await first.ctl("alarm", "list", "--all", "--json")).data
+            assert [(a["kind"], a["cleared_at"]) for a in listed] == [("login_refused", None)]
+            await first.furnish("channel", "set", "cmpp30", "--password", "secret12")
+
+            async def over() -> bool:
+                return not (await first.ctl("alarm", "list", "--json")).data
+
+            await until(over, what="it is over", within=30)
+            assert len((await first.ctl("alarm", "list", "--all", "--json")).data) == 1
+        finally:
+            assert await second.stop() == 0
+
+
+async def says(node: Node, kind: str) -> bool:
+    """Whether it stands by the node's own knowledge."""
+    return kind in {one["kind"] for one in (await node.status())["alarms"]}
 
 
 async def test_a_number_has_one_node(dsn: str, data_dir: Path) -> None:

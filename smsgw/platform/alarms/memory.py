@@ -5,9 +5,10 @@ Marked before it goes and again with what became of it, each time on the disk: a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -58,8 +59,9 @@ class Kept:
     @property
     def note(self) -> Note:
         """What is told. Its id is negative: it has none of the database, and is the same for each try."""
-        id_ = -int(self.since.timestamp() * 1000)
-        return Note(id_, "raised", None, self.kind, self.object, self.severity, self.detail, self.since)
+        known = "\0".join((self.kind, self.object, self.since.isoformat()))
+        id_ = int.from_bytes(hashlib.sha256(known.encode()).digest()[:6])  # whole in a JSON number
+        return Note(-id_, "raised", None, self.kind, self.object, self.severity, self.detail, self.since)
 
 
 class Memory:
@@ -88,11 +90,13 @@ class Memory:
                 kept = Kept(one.kind, one.object, one.severity, one.detail, one.since)
                 self.kept[kept.key] = kept
 
-    def due(self, receiver: int, now: datetime, *, after: timedelta) -> list[Kept]:
-        """What the receiver is to be told now; ``after`` it has stood for so long."""
+    def due(
+        self, receiver: int, standing: Collection[tuple[str, str]], now: datetime, *, after: timedelta
+    ) -> list[Kept]:
+        """What the receiver is to be told now of what still stands; ``after`` it has stood for so long."""
         return [
             one for one in self.kept.values()
-            if one.since + after <= now and _is_due(one.told.get(receiver), now)
+            if one.key in standing and one.since + after <= now and _is_due(one.told.get(receiver), now)
         ]  # fmt: skip
 
     def begin(self, receiver: int, kept: Iterable[Kept], now: datetime) -> None:

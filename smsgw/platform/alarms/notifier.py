@@ -124,16 +124,18 @@ class Notifier:
         once."""
         now = self._now()
         hushed = [one for one in self._silences if one.until > now]
-        self._memory.take(
+        grave = [
             one for one in standing
             if one.severity == CRITICAL and not any(s.covers(one.kind, one.object) for s in hushed)
-        )  # fmt: skip
+        ]  # fmt: skip
+        self._memory.take(grave)
+        keys = {(one.kind, one.object) for one in grave}
         self._under_way = {id_: task for id_, task in self._under_way.items() if not task.done()}
         for receiver in self._known:
             if receiver.way is Way.SMS or receiver.id in self._under_way or len(self._under_way) >= AT_A_TIME:
                 continue
             after = timedelta(minutes=receiver.after_minutes)
-            due = self._memory.due(receiver.id, self._now(), after=after)
+            due = self._memory.due(receiver.id, keys, self._now(), after=after)
             if due:
                 task = aio.spawn(self._tell_alone(receiver, due[:TOGETHER]), name="alarm.tell")
                 self._under_way[receiver.id] = task

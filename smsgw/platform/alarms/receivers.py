@@ -124,7 +124,8 @@ def _checked(draft: Draft, reach: Reach) -> tuple[str, str]:
     if draft.way in ROBOTS and not is_robot(draft.way, given):
         raise _wrong("address", phrase("alarm.receiver_robot", name=ROBOTS[draft.way]))
     parts = urlsplit(given)
-    return given, f"{parts.scheme}://{parts.netloc}{parts.path}"  # the key of a robot stands in its query
+    # The key of a robot stands in its query; of others the path may hold one.
+    return given, f"{parts.scheme}://{parts.netloc}{parts.path if draft.way in ROBOTS else ''}"
 
 
 def _check_secret(way: Way, secret: str) -> None:

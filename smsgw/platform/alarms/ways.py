@@ -27,6 +27,11 @@ VALID = timedelta(hours=1)
 """How long a message to a phone is tried: one of yesterday helps nobody."""
 
 
+def _known(notes: Sequence[Note]) -> str:
+    """By which a repeat is known: the same for the same notes alone, so that none is taken for told with others."""
+    return hashlib.sha256(",".join(str(note.id) for note in notes).encode()).hexdigest()[:16]
+
+
 class Ways:
     """What a node reaches receivers by. ``outside``: where calls may go, as those of webhooks."""
 
@@ -54,12 +59,14 @@ class Ways:
         if account is None:
             return Sent("refused", str(phrase("alarm.no_account")))
         words = alarm_notes.short(notes, english=receiver.english, calls=calls)
+        known = f"alarm/{receiver.id}/{notes[0].event}/{notes[0].id}/{_known(notes)}"
         item = SendItem(to=f"+{receiver.address}", content=words)
         try:
             # Reviewed: it is our own text, and nobody may be there to pass it.
             result = await self._acceptor.send(SendRequest(
                 account=account, items=(item,), type=MessageType.NOTICE, origin=Origin.PORTAL,
                 submitter=SUBMITTER.label, emergency=account.emergency, reviewed=True, expire_at=now + VALID,
+                idempotency_key=known,
             ))  # fmt: skip
         except Temporary as exc:
             return Sent("again", str(exc)[:LONGEST_SAID])
@@ -79,8 +86,7 @@ class Ways:
         message["From"] = sender
         message["To"] = receiver.address
         message["Date"] = format_datetime(now)
-        known = hashlib.sha256(",".join(str(note.id) for note in notes).encode()).hexdigest()[:16]
-        message["Message-ID"] = f"<alarm-{receiver.id}-{known}@{sender.rpartition('@')[2]}>"
+        message["Message-ID"] = f"<alarm-{receiver.id}-{_known(notes)}@{sender.rpartition('@')[2]}>"
         message.set_content(alarm_notes.text(notes, english=receiver.english, calls=calls) + "\n")
         return await self._mailer.send(message, receiver.address)
 

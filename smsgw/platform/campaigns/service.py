@@ -34,6 +34,7 @@ from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
+from smsgw.pipeline.upkeep import rerouting
 from smsgw.platform.audience.model import Picked
 from smsgw.platform.campaigns import imports, staging
 from smsgw.platform.campaigns import queries as campaign_queries
@@ -826,7 +827,10 @@ class Tasks:
             if task.state == "paused":
                 return await task_parts.hold(connection, chunks, now + HOLD_LIMIT + timedelta(hours=12))
             rows = await task_parts.release(connection, chunks, max(expires, now), now)
-            queues.update((row["pool_id"], row["lane"]) for row in rows)
+            # What was held while its account was moved follows.
+            ids, snapshot = sorted({r["id"] for r in rows if r["state"] == PartState.QUEUED}), self._snapshots.current
+            _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
+            queues.update((row["pool_id"], row["lane"]) for row in (*rows, *moved))
             return rows
 
         kinds: dict[int, str] = {

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core.errors import Invalid
-from smsgw.core.ids import CHINA, time_of
+from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import MessageType
 from smsgw.core.retry import Fault, Rule
 from smsgw.core.routes import RouteTable, Subject
+from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.platform.routing.model import RouteVersion
+from smsgw.runtime import clock
 from smsgw.store.config import retry_rules, routes
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
@@ -105,15 +109,39 @@ async def overrides(database: Database, prefix: str, *, limit: int = 100) -> lis
 # --- what waits ------------------------------------------------------------------------------------------------------
 
 MOST_WAITING = 20_000
-"""Messages of an account that are counted; of more it is said that there are more."""
+"""Messages of an account that are counted of each sort; of more it is said that there are more."""
+_OF_SORT = f"""
+(SELECT p.id, '{{sort}}' AS sort FROM part p
+ WHERE p.account_id = $1 AND p.id >= $2 AND {{which}} LIMIT {MOST_WAITING + 1})
+"""  # noqa: S608 - constant text
+_SORTS = {
+    "queued": "p.account_id > 0 AND p.state IN (:QUEUED, :DEFERRED) AND p.part = 1"
+    " AND (p.state = :QUEUED OR p.channel_id IS NULL)",
+    "retried": "p.account_id > 0 AND p.state = :DEFERRED AND p.channel_id IS NOT NULL",
+    "held": "p.state = :HELD AND p.part = 1",
+}
 _WAITING = by_name(f"""
-SELECT m.carrier, count(*) AS n FROM (
-    SELECT p.id FROM part p WHERE p.account_id = $1 AND p.account_id > 0 AND p.state IN (:QUEUED, :DEFERRED)
-        AND p.part = 1 LIMIT {MOST_WAITING + 1}
-) w JOIN message m ON m.id = w.id GROUP BY m.carrier
+SELECT w.sort, m.carrier, count(DISTINCT m.id) AS n
+FROM ({"UNION ALL".join(_OF_SORT.format(sort=sort, which=which) for sort, which in _SORTS.items())}) w
+JOIN message m ON m.id = w.id AND m.id >= $2 GROUP BY w.sort, m.carrier
 """)  # noqa: S608 - constant text
 
 
-async def waiting(database: Database, account_id: int) -> dict[str, int]:
-    """Messages of an account that wait for a channel, by carrier, up to ``MOST_WAITING`` and one more in all."""
-    return {row["carrier"]: row["n"] for row in await database.fetch(_WAITING, account_id, timeout=30)}
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Messages of an account that no channel has, up to ``MOST_WAITING`` and one more of each sort."""
+
+    queued: Mapping[str, int]
+    """By carrier: they wait for any channel of their pool, now or after a pause."""
+    retried: int
+    """They are tried again by the channel that has tried them."""
+    held: int
+    """Until somebody lets them go: they look for their way then."""
+
+
+async def waiting(database: Database, account_id: int) -> Waiting:
+    """What of an account waits."""
+    rows = await database.fetch(_WAITING, account_id, first_id(clock.now() - MAX_AGE), timeout=30)
+    sums = {sort: sum(row["n"] for row in rows if row["sort"] == sort) for sort in _SORTS}
+    queued = {row["carrier"]: row["n"] for row in rows if row["sort"] == "queued"}
+    return Waiting(queued, sums["retried"], sums["held"])

@@ -42,6 +42,12 @@ class Terms:
         """None: any time."""
         return written(self.windows)
 
+    @property
+    def only_span(self) -> tuple[str, str]:
+        """Begin and end of its only span, of all days, else empty: as nodes of the version before know it."""
+        plain = self.spans.plain
+        return (plain[0]["from"], plain[0]["to"]) if len(plain) == 1 and "days" not in plain[0] else ("", "")
+
     def opens(self, at: datetime) -> datetime:
         """``at``, or the next moment at which it may be sent."""
         return self.spans.next_open(at) or at

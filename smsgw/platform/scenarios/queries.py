@@ -25,8 +25,10 @@ WHERE ($1::bigint[] IS NULL OR s.account_id = ANY($1)) AND ($2::bigint IS NULL O
   AND ($5 = '' OR s.type = $5) AND ($6::bigint IS NULL OR s.account_id = $6)
   AND ($7::bigint IS NULL OR s.template_id = $7)
 """
+# The two columns of an only span are kept in step; where they differ, a node of the version before has written them.
 _SEARCH = f"""
-SELECT {{key}} AS _key, s.*, a.name AS account
+SELECT {{key}} AS _key, s.*, a.name AS account,
+    CASE WHEN s.window_from = '' THEN s.windows ELSE s.window_from || '-' || s.window_to END AS spans
 {_FOUND} AND {{where}} ORDER BY {{order}}
 """
 _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FOUND} LIMIT $8) f"  # noqa: S608 - constants
@@ -40,7 +42,7 @@ def _asked(accounts: Sequence[int] | None, wanted: Wanted, id_: int | None = Non
 def _scenario(row: Row) -> Scenario:
     terms = Terms(
         row["name"], MessageType(row["type"]), row["sign"], row["template_id"], row["extend_code"],
-        row["valid_minutes"], row["windows"], row["note"],
+        row["valid_minutes"], row["spans"], row["note"],
         None if row["fallback"] is None else chain_of(json.loads(row["fallback"])),
     )  # fmt: skip
     return Scenario(

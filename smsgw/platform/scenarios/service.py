@@ -32,12 +32,12 @@ _HOW_MANY = "SELECT count(*) FROM scenario WHERE account_id = $1"
 _TAKEN = "SELECT EXISTS (SELECT FROM scenario WHERE account_id = $1 AND name = $2 AND id <> $3)"
 _ADD = """
 INSERT INTO scenario (account_id, created_by, name, type, sign, template_id, extend_code, valid_minutes, windows, note,
-                      fallback)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
+                      fallback, window_from, window_to)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id
 """
 _SET = """
 UPDATE scenario SET name = $2, type = $3, sign = $4, template_id = $5, extend_code = $6, valid_minutes = $7,
-    windows = $8, note = $9, fallback = $10, updated_at = now()
+    windows = $8, note = $9, fallback = $10, window_from = $11, window_to = $12, updated_at = now()
 WHERE id = $1
 """
 _STOP = "UPDATE scenario SET stopped_at = CASE WHEN $2 THEN now() END, updated_at = now() WHERE id = $1"
@@ -123,7 +123,7 @@ def _values(terms: Terms) -> tuple[object, ...]:
     return (
         terms.name, terms.type.value, terms.sign, terms.template_id, terms.extend_code, terms.valid_minutes,
         terms.windows, terms.note,
-        None if terms.fallback is None else json.dumps(terms.fallback.plain(), ensure_ascii=False),
+        None if terms.fallback is None else json.dumps(terms.fallback.plain(), ensure_ascii=False), *terms.only_span,
     )  # fmt: skip
 
 

@@ -23,8 +23,10 @@ from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channels
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries as reviews
+from smsgw.platform.routing import service as routing
 
 
 async def test_no_more_is_fed_than_may_wait(
@@ -446,3 +448,24 @@ async def test_changes_until_it_begins(dsn: str, tmp_path: Path) -> None:
         with pytest.raises(SmsgwError) as caught:
             await d.tasks.pause(Change(d.database, elsewhere), task_id)
         assert caught.value.code == "NOT_FOUND"
+
+
+async def test_what_a_pause_held_follows_its_account_to_another_channel(dsn: str, tmp_path: Path) -> None:
+    where = "SELECT DISTINCT l.name FROM part p JOIN pool l ON l.id = p.pool_id"
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(3)
+        await d.feed()
+        assert await d.database.fetchval(where) == "CMCC"
+        change = by_test(d.database, actor="t")
+        await d.tasks.pause(change, task_id)
+        await d.feed()
+        assert await d.states() == {PartState.HELD: 3}
+        other = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+                 "access_code": "10690002"}  # fmt: skip
+        await channels.add(change, d.sealer, "b", other)
+        await routing.move(change, "account", "acme", "b", "割接")
+        await d.snapshots.follow()
+        await d.tasks.resume(change, task_id)
+        await d.feed()
+        assert await d.states() == {PartState.QUEUED: 3}
+        assert [row["name"] for row in await d.database.fetch(where)] == ["only-b"]

@@ -13,6 +13,7 @@ from portal_site import SEALER, Site, by_test, running
 from smsgw.core.actor import ScopeKind
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState as S
 from smsgw.platform.channels import service as channels
 from smsgw.platform.org import service as org
 from smsgw.platform.routing import queries
@@ -87,3 +88,27 @@ async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> Non
     assert ['"mobile-b"' in str(row["after"]) for row in said] == [True, False]
     assert ['"mobile-b"' in str(row["before"]) for row in said] == [False, True]
     assert [one.note for one in await queries.versions(site.db)] == ["维护结束", "原通道维护"]
+
+
+async def test_the_effect_tells_apart_what_follows_and_what_stays(site: Site) -> None:
+    """What a channel tries again stays with it; what is held looks for its way when it is let go."""
+    hall = site.accounts["hall"]
+    for _ in range(6):
+        await send(site, to="13800138000")
+    ids = [row["id"] for row in await site.db.fetch("SELECT id FROM part WHERE part = 1 ORDER BY id")]
+    there = await site.db.fetchval("SELECT id FROM channel WHERE name <> 'mobile-b' AND id > 0 LIMIT 1")
+    for id_, state, channel, held_for in (
+        (ids[0], S.DEFERRED, there, None), (ids[1], S.DEFERRED, there, None), (ids[2], S.DEFERRED, None, None),
+        (ids[3], S.HELD, None, "account"), (ids[4], S.SENT, there, None),
+    ):  # fmt: skip
+        await site.db.execute(
+            "UPDATE part SET state = $2, channel_id = $3, held_for = $4, next_at = now() + interval '1 hour'"
+            " WHERE id = $1", id_, state, channel, held_for,
+        )  # fmt: skip
+    assert await queries.waiting(site.db, hall) == queries.Waiting({"CMCC": 2}, retried=2, held=1)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get(f"/accounts/{hall}/route")
+        page = await boss.post(f"/accounts/{hall}/route", {"channel": "mobile-b", "reason": "原通道维护"})
+    for said in ("等待中的 2 条随之改走，0 条", "2 条在原通道等待重试", "暂停或审核中的 1 条"):
+        assert said in page

@@ -187,6 +187,40 @@ async def test_what_a_node_was_sending_when_it_died_is_unsure_and_goes_to_nobody
     assert desk.robots.hook == []
 
 
+async def test_no_end_is_told_before_its_beginning_and_one_that_is_late_says_so(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    desk.robots.next = ["503"] * 4
+    await desk.raised()
+    for seconds in (1, 11, 31, 61):
+        await desk.told(node, after=timedelta(seconds=seconds))
+    assert desk.robots.next == []
+    await desk.cleared()
+    await desk.told(node, after=HELD)
+    assert desk.robots.hook == [], "the beginning is tried again in a while"
+    await desk.told(node, after=timedelta(seconds=40))
+    assert [item["event"] for item in desk.robots.hook] == ["raised", "cleared"]
+    assert desk.robots.hook[0]["text"].endswith("恢复）")
+
+
+async def test_the_address_comes_with_what_is_taken_and_a_phone_is_not_told_the_same_twice(desk: Desk) -> None:
+    await desk.add(Way.SMS, PHONE)
+    node = desk.node()
+    await desk.raised()
+    await desk.told(node)
+    await desk.site.db.execute("UPDATE alarm_note SET state = 'unsure'")
+    (id_,) = [row["id"] for row in await desk.site.db.fetch("SELECT id FROM alarm_note")]
+    await notes.again(by_test(desk.site.db), id_)
+    await desk.told(node)
+    assert await desk.states() == {("sms", "sent"): 1}
+    assert len(await desk.texts()) == 1, "it had been taken"
+    await desk.raised("channel/b")
+    batch = await notes.claim(desk.site.db, SEALER, desk.clock.now + timedelta(minutes=1), [])
+    assert batch is not None
+    assert batch.receiver is not None
+    assert batch.receiver.address == f"86{PHONE}"
+
+
 # --- while the database is away --------------------------------------------------------------------------------------
 
 
@@ -248,6 +282,25 @@ async def test_what_a_node_was_telling_by_itself_when_it_died_is_unsure(desk: De
     assert not desk.node("two").holds
 
 
+async def test_a_node_that_is_alone_tells_what_still_stands_and_nothing_for_something_else(desk: Desk) -> None:
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    node = desk.node()
+    await node.learn()
+    since = desk.clock.now
+    full, stuck = (Standing(kind, "node/1", "critical", "", since) for kind in ("journal_full", "writer_stalled"))
+    desk.robots.next = ["503"]
+    await node.unstored([full, stuck])
+    await node.settle()
+    desk.clock.now += timedelta(seconds=11)
+    await node.unstored([stuck])
+    await node.settle()
+    assert [item["kind"] for item in desk.robots.hook] == ["writer_stalled"]
+    await node.unstored([full, stuck])
+    await node.settle()
+    first, second = desk.robots.hook
+    assert first["id"] != second["id"], "two things of one moment"
+
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
@@ -279,7 +332,13 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
         assert "qyapi.weixin.qq.com" in page
         assert "s3cret" not in page
         ids = {row["name"]: row["id"] for row in await site.db.fetch("SELECT name, id FROM alarm_receiver")}
+        hook = {"name": "网关", "address": "https://hooks.example.org/services/T0/s3cret", "secret": HOOK_SECRET,
+                "language": "zh", "after_minutes": "0"}  # fmt: skip
+        page = await boss.post("/alarms/receivers/-/new/webhook", hook)
+        assert "https://hooks.example.org" in page
+        assert "s3cret" not in page
         rows = await site.db.fetch("SELECT sealed, shown FROM alarm_receiver")
+        assert "s3cret" not in str([row["shown"] for row in rows])
         assert not any(b"s3cret" in sealed for row in rows for sealed in row["sealed"])
         assert "s3cret" not in str([dict(row) for row in await site.db.fetch("SELECT before, after FROM audit")])
         one = str(ids["值班手机"])

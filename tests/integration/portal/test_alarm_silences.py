@@ -81,8 +81,8 @@ async def test_who_was_told_before_the_silence_is_told_of_the_end_and_a_silence_
 async def test_what_another_silence_or_quiet_hours_cover_is_not_woken_by_the_end_of_one(desk: Desk) -> None:
     await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
     node = desk.node()
-    every = await silenced(desk, minutes=60)
-    one = await silenced(desk, "channel_down", "channel/a", minutes=120)
+    every = await silenced(desk, minutes=120)
+    one = await silenced(desk, "channel_down", "channel/a", minutes=60)
     now = datetime.now(CHINA)
     quiet = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=5)).time())
     await desk.add(Way.MAIL, "ops@buyer.example.org", quiet=quiet)

@@ -22,7 +22,7 @@ from smsgw.core.templates import Review
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import TEMPLATE
-from smsgw.platform.scenarios import service
+from smsgw.platform.scenarios import queries, service
 from smsgw.platform.scenarios.model import Terms
 from smsgw.runtime import clock
 
@@ -226,3 +226,27 @@ async def test_a_draft_and_a_task_become_a_scenario_for_who_may_make_one(site: S
         await clerk.post("/send", fields(site, await clerk.get("/send"), subject="我的草稿"))
         own = draft_in(clerk.path)
         assert "我的草稿" not in await boss.get(f"/scenarios/-/new?draft={own}"), "a draft is its owner's"
+
+
+async def test_spans_are_the_same_for_nodes_of_the_version_before(site: Site) -> None:
+    hall, kept = site.accounts["hall"], "SELECT window_from, window_to FROM scenario WHERE id = $1"
+
+    async def said(id_: int) -> str:
+        one = await queries.one(site.db, id_, accounts=None)
+        assert one is not None
+        return one.terms.windows
+
+    by_new = await service.add(by(site), hall, Terms("新节点", MessageType.NOTICE, windows="08:30-20:00"))
+    assert tuple(await site.db.fetchrow(kept, by_new)) == ("08:30", "20:00")
+    by_old = await site.db.fetchval(
+        "INSERT INTO scenario (account_id, created_by, name, type, window_from, window_to)"
+        " VALUES ($1, 'old', '旧节点', 'notice', '09:00', '18:00') RETURNING id", hall,
+    )  # fmt: skip
+    assert await said(by_old) == "09:00-18:00"
+    await site.db.execute("UPDATE scenario SET window_from = '10:00', window_to = '24:00' WHERE id = $1", by_new)
+    assert await said(by_new) == "10:00-24:00", "an old node has changed it"
+    several = "mon-fri 09:00-11:30 14:00-17:00"
+    for id_, windows in ((by_old, several), (by_new, "")):
+        await service.put(by(site), id_, Terms(f"改过{id_}", MessageType.NOTICE, windows=windows))
+        assert await said(id_) == windows
+        assert tuple(await site.db.fetchrow(kept, id_)) == ("", "")

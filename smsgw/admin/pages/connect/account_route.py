@@ -20,7 +20,7 @@ from smsgw.platform.accounts import listing
 from smsgw.platform.channels import queries as channels
 from smsgw.platform.channels.model import ChannelView
 from smsgw.platform.routing import following
-from smsgw.platform.routing.queries import MOST_WAITING, waiting
+from smsgw.platform.routing.queries import MOST_WAITING, Waiting, waiting
 
 _AT = f"{PATH}/{{id:[0-9]{{1,19}}}}/route"
 _NOTE = Field("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
@@ -55,14 +55,19 @@ def _counted(call: Call, n: int) -> str:
     return call.filled(words.MORE_THAN, {"n": f"{MOST_WAITING:,}"}) if n > MOST_WAITING else f"{n:,}"
 
 
+def _others(call: Call, waits: Waiting) -> dict[str, str]:
+    """What waits and does not follow now."""
+    return {"retried": _counted(call, waits.retried), "held": _counted(call, waits.held)}
+
+
 async def _effect(call: Call, row: Mapping[str, Any], values: Mapping[str, Any]) -> Effect:
     waits = await waiting(call.db, row["id"])
     one = next(one for one in await channels.channels(call.db) if one.name == values["channel"])
-    follow = sum(n for carrier, n in waits.items() if not one.carriers or carrier in one.carriers)
+    follow = sum(n for carrier, n in waits.queued.items() if not one.carriers or carrier in one.carriers)
     up = _states(call).get(one.name) in _UP
     said = {
         "name": row["display_name"] or row["name"], "channel": one.name, "follow": _counted(call, follow),
-        "stay": _counted(call, sum(waits.values()) - follow),
+        "stay": _counted(call, sum(waits.queued.values()) - follow), **_others(call, waits),
     }  # fmt: skip
     return Effect(words.EFFECT if up else words.EFFECT_DOWN, said)
 
@@ -82,9 +87,12 @@ async def _restore_effect(call: Call, row: Mapping[str, Any], _: Mapping[str, An
     given = given_to(call, row)
     if given is None:
         return Effect(words.NOT_MOVED, nothing=True)
-    waits = sum((await waiting(call.db, row["id"])).values())
-    name = row["display_name"] or row["name"]
-    return Effect(words.RESTORE_EFFECT, {"name": name, "channel": given, "n": _counted(call, waits)})
+    waits = await waiting(call.db, row["id"])
+    said = {
+        "name": row["display_name"] or row["name"], "channel": given, "n": _counted(call, sum(waits.queued.values())),
+        **_others(call, waits),
+    }  # fmt: skip
+    return Effect(words.RESTORE_EFFECT, said)
 
 
 async def _restore(call: Call, row: Mapping[str, Any], values: Mapping[str, Any]) -> web.StreamResponse:

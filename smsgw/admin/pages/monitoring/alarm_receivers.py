@@ -100,7 +100,7 @@ _ADDRESS = {
     Way.WECOM: (Input("address", Takes.SECRET, "note_url", required=True, most=2000),),
     Way.DINGTALK: (Input("address", Takes.SECRET, "note_url", required=True, most=2000),
                    Input("secret", Takes.SECRET, "note_secret", help=words.SEC_HELP, most=MOST_SECRET)),
-    Way.WEBHOOK: (Input("address", label="note_hook", required=True, most=2000),
+    Way.WEBHOOK: (Input("address", Takes.SECRET, "note_hook", required=True, most=2000),
                   Input("secret", Takes.SECRET, "note_secret", help=words.SECRET_HELP, required=True,
                         most=MOST_SECRET)),
 }  # fmt: skip
