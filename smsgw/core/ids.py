@@ -98,6 +98,11 @@ def first_id(at: datetime) -> int:
     return (int(at.timestamp() * 1000) - EPOCH_MS) << _SHIFT
 
 
+def stretch(of: timedelta) -> int:
+    """By how much ids grow in this time."""
+    return int(of.total_seconds() * 1000) << _SHIFT
+
+
 def time_of(id_: int) -> datetime:
     """When the id was made, UTC, to the millisecond."""
     return datetime.fromtimestamp(((id_ >> _SHIFT) + EPOCH_MS) / 1000, UTC)

@@ -19,15 +19,12 @@ from smsgw.admin.words import times
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.errors import SmsgwError
+from smsgw.core.printable import lines_printable
 from smsgw.core.schedule import written
 
 ONE_FIELD = "check"
 """Name of the field of a form that says which one is to be checked alone."""
 MOST_LINES = 20_000
-
-
-_IN_LINES = str.maketrans("", "", "\n\t\u3000\u00a0")
-"""In a text of several lines, as people write: blanks of full width, too."""
 
 
 class Kind(StrEnum):
@@ -212,8 +209,8 @@ def _text(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
     most = one.most if one.most is not None else MOST_LINES if one.kind is Kind.LINES else 255
     if len(text) > most:
         return Problem(words.TOO_LONG, {"n": most}), None
-    lines = text.translate(_IN_LINES) if one.kind is Kind.LINES else text
-    if "\0" in text if one.any_text else not lines.isprintable():
+    seen = lines_printable(text) if one.kind is Kind.LINES else text.isprintable()
+    if "\0" in text if one.any_text else not seen:
         return Problem(words.UNPRINTABLE), None
     if one.pattern and not re.fullmatch(one.pattern, text):
         return Problem(one.problem or words.BAD_VALUE), None

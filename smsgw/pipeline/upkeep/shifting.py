@@ -11,7 +11,7 @@ from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.settings import Settings
 from smsgw.core.shifting import Shift, judge
 from smsgw.core.words import phrase
-from smsgw.pipeline.fleet import Fleet
+from smsgw.pipeline.fleet import Fleet, membership
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock
@@ -53,8 +53,7 @@ class Shifting:
         if not settings.success_shift and not before:
             return
         standings = await success.standings(self._database, settings, now)
-        pools = [[spec.id for spec in self._fleet.members(name)] for name in self._snapshots.current.pools]
-        after = judge(standings, pools, before, settings, now)
+        after = judge(standings, self._beside(), before, settings, now)
         if after == before:
             return
         async with self._database.transaction() as connection:
@@ -62,6 +61,15 @@ class Shifting:
         for id_ in sorted(after.keys() ^ before.keys()):
             one = after.get(id_) or before[id_]
             log.info("channel.shifted", channel=id_, less=id_ in after, rate=round(one.rate, 2), better=one.better)
+
+    def _beside(self) -> list[list[int]]:
+        """Channels that share what a pool holds: its primaries, and apart from them its standbys."""
+        table, groups = self._snapshots.current.table, dict[tuple[str, bool], list[int]]()
+        for name in self._snapshots.current.pools:
+            for spec in self._fleet.members(name):
+                if found := membership(spec, name, table):
+                    groups.setdefault((name, found.standby), []).append(spec.id)
+        return list(groups.values())
 
     async def follow(self) -> None:
         """Do as was decided."""

@@ -18,6 +18,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
+from smsgw.core.printable import lines_printable
 from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.lists import service as lists
@@ -215,7 +216,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
 
 def _text(field: str, text: str, least: int, most: int) -> str:
     text = text.strip()
-    if not least <= len(text) <= most or not text.replace("\n", "").isprintable():
+    if not least <= len(text) <= most or not lines_printable(text):
         raise Invalid("PARAM_INVALID", field=field, reason=phrase("text.between", low=least, high=most))
     return text
 

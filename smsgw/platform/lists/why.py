@@ -141,13 +141,13 @@ WHERE number = $1 AND at > $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
 """
 _HELD = by_name("""
 SELECT count(*) FROM message m JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $2
-WHERE m.number = $1 AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3)) AND p.state = :HELD
+WHERE m.number = $1 AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3)) AND +p.state = :HELD
 """)
 _REFUSALS = by_name("""
 SELECT p.final_at, p.class, p.code, COALESCE(c.name, '') AS channel, m.carrier
 FROM message m JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $2 LEFT JOIN channel c ON c.id = p.channel_id
 WHERE m.number = $1 AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3))
-  AND p.state IN (:UNDELIVERABLE, :REJECTED) AND NOT p.by_us AND p.final_at IS NOT NULL AND NOT m.test
+  AND +p.state IN (:UNDELIVERABLE, :REJECTED) AND NOT p.by_us AND p.final_at IS NOT NULL AND NOT m.test
 ORDER BY m.id DESC LIMIT 5
 """)
 

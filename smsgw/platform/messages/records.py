@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from smsgw.core import states
 from smsgw.core.actor import Actor, ActorLabel
-from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, time_of
+from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, stretch, time_of
 from smsgw.core.states import PartState
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView
@@ -18,6 +18,7 @@ from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.checking import OPEN, OUT
+from smsgw.store.messages.inbound import STORED_WITHIN
 from smsgw.store.messages.success import AS as LEFT_OUT_AS
 from smsgw.store.messages.success import FAILED
 
@@ -133,9 +134,11 @@ _STAGE = {
     "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
-# An answer is younger than what it answers; of a day they are few, and read once for all of its messages.
+# An answer is younger than what it answers, and so much at most; of a day they are few, and read once for all of its
+# messages.
 _REPLIED = """
-x.id %s (SELECT r.in_reply_to FROM mo r WHERE r.id >= {low} AND r.in_reply_to >= {low} AND r.in_reply_to < {high})
+x.id %s (SELECT r.in_reply_to FROM mo r WHERE r.id >= {low} AND r.id < {high}::bigint + %s
+         AND r.in_reply_to >= {low} AND r.in_reply_to < {high})
 """
 _LEFT_OUT = f"{_ENDED} AND {FAILED}"
 _IS_LEFT_OUT = f"""
@@ -261,7 +264,7 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
     if wanted.stage is not None:
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
     if wanted.replied is not None:
-        said.append(_REPLIED % ("IN" if wanted.replied == "true" else "NOT IN"))
+        said.append(_REPLIED % ("IN" if wanted.replied == "true" else "NOT IN", stretch(STORED_WITHIN)))
     if wanted.left_out is not None:
         said.append(_HAS % _LEFT_OUT)
         any_ = wanted.left_out == ANY_CATEGORY

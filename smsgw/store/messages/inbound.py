@@ -82,6 +82,8 @@ JOIN_WITHIN = timedelta(hours=2)
 REPLY_WITHIN = timedelta(hours=72)
 CLOCK_SKEW = timedelta(minutes=1)
 """Ids are made by a node's clock, arrivals are stamped by another's."""
+STORED_WITHIN = 2 * REPLY_WITHIN
+"""After the message that it answers: what was parted is joined late, or after an outage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _LOOK_ANSWERS = by_name(f"""
 SELECT k.n, {_COLUMNS}
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[]) WITH ORDINALITY AS k(id, part, attempt, n)
 JOIN part p ON p.id = k.id AND p.part = k.part
-WHERE p.attempt = k.attempt AND p.state IN (:SENDING, :UNKNOWN) AND p.id >= $4
+WHERE p.attempt = k.attempt AND +p.state IN (:SENDING, :UNKNOWN) AND p.id >= $4
 """)  # noqa: S608 - constant text
 
 

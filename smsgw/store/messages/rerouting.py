@@ -25,8 +25,11 @@ async def queued(connection: Connection, pool_id: int, lane: int, after: int, ol
 
 _SUBJECTS = by_name("""
 SELECT m.id, p.pool_id, a.name AS account, m.type, m.number, m.carrier, m.province, m.sign, m.content
-FROM message m JOIN account a ON a.id = m.account_id JOIN part p ON p.id = m.id AND p.part = 1
-WHERE m.id = ANY($1::bigint[]) AND m.id >= $2 AND p.id >= $2 AND p.state = :QUEUED AND p.pool_id > 0
+FROM message m JOIN account a ON a.id = m.account_id CROSS JOIN LATERAL (
+    SELECT q.pool_id FROM part q
+    WHERE q.id = m.id AND q.part = 1 AND +q.state = :QUEUED AND q.pool_id > 0 AND q.id >= $2 LIMIT 1
+) p
+WHERE m.id = ANY($1::bigint[]) AND m.id >= $2
 """)
 
 

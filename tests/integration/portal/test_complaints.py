@@ -101,7 +101,7 @@ async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier
 async def test_lists_find_by_what_is_known_of_a_complaint_and_say_which_are_late(site: Site) -> None:
     first = await complaints.enter(by_test(site), NUMBER, note="一", origin=Origin.AUTHORITY, reference="R1")
     second = await complaints.enter(by_test(site), "8613900139000", note="二", due_days=30)
-    third = await complaints.enter(by_test(site), "8613700137000", note="三")
+    third = await complaints.enter(by_test(site), "8613700137000", note="\u3000\u3000三\n\u3000\u3000次")
     await site.db.execute("UPDATE complaint SET due_at = now() - interval '1 hour' WHERE id <> $1", second.id)
     await complaints.step(by_test(site), third.id, State.ANSWERED, "已答复")
     at = clock.now()

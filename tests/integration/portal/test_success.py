@@ -22,6 +22,7 @@ from smsgw.core.actor import ScopeKind
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, day_range
 from smsgw.core.permissions import Permission as P
+from smsgw.core.routes import parse
 from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
 from smsgw.pipeline.fleet import Fleet
@@ -278,6 +279,16 @@ async def test_traffic_moves_to_a_channel_of_the_pool_that_delivers_and_its_page
         assert "成功率 90.00%（1,000 段有结果），低于 99%；同池的 mobile-b 为 99.80%" in page
         assert "只取其份额的 20%" in page
         assert "自动分流" not in await boss.get(f"/channels/{better}")
+    await site.db.execute("DELETE FROM channel_shift")
+    members = [{"name": "mobile-a"}, {"name": "mobile-b", "standby": True}]
+    only = {"pool": [{"name": "vip", "channels": members}]}
+    fields = {"table": parse(only, version=9, channels=["mobile-a", "mobile-b"]), "pools": {"vip": 77}}
+    before = {name: getattr(site.snapshots.current, name) for name in fields}
+    site.snapshots.change(**fields)
+    await shifting.decide()
+    assert await site.db.fetchval("SELECT count(*) FROM channel_shift") == 0, "a standby shares nothing with a primary"
+    site.snapshots.change(**before)
+    await shifting.decide()
     another = Shifting(site.db, site.snapshots, fleet, lambda left: told.append(dict(left)))
     await another.follow()
     assert told.pop() == {site.channel_id: pytest.approx(0.2)}, "every node does as was decided"

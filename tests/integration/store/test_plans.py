@@ -283,6 +283,8 @@ def keyed() -> dict[str, tuple[str, Callable[[int], tuple[str, ...]], int]]:
         "answers": (outcomes._ANSWERS, answers, 500),
         "still unknown": (outcomes._STILL_UNKNOWN, unknown, 500),
         "given back": (outcomes._GIVE_BACK, back, 500),
+        "looked up": (reattempt._LOOK_ANSWERS, lambda n: (ids(n), *tries(n), str(OLDEST)), 500),
+        "subjects": (rerouting._SUBJECTS, lambda n: (ids(n), str(OLDEST)), 500),
         "again": (reattempt._AGAIN, again, 500),
         "reports": (outcomes._REPORTS, reports, 500),
         "siblings": (long_reports._SIBLINGS, lambda n: (*reports(n)[:2], *reports(n)[6:9]), 500),
