@@ -78,6 +78,8 @@ _SAYS = frozenset({"content", "sign", "extend_code"})
 _JUDGED = _SAYS | {"review", "fallback"}
 _TERMS = _JUDGED | {"steps", "prefer", "frequency"}
 """What can be changed before a task has begun alone, beside its times."""
+_RESTS = ("paused", "review")
+"""States in which nothing of a task goes on: between two runs it may be edited, and asked about, while a run rests."""
 _NOT_TOLD = frozenset({"paused_from", "self_paused", "detail", "reason", "version"})
 """Columns whose change says nothing to who reads the audit log."""
 WEIGHED = 100
@@ -796,18 +798,17 @@ class Tasks:
             return
         chunks = await task_parts.waiting_chunks(self.database, task_id)
         now = self._now()
-        if task.state not in ("paused", "cancelled"):  # nearly always there is nothing to release
+        if task.state not in (*_RESTS, "cancelled"):  # nearly always there is nothing to release
             await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
             chunks = await task_parts.waiting_chunks(self.database, task_id, held=True)
         for at in range(0, len(chunks), CHUNKS_AT_ONCE):
             await self._settle_some(task, chunks[at : at + CHUNKS_AT_ONCE])
-        if task.fallback is not None:
-            await self._settle_hops(task)
+        await self._settle_hops(task)  # also of a chain that the task has no more
         await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
 
     async def _settle_hops(self, task: Task) -> None:
         held, waiting = (PartState.HELD,), resends.UNCLAIMED
-        states = {"paused": waiting, "cancelled": (*held, *waiting)}.get(task.state, held)
+        states = waiting if task.state in _RESTS else (*held, *waiting) if task.state == "cancelled" else held
         after = 0
         # Those in front may stay as they are: what is behind them must come, too.
         while hops := await resends.waiting_hops(self.database, task.id, states, HOPS_AT_ONCE, after=after):
@@ -824,7 +825,7 @@ class Tasks:
             current = await store.lock(connection, task.id)
             if current is None or current.state != task.state:
                 return []  # whoever has changed it does what follows
-            if task.state == "paused":
+            if task.state in _RESTS:
                 return await task_parts.hold(connection, chunks, now + HOLD_LIMIT + timedelta(hours=12))
             rows = await task_parts.release(connection, chunks, max(expires, now), now)
             # What was held while its account was moved follows.
