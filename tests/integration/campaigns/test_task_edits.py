@@ -19,6 +19,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channels
@@ -410,6 +411,24 @@ async def test_what_comes_round_is_edited_between_two_runs_and_what_was_sent_sta
         assert never.value.code == "TIME_INVALID"
         with pytest.raises(Invalid):
             await _edit(d, task_id, recurring=None)
+
+
+async def test_what_rests_of_a_run_does_not_go_while_a_new_text_is_asked_about(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        d.at("08:00")
+        task_id = await d.make(3, "早上好", recurring={"every": "day", "at": ["09:00", "15:00"]})
+        d.at("09:00")
+        await d.feed()
+        await d.tasks.pause(by_test(d.database), task_id)
+        held = await d.database.fetch("SELECT state FROM part")
+        assert [row["state"] for row in held] == [PartState.HELD] * 3
+        assert (await _edit(d, task_id, content="返利活动")).state == "review"
+        await d.tasks.settle_queue(task_id)
+        d.later(seconds=60)
+        await d.feed()
+        assert await d.database.fetch("SELECT state FROM part") == held, "somebody has stopped it"
 
 
 async def test_a_new_text_of_what_comes_round_is_approved_before_its_next_run(dsn: str, tmp_path: Path) -> None:
