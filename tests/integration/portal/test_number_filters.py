@@ -290,6 +290,16 @@ async def test_the_classes_of_a_finished_filter_are_a_source_of_the_wizard(site:
         assert "请选择一份已完成的空号过滤" in await sent(theirs, "live")
         assert "所选分类须有号码" in await sent(mine, "silent")
         assert await site.db.fetchval("SELECT count(*) FROM upload") == 0
+        # A step that is refused for something else keeps the table that the page shows, and not the file before it.
+        before = json.loads(await site.db.fetchval("SELECT state FROM send_draft"))
+        past = before | {"upload": "1", "when": "at", "at": "2020-01-01T10:00"}
+        await site.db.execute("UPDATE send_draft SET state = $1", json.dumps(past))
+        assert "晚于现在" in await sent(mine, "live", "unknown")
+        assert "numbers-" in await clerk.get(place)
+        kept = json.loads(await site.db.fetchval("SELECT state FROM send_draft"))
+        upload = await site.db.fetchval("SELECT id FROM upload")
+        assert (kept["source"], kept["upload"]) == ("file", str(upload))
+        await site.db.execute("UPDATE send_draft SET state = $1", json.dumps(before))
         await sent(mine, "live", "unknown")
         assert clerk.path == f"/send/{draft}/clean", "more than are read at a time are all there"
         assert "共 100,005 行，有效 100,005 行" in await looked_at(clerk, draft)

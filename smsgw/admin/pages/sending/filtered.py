@@ -18,6 +18,7 @@ from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.model import Account
 from smsgw.core.permissions import Permission
 from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.numbers import filters as service
 from smsgw.platform.numbers.filters import MOST_LISTS, MOST_ROWS, STATES, NumberFilter
@@ -82,6 +83,9 @@ async def show(call: Call) -> web.StreamResponse:
     return call.piece("sending/compose/filter.html", filtered=found, compose=words)
 
 
+_TABLE = frozenset({"upload", "phone", "source"})
+
+
 async def taken(step: Step) -> bool:
     """The chosen classes have become the draft's table; else what is wrong stands in the step."""
     call, state = step.call, step.state
@@ -101,5 +105,7 @@ async def taken(step: Step) -> bool:
         step.refuse(error)
         return False
     state.upload, state.phone, state.source = str(upload.id), "", Source.FILE.value
-    step.said |= {"upload", "phone", "source"}
+    # At once, whatever comes of the step: the page shows this table, and no field of its form says which it is.
+    assert step.draft is not None  # noqa: S101 - it has an address
+    await drafts.put(call.change(), step.draft.id, state, _TABLE, step=step.key)
     return True
