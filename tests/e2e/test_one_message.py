@@ -6,6 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
 from harness import CHANNELS, Site, site, until
 
 
@@ -41,6 +42,7 @@ async def _story(built: Site, channel: str) -> None:
     assert message.source == CHANNELS[channel][2]
 
 
+@pytest.mark.slow
 async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn) as built:
         for channel in CHANNELS:
