@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from standins import AnyFleet, NoLists, NoNumbers
+from standins import AnyFleet, NoLists, NoNumbers, NoShortLinks
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
 from smsgw.core.model import Account
@@ -21,6 +21,7 @@ from smsgw.core.policy import PolicySet, parse
 from smsgw.core.routes import DEFAULT_POOL
 from smsgw.core.templates import ContentBook, Review, Sign, Template, variables_of
 from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.accept.metering import OwnMeters
 from smsgw.pipeline.accept.requests import SendRequest
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshot
@@ -149,7 +150,7 @@ class OwnChecker(Checker):
 
     def __init__(self, snapshot: Snapshot) -> None:
         fleet = AnyFleet(narrow=snapshot.pools)
-        super().__init__(Router(Segments(), fleet), NoLists(), NoNumbers())
+        super().__init__(Router(Segments(), fleet), NoLists(), NoNumbers(), OwnMeters(), NoShortLinks())
         self.snapshot = snapshot
 
     def steps(self, request: SendRequest, snapshot: Snapshot, *args: Any, **how: Any) -> Any:

@@ -18,8 +18,10 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from smsgw.runtime import tarpit
+from smsgw.platform.load_tests import running as load_tests
+from smsgw.runtime import clock, tarpit
 from smsgw.store.engine.cluster_roles import only_for_ours
+from smsgw.store.engine.database import COMMON_SETTINGS
 from smsgw.store.engine.database_roles import ADMIN, APPLICATION, OWNER
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
@@ -103,6 +105,35 @@ def loggers_not_kept() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def held_for_long() -> Iterator[None]:
+    """Who holds a lock in a test, so that others have to wait, is not cut off for doing nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(COMMON_SETTINGS, "idle_in_transaction_session_timeout", "5min")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_load_tests() -> Iterator[None]:
+    """Whoever walks over the pages and presses each button begins none by chance."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load_tests, "begun", _by_chance)
+        yield
+
+
+async def _by_chance(*_: object) -> None:
+    pytest.fail("a load test was begun by chance: whoever means to asks for real_load_tests")
+
+
+_BEGUN = load_tests.begun
+
+
+@pytest.fixture
+def real_load_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who means to."""
+    monkeypatch.setattr(load_tests, "begun", _BEGUN)
+
+
 @pytest.fixture(autouse=True)
 def as_logged_before() -> Iterator[None]:
     """A command that sets the log up for itself, within this process, leaves nothing of it to the tests after it."""
@@ -110,6 +141,15 @@ def as_logged_before() -> Iterator[None]:
     yield
     if structlog.get_config() != before:
         structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True)
+def umask_as_before() -> Iterator[None]:
+    """A command, run within this process, shuts others out of its files: not out of those of the tests after it."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +170,13 @@ def _sign_audit() -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is wrong over and over is told so soon: for tests that are so and are about something else."""
     monkeypatch.setattr(tarpit, "SECONDS", 0.001)
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands by which tries are counted and waits are given: what this machine needs for them is no time."""
+    at = clock.steady()
+    monkeypatch.setattr(clock, "steady", lambda: at)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -197,7 +244,7 @@ _TELLING = r"(?<![0-9A-Za-z])(\+|00)?(86)?[0-9]{11}(?![0-9A-Za-z])"
 
 async def _numbers_in_audit(dsn: str) -> list[tuple[str, ...]]:
     """What a test has written to the audit log with something like a phone number in it."""
-    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+    connection = await asyncpg.connect(dsn, timeout=60, command_timeout=60)
     try:
         rows = await connection.fetch(
             "SELECT action, object, before::text, after::text FROM audit"
@@ -215,7 +262,7 @@ async def _numbers_in_audit(dsn: str) -> list[tuple[str, ...]]:
 
 
 async def _execute(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+    connection = await asyncpg.connect(dsn, timeout=60, command_timeout=60)
     try:
         for statement in statements:
             await connection.execute(statement)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -29,7 +32,7 @@ def _as(role: str, dsn: str) -> str:
 
 async def change(dsn: str, *statements: str) -> None:
     """Run statements as the owner: what the application may not do."""
-    connection = await asyncpg.connect(owner(dsn), timeout=10, command_timeout=300)
+    connection = await asyncpg.connect(owner(dsn), timeout=60, command_timeout=300)
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -42,3 +45,43 @@ async def migrated(database: EmbeddedPostgres) -> str:
     dsn = await database.start()
     await migrate(database.owner_dsn, application=dsn)
     return dsn
+
+
+class Waiting:
+    """Commits that wait for a standby; ``server`` is a connection of the superuser's."""
+
+    def __init__(self, server: asyncpg.Connection) -> None:
+        self.server = server
+
+    async def pid(self, other: int = 0) -> int:
+        """The process of one that waits, and is not this one; 0: none does."""
+        found: int | None = await self.server.fetchval(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event = 'SyncRep' AND pid <> $1",
+            other,
+        )
+        return found or 0
+
+    async def until(self, look: Callable[[], Awaitable[object]]) -> None:
+        """Wait for something that has to do with them."""
+        async with asyncio.timeout(20):
+            while not await look():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def cancel(self, pid: int) -> None:
+        """It waits no more, and is told that it has succeeded."""
+        await self.server.execute("SELECT pg_cancel_backend($1)", pid)
+
+
+@contextlib.asynccontextmanager
+async def no_standby(dsn: str) -> AsyncIterator[Waiting]:
+    """A server that has to wait for a standby, and has none. Afterwards it goes on alone."""
+    server = await asyncpg.connect(admin(dsn), timeout=60, command_timeout=60)
+    await server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await server.execute("SELECT pg_reload_conf()")
+    try:
+        yield Waiting(server)
+    finally:
+        await server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await server.execute("SELECT pg_reload_conf()")
+        await server.close()

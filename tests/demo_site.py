@@ -14,11 +14,12 @@ from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.demo.carriers import CHANNELS, SECRET, USER
 from smsgw.demo.fill import fill
+from smsgw.demo.links import DOMAINS
 from smsgw.node.life import Daemon
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries, service, sessions
 from smsgw.runtime import clock
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
+from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, PublicConfig
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import load_key
@@ -67,12 +68,25 @@ async def _carriers(stack: contextlib.AsyncExitStack) -> dict[str, int]:
     return ports
 
 
+_BOUND = """
+INSERT INTO partner_bind (node, number, partner_id, account_id, mode, ip, bound_at, seen_at, version, submits, refused,
+                          slowed, delivered, unanswered, deliveries, rate, last_at, codes)
+SELECT 6 + n % 2, row_number() OVER (ORDER BY p.id, n), p.id, p.account_id, 'transceiver',
+       '192.0.2.' || 40 + n, now() - n * interval '5 hours',
+       now() + interval '1 day', CASE p.protocol WHEN 'cmpp' THEN 'cmpp30' ELSE 'smpp34' END, 18240 + 977 * n, 12 + n,
+       9, 17800 + 950 * n, 3 + n, n, 41.5 - n, now(), '{"rate": 9, "NUMBER_BLACKLISTED": 3}'
+FROM partner p CROSS JOIN generate_series(1, 3) n WHERE p.status = 'active' AND (p.protocol = 'cmpp' OR n = 1)
+"""
+"""Binds of two other nodes, which last said so in a day's time: they stay."""
+
+
 def _settings(dsn: str, data_dir: Path) -> Config:
     return Config(
         node=NodeConfig(data_dir=data_dir),
         database=DatabaseConfig(dsn=dsn),
         http=HttpConfig(listen="127.0.0.1:0", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),
+        public=PublicConfig(hosts=DOMAINS),
     )
 
 
@@ -98,6 +112,7 @@ async def demo_site(
             )  # fmt: skip
             await all_proven(dsn)
             await _logged_in(database)
+            await database.execute(_BOUND)
         daemon = Daemon(settings)
         await daemon.start()
         stack.push_async_callback(daemon.stop)

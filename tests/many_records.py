@@ -14,8 +14,9 @@ import asyncpg
 from databases import owner
 
 from smsgw.core.ids import day_of, day_range
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import daily
+from smsgw.store.messages import checking, daily
 
 AT_ONCE = 20_000
 """Messages of a transaction."""
@@ -106,6 +107,8 @@ SELECT id + ((300 + k % 20000) << 22), account_id, 'report', id,
 FROM p ORDER BY id
 """
 
+_EVENTS_ARE_HERE = "UPDATE stat_cursor SET events_gone = LEAST(events_gone, $1::date - 1)"
+
 
 def room(folder: Path, messages: int) -> None:
     """Raises ``SystemExit`` when the disk has no room for so many."""
@@ -138,18 +141,24 @@ async def fill(
             while todo:
                 number, day = todo.pop(0)
                 await _day(connection, number, day, a_day, folder)
+                await _counted(database, day)
                 tell(f"{day}: {total - len(todo) * a_day:,} of {total:,} in {time.monotonic() - began:.0f} s")
         finally:
             await connection.close()
 
     await asyncio.gather(*(writer() for _ in range(WRITERS)))
-    for day in wanted:
-        async with database.transaction(timeout=2 * daily.RECOUNT_PATIENCE) as connection:
-            await daily.recount(connection, day)
-    tell(f"statistics counted, {time.monotonic() - began:.0f} s")
     for table in ("message", "part", "customer_event"):
         await asyncio.wait_for(_vacuumed(dsn, table), 1800)
     tell(f"vacuumed, {time.monotonic() - began:.0f} s")
+
+
+async def _counted(database: Database, day: date) -> None:
+    """The statistics of a day whose reports have just come, whatever its age, and go again; and its account."""
+    async with database.transaction(timeout=2 * daily.RECOUNT_PATIENCE) as connection:
+        await connection.execute(_EVENTS_ARE_HERE, day)
+        if not await daily.recount(connection, day):
+            raise SystemExit(f"{day} is not counted: its reports are gone")
+        await checking.look(connection, day, clock.now())
 
 
 async def _count(database: Database, day: date) -> int:

@@ -29,12 +29,13 @@ from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.followed_table import FollowedTable
+from smsgw.pipeline.delivery.push import Pusher
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.org import service as org
-from smsgw.runtime.config import WebhooksConfig
+from smsgw.runtime.config import PublicConfig, WebhooksConfig
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -45,6 +46,7 @@ PASSWORD = "Right-Horse-7"
 NODE = 1
 SEALER = Sealer(b"k" * 32)
 """Of the node that the portal belongs to."""
+LINK_DOMAINS = ("s.example.cn", "t.example.cn")
 _HASH = hash_password(PASSWORD)
 _SEGMENTS = load_segments()
 
@@ -70,6 +72,8 @@ class Site:
     """Pools that no channel serves at the moment."""
     known: Sequence[FollowedTable] = ()
     """Lists of numbers as the node has them; none: no number is on any."""
+    pusher: Pusher | None = None
+    """Of the node; not started."""
 
     async def follow(self) -> None:
         """Take up what has been put on the lists."""
@@ -87,6 +91,17 @@ class Site:
             Change(self.db, Actor.system("test")), login, f"{login} 先生", [role], _HASH,
             accounts=[self.accounts[a] for a in accounts], must_change=must_change,
         )  # fmt: skip
+
+    async def unread(self, *kinds: str) -> dict[str, list[str]]:
+        """Login -> ``kind.word`` of what is unread in the inbox; it is read then."""
+        rows = await self.db.fetch(
+            "UPDATE inbox i SET read_at = now() FROM staff s WHERE s.id = i.staff_id AND i.kind = ANY($1) "
+            "AND i.read_at IS NULL RETURNING s.login, i.kind || '.' || i.word AS word, i.subject", kinds
+        )  # fmt: skip
+        found: dict[str, list[str]] = {}
+        for row in sorted(rows, key=lambda row: (row["login"], row["word"], row["subject"])):
+            found.setdefault(row["login"], []).append(row["word"])
+        return found
 
     async def carrier_takes(self) -> list[tuple[int, int]]:
         """The channel claims what is queued and the carrier accepts it: (message id, part)."""
@@ -166,7 +181,7 @@ async def running(
     """The portal on a free port of loopback, with two accounts and one channel; no staff yet. ``proven``: every login
     counts as one with an app, so that dangerous pages do not ask for it. ``networks`` may be called from the node.
     ``listed``: numbers stand as the lists in the database say."""
-    db = Database(dsn)
+    db = Database(dsn, sealer=lambda: SEALER)
     await db.open()
     if proven:
         await all_proven(dsn)
@@ -185,8 +200,9 @@ async def running(
     channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
     unavailable: set[str] = set()
     channels: list[ChannelStatus] = []
-    stand = ground(db, folder, sealer=sealer, number=NODE, ids=ids, segments=_SEGMENTS,
-                   webhooks=WebhooksConfig(networks=tuple(networks)))  # fmt: skip
+    pushes = WebhooksConfig(http=True, networks=tuple(networks), ports=("1-65535",)) if networks else WebhooksConfig()
+    stand = ground(db, folder, sealer=sealer, number=NODE, ids=ids, segments=_SEGMENTS, webhooks=pushes,
+                   public=PublicConfig(hosts=LINK_DOMAINS))  # fmt: skip
     parts = Composed(
         stand, {"policies": NO_POLICY},
         fleet=AnyFleet(unavailable, narrow={"CUCC"}), callbacks=AnyDestination(), outage=None,
@@ -220,6 +236,7 @@ async def running(
             channels,
             unavailable,
             known,
+            parts.pusher,
         )
     finally:
         await periodic.stop()

@@ -18,6 +18,7 @@ from smsgw.admin.app import routes
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.rights import Open, Route
+from smsgw.core.permissions import Permission
 
 AXE = Path(__file__).parent / "interop" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
@@ -38,8 +39,12 @@ _DRAFT = (
     "WHERE s.login = 'demo-admin' ORDER BY d.id LIMIT 1"
 )
 EXAMPLES: dict[str, dict[str, str]] = {
-    # the path up to the parameter: {what is to be seen there: query for the parameter's value}
+    # the path up to the parameter, or all of it: {what is to be seen there: query for the parameter's value}
     "/accounts/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/limits/{name}": {"": "SELECT min(name) FROM message_kind WHERE retired_at IS NULL"},
+    "/limits/{name}/restore": {"": "SELECT min(name) FROM message_kind WHERE retired_at IS NOT NULL"},
+    "/limits/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/limits/{id}/{type}": {"": "SELECT 'notice'"},
     "/review/rules/{id}": {"": "SELECT id FROM account WHERE id > 0 ORDER BY id LIMIT 1"},
     "/review/rules/{id}/{type}": {"": "SELECT 'notice'"},
     "/audit/{id}": {
@@ -57,6 +62,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/statements/receivers/{id}": {"": "SELECT account_id FROM statement_receiver ORDER BY account_id LIMIT 1"},
     "/statements/mails/{id}": {"": "SELECT id FROM statement_mail WHERE state = 'failed' LIMIT 1"},
     "/rebates/rules/{id}": {"": "SELECT max(id) FROM rebate_rule"},
+    "/retention/rules/{id}": {"": "SELECT max(id) FROM retention_rule"},
     "/reports/exclusions/{id}": {"": "SELECT max(version) FROM exclusion_version"},
     "/reports/checks/{id}": {"": "SELECT id FROM figure_check WHERE span = 'day' ORDER BY day LIMIT 1"},
     "/setup/channel/new/{protocol}": {
@@ -74,11 +80,20 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
     "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
     "/contacts/{id}": {"": "SELECT id FROM contact ORDER BY id LIMIT 1"},
-    "/contacts/groups/{id}": {"": "SELECT id FROM audience ORDER BY id LIMIT 1"},
+    "/contacts/groups/{id}": {"": "SELECT id FROM audience WHERE segment IS NULL ORDER BY id LIMIT 1"},
+    "/contacts/segments/{id}": {"": "SELECT id FROM audience WHERE segment IS NOT NULL ORDER BY id LIMIT 1"},
     "/consents/{id}": {"": "SELECT id FROM consent ORDER BY id LIMIT 1"},
     "/consents/{id}/proof": {"": "SELECT id FROM consent WHERE proof_file IS NULL ORDER BY id LIMIT 1"},
     "/number-filters/{id}": {"": "SELECT id FROM number_filter ORDER BY id LIMIT 1"},
     "/link-filings/{id}": {"": "SELECT id FROM filed_link ORDER BY id LIMIT 1"},
+    "/short-links/{id}": {
+        "": "SELECT id FROM short_link WHERE kind = 'shared' AND state = 'active' ORDER BY humans DESC LIMIT 1",
+        "personal": "SELECT id FROM short_link WHERE kind = 'personal' ORDER BY id LIMIT 1",
+    },
+    "/short-links/{id}/pass": {"": "SELECT id FROM short_link WHERE state = 'reviewing' ORDER BY id LIMIT 1"},
+    "/short-links/{id}/reject": {"": "SELECT id FROM short_link WHERE state = 'reviewing' ORDER BY id LIMIT 1"},
+    "/short-links/{id}/codes": {"": "SELECT id FROM short_link WHERE kind = 'personal' ORDER BY id LIMIT 1"},
+    "/link-tasks/{id}": {"": "SELECT id FROM job WHERE kind = 'link.codes' ORDER BY id LIMIT 1"},
     "/complaints/{id}": {"": "SELECT id FROM complaint WHERE state = 'answered' ORDER BY id LIMIT 1"},
     "/complaints/{id}/step": {"": "SELECT id FROM complaint WHERE state = 'open' ORDER BY id LIMIT 1"},
     "/complaints/-/of/{id}": {"": _MESSAGE.format(state=41)},
@@ -113,11 +128,53 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "WHERE s.login = 'demo-operator' AND p.account_id IS NOT NULL ORDER BY p.id LIMIT 1"
     },
     "/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
+    "/prefixes/imports/{id}": {"": "SELECT max(id) FROM number_import"},
+    "/prefixes/{id}": {"": "SELECT max(id) FROM number_override"},
+    "/loadtest/{id}": {"": "SELECT max(id) FROM load_test WHERE state = 'done'"},
+    "/unmatched/{id}": {"": "SELECT min(id) FROM receipt_orphan"},
+    "/numbers/channels/{id}": {"": "SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1"},
+    "/routes/draft/pools/{n}": {"": "SELECT 0"},
+    "/routes/draft/rules/{n}": {"": "SELECT 0"},
+    "/routes/submitted/{id}": {"": "SELECT id FROM route_submission WHERE state = 'waiting'"},
+    "/routes/versions/{id}": {"": "SELECT min(version) FROM route_version"},
+    "/routes/retries/{fault}": {"": "SELECT 'network'"},
+    "/routes/retries/network/{type}": {"": "SELECT 'otp'"},
+    "/routes/retries/{id}/{type}": {"": "SELECT 'otp'"},
+    "/channels/{id}/versions/{number}": {
+        "": "SELECT max(number) FROM channel_version WHERE state = 'replaced' AND channel_id = "
+        "(SELECT id FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1)"
+    },
     "/words/{id}": {"": "SELECT id FROM word ORDER BY id LIMIT 1"},
     "/calls/refused/{id}": {"": "SELECT id FROM api_refused ORDER BY id DESC LIMIT 1"},
+    "/webhooks/{id}": {
+        "": "SELECT id FROM webhook WHERE name = 'main'", "failing": "SELECT id FROM webhook WHERE name = 'legacy'",
+    },
+    "/webhooks/-/way/{id}": {"": "SELECT account_id FROM webhook WHERE name = 'main'"},
+    "/partners/{id}": {
+        "": "SELECT id FROM partner WHERE protocol = 'cmpp'",
+        "stopped": "SELECT id FROM partner WHERE status = 'stopped'",
+    },
     "/keys/{id}": {"": "SELECT id FROM api_key ORDER BY id LIMIT 1"},
     "/alarms/{id}": {"": "SELECT id FROM alarm ORDER BY id LIMIT 1"},
     "/alarms/receivers/{id}": {"": "SELECT id FROM alarm_receiver WHERE kind = 'dingtalk' ORDER BY id LIMIT 1"},
+    "/faults/{id}": {
+        "": "SELECT id FROM fault WHERE closed_at IS NOT NULL ORDER BY id LIMIT 1",
+        "open": "SELECT id FROM fault WHERE recovered_at IS NULL ORDER BY id LIMIT 1",
+    },
+    "/faults/-/of/{id}": {"": "SELECT id FROM alarm ORDER BY id DESC LIMIT 1"},
+    "/tickets/{id}": {
+        "": "SELECT id FROM ticket WHERE closed_at IS NULL ORDER BY id LIMIT 1",
+        "closed": "SELECT id FROM ticket WHERE closed_at IS NOT NULL ORDER BY id LIMIT 1",
+    },
+    "/tickets/-/of/{id}": {"": _MESSAGE.format(state=41)},
+    "/duty/{week}": {"": "SELECT to_char(date_trunc('week', now() AT TIME ZONE 'Asia/Shanghai'), 'YYYY-MM-DD')"},
+    "/backups/{id}": {"": "SELECT id FROM backup WHERE tried_well ORDER BY id DESC LIMIT 1"},
+    "/diagnostics/{id}": {"": "SELECT id FROM job WHERE kind = 'diagnostics' ORDER BY id LIMIT 1"},
+    "/health-mail/sent/{id}": {"": "SELECT id FROM health_mail WHERE state = 'failed' LIMIT 1"},
+    "/duty/contacts/{id}": {"": "SELECT id FROM support_contact ORDER BY id LIMIT 1"},
+    "/board/screens/{id}": {"": "SELECT id FROM wall_screen ORDER BY until DESC LIMIT 1"},
+    "/nodes/{id}": {"": "SELECT number FROM node ORDER BY number LIMIT 1"},
+    "/alarms/rules/{id}": {"": "SELECT id FROM alarm_rule WHERE kind = 'success_low' AND object = ''"},
     "/alarms/silences/{id}": {"": "SELECT id FROM alarm_silence ORDER BY id LIMIT 1"},
     "/alarms/notes/{id}": {"": "SELECT id FROM alarm_note WHERE state = 'failed' ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
@@ -151,14 +208,21 @@ QUERIES: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/quick/confirm", "/send/quick/edit",
     "/exported/{id}", "/palette", "/drafts/{id}", "/send/{id}/clean/file", "/tasks/{id}/rows",
-    "/consents/{id}/proof/file", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
+    "/consents/{id}/proof/file", "/link-filings/proofs/{id}", "/link-filings/proofs/{id}/remove",
+    "/link-tasks/{id}/file", "/short-links/{id}/qr.{kind}", "/signs/proofs/{id}", "/signs/proofs/{id}/remove",
     "/materials/{id}", "/materials/{id}/edit", "/materials/{id}/thumbnail", "/materials/{id}/content",
+    "/channels/{id}/versions/{number}/approve", "/channels/{id}/versions/{number}/reject",
     "/optouts/undos/{id}", "/optouts/undos/{id}/number", "/optouts/undos/{id}/proof",
 }  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, give a file once, or are a
-piece of whatever page is open; or they are about a file, of which the demo data have none."""
+piece of whatever page is open; or they are about a file, of which the demo data have none,
+or about the one version that waits."""
 PIECE = "/-/"
-"""In the address of what is asked for by a list, for itself."""
+"""In the address of what a list asks for itself, and of the pages that it leads to beside those of its rows."""
+NO_PAGES = ("export", "template", "matrix", "pick")
+"""What is behind it of files and of pieces of a page."""
+WATCHED = {"/wall", "/wall/live"}
+"""Open to screens on walls, and to who sees the board."""
 ENTRANCE = {"/login"}
 """For those who have not logged in."""
 
@@ -211,7 +275,12 @@ class Seen:
 def pages() -> list[Route]:
     """What is opened with a browser's address line: no changes, nothing that pages ask for themselves."""
     found = [r for r in routes() if r.method == "GET" and not r.passive]
-    return [r for r in found if shape(r.path) not in ELSEWHERE and PIECE not in r.path]
+    return [r for r in found if (path := shape(r.path)) not in ELSEWHERE and (PIECE not in path or _leads(path))]
+
+
+def _leads(path: str) -> bool:
+    """Whether it is a page beside the rows of a list: a form; one that is about something has an example of it."""
+    return path in EXAMPLES if "{" in path else not path.endswith(NO_PAGES)
 
 
 def lists() -> set[str]:
@@ -238,9 +307,11 @@ def an_address(path: str, id_: str = "1") -> str:
 
     def value(found: re.Match[str]) -> str:
         name, pattern = found[1], found[2] or ""
-        if name == "id":
+        if name in ("id", "number"):
             return id_
-        return "0" * 64 if name == "sha256" else pattern.partition("|")[0]
+        plain = {"sha256": "0" * 64, "week": "2026-03-09"}
+        first = pattern.partition("|")[0]
+        return plain.get(name) or ("notice" if first.startswith("[a-z]") else first)
 
     return _PLACE_HOLDER.sub(value, path)
 
@@ -274,6 +345,8 @@ async def stops_there_are(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]
 def _role(site: DemoSite, route: Route, path: str) -> str:
     if path in ENTRANCE:
         return ""
+    if path in WATCHED:
+        return site.role_for(Permission.NODE_VIEW)
     return site.anybody if isinstance(route.action, Open) else site.role_for(route.action)
 
 
@@ -293,7 +366,7 @@ async def _filled(site: DemoSite, addresses: dict[str, str]) -> dict[str, str]:
     filled = {}
     for seen, address in addresses.items():
         upto = address[: address.index("}") + 1]
-        key = re.sub(r"/\d+(?=/)", "/{id}", upto)
+        key = address if address in EXAMPLES and address.count("{") == 1 else re.sub(r"/\d+(?=/)", "/{id}", upto)
         if key not in EXAMPLES:
             raise NoExample(f"{address}: no example for {key}; give one in EXAMPLES of tests/portal_walk.py")
         for what, query in EXAMPLES[key].items():
@@ -443,7 +516,12 @@ class Looker:
 
     async def _open(self, stop: Stop, seen: Seen) -> None:
         self._octets.clear()
-        response = await self.page.goto(stop.address, wait_until="load")
+        try:
+            response = await self.page.goto(stop.address, wait_until="load")
+        except Error as exc:  # the page before has asked for itself again in the same moment
+            if "ERR_ABORTED" not in str(exc):
+                raise
+            response = await self.page.goto(stop.address, wait_until="load")
         seen.status = response.status if response else 0
         await _patiently(self.page, lambda: self.page.evaluate("document.fonts.ready.then(() => true)"))
 
@@ -465,7 +543,7 @@ async def window(
         viewport={"width": width, "height": height}, base_url=site.url, locale="zh-CN", reduced_motion="reduce",
         color_scheme="dark" if theme == "dark" else "light", timezone_id="Asia/Shanghai",
     )  # fmt: skip
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     await context.add_cookies([{"name": "smsgw-language", "value": language, "url": site.url},
                                {"name": "smsgw-theme", "value": theme, "url": site.url}])  # fmt: skip
     try:

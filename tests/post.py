@@ -23,6 +23,8 @@ class Post:
     got: list[tuple[str, EmailMessage]] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
     port: int = 0
+    sender: str = "bills@sms.example.org"
+    """As its users are configured."""
 
     def _answer(self, receiver: str, step: str) -> str:
         left = self.answers.get(f"{step} {receiver}", [])
@@ -57,7 +59,7 @@ class Post:
 
     @property
     def config(self) -> MailConfig:
-        return MailConfig("127.0.0.1", self.port, "none", sender="bills@sms.example.org")
+        return MailConfig("127.0.0.1", self.port, "none", sender=self.sender)
 
 
 @asynccontextmanager

@@ -121,5 +121,5 @@ async def robots() -> AsyncIterator[Robots]:
     try:
         yield one
     finally:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await runner.cleanup()

@@ -1,13 +1,15 @@
 """How the tests are run: what is left out, what runs alone, and what may take long.
 
-* ``user_only`` and ``root_only`` tests are left out for the other kind of user, and named in the summary.
+* ``user_only`` and ``root_only`` tests are left out for the other kind of user, ``namespaces`` where none can be made;
+  they are named in the summary.
 * A ``serial`` test looks at times that others would spoil: where several workers share the tests, those marked so come
   when all others are done, one after the other.
-* A test that is not marked ``slow`` fails when it takes longer than ``QUICK`` seconds. On a machine that has more to do
-  than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
+* A test that is not marked ``slow`` and takes longer than ``QUICK`` seconds is named in the summary. On a machine that
+  has more to do than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
 * Which protocols stories are told over (``e2e/rotation.py``) is decided once for all workers, and printed.
 * The process that shares the tests out ends ``END_WITHIN`` seconds after the last of them, interrupted or not.
 * With ``TEST_REQUIRE_ALL`` a skipped test fails the run.
+* What a module has made of the day on which it was read is made anew when that day is over: a run may pass midnight.
 * Compiled code is kept, also where the environment says not to: some hundred processes are started, as programs are
   where they are installed, and each would compile half a thousand modules.
 """
@@ -15,6 +17,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import faulthandler
 import functools
 import os
@@ -24,7 +27,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -41,20 +46,39 @@ WORTH_A_LOOK = 60.0
 END_WITHIN = 120.0
 """Seconds for workers to end, and all else that comes after the tests."""
 _SERIAL = "pytest.mark.serial"
+_CHINA = timezone(timedelta(hours=8))
+_read_on: dict[str, date] = {}
+"""The day of which the constants of a module are; those that are not here: of the day on which this was read."""
+_BEGAN = datetime.now(_CHINA).date()
 
 _OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
 _left_out = pytest.StashKey[list[str]]()
+_LONG = "took long"
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what makes sense only for the other kind of user."""
-    left = [item for item in items if item.get_closest_marker(_OTHER_USER)]
+    """Leave out what makes sense only for the other kind of user, or where networks of one's own may be made."""
+    why = {_OTHER_USER: _OTHER_USER.replace("_", " ")}
+    if any(item.get_closest_marker("namespaces") for item in items) and not _namespaces():
+        why["namespaces"] = "no network namespaces here"
+    left = {item: why[mark] for mark in why for item in items if item.get_closest_marker(mark)}
     items[:] = [item for item in items if item not in left]
-    config.stash[_left_out] = [item.nodeid for item in left]
-    config.hook.pytest_deselected(items=left)
+    config.stash[_left_out] = [f"{item.nodeid}: {reason}" for item, reason in left.items()]
+    config.hook.pytest_deselected(items=list(left))
+
+
+def _namespaces() -> bool:
+    """Whether this user may make network namespaces on this machine."""
+    name = f"smsgw-try-{os.getpid()}"
+    path = {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(["ip", "netns", "add", name], env=path, check=True, capture_output=True, timeout=20)
+        subprocess.run(["ip", "netns", "del", name], env=path, check=False, capture_output=True, timeout=20)
+        return True
+    return False
 
 
 @pytest.hookimpl(trylast=True)
@@ -178,11 +202,39 @@ def _serial_in(file: Path) -> frozenset[str]:
     return frozenset(marked)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Constants are of the day on which the test runs, in China."""
+    today, module = datetime.now(_CHINA).date(), getattr(item, "module", None)
+    if module is not None and _read_on.get(module.__name__, _BEGAN) != today:
+        _read_on[module.__name__] = today
+        renew(module)
+
+
+def renew(module: ModuleType) -> None:
+    """Make those constants of a module anew that ask what time it is, and those that are made of them."""
+    file = Path(str(module.__file__))
+    made: set[str] = set()
+    for node in ast.parse(file.read_bytes()).body:
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                pass
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                targets = [target]
+            case _:
+                continue
+        of = list(ast.walk(value))
+        asks = any(isinstance(one, ast.Attribute) and one.attr in ("now", "today") for one in of)
+        if asks or any(isinstance(one, ast.Name) and one.id in made for one in of):
+            exec(compile(ast.Module([node], []), file, "exec"), vars(module))  # noqa: S102 - as it was when it was read
+            made |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What takes long has to say so: it is what everybody waits for."""
+    """What takes long and does not say so is named: it is what everybody waits for."""
     report = yield
     limit = QUICK * float(os.environ.get("TEST_PATIENCE", 1)) * max(1.0, _load())
     if (
@@ -191,14 +243,14 @@ def pytest_runtest_makereport(
         and call.duration > limit
         and not item.get_closest_marker("slow")
     ):
-        report.outcome = "failed"
-        report.longrepr = f"it took {call.duration:.1f} s, of {limit:.0f} for a test that is not marked slow"
+        report.user_properties.append((_LONG, f"{call.duration:.1f} s of {limit:.0f}"))
     return report
 
 
 def _load() -> float:
-    """What this machine has had to do in the last minute, by its cores."""
-    return os.getloadavg()[0] / len(os.sched_getaffinity(0))
+    """What this machine has had to do in the last minutes, by its cores; while most tests wait, one may have met those
+    who do not."""
+    return max(os.getloadavg()) / len(os.sched_getaffinity(0))
 
 
 def _spent(reporter: pytest.TerminalReporter) -> Counter[str]:
@@ -212,7 +264,10 @@ def _spent(reporter: pytest.TerminalReporter) -> Counter[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what this run left out because of who runs it (skips are named by pytest itself)."""
+    """Name what takes long, and what this run left out because of who runs it (skips are named by pytest itself)."""
+    for report in terminalreporter.stats.get("passed", []):
+        for long in (said for what, said in report.user_properties if what == _LONG):
+            terminalreporter.write_line(f"SLOW TEST {report.nodeid}: {long}, and it is not marked so")
     spent = _spent(terminalreporter)
     if spent.total() > WORTH_A_LOOK:
         for file, seconds in spent.most_common(5):
@@ -222,7 +277,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         f"TEST_PROTOCOLS={turn}: which protocols stories were told over (scripts/matrix: all)"
     )
     for name in config.stash.get(_left_out, []):
-        terminalreporter.write_line(f"LEFT OUT {name}: {_OTHER_USER.replace('_', ' ')}")
+        terminalreporter.write_line(f"LEFT OUT {name}")
 
 
 @pytest.hookimpl(trylast=True)

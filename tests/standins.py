@@ -11,6 +11,7 @@ from snapshots import FixedSnapshots
 from smsgw.core.errors import Reason
 from smsgw.core.model import Account, MessageType, Report
 from smsgw.core.numbers import Segments
+from smsgw.core.url_filings import Link
 from smsgw.pipeline.fleet import Fleet, Queue
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshot
@@ -24,6 +25,10 @@ class Alone:
     node: int = 1
     live: int = 1
     away: bool = False
+
+    def share(self, account_id: int, rate: float, asked: int) -> float:
+        """All of it, or an equal part."""
+        return rate / self.live
 
 
 class NoTeller:
@@ -91,6 +96,18 @@ class AnyRouter(Router):
         return self.others.get(carrier, 1)
 
 
+class NoShortLinks:
+    """There are none of ours."""
+
+    def leads_to(self, text: str) -> str:
+        """Nothing."""
+        return ""
+
+    def target(self, link: Link) -> str:
+        """Nowhere."""
+        return ""
+
+
 class NoLists:
     """No number is refused."""
 
@@ -102,7 +119,7 @@ class NoLists:
         """Everybody has."""
         return True
 
-    def withheld(self, number: str, account_id: int, type_: MessageType) -> Reason | None:
+    def withheld(self, number: str, account_id: int, type_: MessageType, kind: str) -> Reason | None:
         """None."""
         return None
 

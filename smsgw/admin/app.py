@@ -122,6 +122,8 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         started = time.monotonic()
         try:
             response = await _answer(call, route)
+        except web.HTTPMove as exc:  # what was asked for is elsewhere now
+            response = call.redirect(str(exc.location))
         except web.HTTPException as exc:
             if isinstance(exc, web.HTTPForbidden) and not isinstance(exc, errors.Stale):  # which has a line
                 login = call.staff.login if call.staff else ""

@@ -22,7 +22,7 @@ from smsgw.admin.turns import Rank
 from smsgw.admin.words import passwords as said
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Temporary
-from smsgw.core.guard import FACTORS, PORTAL, Guard
+from smsgw.core.guard import FACTORS, PORTAL
 from smsgw.core.guessing import Guesses
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import Change
@@ -77,13 +77,14 @@ class Auth:
         self._db = db
         self.passwords = Passwords()
         self._sealer = sealer
-        self.guard = Guard(PORTAL)
-        self.factor_guard = Guard(FACTORS)
+        guesses = guesses or Guesses()
+        self.guard = guesses.guard("portal", PORTAL)
+        self.factor_guard = guesses.guard("factors", FACTORS)
         self._forgiven: datetime | None = None
         self._gate: Demand | None = None
         self._gate_until = 0.0
         self.devices = Devices(sealer)
-        self.failures = FailedLogins(db, guesses or Guesses())
+        self.failures = FailedLogins(db, guesses)
 
     async def login(
         self, login: str, password: str, ip: str | None, device: str = "", agent: str = ""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from smsgw.admin.kit.menu import Entry, Menu, menu_for
 from smsgw.admin.kit.remembered import Remembered
 from smsgw.admin.kit.toasts import Kind, Toast
 from smsgw.admin.security import masked
+from smsgw.admin.turns import Turns
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
@@ -27,11 +29,15 @@ from smsgw.core.evidence import Reads
 from smsgw.core.guard import FACTORS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
+from smsgw.core.numbers import Segments
 from smsgw.core.permissions import Permission
+from smsgw.core.retention import LEAST
 from smsgw.core.webhooks import Reach
 from smsgw.platform.change import Change
+from smsgw.platform.channels.watching import Running, Watches
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org.model import OpenSession, Person
+from smsgw.runtime.config import RetentionConfig
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
@@ -39,12 +45,20 @@ if TYPE_CHECKING:
     from smsgw.admin.auth import Auth
     from smsgw.admin.views import Views
     from smsgw.pipeline.accept.acceptor import Acceptor
+    from smsgw.pipeline.delivery.push import Pusher
+    from smsgw.pipeline.heartbeat import Cluster
+    from smsgw.pipeline.neighbours import Neighbours
     from smsgw.pipeline.snapshot import Snapshots
+    from smsgw.pipeline.upkeep.measures import Measures
     from smsgw.platform.audit.readings import Readings
+    from smsgw.platform.calls.trying import Trying
     from smsgw.platform.campaigns.service import Tasks
+    from smsgw.platform.channels.checks import Checker
+    from smsgw.platform.channels.service import Prober
     from smsgw.platform.drafts.surveyor import Surveyor
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
+    from smsgw.platform.health.report import Configured
     from smsgw.platform.review.service import Reviewing
     from smsgw.platform.sheets.service import Sheets
 
@@ -52,6 +66,8 @@ if TYPE_CHECKING:
 SESSION_COOKIE = "smsgw"
 LOGIN_COOKIE = "smsgw-login"
 """A login whose second factor is still to come; opens nothing."""
+WALL_COOKIE = "smsgw-wall"
+"""The token of a screen that shows the board, and opens nothing else."""
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
@@ -71,7 +87,15 @@ class PortalContext:
     db: Database
     snapshots: Snapshots
     acceptor: Acceptor
+    segments: Segments
+    """Whose numbers are, by their segments."""
     channel_status: Callable[[], Sequence[ChannelStatus]]
+    checker: Checker
+    """Tests what channels are set to."""
+    prober: Prober
+    """Sends probes through channels."""
+    running: Running
+    """The channels that run here."""
     secure_cookies: bool
     """Cookies ``__Host-``, Secure, whatever a request has come by; without it those of requests that came by TLS."""
     node: int
@@ -88,11 +112,34 @@ class PortalContext:
     decode: Decode
     reads: Reads
     """What a carrier's report says, from its octets."""
+    trying: Trying
     reach: Reach
     """Where calls may go."""
+    measures: Measures
+    """What this node has measured of the platform."""
+    cluster: Cluster
+    """What it knows of the others."""
+    neighbours: Neighbours
+    """What it tells them."""
+    pusher: Pusher
+    """Of this node: samples go out by it."""
+    data_dir: Path
+    """Of this node: what a load test needs is taken from its disk."""
+    configured: Configured
+    """What health reports know of the configuration."""
+    mails: bool
+    """This node has a mail server."""
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    """When rows go as a whole."""
+    least: Mapping[str, int] = field(default_factory=lambda: LEAST)
+    """After how many days numbers may go at the earliest."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)
+    watches: Watches = field(default_factory=Watches)
+    """What was seen of channels' wires at last."""
+    link_domains: Sequence[str] = ()
+    """Host names of short links, the usual one first."""
 
 
 @dataclass(slots=True)
@@ -111,8 +158,12 @@ class Portal:
     """For passwords that are wrong over and over, and forms that are none of ours."""
     remembered: Remembered = field(default_factory=Remembered)
     """What pages need not find out again at once."""
+    trials: Turns = field(default_factory=lambda: Turns(at_once=1, waiting=4))
+    """At trying routes on traffic."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""
+    wall_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
+    """For codes of screens."""
     set_up: bool = False
     """Everything of the first run is done: nobody need look again."""
     in_service: bool = False
@@ -193,7 +244,8 @@ class Call:
         """The person's menu, with the place of this page in it."""
         if self._menu is None:
             starred = self.session.favourites if self.session else ()
-            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path, starred)
+            there = [one for one in self.portal.entries if not one.whole or self.actor.scope.whole is None]
+            self._menu = menu_for(there, self.actor.permissions, self.request.path, starred)
         return self._menu
 
     @property
@@ -234,6 +286,15 @@ class Call:
     def accounts(self) -> tuple[int, ...] | None:
         """The account scope for every query; ``None`` is all."""
         return self.actor.scope.whole
+
+    @property
+    def rehearsing(self) -> tuple[str, ...]:
+        """Accounts of the person that are in training mode, by name; of who sees all accounts none: it says nothing of
+        what such a person is doing."""
+        if self.staff is None or self.accounts is None:
+            return ()
+        known = map(self.portal.context.snapshots.current.account, self.accounts)
+        return tuple(one.display_name or one.name for one in known if one is not None and one.training)
 
     @property
     def ip(self) -> str | None:

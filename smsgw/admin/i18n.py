@@ -1,4 +1,4 @@
-"""Two languages. Chinese stands in the source; the English catalogue is read from its .po file at start.
+"""Two languages. Chinese stands in the source; the English catalogue is read from its .po files at start.
 
 ``scripts/i18n`` brings the catalogue up to date with the source; a test fails on missing and fuzzy entries.
 """
@@ -13,6 +13,7 @@ from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Any
 
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -52,10 +53,14 @@ def translations(language: str) -> NullTranslations:
     """The catalogue of a language, compiled in memory."""
     if language == DEFAULT:
         return NullTranslations()
-    with (CATALOGUES / language / "LC_MESSAGES" / "portal.po").open("rb") as file:
-        catalogue = read_po(file, locale=language)
+    whole = Catalog(locale=language)
+    for path in sorted((CATALOGUES / language / "LC_MESSAGES").glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file, locale=language):
+                if message.id:
+                    whole[message.id] = message
     compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
+    write_mo(compiled, whole)
     compiled.seek(0)
     return GNUTranslations(compiled)
 

@@ -7,11 +7,9 @@ it, makes the event loop wait for a processor that it is not given; 20 ms each, 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
@@ -19,7 +17,7 @@ import structlog
 from smsgw.admin.hashing import nobodys_hash
 from smsgw.admin.turns import Rank, Turns
 from smsgw.core.errors import Temporary
-from smsgw.runtime import aio
+from smsgw.runtime import aio, programs
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +56,7 @@ class Passwords:
     async def stop(self) -> None:
         """End the processes."""
         while self._idle:
-            await _end(self._idle.pop())
+            await programs.end(self._idle.pop())
 
     async def _ask(self, stored: str | None, password: str) -> object:
         job = json.dumps([stored, password]).encode() + b"\n"
@@ -66,7 +64,7 @@ class Passwords:
             process: Process | None = None
             try:
                 async with aio.timeout(PATIENCE):
-                    process = self._idle.pop() if self._idle else await _begin()
+                    process = self._idle.pop() if self._idle else await programs.begin("smsgw.admin.hashing")
                     said = await _answer(process, job)
             except (
                 OSError,
@@ -77,13 +75,13 @@ class Passwords:
                 said = b""
             except BaseException:
                 if process is not None:  # its answer would be taken for the next one's
-                    await _end(process)
+                    await programs.end(process)
                 raise
             if said.endswith(b"\n") and process is not None:
                 self._idle.append(process)
                 return json.loads(said)
             if process is not None:
-                await _end(process)
+                await programs.end(process)
         raise Temporary("BACKPRESSURE", retry_after=5, n=5)
 
 
@@ -97,24 +95,8 @@ async def hashing() -> AsyncIterator[Callable[[str], Awaitable[str]]]:
         await passwords.stop()
 
 
-async def _begin() -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "smsgw.admin.hashing", env={}, cwd="/",
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
-    )  # fmt: skip
-
-
 async def _answer(process: Process, job: bytes) -> bytes:
     assert process.stdin is not None  # noqa: S101 - pipes, as it was begun
     assert process.stdout is not None  # noqa: S101
     process.stdin.write(job)
     return await process.stdout.readline()
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    await process.wait()
-    if process.stdin is not None:
-        process.stdin.close()

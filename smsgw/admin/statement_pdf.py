@@ -52,8 +52,8 @@ def made(one: Statement, say: Say, platform: str, mark: str) -> bytes:
         _marked(canvas, mark, say(statements.PAGE) % {"n": canvas.getPageNumber()})
 
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=beneath))
-    document.build([_text(title, _TITLE), *_head(one, say), *_summary(one, say), *_success(one, say), *_days(one, say),
-                    *_roots(one, say), Spacer(1, 8), _text(say(statements.NOTE), _SMALL)])  # fmt: skip
+    pieces = [piece for part in (_head, _summary, _bill, _success, _days, _roots) for piece in part(one, say)]
+    document.build([_text(title, _TITLE), *pieces, Spacer(1, 8), _text(say(statements.NOTE), _SMALL)])
     return out.getvalue()
 
 
@@ -98,9 +98,30 @@ def _head(one: Statement, say: Say) -> list[Flowable]:
 
 
 def _summary(one: Statement, say: Say) -> list[Flowable]:
-    heads = [*(say(TERMS[key]) for key in _COUNTS), say(statements.REFUNDED), say(statements.NET)]
-    values = [*_counts(one.total), f"{one.refunded:,}", f"{one.total.billed - one.refunded:,}"]
-    return [_text(say(statements.SUMMARY), _SECTION), _table([heads, values], numbers=0)]
+    heads = [say(TERMS[key]) for key in _COUNTS]
+    return [_text(say(statements.SUMMARY), _SECTION), _table([heads, _counts(one.total)], numbers=0)]
+
+
+def _bill(one: Statement, say: Say) -> list[Flowable]:
+    """What is to be paid, by the ledger; in money for who may see it."""
+    money = one.unit_price is not None
+    keys = ("message_type", "parts_accepted", "units_taken", "units_back", "units_net", "amount_yuan")
+
+    def row(name: str, parts: int, units: int, back: int, amount: str) -> list[str]:
+        return [name, *(f"{n:,}" for n in (parts, units, back, units - back)), *([amount] if money else [])]
+
+    rows = [
+        row(say(told.TYPE.get(each.type, each.type)), each.parts, each.units, each.refunded,
+            "" if each.amount is None else f"{each.amount:,.4f}")
+        for each in one.bill
+    ]  # fmt: skip
+    parts, units, back = (sum(getattr(each, key) for each in one.bill) for key in ("parts", "units", "refunded"))
+    rows.append(row(say(statements.ALL_TYPES), parts, units, back, f"{one.amount:,.2f}"))
+    table = _table([[say(TERMS[key]) for key in (keys if money else keys[:-1])], *rows])
+    notes = [_text(say(statements.BOOKED), _SMALL)]
+    if money:
+        notes.append(_text(say(statements.PRICE) % {"price": f"{one.unit_price:.4f}"}, _SMALL))
+    return [_text(say(statements.BILL), _SECTION), table, *notes]
 
 
 def _counts(one: Figures) -> list[str]:

@@ -17,6 +17,7 @@ from smsgw.admin import words
 from smsgw.admin.i18n import DEFAULT, agreeing, teller, translations
 from smsgw.admin.kit import spans
 from smsgw.admin.kit.brand import REGISTER
+from smsgw.admin.kit.cells import masked
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import agents, home, login, times
 from smsgw.admin.words import brand as words_brand
@@ -26,7 +27,6 @@ from smsgw.admin.words import people as words_people
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
-from smsgw.core import numbers
 from smsgw.core.carried import Heard, Remembered
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -136,7 +136,7 @@ class Views:
             ms=milliseconds,
             duration=partial(duration, say=catalogue.gettext),
             grouped=grouped,
-            mask=numbers.mask,
+            mask=lambda number: masked(number, tell),
             initial=initial,
             of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
             device=partial(agents.device, say=catalogue.gettext),

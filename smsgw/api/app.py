@@ -378,7 +378,7 @@ class _Server:
         size = request.content_length or len(body.octets)
         sent = ""
         if call is not None and call.body is not None and size <= masking.MOST_BODY:
-            sent = masking.shown(msgspec.to_builtins(call.body))
+            sent = masking.shown(masking.as_sent(call.body))
         elif call is not None:
             sent = masking.masked(body.octets, size)
         told = messages_of(error.code, error.detail)

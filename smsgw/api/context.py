@@ -29,6 +29,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.files.model import Incoming
 from smsgw.platform.handles import Database, Sealer
+from smsgw.platform.links.sending import SentLinks
 from smsgw.runtime.shares import Pace, Shares
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
@@ -63,6 +64,7 @@ class ApiContext:
     ready: Callable[[], tuple[bool, dict[str, Any]]]
     pusher: Pusher
     sealer: Sealer
+    sent_links: SentLinks
     tasks: Tasks
     surveyor: Surveyor
     jobs: asyncio.Event
@@ -77,6 +79,8 @@ class ApiContext:
     signature_v1_until: date | None = date.max
     """The last day, in China, of signatures of version 1; None: they are good no more."""
     guesses: Guesses = field(default_factory=Guesses)
+    link_domains: Sequence[str] = ()
+    """Host names of short links, the usual one first."""
     waiting: dict[str, int] = field(default_factory=dict, init=False)
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
@@ -126,6 +130,21 @@ class Call:
         """The key as the one who acts."""
         address = serving.address_of(self.request, self.ctx.trusted_proxies) or None
         return Actor.key(self.key.key_id, self.account.id, self.key.scopes, address)
+
+    @property
+    def tests(self) -> bool:
+        """Whether it lists what went to the simulated carrier and nothing else: a test key, or one in training mode."""
+        return self.key.test or self.account.training
+
+    @property
+    def named(self) -> bool | None:
+        """The same of what it names by an id: for a live key either (None), as rehearsals come and go."""
+        return True if self.key.test else None
+
+    @property
+    def pulled(self) -> Sequence[bool]:
+        """The same of what it pulls: what is real goes on coming while its account rehearses."""
+        return (True,) if self.key.test else (False, True) if self.account.training else (False,)
 
     def change(self) -> Change:
         """What the call wishes to change, for a service."""

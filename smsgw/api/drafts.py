@@ -37,7 +37,12 @@ class DraftBody(Request):
         | None
     ) = None
     type: (
-        Annotated[MessageType, Meta(description="Decides the priority lane; else the scenario's, or notice.")] | None
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=32, description="otp, notice, marketing or a kind of the operator's; decides "
+                 "the priority lane; else the scenario's, or notice."),
+        ]
+        | None
     ) = None
     sign: Annotated[str, Meta(max_length=20, description="Signature, without 【】; empty: the account's.")] = ""
     content: Annotated[
@@ -147,7 +152,7 @@ def _state(call: Call) -> State:
     at = "" if body.send_at is None else f"{body.send_at.astimezone(CHINA):%Y-%m-%d %H:%M}"
     return State(
         subject=" ".join(body.name.split()), scenario=body.scenario_id or "", account=str(call.account.id),
-        type=(body.type or "") if body.scenario_id else (body.type or MessageType.NOTICE).value,
+        type=(body.type or "") if body.scenario_id else (body.type or MessageType.NOTICE.value),
         sign=body.sign, content=body.content, template=body.template_id or "", fixed=body.params or {},
         source=source.value, to=numbers, upload=body.file_id or "", audience=body.audience_id or "",
         phone=mapping.phone or "", variables=mapping.variables or {}, extend_code=body.extend_code,
@@ -164,10 +169,14 @@ def _chain(state: State) -> dict[str, Any] | None:
         return None
 
 
+def _audience(state: State) -> str | None:
+    return (state.segment_saved if state.source == Source.SEGMENT else state.audience) or None
+
+
 def _recipients(state: State) -> Literal["to", "file", "audience"] | None:
     if state.source == Source.FILE and state.upload:
         return "file"
-    if state.source == Source.AUDIENCE and state.audience:
+    if state.source in (Source.AUDIENCE, Source.SEGMENT) and _audience(state):
         return "audience"
     return "to" if state.source == Source.TYPED and state.to else None
 
@@ -187,7 +196,7 @@ def _entry(one: Draft) -> DraftEntry:
     return DraftEntry(
         **msgspec.structs.asdict(_info(one)), params=dict(state.fixed),
         to=state.to.split("\n") if state.to else [], send_at=at,
-        file_id=state.upload or None, audience_id=state.audience or None, phone_column=state.phone or None,
+        file_id=state.upload or None, audience_id=_audience(state), phone_column=state.phone or None,
         variables=dict(state.variables), extend_code=state.extend_code, rate=int(state.rate or 0),
         valid_hours=int(state.hours) if state.hours else None, window_from=begin, window_to=end,
         window=window, fallback=_chain(state), review=bool(state.review), unique=state.one_each,

@@ -14,6 +14,7 @@ from smsgw.api.shapes import Id, Number, Request
 from smsgw.api.values import china, id_of, in_span, path_id
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.pseudonyms import told_number
 from smsgw.platform.messages import inbound
 from smsgw.platform.messages.inbound import InboundView
 from smsgw.platform.paging import Window
@@ -50,6 +51,7 @@ class InboundMessage(msgspec.Struct, rename={"from_": "from"}):
     in_reply_to: str | None
     opt_out: bool
     received_at: datetime | None
+    test: bool
 
 
 class InboundPage(msgspec.Struct):
@@ -71,7 +73,7 @@ async def list_inbound(call: Call) -> InboundPage:
     now = clock.now()
     wanted = inbound.Wanted(
         in_span(query.from_time) or now - DAYS, in_span(query.to_time) or now + timedelta(minutes=1), phone=phone,
-        code=query.code, answers=id_of(query.in_reply_to), word=query.content, test=call.key.test,
+        code=query.code, answers=id_of(query.in_reply_to), word=query.content, test=call.tests,
     )  # fmt: skip
     before = id_of(query.cursor)
     window = Window("received_at", after=None if before is None else (str(before), before), limit=query.limit)
@@ -82,15 +84,16 @@ async def list_inbound(call: Call) -> InboundPage:
 async def get_inbound(call: Call) -> InboundMessage:
     """``GET /mo/{id}``."""
     one = await inbound.one(call.ctx.db, call.actor, path_id(call))
-    if one is None or one.test is not call.key.test:
+    if one is None or call.named not in (None, one.test):
         raise Refused("NOT_FOUND")
     return _shown(one)
 
 
 def _shown(one: InboundView) -> InboundMessage:
+    number = told_number(one.number)
     return InboundMessage(
-        str(one.id), one.number, one.to_code, one.extension, one.content, one.complete,
-        str(one.answers) if one.answers else None, one.outcome == "opt_out", china(one.received_at),
+        str(one.id), number, one.to_code, one.extension, one.content, one.complete,
+        str(one.answers) if one.answers else None, one.outcome == "opt_out", china(one.received_at), one.test,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from smsgw.api.values import MAX_ID, china, id_of, in_span, path_id
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Recorded, Refused
 from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.pseudonyms import told_number
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.words import spoken
 from smsgw.platform.fallback import queries as fallback
@@ -138,7 +139,7 @@ class MessageTrace(msgspec.Struct):
 
 async def get_message(call: Call) -> Message:
     """``GET /messages/{id}``."""
-    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test)
+    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named)
     if found is None:
         raise Refused("NOT_FOUND")
     return _message(found, call.english)
@@ -149,7 +150,7 @@ async def query_messages(call: Call) -> Messages:
     body: QueryBody = call.body
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
     async with _page(call, len(ids)):
-        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
+        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.named)
         return Messages(await _messages(call, found))
 
 
@@ -175,7 +176,7 @@ async def search(call: Call) -> MessagePage:
             before_id=id_of(query.cursor),
             limit=query.limit,
             now=datetime.fromtimestamp(call.ctx.clock(), UTC),
-            test=call.key.test,
+            test=call.tests,
         )
         cursor = str(found[-1].id) if len(found) == query.limit else None
         return MessagePage(await _messages(call, found), cursor)
@@ -184,13 +185,13 @@ async def search(call: Call) -> MessagePage:
 async def cancel(call: Call) -> Message:
     """``POST /messages/{id}/cancel``."""
     message_id = path_id(call)
-    await call.ctx.cancelling.message(message_id, call.actor)
+    await call.ctx.cancelling.message(message_id, call.actor, test=call.named)
     return await get_message(call)
 
 
 async def trace(call: Call) -> MessageTrace:
     """``GET /messages/{id}/trace``."""
-    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test)
+    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named)
     if found is None:
         raise Refused("NOT_FOUND")
     steps = [_step(step, call.english) for step in found.steps]
@@ -245,8 +246,8 @@ def _message(view: MessageView, english: bool) -> Message:
         message_id=str(view.id),
         batch_id=str(view.batch_id),
         kind="sms",
-        to=view.number,
-        type=view.type,
+        to=told_number(view.number),
+        type=view.kind or view.type,
         sign=view.sign,
         content=view.content,
         client_ref=view.client_ref,

@@ -17,9 +17,10 @@ from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Refused
 from smsgw.core.model import MessageType
 from smsgw.core.templates import DEFAULT_LENGTH, MAX_VALUE, Form, Registration, Review, Variable
-from smsgw.platform.content import proofs, queries, service
+from smsgw.platform.content import queries, service
 from smsgw.platform.content.model import SIGN, TEMPLATE, Entry
-from smsgw.platform.content.proofs import Document, Proof
+from smsgw.platform.content.proofs import DOCUMENTS, Kind
+from smsgw.platform.files.documents import Document
 
 
 class SignBody(Request):
@@ -89,7 +90,7 @@ class SignEntry(msgspec.Struct):
 class ProofQuery(Request):
     """What a document is."""
 
-    kind: Annotated[Document, Meta(description="license, authorization, trademark, identity, receipt or other.")]
+    kind: Annotated[Kind, Meta(description="license, authorization, trademark, identity, receipt or other.")]
     carrier: Annotated[
         Literal["", "CMCC", "CUCC", "CTCC", "CBN"], Meta(description="The carrier that it is meant for; empty: all.")
     ] = ""  # fmt: skip
@@ -100,7 +101,7 @@ class ProofEntry(msgspec.Struct):
 
     proof_id: Annotated[str, Meta(description="Id of the document.")]
     sign_id: str
-    kind: Annotated[Document, Meta(description="license, authorization, trademark, identity, receipt or other.")]
+    kind: Annotated[Kind, Meta(description="license, authorization, trademark, identity, receipt or other.")]
     carrier: Annotated[str, Meta(description="The carrier that it is meant for; empty: all.")]
     name: str
     size: int
@@ -259,39 +260,39 @@ async def add_proof(call: Call) -> ProofEntry:
     assert call.incoming is not None  # noqa: S101 - the route says so
     query: ProofQuery = call.query
     store = call.ctx.tasks.files.store
-    id_ = await proofs.keep(call.change(), store, path_id(call), query.kind, query.carrier, call.incoming)
+    id_ = await DOCUMENTS.keep(call.change(), store, path_id(call), query.kind, query.carrier, call.incoming)
     return await _proof(call, id_)
 
 
 async def list_proofs(call: Call) -> ProofList:
     """``GET /signs/{id}/proofs``."""
     entry = await queries.get(call.ctx.db, SIGN, path_id(call), accounts=[call.account.id])
-    found = await proofs.of_sign(call.ctx.db, entry.row["id"], accounts=[call.account.id])
+    found = await DOCUMENTS.of(call.ctx.db, entry.row["id"], accounts=[call.account.id])
     return ProofList([_proof_entry(one) for one in found])
 
 
 async def get_proof(call: Call) -> web.StreamResponse:
     """``GET /signs/proofs/{id}``."""
-    file = await proofs.file_of(call.ctx.db, path_id(call), accounts=[call.account.id])
+    file = await DOCUMENTS.file_of(call.ctx.db, path_id(call), accounts=[call.account.id])
     return await stored_file(call, file, "sign.proof_read", f"sign_proof/{path_id(call)}")
 
 
 async def remove_proof(call: Call) -> ProofRemoved:
     """``DELETE /signs/proofs/{id}``."""
-    await proofs.remove(call.change(), path_id(call))
+    await DOCUMENTS.remove(call.change(), path_id(call))
     return ProofRemoved(str(path_id(call)))
 
 
 async def _proof(call: Call, id_: int) -> ProofEntry:
-    found = await proofs.one(call.ctx.db, id_, accounts=[call.account.id])
+    found = await DOCUMENTS.one(call.ctx.db, id_, accounts=[call.account.id])
     if found is None:
         raise Refused("NOT_FOUND")
     return _proof_entry(found)
 
 
-def _proof_entry(one: Proof) -> ProofEntry:
+def _proof_entry(one: Document) -> ProofEntry:
     return ProofEntry(
-        str(one.id), str(one.sign_id), Document(one.kind), one.carrier, one.name, one.size, china(one.added_at)
+        str(one.id), str(one.of_id), Kind(one.kind), one.carrier, one.name, one.size, china(one.added_at)
     )
 
 
@@ -305,7 +306,7 @@ ROUTES = (
           SignPage, query=RegistryQuery, errors=STORAGE),
     Route("GET", "/signs/{id}", "template", get_sign, "One signature", SignEntry, errors=_ONE),
     Route("POST", "/signs/{id}/proofs", "template", add_proof, "Bring a document of a signature", ProofEntry,
-          query=ProofQuery, upload=True, proof=proofs.kind,
+          query=ProofQuery, upload=True, proof=DOCUMENTS.kind,
           errors=("FILE_INVALID", "FILE_TOO_LARGE", "PARAM_MISSING", "REQUEST_TIMEOUT", "BACKPRESSURE",
                   "NOT_FOUND", *_NEW)),
     Route("GET", "/signs/{id}/proofs", "template", list_proofs, "The documents of a signature", ProofList, errors=_ONE),

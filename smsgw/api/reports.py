@@ -108,14 +108,15 @@ async def _pull(call: Call, kind: str) -> Pulled:
 async def _take(call: Call, kind: str, limit: int) -> Pulled:
     ctx = call.ctx
     batch, items, more = await pulling.take(
-        ctx.db, ctx.snapshots.current.hooks, call.account.id, kind, limit, ids=ctx.ids, test=call.key.test
+        ctx.db, ctx.snapshots.current.hooks, call.account.id, kind, limit, ids=ctx.ids, tests=call.pulled
     )
     return Pulled(None if batch is None else str(batch), dated(items), more)
 
 
 async def _ack(call: Call, kind: str) -> Acknowledged:
     body: AckBody = call.body
-    return Acknowledged(await pulling.acknowledge(call.ctx.db, call.account.id, kind, int(body.batch)))
+    batch, test = int(body.batch), call.named
+    return Acknowledged(await pulling.acknowledge(call.ctx.db, call.account.id, kind, batch, test=test))
 
 
 ROUTES = (

@@ -10,6 +10,8 @@ from smsgw.api import (
     drafts,
     files,
     inbound,
+    kinds,
+    links,
     messages,
     number_filters,
     numbers,
@@ -35,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *files.ROUTES,
     *tasks.ROUTES,
     *drafts.ROUTES,
+    *kinds.ROUTES,
     *scenarios.ROUTES,
     *statistics.ROUTES,
     *contacts.ROUTES,
@@ -45,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *registry.ROUTES,
     *phrases.ROUTES,
     *url_filings.ROUTES,
+    *links.ROUTES,
     *account.ROUTES,
 )
 

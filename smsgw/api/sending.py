@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -28,11 +28,18 @@ from smsgw.api.shapes import (
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.actor import ActorLabel
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.fallback import Chain, Follow
+from smsgw.core.ids import CHINA
+from smsgw.core.kinds import resolve
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.sent_links import NAME, PLACE, LinkCode
+from smsgw.core.templates import Template
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.platform.links.model import LinkKind, NewLink
+from smsgw.platform.links.model import Origin as LinkOrigin
+from smsgw.platform.links.sending import Codes
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import fixed
 from smsgw.web.envelope import AllRejected
@@ -45,6 +52,24 @@ class Dedupe(Request):
     by: Annotated[Literal["content"], Meta(description="What is compared: the text.")] = "content"
 
 
+class SentLink(Request):
+    """A short link, whose address is put where the text, a value of ``params`` or a template has ``{link}``."""
+
+    id: Annotated[Id, Meta(description="A short link of the account that is in force.")] | None = None
+    target: (
+        Annotated[str, Meta(min_length=1, max_length=2000, description="Where a link shall lead that is made, or was "
+                            "made by an earlier call of the same day; the key needs the scope `link`.")]
+        | None
+    ) = None
+    type: Annotated[
+        Literal["personal", "shared"],
+        Meta(description="With `target`: a code of its own for each recipient, or one for all."),
+    ] = "personal"
+    days: Annotated[
+        int, Meta(ge=1, le=365, description="With `target`: how many days it leads there, counted from today.")
+    ] = 30
+
+
 class _Common(Request):
     """What both send calls share. The fields typed ``None`` belong to the contract but not to this server yet:
     null (or empty) is accepted, anything else is refused by name."""
@@ -52,7 +77,12 @@ class _Common(Request):
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
     sign: Sign | None = None
     type: (
-        Annotated[MessageType, Meta(description="Decides the priority lane; else the scenario's, or notice.")] | None
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=32, description="otp, notice, marketing or a kind of the operator's; decides "
+                 "the priority lane; else the scenario's, or notice."),
+        ]
+        | None
     ) = None
     scenario_id: (
         Annotated[Id, Meta(description="A scenario, which decides about type, signature, template, time and validity.")]
@@ -69,7 +99,7 @@ class _Common(Request):
     dry_run: Annotated[bool, Meta(description="Send nothing; explain what would happen.")] | None = False
     template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
     params: Params | None = None
-    link: None = None
+    link: SentLink | None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
     callback_url: CallbackUrl | None = None
     emergency: (
@@ -114,6 +144,7 @@ class SentItem(msgspec.Struct, omit_defaults=True):
     message_id: str | None = None
     code: str | None = None
     message: str | None = None
+    link: str | None = None
 
 
 class Sent(msgspec.Struct):
@@ -144,7 +175,8 @@ async def send_batch(call: Call) -> Sent | Explained:
 async def explain(call: Call) -> Explained:
     """``POST /messages/explain``."""
     obeying, _ = await _obeying(call, call.body)
-    return await _explain(call, _from_send(call, obeying))
+    request, _ = await _linked(call, obeying, _from_send(call, obeying), tried=True)
+    return await _explain(call, request)
 
 
 Body = TypeVar("Body", SendBody, BatchBody)
@@ -171,9 +203,11 @@ async def _obeying(call: Call, body: Body) -> tuple[Body, Chain | None]:
     now = datetime.fromtimestamp(call.ctx.clock(), UTC)
     begins = terms.opens(body.send_at or now)
     template = fixed("template_id", body.template_id, None if terms.template_id is None else str(terms.template_id))
+    base = resolve(call.ctx.snapshots.current.kinds, body.type)[0] if body.type else None
+    own = fixed("type", base, terms.type)
     obeying = msgspec.structs.replace(
         body,
-        type=fixed("type", body.type, terms.type),
+        type=body.type or own,  # a kind of the scenario's type, or that
         sign=fixed("sign", body.sign, terms.sign),
         template_id=template,
         extend_code=fixed("extend_code", body.extend_code, terms.extend_code),
@@ -187,18 +221,122 @@ async def _send(call: Call, body: Body, made: Callable[[Call, Body], SendRequest
     try:
         obeying, chain = await _obeying(call, body)
         request = made(call, obeying)
-        if chain is not None:
-            values = tuple([item.params or {} for item in request.items])
-            request = replace(request, follow=Follow(chain, values=values))
     except Invalid as refusal:
-        if body.scenario_id is None or body.dry_run:
+        if (body.scenario_id is None and body.type in (None, *MessageType)) or body.dry_run:
             raise
-        # A scenario may have changed since an accepted call that this one repeats.
-        same = made(call, msgspec.structs.replace(body, content=body.content or "-"))
+        # A scenario or a kind may have changed since an accepted call that this one repeats.
+        same = made(call, msgspec.structs.replace(body, content=body.content or "-", type=None))
         return _sent(await call.ctx.acceptor.again(same, refusal), call)
+    codes: Codes | None = None
+    if body.link is not None:
+        if not body.dry_run and (repeated := await _repeated(call, request)) is not None:
+            return _sent(repeated, call)
+        request, codes = await _linked(call, obeying, request, tried=bool(body.dry_run))
+    if chain is not None:
+        values = tuple([_values(item) for item in request.items])
+        request = replace(request, follow=Follow(chain, values=values))
     if body.dry_run:
         return await _explain(call, request)
-    return _sent(await call.ctx.acceptor.send(request), call)
+    if codes is None:
+        return _sent(await call.ctx.acceptor.send(request), call)
+    try:
+        result = await call.ctx.acceptor.send(request)
+    except SmsgwError as error:
+        if error.code not in _MAYBE_STORED:
+            await call.ctx.sent_links.give_back(codes, len(request.items))
+        raise
+    if result.replayed or not any(item.message_id for item in result.items):  # they stand in no message
+        await call.ctx.sent_links.give_back(codes, len(request.items))
+    return _sent(result, call)
+
+
+_MAYBE_STORED = frozenset({"STORAGE_UNAVAILABLE", "INTERNAL"})
+"""After which a code is rather lost than given to a second one."""
+
+
+def _values(item: SendItem) -> Mapping[str, str]:
+    """What the chain behind a message knows of it."""
+    return dict(item.params or {}) | ({NAME: item.link.address} if item.link is not None else {})
+
+
+async def _repeated(call: Call, request: SendRequest) -> SendResult | None:
+    """The answer of an accepted call that this one repeats: whatever has become of its link, and without further codes
+    of it. None: it repeats none, or nobody can say before it is tried."""
+    single = request.items[0].client_ref or request.batch_client_ref if len(request.items) == 1 else ""
+    if request.idempotency_key is None and not single:
+        return None
+    first = Temporary("BACKPRESSURE")
+    try:
+        return await call.ctx.acceptor.again(request, first)
+    except Temporary as said:
+        if said is not first:
+            raise
+        return None
+
+
+async def _linked(
+    call: Call, body: SendBody | BatchBody, request: SendRequest, *, tried: bool
+) -> tuple[SendRequest, Codes | None]:
+    """The call with the link's addresses in its texts, a code for each recipient, and which were taken for it;
+    ``tried``: what they would be like. ``LINK_…``, ``PARAM_INVALID``, ``PERMISSION_DENIED``, ``STATE_CONFLICT``."""
+    wanted, sent, account, n = body.link, call.ctx.sent_links, call.account, len(request.items)
+    if wanted is None:
+        return request, None
+    taken: Codes | None = None
+    for item in request.items:
+        _check_place(call, item)
+    now = datetime.fromtimestamp(call.ctx.clock(), UTC)
+    if (wanted.id is None) == (wanted.target is None):
+        raise Invalid("PARAM_INVALID", field="link", reason=phrase("link.one"))
+    if wanted.id is not None:
+        id_ = id_of(wanted.id) or 0
+        codes = await (sent.samples(account, id_, now) if tried else sent.take(account, id_, n, now))
+        given, taken = [codes.at(place) for place in range(n)], None if tried else codes
+    else:
+        today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+        until = today + timedelta(days=wanted.days + 1)
+        link = NewLink(
+            account.id, _named(wanted.target or ""), wanted.target or "", LinkKind(wanted.type), LinkOrigin.API,
+            valid_until=until,
+        )  # fmt: skip
+        if tried:
+            given = [await sent.sample_for_target(link, now)] * n
+        else:
+            taken = await sent.take_for_target(call.change(), account, link, n, now)
+            given = [taken.at(place) for place in range(n)]
+    items = [
+        replace(item, link=code, content=code.put(item.content), params=_params(call, item, code))
+        for item, code in zip(request.items, given, strict=True)
+    ]
+    return replace(request, items=tuple(items)), taken
+
+
+def _template(call: Call, item: SendItem) -> Template | None:
+    line = (call.account.id, *call.account.above)
+    return call.ctx.snapshots.current.policies.book.template(line, item.template_id) if item.template_id else None
+
+
+def _params(call: Call, item: SendItem, code: LinkCode) -> Mapping[str, str] | None:
+    template = _template(call, item)
+    if template is not None and NAME in template.variables:
+        return code.values(item.params or {})
+    return None if item.params is None else {name: code.put(value) for name, value in item.params.items()}
+
+
+def _check_place(call: Call, item: SendItem) -> None:
+    """``LINK_PLACE_MISSING`` where no address would stand in a text."""
+    template = _template(call, item)
+    if item.template_id and template is None:
+        return  # that is said of it
+    said = (item.content, *(item.params or {}).values())
+    if not any(PLACE in text for text in said) and (template is None or NAME not in template.variables):
+        raise Invalid("LINK_PLACE_MISSING", place=PLACE)
+
+
+def _named(target: str) -> str:
+    """What a link is called that a call has made: where it leads."""
+    text = target.partition("://")[2] or target
+    return "".join(c if c.isprintable() else "?" for c in text)[:60].strip() or "API"
 
 
 async def _explain(call: Call, request: SendRequest) -> Explained:
@@ -215,7 +353,7 @@ def _sent(result: SendResult, call: Call) -> Sent:
     if result.replayed:
         call.headers["Idempotent-Replayed"] = "true"
     items = [
-        SentItem(i.to, i.status, i.parts, i.message_id, i.code, (english and i.message_en) or i.message)
+        SentItem(i.to, i.status, i.parts, i.message_id, i.code, (english and i.message_en) or i.message, i.link)
         for i in result.items
     ]
     sent = Sent(result.batch_id, result.accepted, result.rejected, items)
@@ -278,10 +416,12 @@ def _request(
     key = call.key
     if body.emergency and "emergency" not in key.scopes:
         raise Refused("SCOPE_DENIED", scope="emergency")
+    base, kind = resolve(call.ctx.snapshots.current.kinds, body.type or MessageType.NOTICE)
     return SendRequest(
         account=call.account,
         items=items,
-        type=body.type or MessageType.NOTICE,
+        type=base,
+        kind=kind,
         origin=Origin.API,
         submitter=ActorLabel(key.key_id),
         idempotency_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")),
@@ -302,6 +442,7 @@ _ERRORS = (
     "SIGN_MISSING", "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "ACCOUNT_NOT_BEGUN", "ACCOUNT_EXPIRED",
     "BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED", "QUOTA_DEPARTMENT_EXCEEDED",
     "STATE_CONFLICT",
+    "LINK_NOT_FOUND", "LINK_NOT_ACTIVE", "LINK_CODES_USED_UP", "LINK_PLACE_MISSING",
     "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
 

@@ -14,7 +14,6 @@ from smsgw.api.shapes import Request, Sign
 from smsgw.api.values import china
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
-from smsgw.core.model import MessageType
 from smsgw.core.states import success_rate
 from smsgw.core.words import phrase
 from smsgw.platform.statistics import queries
@@ -36,7 +35,9 @@ class StatisticsQuery(Request):
     ] = "day"
     from_day: Annotated[date, Meta(description="First day; 7 days are given without one.")] | None = None
     to_day: Annotated[date, Meta(description="Last day; today without one.")] | None = None
-    type: Annotated[MessageType, Meta(description="Only messages of this type.")] | None = None
+    type: (
+        Annotated[str, Meta(min_length=1, max_length=32, description="Only messages of this type or kind.")] | None
+    ) = None
     sign: Sign | None = None
 
 

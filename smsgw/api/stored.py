@@ -8,16 +8,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 from smsgw.api.context import Call
-from smsgw.core.errors import Refused, Temporary
-from smsgw.platform.files.model import Elsewhere, StoredFile
+from smsgw.core.errors import Refused
+from smsgw.platform.files.model import StoredFile
 
 
 async def stored_file(call: Call, file: StoredFile, action: str, object: str) -> web.StreamResponse:
     """The file, to be taken away, with the entry of its reading. ``NOT_FOUND``, ``STORAGE_UNAVAILABLE``."""
-    try:
-        path = await call.ctx.tasks.files.store.path(file.id)
-    except Elsewhere as exc:
-        raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=str(exc)) from exc
+    path = await call.ctx.tasks.files.store.path(file.id)
     if path is None or not await asyncio.to_thread(path.exists):
         raise Refused("NOT_FOUND")
     await call.ctx.readings.note(call.ctx.db, call.actor, action, object, {"file": file.name})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -30,14 +31,19 @@ from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
-from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
+from smsgw.core.kinds import resolve
+from smsgw.core.model import REPORT_CLASSES, Origin
+from smsgw.core.permissions import Permission
+from smsgw.core.pseudonyms import told_number
 from smsgw.core.schedule import written
+from smsgw.core.sent_links import NAME
 from smsgw.core.stages import LEAST_SHARE, MOST_MINUTES, MOST_SHARE, MOST_SHARES, stage_of, steps_of
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.tasks import Task
 from smsgw.core.words import labels_of, phrase
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView, windows_of
+from smsgw.platform.campaigns.outcome import Clicks
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import within
 
@@ -153,6 +159,10 @@ class TaskBody(Request):
         Annotated[Id, Meta(description="A scenario, which decides about type, signature, template, time and validity.")]
         | None
     ) = None
+    link_id: (
+        Annotated[Id, Meta(description="A short link, put where the text has `{link}`: personal, a code a row.")]
+        | None
+    ) = None
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
     file_id: Id | None = None
     audience_id: Annotated[Id, Meta(description="An audience, instead of a file.")] | None = None
@@ -161,7 +171,11 @@ class TaskBody(Request):
     )
     mapping: Mapping | None = None
     type: (
-        Annotated[MessageType, Meta(description="Decides the priority lane; else the template's, or notice.")]
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=32, description="otp, notice, marketing or a kind of the operator's; decides "
+                 "the priority lane; else the template's, or notice."),
+        ]
         | None
     ) = None
     sign: Sign | None = None
@@ -346,6 +360,7 @@ class TaskInfo(msgspec.Struct):
     callback_url: str
     file_id: str | None
     audience_id: str | None
+    link_id: str | None
     send_at: datetime | None
     expire_at: datetime | None
     window: list[Any]
@@ -376,6 +391,15 @@ class TaskDetail(TaskInfo):
     """A task with its last runs."""
 
     runs: list[TaskRun] = []
+    clicked: Annotated[
+        int | None,
+        Meta(description="Messages of the latest run whose personal link a person has clicked; null: they have none, "
+                         "the key has no scope `query`, they are kept no longer, or it is not counted yet."),
+    ] = None  # fmt: skip
+    unclicked: Annotated[
+        int | None,
+        Meta(description="Messages of the latest run whose personal link nobody has clicked; null as `clicked`."),
+    ] = None
 
 
 class TaskPage(msgspec.Struct):
@@ -399,6 +423,11 @@ class TaskRecipient(msgspec.Struct, rename={"class_": "class"}):
     code: str
     submitted_at: datetime | None
     done_at: datetime | None
+    clicked: Annotated[
+        bool | None, Meta(description="Whether a person has clicked its personal link; null: it has none.")
+    ]
+    clicks: Annotated[int | None, Meta(description="How often people have; null: it has no personal link.")]
+    first_click_at: Annotated[datetime | None, Meta(description="When a person clicked it for the first time.")]
 
 
 class RecipientPage(msgspec.Struct):
@@ -422,10 +451,10 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
         to=tuple(body.to or ()),
         upload_id=id_of(body.file_id),
         audience_id=id_of(body.audience_id),
+        link_id=id_of(body.link_id),
         phone=mapping.phone,
         variables=mapping.variables or {},
         ext_column=mapping.ext,
-        type=body.type,
         sign=body.sign or "",
         ext=body.ext or "",
         extend_code=body.extend_code or "",
@@ -448,27 +477,36 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
     )
 
 
-async def _created(call: Call, scenario_id: str | None, spec: TaskSpec) -> tuple[Task, bool]:
-    """The task, as its scenario has it; and whether the same request had made it before."""
-    if scenario_id is not None:
-        try:
+async def _created(call: Call, scenario_id: str | None, type_: str, spec: TaskSpec) -> tuple[Task, bool]:
+    """The task, of the type or kind that was named and as its scenario has it; and whether the same request had made it
+    before."""
+    try:
+        if type_:
+            base, kind = resolve(call.ctx.snapshots.current.kinds, type_)
+            spec = replace(spec, type=base, kind=kind)
+        if scenario_id is not None:
             scenario = await scenarios.wanted(call.ctx.db, id_of(scenario_id) or 0, call.account.id)
             spec = within(scenario.terms, spec, datetime.fromtimestamp(call.ctx.clock(), UTC))
-        except Invalid:  # it may have changed since the task was made that this call repeats
-            if (same := await call.ctx.tasks.same(spec)) is None:
-                raise
-            return same, True
+    except Invalid:  # scenario or kind may have changed since the task was made that this call repeats
+        if (same := await call.ctx.tasks.same(spec)) is None:
+            raise
+        return same, True
     return await call.ctx.tasks.create(call.change(), spec)
+
+
+def _live(call: Call) -> None:
+    """``STATE_CONFLICT`` for a test key: every task sends for good."""
+    if call.key.test:
+        raise Refused("STATE_CONFLICT", reason=phrase("task.test_key"))
 
 
 async def create_task(call: Call) -> TaskInfo:
     """``POST /tasks``."""
-    if call.key.test:
-        raise Refused("STATE_CONFLICT", reason=phrase("task.test_key"))
+    _live(call)
     body: TaskBody = call.body
     if body.emergency and "emergency" not in call.key.scopes:
         raise Refused("SCOPE_DENIED", scope="emergency")
-    task, replayed = await _created(call, body.scenario_id, _wanted(call, body))
+    task, replayed = await _created(call, body.scenario_id, body.type or "", _wanted(call, body))
     if replayed:
         call.headers["Idempotent-Replayed"] = "true"
     return info_of(await call.ctx.tasks.get(task.id, accounts=(call.account.id,)), call.english)
@@ -492,7 +530,7 @@ async def list_tasks(call: Call) -> TaskPage:
 
 async def get_task(call: Call) -> TaskDetail:
     """``GET /tasks/{id}``."""
-    return await _detail(call, path_id(call))
+    return await _detail(call, path_id(call), counted=True)
 
 
 _CHANGES = (
@@ -503,6 +541,7 @@ _CHANGES = (
 
 async def change_task(call: Call) -> TaskDetail:
     """``PATCH /tasks/{id}``."""
+    _live(call)
     body: TaskChange = call.body
     changes: dict[str, Any] = {
         name: getattr(body, name)
@@ -529,6 +568,7 @@ async def change_task(call: Call) -> TaskDetail:
 
 async def pause_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/pause``."""
+    _live(call)
     task_id = path_id(call)
     await call.ctx.tasks.pause(call.change(), task_id)
     return await _detail(call, task_id)
@@ -536,6 +576,7 @@ async def pause_task(call: Call) -> TaskDetail:
 
 async def resume_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/resume``."""
+    _live(call)
     task_id = path_id(call)
     await call.ctx.tasks.resume(call.change(), task_id)
     return await _detail(call, task_id)
@@ -543,6 +584,7 @@ async def resume_task(call: Call) -> TaskDetail:
 
 async def release_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/release``."""
+    _live(call)
     task_id = path_id(call)
     await call.ctx.tasks.release(call.change(), task_id)
     return await _detail(call, task_id)
@@ -550,6 +592,7 @@ async def release_task(call: Call) -> TaskDetail:
 
 async def cancel_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/cancel``."""
+    _live(call)
     task_id = path_id(call)
     await call.ctx.tasks.cancel(call.change(), task_id)
     return await _detail(call, task_id)
@@ -592,14 +635,22 @@ async def task_report(call: Call) -> web.StreamResponse:
     return response
 
 
-async def _detail(call: Call, task_id: int) -> TaskDetail:
+async def _detail(call: Call, task_id: int, *, counted: bool = False) -> TaskDetail:
+    """``counted``: with clicks as of now. What a command answers has those that are known: it is done already, and
+    nobody waits for a count."""
     view = await call.ctx.tasks.get(task_id, accounts=(call.account.id,))
     runs = [
         TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]), row["content"],
                 row["sign"])
         for row in view.runs
     ]
-    return TaskDetail(**msgspec.structs.asdict(info_of(view, call.english)), runs=runs)
+    clicks, told = call.ctx.tasks.clicks, None
+    if call.actor.may(Permission.MESSAGE_VIEW):
+        told = await clicks.of(view.task) if counted else clicks.last(view.task)
+    clicked, unclicked = told if isinstance(told, Clicks) else (None, None)
+    return TaskDetail(
+        **msgspec.structs.asdict(info_of(view, call.english)), runs=runs, clicked=clicked, unclicked=unclicked
+    )
 
 
 def _in_span(at: datetime | None, field: str) -> datetime | None:
@@ -647,15 +698,16 @@ def info_of(view: TaskView, english: bool) -> TaskInfo:
         reason=task.reason,
         message=reason_text(task, english=english),
         detail=_told(task, english),
-        type=task.type,
+        type=task.message_kind or task.type,
         sign=task.sign,
         content=task.content,
         template_id=None if task.template_id is None else str(task.template_id),
-        params=task.mapping.get("fixed", {}),
+        params={n: v for n, v in task.mapping.get("fixed", {}).items() if task.link_id is None or n != NAME},
         client_ref=task.client_ref,
         callback_url=task.callback_url,
         file_id=None if task.upload_id is None else str(task.upload_id),
         audience_id=None if task.audience_id is None else str(task.audience_id),
+        link_id=None if task.link_id is None else str(task.link_id),
         send_at=china(task.send_at),
         expire_at=china(task.expire_at),
         window=task.windows,
@@ -696,7 +748,7 @@ def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
     return TaskRecipient(
         row=one.n,
         line=one.line,
-        to=one.number,
+        to=told_number(one.number),
         ext=one.ext,
         status=one.status,
         description=said,
@@ -705,6 +757,9 @@ def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
         code=one.code,
         submitted_at=china(one.submitted_at),
         done_at=china(one.done_at),
+        clicked=one.clicked,
+        clicks=one.clicks,
+        first_click_at=china(one.first_click),
     )
 
 
@@ -712,7 +767,7 @@ CREATION = (
     "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "CONTENT_SENSITIVE", "SIGN_MISSING",
     "TEMPLATE_NOT_FOUND", "TEMPLATE_NOT_APPROVED", "TEMPLATE_PARAM_INVALID",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
-    "EMERGENCY_DENIED", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
+    "EMERGENCY_DENIED", "PERMISSION_DENIED", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
 _OF_TEXT = tuple(code for code in CREATION if code.startswith(("CONTENT_", "SIGN_", "TIME_", "EXTEND_")))
 _FOUND = ("NOT_FOUND", *STORAGE)

@@ -97,6 +97,7 @@ class SecretBody(Request):
     keep_old_hours: (
         Annotated[int, Meta(ge=0, le=168, description="How long the former secret signs, too.")] | None
     ) = 24
+    force: Annotated[bool, Meta(description="Though the former secret still signs: it ends at once.")] = False
 
 
 class DeliveryQuery(Request):
@@ -284,7 +285,7 @@ async def rotate_webhook_secret(call: Call) -> WebhookSecret:
     hours = 24 if body.keep_old_hours is None else body.keep_old_hours
     return WebhookSecret(
         await service.rotate_secret(
-            call.change(), call.ctx.sealer, call.account.id, _name(call), keep_old_hours=hours
+            call.change(), call.ctx.sealer, call.account.id, _name(call), keep_old_hours=hours, force=body.force
         )
     )
 

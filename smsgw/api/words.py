@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from smsgw.api import words_content
+from smsgw.api import words_content, words_links
 
 
 class Field(NamedTuple):
@@ -330,8 +330,25 @@ CHINESE: dict[str, str] = {
     "Take back a filed link": "撤回链接报备",
     "A contact.": "一个联系人",
     "A contact; what is left out stays as it is.": "一个联系人;未填写的内容保持不变",
-    "A named set of contacts.": "一个人群",
-    "A new audience.": "新建人群",
+    "A named set of contacts, or a segment under a name.": "一个人群:固定的联系人,或按效果筛选的条件",
+    "Whom a segment means, by what has come of the account's messages; found anew whenever a task is made.":
+        "按短信效果筛选的条件;每次使用时重新计算号码,周期任务只在建立时计算",
+    "clicked, not_clicked (personal links alone), replied, unreached (all that was sent to it failed), silent (got a message, and neither answered nor clicked).":
+        "clicked 已点击、not_clicked 未点击(均只算个性化短链)、replied 已回复、unreached 从未送达、silent 收到过短信但无回复无点击",
+    "Messages of the last so many days.": "只看最近多少天的短信",
+    "Messages of this task alone.": "只看此任务的短信",
+    "Messages with this personal short link alone.": "只看带此个性化短链的短信",
+    "What has come of the messages that a number got.": "号码所收短信的结果",
+    "The city there; empty: not known, or the province is one.": "城市;空表示未知,或为直辖市",
+    "Whom a segment means.": "效果人群的条件",
+    "Messages of this task alone; null: of all.": "只看此任务的短信,空表示不限",
+    "Messages with this short link alone; null: with any or none.": "只看带此短链的短信,空表示不限",
+    "Of a segment: numbers as they were counted last; null: not counted yet, or the key has no scope `query`.":
+        "人数;效果人群为最近一次计算的结果,空表示尚未计算或密钥没有 query 权限",
+    "Whom it means; null: it is a set of contacts.": "效果人群的条件,空表示是联系人的集合",
+    "When a segment was counted last.": "效果人群最近一次计算的时间",
+    "One audience; a segment is counted anew, with the scope `query`": "查询一个人群(有 query 权限时,效果人群重新计算人数)",
+    "A new audience: a segment, or without one a set of contacts.": "新建人群:填 segment 为效果人群,不填为联系人的集合",
     "A number that could not be read.": "无法识别的号码",
     "A number that could not be stored.": "未能保存的号码",
     "A page of contacts; ``next_cursor`` is null on the last one.": "一页联系人;末页 next_cursor 为空",
@@ -438,7 +455,7 @@ CHINESE: dict[str, str] = {
         "长短信中的一条及其提交情况;carrier_id 为运营商给出的编号"
     ),
     "One thing that happened. ``part`` 0 is the whole message.": "一个步骤;part 为 0 表示整条消息",
-    "Only messages of this type.": "只统计此业务类型",
+    "Only messages of this type or kind.": "只统计此业务类型(内置或自定义)",
     "SHA-256 of the body in lower hex, as signed; signed uploads need it.": "请求体的 SHA-256 小写十六进制,与签名所用相同;签名上传文件时必填。",
     "Repeat a call safely: the first answer is given again for 7 days.": "幂等键:7 天内重复提交返回首次结果,不会重复发送",
     "Requests that can be made at once.": "可突发的请求数",
@@ -545,7 +562,8 @@ CHINESE: dict[str, str] = {
     "A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers.":
         "新任务:发给文件中的每一行、人群中的联系人,或最多 10000 个号码",
     "An audience, instead of a file.": "人群编号,不使用文件时填写",
-    "Decides the priority lane; else the template's, or notice.": "业务类型,决定发送优先级;不填时与模板一致,无模板为通知",
+    "otp, notice, marketing or a kind of the operator's; decides the priority lane; else the template's, or notice.": "业务类型:otp、notice、marketing 或平台自定义类型,决定发送优先级;不填时与模板一致,无模板为通知",
+    "otp, notice, marketing or a kind of the operator's; decides the priority lane; else the scenario's, or notice.": "业务类型:otp、notice、marketing 或平台自定义类型,决定发送优先级;不填时按业务场景,无场景为通知",
     "Values of the template's variables that are the same for all.": "对所有号码相同的模板变量值",
     "A page of recipients, in the order of the file. With a filter it may be short although more follow.": "一页收件人,按文件顺序;带筛选时一页可能不满,以 next_cursor 为准",
     "A page of tasks; ``next_cursor`` is null on the last one.": "一页任务;末页 next_cursor 为空",
@@ -556,6 +574,13 @@ CHINESE: dict[str, str] = {
     "A task and how far it is": "查询任务与进度",
     "A task and how far it is. ``valid`` = ``pending`` + the sum of ``counts``, all of the latest run.": "任务与进度;最近一次执行中 valid = pending + counts 各项之和",
     "A task with its last runs.": "任务及其最近各次执行",
+    "Messages of the latest run whose personal link a person has clicked; null: they have none, the key has no scope `query`, they are kept no longer, or it is not counted yet.":
+        "最近一次执行中个性化短链已被点击的短信数;null 为没有个性化短链、密钥没有 query 权限、短信已超过保存期限,或尚未统计",
+    "Messages of the latest run whose personal link nobody has clicked; null as `clicked`.":
+        "最近一次执行中个性化短链未被点击的短信数;null 同 clicked",
+    "Whether a person has clicked its personal link; null: it has none.": "个性化短链是否被点击;null 为没有个性化短链",
+    "How often people have; null: it has no personal link.": "点击次数;null 为没有个性化短链",
+    "When a person clicked it for the first time.": "首次点击时间",
     "All recipients, or the rows that got no message.": "all 为全部收件人,errors 为未能发送的行",
     "An uploaded table": "查询已上传的文件",
     "Cancel a task for good": "取消任务",
@@ -652,6 +677,7 @@ CHINESE: dict[str, str] = {
     "Which run of a recurring task; else the latest.": "周期任务的第几次执行,缺省为最近一次",
     "Your reference; unique among the account's tasks.": "客户流水号,在账号的任务内唯一",
     "Rows of the file.": "数据行数",
+    "Though the former secret still signs: it ends at once.": "原密钥仍在签名期内也更换,原密钥立即失效",
 }
 """English of the documents -> Chinese."""
 
@@ -659,6 +685,9 @@ CHINESE: dict[str, str] = {
 FIELDS |= {name: Field(*said) for name, said in words_content.FIELDS.items()}
 SAMPLES |= words_content.SAMPLES
 CHINESE |= words_content.CHINESE
+FIELDS |= {name: Field(*said) for name, said in words_links.FIELDS.items()}
+SAMPLES |= words_links.SAMPLES
+CHINESE |= words_links.CHINESE
 
 
 def chinese(text: str) -> str:

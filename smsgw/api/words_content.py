@@ -1,10 +1,12 @@
-"""The words of the API's documents about scenarios, drafts, phrases, consents and number filters."""
+"""The words of the API's documents about kinds, scenarios, drafts, phrases, consents and number filters."""
 
 from __future__ import annotations
 
 from typing import Any
 
 FIELDS: dict[str, tuple[str, str, Any]] = {
+    "link": ("The short link in the text.", "内容中的短链", None),
+    "base": ("The type that it is of.", "所属类型", "notice"),
     "consent_id": ("Id of the row.", "台账记录编号", "31"),
     "draft_id": ("Id of the draft.", "草稿编号", "7"),
     "filter_id": ("Id of the list.", "号码清单编号", "5"),
@@ -25,6 +27,8 @@ FIELDS: dict[str, tuple[str, str, Any]] = {
 """Field -> English, Chinese, and a value for examples."""
 
 SAMPLES: dict[str, Any] = {
+    "KindEntry.name": "bill",
+    "KindEntry.label": "账单",
     "ScenarioBody.name": "预约成功提醒",
     "ScenarioEntry.name": "预约成功提醒",
     "ScenarioEntry.state": "active",
@@ -53,6 +57,25 @@ SAMPLES: dict[str, Any] = {
 }
 
 CHINESE: dict[str, str] = {
+    "A short link, put where the text has `{link}`: personal, a code a row.":
+        "内容中 {link} 处的短链的编号;个性化短链每行一个短码",
+    "A short link, whose address is put where the text, a value of ``params`` or a template has ``{link}``.": (
+        "短链:内容或 params 的值中的 {link} 换成短链地址;模板中名为 link 的变量自动填入"
+    ),
+    "A short link of the account that is in force.": "本账号的一条有效短链的编号,与 target 二选一",
+    "Where a link shall lead that is made, or was made by an earlier call of the same day; the key needs the scope `link`.":
+        "目标地址:当天没有同目标的短链时新建一条,密钥须有 link 权限",
+    "With `target`: a code of its own for each recipient, or one for all.":
+        "与 target 同用:personal 每个号码一个短码,shared 所有号码同一个",
+    "With `target`: how many days it leads there, counted from today.": "与 target 同用:有效天数,从当天算起",
+    "A type, or a kind of the operator's.": "内置类型或平台自定义类型",
+    "All that may be named now: the three types, then the kinds in use by their names.": (
+        "现在可以使用的业务类型:先是三个内置类型,再按名称列出平台自定义类型"
+    ),
+    "What a message may be of": "查询可用的业务类型",
+    "What calls give as `type`; for good.": "发送接口 type 的取值,不会改变",
+    "What people read; it may change.": "页面上的名称,可能修改",
+    "The type that decides its lane and price; a type's is itself.": "所属内置类型,决定发送优先级与价格;内置类型即其自身",
     "A PNG, JPEG or WebP picture, or a PDF, up to 10 MB.": "PNG、JPEG、WebP 图片或 PDF,最大 10 MB",
     "A draft in short. ``recipients``: where its numbers come from; null: from nowhere yet.": (
         "草稿概要;recipients 为号码来源,尚未填写时为空"
@@ -90,7 +113,6 @@ CHINESE: dict[str, str] = {
     "Columns of the file; what has none holds for all rows as the call says it.": "文件各列的用途;未指定列的内容取请求中的值",
     "Consents entered.": "已登记的号码数",
     "Consents to enter; those in force are replaced, and stay in the ledger.": "要登记的同意;已有的有效记录被替代并保留在台账中",
-    "Decides the priority lane; else the scenario's, or notice.": "业务类型,决定发送优先级;不填时按业务场景,无场景为通知",
     "Enter consents of up to 1,000 numbers": "登记同意,最多 1000 个号码",
     "For who sends.": "给发送人看的说明",
     "Forget a draft": "删除草稿",

@@ -18,6 +18,6 @@ CHAPTERS = {
     "balance": "余额", "usage": "用量",
     "templates": "模板", "signs": "签名", "links": "链接", "tasks": "任务", "files": "文件", "webhooks": "推送地址",
     "blocklist": "黑名单", "optouts": "退订", "contacts": "联系人", "audiences": "人群", "numbers": "号码",
-    "scenarios": "业务场景", "drafts": "草稿", "phrases": "日常用语", "consents": "同意台账",
+    "kinds": "业务类型", "scenarios": "业务场景", "drafts": "草稿", "phrases": "日常用语", "consents": "同意台账",
     "server": "服务状态",
 }  # fmt: skip

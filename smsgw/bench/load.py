@@ -150,7 +150,8 @@ class Customer:
             posters = [aio.spawn(self._post(c, calls), name="bench.post") for c in connections]
             await self._watched(posters, pullers)
             self._pulling = False
-            await asyncio.wait_for(asyncio.gather(*pullers), CALL_TIMEOUT)
+            async with asyncio.timeout(CALL_TIMEOUT):
+                await asyncio.gather(*pullers)
         finally:
             await aio.cancel(*posters, *pullers)
             for connection in connections:
@@ -197,15 +198,19 @@ class Customer:
             if answer.status != 202:
                 continue
             seen.accept_seconds.append(now - at)
-            seen.answers.append((first, answer.body))
+            self._accepted(first, answer)
             seen.accepted += size
             seen.last_accept = now
+
+    def _accepted(self, first: int, answer: Answer) -> None:
+        self.seen.answers.append((first, answer.body))
 
     async def _ask(self, connection: Connection, request: bytes) -> Answer | None:
         """The answer, after as many tries as the server asks for; None when the connection was lost."""
         while True:
             try:
-                answer = await asyncio.wait_for(connection.send(request), CALL_TIMEOUT)
+                async with asyncio.timeout(CALL_TIMEOUT):
+                    answer = await connection.send(request)
             except (ConnectionError, TimeoutError):
                 self.seen.lost_calls += 1
                 connection.close()
@@ -258,7 +263,8 @@ class Customer:
 
     async def _called(self, connection: Connection, request: bytes) -> Answer:
         while True:
-            answer = await asyncio.wait_for(connection.send(request), CALL_TIMEOUT)
+            async with asyncio.timeout(CALL_TIMEOUT):
+                answer = await connection.send(request)
             if answer.status == 200:
                 return answer
             if answer.status not in (429, 503):

@@ -48,7 +48,8 @@ class PartnerCustomer:
         try:
             for bind in binds:
                 await loop.create_connection(lambda bind=bind: bind.link, *self._address)  # type: ignore[misc]
-            await asyncio.wait_for(asyncio.gather(*(bind.bound for bind in binds)), 30)
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(bind.bound for bind in binds))
             self._progress = self.start = self.seen.first_post = time.monotonic()
             seen = self.seen
             while seen.accepted < self._load.messages or len(seen.pulled) < seen.accepted:

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from smsgw.bench.processes import Cores
+
 TENTHS = 10
+LONG = 30.0
+"""Seconds from which on a run is told by tenths, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,67 @@ def _fullest_second(times: Sequence[float]) -> int:
     return peak
 
 
+def by_tenth(times: Iterable[float], begin: float, seconds: float) -> list[float]:
+    """How many of these times a second lie in each tenth of a run."""
+    counts = [0] * TENTHS
+    for at in times:
+        counts[min(TENTHS - 1, max(0, int((at - begin) * TENTHS / seconds)))] += 1
+    return [round(n * TENTHS / seconds, 1) for n in counts]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a message costs the database, the warm-up and all that the daemon does beside it included."""
+
+    wal_octets: int
+    transactions: float
+    """That have written."""
+    dead_versions: float
+    """Of rows, which vacuum has to clear away: one for each update and each delete."""
+    hot_share: float
+    """Of the updates, those that no index had to learn of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What is held against each other."""
+
+    accepted_per_s: float
+    end_to_end_per_s: float
+    cpu_ms: float
+    """Of a message, without carriers and load generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """Kannel under the same load."""
+
+    version: str
+    figures: Rival
+    accepted: int
+    received: int
+    reported: int
+    throughput_ratio: float
+    """Ours by theirs, end to end."""
+    cpu_ratio: float
+    accept: Latency | None
+    post_to_report: Latency | None
+
+    def lines(self) -> list[str]:
+        """For people."""
+        f = self.figures
+        return [
+            f"Kannel {self.version} under the same load",
+            f"  accepted            {f.accepted_per_s:10,.0f} /s",
+            f"  end to end          {f.end_to_end_per_s:10,.0f} /s",
+            f"  CPU per message     {f.cpu_ms:10.3f} ms (bearerbox and smsbox)",
+            f"  post answered       {self.accept}",
+            f"  post to report      {self.post_to_report}",
+            f"  accepted {self.accepted:,}, at the carrier {self.received:,}, reported {self.reported:,}",
+            f"  ours by Kannel's    {self.throughput_ratio:.2f} of the throughput, {self.cpu_ratio:.2f} of the CPU",
+        ]
+
+
 @dataclass(slots=True)
 class Counts:
     """One message, four witnesses: the answer to the post, the account's balance, the carriers, the reports."""
@@ -142,8 +207,14 @@ class Result:
     counts: Counts
     carried: list[Carried] = field(default_factory=list)
     """By carrier, the measured part."""
+    by_tenth_per_s: list[float] = field(default_factory=list)
+    """Reports that came in each tenth of the time; empty for a short run."""
     daemon_mib: list[float] = field(default_factory=list)
     """Resident memory of the daemon, every ten seconds of the measured part."""
+    written: Written | None = None
+    cores: Cores | None = None
+    """None: the gateway is not on a stage of ours."""
+    against: Against | None = None
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
@@ -162,12 +233,28 @@ class Result:
             "throughput",
             f"  accepted            {self.accepted_per_s:10,.0f} /s",
             f"  end to end          {self.end_to_end_per_s:10,.0f} /s   ({self.messages:,} in {self.seconds:.2f} s)",
-            "CPU per message",
         ]
+        if self.by_tenth_per_s:
+            lines.append(f"  by tenth            {' '.join(f'{per_s:,.0f}' for per_s in self.by_tenth_per_s)} /s")
+        lines.append("CPU per message")
         lines += [f"  {name:<18}  {ms:8.3f} ms" for name, ms in cpu.items()]
         if "daemon" in cpu and "database" in cpu:
             lines.append(f"  {'daemon + database':<20}{cpu['daemon'] + cpu['database']:8.3f} ms")
             lines.append(f"  {'all':<20}{sum(cpu.values()):8.3f} ms")
+        if self.cores is not None:
+            cores = self.cores
+            lines.append(
+                f"  of {cores.cores} cores          {cores.idle:8.0%} idle, {cores.others:.0%} for others: "
+                f"with the same work a message at most {cores.bound:.2f} times as fast"
+            )
+        if self.written is not None:
+            w = self.written
+            lines += [
+                "database per message, warm-up included",
+                f"  written ahead       {w.wal_octets:10,d} octets",
+                f"  transactions        {w.transactions:10.3f}",
+                f"  dead row versions   {w.dead_versions:10.2f}   ({w.hot_share:.0%} of the updates HOT)",
+            ]
         if self.daemon_peak_mib is not None:
             lines.append(f"daemon memory, peak   {self.daemon_peak_mib:8.0f} MiB")
         if len(self.daemon_mib) >= TENTHS:
@@ -207,6 +294,8 @@ class Result:
                 f"the daemon's log has {len(self.daemon_log)} lines; the last ones:",
                 *self.daemon_log[-5:],
             ]
+        if self.against is not None:
+            lines += self.against.lines()
         lines += [f"PROBLEM: {problem}" for problem in c.problems] or [
             "every accepted message was submitted, reported and pulled exactly once"
             if c.received is not None

@@ -9,17 +9,18 @@ import os
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from smsgw import __version__
-from smsgw.bench import processes
+from smsgw.bench import kannel, processes
+from smsgw.bench.database_work import DatabaseWork, pinned
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.partner import PartnerCustomer
 from smsgw.bench.processes import CpuMeter
-from smsgw.bench.result import Carried, Counts, Latency, Result
+from smsgw.bench.result import LONG, Carried, Counts, Latency, Result, Rival, by_tenth
 from smsgw.bench.sink import Sink, listening
 from smsgw.bench.stage import (
     ACCOUNT,
@@ -38,9 +39,26 @@ from smsgw.runtime.config import split_address
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
+TELL_EVERY = 1.0
 MEMORY_EVERY = 10.0
 """Seconds between looks at the daemon's memory."""
 _SERIAL = re.compile(samples.BENCH_SERIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How far a run is."""
+
+    stage: str
+    """``prepare``, ``warm up``, ``load``, ``count`` or ``kannel``."""
+    seconds: float
+    """Since the load began."""
+    posted: int
+    """Messages that were due by then."""
+    accepted: int
+    reported: int
+    refused: int
+    """Answers that asked to wait, or refused."""
 
 
 @dataclass(slots=True)
@@ -57,8 +75,14 @@ class Options:
     bearer: str = field(default="", repr=False)
     push: bool = False
     """Reports are pushed to a webhook instead of being pulled."""
+    told: Callable[[Told], None] | None = None
+    """Called at each stage, and every second of the load."""
     partner_window: int = 0
     """Submits without an answer on each of a partner's SMPP binds; 0: the load comes over HTTP."""
+    pinned: bool = False
+    """Beside a transaction that keeps its snapshot."""
+    against_kannel: bool = False
+    """Kannel is put under the same load afterwards."""
 
 
 async def run(options: Options) -> Result:
@@ -67,8 +91,9 @@ async def run(options: Options) -> Result:
         stage: Stage | None = None
         sink: Sink | None = None
         if options.push:
-            sink = await stack.enter_async_context(listening())
+            sink = await stack.enter_async_context(listening(Sink()))
             options.setting = replace(options.setting, push_to=sink.url)
+        _tell(options, "prepare")
         if not options.url:
             stage = await stack.enter_async_context(staged(options.folder, options.setting))
         url, bearer = (stage.url, stage.bearer) if stage else (options.url, options.bearer)
@@ -81,10 +106,17 @@ async def run(options: Options) -> Result:
                 stack.callback(tap.close)
             else:
                 tap = None
+        if options.pinned and stage is not None:
+            await stack.enter_async_context(pinned(stage.dsn))
         result = await _run(options, Endpoint(url, bearer), stage, sink, tap)
         if sink is not None:
             result.settings["pushed"] = f"{sink.calls:,} calls, {sink.unsigned:,} with a wrong signature"
-        return result
+    if options.against_kannel:
+        _tell(options, "kannel")
+        cpu = result.cpu_ms_per_message["daemon"] + result.cpu_ms_per_message["database"]
+        ours = Rival(result.accepted_per_s, result.end_to_end_per_s, cpu)
+        result.against = await kannel.run(options.folder, options.setting, options.load, options.warm_up, ours)
+    return result
 
 
 async def _run(
@@ -93,6 +125,8 @@ async def _run(
     load = options.load
     balance = await _balance(endpoint)
     runs: list[Observed] = []
+    work = await DatabaseWork.begin(stage.dsn) if stage else None
+    _tell(options, "warm up")
     if options.warm_up:
         warm = Load(
             options.warm_up,
@@ -106,14 +140,20 @@ async def _run(
         runs.append(await _customer(options, endpoint, stage, sink, warm, 0).run())
     meter = _meter(stage)
     memory: list[float] = []
-    watch = aio.spawn(_watch_memory(stage.daemon_pid, memory), name="memory") if stage else None
+    watch = aio.spawn(_watch_memory(stage.daemon_pids, memory), name="memory") if stage else None
     meter.start()
-    seen = await _customer(options, endpoint, stage, sink, load, options.warm_up).run()
-    used = meter.used()
-    await aio.cancel(watch)
+    customer = _customer(options, endpoint, stage, sink, load, options.warm_up)
+    telling = aio.spawn(_keep_telling(options, customer.seen), name="telling")
+    try:
+        seen = await customer.run()
+        used = meter.used()
+        cores = meter.cores(used)
+    finally:
+        await aio.cancel(watch, telling)
+    _tell(options, "count", seen)
     runs.append(seen)
-    peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
-
+    peak = sum(map(processes.peak_memory_mib, stage.daemon_pids)) if stage else None
+    written = await work.done(options.warm_up + load.messages) if work else None
     if tap is not None:
         tap.close()
     counts = _count(runs, options.warm_up + load.messages, balance - await _balance(endpoint))
@@ -131,7 +171,9 @@ async def _run(
         seconds=round(seconds, 3),
         accepted_per_s=round(seen.accepted / max(1e-9, seen.last_accept - seen.first_post), 1),
         end_to_end_per_s=round(len(seen.pulled) / max(1e-9, seconds), 1),
+        by_tenth_per_s=by_tenth(seen.pulled.values(), seen.first_post, seconds) if seconds >= LONG else [],
         cpu_ms_per_message={name: round(spent * 1000 / load.messages, 4) for name, spent in used.items()},
+        cores=cores if stage is not None else None,
         daemon_peak_mib=peak,
         daemon_mib=memory,
         accept=Latency.of(seen.accept_seconds),
@@ -148,14 +190,33 @@ async def _run(
             )
             for carrier in sorted({a.carrier for a in arrivals})
         ],
+        written=written,
         daemon_log=stage.daemon_log() if stage else [],
     )
 
 
-async def _watch_memory(pid: int, into: list[float]) -> None:
+def _tell(options: Options, stage: str, seen: Observed | None = None) -> None:
+    if options.told is None:
+        return
+    if seen is None or not seen.first_post:
+        options.told(Told(stage, 0.0, 0, 0, 0, 0))
+        return
+    load, seconds = options.load, time.monotonic() - seen.first_post
+    due = min(load.messages, int(seconds * load.rate)) if load.rate else sum(1 for at in seen.posted_at if at)
+    refused = seen.refusals.total()
+    options.told(Told(stage, round(seconds, 1), due, seen.accepted, len(seen.pulled), refused))
+
+
+async def _keep_telling(options: Options, seen: Observed) -> None:
+    while options.told is not None:
+        _tell(options, "load", seen)
+        await asyncio.sleep(TELL_EVERY)
+
+
+async def _watch_memory(pids: Sequence[int], into: list[float]) -> None:
     while True:
         await asyncio.sleep(MEMORY_EVERY)
-        into.append(round(processes.memory_mib(pid), 1))
+        into.append(round(sum(map(processes.memory_mib, pids)), 1))
 
 
 def _customer(
@@ -170,8 +231,8 @@ def _customer(
 
 
 def _meter(stage: Stage | None) -> CpuMeter:
-    groups = {} if stage is None else {
-        "daemon": stage.daemon_pid, "database": stage.postgres_pid, "carriers": stage.simulation.pid,
+    groups: dict[str, int | Sequence[int]] = {} if stage is None else {
+        "daemon": stage.daemon_pids, "database": stage.postgres_pid, "carriers": stage.simulation.pid,
     }  # fmt: skip
     return CpuMeter(groups | {"load generator": os.getpid()}, trees=("database",))
 
@@ -179,7 +240,8 @@ def _meter(stage: Stage | None) -> CpuMeter:
 async def _balance(endpoint: Endpoint) -> int:
     connection = await endpoint.connect()
     try:
-        answer = await asyncio.wait_for(connection.send(endpoint.request("GET", "/balance")), 10)
+        async with asyncio.timeout(10):
+            answer = await connection.send(endpoint.request("GET", "/balance"))
     finally:
         connection.close()
     if answer.status != 200:
@@ -274,6 +336,8 @@ def _settings(options: Options) -> dict[str, Any]:
     return settings | {
         "channels": f"{setting.channels}, {setting.links} links each, window {setting.window}, "
         + (f"{setting.channel_rate:,}/s each" if setting.channel_rate else "no limit of rate"),
+        "workers": str(setting.workers),
+        **({"beside it": "a transaction that keeps its snapshot"} if options.pinned else {}),
         "carriers": f"answer after {setting.answer_delay} ms, report after {setting.report_delay} ms",
     }
 

@@ -8,12 +8,14 @@ import contextlib
 import hmac
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 _FIELD = re.compile(rb"\r\n(content-length|webhook-[a-z]+): *([^\r]*)", re.IGNORECASE)
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+S = TypeVar("S", bound="Sink")
 
 
 class Event(msgspec.Struct):
@@ -55,7 +57,7 @@ class Sink:
             self.unsigned += 1
             return b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
         self.receive(_body.decode(body).items)
-        return _ANSWER
+        return ANSWER
 
 
 class _Connection(asyncio.Protocol):
@@ -80,9 +82,8 @@ class _Connection(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def listening() -> AsyncIterator[Sink]:
+async def listening(sink: S) -> AsyncIterator[S]:
     """A sink on a loopback port."""
-    sink = Sink()
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(sink), "127.0.0.1", 0)
     sink.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/events"
     try:

@@ -27,6 +27,7 @@ from smsgw.core.words import samples
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
+from smsgw.platform.channels import recordings
 from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import service as partners
@@ -60,6 +61,7 @@ KINDS = (
     ("cmpp20", "cmpp", "CUCC", "130"),
     ("smpp34", "smpp", "CTCC", "133"),
 )
+SMPP = tuple(kind for kind in KINDS if kind[1] == "smpp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Setting:
     """How the carriers and the channels to them are. Delays in milliseconds, as the simulator reads them."""
 
     channels: int = 3
+    kinds: Sequence[tuple[str, str, str, str]] = KINDS
+    """Of the channels, in turn."""
     links: int = 2
     window: int = 100
     answer_delay: str = "5"
@@ -78,11 +82,17 @@ class Setting:
     """Submits per second of each channel; 0 is unlimited."""
     push_to: str = ""
     """Reports are pushed to this address; empty: they are pulled."""
+    recorded: bool = False
+    """Submits of all channels are recorded."""
+    workers: int = 1
+    """Of the daemon."""
+    modest: bool = False
+    """Other work on this machine goes first: no process of the stage is raised above it."""
 
     @property
     def prefixes(self) -> Sequence[str]:
         """First digits of numbers that these channels serve, in turn."""
-        return [kind[3] for kind in KINDS[: self.channels]]
+        return [kind[3] for kind in self.kinds[: self.channels]]
 
 
 class Simulation:
@@ -96,8 +106,9 @@ class Simulation:
     @classmethod
     async def start(cls, folder: Path, setting: Setting, password: str) -> Simulation:
         """Run one carrier a channel."""
+        kinds = setting.kinds
         tables = [
-            f'[[carrier]]\nname = "bench-{n}"\nprotocol = "{KINDS[n % len(KINDS)][1]}"\nlisten = "127.0.0.1:0"\n'
+            f'[[carrier]]\nname = "bench-{n}"\nprotocol = "{kinds[n % len(kinds)][1]}"\nlisten = "127.0.0.1:0"\n'
             f'user = "{USER}"\npassword = "{password}"\nanswer_delay = "{setting.answer_delay}"\n'
             f'report_delay = "{setting.report_delay}"\nkeep_messages = {setting.keep_messages}\n'
             for n in range(setting.channels)
@@ -106,18 +117,19 @@ class Simulation:
         scenario.write_text("\n".join(tables), "utf-8")
         with _open(folder / "carriers.log") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "smsgw", "simulate", str(scenario),
+                sys.executable, "-m", "smsgw", "simulate", "--attached", str(scenario),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                 start_new_session=True, limit=_ANSWER_LIMIT,
             )  # fmt: skip
         simulation = cls(process, {})
         # A carrier has a machine of its own and reads in time; here it at least goes first. Needs root.
-        with contextlib.suppress(PermissionError, ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, CARRIER_NICENESS)
+        if not setting.modest:
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, CARRIER_NICENESS)
         try:
             ready = await simulation._line()
         except BaseException:
-            await _end(process)
+            await end(process)
             raise
         simulation.ports = {c["carrier"]: c["port"] for c in ready["carriers"]}
         return simulation
@@ -145,19 +157,21 @@ class Simulation:
 
     async def stop(self) -> None:
         """End the process."""
-        await _end(self._process)
+        await end(self._process)
 
 
 def _open(path: Path) -> IO[bytes]:
     return path.open("wb")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and what is still there after ``STOP_TIMEOUT`` is killed."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -173,12 +187,14 @@ class Stage:
     """Address of the server for partners."""
     password: str
     """Of the partner."""
-    daemon_pid: int
+    daemon_pids: Sequence[int]
+    """The daemon, or its supervisor and workers."""
     postgres_pid: int
     simulation: Simulation
     folder: Path
     database: dict[str, str]
     """Settings of the database that a figure depends on."""
+    dsn: str
     push_secret: str = ""
 
     def daemon_log(self) -> list[str]:
@@ -196,38 +212,41 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
     try:
         password = secrets.token_hex(4)
         simulation = await Simulation.start(folder, setting, password)
-        daemon = await _start_daemon(folder)
+        daemon = await _start_daemon(folder, setting.workers)
         status = await _ready(daemon, folder)
-        bearer, database, secret = await _seed(data, setting, simulation, password)
+        bearer, database, dsn, secret = await _seed(data, setting, simulation, password)
         await control_client.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
         postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
+        pids = [daemon.pid, *(p for p in processes.children(daemon.pid) if p != postmaster)]
         smpp = status["urls"]["smpp"].removeprefix("smpp://")
         yield Stage(
             status["urls"]["http"],
             bearer,
             smpp,
             password,
-            daemon.pid,
+            pids,
             postmaster,
             simulation,
             folder,
             database,
+            dsn,
             secret,
         )
     finally:
         if daemon is not None:
-            await _end(daemon)
+            await end(daemon)
         if simulation is not None:
             await simulation.stop()
         shutil.rmtree(EmbeddedPostgres(data).home, ignore_errors=True)  # elsewhere when root runs it
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _start_daemon(folder: Path) -> asyncio.subprocess.Process:
+async def _start_daemon(folder: Path, workers: int) -> asyncio.subprocess.Process:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
     environment |= {
         "SMSGW_NODE_DATA_DIR": str(folder / "data"),
+        "SMSGW_NODE_WORKERS": str(workers),
         "SMSGW_HTTP_LISTEN": "127.0.0.1:0",
         "SMSGW_HTTP_INSECURE_BEARER": "true",
         "SMSGW_OPS_LISTEN": "127.0.0.1:0",
@@ -240,8 +259,8 @@ async def _start_daemon(folder: Path) -> asyncio.subprocess.Process:
     }
     with _open(folder / "daemon.log") as log:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "smsgw", "run",
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
+            sys.executable, "-m", "smsgw", "run", "--attached",
+            stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True,
         )  # fmt: skip
 
 
@@ -255,7 +274,7 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
             status: dict[str, Any] = await control_client.call(
                 folder / "data" / "control.sock", "GET", "/status"
             )
-            if status["ready"]:
+            if status["ready"] and all(one["state"] == "serving" for one in status["workers"]):
                 return status
         await asyncio.sleep(0.1)
     raise TimeoutError("the daemon did not come up")
@@ -263,9 +282,9 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
 
 async def _seed(
     data: Path, setting: Setting, simulation: Simulation, password: str
-) -> tuple[str, dict[str, str], str]:
-    """An account with a key that may call as often as it likes, and the channels; the bearer, what runs, and the
-    secret of pushes."""
+) -> tuple[str, dict[str, str], str, str]:
+    """An account with a key that may call as often as it likes, and the channels; the bearer, what runs, where the
+    database is, and the secret of pushes."""
     dsn = await EmbeddedPostgres(data).find()
     if dsn is None:
         raise RuntimeError("the daemon's database is not to be found")
@@ -288,14 +307,16 @@ async def _seed(
             limits = {"max_binds": setting.partner, "window": MAX_WINDOW}
             await partners.add(change, sealer, account, "smpp", ACCOUNT, password, limits)
         for n in range(setting.channels):
-            protocol, _, carrier, _ = KINDS[n % len(KINDS)]
+            protocol, _, carrier, _ = setting.kinds[n % len(setting.kinds)]
             fields = {
                 "protocol": protocol, "host": "127.0.0.1", "port": simulation.ports[f"bench-{n}"],
                 "username": USER, "password": password, "access_code": f"1069{n:04d}",
                 "connections": setting.links, "window": setting.window, "rate": setting.channel_rate,
                 "carriers": [carrier],
             }  # fmt: skip
-            await channels.add(change, sealer, f"bench-{n}", fields)
+            channel_id = await channels.add(change, sealer, f"bench-{n}", fields)
+            if setting.recorded:
+                await recordings.begin(change, channel_id, hours=recordings.MOST_HOURS, reason="bench")
         names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
         secret = ""
         if setting.push_to:
@@ -303,7 +324,7 @@ async def _seed(
             wanted = Wanted("bench", setting.push_to)
             made = await webhooks.put(change, sealer, account, wanted, reach)
             secret = made or ""
-        return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}, secret
+        return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}, dsn, secret
     finally:
         await database.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
 
 from smsgw.channels import profiles
@@ -13,7 +13,9 @@ from smsgw.channels.services import Services
 from smsgw.channels.transport import Transport
 from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.model import ChannelSpec, ChannelStatus
+from smsgw.core.throttling import Spell
 from smsgw.pipeline.fleet import Membership, Queue
+from smsgw.runtime import clock
 from smsgw.store.engine.leases import Lease
 
 GRACE = 60.0
@@ -40,7 +42,7 @@ class Channel:
         self.profile = profiles.parse(spec.profile, spec.protocol)
         """How its carrier differs."""
         self._transport: Transport = WireTransport(
-            spec, self.profile, self._dispatcher, services.listeners, services.numberings
+            spec, self.profile, self._dispatcher, services.listeners, services.numberings, services.submits
         )
         self._dispatcher.transport = self._transport
         self._stopping = False
@@ -68,7 +70,7 @@ class Channel:
     async def leave(self) -> None:
         """Log out at the lease's deadline: a carrier that takes one login must be free for the next owner's."""
         self.left = True
-        gone = await self._transport.close(LEFT)
+        gone = await self._transport.close(LEFT, discard=True)
         if gone:
             await asyncio.wait(gone, timeout=LEAVE_PATIENCE)
         await self._transport.abort(LEFT)
@@ -95,7 +97,7 @@ class Channel:
         """Whether a change cannot be followed while running."""
         followed = replace(
             self.spec, window=spec.window, rate=spec.rate, desired=spec.desired, version=spec.version,
-            unknown_policy=spec.unknown_policy,
+            unknown_policy=spec.unknown_policy, recording=spec.recording,
         )  # fmt: skip
         return followed != spec
 
@@ -163,14 +165,24 @@ class Channel:
         """Could write a part at once."""
         return self._dispatcher.has_room()
 
+    def throttled(self, *, ended: bool = False) -> Sequence[Spell]:
+        """What is to be kept of how its carrier throttles it. ``ended``: the channel stops."""
+        return self._dispatcher.throttling.look(clock.now(), self._dispatcher.slowed_to, ended=ended)
+
+    def throttled_kept(self, spells: Sequence[Spell]) -> None:
+        """It is."""
+        self._dispatcher.throttling.told(spells, clock.now())
+
     def status(self, submitted_today: int, pools: tuple[str, ...]) -> ChannelStatus:
         """For people. ``pools`` are the names of the pools it pulls from."""
         window, used = self._transport.window, self._transport.window_used
         state = self._state()
         if not window:
             reason = "nothing to send" if state == "idle" else "not bound"
-        elif self._dispatcher.stalled() or self._dispatcher.pacer.slowed:
+        elif self._dispatcher.stalled():
             reason = "carrier slow"
+        elif self._dispatcher.pacer.slowed:
+            reason = "carrier throttles"
         elif self._dispatcher.waiting and used < window:
             reason = "rate limit"
         elif used >= window:
@@ -183,6 +195,8 @@ class Channel:
             bound=self._transport.bound, connections=self.spec.connections, window_used=used, window=window,
             rate_now=self._dispatcher.rate_now, rate_limit=self.spec.rate, submitted_today=submitted_today,
             last_error=self.last_error, pools=pools, reason=reason,
+            links=self._transport.links, rate_allowed=self._dispatcher.slowed_to,
+            throttled=self._dispatcher.throttling.now,
         )  # fmt: skip
 
     def _state(self) -> str:

@@ -20,9 +20,10 @@ from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.runtime import aio, clock, failpoints
 from smsgw.store.engine import leases
-from smsgw.store.engine.database import Connection, connect
+from smsgw.store.engine.database import Connection, Ear, connect
 from smsgw.store.engine.journal import Key
 from smsgw.store.engine.leases import Lease
+from smsgw.store.engine.replanning import YoungDay
 from smsgw.store.messages import claiming
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,8 @@ class Claims:
         self._services = services
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._ear = Ear()
+        self._day = YoungDay()
         self._doubt = 0
         """The epoch of a claim that was asked for and of which it is not known what came of it; 0: none."""
         self._look_at = self._loop.time() + LOOK_FOR_LOST_EVERY
@@ -113,6 +116,8 @@ class Claims:
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
+        async with aio.timeout(CLAIM_TIMEOUT):
+            await self._day.renew(connection)
         self._doubt = fence.epoch
         async with aio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at <= clock.time() and not urgent:
@@ -139,7 +144,9 @@ class Claims:
                     connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest,
                     halted=halted,
                 )  # fmt: skip
+        self._ear.check()
         self._doubt = 0
+        self._day.wrote(len(claimed))
         if urgent and len(claimed) < room:
             self._hot = {q: None for q in hot if q[1] != Lane.EMERGENCY} | self._hot
         elif len(claimed) >= room or len(queues) < len(hot):
@@ -191,8 +198,8 @@ class Claims:
     async def _connected(self, in_hand: Iterable[Claimed]) -> Connection:
         """The connection; no claim of before is in doubt any more, unless the lease is over."""
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(
-                self._services.dsn, writer=True, statement_timeout=SERVER_TIMEOUT
+            self._connection = self._ear.at(
+                await connect(self._services.dsn, writer=True, statement_timeout=SERVER_TIMEOUT)
             )
         if self._doubt:
             if self._doubt == self._lease.epoch:

@@ -21,6 +21,7 @@ from smsgw.channels.services import Services
 from smsgw.channels.transport import Request, Source, Transport
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Lane, Outcome, OutcomeKind, Report
 from smsgw.core.pacing import Pacer
+from smsgw.core.throttling import Throttling
 from smsgw.runtime import aio, clock, failpoints
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import CONFLICT, OUTAGE
@@ -59,6 +60,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._ready = Ready()
         self.pacer = Pacer(spec.rate, time.monotonic())
+        self.throttling = Throttling()
         self._paused_until = 0.0
         self._answered_at = self._loop.time()
         """When the carrier last answered, or had nothing to answer."""
@@ -127,6 +129,11 @@ class Dispatcher:
         """Submits per second lately."""
         now = int(self._loop.time())
         return sum(n for second, n in self._per_second if now - 5 <= second < now) / 5
+
+    @property
+    def slowed_to(self) -> float | None:
+        """Submits per second that the carrier lets through now; None: all that the channel's rate allows."""
+        return self.pacer.rate if self.pacer.slowed else None
 
     def stalled(self) -> bool:
         """Whether parts are out and the carrier has answered nothing for a while."""
@@ -372,7 +379,10 @@ class Dispatcher:
                 self._claims.deferred_in(outcome.delay)
             if outcome.cls == "FREQ_CARRIER":
                 too_fast += 1
-        self.pacer.answered(time.monotonic(), len(outcomes) - too_fast, too_fast)
+        taken = len(outcomes) - too_fast
+        self.pacer.answered(time.monotonic(), taken, too_fast)
+        if too_fast or self.throttling.open:
+            self.throttling.answered(clock.now(), taken, too_fast, self.spec.rate, self.slowed_to)
         self._deliver(outcomes)
 
     def on_lost(self, outcomes: list[Outcome]) -> None:

@@ -10,14 +10,15 @@ from typing import Protocol
 import structlog
 from asyncpg import PostgresError
 
-from smsgw.channels import profiles
+from smsgw.channels import balance, profiles
+from smsgw.channels.balance import Balance, Seat
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
 from smsgw.channels.probing import Probing
 from smsgw.channels.services import Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
-from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
+from smsgw.core.model import TEST_CHANNEL, AtWork, ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline.fleet import Membership, membership, pools_of
 from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
 from smsgw.pipeline.outcomes.writer import MAX_AGE
@@ -26,6 +27,7 @@ from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep import failover
 from smsgw.runtime import clock, failpoints
 from smsgw.store.config import channels as store
+from smsgw.store.config import throttles
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Replay
@@ -47,6 +49,7 @@ GONE_AFTER = 3.0
 """A channel that has not been healthy for so many seconds keeps nothing waiting that another one may take."""
 LAPSE_EVERY = 0.5
 PROBE_EVERY = 3.0
+THROTTLES_EVERY = 5.0
 FRESH = 15.0
 """Seconds for which another node's word about its channels counts."""
 
@@ -61,11 +64,43 @@ class TestChannel(Protocol):
         """The same channel, leading there."""
 
 
+class Siblings(Protocol):
+    """The other workers of this installation: how the channels are shared out among them. A single process has none."""
+
+    @property
+    def several(self) -> bool:
+        """There are others."""
+
+    @property
+    def running(self) -> int:
+        """How many processes of the installation exist, this one among them."""
+
+    @property
+    def able(self) -> bool:
+        """One of them reaches the database, and would take what we must leave."""
+
+    def mine(self, channel_id: int) -> bool:
+        """Whether a channel that nobody has is this worker's to take."""
+
+    def due_back(self, channel_id: int) -> bool:
+        """Whether a channel that runs here goes back to the worker whose it is."""
+
+    def line(self, channel_id: int) -> ChannelStatus | None:
+        """How a channel is that runs on another worker."""
+
+
 class ChannelManager:
     """Runs the started channels whose lease this node holds."""
 
-    def __init__(self, database: Database, services: Services, replay: Replay, test_carrier: TestChannel) -> None:
+    def __init__(
+        self, database: Database, services: Services, replay: Replay, test_carrier: TestChannel, siblings: Siblings
+    ) -> None:
         self._database = database
+        self._siblings = siblings
+        self._left_by: dict[int, Replay] = {}
+        """Node of a worker that has died -> what its journal knows, until it is back."""
+        self._nothing_left = False
+        """The last look has found nothing in flight that the journal may know of."""
         self._snapshots = services.snapshots
         self._fleet = services.fleet
         self._test_carrier = test_carrier
@@ -87,6 +122,7 @@ class ChannelManager:
         self._probing = Probing(database, services.ids)
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
+        self._balance = Balance(database, services.cluster.node)
         self._following = asyncio.Lock()
         self._changes = Changes()
         self._starting = asyncio.Semaphore(STARTING)
@@ -95,6 +131,7 @@ class ChannelManager:
     async def start(self) -> None:
         """Take what is free, and recover it."""
         await correct_taken_over(self._database, self._services.outcomes, self._replay)
+        await self._look_around()
         await self.follow_now()
         await self._adopt()
         await self._say()
@@ -103,11 +140,13 @@ class ChannelManager:
         """What comes round between ``start`` and ``stop``."""
         return (
             Periodic("channels.follow", FOLLOW_EVERY, self.follow),
+            Periodic("channels.look", balance.LOOK_EVERY, self._look_around),
             Periodic("leases.renew", leases.RENEW_EVERY, self._renew),
             Periodic("leases.lapse", LAPSE_EVERY, self._lapse),
             Periodic("channels.adopt", ADOPT_EVERY, self._adopt),
             Periodic("channels.probe", PROBE_EVERY, self._probe),
             Periodic("channels.say", SAY_EVERY, self._say),
+            Periodic("channels.throttles", THROTTLES_EVERY, self._keep_throttles),
             Periodic("channels.free", FREE_EVERY, self._free),
         )
 
@@ -138,10 +177,16 @@ class ChannelManager:
             today = self._today.get(spec.id, 0)
             channel = self._channels.get(spec.id)
             pools = tuple(name for name in self._snapshots.current.pools if self._serves(spec, name))
-            line = channel.status(today, pools) if channel else self._status_elsewhere(spec, today, pools)
+            there = None if channel else self._siblings.line(spec.id)
+            if channel is not None:
+                line = channel.status(today, pools)
+            else:
+                line = self._status_elsewhere(spec, today, pools) if there is None else replace(there, pools=pools)
             probe, detail = self._probing.verdict(spec)
             simulated = spec.profile.get("simulated") is True
-            lines.append(replace(line, probe=probe, probe_detail=detail, simulated=simulated))
+            said = self._elsewhere.get(spec.id) if spec.id in self._others else None
+            node = self._services.cluster.node if channel is not None else said.node if said else 0
+            lines.append(replace(line, probe=probe, probe_detail=detail, simulated=simulated, node=node))
         return lines
 
     def _status_elsewhere(self, spec: ChannelSpec, today: int, pools: tuple[str, ...]) -> ChannelStatus:
@@ -155,6 +200,26 @@ class ChannelManager:
             window=spec.window * bound, rate_now=0.0, rate_limit=spec.rate, submitted_today=today,
             last_error=said.last_error if said else "", pools=pools, reason="nothing to send" if bound else "not bound",
         )  # fmt: skip
+
+    def at_work(self, spec: ChannelSpec) -> Sequence[AtWork]:
+        """Channels that use the login of this one, here or on another node, at whatever gateway. One that is not let in
+        disturbs nobody; one that connects anew at this moment does."""
+        login = (spec.protocol[:4], spec.username)
+        same = {one.id: one for one in self._specs.values() if (one.protocol[:4], one.username) == login}
+        return [
+            AtWork(line.name, same[line.id].host, line.bound, frozenset(link.peer for link in line.links if link.peer))
+            for line in self.status()
+            if line.id in same and (line.bound or line.state not in ("stopped", "refused"))
+        ]
+
+    def status_here(self) -> Sequence[ChannelStatus]:
+        """Those that run here."""
+        return [line for line in self.status() if line.id in self._channels]
+
+    @property
+    def settled(self) -> bool:
+        """Nothing in flight is left of the time before the start."""
+        return self._replay is FORGOTTEN
 
     def lost_claims(self) -> dict[str, int]:
         """Name of a channel that runs here -> parts that it had claimed and that had got lost, in the last minutes."""
@@ -206,7 +271,7 @@ class ChannelManager:
             for channel in self._channels.values():
                 channel.set_aside()
         specs = {s.id: await self._led(s) for s in snapshot.channels}
-        if snapshot.keys.tests:
+        if snapshot.rehearses:
             specs[TEST_CHANNEL] = await self._test_carrier.channel()
         self._specs = specs
         self._fleet.configured(specs)
@@ -223,7 +288,28 @@ class ChannelManager:
 
     def _wanted(self, channel_id: int) -> bool:
         spec = self._specs.get(channel_id)
-        return spec is not None and spec.desired != "stopped"
+        if spec is None or spec.desired == "stopped" or not self._siblings.mine(self._together(spec)):
+            return False
+        return spec.id == TEST_CHANNEL or self._balance.mine(self._together(spec))
+
+    async def _look_around(self) -> None:
+        """Where other machines live, see who has which channels."""
+        if self._specs and self._services.cluster.live <= self._siblings.running and self._balance.alone:
+            return
+        groups = dict[int, list[ChannelSpec]]()
+        for spec in self._specs.values():
+            if spec.id != TEST_CHANNEL and spec.desired != "stopped":
+                groups.setdefault(self._together(spec), []).append(spec)
+        await self._balance.look(
+            [Seat(id_, sum(s.connections for s in specs), tuple(s.id for s in specs)) for id_, specs in groups.items()]
+        )
+
+    def _together(self, spec: ChannelSpec) -> int:
+        """The channel whose node has this one, too: carriers of SGIP come to one address, so to one process."""
+        listen = spec.profile.get("sgip_listen")
+        if not listen:
+            return spec.id
+        return min(id_ for id_, one in self._specs.items() if one.profile.get("sgip_listen") == listen)
 
     def _ends(self, channel: Channel) -> str:
         """Why a channel cannot go on as it is; empty when it can."""
@@ -232,6 +318,8 @@ class ChannelManager:
             return "lease lost"
         if spec is None or spec.desired == "stopped" or channel.restart_needed(spec):
             return "configuration changed"
+        if self._siblings.due_back(self._together(spec)):
+            return "its own worker is back"
         return ""
 
     async def _bring(self, channel_id: int) -> None:
@@ -271,7 +359,7 @@ class ChannelManager:
         try:
             failpoints.reach("lease.taken")
             await recover_channel(
-                self._database, self._services.outcomes, journal, self._replay,
+                self._database, self._services.outcomes, journal, self._replay.and_of(self._left_by.values()),
                 channel_id=channel_id, name=name, policy=policy, epoch=lease.epoch,
             )  # fmt: skip
             journal.disown(self._past.pop(channel_id, ()))
@@ -303,6 +391,7 @@ class ChannelManager:
             log.error("channel.outcomes_pending", channel=channel.spec.name)
         finally:
             await self._give_up(channel_id, channel.spec.name)
+        await self._keep_last_throttle(channel)
         log.info("channel.stopped", channel=channel.spec.name, why=why)
 
     async def _adopt(self) -> None:
@@ -313,24 +402,50 @@ class ChannelManager:
         all_seen = not self._changes
         async with self._database.acquire(timeout=30) as connection:
             rows = await claiming.left_behind(connection, [*self._channels, *self._changes])
+        others = [f"channel/{row['id']}" for row in rows if not self._siblings.mine(row["id"])]
+        if others:  # whoever has one of them has seen to it; nobody else of us may, but its own worker
+            all_seen &= await leases.held(self._database, others) == set(others)
         adopted: list[asyncio.Task[None]] = []
         for row in rows:
             if row["id"] in self._channels or row["id"] in self._changes:
                 all_seen = False
-                continue
-            adopted.append(
-                self._changes.begin(row["id"], self._settle(row["id"], row["name"], row["unknown_policy"]))
-            )
+            elif self._siblings.mine(row["id"]):
+                settle = self._settle(row["id"], row["name"], row["unknown_policy"])
+                adopted.append(self._changes.begin(row["id"], settle))
         if adopted:
             await asyncio.wait(adopted)
-        if (
-            self._replay is not FORGOTTEN
-            and all_seen
-            and not any(t.cancelled() or t.exception() for t in adopted)
-        ):
+        all_seen &= not any(t.cancelled() or t.exception() for t in adopted)
+        if self._replay is not FORGOTTEN and all_seen and await self._known_to_all():
             # Whatever still is in flight has been claimed since, by us or by another owner.
             self._services.journal.forget_before_start()
             self._replay = FORGOTTEN
+
+    async def _known_to_all(self) -> bool:
+        """Whether the journal can tell nobody anything more. A sibling may settle a channel at this very moment without
+        knowing this journal: that is corrected, at a second look."""
+        if not self._siblings.several or self._replay == FORGOTTEN:
+            return True
+        await correct_taken_over(self._database, self._services.outcomes, self._replay)
+        before, self._nothing_left = self._nothing_left, True
+        return before
+
+    # --- siblings ----------------------------------------------------------------------------------------------
+
+    async def inherit(self, node: int) -> None:
+        """The process of another worker has died, and what its journal says is heard: those of its channels that are to
+        be here are taken at once. Who takes none leaves its leases to who does."""
+        if any(self._wanted(id_) for id_ in self._specs.keys() - self._channels.keys()):
+            await leases.end_of(self._database, node)
+        await self.follow()
+        await self._changes.lately()
+
+    def hear_of(self, node: int, replay: Replay) -> None:
+        """What the journal of a worker says that has died, to be heard by who takes its channels."""
+        self._left_by[node] = replay
+
+    def disinherit(self, node: int) -> None:
+        """That worker is back, and sees to what it has left itself."""
+        self._left_by.pop(node, None)
 
     async def _settle(self, channel_id: int, name: str, policy: str) -> None:
         async with self._starting:
@@ -344,8 +459,8 @@ class ChannelManager:
 
     async def _lapse(self) -> None:
         """A lease is at its deadline and was not renewed: where other nodes live one of them will have the channel."""
-        if self._services.cluster.live < 2:
-            return  # nobody waits for it: the connections stay and receive, and nothing is submitted
+        if self._services.cluster.live <= self._siblings.running and not self._siblings.able:
+            return  # nobody waits for it, siblings neither: the connections stay and receive, and nothing is submitted
         late = [c for c in self._channels.values() if not c.left and not c.lease.still_mine()]
         for channel in late:
             log.error("channel.left", channel=channel.spec.name, why="the lease could not be renewed")
@@ -370,7 +485,23 @@ class ChannelManager:
         gone = {id_ for id_ in known - self._others if now - self._well_at[id_] > GONE_AFTER}
         serving = [(pool_id, id_) for id_ in sorted(well) for pool_id in self._pools_of(self._specs[id_])]
         if serving:
-            self._fleet.announce(await failover.free(self._services.outcomes, gone, serving))
+            self._fleet.announce(await failover.free(self._services.outcomes, self._snapshots.current, gone, serving))
+
+    async def _keep_throttles(self) -> None:
+        """Nothing is written as long as no carrier says "too fast"."""
+        due = [(channel, spells) for channel in self._channels.values() if (spells := channel.throttled())]
+        told = [(channel.spec.id, spell) for channel, spells in due for spell in spells]
+        await throttles.keep(self._database, self._services.cluster.node, told)
+        for channel, spells in due:
+            channel.throttled_kept(spells)
+
+    async def _keep_last_throttle(self, channel: Channel) -> None:
+        """A channel stops. What cannot be kept is lost: it holds nothing up."""
+        told = [(channel.spec.id, spell) for spell in channel.throttled(ended=True)]
+        try:
+            await throttles.keep(self._database, self._services.cluster.node, told)
+        except (SmsgwError, TimeoutError, OSError, PostgresError) as exc:
+            log.warning("channel.throttle_not_kept", channel=channel.spec.name, error=type(exc).__name__)
 
     async def _say(self) -> None:
         async with self._database.acquire() as connection:

@@ -9,6 +9,7 @@ from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.core.ids import IdSource
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.heartbeat import Cluster
+from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.store.engine.journal import Journal
@@ -27,6 +28,7 @@ class Services:
     fleet: Fleet
     shares: PoolShares
     listeners: Listeners
+    submits: SubmitLog
     numberings: Numberings = field(default_factory=Numberings)
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, Report
+from smsgw.core.model import ChannelSpec, Claimed, Inbound, LinkStatus, Outcome, Report
 from smsgw.store.engine.journal import Key
 
 Request: TypeAlias = Any
@@ -75,8 +75,9 @@ class Transport(Protocol):
     def start(self) -> None:
         """Begin to connect."""
 
-    async def close(self, why: str) -> list[asyncio.Future[Any]]:
-        """Log out after the outstanding answers; done when the connections are gone."""
+    async def close(self, why: str, *, discard: bool = False) -> list[asyncio.Future[Any]]:
+        """Log out after the outstanding answers; done when the connections are gone. ``discard``: what has not reached
+        the carrier by then never does."""
 
     async def abort(self, why: str) -> None:
         """Close at once what is still open."""
@@ -132,6 +133,10 @@ class Transport(Protocol):
     @property
     def bound(self) -> int:
         """Connections that are logged in for both directions."""
+
+    @property
+    def links(self) -> tuple[LinkStatus, ...]:
+        """Its connections, for people."""
 
     @property
     def unbound_since(self) -> float | None:

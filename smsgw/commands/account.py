@@ -22,7 +22,7 @@ from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.words import phrase
-from smsgw.platform.accounts import queries, service
+from smsgw.platform.accounts import queries, service, training
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView
 from smsgw.platform.handles import Database
 from smsgw.runtime import clock
@@ -299,3 +299,19 @@ async def account_id(database: Database, name: str) -> int:
         return await queries.id_of(database, name)
     except Invalid as exc:
         raise Failed(f"no account {name}; see: smsgwctl account list") from exc
+
+
+@account.command("training")
+@click.argument("name")
+@click.option("--on/--off", default=True, help="Begin or end it.")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+@pass_context
+@run_async
+async def account_training(ctx: Context, name: str, on: bool, reason: str) -> None:
+    """Training mode (演练): all that the account sends goes to the simulated carrier, free and counted nowhere.
+
+    The account has to be stopped, and nothing of it may be under way.
+    """
+    async with ctx.database() as database:
+        await training.switch(ctx.change(database), await queries.id_of(database, name), on=on, reason=reason)
+    await ctx.tell_daemon()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 import click
 
 from smsgw.commands.base import (
     Context,
+    Failed,
     in_locale,
     json_option,
     pass_context,
@@ -16,12 +20,15 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.core.actor import Actor
 from smsgw.core.alarm_notes import Way
+from smsgw.core.alarm_rules import KINDS, VALUES, Rule
 from smsgw.core.words import english_of
 from smsgw.platform.accounts.queries import id_of
-from smsgw.platform.alarms import notes, queries, receivers, service, silences
+from smsgw.platform.alarms import notes, queries, receivers, rules, service, silences
 from smsgw.platform.alarms.model import MOST_AFTER, MOST_RECEIVERS, Draft
 from smsgw.platform.alarms.notes import Wanted
+from smsgw.platform.handles import Database
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
@@ -47,7 +54,7 @@ async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) 
     else:
         lines = [line | {"detail": in_locale(a.detail)} for line, a in zip(lines, alarms, strict=True)]
         columns = ["id", "severity", "kind", "object", "since", "last", "count", "acked_by", "detail"]
-        print_table(lines, [*columns, "cleared_at"] if everything else columns, empty="no alarms")
+        print_table(lines, [*columns, "cleared_at", "unwatched"] if everything else columns, empty="no alarms")
 
 
 @alarm.command("ack")
@@ -89,6 +96,7 @@ async def receiver_list(ctx: Context, as_json: bool) -> None:
 @click.option("--secret", help="Of the signature, of a webhook or a DingTalk robot; asked for otherwise.")
 @click.option("--account", default="", help="Of messages: the sending account.")
 @click.option("--critical-only", is_flag=True, help="Nothing is told of warnings.")
+@click.option("--on-duty", is_flag=True, help="Told is who is on duty then; the address stands in where nobody is.")
 @click.option(
     "--after-minutes", type=click.IntRange(0, MOST_AFTER), default=0, help="Told of what nobody takes on for so long."
 )
@@ -97,7 +105,7 @@ async def receiver_list(ctx: Context, as_json: bool) -> None:
 @run_async
 async def receiver_add(
     ctx: Context, name: str, way: str, address: str | None, secret: str | None, account: str, critical_only: bool,
-    after_minutes: int, language: str,
+    on_duty: bool, after_minutes: int, language: str,
 ) -> None:  # fmt: skip
     """A new one, told of alarms that open from now on. Try it out: smsgwctl alarm receiver test ID."""
     kind = Way(way)
@@ -107,7 +115,8 @@ async def receiver_add(
         secret = click.prompt("secret of the signature", hide_input=True, default="", show_default=False)
     async with ctx.database() as database:
         account_id = await id_of(database, account) if account else None
-        draft = Draft(name, kind, address, secret or "", account_id, critical_only, language, after_minutes)
+        draft = Draft(name, kind, address, secret or "", account_id, critical_only, language, after_minutes,
+                      on_duty=on_duty)  # fmt: skip
         click.echo(await receivers.add(ctx.change(database), ctx.sealer(), draft, ctx.settings.webhooks.reach))
 
 
@@ -220,3 +229,125 @@ async def silence_end(ctx: Context, id_: int) -> None:
     """It is over now."""
     async with ctx.database() as database:
         await silences.end(ctx.change(database), id_)
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+@alarm.group("rule")
+def rule() -> None:
+    """What is an alarm, after how long, how grave, and who is told (告警规则)."""
+
+
+@rule.command("list")
+@json_option
+@pass_context
+@run_async
+async def rule_list(ctx: Context, as_json: bool) -> None:
+    """All of them with what they say now; exceptions behind the rule for all."""
+    async with ctx.database() as database:
+        found = await rules.search(database, ctx.change(database).actor, Window("kind", False, limit=1000))
+    lines = [
+        {"id": one.id, "kind": one.rule.kind, "object": one.rule.object, "on": one.rule.on,
+         "severity": one.rule.severity, "after": one.rule.after, **one.rule.values, "receivers": list(one.receivers),
+         "changed": one.changed, "fired": one.fired}
+        for one in found.rows
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        said = [in_locale(one.rule.condition) for one in found.rows]
+        shown = [line | {"condition": condition} for line, condition in zip(lines, said, strict=True)]
+        print_table(shown, ["id", "kind", "object", "on", "severity", "after", "condition", "fired"], empty="no rules")
+
+
+def _wanted(before: Rule, values: Mapping[str, Any], receiver: Sequence[int], everybody: bool) -> rules.Draft:
+    """The rule with what was given; the rest stays."""
+    given = {name: values[name] for name in VALUES if values[name] is not None}
+    told = None if everybody else tuple(receiver) or before.receivers
+    on = before.on if values["on"] is None else values["on"]
+    after = before.after if values["after"] is None else values["after"]
+    return rules.Draft(on, values["severity"] or before.severity, after, given, told)
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--on/--off", default=None, help="Whether it is an alarm at all."),
+        click.option("--severity", type=click.Choice(rules.SEVERITIES), default=None),
+        click.option("--after", type=int, default=None, help="Seconds for which it must have been so."),
+        click.option("--threshold", type=int, default=None),
+        click.option("--minutes", type=int, default=None),
+        click.option("--least", type=int, default=None),
+        click.option("--receiver", type=int, multiple=True, metavar="ID", help="Who is told; any number of times."),
+        click.option("--everybody", is_flag=True, help="All receivers are told."),
+    ):
+        command = option(command)
+    return command
+
+
+async def _rule(database: Database, actor: Actor, name: str, about: str) -> rules.Listed:
+    """The rule of that kind (for all objects, or for one), or of that number; who means none is told what there is."""
+    found = await rules.search(database, actor, Window("kind", False, limit=1000))
+    if name.isdecimal():
+        if about:
+            raise click.UsageError(f"{about}: a rule named by its number has its object; leave one of them out")
+        for one in found.rows:
+            if one.id == int(name):
+                return one
+        raise Failed(f"no rule {name}; see: smsgwctl alarm rule list")
+    of_kind = [one for one in found.rows if one.rule.kind == name]
+    if not of_kind:
+        near = difflib.get_close_matches(name, KINDS, 3, 0.5)
+        meant = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(sorted(KINDS))}"
+        raise Failed(f"no alarm is called {name}{meant}")
+    for one in of_kind:
+        if one.rule.object == about:
+            return one
+    there = ", ".join(one.rule.object for one in of_kind if one.rule.object) or "none"
+    raise Failed(f"{name} has no rule of its own for {about} (it has: {there}); smsgwctl alarm rule except makes one")
+
+
+@rule.command("set")
+@click.argument("name", metavar="KIND|ID")
+@click.argument("about", metavar="[OBJECT]", default="")
+@_options
+@pass_context
+@run_async
+async def rule_set(
+    ctx: Context, name: str, about: str, receiver: tuple[int, ...], everybody: bool, **values: Any
+) -> None:
+    """Change a rule, such as queue_old, or its exception for an object, queue_old lane/otp; what is not named stays.
+    Nodes follow within seconds."""
+    async with ctx.database() as database:
+        change = ctx.change(database)
+        before = await _rule(database, change.actor, name, about)
+        await rules.put(change, before.id, _wanted(before.rule, values, receiver, everybody))
+
+
+@rule.command("except")
+@click.argument("kind")
+@click.argument("about", metavar="OBJECT")
+@_options
+@pass_context
+@run_async
+async def rule_except(
+    ctx: Context, kind: str, about: str, receiver: tuple[int, ...], everybody: bool, **values: Any
+) -> None:
+    """Another rule for one object, such as success_low channel/NAME, or queue_old lane/otp."""
+    async with ctx.database() as database:
+        before = (await rules.current(database)).of(kind)
+        click.echo(
+            await rules.except_(ctx.change(database), kind, about, _wanted(before, values, receiver, everybody))
+        )
+
+
+@rule.command("reset")
+@click.argument("name", metavar="KIND|ID")
+@click.argument("about", metavar="[OBJECT]", default="")
+@pass_context
+@run_async
+async def rule_reset(ctx: Context, name: str, about: str) -> None:
+    """As by default; an exception is removed."""
+    async with ctx.database() as database:
+        change = ctx.change(database)
+        await rules.reset(change, (await _rule(database, change.actor, name, about)).id)

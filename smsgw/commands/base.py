@@ -27,6 +27,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.handles import Database, Sealer
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config, ConfigError
+from smsgw.runtime.crew import CONTROL, serving
 
 T = TypeVar("T")
 
@@ -65,12 +66,15 @@ class Context:
             raise BadConfiguration(str(exc)) from exc
         return settings
 
-    def database(self, *, owner_dsn: str = "") -> contextlib.AbstractAsyncContextManager[Database]:
-        """The database of the configuration, brought to this program's schema (as ``owner_dsn`` if given).
+    def database(
+        self, *, owner_dsn: str = "", as_it_is: int | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Database]:
+        """The database of the configuration, brought to this program's schema (as ``owner_dsn`` if given), or with
+        ``as_it_is`` left with the one that it has, if it is that one at least.
 
         An embedded database is used where it runs, or started for the moment.
         """
-        return opening.database(self.settings, owner_dsn=owner_dsn)
+        return opening.database(self.settings, owner_dsn=owner_dsn, as_it_is=as_it_is)
 
     def ids(self) -> Callable[[], int]:
         """Makes ids of no node, so that a daemon may make some at the same moment."""
@@ -82,11 +86,17 @@ class Context:
 
     async def daemon(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the running daemon."""
-        return await control_client.call(self.settings.control_socket, method, path, body)
+        return await control_client.call(self._control_sockets[0], method, path, body)
 
     def daemon_stream(self, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
         """Ask the running daemon for something that comes piece by piece."""
-        return control_client.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
+        return control_client.stream(self._control_sockets[0], path, body, timeout_s=timeout_s)
+
+    @property
+    def _control_sockets(self) -> list[Path]:
+        """Of all workers that serve, the first one first; that of the first one when none does."""
+        settings = self.settings
+        return [folder / CONTROL for folder in serving(settings.node.data_dir)] or [settings.control_socket]
 
     def change(self, database: Database) -> Change:
         """What the operator wishes to change, for a service."""
@@ -110,10 +120,14 @@ def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., 
         try:
             return asyncio.run(function(*args, **kwargs))
         except (SmsgwError, RuntimeError, OSError) as exc:
-            code = f"{exc.code}: " if isinstance(exc, SmsgwError) else ""
-            raise Failed(f"{code}{exc}") from exc
+            raise Failed(what_failed(exc)) from exc
 
     return update_wrapper(wrapper, function)
+
+
+def what_failed(error: Exception) -> str:
+    """An expected error in a line: ours by its code and in English, as all that the commands say."""
+    return f"{error.code}: {error.english}" if isinstance(error, SmsgwError) else str(error)
 
 
 MAX_SECRET = 1024
@@ -151,6 +165,13 @@ def ask_password() -> str:
     return answer
 
 
+def a_dsn(_: click.Context, __: click.Parameter, value: str) -> str:
+    """The value of an option ``--dsn``; one that is none is not shown, as in the configuration."""
+    if value and not config.is_dsn(value):
+        raise click.BadParameter(config.NO_DSN)
+    return value
+
+
 def read_password(path: str) -> str:
     """The first line of a file; ``-`` is standard input."""
     try:
@@ -164,6 +185,8 @@ def read_password(path: str) -> str:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+type_option = click.option("--type", "kind", metavar="TYPE", default="notice", show_default=True,
+                           help="otp, notice, marketing, or a kind (smsgwctl kind list).")  # fmt: skip
 limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True)
 
 

@@ -42,6 +42,12 @@ async def account_id_of(database: Database, name: str) -> int:
     return await account_id(database, name) if name else 0
 
 
+def policy_options(function: Any) -> Any:
+    """``--account`` and ``--type``, which may be a kind."""
+    function = click.option("--type", "kind", default=None, metavar="TYPE", help="Only of this type or kind.")(function)
+    return click.option("--account", default="", help="Only this account and those below it.")(function)
+
+
 def scope_options(function: Any) -> Any:
     """``--account`` and ``--type``."""
     function = click.option("--type", "kind", type=TYPES, default=None, help="Only messages of this type.")(
@@ -295,7 +301,7 @@ def policy() -> None:
 @policy.command("set")
 @click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
 @click.argument("value")
-@scope_options
+@policy_options
 @pass_context
 @run_async
 async def policy_set(ctx: Context, name: str, value: str, account: str, kind: str | None) -> None:
@@ -308,7 +314,7 @@ async def policy_set(ctx: Context, name: str, value: str, account: str, kind: st
 
 @policy.command("clear")
 @click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
-@scope_options
+@policy_options
 @pass_context
 @run_async
 async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) -> None:

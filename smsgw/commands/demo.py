@@ -19,14 +19,15 @@ import uvloop
 
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
-from smsgw.commands.base import BadConfiguration, Failed
+from smsgw.commands.base import BadConfiguration, Failed, what_failed
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.words import samples
 from smsgw.demo.carriers import CHANNELS, NOWHERE, SECRET, USER
+from smsgw.demo.links import DOMAINS
 from smsgw.node import life
-from smsgw.node.build import Node
+from smsgw.node.parts import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
@@ -37,7 +38,16 @@ from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
-from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
+from smsgw.runtime.config import (
+    Config,
+    ConfigError,
+    DatabaseConfig,
+    HttpConfig,
+    NodeConfig,
+    OpsConfig,
+    PublicConfig,
+    load,
+)
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 
 ACCOUNT = "demo"
@@ -79,6 +89,7 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
         database=DatabaseConfig(),
         http=HttpConfig(listen=f"127.0.0.1:{port}", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),
+        public=PublicConfig(hosts=DOMAINS),
         durability=durability,
     )
     show = Demo(settings, open_browser=not no_browser)
@@ -86,7 +97,7 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(show.run())
     except (RuntimeError, OSError, SmsgwError) as exc:
-        raise Failed(str(exc)) from exc
+        raise Failed(what_failed(exc)) from exc
 
 
 def _change(node: Node) -> Change:

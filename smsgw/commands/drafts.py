@@ -25,7 +25,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.content import account_id_of
 from smsgw.commands.hops import chain, hop_options
-from smsgw.commands.task import SPANS, TYPES, spans
+from smsgw.commands.task import SPANS, spans
 from smsgw.core.fallback import chain_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
@@ -99,7 +99,8 @@ def _draft_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--template", type=int, help="Id of an approved template, instead of a text."),
         click.option("--text", default="", help="The text."),
         click.option("--sign", default="", help="Signature; else the account's."),
-        click.option("--type", "kind", type=TYPES, help="Else the scenario's, or notice."),
+        click.option("--type", "kind", metavar="TYPE",
+                     help="Or a kind (smsgwctl kind list); else the scenario's, or notice."),
         click.option("--scenario", type=int, help="Id of a scenario, which decides about much of this."),
         click.option("--name", default="", help="What it is about."),
     ):  # fmt: skip

@@ -43,6 +43,8 @@ async def evidence_verify(ctx: Context, day: datetime | None, files: tuple[Path,
             f"{report.days} days, {report.leaves} pieces of evidence, {report.pdus} PDUs, {report.results} results, "
             f"{report.anchors} anchors"
         )
+        if report.forgotten:
+            click.echo(f"{report.forgotten} PDUs have had their time: their digests are in the roots")
         if report.gone:
             click.echo(f"{report.gone} days have had their time: their roots are signed")
         for problem in report.problems:

@@ -4,6 +4,7 @@ send from, and what operators may adjust."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.core import code_plan
 from smsgw.core import settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
@@ -28,6 +30,7 @@ from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.codes import queries as codes
 from smsgw.platform.handles import Database
 from smsgw.platform.lists import complaints, queries, service
 from smsgw.platform.lists.model import BlockEntry
@@ -394,6 +397,85 @@ async def access_code_list(ctx: Context, as_json: bool) -> None:
         print_table(lines, ("kind", "name", "sign", "code", "until"), empty="no access codes")
 
 
+def _tell_cut(holders: Sequence[code_plan.Holder]) -> None:
+    if codes.cut(holders):
+        click.echo(f"only the newest {codes.MOST_LENT} tasks and scenarios were looked at", err=True)
+
+
+@access_code.command("tree")
+@json_option
+@pass_context
+@run_async
+async def access_code_tree(ctx: Context, as_json: bool) -> None:
+    """Extensions of accounts, signatures, tasks and scenarios, each below what it begins with."""
+    async with ctx.database() as database:
+        holders = await codes.holders(database)
+        branches = code_plan.tree(holders)
+    _tell_cut(holders)
+    lines: list[dict[str, Any]] = []
+
+    def tell(below: list[code_plan.Branch], depth: int) -> None:
+        for branch in below:
+            digits = branch.digits if as_json else "  " * depth + branch.digits
+            lines.extend(
+                {"digits": digits, "kind": one.kind, "account": one.account, "sign": one.sign, "title": one.title,
+                 "until": one.until} for one in branch.holders
+            )  # fmt: skip
+            tell(branch.below, depth + 1)
+
+    tell(branches, 0)
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("digits", "kind", "account", "sign", "title", "until"), empty="no extensions")
+
+
+@access_code.command("conflicts")
+@json_option
+@pass_context
+@run_async
+async def access_code_conflicts(ctx: Context, as_json: bool) -> None:
+    """Where a reply could belong to two, and what else is not plain; exit 1 when something is bad."""
+    async with ctx.database() as database:
+        holders = await codes.holders(database)
+        found = code_plan.conflicts(await codes.access(database), holders)
+    _tell_cut(holders)
+    lines: list[dict[str, Any]] = [
+        {"kind": one.kind, "bad": one.bad, "number": one.number,
+         "accounts": sorted({holder.account for holder in one.holders}),
+         "channels": sorted({f"{a.channel} {a.code}" for a in one.access})}
+        for one in found
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        told = [{**line, **{key: ", ".join(line[key]) for key in ("accounts", "channels")}} for line in lines]
+        print_table(told, ("kind", "bad", "number", "accounts", "channels"), empty="no conflicts")
+    if any(one.bad for one in found):
+        raise Failed("a reply may find the wrong account")
+
+
+@access_code.command("free")
+@click.option("--length", type=click.IntRange(1, code_plan.LONGEST_EXTENSION), default=2, show_default=True)
+@click.option("--under", default="", help="Beginning with these digits.")
+@json_option
+@pass_context
+@run_async
+async def access_code_free(ctx: Context, length: int, under: str, as_json: bool) -> None:
+    """Ranges of extensions that nobody has, or had within the time that replies are matched."""
+    if under and not (under.isascii() and under.isdigit()):
+        raise click.UsageError("--under takes digits")
+    async with ctx.database() as database:
+        holders = await codes.holders(database)
+        found = code_plan.free(holders, length, under)
+    _tell_cut(holders)
+    lines = [{"first": one.first, "last": one.last, "n": one.n} for one in found]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("first", "last", "n"), empty="nothing is free")
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
@@ -432,5 +514,8 @@ async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
         except ValueError:
             value = values[0]
     async with ctx.database() as database:
-        await settings_service.put(ctx.change(database), name, value)
+        holds = await settings_service.put(ctx.change(database), name, value)
     await ctx.tell_daemon()
+    if not holds:
+        hours = core_settings.WISH_HOURS
+        click.echo(f"asked for; it holds once a second person sets {name} to the same within {hours} hours")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    actor,
     json_option,
     pass_context,
     print_json,
@@ -17,14 +19,14 @@ from smsgw.commands.base import (
     run_async,
     say,
     show_time,
+    type_option,
 )
 from smsgw.core.numbers import mask
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.states import DECISIONS, STATUS_NAMES
 from smsgw.core.words import Wording, listed, phrase, spoken
-from smsgw.platform.messages import queries, service
+from smsgw.platform.messages import queries, service, undecided
 from smsgw.platform.messages.model import TraceStep
-
-TYPES = click.Choice(("otp", "notice", "marketing"))
 
 
 @click.command()
@@ -32,7 +34,7 @@ TYPES = click.Choice(("otp", "notice", "marketing"))
 @click.option("--to", "to", required=True, multiple=True, help="Number; may be repeated.")
 @click.option("--text", required=True)
 @click.option("--sign", default="", help="Signature; the account's when not given.")
-@click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@type_option
 @click.option("--emergency", is_flag=True, help=str(phrase("help.emergency")))
 @json_option
 @pass_context
@@ -65,7 +67,7 @@ async def send(
 @click.option("--to", "to", required=True, multiple=True)
 @click.option("--text", required=True)
 @click.option("--sign", default="")
-@click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@type_option
 @json_option
 @pass_context
 @run_async
@@ -129,7 +131,7 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
     if story is None:
         raise Failed(f"no message {message_id}")
     message = story.message
-    number = message.number if unmask else mask(message.number)
+    number = message.number if unmask and not is_pseudonym(message.number) else mask(message.number)
     if as_json:
         data: dict[str, Any] = asdict(story)
         data["message"]["number"] = number
@@ -228,7 +230,57 @@ async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
 @pass_context
 @run_async
 async def unknown_resolve(ctx: Context, message_id: int, decision: str, part: int) -> None:
-    """Decide about the unknown parts of a message."""
+    """Decide about the unknown parts of a message. Of what a restore has left uncertain: ``unknown restored``."""
     body = {"message_id": message_id, "part": part, "decision": decision}
     result = await ctx.daemon("POST", "/unknown/resolve", body)
     click.echo(f"{result['parts']} part(s): {decision}")
+
+
+@unknown.command("restored")
+@click.option("--as", "decision", type=click.Choice(undecided.DECISIONS),
+              help="unconfirmed: may have arrived; expired: was never sent; resend: may arrive twice.")  # fmt: skip
+@click.option("--account", default="", help="Of this account alone.")
+@click.option("--was", type=click.Choice(undecided.WAS), multiple=True, help="What they were; several may be named.")
+@click.option("--lane", "lanes", type=click.Choice(undecided.LANES), multiple=True)
+@click.option("--extend", type=click.IntRange(0, 72), default=0, show_default=True, metavar="HOURS",
+              help="resend: let what is over, or ends before that, be valid for so long.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@json_option
+@pass_context
+@run_async
+async def unknown_restored(
+    ctx: Context, decision: str | None, account: str, was: Sequence[str], lanes: Sequence[str], extend: int, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """What a restore has left uncertain: how many, and with --as decide about all of them that are named."""
+    which = undecided.which(account, was, lanes)
+    async with ctx.database() as database:
+        found = await undecided.numbers(database, actor(), which, ctx.settings.durability.resend_within)
+    lines = [asdict(one) for one in found]
+    if decision is None or not found:
+        columns = tuple(undecided.Undecided.__slots__)
+        print_json(lines) if as_json else print_table(lines, columns, empty="nothing is undecided")
+        return
+    parts, valid = sum(one.parts for one in found), sum(one.valid for one in found)
+    if not as_json:
+        print_table(lines, tuple(undecided.Undecided.__slots__), empty="")
+    if decision == "resend":
+        more = f" (or become so for {extend} h)" if extend else ""
+        say(f"Of {parts} parts those that are still valid, {valid}{more}, are sent again, and may arrive twice; none "
+            "of those that waited for a reviewer, are too old, or whose numbers are on a list by now.")  # fmt: skip
+    else:
+        say(f"{parts} parts end as {decision}" + (", and are paid back." if decision == "expired" else "."))
+    if not yes and not click.confirm("Go on?", err=True):
+        raise Failed("nothing was changed")
+    done, blocked, body = 0, 0, {"decision": decision, "account": account, "was": list(was), "lanes": list(lanes),
+                     "extend_s": extend * 3600}  # fmt: skip
+    after: int | None = 0
+    while after is not None:
+        step = await ctx.daemon("POST", "/unknown/restored", body | {"after": after})
+        done, blocked, after = done + step["parts"], blocked + step["blocked"], step["after"]
+    if as_json:
+        print_json({"decision": decision, "parts": done, "blocked": blocked})
+        return
+    say(f"{done} part(s): {decision}")
+    if blocked:
+        say(f"{blocked} message(s) stay uncertain: by now nothing of their kind may go to their numbers")

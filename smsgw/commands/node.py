@@ -9,30 +9,57 @@ import os
 import click
 import uvloop
 
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    a_dsn,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+    say,
+)
 from smsgw.commands.partners import BIND_COLUMNS
 from smsgw.platform.database import queries
 from smsgw.runtime import log
+from smsgw.runtime.attached import attach
+from smsgw.runtime.config import MAX_WORKERS
+from smsgw.runtime.crew import Place, left_over
 
 
 @click.command()
+@click.option("--attached", is_flag=True, hidden=True, help="End with standard input: with what has begun it.")
+@click.option("--worker", type=click.IntRange(1, MAX_WORKERS), hidden=True, help="Of several, by their supervisor.")
+@click.option("--of", "of", type=click.IntRange(1, MAX_WORKERS), default=1, hidden=True)
 @pass_context
-def run(ctx: Context) -> None:
+def run(ctx: Context, attached: bool, worker: int | None, of: int) -> None:
     """Run the daemon."""
-    from smsgw.node import life
+    from smsgw.node import life, supervisor
 
+    if attached:
+        attach()
     settings = ctx.settings
     faulthandler.enable()  # the watchdog's SIGABRT: what stood still is on standard error
-    log.setup(os.environ.get("SMSGW_LOG_LEVEL", "info"), os.environ.get("SMSGW_LOG_FORMAT", "auto"))
+    place = None if worker is None else Place(settings.node.data_dir, worker, of, crewed=True)
+    always = {"worker": place.worker} if place is not None else {}
+    log.setup(os.environ.get("SMSGW_LOG_LEVEL", "info"), os.environ.get("SMSGW_LOG_FORMAT", "auto"), always)
+    surplus = left_over(settings.node.data_dir, settings.node.processes) if place is None else []
+    status = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(life.run(settings))
+            if place is None and (settings.node.processes > 1 or surplus):
+                status = runner.run(supervisor.run(settings, ctx.config_path, surplus))
+            else:
+                runner.run(life.run(settings, place))
     except (RuntimeError, OSError) as exc:
         raise Failed(str(exc)) from exc
+    if status:
+        raise SystemExit(status)
 
 
 @click.command()
-@click.option("--dsn", "owner_dsn", default="",
+@click.option("--dsn", "owner_dsn", default="", callback=a_dsn,
               help="Of the role that owns the tables; [database] owner_dsn or dsn without it.")  # fmt: skip
 @pass_context
 @run_async
@@ -79,13 +106,25 @@ async def status(ctx: Context, as_json: bool) -> None:
     click.echo(
         f"node {answer['node']}, version {answer['version']}: {'ready' if answer['ready'] else 'NOT READY'}"
     )
+    for one in answer.get("workers", ()):
+        runs = "" if one["channels"] is None else f", {len(one['channels'])} channels"
+        click.echo(f"  worker {one['worker']:<7} {one['state']}{runs}")
     for name, value in (answer["checks"] | answer["urls"]).items():
         click.echo(f"  {name:<14} {value}")
+    if redis := answer.get("redis"):
+        where = redis["server"] or f"away for {redis['away']} s: {redis['problem']}"
+        say(f"  {'redis':<14} {where}, hears {redis['hears']} of {redis['others']} other node(s)")
+        for seen in redis["sentinels"]:
+            said = seen["problem"] or (
+                f"{seen['state']}, master {seen['master']}, {seen['replicas']} replica(s), {seen['sentinels']} in all"
+                f", quorum {seen['quorum']}"
+            )
+            say(f"    {seen['sentinel']:<12} {said}")
     for a in answer["alarms"]:
         click.echo(f"  ALARM {a['severity']:<8} {a['kind']} {a['object']}: {a['detail'] or '-'}")
     print_table(
         answer["channels"],
-        ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
+        ("name", "protocol", "node", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
          "submitted_today", "reason", "last_error"),
         empty="no channels yet; see: smsgwctl channel add --help",
     )  # fmt: skip

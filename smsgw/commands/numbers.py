@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from smsgw.commands.base import (
     Context,
     Failed,
     json_option,
+    known,
     pass_context,
     print_json,
     print_table,
@@ -18,11 +19,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.number_status import number_status
 from smsgw.core.numbers import MAX_OVERRIDES
-from smsgw.core.words import heard
-from smsgw.platform.routing import queries, service
-
-CARRIERS = {name: id_ for id_, names in heard.CARRIERS.items() for name in (id_, *names)}
-"""What a carrier may be called -> its id."""
+from smsgw.platform.routing import prefix_imports, queries, service
 
 
 @click.group()
@@ -33,43 +30,76 @@ def number() -> None:
 number.add_command(number_status)
 
 
+def _read(file: Path) -> prefix_imports.Parsed:
+    return prefix_imports.parse(prefix_imports.decode(file.read_bytes()))
+
+
 @number.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Only say what it would change.")
+@json_option
 @pass_context
 @run_async
-async def number_import(ctx: Context, file: Path) -> None:
+async def number_import(ctx: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     """Read a CSV of prefix, carrier[, province]; a prefix of 11 digits is one number. All or nothing."""
-    entries: list[tuple[str, str, str]] = []
-    problems: list[str] = []
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            for line, row in enumerate(csv.reader(stream), 1):
-                cells = [cell.strip() for cell in row]
-                if not any(cells) or (line == 1 and not cells[0].isdigit()):
-                    continue  # blank, or a heading
-                prefix = cells[0]
-                carrier = CARRIERS.get(cells[1].upper() if len(cells) > 1 else "")
-                sound = prefix.isascii() and prefix.isdigit() and prefix[0] == "1" and 3 <= len(prefix) <= 11
-                if not sound or carrier is None:
-                    problems.append(f"line {line}: {','.join(cells)[:80]}")
-                else:
-                    entries.append((prefix, carrier, cells[2] if len(cells) > 2 else ""))
-                if len(entries) > MAX_OVERRIDES or len(problems) > 20:
-                    break
+        found = _read(file)
     except UnicodeDecodeError as exc:
-        raise Failed(f"{file} is not UTF-8: {exc}") from exc
-    if problems:
-        known = ", ".join(sorted(CARRIERS))
-        shown = "\n".join(
-            ["nothing was imported; wanted: prefix (3–11 digits), carrier, province", *problems[:20]]
-        )
-        raise Failed(f"{shown}\ncarriers: {known}")
-    if len(entries) > MAX_OVERRIDES:
+        raise Failed(f"{file} is neither UTF-8 nor GB 18030: {exc}") from exc
+    if found.problems:
+        lines = [f"line {one.line}: {one.text}" for one in found.problems]
+        wanted = "nothing was imported; wanted: prefix (3–11 digits), carrier, province"
+        raise Failed("\n".join([wanted, *lines, f"carriers: {', '.join(sorted(prefix_imports.NAMED))}"]))
+    if len(found.entries) > MAX_OVERRIDES:
         raise Failed(f"at most {MAX_OVERRIDES} entries")
     async with ctx.database() as database:
-        await service.import_overrides(ctx.change(database), entries)
+        told = asdict(await prefix_imports.difference(database, found.entries))
+        if not dry_run:
+            id_ = await prefix_imports.bring_in(ctx.change(database), file.name, found.entries)
+            done = await prefix_imports.one(database, id_)
+            assert done is not None  # noqa: S101 - it was written above
+            told |= {"id": id_, "added": done.added, "changed": done.changed, "same": done.same}
+    if not dry_run:
+        await ctx.tell_daemon()
+    if as_json:
+        print_json(told)
+        return
+    click.echo(
+        f"{told['added']} added, {told['changed']} changed ({told['learned']} of them learned), {told['same']} as they"
+        f" were; of a day's newest messages {told['messages']} are to such numbers, {told['moved']} went otherwise"
+    )
+    if dry_run:
+        click.echo("nothing was imported: a dry run")
+    else:
+        click.echo(f"import {told['id']}: {told['added'] + told['changed']} entries written")
+
+
+@number.command("imports")
+@json_option
+@pass_context
+@run_async
+async def number_imports(ctx: Context, as_json: bool) -> None:
+    """Files that were brought in, the newest first."""
+    async with ctx.database() as database:
+        found = [asdict(one) for one in await prefix_imports.latest(database)]
+    if as_json:
+        print_json(found)
+    else:
+        columns = ("id", "name", "made_by", "made_at", "added", "changed", "same", "undone", "kept", "open")
+        print_table(found, columns, empty="no file was imported")
+
+
+@number.command("take-back")
+@click.argument("id_", metavar="IMPORT", type=int)
+@pass_context
+@run_async
+async def number_take_back(ctx: Context, id_: int) -> None:
+    """Put in place again what an import has replaced, but for what something else has changed since."""
+    async with ctx.database() as database:
+        with known(f"import {id_}", "smsgwctl number imports"):
+            done = await prefix_imports.take_back(ctx.change(database), id_)
     await ctx.tell_daemon()
-    click.echo(f"{len(entries)} entries imported")
+    click.echo(f"{done.undone} entries taken back, {done.kept} left: they were changed since")
 
 
 @number.command("find")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import AbstractContextManager
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from smsgw.commands.base import (
     Failed,
     ask_password,
     json_option,
+    known,
     pass_context,
     password_options,
     print_json,
@@ -33,6 +35,10 @@ BIND_COLUMNS = (
 @click.group()
 def partner() -> None:
     """Logins of accounts for SMPP and CMPP (下游客户接入)."""
+
+
+def _known(user: str) -> AbstractContextManager[None]:
+    return known(f"partner {user}", "smsgwctl partner list")
 
 
 _protocol = click.option("--protocol", type=click.Choice(PROTOCOLS), help="Needed when both have the name.")
@@ -162,7 +168,8 @@ async def partner_set(
         raise click.UsageError("nothing to change; see --help")
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        await service.edit(ctx.change(database), sealer, user, protocol, fields, password=password)
+        with _known(user):
+            await service.edit(ctx.change(database), sealer, user, protocol, fields, password=password)
     await ctx.tell_daemon()
 
 
@@ -174,19 +181,22 @@ async def partner_set(
 async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
     """Take a login away and end its binds. Its messages stay; their reports can be pulled."""
     async with ctx.database() as database:
-        await service.remove(ctx.change(database), user, protocol)
+        with _known(user):
+            await service.remove(ctx.change(database), user, protocol)
     await ctx.tell_daemon()
 
 
 @partner.command("kick")
 @click.argument("user")
 @_protocol
+@click.option("--reason", default="", help="Why; kept in the audit log.")
 @pass_context
 @run_async
-async def partner_kick(ctx: Context, user: str, protocol: str | None) -> None:
+async def partner_kick(ctx: Context, user: str, protocol: str | None, reason: str) -> None:
     """End its binds on all nodes within seconds. It may bind again: to keep it out, use ``partner set --stop``."""
     async with ctx.database() as database:
-        n = await service.kick(ctx.change(database), user, protocol)
+        with _known(user):
+            n = await service.kick(ctx.change(database), user, protocol, reason=reason)
     click.echo(f"{n} binds are being ended")
 
 
@@ -206,6 +216,9 @@ async def partner_list(ctx: Context, as_json: bool) -> None:
             **line,
             "binds": f"{len(line['binds'])}/{line['max_binds']}",
             "from": [f"{b['mode'][:5]} {b['ip']} node {b['node']}" for b in line["binds"]],
+            "now": f"{sum(b['rate'] for b in line['binds']):.1f}/s",
+            "refused": sum(b["refused"] for b in line["binds"]),
+            "slowed": sum(b["slowed"] for b in line["binds"]),
         }
         for line in lines
     ]
@@ -219,6 +232,9 @@ async def partner_list(ctx: Context, as_json: bool) -> None:
             "binds",
             "window",
             "rate",
+            "now",
+            "refused",
+            "slowed",
             "type",
             "code",
             "ip_allow",

@@ -227,7 +227,7 @@ async def sign_matrix(
 async def sign_proofs(ctx: Context, id_: int, as_json: bool) -> None:
     """The documents of a signature."""
     async with ctx.database() as database:
-        found = await proofs.of_sign(database, id_, accounts=None)
+        found = await proofs.DOCUMENTS.of(database, id_, accounts=None)
     lines = [
         {"id": str(one.id), "kind": one.kind, "carrier": one.carrier, "name": one.name, "size": one.size,
          "added_by": one.added_by, "added_at": one.added_at}
@@ -242,7 +242,7 @@ async def sign_proofs(ctx: Context, id_: int, as_json: bool) -> None:
 @sign.command("prove")
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
-@click.option("--kind", type=click.Choice([str(x) for x in proofs.Document]), required=True)
+@click.option("--kind", type=click.Choice([str(x) for x in proofs.Kind]), required=True)
 @click.option("--carrier", type=click.Choice(CARRIERS), default=None, help="It is meant for this carrier alone.")
 @pass_context
 @run_async
@@ -260,7 +260,7 @@ async def sign_prove(ctx: Context, id_: int, path: str, kind: str, carrier: str 
 async def sign_unprove(ctx: Context, id_: int) -> None:
     """Take a document away."""
     async with ctx.database() as database:
-        await proofs.remove(ctx.change(database), id_)
+        await proofs.DOCUMENTS.remove(ctx.change(database), id_)
     click.echo(f"document {id_} taken away")
 
 

@@ -25,7 +25,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.content import account_id_of
 from smsgw.commands.hops import chain, hop_options
-from smsgw.commands.task import SPANS, TYPES, spans
+from smsgw.commands.task import SPANS, spans
 from smsgw.core.fallback import chain_of
 from smsgw.core.model import MessageType
 from smsgw.platform.handles import Database
@@ -66,7 +66,8 @@ def _terms_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--extend-code", help="Digits behind the access code; empty: none."),
         click.option("--template", type=click.IntRange(0), help="Id of an approved template; 0: any text."),
         click.option("--sign", help="Always with this signature; empty: any."),
-        click.option("--type", "kind", type=TYPES, help="Type of its messages; notice for a new one."),
+        click.option("--type", "kind", type=click.Choice([str(t) for t in MessageType]),
+                     help="Type of its messages; notice for a new one."),
     ):  # fmt: skip
         function = option(function)
     return function

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,8 @@ _OWN = ("token_pattern", "replay", "replay_speed", "access_code", "record", "rec
 @click.option("--log", metavar="FILE", help="Append every PDU as a JSON line.")
 @click.option("--hex", "octets", is_flag=True, help="With the octets of each PDU in the log.")
 @click.option("--seed", type=int, help="Repeat the same dice.")
-def simulate(scenario: Path | None, octets: bool, **flags: Any) -> None:
+@click.option("--attached", is_flag=True, help="End with standard input: with whoever sends the commands.")
+def simulate(scenario: Path | None, octets: bool, attached: bool, **flags: Any) -> None:
     """Run simulated carriers until interrupted.
 
     Without a SCENARIO and without a carrier's flag: CMPP and SMPP, on 127.0.0.1:7890 and 127.0.0.1:2775.
@@ -131,7 +132,7 @@ def simulate(scenario: Path | None, octets: bool, **flags: Any) -> None:
         click.echo(f"log: {error}" if flags["log"] else str(error), err=True)
         sys.exit(2)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        sys.exit(runner.run(_run(simulator)))
+        sys.exit(runner.run(_run(simulator, attached=attached)))
 
 
 def _loop_factory() -> Any:
@@ -217,7 +218,7 @@ def _say(event: str, **what: Any) -> None:
     sys.stdout.flush()
 
 
-async def _run(simulator: Simulator) -> int:
+async def _run(simulator: Simulator, *, attached: bool) -> int:
     try:
         await simulator.start()
     except OSError as error:
@@ -246,15 +247,20 @@ async def _run(simulator: Simulator) -> int:
     keep_memory()
     _say("ready", carriers=simulator.listeners())
     # A thread, because standard input may be a file or a terminal, which event loops do not read.
-    threading.Thread(target=_read_commands, args=(loop, obey), name="commands", daemon=True).start()
+    at_end = done.set if attached else None
+    threading.Thread(target=_read_commands, args=(loop, obey, at_end), name="commands", daemon=True).start()
     await done.wait()
     await simulator.stop()
     _say("summary", **simulator.summary())
     return 0
 
 
-def _read_commands(loop: asyncio.AbstractEventLoop, obey: Any) -> None:
-    # Closed or missing input only means that no commands come; the loop may end while a line is read.
+def _read_commands(loop: asyncio.AbstractEventLoop, obey: Any, at_end: Callable[[], None] | None) -> None:
+    # Closed or missing input only means that no commands come, if it is not said to mean more; the loop may end while a
+    # line is read.
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         for line in sys.stdin:
             loop.call_soon_threadsafe(obey, line)
+    if at_end is not None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(at_end)

@@ -17,7 +17,6 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.ids import CHINA
-from smsgw.core.model import MessageType
 from smsgw.platform.statistics import queries, recount, service
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
 from smsgw.runtime import clock
@@ -35,7 +34,7 @@ def stats() -> None:
 @click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
 @click.option("--to", "last", type=_DAY, help="Last day; today without one.")
 @click.option("--account", help="Only this account.")
-@click.option("--type", "type_", type=click.Choice([str(t) for t in MessageType]))
+@click.option("--type", "type_", metavar="TYPE", help="Without the kinds of it; or a kind (smsgwctl kind list).")
 @click.option("--sign")
 @json_option
 @pass_context

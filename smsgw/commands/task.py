@@ -33,7 +33,6 @@ from smsgw.platform.campaigns.model import STATES
 
 SPANS = "HH:MM-HH:MM, with days before, such as mon-fri 09:00-11:30 14:00-17:00"
 """What ``--window`` takes."""
-TYPES = click.Choice(("otp", "notice", "marketing"))
 PATIENCE = 900.0
 """Seconds: a large file is read through before the task exists."""
 
@@ -123,7 +122,7 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
     help="VARIABLE=COLUMN, of an audience VARIABLE=FIELD; may be repeated.",
 )  # fmt: skip
 @click.option("--sign", default="")
-@click.option("--type", "kind", type=TYPES, help="Else the template's, or notice.")
+@click.option("--type", "kind", metavar="TYPE", help="Or a kind (smsgwctl kind list); else the template's, or notice.")
 @click.option("--callback-url", help="Where the reports go; its host is on the account's list.")
 @click.option(
     "--at", "send_at", callback=_time, help="When to begin, such as 2026-05-01T09:00 (China's time)."
@@ -139,6 +138,8 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
 @click.option("--rate", type=click.IntRange(0, 10_000), default=0, help="Messages per second.")
 @click.option("--frequency", callback=_frequency,
               help="N/UNIT[:TAG], such as 1/7d:club: at most 1 in 7 days to a number, over all tasks with the tag.")
+@click.option("--link", metavar="ID", type=click.IntRange(1), default=None,
+              help="A short link, put where the text has {link}: of a personal one a code for each row.")  # fmt: skip
 @click.option("--prefer", default="", help="The pool to send through where the account's routing leads there, too.")
 @hop_options
 @click.option("--emergency", is_flag=True, help=str(phrase("help.task_emergency")))
@@ -158,6 +159,7 @@ async def add(
     variables: dict[str, str], sign: str, kind: str | None, callback_url: str | None, send_at: str | None,
     expire_at: str | None, windows: list[dict[str, Any]], every: str | None, times: tuple[str, ...],
     days: tuple[int, ...], until: str | None, rate: int, frequency: dict[str, Any] | None, prefer: str,
+    link: int | None,
     hops: list[dict[str, Any]], hop_minutes: int, emergency: bool,
     steps: list[float] | None, step_minutes: int, step_failed: float, step_opted_out: float, step_complained: float,
     review: bool, as_json: bool,
@@ -181,8 +183,8 @@ async def add(
         "audience": audience, "text": text, "template": template, "params": params, "callback_url": callback_url,
         "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
         "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "steps": plan,
-        "frequency": frequency, "fallback": chain(hops, hop_minutes), "prefer": prefer, "emergency": emergency,
-        "review": review,
+        "frequency": frequency, "fallback": chain(hops, hop_minutes), "prefer": prefer, "link": link,
+        "emergency": emergency, "review": review,
     }  # fmt: skip
     made = await control_client.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
     _show(made, as_json)
@@ -320,6 +322,8 @@ def _show(answer: dict[str, Any], as_json: bool) -> None:
     click.echo(f"rows     {answer['total']}, of them valid {answer['valid']}; problems: {problems}")
     counts = ", ".join(f"{n} {status}" for status, n in answer["counts"].items()) or "none yet"
     click.echo(f"run {answer['run']}    pending {answer['pending']}; messages: {counts}")
+    if clicks := answer.get("clicks"):
+        click.echo(f"links    clicked by {clicks['clicked']}, not by {clicks['unclicked']}")
     if answer["steps"]:
         now = stage_of(answer["stages"])
         shares = ", ".join(f"{share:g} %" for share in answer["steps"]["shares"])

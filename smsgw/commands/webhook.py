@@ -178,10 +178,13 @@ async def webhook_enable(ctx: Context, account: str, name: str) -> None:
 @click.argument("account")
 @click.argument("name")
 @click.option("--keep-old", type=click.IntRange(0, 168), default=24, show_default=True, help="Hours.")
+@click.option("--force", is_flag=True, help="Though the former one still signs: it ends at once.")
 @json_option
 @pass_context
 @run_async
-async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, as_json: bool) -> None:
+async def webhook_rotate(
+    ctx: Context, account: str, name: str, keep_old: int, force: bool, as_json: bool
+) -> None:
     """A new secret; the present one signs beside it for a while."""
     async with ctx.database() as database:
         secret = await service.rotate_secret(
@@ -190,6 +193,7 @@ async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, a
             await _account(database, account),
             name,
             keep_old_hours=keep_old,
+            force=force,
         )
     await ctx.tell_daemon()
     if as_json:

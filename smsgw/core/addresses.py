@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_PLAIN = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+"""An IPv4 address in the one way that it is written in."""
 MAPPED = 96
 """Bits of IPv6 before an IPv4 address that is mapped into it."""
 
@@ -85,6 +88,8 @@ def client_speaks_tls(peer: str | None, forwarded_proto: Sequence[str], trusted:
 
 @lru_cache(maxsize=4096)
 def _plain(hop: str) -> str:
+    if _PLAIN.fullmatch(hop):  # as nearly all are, and ``ipaddress`` takes its time
+        return hop
     parsed = parse_address(hop)
     return "" if parsed is None else str(parsed)
 
@@ -94,3 +99,14 @@ def _without_port(hop: str) -> str:
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def shortened(text: str) -> str:
+    """An address as people are shown it who need not know whose it is: of IPv4 16 bits, of IPv6 32; what is none
+    stays."""
+    address = parse_address(text)
+    if address is None:
+        return text
+    if isinstance(address, IPv4Address):
+        return ".".join((*str(address).split(".")[:2], "*", "*"))
+    return ":".join((*address.exploded.split(":")[:2], "*"))

@@ -19,7 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from smsgw.core.alarms import CRITICAL
+from smsgw.core.alarms import CRITICAL, OTHERS
 from smsgw.core.carried import Moment
 from smsgw.core.push_format import Call, signature, webhook_id
 from smsgw.core.words import Wording, label, labels_of, phrase, spoken
@@ -65,10 +65,14 @@ class Note:
     detail: Wording | str = ""
     since: datetime | None = None
     cleared_at: datetime | None = None
+    unwatched: bool = False
+    """It has ended because its rule was turned off."""
 
     @property
     def about(self) -> Wording | str:
         """Whom it concerns, in words."""
+        if self.object == OTHERS:
+            return phrase("alarm.about_others")
         kind, _, name = self.object.partition("/")
         what = labels_of("audit_object").get(kind)
         return phrase("alarm.note_about", what=what, name=name) if what is not None else self.object
@@ -82,13 +86,15 @@ class Note:
             "kind": labels_of("alarm").get(self.kind, self.kind), "about": self.about, "since": Moment(self.since),
         }  # fmt: skip
         if self.cleared_at is not None and self.event == "cleared":
-            return phrase("alarm.note_cleared", until=Moment(self.cleared_at), **told)
+            said = "alarm.note_unwatched" if self.unwatched else "alarm.note_cleared"
+            return phrase(said, until=Moment(self.cleared_at), **told)
         told["severity"] = label("alarm_severity", self.severity)
         raised = phrase("alarm.note_raised", **told)
         if str(self.detail):
             raised = phrase("alarm.note_raised_why", detail=_Cut(self.detail), **told)
         if self.cleared_at is not None:  # told late
-            return phrase("alarm.note_was", raised=raised, until=Moment(self.cleared_at))
+            was = "alarm.note_was_unwatched" if self.unwatched else "alarm.note_was"
+            return phrase(was, raised=raised, until=Moment(self.cleared_at))
         return raised
 
 
@@ -113,14 +119,21 @@ def title(notes: Sequence[Note], *, english: bool) -> str:
     return phrase("alarm.note_more", first=text, n=len(notes) - 1).text(english) if len(notes) > 1 else text
 
 
-def text(notes: Sequence[Note], *, english: bool, calls: int = 0) -> str:
-    """All of them, one a line. ``calls``: how many there were in the hour, if that is all for now."""
-    return "\n".join(note.words.text(english) for note in notes) + _ending(0, calls, english)
+def text(notes: Sequence[Note], *, english: bool, calls: int = 0, stands_in: bool = False) -> str:
+    """All of them, one a line. ``calls``: how many there were in the hour, if that is all for now; ``stands_in``: it
+    goes there as nobody was found on duty."""
+    lines = "\n".join(note.words.text(english) for note in notes)
+    return _ahead(stands_in, english) + lines + _ending(0, calls, english)
 
 
-def short(notes: Sequence[Note], *, english: bool, calls: int = 0) -> str:
+def short(notes: Sequence[Note], *, english: bool, calls: int = 0, stands_in: bool = False) -> str:
     """For a phone: as many as fit, and how many more there are."""
-    return _fitted(notes, LONGEST_SMS, len, calls, english)
+    ahead = _ahead(stands_in, english)
+    return ahead + _fitted(notes, LONGEST_SMS - len(ahead), len, calls, english)
+
+
+def _ahead(stands_in: bool, english: bool) -> str:
+    return phrase("alarm.note_stands_in").text(english) + "\n" if stands_in else ""
 
 
 def robot_text(notes: Sequence[Note], *, english: bool, calls: int = 0) -> str:

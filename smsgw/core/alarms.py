@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from smsgw.core.words import Wording
+from smsgw.core.words import Wording, phrase
 
 WARNING = "warning"
 CRITICAL = "critical"
+OTHERS = "others"
+"""The object of an alarm about those that are too many to have one each."""
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Watch:
     def look(self, found: Iterable[Finding], now: float) -> dict[tuple[str, str], tuple[Finding, float]]:
         """Take in a round of findings; those that are alarms by now, with the seconds since they began.
 
-        What is found and no alarm yet keeps an alarm that stands open: ask ``pending``.
+        What is found and no alarm yet keeps an alarm that stands open: ask ``found``.
         """
         current = {finding.key: finding for finding in found}
         self._since = {key: self._since.get(key, now) for key in current}
@@ -49,6 +52,25 @@ class Watch:
             if now - self._since[key] >= finding.after
         }
 
-    def pending(self, key: tuple[str, str]) -> bool:
-        """Whether the last round has found it."""
-        return key in self._since
+    @property
+    def found(self) -> Set[Key]:
+        """What the last round has found."""
+        return self._since.keys()
+
+
+def fewer(up: Mapping[Key, tuple[Finding, float]], standing: Set[Key], most: int) -> dict[Key, tuple[Finding, float]]:
+    """The same with at most so many of a kind, those that stand and the gravest before others; how many more there are
+    says one of its own."""
+    kinds: dict[str, list[Key]] = {}
+    for key in up:
+        kinds.setdefault(key[0], []).append(key)
+    kept = dict(up)
+    for kind, keys in kinds.items():
+        if len(keys) <= most:
+            continue
+        keys.sort(key=lambda key: (key not in standing, up[key][0].severity != CRITICAL, -up[key][1]))
+        rest = [kept.pop(key) for key in keys[most:]]
+        severity = CRITICAL if any(one.severity == CRITICAL for one, _ in rest) else WARNING
+        said = phrase("alarm.others", n=len(rest))
+        kept[kind, OTHERS] = Finding(kind, OTHERS, severity, said), max(seconds for _, seconds in rest)
+    return kept

@@ -32,6 +32,11 @@ class SmsgwError(Exception):
     def __str__(self) -> str:
         return message_of(self.code, self.detail)
 
+    @property
+    def english(self) -> str:
+        """The message in English, the language of the command line."""
+        return message_of(self.code, self.detail, english=True)
+
 
 class Invalid(SmsgwError):
     """The input is wrong; the same call will never succeed."""
@@ -85,6 +90,10 @@ CODES: dict[str, int] = {
     "TIME_INVALID": 400,
     "TIME_WINDOW_CLOSED": 400,
     "LINK_NOT_FILED": 400,
+    "LINK_NOT_FOUND": 404,
+    "LINK_NOT_ACTIVE": 409,
+    "LINK_CODES_USED_UP": 409,
+    "LINK_PLACE_MISSING": 400,
     "AUTH_MISSING": 401,
     "AUTH_KEY_INVALID": 401,
     "AUTH_SIGNATURE_INVALID": 401,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -45,8 +46,14 @@ Reads: TypeAlias = Callable[[str, str, bytes], Iterable[Said]]
 """Protocol and access code of a channel, and the octets of a PDU -> its readings, the likeliest first."""
 
 
+def digest_of(salt: bytes | None, pdu: bytes | None) -> bytes:
+    """The digest of a row's octets, made anew: over its salt and them."""
+    return hashlib.sha256((salt or b"") + (pdu or b"")).digest()
+
+
 def leaf(row: Mapping[str, Any]) -> bytes:
-    """A row of evidence as it stands in the tree."""
+    """A row of evidence as it stands in the tree: with the digest of the PDU, not with the PDU, which has a time of its
+    own."""
     said = [
         row["message_id"], row["part"], row["kind"], row["state"], row["channel_id"], row["carrier_id"], row["code"],
         row["at"].astimezone(UTC).isoformat(timespec="microseconds"), row["digest"].hex(), row["decided_by"],
@@ -92,6 +99,8 @@ class Report:
     results: int = 0
     """Parts that were compared with their evidence."""
     anchors: int = 0
+    forgotten: int = 0
+    """Of which the octets have had their time: of them the digest is left."""
     gone: int = 0
     """Days whose rows have had their time: of them the root is left, with its signature."""
     problems: list[Problem] = field(default_factory=list)

@@ -10,7 +10,8 @@ each of them can be strict without meeting the rightful person:
 * by user, for all others, far more: who comes from a new address during an attack is not taken for one of those.
 
 No clock in it: ``now`` is in seconds, monotonic. All maps have a limit; the oldest entry goes first. What is counted is
-this process's own, and gone with it: an attacker who waits for a restart gets his first tries again, no more.
+this process's own, with what other nodes tell of theirs (``hear``), and gone with it: an attacker who waits for a
+restart gets his first tries again, no more.
 """
 
 from __future__ import annotations
@@ -187,11 +188,16 @@ class Waits(Generic[K]):
             self._failures.drop(key)
 
 
+Listener = Callable[[str, str, str, str], None]
+
+
 class Guard:
     """Remembers who was wrong, and which networks are whose. ``device`` names a device of the user's own."""
 
     def __init__(self, limits: Limits, *, max_entries: int = MAX_ENTRIES) -> None:
         self._limits = limits
+        self.listeners: list[Listener] = []
+        """Called with what has happened here, address, user and device; they must be quick."""
         self._waits: Waits[tuple[str, str]] = Waits(limits.free, limits.longest, max_entries)
         self._attempts: Buckets[tuple[str, str]] = Buckets(limits.attempts, max_entries)
         self._networks: Buckets[str] = Buckets(limits.network, max_entries)
@@ -221,10 +227,31 @@ class Guard:
             self.slowed += 1
         else:
             self._attempts.take((device or place_of(ip), user), now)
+            self._tell("admitted", ip, user, device)
         return wait
+
+    def hear(self, what: str, ip: str, user: str, now: float, device: str = "") -> None:
+        """It has happened at this edge of another node; what is none of it is passed over."""
+        match what:
+            case "admitted":
+                self._attempts.take((device or place_of(ip), user), now)
+            case "failed":
+                self._failed(ip, user, now, device)
+            case "succeeded":
+                self._succeeded(ip, user, now, device)
+            case "forgiven":
+                self._forgive(user)
+
+    def _tell(self, what: str, ip: str, user: str, device: str) -> None:
+        for listener in self.listeners:
+            listener(what, ip, user, device)
 
     def failed(self, ip: str, user: str, now: float, device: str = "") -> None:
         """Name or password was wrong. From a place of the user's own it is a mistake of the user's, no attack on it."""
+        self._failed(ip, user, now, device)
+        self._tell("failed", ip, user, device)
+
+    def _failed(self, ip: str, user: str, now: float, device: str) -> None:
         network = place_of(ip)
         self._waits.failed((device or network, user), now)
         if device:
@@ -239,6 +266,10 @@ class Guard:
 
         What the network was wrong about for other users stays counted.
         """
+        self._tell("succeeded", ip, user, device)
+        return self._succeeded(ip, user, now, device)
+
+    def _succeeded(self, ip: str, user: str, now: float, device: str) -> bool:
         network = place_of(ip)
         self._waits.forget((device or network, user))
         before = self._good.get((network, user))
@@ -254,6 +285,10 @@ class Guard:
     def forgive(self, user: str) -> None:
         """Somebody in charge says so: what was wrong about this user counts no more. What networks were wrong about
         stays counted for them."""
+        self._forgive(user)
+        self._tell("forgiven", "", user, "")
+
+    def _forgive(self, user: str) -> None:
         self._waits.forget_all(lambda key: key[1] == user)
         self._attempts.forget(lambda key: key[1] == user)
         self._sites.forget(lambda key: key[1] == user)

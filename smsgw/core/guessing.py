@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
 
 from smsgw.core.alarms import WARNING, Finding
+from smsgw.core.guard import Guard, Limits
 from smsgw.core.words import Phrase, label, listed, phrase
 
 SPAN = 600.0
 """Seconds that are looked back on, …"""
 SLICE = 60.0
 """… in steps of so many."""
-MOST = {"portal": 50, "api": 300, "partners": 100, "sgip": 100}
+MOST = {"portal": 50, "api": 300, "partners": 100, "sgip": 100, "links": 300}
 """Wrong ones within ``SPAN`` that are an alarm, by edge; it is over when there are less than half of them. What
 somebody with a forgotten password brings about, or a customer's program with an old one, stays below, unless it
 never pauses."""
@@ -44,6 +47,20 @@ class Guesses:
 
     def __init__(self) -> None:
         self._ways = {way: _Way() for way in MOST}
+        self.guards: dict[str, Guard] = {}
+        """The limiters of edges, by the name under which other nodes have theirs."""
+        self.listeners: list[Callable[[str, str, str, str, str], None]] = []
+        """Called with what happens at one of them: its name, what, address, user and device."""
+
+    def guard(self, name: str, limits: Limits) -> Guard:
+        """The limiter of an edge."""
+        made = self.guards[name] = Guard(limits)
+        made.listeners.append(partial(self._happened, name))
+        return made
+
+    def _happened(self, name: str, what: str, ip: str, user: str, device: str) -> None:
+        for listener in self.listeners:
+            listener(name, what, ip, user, device)
 
     def note(self, way: str, source: str, now: float) -> None:
         """Something that proves who one is was wrong, or was not even looked at after so many of them."""

@@ -29,3 +29,5 @@ class ApiKey:
     expires_at: datetime | None
     requests_per_second: int = REQUESTS_PER_SECOND
     """Calls of the API; twice as many may come at once."""
+    lent: bool = False
+    """The node's own, for a page that tries calls: it comes from there, not from where the account's programs are."""

@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from smsgw.core.states import PartState
+from smsgw.core.throttling import Spell
 from smsgw.core.words import labels_of
 
 
@@ -83,6 +84,8 @@ class Account:
     """Overrides the channel's policy."""
     credit_floor: int = 0
     """Balance may go down to this many units: 0 prepaid, negative a postpaid ceiling."""
+    training: bool = False
+    """Its people rehearse: what it sends goes to the simulated carrier of test keys, free and counted nowhere."""
     emergency: bool = False
     """May send on the emergency lane (特发)."""
     parent_id: int | None = None
@@ -127,6 +130,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmitRecording:
+    """Submits and answers of a channel are kept for the trace, until then."""
+
+    id: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelSpec:
     """Configuration of one channel (one carrier account)."""
 
@@ -151,6 +162,8 @@ class ChannelSpec:
     profile: dict[str, str | int | bool] = field(default_factory=dict)
     """Carrier deviations as data; keys in ``channels/profiles.py``."""
     version: int = 0
+    recording: SubmitRecording | None = None
+    """Whether its submits are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +268,40 @@ REPORT_CLASSES = labels_of("failure")
 
 
 @dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One connection of a channel right now, for people."""
+
+    name: str
+    peer: str
+    """Address at the other end; empty while there is none."""
+    state: str
+    """``connecting``, ``binding``, ``both``, ``sending``, ``receiving`` or ``leaving``."""
+    incoming: bool
+    """The gateway has opened it to us (SGIP)."""
+    used: int
+    """Submits without an answer, of ``window``."""
+    window: int
+    answered: int
+    """Submits that were answered since it logged in."""
+    rate: float
+    """The same, a second."""
+    since: datetime | None
+    """When it logged in; None: it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """A channel that uses a login, logged in or about to be."""
+
+    name: str
+    host: str
+    bound: int
+    """Connections that are logged in."""
+    peers: frozenset[str] = frozenset()
+    """Addresses that it is connected to, as far as they are known here."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelStatus:
     """How a channel is doing right now, for people."""
 
@@ -279,9 +326,18 @@ class ChannelStatus:
     pools: tuple[str, ...]
     """Names of the pools it pulls from."""
     reason: str
-    """Why it is not faster: ``window full``, ``rate limit``, ``carrier slow``, ``nothing to send``, ``not bound``."""
+    """Why it is not faster: ``window full``, ``rate limit``, ``carrier slow`` (it answers nothing),
+    ``carrier throttles`` (it says "too fast"), ``nothing to send``, ``not bound``."""
     probe: str = ""
     """What its last probe has shown: ``ok``, ``failed``, ``under way``; empty: it was not probed."""
     probe_detail: str = ""
     simulated: bool = False
     """Its carrier is the one inside the daemon: nobody gets what goes there."""
+    links: tuple[LinkStatus, ...] = ()
+    """Its connections, if it runs on this node."""
+    rate_allowed: float | None = None
+    """Submits per second that the carrier lets through now; None: all that ``rate_limit`` allows."""
+    throttled: Spell | None = None
+    """Since when, and how much, the carrier has been saying "too fast", if it runs on this node."""
+    node: int = 0
+    """The one that runs it; 0: none does, as far as is known."""

@@ -7,10 +7,13 @@ number follows from its first seven digits; numbers ported to another carrier ne
 from __future__ import annotations
 
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from smsgw.core.pseudonyms import is_pseudonym
 
 CMCC: Final = "CMCC"
 CUCC: Final = "CUCC"
@@ -132,9 +135,10 @@ def tail(number: str) -> str:
 def mask(number: str) -> str:
     """The number with its middle hidden, for display and logs; takes any text.
 
-    `8613800138000` becomes `138****8000`. At least four characters are always hidden.
+    `8613800138000` becomes `138****8000`. At least four characters are always hidden; of what stands for a number
+    that is not known any more (`pseudonyms`) all.
     """
-    shown = national(number)
+    shown = "" if is_pseudonym(number) else national(number)
     if len(shown) >= 11:
         return f"{shown[:3]}****{shown[-4:]}"
     if len(shown) >= 8:
@@ -148,6 +152,33 @@ _MOBILE = re.compile(r"(?<![0-9A-Za-z])(?:\+|00)?(?:86)?1[3-9][0-9]{9}(?![0-9A-Z
 def masked(text: str) -> str:
     """The text with the middle of every mobile number of the mainland in it hidden."""
     return _MOBILE.sub(lambda found: mask(found[0].lstrip("+").removeprefix("00")), text)
+
+
+_BETWEEN = r"[ \t\u00a0\u3000\u200b-\u200d\u2060\ufeff.\u00b7_\-\u2010-\u2015\u2212\uff0d\uff0e]{0,2}"
+_ABROAD = _BETWEEN.replace("[", "[()", 1).replace("{0,2}", "{0,3}")
+_WRITTEN = re.compile(
+    rf"(?<![0-9])(?:\+|0{{0,2}})(?:86{_BETWEEN})?(?P<mobile>1{_BETWEEN}[3-9](?:{_BETWEEN}[0-9]){{9}})(?![0-9])"
+    # abroad; "UTC+8 2026-11-29" is a time
+    rf"|(?:(?<![0-9A-Za-z])\+|(?<![0-9])00){_BETWEEN}[1-9](?:{_ABROAD}[0-9]){{6,14}}(?![0-9])"
+    # a landline with its area code
+    rf"|(?<![0-9])0(?:10|2[0-9]|[3-9][0-9]{{2}})[)\uff09]?{_BETWEEN}[2-9](?:{_BETWEEN}[0-9]){{6,7}}(?![0-9])"
+    # as it stands in a file; no access code, hotline or time
+    r"|(?<![0-9])(?!106|[48]00|20[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))[0-9]{10,15}(?![0-9])"
+)
+
+
+def masked_as_written(text: str) -> str:
+    """The same of what people write by hand: digits of any form, in groups, right behind letters; of landlines with
+    their area code and of numbers abroad as well. Too much is hidden rather than too little; of longer rows of digits
+    (identifiers) nothing."""
+    digits = "".join(letter if (n := unicodedata.digit(letter, None)) is None else str(n) for letter in text)
+    parts: list[str] = []
+    at = 0
+    for found in _WRITTEN.finditer(digits):  # letter by letter the same: what is around stays as it was written
+        written = re.sub("[^0-9]", "", found["mobile"] or found[0])
+        parts += text[at : found.start()], mask(written if found["mobile"] else written.removeprefix("00"))
+        at = found.end()
+    return "".join((*parts, text[at:]))
 
 
 @dataclass(frozen=True, slots=True)

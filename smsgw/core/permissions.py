@@ -69,6 +69,12 @@ class Permission(StrEnum):
     FILING_VIEW = "filing.view"
     FILING_EDIT = "filing.edit"
     FILING_DECIDE = "filing.decide"
+    LINK_VIEW = "link.view"
+    LINK_EDIT = "link.edit"
+    LINK_DECIDE = "link.decide"
+    """Let a short link lead where somebody wants it to."""
+    LINK_EXPORT = "link.export"
+    """Take clicks on short links, and codes of recipients, away as a file."""
     WORD_VIEW = "word.view"
     WORD_EDIT = "word.edit"
     POLICY_VIEW = "policy.view"
@@ -107,8 +113,15 @@ class Permission(StrEnum):
     ALARM_HANDLE = "alarm.handle"
     ALARM_EDIT = "alarm.edit"
     """Who is told of alarms, and how."""
+    TICKET_VIEW = "ticket.view"
+    TICKET_EDIT = "ticket.edit"
+    """Report something, and say more about it."""
+    TICKET_HANDLE = "ticket.handle"
+    """Look after what others have reported."""
     NODE_VIEW = "node.view"
     NODE_EDIT = "node.edit"
+    WALL_EDIT = "wall.edit"
+    """Let a screen on a wall show the board without a person, and end that."""
 
     DEPARTMENT_VIEW = "department.view"
     DEPARTMENT_EDIT = "department.edit"
@@ -145,7 +158,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "mo": frozenset({_P.EVENT_PULL, _P.INBOUND_VIEW}),
     "webhook": frozenset({_P.WEBHOOK_EDIT}),
     "template": frozenset({_P.SIGN_VIEW, _P.SIGN_EDIT, _P.TEMPLATE_VIEW, _P.TEMPLATE_EDIT, _P.SCENARIO_EDIT}),
-    "link": frozenset({_P.FILING_VIEW, _P.FILING_EDIT}),
+    "link": frozenset({_P.FILING_VIEW, _P.FILING_EDIT, _P.LINK_VIEW, _P.LINK_EDIT}),
     "number": frozenset(
         {_P.CONTACT_VIEW, _P.CONTACT_EDIT, _P.BLOCK_VIEW, _P.BLOCK_EDIT, _P.NUMBER_VIEW}
     ),

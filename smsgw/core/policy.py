@@ -7,13 +7,14 @@ particular one counts. ``PolicySet`` is what a node knows; it is replaced as a w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from smsgw.core.errors import Invalid
 from smsgw.core.keywords import WordFilter
+from smsgw.core.kinds import is_type
 from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import ALWAYS, Windows, written
 from smsgw.core.templates import ContentBook
@@ -118,6 +119,8 @@ class Limits:
     consent: str = "off"
     """``marketing``: marketing goes to numbers alone whose owners have agreed."""
     filed_links: str = "off"
+    filed_own_domain: bool = True
+    """Where links must be on file, the domains of our own short links, too; where they lead must be in any case."""
     """``marketing``: links in marketing must be on file with the number's carrier."""
     drop_empty: bool = False
     """Numbers that are known to be empty (空号) get nothing."""
@@ -125,6 +128,8 @@ class Limits:
     """Messages that an account sends outside mainland China in an hour; 0: as many as you like."""
     abroad_countries: int = 5
     """Countries in an hour that the account has not sent to in the last 30 days; 0: as many as you like."""
+    counted_as: str = ""
+    """The kind whose messages count for themselves, because it has a ``frequency`` of its own; "": with its type."""
 
 
 DEFAULTS: Mapping[str, Limits] = {
@@ -204,6 +209,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "review_new_link": _flag,
     "drop_empty": _flag,
     "filed_links": _word("off", "marketing"),
+    "filed_own_domain": _flag,
     "consent": _word("off", "marketing"),
     "abroad_hourly": _whole(0, 10_000_000),
     "abroad_countries": _whole(0, 300),
@@ -211,10 +217,11 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
 """Name of a policy -> what makes its value of text, or raises ``ValueError`` that says what is wanted."""
 
 
-def check_type(type_: str) -> None:
-    """``PARAM_INVALID`` for a type of message that does not exist; "" is all."""
-    if type_ and type_ not in [str(t) for t in MessageType]:
-        raise Invalid("PARAM_INVALID", field="type", reason=phrase("choice.of", known=", ".join(MessageType)))
+def check_type(type_: str, kinds: Collection[str] = ()) -> None:
+    """``PARAM_INVALID`` for a type of message, or one of these kinds, that does not exist; "" is all."""
+    if type_ and not is_type(type_, kinds):
+        known = ", ".join((*MessageType, *kinds))
+        raise Invalid("PARAM_INVALID", field="type", reason=phrase("choice.of", known=known))
 
 
 def parse(name: str, text: str) -> Any:
@@ -252,15 +259,15 @@ class PolicySet:
     """Signatures and templates."""
     links: LinkBook = field(default_factory=LinkBook)
     """Links on file."""
-    _known: dict[Key, Limits] = field(default_factory=dict, compare=False)
+    _known: dict[tuple[int, str, str], Limits] = field(default_factory=dict, compare=False)
 
-    def limits(self, account: Account, kind: MessageType) -> Limits:
-        """What holds for the account and type."""
-        found = self._known.get((account.id, kind))
+    def limits(self, account: Account, kind: MessageType, custom: str = "") -> Limits:
+        """What holds for the account and type; ``custom``: and for this kind of the type."""
+        key = account.id, str(kind), custom
+        found = self._known.get(key)
         if found is None:
-            found = self._known[account.id, kind] = self._resolve(
-                (0, *reversed(account.above), account.id), kind
-            )
+            line = (0, *reversed(account.above), account.id)
+            found = self._known[key] = self._resolve(line, kind, custom)
         return found
 
     def new_links(self, links: Iterable[Link], accounts: Sequence[int]) -> list[Link]:
@@ -271,11 +278,14 @@ class PolicySet:
         seen = LinkBook.of(Filed(target, 0, frozenset("+")) for target in self.book.targets(accounts))
         return [link for link in unfiled if not seen.known(link, accounts)]
 
-    def _resolve(self, line: Iterable[int], kind: MessageType) -> Limits:
+    def _resolve(self, line: Iterable[int], kind: MessageType, custom: str) -> Limits:
         found = DEFAULTS[kind]
         for account_id in line:
-            for type_ in ("", kind):
-                found = replace(found, **self.changes.get((account_id, type_), {}))
+            for type_ in ("", kind, *((custom,) if custom else ())):
+                here = self.changes.get((account_id, type_), {})
+                if "frequency" in here:
+                    found = replace(found, counted_as=custom if type_ == custom else "")
+                found = replace(found, **here)
         return found
 
     def listed(self, number: str, accounts: Sequence[int]) -> frozenset[Listed]:

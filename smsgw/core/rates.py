@@ -13,9 +13,15 @@ class Meter:
 
     __slots__ = ("_at", "_owed")
 
-    def __init__(self) -> None:
-        self._owed = 0.0
-        self._at = 0.0
+    def __init__(self, owed: float = 0.0, at: float = 0.0) -> None:
+        """As its ``state`` was."""
+        self._owed = owed
+        self._at = at
+
+    @property
+    def state(self) -> tuple[float, float]:
+        """What is not paid off, and when that was so."""
+        return self._owed, self._at
 
     def take(self, rate: float, now: float, n: int = 1) -> float:
         """Take ``n``: 0 when granted, else the seconds until the same request would be."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from typing import Any
 
+from smsgw.core import kinds as kinds_of
 from smsgw.core import numbers
 from smsgw.core.model import MessageType
 
@@ -35,9 +36,9 @@ MAX_POOLS = 200
 MAX_VALUES = 1000
 MAX_NAME = 64
 """Characters of a rule's name."""
-_MOVE = "move "
+MOVE = "move "
 """Begins the names of rules that give an account or a signature to one channel, …"""
-_ONLY = "only-"
+ONLY = "only-"
 """… and this the names of the pools that they lead to."""
 _POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
 _HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)$")
@@ -85,6 +86,8 @@ class Subject:
     content: str
     at: time
     """In China."""
+    kind: str = ""
+    """The kind of its type; a rule for the type holds for it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +133,21 @@ class Rule:
     @property
     def is_move(self) -> bool:
         """Made by ``moved``: what was queued before it follows."""
-        return self.name.startswith(_MOVE)
+        return self.name.startswith(MOVE)
 
     def gives(self, kind: str, value: str) -> bool:
         """Whether it gives this account or signature (``kind``) to a channel."""
-        return self.name.startswith(f"{_MOVE}{kind} ") and getattr(self, kind) == {value}
+        return self.name.startswith(f"{MOVE}{kind} ") and getattr(self, kind) == {value}
+
+    def of_type(self, type_: str, kind: str) -> bool:
+        """Whether it holds for messages of the type, or for those of this kind of it."""
+        return not self.type or type_ in self.type or (kind != "" and kind in self.type)
 
     def miss(self, subject: Subject) -> str | None:
         """The first condition that does not hold, by name; None when the rule matches."""
         if self.account and subject.account not in self.account:
             return "account"
-        if self.type and subject.type not in self.type:
+        if not self.of_type(subject.type, subject.kind):
             return "type"
         if self.carrier and subject.carrier not in self.carrier:
             return "carrier"
@@ -194,11 +201,12 @@ class RouteTable:
                     return False
         return False
 
-    def open_to(self, account: str, type_: str) -> tuple[str, ...]:
-        """The pools of this table that rules may lead an account's messages of a type to, in the order of the rules."""
+    def open_to(self, account: str, type_: str, kind: str = "") -> tuple[str, ...]:
+        """The pools of this table that rules may lead an account's messages of a type (and a kind of it) to, in the
+        order of the rules."""
         found: dict[str, None] = {}
         for rule in self.rules:
-            if (rule.account and account not in rule.account) or (rule.type and type_ not in rule.type):
+            if (rule.account and account not in rule.account) or not rule.of_type(type_, kind):
                 continue
             found[rule.pool] = None
             if rule.is_move and not (rule.sign or rule.carrier):
@@ -211,7 +219,7 @@ class RouteTable:
         rule = next((rule for rule in self.rules if rule.miss(subject) is None), None)
         if rule is not None and rule.is_move:
             return rule.pool
-        stays = self.has(pool) and (not pool.startswith(_ONLY) or self.leads(subject, pool))
+        stays = self.has(pool) and (not pool.startswith(ONLY) or self.leads(subject, pool))
         return pool if stays else self.pool_for(subject)
 
     def given_to(self, kind: str, value: str) -> str | None:
@@ -247,10 +255,13 @@ class RouteTable:
         return found.members if found else ()
 
 
-def parse(document: Mapping[str, Any], *, version: int, channels: Iterable[str]) -> RouteTable:
+def parse(
+    document: Mapping[str, Any], *, version: int, channels: Iterable[str], kinds: Collection[str] | None = ()
+) -> RouteTable:
     """Check a document: ``{"pool": [{"name", "channels": [{"name", "weight", "standby"}]}], "rule": [...]}``.
 
-    ``channels`` are the names that exist. Raises ``InvalidRoutes`` with all problems.
+    ``channels`` are the names that exist, ``kinds`` those of types (None: any).
+    Raises ``InvalidRoutes`` with all problems.
     """
     problems: list[str] = []
     known = set(channels)
@@ -266,7 +277,7 @@ def parse(document: Mapping[str, Any], *, version: int, channels: Iterable[str])
             pools[pool.name] = pool
     rules = []
     for position, table in enumerate(_tables(document, "rule", MAX_RULES, problems), 1):
-        rule = _rule(f"rule {position}", table, pools, problems)
+        rule = _rule(f"rule {position}", table, pools, kinds, problems)
         if rule is not None:
             rules.append(rule)
     names = [rule.name for rule in rules]
@@ -284,7 +295,7 @@ def moved(
     An earlier move of the same account or signature is replaced. ``carriers`` are those that the channel serves (none:
     all): numbers of others stay on their way.
     """
-    pool = _ONLY + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
+    pool = only(channel)
     rule: dict[str, Any] = {"name": _move_name(kind, value), kind: [value], "pool": pool}
     if wanted := sorted(carriers):
         rule["carrier"] = wanted
@@ -299,15 +310,45 @@ def restored(document: Mapping[str, Any], *, kind: str, value: str) -> dict[str,
     return _without(document, kind, value) if there else None
 
 
+def replaced(document: Mapping[str, Any], *, channel: str, by: str) -> dict[str, Any]:
+    """The document with one channel in another's place, in every pool and for whom it was given to: with its weight,
+    and as a primary where one of the two was. What was given to the one (``moved``) is given to the other."""
+    old, new = only(channel), only(by)
+    pools: dict[str, dict[str, Any]] = {}
+    members: list[dict[str, Any]]
+    for pool in document.get("pool", []):
+        name = new if pool.get("name") == old else pool.get("name")
+        if name == new:
+            pools[name] = {"name": new, "channels": [by]}
+            continue
+        members = [{"name": m} if isinstance(m, str) else dict(m) for m in pool.get("channels", [])]
+        gone = next((m for m in members if m.get("name") == channel), None)
+        there = next((m for m in members if m.get("name") == by), None)
+        if gone is not None and there is not None:
+            members.remove(gone)
+            there["weight"] = max(there.get("weight", 1), gone.get("weight", 1))
+            there["standby"] = there.get("standby", False) and gone.get("standby", False)
+        elif gone is not None:
+            gone["name"] = by
+        pools[name] = {**pool, "channels": members} if gone is not None else dict(pool)
+    rules = [{**r, "pool": new} if r.get("pool") == old else dict(r) for r in document.get("rule", [])]
+    return {"pool": list(pools.values()), "rule": rules}
+
+
+def only(channel: str) -> str:
+    """The pool of a channel alone, for whom is given to it."""
+    return ONLY + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
+
+
 def _move_name(kind: str, value: str) -> str:
     """Cut where it is too long for a rule, and told apart from others that begin alike."""
-    name = f"{_MOVE}{kind} {value}"
+    name = f"{MOVE}{kind} {value}"
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}~{zlib.crc32(name.encode()):08x}"
 
 
 def _gives(rule: Mapping[str, Any], kind: str, value: str) -> bool:
     """``Rule.gives``, of a rule as it is written."""
-    return str(rule.get("name")).startswith(f"{_MOVE}{kind} ") and rule.get(kind) in (value, [value])
+    return str(rule.get("name")).startswith(f"{MOVE}{kind} ") and rule.get(kind) in (value, [value])
 
 
 def _without(document: Mapping[str, Any], kind: str, value: str) -> dict[str, Any]:
@@ -315,7 +356,7 @@ def _without(document: Mapping[str, Any], kind: str, value: str) -> dict[str, An
     rules = [r for r in document.get("rule", []) if not _gives(r, kind, value)]
     used = {r.get("pool") for r in rules}
     pools = [
-        p for p in document.get("pool", []) if not str(p.get("name")).startswith(_ONLY) or p.get("name") in used
+        p for p in document.get("pool", []) if not str(p.get("name")).startswith(ONLY) or p.get("name") in used
     ]
     return {"pool": pools, "rule": rules}
 
@@ -372,7 +413,7 @@ def _pool(where: str, table: Mapping[str, Any], known: set[str], problems: list[
 
 
 def _rule(
-    where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], problems: list[str]
+    where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], kinds: Collection[str] | None, problems: list[str]
 ) -> Rule | None:
     name, pool = table.get("name"), table.get("pool")
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
@@ -388,7 +429,8 @@ def _rule(
         problems.append(f"{where}: there is no pool {pool}")
         return None
     values = {key: _values(where, key, table.get(key), problems) for key in CONDITIONS}
-    checks = {"type": [str(t) for t in MessageType], "carrier": list(numbers.CARRIERS)}
+    free = [v for v in values["type"] if kinds_of.NAME.fullmatch(v)] if kinds is None else kinds
+    checks = {"type": [*map(str, MessageType), *free], "carrier": list(numbers.CARRIERS)}
     for key, allowed in checks.items():
         problems += [
             f"{where}: {key} {v} is none of {', '.join(allowed)}" for v in values[key] if v not in allowed

@@ -21,7 +21,7 @@ MOST_WRITTEN = 400
 """Characters of spans as they are written."""
 _FAR = 366 * 5
 """Days that are looked at for the next date: 29 February comes round within them."""
-_TURNS = 400
+_TURNS = 120
 """Spans that a sending is followed through."""
 ALL_DAYS = frozenset(range(1, 8))
 
@@ -36,7 +36,12 @@ class Window:
     """1 is Monday, 7 Sunday; of a span across midnight, the days on which it begins."""
 
     def __str__(self) -> str:
-        return f"{self.begin:%H:%M}-{self.end:%H:%M}" if self.end != time(0) else f"{self.begin:%H:%M}-24:00"
+        return f"{self.begin:%H:%M}-{self.until}"
+
+    @property
+    def until(self) -> str:
+        """Its end, as people and calls write it."""
+        return f"{self.end:%H:%M}" if self.end != time(0) else "24:00"
 
     def on(self, day: date) -> tuple[datetime, datetime] | None:
         """The span that begins on this day."""
@@ -66,7 +71,7 @@ class Windows:
     def plain(self) -> list[dict[str, Any]]:
         """As tasks keep it, and calls have it."""
         return [
-            {"from": f"{one.begin:%H:%M}", "to": str(one)[6:]}
+            {"from": f"{one.begin:%H:%M}", "to": one.until}
             | ({} if one.days == ALL_DAYS else {"days": sorted(one.days)})
             for one in self.spans
         ]

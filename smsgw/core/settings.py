@@ -44,6 +44,22 @@ class Settings:
     """… once there are so many parts."""
     success_shift: int = 0
     """Percent of its share that such a channel gives up to others of its pools that deliver enough. 0: nothing."""
+    fault_response_minutes: int = 60
+    """Somebody has to look after a fault within so many minutes of its registration, …"""
+    fault_recovery_minutes: int = 240
+    """… and it has to be over within so many minutes of its beginning."""
+    faults_a_year: int = 4
+    """Faults of a year that were promised at most."""
+    fault_severity: int = 1
+    """Alarms that become faults by themselves. 0: none; 1: grave ones; 2: all."""
+    fault_after_minutes: int = 5
+    """What stands for a shorter time does not become one."""
+    ticket_response_minutes: int = 60
+    """Somebody has to respond to a ticket within so many minutes."""
+    channel_approval: int = 0
+    """1: a change of what a channel is set to is in force once somebody else has approved it. 0: at once."""
+    route_approval: int = 0
+    """1: the same of route tables."""
 
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -62,7 +78,19 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "success_minutes": (5, 1440),
     "success_least": (1, 1_000_000),
     "success_shift": (0, 95),
+    "fault_response_minutes": (1, 10_080),
+    "fault_recovery_minutes": (1, 43_200),
+    "faults_a_year": (0, 1000),
+    "fault_severity": (0, 2),
+    "fault_after_minutes": (0, 1440),
+    "ticket_response_minutes": (1, 10_080),
+    "channel_approval": (0, 1),
+    "route_approval": (0, 1),
 }
+TWO_PERSONS: Mapping[str, int] = {"channel_approval": 0, "route_approval": 0}
+"""Values that one person alone does not set: who needs a second one could do without otherwise."""
+WISH_HOURS = 24
+"""How long a second person may take."""
 MAX_WORDS = 100
 
 

@@ -42,6 +42,7 @@ class PartState(IntEnum):
 
 S = PartState
 
+# To UNKNOWN from what waits: the database was restored from a backup, and it may have been sent since.
 TRANSITIONS: dict[PartState, frozenset[PartState]] = {
     # To DEFERRED, and to what a second attempt may come to: it was DEFERRED when its account was stopped.
     S.HELD: frozenset(
@@ -49,6 +50,7 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
             S.SCHEDULED,
             S.QUEUED,
             S.DEFERRED,
+            S.UNKNOWN,
             S.REJECTED,
             S.CANCELLED,
             S.EXPIRED,
@@ -57,17 +59,28 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
             S.UNDELIVERABLE,
         }
     ),
-    S.SCHEDULED: frozenset({S.QUEUED, S.HELD, S.REJECTED, S.CANCELLED, S.EXPIRED}),
+    S.SCHEDULED: frozenset({S.QUEUED, S.HELD, S.UNKNOWN, S.REJECTED, S.CANCELLED, S.EXPIRED}),
     # UNCONFIRMED from the waiting states: sent again by policy, and the second attempt came to nothing. DELIVERED,
     # UNDELIVERABLE: an earlier attempt was delivered after all, or had failed at a carrier and no other followed.
     S.QUEUED: frozenset(
-        {S.SENDING, S.HELD, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE, S.CANCELLED, S.REJECTED}
+        {
+            S.SENDING,
+            S.HELD,
+            S.UNKNOWN,
+            S.EXPIRED,
+            S.UNCONFIRMED,
+            S.DELIVERED,
+            S.UNDELIVERABLE,
+            S.CANCELLED,
+            S.REJECTED,
+        }
     ),
     S.DEFERRED: frozenset(
         {
             S.SENDING,
             S.QUEUED,
             S.HELD,
+            S.UNKNOWN,
             S.EXPIRED,
             S.UNCONFIRMED,
             S.DELIVERED,

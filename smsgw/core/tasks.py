@@ -57,6 +57,10 @@ class Task:
     """How often a number gets it at most (``core.tagged``); None: as the policies say."""
     fallback: dict[str, Any] | None = None
     """What follows its messages when they fail (``core.fallback``); None: nothing."""
+    link_id: int | None = None
+    """The short link in its text; None: it has none."""
+    message_kind: str = ""
+    """The operator's own kind of its type; empty: none."""
     version: int = 1
     """Counts what was changed before it began."""
     total: int = 0
@@ -66,6 +70,8 @@ class Task:
     next_at: datetime | None = None
     due_at: datetime | None = None
     fed: int = 0
+    approved: dict[str, Any] | None = None
+    """What it said before an edit that somebody is being asked about; None: nobody is, or nothing was approved."""
     stages: dict[str, Any] | None = None
     """Where its run stands, if it sends in steps."""
     started_at: datetime | None = None

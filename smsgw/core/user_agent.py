@@ -59,3 +59,27 @@ def device_of(agent: str) -> Device:
 def _main(version: str) -> str:
     main = version.partition(".")[0]
     return main if main.isascii() and main.isdigit() and len(main) <= 4 else ""
+
+
+_HIDDEN = frozenset({"K", "wv", "U", "Linux", "Mobile", "Tablet", "arm_64"})
+"""What stands among the words about a device and is no model; ``K`` is what browsers say that hide it."""
+_COMPUTERS = ("Windows", "Macintosh", "X11", "CrOS")
+
+
+def hardware_of(agent: str) -> str:
+    """The model of the device, as its maker calls it; else ``phone``, ``tablet`` or ``computer``; ``""``: not known."""
+    agent = agent[:MOST]
+    for apple, name in (("iPad", "iPad"), ("iPhone", "iPhone"), ("iPod", "iPod")):
+        if apple in agent:
+            return name
+    about = agent.partition("(")[2].partition(")")[0]
+    if "Android" in about or "HarmonyOS" in about:
+        words = [word.partition(" Build/")[0].strip() for word in about.split(";")]
+        models = [word for word in words[1:] if word not in _HIDDEN and not _no_model(word)]
+        return models[-1][:40] if models else "phone" if "Mobile" in agent else "tablet"
+    return "computer" if any(word in about for word in _COMPUTERS) else ""
+
+
+def _no_model(word: str) -> bool:
+    language = len(word) in (2, 5) and word[:2].isalpha() and (len(word) == 2 or word[2] in "-_")
+    return not word or language or word.startswith(("Android", "HarmonyOS", "OpenHarmony", "rv:", "HMSCore"))

@@ -7,28 +7,38 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from smsgw.core.actor import ActorLabel, Author
+from smsgw.core.actor import EVERYTHING, Actor, ActorKind, ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.carried import Heard
 from smsgw.core.errors import messages_of
+from smsgw.core.ids import CHINA
 from smsgw.core.model import Inbound
 from smsgw.core.number_state import NumberState
 from smsgw.core.optout import DEFAULT_WORDS
-from smsgw.core.permissions import Permission
+from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
+from smsgw.core.retention import Ages
 from smsgw.core.words import phrase
 from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
+from smsgw.platform.alarms import queries as alarm_queries
+from smsgw.platform.alarms import rules
+from smsgw.platform.alarms.rules import Draft as Rule
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.duty import contacts, roster
+from smsgw.platform.faults import service as faults
 from smsgw.platform.lists import carrier, complaints, consents
 from smsgw.platform.lists import service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
 from smsgw.platform.numbers import service as numbers
+from smsgw.platform.retention import service as retention
+from smsgw.platform.tickets import service as tickets
+from smsgw.runtime import clock
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
 
@@ -42,6 +52,7 @@ INSERT INTO ledger (id, account_id, kind, units, note, at, who, balance)
 SELECT $1, $2, 'topup', $3, $4, $5, $6, $3::bigint + COALESCE(sum(l.units), 0)
 FROM ledger l WHERE l.account_id = $2 AND l.at <= $5
 """
+_RULE = "SELECT id FROM alarm_rule WHERE kind = $1 AND object = ''"
 _JOB = """
 INSERT INTO job (kind, params, subject, submitter, state, done, total, error, attempts, runner, epoch, created_at,
                  started_at, ended_at, expires_at)
@@ -63,9 +74,14 @@ async def fill(world: World) -> None:
         world.later.append((world.moment(1, 20), partial(_reply, world, opts_out=True)))  # however few there are
     world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
                         partial(_alarm, world)))  # fmt: skip
+    world.later.append((world.now, partial(_faults, world)))
+    world.later.append((world.now, partial(_tickets, world)))
+    world.later.append((world.now, partial(_duty, world)))
     world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
+    world.later.append((world.moment(world.days - 1, 10), partial(_retention, world)))
     world.later.append((world.now, partial(_down, world)))
     world.later.append((world.now, partial(_called, world)))
+    world.later.append((world.now, partial(_rules, world)))
     for back in (1, 3, 4):
         if back < world.days:
             world.later.append((world.moment(world.days - 1 - back, 16), partial(_job, world, back)))
@@ -113,6 +129,15 @@ async def _called(world: World) -> None:
     said = messages_of("PARAM_INVALID", {"field": "type", "reason": known})
     await world.database.execute(_CALLS, world.now)
     await world.database.execute(_TURNED_AWAY, world.now, *said, _SHAPE)
+
+
+async def _retention(world: World) -> None:
+    """A rule that holds, and a stricter one that waits for a second person."""
+    said = texts()["retention"]
+    first = await retention.ask(world.change(), Ages(150, 150, 150), said["first"])
+    await retention.decide(world.change(Actor.system("demo-2")), first, passes=True, answer=said["passed"])
+    await retention.ask(world.change(), Ages(60, 30, 60), said["second"])
+    await world.date("retention_rule.asked_at retention_rule.decided_at")
 
 
 async def _notice(world: World) -> None:
@@ -295,6 +320,20 @@ async def _reply(world: World, *, opts_out: bool = False) -> None:
             await connection.execute(_PUSHED, world.at + timedelta(seconds=1.2), since)
 
 
+async def _rules(world: World) -> None:
+    """What the people who watch have changed of the rules of alarms."""
+    for kind, object, draft in (
+        ("success_low", "", Rule(True, "warning", 60, {"threshold": 99, "minutes": 60, "least": 100})),
+        ("queue_old", "", Rule(True, "warning", 0, {"threshold": 1800})),
+        ("queue_old", "lane/otp", Rule(True, "critical", 0, {"threshold": 30})),
+        ("rate_near", "", Rule(True, "warning", 900, {"threshold": 95})),
+    ):
+        if object:
+            await rules.except_(world.change(), kind, object, draft)
+        else:
+            await rules.put(world.change(), await world.database.fetchval(_RULE, kind), draft)
+
+
 async def _alarm(world: World) -> None:
     """Of the two bad hours."""
     name = next(n for n, (_, carriers, _) in CHANNELS.items() if TROUBLE[2] in carriers)
@@ -302,6 +341,79 @@ async def _alarm(world: World) -> None:
         detail = Heard("cannot connect: [Errno 110]")
         await alarms.raise_(connection, "channel_down", f"channel/{name}", "critical", detail, now=world.at)
         await alarms.clear(connection, "channel_down", f"channel/{name}", now=world.at + timedelta(hours=2))
+
+
+_DEPLOYED = """
+INSERT INTO node_event (at, node, kind, version, before, object)
+VALUES ($1, 1, 'stop', '', '', ''), ($1::timestamptz + interval '40 s', 1, 'start', '0.1.0', '0.0.9', ''),
+       ($1::timestamptz + interval '3 minutes', 2, 'takeover', '', '1', (
+           SELECT 'channel/' || name FROM channel WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT 1))
+"""
+_CLEARED = "SELECT id FROM alarm WHERE kind = 'channel_down' AND cleared_at IS NOT NULL ORDER BY since LIMIT 1"
+
+
+async def _faults(world: World) -> None:
+    """Three faults: one with its report, one that does not count and took too long, one that somebody is at."""
+    said, ops = texts()["faults"], Actor.system("demo-ops")
+    alarm = await alarm_queries.one(world.database, await world.database.fetchval(_CLEARED) or 0, accounts=None)
+    if alarm is not None and alarm.cleared_at is not None:
+        await world.database.execute(_DEPLOYED, alarm.since - timedelta(minutes=25))
+        with world.then(alarm.since + timedelta(minutes=5)):
+            first = await faults.of_alarm(world.change(Actor.system("faults")), alarm)
+        with world.then(alarm.since + timedelta(minutes=13)):
+            await faults.respond(world.change(ops), first)
+        with world.then(alarm.since + timedelta(minutes=40)):
+            await faults.note(world.change(ops), first, said["note"])
+        with world.then(alarm.cleared_at + timedelta(minutes=2)):
+            await faults.recover(world.change(ops), first, alarm.cleared_at)
+        with world.then(alarm.cleared_at + timedelta(hours=3)):
+            await faults.close(world.change(ops), first, faults.Findings(*said["report"]))
+    begin = world.now - timedelta(days=min(world.days - 1, 3), hours=6)
+    with world.then(begin + timedelta(minutes=20)):
+        second = await faults.open_(world.change(ops), faults.Draft(said["planned"], "critical", begin))
+        await faults.respond(world.change(ops), second)
+    with world.then(begin + timedelta(hours=5)):
+        await faults.recover(world.change(ops), second, begin + timedelta(hours=4, minutes=48))
+        await faults.count(world.change(ops), second, counts=False, reason=said["why_not"])
+    with world.then(world.now - timedelta(minutes=38)):
+        third = await faults.open_(world.change(ops), faults.Draft(said["slow"], "warning", clock.now()))
+    with world.then(world.now - timedelta(minutes=25)):
+        await faults.respond(world.change(ops), third)
+        await faults.note(world.change(ops), third, said["checked"])
+
+
+async def _duty(world: World) -> None:
+    """This week's roster, of who may handle alarms, and whom to turn to."""
+    change, people = world.change(), list(await roster.people(world.database))
+    first = roster.monday(world.now.astimezone(CHINA).date())
+    for week in (first - timedelta(days=7), first):
+        wanted = {place: people[n % len(people)] for n, place in enumerate(roster.places(week)) if n != 13}
+        await roster.put(change, week, wanted)
+    for kind, label, value, note in texts()["contacts"]:
+        await contacts.add(change, contacts.Draft(kind, label, value, note))
+
+
+_REPORTED = "SELECT id, account_id FROM message WHERE refusal = '' ORDER BY id DESC LIMIT 3"
+
+
+async def _tickets(world: World) -> None:
+    """Three tickets: answered, somebody at work on it, and one that nobody has responded to."""
+    said = texts()["tickets"]
+    clerk, ops = (Actor(ActorKind.PERSON, login, permissions=ALL, scope=EVERYTHING)
+                  for login in ("demo-operator", "demo-ops"))  # fmt: skip
+    rows = await world.database.fetch(_REPORTED)
+    for row, hours, (title, text, answer) in zip(rows, (30, 5, 0.4), said, strict=False):
+        begin = world.now - timedelta(hours=hours)
+        with world.then(begin):
+            draft = tickets.Draft(row["account_id"], title, text, [row["id"]])
+            id_ = await tickets.open_(world.change(clerk), draft)
+        if hours > 1:
+            with world.then(begin + timedelta(minutes=12)):
+                await tickets.take(world.change(ops), id_)
+                await tickets.say(world.change(ops), id_, answer)
+        if hours > 24:
+            with world.then(begin + timedelta(hours=2)):
+                await tickets.close(world.change(ops), id_, answer)
 
 
 async def _job(world: World, back: int) -> None:

@@ -74,6 +74,58 @@ SELECT r.account_id, $1, e, 'zh', CASE WHEN failed THEN 'failed' ELSE 'sent' END
 FROM statement_receiver r CROSS JOIN LATERAL unnest(r.emails) e
 CROSS JOIN LATERAL (SELECT e = (SELECT max(emails[2]) FROM statement_receiver)) f(failed)
 """
+# A fortnight of health mails, one of which did not arrive; and how disk and database have grown.
+_HEALTH_PLAN = """
+INSERT INTO health_plan (emails, since, language, hour, changed_by, changed_at)
+SELECT $1::text[], array_fill($2::timestamptz, ARRAY[cardinality($1::text[])]), 'zh', 8, 'demo-ops', $2
+"""
+_HEALTH_MAILS = """
+INSERT INTO health_mail
+    (first, day, receiver, language, state, tries, next_at, begun_at, ended_at, digest, said)
+SELECT d::date, d::date, e, 'zh', CASE WHEN failed THEN 'failed' ELSE 'sent' END, CASE WHEN failed THEN 8 ELSE 1 END,
+       at, at, at + interval '2 seconds', encode(sha256((d || e)::bytea), 'hex'),
+       CASE WHEN failed THEN '452 4.2.2 Mailbox full' ELSE '250 2.0.0 Ok: queued' END
+FROM health_plan p CROSS JOIN LATERAL unnest(p.emails) WITH ORDINALITY u (e, n)
+CROSS JOIN generate_series($1::date - 14, $1::date - 1, interval '1 day') d
+CROSS JOIN LATERAL (SELECT (d::date + interval '1 day 8 hours') AT TIME ZONE 'Asia/Shanghai' AS at) t
+CROSS JOIN LATERAL (SELECT n = 2 AND d::date = $1::date - 9 AS failed) f
+WHERE at < $2
+"""
+_SIZES = """
+INSERT INTO size_day (object, day, used, free)
+SELECT object, $1::date - back, used - back * growth, CASE WHEN disk THEN 1000000000000 - used + back * growth END
+FROM generate_series(0, 13) back, (VALUES ('node/' || $2::int || '/var/lib/smsgw', 620000000000, 3100000000, true),
+    ('database', pg_database_size(current_database()), 410000, false)) o (object, used, growth, disk)
+"""
+# Two bundles that were made, and are gone again.
+_BUNDLES = """
+INSERT INTO job (kind, params, subject, submitter, state, done, total, error, attempts, runner, epoch, created_at,
+                 started_at, ended_at, expires_at, checkpoint)
+SELECT 'diagnostics', jsonb_build_object('reason', reason, 'node', $2::int), 'node/' || $2::int || '/' || n, 'demo-ops',
+       'done', 12, 12, '', 1, $2, 1, at, at, at + interval '9 seconds', $1::timestamptz + interval '30 days',
+       jsonb_build_object('size', 486213 + 1000 * n, 'until', to_char(at AT TIME ZONE 'UTC' + interval '3 days',
+                                                                     'YYYY-MM-DD"T"HH24:MI:SS"+00:00"'))
+FROM unnest($3::text[]) WITH ORDINALITY u (reason, n)
+CROSS JOIN LATERAL (SELECT $1::timestamptz - interval '4 days' * n AS at) t
+"""
+# A week of nightly backups, the last but two of which failed; and three months of restores for trial.
+_BACKUPS = """
+INSERT INTO backup (file, host, made_by, state, begun_at, seen_at, ended_at, octets, sha256, rows, tables,
+                    schema_version, problem, gone_at, tried_at, tried_by, tried_seconds, tried_well)
+SELECT '/backup/smsgw-' || to_char(at AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD-HH24MISS') || '.dump', 'sms-1',
+       'demo-ops', CASE WHEN failed THEN 'failed' ELSE 'done' END, at, took, took,
+       CASE WHEN failed THEN 3100000000 ELSE 41900000000 - back::bigint * 260000000 END,
+       CASE WHEN failed THEN '' ELSE encode(sha256(back::text::bytea), 'hex') END,
+       CASE WHEN NOT failed THEN 38200000 - back * 240000 END, CASE WHEN NOT failed THEN 412 END, 190,
+       CASE WHEN failed THEN '/backup/smsgw.dump: No space left on device' ELSE '' END,
+       CASE WHEN back > 7 AND NOT failed THEN took + interval '7 days' END,
+       CASE WHEN tried THEN took + interval '9 hours' END, CASE WHEN tried THEN 'demo-ops' ELSE '' END,
+       CASE WHEN tried THEN 2490 END, CASE WHEN tried THEN true END
+FROM generate_series(0, 11) back CROSS JOIN LATERAL (SELECT ($1::date - back + time '02:30') AT TIME ZONE
+    'Asia/Shanghai' AS at, back = 2 AS failed, back IN (3, 10) AS tried) a
+CROSS JOIN LATERAL (SELECT at + interval '11 minutes' AS took) t
+WHERE at < $2 ORDER BY at
+"""
 # Whom alarms went to, one of whom was away; stopped, as nobody may be called from a demonstration.
 _TOLD = """
 INSERT INTO alarm_receiver (name, kind, shown, account_id, critical_only, language, active, changed_by)
@@ -95,6 +147,15 @@ _SILENCE = """
 INSERT INTO alarm_silence (kind, object, reason, made_by, made_at, until)
 SELECT 'channel_down', min(object), $1, 'demo-ops', $2::timestamptz - interval '2 hours', $2 FROM alarm
 WHERE kind = 'channel_down'
+"""
+# A screen that shows the board, and one whose time is over.
+_SCREENS = """
+INSERT INTO wall_screen (name, maker_id, made_by, made_at, until, code_until, token_sha256, opened_at, seen_at, seen_ip)
+SELECT w.name, s.id, s.login, w.at, w.at + interval '7 days', w.at + interval '10 minutes', sha256(w.name::bytea),
+       w.at + interval '3 minutes', LEAST($2::timestamptz, w.at + interval '7 days'), w.ip
+FROM staff s, unnest($1::text[], ARRAY[$2::timestamptz - interval '30 hours', $2::timestamptz - interval '12 days'],
+    ARRAY['10.20.3.90', '10.20.3.91']::inet[]) w (name, at, ip)
+WHERE s.login = 'demo-ops'
 """
 # Last month's rebates, by rules that have held since then.
 _REBATES = """
@@ -140,9 +201,15 @@ async def fill(world: World) -> None:
             await connection.execute(statement, timeout=120)
         await connection.execute(_RECEIVERS, due - timedelta(days=60), senders)
         await connection.execute(_MAILS, month, min(due, world.now))
+        await connection.execute(_HEALTH_PLAN, texts()["health"], world.now - timedelta(days=20))
+        await connection.execute(_HEALTH_MAILS, today, world.now)
+        await connection.execute(_SIZES, today, NODE)
+        await connection.execute(_BACKUPS, today, world.now)
+        await connection.execute(_BUNDLES, world.now, NODE, texts()["bundles"])
         await connection.execute(_TOLD, senders[0], *texts()["receivers"])
         await connection.execute(_NOTES)
         await connection.execute(_SILENCE, texts()["silence"], world.now)
+        await connection.execute(_SCREENS, texts()["screens"], world.now)
         first, second = (today - timedelta(days=back) for back in (20, 7))
         await connection.execute(_EXCLUSIONS, first, second, *texts()["exclusions"])
         await connection.execute(_EXCLUDED)

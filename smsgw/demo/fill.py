@@ -9,14 +9,32 @@ from datetime import datetime
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
 from smsgw.core.words import phrase
-from smsgw.demo import carriers, content, course, evidence, figures, messages, organisation, tasks
+from smsgw.demo import (
+    carriers,
+    content,
+    course,
+    evidence,
+    figures,
+    interfaces,
+    links,
+    load_tests,
+    messages,
+    organisation,
+    routing,
+    submits,
+    tasks,
+)
 from smsgw.demo.world import World, texts
+from smsgw.platform.accounts.reminders import AccountReminders
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit, audit_chain
 
-DOMAINS = (carriers, organisation, content, messages, tasks, course, evidence)
+DOMAINS = (
+    carriers, organisation, routing, content, messages, tasks, course, interfaces, evidence, submits, load_tests,
+    links,
+)  # fmt: skip
 """In this order; what they plan for later comes after them, the figures over it all last."""
 DAYS, DAILY, SEED = 90, 350, 7
 MAX_DAYS, MAX_DAILY = 180, 2000
@@ -65,6 +83,7 @@ async def fill(
         with world.then(at):
             await happens()
     await figures.fill(world)
+    await AccountReminders(database).step()
     while await audit_chain.seal(database, sealer):
         pass
     count: int = await database.fetchval("SELECT count(*) FROM message")

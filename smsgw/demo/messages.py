@@ -16,6 +16,7 @@ from smsgw.core.errors import message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import LANE_OF, MessageType, Origin
 from smsgw.core.report_codes import class_of
+from smsgw.core.sent_links import PLACE, SAMPLE
 from smsgw.core.states import PartState
 from smsgw.core.text import choose, count_parts
 from smsgw.demo import evidence
@@ -37,6 +38,7 @@ CODES = {
     "DB:0141": 3, "MK:0015": 3, "CA:0051": 2,
 }  # fmt: skip
 """What carriers report of what was not delivered, and how often."""
+LINK_DOMAIN = "s.example.gov.cn"
 OPERATOR = ActorLabel("demo-operator")
 KEY = ActorLabel("demo-key")
 VALID = timedelta(hours=48)
@@ -120,6 +122,9 @@ def _of_tasks(world: World) -> Iterator[Call]:
     for row in texts()["task"]:
         if row["days_ago"] < world.days:
             yield _of_task(world, row)
+    for row in texts()["link"]:
+        if "sent" in row:
+            yield _of_link(world, row)
 
 
 def _of_task(world: World, row: dict[str, Any]) -> Call:
@@ -131,6 +136,19 @@ def _of_task(world: World, row: dict[str, Any]) -> Call:
     sent.call = Call(
         at, sender, sent.text.type, Origin.TASK, OPERATOR, content, numbers, sent.text.id, task=sent
     )
+    world.tasks.append(sent)
+    return sent.call
+
+
+def _of_link(world: World, row: dict[str, Any]) -> Call:
+    """A task whose messages have a short link each: made when they are there, so samples of codes stand for its
+    own."""
+    sender = world.senders[row["account"]]
+    sent = Sent(row["name"], Text(0, MessageType.NOTICE.value, row["text"]), link=row["name"])
+    at = world.moment(world.days - 1 - min(row["ago"], world.days - 1), 11)
+    numbers = tuple(world.dice.sample(sorted(set(world.numbers)), min(row["sent"], len(set(world.numbers)))))
+    content = f"【{sender.sign}】" + row["text"].replace(PLACE, f"{LINK_DOMAIN}/{SAMPLE}")
+    sent.call = Call(at, sender, sent.text.type, Origin.TASK, OPERATOR, content, numbers, 0, task=sent)
     world.tasks.append(sent)
     return sent.call
 
@@ -207,7 +225,7 @@ def rows_of(world: World, call: Call, made: Rows) -> int:
         made.messages.append((
             id_, first, call.sender.id, call.origin, call.type, number, carrier, province, call.content,
             call.sender.sign, coding.value, parts, ref, price, "", "", "", call.submitter, False, False,
-            call.template_id, end.refusal,
+            call.template_id, "", end.refusal,
         ))  # fmt: skip
         _parts(world, call, (id_, number), parts, carrier, end, made)
         _report(world, call, id_, parts, end, made)

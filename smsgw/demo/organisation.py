@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from smsgw.core.actor import ScopeKind
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.accounts import service as accounts
@@ -50,9 +51,17 @@ async def _brand(world: World) -> None:
 
 async def _account(world: World, row: dict[str, object]) -> None:
     change, name = world.change(), str(row["name"])
+    more: dict[str, object] = {}
+    if "contract_days" in row:  # its people are reminded
+        first, last = world.start.astimezone(CHINA), world.now + timedelta(days=int(str(row["contract_days"])))
+        more = {"starts_on": f"{first:%Y-%m-%d}", "ends_on": f"{last.astimezone(CHINA):%Y-%m-%d}"}
     id_ = await accounts.add(
-        change, name, display_name=row["shown"], default_sign=row["sign"], unit_price="0.0385"
+        change, name, display_name=row["shown"], default_sign=row["sign"], unit_price="0.0385", **more
     )
     await org.place_account(change, id_, world.departments[str(row["department"])])
+    for key in ("former_extension", "extension", "sign_extension"):
+        if key in row:
+            of_sign = str(row["sign"]) if key == "sign_extension" else ""
+            await accounts.move_extension(change, id_, of_sign, str(row[key]))
     await keys.add(change, world.sealer, id_)
     world.senders[name] = Sender(id_, name, str(row["sign"]), int(str(row["share"])), dict(row["mix"]))  # type: ignore[call-overload]

@@ -45,7 +45,7 @@ async def _enter(world: World, connection: Connection, sent: Sent, call: Call) -
     size = len(call.numbers)
     task = Task(
         world.id_at(made), call.sender.id, sent.name, "running", "portal", call.submitter, call.type,
-        sent.text.content, made, sign=call.sender.sign, template_id=sent.text.id,
+        sent.text.content, made, sign=call.sender.sign, template_id=sent.text.id or None,
     )  # fmt: skip
     await tasks.insert(connection, task)
     rows: list[tuple[object, ...]] = [

@@ -66,6 +66,8 @@ class Sent:
     call: Call | None = None
     first: int = 0
     """Id of its first message."""
+    link: str = ""
+    """Name of the short link that its messages carry; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

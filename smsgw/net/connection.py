@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -15,6 +16,7 @@ from smsgw.runtime import aio
 LETS_GO_AFTER = 5.0
 """Seconds that a closed connection has to hand over what was said before: a peer that is silent or does not read would
 keep it for as long as TCP is patient, and with it every request that has no answer."""
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Owner(Protocol):
@@ -41,6 +43,8 @@ class Connection(asyncio.Protocol):
         """Set by the owner at login."""
         self.lost = 0
         """Requests whose outcome is unknown because the connection ended; set by the owner."""
+        self.answered = 0
+        """Requests that were answered; counted by the owner."""
         self.tap: Tap | None = None
         """Set by the owner while the connection is being recorded."""
         self.ending: Callable[[Callable[[], object]], None] | None = None
@@ -148,9 +152,12 @@ class Connection(asyncio.Protocol):
         self._flush_due = False
         self.flush()
 
-    def close(self, why: str) -> None:
-        """Close politely: log out after the outstanding answers."""
+    def close(self, why: str, *, discard: bool = False) -> None:
+        """Close politely: log out after the outstanding answers. ``discard``: what the peer has not taken when that is
+        over never reaches it, though the kernel would go on trying for minutes: it is another's turn to write then."""
         self._why = self._why or why
+        if discard and self._transport is not None and (sock := self._transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._owner_waits = False  # for answers must be read
         self.session.close(self._loop.time(), why)
         self._deliver([])

@@ -37,7 +37,7 @@ class Mailer:
     @property
     def sender(self) -> str:
         """The address that mails are from; empty: there is no server."""
-        return self._config.sender if self._config.host else ""
+        return self._config.address if self._config.host else ""
 
     async def send(self, message: EmailMessage, receiver: str) -> Sent:
         """Send it to one receiver."""
@@ -48,7 +48,7 @@ class Mailer:
             client = self._client()
             await client.connect()
             known = True
-            await client.mail(self._config.sender)
+            await client.mail(self._config.address)
             taken = True
             await client.rcpt(receiver)
             went = True

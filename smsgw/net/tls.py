@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 5.0
 """Seconds between looks at the files, for whoever follows them."""
 HANDSHAKE_TIMEOUT = 10.0
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 ByName = Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]
 """Looks at the name that a client asks for (``ssl.SSLContext.sni_callback``)."""
@@ -27,6 +30,8 @@ class Certificate:
         self.files = tuple(files)
         self._setting = setting
         self._stamps: list[tuple[int, int]] = []
+        self.digest = b""
+        """SHA-256 of the certificate itself, without its chain."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if by_name is not None:
             self.context.sni_callback = by_name
@@ -60,3 +65,6 @@ class Certificate:
         self.context.load_cert_chain(*self.files)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._stamps = stamps
+        _, begin, rest = Path(self.files[0]).read_text("latin-1").partition(_BEGIN)
+        first = begin + rest.partition(_END)[0] + _END
+        self.digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).digest() if begin else b""

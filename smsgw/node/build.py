@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -15,29 +16,43 @@ from pathlib import Path
 from typing import Any
 
 from smsgw.admin.call import PortalContext
+from smsgw.admin.health_mail import HealthMails
+from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.exports import Exporter
+from smsgw.admin.mailing import named
 from smsgw.admin.passwords import hashing
 from smsgw.admin.statement_mail import StatementMails
 from smsgw.api.context import ApiContext
+from smsgw.api.trying import operations
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.channels.wire.checking import Checking
 from smsgw.channels.wire.listener import Listeners
 from smsgw.channels.wire.proofs import readings
+from smsgw.core import retention
 from smsgw.core.addresses import Network
+from smsgw.core.demand import Demand
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import ChannelStatus
 from smsgw.core.numbers import Segments
 from smsgw.net.mail import Mailer
+from smsgw.net.tls import Certificate
+from smsgw.node import metrics
+from smsgw.node.anywhere import Anywhere, TryingOfAll, WatchesOfAll
 from smsgw.node.health import Health
-from smsgw.node.parts import Parts
+from smsgw.node.news import News
+from smsgw.node.parts import Node, Parts
 from smsgw.node.probes import probes
+from smsgw.node.siblings import Siblings, Succession
 from smsgw.node.test_carrier import TestCarrier
 from smsgw.node.watchdog import Watchdog
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.accept.metering import Meters, OwnMeters, SharedMeters
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
@@ -49,7 +64,9 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.heartbeat import Heartbeat
+from smsgw.pipeline.neighbours import Neighbours
 from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
@@ -57,39 +74,64 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.evidencing import Evidencing
+from smsgw.pipeline.upkeep.forgetting import Forgetting
+from smsgw.pipeline.upkeep.lateness import Lateness
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.measures import Measures
 from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
+from smsgw.platform.accounts.reminders import AccountReminders
 from smsgw.platform.alarms.memory import Memory
 from smsgw.platform.alarms.notifier import Notifier
 from smsgw.platform.alarms.ways import Ways
 from smsgw.platform.audience.importing import ContactImporter
 from smsgw.platform.audit import verification
+from smsgw.platform.backups.watching import BackupWatch
+from smsgw.platform.calls.trying import Door, Trying, door
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.channels import unmatched
+from smsgw.platform.channels.watching import Watches
 from smsgw.platform.content.reminders import Reminders
+from smsgw.platform.diagnostics import service as diagnostics
+from smsgw.platform.diagnostics.bundle import Bundles
 from smsgw.platform.drafts.surveyor import Surveyor
 from smsgw.platform.evidence import verification as proving
 from smsgw.platform.fallback.service import Fallback
+from smsgw.platform.faults.watching import FaultWatch
 from smsgw.platform.files.service import FileStore
+from smsgw.platform.health.report import Configured
+from smsgw.platform.health.sizes import Sizes
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.links.clicks import RESERVE_MB, WRITE_EVERY, Clicks
+from smsgw.platform.links.code_files import CodeFiles
+from smsgw.platform.links.counting import VisitorCount
+from smsgw.platform.links.sending import SentLinks
+from smsgw.platform.links.table import LinkTable
+from smsgw.platform.links.telling import FirstClicks
 from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.lists.number_import import NumberImporter
+from smsgw.platform.load_tests.running import FOLDER as LOAD_TESTS
+from smsgw.platform.load_tests.running import LoadTests
 from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.routing import following
+from smsgw.platform.routing.prefix_sheets import PrefixImporter
 from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
+from smsgw.platform.tickets.watching import TicketWatch
 from smsgw.platform.words.importing import WordImporter
+from smsgw.public.app import SHARE, PublicContext
 from smsgw.recording.contents import decoded
-from smsgw.runtime import clock, config
-from smsgw.runtime.config import Config
+from smsgw.runtime import clock, config, crew
+from smsgw.runtime.config import MAX_WORKERS, Config
+from smsgw.runtime.crew import METERS, Place
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, Replay
 from smsgw.store.engine.nodes import Number
@@ -115,13 +157,10 @@ class Ground:
     segments: Segments
     folders: Sequence[Path]
     """That need room for new messages."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node(Parts):
-    """A node, ready to be started."""
-
-    alarms: AlarmTable
+    place: Place
+    """Which of the processes of its installation it is."""
+    home: int
+    """The node whose files are: the first worker's."""
 
 
 class Composition:
@@ -132,11 +171,15 @@ class Composition:
         self.ground = ground
         self.settings = ground.settings
         self.number = ground.settings.node.number
+        self.place = ground.place
         self.database = ground.database
         self.sealer = ground.sealer
         self.ids = ground.ids
         self.journal = ground.journal
         self.urls: dict[str, str] = {}
+        self.certificates: dict[str, Certificate] = {}
+        self.made: Node | None = None
+        """All parts together, once they are."""
 
     def now(self) -> datetime:
         """The time that messages, tasks and reviews go by."""
@@ -145,13 +188,22 @@ class Composition:
     def node(self) -> Node:
         """All of them."""
         same = {field.name: getattr(self, field.name) for field in fields(Parts)}
-        return Node(**same, alarms=AlarmTable(self.database, self.number, probes(Parts(**same)), self.notifier))
+        table = AlarmTable(
+            self.database, self.number, probes(Parts(**same)), self.notifier,
+            lambda: self.snapshots.current.alarm_rules,
+        )  # fmt: skip
+        self.made = Node(**same, alarms=table)
+        return self.made
 
     # --- what all others stand on ---------------------------------------------------------------------------------
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
-        return Heartbeat(self.database, self.ground.number, self.ids)
+        return Heartbeat(self.database, self.ground.number, self.ids, self.demand)
+
+    @cached_property
+    def demand(self) -> Demand:
+        return Demand()
 
     @cached_property
     def periodic(self) -> Supervisor:
@@ -171,11 +223,29 @@ class Composition:
 
     @cached_property
     def successes(self) -> Successes:
-        return Successes(self.database, lambda: self.snapshots.current.settings)
+        return Successes(self.database, self.snapshots)
+
+    @cached_property
+    def lateness(self) -> Lateness:
+        return Lateness(self.database, self.snapshots)
+
+    @cached_property
+    def measures(self) -> Measures:
+        return Measures(self.database, self.snapshots, self.settings.durability.open_for)
 
     @cached_property
     def evidencing(self) -> Evidencing:
         return Evidencing(self.database, self.sealer, self.settings)
+
+    @cached_property
+    def forgetting(self) -> Forgetting:
+        return Forgetting(self.database, self.sealer, self.least)
+
+    @property
+    def least(self) -> Mapping[str, int]:
+        """After how many days numbers may go at the earliest."""
+        kept = self.settings.retention
+        return retention.least(self.settings.durability.open_for, kept.events_days, kept.submits_days)
 
     @cached_property
     def snapshots(self) -> SnapshotFollower:
@@ -200,6 +270,13 @@ class Composition:
         return Fleet(self.snapshots, self.lists)
 
     @cached_property
+    def neighbours(self) -> Neighbours:
+        return Neighbours(
+            self.settings.redis, self.sealer, self.number, self.demand, self.fleet, self.hub, self.guesses,
+            lambda: self.heartbeat.live, lambda: self.meters.granting,
+        )
+
+    @cached_property
     def router(self) -> Router:
         return Router(self.ground.segments, self.fleet)
 
@@ -209,6 +286,10 @@ class Composition:
             self.database.dsn, node=self.number, ids=self.ids, journal=self.journal, snapshots=self.snapshots,
             router=self.router, numbers=self.numbers, hub=self.hub, durability=self.settings.durability, now=self.now,
         )  # fmt: skip
+
+    @cached_property
+    def submits(self) -> SubmitLog:
+        return SubmitLog(self.database)
 
     @cached_property
     def cancelling(self) -> Cancelling:
@@ -230,12 +311,32 @@ class Composition:
     def services(self) -> Services:
         return Services(
             self.database.dsn, self.heartbeat, self.ids, self.snapshots, self.journal, self.outcomes, self.fleet,
-            self.pool_shares, Listeners(self.guesses),
+            self.pool_shares, Listeners(self.guesses), self.submits,
         )  # fmt: skip
 
     @cached_property
     def channels(self) -> ChannelManager:
-        return ChannelManager(self.database, self.services, self.ground.replay, self.test_carrier)
+        return ChannelManager(self.database, self.services, self.ground.replay, self.test_carrier, self.siblings)
+
+    @cached_property
+    def siblings(self) -> Siblings:
+        return Siblings(self.place)
+
+    @cached_property
+    def watches(self) -> Watches:
+        return WatchesOfAll(self.siblings)
+
+    @cached_property
+    def succession(self) -> Succession:
+        return Succession(self.siblings, self.channels, self.database, self.heartbeat)
+
+    @cached_property
+    def news(self) -> News:
+        return News(self.place, self.fleet, self.hub, self.snapshots)
+
+    @cached_property
+    def anywhere(self) -> Anywhere:
+        return Anywhere(self.channels, self.siblings)
 
     # --- from and to customers ------------------------------------------------------------------------------------
 
@@ -262,7 +363,7 @@ class Composition:
 
     @cached_property
     def checker(self) -> Checker:
-        return Checker(self.router, self.lists, self.numbers)
+        return Checker(self.router, self.lists, self.numbers, self.meters, self.links)
 
     @cached_property
     def acceptor(self) -> Acceptor:
@@ -272,22 +373,32 @@ class Composition:
         )  # fmt: skip
 
     @cached_property
+    def meters(self) -> Meters:
+        return SharedMeters(self.place.root / METERS, self.siblings) if self.place.crewed else OwnMeters()
+
+    @cached_property
     def nonces(self) -> Nonces:
         return Nonces(self.database.dsn)
 
     @cached_property
     def partners(self) -> Partners:
         return Partners(
-            self.settings, self.database, self.snapshots, self.acceptor, self.outcomes, self.hub, self.ids, self.guesses
-        )
+            self.settings, self.database, self.snapshots, self.acceptor, self.outcomes, self.hub, self.ids,
+            self.guesses, shared=self.place.crewed,
+        )  # fmt: skip
+
+    @property
+    def own_ports(self) -> frozenset[int]:
+        """Where this node listens, or another process of its installation."""
+        return self.settings.ports | crew.ports_of_ops(self.settings, self.place)
 
     @cached_property
     def sender(self) -> Sender:
-        return Sender(ca_file=self.settings.webhooks.ca_file, own_ports=self.settings.ports)
+        return Sender(ca_file=self.settings.webhooks.ca_file, own_ports=self.own_ports)
 
     @cached_property
     def outside(self) -> Outside:
-        return Outside(self.settings.webhooks.reach, self.settings.webhooks.ca_file, self.settings.ports)
+        return Outside(self.settings.webhooks.reach, self.settings.webhooks.ca_file, self.own_ports)
 
     @cached_property
     def pusher(self) -> Pusher:
@@ -311,16 +422,16 @@ class Composition:
     @cached_property
     def store(self) -> FileStore:
         return FileStore(
-            self.database, self.settings.node.data_dir / "files", node=self.number, ids=self.ids.next, disk=self.disk,
-            total_mb=self.settings.files.total_mb,
+            self.database, self.place.files, node=self.ground.home, ids=self.ids.next, disk=self.disk,
+            total_mb=self.settings.files.total_mb, alone=not self.place.crewed,
         )  # fmt: skip
 
     @cached_property
     def tasks(self) -> Tasks:
-        files = Files(self.database, self.store, node=self.number, keep_days=self.settings.files.keep_days)
+        files = Files(self.database, self.store, node=self.ground.home, keep_days=self.settings.files.keep_days)
         return Tasks(
             self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids, fleet=self.fleet,
-            hub=self.hub, snapshots=self.snapshots, now=self.now,
+            hub=self.hub, snapshots=self.snapshots, links=self.sent_links, now=self.now,
         )  # fmt: skip
 
     @cached_property
@@ -354,8 +465,34 @@ class Composition:
         return StatementMails(self.database, self.mailer, lambda: self.snapshots.current.brands)
 
     @cached_property
+    def configured(self) -> Configured:
+        """What health reports know of the configuration."""
+        return Configured.of(self.settings, len(self.sealer.ids))
+
+    @cached_property
+    def health_mails(self) -> HealthMails:
+        return HealthMails(self.database, self.mailer, lambda: self.snapshots.current.brands, self.configured)
+
+    @cached_property
+    def bundles(self) -> Bundles:
+        return Bundles(
+            self.database, self.settings, len(self.sealer.ids), self.number, self.metrics_text, self.channel_status
+        )
+
+    def metrics_text(self) -> bytes:
+        """What the node says of itself to Prometheus; nothing before all of its parts are there."""
+        return b"" if self.made is None else metrics.text(self.made)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        return Sizes(self.database, self.number, self.ground.folders)
+
+    @cached_property
     def notifier(self) -> Notifier:
-        ways = Ways(self.mailer, self.sender, self.outside, self.acceptor, self.snapshots)
+        ways = Ways(
+            self.mailer, self.sender, self.outside, self.acceptor, self.snapshots,
+            lambda english: named(self.snapshots.current.brands, "en" if english else DEFAULT),
+        )  # fmt: skip
         memory = Memory(self.settings.node.data_dir / "told_alarms.json")
         return Notifier(self.database, self.sealer, ways, memory)
 
@@ -368,10 +505,31 @@ class Composition:
         return Reminders(self.database)
 
     @cached_property
+    def account_reminders(self) -> AccountReminders:
+        return AccountReminders(self.database)
+
+    @cached_property
+    def faults(self) -> FaultWatch:
+        return FaultWatch(self.database, lambda: self.snapshots.current.alarm_rules)
+
+    @cached_property
+    def tickets(self) -> TicketWatch:
+        return TicketWatch(self.database, lambda: self.snapshots.current.alarm_rules)
+
+    @cached_property
+    def load_tests(self) -> LoadTests:
+        return LoadTests(self.database, self.settings.node.data_dir / LOAD_TESTS)
+
+    @cached_property
+    def backups(self) -> BackupWatch:
+        return BackupWatch(self.database, lambda: self.snapshots.current.alarm_rules)
+
+    @cached_property
     def jobs(self) -> JobRunner:
         database = self.database
         kinds = (
             self.importer.kind(), recount.kind(database), following.kind(database),
+            unmatched.kind(database, self.outcomes),
             Exporter(database, self.store).kind(),
             verification.kind(database, self.sealer, self.settings.anchor_file),
             proving.kind(database, self.sealer, self.settings.evidence_file, readings),
@@ -381,9 +539,13 @@ class Composition:
             ContactImporter(database, Sheets(database, self.store)).kind(),
             WordImporter(database, Sheets(database, self.store)).kind(),
             ConsentImporter(database, Sheets(database, self.store)).kind(),
+            PrefixImporter(database, Sheets(database, self.store)).kind(),
             *NumberImporter(database, Sheets(database, self.store)).kinds(),
+            self.load_tests.kind(),
+            CodeFiles(database, self.store, Sheets(database, self.store), self.sealer).kind(),
+            diagnostics.kind(self.bundles, self.store),
         )  # fmt: skip
-        return JobRunner(database, self.number, kinds)
+        return JobRunner(database, self.number, kinds, home=self.ground.home)
 
     # --- edges ----------------------------------------------------------------------------------------------------
 
@@ -397,7 +559,8 @@ class Composition:
 
     @cached_property
     def connections(self) -> Connections:
-        return Connections(most_connections(), self.settings.http.connections_per_address, self.proxies)
+        share = 1 - SHARE if self.settings.public.listen else 1
+        return Connections(most_connections(share), self.settings.http.connections_per_address, self.proxies)
 
     @cached_property
     def api(self) -> ApiContext:
@@ -413,6 +576,7 @@ class Composition:
             ready=self.ready,
             pusher=self.pusher,
             sealer=self.sealer,
+            sent_links=self.sent_links,
             tasks=self.tasks,
             surveyor=self.surveyor,
             jobs=self.jobs.wake,
@@ -422,11 +586,57 @@ class Composition:
             nonces=self.nonces,
             signature_v1_until=http.signature_v1_day,
             guesses=self.guesses,
+            link_domains=self.settings.public.hosts,
         )
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether the node serves, and what it is told of each check."""
         return self.health.ready()
+
+    @cached_property
+    def links(self) -> LinkTable:
+        return LinkTable(self.database, self.sealer)
+
+    @cached_property
+    def sent_links(self) -> SentLinks:
+        return SentLinks(self.database, self.sealer, self.settings.public.hosts)
+
+    @cached_property
+    def clicks(self) -> Clicks:
+        room = self.settings.public.clicks_mb * 1024 * 1024
+        spool = Spool(self.settings.node.data_dir / "clicks", limit=room, synced=False, every=WRITE_EVERY)
+        room_for_messages = self.settings.durability.min_free_mb + RESERVE_MB
+        disk = DiskGuard(self.ground.folders, room_for_messages)
+        return Clicks(self.database, spool, self.links, disk, FirstClicks(self.snapshots, self.hub, self.ids.next))
+
+    @cached_property
+    def visitors(self) -> VisitorCount:
+        return VisitorCount(self.database)
+
+    @cached_property
+    def public(self) -> PublicContext:
+        return PublicContext(
+            links=self.links, clicks=self.clicks, ids=self.ids.next, clock=clock.time,
+            monotonic=asyncio.get_running_loop().time, hosts=frozenset(self.settings.public.hosts),
+            trusted_proxies=self.proxies, guesses=self.guesses,
+        )  # fmt: skip
+
+    @cached_property
+    def trying(self) -> Trying:
+        return TryingOfAll(
+            lend=self.lend, door=self.own_door, operations=operations, siblings=self.siblings,
+            _ids=itertools.count(self.place.worker, MAX_WORKERS),
+        )  # fmt: skip
+
+    async def lend(self, key: ApiKey) -> None:
+        """Let a key be good on this node, whichever of its processes is called."""
+        await self.snapshots.lend(key)
+        await self.siblings.lend(key)
+
+    def own_door(self) -> Door:
+        """Where the API of this node listens, as it is called from here."""
+        own = self.certificates.get("http")
+        return door(self.urls, own.digest if own else b"")
 
     @cached_property
     def portal(self) -> PortalContext:
@@ -435,9 +645,14 @@ class Composition:
             db=self.database,
             snapshots=self.snapshots,
             acceptor=self.acceptor,
+            segments=self.ground.segments,
             channel_status=self.channel_status,
+            checker=self.checker_of_channels,
+            watches=self.watches,
+            prober=self.anywhere,
+            running=self.anywhere,
             secure_cookies=not is_loopback(settings.admin.listen or settings.http.listen),
-            node=self.number,
+            node=self.ground.home,
             ids=self.ids.next,
             sealer=self.sealer,
             files=self.store,
@@ -448,9 +663,24 @@ class Composition:
             decode=decoded,
             reads=readings,
             reach=settings.webhooks.reach,
+            measures=self.measures,
+            cluster=self.heartbeat,
+            neighbours=self.neighbours,
+            pusher=self.pusher,
+            data_dir=settings.node.data_dir,
+            configured=self.configured,
+            mails=bool(self.mailer.sender),
+            link_domains=settings.public.hosts,
+            retention=settings.retention,
+            least=self.least,
+            trying=self.trying,
             trusted_proxies=self.proxies,
             guesses=self.guesses,
         )
+
+    @cached_property
+    def checker_of_channels(self) -> Checking:
+        return Checking(self.channels.at_work)
 
     def channel_status(self) -> Sequence[ChannelStatus]:
         """How the channels are, for pages."""

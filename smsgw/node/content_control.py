@@ -26,7 +26,7 @@ from smsgw.platform.lists.consent_import import Plan, Table
 from smsgw.platform.lists.consents import Source
 
 if TYPE_CHECKING:
-    from smsgw.node.build import Node
+    from smsgw.node.parts import Node
 
 
 def add(app: web.Application, node: Node) -> None:
@@ -85,11 +85,11 @@ def add(app: web.Application, node: Node) -> None:
     async def document(request: web.Request) -> web.Response:
         body = await request.json()
         entry = await content.get(node.database, SIGN, int(body["sign"]), accounts=None)
-        incoming = await copied(Path(body["file"]), documents.kind(node.database), entry.row["account_id"])
+        incoming = await copied(Path(body["file"]), documents.DOCUMENTS.kind(node.database), entry.row["account_id"])
         change = Change(node.database, request[ACTOR])
-        kind = documents.Document(body["kind"])
+        kind = documents.Kind(body["kind"])
         store, sign = node.tasks.files.store, entry.row["id"]
-        return _json({"proof": await documents.keep(change, store, sign, kind, body["carrier"], incoming)})
+        return _json({"proof": await documents.DOCUMENTS.keep(change, store, sign, kind, body["carrier"], incoming)})
 
     app.router.add_post("/drafts/submit", submit)
     app.router.add_post("/consents/import", bring)

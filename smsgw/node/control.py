@@ -10,9 +10,10 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 import structlog
@@ -20,19 +21,25 @@ from aiohttp import web
 
 from smsgw import __version__
 from smsgw.channels.wire.recording import MAX_BYTES, MAX_SECONDS
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import Invalid, SmsgwError, http_status
-from smsgw.core.model import MessageType, Origin
+from smsgw.core.kinds import resolve
+from smsgw.core.model import Origin
 from smsgw.core.report_ids import Spelling
 from smsgw.core.words import english_of, phrase
 from smsgw.node import content_control, operators, task_control
+from smsgw.node.anywhere import watched
 from smsgw.node.operators import ACTOR
+from smsgw.node.siblings import Lent, Told
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.change import Change
+from smsgw.platform.channels import checks
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.diagnostics import service as diagnostics
 from smsgw.platform.messages import service as message_service
+from smsgw.platform.messages import undecided
 from smsgw.platform.webhooks import service as webhook_service
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.records import audit
@@ -40,7 +47,7 @@ from smsgw.web.listening import longest
 
 if TYPE_CHECKING:
 
-    from smsgw.node.build import Node
+    from smsgw.node.parts import Node
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -88,7 +95,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except SmsgwError as exc:
-        return _json({"code": exc.code, "message": str(exc)}, http_status(exc.code))
+        return _json({"code": exc.code, "message": exc.english}, http_status(exc.code))
     except Exception as exc:  # the last net: whoever asked must hear of it
         log.exception("control.failed", path=request.path)
         return _json({"code": "INTERNAL", "message": f"{type(exc).__name__}: see the daemon's log"}, 500)
@@ -116,12 +123,14 @@ def application(node: Node) -> web.Application:
                 "ready": ready,
                 "checks": checks,
                 "urls": node.urls,
+                "redis": node.neighbours.status,
                 "waiting": {"accept": node.acceptor.waiting, "outcomes": node.outcomes.waiting},
                 "channels": [
                     asdict(s) | {"report_ids": str(node.outcomes.report_ids.spelling(s.id) or "")}
                     for s in node.channels.status()
                 ],
                 "partners": node.partners.status(),
+                "workers": node.siblings.told(),
                 "alarms": [
                     {**asdict(a), "detail": english_of(a.detail), "detail_zh": str(a.detail)}
                     for a in node.alarms.standing
@@ -129,7 +138,36 @@ def application(node: Node) -> web.Application:
             }
         )
 
+    async def worker_channels(_: web.Request) -> web.Response:
+        return _json(Told(node.heartbeat.away, tuple(node.channels.status_here())))
+
+    async def worker_probe(request: web.Request) -> web.Response:
+        """For another worker, which has seen to rights and records."""
+        body = await request.json()
+        channel_id, message_id = await node.channels.probe(body["channel"], body["number"])
+        return _json({"channel_id": channel_id, "message_id": message_id})
+
+    async def worker_record(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        pieces = node.channels.channel(body["channel"]).record(**_bounds(body))
+        return await _streamed(request, pieces, await anext(pieces))
+
     async def reload(_: web.Request) -> web.Response:
+        await asyncio.gather(follow_now(node), node.siblings.reload())
+        return _json({})
+
+    async def worker_watch(request: web.Request) -> web.Response:
+        body = await request.json()
+        return _json(watched(node.watches.of(int(body["channel"]), body["by"])))
+
+    async def worker_lend(request: web.Request) -> web.Response:
+        await node.snapshots.lend(msgspec.convert(await request.json(), Lent).key())
+        return _json({})
+
+    async def worker_tried(request: web.Request) -> web.Response:
+        return _json(node.portal.trying.of(ActorLabel((await request.json())["by"])))
+
+    async def worker_reload(_: web.Request) -> web.Response:
         await follow_now(node)
         return _json({})
 
@@ -141,6 +179,10 @@ def application(node: Node) -> web.Application:
         lines = await node.acceptor.explain(_send_request(node, await request.json(), request[ACTOR]))
         return _json({"items": lines, "channels": [asdict(s) for s in node.channels.status()]})
 
+    async def diagnose(request: web.Request) -> web.Response:
+        octets = await diagnostics.take(Change(node.database, request[ACTOR]), node.bundles)
+        return web.Response(body=octets, content_type="application/zip")
+
     async def resolve(request: web.Request) -> web.Response:
         body = await request.json()
         changed = await message_service.resolve(
@@ -148,6 +190,15 @@ def application(node: Node) -> web.Application:
             body["decision"],
         )  # fmt: skip
         return _json({"parts": changed})
+
+    async def decide_restored(request: web.Request) -> web.Response:
+        body = await request.json()
+        of = undecided.which(str(body.get("account", "")), body.get("was", []), body.get("lanes", []))
+        done = await undecided.decide(
+            Change(node.database, request[ACTOR]), node.outcomes, node.fleet, node.lists, of, body["decision"],
+            after=int(body.get("after", 0)), extend=timedelta(seconds=float(body.get("extend_s", 0))),
+        )  # fmt: skip
+        return _json(asdict(done))
 
     async def cancel(request: web.Request) -> web.Response:
         body = await request.json()
@@ -178,28 +229,16 @@ def application(node: Node) -> web.Application:
 
     async def record(request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        channel = node.channels.channel(body["channel"])
-        seconds = min(max(float(body["seconds"]), 1.0), MAX_SECONDS)
-        size = min(max(int(body["max_bytes"]), 1024), MAX_BYTES)
-        async with contextlib.aclosing(channel.record(seconds=seconds, max_bytes=size)) as pieces:
+        channel_id = await channel_queries.id_of(node.database, body["channel"])
+        channel = node.anywhere.channel(body["channel"])
+        bounds = _bounds(body)
+        async with contextlib.aclosing(channel.record(**bounds)) as pieces:
             first = await anext(pieces)  # what stands against it is said before the answer has begun
             await audit.record(
-                node.database, request[ACTOR].author, "channel.record", f"channel/{channel.spec.id}",
-                after={"seconds": seconds},
+                node.database, request[ACTOR].author, "channel.record", f"channel/{channel_id}",
+                after={"seconds": bounds["seconds"]},
             )  # fmt: skip
-            response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
-            await response.prepare(request)
-            await response.write(first)
-            with contextlib.suppress(
-                ConnectionError, TimeoutError
-            ):  # whoever asked has gone: the recording is over
-                async for piece in pieces:
-                    if request.transport is None:
-                        break
-                    if piece:
-                        async with asyncio.timeout(WRITE_TIMEOUT):
-                            await response.write(piece)
-            return response
+            return await _streamed(request, pieces, first)
 
     async def test_webhook(request: web.Request) -> web.Response:
         body = await request.json()
@@ -223,10 +262,19 @@ def application(node: Node) -> web.Application:
     task_control.add(app, node)
     content_control.add(app, node)
     app.router.add_get("/status", status)
+    app.router.add_get("/worker/channels", worker_channels)
+    app.router.add_post("/worker/reload", worker_reload)
+    app.router.add_post("/worker/watch", worker_watch)
+    app.router.add_post("/worker/lend", worker_lend)
+    app.router.add_post("/worker/tried", worker_tried)
+    app.router.add_post("/worker/probe", worker_probe)
+    app.router.add_post("/worker/record", worker_record)
     app.router.add_post("/reload", reload)
     app.router.add_post("/send", send)
     app.router.add_post("/explain", explain)
+    app.router.add_post("/diagnostics", diagnose)
     app.router.add_post("/unknown/resolve", resolve)
+    app.router.add_post("/unknown/restored", decide_restored)
     app.router.add_post("/review", review)
     app.router.add_post("/cancel", cancel)
     app.router.add_post("/webhooks/test", test_webhook)
@@ -236,12 +284,51 @@ def application(node: Node) -> web.Application:
     async def probe(request: web.Request) -> web.Response:
         body = await request.json()
         change = Change(node.database, request[ACTOR])
-        message_id = await channel_service.probe(change, node.channels, body["channel"], body["number"])
+        message_id = await channel_service.probe(change, node.anywhere, body["channel"], body["number"])
         return _json({"message_id": str(message_id)})
 
+    async def check(request: web.Request) -> web.Response:
+        body = await request.json()
+        channel_id = await channel_queries.id_of(node.database, body["channel"])
+        change = Change(node.database, request[ACTOR])
+        login = body.get("login") is True
+        id_ = await checks.begin(change, node.portal.checker, node.sealer, channel_id, login=login)
+        return _json({"check": id_})
+
+    app.router.add_post("/channels/check", check)
     app.router.add_post("/channels/record", record)
     app.router.add_post("/channels/probe", probe)
     return app
+
+
+class _Bounds(TypedDict):
+    """Of a recording."""
+
+    seconds: float
+    max_bytes: int
+
+
+def _bounds(body: Mapping[str, Any]) -> _Bounds:
+    """What is asked for, as far as it is allowed."""
+    return _Bounds(
+        seconds=min(max(float(body["seconds"]), 1.0), MAX_SECONDS),
+        max_bytes=min(max(int(body["max_bytes"]), 1024), MAX_BYTES),
+    )
+
+
+async def _streamed(request: web.Request, pieces: AsyncIterator[bytes], first: bytes) -> web.StreamResponse:
+    """Answer with what comes, piece by piece, for as long as somebody reads it."""
+    response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+    await response.prepare(request)
+    await response.write(first)
+    with contextlib.suppress(ConnectionError, TimeoutError):  # whoever asked has gone: the recording is over
+        async for piece in pieces:
+            if request.transport is None:
+                break
+            if piece:
+                async with asyncio.timeout(WRITE_TIMEOUT):
+                    await response.write(piece)
+    return response
 
 
 def _send_request(node: Node, body: dict[str, Any], actor: Actor) -> SendRequest:
@@ -249,10 +336,12 @@ def _send_request(node: Node, body: dict[str, Any], actor: Actor) -> SendRequest
     if account is None:
         raise Invalid("PARAM_INVALID", field="account", reason=phrase("account.none", name=body["account"]))
     items = tuple(SendItem(to=to, content=body["text"], sign=body.get("sign", "")) for to in body["to"])
+    base, kind = resolve(node.snapshots.current.kinds, str(body.get("type", "notice")))
     return SendRequest(
         account=account,
         items=items,
-        type=MessageType(body.get("type", "notice")),
+        type=base,
+        kind=kind,
         origin=Origin.CLI,
         submitter=actor.label,
         emergency=body.get("emergency") is True,

@@ -4,48 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
 from aiohttp import web
 
+from smsgw import __version__
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
-from smsgw.core.errors import Temporary
+from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.words import english_of
 from smsgw.net import tls as certificates
 from smsgw.net import unix_paths
 from smsgw.net.tls import Certificate
-from smsgw.node import control, metrics, opening
-from smsgw.node.build import Ground, Node, build
+from smsgw.node import control, metrics, opening, past
+from smsgw.node.build import Ground, build
 from smsgw.node.control import follow_now
+from smsgw.node.parts import Node
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.calls import queries as calls
 from smsgw.platform.org import setup_code
-from smsgw.runtime import aio, clock, config, failpoints, private
+from smsgw.public import app as public
+from smsgw.runtime import aio, clock, config, crew, failpoints, private
 from smsgw.runtime.config import Config
+from smsgw.runtime.crew import HeldLock, Place
 from smsgw.store.config import keys, segments
 from smsgw.store.engine import journal as journals
 from smsgw.store.engine import migrate, nodes, partitions
 from smsgw.store.engine.database import Database, forgive_abandoned
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.journal import Journal, boot_id
-from smsgw.store.records import audit
+from smsgw.store.records import audit, node_events
 from smsgw.web import plain_http, serving
 from smsgw.web.health import add_health
 from smsgw.web.host_certificates import HostCertificates
-from smsgw.web.listening import Connections, Listener
+from smsgw.web.listening import Connections, Listener, most_connections
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +58,11 @@ FOLLOW_EVERY = 1.0
 NOTE_KEYS_EVERY = 30.0
 NOTE_CALLS_EVERY, FORGET_CALLS_EVERY = 5.0, 3600.0
 OPS_CONNECTIONS = 64
+LOCK_PATIENCE, LOCK_EVERY = 120.0, 0.1
+"""Seconds that a worker waits for its folder."""
+LOOKED_AT = 0.5
+"""Seconds within which whoever only looks at a lock has given it back."""
+DRAINED_EVERY = 1.0
 STEP_PATIENCE = 40.0
 """Seconds for each step of a stop; the longest, that of the channels, waits for answers, log-outs and a commit."""
 
@@ -70,11 +78,14 @@ class ClockWrong(RuntimeError):
 class Daemon:
     """One node. ``start`` returns when it serves; ``stop`` when everything accepted is safe and all is closed."""
 
-    def __init__(self, settings: Config) -> None:
-        self._settings = settings
+    def __init__(self, settings: Config, place: Place | None = None) -> None:
+        """``place``: among the workers of a supervisor, by whose settings it goes; None: it is alone."""
+        self._place = place or Place(settings.node.data_dir)
+        self._settings = crew.settings_of(settings, self._place)
         self._node: Node | None = None
         self._closers: list[tuple[str, Callable[[], Any]]] = []
-        self._lock: IO[str] | None = None
+        self._locks: list[HeldLock] = []
+        self._drained = False
         self.stop_asked = asyncio.Event()
         self.fatal: Exception | None = None
         """Why the node has to stop although nobody has asked for it."""
@@ -91,11 +102,24 @@ class Daemon:
         try:
             node = self._node = build(await self._open())
             await self._begin(node)
-            await self._listen(node)
+            if not self._place.surplus:
+                await self._listen(node)
+            await self._listen_to_commands(node)
+            await self._note_start(node)
         except BaseException:
             await self.stop()
             raise
+        self._locks[-1].say(str(os.getpid()), crew.SERVES)
         log.info("daemon.started", node=node.settings.node.number, **node.urls)
+
+    async def _note_start(self, node: Node) -> None:
+        """Say in the line of time that it serves, and that it stops."""
+        number = node.settings.node.number
+        try:
+            await node_events.started(node.database, number, __version__)
+        except SmsgwError as exc:  # it serves all the same
+            log.warning("node.start_not_noted", error=exc.code)
+        self._closers.append(("line of time", partial(node_events.stopped, node.database, number)))
 
     async def _open(self) -> Ground:
         """Everything that is there before the parts are."""
@@ -103,8 +127,8 @@ class Daemon:
         if armed := failpoints.armed():
             log.warning("failpoints.armed", places=armed)
         data_dir = settings.node.data_dir
-        private.close(data_dir, inside=("journal", "spool", "files"))
-        self._take_lock(data_dir)
+        private.close(data_dir, inside=("journal", "spool", "files", "clicks"))
+        await self._take_locks(data_dir)
 
         folders = [data_dir]
         dsn, owner = settings.database.dsn, settings.database.owner_dsn or settings.database.dsn
@@ -113,8 +137,10 @@ class Daemon:
             dsn, owner = await embedded.start(), embedded.owner_dsn
             self._closers.append(("postgres", embedded.stop))
             folders.append(embedded.home)
+        elif self._place.crewed and dsn == (embedded := EmbeddedPostgres(self._place.root)).dsn:
+            folders.append(embedded.home)  # the supervisor's
         await migrate.migrate(owner, application=dsn)
-        database = Database(dsn, size=settings.database.pool)
+        database = Database(dsn, size=settings.database.pool, sealer=lambda: sealer)
         await database.open()
         self._closers.append(("database", database.close))
 
@@ -130,8 +156,13 @@ class Daemon:
         self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
         return Ground(
             settings=settings, database=database, number=number, ids=ids, sealer=sealer, journal=journal, replay=replay,
-            segments=await asyncio.to_thread(segments.load_segments), folders=folders,
+            segments=await asyncio.to_thread(segments.load_segments), folders=folders, place=self._place,
+            home=self._home(number),
         )  # fmt: skip
+
+    def _home(self, own: nodes.Number) -> int:
+        """The node whose files all workers have: the first one's."""
+        return (nodes.identity(self._place.root).number if self._place.worker > 1 else 0) or own.number
 
     async def _take_number(self, database: Database) -> nodes.Number:
         """Take the database's time and a node number."""
@@ -141,11 +172,12 @@ class Daemon:
             raise ClockWrong(f"{english_of(problem or '')}: set the one that is wrong (NTP) and start again")
         data_dir = self._settings.node.data_dir
         who = nodes.identity(data_dir, had=journals.node_of(data_dir / "journal"))
+        await past.part_with(database, who)
         return await nodes.take(database, who, self._settings.node.number)
 
     async def _begin(self, node: Node) -> None:
         """Start the parts, each after those that it needs."""
-        self._closers.append(("node", node.heartbeat.leave))
+        self._closers.append(("node", self._leave))
         await node.auditing.start()
         self._closers.append(("audit", node.auditing.stop))
         self._run("audit", node.auditing.periodics())
@@ -160,12 +192,22 @@ class Daemon:
         await node.outcomes.start()
         self._closers.append(("outcomes", node.outcomes.stop))
 
+        self._closers.append(("recorded submits", node.submits.stop))
+        self._run("recorded submits", node.submits.periodics())
         self._closers.append(("test carrier", node.test_carrier.stop))
         self._closers.append(("channels", node.channels.stop))
+        self._run("workers", node.succession.periodics())
+        await node.succession.start()
         await node.channels.start()
-        following = Periodic("config.follow", FOLLOW_EVERY, self._follow)
+        await node.news.start()
+        self._closers.append(("news", node.news.stop))
+        self._closers.append(("neighbours", node.neighbours.stop))
+        await node.neighbours.start()
+        self._run("neighbours", node.neighbours.periodics(self._follow))
+        following = Periodic("config.follow", FOLLOW_EVERY, self._follow, wake=node.news.changed)
         self._run("channels", (*node.channels.periodics(), following))
         self._run("shifting", node.shifting.periodics())
+        self._run("measures", node.measures.periodics())
 
         await node.nonces.start()
         self._closers.append(("nonces", node.nonces.stop))
@@ -180,14 +222,20 @@ class Daemon:
         self._run("account events", node.account_events.periodics())
         self._closers.append(("maintenance", node.maintenance.stop))
         self._run("maintenance", node.maintenance.periodics())
+        self._run("forgetting", node.forgetting.periodics())
         self._run("tasks", (*node.feeder.periodics(), *node.importer.periodics()))
         self._run("fallback", node.fallback.periodics())
         await node.jobs.start()
         self._closers.append(("jobs", node.jobs.stop))
-        self._run("jobs", node.jobs.periodics())
-        self._run("reminders", node.reminders.periodics())
+        self._run("jobs", (*node.jobs.periodics(), *node.load_tests.periodics()))
+        self._run("reminders", (*node.reminders.periodics(), *node.account_reminders.periodics()))
         self._run("statements", node.statement_mails.periodics())
+        self._run("health mails", (*node.sizes.periodics(), *node.health_mails.periodics()))
         self._run("rebates", node.rebating.periodics())
+        self._run("faults", node.faults.periodics())
+        await node.clicks.start()
+        self._closers.append(("clicks", node.clicks.stop))
+        self._run("clicks", (*node.clicks.periodics(), *node.visitors.periodics()))
         self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._beat),))
         self._closers.append(("alarm notes", node.notifier.stop))
         self._run("alarms", (*node.alarms.periodics(), *node.notifier.periodics()))
@@ -206,6 +254,9 @@ class Daemon:
 
     async def _listen(self, node: Node) -> None:
         settings = node.settings
+        if settings.public.hosts:  # also where none are opened: what is sent is judged by where it leads
+            await self._read_links(node)
+            self._run("links", node.links.periodics())
         proxies = node.api.trusted_proxies
         application = web.Application(client_max_size=3 * 1024 * 1024)
         if settings.http.tls_listen:
@@ -230,13 +281,19 @@ class Daemon:
             await self._serve(pages, "admin", shared, settings.admin.listen, settings.admin.tls)
         self._run("portal", of_portal)
 
+        if settings.public.listen:
+            own = Connections(most_connections(public.SHARE), settings.http.connections_per_address, proxies)
+            pages = public.application(node.public)
+            await self._serve(pages, "public", own, settings.public.listen, settings.public.tls)
+
         ops = web.Application()
         serving.dress_answers(ops, ())
         add_health(ops, node.health.ready)
         ops.router.add_get("/metrics", metrics.handler(node))
-        await self._serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen)
+        await self._serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen, shared=False)
 
-        socket_path = settings.control_socket
+    async def _listen_to_commands(self, node: Node) -> None:
+        socket_path = node.settings.control_socket
         socket_path.unlink(missing_ok=True)
         runner = web.AppRunner(control.application(node), access_log=None, keepalive_timeout=75.0)
         await runner.setup()
@@ -247,6 +304,15 @@ class Daemon:
         finally:
             os.umask(old_mask)
         self._closers.append(("control", runner.cleanup))
+
+    @staticmethod
+    async def _read_links(node: Node) -> None:
+        """So that the first visitor finds them. Messages do not hang on it: it is tried again each second, and until
+        then the edge is not ready and says so."""
+        try:
+            await node.links.follow()
+        except Exception as exc:  # the database, the key file, a row: whatever it is, the node serves
+            log.error("links.unread", error=str(exc))
 
     async def _note_keys(self, context: ApiContext) -> None:
         """Write down which keys were used since the last time: one statement, however many calls there were."""
@@ -279,8 +345,11 @@ class Daemon:
         listen: str,
         tls: Sequence[str] = (),
         tls_listen: str = "",
+        *,
+        shared: bool = True,
     ) -> None:
         """Serve an application: plain at ``listen``, or with a certificate there or at ``tls_listen``."""
+        shared = shared and self._place.crewed
         options = api.runner_options()
         runner = web.AppRunner(application, **options)
         await runner.setup()
@@ -291,17 +360,18 @@ class Daemon:
             await by_host.look()
             certificate = Certificate(tls, f"[{name}] tls", by_host.choose)
             await certificate.start()
+            self.node.certificates[name] = certificate
             self._run(f"{name} certificate", (
                 Periodic(f"certificate.{name}", certificates.LOOK_EVERY, certificate.look),
                 Periodic(f"certificate.{name}.hosts", certificates.LOOK_EVERY, by_host.look),
             ))  # fmt: skip
         if certificate is None or tls_listen:
-            site = partial(Listener, runner, connections=connections, options=options)
+            site = partial(Listener, runner, connections=connections, options=options, shared=shared)
             self.node.urls[name] = await self._site(site, f"[{name}] listen", listen)
         if certificate is not None:
             site = partial(
-                Listener, runner, connections=connections, options=options, context=certificate.context
-            )
+                Listener, runner, connections=connections, options=options, context=certificate.context, shared=shared
+            )  # fmt: skip
             url = await self._site(site, f"[{name}] tls", tls_listen or listen)
             self.node.urls[f"{name}s" if tls_listen else name] = url
 
@@ -319,9 +389,13 @@ class Daemon:
         """Stop in the reverse order of the start; each step is bounded and none keeps the next from happening."""
         if self._node is not None:
             self._node.acceptor.refuse()
+        in_order = False
         for name, close in reversed(self._closers):
+            if name == "journal":
+                in_order = self._nothing_open()
             try:
-                await asyncio.wait_for(close(), STEP_PATIENCE)
+                async with asyncio.timeout(STEP_PATIENCE):
+                    await close()
             except (
                 asyncio.CancelledError
             ):  # the second signal: the next steps must happen, and need not be waited for
@@ -329,33 +403,56 @@ class Daemon:
             except Exception as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=exc)
         self._closers.clear()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._place.crewed and in_order:
+            self._locks[-1].say()
+        for lock in reversed(self._locks):
+            lock.give()
+        self._locks.clear()
         log.info("daemon.stopped")
 
-    def _take_lock(self, data_dir: Path) -> None:
-        path = data_dir / "daemon.lock"
-        self._lock = open(path, "a+")  # held until stop
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            self._lock = None
-            raise AlreadyRunning(
-                f"{data_dir} is in use by another smsgw (pid {owner}); stop it or choose another data directory"
-            ) from exc
-        self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n")
-        self._lock.flush()
+    def _nothing_open(self) -> bool:
+        """Whether the journal is of no use to anybody: all that was written is in the database."""
+        node = self._node
+        return node is not None and node.channels.settled and not node.journal.open_keys()
+
+    async def drained(self) -> None:
+        """Wait until nothing of this worker is left that is not in the database."""
+        node = self.node
+        while not (  # noqa: ASYNC110 - three parts, and none of them tells
+            node.channels.settled and node.acceptor.entered and node.clicks.entered
+        ):
+            await asyncio.sleep(DRAINED_EVERY)
+        self._drained = True
+
+    async def _leave(self) -> None:
+        """Give the number back; one that nothing is left of is not missed by anybody."""
+        node = self.node
+        await node.heartbeat.leave()
+        if self._drained and not crew.kept(self._place.folder):
+            with contextlib.suppress(SmsgwError):
+                await nodes.retire(node.database, nodes.identity(self._place.folder))
+
+    async def _take_locks(self, data_dir: Path) -> None:
+        """One process a folder; and one without a supervisor is no worker's neighbour."""
+        paths = [data_dir / crew.LOCK] if self._place.crewed else [data_dir / crew.SUPERVISOR, data_dir / crew.LOCK]
+        patience = clock.steady() + (LOCK_PATIENCE if self._place.crewed else LOOKED_AT)
+        for path in paths:
+            lock = HeldLock(path)
+            # The one before may be ending still, or a neighbour reads what it has left.
+            while owner := lock.take():
+                if clock.steady() >= patience:
+                    raise AlreadyRunning(
+                        f"{data_dir} is in use by another smsgw (pid {owner}); stop it or choose another data directory"
+                    )
+                await asyncio.sleep(LOCK_EVERY)
+            self._locks.append(lock)
 
     # --- while it runs -----------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
         """Take up what has changed in the configuration; channels are told, the others see it when they look."""
         if await self.node.snapshots.follow():
+            self.node.neighbours.configured()
             await self.node.channels.follow()
 
     async def _beat(self) -> None:
@@ -374,9 +471,14 @@ class Daemon:
             self.stop_asked.set()
 
 
-async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None) -> None:
-    """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop); SIGHUP reloads."""
-    daemon = Daemon(settings)
+async def run(
+    settings: Config, place: Place | None = None, *, on_ready: Callable[[Node], Any] | None = None
+) -> None:
+    """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop); SIGHUP reloads.
+
+    A worker that is not wanted any more runs until nothing of it is left.
+    """
+    daemon = Daemon(settings, place)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(forgive_abandoned)
     main = asyncio.current_task()
@@ -401,14 +503,19 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
         return
     starting.result()
     aio.settle_memory()
+    aio.share_interpreter()
     daemon.node.watchdog.notify("READY=1")
     alive = aio.spawn(daemon.node.watchdog.run(), name="watchdog")
     reloading = aio.spawn(_reload(daemon, reload_asked), name="daemon.reload")
     try:
         if on_ready is not None:
             await on_ready(daemon.node)
-        await _tell_setup_code(daemon)
-        await daemon.stop_asked.wait()
+        if place is not None and place.surplus:
+            await _first(daemon.drained(), daemon.stop_asked.wait())
+        else:
+            if place is None or place.worker == 1:
+                await _tell_setup_code(daemon)
+            await daemon.stop_asked.wait()
     finally:
         daemon.node.watchdog.notify("STOPPING=1")
         await aio.cancel(reloading)
@@ -424,6 +531,15 @@ async def _tell_setup_code(daemon: Daemon) -> None:
     with contextlib.suppress(Temporary):
         if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
             log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
+
+
+async def _first(*awaited: Coroutine[Any, Any, Any]) -> None:
+    """Until one is done."""
+    tasks = [aio.spawn(one, name="daemon.first") for one in awaited]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await aio.cancel(*tasks)
 
 
 async def _wait(event: asyncio.Event) -> None:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
+from smsgw.core.model import Lane
 from smsgw.partners.service import Partners
 from smsgw.pipeline.delivery.push import Pusher
+from smsgw.platform.links.clicks import Unkept
 from smsgw.runtime import clock
 
 if TYPE_CHECKING:
-    from smsgw.node.build import Node
+    from smsgw.node.parts import Node
 
 
 class _Collector:
@@ -92,12 +94,107 @@ class _Collector:
         for standing in node.alarms.standing:
             alarm.add_metric([standing.kind, standing.object, standing.severity], 1)
         yield alarm
+        yield from _stages(node)
+        yield from _objectives(node)
+        yield from _platform(node)
         yield from _of_partners(node.partners)
         yield from _webhooks(node.pusher)
         yield GaugeMetricFamily("smsgw_block_list_entries", "Numbers on the block list", len(node.lists))
         yield GaugeMetricFamily(
             "smsgw_number_status_entries", "Empty and suspended numbers in memory", len(node.numbers)
         )
+        if node.settings.public.listen:
+            yield from _links(node)
+
+
+def _links(node: Node) -> Iterator[Metric]:
+    """Short links and clicks on them, of a node that serves them."""
+    yield GaugeMetricFamily("smsgw_links", "Short links that may be opened, in memory", len(node.links))
+    age = GaugeMetricFamily("smsgw_links_age_seconds", "Since the links in memory were as the database has them")
+    if node.links.age is not None:
+        age.add_metric([], node.links.age)
+    yield age
+    yield CounterMetricFamily("smsgw_clicks_kept", "Clicks that were kept, each by itself", node.clicks.taken)
+    unkept = CounterMetricFamily("smsgw_clicks_unkept", "Clicks that were counted only", labels=["reason"])
+    for why in Unkept:
+        unkept.add_metric([why.value], node.clicks.unkept[why])
+    yield unkept
+    yield GaugeMetricFamily(
+        "smsgw_clicks_waiting_octets", "Clicks that are not in the database yet", node.clicks.waiting
+    )
+
+
+def _stages(node: Node) -> Iterator[Metric]:
+    """Where the time of a message goes: accept, queue, answer, report."""
+    accept = HistogramMetricFamily("smsgw_accept_seconds", "From a call to its commit, of calls that were accepted")
+    accept.add_metric([], node.acceptor.took.buckets, node.acceptor.took.sum)
+    yield accept
+    names, stages = {status.id: status.name for status in node.channels.status()}, node.outcomes.stages
+    for name, text, histograms in (
+        ("queue", "From the acceptance of a part to its claim, planned waiting included", stages.queued),
+        ("answer", "From the claim of a part to the carrier's answer", stages.answered),
+        ("report", "From the carrier's answer to the delivery report", stages.reported),
+    ):
+        family = HistogramMetricFamily(f"smsgw_{name}_seconds", text, labels=["channel"])
+        for channel_id, one in histograms.items():
+            family.add_metric([names.get(channel_id, str(channel_id))], one.buckets, one.sum)
+        yield family
+    ended = CounterMetricFamily("smsgw_channel_parts", "Parts that have ended, by result", labels=["channel", "result"])
+    for (channel_id, result), n in stages.ended.items():
+        ended.add_metric([names.get(channel_id, str(channel_id)), result], n)
+    yield ended
+
+
+def _objectives(node: Node) -> Iterator[Metric]:
+    """What channels should come to, by the rules of alarms, and how fast they may be."""
+    rules = node.snapshots.current.alarm_rules
+    success = GaugeMetricFamily(
+        "smsgw_channel_success_objective", "Share of parts that a channel should deliver (alarm rule success_low)",
+        labels=["channel"],
+    )  # fmt: skip
+    limit = GaugeMetricFamily("smsgw_channel_rate_limit", "Submits per second that are allowed", labels=["channel"])
+    for status in node.channels.status():
+        success.add_metric([status.name], rules.threshold("success_low", f"channel/{status.name}") / 100)
+        limit.add_metric([status.name], status.rate_limit)
+    late = GaugeMetricFamily(
+        "smsgw_channel_reports_late_ratio",
+        "Share of the parts accepted by the carrier that had no report in time (alarm rule report_late)",
+        labels=["channel"],
+    )
+    for one in node.lateness.seen:
+        late.add_metric([one.channel], one.share)
+    yield from (success, limit, late)
+
+
+def _platform(node: Node) -> Iterator[Metric]:
+    """What waits, and what the platform stands on; of the database as of the last look at it."""
+    yield GaugeMetricFamily("smsgw_nodes", "Nodes that lived when the database answered last", node.heartbeat.live)
+    yield GaugeMetricFamily("smsgw_database_up", "Whether the database answers", 0 if node.heartbeat.away else 1)
+    disk = GaugeMetricFamily("smsgw_disk_free_ratio", "Free share of the fullest disk with data")
+    if (free := node.acceptor.disk.free_percent) is not None:
+        disk.add_metric([], free / 100)
+    yield disk
+    waiting = GaugeMetricFamily("smsgw_queue_waiting", "Messages that wait in a lane", labels=["lane"])
+    oldest = GaugeMetricFamily(
+        "smsgw_queue_oldest_seconds", "How long what goes next in a lane has been waiting", labels=["lane"]
+    )
+    missing = GaugeMetricFamily("smsgw_nodes_missing", "Nodes that were there and are not")
+    standbys = GaugeMetricFamily("smsgw_database_standbys", "Standbys of the database")
+    lag = GaugeMetricFamily("smsgw_database_standby_lag_seconds", "How far the last standby is behind")
+    if (last := node.measures.waiting.last) is not None:
+        queues = {one.lane: one for one in last.queues}
+        for lane in Lane:
+            one = queues.get(lane)
+            if one is None or one.waiting is not None:  # else it is not known
+                waiting.add_metric([lane.name.lower()], one.waiting or 0 if one else 0)
+                since = one.oldest or last.at if one else last.at
+                oldest.add_metric([lane.name.lower()], (last.at - since).total_seconds())
+    if (absent := node.measures.missing.last) is not None:
+        missing.add_metric([], len(absent))
+    if (replication := node.measures.replication.last) is not None:
+        standbys.add_metric([], replication.standbys)
+        lag.add_metric([], replication.lag)
+    yield from (waiting, oldest, missing, standbys, lag)
 
 
 def _of_partners(partners: Partners) -> Iterator[Metric]:
@@ -161,11 +258,21 @@ def _webhooks(pusher: Pusher) -> Iterator[Metric]:
     yield from (waiting, oldest, failures, delivered, failed)
 
 
-def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The handler of ``GET /metrics``."""
+def _registry(node: Node) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(_Collector(node))
     ProcessCollector(registry=registry)
+    return registry
+
+
+def text(node: Node) -> bytes:
+    """What ``GET /metrics`` says now."""
+    return generate_latest(_registry(node))
+
+
+def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler of ``GET /metrics``."""
+    registry = _registry(node)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(

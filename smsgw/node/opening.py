@@ -6,6 +6,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator
 
+from smsgw.platform.backups.restore import Target
 from smsgw.runtime import private
 from smsgw.runtime.config import Config
 from smsgw.store.engine import migrate, secrets
@@ -24,23 +25,36 @@ def sealer(settings: Config) -> Sealer:
 
 
 @contextlib.asynccontextmanager
-async def database(settings: Config, *, owner_dsn: str = "") -> AsyncIterator[Database]:
-    """The database of the settings, brought to this program's schema (as ``owner_dsn`` if given).
+async def database(
+    settings: Config, *, owner_dsn: str = "", as_it_is: int | None = None
+) -> AsyncIterator[Database]:
+    """The database of the settings, brought to this program's schema (as ``owner_dsn`` if given), or with
+    ``as_it_is`` left with the one that it has, if it is that one at least.
 
     An embedded database is used where it runs, or started for the moment. What is written to its audit log is signed
     with the key file. Raises ``EmbeddedError``, ``SchemaTooOld``, ``SchemaTooNew``.
     """
-    audit.use(functools.cache(functools.partial(sealer, settings)))
+    own = functools.cache(functools.partial(sealer, settings))
+    audit.use(own)
     async with contextlib.AsyncExitStack() as stack:
         dsn = settings.database.dsn
         owner = owner_dsn or settings.database.owner_dsn or dsn
         if not dsn:
             dsn, owner = await _embedded(settings, stack)
-        await migrate.migrate(owner, application=dsn)
-        opened = Database(dsn, size=COMMAND_POOL)
+        if as_it_is is None:
+            await migrate.migrate(owner, application=dsn)
+        else:
+            await migrate.look(dsn, as_it_is)
+        opened = Database(dsn, size=COMMAND_POOL, sealer=own)
         await opened.open()
         stack.push_async_callback(opened.close)
         yield opened
+
+
+def owner_of(settings: Config, owner_dsn: str = "") -> str:
+    """The address of the database for its owner, as ``database`` has opened it."""
+    given = owner_dsn or settings.database.owner_dsn or settings.database.dsn
+    return given or EmbeddedPostgres(settings.node.data_dir).owner_dsn
 
 
 async def _embedded(settings: Config, stack: contextlib.AsyncExitStack) -> tuple[str, str]:
@@ -52,3 +66,32 @@ async def _embedded(settings: Config, stack: contextlib.AsyncExitStack) -> tuple
         dsn = await embedded.start()
         stack.push_async_callback(embedded.stop)
     return dsn, embedded.owner_dsn
+
+
+@contextlib.asynccontextmanager
+async def target(settings: Config, owner_dsn: str = "") -> AsyncIterator[Target]:
+    """The database that a backup is to go to, as it is. An embedded one is started for the moment, and must not run
+    already. ``EmbeddedError``."""
+    if dsn := settings.database.dsn:
+        yield Target(dsn, owner_dsn or settings.database.owner_dsn or dsn, None)
+        return
+    private.close(settings.node.data_dir)
+    embedded = EmbeddedPostgres(settings.node.data_dir)
+    dsn = await embedded.start()
+    try:
+        yield Target(dsn, embedded.owner_dsn, embedded.home)
+    finally:
+        await embedded.stop()
+
+
+@contextlib.asynccontextmanager
+async def restored(settings: Config, place: Target) -> AsyncIterator[Database]:
+    """The database that a backup has gone to, before it is given to the nodes."""
+    own = functools.cache(functools.partial(sealer, settings))
+    audit.use(own)
+    opened = Database(place.dsn, size=COMMAND_POOL, sealer=own, unfinished=True)
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()

@@ -4,51 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.ids import CHINA
 from smsgw.core.words import Wording, label, listed, phrase
 from smsgw.node.parts import Parts
+from smsgw.pipeline.accept.spooling import damaged
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
-from smsgw.runtime import clock
+from smsgw.runtime import clock, crew
 from smsgw.store.engine import partitions
 from smsgw.store.messages import abroad, checking
 from smsgw.store.records import alarms as store
-
-OUTAGE = 5.0
-"""Seconds without a commit, or without the database, that are an alarm."""
 
 
 def probes(parts: Parts) -> dict[str, Probe]:
     """All probes of a node, by name."""
     node = f"node/{parts.settings.node.number}"
 
-    def here(kind: str, problem: Callable[[], Wording | None], after: float = 0.0) -> Probe:
+    def rules() -> Rules:
+        return parts.snapshots.current.alarm_rules
+
+    def here(kind: str, problem: Callable[[], Wording | None], severity: str = CRITICAL) -> Probe:
         async def probe() -> Iterable[Finding]:
             detail = problem()
-            return [Finding(kind, node, CRITICAL, detail, after)] if detail is not None else []
+            return [Finding(kind, node, severity, detail)] if detail is not None else []
 
         return probe
 
     def stalled() -> Wording | None:
+        limit = rules().threshold("writer_stalled")
         writers = {
             "accept": parts.acceptor.outage,
             "outcomes": parts.outcomes.outage,
             "push": parts.pusher.outage,
         }
-        stuck = [label("writer", name) for name, seconds in writers.items() if seconds > OUTAGE]
+        stuck = [label("writer", name) for name, seconds in writers.items() if seconds > limit]
         return phrase("alarm.writer", writers=listed(stuck)) if stuck else None
 
     async def channels() -> Iterable[Finding]:
-        status, settings = parts.channels.status(), parts.snapshots.current.settings
+        status = parts.channels.status()
         return [
-            *channel_findings(status, settings),
-            *standby_findings(parts.snapshots.current.table, status, settings),
-        ]
+            *channel_findings(status), *standby_findings(parts.snapshots.current.table, status, rules()),
+            *parts.measures.near_limit(status),
+        ]  # fmt: skip
+
+    def filling() -> Wording | None:
+        free, limit = parts.acceptor.disk.free_percent, rules().threshold("disk_filling", node)
+        if free is None:
+            return phrase("alarm.disk_unknown")
+        return phrase("alarm.disk_filling", free=f"{free:.1f}", limit=limit) if free < limit else None
 
     async def spool() -> Iterable[Finding]:
-        spooling = parts.acceptor.spooling
-        return spooling.findings(node) if spooling else []
+        spooling, place = parts.acceptor.spooling, parts.place
+        gone = crew.beyond(place.root, place.of).values() if place.worker == 1 else ()
+        kept = [path for folder in gone for path in crew.kept(folder)]
+        return spooling.findings(node, kept) if spooling else damaged(node, kept)
 
     async def complaints() -> Iterable[Finding]:
         return parts.lists.findings()
@@ -73,12 +84,15 @@ def probes(parts: Parts) -> dict[str, Probe]:
         return await parking.findings(parts.database)
 
     async def unmatched() -> Iterable[Finding]:
+        values = rules().of("unmatched_reports").values
+        if not rules().wanted("unmatched_reports"):
+            return []
         return [
             Finding(
                 "unmatched_reports", f"channel/{row['channel']}", WARNING,
                 phrase("alarm.unmatched", unmatched=row["unmatched"], matched=row["matched"]),
             )
-            for row in await store.unmatched_reports(parts.database)
+            for row in await store.unmatched_reports(parts.database, values["least"], values["threshold"])
         ]  # fmt: skip
 
     async def clocks() -> Iterable[Finding]:
@@ -91,24 +105,40 @@ def probes(parts: Parts) -> dict[str, Probe]:
         return [Finding("partition_missing", "database", CRITICAL, detail)] if detail is not None else []
 
     async def stalls() -> Iterable[Finding]:
-        detail = parts.watchdog.trouble()
+        detail = parts.watchdog.trouble(rules().threshold("loop_stalled"))
         return [Finding("loop_stalled", node, WARNING, detail)] if detail is not None else []
 
     async def guessing() -> Iterable[Finding]:
         return parts.guesses.findings(node, clock.steady())
 
+    async def redis() -> Iterable[Finding]:
+        return parts.neighbours.findings(node)
+
+    async def links() -> Iterable[Finding]:
+        if not parts.settings.public.listen:
+            return []
+        return [*parts.links.findings(node), *parts.clicks.findings(node)]
+
     async def held() -> Iterable[Finding]:
         days = [str(day) for day in parts.maintenance.kept[:10]]
         detail = phrase("alarm.retention", days=listed(days))
-        return [Finding("retention_held", "database", WARNING, detail)] if days else []
+        if days:
+            return [Finding("retention_held", "database", WARNING, detail)]
+        late = [str(day) for day in parts.forgetting.late[:10]]
+        detail = phrase("alarm.masking", days=listed(late))
+        return [Finding("retention_held", "database", WARNING, detail)] if late else []
 
     return {
         "clocks": clocks,
+        "redis": redis,
         "stalls": stalls,
         "partitions": missing,
         "retention": held,
-        "database": here("database_down", lambda: phrase("alarm.no_answer") if parts.heartbeat.away else None, OUTAGE),
+        "database": here("database_down", lambda: phrase("alarm.no_answer") if parts.heartbeat.away else None),
         "writers": here("writer_stalled", stalled),
+        "filling": here("disk_filling", filling, WARNING),
+        "measures": parts.measures.findings,
+        "absent": parts.measures.absent,
         "disk": here("disk_low", lambda: parts.acceptor.disk.low),
         "journal": here("journal_full", lambda: phrase("alarm.journal_full") if parts.journal.full else None),
         "audit": parts.auditing.findings,
@@ -121,12 +151,17 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "unmatched": unmatched,
         "facts": facts,
         "guessing": guessing,
+        "links": links,
         "figures": lambda: checking.findings(parts.database),
         "success": parts.successes.findings,
+        "lateness": parts.lateness.findings,
         "shifted": parts.shifting.findings,
         "abroad": lambda: abroad.findings(parts.database),
         "reviews": parts.reviewing.findings,
         "signs": parts.reminders.findings,
+        "faults": parts.faults.findings,
+        "tickets": parts.tickets.findings,
+        "backups": parts.backups.findings,
         "tasks": parts.tasks.findings,
         "webhooks": parts.pusher.findings,
     }

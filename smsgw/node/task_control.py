@@ -13,18 +13,20 @@ from aiohttp import web
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
-from smsgw.core.model import MessageType, Origin
+from smsgw.core.kinds import resolve
+from smsgw.core.model import Origin
 from smsgw.core.words import phrase
 from smsgw.node.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import STATES, TaskSpec, TaskView
+from smsgw.platform.campaigns.outcome import Clicks
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.change import Change
 from smsgw.platform.review import queries as review_queries
 
 if TYPE_CHECKING:
-    from smsgw.node.build import Node
+    from smsgw.node.parts import Node
 
 
 def add(app: web.Application, node: Node) -> None:
@@ -38,7 +40,7 @@ def add(app: web.Application, node: Node) -> None:
         upload_id = None
         if body.get("file"):
             upload_id = (await take(node, account.id, Path(body["file"]), request[ACTOR])).id
-        kind = body.get("type")
+        base, kind = resolve(node.snapshots.current.kinds, body["type"]) if body.get("type") else (None, None)
         change = Change(node.database, request[ACTOR], ids=node.ids.next)
         task, _ = await node.tasks.create(
             change,
@@ -49,11 +51,11 @@ def add(app: web.Application, node: Node) -> None:
                 template_id=body.get("template"), params=body.get("params", {}),
                 callback_url=body.get("callback_url") or "",
                 phone=body.get("phone"), variables=body.get("variables", {}),
-                type=None if kind is None else MessageType(kind), sign=body.get("sign", ""),
+                type=base, kind=kind, sign=body.get("sign", ""),
                 send_at=_time(body.get("send_at")), expire_at=_time(body.get("expire_at")),
                 windows=body.get("windows", ()), recurring=body.get("recurring"), rate=body.get("rate", 0),
                 steps=body.get("steps"), fallback=body.get("fallback"),
-                frequency=body.get("frequency"), prefer=body.get("prefer", ""),
+                frequency=body.get("frequency"), prefer=body.get("prefer", ""), link_id=body.get("link"),
                 emergency=body.get("emergency") is True, review=body.get("review", False),
                 client_ref=body.get("client_ref", ""),
             ),
@@ -72,7 +74,9 @@ def add(app: web.Application, node: Node) -> None:
             await node.reviewing.decide(change, asked, passes=verb == "pass", reason=body.get("reason", ""))
         elif verb != "show":
             raise web.HTTPNotFound
-        return _json(view_of(await node.tasks.get(task_id, accounts=None)))
+        view = await node.tasks.get(task_id, accounts=None)
+        clicks = await node.tasks.clicks.of(view.task) if verb == "show" else None
+        return _json(view_of(view) | ({"clicks": clicks._asdict()} if isinstance(clicks, Clicks) else {}))
 
     app.router.add_post("/tasks", create)
     app.router.add_post("/tasks/{verb}", command)
@@ -109,9 +113,11 @@ def view_of(view: TaskView) -> dict[str, Any]:
     task, progress = view.task, view.progress
     return {
         "task": str(task.id), "name": task.name, "state": task.state, "state_name": str(STATES[task.state]),
-        "reason": task.reason, "detail": task.detail, "account_id": task.account_id, "type": task.type,
+        "reason": task.reason, "detail": task.detail, "account_id": task.account_id,
+        "type": task.message_kind or task.type,
         "rate": task.rate, "steps": task.steps, "stages": task.stages, "frequency": task.frequency,
         "fallback": task.fallback,
+        "link_id": None if task.link_id is None else str(task.link_id),
         "prefer": task.prefer, "emergency": task.emergency, "send_at": task.send_at, "next_at": task.next_at,
         "run": task.run, "total": task.total, "valid": task.valid, "problems": task.problems,
         "pending": progress.pending, "counts": progress.statuses, "done": progress.done,

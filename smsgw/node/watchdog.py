@@ -21,11 +21,9 @@ EVERY = 5.0
 """Seconds between two signs of life; oftener where systemd's patience (``WATCHDOG_USEC``) is short."""
 TICK = 0.5
 STALL = 1.0
-"""Seconds that the loop stood still which are logged; …"""
-ALARM = 5.0
-"""… which are an alarm, …"""
+"""Seconds that the loop stood still which are logged."""
 REMEMBERED = 600.0
-"""… for so long."""
+"""Seconds for which a stall that is an alarm is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +71,10 @@ class Watchdog:
         if self._worst is None or seconds >= self._worst.seconds or now - self._worst.since > REMEMBERED:
             self._worst = Stall(seconds, clock.now(), now)
 
-    def trouble(self) -> Wording | None:
-        """How long the loop stood still lately, for people; None: not for long."""
+    def trouble(self, limit: float) -> Wording | None:
+        """How long the loop stood still lately, for people; None: not for ``limit`` seconds."""
         worst = self._worst
-        if worst is None or worst.seconds < ALARM:
+        if worst is None or worst.seconds < limit:
             return None
         if asyncio.get_running_loop().time() - worst.since > REMEMBERED:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -51,6 +51,11 @@ MAX_TOGETHER = 200
 """Submits that came in one read and are accepted as one call."""
 REMEMBERED = 1024
 """CMPP: submits of a connection that are known when they come again with their Sequence_Id."""
+
+TOO_FAST = "rate"
+"""Why a submit beyond the login's own rate is refused; other reasons are codes or sentences."""
+SLOWED = frozenset({TOO_FAST, "RATE_LIMITED", "BACKPRESSURE"})
+"""Refusals for too much at a time."""
 
 Entry = tuple[Request, Submit, str, str]
 """A request, what it says, its text, and its extension."""
@@ -127,12 +132,22 @@ class Bind:
         self.tlvs = login.tlvs
         self.bound_at = clock.now()
         self.submits = 0
+        self.destinations = 0
+        """Of those."""
         self.refused = 0
+        self.slowed = 0
+        """Refused for too much at a time."""
+        self.delivered = 0
+        self.codes: Counter[str] = Counter()
+        """Why submits were refused."""
+        self.last_at = self.bound_at
+        """When it last sent something."""
         self.last_error = ""
         self.gone = False
         self.reads_from = 0.0
         """By the loop's clock: nothing is read before."""
         self.feed: Feed | None = None
+        self._paced = (asyncio.get_running_loop().time(), 0)
         self._service = service
         self._recent: OrderedDict[object, tuple[int, Pdu]] = OrderedDict()
         self._under_way: dict[object, UnderWay] = {}
@@ -147,6 +162,11 @@ class Bind:
     def receives(self) -> bool:
         """Whether it takes reports and messages from phones."""
         return self.link.session.state in RECEIVING
+
+    def pace(self, now: float) -> float:
+        """Destinations a second since it was last asked, by the loop's clock: what the login's rate is of."""
+        (at, before), self._paced = self._paced, (now, self.destinations)
+        return max(0.0, (self.destinations - before) / (now - at)) if now > at else 0.0
 
     def change(self, partner: Partner) -> None:
         """Take up changed settings."""
@@ -169,12 +189,13 @@ class Bind:
     def on_events(self, link: Connection, events: list[Event]) -> None:
         """Submits first come, first served; what came in one read is accepted together."""
         requests: list[Request] = []
-        feed = self.feed
+        feed, self.last_at = self.feed, clock.now()
         for event in events:
             match event:
                 case Request():
                     requests.append(event)
                 case Answer(tag=Delivery() as delivery, status=status) if feed is not None:
+                    self.delivered += status == 0
                     feed.answered(delivery, status, self.face.refuses_for_good(status))
                     feed.wake()
                 case Expired(tag=Delivery() as delivery) if feed is not None:
@@ -222,8 +243,9 @@ class Bind:
                 if account is None or account.halted:
                     raise Refused("ACCOUNT_STOPPED")
                 if not self._service.within_rate(self.partner, len(order.destinations)):
-                    raise Unfit(self.face.throttled, "rate")
+                    raise Unfit(self.face.throttled, TOO_FAST)
                 self.submits += 1
+                self.destinations += len(order.destinations)
                 self._under_way.setdefault(request.pdu.sequence, UnderWay(request))
                 extension = extension_of(
                     order.source, self.partner, account, self._service.snapshots.current.numbering
@@ -277,6 +299,9 @@ class Bind:
     def _refuse(self, request: Request, status: int, why: str) -> None:
         self.refused += 1
         self.last_error = why
+        code = why if why.isupper() or why == TOO_FAST else "UNFIT"
+        self.codes[code] += 1
+        self.slowed += code in SLOWED
         self._service.count_refusal(self, why)
         pdu = self.face.refused(request.pdu, status)
         self.turn_down(request, pdu)

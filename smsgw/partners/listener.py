@@ -57,9 +57,13 @@ class Listener:
         address: str,
         files: Sequence[str],
         on_login: Callable[[Connection, LoginRequest], None],
+        *,
+        shared: bool,
     ) -> None:
+        """``shared``: other processes listen at the address, too."""
         self.face = face
         self.address = address
+        self._shared = shared
         self.refused = 0
         """Connections that were too many."""
         self.violations: Counter[str] = Counter()
@@ -86,7 +90,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._connected, host or None, port, backlog=BACKLOG, **how
+                self._connected, host or None, port, backlog=BACKLOG, reuse_port=self._shared, **how
             )
         except OSError as exc:
             raise OSError(

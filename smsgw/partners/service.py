@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import structlog
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.guard import PARTNERS, Buckets, Guard, Rate, Waits
+from smsgw.core.guard import PARTNERS, Buckets, Rate, Waits
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
@@ -24,7 +25,7 @@ from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
 from smsgw.net.connection import Connection
 from smsgw.partners.again import Left
-from smsgw.partners.bind import Bind
+from smsgw.partners.bind import TOO_FAST, Bind
 from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.connects import Connects
 from smsgw.partners.delivery import KINDS, Feed, Settler
@@ -105,7 +106,10 @@ class Partners:
         hub: EventHub,
         ids: IdSource,
         guesses: Guesses,
+        *,
+        shared: bool,
     ) -> None:
+        """``shared``: other processes listen at the same addresses."""
         self.snapshots = snapshots
         self.acceptor = acceptor
         self.ids = ids
@@ -120,7 +124,7 @@ class Partners:
         self._database = database
         self._cancelling = Cancelling(database, outcomes)
         self._hub = hub
-        self._guard = Guard(PARTNERS)
+        self._guard = guesses.guard("partners", PARTNERS)
         self._guesses = guesses
         self._connects = Connects()
         self._seen: dict[tuple[int, int], None] = {}
@@ -149,7 +153,7 @@ class Partners:
             (CmppServer(), settings.partners_cmpp),
         )
         self.listeners = [
-            Listener(face, how.listen, how.tls, self._login_at(face))
+            Listener(face, how.listen, how.tls, self._login_at(face), shared=shared)
             for face, how in configured
             if how.listen
         ]
@@ -405,16 +409,24 @@ class Partners:
 
     async def _confirm(self) -> None:
         self.follow()
-        rows = [
-            store.BindRow(b.number, b.partner.id, b.partner.account_id, b.mode, b.ip, b.bound_at)
-            for b in self.binds.values()
-        ]
-        kicked, self._elsewhere = await store.confirm_binds(self._database, self._node, rows)
-        for number in kicked:
+        now = asyncio.get_running_loop().time()
+        rows = [self._seen_so(bind, now) for bind in self.binds.values()]
+        ends, self._elsewhere = await store.confirm_binds(self._database, self._node, rows)
+        for number, why in ends.items():
             bind = self.binds.get(number)
             if bind is not None:
-                log.info("partner.kicked", user=bind.partner.username, peer=bind.ip)
-                bind.link.close("kicked")
+                log.info("partner.kicked", user=bind.partner.username, peer=bind.ip, why=why)
+                bind.link.close(why)
+
+    def _seen_so(self, bind: Bind, now: float) -> store.BindRow:
+        """How it is doing, for whichever node is asked."""
+        session = bind.link.session
+        return store.BindRow(
+            bind.number, bind.partner.id, bind.partner.account_id, bind.mode, bind.ip, bind.bound_at,
+            version=session.dialect.name, submits=bind.submits, refused=bind.refused, slowed=bind.slowed,
+            delivered=bind.delivered, unanswered=session.owed, deliveries=session.outstanding, rate=bind.pace(now),
+            last_at=bind.last_at, codes=json.dumps(bind.codes, sort_keys=True),
+        )  # fmt: skip
 
     async def _addresses(self) -> None:
         """Write down where logins came from, and read what other nodes, or this one before its start, have written."""
@@ -547,7 +559,7 @@ class Partners:
         if why not in _OURS and not self._wrong.take(bind.partner.id, now):
             bind.reads_from = now + tarpit.SECONDS
             self.read_later(bind)
-        code = why if why.isupper() or why == "rate" else "UNFIT"
+        code = why if why.isupper() or why == TOO_FAST else "UNFIT"
         self.refusals[bind.partner.username, code] += 1
 
     def count_accepted(self, bind: Bind) -> None:

@@ -20,6 +20,8 @@ class EventHub:
         self._waiting: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
         self.listeners: list[Listener] = []
         """Called with each account and kind that is notified; they must be quick."""
+        self.neighbours: list[Callable[[list[int], str], None]] = []
+        """Called with what is notified here, for other processes."""
 
     async def wait(self, account_id: int, kind: str, timeout_s: float) -> bool:
         """Sleep until there may be something new; False when only the time is over."""
@@ -36,6 +38,13 @@ class EventHub:
 
     def notify(self, account_ids: Iterable[int], kind: str) -> None:
         """Wake all who wait for events of this kind for these accounts."""
+        told = list(account_ids)
+        self.notified(told, kind)
+        for neighbour in self.neighbours:
+            neighbour(told, kind)
+
+    def notified(self, account_ids: Iterable[int], kind: str) -> None:
+        """The same has been said by another process: wake those here."""
         waited_for = kind if kind in (REPORT, MO) else OTHERS
         for account_id in account_ids:
             for future in self._waiting.get((account_id, waited_for), ()):

@@ -6,7 +6,7 @@ have said of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,8 @@ class Fleet:
         self._table: RouteTable | None = None
         self._members: dict[str, tuple[ChannelSpec, ...]] = {}
         """By pool, as far as somebody has asked; under ``_table``."""
+        self.listeners: list[Callable[[set[Queue]], None]] = []
+        """Called with the queues that are announced here; they must be quick."""
         self.reporting_once: frozenset[int] = frozenset()
         """Ids of the channels whose carriers report a long message once."""
 
@@ -115,6 +117,12 @@ class Fleet:
 
     def announce(self, queues: set[Queue]) -> None:
         """Messages have been queued: wake the channels that pull from there."""
+        self.announced(queues)
+        for listener in self.listeners:
+            listener(queues)
+
+    def announced(self, queues: set[Queue]) -> None:
+        """The same has been said by another process: of the channels here."""
         for channel in self._running.values():
             channel.announce(queues)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Protocol
 
+from smsgw.core.demand import Demand
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.runtime import clock
@@ -28,18 +30,27 @@ class Cluster(Protocol):
     def away(self) -> bool:
         """The database did not answer when it was last asked."""
 
+    def share(self, account_id: int, rate: float, asked: int) -> float:
+        """What this node may take of an account's rate, of which ``asked`` are wanted now."""
+
 
 class Heartbeat:
     """One a node; ``beat`` is called every two seconds or so."""
 
-    def __init__(self, database: Database, number: Number, ids: IdSource) -> None:
+    def __init__(self, database: Database, number: Number, ids: IdSource, demand: Demand) -> None:
+        """``demand``: what is asked of accounts here and elsewhere."""
         self._database = database
         self._number = number
         self._ids = ids
         self.live = 1
         """Nodes that lived when the database answered last."""
         self.away = False
-        """The database did not answer when it was last asked."""
+        """The database did not answer when it was last asked, or it was not this node's any more."""
+        self._demand = demand
+
+    def share(self, account_id: int, rate: float, asked: int) -> float:
+        """What the other nodes leave of an account's rate, or an equal part of it where they are not heard."""
+        return self._demand.share(account_id, rate, self.live, time.monotonic(), asked)
 
     @property
     def node(self) -> int:
@@ -50,8 +61,6 @@ class Heartbeat:
         """Confirm the number, and hear. Raises ``NumberTaken`` when it is another's, ``STORAGE_UNAVAILABLE``."""
         try:
             heard = await nodes.beat(self._database, self._number, self._ids.last)
-        except nodes.NumberTaken:
-            raise
         except Exception:
             self.away = True
             raise

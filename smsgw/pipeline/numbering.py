@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from smsgw.core.model import Account
 from smsgw.store.config.codes import AccessCode, Extension
+
+T = TypeVar("T")
 
 
 class Numbering:
@@ -20,21 +23,15 @@ class Numbering:
     ) -> None:
         """``accounts`` by id; ``extensions``: those beside the accounts' own."""
         self._accounts = accounts
-        self._access_codes = tuple(sorted(access_codes, key=lambda a: -len(a.code)))
-        codes = {a.code for a in self._access_codes}
+        self._channels = _together((a.code, a.channel_id) for a in access_codes)
+        """Access codes, and the channels that have them."""
         self._continued = tuple(
-            sorted(
-                long[len(code) :]
-                for code in codes
-                for long in codes
-                if long != code and long.startswith(code)
-            )
+            sorted(long[len(code) :] for long in self._channels for code in _begun(long[:-1], self._channels))
         )
         """What makes an access code of one that is shorter: a reply may be brought by the channel of either."""
         own = [Extension(a.id, "", a.extend_code) for a in accounts.values()]
         tree = [e for e in (*own, *extensions) if e.account_id in accounts]
-        # The longest first; what is in use before what was.
-        self._extensions = tuple(sorted((e for e in tree if e.code), key=lambda e: (-len(e.code), e.former)))
+        self._extensions = _together((e.code, e) for e in tree if e.code)
         self._plain = frozenset(e.account_id for e in tree if not e.code)
         self._sign_codes = MappingProxyType(
             {(e.account_id, e.sign): e.code for e in tree if e.sign and not e.former}
@@ -51,13 +48,9 @@ class Numbering:
         the longest extension wins, one in use before a former one. With a single account that has no extension, that
         one owns the rest. None: the code does not tell (two accounts share it, or nobody has it).
         """
-        extension = to_code
-        codes = [a.code for a in self._access_codes if to_code.startswith(a.code)]
-        here = [
-            a.code for a in self._access_codes if a.channel_id == channel_id and to_code.startswith(a.code)
-        ]
-        if codes:
-            extension = to_code[len((here or codes)[0]) :]
+        codes = _begun(to_code, self._channels)
+        here = [code for code in codes if channel_id in self._channels[code]]
+        extension = to_code[len((here or codes or [""])[0]) :]
         owners, rest = self._owners(extension)
         return (self._accounts[min(owners)] if len(owners) == 1 else None), rest
 
@@ -76,9 +69,22 @@ class Numbering:
 
     def _owners(self, extension: str) -> tuple[frozenset[int], str]:
         """Who has what these digits begin with, and what is left of them."""
-        fitting = [e for e in self._extensions if extension.startswith(e.code)]
+        fitting = _begun(extension, self._extensions)
         if not fitting:
             return self._plain, extension
-        best = fitting[0]
-        like = [e for e in fitting if (len(e.code), e.former) == (len(best.code), best.former)]
-        return frozenset(e.account_id for e in like), extension[len(best.code) :]
+        longest = self._extensions[fitting[0]]
+        in_use = [e for e in longest if not e.former]
+        return frozenset(e.account_id for e in in_use or longest), extension[len(fitting[0]) :]
+
+
+def _together(pairs: Iterable[tuple[str, T]]) -> Mapping[str, tuple[T, ...]]:
+    """All that has a code, by the code."""
+    found: dict[str, list[T]] = {}
+    for code, one in pairs:
+        found.setdefault(code, []).append(one)
+    return MappingProxyType({code: tuple(ones) for code, ones in found.items()})
+
+
+def _begun(digits: str, codes: Mapping[str, object]) -> list[str]:
+    """The codes that these digits begin with, the longest first."""
+    return [code for cut in range(len(digits), 0, -1) if (code := digits[:cut]) in codes]

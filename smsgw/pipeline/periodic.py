@@ -29,6 +29,8 @@ sparing = Sparing(log)
 PATIENCE = 900.0
 """Seconds for one step: its statements have limits of their own, and far tighter ones."""
 RELEASE_PATIENCE = 5.0
+REST_AT_MOST = 5.0
+"""Seconds of one rest: a step that has waited long for a lock or a database does not wait as long again."""
 LAPSE_EVERY = 0.5
 """Seconds between looks at the deadlines of leases: less than their margin."""
 
@@ -47,6 +49,9 @@ class Periodic:
     """Seconds between the end of a step and the next."""
     step: Callable[[], Awaitable[object]]
     """One round. ``True``: there is more to do, go on at once. What it raises is logged, and it is tried again."""
+    rest: float | Callable[[], float] = 0.0
+    """Pause before more is done: others go first. A share of what the step has taken, or tells the seconds; at most
+    ``REST_AT_MOST``. Nothing shortens it: who would wake says what is known, that there is more."""
     jitter: float = 0.0
     """Seconds by which the pause is prolonged at random, so that nodes do not come together."""
     patience: float = PATIENCE
@@ -216,8 +221,8 @@ class _Runner:
         self._wake.set()
 
     def interrupt(self) -> None:
-        """Cut off the step under way, if there is one."""
-        if self._scope is not None:
+        """Cut off the step under way, if there is one that is not being cut off already."""
+        if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
@@ -226,6 +231,12 @@ class _Runner:
             self._wake.clear()  # whoever sets it from now on may have changed what the step has seen
             if not (self.allowed and await self._supervised()):
                 await self._pause()
+            elif (rest := self._rest()) > 0:
+                await asyncio.sleep(rest)
+
+    def _rest(self) -> float:
+        rest = self.work.rest
+        return min(rest() if callable(rest) else rest * self._figures.seconds, REST_AT_MOST)
 
     async def _pause(self) -> None:
         seconds = self.work.every + random.random() * self.work.jitter  # noqa: S311 - spreading load, not a secret

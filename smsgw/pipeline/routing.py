@@ -56,12 +56,12 @@ class Router:
 
     def route(
         self, snapshot: Snapshot, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str,
-        now: datetime, prefer: str = "",
+        now: datetime, prefer: str = "", custom: str = "",
     ) -> Route:
         """Where a message goes; to the pool that is preferred where a rule leads there and it has a channel now."""
         table = snapshot.table
         if table.rules:
-            subject = _subject(account, kind, number, home, sign, content, now)
+            subject = _subject(account, kind, number, home, sign, content, now, custom)
             if prefer and table.leads(subject, prefer) and self.fleet.available(prefer):
                 pool = prefer
             else:
@@ -72,11 +72,11 @@ class Router:
 
     def explain(
         self, snapshot: Snapshot, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str,
-        now: datetime,
+        now: datetime, custom: str = "",
     ) -> tuple[int, list[Considered]]:
         """The table's version and every rule that was looked at, up to the one that decides."""
         table = snapshot.table
-        return table.version, table.explain(_subject(account, kind, number, home, sign, content, now))[1]
+        return table.version, table.explain(_subject(account, kind, number, home, sign, content, now, custom))[1]
 
     def reroute(self, snapshot: Snapshot, message: Row, carrier: str, now: datetime) -> int:
         """The pool of a stored message whose number turned out to be another carrier's."""
@@ -84,7 +84,7 @@ class Router:
         home = replace(self.home(snapshot, message["number"]), carrier=carrier, known_by="override")
         return self.route(
             snapshot, account.name if account else "", MessageType(message["type"]), message["number"], home,
-            message["sign"], message["content"], now,
+            message["sign"], message["content"], now, custom=message["kind"],
         ).pool_id  # fmt: skip
 
     @staticmethod
@@ -98,8 +98,8 @@ class Router:
 
 
 def _subject(
-    account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime
+    account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime, custom: str
 ) -> Subject:
     return Subject(
-        account, kind, number, home.carrier, home.province, sign, content, now.astimezone(CHINA).time()
+        account, kind, number, home.carrier, home.province, sign, content, now.astimezone(CHINA).time(), custom
     )

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from smsgw.core import retry
+from smsgw.core.alarm_rules import Rules, Stored
 from smsgw.core.brand import Brands, HostCertificate
 from smsgw.core.code_book import CodeBook
 from smsgw.core.keys import ApiKey
+from smsgw.core.kinds import Kinds
 from smsgw.core.model import Account, ChannelSpec
 from smsgw.core.numbers import Overrides
 from smsgw.core.partners import Partner
@@ -26,11 +28,14 @@ from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
 from smsgw.core.webhooks import Hooks
 from smsgw.pipeline.numbering import Numbering
+from smsgw.runtime import clock
 from smsgw.store.config import accounts as accounts_store
+from smsgw.store.config import alarm_rules as rules_store
 from smsgw.store.config import brands as brands_store
 from smsgw.store.config import channels as channels_store
 from smsgw.store.config import codes as codes_store
 from smsgw.store.config import keys as keys_store
+from smsgw.store.config import kinds as kinds_store
 from smsgw.store.config import numbers as numbers_store
 from smsgw.store.config import partners as partners_store
 from smsgw.store.config import policies as policies_store
@@ -44,6 +49,8 @@ from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import report_ids as reportids_store
 
+MOST_LENT = 200
+"""Keys of the node's own."""
 LOAD_PATIENCE = 60.0
 """Seconds for all sections: there may be two million overrides of numbers."""
 
@@ -108,14 +115,23 @@ class Snapshot:
     extensions: tuple[Extension, ...] = ()
     """Those beside the accounts' own."""
     settings: Settings = field(default_factory=Settings)
+    rules: Mapping[tuple[str, str], Stored] = field(default_factory=dict)
+    """What was changed of the rules of alarms, by kind and object."""
     hooks: Hooks = field(default_factory=Hooks)
     partners: Mapping[tuple[str, str], Partner] = field(default_factory=dict)
     """By protocol and user name."""
     policies: PolicySet = field(default_factory=PolicySet)
+    kinds: Kinds = field(default_factory=dict)
+    """Business kinds beside the fixed types, retired ones among them."""
     brands: Brands = field(default_factory=Brands)
     certificates: tuple[HostCertificate, ...] = ()
     """Those of brands' hosts."""
     numbering: Numbering = field(default_factory=Numbering)
+
+    @property
+    def alarm_rules(self) -> Rules:
+        """When something found wrong is an alarm."""
+        return Rules(self.rules, self.settings)
 
     @property
     def halted(self) -> frozenset[int]:
@@ -129,6 +145,11 @@ class Snapshot:
     def key_by_bearer_sha256(self, digest: bytes) -> ApiKey | None:
         """A key by the SHA-256 of its bearer token. (The token has 256 random bits: a look-up leaks nothing.)"""
         return self.keys.by_bearer.get(digest)
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether anybody needs the simulated carrier: a test key, or an account that rehearses."""
+        return self.keys.tests or any(one.training for one in self.tree.by_id.values())
 
     def account(self, account_id: int) -> Account | None:
         """An account by id."""
@@ -175,6 +196,10 @@ class SnapshotFollower:
         self._sealer = sealer
         self._current = Snapshot()
         self._following = asyncio.Lock()
+        self._stored: Sequence[ApiKey] = ()
+        self._lent: dict[str, ApiKey] = {}
+        self.listeners: list[Callable[[], None]] = []
+        """Called when something was taken up; they must be quick."""
         self.loads: Counter[str] = Counter()
         """Section -> how often it was read."""
         self._templates = policies_store.ContentLoader()
@@ -189,9 +214,11 @@ class SnapshotFollower:
             "report_ids": _spellings,
             "access_codes": _access_codes,
             "settings": _settings,
+            "alarm_rules": _rules,
             "webhooks": self._webhooks,
             "partners": self._partners,
             "policies": _policies,
+            "kinds": _kinds,
             "words": _words,
             "lists": _lists,
             "content": self._content,
@@ -211,7 +238,20 @@ class SnapshotFollower:
                 return False
             async with self._database.snapshot(timeout=LOAD_PATIENCE) as connection:
                 self._current = await self._load(connection)
+        for listener in self.listeners:
+            listener()
         return True
+
+    async def lend(self, key: ApiKey) -> None:
+        """Let a key be good on this node alone, in memory, until it expires: pages that try calls sign with it."""
+        async with self._following:
+            now = clock.now()
+            lent = [one for one in (*self._lent.values(), key) if one.expires_at is not None and one.expires_at > now]
+            self._lent = {one.key_id: one for one in lent[-MOST_LENT:]}
+            self._current = replace(self._current, keys=self._all_keys())
+
+    def _all_keys(self) -> Keys:
+        return Keys((*self._stored, *self._lent.values()))
 
     def _moved(self, versions: Mapping[str, int]) -> set[str]:
         known = self._current.versions
@@ -238,7 +278,8 @@ class SnapshotFollower:
         return {"tree": Accounts(await accounts_store.load_accounts(connection))}
 
     async def _keys(self, connection: Connection) -> Changes:
-        return {"keys": Keys(await keys_store.load_keys(connection, self._sealer))}
+        self._stored = await keys_store.load_keys(connection, self._sealer)
+        return {"keys": self._all_keys()}
 
     async def _channels(self, connection: Connection) -> Changes:
         return {"channels": tuple(await channels_store.load_channels(connection, self._sealer))}
@@ -288,8 +329,16 @@ async def _settings(connection: Connection) -> Changes:
     return {"settings": await settings_store.load(connection)}
 
 
+async def _rules(connection: Connection) -> Changes:
+    return {"rules": MappingProxyType(await rules_store.load(connection))}
+
+
 async def _policies(connection: Connection) -> Changes:
     return {"changes": await policies_store.load_changes(connection)}
+
+
+async def _kinds(connection: Connection) -> Changes:
+    return {"kinds": MappingProxyType(await kinds_store.load(connection))}
 
 
 async def _words(connection: Connection) -> Changes:

@@ -73,6 +73,8 @@ class Answer:
     """Result as on the wire, 0 = accepted."""
     elapsed: float
     """Seconds from `request` to this answer."""
+    octets: bytes = b""
+    """As they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Late:
     tag: Tag
     pdu: Pdu
     status: int
+    octets: bytes = b""
+    """As they came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,8 @@ class Session:
         self._outstanding: dict[Sequence, _Sent] = {}
         self._expired: dict[Sequence, _Sent] = {}
         self._tests: dict[Sequence, Operation] = {}
+        self.tests_answered = 0
+        """Keep-alives of ours that have had their answer."""
         self._login: Pdu | None = None  # client: what we sent; server: what waits for admit or refuse
         self._negotiating = False  # client: the login is out, the layout of what comes is not settled
         self._logout_sequence: Sequence | None = None  # of our logout request
@@ -416,6 +418,11 @@ class Session:
         self.forget(request)
         return True
 
+    def test(self) -> None:
+        """Send a keep-alive at once, however much the peer says; ``tests_answered`` counts its answer."""
+        if self._bound and self._keepalive is not None:
+            self._test(self._keepalive)
+
     def forget(self, request: Request) -> None:
         """Let a request of the peer go without an answer: the peer keeps it, and brings it again."""
         self._owed_octets -= self._owed.pop(request.serial, 0)
@@ -499,10 +506,10 @@ class Session:
             sequence = pdu.sequence
             sent = self._outstanding.get(sequence)
             if sent is None:
-                self._other_answer(pdu, dialect, now)
+                self._other_answer(pdu, frame, dialect, now)
             elif self._answers(sent.op, command):
                 del self._outstanding[sequence]
-                self._events.append(Answer(sent.tag, pdu, self._status(sent.op, pdu), now - sent.at))
+                self._events.append(Answer(sent.tag, pdu, self._status(sent.op, pdu), now - sent.at, frame))
                 if not self._bound:
                     self._unsettled = True
             else:
@@ -581,7 +588,7 @@ class Session:
         elif faults.wrong_state is not None:
             self._reject(op, pdu.sequence, faults.wrong_state)
 
-    def _other_answer(self, pdu: Pdu, dialect: Dialect, now: float) -> None:
+    def _other_answer(self, pdu: Pdu, frame: bytes, dialect: Dialect, now: float) -> None:
         """An answer to none of the requests that carry a tag and wait."""
         sequence = pdu.sequence
         command = pdu.command_id
@@ -590,11 +597,12 @@ class Session:
             self._login_answered(login, pdu, dialect, now)
         elif sequence in self._tests and self._answers(self._tests[sequence], command):
             del self._tests[sequence]
+            self.tests_answered += 1
         elif sequence == self._logout_sequence and self._answers(self._logout, command):
             self._end(self._why)
         elif sequence in self._expired and self._answers(self._expired[sequence].op, command):
             sent = self._expired.pop(sequence)
-            self._events.append(Late(sent.tag, pdu, self._status(sent.op, pdu)))
+            self._events.append(Late(sent.tag, pdu, self._status(sent.op, pdu), frame))
         else:
             self._violate("unknown-answer", f"command {command:#010x}, sequence {sequence}", now)
 
@@ -753,11 +761,14 @@ class Session:
         else:
             self._missed += 1
             self._tested = now
+        self._test(self._keepalive)
+
+    def _test(self, keepalive: Operation) -> None:
         sequence = self._next_sequence()
         if len(self._tests) >= _MAX_TESTS:
             del self._tests[next(iter(self._tests))]
-        self._tests[sequence] = self._keepalive
-        self._say(self._keepalive.request(sequence=sequence))
+        self._tests[sequence] = keepalive
+        self._say(keepalive.request(sequence=sequence))
 
     # -- small things -------------------------------------------------------------------------------------------
 

@@ -74,7 +74,10 @@ def decoded(protocol: str, octets: bytes) -> Decoded:
     for dialect in map(by_name, family):
         try:
             pdu = dialect.decode(octets)
-            inside = [item for part in content(pdu).values() if isinstance(part, Mapping) for item in part.items()]
+            inside = [
+                item for name, part in content(pdu).items()
+                for item in (part.items() if isinstance(part, Mapping) else [(name, part)]) if item[1] is not None
+            ]  # fmt: skip
             fields = to_fields(dialect, pdu, length=len(octets)).items()
         except Malformed as error:
             trouble = trouble or str(error)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
@@ -135,6 +136,12 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+
+
+def share_interpreter() -> None:
+    """Threads beside the event loop write files that it waits for, and do so in no time: let them ask for the
+    interpreter after a millisecond instead of five, which calls under way on a busy loop would all wait for."""
+    sys.setswitchinterval(0.001)
 
 
 def keep_memory() -> None:

@@ -8,18 +8,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from smsgw.core.model import LONGEST_VALIDITY
 from smsgw.core.webhooks import Reach, parse_networks, parse_ports
 from smsgw.runtime import failpoints
 
 MAX_NODE = 1023
+MAX_WORKERS = 32
 
 
 class ConfigError(Exception):
@@ -37,6 +41,13 @@ class NodeConfig:
     lowest that is free."""
     data_dir: Path = Path("var")
     """Journal, control socket, key file, embedded PostgreSQL."""
+    workers: int = 1
+    """Processes that are full nodes and share the addresses of this one; 0: half as many as there are cores."""
+
+    @property
+    def processes(self) -> int:
+        """``workers``, counted."""
+        return self.workers or min(MAX_WORKERS, max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,28 @@ class DatabaseConfig:
     migrates beforehand."""
     pool: int = 10
     """Connections of the general pool."""
+
+
+@dataclass(frozen=True)
+class RedisConfig:
+    """Words between the nodes of a platform; nothing is kept there, and all goes on without it."""
+
+    url: str = ""
+    """``redis://[user:password@]host[:port]`` (``rediss://``: with TLS) of one server, ``/?#@%`` and blanks of a
+    password as ``%2F`` and so on; empty: none, or ``sentinels``."""
+    sentinels: tuple[str, ...] = ()
+    """``HOST:PORT`` of each; they name the master."""
+    master: str = ""
+    """Its name with the sentinels."""
+    username: str = ""
+    password: str = ""
+    """Of the master, where they are demanded."""
+    sentinel_password: str = ""
+
+    @property
+    def used(self) -> bool:
+        """There is one."""
+        return bool(self.url or self.sentinels)
 
 
 @dataclass(frozen=True)
@@ -85,6 +118,20 @@ class AdminConfig:
     """The portal alone, away from the API; empty: both at ``[http] listen``."""
     tls: tuple[str, ...] = ()
     """As in ``[http]``."""
+
+
+@dataclass(frozen=True)
+class PublicConfig:
+    """What citizens open: short links. Nothing else of the platform is reached there."""
+
+    listen: str = ""
+    """Empty: short links are not served by this node."""
+    tls: tuple[str, ...] = ()
+    """As in ``[http]``."""
+    hosts: tuple[str, ...] = ()
+    """Names under which it is reached, in small letters: the domains of short links. The first is the usual one."""
+    clicks_mb: int = 256
+    """Room in the data directory for clicks that are not in the database yet."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +195,11 @@ class DurabilityConfig:
         """From acceptance until nothing can be open any more: the longest validity, every wait after it, and a day."""
         return LONGEST_VALIDITY + timedelta(days=1, hours=self.report_wait_hours + self.unknown_hold_hours)
 
+    @property
+    def resend_within(self) -> timedelta:
+        """From acceptance until an operator may have a part sent again, so that its report is still waited for."""
+        return self.open_for - timedelta(hours=self.report_wait_hours)
+
 
 @dataclass(frozen=True)
 class WebhooksConfig:
@@ -168,7 +220,7 @@ class WebhooksConfig:
 
 @dataclass(frozen=True)
 class MailConfig:
-    """The server that monthly statements are sent by."""
+    """The server that mails are sent by."""
 
     host: str = ""
     """Empty: nothing is sent."""
@@ -178,9 +230,15 @@ class MailConfig:
     username: str = ""
     password: str = ""
     sender: str = ""
-    """The address that mails are from."""
+    """The address that mails are from, alone or behind a name; mails bear the platform's."""
     ca_file: str = ""
     """Authorities for the server's certificate, PEM; empty: the system's."""
+
+    @property
+    def address(self) -> str:
+        """Of ``sender``, without a name; empty: it has none."""
+        address = parseaddr(self.sender)[1]
+        return address if _MAIL.fullmatch(address) else ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +249,8 @@ class RetentionConfig:
     """Rows of the audit log."""
     events_days: int = 7
     """Events to customers, whether acknowledged or not."""
+    submits_days: int = 3
+    """Submits and answers of channels that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +265,10 @@ class FilesConfig:
 class Config:
     node: NodeConfig = field(default_factory=NodeConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    redis: RedisConfig = field(default_factory=RedisConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     admin: AdminConfig = field(default_factory=AdminConfig)
+    public: PublicConfig = field(default_factory=PublicConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)
     partners_smpp: PartnerConfig = field(default_factory=PartnerConfig)
     partners_cmpp: PartnerConfig = field(default_factory=PartnerConfig)
@@ -238,7 +300,8 @@ class Config:
         """Where this node listens."""
         partners = (self.partners_smpp, self.partners_cmpp)
         listens = (
-            self.http.listen, self.http.tls_listen, self.admin.listen, self.ops.listen, *(p.listen for p in partners),
+            self.http.listen, self.http.tls_listen, self.admin.listen, self.public.listen, self.ops.listen,
+            *(p.listen for p in partners),
         )  # fmt: skip
         return frozenset(split_address(listen)[1] for listen in listens if listen)
 
@@ -250,6 +313,7 @@ class Config:
 
 _RANGES = {
     ("node", "number"): (0, MAX_NODE),
+    ("node", "workers"): (0, MAX_WORKERS),
     ("database", "pool"): (2, 200),
     ("http", "connections_per_address"): (0, 1_000_000),
     ("http", "bodies_mb"): (32, 100_000),
@@ -264,16 +328,48 @@ _RANGES = {
     ("retention", "mo_days"): (1, 3650),
     ("retention", "audit_days"): (183, 36_500),
     ("retention", "events_days"): (1, 30),
+    ("retention", "submits_days"): (1, 14),
     ("audit", "anchor_mb"): (1, 1000),
     ("audit", "every_seconds"): (1, 3600),
     ("files", "total_mb"): (10, 1_000_000),
     ("files", "keep_days"): (1, 90),
+    ("public", "clicks_mb"): (16, 100_000),
     ("mail", "port"): (1, 65_535),
 }
 
 
 def _day_or_none(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
+
+
+_ATOM = r"[\w!#$%&'*+/=?^`{|}~-]{1,64}"
+_MAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM}){{0,9}}@[a-zA-Z0-9](?:[a-zA-Z0-9.-]{{0,188}}[a-zA-Z0-9])?", re.ASCII)
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63}){1,10}", re.ASCII)
+
+
+_MEMBER = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%25\w+)?\]|[^:\[\]]*)(?::[0-9]{1,5})?")
+_BARE = re.compile(r"[#\s]|%(?![0-9A-Fa-f]{2})")
+NO_DSN = (
+    "must look like postgresql://user:password@127.0.0.1:5432/database; in a password write / as %2F, ? as %3F, # as "
+    "%23, @ as %40, [ as %5B, ] as %5D, % as %25, a blank as %20"
+)
+"""What is said instead of the address, for it may hold a password."""
+
+
+def is_dsn(text: str) -> bool:
+    """Whether it is an address of a database, of as many members as it has, and nothing in it ends a part too early."""
+    scheme, _, rest = text.partition("://")
+    rest, asks, settings = rest.partition("?")
+    place, _, database = rest.partition("/")
+    who, _, members = place.rpartition("@")
+    return (
+        scheme in ("postgresql", "postgres")
+        and not _BARE.search(text)
+        and not set(who) & set("@[]")
+        and all(_MEMBER.fullmatch(one) for one in members.split(","))
+        and not set(database) & set("/@[]")
+        and (not asks or all(one.find("=") > 0 and "@" not in one for one in settings.split("&")))
+    )
 
 
 _PARSED: dict[tuple[str, str], Callable[[Any], object]] = {
@@ -328,12 +424,38 @@ def _misfits(settings: Config) -> Iterator[str]:
     """Settings that do not go together. What is wrong by itself has its default here."""
     if settings.database.owner_dsn and not settings.database.dsn:
         yield "[database] owner_dsn needs dsn; the embedded database has roles of its own"
-    if settings.mail.host and "@" not in settings.mail.sender:
-        yield "[mail] sender must be the address that mails are from"
+    for key in ("dsn", "owner_dsn"):
+        dsn = getattr(settings.database, key)
+        if dsn and not is_dsn(dsn):
+            yield f"[database] {key} {NO_DSN}"
+    redis = settings.redis
+    if redis.url and redis.sentinels:
+        yield "[redis] url is one server, sentinels name one: give either"
+    if bool(redis.sentinels) != bool(redis.master):
+        yield "[redis] sentinels and master, its name with them, go together"
+    if redis.url and not redis_server(redis.url):  # it may hold a password, and is not shown
+        yield (
+            "[redis] url must look like redis://127.0.0.1:6379 or redis://user:password@host:6379, and nothing behind "
+            "it; in a password write / as %2F, ? as %3F, # as %23, @ as %40, % as %25"
+        )
+    if not all(_is_address(one) and not set(one) & set("/@?#") for one in redis.sentinels):
+        yield "[redis] sentinels: each must look like \"192.0.2.1:26379\", without scheme and password"
+    if settings.mail.host and not settings.mail.address:
+        yield '[mail] sender must be the address that mails are from, like "sms@example.gov.cn"'
     if settings.mail.security not in ("tls", "starttls", "none"):
         yield "[mail] security must be tls, starttls or none"
+    public = settings.public
+    if public.listen and not public.hosts:
+        yield "[public] listen needs hosts, the names under which short links are opened"
+    if wrong := [host for host in public.hosts if not _HOST.fullmatch(host) or "." not in host or len(host) > 253]:
+        yield f"[public] hosts: {', '.join(wrong)}: names of hosts in small letters, without scheme and port"
     if settings.http.tls_listen and not settings.http.tls:
         yield "[http] tls_listen needs tls, the files of the certificate"
+    if (ops := split_address(settings.ops.listen)[1]) and (more := settings.node.processes - 1):
+        last, taken = ops + more, sorted(settings.ports & {*range(ops + 1, ops + more + 1)})
+        if taken or last > 65_535:
+            why = f"this node listens at {', '.join(map(str, taken))} of them" if taken else "there is none above 65535"
+            yield f"[ops] listen: each worker has a port of its own for its metrics, here {ops} to {last}, and {why}"
     durability, retention = settings.durability, settings.retention
     need = math.ceil(durability.open_for / timedelta(days=1))
     if retention.messages_days < need:
@@ -415,7 +537,9 @@ def _section(
                 _PARSED[name, key](converted)
             except ValueError as exc:
                 problem = f"cannot be used: {exc}"
-        may_be_off = (name == "admin" or name.startswith(_NESTED) or key == "tls_listen") and converted == ""
+        may_be_off = converted == "" and (
+            name in ("admin", "public") or name.startswith(_NESTED) or key == "tls_listen"
+        )
         if (
             problem is None
             and key in ("listen", "tls_listen")
@@ -469,6 +593,19 @@ def _convert(value: Any, hint: Any) -> tuple[str | None, Any]:
 def _is_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
     return bool(host) and port.isdigit() and 0 <= int(port) <= 65535
+
+
+def redis_server(url: str) -> str:
+    """Host and port of an address of Redis, without what proves who one is; empty: it is none."""
+    try:
+        found = urlsplit(url)
+        host, port = found.hostname or "", found.port or 6379
+    except ValueError:
+        return ""
+    whole = found.scheme in ("redis", "rediss") and not set(url) & set("?# \t\r\n") and url.count("@") <= 1
+    if not host or not whole or found.path.strip("/0123456789"):
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def split_address(listen: str) -> tuple[str, int]:

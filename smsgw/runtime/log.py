@@ -9,8 +9,10 @@ import select
 import sys
 import threading
 import traceback
+from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -26,6 +28,36 @@ CHUNK = select.PIPE_BUF
 """Octets that a pipe which is ready takes without blocking."""
 PATIENCE_MS = 100
 """For the rest of a line whose beginning is written."""
+
+
+class Recent:
+    """The last lines of this process, for who looks for what is wrong: so many, and no more octets than that."""
+
+    LINES, OCTETS = 10_000, 2 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._octets = 0
+        self._lock = threading.Lock()  # threads log, too
+
+    @property
+    def lines(self) -> list[str]:
+        """The oldest first."""
+        with self._lock:
+            return list(self._lines)
+
+    def keep(self, _: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """Processor: the line as machines read it, whatever it is written as."""
+        line = json.dumps(event, ensure_ascii=False, default=str)
+        with self._lock:
+            self._lines.append(line)
+            self._octets += len(line)
+            while len(self._lines) > self.LINES or self._octets > self.OCTETS:
+                self._octets -= len(self._lines.popleft())
+        return event
+
+
+recent = Recent()
 
 
 class Output:
@@ -130,8 +162,15 @@ def masked_numbers(
     return event
 
 
-def setup(level: str = "info", fmt: str = "auto") -> None:
-    """Configure structlog for the process. ``fmt``: json, text, or auto (text on a terminal)."""
+def setup(level: str = "info", fmt: str = "auto", always: Mapping[str, Any] | None = None) -> None:
+    """Configure structlog for the process. ``fmt``: json, text, or auto (text on a terminal). ``always``: what is said
+    in each line."""
+    own = always or {}
+
+    def said(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.update(own)
+        return event
+
     as_text = fmt == "text" or (fmt == "auto" and sys.stderr.isatty())
     output = _output()
     renderer: structlog.typing.Processor = (
@@ -142,11 +181,13 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        *((said,) if own else ()),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         plain_errors,
         masked_numbers,
         _on_one_line,
+        recent.keep,
     ]
     structlog.configure(
         processors=[*processors, renderer],

@@ -51,7 +51,8 @@ class Shares:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append((n, turn))
         try:
-            await asyncio.wait_for(turn, self._patience)
+            async with asyncio.timeout(self._patience):
+                await turn
         except BaseException as exc:
             if turn.done() and not turn.cancelled():
                 self.give(owner, n)

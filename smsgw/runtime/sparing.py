@@ -56,6 +56,10 @@ class Sparing:
         """As the logger's; ``exc_info`` goes with the first lines only."""
         self._say("error", event, about, fields)
 
+    def critical(self, event: str, about: Hashable, **fields: Any) -> None:
+        """As the logger's."""
+        self._say("critical", event, about, fields)
+
     def _say(self, level: str, event: str, about: Hashable, fields: dict[str, Any]) -> None:
         try:
             loop = asyncio.get_running_loop()

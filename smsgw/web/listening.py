@@ -53,10 +53,10 @@ _OF_OTHERS = frozenset({"handler_cancellation", "shutdown_timeout"})
 """Options of the runner that are not the connections'."""
 
 
-def most_connections() -> int:
-    """Half of the descriptors that the process may have; the other half is everybody else's."""
+def most_connections(share: float = 1) -> int:
+    """Half of the descriptors that the process may have, or a share of it; the other half is everybody else's."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, (_MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)) // 2)
+    return max(16, int((_MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)) // 2 * share))
 
 
 async def body_of(content: StreamReader, piece: int = 1) -> AsyncIterator[bytes]:
@@ -110,7 +110,8 @@ class Connections:
             if not closed and not any(c.idle for c in every):
                 sparing.warning("http.full", "", open=self.open)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._left.wait(), LOOK_AGAIN)
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await self._left.wait()
 
     def enter(self, connection: _Connection) -> bool:
         """Count one more; False: its address has all that it may have."""
@@ -228,7 +229,7 @@ class _Connection(web.RequestHandler):
 class Listener(web.BaseSite):
     """Where an application is served; in place of ``web.TCPSite``."""
 
-    __slots__ = ("_accepting", "_connections", "_greeting", "_host", "_options", "_port", "_sockets")
+    __slots__ = ("_accepting", "_connections", "_greeting", "_host", "_options", "_port", "_shared", "_sockets")
 
     def __init__(
         self,
@@ -238,11 +239,15 @@ class Listener(web.BaseSite):
         connections: Connections,
         options: Mapping[str, Any],
         context: ssl.SSLContext | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
-        """``host``: "" for all addresses. ``options``: those of the runner."""
+        """``host``: "" for all addresses. ``options``: those of the runner. ``shared``: other processes listen there,
+        too, and the kernel gives each its part of the connections."""
         super().__init__(runner, ssl_context=context, backlog=BACKLOG)
         self._host = host
         self._port = port
+        self._shared = shared
         self._connections = connections
         self._options = {name: value for name, value in options.items() if name not in _OF_OTHERS}
         self._sockets: list[socket.socket] = []
@@ -276,6 +281,8 @@ class Listener(web.BaseSite):
                 continue
             self._sockets.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setblocking(False)

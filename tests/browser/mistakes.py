@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Error, Page
 from portal_walk import Stop
 
 NONSENSE = "###"
@@ -60,7 +60,13 @@ async def _send_nonsense(page: Page) -> bool:
 
 
 async def _filter_nonsense(page: Page) -> bool:
-    names = await page.evaluate(_FILTERS)
+    try:
+        names = await page.evaluate(_FILTERS)
+    except Error as error:  # a page that leads on by itself as soon as what it waits for is there
+        if "navigation" not in str(error):
+            raise
+        await page.wait_for_load_state("load")
+        names = await page.evaluate(_FILTERS)
     if not names:
         return False
     await page.goto(f"{page.url.partition('?')[0]}?" + "&".join(f"{name}=%23%23%23" for name in names))

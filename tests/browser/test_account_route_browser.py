@@ -49,7 +49,7 @@ async def test_an_account_is_moved_and_brought_back_by_click(chromium: Browser, 
         await picture(page, "route-effect")
         await page.click("button:has-text('确认切换通道')")
         await page.wait_for_url("**/jobs/*")
-        await expect(page.locator("main")).to_contain_text("1 条等待中的短信已改走", timeout=20_000)
+        await expect(page.locator("main")).to_contain_text("1 条等待中的短信已改走")
         await picture(page, "route-job")
         assert await site.db.fetchval(WHERE) == "only-mobile-b"
         await site.snapshots.follow()
@@ -67,5 +67,5 @@ async def test_an_account_is_moved_and_brought_back_by_click(chromium: Browser, 
         await expect(page.locator(".effect")).to_contain_text("1 条一并按规则改走")
         await page.click("button:has-text('确认恢复按规则选路')")
         await page.wait_for_url("**/jobs/*")
-        await expect(page.locator("main")).to_contain_text("1 条等待中的短信已改走", timeout=20_000)
+        await expect(page.locator("main")).to_contain_text("1 条等待中的短信已改走")
         assert await site.db.fetchval(WHERE) == "CMCC"

@@ -86,9 +86,8 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
     await routing.publish(change, ROUTES, "")
     await owned(dsn, "UPDATE role SET permissions = permissions || '{message.urgent}' WHERE code = 'operator'")
     account = await node.daemon.node.database.fetchval("SELECT id FROM account WHERE name = 'hall'")
-    expect.set_options(timeout=30_000)
     async with opened(chromium, node, DESKTOP, "clerk") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(30_000)
+        page.context.set_default_timeout(60_000)
         page.allowed.append("422")  # type: ignore[attr-defined]
 
         # Without the account's right it cannot be chosen, and the page says why.

@@ -232,7 +232,7 @@ async def test_a_person_bound_to_addresses_comes_from_there_alone(chromium: Brow
         await picture(page, "bound")
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("hurried", "standing")
 async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(chromium: Browser, placed: Site) -> None:
     async with opened(chromium, placed, DESKTOP) as page, opened(chromium, placed, DESKTOP) as own:
         page.allowed.append("401|429")  # type: ignore[attr-defined]

@@ -54,7 +54,6 @@ async def chain(page: Page) -> None:
 
 @pytest.mark.slow
 async def test_what_fails_at_first_arrives_by_the_second_hop(chromium: Browser, node: Running) -> None:
-    expect.set_options(timeout=60_000)
     await policies.put(by_test(node.daemon.node.database, node.daemon.node.ids.next), "review", "off")
     # One gets the first message; of two it fails, and of one of these so does the second.
     node.carrier.change(rules=(

@@ -55,7 +55,7 @@ class Empty:
 
     async def sms(self, text: str, number: str = PHONE) -> re.Match[str]:
         """What the newest message to the phone says, once it has come."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for message in reversed(self.carrier.inbox.messages):
                     found = re.search(text, message.text) if message.destination.endswith(number) else None
@@ -264,12 +264,11 @@ async def test_from_an_empty_database_to_a_right_that_is_taken_away(
 ) -> None:
     async with opened(chromium, empty, DESKTOP) as chief, opened(chromium, empty, DESKTOP) as person:
         for page in (chief, person):
-            page.context.set_default_timeout(30_000)
+            page.context.set_default_timeout(60_000)
         person.allowed.append("403")  # type: ignore[attr-defined]
         chief.allowed.append("422")  # type: ignore[attr-defined]
         # A field that Tab leaves is checked, and may be wrong yet.
         manager, clerk = kind(chief), kind(person)
-        expect.set_options(timeout=20_000)
         began = time.monotonic()
         await first_run(manager, empty)
         assert time.monotonic() - began <= FIRST_RUN_SECONDS

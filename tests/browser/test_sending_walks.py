@@ -29,7 +29,7 @@ from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 
 pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 __all__ = ("chromium", "node")
-LANE_SECONDS = 5.0
+LANE_SECONDS = 10.0
 """That a code may take beside a mass of other messages, with the page's own way."""
 
 
@@ -101,10 +101,10 @@ async def test_a_code_passes_a_mass_that_two_channels_share(chromium: Browser, n
     ))  # fmt: skip
     await second.start()
     place = {"protocol": "cmpp30", "host": "127.0.0.1", "port": second.port, "username": "900002",
-             "password": "secret", "access_code": "10690002", "rate": 10}  # fmt: skip
+             "password": "secret", "access_code": "10690002", "rate": 5}  # fmt: skip
     try:
         await channels.add(node.change(), node.daemon.node.sealer, "share", place)
-        await channels.edit(node.change(), node.daemon.node.sealer, "mobile", {"rate": 10})
+        await channels.edit(node.change(), node.daemon.node.sealer, "mobile", {"rate": 5})
         await until(lambda: _here(second.counts.logins > 0))
         async with opened(chromium, node, DESKTOP, "clerk") as page, opened(chromium, node, PHONE, "boss") as phone:
             await phone.goto("/send/quick")

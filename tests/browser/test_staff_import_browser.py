@@ -48,7 +48,7 @@ async def test_a_table_is_mapped_and_brought_in(chromium: Browser, site: Site) -
         await page.check("input[name=make_departments]")
         await page.click("text=开始导入 3 行")
         await page.wait_for_url("**/jobs/*")
-        await expect(page.locator("#detail")).to_contain_text("已完成", timeout=30_000)
+        await expect(page.locator("#detail")).to_contain_text("已完成")
         await expect(page.locator("#detail")).to_contain_text("员工.csv")
         async with page.expect_download() as download:
             await page.click("text=下载导入结果")

@@ -100,15 +100,21 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
-    dsn = await postgres.make("walks", postgres.template)
+    async with walked(postgres, tmp_path_factory.mktemp("walks"), "walks") as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def walked(postgres: Any, folder: Path, name: str) -> AsyncIterator[Node]:
+    """A running node on a database of that name."""
+    dsn = await postgres.make(name, postgres.template)
     behaviour = Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3))
     carrier = Carrier(CarrierConfig(protocol="cmpp", users={"900001": "secret"}, behaviour=behaviour))
     await carrier.start()
     daemon = Daemon(Config(
-        node=NodeConfig(data_dir=tmp_path_factory.mktemp("walks")), database=DatabaseConfig(dsn=dsn),
+        node=NodeConfig(data_dir=folder), database=DatabaseConfig(dsn=dsn),
         http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
     ))  # fmt: skip
-    expect.set_options(timeout=30_000)
     try:
         await daemon.start()
         await all_proven(dsn)
@@ -126,7 +132,7 @@ async def node(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Async
     finally:
         await daemon.stop()
         await carrier.stop()
-        await postgres.drop("walks")
+        await postgres.drop(name)
 
 
 @contextlib.asynccontextmanager
@@ -135,7 +141,7 @@ async def opened(
 ) -> AsyncIterator[Page]:
     """A page that may take its time, and be left before it has faded in."""
     async with opened_(chromium, node, size, login) as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(30_000)
+        page.context.set_default_timeout(60_000)
         page.allowed.extend(("Transition was skipped", "422"))  # type: ignore[attr-defined]
         yield page
 
@@ -868,8 +874,12 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
                                 ("username", "900002"), ("password", "secret")):  # fmt: skip
                 await page.fill(f"#{field}", text)
             await page.click(".kit-form button[type=submit]")
-            await page.wait_for_url(re.compile(r"/channels/\d+$"))
-            await until(lambda: _true(second.counts.logins > 0))
+            await page.wait_for_url(re.compile(r"/channels/\d+/test$"))
+            await page.click("form[action$='/test'] button.btn-primary")
+            await expect(page.locator("#check")).to_contain_text("测试通过")
+            await page.click("a[href$='/start']")
+            await page.click(".effect ~ form button[type=submit]")
+            await until(lambda: _true(second.counts.logins > 1))
             first = await node.db.fetchval("SELECT id FROM channel WHERE name = 'mobile'")
             await page.goto(f"/channels/{first}/stop")
             await expect(page.locator(".effect")).to_contain_text("spare")

@@ -125,9 +125,8 @@ async def test_a_spreadsheet_of_personal_messages(chromium: Browser, node: Runni
     path = tmp_path / "名单.xlsx"
     expected = table(path)
     good = ROWS - BAD
-    expect.set_options(timeout=30_000)
     async with opened(chromium, node, DESKTOP, "clerk") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(30_000)
+        page.context.set_default_timeout(60_000)
         await page.goto("/custom")
         await uploads(page, path)
         await page.wait_for_url("**/content")
@@ -187,7 +186,7 @@ async def test_a_spreadsheet_of_personal_messages(chromium: Browser, node: Runni
 
         received = await node.received(good)
         assert received == expected
-        await expect(page.locator("#detail")).to_contain_text("已完成", timeout=60_000)
+        await expect(page.locator("#detail")).to_contain_text("已完成")
         await expect(page.locator("#detail")).to_contain_text(f"{good}")
 
         # What stopped is taken away, mended, and sent with the same text.

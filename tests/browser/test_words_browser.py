@@ -72,9 +72,8 @@ async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Node]:
 async def test_a_word_in_disguise_is_marked_while_it_is_typed(
     chromium: Browser, node: Node, size: tuple[int, int]
 ) -> None:
-    expect.set_options(timeout=30_000)
     async with opened(chromium, node, size, "boss") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(30_000)
+        page.context.set_default_timeout(60_000)
         await page.goto("/send")
         for text, marked in DISGUISES.values():
             await page.fill("#content", text)
@@ -112,9 +111,8 @@ async def test_words_come_from_a_spreadsheet_and_every_row_is_accounted_for(
         for n, row in enumerate(rows, 1):
             for at, cell in enumerate(row):
                 sheet.write_string(n, at, cell)
-    expect.set_options(timeout=30_000)
     async with opened(chromium, node, DESKTOP, "boss") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(30_000)
+        page.context.set_default_timeout(60_000)
         await page.goto("/words")
         await page.click("a[href='/words/-/import']")
         await page.set_input_files("input[type=file]", str(path))
@@ -127,7 +125,7 @@ async def test_words_come_from_a_spreadsheet_and_every_row_is_accounted_for(
         await page.select_option("[name=duplicates]", "skip")
         await page.click(f"button:has-text('开始导入 {len(rows):,} 行')")
         await page.wait_for_url("**/jobs/*")
-        await expect(page.locator("#detail")).to_contain_text("已完成", timeout=60_000)
+        await expect(page.locator("#detail")).to_contain_text("已完成")
         async with page.expect_download() as download:
             await page.click("text=下载未导入的行")
         left = (await (await download.value).path()).read_text("utf-8-sig").splitlines()[1:]

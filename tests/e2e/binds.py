@@ -328,7 +328,7 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
     judge(outcomes, time.monotonic() - began)
     closed = await quiet_logs
     # Some more connections to the database there may be.
-    await until(lambda: process(here.node.pid)[1] <= files + 10, within=30, what="no more files than before")
+    await until(lambda: process(here.node.pid)[1] <= files + 10, what="no more files than before")
     stay = {("smpp", "shop"), ("cmpp", "900100"), ("smpp", "single"), ("cmpp", "single")}
 
     async def only_those() -> bool:

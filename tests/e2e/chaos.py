@@ -23,17 +23,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import netted
 import places
+import redised
 from ground import Ground, ground
 from harness import ROOT, Books, Unsettled, dice
 from storm import storm
-from upgrade import upgrade, upgrades
+from upgrade import rolled, rolling, upgrade, upgrades
 
 from smsgw.simulator import Behaviour, Delay
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
-STATE = ROOT / "var" / "chaos" / "rounds.jsonl"
-"""What was played, a round a line; the first line is the run."""
+STATE = Path(os.environ.get("CHAOS_STATE") or ROOT / "var" / "chaos" / "rounds.jsonl")
+"""What was played, a round a line; the first line is the run. Runs side by side have each their own."""
 DOCUMENT = ROOT / "docs" / "durability.md"
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
 
@@ -118,7 +120,21 @@ FAMILIES: dict[str, Family] = {
         storms("owner-killed", "owner-frozen", "owner-cut", "owner-drained"), 20, TWO,
     ),
     "F30": Family("upgrade under load from the release before the last migration, back", upgrade, 1, stage=upgrades),
+    "F39": Family(
+        "two nodes behind HAProxy, 1,000/s: drained, upgraded from the release of a day ago, back",
+        rolling, 1, stage=rolled,
+    ),
     "F31": Family("SIGTERM under load", storms("stop"), 20),
+    "F38": Family(
+        "two workers: one killed, or standing still until it is",
+        storms("worker-killed", "worker-killed", "worker-frozen"), 20, {"node_workers": "2"},
+    ),
+    **{
+        f"F40.{n}": Family(f"two machines: {what}", netted.play(n), 20, stage=netted.netted)
+        for n, (what, _) in netted.FAULTS.items()
+    },
+    "F41.1": Family("Redis, all of it, away for a minute under 500/s", redised.away, 1, stage=redised.redised),
+    "F41.2": Family("the master of Redis killed under 500/s", redised.fails_over, 3, stage=redised.redised),
     "A14": Family("all of it together, carriers that misbehave, reports pulled meanwhile", _mix, 3),
 }  # fmt: skip
 
@@ -298,7 +314,7 @@ def main() -> int:
     given = _arguments()
     if given.list:
         for name, family in FAMILIES.items():
-            print(f"{name:4} {family.rounds:4} rounds  {family.what}")
+            print(f"{name:7} {family.rounds:4} rounds  {family.what}")
         return 0
     rounds: list[Round] = []
     if given.resume:

@@ -31,7 +31,8 @@ class _Loss:
 class DatabaseProxy:
     """``async with DatabaseProxy(dsn) as proxy``: what connects to ``proxy.dsn`` reaches the database of ``dsn``."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._target = urlsplit(dsn)
         self._query = dict(parse_qsl(self._target.query))
         self._server: asyncio.Server | None = None
@@ -50,7 +51,7 @@ class DatabaseProxy:
         """Made since the start."""
 
     async def __aenter__(self) -> DatabaseProxy:
-        self._server = await asyncio.start_server(self._taken, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._taken, self._host, 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -68,7 +69,7 @@ class DatabaseProxy:
         user, at, _ = self._target.netloc.rpartition("@")
         query = {k: v for k, v in self._query.items() if k not in ("host", "port")} | {"sslmode": "disable"}
         return urlunsplit(
-            (self._target.scheme, f"{user}{at}127.0.0.1:{port}", self._target.path, urlencode(query), "")
+            (self._target.scheme, f"{user}{at}{self._host}:{port}", self._target.path, urlencode(query), "")
         )
 
     def freeze(self) -> None:

@@ -24,7 +24,7 @@ from smsgw.admin.kit.lists import ListPage
 from smsgw.bench.load import Customer, Load, Observed
 from smsgw.bench.wire import Endpoint
 from smsgw.core.actor import Actor
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, first_id
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.exports import service
@@ -36,12 +36,14 @@ from smsgw.platform.org import service as org
 from smsgw.runtime import aio, clock, log
 from smsgw.simulator import Behaviour, Delay
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.database_roles import ADMIN
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
 LEAST = {Format.CSV: 20_000, Format.XLSX: 8_000}
 """Rows a second."""
 MOST_MS = 50.0
 """To accept a message, 99th percentile, meanwhile."""
+BEHIND = timedelta(minutes=1)
 SENT = 500.0
 """Messages a second."""
 
@@ -72,9 +74,12 @@ async def main() -> int:
             dsn = await EmbeddedPostgres(built.node.data_dir).find()
             assert dsn
             await fill(dsn, Path(folder), asked.rows)
+            await settled(built.node.data_dir)
             database = Database(dsn, size=2)
             await database.open()
             change = await somebody(database)
+            page_of("records")  # all pages are imported: not while calls are timed in this process
+            aio.keep_memory()  # nor is it halted to look for garbage
             alone = await beside(built, asked.rate, asyncio.sleep(10))
             tell(f"alone: {told(alone)}")
             for format_ in Format:
@@ -109,6 +114,30 @@ async def fill(dsn: str, folder: Path, rows: int) -> None:
         await connection.close()
     for table in ("message", "part"):
         await many_records._vacuumed(dsn, table)
+    await counted(dsn)
+
+
+async def settled(data_dir: Path) -> None:
+    """What was filled in is no part of what is measured: it is on disk, and files of the log are there to be used
+    again, as on any site that runs for a while."""
+    connection = await asyncpg.connect(EmbeddedPostgres(data_dir).address(ADMIN), timeout=10, command_timeout=600)
+    try:
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+    await asyncio.to_thread(os.sync)
+
+
+async def counted(dsn: str) -> None:
+    """Until the statistics have caught up with what was filled in: they follow within seconds on any site."""
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+    try:
+        deadline = time.monotonic() + 300
+        while await connection.fetchval("SELECT message_id FROM stat_cursor") < first_id(clock.now() - BEHIND):
+            assert time.monotonic() < deadline, "the statistics do not catch up"
+            await asyncio.sleep(1)
+    finally:
+        await connection.close()
 
 
 async def somebody(database: Database) -> Change:
@@ -139,7 +168,8 @@ def told(seen: Observed) -> str:
     """Times to accept, in words."""
     times = list(seen.accept_seconds)
     shares = ", ".join(f"p{share * 100:g} {percentile(times, share):.1f} ms" for share in (0.5, 0.9, 0.99))
-    return f"{len(times)} calls accepted, {shares}"
+    refused = ", ".join(f"{n} answered {status}" for status, n in sorted(seen.refusals.items()))
+    return f"{len(times)} calls accepted, {shares}{', ' * bool(refused)}{refused}"
 
 
 async def measured(database: Database, change: Change, format_: Format, rows: int) -> None:

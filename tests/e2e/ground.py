@@ -64,8 +64,8 @@ class PushedCustomer(Customer):
 class Either(Client):
     """Calls several nodes in turn; what one of them does not answer is repeated at the next."""
 
-    def __init__(self, nodes: list[Node], key: dict[str, str]) -> None:
-        super().__init__(nodes[0], key)
+    def __init__(self, nodes: list[Node], key: dict[str, str], *, signed: bool = False) -> None:
+        super().__init__(nodes[0], key, signed=signed)
         self._turn = itertools.cycle(nodes)
 
     async def call(self, *what: Any, **how: Any) -> Answer:
@@ -86,6 +86,8 @@ class Ground(Site):
     hook: str = ""
     """Where pushes are taken."""
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    signed: bool = False
+    """Customers sign their calls: a bearer is good on this machine alone."""
     rounds: int = 0
     _has_partner: bool = False
     _armed_at: int = 0
@@ -131,7 +133,7 @@ class Ground(Site):
             if node.process is not None:
                 await control_client.call(node.data_dir / "control.sock", "POST", "/reload")
         key = {"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer}
-        client = await self.stack.enter_async_context(Either(self.nodes, key))
+        client = await self.stack.enter_async_context(Either(self.nodes, key, signed=self.signed))
         kind = PushedCustomer if pushed else Customer
         self.customer = kind(client, _serial=self.customer._serial)
 
@@ -181,7 +183,7 @@ class Ground(Site):
         finally:
             del self.node.clock[failpoints.VARIABLE]
 
-    async def dies(self, place: str, *, within: float = 20.0) -> None:
+    async def dies(self, place: str, *, within: float = 60.0) -> None:
         """Wait until the process has killed itself there, and for nothing else."""
         process = self.node.process
         assert process is not None

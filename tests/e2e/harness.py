@@ -35,7 +35,9 @@ import aiohttp
 from changes import by_test
 from click.testing import CliRunner
 
+from smsgw.bench.processes import children
 from smsgw.cli import main
+from smsgw.core.signing import canonical_query
 from smsgw.node import control_client
 from smsgw.platform.policies.service import relax
 from smsgw.runtime import log
@@ -51,6 +53,8 @@ BASE = "/api/v1"
 USER, PASSWORD = "900001", "secret12"
 MARK = re.compile("#t[0-9a-f]+#$")
 """At the end of the texts that ``Customer.text`` makes; no two are the same."""
+PATIENCE = 60.0
+"""Seconds for what comes by itself, on a machine with much else to do. Where it has come nobody waits for them."""
 
 FINAL = {"delivered", "failed", "expired", "no_report", "unconfirmed", "rejected", "cancelled", "duplicate"}
 WITHOUT_CARRIER = {"expired", "rejected", "cancelled"}
@@ -114,7 +118,7 @@ class TimeMachine(EmbeddedPostgres):
 
 
 async def until(
-    probe: Callable[[], Awaitable[T] | T], *, within: float = 15.0, what: str = "", every: float = 0.05
+    probe: Callable[[], Awaitable[T] | T], *, within: float = PATIENCE, what: str = "", every: float = 0.05
 ) -> T:
     """Ask until the answer is true, and return it. Fails the test after ``within`` seconds."""
     deadline = time.monotonic() + within
@@ -170,21 +174,25 @@ class Node:
         """More environment: of a clock that goes wrong."""
         self.root = ROOT
         """The program that it runs."""
-        # The first start takes any port; the following ones take it again, as a real one would.
+        self.prefix: list[str] = []
+        """The command that it is run by: in which network."""
+        # Each start takes the same port, as a real one would; what the kernel gives out others might have meanwhile.
         self._settings = {
             "NODE_DATA_DIR": str(data_dir),
             "DATABASE_DSN": dsn,
-            "HTTP_LISTEN": "127.0.0.1:0",
+            "HTTP_LISTEN": f"127.0.0.1:{free_port()}",
             "OPS_LISTEN": "127.0.0.1:0",
             "HTTP_INSECURE_BEARER": "true",
             "DURABILITY_MIN_FREE_MB": "16",
             "LOG_FORMAT": "json",
+            "NODE_WORKERS": os.environ.get("TESTS_WORKERS", "1"),
         } | {name.upper(): value for name, value in settings.items()}
 
     @property
     def environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("SMSGW_")}
-        return own | self.clock | {f"SMSGW_{name}": value for name, value in self._settings.items()}
+        settings = {name: value for name, value in self._settings.items() if (name, value) != ("NODE_WORKERS", "1")}
+        return own | self.clock | {f"SMSGW_{name}": value for name, value in settings.items()}  # earlier releases, too
 
     @property
     def pid(self) -> int:
@@ -200,21 +208,32 @@ class Node:
         assert self.process is None
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "smsgw", "run"],
+                [*self.prefix, sys.executable, "-m", "smsgw", "run"],
                 cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self.starts += 1
 
-    async def start(self, *, within: float = 40.0) -> None:
+    async def start(self, *, within: float = PATIENCE) -> None:
         """Start the process and wait until it takes messages."""
         self.launch()
         await self.ready(within=within)
 
-    async def ready(self, *, within: float = 40.0) -> None:
+    async def ready(self, *, within: float = PATIENCE) -> None:
         """Wait until the process takes messages."""
+        within *= 1 + int(self._settings["NODE_WORKERS"]) // 2  # they begin one after the other
         status = await until(self._ready, within=within, what="the daemon is ready")
         self._settings["HTTP_LISTEN"] = status["urls"]["http"].removeprefix("http://")
+
+    @property
+    def workers(self) -> dict[int, int]:
+        """Worker -> process id, where there are several."""
+        found = {}
+        for pid in children(self.pid) if self.process is not None else ():
+            with contextlib.suppress(OSError, ValueError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                found[int(words[words.index(b"--worker") + 1])] = pid
+        return found
 
     async def _ready(self) -> Any:
         assert self.process is not None
@@ -222,13 +241,14 @@ class Node:
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log_tail()}")
         with contextlib.suppress(control_client.DaemonAway):
             status = await self.status()
-            return status if status["ready"] else None
+            serve = all(one["state"] == "serving" for one in status.get("workers", ()))
+            return status if status["ready"] and serve else None
 
     async def status(self) -> Any:
         """What ``smsgwctl status`` would show."""
         return await control_client.call(self.data_dir / "control.sock", "GET", "/status")
 
-    async def ends(self, *, within: float = 40.0) -> int:
+    async def ends(self, *, within: float = PATIENCE) -> int:
         """Wait until the process ends by itself, started for this if there is none; the exit code."""
         if self.process is None:
             self.launch()
@@ -241,11 +261,15 @@ class Node:
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Kill the process and reap it."""
         assert self.process is not None
+        workers = self.workers.values()
         self.process.send_signal(number)
         self.process.wait(timeout=10)
         self.process = None
+        for pid in workers:  # all at once, as a machine would
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
-    async def stop(self, *, within: float = 40.0) -> int:
+    async def stop(self, *, within: float = PATIENCE) -> int:
         """SIGTERM; the exit code."""
         process, self.process = self.process, None
         assert process is not None
@@ -263,7 +287,7 @@ class Node:
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "smsgw", *args],
-            cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=2 * PATIENCE, check=False,
         )  # fmt: skip
         finished = Finished(done.returncode, done.stdout, done.stderr)
         if check and done.returncode:
@@ -331,6 +355,16 @@ async def alarmed(node: Node, word: str, wanted: bool = True) -> bool:
     return any(word in f"{alarm['kind']} {alarm['detail']}" for alarm in alarms) is wanted
 
 
+OF_THE_MACHINE = ("disk_filling", "loop_stalled", "writer_stalled")
+"""Kinds of alarms that a machine with other work, or with a full disk, has of its own."""
+
+
+async def listed_alarms(node: Node, *options: str) -> list[dict[str, Any]]:
+    """Alarms that are kept, but for those that this machine is to blame for."""
+    every = (await node.ctl("alarm", "list", *options, "--json")).data
+    return [alarm for alarm in every if alarm["kind"] not in OF_THE_MACHINE]
+
+
 @dataclass
 class Answer:
     """An answer of the API, its envelope opened."""
@@ -362,7 +396,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Client:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -372,10 +406,11 @@ class Client:
     def signature(
         self, method: str, path: str, body: bytes = b"", *, nonce: str = "", idempotency_key: str = ""
     ) -> dict[str, str]:
-        """Headers of a signed request, made as docs/api.md tells it. ``path`` without a query."""
+        """Headers of a signed request, made as docs/api.md tells it."""
         stamp, nonce = str(int(time.time())), nonce or secrets.token_hex(16)
         digest = hashlib.sha256(body).hexdigest()
-        text = "\n".join(["v2", method, path, "", stamp, nonce, digest, idempotency_key])
+        path, _, query = path.partition("?")
+        text = "\n".join(["v2", method, path, canonical_query(query), stamp, nonce, digest, idempotency_key])
         mac = hmac.new(self.key["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
         return {
             "X-Sms-Key": self.key["key_id"],
@@ -500,7 +535,7 @@ class Customer:
     async def status(self, message_id: str) -> str:
         return (await self.get(message_id))["status"]
 
-    async def reaches(self, message_id: str, *statuses: str, within: float = 15.0) -> dict[str, Any]:
+    async def reaches(self, message_id: str, *statuses: str, within: float = PATIENCE) -> dict[str, Any]:
         """Wait for the message to have one of these statuses."""
 
         async def there() -> dict[str, Any] | None:
@@ -584,7 +619,7 @@ class Site:
     def client(self) -> Client:
         return self.customer.client
 
-    async def bound(self, *channels: str, within: float = 30.0) -> None:
+    async def bound(self, *channels: str, within: float = PATIENCE) -> None:
         """Wait until the channels (default: all) are logged in."""
         wanted = channels or tuple(self.carriers)
 
@@ -610,7 +645,7 @@ class Site:
         listed = await self.node.ctl("unknown", "list", "--limit", "100000", "--json")
         return {line["message_id"] for line in listed.data}
 
-    async def settled(self, *, within: float = 60.0) -> set[str]:
+    async def settled(self, *, within: float = 2 * PATIENCE) -> set[str]:
         """Pull until every accepted message has its report or is unknown; the unknown ones."""
         customer = self.customer
         deadline = time.monotonic() + within
@@ -629,7 +664,7 @@ class Site:
                 raise Unsettled(len(left), f"{len(left)} of {len(customer.sent)} have no end, such as {some}")
             await asyncio.sleep(0.1)
 
-    async def ledger(self, *, within: float = 60.0) -> Books:
+    async def ledger(self, *, within: float = 2 * PATIENCE) -> Books:
         """Wait for quiet, then compare what was acknowledged, sent, listed, pulled and billed."""
         unknown = await self.settled(within=within)
         customer = self.customer
@@ -689,7 +724,7 @@ class Site:
             books.problems += [f"ledger of {line['account']}: {p}" for p in line["problems"]]
         return books
 
-    async def clean(self, *, within: float = 60.0, unknown: int = 0) -> Books:
+    async def clean(self, *, within: float = 2 * PATIENCE, unknown: int = 0) -> Books:
         """The ledger must balance, with at most ``unknown`` unknown outcomes."""
         books = await self.ledger(within=within)
         assert not books.problems, "\n".join([str(books), *books.problems[:20]])
@@ -698,7 +733,8 @@ class Site:
 
 
 def carrier_for(name: str, behaviour: Behaviour | None = None, **config: Any) -> Carrier:
-    """The simulated carrier behind a channel."""
+    """The simulated carrier behind a channel, which comes back where it was."""
+    config.setdefault("port", free_port())
     if name == "sgip12":
         config.setdefault("deliver_to", f"127.0.0.1:{free_port()}")
     protocol = PROTOCOLS[name][0]
@@ -788,7 +824,7 @@ async def site(
         key = (await node.furnish("key", "add", "acme", "--json")).data
         for name, one in carriers.items():
             await node.furnish(
-                "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",
+                "channel", "add", name, "--protocol", name, "--host", one.config.host,
                 "--port", str(one.port), "--user", USER, "--password", PASSWORD,
                 "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(one, profile or {}),
                 *channel_options,

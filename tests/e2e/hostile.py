@@ -430,7 +430,7 @@ async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second
     lost = [line for line in built.node.log_lines() if '"lease.lost"' in line or '"loop.stalled"' in line]
     assert not lost, lost[:5]
     assert not built.node.complaints(), built.node.complaints()[:5]
-    await until(lambda: _is_ready(built), within=30, what="the node is well")
+    await until(lambda: _is_ready(built), what="the node is well")
     return {
         "good calls alone": quantiles(alone),
         "good calls beside": quantiles(meanwhile),

@@ -122,11 +122,11 @@ async def outages(data_dir: Path, **how: Any) -> AsyncIterator[Outages]:
 
 
 class Load:
-    """Batches of 100 and singles, so many messages of each in a second, until it is told to stop."""
+    """Batches and singles, so many messages of each in a second, until it is told to stop."""
 
-    def __init__(self, built: Site, *, batches: float, singles: float) -> None:
+    def __init__(self, built: Site, *, batches: float, singles: float, size: int = 100) -> None:
         self._built = built
-        self._rates = ((100, batches), (1, singles))
+        self._rates = ((size, batches), (1, singles))
         self._stop = asyncio.Event()
         self.refused: Counter[str] = Counter()
         """Calls that were not taken, by code."""
@@ -171,7 +171,7 @@ class Load:
                 )
             )
         except (aiohttp.ClientError, TimeoutError) as exc:
-            self.refused[type(exc).__name__] += 1
+            self.refused[f"{type(exc).__name__} {getattr(exc, 'status', '')}".strip()] += 1
             return
         finally:
             self.slowest = max(self.slowest, time.monotonic() - began)

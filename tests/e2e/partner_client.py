@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-from harness import Site, free_port, site, until
+from harness import PATIENCE, Site, free_port, site, until
 
 from smsgw.core import udh
 from smsgw.net.connection import Connection
@@ -50,7 +50,7 @@ class PartnerClient:
         await loop.create_connection(
             lambda: client.link, "127.0.0.1", port, ssl=ssl, server_hostname="localhost" if ssl else None
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await client.bound
         return client
 
@@ -100,14 +100,14 @@ class PartnerClient:
         assert self.link._transport is not None
         self.link._transport.write(self.session.dialect.encode(pdu))
 
-    async def call(self, pdu: Pdu, within: float = 15.0) -> Any:
+    async def call(self, pdu: Pdu, within: float = PATIENCE) -> Any:
         """Send a request and wait for its answer."""
         return await asyncio.wait_for(self.ask(pdu), within)
 
     async def close(self) -> None:
         """Log out."""
         self.link.close("done")
-        await asyncio.wait_for(asyncio.shield(self.link.closed), 10)
+        await asyncio.wait_for(asyncio.shield(self.link.closed), PATIENCE)
 
     def abort(self) -> None:
         """Be gone."""
@@ -135,7 +135,7 @@ class PartnerClient:
                 found.setdefault(report.msg_id, []).append(report)
         return found
 
-    async def told(self, ids: Any, *, within: float = 20.0) -> None:
+    async def told(self, ids: Any, *, within: float = PATIENCE) -> None:
         """Wait until each of these ids has a receipt or report."""
         wanted = set(ids)
         await until(
@@ -254,7 +254,7 @@ class PartnerSite:
             client.abort()
         self._clients.clear()
 
-    async def told(self, ids: Any, *, within: float = 30.0) -> Counter[str]:
+    async def told(self, ids: Any, *, within: float = PATIENCE) -> Counter[str]:
         """Wait until each of these ids has a receipt or report, over whichever connection; how often each state was
         told (of one that was offered again, once)."""
         wanted = set(ids)

@@ -58,7 +58,7 @@ async def _happens(built: Ground, place: str, action: str) -> None:
 
 async def _acts(built: Ground, place: str) -> None:
     try:
-        await until(lambda: built.passed(place), within=20, every=0.05)
+        await until(lambda: built.passed(place), every=0.05)
     except AssertionError:
         raise NotPassed(f"{place} was not passed") from None
 
@@ -127,7 +127,7 @@ async def spooling(built: Ground, dice: random.Random, place: str, action: str, 
     posting = aio.spawn(load(built, LOAD, dice), name="load")
     try:
         if place == "replay.committed":
-            await until(lambda: len(built.customer.sent) > LOAD / 3, what="calls are spooled", within=30)
+            await until(lambda: len(built.customer.sent) > LOAD / 3, what="calls are spooled")
             await built.database.start()
             await _happens(built, place, action)
         elif action == "kill":
@@ -188,7 +188,7 @@ async def partnering(built: Ground, dice: random.Random, place: str, action: str
     try:
         await _happens(built, place, action)
         before = len(sender.answered)
-        await until(lambda: len(sender.answered) > before + 40, within=30, what="answers")
+        await until(lambda: len(sender.answered) > before + 40, what="answers")
         await sender.finish()
     finally:
         await aio.cancel(work)
@@ -229,7 +229,7 @@ async def signing(built: Ground, dice: random.Random, place: str, action: str, n
         try:
             await _happens(built, place, action)
             before = len(answered)
-            await until(lambda: len(answered) > before + 20, within=20, what="signed calls are answered")
+            await until(lambda: len(answered) > before + 20, what="signed calls are answered")
         finally:
             await aio.cancel(work)
         for headers in answered[max(0, before - 20) : before + 20]:

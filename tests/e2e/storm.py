@@ -18,6 +18,7 @@ from typing import Any
 from ground import Ground, frozen
 from harness import CHANNELS, Node, Site, until
 
+from smsgw.node.control_client import DaemonAway
 from smsgw.runtime import aio
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
@@ -72,6 +73,31 @@ async def kill_daemon(built: Site, dice: random.Random) -> int:
     built.node.kill()
     await asyncio.sleep(dice.uniform(0, 0.3))  # the time that a supervisor takes
     await built.node.start()
+    return _windows(built)
+
+
+async def kill_worker(built: Site, dice: random.Random) -> int:
+    """SIGKILL to one of several workers; it is replaced by itself."""
+    return await _lose_worker(built, dice, signal.SIGKILL)
+
+
+async def freeze_worker(built: Site, dice: random.Random) -> int:
+    """SIGSTOP to one of several workers, for good: it is ended and replaced."""
+    return await _lose_worker(built, dice, signal.SIGSTOP)
+
+
+async def _lose_worker(built: Site, dice: random.Random, number: int) -> int:
+    node = built.node
+    worker, pid = dice.choice(sorted(node.workers.items()))
+    os.kill(pid, number)
+
+    async def replaced() -> bool:
+        with contextlib.suppress(DaemonAway):  # it is the first one
+            states = {one["worker"]: one["state"] for one in (await node.status())["workers"]}
+            return node.workers.get(worker, pid) != pid and set(states.values()) == {"serving"}
+        return False
+
+    await until(replaced, within=120, what=f"worker {worker} is replaced")
     return _windows(built)
 
 
@@ -169,7 +195,7 @@ async def lose_commits(built: Ground, dice: random.Random) -> int:
 
 # --- several nodes: the owner of channels is hit, and another one takes them -----------------------------------------
 
-TAKEOVER = 25.0
+TAKEOVER = 60.0
 """Seconds until the next owner: a lease lives 15, then comes a login."""
 
 
@@ -238,6 +264,8 @@ async def drain_owner(built: Ground, dice: random.Random) -> int:
 FAULTS: dict[str, Callable[[Any, random.Random], Awaitable[int]]] = {
     "kill": kill_daemon,
     "kill-start": kill_during_start,
+    "worker-killed": kill_worker,
+    "worker-frozen": freeze_worker,
     "postgres": kill_postgres,
     "links": drop_links,
     "freeze": freeze_daemon,

@@ -52,7 +52,7 @@ async def test_codes_reach_the_carrier_beside_a_backlog(dsn: str, data_dir: Path
         before = arrived(built)
         posted = await send_codes(built)
         await until(
-            lambda: sum(m in carrier.inbox.tokens for m in posted) == len(posted), within=10, what="all codes"
+            lambda: sum(m in carrier.inbox.tokens for m in posted) == len(posted), what="all codes"
         )
         assert await backlog.count(10) > 0, "codes were first"
         assert arrived(built) - before > SECONDS * (CHANNEL_RATE - RATE) * 0.5, "the others were served, too"
@@ -108,13 +108,13 @@ async def test_a_stopped_account_sends_nothing_until_it_is_started(dsn: str, dat
         await until(held, within=120, what="all of it is held", every=0.2)
         all_held = loop.time()
         assert await backlog.count(1) >= MESSAGES - seen - 64
-        await until(lambda: carrier.inbox.tokens[MARK.search(text)[0]], within=30, what="the other's")  # type: ignore[index]
+        await until(lambda: carrier.inbox.tokens[MARK.search(text)[0]], what="the other's")  # type: ignore[index]
         assert arrived(built) == seen, "nothing of it has been sent since"
 
         async def expired() -> bool:
             return await short.count(42) + await short.count(30, 40) == 200
 
-        await until(expired, within=30, what="what was valid for seconds has expired while it was held")
+        await until(expired, what="what was valid for seconds has expired while it was held")
         await node.ctl("account", "start", "shop")
         await node.ctl("account", "stop", "shop")
         await node.ctl("account", "start", "shop")

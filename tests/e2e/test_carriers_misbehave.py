@@ -32,7 +32,7 @@ async def ends(built: Site, ids: list[str]) -> set[str]:
         await customer.pull()
         return customer.reports.keys() >= set(ids)
 
-    await until(all_in, within=40, what="all messages have their report")
+    await until(all_in, what="all messages have their report")
     assert all(len(customer.reports[i]) == 1 for i in ids)
     return {customer.reports[i][0]["status"] for i in ids}
 
@@ -94,15 +94,15 @@ async def test_a_channel_that_carries_nothing_is_tried_out(shared: Site) -> None
         raised = ("probe_failed", "channel/cmpp20") in alarms
         return (await shared.channel("cmpp20"))["probe"] == verdict and raised is alarmed
 
-    await until(lambda: shows("ok", False), within=30, what="the channel has been tried out")
+    await until(lambda: shows("ok", False), what="the channel has been tried out")
     carrier.change(reports="UNDELIV:1")
     failed = await ctl("channel", "test", "cmpp20", "--to", number, check=False)
     assert failed.code == 1
     assert "UNDELIV" in failed.err
-    await until(lambda: shows("failed", True), within=30, what="the alarm")
+    await until(lambda: shows("failed", True), what="the alarm")
     carrier.behaviour = before
     assert "was delivered" in (await ctl("channel", "test", "cmpp20", "--to", number)).out
-    await until(lambda: shows("ok", False), within=30, what="the alarm is over")
+    await until(lambda: shows("ok", False), what="the alarm is over")
     probes = [m for m in carrier.messages if m.destination == number]
     assert [m.text.partition(" ")[0] for m in probes] == ["【平台】通道探测"] * 3
     assert (await shared.client.get("/balance")).data == money
@@ -153,6 +153,14 @@ async def test_throttling(shared: Site) -> None:
         # It slows down: by far fewer tries are wasted than parts are sent.
         assert carrier.counts.refused.total() < 120, (name, carrier.counts.refused)
         carrier.change(rate=None, rate_burst=None)
+    for name, carrier in shared.carriers.items():
+        refused = carrier.counts.refused.total()
+
+        async def is_kept(name: str = name, refused: int = refused) -> bool:
+            spells = json.loads((await shared.node.ctl("channel", "show", name, "--json")).out)["throttled"]
+            return bool(spells) and spells[0]["refused"] == refused and spells[0]["lowest"] is not None
+
+        await until(is_kept, within=90, what=f"it is kept how {name} was throttled", every=2)
 
 
 async def test_a_tenth_of_all_is_refused_whatever_the_rate(shared: Site) -> None:
@@ -168,7 +176,7 @@ async def test_a_tenth_of_all_is_refused_whatever_the_rate(shared: Site) -> None
     def most_is_through() -> bool:
         return all(c.counts.accepted - before[name] >= 485 for name, c in shared.carriers.items())
 
-    await until(most_is_through, within=10, what="nearly all is through before anything was refused twice")
+    await until(most_is_through, within=25, what="nearly all is through before anything was refused twice")
     print("seconds until nearly all was through", time.monotonic() - began)
     assert await ends(shared, ids) == {"delivered"}
     for name, carrier in shared.carriers.items():
@@ -188,7 +196,6 @@ async def test_links_break_in_the_middle_of_the_window(dsn: str, data_dir: Path)
         ids = await batch(built, 150)
         await until(
             lambda: all(c.counts.disconnects >= 2 for c in built.carriers.values()),
-            within=30,
             what="two breaks",
         )
         for carrier in built.carriers.values():
@@ -217,10 +224,10 @@ async def test_lost_and_late_answers(dsn: str, data_dir: Path) -> None:
     """cmpp30 answers after the timer, cmpp20 never, smpp34 sometimes: by policy hold_short all come to an end."""
     options = ("--unknown-policy", "hold_short", "--profile", '{"response_timeout": 1}')
     async with site(
-        data_dir, dsn=dsn, channel_options=options, durability_unknown_short_seconds="10"
+        data_dir, dsn=dsn, channel_options=options, durability_unknown_short_seconds="30"
     ) as built:
         carriers = built.carriers
-        carriers["cmpp30"].change(late_answers=1.0, late_by="2500", report_delay="200")
+        carriers["cmpp30"].change(late_answers=1.0, late_by="12000", report_delay="200")
         carriers["cmpp20"].change(lose_answers=1.0)
         carriers["smpp34"].change(lose_answers=0.2)
         late = await batch(built, 10, ("cmpp30",))
@@ -256,8 +263,8 @@ async def test_answers_near_the_timer_while_the_carrier_throttles(dsn: str, data
             assert line["window_used"] <= line["window"]
             return carrier.inbox.total >= len(ids)
 
-        await until(all_taken, within=40, what="all is taken", every=0.2)
-        assert "carrier slow" in reasons
+        await until(all_taken, what="all is taken", every=0.2)
+        assert "carrier throttles" in reasons
         # Half of a window and a second's burst are tried in vain before it has slowed down, then hardly any.
         assert 0 < carrier.counts.refused.total() <= 40, carrier.counts.refused
         assert carrier.counts.submits == carrier.counts.accepted + carrier.counts.refused.total()

@@ -51,7 +51,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path, str]:
 
 def shown(port: int) -> str:
     """Fingerprint of the certificate that a new connection is shown."""
-    pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=5)
+    pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=30)
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
@@ -134,7 +134,7 @@ async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Pa
     )  # fmt: skip
     node.launch()
     try:
-        await until(node._ready, within=40, what="the daemon is ready")
+        await until(node._ready, what="the daemon is ready")
         assert (await node.status())["urls"] | {"ops": ""} == {
             "http": f"https://127.0.0.1:{api}", "admin": f"https://127.0.0.1:{admin}", "ops": "",
         }  # fmt: skip

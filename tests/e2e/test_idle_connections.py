@@ -16,6 +16,8 @@ from partner_client import id_of, partner_site, submit_sm
 
 IDLE = 5_000
 """To HTTP; a tenth of them to each of the servers for partners."""
+SERVED = 20.0
+"""Seconds for one who asks for something; those who do not are waited for longer than that."""
 
 
 def _resident(pid: int) -> int:
@@ -58,10 +60,10 @@ async def test_slow_and_silent_connections_hurt_nobody(
         for n in range(20):
             for writer in writers[:100]:
                 writer.write(b"X")
-            answers.append(await asyncio.wait_for(partner.call(submit_sm(f"861380099{n:04d}", "good")), 5))
+            answers.append(await partner.call(submit_sm(f"861380099{n:04d}", "good"), SERVED))
             # As customers do: a connection that is kept may have made room, having been idle for longest.
             body = {"to": [built.customer.number("cmpp30")], "content": built.customer.text()}
-            await asyncio.wait_for(built.customer.send_surely("/messages", body, within=5), 5)
+            await asyncio.wait_for(built.customer.send_surely("/messages", body), SERVED)
         await partner.told([id_of(answer) for answer in answers])
         grown = _resident(built.node.pid) - before
         print(f"{idle} idle connections: {grown} MiB more")
@@ -84,16 +86,16 @@ async def test_idle_connections_leave_descriptors_for_others(dsn: str, data_dir:
         writers: list[asyncio.StreamWriter] = []
         stack.callback(lambda: [writer.transport.abort() for writer in writers])
         for n in range(600):
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), SERVED)
             writer.write((b"", b"POST /api")[n % 2])
             writers.append(writer)
         carrier.disconnect()
         await until(lambda: carrier.counts.logins == 2, what="the link is back")
         async with aiohttp.ClientSession() as stranger:
-            answer = await stranger.get(f"{built.node.origin}/api/v1/time", timeout=aiohttp.ClientTimeout(5))
+            answer = await stranger.get(f"{built.node.origin}/api/v1/time", timeout=aiohttp.ClientTimeout(SERVED))
             assert answer.status == 200
             urls = (await built.node.status())["urls"]
-            answer = await stranger.get(f"{urls['ops']}/metrics", timeout=aiohttp.ClientTimeout(5))
+            answer = await stranger.get(f"{urls['ops']}/metrics", timeout=aiohttp.ClientTimeout(SERVED))
             (shown,) = re.findall(r"^smsgw_http_connections (\S+)$", await answer.text(), re.MULTILINE)
             assert 64 < float(shown) <= 128
         await built.customer.send("cmpp30")

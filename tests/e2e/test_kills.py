@@ -23,7 +23,7 @@ def slow_enough() -> Behaviour:
     return Behaviour(answer_delay=Delay(0.0, 0.04), report_delay=Delay(0.02, 0.5))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 @pytest.mark.slow
 async def test_daemon_is_killed_five_times(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, behaviour=slow_enough) as built:
@@ -118,7 +118,7 @@ async def test_a_place_that_is_not_passed_is_noticed(played: Ground) -> None:
 
 
 @rounds
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("faults", [["links", "links"], ["freeze"]], ids="+".join)
 @pytest.mark.slow
 async def test_links_break_and_the_daemon_stands_still(played: Ground, faults: list[str]) -> None:

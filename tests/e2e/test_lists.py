@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from harness import PROTOCOLS, Site, site, until
+from harness import PROTOCOLS, Site, listed_alarms, site, until
 
 CHANNEL = "cmpp30"
 CODE = PROTOCOLS[CHANNEL][2]
@@ -36,8 +36,7 @@ async def pulled_mo(built: Site) -> list[dict[str, Any]]:
 
 
 async def alarms(built: Site) -> set[tuple[str, str]]:
-    listed = (await built.node.ctl("alarm", "list", "--json")).data
-    return {(a["kind"], a["object"]) for a in listed}
+    return {(a["kind"], a["object"]) for a in await listed_alarms(built.node)}
 
 
 @pytest.mark.slow
@@ -55,7 +54,7 @@ async def test_who_replies_r_gets_no_more_marketing_but_still_codes(dsn: str, da
         async def refused() -> bool:
             return await attempt(built, number) == "NUMBER_OPTED_OUT"
 
-        await until(refused, within=5.0, what="marketing is refused")
+        await until(refused, what="marketing is refused")
         explained = await built.node.ctl(
             "explain", "--account", "acme", "--to", number, "--text", "促销", "--sign", "店铺", "--type", "marketing",
             "--json",
@@ -146,7 +145,7 @@ async def test_a_moved_number_replies_from_before_and_complaints(dsn: str, data_
         await node.furnish("setting", "set", "complaint_ceiling", "0")
 
         async def open_again() -> bool:
-            return await attempt(built, before) == "OK" and not await alarms(built)
+            return await attempt(built, before) == "OK" and not wanted & await alarms(built)
 
         await until(open_again, what="marketing is open again")
         await built.clean()
@@ -160,20 +159,25 @@ async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, d
         async def refused() -> bool:
             return ("login_refused", f"channel/{CHANNEL}") in await alarms(built)
 
-        await until(refused, within=30.0, what="the alarm")
-        (standing,) = [a for a in (await node.status())["alarms"] if a["kind"] == "login_refused"]
+        await until(refused, what="the alarm")
+
+        def ours(every: list[dict[str, Any]]) -> dict[str, Any]:  # a busy machine may have others
+            (found,) = [alarm for alarm in every if alarm["kind"] == "login_refused"]
+            return found
+
+        standing = ours((await node.status())["alarms"])
         assert standing["severity"] == "critical"
         assert "ALARM critical login_refused" in (await node.ctl("status")).out
-        (listed,) = (await node.ctl("alarm", "list", "--json")).data
+        listed = ours(await listed_alarms(node))
         await node.ctl("alarm", "ack", str(listed["id"]))
         await node.furnish("channel", "set", CHANNEL, "--password", "secret12")
         await built.bound()
 
-        async def quiet() -> bool:
-            return not await alarms(built)
+        async def cleared() -> bool:
+            return not await refused()
 
-        await until(quiet, what="the alarm is cleared")
-        (past,) = (await node.ctl("alarm", "list", "--all", "--json")).data
+        await until(cleared, what="the alarm is cleared")
+        past = ours(await listed_alarms(node, "--all"))
         assert past["cleared_at"]
         assert past["acked_by"].startswith("cli")
 
@@ -224,7 +228,7 @@ async def test_an_account_that_sends_abroad_as_with_a_stolen_key(dsn: str, data_
         async def raised() -> bool:
             return ("toll_fraud", "account/acme") in await alarms(built)
 
-        await until(raised, within=10.0, what="the alarm")
+        await until(raised, what="the alarm")
         database = await asyncpg.connect(dsn, timeout=5)
         try:
             await database.execute("UPDATE abroad_minute SET minute = minute - interval '2 hours'")
@@ -234,5 +238,5 @@ async def test_an_account_that_sends_abroad_as_with_a_stolen_key(dsn: str, data_
         async def cleared() -> bool:
             return not await raised()
 
-        await until(cleared, within=10.0, what="the alarm is over by itself")
+        await until(cleared, what="the alarm is over by itself")
         await built.clean()

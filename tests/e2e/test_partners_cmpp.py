@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from harness import until
+from harness import PATIENCE, until
 from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, module_site, submit
 
 from smsgw.core import udh
@@ -180,15 +180,15 @@ async def test_logins(here: PartnerSite) -> None:
     # A version that we do not know, and a request before the login.
     reader, writer = await asyncio.open_connection("127.0.0.1", here.cmpp_port)
     writer.write(struct.pack("!III6s16sBI", 39, 1, 1, b"900100", bytes(16), 0x7F, 0))
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
     assert answer[4:8] == b"\x80\0\0\1"
     assert 4 in (answer[12], answer[15])
     writer.close()
     reader, writer = await asyncio.open_connection("127.0.0.1", here.cmpp_port)
     writer.write(struct.pack("!III", 12, 8, 7))
-    assert await asyncio.wait_for(reader.readexactly(13), 5) == struct.pack("!IIIB", 13, 0x80000008, 7, 0)
+    assert await asyncio.wait_for(reader.readexactly(13), PATIENCE) == struct.pack("!IIIB", 13, 0x80000008, 7, 0)
     writer.write(struct.pack("!IIIQ", 20, 7, 8, 1))
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
     writer.close()
 
 
@@ -266,8 +266,9 @@ async def test_who_comes_again_and_again_neither_fills_the_log_nor_gets_his_answ
     answers = [await connect(here, cmpp_client(user="shut"), "127.0.9.21") for _ in range(5)]
     many = await asyncio.gather(*(connect(here, cmpp_client(user="shut"), "127.0.9.21") for _ in range(24)))
     assert {status for status, _ in answers + many} == {5}
-    assert all(took < 1.5 for _, took in answers[:4]), answers
-    assert answers[4][1] > 1.5, "who does not stop waits"
-    assert sum(took < 1.5 for _, took in many) >= 8, "no more than some are held"
+    held = 2.0  # seconds, the first time
+    assert all(took < held for _, took in answers[:4]), answers
+    assert answers[4][1] >= held, "who does not stop waits"
+    assert sum(took < held for _, took in many) >= 8, "no more than some are held"
     lines = [line for line in here.node.log_lines()[before:] if "partner." in line]
     assert len(lines) < 40, lines

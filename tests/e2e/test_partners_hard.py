@@ -63,7 +63,7 @@ class Sender:
     async def finish(self) -> None:
         """Send nothing new; what is half a message is completed."""
         self._stopping = True
-        await until(lambda: self.done, within=30, what="the last answers")
+        await until(lambda: self.done, what="the last answers")
 
     async def run(self) -> None:
         while not self.done:
@@ -103,7 +103,7 @@ class Sender:
         return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.slow
 async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
     async with partner_site(
@@ -147,7 +147,7 @@ async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
             client.abort()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.slow
 @pytest.mark.serial
 async def test_masses_of_logins_hurt_nobody_who_is_bound(dsn: str, data_dir: Path) -> None:

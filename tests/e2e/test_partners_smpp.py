@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from harness import Node, free_port, until
+from harness import PATIENCE, Node, free_port, until
 from partner_client import PartnerClient, PartnerSite, module_site, payload, smpp_client, submit, submit_sm
 
 from smsgw.core import text, udh
@@ -206,7 +206,7 @@ async def test_parts_come_over_any_bind_of_any_node(here: PartnerSite) -> None:
             found = [item for c in (near, beside, away) for item in c.receipts().items()]
             return [state for id_, states in found if id_ in wanted for state in states]
 
-        await until(lambda: len(told()) >= len(wanted), within=40, what="a receipt for each part")
+        await until(lambda: len(told()) >= len(wanted), what="a receipt for each part")
         assert told() == ["DELIVRD"] * len(wanted)
         assert {to: arrived(here).get(to) for to in texts} == {
             to: "".join(text) for to, text in texts.items()
@@ -337,7 +337,7 @@ async def test_what_a_partner_does_not_take_comes_again(here: PartnerSite) -> No
 
     client.answer_with = moody
     answer = await client.call(submit_sm("8613800001101", "again"))
-    await until(lambda: len(tries) == 2, within=20, what="a second try")
+    await until(lambda: len(tries) == 2, what="a second try")
     client.answer_with = lambda _: 0x66
     for_good = await client.call(submit_sm("8613800001102", "never"))
     await client.told([answer.message_id, for_good.message_id])
@@ -392,8 +392,18 @@ async def test_who_may_not_in(here: PartnerSite) -> None:
     line = next(p for p in listed.data if p["user"] == "single")
     assert (line["max_binds"], line["window"], line["rate"]) == (1, 3, 2)
     assert "secret12" not in listed.out
-    await until(lambda: bound_rows(here, "single"), what="the bind is listed")
-    await here.node.ctl("partner", "kick", "single")
+
+    async def told() -> bool:
+        """By its row, as any node would tell it."""
+        rows = await bound_rows(here, "single")
+        return bool(rows) and rows[0]["submits"] == 2 and rows[0]["codes"] == {"rate": 1}
+
+    await until(told, what="how the bind goes is listed")
+    (row,) = await bound_rows(here, "single")
+    assert (row["version"], row["mode"], row["ip"]) == ("smpp34", "transceiver", "127.0.0.1")
+    assert (row["refused"], row["slowed"], row["unanswered"], row["kick"]) == (1, 1, 0, False)
+    assert row["last_at"] >= row["bound_at"]
+    await here.node.ctl("partner", "kick", "single", "--reason", "much too fast")
     await until(lambda: single.over, what="kicked")
     stopped = await PartnerClient.connect(here.smpp_port, smpp_client(user="single"))
     await here.node.furnish("partner", "set", "single", "--stop")
@@ -420,10 +430,10 @@ async def test_window_overflow_and_submit_before_the_bind(here: PartnerSite) -> 
     reader, writer = await asyncio.open_connection("127.0.0.1", here.smpp_port)
     raw = client.session.dialect.encode(submit_sm("8613800001500", "x"))
     writer.write(raw)
-    head = await asyncio.wait_for(reader.readexactly(16), 5)
+    head = await asyncio.wait_for(reader.readexactly(16), PATIENCE)
     assert head[4:12] == bytes.fromhex("8000000400000004")  # submit_sm_resp, ESME_RINVBNDSTS
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
 
 

@@ -47,7 +47,7 @@ async def story(built: Site, channel: str) -> list[tuple[str, str, str]]:
     for case, one in zip(CASES, sent, strict=True):
         wanted = {"无回执": ("submitted",), "等等": ("submitted",), "丢应答": ("uncertain",)}
         status = wanted.get(case, ("delivered", "failed"))
-        message = await built.customer.reaches(one.message_id, *status, within=25)
+        message = await built.customer.reaches(one.message_id, *status)
         ends.append((message["status"], message["class"], message["carrier_code"]))
     return ends
 
@@ -173,7 +173,7 @@ async def again(
             "--profile", json.dumps(profile),
         )  # fmt: skip
         built.carriers[channel] = second
-        await until(lambda: second.bound, within=30, what="logged in at the replay")
+        await until(lambda: second.bound, what="logged in at the replay")
         assert await story(built, channel) == before
         assert (second.replay.replayed, second.replay.left) == (len(CASES) + 2, 0)
         # The replies come at their time after the login.
@@ -181,4 +181,4 @@ async def again(
         assert sorted(map(len, texts)) == sorted([len("问一下,在吗"), len(LONG)])
         await until(lambda: second.counts.disconnects >= 1, what="the connection breaks as it did")
         sent = await built.customer.send(channel)
-        await built.customer.reaches(sent.message_id, "delivered", within=30)
+        await built.customer.reaches(sent.message_id, "delivered")

@@ -140,11 +140,11 @@ async def test_the_rest_went_out_once(shared: Site) -> None:
 def small_disk(data_dir: Path) -> Iterator[Path]:
     """A data folder with 64 MB, on a file system of its own."""
     data_dir.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "smsgw-e2e", data_dir], check=True, timeout=10)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "smsgw-e2e", data_dir], check=True, timeout=60)
     try:
         yield data_dir
     finally:
-        subprocess.run(["umount", "--lazy", data_dir], check=True, timeout=10)
+        subprocess.run(["umount", "--lazy", data_dir], check=True, timeout=60)
 
 
 def fill(folder: Path, *, leave_mb: int) -> Path:

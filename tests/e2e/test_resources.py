@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from databases import migrated
-from harness import site, until
+from harness import PATIENCE, site, until
 from test_refusals import fill
 
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -30,7 +30,7 @@ async def test_no_more_file_descriptors(dsn: str, data_dir: Path) -> None:
         taken = []
         try:
             while len(taken) < 200:
-                taken.append(await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5))
+                taken.append(await asyncio.wait_for(asyncio.open_connection(host, int(port)), PATIENCE))
             await until(lambda: len(list(folder.iterdir())) >= most - 1, what="no descriptor is left")
             for _ in range(20):
                 await customer.send("cmpp30")  # over a connection that was there before
@@ -68,16 +68,16 @@ def small_database(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     database = EmbeddedPostgres(tmp_path / "database")
     database.home.mkdir(mode=0o755, parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=0755", "smsgw-e2e", str(database.home)]
-    subprocess.run(mount, check=True, timeout=10)
+    subprocess.run(mount, check=True, timeout=60)
     try:
         yield database
     finally:
-        subprocess.run(["umount", "--lazy", database.home], check=True, timeout=10)
+        subprocess.run(["umount", "--lazy", database.home], check=True, timeout=60)
         database.home.rmdir()
 
 
 @pytest.mark.root_only
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.slow
 async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgres, data_dir: Path) -> None:
     """The database refuses to write, or dies of it. What was acknowledged is kept, and goes out when there is room."""
@@ -96,7 +96,7 @@ async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgre
                 await customer.send_surely("/messages/batch", {"items": items}, within=30)
                 return (await built.node.status())["checks"]["accepting"] == "spool"
 
-            await until(bridged, within=40, what="the spool takes what the database cannot", every=0.0)
+            await until(bridged, what="the spool takes what the database cannot", every=0.0)
             for _ in range(10):
                 await customer.send("cmpp30")
             ballast.unlink()

@@ -70,15 +70,15 @@ async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
             listed = (await node.ctl("alarm", "list", "--json")).data
             return "review_waiting" in {a["kind"] for a in listed}
 
-        await until(alarmed, within=30.0, what="the alarm")
+        await until(alarmed, what="the alarm")
         await execute(built, "UPDATE part SET expires_at = now() WHERE state = 1")
         await execute(built, "UPDATE review SET expires_at = now() WHERE state = 'pending'")
-        await customer.reaches(late.message_id, "expired", within=30.0)
+        await customer.reaches(late.message_id, "expired")
 
         async def nothing() -> bool:
             return not await waiting(built)
 
-        await until(nothing, within=30.0, what="the review is over")
+        await until(nothing, what="the review is over")
         books = await built.clean()
         assert books.statuses == {"delivered": 2, "rejected": 3, "expired": 1}
 

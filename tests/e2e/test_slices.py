@@ -44,7 +44,7 @@ async def spoiled(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> As
             *(here.node.furnish("channel", "set", name, "--port", str(proxies[name].port)) for name in carriers)
         )
         await until(
-            lambda: all(proxies[name].connections for name in carriers), within=30, what="channels moved"
+            lambda: all(proxies[name].connections for name in carriers), what="channels moved"
         )
         await here.site.bound()
         yield here, proxies
@@ -77,8 +77,8 @@ async def test_the_outcome_is_the_same(spoiled: Spoiled, how: str) -> None:
             text = f"第{i}条".ljust(1 if i % 3 else 100, "长")
             sent[to] = [text]
             pdus += [make(prefix + to, text)] if i % 3 else in_parts(make, prefix + to, text, ref=i)
-        ids = [id_of(answer) for answer in await asyncio.gather(*(client.call(pdu, 30) for pdu in pdus))]
-        assert await here.told(ids, within=40) == {"DELIVRD": len(ids)}
+        ids = [id_of(answer) for answer in await asyncio.gather(*(client.call(pdu) for pdu in pdus))]
+        assert await here.told(ids) == {"DELIVRD": len(ids)}
         assert not any(bind["unanswered"] for bind in await here.binds())
         assert not client.over, "nobody took it for a fault"
         here.leave()

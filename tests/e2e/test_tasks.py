@@ -44,7 +44,7 @@ async def test_a_task_is_fed_exactly_once_through_kills(dsn: str, data_dir: Path
             return sum((await shown(built, task_id))["counts"].values()) >= n
 
         for n in (300, 1200):
-            await until(lambda n=n: some(n), within=30, what=f"{n} are fed")
+            await until(lambda n=n: some(n), what=f"{n} are fed")
             built.node.kill()
             await built.node.start()
 
@@ -64,9 +64,10 @@ async def test_a_task_is_fed_exactly_once_through_kills(dsn: str, data_dir: Path
         assert len(await built.customer.listed()) == 3000
 
 
+@pytest.mark.slow
 async def test_a_stop_a_pause_and_a_cancel_are_exact(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, behaviour=quick, channel_options=("--rate", "40")) as built:
-        await stopped_and_cancelled(built, data_dir.parent, 2000, legs=(40, 60, 60), within=30, kill=True)
+        await stopped_and_cancelled(built, data_dir.parent, 2000, legs=(40, 60, 60), within=90, kill=True)
         await reconciled(built)
         balance = (await built.client.get("/balance")).data["balance"]
         assert balance == 100_000 - arrived(built)
@@ -157,7 +158,7 @@ async def test_times_hold_across_a_kill(dsn: str, data_dir: Path) -> None:
         await built.bound()
         carrier = built.carriers["cmpp30"]
         inbox = carrier.inbox
-        await until(lambda: inbox.summary()["messages"] >= 23, within=40, what="the first run")
+        await until(lambda: inbox.summary()["messages"] >= 23, what="the first run")
         assert datetime.now(CHINA) - first > timedelta(seconds=-0.05)
         # An answer that dies with the daemon would leave its message unknown, and the run without an end.
         await until(lambda: not carrier.owed(within=10), what="its reports")
@@ -186,7 +187,7 @@ async def test_a_task_without_money_waits_for_it_and_one_of_a_stopped_account_fo
             shown_ = (await built.node.ctl("task", "show", task_id, "--json")).data
             return shown_["state"] == "paused" and shown_["reason"] == "ACCOUNT_STOPPED"
 
-        await until(stopped, within=20, what="it waits for its account", every=0.3)
+        await until(stopped, what="it waits for its account", every=0.3)
         await built.node.ctl("account", "start", "acme")
         task = await reaches(built, task_id, "finished")
         assert task["counts"] == {"delivered": 150}

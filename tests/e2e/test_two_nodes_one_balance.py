@@ -26,7 +26,7 @@ async def one_key(customer: Customer, *clients: Client) -> None:
     customer.note(answers[0], [content])
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.slow
 async def test_two_nodes_never_spend_more_than_there_is(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=BALANCE) as built:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from smsgw.store.engine.partitions import TABLES
 needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
 
 
-async def _sent(built: Site, within: float = 6) -> None:
+async def _sent(built: Site) -> None:
     """Accepted by bearer and by signature, sent, reported."""
     customer = built.customer
     one = await customer.send("cmpp30")
-    await customer.reaches(one.message_id, "delivered", within=within)
+    await customer.reaches(one.message_id, "delivered")
     assert (await built.signer.get("/balance")).code == "OK", "a signature of this moment is in time"
 
 
@@ -54,7 +55,7 @@ async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir:
     node.clock = wall.environment
     try:
         assert await node.ends() == 1
-        assert "90 s ahead of the database's" in node.log_tail()
+        assert re.search("(89|90) s ahead of the database's", node.log_tail())  # as exact as its answer was quick
         wall.step("-20s")
         await node.start()
         await until(lambda: alarmed(node, "clock_wrong"), what="an alarm")

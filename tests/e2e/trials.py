@@ -21,6 +21,7 @@ from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
 from hostile import beside, hostile_site
+from linking import clicked_task, code_file, linking_site, redirects
 from million import through_the_page
 from outages import outages, through
 from partner_client import partner_site
@@ -101,9 +102,10 @@ async def throttle_storm(built: Site, seconds: float, per_second: int) -> Figure
     await loading
 
     async def recovered() -> bool:
-        return all([(await built.channel(name))["reason"] != "carrier slow" for name in names])
+        slow = {"carrier slow", "carrier throttles"}
+        return slow.isdisjoint([(await built.channel(name))["reason"] for name in names])
 
-    await until(recovered, within=30, what="the rates are back", every=0.2)
+    await until(recovered, what="the rates are back", every=0.2)
     took = time.monotonic() - ended
     books = await built.clean(within=120)
     assert set(books.statuses) == {"delivered"}, books
@@ -169,7 +171,9 @@ async def deaths(
         return not_arrived({m.content[m.content.rfind("#t") :] for m in built.customer.sent.values()} - gone)
 
     for how in ways:
-        await until(lambda: len(waiting()) <= WINDOW, within=120, what="the queues are empty again", every=0.3)
+        await until(
+            lambda: len(waiting()) <= WINDOW, within=120, what="the queues are empty again", every=0.3
+        )
         gone |= waiting()
         loading = aio.spawn(load(built, per_second, seconds), name="load")
         before = carrier.counts.submits
@@ -211,7 +215,7 @@ async def move(built: Site, name: str) -> None:
     async def empty() -> bool:
         return not (await built.channel(name))["window_used"]
 
-    await until(empty, within=30, what=f"all is answered on {name}")
+    await until(empty, what=f"all is answered on {name}")
     await carrier.stop()
     carrier.port = 0
     await carrier.start()
@@ -250,11 +254,11 @@ async def hot_plug(built: Site, every: float, rounds: int, per_second: int) -> F
             elif turn == 6:
                 await ctl("channel", "drain", name)
             else:
-                await until(lambda c=carriers[-1]: not c.owed(within=10), within=30, what="its last reports")
+                await until(lambda c=carriers[-1]: not c.owed(within=10), what="its last reports")
                 await ctl("channel", "remove", name)
             steps.append(f"{turn}")
             if turn in (1, 5):
-                await built.bound(name, within=30)
+                await built.bound(name)
             assert not loading.done() or not loading.exception(), "a post was not accepted"
             await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
         await loading
@@ -353,6 +357,26 @@ async def _database(folder: Path) -> Figures:
         return {"messages": books.accepted, "lost or doubled": len(books.problems)}
 
 
+async def _links_task(folder: Path) -> Figures:
+    async with linking_site(folder, balance=1_000_000) as (built, visitors):
+        return await clicked_task(built, visitors, 100_000, within=600)
+
+
+async def _links_redirects(folder: Path) -> Figures:
+    async with linking_site(folder, balance=10_000_000) as (built, visitors):
+        figures = await redirects(built, visitors)
+    assert float(str(figures["reached a second"])) >= 1980, figures
+    assert float(str(figures["p99, ms"])) <= 20, figures
+    return figures
+
+
+async def _links_codes(folder: Path) -> Figures:
+    async with linking_site(folder, balance=10_000_000) as (built, _):
+        figures = await code_file(built, 1_000_000)
+    assert float(str(figures["seconds"])) <= 300, figures
+    return figures
+
+
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "throttle": _storm,
     "deaths": _deaths,
@@ -365,6 +389,9 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "pour": _pour,
     "database": _database,
     "hostile": _hostile,
+    "links-task": _links_task,
+    "links-redirects": _links_redirects,
+    "links-codes": _links_codes,
 }
 
 

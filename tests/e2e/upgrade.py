@@ -1,18 +1,24 @@
-"""Two releases on one database: upgraded under load from the last one with another schema, and back."""
+"""Two releases on one database: upgraded under load, and back."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import subprocess
 import tarfile
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any, cast
 
+from front import Front, front
 from ground import Either, Ground, slow_enough
-from harness import ROOT, Node, site, until
+from harness import ROOT, Client, Node, Site, free_port, site, until
+from outages import Load
 from storm import load
 
 from smsgw.runtime import aio
@@ -32,9 +38,24 @@ def release_before(folder: Path) -> int:
     last = migrations()[-1]
     added = _git("log", "--diff-filter=A", "--format=%H", "--", f"smsgw/store/migrations/{last.name}").split()
     assert added, f"{last.name} is not committed"
-    with tarfile.open(fileobj=BytesIO(_git("archive", f"{added[-1].decode()}^", "smsgw"))) as archive:
+    return unpacked(f"{added[-1].decode()}^", folder)
+
+
+def unpacked(commit: str, folder: Path) -> int:
+    """The program as it was at a commit, unpacked there; the schema that it knows."""
+    with tarfile.open(fileobj=BytesIO(_git("archive", commit, "smsgw"))) as archive:
         archive.extractall(folder, filter="data")
     return max(int(path.name[:4]) for path in (folder / "smsgw/store/migrations").glob("*.sql"))
+
+
+def release_of_a_day_ago() -> str:
+    """The commit that ``CHAOS_RELEASE`` names, or the last one that is a day older than this checkout's."""
+    if told := os.environ.get("CHAOS_RELEASE"):
+        return told
+    until_ = int(_git("log", "-1", "--format=%ct", "HEAD")) - 86_400
+    found = _git("rev-list", "-1", f"--before={until_}", "HEAD").decode().strip()
+    assert found, "there is no history of a day: name a commit by CHAOS_RELEASE"
+    return found
 
 
 @contextlib.asynccontextmanager
@@ -115,4 +136,106 @@ async def upgrade(built: Ground, chance: random.Random, n: int) -> int:
         await loading
     finally:
         await aio.cancel(loading)
+    return 0
+
+
+# --- two nodes behind one address ------------------------------------------------------------------------------------
+
+STEP = 6.0
+"""Seconds of load between two steps."""
+
+
+@dataclass
+class Rolled(Ground):
+    """``front`` is where customers call; ``old`` the folder of the earlier release (or of this one)."""
+
+    front: Front | None = None
+    old: Path = ROOT
+
+
+@contextlib.asynccontextmanager
+async def rolled(folder: Path, *, commit: str = "", dsn: str = "") -> AsyncIterator[Rolled]:
+    """Two nodes of an earlier release behind HAProxy. ``commit`` "-": of this one, without another history."""
+    old = ROOT
+    if commit != "-":
+        commit, old = commit or release_of_a_day_ago(), folder / "old"
+        schema = await asyncio.to_thread(unpacked, commit, old)
+        print(f"  release {commit[:8]}, schema {schema}; this one {migrations()[-1].number}")
+    async with contextlib.AsyncExitStack() as stack:
+        if not dsn:
+            database = EmbeddedPostgres(folder / "database")
+            (folder / "database").mkdir()
+            await database.start()
+            stack.push_async_callback(database.stop)
+            dsn = database.owner_dsn  # one role for all, as it was
+        built = await stack.enter_async_context(site(
+            folder / "node", dsn=dsn, behaviour=slow_enough, root=old, balance=10**8,
+            channel_options=("--window", "64"), http_listen=f"127.0.0.1:{free_port()}",
+        ))  # fmt: skip
+        await built.node.furnish("account", "set", "acme", "rate=10000")
+        await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "5000")
+        second = Node(
+            folder / "node2", dsn=dsn, node_number="2", security_key_file=str(folder / "node" / "secret.key"),
+            http_listen=f"127.0.0.1:{free_port()}",
+        )  # fmt: skip
+        second.root = old
+        await second.start()
+        stack.push_async_callback(_ended, second)
+        before = await stack.enter_async_context(front([built.node, second]))
+        client = await stack.enter_async_context(Client(cast(Any, before), built.client.key))
+        built.customer.client = client
+        yield Rolled(
+            built.node, built.carriers, built.customer, built.signer, dsn=dsn, others=[second], front=before, old=old
+        )
+
+
+async def _ended(node: Node) -> None:
+    if node.process is not None:
+        assert await node.stop() == 0, node.log_tail()
+    assert not node.complaints(), node.complaints()[:10]
+
+
+async def roll(built: Rolled, *, batches: float, singles: float, step: float, size: int = 100) -> dict[str, object]:
+    """Node by node drained, ended, begun with this program; then so with the earlier one again. Nothing is refused, and
+    what it took."""
+    assert built.front is not None
+    customer, pauses, last = built.customer, {}, 0.0
+    load_ = Load(cast(Site, built), batches=batches, singles=singles, size=size)
+    began = time.monotonic()
+    loading = aio.spawn(load_.run(), name="load")
+    try:
+        await asyncio.sleep(step)
+        for name, root in (("upgraded", ROOT), ("back", built.old)):
+            for n, node in enumerate(built.nodes):
+                at = time.monotonic()
+                await built.front.drain(node)
+                drained = time.monotonic()
+                assert await node.stop() == 0, node.log_tail()
+                stopped = time.monotonic()
+                node.root = root
+                await node.start(within=90)
+                await built.front.ready(node)
+                last = time.monotonic()
+                pauses[f"node {n + 1} {name}"] = (
+                    f"drained in {drained - at:.1f} s, ended in {stopped - drained:.1f} s, "
+                    f"back in {last - stopped:.1f} s"
+                )
+                assert not loading.done()
+                await asyncio.sleep(step)
+    finally:
+        load_.stop()
+        await loading
+    seconds = time.monotonic() - began
+    return {
+        "messages": len(customer.sent), "a second": round(len(customer.sent) / seconds), **pauses,
+        "calls refused": dict(load_.refused), "slowest call, s": round(load_.slowest, 2),
+    }  # fmt: skip
+
+
+async def rolling(built: Rolled, chance: random.Random, n: int) -> int:
+    """1,000 a second, and nothing unknown."""
+    told = await roll(built, batches=900, singles=100, step=STEP)
+    for what, value in told.items():
+        print(f"  {what}: {value}")
+    assert not told["calls refused"], told
     return 0

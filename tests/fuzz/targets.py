@@ -436,7 +436,14 @@ def run_api(data: bytes) -> None:
     key = SimpleNamespace(key_id="k", scopes=frozenset({"send"}), test=True)
     call = cast(
         Call,
-        SimpleNamespace(key=key, account=ACCOUNT, request=SimpleNamespace(headers={}), request_sha256=b"", nonce=""),
+        SimpleNamespace(
+            key=key,
+            account=ACCOUNT,
+            request=SimpleNamespace(headers={}),
+            request_sha256=b"",
+            nonce="",
+            ctx=SimpleNamespace(snapshots=SimpleNamespace(current=checks().snapshot)),
+        ),
     )
     make = sending._from_batch if route.path == "/messages/batch" else sending._from_send
     try:

@@ -14,6 +14,7 @@ from post import Post, serving
 from receiver import LOOPBACK
 from robots import HOOK_SECRET, SECRET, Robots, robots
 
+from smsgw.admin.mailing import named
 from smsgw.core.alarm_notes import Way
 from smsgw.net.mail import Mailer
 from smsgw.pipeline.delivery.push_http import Sender
@@ -49,7 +50,10 @@ class Desk:
 
     def node(self, name: str = "one") -> Notifier:
         outside = Outside(LOOPBACK)
-        ways = Ways(Mailer(self.post.config), self.sender, outside, self.site.acceptor, self.site.snapshots)
+        ways = Ways(
+            Mailer(self.post.config), self.sender, outside, self.site.acceptor, self.site.snapshots,
+            lambda english: named(self.site.snapshots.current.brands, "en" if english else "zh"),
+        )  # fmt: skip
         return Notifier(self.site.db, SEALER, ways, Memory(self.folder / f"{name}.json"), now=self.clock)
 
     async def add(self, way: Way, address: str, secret: str = "", name: str = "", **more: object) -> int:

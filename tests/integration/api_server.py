@@ -40,6 +40,7 @@ from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
+from smsgw.runtime.config import PublicConfig
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -213,7 +214,8 @@ async def running(
     key = await keys.add(by_test(db), sealer, account_id, scopes=DEFAULT_SCOPES)
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
-    stand = ground(db, data_dir, sealer=sealer, ids=ids, min_free_mb=1)
+    stand = ground(db, data_dir, sealer=sealer, ids=ids, min_free_mb=1,
+                   public=PublicConfig(hosts=("s.example.cn",)))  # fmt: skip
     instead = {} if now is None else {"now": now}
     parts = Composed(
         stand, {**({} if now else {"policies": NO_POLICY}), **(configured or {})},

@@ -53,7 +53,7 @@ class Browser:
         await self.get("/login")
         return await self.post("/login", {"login": login, "password": password, "next": onward})
 
-    async def job_done(self, path: str, patience: float = 60.0) -> str:
+    async def job_done(self, path: str, patience: float = 180.0) -> str:
         """The page of a job that has come to its end: it asks for no newer one. (What it says tells nothing: words of
         states are in the menu, too.)"""
         async with asyncio.timeout(patience):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import aiohttp
 from browsing import Browser
 from databases import change
 from PIL import Image
-from portal_site import Site
+from portal_site import LINK_DOMAINS, SEALER, Site
 
 from smsgw.core.actor import ActorLabel, ScopeKind
 from smsgw.core.alarm_notes import Way
@@ -23,14 +25,16 @@ from smsgw.core.permissions import Permission
 from smsgw.core.policy import NO_POLICY, Listed
 from smsgw.core.tasks import Task
 from smsgw.core.webhooks import Reach
+from smsgw.demo.load_tests import result as load_test_result
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import receivers as alarm_receivers
+from smsgw.platform.alarms import rules as alarm_rules
 from smsgw.platform.alarms import silences as alarm_silences
 from smsgw.platform.alarms.model import Draft as Receiver
-from smsgw.platform.audience import book
-from smsgw.platform.audience.model import EntryDraft, Sharing
+from smsgw.platform.audience import book, saved
+from smsgw.platform.audience.model import EntryDraft, Segment, SegmentKind, Sharing
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import proofs as documents
@@ -38,18 +42,29 @@ from smsgw.platform.content import service as content
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
+from smsgw.platform.duty import contacts
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.faults import service as faults
 from smsgw.platform.keys import service as keys
+from smsgw.platform.links import code_files
+from smsgw.platform.links import queries as link_queries
+from smsgw.platform.links import service as links
+from smsgw.platform.links.model import FILES as LINK_FILES
+from smsgw.platform.links.model import LinkKind, NewLink
 from smsgw.platform.lists import carrier as lifts
 from smsgw.platform.lists import complaints, consents, undoing
 from smsgw.platform.lists import service as lists
+from smsgw.platform.load_tests import service as load_tests
+from smsgw.platform.load_tests.model import Profile as LoadProfile
+from smsgw.platform.load_tests.model import Scenario as LoadScenario
 from smsgw.platform.materials import service as materials
 from smsgw.platform.materials.model import Draft as MaterialDraft
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
+from smsgw.platform.partners import service as partners
 from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
@@ -57,7 +72,11 @@ from smsgw.platform.preferences import service as preferences
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.statements import service as statements
+from smsgw.platform.tickets import service as tickets
+from smsgw.platform.url_filings import proofs as filing_proofs
 from smsgw.platform.url_filings import service as filings
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted as Receiving
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
@@ -74,7 +93,8 @@ NUMBER = "8613912345678"
 _LARGE_IDS = """
 DO $$ DECLARE one record; BEGIN
     FOR one IN SELECT table_name, column_name FROM information_schema.columns
-               WHERE table_schema = 'public' AND is_identity = 'YES' AND data_type = 'bigint' LOOP
+               WHERE table_schema = 'public' AND is_identity = 'YES'
+                 AND (data_type = 'bigint' OR table_name = 'partner') LOOP
         PERFORM setval(pg_get_serial_sequence(one.table_name, one.column_name), 440000001);
     END LOOP;
 END $$
@@ -102,7 +122,7 @@ INSERT INTO customer_event (id, account_id, kind, message_id, status) VALUES ($1
 _BACK = "INSERT INTO ledger (id, account_id, kind, units) VALUES ($1, $2, 'refund', 1)"
 _RIGHTS = {
     Permission.HOME_VIEW, Permission.AUDIT_EXPORT, Permission.MESSAGE_SEND, Permission.CONTACT_EDIT,
-    Permission.PERSON_EDIT, Permission.BLOCK_EDIT, Permission.WORD_EDIT,
+    Permission.PERSON_EDIT, Permission.BLOCK_EDIT, Permission.WORD_EDIT, Permission.LINK_EDIT,
     Permission.ALLOW_EDIT,
 }  # fmt: skip
 
@@ -193,6 +213,7 @@ async def _tasks(site: Site, account: int, message: int) -> dict[str, int]:
 async def _of_the_account(site: Site, by: Change, account: int, staff: int, message: int) -> dict[str, int]:
     one = site.db.fetchval
     await keys.add(by, Sealer(b"k" * 32), account)
+    await webhooks.put(by, Sealer(b"k" * 32), account, Receiving(MARK, f"https://{MARK}.example.org/in"), Reach())
     given = consents.Given(consents.Source.WEB, MARK, f"{MARK} proof", clock.now())
     await consents.give(by, account, [NUMBER], given)
     await lists.allow(by, [NUMBER], Listed.EXEMPT, account_id=account, note=f"{MARK} note")
@@ -212,6 +233,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     await site.db.execute("UPDATE alarm_note SET state = 'failed' WHERE id = $1", note)
     group = await book.add_group(by, account, f"{MARK} group", Sharing())
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", group, staff)
+    segment = await saved.add(by, account, f"{MARK} segment", Segment(SegmentKind.CLICKED), Sharing())
+    await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", segment, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
     await statements.set_receivers(by, account, [f"{MARK}@buyer.example.org"], "zh")
@@ -223,6 +246,32 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "receivers": account, "alarm_receiver": receiver, "alarm_note": note,
         "alarm_silence": await alarm_silences.add(
             by, "", f"account/{MARK}", clock.now() + timedelta(hours=1), f"{MARK} reason"),
+        "load_test": await one(
+            "UPDATE load_test SET result = $2::jsonb WHERE id = $1 RETURNING id",
+            await load_tests.begin(
+                by, LoadProfile(LoadScenario.STEADY, 10, 10), reason=MARK, node=999, folder=Path.cwd()),
+            json.dumps(load_test_result())),
+        "fault": await faults.open_(by, faults.Draft(f"{MARK} fault", "critical", clock.now())),
+        "support_contact": await contacts.add(by, contacts.Draft("other", f"{MARK} contact", "at the desk")),
+        "bundle": await one(
+            "INSERT INTO job (kind, params, subject, submitter, node, state, started_at, ended_at, expires_at) "
+            "VALUES ('diagnostics', jsonb_build_object('reason', $1::text, 'node', 1), $1, 'somebody', 1, 'done', "
+            "now(), now(), now() + interval '1 day') RETURNING id", f"{MARK} bundle"),
+        "backup": await one(
+            "INSERT INTO backup (file, host, made_by, state, ended_at, schema_version) "
+            "VALUES ($1, 'host', 'somebody', 'done', now(), 1) RETURNING id", f"/{MARK}.dump"),
+        "health_mail": await one(
+            "INSERT INTO health_mail (first, day, receiver, language, state, next_at) "
+            "VALUES ('2026-01-01', '2026-01-01', $1, 'zh', 'failed', now()) RETURNING id", f"{MARK}@b.example.org"),
+        "ticket": await tickets.open_(by, tickets.Draft(account, f"{MARK} ticket", f"{MARK} said")),
+        "node": await one(
+            "INSERT INTO node (number, instance, place, since, seen_at) VALUES (9, 'f', 'elsewhere', now(), now()) "
+            "ON CONFLICT (number) DO UPDATE SET seen_at = now() RETURNING number"),
+        "screen": await one(
+            "INSERT INTO wall_screen (name, maker_id, made_by, made_at, until, code_until) "
+            "SELECT $1, min(id), 'x', now(), now() + interval '1 hour', now() FROM staff RETURNING id", MARK),
+        "alarm_rule": await alarm_rules.except_(
+            by, "balance_low", f"account/{name}", alarm_rules.Draft(True, "warning", 0)),
         "rebate_rule": await rebate_rules.add(
             by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
@@ -230,12 +279,15 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "material": await _material(site, by, account),
         "template": await content.add_template(by, account, f"{MARK} template", "notice", f"{MARK} text", {}),
         "scenario": await scenarios.add(by, account, Terms(f"{MARK} scenario", MessageType.NOTICE)),
-        "filing": (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id,
+        **await _links(site, by, account),
         "lift": await lifts.ask(by, NUMBER, "CMCC", account_id=account, reason=f"{MARK} reason"),
         "complaint": (await complaints.enter(by, NUMBER, note=f"{MARK} note", message_id=message)).id,
         "filter": await filters.begin(by, f"{MARK} filter", account, [NUMBER]),
         "contact": await _as_owner(by, staff, EntryDraft(account, NUMBER, f"{MARK} contact")),
-        "group": group, "reply": reply,
+        "group": group, "segment": segment, "reply": reply,
+        "partner": await partners.add(
+            by, Sealer(b"k" * 32), account, "smpp", MARK, "secret12", {}),
+        "webhook": await one("SELECT id FROM webhook WHERE account_id = $1", account),
         "api_key": await one("SELECT id FROM api_key WHERE account_id = $1", account),
         "consent": await one("SELECT id FROM consent"),
         "allowed": await one("SELECT id FROM allow_list WHERE account_id = $1", account),
@@ -246,12 +298,43 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     }  # fmt: skip
 
 
+async def _links(site: Site, by: Change, account: int) -> dict[str, int]:
+    """A filed link with its document; short links: for all, under review, of recipients; a click and a file."""
+    filing = (await filings.file(by, account, f"{MARK}.example.cn", note=f"{MARK} note")).id
+    store, made = site.surveyor.tasks.files.store, {}
+    incoming = await store.receive(filing_proofs.DOCUMENTS.kind(site.db), account, 0, f"{MARK}.pdf")
+    incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
+    proof = await filing_proofs.DOCUMENTS.keep(by, store, filing, filing_proofs.Kind.ICP, "", incoming)
+    for name, kind in (("link", LinkKind.SHARED), ("asked_link", LinkKind.SHARED), ("personal", LinkKind.PERSONAL)):
+        codes = 2 if kind is LinkKind.PERSONAL else 1
+        wanted = NewLink(account, f"{MARK} {name}", f"https://{MARK}.example.org/", kind, codes=codes)
+        link = await links.make(by, SEALER, wanted, LINK_DOMAINS, now=clock.now())
+        made[name] = link.id
+    await site.db.execute(
+        "UPDATE short_link SET state = 'reviewing', passed = 0 WHERE id = $1", made["asked_link"]
+    )
+    await site.db.execute(
+        "INSERT INTO link_click (id, link_id, n, version, at, address, method, agent, referer, purpose, language,"
+        " accept) VALUES ($1, $2, 0, 1, now(), '112.96.33.1', 'GET', 'x', '', '', '', '')",
+        site.ids.next(), made["link"],
+    )  # fmt: skip
+    job = await code_files.again(by, await link_queries.one(site.db, made["personal"], accounts=None), node=999)
+    incoming = await store.receive(LINK_FILES, None, 0, "codes.csv", person=ActorLabel(OWNER))
+    incoming.path.write_bytes(b"n,address\n")
+    file = await store.keep(incoming, "text/csv", ActorLabel(OWNER))
+    await site.db.execute(
+        "UPDATE job SET state = 'done', ended_at = now(), checkpoint = jsonb_build_object('file', $2::bigint) "
+        "WHERE id = $1", job, file.id,
+    )  # fmt: skip
+    return made | {"filing": filing, "filing_proof": proof, "link_task": job}
+
+
 async def _document(site: Site, by: Change, account: int, sign: int) -> int:
     """A file that entitles to the signature."""
     store = site.surveyor.tasks.files.store
-    incoming = await store.receive(documents.kind(site.db), account, 0, f"{MARK}.pdf")
+    incoming = await store.receive(documents.DOCUMENTS.kind(site.db), account, 0, f"{MARK}.pdf")
     incoming.path.write_bytes(b"%PDF-1.4\n%%EOF\n")
-    return await documents.keep(by, store, sign, documents.Document.LICENSE, "", incoming)
+    return await documents.DOCUMENTS.keep(by, store, sign, documents.Kind.LICENSE, "", incoming)
 
 
 async def _material(site: Site, by: Change, account: int) -> int:
@@ -342,6 +425,10 @@ async def _imported(site: Site, account: int, department: int, consent: int) -> 
             browser, "/number-filters", "手机号\n13912345677\n",
             column_number="0", name=f"{MARK} imported filter", account=str(account),
         )  # fmt: skip
+        codes = await _bring(
+            browser, "/link-tasks", "手机号\n13912345677\n", column_number="0", name=f"{MARK} imported",
+            target=f"https://{MARK}.example.org/", account=str(account), confirmed="1",
+        )  # fmt: skip
         agreed = await _bring(
             browser, "/consents", "手机号\n13912345677\n123\n", column_number="0", account=str(account),
             source="web", given_at="2026-01-01", proof=f"{MARK} proof",
@@ -360,7 +447,8 @@ async def _imported(site: Site, account: int, department: int, consent: int) -> 
     return {
         "block_sheet": blocked[0], "block_import": blocked[1], "allow_sheet": allowed[0], "allow_import": allowed[1],
         "contact_sheet": contacts[0], "contact_import": contacts[1], "staff_sheet": staff[0],
-        "staff_import": staff[1], "filter_sheet": numbers[0], "consent_sheet": agreed[0], "consent_import": agreed[1],
+        "staff_import": staff[1], "filter_sheet": numbers[0], "code_sheet": codes[0], "consent_sheet": agreed[0],
+        "consent_import": agreed[1],
         "word_sheet": listed[0], "word_import": listed[1],
     }  # fmt: skip
 

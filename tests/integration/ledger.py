@@ -133,7 +133,7 @@ class Ledger:
         ids = [self.ids.next() for _ in range(messages)]
         rows = [
             (i, ids[0], account_id, "api", "notice", "8613800138000", "CMCC", "", "x" * 67 * parts, "", "ucs2",
-             parts, 1, parts, "", "", "", "", self.refund_failed, False, 0)
+             parts, 1, parts, "", "", "", "", self.refund_failed, False, 0, "")
             for i in ids
         ]  # fmt: skip
         whole = (parts, account_id, POOL, LANE, int(state), policy, self.clock, self.clock + valid)

@@ -25,6 +25,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.platform.org.model import Person
+from smsgw.runtime import clock
 
 SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
 """Of the roles that are made by chance; give it to make the same again."""
@@ -34,12 +35,14 @@ OF_ACCOUNTS = (
     "template", "task", "waiting", "round", "sent_task", "reply", "allowed", "blocked", "optout", "undo", "word",
     "alarm", "filing", "scenario", "consent_import", "material", "sign_cell", "sign_proof", "event", "receivers",
     "statement", "rebate_rule", "refused_call",
-    "alarm_receiver", "alarm_note", "alarm_silence",
+    "alarm_receiver", "alarm_note", "alarm_silence", "alarm_rule", "fault", "node", "ticket", "support_contact",
+    "health_mail", "bundle", "backup",
+    "screen", "webhook", "partner", "link", "asked_link", "personal", "link_task", "filing_proof",
 )  # fmt: skip
 """They belong to the other department's account."""
 OF_PERSONS = (
     "view", "passkey", "token", "phrase", "draft", "told", "contact_sheet", "contact_import", "staff_sheet",
-    "staff_import", "filter_sheet", "rows", "consent_sheet", "word_sheet", "word_import",
+    "staff_import", "filter_sheet", "code_sheet", "rows", "consent_sheet", "word_sheet", "word_import",
     "block_sheet", "block_import", "allow_sheet", "allow_import",
 )  # fmt: skip
 """Nobody but their owner reaches them, who is somebody of the other department."""
@@ -73,7 +76,10 @@ def address(route: Route, thing: str, things: Mapping[str, str]) -> str:
         name, pattern = found[1], found[2] or ""
         if name == "id":
             return things[thing or "nobody"]
-        return "0" * 64 if name == "sha256" else pattern.partition("|")[0]
+        told = {"sha256": "0" * 64, "number": "1", "week": clock.now().date().isoformat()}.get(name)
+        if told is None and pattern.startswith("[a-z]"):
+            return "notice"
+        return pattern.partition("|")[0] if told is None else told
 
     return _PLACE.sub(value, route.path)
 
@@ -83,14 +89,17 @@ THINGS = {
     "/departments": "department", "/staff": "keeper", "/staff/-/import": "staff_sheet",
     "/staff/-/import/{id}/": "staff_import", "/users": "keeper", "/roles": "role", "/send": "draft", "/drafts": "draft",
     "/tasks": "task", "/scheduled": "waiting", "/scheduled/round": "round", "/records": "message", "/pushes": "event",
-    "/jobs": "job", "/exported": "token",
-    "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/-/import": "contact_sheet",
+    "/jobs": "job", "/exported": "token", "/diagnostics": "bundle", "/backups": "backup",
+    "/inbound": "reply", "/contacts": "contact", "/contacts/groups": "group", "/contacts/segments": "segment",
+    "/contacts/-/import": "contact_sheet",
     "/contacts/-/import/{id}/": "contact_import", "/consents/-/import": "consent_sheet",
     "/consents/-/import/{id}/": "consent_import", "/words/-/import": "word_sheet",
     "/blocked/-/import": "block_sheet", "/blocked/-/import/{id}/": "block_import",
     "/allowed/-/import": "allow_sheet", "/allowed/-/import/{id}/": "allow_import",
     "/words/-/import/{id}/": "word_import", "/scenarios": "scenario", "/link-filings": "filing",
-    "/review/rules": "account",
+    "/link-filings/proofs": "filing_proof", "/short-links": "link", "/link-tasks": "link_task",
+    "/link-tasks/-/import": "code_sheet",
+    "/review/rules": "account", "/limits": "account",
     "/allowed": "allowed", "/blocked": "blocked", "/optouts": "optout", "/optouts/undos": "undo",
     "/consents": "consent", "/number-filters": "filter", "/number-filters/-/import": "filter_sheet", "/lifts": "lift",
     "/complaints": "complaint", "/complaints/-/of": "message",
@@ -101,9 +110,13 @@ THINGS = {
     "/setup/test": "message", "/accounts": "account",
     "/calls/refused": "refused_call", "/keys": "api_key", "/channels": "channel", "/words": "word",
     "/alarms": "alarm", "/alarms/receivers": "alarm_receiver", "/alarms/notes": "alarm_note",
-    "/alarms/silences": "alarm_silence",
+    "/alarms/silences": "alarm_silence", "/alarms/rules": "alarm_rule", "/nodes": "node", "/board/screens": "screen",
+    "/faults": "fault", "/faults/-/of": "alarm", "/tickets": "ticket", "/tickets/-/of": "message",
+    "/duty/contacts": "support_contact", "/health-mail/sent": "health_mail",
     "/audit": "audit", "/platform": "brand", "/reports/checks": "check",
-    "/reports/exclusions": "exclusion",
+    "/reports/exclusions": "exclusion", "/routes/versions": "nobody", "/numbers/channels": "nobody",
+    "/routes/submitted": "nobody", "/unmatched": "nobody", "/webhooks": "webhook", "/partners": "partner",
+    "/retention/rules": "nobody", "/loadtest": "load_test", "/prefixes": "nobody",
     "/statements/receivers": "receivers", "/rebates/rules": "rebate_rule", "/statements/mails": "statement",
 }  # fmt: skip
 
@@ -141,10 +154,12 @@ class Walker:
         scope = self.person.scope
         if thing in ("staff", "keeper", "login", "department", "session", "audit"):
             return scope.departments is None or int(world.things["department"]) in scope.departments
-        if thing in ("contact", "group"):  # they are their owner's alone
+        if thing in ("contact", "group", "segment"):  # they are their owner's alone
             return scope == EVERYTHING
         if thing in OF_ACCOUNTS:
             return scope.whole is None or int(world.things["account"]) in scope.whole
+        if thing == "load_test":  # of the platform
+            return scope.whole is None
         if thing == "announcement":
             return scope.covers(0) or int(world.things["department"]) in (scope.departments or ())
         if thing == "job":
@@ -352,7 +367,7 @@ class Page(HTMLParser):
         elif tag == "select" and self._select:
             name, options, several = self._select
             chosen = [value for value, selected in options if selected] or (
-                [] if several else [options[0][0]]
+                [] if several or not options else [options[0][0]]
             )
             for value in chosen if options else []:
                 self._add({"name": name}, value)

@@ -194,7 +194,7 @@ class Stage:
         self.hub.notify([account_id], "report")
         return made
 
-    async def quiet(self, *, within: float = 20.0) -> None:
+    async def quiet(self, *, within: float = 60.0) -> None:
         """Look once, and wait until nothing is being pushed."""
         await self.pusher.look()
         deadline = time.monotonic() + within

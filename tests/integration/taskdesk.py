@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,12 +52,13 @@ class Desk:
     away: set[str]
     """Pools without a channel."""
     sealer: Sealer
+    clock: Callable[[], datetime] = field(default=functools.partial(datetime.now, UTC))
     offset: timedelta = timedelta()
     numbers: int = 0
     queued: set[tuple[int, int]] = field(default_factory=set)
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
+        return self.clock() + self.offset
 
     def at(self, text: str) -> None:
         """Set the clock to a time of the day (in China), later today or tomorrow."""

@@ -43,7 +43,7 @@ async def upload(browser: Browser, path: str, table: bytes, *, account: int | No
 async def looked_at(browser: Browser, draft: int, page: str = "clean") -> str:
     """The page, once the rows have been looked at."""
     await browser.get(f"/send/{draft}/{page}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             text = html.unescape(await browser.get(f"/send/{draft}/{page}"))
             if "正在逐行" not in text:
@@ -53,7 +53,7 @@ async def looked_at(browser: Browser, draft: int, page: str = "clean") -> str:
 
 async def imported(site: Site) -> int:
     """The newest task, once its rows are there."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             row = await site.db.fetchrow("SELECT id, state FROM task ORDER BY id DESC LIMIT 1")
             if row["state"] != "importing":

@@ -100,7 +100,7 @@ class Foreign:
     def heard(self, name: str) -> list[Line]:
         return [line for line in self.lines if line["name"] == name]
 
-    async def until(self, name: str, n: int = 1, within: float = 15.0) -> list[Line]:
+    async def until(self, name: str, n: int = 1, within: float = 60.0) -> list[Line]:
         """All lines of that name, when there are so many."""
         try:
             async with asyncio.timeout(within), self._said:

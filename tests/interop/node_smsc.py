@@ -48,7 +48,7 @@ class NodeSmsc:
         return [line for line in self.lines if line["event"] == event]
 
     async def until(
-        self, command: str, n: int = 1, *, direction: str = "in", within: float = 15.0
+        self, command: str, n: int = 1, *, direction: str = "in", within: float = 60.0
     ) -> list[Line]:
         """Wait for this many PDUs of a kind, or events of that name, and return all there are."""
 
@@ -91,7 +91,7 @@ async def node_smsc(user: str, password: str, certificate: Path | None = None) -
         assert process.stdin is not None
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), 5)
+            await asyncio.wait_for(process.wait(), 30)
         except TimeoutError:
             process.kill()
             await process.wait()

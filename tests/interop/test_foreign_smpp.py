@@ -230,7 +230,7 @@ async def test_as_smsc(name: str, here: PartnerSite, built: dict[str, Kind]) -> 
             )  # fmt: skip
             assert reply["status"] == "0"
             if name != "smpp34":  # which keeps it to itself
-                await smsc.until("enquire_link", within=5)
+                await smsc.until("enquire_link")
         finally:
             await gateway.node.ctl("channel", "remove", channel)
         await smsc.until("unbind")

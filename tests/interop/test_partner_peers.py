@@ -214,7 +214,7 @@ async def test_aiosmpplib(here: PartnerSite) -> None:
         writer = esme._writer
         assert writer is not None
         await esme.stop()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
         writer.close()
         await writer.wait_closed()
     finally:
@@ -255,7 +255,7 @@ class Esme:
 
     async def until_said(self, enough: Any) -> None:
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not enough():
                 self.lines.append(json.loads(await self.process.stdout.readline()))
 

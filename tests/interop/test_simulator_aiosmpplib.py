@@ -90,7 +90,7 @@ async def test_texts_receipts_and_reply(carrier: Carrier) -> None:
         writer = esme._writer  # which it forgets without closing it
         assert writer is not None
         await esme.stop()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
         writer.close()
         await writer.wait_closed()
     finally:

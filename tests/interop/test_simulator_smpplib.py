@@ -32,7 +32,7 @@ class Peer:
     """smpplib's blocking client, driven in a thread."""
 
     def __init__(self, port: int) -> None:
-        self.client = smpplib.client.Client("127.0.0.1", port, timeout=5, allow_unknown_opt_params=True)
+        self.client = smpplib.client.Client("127.0.0.1", port, timeout=30, allow_unknown_opt_params=True)
         self.sent: list[Any] = []
         self.received: list[Any] = []
         self.client.set_message_sent_handler(lambda pdu: self.sent.append(pdu))

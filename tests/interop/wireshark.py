@@ -38,7 +38,7 @@ class Marker:
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
 
-    async def appears(self, *, within: float = 15.0) -> None:
+    async def appears(self, *, within: float = 60.0) -> None:
         token = secrets.token_hex(16).encode()
         async with asyncio.timeout(within):
             while not self._path.exists() or token not in self._path.read_bytes():

@@ -148,9 +148,12 @@ class Connection:
         row = await self.fetchrow(sql, *args, timeout=timeout)
         return None if row is None else next(iter(row.values()))
 
+    def add_log_listener(self, _: Callable[..., None]) -> None:
+        """The server has nothing to say."""
+
     async def execute(self, sql: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109
-        if sql.startswith("SET "):
-            return "SET"
+        if sql.startswith(("SET ", "DISCARD ")):
+            return sql.partition(" ")[0]
         return f"ROWS {len(await self.fetch(sql, *args, timeout=timeout))}"
 
     async def copy_records_to_table(

@@ -282,6 +282,19 @@ def _value(**value: Any) -> list[Row]:
     return [value]
 
 
+# --- connections -----------------------------------------------------------------------------------------------
+
+
+@_models("engine.database.MARKED")
+async def _marked(txn: Transaction) -> list[Row]:
+    return _value(marked=False)  # no backup goes into it
+
+
+@_models("engine.group_commit._RECORD")
+async def _record(txn: Transaction) -> list[Row]:
+    return _value(record="0/0")  # there is one server, and nobody waits for another
+
+
 # --- leases ----------------------------------------------------------------------------------------------------
 
 
@@ -410,10 +423,13 @@ async def _take_node_lease(txn: Transaction, number: int, ttl: float) -> list[Ro
 
 
 @_models("engine.nodes._TAKE")
-async def _take_node(txn: Transaction, number: int, instance: str, place: str, last_id: int) -> list[Row]:
+async def _take_node(
+    txn: Transaction, number: int, instance: str, place: str, last_id: int, schema: int, epoch: int
+) -> list[Row]:
     now = txn.model.clock()
     old = txn.see("node", (number,))
     new = {"number": number, "instance": instance, "place": place, "since": now, "seen_at": now}
+    new |= {"schema": schema, "schema_epoch": epoch}
     if old is not None:
         new |= {"last_id": old["last_id"]} | ({"since": old["since"]} if old["instance"] == instance else {})
     txn.put("node", {"last_id": last_id} | new)
@@ -703,6 +719,19 @@ async def _answers(
 
         changed += await txn.change("part", [(id_, part)], open_, apply)
     return changed
+
+
+@_models("messages.outcomes._UNSEEN")
+async def _unseen(
+    txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], states: list[int], lowest: int
+) -> list[Row]:
+    def open_(row: Row, attempt: int, state: int) -> bool:
+        waits = row["state"] == 20 or (row["state"] == 31 and state != 31)
+        return row["id"] >= lowest and (row["attempt"] < attempt or (row["attempt"] == attempt and waits))
+
+    asked = zip(ids, parts, attempts, states, strict=True)
+    seen = [(txn.see("part", (id_, part)), attempt, state) for id_, part, attempt, state in asked]
+    return _value(count=sum(row is not None and open_(row, attempt, state) for row, attempt, state in seen))
 
 
 @_models("messages.outcomes._TOO_LATE")
@@ -1084,6 +1113,12 @@ async def _said(txn: Transaction) -> list[Row]:
         row | {"bound_ago": (now - row["last_bound_at"]).total_seconds() if row["last_bound_at"] else None}
         for row in txn.all("said")
     ]
+
+
+@_models("config.throttles._KEEP")
+@_models("config.throttles._PRUNE")
+async def _throttles(txn: Transaction, *_: Any) -> list[Row]:
+    return []  # for people alone: nothing that sends reads it
 
 
 @_models("messages.report_ids._TAKE")

@@ -71,7 +71,9 @@ class Queues:
     async def connect(self, dsn: str, **_: Any) -> Any:
         """Of the channel's own."""
         self.connections += 1
-        return SimpleNamespace(is_closed=lambda: False, terminate=lambda: None)
+        return SimpleNamespace(
+            is_closed=lambda: False, terminate=lambda: None, add_log_listener=lambda _: None
+        )  # fmt: skip
 
     async def claim(
         self,

@@ -127,11 +127,14 @@ class Pair:
     async def both(
         self, what: str, do: Callable[[Side], Any], *, alike: Callable[[Any], Any] = lambda x: x
     ) -> Any:
-        """Do it here and there; what it gives must be the same."""
-        given = []
+        """Do it here and there; what it gives, or that it refuses its transaction, must be the same."""
+        given: list[Any] = []
         for side in self.sides:
-            async with side.connection.transaction():
-                given.append(alike(await do(side)))
+            try:
+                async with side.connection.transaction():
+                    given.append(alike(await do(side)))
+            except outcomes.Unseen as refusal:
+                given.append(str(refusal))
         self.log.append(f"{what}: {given[0]!r}"[:300])
         assert given[0] == given[1], "\n".join((*self.log[-12:], f"the model: {given[1]!r}"))
         return given[0]

@@ -21,7 +21,7 @@ async def test_a_deadline_counts_what_the_loop_has_run() -> None:
     await asyncio.sleep(0.2)  # returns late: the loop stood still
     assert not called
     assert deadline.lag > 0.8
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not called:  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)
@@ -33,8 +33,8 @@ async def test_a_timeout_is_one_when_the_loop_runs() -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         async with aio.timeout(0.3):
-            await asyncio.sleep(5)
-    assert 0.25 < time.monotonic() - began < 4.5
+            await asyncio.sleep(30)
+    assert 0.25 < time.monotonic() - began < 25
 
 
 async def test_what_came_while_the_loop_stood_still_came_in_time() -> None:

@@ -75,7 +75,7 @@ def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> Non
             else:
                 assert os.WSTOPSIG(status) == number
                 process.send_signal(signal.SIGCONT)
-                out, _ = process.communicate(timeout=20)
+                out, _ = process.communicate(timeout=60)
                 assert out.endswith(b"went on\n")
         finally:
             process.kill()

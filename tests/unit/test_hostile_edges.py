@@ -26,6 +26,7 @@ from smsgw.api.routes import ROUTES
 from smsgw.core import accounts, policy, settings
 from smsgw.core.addresses import client_address
 from smsgw.core.errors import SmsgwError
+from smsgw.core.model import MessageType
 from smsgw.core.push_format import satisfied
 from smsgw.core.report_codes import class_of
 from smsgw.core.webhooks import Reach, check_hosts, check_url, parse_options
@@ -179,7 +180,7 @@ def test_the_place_of_a_mistake_is_the_last_that_is_told() -> None:
 def _form(text: str) -> None:
     """Each of its fields at once."""
     form = SendForm.read(dict.fromkeys(("account", "to", "type", "sign", "content", "key"), text))
-    form.check(recipients(form.to))
+    form.check(recipients(form.to), set(MessageType))
     preview(form.sign, form.content)
     read_id(text)
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from smsgw.core import words as catalogue
+from smsgw.core.alarm_rules import KINDS
 from smsgw.core.errors import CODES
-from smsgw.core.words import alarms, business, interface, output, reasons
+from smsgw.core.words import alarm_rules, alarms, business, interface, output, reasons
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smsgw"
@@ -46,6 +47,18 @@ def run(*command: str) -> str:
 def test_tool_has_nothing_to_say(command: tuple[str, ...]) -> None:
     said = run(*command)
     assert not said, said
+
+
+def test_nothing_loses_its_cancellation() -> None:
+    """Before Python 3.12 ``asyncio.wait_for`` swallows a cancellation that comes together with the result, and who
+    cancelled waits for ever. ``asyncio.timeout`` does not."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in modules(PACKAGE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for"
+    ]
+    assert not found, f"async with asyncio.timeout(…) is wanted: {found}"
 
 
 @cache
@@ -549,13 +562,14 @@ def test_the_catalogue_has_no_words_that_nobody_says() -> None:
         if not str(path.relative_to(PACKAGE)).startswith("core/words/")
         for _, text in literals(tree)
     }
+    used |= {f"alarm_rule.{kind}" for kind in KINDS}  # what a rule looks for
     assert set(catalogue.PHRASES) - used == set()
     assert set(catalogue.LABELS) - used == set()
     assert set(catalogue.CODES) - used == set()
 
 
 def test_chinese_and_english_of_the_catalogue_agree() -> None:
-    every = [*catalogue.CODES.items(), *catalogue.PHRASES.items()]
+    every = [*catalogue.CODES.items(), *catalogue.PHRASES.items(), *catalogue.FINDINGS.items()]
     every += [
         (f"{kind}.{value}", both) for kind, of in catalogue.LABELS.items() for value, both in of.items()
     ]
@@ -565,7 +579,7 @@ def test_chinese_and_english_of_the_catalogue_agree() -> None:
         if places(chinese) != places(english) or not chinese or not english or HAN.search(english)
     ]
     assert not wrong, wrong
-    parts = (reasons, business, interface, output, alarms)
+    parts = (reasons, business, interface, output, alarms, alarm_rules)
     assert sum(len(part.WORDS) for part in parts) == len(catalogue.PHRASES), "a key stands twice"
     assert set(catalogue.CODES) == set(CODES)
 
@@ -576,20 +590,34 @@ ITSELF = {
     "platform/alarms/notes.py claim": "what tells receivers of alarms, by the clock",
     "platform/alarms/notes.py end": "the same",
     "platform/alarms/notes.py lose": "the same",
+    "platform/audience/saved.py count_of": "how many a segment was when it was looked at",
     "platform/audit/readings.py": "who reads something, which changes nothing",
     "platform/campaigns/feeder.py": "the engine of tasks, by the clock",
     "platform/campaigns/importer.py": "the job that reads a task's table",
     "platform/campaigns/service.py finish": "the end of a run, by the engine",
     "platform/campaigns/stage_watch.py": "what the engine has counted",
+    "platform/links/counting.py": "visitors of links, by the clock",
     "platform/calls/queries.py": "how calls have ended, by the clock",
     "platform/campaigns/uploads.py": "files that are too old",
     "platform/campaigns/worker.py": "the rows of a task's table",
     "platform/change.py": "a change itself",
+    "platform/channels/checks.py tell": "what a test of a channel finds as it goes",
+    "platform/channels/checks.py run": "the same, and its end",
+    "platform/accounts/reminders.py": "what was reminded of, by the clock",
     "platform/content/reminders.py": "what was reminded of, by the clock",
     "platform/drafts/service.py found": "what a survey has found",
     "platform/drafts/service.py look_again": "the same is forgotten",
     "platform/exports/service.py _count": "the rows of a file that is being made",
+    "platform/health/service.py next_": "mails that are due, by the clock",
+    "platform/health/sizes.py step": "how full disks are, by the clock",
     "platform/jobs/queries.py": "how far jobs are, by who does them",
+    "platform/links/clicks.py _enter_unkept": "how often citizens have opened what gets no row",
+    "platform/links/clicks.py _store": "what citizens have opened",
+    "platform/files/queries.py": "octets of files on their way, by the store",
+    "platform/links/sending.py take": "which codes messages are given, by who sends them",
+    "platform/links/sending.py give_back": "the same",
+    "platform/links/sending.py told": "the same, by who reads them",
+    "platform/load_tests/queries.py": "how load tests go, by the jobs that run them",
     "platform/login/passkeys.py check": "that a proof was used",
     "platform/login/pending.py": "a login that is under way",
     "platform/numbers/filters.py settle": "what a job has found",
@@ -598,6 +626,8 @@ ITSELF = {
     "platform/org/factors.py": "codes that are sent and used up",
     "platform/org/failed_logins.py": "what went wrong at the door",
     "platform/org/sessions.py": "logins and logouts, with entries of their own",
+    "platform/walls/service.py seen": "that a screen has asked for the board",
+    "platform/statements/service.py next_": "mails that are due, by the clock",
     "platform/sheets/queries.py": "tables that are too old, and what has become of their rows",
 }
 """What writes without a ``Change``, and whose doing it is: nobody has wished it of a service."""
@@ -646,18 +676,29 @@ def test_whoever_changes_something_says_who_wishes_it() -> None:
 
 NOTHING_BEFORE = {
     "account.topup", "alarm.ack", "alarm_receiver.test", "allow.import", "audience.members", "audit.verify",
-    "block.import", "block.remove", "brand.certificate",
-    "brand.picture", "channel.probe", "channel.remove", "complaint.add", "consent.give",
+    "block.import", "block.remove", "brand.certificate", "call.try",
+    "brand.picture", "channel.check", "channel.probe", "channel.record", "channel.remove", "complaint.add",
+    "consent.give",
     "consent.import", "consent.proof", "contact.import", "contact.put", "events.redeliver", "evidence.verify",
     "export.fetch", "export.link",
-    "export.request", "fact.retry", "factor.begin", "factor.emergency", "factor.reset", "filter.ask",
+    "export.request", "fact.retry", "factor.begin", "factor.emergency", "factor.reset", "fault.back", "fault.close",
+    "report.rematch", "fault.join", "fault.note", "fault.open", "fault.respond", "filter.ask",
     "filter.begin", "inbound.reply", "inbound.seen", "inbox.read", "key.retire", "key.rotate", "key_file.reseal",
-    "lift.ask", "link.file",
+    "load_test.begin",
+    "lift.ask", "link.file", "link.proof",
     "message.read", "message.resend", "message.resolve", "message.verify", "notice.publish", "number.import",
     "number_status.import",
-    "number_status.remove", "numbers.unmask", "partner.kick", "password.change", "report.spelling", "route.publish",
-    "send", "session.end", "sign.proof", "staff.import", "staff.import_passwords", "staff.reset", "staff.unlock",
-    "rebate.rule", "statement.take", "statistics.recount", "undo.ask", "word.import", "word.put",
+    "backup.begin", "backup.restore", "diagnostics.fetch", "diagnostics.request", "diagnostics.take", "health_mail.ask",
+    "number_status.remove", "numbers.unmask", "partner.kick", "password.change", "prefix.import",
+    "report.spelling",
+    "route.draft_begin",
+    "route.publish", "route.submit", "send", "session.end", "setting.ask", "short_link.codes", "short_link.judge",
+    "short_link.make", "sign.proof",
+    "staff.import", "staff.import_passwords", "staff.reset",
+    "staff.unlock", "support_contact.add",
+    "rebate.rule", "statement.take", "statistics.recount", "ticket.open", "ticket.say", "ticket.take", "undo.ask",
+    "wall.open",
+    "word.import", "word.put",
 }  # fmt: skip
 """Actions that happen: nothing was otherwise before, it is a secret, or a version of its own, or too many rows."""
 
@@ -673,6 +714,32 @@ def test_what_is_changed_is_told_as_it_was_before() -> None:
                     if "before" not in given and None not in given and not _happens(action):
                         untold.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(action)}")
     assert untold == []
+
+
+def test_jobs_that_read_what_lies_on_their_node_are_bound_to_it() -> None:
+    """Another node's anchors, logs and folders say nothing of the one that was meant."""
+    loose = []
+    for path, tree in modules(PACKAGE):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            made = [n for n in ast.walk(node) if isinstance(n, ast.Call) and ast.unparse(n.func) == "JobKind"]
+            local = any(a.annotation and ast.unparse(a.annotation) in LOCAL for a in _arguments(node))
+            bound = [any(word.arg == "bound" for word in call.keywords) for call in made]
+            if local and not all(bound):
+                loose.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    assert loose == []
+
+
+LOCAL = {"Path", "Bundles"}
+
+
+def _arguments(node: ast.FunctionDef | ast.ClassDef) -> list[ast.arg]:
+    """Those of a function, or of what a class is made with."""
+    if isinstance(node, ast.FunctionDef):
+        return [*node.args.args, *node.args.kwonlyargs]
+    makers = [made for made in node.body if isinstance(made, ast.FunctionDef) and made.name == "__init__"]
+    return [argument for made in makers for argument in _arguments(made)]
 
 
 def _happens(action: ast.expr) -> bool:

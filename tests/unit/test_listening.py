@@ -18,6 +18,7 @@ from certificates import HERE, Authority
 
 from smsgw.api.app import runner_options
 from smsgw.core.guard import Rate
+from smsgw.public.app import SHARE
 from smsgw.runtime import tarpit
 from smsgw.web import listening
 from smsgw.web.listening import IDLE_FOR, Connections, Listener, place_of
@@ -76,14 +77,14 @@ async def stage(context: ssl.SSLContext | None = None, **limits: Any) -> AsyncIt
 
 
 async def until(check: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not check():  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.01)
 
 
 async def answered(pair: Pair) -> bytes:
     pair[1].write(GET)
-    return await asyncio.wait_for(pair[0].readuntil(b"good"), 5)
+    return await asyncio.wait_for(pair[0].readuntil(b"good"), 30)
 
 
 async def closed(pair: Pair) -> bool:
@@ -119,7 +120,7 @@ async def test_who_does_not_read_his_answer_is_cut_off(monkeypatch: pytest.Monke
         await until(lambda: here.connections.open == 0)
         monkeypatch.setattr(listening, "NOT_READING", 5.0)
         reading = await here.connect(GET)
-        assert len(await asyncio.wait_for(reading[0].readexactly(50_000_000), 5)) == 50_000_000
+        assert len(await asyncio.wait_for(reading[0].readexactly(50_000_000), 30)) == 50_000_000
 
 
 async def test_what_is_no_request_is_answered_later_when_it_comes_over_and_over(
@@ -129,13 +130,13 @@ async def test_what_is_no_request_is_answered_later_when_it_comes_over_and_over(
     async with stage(most=160) as here:
         pairs = [await here.connect(b"no request\r\n\r\n") for _ in range(5)]
         for pair in pairs[:2]:
-            assert (await asyncio.wait_for(pair[0].readline(), 5)).split()[1] == b"400"
+            assert (await asyncio.wait_for(pair[0].readline(), 30)).split()[1] == b"400"
         await until(lambda: here.connections.tarpit.held == 3)
         good = await here.connect()
         assert (await answered(good)).endswith(b"good"), "who is right does not wait"
         assert here.connections.tarpit.held == 3
         for pair in pairs[2:]:
-            assert (await asyncio.wait_for(pair[0].readline(), 5)).split()[1] == b"400"
+            assert (await asyncio.wait_for(pair[0].readline(), 30)).split()[1] == b"400"
 
 
 async def test_what_is_busy_is_left_alone_and_who_comes_waits() -> None:
@@ -148,7 +149,7 @@ async def test_what_is_busy_is_left_alone_and_who_comes_waits() -> None:
         assert (here.busy, here.connections.open) == (3, 3)
         here.go.set()
         for pair in (*busy, *late):
-            assert await asyncio.wait_for(pair[0].readuntil(b"good"), 5)
+            assert await asyncio.wait_for(pair[0].readuntil(b"good"), 30)
 
 
 async def test_one_address_has_its_share() -> None:
@@ -205,7 +206,7 @@ class Mute:
     """A TLS client that has greeted and said a little, and reads no more: it never agrees to the end."""
 
     def __init__(self, port: int, context: ssl.SSLContext, octets: bytes = b"") -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._tls = context.wrap_socket(self._sock, server_hostname="127.0.0.1")
         self._tls.sendall(octets)
 
@@ -284,3 +285,9 @@ def test_whose_connections_count_together() -> None:
     assert proxy._is_free(place_of("2001:db8::1"))
     assert proxy._is_free(place_of("10.1.2.3"))
     assert not proxy._is_free(place_of("192.0.2.7"))
+
+
+def test_what_listens_has_half_of_the_descriptors_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening.resource, "getrlimit", lambda _: (1024, 4096))
+    assert listening.most_connections() == 512
+    assert 500 < listening.most_connections(SHARE) + listening.most_connections(1 - SHARE) <= 512

@@ -395,6 +395,7 @@ UNFOLDING = {
     "smsgw.core.keywords:_of_a_word": "a character",
     "smsgw.core.url_filings:found_in": "a text of an allowed length",
     "smsgw.core.url_filings:_end": "of a target, which has one",
+    "smsgw.platform.links.table:leads_to": "a text of an allowed length",
     "smsgw.core.optout:plain": "a text of an allowed length, or the beginning of a reply",
     "smsgw.core.optout:wants_out": "the beginning of a reply",
 }

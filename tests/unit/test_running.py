@@ -107,18 +107,34 @@ def test_a_run_ends_though_its_workers_do_not(tmp_path: Path) -> None:
     assert time.monotonic() - began < 80
 
 
-def test_what_takes_long_is_marked_or_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_what_takes_long_is_marked_or_named(workers: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(
         "import time, pytest\n"
         "@pytest.mark.slow\ndef test_marked(): time.sleep(0.5)\n"
         "def test_not_marked(): time.sleep(0.5)\n"
         "def test_quick(): pass\n"
     )
-    said = run(tmp_path, "-q", TEST_PATIENCE="0.001")
-    assert "test_not_marked" in said
-    assert "for a test that is not marked slow" in said
-    assert said.splitlines()[-1].startswith("1 failed, 2 passed"), said
-    assert run(tmp_path, "-q", TEST_PATIENCE="10").splitlines()[-1].startswith("3 passed")
+    said = run(tmp_path, "-q", *workers, TEST_PATIENCE="0.001")
+    assert re.findall(r"^SLOW TEST (\S+): 0\.\d s of 0, and it is not marked so$", said, re.MULTILINE) == [
+        "test_a.py::test_not_marked"
+    ], said
+    assert said.splitlines()[-1].startswith("3 passed"), said
+
+
+def test_what_is_made_of_a_day_is_made_anew_when_that_is_over(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("import datetime, running\nrunning._BEGAN = datetime.date(2000, 1, 1)\n")
+    (tmp_path / "test_a.py").write_text(
+        "import itertools\n"
+        "COUNT = itertools.count()\n"
+        "class clock: now = staticmethod(lambda: next(COUNT))\n"
+        "AT: int = clock.now()\n"
+        "AFTER = AT + 10\n"
+        "OTHER = next(COUNT)\n"
+        "def test_first(): assert (AT, AFTER, OTHER) == (2, 12, 1)\n"
+        "def test_second(): assert (AT, AFTER, OTHER) == (2, 12, 1), 'once a day'\n"
+    )
+    assert run(tmp_path, "-q").splitlines()[-1].startswith("2 passed")
 
 
 def test_what_is_left_out_is_named_and_a_skip_fails_a_run_that_must_be_whole(tmp_path: Path) -> None:

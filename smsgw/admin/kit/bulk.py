@@ -20,6 +20,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.cells import harmless
 from smsgw.platform.handles import Database
 
+MOST_KNOWN = 5000
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 """Takes octets of rows, as PostgreSQL copies them as text, cut anywhere."""
 
@@ -47,13 +48,15 @@ class Bulk:
 
 
 class _Known(dict[str, str]):
-    """Cells by what was copied: of columns with few values."""
+    """Cells by what was copied: of columns with few values, or what has come of late."""
 
     def __init__(self, make: Callable[[str], Cell]) -> None:
         super().__init__()
         self._make = make
 
     def __missing__(self, text: str) -> str:
+        if len(self) >= MOST_KNOWN:
+            self.clear()
         made = self[text] = str(harmless(self._make(text)))
         return made
 

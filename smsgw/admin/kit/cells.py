@@ -14,6 +14,7 @@ from smsgw.admin.words.agents import device
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.words import Wording
 
 Say = Callable[[str | Wording], str]
@@ -60,8 +61,13 @@ def _hours(value: Any, _: Column, say: Say) -> Cell:
     return spans.said(value, say)
 
 
-def _phone(value: Any, _: Column, __: Say) -> Cell:
-    return numbers.mask(str(value))
+def masked(number: str, say: Say) -> str:
+    """A number as people see it: masked, or that it is not known any more."""
+    return say(words.NUMBER_GONE) if is_pseudonym(number) else numbers.mask(number)
+
+
+def _phone(value: Any, _: Column, say: Say) -> Cell:
+    return masked(str(value), say)
 
 
 def _word(value: Any, column: Column, say: Say) -> Cell:

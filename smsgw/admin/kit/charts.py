@@ -106,7 +106,10 @@ def _lines(chart: Chart) -> dict[str, Any]:
     return {
         "tooltip": {"trigger": "axis"},
         "legend": {"show": len(series) > 1, "top": 0, "type": "scroll"},
-        "grid": {"left": 8, "right": 12, "top": 36 if len(series) > 1 else 16, "bottom": 4, "containLabel": True},
+        "grid": {  # room above for the legend, or for the unit
+            "left": 8, "right": 12, "top": 36 if len(series) > 1 else 32 if chart.unit else 16, "bottom": 4,
+            "containLabel": True,
+        },
         "xAxis": {"type": "category", "data": list(chart.labels), "boundaryGap": kind == "bar"},
         "yAxis": [counts, percent] if chart.rates else counts,
         "series": series,

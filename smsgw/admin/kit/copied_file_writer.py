@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import sys
 from pathlib import Path
@@ -14,9 +13,10 @@ import msgspec
 from smsgw.admin.i18n import teller
 from smsgw.admin.kit import exports
 from smsgw.admin.kit.bulk import Reader
-from smsgw.admin.kit.copied_file import FRAME, WHOLE_SAID, CopiedFile, Frame
+from smsgw.admin.kit.copied_file import FRAME, FULL_SAID, WHOLE_SAID, CopiedFile, Frame
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.kit.tables import Kind
+from smsgw.core.errors import Refused
 
 MEMORY = 1536 * 1024**2
 """Octets of address space."""
@@ -44,21 +44,27 @@ def _write(job: CopiedFile, source: BinaryIO, answers: BinaryIO) -> None:
     writer = exports.opened(job.format, Path(job.path), job.head, job.mark, job.title, figures)
     while True:
         frame, octets = _read(source)
-        if frame == Frame.END:
-            writer.end(msgspec.json.decode(octets, type=list[str]))
+        try:
+            if frame == Frame.END:
+                writer.end(msgspec.json.decode(octets, type=list[str]))
+                said = WHOLE_SAID
+            else:
+                rows = reader.rows(octets)
+                writer.raw(rows)
+                said = b"%d\n" % len(rows)
+        except Refused:  # a sheet may be full with its last lines, too
+            said = FULL_SAID
+        over = said in (WHOLE_SAID, FULL_SAID)
+        if over:
             writer.close()
-            answers.write(WHOLE_SAID)
-            answers.flush()
-            return
-        rows = reader.rows(octets)
-        writer.raw(rows)
-        answers.write(b"%d\n" % len(rows))
+        answers.write(said)
         answers.flush()
+        if over:
+            return
 
 
 def main() -> None:
     """One file."""
-    os.nice(19)
     with contextlib.suppress(OSError):  # before the daemon is, when memory is short
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

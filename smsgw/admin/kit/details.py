@@ -86,6 +86,8 @@ class Detail:
     notice: str = ""
     good: bool = True
     """Whether the notice is a good one."""
+    standing: str = ""
+    """What holds of it whatever else there is to notice, as that it rehearses."""
     past: Sequence[Past] = ()
     """Its history, the newest first."""
     opened: str = ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
+import os
 import re
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,7 +21,7 @@ from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
 from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.cells import Cell
-from smsgw.admin.kit.copied_file import CopiedFile, copied_file
+from smsgw.admin.kit.copied_file import CopiedFile, copied_file, no_room
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.kit.table_exports import TableExport
 from smsgw.admin.words import kit as words
@@ -57,6 +59,12 @@ AT_ONCE = 500
 """Rows of one read."""
 PIECE = 64 * 1024
 """Octets of a copy that are handed over in one go: some two hundred rows."""
+GIVEN = 4 * 1024**2
+"""Octets of a file after which the disk is given them."""
+SHEET = "xl/worksheets/sheet1.xml"
+"""Where a workbook has its first sheet."""
+MOST_OF_SHEET = 2**31 - 2**20
+"""Octets of its rows before they are compressed: what is longer needs a kind of archive that not everybody reads."""
 PATIENCE = 1800.0
 LONGEST_CELL = 32_767
 """Characters; spreadsheets have no room for more."""
@@ -89,12 +97,15 @@ class _Csv:
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._csv = csv.writer(self._file)
         self._csv.writerow(harmless(cell) for cell in head)
+        self._given = _Given(self._file.fileno())
 
     def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
         self._csv.writerows([harmless(cell) for cell in row] for row in rows)
+        self._given.so_far()
 
     def raw(self, rows: Sequence[Sequence[str]]) -> None:
         self._csv.writerows(rows)
+        self._given.so_far()
 
     def end(self, mark: Sequence[str]) -> None:
         self._csv.writerows([harmless(line)] for line in mark)
@@ -103,73 +114,116 @@ class _Csv:
         self._file.close()
 
 
+class _Given:
+    """What of a file the disk has been given. A long file is given to it piece by piece: all at once, at its end, it
+    would be in the way of who waits for a commit."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._at = 0
+
+    def so_far(self) -> None:
+        size = os.fstat(self._fd).st_size
+        if size - self._at >= GIVEN:
+            os.posix_fadvise(self._fd, self._at, size - self._at, os.POSIX_FADV_DONTNEED)
+            self._at = size
+
+
 class _Xlsx:
+    """A workbook of one sheet, of which the library makes all but the rows: those are compressed as they come, and do
+    not stand in a file of twenty times the size first."""
+
     def __init__(
         self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()
     ) -> None:
-        self._book = xlsxwriter.Workbook(
-            str(path),
-            {
-                "constant_memory": True, "tmpdir": str(path.parent), "strings_to_formulas": False,
-                "strings_to_urls": False,
-            },
-        )  # fmt: skip
-        self._sheet = self._book.add_worksheet()
-        bold = self._book.add_format({"bold": True})
-        self._sheet.freeze_panes(1, 0)
-        self._sheet.repeat_rows(0)
-        self._book.set_properties({"title": title, "comments": mark})
-        self._sheet.set_landscape()
-        self._sheet.set_paper(A4)
-        self._sheet.fit_to_pages(1, 0)
-        self._sheet.set_header(f"&L&B{title.replace('&', ' ')[:200]}")
-        self._sheet.set_footer(f"&L{mark.replace('&', ' ')[:200]}&R&P/&N")
-        for at, cell in enumerate(head):
-            self._sheet.set_column(at, at, 18)
-            self._sheet.write_string(0, at, str(harmless(cell)), bold)
-        self._at = 1
+        frame = _framed(head, mark, title)
+        before, self._after = frame.read(SHEET).split(b"</sheetData>")
+        self._file = path.open("wb")
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
+        for name in frame.namelist():
+            if name != SHEET:
+                self._zip.writestr(name, frame.read(name))
+        self._sheet = self._zip.open(SHEET, "w")
+        self._sheet.write(_DIMENSION.sub(b"", before))
+        self._at, self._size = 1, 0
         self._row = _row_of(figures or [False] * len(head))
+        self._given = _Given(self._file.fileno())
 
     def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
-        for row in rows:
-            for at, cell in enumerate(row):
-                if isinstance(cell, str):
-                    self._sheet.write_string(self._at, at, str(harmless(cell))[:LONGEST_CELL])
-                elif abs(float(cell)) < EXACT:
-                    self._sheet.write_number(self._at, at, float(cell))
-                else:
-                    self._sheet.write_string(self._at, at, str(cell))
-            self._at += 1
+        self._write([_typed_row(n, row) for n, row in enumerate(rows, self._at + 1)])
 
     def raw(self, rows: Sequence[Sequence[str]]) -> None:
-        """Behind the library's back, into the file of rows that it keeps: it looks at every cell for a long time."""
-        sheet, made = self._sheet, []
-        sheet._write_single_row(self._at)  # the one before, which it holds back
-        for n, row in enumerate(rows, self._at + 1):
-            text = "\0".join(row)
-            if "&" in text or "<" in text or ">" in text:
-                text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-            made.append(self._row(n, _UNWRITTEN.sub("", text).split("\0")))
-        sheet.row_data_fh.write("".join(made))
+        self._write([self._row(n, _written("\0".join(row)).split("\0")) for n, row in enumerate(rows, self._at + 1)])
+
+    def _write(self, rows: Sequence[str]) -> None:
+        octets = "".join(rows).encode()
+        self._size += len(octets)
+        if self._size > MOST_OF_SHEET:
+            raise no_room()
+        self._sheet.write(octets)
         self._at += len(rows)
-        sheet.previous_row, sheet.dim_rowmax = self._at, self._at - 1
+        self._given.so_far()
 
     def end(self, mark: Sequence[str]) -> None:
         self.rows([[line] for line in mark])
 
     def close(self) -> None:
-        self._book.close()
+        self._sheet.write(b"</sheetData>" + self._after)
+        self._sheet.close()
+        self._zip.close()
+        self._file.close()
+
+
+def _framed(head: Sequence[str], mark: str, title: str) -> zipfile.ZipFile:
+    """The workbook with its first row."""
+    made = io.BytesIO()
+    book = xlsxwriter.Workbook(made, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    sheet = book.add_worksheet()
+    bold = book.add_format({"bold": True})
+    sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    book.set_properties({"title": title, "comments": mark})
+    sheet.set_landscape()
+    sheet.set_paper(A4)
+    sheet.fit_to_pages(1, 0)
+    sheet.set_header(f"&L&B{title.replace('&', ' ')[:200]}")
+    sheet.set_footer(f"&L{mark.replace('&', ' ')[:200]}&R&P/&N")
+    for at, cell in enumerate(head):
+        sheet.set_column(at, at, 18)
+        sheet.write_string(0, at, str(harmless(cell)), bold)
+    book.close()
+    return zipfile.ZipFile(made)
 
 
 _UNWRITTEN = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What XML has no way to write; NUL is in no text of a database."""
+_DIMENSION = re.compile(rb'<dimension ref="[^"]*"/>')
+"""How many rows there are is not known when it is written, and it may be left out."""
+_NUMBER = "><v>%s</v></c>"
+_TEXT = ' t="inlineStr"><is><t xml:space="preserve">%s</t></is></c>'
+
+
+def _written(text: str) -> str:
+    """Text, or several, as XML has it."""
+    if "&" in text or "<" in text or ">" in text:
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _UNWRITTEN.sub("", text)
+
+
+def _typed_row(n: int, row: Sequence[Cell]) -> str:
+    """The XML of a row of texts and numbers."""
+    made = [f'<row r="{n}">']
+    for at, cell in enumerate(row):
+        figure = not isinstance(cell, str) and abs(float(cell)) < EXACT
+        value = f"{float(cell):.16g}" if figure else _written(str(harmless(cell)).replace("\0", "")[:LONGEST_CELL])
+        made.append(f'<c r="{xl_col_to_name(at)}{n}"' + (_NUMBER if figure else _TEXT) % value)
+    return "".join([*made, "</row>"])
 
 
 def _row_of(figures: Sequence[bool]) -> Callable[[int, Sequence[str]], str]:
     """Makes the XML of a row from its number and its cells; of which columns the cells are numbers."""
-    number, text = "><v>%s</v></c>", ' t="inlineStr"><is><t xml:space="preserve">%s</t></is></c>'
-    texts = [f'<c r="{xl_col_to_name(at)}%s"' + (number if figure else text) for at, figure in enumerate(figures)]
-    row, width = '<row r="%s">' + "".join(texts) + "</row>", len(figures)
+    cells_ = [f'<c r="{xl_col_to_name(at)}%s"' + (_NUMBER if figure else _TEXT) for at, figure in enumerate(figures)]
+    row, width = '<row r="%s">' + "".join(cells_) + "</row>", len(figures)
 
     def made(n: int, cells: Sequence[str]) -> str:
         at = str(n)
@@ -404,7 +458,7 @@ class _Copying:
                 nonlocal written
                 written += (n := await process.take(octets))
                 if written > ROWS_OF_SHEET and self.format is Format.XLSX:
-                    raise Refused("FILE_TOO_LARGE")
+                    raise no_room()
                 of._done += n
                 await of._context.progress(of._done, total)
 

@@ -1,6 +1,7 @@
 """Form pages: a form at an address, what it is about, the effect in numbers before it is sent, and the service.
 
-A page of a form without fields asks about the effect alone. What a service refuses stands at the field that it names.
+A page of a form without fields, or with hidden ones only, asks about the effect alone. What a service refuses stands at
+the field that it names.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Filled, Form
+from smsgw.admin.kit.forms import Filled, Form, Kind
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.rights import PROOFS, Proof, Route
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import Wording
 
 CONFIRMED = "confirmed"
 """Name of the hidden field of a form whose effect has been shown."""
@@ -60,11 +62,15 @@ class FormPage:
     values: Callable[[Any], Mapping[str, Any]] = lambda _: {}
     choices: Callable[[Call, Any], Awaitable[Mapping[str, Mapping[str, str]]]] = _no_choices
     effect: Callable[[Call, Any, Mapping[str, Any]], Awaitable[Effect]] | None = None
-    """What it will do, or ``Wrong``; None: it is done without asking."""
-    lead: Callable[[Any], str] = lambda _: ""
+    """What it will do, ``Wrong``, or what the service refuses; None: it is done without asking."""
+    made_of: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    """Hidden fields of the form: what the effect that is shown was made of, for the service to compare."""
+    lead: Callable[[Any], str | Wording] = lambda _: ""
     """What stands under the title: the name of what it is about."""
     about: str = ""
-    """A sentence of ``words`` there instead."""
+    """A sentence of ``words`` after it."""
+    form_of: Callable[[Call, Any], Form] | None = None
+    """The form, where its fields depend on what it is about; ``form`` then stands for any."""
     danger: bool = False
     step_up: Proof | None = None
     """Beyond what its permission takes; asked for before the form is shown."""
@@ -82,24 +88,33 @@ class FormPage:
             raise web.HTTPNotFound
         return subject
 
+    def _form(self, call: Call, subject: Any) -> Form:
+        return self.form if self.form_of is None else self.form_of(call, subject)
+
     async def _show(self, call: Call) -> web.StreamResponse:
         subject = await self._subject(call)
-        filled = self.form.blank(self.values(subject))
+        form = self._form(call, subject)
+        filled = form.blank(self.values(subject))
         filled.choices = dict(await self.choices(call, subject))
-        effect = await self.effect(call, subject, {}) if self.effect and not self.form.fields else None
+        asks = any(one.kind is not Kind.HIDDEN for one in form.fields)
+        effect = await self.effect(call, subject, {}) if self.effect and not asks else None
         return self._page(call, subject, filled, effect)
 
     async def _send(self, call: Call) -> web.StreamResponse:
         subject = await self._subject(call)
         data = await call.request.post()
-        filled = self.form.read(data, await self.choices(call, subject))
+        filled = self._form(call, subject).read(data, await self.choices(call, subject))
         if alone := field_alone(call, filled, data):
             return alone
         if filled.good and self.effect and CONFIRMED not in data:
             try:
-                return self._page(call, subject, filled, await self.effect(call, subject, filled.values))
+                effect = await self.effect(call, subject, filled.values)
+                filled.hide({**self.made_of(subject), **effect.made_of})
+                return self._page(call, subject, filled, effect)
             except Wrong as wrong:
                 filled.errors[wrong.key] = wrong.problem
+            except (Invalid, Refused) as error:
+                self._refuse(call, filled, error)
         if filled.good and (answer := await self._saved(call, subject, filled)):
             return answer
         return self._page(call, subject, filled)
@@ -111,10 +126,13 @@ class FormPage:
         except Wrong as wrong:
             filled.errors[wrong.key] = wrong.problem
         except (Invalid, Refused) as error:
-            if error.code == "NOT_FOUND":
-                raise
-            filled.refuse(error, refusal(call, error))
+            self._refuse(call, filled, error)
         return None
+
+    def _refuse(self, call: Call, filled: Filled, error: Invalid | Refused) -> None:
+        if error.code == "NOT_FOUND":
+            raise error
+        filled.refuse(error, refusal(call, error))
 
     def _page(self, call: Call, subject: Any, filled: Filled, effect: Effect | None = None) -> web.Response:
         return call.render(

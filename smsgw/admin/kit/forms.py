@@ -25,6 +25,8 @@ from smsgw.core.schedule import written
 ONE_FIELD = "check"
 """Name of the field of a form that says which one is to be checked alone."""
 MOST_LINES = 20_000
+MOST_SPANS = 1000
+"""Characters of all spans of a day."""
 
 
 class Kind(StrEnum):
@@ -153,6 +155,12 @@ class Filled:
         """The field that is to be mended first; empty: none."""
         return next((one.key for one in self.form.fields if one.key in self.errors), "")
 
+    def hide(self, values: Mapping[str, Any]) -> None:
+        """Put these into hidden fields; what was typed stays."""
+        for one in self.form.fields:
+            if one.kind is Kind.HIDDEN and one.key in values:
+                self.texts[one.key] = _typed(one, values[one.key])
+
     def refuse(self, error: SmsgwError, message: str) -> None:
         """A service has refused the values: told at the field that it names, or for the whole."""
         key = str(error.detail.get("field", ""))
@@ -176,7 +184,8 @@ def _typed(one: Field, value: Any) -> list[str]:
 
 def _texts(one: Field, data: Mapping[str, Any]) -> list[str]:
     if one.kind is Kind.SPANS:
-        return [spans.typed(data, one.key)]
+        whole = data.get(one.key)  # as a form has it, hidden, whose effect has been shown
+        return [whole.strip()[:MOST_SPANS] if isinstance(whole, str) else spans.typed(data, one.key)]
     several = getattr(data, "getall", None)
     given = several(one.key, []) if several is not None else [data[one.key]] if one.key in data else []
     texts = [text.replace("\r\n", "\n") for text in given if isinstance(text, str)]

@@ -15,8 +15,9 @@ from aiohttp import BodyPartReader, web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.kit.form_pages import CONFIRMED
 from smsgw.admin.kit.forms import Filled, Form
-from smsgw.admin.kit.lists import refusal
+from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.rights import Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.terms import TERMS
@@ -102,6 +103,10 @@ class ImportPage:
     """Asked for before a file is chosen."""
     most: int = MOST_ROWS
     """Rows; more than that only what is brought in page by page."""
+    allowed: Callable[[Call], None] = lambda _: None
+    """Refuses who may not although they have the permission."""
+    effect: Callable[[Call, Sheet, Mapping[str, int], Mapping[str, Any]], Awaitable[Effect]] | None = None
+    """What it will change, told before it is begun, or what the service refuses; None: it is begun without asking."""
 
     @property
     def routes(self) -> list[Route]:
@@ -119,6 +124,7 @@ class ImportPage:
     # --- the file ------------------------------------------------------------------------------------------------
 
     async def _ask(self, call: Call) -> web.StreamResponse:
+        self.allowed(call)
         return self._upload(call)
 
     def _upload(self, call: Call, problem: str = "") -> web.Response:
@@ -128,6 +134,7 @@ class ImportPage:
         )  # fmt: skip
 
     async def _take(self, call: Call) -> web.StreamResponse:
+        self.allowed(call)
         try:
             sheet = await self._received(call)
         except (Invalid, Refused, Temporary) as error:
@@ -162,6 +169,7 @@ class ImportPage:
     # --- its columns ---------------------------------------------------------------------------------------------
 
     async def _sheet(self, call: Call) -> Sheet:
+        self.allowed(call)
         id_ = read_id(call.request.match_info["id"]) or 0
         return await call.portal.sheets.get(id_, self.purpose, call.actor.label)
 
@@ -178,6 +186,9 @@ class ImportPage:
         chosen, wrong = self._read(sheet, data)
         if filled.good and not wrong:
             try:
+                if self.effect is not None and CONFIRMED not in data:
+                    effect = await self.effect(call, sheet, chosen, filled.values)
+                    return self._columns(call, sheet, filled, chosen, wrong, effect)
                 job_id = await self.begin(call, sheet, chosen, filled.values)
             except (Invalid, Refused) as error:
                 if error.code == "NOT_FOUND":
@@ -208,10 +219,11 @@ class ImportPage:
         return chosen, wrong
 
     def _columns(
-        self, call: Call, sheet: Sheet, filled: Filled, chosen: Mapping[str, int], wrong: Mapping[str, Problem]
-    ) -> web.Response:
+        self, call: Call, sheet: Sheet, filled: Filled, chosen: Mapping[str, int], wrong: Mapping[str, Problem],
+        effect: Effect | None = None,
+    ) -> web.Response:  # fmt: skip
         return call.render(
             "ui/import_columns.html", status=200 if filled.good and not wrong else 422, page=self, sheet=sheet,
             filled=filled, chosen=chosen, wrong=wrong, labels={t.key: t.term for t in self.targets},
-            required={t.key for t in self.targets if t.required},
+            required={t.key for t in self.targets if t.required}, effect=effect, confirmed=CONFIRMED,
         )  # fmt: skip

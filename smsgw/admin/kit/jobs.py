@@ -10,12 +10,14 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
-from smsgw.admin.words import account_route, audience, people, routing
+from smsgw.admin.words import account_route, audience, people, prefixes, routing
 from smsgw.admin.words import lists as words
+from smsgw.admin.words import unmatched as unmatched_words
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import importing as contacts
 from smsgw.platform.audit import verification
+from smsgw.platform.channels import unmatched
 from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import NAME as EXPORT
@@ -24,7 +26,7 @@ from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.lists import consent_import as consents
 from smsgw.platform.lists import number_import as listing
 from smsgw.platform.org import importing
-from smsgw.platform.routing import following
+from smsgw.platform.routing import following, prefix_sheets
 from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import MOST_ROWS, Outcome
 from smsgw.platform.words import importing as word_list
@@ -92,6 +94,12 @@ async def detail(call: Call, job: Job) -> Detail:
         busy = job.checkpoint["busy"]
         text = account_route.FOLLOWED_BUSY if busy else account_route.FOLLOWED
         notice = call.filled(text, {"moved": f"{job.checkpoint['moved']:,}", "busy": f"{busy:,}"})
+    elif job.kind == prefix_sheets.NAME and "import" in job.checkpoint:
+        told = {key: f"{job.checkpoint[key]:,}" for key in ("added", "changed", "same")}
+        notice, links = call.filled(prefixes.IMPORT_DONE, told), ((prefixes.IMPORTS, "/prefixes/imports"),)
+    elif job.kind == unmatched.NAME and "matched" in job.checkpoint:
+        told = {key: f"{job.checkpoint[key]:,}" for key in ("looked", "matched", "ambiguous")}
+        notice = call.filled(unmatched_words.DONE, told)
     if exports.held(job):
         notice = call.filled(words.EXPORT_HELD, {"rows": f"{job.params['rows']:,}", "who": job.submitter})
     if job.state is JobState.FAILED:

@@ -10,13 +10,15 @@ gives a whole page, or to a script (htmx) the piece of it that it asks for; all 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+import msgspec
 from aiohttp import web
 
 from smsgw.admin.call import Call, local_path
@@ -47,6 +49,9 @@ from smsgw.platform.preferences import service as preference_service
 from smsgw.platform.preferences.queries import View
 from smsgw.runtime import clock
 
+SAME_WORDS = 10.0
+"""Seconds for which rows that have not changed stand as they were written: among them may be how long ago something
+was."""
 MOST_COUNTED = 100_000
 """Rows beyond which a list says "more than"."""
 
@@ -60,12 +65,14 @@ Choices = Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an action will do, in numbers: a sentence and what fills it. ``typed``: what the person has to type first,
-    for what cannot be undone. ``nothing``: there is nothing to do, and no button for it."""
+    for what cannot be undone. ``nothing``: there is nothing to do, and no button for it. ``made_of``: hidden fields of
+    the form (``FormPage.made_of``) that only the effect knows."""
 
     text: str
     values: Mapping[str, Any] = field(default_factory=dict)
     typed: str = ""
     nothing: bool = False
+    made_of: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class Action:
     """What the person has to choose from (value -> label); ``picked`` tells. None: nothing."""
     pick: str = ""
     """Term of that."""
+    tells: Permission | None = None
+    """Right to see what its effect tells, where that is not on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,18 @@ class Shown:
         plain = "" if self.sort == self.page.sort else str(self.sort)
         return self.found.query(**({"sort": plain} | changes))
 
+    def alike(self) -> bytes | None:
+        """Two pages with the same here are written in the same words, for the same person; None: it cannot be said."""
+        said = (
+            self.query(), [column.key for column in self.layout.columns], self.layout.density, str(self.sort),
+            [action.key for action in self.actions], bool(self.next), bool(self.previous), self.notice,
+            self.totals, self.chart, list(self.rows),
+        )  # fmt: skip
+        try:
+            return hashlib.sha256(msgspec.msgpack.encode(said)).digest()
+        except (TypeError, ValueError, OverflowError):  # a row of another kind
+            return None
+
     def sorted_by(self, key: str) -> str:
         """The query for the order of a column: turned round when it has it already."""
         turned = Sort(key, not self.sort.descending) if key == self.sort.key else Sort(key)
@@ -182,6 +203,9 @@ class ListPage:
     """Changes of the whole: label, address below ``path/-/`` of a POST, permission."""
     links: Sequence[tuple[str, str, Permission]] = ()
     """Pages that the head leads to: label, address, permission."""
+    links_whole: bool = False
+    """They, and the button of the empty list, are for who sees the whole platform alone; but for what the list's own
+    permission is enough for."""
     lead: str = ""
     """A sentence under the title."""
     notice: Callable[[Actor, Found], str] = lambda actor, found: ""
@@ -194,6 +218,8 @@ class ListPage:
     wide: bool = False
     """It has many columns: they stand closer together."""
     report: Report | None = None
+    lacks: Callable[[Database, Actor, Found], Awaitable[Collection[str]]] | None = None
+    """Keys of columns that nothing of what is looked for has anything in; None: none is such."""
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
     tabs: Sequence[tuple[str, str]] = ()
@@ -269,27 +295,46 @@ class ListPage:
         return call.render(template, shown=shown, page=self, **await self._more(call, shown))
 
     async def _rows(self, call: Call) -> web.StreamResponse:
-        """The rows alone, looked at again and again."""
-        shown = await self.shown(call)
-        template = self.cards.template if self.cards is not None else "ui/rows.html"
-        return call.piece(template, shown=shown, page=self, **await self._more(call, shown))
+        """The rows alone, looked at again and again: written anew when they have changed, or are told in words that may
+        have grown old."""
+        shown = await self.shown(call, views=False)
+        if self.cards is not None:
+            return call.piece(self.cards.template, shown=shown, page=self, **await self._more(call, shown))
+
+        async def write() -> str:
+            return str(call.render("ui/rows.html", shown=shown, page=self).text)
+
+        alike = shown.alike()
+        if alike is None:
+            text = await write()
+        else:
+            who = call.who.login, call.actor.permissions, call.language
+            text = await call.portal.remembered.get((self.name, *who, alike), SAME_WORDS, write)
+        return call.unless_known(web.Response(text=text, content_type="text/html"))
 
     async def _more(self, call: Call, shown: Shown) -> Mapping[str, Any]:
         return await self.cards.prepare(call, shown.rows) if self.cards is not None else {}
 
-    async def shown(self, call: Call) -> Shown:
-        """What the address of a request asks for."""
+    async def shown(self, call: Call, *, views: bool = True) -> Shown:
+        """What the address of a request asks for; ``views``: with those that the person has saved."""
         query = call.request.query
         found = await self.read(call, query)
-        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
+        columns = await self._fitting(call, found)
         chosen = await preferences.value(call.db, call.actor, self._preference)
         layout = tables.layout(columns, chosen)
         sort = tables.read_sort(query.get("sort", ""), columns, self.sort)
-        actions = tuple(a for a in self.actions if call.may(a.permission))
-        shown = Shown(
-            self, found, columns, layout, sort, actions, await preferences.views(call.db, call.actor, self.name)
-        )
+        actions = tuple(a for a in self.actions if call.may(a.permission) and (a.tells is None or call.may(a.tells)))
+        saved = await preferences.views(call.db, call.actor, self.name) if views else ()
+        shown = Shown(self, found, columns, layout, sort, actions, saved)
         return shown if found.errors else await self._filled(call, shown, query.get("at", ""))
+
+    async def _fitting(self, call: Call, found: Found) -> tuple[Column, ...]:
+        """The columns that the person may have of what is looked for."""
+        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
+        if self.lacks is None or found.errors:
+            return columns
+        lacking = await self.lacks(call.db, call.actor, found)
+        return tuple(column for column in columns if column.key not in lacking)
 
     async def _filled(self, call: Call, shown: Shown, cursor: str) -> Shown:
         sealer, found, sort = call.portal.context.sealer, shown.found, shown.sort
@@ -417,7 +462,7 @@ class ListPage:
         if found.errors:
             return self._back(call, form)
         chosen = await preferences.value(call.db, call.actor, self._preference)
-        columns = tables.fitting(tables.allowed(self.columns, call.actor.permissions), found)
+        columns = await self._fitting(call, found)
         layout = tables.layout(columns, chosen)
         sort = tables.read_sort(state.get("sort", ""), layout.columns, self.sort)
         wanted = Export(
@@ -567,8 +612,10 @@ class _Acting:
         return done, refused
 
     async def _chosen(self, call: Call) -> Sequence[Any] | Problem:
-        """The rows of the form, as far as the person may see them now."""
+        """The rows of the form, as far as the person may see them now: the effect tells what the page does, or more."""
         form, page = await call.request.post(), self.page
+        if not call.may(page.permission) or not call.may(self.action.tells or page.permission):
+            return Problem(words.NOT_SEEN)
         ids = [id_ for id_ in form.getall("id", []) if isinstance(id_, str)]
         chosen = selection.read(
             call.portal.context.sealer, page.name, call.who.login, ids, str(form.get("selection", "")), clock.now()

@@ -27,6 +27,8 @@ class Entry:
     badge: Badge | None = None
     shortcut: bool = False
     """To a page that has its own place elsewhere in the menu: the page is shown there."""
+    whole: bool = False
+    """Only for who sees the whole platform."""
 
     def __post_init__(self) -> None:
         if self.key not in ENTRIES:

@@ -10,9 +10,8 @@ from aiohttp import BodyPartReader, web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.imports import short_text, write_down
-from smsgw.core.errors import Temporary
 from smsgw.platform.files import proofs
-from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile
+from smsgw.platform.files.model import FileKind, Incoming, StoredFile
 
 T = TypeVar("T")
 ACCEPTED = ".png,.jpg,.jpeg,.webp,.pdf"
@@ -46,10 +45,7 @@ async def received(
 
 async def shown(call: Call, file: StoredFile, action: str, object: str) -> web.StreamResponse:
     """The file, with the entry of its reading: pictures are shown, documents are taken away. Nothing in it is run."""
-    try:
-        path = await call.portal.context.files.path(file.id)
-    except Elsewhere as exc:
-        raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=str(exc)) from exc
+    path = await call.portal.context.files.path(file.id)
     if path is None:
         raise web.HTTPNotFound
     await call.reads(action, object, file=file.name)

@@ -56,6 +56,8 @@ class Kind(StrEnum):
     """A text in pieces: (piece, why it is marked or empty)."""
     DEVICE = "device"
     """How a browser calls itself, made readable; whole in its title."""
+    COPIED = "copied"
+    """A text to be copied, with a button for it."""
     PICTURE = "picture"
     """The address of a small picture; None: there is none."""
 

@@ -61,3 +61,20 @@ IDENTITY, ACCESS, LIMITS, CONTRACT = N_("账号"), N_("接入与号码"), N_("�
 MONEY, BELONGS = N_("价格与余额"), N_("相关内容")
 HAS = N_("%(n)s 个")
 SIGNS, RECORDS, UNSEEN = N_("签名设置"), N_("发送记录"), N_("（不在您的数据范围内）")
+
+TRAINING, TRAINING_TITLE = N_("进入演练模式"), N_("进入演练模式")
+TRAINING_END, TRAINING_END_TITLE = N_("退出演练模式"), N_("退出演练模式")
+TRAINING_EFFECT = N_(
+    "“%(name)s”进入演练模式后，%(people)s 人在平台上、%(keys)s 个正式密钥通过接口所发的短信都只提交到仿真运营商，"
+    "不会到达任何手机，不扣费，不计入统计与对账；审批、任务、回执照常。须先停用账号，且没有未结束的短信和任务"
+    "（现有 %(parts)s 段、%(tasks)s 个）。切换后再启用账号。"
+)
+TRAINING_END_EFFECT = N_(
+    "“%(name)s”退出演练模式后，%(people)s 人在平台上、%(keys)s 个正式密钥通过接口所发的短信将真正发到手机并计费。"
+    "须先停用账号，且没有未结束的短信和任务（现有 %(parts)s 段、%(tasks)s 个）。切换后再启用账号。"
+)
+TRAINING_ABOUT = N_("供培训和演练：流程照常，所发短信只提交到仿真运营商，不会到达任何手机，不扣费。须先停用账号。")
+TRAINING_END_ABOUT = N_("退出后所发短信将真正发到手机并计费。须先停用账号。")
+TRAINING_BEGUN = N_("已进入演练模式；启用账号后开始演练。")
+TRAINING_ENDED = N_("已退出演练模式；启用账号后恢复正式发送。")
+TRAINING_ON = N_("演练模式：所发短信只到仿真运营商，不会到达任何手机，不计费、不计入统计。")

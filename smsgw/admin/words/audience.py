@@ -137,6 +137,35 @@ GROUP_MOVE_TOP_EFFECT = N_("将把“%(name)s”及其下 %(groups)s 个分组�
 GROUP_REMOVE_EFFECT = N_("将删除 %(n)s 个分组（%(names)s）；组内联系人保留在通讯录中，下级分组上移一层。")
 GROUP_MEMBERS = N_("查看联系人")
 WITH_MEMBERS_HELP = N_("勾选后，组内由您录入的联系人改为相同的使用范围。")
+SEGMENTS = N_("效果人群")
+SEGMENTS_LEAD = N_(
+    "按短信效果筛选的人群：谁点击了、没点击、回复了、从未送达。"
+    "保存的是条件，号码在建立任务时计算；周期发送各次沿用建立时的号码。"
+)
+SEGMENTS_EMPTY = N_("还没有保存的人群")
+SEGMENTS_TEACH = N_("保存一个条件，如“近 90 天未点击短链”，群发时直接选用，业务系统也可用其编号作为接收人群。")
+SEGMENT_NEW, SEGMENT_EDIT = N_("新建效果人群"), N_("修改效果人群")
+SEGMENT_COUNT = N_("重新计算")
+SEGMENT_COUNT_EFFECT = N_("将重新计算 %(n)s 个人群（%(names)s）现在的人数；发送较多的账号需要几十秒。")
+SEGMENT_COUNT_MANY = N_("一次最多重新计算 %(most)s 个人群，请少选一些。")
+SEGMENT_COUNT_DONE = N_("人数已重新计算")
+SEGMENT_COUNTED = N_("人数为当时的数，号码在建立任务时重新计算，周期发送各次沿用；只算您可查看的短信。")
+SEGMENT_UNCOUNTED = N_("还没有计算人数；号码在建立任务时计算，周期发送各次沿用；只算您可查看的短信。")
+SEGMENT_ONE = N_("请只选一个人群。")
+SEGMENT_SEND_EFFECT = N_(
+    "人群“%(name)s”在 %(at)s 有 %(n)s 个号码。将新建一个发送任务，下一步填写内容，确认后才会发出；"
+    "号码在检查和建立任务时重新计算。"
+)
+SEGMENT_SEND_UNCOUNTED = N_(
+    "人群“%(name)s”的人数还没有计算。将新建一个发送任务，下一步填写内容，确认后才会发出；号码在检查和建立任务时计算。"
+)
+SEGMENT_REMOVE_EFFECT = N_("将删除 %(n)s 个人群（%(names)s）；已建立的任务照常进行，选用了它的草稿须另选。")
+SEGMENT_KIND_HELP = N_(
+    "未点击、已点击只算个性化短链；从未送达：发给它的短信全部失败；无回复无点击：收到过短信，没有回复也没有点击。"
+)
+SEGMENT_DAYS_HELP = N_("只看最近这些天的短信，1–365。")
+SEGMENT_TASK_HELP = N_("填任务编号；留空为全部任务。")
+SEGMENT_LINK_HELP = N_("填个性化短链的编号；留空为全部。")
 CONTACT_IMPORT = N_("导入联系人")
 CONTACT_IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量导入，后台处理；重复号码按所选方式处理，有误的行可下载。")
 DUPLICATE: dict[str, str] = {

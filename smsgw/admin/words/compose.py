@@ -23,7 +23,17 @@ TITLE: dict[str, str] = {"same": N_("新建发送任务"), "own": N_("自定义�
 KIND: dict[str, str] = {"same": N_("统一内容"), "own": N_("自定义发送")}
 KIND_TONE: dict[str, str] = {"same": "blue", "own": "azure"}
 SOURCE: dict[str, str] = {"typed": N_("手工填写"), "file": N_("上传文件"), "audience": N_("通讯录"),
-                          "filter": N_("空号过滤结果")}  # fmt: skip
+                          "segment": N_("按效果筛选"), "filter": N_("空号过滤结果")}  # fmt: skip
+SEGMENT: dict[str, str] = {
+    "not_clicked": N_("未点击短链"), "clicked": N_("已点击短链"), "replied": N_("已回复"),
+    "unreached": N_("从未送达"), "silent": N_("无回复无点击"),
+}  # fmt: skip
+SEGMENT_SAVED = N_("已保存人群“%(name)s”，并选用")
+SEGMENT_GONE = N_("#%(id)s（不存在或不可见，请另选）")
+SEGMENT_ASKS = N_("%(kind)s · 最近 %(days)s 天的短信")
+SEGMENT_OF_CHOSEN = N_("%(kind)s · 选出的 %(n)s 条短信")
+SEGMENT_OF_TASK = N_("任务 #%(id)s")
+SEGMENT_OF_LINK = N_("短链 #%(id)s")
 NO_FILTER = N_("请选择一份已完成的空号过滤")
 NO_CLASS = N_("请选择要保留的分类，所选分类须有号码")
 WHEN: dict[str, str] = {"now": N_("立即发送"), "at": N_("定时发送"), "again": N_("周期发送")}
@@ -62,6 +72,9 @@ CLASS: dict[str, str] = {
     "NUMBER_FREQ_LIMITED": N_("频次超限"),
     "INTERNATIONAL_LIMITED": N_("境外限制"),
     "LINK_NOT_FILED": N_("链接未报备"),
+    "LINK_NOT_ACTIVE": N_("短链不可用"),
+    "LINK_NOT_FOUND": N_("短链不存在"),
+    "LINK_CODES_USED_UP": N_("短码不足"),
     "CONTENT_SENSITIVE": N_("含禁发词"),
     "CONTENT_OPTOUT_MISSING": N_("缺少退订提示"),
     "SIGN_MISSING": N_("缺少签名"),
@@ -84,6 +97,14 @@ PICKED_KIND: dict[str, str] = {"groups": N_("群组"), "tags": N_("标签"), "co
 """What can be picked from the address book."""
 
 NO_ACCOUNT = N_("请选择发送账号")
+LINK_KIND: dict[str, str] = {"personal": N_("个性化（每人一个短码）"), "shared": N_("群发（所有人同一个）")}
+LINK_STATE: dict[str, str] = {
+    "reviewing": N_("审核中"), "active": N_("有效"), "waiting": N_("未生效"), "stopped": N_("失效"),
+    "expired": N_("失效"), "used_up": N_("失效"), "rejected": N_("驳回"),
+}  # fmt: skip
+LINK_UNNAMED = N_("未命名短链")
+LINK_OF_ANOTHER = N_("这条短链不存在或不属于所选账号，请重新选择")
+LINK_NO_PLACE = N_("内容中还没有 {link}：请在要放短链的位置插入它，或改为不使用短链")
 NO_SCENARIO = N_("这个业务场景不存在、已停用，或不属于该账号，请重新选择")
 NO_TYPE = N_("请选择短信类型")
 NO_CONTENT = N_("请填写短信内容")

@@ -21,4 +21,16 @@ TARGET_HELP = N_("域名，或域名加路径的开头，如 t.example.cn 或 ex
 ICP_HELP = N_("网站备案号，如 京ICP备12345678号。")
 NOTE_HELP = N_("页面用途与证明材料的存放位置。")
 ACCOUNT_HELP = N_("留空为全部账号。")
+FILINGS, PROOFS = N_("短链报备"), N_("证明材料")
+PROOFS_LEAD = N_("网站备案截图、营业执照、授权书、页面截图等；可注明只用于某家运营商。")
+PROOFS_EMPTY = N_("还没有材料")
+PROOF_KIND: dict[str, str] = {
+    "icp": N_("网站备案"), "license": N_("营业执照"), "authorization": N_("授权书"), "page": N_("页面截图"),
+    "receipt": N_("运营商回执"), "other": N_("其他"),
+}  # fmt: skip
+PROOF_ALL = N_("全部运营商")
+PROOF_KINDS = N_("PNG、JPEG、WebP 图片或 PDF，最大 %(most)s MB。文件按原样保存，查看、下载和删除都记入审计日志。")
+PROOF_KIND_NEEDED = N_("请选择材料种类")
+PROOF_KEPT, PROOF_REMOVE, PROOF_REMOVED = N_("材料已保存。"), N_("删除材料"), N_("材料已删除。")
+PROOF_REMOVE_EFFECT = N_("将删除 %(target)s 的%(kind)s“%(name)s”。")
 CARRIER_NOTE_HELP = N_("运营商的工单号或答复。")

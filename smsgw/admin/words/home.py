@@ -14,6 +14,8 @@ FLOW_LINES: dict[str, str] = {
 FLOW_SUMMARY = N_(
     "今天截至目前提交 %(submitted)s 条，成功 %(delivered)s 条，失败 %(failed)s 条；昨天全天提交 %(before)s 条。"
 )
+CHANNEL_WAITS = N_("通道 %(name)s 的配置版本 %(n)s 待第二人批准，提交人 %(by)s")
+ROUTES_WAIT = N_("路由表 #%(n)s 待第二人批准，提交人 %(by)s")
 TASK_STATE: dict[str, tuple[str, str]] = {
     "importing": (N_("导入中"), "azure"),
     "review": (N_("待审核"), "purple"),

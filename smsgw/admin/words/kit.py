@@ -29,6 +29,7 @@ VIEW_UNNAMED = N_("视图未保存：请填写视图名称")
 NO_COLUMNS = N_("请至少选择一列")
 OLD_CURSOR = N_("列表条件已变化，已回到第一页")
 OLD_SELECTION = N_("所选记录已过期，请重新选择")
+NOT_SEEN = N_("没有查看这些记录的权限，请联系管理员开通")
 NOTHING_SELECTED = N_("请先选择记录")
 GROWN_SELECTION = N_("符合条件的记录已增加到 %(now)s 条（选择时为 %(then)s 条），请重新选择")
 TOO_MANY_SELECTED = N_("一次最多处理 %(most)s 条，请缩小范围")
@@ -49,7 +50,9 @@ DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
 FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
 HINTS: dict[str, str] = {
     "phone": N_("完整号码"),
+    "short_link": N_("名称、目标或短链地址"),
     "tail": N_("4 位数字，限查一天"),
+    "run": N_("与任务号一起填写"),
     "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
@@ -76,6 +79,7 @@ UNMASK_NOTE = N_("选“其他”时请写明原因，2 至 %(most)s 个字")
 EXPORT = N_("导出")
 EXPORT_LEAD = N_("文件带水印，记录导出人、时间和原因；在后台生成，凭一次性链接下载。")
 EXPORT_BEGUN = N_("导出已开始，完成后可在此下载")
+NUMBER_GONE = N_("已脱敏")
 NO_FILE = N_("请选择要上传的文件")
 IMPORT_BEGUN = N_("导入已开始，进度和结果在此查看")
 SAVED_VIEW = N_("视图已保存")

@@ -57,7 +57,17 @@ JOIN = N_("、")
 RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")
 RECORDS_EMPTY = N_("这段时间还没有短信")
 RECORDS_TEACH = N_("每一条短信，无论来自页面还是接口，都会记录在这里，并可查看从接收到回执的全过程。")
+REPLIES_KEPT = N_("是否已回复只在上行记录仍保留的日期内可知，更早的发送记录不在此列。")
 REPLIED: dict[str, str] = {"true": N_("已回复"), "false": N_("未回复")}
+CLICKED: dict[str, str] = {"true": N_("已点击"), "false": N_("未点击")}
+CLICKED_TONES = {"true": "green", "false": "plain"}
+UNCLICKED = N_("再次发送给未点击的人")
+UNCLICKED_EFFECT = N_(
+    "所选短信带个性化短链的号码中，%(n)s 个还没有点击，将为这些号码建立一份草稿；已点击的 %(clicked)s 个号码不在其中。"
+    "内容和时间在草稿中填写，确认后才发送；在那之前又点击的人不会收到，定时发送的，确认之后才点击的人仍会收到。%(unkept)s"
+)
+UNCLICKED_NONE = N_("所选短信没有带个性化短链且未点击的号码（已点击 %(clicked)s 个），没有可再次发送的。")
+UNCLICKED_DONE = N_("已建立草稿，接收号码为未点击的 %(n)s 个")
 TEST: dict[str, str] = {"false": N_("正式短信"), "true": N_("测试短信")}
 TESTED = N_("测试")
 ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
@@ -67,8 +77,13 @@ TYPES_OF: dict[str, str] = {**TYPE, "test": TESTED}
 
 
 def types_of(message: MessageView) -> tuple[str, ...]:
-    """What kind of message it is; one of a test key is marked as such."""
-    return (message.type, *(("test",) if message.test else ()))
+    """What kind of message it is, one of the operator's by its label; one of a test key is marked as such."""
+    return (message.label or message.type, *(("test",) if message.test else ()))
+
+
+def clicked(message: MessageView) -> str:
+    """Whether the personal link in it was clicked; empty: it has none."""
+    return "" if message.clicks is None else "true" if message.clicks else "false"
 
 
 def why(message: MessageView) -> str:
@@ -92,12 +107,17 @@ JOB_KIND: dict[str, str] = {
     "word.import": N_("导入敏感词"),
     "block.import": N_("导入黑名单"),
     "allow.import": N_("导入白名单"),
+    "prefix.import": N_("导入号段"),
     "consent.import": N_("导入同意记录"),
     "number.filter": N_("空号过滤"),
+    "link.codes": N_("生成短码"),
     "route.follow": N_("通道切换"),
+    "report.rematch": N_("重新匹配回执"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
+    "diagnostics": N_("诊断包"),
     "evidence.verify": N_("回执存证校验"),
+    "load_test": N_("压测"),
 }
 JOB_STATE: dict[str, str] = {
     "waiting": N_("排队中"),
@@ -115,6 +135,7 @@ JOB_TONE: dict[str, str] = {
 }
 JOB_ERROR: dict[str, str] = {
     "JOB_EXPIRED": N_("未能在规定时间内完成，请重新提交"),
+    "RESTORED": N_("数据库从备份恢复，未完成的作业已终止，请重新提交"),
     "JOB_CRASHED": N_("多次运行失败，请联系运维人员"),
 }
 EXPORT_HELD = N_("%(who)s 申请导出约 %(rows)s 行，超过免批行数，须由他人批准后才开始生成")

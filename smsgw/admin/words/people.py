@@ -27,7 +27,10 @@ DEPARTMENT_MOVE_EFFECT = N_(
     "新上级部门的有权人员随即可以看到它们，历史归属保留。"
 )
 DEPARTMENT_REMOVE_EFFECT = N_(
-    "将删除部门“%(name)s”：现有 %(n)s 个下级部门、%(people)s 名人员、%(accounts)s 个短信账号。只有空部门可以删除。"
+    "将删除部门“%(name)s”，不能恢复：它没有下级部门、人员和短信账号。"
+)
+DEPARTMENT_NOT_EMPTY = N_(
+    "部门“%(name)s”还有 %(n)s 个下级部门、%(people)s 名人员、%(accounts)s 个短信账号，移走之后才能删除。"
 )
 
 # --- people ----------------------------------------------------------------------------------------------------------
@@ -79,7 +82,7 @@ IMPORT_RESULT, FIRST_PASSWORDS = N_("下载导入结果"), N_("下载初始密�
 PASSWORDS_EFFECT = N_(
     "文件含 %(n)s 名尚未登录人员的登录名和一次性密码，首次登录须修改。请妥善转交并及时删除；本次下载会记入审计日志。"
 )
-OUTCOME: dict[str, str] = {"created": N_("新建"), "updated": N_("更新"), "skipped": N_("已跳过"), "wrong": N_("有误")}
+OUTCOME: dict[str, str] = {"created": N_("已新建"), "updated": N_("更新"), "skipped": N_("已跳过"), "wrong": N_("有误")}
 
 # --- sub-accounts ----------------------------------------------------------------------------------------------------
 
@@ -138,10 +141,12 @@ MODULES: dict[str, str] = {
     "event": N_("回执推送"), "task": N_("发送任务"), "job": N_("后台任务"), "review": N_("审批"),
     "contact": N_("联系人"), "block": N_("黑名单"), "allow": N_("白名单"), "complaint": N_("投诉"),
     "number": N_("号码信息"), "sign": N_("签名"), "template": N_("模板"), "scenario": N_("业务场景"),
-    "filing": N_("短链报备"),
+    "filing": N_("短链报备"), "link": N_("短链"),
     "word": N_("敏感词"), "policy": N_("频控与时段"), "statistics": N_("报表"), "balance": N_("账户余额"),
     "account": N_("短信账号"), "key": N_("密钥"), "webhook": N_("推送地址"), "partner": N_("下游协议接入"),
     "channel": N_("通道"), "route": N_("路由"), "code": N_("码号"), "alarm": N_("告警"), "node": N_("节点"),
+    "ticket": N_("工单"),
+    "wall": N_("监控大屏"),
     "department": N_("部门"), "person": N_("人员"), "role": N_("角色"), "security": N_("登录安全"),
     "setting": N_("系统参数"), "notice": N_("公告"), "audit": N_("审计日志"),
 }  # fmt: skip

@@ -45,6 +45,90 @@ PROBE: dict[str, tuple[str, str]] = {
     "under way": (N_("探测中"), "yellow"),
 }
 SAVE = N_("保存")
+LINK_STATE: dict[str, tuple[str, str]] = {
+    "connecting": (N_("连接中"), "yellow"),
+    "binding": (N_("登录中"), "yellow"),
+    "both": (N_("收发"), "green"),
+    "sending": (N_("只发"), "green"),
+    "receiving": (N_("只收"), "green"),
+    "leaving": (N_("断开中"), "secondary"),
+}
+
+# --- versions --------------------------------------------------------------------------------------------------------
+
+COPY_TITLE, COPIED = N_("复制通道"), N_("复制自 %(name)s")
+RECORD, RECORD_TITLE, RECORD_END, RECORD_END_TITLE = (
+    N_("开启录制"), N_("录制提交报文"), N_("结束录制"), N_("结束提交报文录制"),
+)  # fmt: skip
+RECORD_ABOUT = N_("供投诉举证与排查：留存此通道提交的报文与应答，在短信全链路中查看，到期删除；不影响发送。")
+RECORD_HOURS: dict[str, str] = {"1": N_("1 小时"), "4": N_("4 小时"), "24": N_("24 小时"), "72": N_("72 小时")}
+RECORD_HOURS_HELP = N_("到时自动结束。")
+RECORD_EFFECT = N_(
+    "将录制此通道提交的每段短信及其应答，%(hours)s 小时后自动结束。按最近 24 小时的 %(submits)s 段计，"
+    "每天约 %(rows)s 行、%(mb)s MB；"
+    "每秒最多留存 %(second)s 段，总量最多 %(most)s MB，超出的不留存、只计数，不影响发送。报文中有完整号码和短信内容，"
+    "只有能查看报文的人在短信全链路中看到，保留 %(days)s 天后删除。"
+)
+RECORD_DONE, RECORD_END_DONE = N_("已开启，几秒内生效。"), N_("已结束，几秒内生效。")
+RECORD_END_EFFECT = N_("将不再录制新提交的短信；已录制的 %(kept)s 条报文仍保留 %(days)s 天。")
+WIRE_ENDS: dict[str, str] = {
+    "": N_("查看已中断：通道已停止或重新启动。"),
+    "the time is over": N_("查看已结束：时间已到。"),
+    "more came than could be written": N_("查看已结束：报文太多，来不及脱敏。"),
+    "the file is full": N_("查看已结束：报文太多。"),
+}
+"""Why a look at the PDUs of a channel is over, as the recording says it."""
+VERSION_STATE: dict[str, tuple[str, str]] = {
+    "waiting": (N_("待批准"), "yellow"),
+    "active": (N_("现行"), "green"),
+    "replaced": (N_("已被替换"), "secondary"),
+    "rejected": (N_("已驳回"), "red"),
+    "withdrawn": (N_("已撤回"), "secondary"),
+}
+APPROVE, APPROVE_TITLE, APPROVED = N_("批准"), N_("批准通道修改"), N_("版本 %(n)s 已生效，各节点几秒内跟随。")
+REJECT, REJECT_TITLE = N_("不采用"), N_("不采用此修改")
+REJECTED, WITHDRAWN = N_("版本 %(n)s 已驳回，通道不变。"), N_("版本 %(n)s 已撤回，通道不变。")
+ROLL_BACK, ROLL_BACK_TITLE = N_("回退"), N_("回退到旧版本")
+ROLLED_BACK = N_("已按版本 %(old)s 设置，成为版本 %(n)s，各节点几秒内跟随。")
+ROLL_BACK_WAITS = N_("回退到版本 %(old)s 的修改已提交为版本 %(n)s，等待另一人批准。")
+REASON_HELP = N_("随版本保存，最多 200 字。")
+HOT_EFFECT = N_("将改变 %(n)s 项：%(fields)s。通道不断开，几秒内生效。")
+RECONNECT_EFFECT = N_(
+    "将改变 %(n)s 项：%(fields)s。通道会先等 %(sending)s 段在途短信的应答，再断开 %(bound)s 条连接并按新设置重新登录；"
+    "%(queued)s 条排队的短信和 %(deferred)s 段待重发的届时继续发送。"
+)
+NO_EFFECT = N_("与现行版本相同，没有改变。")
+PASSWORD_FIELD = N_("接入密码")
+
+# --- connection tests ------------------------------------------------------------------------------------------------
+
+WIZARD = (N_("选择协议"), N_("填写参数"), N_("连接测试"), N_("确认启用"))
+"""The steps to a new channel."""
+NEXT_TEST = N_("保存，下一步测试")
+MADE = N_("通道已建立，尚未启用。请先测试连接。")
+CHECK_STAGE: dict[str, str] = {
+    "resolve": N_("解析地址"),
+    "connect": N_("连接端口"),
+    "tls": N_("TLS 与证书"),
+    "login": N_("登录网关"),
+    "keepalive": N_("心跳与窗口"),
+    "connections": N_("连接数"),
+    "reports": N_("状态报告"),
+}
+CHECK_VERDICT: dict[str, tuple[str, str]] = {
+    "good": (N_("无问题"), "green"),
+    "warning": (N_("注意"), "yellow"),
+    "bad": (N_("有问题"), "red"),
+    "skipped": (N_("未测试"), "secondary"),
+}
+PROBE_TITLE, PROBE_SEND = N_("发送测试短信"), N_("发送")
+PROBE_HELP = N_("请填写您手边的手机；短信只经本通道发送。")
+PROBE_EFFECT = N_(
+    "将经通道 %(channel)s 向 %(number)s 真实发送 1 条短信，运营商按合同计 1 条费用；"
+    "不从任何发送账号扣条数，也不自动重发。"
+)
+PROBE_ELSEWHERE = N_("本节点没有运行此通道：它可能刚刚启用，或由另一节点运行。请稍后重试，或在那个节点上发送。")
+PROBE_SENT = N_("测试短信已提交，等待状态报告。")
 
 # --- words that texts must not have ----------------------------------------------------------------------------------
 
@@ -96,3 +180,6 @@ OUTCOME: dict[str, tuple[str, str]] = {
     "block": (N_("短信会被拦截。"), "bad"),
 }
 """What becomes of a text, by the gravest action."""
+THROTTLES = N_("近 7 天每小时放行的最低速率（段/秒）")
+THROTTLED_TO, THROTTLE_LIMIT = N_("最低放行速率"), N_("现速率上限")
+THROTTLES_SUMMARY = N_("近 7 天最低降到 %(n)s 段/秒，现速率上限 %(limit)s 段/秒。")

@@ -23,7 +23,9 @@ ABOUT: dict[str, str] = {
     "smgp30": N_("中国电信短信网关协议"),
 }
 SECTION_GATE, SECTION_LOGIN, SECTION_PACE = N_("运营商给出的网关"), N_("登录参数"), N_("发送参数")
-SECTION_MORE = N_("协议参数")
+SECTION_MORE, SECTION_WHY = N_("协议参数"), N_("修改说明")
+WHY_HELP = N_("为什么修改；随版本保存，可留空。")
+CHANNEL_WAITS = N_("修改已提交为版本 %(n)s，等待另一人批准后生效；通道照旧运行。")
 NAME_HELP = N_("字母、数字、点、横线，如 mobile-1；建立后不能修改。")
 NAME_PROBLEM = N_("只能用字母、数字、点、下划线、横线，最多 64 个")
 HOST_HELP = N_("IP 地址或主机名。运营商通常只接受报备过的来源 IP，请先确认本机出口 IP 已报备。")

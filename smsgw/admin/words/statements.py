@@ -7,7 +7,7 @@ from smsgw.admin.i18n import N_
 TITLE = N_("短信对账单")
 SUBJECT = N_("%(platform)s：%(account)s %(month)s 短信对账单")
 BODY = N_(
-    "您好：\n\n附件为 %(account)s %(month)s 的短信对账单（PDF）：提交、结果与计费条数，剔除规则版本，"
+    "您好：\n\n附件为 %(account)s %(month)s 的短信对账单（PDF）：提交与结果，账单（扣费、返还与金额），剔除规则版本，"
     "全平台每天回执存证的默克尔根。\n\n文件的 SHA-256：%(digest)s\n\n"
     "本邮件由系统自动发送，如需更换收件人请联系平台管理员。\n%(platform)s\n"
 )
@@ -16,8 +16,13 @@ ACCOUNT, MONTH, MADE = N_("账号"), N_("账期"), N_("生成时间")
 SUMMARY, SUCCESS, BY_DAY, EVIDENCE, RULES = (
     N_("汇总"), N_("通道成功率"), N_("逐日明细"), N_("全平台回执存证（每日默克尔根）"), N_("剔除规则"),
 )  # fmt: skip
-REFUNDED = N_("本月返还条数")
-NET = N_("净计费条数")
+BILL = N_("账单")
+ALL_TYPES = N_("合计")
+BOOKED = N_("条数按账本入账日期统计，返还含未发出的短信和按约定返还的失败。")
+PRICE = N_(
+    "单价 %(price)s 元/条，按出具时的单价；金额 =（扣费条数 − 返还条数）× 单价，合计到分。"
+    "改价后重新出具的往月对账单按新单价折算，仅供参考。"
+)
 NO_DAYS = N_("本月没有短信。")
 NO_CHANNELS = N_("本月没有通道结果。")
 NO_ROOTS = N_("本月还没有默克尔根。")
@@ -32,6 +37,14 @@ ALL_CHANNELS = N_("全部通道")
 MAIL_MARK = N_("%(platform)s · 发送至 %(who)s · %(when)s")
 PAGE = N_("第 %(n)s 页")
 
+BILLS = N_("月账单")
+BILLS_LEAD = N_(
+    "每个账号一个月的扣费与返还，按账本入账日期（北京时间）统计，与账本逐笔相符；金额按现价折算到分，"
+    "改价前的月份仅供参考，以当时寄出的对账单为准。本月截至此刻。按类型的明细见对账单 PDF。"
+)
+BILLS_EMPTY = N_("这个月没有扣费")
+BILLS_TEACH = N_("账号发送短信后，当月的条数与金额显示在这里。")
+BILLS_CHART = N_("净计费条数，按账号")
 OVERVIEW = N_("逐日明细")
 PDF = N_("下载 PDF")
 PDF_TITLE = N_("下载对账单")

@@ -21,9 +21,11 @@ UNDER_WAY = frozenset(TASK_STATE)
 """States of tasks that can be cancelled, …"""
 MOVING = frozenset({"importing", "running", "sent"})
 """… and of those whose figures change by themselves."""
+EDIT_REJECTED = N_("修改未通过审批，任务仍按修改前已批准的内容发送。理由：%(reason)s")
 WHY: dict[str, str] = {
     "PAUSED": N_("已由人员暂停"),
     "NO_ROUTE": N_("暂无可用通道，稍后自动重试"),
+    "RESTORED": N_("数据库从备份恢复，备份之后的部分可能已经发出，请核对后再继续"),
     "REVIEW_REJECTED": N_("审批未通过"),
     "TO_EMPTY": N_("没有有效的号码"),
     "STAGE_WATCHED": N_("这一步已发完，正在观察结果"),
@@ -132,6 +134,10 @@ REPORT = N_("发送数据报表")
 REPORT_LEAD = N_("最近一次发送的结果，一条短信记一次，最多统计 200,000 条；没有生成短信的行见“问题号码”。")
 REPORT_EMPTY, REPORT_TEACHES = N_("还没有发送结果"), N_("请从任务详情打开，或在此填写任务号。任务开始发送后才有结果。")
 REPORT_CHART = N_("%(name)s：发送结果（条）")
+UNTOLD: dict[str, str] = {"gone": N_("已超过保存期限"), "uncounted": N_("暂未统计出来，请稍后刷新")}
+"""Why it is not said how many have clicked."""
+CLICK_SUMMARY = N_("点击短链 %(clicked)s，未点击 %(unclicked)s。")
+CLICK_RATE = N_("点击率（%）")
 BY_CARRIER = N_("按运营商")
 REPORT_GROUP: dict[str, str] = {"province": N_("按归属地"), "channel": N_("按通道"), "reason": N_("按未送达原因"),
                                 "hop": N_("按回落")}
@@ -140,3 +146,13 @@ PROBLEMS = N_("问题号码")
 PROBLEMS_LEAD = N_("没有生成短信的行：导入时被清除的，或发送时被拒绝的。可导出后修改，重新提交。")
 PROBLEMS_EMPTY = N_("没有问题号码")
 PROBLEMS_TEACHES = N_("请从任务详情打开，或在此填写任务号。")
+
+UNCLICKED = N_("再次发送给未点击的人")
+UNCLICKED_EFFECT = N_(
+    "这个任务的号码中，%(n)s 个还没有点击短链，将建立一份内容相同、只发给这些号码的草稿；"
+    "已点击的 %(clicked)s 个号码不会再收到。确认后才发送；在那之前又点击的人也不会收到，"
+    "定时发送的，确认之后才点击的人仍会收到。%(unkept)s"
+)
+UNCLICKED_NONE = N_("这个任务没有带个性化短链且未点击的号码（已点击 %(clicked)s 个），没有可再次发送的。")
+UNCLICKED_ONE = N_("一次只能对一个任务再次发送，请只选一个任务。")
+UNCLICKED_DONE = N_("已建立草稿，接收号码为未点击的 %(n)s 个")

@@ -47,6 +47,7 @@ CONDITION: dict[str, str] = {
 """Of routing rules."""
 
 KIND: dict[str, str] = {"report": N_("运营商状态报告"), "operator": N_("人工认定，无运营商报文")}
+SUBMIT, ANSWER = N_("提交报文"), N_("运营商应答报文")
 CHECK: dict[str, str] = {
     "pdu": N_("报文与摘要"), "said": N_("报文内容与存证"), "result": N_("记录与存证"), "root": N_("存证日根"),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -18,13 +19,13 @@ from smsgw.channels.wire.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.wire.login import china_timestamp, session_for
 from smsgw.channels.wire.recording import ChannelRecording
 from smsgw.core.errors import Invalid
-from smsgw.core.model import ChannelSpec
+from smsgw.core.model import ChannelSpec, LinkStatus
 from smsgw.core.words import phrase
 from smsgw.net.connection import Connection
 from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
-from smsgw.protocols.states import RECEIVING, SENDING
-from smsgw.runtime import aio
+from smsgw.protocols.states import RECEIVING, SENDING, State
+from smsgw.runtime import aio, clock
 from smsgw.runtime.sparing import Sparing
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,12 @@ MAX_INCOMING = 16
 """Connections of an SGIP gateway to one channel."""
 LISTEN_AGAIN = 5.0
 ABORT_PATIENCE = 1.0
+
+
+_STATES = {
+    State.OPEN: "connecting", State.BINDING: "binding", State.BOUND_TRX: "both", State.BOUND_TX: "sending",
+    State.BOUND_RX: "receiving",
+}  # fmt: skip
 
 
 class Owner(Protocol):
@@ -100,13 +107,14 @@ class Connections:
         if self._on_demand and self.profile.sgip_listen:
             self._tasks.append(aio.spawn(self._listen(), name=f"listen.{self.spec.name}"))
 
-    async def close(self, why: str) -> list[asyncio.Future[Any]]:
-        """Log out after the outstanding answers; done when the connections are gone."""
+    async def close(self, why: str, *, discard: bool = False) -> list[asyncio.Future[Any]]:
+        """Log out after the outstanding answers; done when the connections are gone. ``discard``: what has not reached
+        the carrier by then never does."""
         self._stopping = True
         await self._listeners.leave(self)
         connections = self.all
         for connection in connections:
-            connection.close(why)
+            connection.close(why, discard=discard)
         return [connection.closed for connection in connections]
 
     async def abort(self, why: str) -> None:
@@ -161,6 +169,20 @@ class Connections:
     def outstanding(self) -> int:
         """Requests without an answer."""
         return sum(connection.session.outstanding for connection in self.outgoing)
+
+    @property
+    def links(self) -> tuple[LinkStatus, ...]:
+        """All of them, for people."""
+        return tuple(self._link(one) for one in self.all)
+
+    def _link(self, one: Connection) -> LinkStatus:
+        seconds = None if one.bound_at is None else self._loop.time() - one.bound_at
+        return LinkStatus(
+            name=one.name, peer=one.peer, state=_STATES.get(one.session.state, "leaving"),
+            incoming=one in self._incoming, used=one.session.outstanding, window=one.session.window,
+            answered=one.answered, rate=one.answered / max(seconds or 0.0, 1.0),
+            since=None if seconds is None else clock.now() - timedelta(seconds=seconds),
+        )  # fmt: skip
 
     @property
     def last_error(self) -> str:
@@ -273,6 +295,7 @@ class Connections:
         if len(self._incoming) >= MAX_INCOMING:
             return sgip_rules.TOO_MANY_CONNECTIONS
         self._incoming.append(connection)
+        connection.bound_at = self._loop.time()
         if self._recording is not None:
             connection.tap = self._recording.tap(connection)
         sparing.info("sgip.gateway_bound", self.spec.name, channel=self.spec.name, peer=connection.peer)

@@ -14,7 +14,7 @@ import structlog
 
 from smsgw.channels import profiles
 from smsgw.core.addresses import place_of
-from smsgw.core.guard import PARTNERS, Guard
+from smsgw.core.guard import PARTNERS
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Connection
@@ -72,7 +72,7 @@ class SgipListener:
         self._guesses = guesses
         self.receivers: list[Receiver] = []
         self._strangers: dict[Connection, str] = {}
-        self._guard = Guard(PARTNERS)
+        self._guard = guesses.guard(f"sgip/{address}", PARTNERS)
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:

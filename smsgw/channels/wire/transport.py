@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +13,14 @@ import structlog
 from smsgw.channels.profiles import Profile
 from smsgw.channels.transport import Submitted, Traffic
 from smsgw.channels.wire.connections import Connections
+from smsgw.channels.wire.keeping import Keeping
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
 from smsgw.channels.wire.mapping.base import Intermediate
 from smsgw.channels.wire.recording import ChannelRecording
-from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind, Report
+from smsgw.core.model import ChannelSpec, Claimed, LinkStatus, Outcome, OutcomeKind, Report
 from smsgw.net.connection import Connection
+from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
@@ -39,6 +41,7 @@ class WireTransport:
         traffic: Traffic,
         listeners: Listeners,
         numberings: Numberings,
+        submits: SubmitLog,
     ) -> None:
         self._spec = spec
         self._profile = profile
@@ -49,6 +52,10 @@ class WireTransport:
         """Connections that have submits to write."""
         self._written: dict[Key, str] = {}
         """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
+        self._submits = submits
+        self._keeping: Keeping | None = None
+        """While its submits are recorded."""
+        self._keep()
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -56,18 +63,26 @@ class WireTransport:
         """Begin to connect."""
         self._connections.start()
 
-    async def close(self, why: str) -> list[asyncio.Future[Any]]:
+    async def close(self, why: str, *, discard: bool = False) -> list[asyncio.Future[Any]]:
         """Log out after the outstanding answers; done when the connections are gone."""
-        return await self._connections.close(why)
+        return await self._connections.close(why, discard=discard)
 
     async def abort(self, why: str) -> None:
         """Close at once what is still open."""
         await self._connections.abort(why)
 
     def change(self, spec: ChannelSpec) -> None:
-        """Follow a change of window."""
+        """Follow a change of window, and whether submits are recorded."""
         self._spec = spec
         self._connections.change(spec)
+        self._keep()
+
+    def _keep(self) -> None:
+        wanted, keeping = self._spec.recording, self._keeping
+        if wanted is None:
+            self._keeping = None
+        elif keeping is None or keeping.recording != wanted:
+            self._keeping = Keeping(self._spec.id, wanted, self._submits)
 
     async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
         """All that passes on the wire, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
@@ -124,20 +139,33 @@ class WireTransport:
             submitted.unsent += [claimed for claimed, _ in prepared]
             return submitted
         self._touched.append(connection)
+        keeping = self._keeping
         for claimed, pdu in prepared:
             while not connection.session.window_free and (after := next(spread, None)) is not None:
                 connection = after
                 self._touched.append(connection)
             try:
                 connection.session.request(pdu, now, claimed)
-                if carrier_id := self._mapping.written(pdu):
-                    self._written[claimed.key] = carrier_id
-                    submitted.named.append((claimed.key, carrier_id))
             except ValueError as exc:
                 submitted.refused.append((claimed, exc))
+                continue
             except (NotBound, WindowFull):  # the session has ended in the middle of this batch
                 submitted.unsent.append(claimed)
+                continue
+            if carrier_id := self._mapping.written(pdu):
+                self._written[claimed.key] = carrier_id
+                submitted.named.append((claimed.key, carrier_id))
+            if keeping is not None:
+                self._record(keeping, keeping.submitted, connection.session.dialect, pdu, claimed, now)
         return submitted
+
+    def _record(self, keeping: Keeping, note: Callable[..., None], *what: Any) -> None:
+        """Note something that has happened; what goes wrong with it is the recording's alone."""
+        try:
+            note(*what)
+        except Exception:
+            keeping.leave_out()
+            sparing.error("submits.not_noted", self._spec.name, channel=self._spec.name, exc_info=True)
 
     def flush(self) -> None:
         """Hand to the sockets what was submitted."""
@@ -161,6 +189,11 @@ class WireTransport:
     def bound(self) -> int:
         """Connections that are logged in for both directions."""
         return self._connections.whole
+
+    @property
+    def links(self) -> tuple[LinkStatus, ...]:
+        """All connections, in both directions."""
+        return self._connections.links
 
     @property
     def unbound_since(self) -> float | None:
@@ -204,9 +237,11 @@ class WireTransport:
         for event in events:
             match event:
                 case (
-                    Answer(tag=Claimed() as tag, pdu=pdu, status=status)
-                    | Late(tag=Claimed() as tag, pdu=pdu, status=status)
+                    Answer(tag=Claimed() as tag, pdu=pdu, status=status, octets=octets)
+                    | Late(tag=Claimed() as tag, pdu=pdu, status=status, octets=octets)
                 ):
+                    if (keeping := self._keeping) is not None:
+                        self._record(keeping, keeping.answered, connection.session.dialect, tag, octets)
                     answered.append(self._outcome(tag, pdu, status))
                 case Request():
                     self._take(connection, event)
@@ -218,6 +253,7 @@ class WireTransport:
                 case _:
                     pass
         if answered:
+            connection.answered += len(answered)
             self._traffic.on_answers(answered)
         if lost:
             self._traffic.on_lost(lost)

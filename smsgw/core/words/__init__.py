@@ -14,15 +14,28 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from smsgw.core.words import alarms, business, interface, labels, output, reasons, refusals
+from smsgw.core.words import (
+    alarm_rules,
+    alarms,
+    business,
+    checks,
+    interface,
+    labels,
+    output,
+    reasons,
+    refusals,
+)
 
 CODES: Mapping[str, tuple[str, str]] = MappingProxyType(refusals.WORDS)
 """The messages of the codes (core/errors.py)."""
 
 PHRASES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    reasons.WORDS | business.WORDS | interface.WORDS | output.WORDS | alarms.WORDS
+    reasons.WORDS | business.WORDS | interface.WORDS | output.WORDS | alarms.WORDS | alarm_rules.WORDS
 )
 """Key -> (Chinese, English), both with the same place holders."""
+
+FINDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(checks.WORDS)
+"""What tests of channels find, and under ``….do`` what to do about it."""
 
 LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(labels.LABELS)
 """Kind -> value -> (Chinese, English)."""

@@ -13,6 +13,40 @@ WORDS: dict[str, tuple[str, str]] = {
         "最近 10 分钟出现未登记的结果码：{codes}，请在错误码映射中登记",
         "codes without a meaning in the last 10 minutes: {codes}; give them one",
     ),
+    "alarm.backup_old": (
+        "最近一次成功的备份在 {hours} 小时前，超过 {limit} 小时",
+        "the last good backup was made {hours} hours ago, more than {limit}",
+    ),
+    "alarm.redis_away": (
+        "Redis 已 {seconds} 秒无法连接（{problem}）：账号速率按节点均分，登录限制各节点各自计数，发送不受影响",
+        "Redis cannot be reached for {seconds} s ({problem}): rates of accounts are divided equally and logins are "
+        "limited by each node alone; sending goes on",
+    ),
+    "alarm.redis_deaf": (
+        "{others} 个其他节点中只收到 {heard} 个的消息，请核对各节点是否启用 Redis，主库、密钥文件与时间是否一致，"
+        "必要时逐个重启：账号速率按节点均分，登录限制与收不到的节点各自计数，发送不受影响",
+        "of {others} other node(s) only {heard} are heard: see whether each has Redis, the same one, the same key "
+        "file and the same time, and restart one after the other; rates of accounts are divided equally, and sending "
+        "goes on",
+    ),
+    "alarm.restored_undecided": (
+        "从备份恢复后，{n} 个分段在备份之后是否已发出无法确定，尚未裁定",
+        "a backup was restored; {n} part(s) may have been sent after it was made, and nobody has decided about them",
+    ),
+    "alarm.backup_never": (
+        "还没有成功的备份，平台已有数据 {hours} 小时",
+        "there is no good backup, and data for {hours} hours",
+    ),
+    "alarm.links_never": ("短链尚未载入，无法跳转", "no short link was read yet: none can be opened"),
+    "alarm.links_stale": (
+        "短链已 {seconds} 秒未能更新，新建与停用的短链尚未生效",
+        "short links are as they were {seconds} s ago: those made or stopped since are not known",
+    ),
+    "alarm.clicks_unkept": (
+        "最近 10 分钟有短链点击只计数、未逐条保存（启动以来：{why}）",
+        "in the last 10 minutes clicks on short links were counted only (since the start: {why})",
+    ),
+    "alarm.unkept": ("{why} {n} 次", "{why}: {n}"),
     "alarm.claims": (
         "最近 10 分钟有 {n} 条已取走的短信失去跟踪，确认未发出，已重新排队",
         "{n} claimed parts were lost track of in the last 10 minutes; they were not sent and are queued again",
@@ -25,6 +59,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "有未结束的短信，以下日期的数据到期后未能清理：{days}",
         "unfinished messages keep these days beyond their retention: {days}",
     ),
+    "alarm.masking": (
+        "以下日期的数据到期多日仍未脱敏：{days}",
+        "these days are due to be masked for nights, and are not: {days}",
+    ),
     "alarm.figures": (
         "报表数字与记录不一致，日期：{days}，详见“数据核对”",
         "figures of reports are not what the records come to on {days}; see the checks of figures",
@@ -35,6 +73,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{rate}% delivered in the last {minutes} min ({raw}% with all), below {limit}%: {ended} parts ended, "
         "{delivered} delivered, {excluded} left out; drain it on the page of channels' success, and others of its "
         "pools take over",
+    ),
+    "alarm.report_late": (
+        "运营商收下的 {n} 段中有 {late} 段（{share}%）在 {limit} 秒内没有状态报告",
+        "of {n} parts that the carrier has accepted {late} ({share}%) had no report within {limit} s",
     ),
     "alarm.shifted": (
         "成功率 {rate}%（{ended} 段），低于 {limit}%，同池的 {better} 为 {better_rate}%：已自动分流，"
@@ -78,8 +120,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "alarm.disabled": ("已停用：{reason}", "disabled: {reason}"),
     "alarm.given_up": (
-        "推送 {tries} 次均失败，已放弃 {n} 个事件，可重新推送（smsgwctl webhook redeliver）",
-        "{n} events were given up after {tries} tries; deliver them again (smsgwctl webhook redeliver)",
+        "推送 {tries} 次均失败，已放弃 {n} 个事件，可在回执推送记录页重新推送",
+        "{n} events were given up after {tries} tries; deliver them again from the page of deliveries, or with "
+        "smsgwctl webhook redeliver",
     ),
     "alarm.lost": (
         "{n} 个事件（{kind}）一直未能送达，已超过保留期",
@@ -133,10 +176,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "告警恢复：{kind}，{about}，{since} 至 {until}",
         "Alarm over: {kind}, {about}, {since} to {until}",
     ),
+    "alarm.note_unwatched": (
+        "告警结束：{kind}，{about}，{since} 至 {until}。规则已停用，异常可能仍在",
+        "Alarm ended: {kind}, {about}, {since} to {until}. Its rule was turned off; it may still be so",
+    ),
+    "alarm.about_others": ("其他对象", "others"),
+    "alarm.others": ("另有 {n} 个对象同样如此，不再逐一告警", "so it is with {n} more; these have no alarm each"),
     "alarm.note_test": (
         "告警测试：收到本条即可收到平台的告警通知",
         "Alarm test: who gets this is told of the platform's alarms",
     ),
+    "alarm.note_subject": ("{platform}：{title}", "{platform}: {title}"),
     "alarm.note_more": ("{first} 等，另有 {n} 条", "{first} and {n} more"),
     "alarm.note_left": ("\n另有 {n} 条，见告警记录", "\n{n} more: see the alarms"),
     "alarm.note_calls": (
@@ -144,8 +194,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "\n{n} within an hour: what is not critical comes later, together",
     ),
     "alarm.note_was": ("{raised}（已于 {until} 恢复）", "{raised} (over since {until})"),
+    "alarm.note_was_unwatched": (
+        "{raised}（已于 {until} 结束：规则已停用）", "{raised} (ended {until}: its rule was turned off)"
+    ),
     "alarm.silence_kind": ("没有这种告警", "there is no such alarm"),
+    "alarm.silence_lasting": (
+        "审计日志的告警不能静默", "alarms about the audit log cannot be silenced",
+    ),
     "alarm.silence_until": ("须晚于现在，最多 {days} 天", "later than now, at most {days} days"),
+    "wall.longest": ("大屏最长显示 {days} 天", "a screen shows the board for {days} days at most"),
+    "wall.full": ("同时有效的大屏已达上限 {most} 块", "there are {most} screens, the most"),
+    "wall.over": ("该大屏已结束", "the screen is over"),
     "alarm.silences_full": ("同时有效的静默已达上限 {most} 个", "there are {most} silences, the most"),
     "alarm.silence_over": ("静默已结束", "it is over already"),
     "alarm.note_over": ("通知前已恢复", "it was over before"),
@@ -153,6 +212,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "alarm.after_minutes": ("0 至 {most} 分钟", "0 to {most} minutes"),
     "alarm.no_mail": ("没有配置发信服务器（[mail]）", "there is no mail server ([mail])"),
     "alarm.no_account": ("短信账号不存在", "there is no such sending account"),
+    "alarm.rehearses": (
+        "短信账号处于演练模式，短信不会到达手机",
+        "the sending account is in training mode: nothing reaches a phone",
+    ),
     "alarm.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
     "alarm.receiver_gone": (
         "接收人已停用、删除，或地址无法解密", "the receiver was stopped or removed, or its address does not open"
@@ -213,6 +276,17 @@ TROUBLES: dict[str, tuple[str, str]] = {
     "unknown-command": ("未知命令", "an unknown command"),
     "request-before-login": ("登录前收到请求", "a request before the login"),
     "listener closed": ("监听已关闭", "the listener was closed"),
+    "no answer within 10 s": ("10 秒内没有应答", "no answer within 10 s"),
+    "the name does not resolve": ("域名无法解析", "the name does not resolve"),
+    "no connection": ("无法建立连接", "no connection"),
+    "the connection broke off": ("连接中断", "the connection broke off"),
+    "the certificate is not valid": ("证书无效", "the certificate is not valid"),
+    "the address may not be pushed to": ("地址不在允许推送的范围内", "the address may not be pushed to"),
+    "the answer does not say what is expected": (
+        "应答内容不是所设的“成功的应答”",
+        "the answer does not say what is expected",
+    ),
+    "test": ("样例", "sample"),
     "deliveries without an answer": ("投递无应答", "deliveries without an answer"),
 }
 """What our own parts say of connections, in English for logs."""
@@ -221,9 +295,17 @@ EDGES: dict[str, tuple[str, str]] = {
     "api": ("接口", "api"),
     "partners": ("下游协议接入", "partners"),
     "sgip": ("SGIP", "sgip"),
+    "links": ("短链", "short links"),
 }
 WRITERS: dict[str, tuple[str, str]] = {
     "accept": ("短信受理", "accept"),
     "outcomes": ("结果入账", "outcomes"),
     "push": ("推送记录", "push"),
 }
+UNKEPT: dict[str, tuple[str, str]] = {
+    "address": ("同一地址过多", "too many of one address"),
+    "node": ("本节点过多", "too many on this node"),
+    "room": ("空间不足", "no room"),
+    "disk": ("磁盘故障", "a disk that fails"),
+}
+"""Why clicks on short links were counted only."""

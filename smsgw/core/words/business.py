@@ -8,6 +8,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the database has data already; demo data are for an empty one",
     ),
     "step.report": ("状态报告:{status}", "report: {status}"),
+    "extension.most": (
+        "一个账号最多为 {most} 个签名分配扩展号",
+        "an account has extensions for at most {most} signatures",
+    ),
     "extension.taken": (
         "扩展号 {to} 属于账号 {account}(含 {days} 天内使用过的)",
         "{to} belongs to account {account}, or did within {days} days",
@@ -15,6 +19,23 @@ WORDS: dict[str, tuple[str, str]] = {
     "extension.in_use": (
         "账号 {account} 近期以 {to} 开头的扩展号发送过短信,仍可能收到回复",
         "account {account} has lately sent from {to}, and may still be answered",
+    ),
+    "extension.lent": (
+        "扩展号 {to} 是账号 {account} 的任务或业务场景所用号码的开头,它们的回复会归错",
+        "tasks or scenarios of account {account} send from numbers that begin with {to}: their replies would go astray",
+    ),
+    "extension.outside": ("(您管理范围以外)", "(outside of those that you manage)"),
+    "extension.changed": (
+        "扩展号已被改为 {before},请核对后重新提交",
+        "the extension is {before} by now; look at it, then do it again",
+    ),
+    "channel.code_changed": (
+        "接入号已被改为 {before},请核对后重新提交",
+        "the access code is {before} by now; look at it, then do it again",
+    ),
+    "route.newer_table": (
+        "版本 {version} 已由他人发布,请核对后重新提交",
+        "version {version} was published meanwhile; look at it, then do it again",
     ),
     "group.unknown": ("{name} 不可用,可选 {known}", "{name} cannot be used; one of {known}"),
     "span.days": ("须不早于 from_day,最多跨 {days} 天", "not before from_day, and at most {days} days"),
@@ -96,6 +117,89 @@ WORDS: dict[str, tuple[str, str]] = {
     "audience.deep": ("分组最多 {most} 层", "groups lie in one another at most {most} deep"),
     "audience.parent": ("请选择同一账号中您可管理的分组", "choose a group of the same account that you manage"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
+    "check.running": ("已有一项测试正在进行，请等它结束", "a test is under way already; wait until it has ended"),
+    "check.simulated": ("仿真通道不需要测试", "a simulated channel needs no test"),
+    "channel.version_waits": (
+        "已有一个版本等待批准，请先批准、驳回或撤回它",
+        "a version waits for approval already: approve, reject or withdraw it first",
+    ),
+    "channel.version_own": (
+        "自己提交的修改须由另一人批准",
+        "somebody else has to approve what one has changed oneself",
+    ),
+    "channel.version_base": (
+        "它基于版本 {base}，而现行版本已是 {now}，请驳回后重新提交",
+        "it was made from version {base}, and version {now} is in force: reject it and make it anew",
+    ),
+    "channel.version_seen": (
+        "核对期间现行版本已变为 {now}：请再次提交，核对新的变化后确认",
+        "version {now} has come into force meanwhile: send it once more and look at what it changes now",
+    ),
+    "number.import_none": ("文件中没有号段或号码", "there is no prefix or number in the file"),
+    "number.import_many": ("号段与号码最多 {most} 个", "there may be {most} prefixes and numbers"),
+    "number.import_lines": (
+        "以下各行不是号段(3 至 11 位、1 开头)加运营商,请改好后重新上传:{lines}",
+        "these lines are no prefix (3 to 11 digits that begin with 1) with a carrier, mend and upload again: {lines}",
+    ),
+    "number.import_over": (
+        "该次导入已经撤销,或时间太久、不能再撤销",
+        "the import was taken back already, or is too long ago to be",
+    ),
+    "policy.changed": (
+        "打开页面之后,这里的设置又被改过,请重新打开页面,核对后再改",
+        "what is set here has been changed since the page was opened: open it again",
+    ),
+    "number.prefix": ("须为 1 开头的 3 至 11 位数字", "3 to 11 digits that begin with 1"),
+    "report.no_spelling": (
+        "只有编号写法的规则可以设为以后都这样读",
+        "only a rule about how ids are spelled can be set for all that comes",
+    ),
+    "report.rematching": (
+        "该通道正在重新匹配，请等它完成",
+        "reports of the channel are being matched: wait for it to end",
+    ),
+    "channel.same": ("请选择另一条通道", "another channel is wanted"),
+    "channel.not_started": (
+        "通道 {name} 没有启用，请先启用并测试",
+        "channel {name} is not started: start and test it first",
+    ),
+    "channel.fewer_carriers": (
+        "通道 {name} 不服务 {carriers} 的号码，这些短信将无处可走；请先在它的设置中加上",
+        "channel {name} does not serve {carriers}, whose messages would have no way: change its carriers first",
+    ),
+    "channel.code_waits": (
+        "通道的第一个版本尚未获批准，暂不能迁移接入号；请在通道的设置中修改",
+        "the first version of the channel is not approved yet: change the access code with the channel's settings",
+    ),
+    "channel.version_back": (
+        "只能回退到曾经生效、现已被替换的版本",
+        "only a version that was in force and is no more can be put in force again",
+    ),
+    "channel.elsewhere": (
+        "本节点没有运行此通道：它已停用、刚刚启用，或由另一节点运行",
+        "the channel does not run on this node: it is stopped, was started a moment ago, or another node runs it",
+    ),
+    "load_test.bounds": ("须在 {least} 到 {most} 之间", "has to be between {least} and {most}"),
+    "load_test.messages": (
+        "速率 × 时长不能超过 {most} 条", "rate × duration must not be more than {most} messages",
+    ),
+    "load_test.disk": (
+        "数据目录所在磁盘的可用空间不足，请降低速率或缩短时长",
+        "the disk of the data directory has too little room: lower the rate or the duration",
+    ),
+    "load_test.runs": (
+        "已有压测在进行，同一时间只能进行一次", "a load test runs already: there is one at a time"
+    ),
+    "load_test.over": ("此次压测已结束", "this load test is over"),
+    "load_test.interrupted": (
+        "压测所在节点中途重启，此次压测已中断，不会重新开始",
+        "the node was started anew in the middle of it: the load test was interrupted, and does not begin again",
+    ),
+    "load_test.failed": ("压测没有完成，原因见压测记录", "the load test came to no end: it says why"),
+    "channel.not_approved": (
+        "通道的第一个版本尚未获批准，暂不能启用",
+        "the first version of the channel is not approved yet: it cannot be started",
+    ),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
     "channel.simulated": (
         "仿真通道与真实通道不能同时启用,否则部分短信不会发给任何人;请先停用其中一种",
@@ -107,6 +211,27 @@ WORDS: dict[str, tuple[str, str]] = {
     "sign.ends_with": (
         "【{sign}】在{carriers}的报备,最早 {day} 到期",
         "【{sign}】 with {carriers}: ends at {day} at the earliest",
+    ),
+    "accounts.several": ("{n} 个账号", "{n} accounts"),
+    "contract.ends": (
+        "{account} · 合同至 {day} · 到期后停止发送",
+        "{account}: the contract ends after {day}, and it stops sending",
+    ),
+    "contract.goes_on": (
+        "{account} · 合同至 {day} · 到期后继续发送",
+        "{account}: the contract ends after {day}, and it goes on sending",
+    ),
+    "use.bought": (
+        "{account} · 最近一次充值后可用 {most} 条 · 已用 {used} 条",
+        "{account}: {used} used of {most} units since the latest top-up",
+    ),
+    "use.balance": (
+        "{account} · 可透支 {most} 条 · 已用 {used} 条",
+        "{account}: {used} used of {most} units that may be owed",
+    ),
+    "use.quota": (
+        "{account} · 本月上限 {most} 条 · 已用 {used} 条",
+        "{account}: {used} used of this month's {most} parts",
     ),
     "sign.over": ("已过期由到期日得出,不能登记", "it is told by the day until which it is registered"),
     "sign.proofs": ("最多 {most} 份材料,请先删除不用的", "there are {most} documents, the most; take some away first"),
@@ -128,15 +253,43 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "content.stopped": ("已经停用", "it is stopped already"),
     "content.running": ("没有停用", "it is not stopped"),
-    "statement.emails": (
+    "mail.emails": (
         "最多 {most} 个邮箱，一行一个，只用英文字母、数字和符号；不是邮箱：{wrong}",
         "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",
     ),
     "statement.removed": (
         "已不在该账号的对账单收件人中，不再发送", "it is no receiver of the account's statements any more; not sent"
     ),
-    "statement.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
-    "statement.state": (
+    "mail.untaken": (
+        "一小时内没有节点发送：配置 [mail] 的节点都不在线，或没有节点配置",
+        "no node has taken it for an hour: none that has [mail] is running",
+    ),
+    "mail.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
+    "backup.under_way": ("另一次备份正在进行", "another backup is being made"),
+    "backup.folder": ("不是已有的目录", "no folder that is there"),
+    "backup.not_there": ("该备份没有完成，或文件已清理", "this backup is not whole, or its file is gone"),
+    "backup.no_file": ("没有这个备份文件", "there is no such backup"),
+    "backup.foreign_key": (
+        "密钥文件里没有密钥 {id}，备份时用的是它：请放回旧的密钥文件",
+        "the key file has not the key {id}, under which the backup was made: put the old key file there",
+    ),
+    "backup.not_empty": (
+        "目标数据库里已有 {n} 张表，备份只能恢复到空库：请新建数据库，或换一个空的数据目录",
+        "the database has {n} tables already, and a backup goes into an empty one: make a new one, or take an empty "
+        "data directory",
+    ),
+    "backup.other_key": (
+        "密钥文件打不开 {n} 项已加密的内容：请放回原来的密钥文件后重新恢复；确已丢失的，加 --lost-key 继续",
+        "the key file does not open {n} sealed secrets: put the right one in its place and restore again; where it is "
+        "lost for good, go on with --lost-key, and set those secrets anew",
+    ),
+    "backup.elsewhere": ("该备份在 {host} 上，请在那台服务器上演练", "this backup is on {host}: try it there"),
+    "diagnostics.node": ("该节点不在线", "this node is not live"),
+    "diagnostics.under_way": ("该节点的诊断包正在生成", "a bundle of this node is being made"),
+    "health.removed": ("已不在健康日报收件人中，不再发送", "it is no receiver of the health mail any more; not sent"),
+    "health.nobody": ("还没有收件人，先设置收件人", "there are no receivers yet; name some first"),
+    "health.under_way": ("上一次立即发送还没有完成", "what was asked for before is still under way"),
+    "mail.state": (
         "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
     ),
     "rebate.month": ("须在 {first} 至 {last} 之间", "a month from {first} to {last}"),
@@ -179,9 +332,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "draft.time": ("时间格式须为 2026-10-01 09:30", "a time such as 2026-10-01 09:30"),
     "draft.minutes": ("草稿的计划时间精确到分钟", "the time of a draft is told in minutes"),
     "draft.choose": ("请选择", "choose one"),
+    "file.elsewhere": (
+        "文件只在节点 {node} 上,请打开该节点的页面取用",
+        "the file lies on node {node} alone: open a page of that node",
+    ),
+    "file.damaged": ("文件内容与登记的摘要不符", "the octets are not those that were entered"),
     "file.room": (
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
         "the room for uploads is full; wait until older files have expired",
+    ),
+    "export.full": (
+        "一个电子表格放不下这些行，请改用 CSV，或缩小时间范围后分次导出",
+        "one spreadsheet has no room for these rows; export them as CSV, or a shorter time at once",
     ),
     "export.kept": (
         "您保留的导出文件已达上限({files} 个或 {gigabytes} GB),到期后自动清除,请稍后再导出",
@@ -252,10 +414,26 @@ WORDS: dict[str, tuple[str, str]] = {
     "resend.again": ("已重发过", "it was sent again before"),
     "resend.test": ("测试短信", "it is a test"),
     "resend.code": ("登录验证码只能由本人重新获取", "a login code: its person asks for another one"),
+    "retention.days": ("0(不启用)或 {least} 至 {most} 天", "0 (never), or {least} to {most} days"),
+    "retention.pdus": (
+        "报文原文含有号码,启用号码脱敏时须一并清除:1 至 {most} 天",
+        "PDUs hold the number: they go with it, after 1 to {most} days",
+    ),
+    "retention.same": ("与现行规则相同", "that is what holds already"),
+    "retention.waiting": ("已有一项变更等待审批,请先处理", "another change waits for its decision"),
+    "retention.own": (
+        "不能审批自己提交的变更,可以驳回以撤回",
+        "one's own change is passed by somebody else; reject it to take it back",
+    ),
+    "number.gone": ("号码已按保留规则脱敏,不再可知", "the number was hashed when its time was over, and is not known"),
     "unknown.none": ("没有结果未知的分段", "no part of it is unknown"),
     "unknown.old": (
         "短信受理已超过 {days} 天,不能重发,请改为其他裁定",
         "accepted more than {days} days ago: it cannot be sent again; decide otherwise",
+    ),
+    "unknown.channelless": (
+        "{n} 条没有经过任何通道,不能逐条重发,请用 smsgwctl unknown restored --as resend,或改为其他裁定",
+        "no channel had {n} part(s): smsgwctl unknown restored --as resend queues them again; or decide otherwise",
     ),
     "unknown.resting": (
         "通道 {channels} 未启动或已删除,不能重发",
@@ -317,6 +495,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "department.used": ("部门下仍有子部门、人员或账号", "it still has departments, people or accounts"),
     "password.printable": ("须为 1 到 {most} 个可见 ASCII 字符", "1 to {most} visible ASCII characters"),
     "text.length": ("须为 1 到 {most} 个字符", "1 to {most} characters"),
+    "partner.changed": (
+        "下游接入已被修改,请返回后重新打开",
+        "the login has been changed since; go back and open it again",
+    ),
     "partner.exists": (
         "{protocol} 用户名 {username} 已存在",
         "there is a user {username} of {protocol} already",
@@ -330,13 +512,102 @@ WORDS: dict[str, tuple[str, str]] = {
     "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
     "route.not_moved": ("没有改走其他通道", "it was given to no channel"),
+    "route.no_draft": ("没有路由草稿,请重新开始编辑", "there is no draft of the routes; begin one"),
+    "route.draft_changed": (
+        "草稿已在其他窗口修改,请在新的内容上重新修改",
+        "the draft has been changed elsewhere; look at it again and repeat the change",
+    ),
+    "route.newer": (
+        "版本 {version} 已由他人发布,请先合并或保留草稿后再发布",
+        "version {version} was published meanwhile; bring the draft together with it first",
+    ),
+    "route.newer_back": (
+        "版本 {version} 已由他人发布,请在历史版本中核对后重新回退",
+        "version {version} was published meanwhile; look at it, then roll back again",
+    ),
+    "route.reserved": (
+        "以 {prefix} 开头的名称留给切换账号或签名的规则,请改用其他名称",
+        "names that begin with {prefix} are those of rules that switch an account or signature",
+    ),
+    "route.waits": (
+        "另一份路由表正在等待批准，请先处理它",
+        "another route table waits to be approved; decide about it first",
+    ),
+    "route.own": ("须由另一人批准，不能批准自己提交的", "somebody else has to approve it than who has submitted it"),
+    "route.base": (
+        "提交时生效的是版本 {base}，现在是版本 {now}：请驳回后重新提交",
+        "it was submitted over version {base}, and {now} is in force: have it submitted anew",
+    ),
+    "route.same": ("与正在生效的路由没有不同", "it is what is in force"),
     "retry.never": (
         "{fault} 可能已送达或含义未知,不允许重发",
         "{fault} may have been delivered or says nothing known: it is never sent again",
     ),
+    "retry.pause": (
+        "不限次数时首次等待至少 {first} 秒,最长等待至少 {most} 秒",
+        "without a limit of tries: at least {first} s before the first retry, growing to at least {most} s",
+    ),
     "code.carrier": ("仅用于 ported,可选 {known}", "only with ported; one of {known}"),
     "code.length": ("1–64 个字符", "1 to 64 characters"),
     "filing.full": ("链接报备已达上限 {most} 条", "there are {most} filed links, the most"),
+    "segment.none": ("没有带个性化短链且未点击的号码", "no number with a personal link has not clicked"),
+    "segment.one_task": ("请只选一个任务", "choose one task"),
+    "segment.counted": ("一次最多重新计算 {most} 个人群", "at most {most} segments are counted at a time"),
+    "segment.one": ("请只选一个人群", "choose one segment"),
+    "segment.accounts": ("请只选一个账号的短信", "choose messages of one account"),
+    "segment.members": (
+        "效果人群的成员按条件产生,不能加入或移出",
+        "the members of a segment follow from what it asks for; nobody joins or leaves",
+    ),
+    "segment.chosen": ("选出的短信不能保存为人群", "chosen messages are kept under no name"),
+    "segment.no_task": ("没有这个任务,或不属于该账号", "no such task of the account"),
+    "segment.no_link": ("没有这条个性化短链,或该账号不能使用", "no such personal link that the account may use"),
+    "segment.many": (
+        "所选短信超过 {most} 条:请在任务页再次发送给未点击的人",
+        "more than {most} messages: send to those who have not clicked from the task's page",
+    ),
+    "link.nodes": (
+        "节点 {nodes} 运行的旧版本不识别短链,会给所有人发送同一个无效地址;请先升级全部节点",
+        "node(s) {nodes} run an older release that would send all the same address; upgrade all nodes first",
+    ),
+    "link.one": ("id 与 target 填写其一", "one of id and target"),
+    "short_link.target": (
+        "目标须为 http:// 或 https:// 开头的网址,不含空格、用户名和密码,最长 {most} 个字符",
+        "a target is an address that begins with http:// or https://, without blanks, user or password, of at most "
+        "{most} characters",
+    ),
+    "short_link.shared": ("群发短链只有一个短码", "a link that is the same for all has one code"),
+    "short_link.circle": ("目标不能是短链自己的域名", "a target is not of the short links' own domains"),
+    "short_link.inside": (
+        "目标须为公网网址,不能是内网地址或本机名称",
+        "a target is an address of the public web, not of a network of one's own",
+    ),
+    "short_link.code": (
+        "自选短码须为 4–20 个小写字母、数字或连字符,首尾不能是连字符,且不能正好 8 个字符",
+        "a code that is chosen has 4 to 20 small letters, digits and hyphens, none at an end, and not exactly eight",
+    ),
+    "short_link.taken": ("该短码已被使用,请换一个", "this code is taken: choose another one"),
+    "short_link.no_domain": (
+        "尚未配置短链域名([public] hosts)",
+        "no domain for short links is configured ([public] hosts)",
+    ),
+    "short_link.domain": ("可用的短链域名:{known}", "the domains of short links are {known}"),
+    "short_link.codes": (
+        "群发短链只有 1 个短码;个性化短链 1–{most} 个,不能自选短码,也不能限制访问次数",
+        "a shared link has one code; a personal one 1 to {most}, none chosen, without a limit of visits",
+    ),
+    "short_link.until": ("失效时间须晚于现在和生效时间", "the end is after now and after the beginning"),
+    "short_link.name": ("名称须为 1–100 个字符", "a name has 1 to 100 characters"),
+    "short_link.visits": ("访问次数上限须为 0–{most}", "a limit of visits is 0 to {most}"),
+    "short_link.full": (
+        "有效短链已达上限 {most} 个,请先停用不再使用的短链",
+        "there are {most} links in force, the most: stop some first",
+    ),
+    "short_link.state": ("短链当前为“{state}”", "the link is {state}"),
+    "short_link.version": (
+        "短链的目标已是第 {version} 版({target}),请看过后再决定",
+        "the link leads elsewhere by now: version {version}, {target}; look at that one before you decide",
+    ),
     "word.text": (
         "“{word}”须为 1 到 {most} 个字,且含有文字或数字",
         "“{word}”: 1 to {most} characters with letters or digits among them",
@@ -353,6 +624,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "这些事件已推送到 {rival},一种事件只能有一个地址",
         "these events go to {rival} already; a type has one endpoint",
     ),
+    "webhook.changed": (
+        "推送地址已被修改,请返回后重新打开",
+        "the endpoint has been changed since; go back and open it again",
+    ),
+    "webhook.rotating": (
+        "旧密钥仍在签名,业务系统可能还在使用;确需再次轮换时请强制执行(force)",
+        "the former secret still signs, and the receiver may use it; to replace it all the same, force it (force)",
+    ),
+    "webhook.taken": ("账号已有名为 {name} 的推送地址", "the account has an endpoint {name} already"),
     "webhook.name": ("须为 1 到 64 位字母、数字、点、横线或下划线", "1 to 64 of A-Z a-z 0-9 _ . -"),
     "webhook.event": ("未知事件 {event};可选 {known}", "no event {event}; one of {known}"),
     "callback.address": (

@@ -32,6 +32,12 @@ WORD_ACTION: dict[str, str] = {
 }  # fmt: skip
 """What such tables say is to be done with a text, and what it means."""
 
+PREFIXES: dict[str, tuple[str, ...]] = {
+    "prefix": ("号段", "号段或号码", "号码", "手机号", "手机号段", "前缀", "prefix", "number"),
+    "carrier": ("运营商", "现运营商", "携入运营商", "携转后运营商", "归属运营商", "carrier", "operator"),
+    "province": ("省", "省份", "归属省", "归属地", "province"),
+}
+"""What columns of tables of prefixes and ported numbers are called."""
 NUMBER_HEAD = "手机号"
 """What a table of ours calls the column of the numbers."""
 PROBLEM_HEAD = (("行号", "原因"), ("line", "reason"))
@@ -55,3 +61,7 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "number": CONTACTS["number"], "reason": ("原因", "备注", "说明", "reason", "note"),
 }  # fmt: skip
 """What columns of tables of numbers are called."""
+
+CODES = ("序号 n", "短链 address")
+CODES_OF_NUMBERS = ("序号 n", "手机号 number", "短链 address")
+"""Heads of files of short links' codes, for people and for programs."""

@@ -39,6 +39,9 @@ WORDS: dict[str, tuple[str, str]] = {
         'multipart/form-data with a field "file"',
     ),
     "time.range": ("{field} 超出允许的范围", "{field} is out of range"),
-    "task.test_key": ("测试密钥不能创建任务,请使用正式密钥", "a test key cannot make tasks; use a live key"),
+    "task.test_key": (
+        "测试密钥不能创建或改动任务,请使用正式密钥",
+        "a test key cannot make or change tasks; use a live key",
+    ),
 }
 """Key -> (Chinese, English)."""

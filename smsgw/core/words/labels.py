@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from smsgw.core.words import alarms, audit
+from smsgw.core.words import alarm_rules, alarms, audit
 
 LABELS: dict[str, dict[str, tuple[str, str]]] = {
     "network": alarms.NETWORK,
     "trouble": alarms.TROUBLES,
     "edge": alarms.EDGES,
     "writer": alarms.WRITERS,
+    "unkept": alarms.UNKEPT,
     "audit_action": audit.ACTIONS,
     "audit_object": audit.OBJECTS,
     "audit_field": audit.FIELDS,
@@ -58,6 +59,15 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "done_at": ("完成时间", "done at"),
         "ext": ("附加数据", "ext"),
     },
+    "click_column": {
+        "clicked": ("点击", "clicked"),
+        "clicks": ("点击次数", "clicks"),
+        "first_click": ("首次点击", "first click"),
+    },
+    "click_state": {
+        "true": ("已点击", "clicked"),
+        "false": ("未点击", "not clicked"),
+    },
     "error_column": {
         "line": ("行号", "line"),
         "number": ("手机号码", "number"),
@@ -83,6 +93,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
             "回执的编号未知,按号码和时间推断",
             "the report's id is unknown; matched by number and time",
         ),
+        "rematched": ("未匹配的回执按规则对应", "an unmatched report was put to it by a rule"),
         "scheduled": ("等待定时发送", "waits for its time"),
         "released": ("到时,进入队列", "its time has come; queued"),
         "review_passed": ("审核通过", "passed by the reviewer"),
@@ -94,6 +105,10 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "held": ("账号停用,暂停发送", "the account was stopped; held"),
         "resumed": ("账号启用,恢复发送", "the account was started again; sending goes on"),
+        "restored": (
+            "数据库从备份恢复,此后是否已发出无法确定,等待裁定",
+            "the database was restored from a backup; it may have been sent since, and waits for a decision",
+        ),
         "spooled": (
             "接收时数据库中断,先写入本地,恢复后入库",
             "the database was away; kept on disk first, stored when it was back",
@@ -128,6 +143,10 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "task_reason": {
         "PAUSED": ("已手动暂停", "Paused by hand"),
+        "RESTORED": (
+            "数据库从备份恢复,备份之后的部分可能已经发出,核对后再继续",
+            "The database was restored from a backup; what follows may have been sent since: compare before it goes on",
+        ),
         "STAGE_HALTED": ("逐步发送已自动停止", "Stopped by the limits of sending in steps"),
         "STAGE_WATCHED": ("逐步发送观察中", "A part was sent and is watched before the next"),
         "REVIEW_REJECTED": ("审核未通过", "Rejected by a reviewer"),
@@ -148,6 +167,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "template.reviewed": ("模板审核结果", "template reviewed"),
         "sign.reviewed": ("签名审核结果", "signature reviewed"),
         "optout.created": ("用户退订", "user opted out"),
+        "link.click": ("短链被点击", "short link clicked"),
         "balance.low": ("余额不足", "balance is low"),
         "channel.state": ("通道状态变化", "state of a channel changed"),
     },
@@ -162,6 +182,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "unmatched_reports": ("无法匹配的回执过多", "too many reports match nothing"),
         "figures_differ": ("报表与记录不一致", "figures differ from the records"),
         "success_low": ("通道成功率偏低", "a channel delivers too little"),
+        "report_late": ("状态报告延迟", "reports come late"),
         "channel_shifted": ("通道已自动分流", "traffic has moved from a channel"),
         "facts_parked": ("上行或回执无法入账", "inbound messages or reports cannot be booked"),
         "journal_full": ("本地日志写满", "the local journal is full"),
@@ -175,6 +196,11 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "writer_stalled": ("写库停滞", "writing to the database has stalled"),
         "clock_wrong": ("时钟不一致", "clocks disagree"),
         "loop_stalled": ("程序停顿", "the program stood still"),
+        "links_stale": ("短链未更新", "short links are stale"),
+        "clicks_unkept": ("短链点击未逐条保存", "clicks are counted only"),
+        "backup_old": ("备份过期", "backups are too old"),
+        "redis_away": ("Redis 通信异常", "trouble with Redis"),
+        "restored_undecided": ("恢复后待裁定", "undecided after a restore"),
         "partition_missing": ("数据分区缺失", "a data partition is missing"),
         "audit_changed": ("审计日志被改动", "the audit log was changed"),
         "audit_anchor": ("审计日志锚点写入失败", "the anchor of the audit log could not be written"),
@@ -188,6 +214,49 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "webhook_failing": ("推送地址持续失败", "an endpoint keeps failing"),
         "webhook_dead": ("推送已放弃", "an endpoint was given up"),
         "events_lost": ("事件过期未送达", "events expired before they were delivered"),
+        "channel_throttled": ("运营商限速", "a carrier throttles"),
+        "rate_near": ("通道接近速率上限", "a channel is near its rate limit"),
+        "queue_long": ("排队短信过多", "too much is queued"),
+        "queue_old": ("短信排队过久", "messages are queued for too long"),
+        "webhook_queue": ("待推送事件过多", "too many events wait for an endpoint"),
+        "balance_low": ("账号余额不足", "balance of an account is low"),
+        "database_lag": ("数据库备机延迟", "a standby of the database lags"),
+        "node_missing": ("节点失联", "a node is missing"),
+        "disk_filling": ("磁盘空间偏少", "disk is filling up"),
+        "fault_response_near": ("故障响应时限将到", "time to respond to a fault is nearly over"),
+        "fault_response_over": ("故障响应超时", "nobody has responded to a fault in time"),
+        "fault_recovery_near": ("故障恢复时限将到", "time to recover from a fault is nearly over"),
+        "fault_recovery_over": ("故障恢复超时", "a fault was not recovered from in time"),
+        "faults_full": ("故障登记已满", "the register of faults is full"),
+        "ticket_response_near": ("工单响应时限将到", "time to respond to a ticket is nearly over"),
+        "ticket_response_over": ("工单响应超时", "nobody has responded to a ticket in time"),
+    },
+    "link_state": {
+        "reviewing": ("审核中", "under review"),
+        "active": ("有效", "active"),
+        "waiting": ("未生效", "not yet active"),
+        "stopped": ("失效", "stopped"),
+        "expired": ("失效", "expired"),
+        "used_up": ("失效", "used up"),
+        "rejected": ("驳回", "rejected"),
+    },
+    "ticket_state": {
+        "open": ("待响应", "nobody has responded"),
+        "handling": ("处理中", "being handled"),
+        "closed": ("已办结", "closed"),
+    },
+    "fault_state": {
+        "open": ("待响应", "nobody has responded"),
+        "handling": ("处理中", "being handled"),
+        "recovered": ("已恢复待结案", "recovered, to be closed"),
+        "closed": ("已结案", "closed"),
+    },
+    "alarm_advice": alarm_rules.ADVICE,
+    "lane": {
+        "emergency": ("特发", "emergency"),
+        "otp": ("验证码", "verification"),
+        "notice": ("通知", "notice"),
+        "marketing": ("营销", "marketing"),
     },
     "failure": {
         "EMPTY_NUMBER": ("空号", "number not in service"),

@@ -5,6 +5,19 @@ from __future__ import annotations
 WORDS: dict[str, tuple[str, str]] = {
     "number.between": ("须为 {low} 到 {high} 的整数", "a whole number from {low} to {high}"),
     "choice.of": ("可选 {known}", "one of {known}"),
+    "kind.name": (
+        "须为 2–32 位小写字母、数字或下划线,以字母开头,且不与内置类型重名",
+        "2-32 lower-case letters, digits or underscores, a letter first, and not the name of a built-in type",
+    ),
+    "kind.exists": ("业务类型 {name} 已存在", "there is a kind {name} already"),
+    "kind.label_taken": ("名称“{label}”已被其他业务类型使用", "another kind is called {label}"),
+    "kind.many": ("业务类型最多 {most} 个(含已停用)", "there may be {most} kinds, retired ones among them"),
+    "kind.nodes": (
+        "节点 {nodes} 运行的旧版本不识别自定义业务类型;请先升级全部节点",
+        "node(s) {nodes} run an older release that does not know of kinds; upgrade all nodes first",
+    ),
+    "kind.retired": ("业务类型 {name} 已停用", "the kind {name} is retired"),
+    "kind.same": ("业务类型已经处于该状态", "the kind is so already"),
     "text.at_most": ("须为不超过 {limit} 个字符的文本", "a text of at most {limit} characters"),
     # addresses that events are pushed to
     "webhook.options": ("可用选项为 {known}", "known are {known}"),
@@ -94,6 +107,32 @@ WORDS: dict[str, tuple[str, str]] = {
     "number_state.wanted": ("应为 {chinese},或 {known}", "one of {known}, or {chinese}"),
     # accept, storage, channels
     "probe.under_way": ("该通道的上一次探测尚未结束", "the last probe of the channel has not ended"),
+    "account.switched": (
+        "账号刚刚进入或退出演练模式,请重新提交",
+        "the account has just begun or ended its training mode; submit again",
+    ),
+    "account.training_same": ("账号已经处于该状态", "the account is so already"),
+    "account.training_serves": (
+        "平台用该账号发送登录验证码或告警短信,演练会使其无法送达;请先改用其他账号",
+        "the platform sends login codes or alarms by this account, and they would reach nobody; name another one first",
+    ),
+    "account.training_nodes": (
+        "节点 {nodes} 运行的旧版本不识别演练模式,会把演练短信发往真实手机;请先升级全部节点",
+        "node(s) {nodes} run an older release that would send a rehearsal to phones; upgrade all nodes first",
+    ),
+    "account.training_active": (
+        "进入或退出演练模式前须先停用账号",
+        "stop the account before its training mode is begun or ended",
+    ),
+    "account.training_waits": (
+        "账号还有 {parts} 段短信未结束、{tasks} 个任务未结束；结束后再切换",
+        "{parts} part(s) and {tasks} task(s) of the account are not over; switch when they are",
+    ),
+    "channel.submits_recorded": (
+        "该通道的提交报文已在录制,结束后才能再次开启",
+        "the submits of the channel are being recorded; begin again when that has ended",
+    ),
+    "channel.submits_not_recorded": ("该通道的提交报文没有在录制", "the submits of the channel are not being recorded"),
     "recording.under_way": ("该通道正在录制,请等待其结束", "the channel is being recorded; wait until that ends"),
     "profile.keys": ("可用的键:{known}", "the keys are {known}"),
     "profile.kind": ("类型应为 {kind}", "its type is {kind}"),
@@ -171,6 +210,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "storage.disk": ("数据库磁盘空间不足,请清理磁盘", "the disk of the database is full and has to be cleared"),
     "storage.read_only": ("数据库处于只读状态", "the database is read-only"),
     "storage.connections": ("数据库连接数已满", "the database has no connection left"),
+    "storage.restoring": (
+        "数据库正在从备份恢复,或恢复未完成",
+        "a backup is being loaded into the database, or was and did not come to its end",
+    ),
     "storage.slow": ("数据库响应超时", "the database did not answer in time"),
     "storage.connect": ("数据库连接失败", "the connection to the database failed"),
     "storage.unconnected": ("数据库未连接", "the database is not connected"),

@@ -159,6 +159,22 @@ WORDS: dict[str, tuple[str, str]] = {
         "短链未报备,不能用于营销:{link},请先在{carrier}报备",
         "The link is not filed with {carrier}: {link}",
     ),
+    "LINK_NOT_FOUND": (
+        "短链 {id} 不存在",
+        "There is no short link {id}",
+    ),
+    "LINK_NOT_ACTIVE": (
+        "短链 {id} 当前为“{state}”,不能发送:请待其审批通过,或另选一条有效的短链",
+        "Short link {id} is {state} and cannot be sent: wait until it is passed, or choose one in force",
+    ),
+    "LINK_CODES_USED_UP": (
+        "短链 {id} 剩余短码 {left} 个,需要 {need} 个:请新建一条短链",
+        "Short link {id} has {left} codes left and {need} are needed: make another link",
+    ),
+    "LINK_PLACE_MISSING": (
+        "选了短链,但内容中没有 {place}:请在要放链接的位置写上它",
+        "A short link is given, but the text has no {place}: write it where the link shall stand",
+    ),
     "AUTH_MISSING": (
         "缺少认证信息,请提供签名头或 Authorization: Bearer",
         "Credentials are missing",

@@ -19,3 +19,13 @@ BENCH_SERIAL = r"取件码是(\d{9})"
 """A message of a bench, and what finds its serial number in it."""
 BENCH_SIGN = "压测"
 BENCH_WORD = "压测词{n:05d}"
+
+RECORDED_FOR = "号码投诉排查：与运营商核对提交内容"
+"""Why submits are recorded."""
+LOADED_FOR = "演示数据，并非实测"
+"""Why a load test of the demo was begun."""
+CHANNEL_CHANGES = ("试运行期间限速", "试运行结束，按合同恢复", "合同扩容，自下月起")
+"""Why a channel was changed."""
+
+TEST_TEXT = "测试内容请忽略"
+"""What stands in the place of a masked text."""

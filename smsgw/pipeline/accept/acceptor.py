@@ -13,9 +13,9 @@ import msgspec
 
 from smsgw.core import text
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, message_of
+from smsgw.core.histograms import Histogram
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
-from smsgw.core.rates import Meter
 from smsgw.core.words import label, labels_of, listed, phrase
 from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Turns
 from smsgw.pipeline.accept.checks import Checker, Failed, Passed, Tried
@@ -111,8 +111,7 @@ class Acceptor:
         self._repeats: Repeats[SendResult] = Repeats(lambda r: msgspec.structs.replace(r, replayed=True))
         self._now = now
         self._monotonic = time.monotonic
-        self._meters: dict[int, Meter] = {}
-        """By account; only accounts that exist have one."""
+        self._meters = checker.meters
         self._turns = Turns(MAX_QUEUED_PARTS, monotonic=self._monotonic)
         known = Known(snapshots)
         commit: Callable[[Connection, list[NewCall], bool], object] = partial(
@@ -140,6 +139,8 @@ class Acceptor:
             )
         self.called = float("-inf")
         """When a call last came of whose answer somebody waits: of all but tasks. Monotonic."""
+        self.took = Histogram()
+        """From call to commit, of calls that were accepted."""
         self.open = True
         """False while stopping: new calls are refused with ``BACKPRESSURE``."""
 
@@ -157,6 +158,11 @@ class Acceptor:
         """Returns when what an earlier run has left in the spool is entered, or after a while."""
         if self._spooling is not None:
             await self._spooling.caught_up()
+
+    @property
+    def entered(self) -> bool:
+        """Nothing waits in the spool."""
+        return self._spooling is None or self._spooling.entered
 
     def refuse(self) -> None:
         """Take no more calls."""
@@ -189,9 +195,12 @@ class Acceptor:
 
         Recipients fail one by one (their result says why); what concerns the content or the account fails the call.
         """
-        return await self._repeats.once(
+        begun = self._monotonic()
+        result = await self._repeats.once(
             request.account.id, request, lambda: self._send(request), lambda result: result.accepted > 0
         )
+        self.took.note(self._monotonic() - begun)
+        return result
 
     async def _send(self, request: SendRequest) -> SendResult:
         if request.gate is None:
@@ -377,6 +386,7 @@ class Acceptor:
             draft.sign,
             content,
             self._now(),
+            request.kind_name,
         )
         said = next((t.reason for t in tried if t.reason is not None), None)
         verdict = "accepted" if said is None else "rejected"
@@ -442,17 +452,16 @@ class Acceptor:
             raise Refused("ACCOUNT_EXPIRED", date=account.last_day.isoformat())
 
     def _meter(self, request: SendRequest) -> None:
-        """Messages per second of the account, its share on this node."""
+        """Messages per second of the account, the share of those nodes that grant together with this one."""
         account, now = request.account, self._monotonic()
-        meter = self._meters.get(account.id)
-        if meter is None:
-            meter = self._meters[account.id] = Meter()
-        rate = account.rate / max(1, self._cluster.live)
-        wait = meter.take(rate, now, len(request.items))
+        live = max(1, self._cluster.live)
+        together, n = min(self._meters.granting, live), len(request.items)
+        share = self._cluster.share(account.id, account.rate, n)
+        rate = share if together < 2 else account.rate * together / live
+        wait = self._meters.take(account.id, rate, now, n)
         if wait:
-            raise Temporary(
-                "RATE_LIMITED", retry_after=wait, limit=account.rate, remaining=meter.remaining(rate, now),
-            )  # fmt: skip
+            remaining = self._meters.remaining(account.id, rate, now)
+            raise Temporary("RATE_LIMITED", retry_after=wait, limit=account.rate, remaining=remaining)
 
     def _times(self, request: SendRequest, now: datetime) -> tuple[datetime | None, datetime]:
         due = request.send_at

@@ -20,10 +20,12 @@ from smsgw.core.keywords import Action, named, replaced
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber
 from smsgw.core.policy import Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
+from smsgw.core.sent_links import LinkCode
 from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
 from smsgw.core.text import Coding, Unencodable
 from smsgw.core.url_filings import Link, found_in, shown
 from smsgw.core.words import Wording, label, phrase
+from smsgw.pipeline.accept.metering import Meters
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.pipeline.routing import Home, Route, Router
 from smsgw.pipeline.snapshot import Snapshot
@@ -61,6 +63,8 @@ class Draft:
     """The signature as the account has it; only where a policy asks."""
     links: tuple[Link, ...] | None = None
     """In the content; None: nobody has looked yet."""
+    leads_to: str = ""
+    """The targets of short links in the content; empty: there are none."""
     reviews: list[Wording] = field(default_factory=list)
     """Why a reviewer has to see it first."""
     reason: Reason | None = None
@@ -209,6 +213,8 @@ class Asked:
     templated: bool
     numbers: int
     at: datetime
+    leads_to: str = ""
+    """The targets of short links in it."""
 
 
 def held_for(asked: Asked, limits: Limits, policies: PolicySet) -> list[Wording]:
@@ -226,7 +232,8 @@ def held_for(asked: Asked, limits: Limits, policies: PolicySet) -> list[Wording]
         since = known.approved_at if known and known.state is Review.APPROVED else None
         if since is None or (asked.at - since).days < limits.review_new_sign:
             reviews.append(phrase("review.new_sign", sign=sign))
-    if limits.review_new_link and (new := policies.new_links(found_in(asked.content), asked.line)):
+    links = found_in(asked.content) + found_in(asked.leads_to) if limits.review_new_link else ()
+    if new := policies.new_links(links, asked.line):
         reviews.append(phrase("review.new_link", links=shown(new)))
     if limits.review_over and asked.numbers > limits.review_over:
         reviews.append(phrase("review.many", n=asked.numbers, over=limits.review_over))
@@ -237,8 +244,9 @@ def _reviewed(draft: Draft) -> Reason | None:
     """Refuses nothing: says why a reviewer has to see it first."""
     request = draft.request
     asked = Asked(
-        draft.line, request.type, draft.sign, draft.content, draft.template is not None, len(request.items), draft.at
-    )
+        draft.line, request.type, draft.sign, draft.content, draft.template is not None, len(request.items), draft.at,
+        draft.leads_to,
+    )  # fmt: skip
     draft.reviews += held_for(asked, draft.limits, draft.policies)
     return None
 
@@ -268,7 +276,9 @@ def _hours(subject: Subject) -> Reason | None:
     if opens is None or Listed.TEST in subject.listed:
         return None
     when = f"{opens.astimezone(CHINA):%Y-%m-%d %H:%M}"
-    return "TIME_WINDOW_CLOSED", {"type": label("type", subject.draft.request.type), "time": when}
+    request = subject.draft.request
+    called = request.kind.label if request.kind is not None else label("type", request.type)
+    return "TIME_WINDOW_CLOSED", {"type": called, "time": when}
 
 
 def _registered(subject: Standing) -> Reason | None:
@@ -287,17 +297,14 @@ def _registered(subject: Standing) -> Reason | None:
     return None
 
 
-def _links(subject: Subject) -> Reason | None:
-    draft, carrier = subject.draft, subject.home.carrier
-    if draft.limits.filed_links != draft.request.type or draft.abroad:
-        return None
-    if draft.links is None:
-        draft.links = found_in(draft.content)
-    asked = (carrier,) if carrier in CARRIERS else CARRIERS
-    for link in draft.links:
-        if not draft.policies.links.filed(link, draft.line, asked):
-            return "LINK_NOT_FILED", {"link": link.text, "carrier": label("carrier", carrier)}
-    return None
+class ShortLinks(Protocol):
+    """Our own ones."""
+
+    def leads_to(self, text: str) -> str:
+        """The targets of those that stand in a text, with spaces between them; empty: there are none."""
+
+    def target(self, link: Link) -> str:
+        """Where one of them leads; empty: it is none that leads anywhere."""
 
 
 class Refusals(Protocol):
@@ -309,7 +316,7 @@ class Refusals(Protocol):
     def consented(self, number: str, accounts: Sequence[int]) -> bool:
         """Whether the number's owner has agreed to get marketing of an account, which is followed by those above it."""
 
-    def withheld(self, number: str, account_id: int, type_: MessageType) -> Reason | None:
+    def withheld(self, number: str, account_id: int, type_: MessageType, kind: str) -> Reason | None:
         """Why the account's policies and the ledger of consents keep such a message from the number; None: they do
         not."""
 
@@ -357,8 +364,12 @@ class _Frame:
 class Checker:
     """Runs the checks of calls; what they ask is in memory."""
 
-    def __init__(self, router: Router, lists: Refusals, numbers: EmptyNumbers) -> None:
+    def __init__(
+        self, router: Router, lists: Refusals, numbers: EmptyNumbers, meters: Meters, short_links: ShortLinks
+    ) -> None:
         self.router = router
+        self.meters = meters
+        self.short_links = short_links
         self.lists = lists
         self._numbers = numbers
         self._number_checks: tuple[tuple[Wording, Callable[[Subject], Reason | None]], ...] = (
@@ -368,11 +379,26 @@ class Checker:
             (label("check", "consent"), self._consented),
             (label("check", "hours"), _hours),
             (label("check", "registration"), _registered),
-            (label("check", "link"), _links),
+            (label("check", "link"), self._links),
             (label("check", "complaints"), self._complaints),
         )
         self._standing = (_only, self._blocked, self._empty, self._consented, _registered)
         """Of these, in their order: those that ask nothing about the text."""
+
+    def _links(self, subject: Subject) -> Reason | None:
+        draft, carrier = subject.draft, subject.home.carrier
+        if draft.limits.filed_links != draft.request.type or draft.abroad:
+            return None
+        if draft.links is None:  # of a short link where it leads, and its own domain where that is demanded
+            found = found_in(draft.content)
+            if not draft.limits.filed_own_domain:
+                found = tuple(link for link in found if not self.short_links.target(link))
+            draft.links = found + found_in(draft.leads_to)
+        asked = (carrier,) if carrier in CARRIERS else CARRIERS
+        for link in draft.links:
+            if not draft.policies.links.filed(link, draft.line, asked):
+                return "LINK_NOT_FILED", {"link": link.text, "carrier": label("carrier", carrier)}
+        return None
 
     def standing(
         self, request: SendRequest, snapshot: Snapshot, at: datetime
@@ -380,7 +406,8 @@ class Checker:
         """For millions of numbers (E.164 digits), before there is a text for each: where one is at home, and why
         nothing of this account, type, signature and template may go to it. ``request``: one item stands for all."""
         account, policies, item = request.account, snapshot.policies, request.items[0]
-        limits, line = policies.limits(account, request.type), (account.id, *account.above)
+        limits = policies.limits(account, request.type, request.kind_name)
+        line = (account.id, *account.above)
         template = policies.book.template(line, item.template_id) if item.template_id else None
         sign, _ = _compose(item.sign or (template.sign if template else ""), item.content, account.default_sign)
         known = policies.book.sign(line, sign) if sign and limits.sign_policy is not SignPolicy.OFF else None
@@ -418,7 +445,7 @@ class Checker:
         """``check``, a recipient at a time: a call may have a thousand texts, and each may be dear."""
         _check_shape(request.items)
         policies = snapshot.policies
-        limits = policies.limits(request.account, request.type)
+        limits = policies.limits(request.account, request.type, request.kind_name)
         frame = _Frame(
             request,
             snapshot,
@@ -444,10 +471,11 @@ class Checker:
             text_: tuple[object, ...] = (item.content,)
             if item.template_id:
                 text_ = (item.template_id, *sorted((item.params or {}).items()))
-            if (number, text_) in seen:
+            same = text_ if item.link is None else _bare(text_, item.link)
+            if (number, same) in seen:
                 failed.append(Failed(position, item, ("NUMBER_DUPLICATE", {})))
                 continue
-            seen.add((number, text_))
+            seen.add((number, same))
             home = self.router.home(snapshot, number)
             key = (item.sign, text_, home.carrier == numbers.INTL)
             draft = drafts.get(key)
@@ -495,9 +523,12 @@ class Checker:
         sign, content = _compose(given, content, frame.request.account.default_sign)
         _check_length(content)  # before any check looks at it: they may take time that grows with it
         words = frame.snapshot.settings.optout_words if frame.limits.optout is not Mode.OFF else ()
+        leads_to = self.short_links.leads_to(content)  # others may have been typed beside the one that it carries, …
+        if item.link is not None:  # … which may be too new to be known here
+            leads_to = f"{leads_to} {item.link.target}"
         draft = Draft(
             frame.request, frame.limits, frame.policies, frame.line, sign, content, abroad, frame.opens, words,
-            frame.at, template, misfit,
+            frame.at, template, misfit, leads_to=leads_to,
         )  # fmt: skip
         for name, check in TEXT_CHECKS:
             said = check(draft)
@@ -516,7 +547,7 @@ class Checker:
             return self.router.test_route(home)
         return self.router.route(
             frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now,
-            request.prefer,
+            request.prefer, request.kind_name,
         )  # fmt: skip
 
     def _blocked(self, subject: Standing) -> Reason | None:
@@ -554,6 +585,11 @@ class Checker:
             return Coded(coding, text.count_parts(content, coding, single_limit=single))
         except Unencodable as exc:
             raise Invalid("CONTENT_UNENCODABLE") from exc
+
+
+def _bare(text: tuple[object, ...], link: LinkCode) -> tuple[object, ...]:
+    """What two messages to a number must not share: the code alone does not make them different."""
+    return tuple(link.bare(one) if isinstance(one, str) else one for one in text)
 
 
 def _check_shape(items: Sequence[SendItem]) -> None:

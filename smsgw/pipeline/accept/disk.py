@@ -34,6 +34,14 @@ class DiskGuard:
             return phrase("disk.low", free=self._free // 2**20, need=self._min_free // 2**20)
         return None
 
+    @property
+    def free_percent(self) -> float | None:
+        """Of the fullest of the folders' file systems; blocks for a moment. None: it cannot be told."""
+        try:
+            return min(100 * usage.free / usage.total for usage in map(shutil.disk_usage, self._folders))
+        except (OSError, ZeroDivisionError):
+            return None
+
     def check(self) -> None:
         """Raise ``STORAGE_UNAVAILABLE`` when the folder has less than the configured free space."""
         now = self._clock()

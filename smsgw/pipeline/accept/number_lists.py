@@ -88,12 +88,12 @@ class NumberLists(FollowedTable):
         nearest = next((said[account_id] for account_id in accounts if account_id in said), consents.WITHDRAWN)
         return nearest == consents.GIVEN
 
-    def withheld(self, number: str, account_id: int, type_: MessageType) -> Reason | None:
+    def withheld(self, number: str, account_id: int, type_: MessageType, kind: str) -> Reason | None:
         """Why the account's policies and the ledger of consents keep such a message from the number; None: they do
         not."""
         snapshot = self._snapshots.current
         account = snapshot.account(account_id)
-        if account is None or snapshot.policies.limits(account, type_).consent != type_:
+        if account is None or snapshot.policies.limits(account, type_, kind).consent != type_:
             return None
         return None if self.consented(number, (account.id, *account.above)) else ("NUMBER_NO_CONSENT", {})
 

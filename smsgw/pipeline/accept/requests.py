@@ -11,7 +11,9 @@ import msgspec
 from smsgw.core.actor import ActorLabel
 from smsgw.core.fallback import Follow
 from smsgw.core.frequency import Tagged
+from smsgw.core.kinds import CustomKind
 from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.sent_links import LinkCode
 from smsgw.store.messages.calls import ChunkGuard
 
 
@@ -29,6 +31,8 @@ class SendItem:
     """The content is made of this template; ``content`` is empty then."""
     params: Mapping[str, str] | None = None
     """Values of the template's variables."""
+    link: LinkCode | None = None
+    """The code of a short link that stands in its text; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class SendRequest:
     expire_at: datetime | None = None
     batch_client_ref: str = ""
     test: bool = False
-    """Of a test key: it goes to the simulated carrier inside the daemon, costs nothing and counts nowhere."""
+    """Of a test key, or of an account that rehearses: it goes to the simulated carrier inside the daemon, costs nothing
+    and counts nowhere."""
     callback_url: str = ""
     """Where the reports go instead of the account's way; its host must be on the account's list."""
     emergency: bool = False
@@ -70,6 +75,17 @@ class SendRequest:
     """What may follow the messages when they fail (消息回落)."""
     joins: tuple[int, ...] = ()
     """One recipient whose content was put together from these parts of a partner; they go over into the message."""
+    kind: CustomKind | None = None
+    """What kind of its ``type`` it is; None: of no kind in particular."""
+
+    def __post_init__(self) -> None:
+        if self.account.training:  # by whichever way it came: key, page, task, partner, hop, resend
+            object.__setattr__(self, "test", True)
+
+    @property
+    def kind_name(self) -> str:
+        """Empty: of no kind in particular."""
+        return self.kind.name if self.kind is not None else ""
 
 
 class ItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,6 +98,8 @@ class ItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str | None = None
     message: str | None = None
     message_en: str | None = None
+    link: str | None = None
+    """The address of the short link in its text."""
 
 
 class SendResult(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from smsgw.core.frequency import Watch, scope_of, seconds_of, tag_scope
 from smsgw.core.ids import IdSource
 from smsgw.core.model import LANE_OF, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.policy import Listed
+from smsgw.core.sent_links import LinkCode
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.pipeline.accept.checks import Failed, Passed, Subject
@@ -92,8 +93,10 @@ def result_of(batch_id: int, results: Mapping[int, ItemResult]) -> SendResult:
     return SendResult(str(batch_id), accepted, len(items) - accepted, items)
 
 
-def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -> Watch | None:
-    """How the database counts a message; None: it does not."""
+def watch_of(
+    request: SendRequest, index: int, subject: Subject, at: datetime, link: LinkCode | None = None
+) -> Watch | None:
+    """How the database counts a message; None: it does not. ``link``: the code in it, which makes it no other text."""
     draft, limits = subject.draft, subject.draft.limits
     tagged = request.tagged
     asked = request.dedupe or tagged is not None
@@ -105,12 +108,14 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
     part = ""
     if limits.frequency_per == "template":
         part = f"/{draft.template.id}" if draft.template else f"/{draft.sign}"
+    if limits.counted_as:
+        part = f"{limits.counted_as}:{part}"
     return Watch(
         index,
         int(subject.number),
         seconds_of(at),
         scope_of(request.account.id, request.type, part),
-        zlib.crc32(draft.content.encode("utf-8", "surrogatepass")),
+        zlib.crc32((draft.content if link is None else link.bare(draft.content)).encode("utf-8", "surrogatepass")),
         () if exempt else limits.frequency,
         0 if exempt else limits.identical_seconds,
         request.dedupe,
@@ -163,6 +168,7 @@ class Builder:
         parts: list[tuple[object, ...]] = []
         watches: list[Watch] = []
         abroad: list[Abroad] = []
+        links: list[tuple[int, int, int, bool]] = []
         lane = int(lane_of(request))
         why = list(
             dict.fromkeys(
@@ -201,7 +207,7 @@ class Builder:
             if item.client_ref or (client_ref and single):
                 keys.append(RequestKey("r", client_ref, request.request_sha256, message_id, answers=single))
             ref = self._refs if total > 1 else 0
-            watch = watch_of(request, len(messages), one.subject, due or now)
+            watch = watch_of(request, len(messages), one.subject, due or now, item.link)
             if watch is not None:
                 watches.append(watch)
             far = abroad_of(request, len(messages), one.subject)
@@ -213,7 +219,11 @@ class Builder:
             )
             whole = (total, request.account.id, route.pool_id, lane, int(state), policy, next_at, expires)
             parts.extend((message_id, n, *whole, "", "", False, now, None) for n in range(1, total + 1))
-            results[one.position] = ItemResult(item.to, str(message_id), status, total)
+            address = None
+            if item.link is not None:
+                links.append((message_id, item.link.link_id, item.link.n, item.link.personal))
+                address = item.link.address or None
+            results[one.position] = ItemResult(item.to, str(message_id), status, total, link=address)
             queues.add((route.pool_id, lane))
         refused = []
         told = request.origin not in _NOT_TOLD
@@ -251,6 +261,7 @@ class Builder:
             guards=() if request.test else request.account.guards,
             departments=() if request.test else request.account.departments,
             test=request.test,
+            training=request.account.training,
             joins=request.joins if passed else (),
             callback_url=request.callback_url,
             gate=request.gate(outcome.items) if request.gate is not None else None,
@@ -259,6 +270,7 @@ class Builder:
             abroad=tuple(abroad),
             review=_review(request, passed, why, due, validity_s, expires) if why else None,
             follow=_follow(request, ids, due or now) if passed and not request.test else None,
+            links=tuple(links),
         )
         return Prepared(call, outcome, queues if state is PartState.QUEUED else set())
 
@@ -297,6 +309,7 @@ class Builder:
             request.account.refund_failed,
             request.test,
             draft.template.id if draft.template else 0,
+            request.kind_name,
         )
 
     def revise(self, call: NewCall, reasons: Mapping[int, Reason]) -> NewCall:
@@ -355,6 +368,7 @@ class Builder:
                 replace(a, index=places_left[a.index]) for a in call.abroad if a.index in places_left
             ),
             review=replace(call.review, numbers=len(left)) if call.review and left else None,
+            links=tuple(link for link in call.links if link[0] not in gone),
         )
 
 

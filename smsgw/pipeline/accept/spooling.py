@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -33,9 +34,9 @@ from smsgw.pipeline.fleet import Fleet, Queue
 from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.runtime import failpoints
+from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool
-from smsgw.store.messages import replaying
+from smsgw.store.messages import replaying, restored
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ def queues_of(call: NewCall) -> set[Queue]:
 
 
 _POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
-_NUMBER, _TYPE, _SIGN = (MESSAGE_COLUMNS.index(c) for c in ("number", "type", "sign"))
+_NUMBER, _TYPE, _SIGN, _KIND = (MESSAGE_COLUMNS.index(c) for c in ("number", "type", "sign", "kind"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ class OutageSpool:
     spool: Spool
     seconds: float
     """After so long an outage calls are refused."""
+
+
+def damaged(node: str, kept: Sequence[Path]) -> list[Finding]:
+    """That there are files with what could not be entered."""
+    if not kept:
+        return []
+    detail = phrase("alarm.spool_files", n=len(kept), names=listed(str(path) for path in kept[:5]))
+    return [Finding("spool_damaged", node, CRITICAL, detail)]
 
 
 class Spooling:
@@ -136,6 +145,8 @@ class Spooling:
         self._recent: OrderedDict[KeyOf, _Holder] = OrderedDict()
         self._reader: Reader | None = None
         """Where the replay is."""
+        self._bodies: list[bytes] = []
+        """Read and not decoded yet: a round that is cut off begins with them again."""
         self._read: list[NewCall] = []
         """Calls that were read and are not in the database."""
         self._failed = 0
@@ -203,15 +214,18 @@ class Spooling:
         """The outage is over, and what it has left is on its way into the database."""
         return not self.active and not self._spool.empty
 
-    def findings(self, node: str) -> list[Finding]:
-        """What is wrong with the spool: it takes nothing, or it has kept what could not be entered."""
+    @property
+    def entered(self) -> bool:
+        """Nothing waits in the spool."""
+        return not self.active and self._spool.empty
+
+    def findings(self, node: str, of_others: Sequence[Path] = ()) -> list[Finding]:
+        """What is wrong with the spool: it takes nothing, or it has kept what could not be entered. ``of_others``: what
+        those have kept that are not there any more to name it."""
         found = []
         if self.problem:
             found.append(Finding("spool_failed", node, CRITICAL, Heard(self.problem)))
-        if kept := self._spool.kept:
-            detail = phrase("alarm.spool_files", n=len(kept), names=listed(str(path) for path in kept[:5]))
-            found.append(Finding("spool_damaged", node, CRITICAL, detail))
-        return found
+        return found + damaged(node, [*self._spool.kept, *of_others])
 
     def reserved(self, account_id: int) -> int:
         """Units of the account that spooled calls are going to need."""
@@ -325,18 +339,24 @@ class Spooling:
             self._end()
 
     def _judged(self, call: NewCall) -> NewCall:
-        """A spooled call without the messages that the lists keep from their numbers by now."""
+        """A spooled call without the messages that the lists keep from their numbers by now. Of one from before a
+        restore nothing is sent until somebody decides."""
+        if self._reader is not None and self._reader.segment.number <= self._spool.doubtful:
+            return restored.doubted(call, clock.now())
         reasons: dict[int, Reason] = {}
         for index, row in enumerate(call.messages):
             number, type_ = str(row[_NUMBER]), MessageType(str(row[_TYPE]))
             said = self._lists.refusal(number, call.account_id, type_, str(row[_SIGN]))
-            said = said or self._lists.withheld(number, call.account_id, type_)
+            said = said or self._lists.withheld(number, call.account_id, type_, str(row[_KIND]))
             if said is not None:
                 reasons[index] = said
         return self._builder.revise(call, reasons) if reasons else call
 
     async def _fresh(self) -> bool:
-        """What spooled calls are judged by is as the database has it; False when that is away."""
+        """What spooled calls are judged by is as the database has it; False when that is away. Whether it is
+        the one that it was, and not restored from a backup meanwhile, the next beat says."""
+        if self._cluster.away:
+            return False
         try:
             await self._lists.follow()
         except SmsgwError:
@@ -362,12 +382,13 @@ class Spooling:
         then."""
         assert self._reader is not None  # noqa: S101 - just begun
         if not self._read:
-            bodies = await self._reader.read()
-            if not bodies:
+            self._bodies = self._bodies or await self._reader.read()
+            if not self._bodies:
                 await self._dispose(self._reader)
                 return []
-            self._read = await self._decoded(bodies)
-            self._failed += len(bodies) - len(self._read)
+            self._read = await self._decoded(self._bodies)
+            self._failed += len(self._bodies) - len(self._read)
+            self._bodies = []
         weight = 0
         for n, call in enumerate(self._read):
             weight += weight_of(call)

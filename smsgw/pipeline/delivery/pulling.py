@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from smsgw.core.webhooks import MO, REPORT, Hooks, Way, type_of
 from smsgw.pipeline.events import OTHERS
@@ -21,13 +21,13 @@ async def take(
     limit: int,
     *,
     ids: Callable[[], int],
-    test: bool,
+    tests: Sequence[bool],
 ) -> tuple[int | None, list[dict[str, object]], bool]:
     """Lease waiting events of one of ``KINDS`` (``store.messages.events.pull_events``): batch, items, more waiting?"""
     kinds = {k: hooks.way(account_id, type_of(k)) is Way.PULL for k in KINDS[kind]}
-    return await events.pull_events(database, account_id, kinds, limit, ids=ids, test=test)
+    return await events.pull_events(database, account_id, kinds, limit, ids=ids, tests=tests)
 
 
-async def acknowledge(database: Database, account_id: int, kind: str, batch: int) -> int:
+async def acknowledge(database: Database, account_id: int, kind: str, batch: int, *, test: bool | None) -> int:
     """Put a pulled batch away; how many events it held (0: unknown, or acknowledged before)."""
-    return await events.ack_events(database, account_id, KINDS[kind], batch)
+    return await events.ack_events(database, account_id, KINDS[kind], batch, test=test)

@@ -16,7 +16,7 @@ import structlog
 from smsgw.core import push_format, webhooks
 from smsgw.core.actor import Actor
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.carried import Heard
+from smsgw.core.carried import Heard, Moment
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import IdSource, time_of
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
@@ -51,7 +51,6 @@ QUESTIONS = 1000
 """Endpoints and kinds that one look asks about; the others' turn comes with the next."""
 STOP_PATIENCE = 3.0
 COMMIT_INTERVAL = 0.02
-FAILING_ALARM = timedelta(minutes=5)
 
 
 class Pusher:
@@ -200,10 +199,10 @@ class Pusher:
         """Count what waits, for metrics, and record sums that are due."""
         for queue in list(self._queues.values()):
             await queue.settle_sum()
-            queue.waiting, queue.oldest = await pushing.waiting(
-                self._database, queue.endpoint.account_id, queue.kinds,
-                primary=queue.primary, callback=queue.endpoint.callback,
-            )  # fmt: skip
+            one = queue.endpoint
+            queue.waiting, queue.oldest, _ = await pushing.waiting(
+                self._database, [(one.account_id, queue.kinds, one.callback, queue.primary)]
+            )
 
     def status(self) -> list[EndpointState]:
         """How the endpoints of this node are doing."""
@@ -227,7 +226,8 @@ class Pusher:
         """Alarms, the same on every node: endpoints that fail, events given up, events whose time was over."""
         now = self.now()
         found = []
-        for row in await pushing.failing(self._database, now - FAILING_ALARM):
+        minutes = self._snapshots.current.alarm_rules.of("webhook_failing").values["minutes"]
+        for row in await pushing.failing(self._database, now - timedelta(minutes=minutes)):
             about = f"webhook/{row['account']}/{row['name']}"
             why = Heard(row["reason"] if row["status"] == "disabled" else row["last_error"])
             detail = phrase("alarm.disabled", reason=why) if row["status"] == "disabled" else why
@@ -245,10 +245,21 @@ class Pusher:
         for about, n in dead.items():
             detail = phrase("alarm.given_up", n=n, tries=webhooks.MAX_TRIES)
             found.append(Finding("webhook_dead", about, CRITICAL, detail))
+        found += self._crowded(now)
         for row in await pushing.lost(self._database, now - timedelta(days=1)):
             detail = phrase("alarm.lost", n=row["n"], kind=row["kind"])
             found.append(Finding("events_lost", f"account/{row['account']}/{row['kind']}", CRITICAL, detail))
         return found
+
+    def _crowded(self, now: datetime) -> Iterable[Finding]:
+        """Endpoints for which too much waits, as far as this node has them."""
+        rules = self._snapshots.current.alarm_rules
+        for state in self.status():
+            about = f"webhook/{state.account}/{state.name}"
+            if state.waiting > (limit := rules.threshold("webhook_queue", about)):
+                oldest = Moment(state.oldest_at or now)
+                detail = phrase("alarm.webhook_queue", n=state.waiting, oldest=oldest, limit=limit)
+                yield Finding("webhook_queue", about, WARNING, detail)
 
     async def test(self, endpoint: Endpoint) -> Answer:
         """Send a sample at once, past the queue. ``STATE_CONFLICT`` for ``callback``, which has no address."""

@@ -65,14 +65,14 @@ class Cancelling:
             _end_waiting, outcomes, state=PartState.CANCELLED, code="CANCELLED", cls="", event="cancelled"
         )
 
-    async def message(self, message_id: int, actor: Actor) -> None:
-        """Cancel a message. Once more is as good as once.
+    async def message(self, message_id: int, actor: Actor, *, test: bool | None = None) -> None:
+        """Cancel a message, of a test key or of others (``test``; None: either). Once more is as good as once.
 
         ``PERMISSION_DENIED``, ``NOT_FOUND``; ``STATE_CONFLICT`` when a part of it was handed to a carrier, or it has
         ended.
         """
         actor.require(Permission.MESSAGE_CANCEL)
-        if not await store.message(self._database, message_id, actor.scope.whole):
+        if not await store.message(self._database, message_id, actor.scope.whole, test=test):
             raise Refused("NOT_FOUND")
         if await self.these([message_id], actor):
             return
@@ -224,25 +224,30 @@ class Recall:
             after = found[-1]["id"]
 
     async def _withdrawn(self, withdrawn: Sequence[Row]) -> None:
-        """Of accounts that ask for consent; where the nearest word is another account's, that one counts."""
-        snapshot, kind = self._snapshots.current, MessageType.MARKETING
-        lines = {
-            account.id: (account.id, *account.above)
+        """Of accounts that ask for consent, for all marketing or a kind of it; where the nearest word is another
+        account's, that one counts."""
+        snapshot, base = self._snapshots.current, MessageType.MARKETING
+        kinds = ("", *(kind.name for kind in snapshot.kinds.values() if kind.base is base))
+        asked = {
+            (account.id, kind): (account.id, *account.above)
             for account in snapshot.accounts()
-            if snapshot.policies.limits(account, kind).consent == kind
+            for kind in kinds
+            if snapshot.policies.limits(account, base, kind).consent == base
         }
-        if not lines:
+        if not asked:
             return
+        accounts = list({account_id for account_id, _ in asked})
         numbers = [row["number"] for row in withdrawn]
         oldest, after = first_id(clock.now() - MAX_AGE), 0
         while True:
             async with self._database.acquire(timeout=TIMEOUT) as connection:
-                found = await store.marketing_for(connection, numbers, list(lines), oldest=oldest, after=after)
+                found = await store.marketing_for(connection, numbers, accounts, oldest=oldest, after=after)
                 said = await store.said(connection, numbers) if found else {}
             ids = [
                 row["id"]
                 for row in found
-                if next((said[k] for a in lines[row["account_id"]] if (k := (row["number"], a)) in said), True) is False
+                if (line := asked.get((row["account_id"], row["kind"])))
+                and next((said[k] for a in line if (k := (row["number"], a)) in said), True) is False
             ]
             if ids:
                 await self._end(ids, "NUMBER_NO_CONSENT", "POLICY")

@@ -28,8 +28,10 @@ from smsgw.pipeline.outcomes.long_reports import LongReports
 from smsgw.pipeline.outcomes.parking import PARKED, Parking
 from smsgw.pipeline.outcomes.reattempt import Event, Retrying
 from smsgw.pipeline.outcomes.report_ids import ReportIds
+from smsgw.pipeline.outcomes.stages import Stages
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshots
+from smsgw.pipeline.upkeep import rerouting
 from smsgw.runtime import clock, failpoints
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.runtime.sparing import Sparing
@@ -81,7 +83,16 @@ class Rematch:
     """Reports that have found their part."""
 
 
-Item = Rematch | Answer | GivenBack | Report | Arrived | Sweep
+@dataclass(slots=True)
+class Rehome:
+    """Unmatched reports are put to the parts that they are about, by a rule that fits no other part."""
+
+    homes: Sequence[reportids_store.Home]
+    found: int = 0
+    """Reports that have found their part: one that a report has settled meanwhile is left."""
+
+
+Item = Rehome | Rematch | Answer | GivenBack | Report | Arrived | Sweep
 Applied = int
 """Rows that an item's batch or sweep changed (sweeps: their own)."""
 
@@ -128,7 +139,7 @@ class Outcomes:
         self._report_wait = timedelta(hours=durability.report_wait_hours)
         self.open_for = durability.open_for
         """From acceptance until nothing can be open any more."""
-        self.resend_within = self.open_for - self._report_wait
+        self.resend_within = durability.resend_within
         """From acceptance until an operator may have a part sent again whose outcome is unknown."""
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
@@ -143,6 +154,7 @@ class Outcomes:
             parking=Parking(node),
         )
         self.tally = Tally()
+        self.stages = Stages()
 
     async def start(self) -> None:
         """Connect the writer."""
@@ -275,6 +287,10 @@ class Outcomes:
         rematches = [i for i in items if isinstance(i, Rematch)]
 
         changed, pinned = await store.commit_given_back(connection, given)
+        back = sorted({row["id"] for row in changed if row["state"] == PartState.QUEUED})
+        # Their account may have been given to another channel while this one had them in hand.
+        snapshot = self._snapshots.current
+        await rerouting.follow(connection, snapshot.table, snapshot.pools, back, now)
         answers += pinned
         answers, retried, said = await self.retrying.answers(connection, answers, now)
         events += said
@@ -309,6 +325,16 @@ class Outcomes:
             changed += found
             retried += again_rows
             events += said
+        for rehome in (i for i in items if isinstance(i, Rehome)):
+            taken = await reportids_store.take_home(connection, rehome.homes)
+            found, again_rows, said = await self._match(connection, [report for _, report in taken], tally, now)
+            rehome.found = len(taken)
+            changed += found
+            retried += again_rows
+            events += said
+            events += [
+                (home.part.id, now, home.part.part, "rematched", json.dumps({"rule": home.rule})) for home, _ in taken
+            ]
         swept: dict[int, int] = {}
         for sweep in sweeps:
             rows = await sweep.run(connection, now)
@@ -320,7 +346,6 @@ class Outcomes:
                 for row in rows
                 if row["state"] in sweep.kinds
             ]
-        snapshot = self._snapshots.current
         effects = Effects(
             connection, self._node, self._ids.next, snapshot.hooks.callbacks, snapshot.settings.optout_words,
             self._numbers.note,
@@ -330,6 +355,7 @@ class Outcomes:
         for kind, accounts in effects.told.items():
             self._told[kind] |= accounts
         self._account_for(tally)
+        self.stages.note(changed)
         away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=phrase("storage.cut_off"))
         return [swept.get(id(item), away) if isinstance(item, Sweep) else len(changed) for item in items]
 
@@ -403,6 +429,12 @@ class Outcomes:
     async def rematch(self, channel_id: int | None = None, *, since: datetime = reportids_store.EVER) -> int:
         """Look again at the unmatched reports of a channel, or of all; how many have found their part."""
         item = Rematch(channel_id, since)
+        await self._writer.put(item)
+        return item.found
+
+    async def rehome(self, homes: Sequence[reportids_store.Home]) -> int:
+        """Put unmatched reports to the parts that they are about; how many: not those whose part waits no more."""
+        item = Rehome(homes)
         await self._writer.put(item)
         return item.found
 

@@ -15,12 +15,12 @@ from typing import Protocol
 
 import structlog
 
-from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
-from smsgw.core.carried import Heard
+from smsgw.core.alarm_rules import Rules
+from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch, fewer
+from smsgw.core.carried import Heard, Moment
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import RouteTable
-from smsgw.core.settings import Settings
 from smsgw.core.states import STATUS, STATUS_NAMES, PartState
 from smsgw.core.words import Wording, english_of, listed, phrase
 from smsgw.pipeline.periodic import Periodic
@@ -31,6 +31,8 @@ from smsgw.store.records import alarms as store
 log = structlog.get_logger(__name__)
 
 EVERY = 2.0
+MOST_OF_A_KIND = 100
+"""Alarms of one kind that stand by themselves; of the others it is said how many they are."""
 Probe = Callable[[], Awaitable[Iterable[Finding]]]
 
 
@@ -43,6 +45,13 @@ class Standing:
     severity: str
     detail: Wording | str
     since: datetime
+    receivers: tuple[int, ...] | None = None
+    """Who is told; None: everybody."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """There is one for each of these."""
+        return self.kind, self.object
 
 
 class Teller(Protocol):
@@ -69,7 +78,7 @@ class AlarmTable:
     """Runs the probes of a node.
 
     ``probes`` name what they found; ``node`` is the number under which node alarms go (``node/N``, ``node/N/…``): those
-    of other nodes are left alone.
+    of other nodes are left alone. ``rules`` say what of it is an alarm, and how grave.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class AlarmTable:
         node: int,
         probes: Mapping[str, Probe],
         teller: Teller,
+        rules: Callable[[], Rules] = Rules,
         *,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
@@ -86,6 +96,7 @@ class AlarmTable:
         self._node = f"node/{node}"
         self._probes = probes
         self._teller = teller
+        self._rules = rules
         self._now = now
         self._watch = Watch()
         self._standing: dict[tuple[str, str], Standing] = {}
@@ -113,12 +124,14 @@ class AlarmTable:
                 log.debug("alarms.probe_failed", probe=name, error=exc.code)
         now = self._now()
         loop_time = asyncio.get_running_loop().time()
-        up = self._watch.look(found, loop_time)
+        rules = self._rules()
+        up = self._watch.look((one for one in map(rules.judged, found) if one is not None), loop_time)
         before, self._standing = self._standing, {}
-        for key, (finding, seconds) in up.items():
+        for key, (finding, seconds) in fewer(up, before.keys(), MOST_OF_A_KIND).items():
             old = before.get(key)
             since = old.since if old else now - timedelta(seconds=seconds)
-            self._standing[key] = Standing(*key, finding.severity, finding.detail, since)
+            told = rules.of(*key).receivers
+            self._standing[key] = Standing(*key, finding.severity, finding.detail, since, told)
             if old is None:
                 say = log.error if finding.severity == CRITICAL else log.warning
                 say("alarm.raised", kind=key[0], object=key[1], detail=english_of(finding.detail))
@@ -128,52 +141,51 @@ class AlarmTable:
             else:
                 log.info("alarm.cleared", kind=key[0], object=key[1])
         try:
-            await self._store(now, clear=not failed)
+            await self._store(now, rules, clear=not failed)
         except SmsgwError:  # stored in a later round
             if any(a.kind == "database_down" for a in self._standing.values()):
                 own = (a for key, a in self._standing.items() if a.object == self._node and key not in self._stored)
                 await self._teller.unstored(list(own))
 
-    async def _store(self, now: datetime, *, clear: bool) -> None:
-        rows = await store.list_(self._database, limit=1000)
-        if not rows and not self._standing and not self._teller.holds:
-            return
+    async def _store(self, now: datetime, rules: Rules, *, clear: bool) -> None:
+        entered: Sequence[tuple[str, str]] = ()
         if self._teller.holds:
             await self._teller.settle()
-        async with self._database.transaction() as connection:
-            entered = await self._teller.enter(connection) if self._teller.holds else ()
-            for a in self.standing:
-                await store.raise_(connection, a.kind, a.object, a.severity, a.detail, now=now, since=a.since,
-                                   node=self._number)  # fmt: skip
-            gone = [row.id for row in rows if clear and self._mine(row.object) and not self._watch.pending(row.key)]
-            if gone:
-                await store.withdraw(connection, gone, self._number, now=now)
-        self._stored = frozenset(self._standing)
-        if entered:
+            async with self._database.transaction() as connection:
+                entered = await self._teller.enter(connection)
             await self._teller.entered(entered)
-
-    def _mine(self, object: str) -> bool:
-        """Whether it is not another node's own."""
-        owner = object.split("/")[:2]
-        return owner[0] != "node" or owner == self._node.split("/")
+        # The gravest first, and not all at once: what cannot be stored in time keeps nothing else from it.
+        standing = self.standing
+        grave = sum(one.severity == CRITICAL for one in standing)
+        for some in (standing[:grave], standing[grave:]):
+            for begin in range(0, len(some), store.MOST_AT_ONCE):
+                part = some[begin : begin + store.MOST_AT_ONCE]
+                async with self._database.transaction() as connection:
+                    await store.raise_all(connection, part, now=now, node=self._number)
+                self._stored |= {one.key for one in part}
+        self._stored &= self._standing.keys()
+        if clear and not entered:  # those have their beginning first
+            await store.withdraw(self._database, self._watch.found | self._standing.keys(), self._number, now=now,
+                                 watched=lambda kind, object: rules.of(kind, object).on)  # fmt: skip
 
 
 # --- what is wrong with channels and pools --------------------------------------------------------------------------
 
 
-def channel_findings(channels: Sequence[ChannelStatus], settings: Settings) -> list[Finding]:
+def channel_findings(channels: Sequence[ChannelStatus]) -> list[Finding]:
     """Channels that should be logged in and are not, or are and do not deliver what they are tried out with."""
     found = []
     for c in channels:
         if c.probe == "failed" and c.state != "stopped":
             found.append(Finding("probe_failed", f"channel/{c.name}", WARNING, _probed(c.probe_detail)))
+        if c.throttled is not None:
+            detail = phrase("alarm.channel_throttled", since=Moment(c.throttled.began_at), refused=c.throttled.refused)
+            found.append(Finding("channel_throttled", f"channel/{c.name}", WARNING, detail))
         if c.state == "refused":
             found.append(Finding("login_refused", f"channel/{c.name}", CRITICAL, Heard(c.last_error)))
         elif c.state == "connecting":
             found.append(
-                Finding(
-                    "channel_down", f"channel/{c.name}", CRITICAL, Heard(c.last_error), settings.channel_down_seconds
-                )
+                Finding("channel_down", f"channel/{c.name}", CRITICAL, Heard(c.last_error))
             )
     return found
 
@@ -189,7 +201,7 @@ def _probed(detail: str) -> Wording:
 
 
 def standby_findings(
-    table: RouteTable, channels: Sequence[ChannelStatus], settings: Settings
+    table: RouteTable, channels: Sequence[ChannelStatus], rules: Rules
 ) -> list[Finding]:
     """Pools that have standbys, and too few of them logged in; with the accounts that rules lead there."""
     bound = {c.name for c in channels if c.state in ("bound", "idle") and c.probe != "failed"}
@@ -197,14 +209,15 @@ def standby_findings(
     for pool in table.pools.values():
         standbys = [m.channel for m in pool.members if m.standby]
         healthy = bound.intersection(standbys)
-        if not standbys or len(healthy) >= settings.standbys_wanted:
+        wanted = rules.threshold("standby_low", f"pool/{pool.name}")
+        if not standbys or len(healthy) >= wanted:
             continue
         away = listed([name for name in standbys if name not in bound] or ["-"])
         accounts = sorted({a for rule in table.rules if rule.pool == pool.name for a in rule.account})
-        numbers = {"healthy": len(healthy), "wanted": settings.standbys_wanted}
+        numbers = {"healthy": len(healthy), "wanted": wanted}
         detail = phrase("alarm.standby", away=away, **numbers)
         if accounts:
             detail = phrase("alarm.standby_accounts", away=away, accounts=listed(accounts[:20]), **numbers)
         severity = WARNING if healthy else CRITICAL
-        found.append(Finding("standby_low", f"pool/{pool.name}", severity, detail, 10.0))
+        found.append(Finding("standby_low", f"pool/{pool.name}", severity, detail))
     return found

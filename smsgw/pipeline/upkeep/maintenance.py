@@ -13,6 +13,7 @@ import structlog
 
 from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import CHINA, IdSource, first_id
+from smsgw.core.retention import TABLE
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.nonces import NONCES_KEPT
 from smsgw.pipeline.events import EventHub
@@ -45,7 +46,7 @@ from smsgw.store.messages import (
 )
 from smsgw.store.messages import outcomes as outcomes_store
 from smsgw.store.messages.sweeps import STEP
-from smsgw.store.records import alarms
+from smsgw.store.records import alarms, forgetting, node_events, submits
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +107,7 @@ class Maintenance:
             self._holding.periodic(),
             self._recall.periodic(),
             Periodic("reviews", 10.0, self._reviews),
+            Periodic("follow", 10.0, self._follow, exclusive="routing/follow"),
             Periodic("unknown", 2.0, self._unknown),
             Periodic("expire", 2.0, self._expire),
             Periodic("no_report", 60.0, self._no_report),
@@ -161,6 +163,14 @@ class Maintenance:
             "scheduled", noting(sweeps.release_scheduled), {PartState.QUEUED: "released"}, announce
         )
         await self._sweep("elsewhere", noting(reattempt.release), then=announce)
+
+    async def _follow(self) -> None:
+        # A node that had not heard of a table yet has accepted for a pool of the one before.
+        snapshot = self._snapshots.current
+        followed = await rerouting.follow_lost(self._database, snapshot.table, snapshot.pools)
+        if followed.moved:
+            log.info("messages.followed", moved=followed.moved, busy=followed.busy)
+            self._fleet.announce(followed.queues)
 
     async def _unknown(self) -> None:
         await self._sweep("unknown", sweeps.resolve_unknown, {PartState.DEFERRED: "resent"})
@@ -242,6 +252,9 @@ class Maintenance:
             "webhook_attempt": retention.events_days,
             "partner_part": retention.messages_days,
             "evidence": retention.messages_days,
+            "submit_pdu": retention.submits_days,
+            "link_click": retention.messages_days,
+            "message_link": retention.messages_days,
         }
         today = clock.now().astimezone(CHINA).date()
         oldest = first_id(clock.now() - self._config.durability.open_for - LATE_REPORTS)
@@ -255,12 +268,15 @@ class Maintenance:
             )
             await daily.note_gone(connection, events=events_gone, records=records_gone, oldest=oldest)
             await partitions.expire(connection, today, keep)
+            first = {name: today - timedelta(days=keep[table]) for name, table in TABLE.items()}
+            await forgetting.sweep(connection, first)
             self.kept = await partitions.overdue(connection, today, "part", keep["part"])
             await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
             await fallback.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
+            await submits.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await resends.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
             await inbound.sweep_care(connection, clock.now() - timedelta(days=retention.mo_days))
-            for module in (alarms, blocklist, codes, complaints, number_filters):
+            for module in (alarms, blocklist, codes, complaints, node_events, number_filters):
                 await module.sweep(connection)
             await number_status.sweep(connection, self._snapshots.current.settings.number_status_days)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import structlog
@@ -11,10 +10,11 @@ import structlog
 from smsgw.core.alarms import Finding
 from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA
-from smsgw.core.settings import Settings
 from smsgw.pipeline.periodic import Periodic
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.maintenance import RECOUNT_HOURS
 from smsgw.runtime import clock
+from smsgw.runtime.seldom import Seldom
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import acknowledged, success
 
@@ -31,13 +31,13 @@ DAYS = 4
 class Successes:
     """On this node. One at a time counts; all of them know what is wrong."""
 
-    def __init__(self, database: Database, settings: Callable[[], Settings]) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots) -> None:
         self._database = database
-        self._settings = settings
+        self._snapshots = snapshots
         self._night: date | None = None
         """The last one in which the days before have been counted here."""
-        self._looked = -LOOKED_EVERY
-        self._found: list[Finding] = []
+        self.findings = Seldom(LOOKED_EVERY, self.low)
+        """As of a moment ago."""
 
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
@@ -72,10 +72,7 @@ class Successes:
             log.warning("acknowledged.not_counted", day=f"{day}", error=str(exc))
             raise
 
-    async def findings(self) -> Sequence[Finding]:
-        """Channels that deliver too little, as of a moment ago."""
-        now = asyncio.get_running_loop().time()
-        if now - self._looked >= LOOKED_EVERY:
-            self._found = await success.findings(self._database, self._settings(), clock.now())
-            self._looked = now
-        return self._found
+    async def low(self) -> Sequence[Finding]:
+        """Channels that deliver too little."""
+        snapshot = self._snapshots.current
+        return await success.findings(self._database, snapshot.alarm_rules, snapshot.settings, clock.now())

@@ -9,12 +9,13 @@ from typing import Any
 import asyncpg
 
 from smsgw.core.accounts import FIELDS, MAX_DEPTH, NAME
-from smsgw.core.errors import Invalid
+from smsgw.core.actor import Scope
+from smsgw.core.errors import Invalid, Temporary
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase, reason_of
 from smsgw.platform.accounts import extensions
 from smsgw.platform.change import Change, Unit
-from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection
+from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database
 
 MONEY = frozenset(
     {"credit_floor", "units_otp", "units_notice", "units_marketing", "unit_price", "refund_failed"}
@@ -132,7 +133,7 @@ async def _apply(unit: Unit, account_id: int, values: Mapping[str, Any]) -> None
             height = max(row["depth"] for row in rows)
             columns["parent_id"] = await _parent(unit, columns.pop("parent"), below, height)
     if "extend_code" in columns:
-        await extensions.give(connection, account_id, "", str(columns.pop("extend_code")))
+        await extensions.give(connection, unit.actor.scope, account_id, "", str(columns.pop("extend_code")))
     if columns:
         sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(columns, 2))
         await connection.execute(f"UPDATE account SET {sets} WHERE id = $1", account_id, *columns.values())  # noqa: S608
@@ -210,22 +211,39 @@ async def top_up(change: Change, account_id: int, units: int, note: str) -> int:
     return new
 
 
-async def move_extension(change: Change, account_id: int, sign: str, to: str) -> str:
+async def move_extension(
+    change: Change, account_id: int, sign: str, to: str, *, seen: str | None = None
+) -> str:
     """Give an account (or with ``sign``: that signature of it) another extension; the former one.
 
     Replies to the former one still find the account for ``extensions.MATCHED_DAYS``. ``NOT_FOUND``,
-    ``EXTEND_CODE_INVALID``; ``STATE_CONFLICT`` when the digits are another's.
+    ``EXTEND_CODE_INVALID``; ``STATE_CONFLICT`` when the digits are another's, or the former are not those ``seen``.
     """
     if not re.fullmatch(r"[0-9]{1,12}", to):
         raise Invalid("EXTEND_CODE_INVALID")
     async with change.unit(Permission.CODE_EDIT, account_id, timeout=extensions.PATIENCE) as unit:
         name = await _name(unit.connection, account_id)
-        before = await extensions.give(unit.connection, account_id, sign, to)
+        before = await extensions.give(unit.connection, unit.actor.scope, account_id, sign, to, seen=seen)
         unit.record(
             "access_code.move", f"account/{name}" + (f"/sign/{sign}" if sign else ""), before={"code": before},
             after={"code": to},
         )  # fmt: skip
     return before
+
+
+async def check_extension(database: Database, scope: Scope, account_id: int, sign: str, to: str) -> bool:
+    """Whether ``move_extension`` would take the digits now: raises what it would. False: it is not known, as there are
+    many messages to look through, or somebody else looks through them."""
+    async with database.transaction() as connection:
+        await extensions.check_free(connection, scope, account_id, sign, to)
+    try:
+        async with database.transaction() as connection:
+            if not await extensions.alone(connection):
+                return False
+            await extensions.check_unused(connection, scope, account_id, to, STATEMENT_TIMEOUT)
+    except Temporary:
+        return False
+    return True
 
 
 async def _name(connection: Connection, account_id: int) -> str:

@@ -36,6 +36,8 @@ class Draft:
     """The second line: told of what nobody has taken on for so long."""
     quiet: tuple[time, time] | None = None
     """Hours (China) in which warnings wait."""
+    on_duty: bool = False
+    """It is whoever is on duty when a note leaves; the address stands in where nobody is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Receiver:
     after_minutes: int
     quiet_from: time | None
     quiet_to: time | None
+    on_duty: bool
     changed_by: str
     changed_at: datetime
 
@@ -75,6 +78,8 @@ class Opened:
     critical_only: bool
     english: bool
     after_minutes: int
+    stands_in: bool = False
+    """It is the address of whom nobody was found on duty for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from smsgw.platform.alarms import receivers
 from smsgw.platform.alarms.memory import Kept
 from smsgw.platform.alarms.model import INTERRUPTED, RETRIES, Delivery, Opened
 from smsgw.platform.change import EVERYBODY, Change
+from smsgw.platform.org.queries import holds
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
@@ -120,9 +121,14 @@ taken AS (
     UPDATE alarm_note n SET state = 'sending', tries = tries + 1, begun_at = $1 FROM due WHERE n.id = due.id
     RETURNING n.id, n.receiver_id, n.alarm_id, n.event, n.tries)
 SELECT taken.id, alarm_id, event, tries, a.kind, a.object, a.severity, a.detail, a.said, a.since, a.cleared_at,
-       receiver_id, r.name, r.kind AS way, r.sealed, r.account_id, r.critical_only, r.language, r.after_minutes,
+       a.unwatched, receiver_id, r.name, r.kind AS way, r.sealed, r.account_id, r.critical_only, r.language,
+       r.after_minutes, r.on_duty, d.phone AS duty_phone, d.email AS duty_email,
        CASE WHEN r.calls + 1 >= r.most THEN r.calls + 1 ELSE 0 END AS calls
-FROM taken JOIN r ON r.id = taken.receiver_id LEFT JOIN alarm a ON a.id = taken.alarm_id ORDER BY taken.id
+FROM taken JOIN r ON r.id = taken.receiver_id LEFT JOIN alarm a ON a.id = taken.alarm_id
+LEFT JOIN LATERAL (
+    SELECT s.phone, s.email FROM duty_at($1) t JOIN duty u ON u.day = t.day AND u.shift = t.shift
+    JOIN staff s ON s.id = u.staff_id WHERE r.on_duty AND {holds(Permission.ALARM_HANDLE)}) d ON true
+ORDER BY taken.id
 """  # noqa: S608 - a constant
 _END = """
 UPDATE alarm_note n SET state = e.state, next_at = e.next_at, ended_at = e.ended_at, said = $5
@@ -189,7 +195,7 @@ def _note(row: Row) -> Note:
         return Note(row["id"], row["event"])
     return Note(
         row["id"], row["event"], row["alarm_id"], row["kind"], row["object"], row["severity"],
-        alarms.detail_of(row["detail"], row["said"]), row["since"], row["cleared_at"],
+        alarms.detail_of(row["detail"], row["said"]), row["since"], row["cleared_at"], row["unwatched"],
     )  # fmt: skip
 
 

@@ -129,12 +129,16 @@ class Notifier:
             if one.severity == CRITICAL and not any(s.covers(one.kind, one.object) for s in hushed)
         ]  # fmt: skip
         self._memory.take(grave)
-        keys = {(one.kind, one.object) for one in grave}
+        known = {receiver.id for receiver in self._known}
         self._under_way = {id_: task for id_, task in self._under_way.items() if not task.done()}
         for receiver in self._known:
             if receiver.way is Way.SMS or receiver.id in self._under_way or len(self._under_way) >= AT_A_TIME:
                 continue
             after = timedelta(minutes=receiver.after_minutes)
+            keys = {
+                (one.kind, one.object) for one in grave
+                if one.receivers is None or receiver.id in one.receivers or known.isdisjoint(one.receivers)
+            }  # fmt: skip
             due = self._memory.due(receiver.id, keys, self._now(), after=after)
             if due:
                 task = aio.spawn(self._tell_alone(receiver, due[:TOGETHER]), name="alarm.tell")

@@ -12,7 +12,7 @@ from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import alarms
 from smsgw.store.records.alarms import Alarm
 
-__all__ = ["Alarm", "Wanted", "count", "one", "page", "search", "unattended"]
+__all__ = ["Alarm", "Alike", "Wanted", "alike", "count", "one", "page", "search", "unattended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,41 @@ async def page(
 ) -> list[Alarm]:
     """Open alarms, the gravest first; with ``everything`` the cleared ones after them."""
     return [_alarm(row) for row in await database.fetch(_PAGE, everything, _whose(accounts), limit)]
+
+
+@dataclass(slots=True)
+class Alike:
+    """Open alarms of one kind and severity."""
+
+    newest: list[Alarm]
+    """Some of them."""
+    number: int
+    since: datetime
+    """Of the oldest."""
+    taken: int
+    """How many somebody looks after."""
+
+
+_ALIKE = f"""
+SELECT * FROM (
+    SELECT {alarms.COLUMNS}, count(*) OVER alike AS _number, min(since) OVER alike AS _since,
+        count(acked_at) OVER alike AS _taken, max(since) OVER alike AS _newest,
+        row_number() OVER (PARTITION BY severity, kind ORDER BY since DESC, id) AS _nth
+    FROM alarm WHERE cleared_at IS NULL AND ($1::bigint[] IS NULL OR account_id = ANY($1))
+    WINDOW alike AS (PARTITION BY severity, kind)
+) a WHERE _nth <= $2 ORDER BY severity = 'warning', _newest DESC, kind, _nth
+"""  # noqa: S608 - constants
+
+
+async def alike(database: Database, *, accounts: Sequence[int] | None, kinds: int, each: int) -> list[Alike]:
+    """Open alarms by kind, the gravest first: at most so many kinds, and the newest of each."""
+    found: dict[tuple[str, str], Alike] = {}
+    for row in await database.fetch(_ALIKE, _whose(accounts), each):
+        own = found.setdefault(
+            (row["severity"], row["kind"]), Alike([], row["_number"], row["_since"], row["_taken"])
+        )
+        own.newest.append(_alarm(row))
+    return list(found.values())[:kinds]
 
 
 _STANDING = "(cleared_at IS NULL)::int::text || to_char(since AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')"
@@ -81,7 +116,7 @@ async def search(
 
 
 def _alarm(row: Row) -> Alarm:
-    return alarms.read({name: value for name, value in row.items() if name != "_key"})
+    return alarms.read({name: value for name, value in row.items() if not name.startswith("_")})
 
 
 async def count(database: Database, wanted: Wanted, most: int, *, accounts: Sequence[int] | None) -> int:

@@ -39,12 +39,12 @@ LANGUAGES = ("zh", "en")
 _MAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
 _FROM = "FROM alarm_receiver r LEFT JOIN account a ON a.id = r.account_id WHERE $1 AND r.removed_at IS NULL"
 _COLUMNS = """r.id, r.name, r.kind, r.shown, a.name AS account, r.critical_only, r.language, r.active,
-       r.after_minutes, r.quiet_from, r.quiet_to, r.changed_by, r.changed_at"""
+       r.after_minutes, r.quiet_from, r.quiet_to, r.on_duty, r.changed_by, r.changed_at"""
 _ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
 _ONE = f"SELECT {_COLUMNS} {_FROM} AND r.id = $2"
 _ORDERS = {"name": Order("r.name", "text")}
 _OPENED = """
-SELECT id, name, kind, sealed, account_id, critical_only, language, after_minutes FROM alarm_receiver
+SELECT id, name, kind, sealed, account_id, critical_only, language, after_minutes, on_duty FROM alarm_receiver
 WHERE active AND removed_at IS NULL AND sealed <> '{}' AND ($1::bigint IS NULL OR id = $1) ORDER BY id
 """
 
@@ -91,10 +91,22 @@ def open_(sealer: Sealer, row: Mapping[str, Any]) -> Opened | None:
     except (KeyFileError, ValueError) as exc:
         log.error("alarm.receiver_unopened", receiver=row["id"], error=str(exc))
         return None
+    # Who is on duty comes with a note that is taken; whoever is told alone, without the database, is who stands in.
+    duty = _reached(Way(row["kind"]), row.get("duty_phone"), row.get("duty_email")) if row["on_duty"] else ""
     return Opened(
-        row["id"], row["name"], Way(row["kind"]), address, secret[0] if secret else "", row["account_id"],
-        row["critical_only"], row["language"] == "en", row["after_minutes"],
+        row["id"], row["name"], Way(row["kind"]), duty or address, secret[0] if secret else "", row["account_id"],
+        row["critical_only"], row["language"] == "en", row["after_minutes"], row["on_duty"] and not duty,
     )  # fmt: skip
+
+
+def _reached(way: Way, phone: str | None, email: str | None) -> str:
+    """The address of a person by a way; empty: there is none."""
+    if way is Way.MAIL:
+        return email if email and _MAIL.fullmatch(email) else ""
+    try:
+        return numbers.normalize(phone or "")
+    except numbers.InvalidNumber:
+        return ""
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -138,6 +150,8 @@ def _check_secret(way: Way, secret: str) -> None:
 def _check_terms(draft: Draft) -> None:
     if draft.language not in LANGUAGES:
         raise _wrong("language", phrase("choice.of", known=", ".join(LANGUAGES)))
+    if draft.on_duty and draft.way not in (Way.SMS, Way.MAIL):
+        raise _wrong("on_duty", phrase("duty.way"))
     if not 0 <= draft.after_minutes <= MOST_AFTER:
         raise _wrong("after_minutes", phrase("alarm.after_minutes", most=MOST_AFTER))
 
@@ -150,13 +164,13 @@ _COUNT = "SELECT count(*) FROM alarm_receiver WHERE removed_at IS NULL"
 _NAMED = "SELECT FROM alarm_receiver WHERE removed_at IS NULL AND name = $1 AND id <> $2"
 _ADD = """
 INSERT INTO alarm_receiver
-    (name, kind, shown, account_id, critical_only, language, changed_by, after_minutes, quiet_from, quiet_to)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id
+    (name, kind, shown, account_id, critical_only, language, changed_by, after_minutes, quiet_from, quiet_to, on_duty)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
 """
 _SEAL = "UPDATE alarm_receiver SET sealed = $2, shown = $3 WHERE id = $1"
 _SET = """
 UPDATE alarm_receiver SET name = $2, critical_only = $3, language = $4, account_id = $5, changed_by = $6,
-    changed_at = now(), after_minutes = $7, quiet_from = $8, quiet_to = $9
+    changed_at = now(), after_minutes = $7, quiet_from = $8, quiet_to = $9, on_duty = $10
 WHERE id = $1
 """
 _LOCK = "SELECT sealed, account_id FROM alarm_receiver WHERE id = $1 AND removed_at IS NULL FOR UPDATE"
@@ -195,7 +209,7 @@ async def add(change: Change, sealer: Sealer, draft: Draft, reach: Reach) -> int
         name = await _check_name(unit.connection, draft.name)
         id_: int = await unit.connection.fetchval(
             _ADD, name, draft.way, shown, draft.account_id, draft.critical_only, draft.language, unit.actor.label,
-            draft.after_minutes, *_quiet(draft),
+            draft.after_minutes, *_quiet(draft), draft.on_duty,
         )  # fmt: skip
         sealed = [sealer.seal(value, _context(id_)) for value in (address, secret) if value]
         await unit.connection.execute(_SEAL, id_, sealed, shown)
@@ -222,19 +236,19 @@ async def put(change: Change, sealer: Sealer, id_: int, draft: Draft, reach: Rea
         account_id = draft.account_id if draft.account_id is not None else row["account_id"]
         await unit.connection.execute(
             _SET, id_, name, draft.critical_only, draft.language, account_id, unit.actor.label, draft.after_minutes,
-            *_quiet(draft),
+            *_quiet(draft), draft.on_duty,
         )  # fmt: skip
         await unit.connection.execute(_SEAL, id_, sealed, shown)
         unit.record("alarm_receiver.set", f"alarm_receiver/{id_}", before=_told(before), after={
             "name": name, "to": shown, "critical_only": draft.critical_only, "language": draft.language,
             "after_minutes": draft.after_minutes, "quiet": _shown(draft.quiet),
-            "secret_changed": draft.secret is not None,
+            "secret_changed": draft.secret is not None, "on_duty": draft.on_duty,
         })  # fmt: skip
 
 
 def _told(one: Receiver) -> dict[str, object]:
     return {"name": one.name, "to": one.shown, "critical_only": one.critical_only, "language": one.language,
-            "after_minutes": one.after_minutes, "quiet": one.quiet}  # fmt: skip
+            "after_minutes": one.after_minutes, "quiet": one.quiet, "on_duty": one.on_duty}  # fmt: skip
 
 
 def _shown(quiet: tuple[time, time] | None) -> str:

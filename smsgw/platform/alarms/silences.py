@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.actor import Actor
+from smsgw.core.alarm_rules import LASTING
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import LABELS, phrase
@@ -35,8 +36,8 @@ class Silence:
     holds: bool
 
     def covers(self, kind: str, object: str) -> bool:
-        """Whether it is about such an alarm."""
-        return self.kind in ("", kind) and self.object in ("", object)
+        """Whether nobody is told of such an alarm while it holds: of what lasts everybody is, always."""
+        return kind not in LASTING and self.kind in ("", kind) and self.object in ("", object)
 
 
 _COLUMNS = "s.id, s.kind, s.object, s.reason, s.made_by, s.made_at, s.until, s.until > $2 AS holds"
@@ -90,11 +91,14 @@ _END = "UPDATE alarm_silence SET until = $2 WHERE id = $1"
 
 
 async def add(change: Change, kind: str, object: str, until: datetime, reason: str) -> int:
-    """Let nobody be told of such alarms before ``until``; its id. What is over by then is never told.
+    """Let nobody be told of such alarms before ``until``; its id. What is over by then is never told. One of any kind
+    is not about what cannot be hushed (``LASTING``).
     ``PARAM_INVALID``, ``STATE_CONFLICT`` beyond ``MOST``."""
     now, reason, object = clock.now(), " ".join(reason.split()), object.strip()
     if kind and kind not in LABELS["alarm"]:
         raise Invalid("PARAM_INVALID", field="kind", reason=phrase("alarm.silence_kind"))
+    if kind in LASTING:
+        raise Invalid("PARAM_INVALID", field="kind", reason=phrase("alarm.silence_lasting"))
     if len(object) > 200:
         raise Invalid("PARAM_INVALID", field="object", reason=phrase("text.at_most", limit=200))
     if not LEAST_REASON <= len(reason) <= MOST_REASON:

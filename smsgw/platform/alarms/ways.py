@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -33,16 +34,19 @@ def _known(notes: Sequence[Note]) -> str:
 
 
 class Ways:
-    """What a node reaches receivers by. ``outside``: where calls may go, as those of webhooks."""
+    """What a node reaches receivers by. ``outside``: where calls may go, as those of webhooks. ``platform``: what the
+    platform and its purchaser are called by now (English: True)."""
 
     def __init__(
-        self, mailer: Mailer, sender: Sender, outside: Outside, acceptor: Acceptor, snapshots: Snapshots
-    ) -> None:
+        self, mailer: Mailer, sender: Sender, outside: Outside, acceptor: Acceptor, snapshots: Snapshots,
+        platform: Callable[[bool], str],
+    ) -> None:  # fmt: skip
         self._mailer = mailer
         self._sender = sender
         self._outside = outside
         self._acceptor = acceptor
         self._snapshots = snapshots
+        self._platform = platform
 
     async def tell(self, receiver: Opened, notes: Sequence[Note], now: datetime, calls: int = 0) -> Sent:
         """Tell it all of these at once. ``calls``: how many there were in the hour, if that is all for now."""
@@ -58,7 +62,9 @@ class Ways:
         account = self._snapshots.current.account(receiver.account_id or 0)
         if account is None:
             return Sent("refused", str(phrase("alarm.no_account")))
-        words = alarm_notes.short(notes, english=receiver.english, calls=calls)
+        if account.training:
+            return Sent("refused", str(phrase("alarm.rehearses")))
+        words = alarm_notes.short(notes, english=receiver.english, calls=calls, stands_in=receiver.stands_in)
         known = f"alarm/{receiver.id}/{notes[0].event}/{notes[0].id}/{_known(notes)}"
         item = SendItem(to=f"+{receiver.address}", content=words)
         try:
@@ -81,13 +87,16 @@ class Ways:
         sender = self._mailer.sender
         if not sender:
             return Sent("refused", str(phrase("alarm.no_mail")))
+        platform, title = self._platform(receiver.english), alarm_notes.title(notes, english=receiver.english)
+        subject = phrase("alarm.note_subject", platform=platform, title=title).text(receiver.english)
         message = EmailMessage()
-        message["Subject"] = " ".join(alarm_notes.title(notes, english=receiver.english).split())
-        message["From"] = sender
+        message["Subject"] = " ".join(subject.split())
+        message["From"] = Address(platform, addr_spec=sender)
         message["To"] = receiver.address
         message["Date"] = format_datetime(now)
         message["Message-ID"] = f"<alarm-{receiver.id}-{_known(notes)}@{sender.rpartition('@')[2]}>"
-        message.set_content(alarm_notes.text(notes, english=receiver.english, calls=calls) + "\n")
+        said = alarm_notes.text(notes, english=receiver.english, calls=calls, stands_in=receiver.stands_in)
+        message.set_content(f"{said}\n\n{platform}\n")
         return await self._mailer.send(message, receiver.address)
 
     async def _call(self, receiver: Opened, notes: Sequence[Note], now: datetime, calls: int) -> Sent:

@@ -19,7 +19,7 @@ from smsgw.core.words import phrase
 from smsgw.platform.audience import book_queries as queries
 from smsgw.platform.audience import queries as stored
 from smsgw.platform.audience.book_queries import owner
-from smsgw.platform.audience.model import Duplicate, Entry, EntryDraft, Group, Shared, Sharing
+from smsgw.platform.audience.model import Duplicate, Entry, EntryDraft, Group, SavedSegment, Shared, Sharing
 from smsgw.platform.audience.service import (
     FIELD_NAME,
     MAX_AUDIENCES,
@@ -38,8 +38,8 @@ MAX_GROUPS = 20
 _OWN_DEPARTMENT = "SELECT department_id = $2 FROM staff WHERE id = $1"
 
 
-def manages(actor: Actor, one: Entry | Group) -> bool:
-    """Whether an actor may change a contact or group that it sees."""
+def manages(actor: Actor, one: Entry | Group | SavedSegment) -> bool:
+    """Whether an actor may change a contact, group or segment that it sees."""
     return _manages(actor, one.account_id, one.shared, one.department_id, one.owner_id)
 
 
@@ -362,7 +362,7 @@ async def add_group(
 ) -> int:
     """Make an empty group, in another one of the account if that is said; its id. ``PARAM_INVALID``,
     ``AUDIENCES_FULL``; ``NOT_FOUND`` for another's account."""
-    name = _group_name(name)
+    name = group_name(name)
     try:
         async with change.unit(Permission.CONTACT_EDIT) as unit:
             await _may_share(unit.connection, unit.actor, account_id, sharing)
@@ -384,7 +384,7 @@ async def add_group(
 async def put_group(change: Change, id_: int, name: str, sharing: Sharing, *, with_members: bool) -> int:
     """Name a group and say whom it is for; ``with_members``: so are those of its contacts that the actor has entered.
     How many contacts that were. As ``add_group``."""
-    name, shared = _group_name(name), 0
+    name, shared = group_name(name), 0
     try:
         async with change.unit(Permission.CONTACT_EDIT, timeout=60) as unit:
             before = await _managed_group(unit, id_)
@@ -446,7 +446,8 @@ async def _managed_group(unit: Unit, id_: int) -> Group:
     return one
 
 
-def _group_name(name: str) -> str:
+def group_name(name: str) -> str:
+    """The name of a group or segment as it is kept. ``PARAM_INVALID``."""
     name = " ".join(name.split())
     if not 0 < len(name) <= 64 or not name.isprintable():
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
@@ -460,7 +461,7 @@ def _group_plain(account_id: int, name: str, sharing: Sharing) -> JsonObject:
 
 
 async def may_bring(connection: Connection, actor: Actor, account_id: int, sharing: Sharing) -> None:
-    """Refuse whoever may not enter contacts of this account for these. As ``add``."""
+    """Refuse whoever may not enter contacts or segments of this account for these. As ``add``."""
     await _may_share(connection, actor, account_id, sharing)
 
 

@@ -21,7 +21,7 @@ MOST_SHOWN = 100
 """Groups of one contact."""
 
 
-def _sees(one: str, everything: bool) -> str:
+def sees(one: str, everything: bool) -> str:
     """Whether a reader ($1 to $4, ``reader``) sees a row of ``contact`` or ``audience``. Who sees ``everything`` has a
     statement of its own: an arm that is never taken keeps the planner from the indexes of the others."""
     if everything:
@@ -53,7 +53,7 @@ def owner(actor: Actor) -> int:
 
 
 _STATE = "LEFT JOIN number_status n ON n.number = c.number::bigint AND n.removed_at IS NULL"
-_PLACE = """
+PLACE = """
 JOIN account k ON k.id = {0}.account_id LEFT JOIN department d ON d.id = {0}.department_id
 LEFT JOIN staff s ON s.id = {0}.owner_id
 """
@@ -62,17 +62,17 @@ LEFT JOIN staff s ON s.id = {0}.owner_id
 def _groups_of(what: str, everything: bool) -> str:
     return f"""
     ARRAY(SELECT {what} FROM audience_member m JOIN audience g ON g.id = m.audience_id
-          WHERE m.contact_id = c.id AND {_sees("g", everything)} ORDER BY g.name LIMIT {MOST_SHOWN})
+          WHERE m.contact_id = c.id AND {sees("g", everything)} ORDER BY g.name LIMIT {MOST_SHOWN})
     """  # noqa: S608 - constants
 
 
 def _matches(everything: bool) -> str:
     return f"""
-    FROM contact c {_PLACE.format("c")} {_STATE}
-    WHERE {_sees("c", everything)} AND ($5::bigint IS NULL OR c.id = $5) AND ($6 = '' OR c.number = $6)
+    FROM contact c {PLACE.format("c")} {_STATE}
+    WHERE {sees("c", everything)} AND ($5::bigint IS NULL OR c.id = $5) AND ($6 = '' OR c.number = $6)
       AND ($7 = '' OR strpos(lower(c.name), lower($7)) > 0) AND ($8 = '' OR c.tags @> ARRAY[$8::text])
       AND ($9::bigint IS NULL OR EXISTS (SELECT FROM audience_member m JOIN audience g ON g.id = m.audience_id
-           WHERE m.contact_id = c.id AND g.id = $9 AND {_sees("g", everything)}))
+           WHERE m.contact_id = c.id AND g.id = $9 AND {sees("g", everything)}))
       AND ($10::bigint IS NULL OR c.account_id = $10) AND ($11 = '' OR c.shared = $11)
     """
 
@@ -143,15 +143,15 @@ def _tree(root: str, everything: bool) -> str:
     return f"""
     WITH RECURSIVE tree(id) AS (
         SELECT {root}
-        UNION SELECT b.id FROM audience b JOIN tree ON b.parent_id = tree.id WHERE {_sees("b", everything)}
+        UNION SELECT b.id FROM audience b JOIN tree ON b.parent_id = tree.id WHERE {sees("b", everything)}
     ) SELECT id FROM tree
     """  # noqa: S608 - constants
 
 
 def _groups_from(everything: bool) -> str:
     return f"""
-    FROM audience g {_PLACE.format("g")} LEFT JOIN audience p ON p.id = g.parent_id AND {_sees("p", everything)}
-    WHERE {_sees("g", everything)} AND ($5::bigint IS NULL OR g.id = $5)
+    FROM audience g {PLACE.format("g")} LEFT JOIN audience p ON p.id = g.parent_id AND {sees("p", everything)}
+    WHERE g.segment IS NULL AND {sees("g", everything)} AND ($5::bigint IS NULL OR g.id = $5)
       AND ($6 = '' OR strpos(lower(g.name), lower($6)) > 0)
       AND ($7::bigint IS NULL OR g.account_id = $7) AND ($8 = '' OR g.shared = $8)
       AND ($9::bigint IS NULL OR g.id <> $9 AND g.id IN ({_tree("$9::bigint", everything)}))
@@ -213,10 +213,10 @@ def _picked(all_: bool, limited: bool) -> str:
         first = f"ORDER BY {what} LIMIT $10" if limited else ""
         return f"(SELECT DISTINCT {what} AS id {from_} AND {what} > $9 {first})"
 
-    contact = f"FROM contact c WHERE {_sees('c', all_)} AND c.account_id = $5"
+    contact = f"FROM contact c WHERE {sees('c', all_)} AND c.account_id = $5"
     return "UNION".join((
         arm("m.contact_id", "FROM audience_member m JOIN audience g ON g.id = m.audience_id "
-            f"WHERE {_sees('g', all_)} AND g.account_id = $5 AND g.id = ANY($6::bigint[])"),
+            f"WHERE {sees('g', all_)} AND g.account_id = $5 AND g.id = ANY($6::bigint[])"),
         arm("c.id", f"{contact} AND c.tags && $7::text[]"), arm("c.id", f"{contact} AND c.id = ANY($8::bigint[])"),
     ))  # fmt: skip
 
@@ -263,7 +263,7 @@ async def how_many_picked(database: Database | Connection, account_id: int, one:
 _TAGS = {
     all_: f"""
     SELECT t.tag, count(*) AS n FROM (
-        SELECT c.tags FROM contact c WHERE {_sees("c", all_)} AND c.account_id = $5 AND c.tags <> '{{}}' LIMIT $8
+        SELECT c.tags FROM contact c WHERE {sees("c", all_)} AND c.account_id = $5 AND c.tags <> '{{}}' LIMIT $8
     ) c, unnest(c.tags) AS t(tag)
     WHERE ($6 = '' OR strpos(lower(t.tag), lower($6)) > 0) GROUP BY t.tag ORDER BY n DESC, t.tag LIMIT $7
     """  # noqa: S608 - constants
@@ -283,7 +283,7 @@ async def tags(database: Database, actor: Actor, account_id: int, part: str, lim
 _NAMED = {
     all_: f"""
     SELECT c.id, c.name, c.number FROM contact c
-    WHERE {_sees("c", all_)} AND c.account_id = $5 AND c.id = ANY($6::bigint[]) ORDER BY c.id
+    WHERE {sees("c", all_)} AND c.account_id = $5 AND c.id = ANY($6::bigint[]) ORDER BY c.id
     """  # noqa: S608 - constants
     for all_ in _BOTH
 }
@@ -299,7 +299,7 @@ _CHOICES = {
     all_: f"""
     SELECT g.id, g.name, k.name AS account, g.account_id, g.owner_id, g.shared, g.department_id, g.parent_id
     FROM audience g JOIN account k ON k.id = g.account_id
-    WHERE {_sees("g", all_)} AND ($5::bigint IS NULL OR g.account_id = $5) ORDER BY g.name LIMIT $6
+    WHERE g.segment IS NULL AND {sees("g", all_)} AND ($5::bigint IS NULL OR g.account_id = $5) ORDER BY g.name LIMIT $6
     """  # noqa: S608
     for all_ in _BOTH
 }

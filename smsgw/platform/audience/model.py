@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from smsgw.core.actor import ActorLabel
+
 
 @dataclass(frozen=True, slots=True)
 class ContactInput:
@@ -35,12 +37,15 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A named set of contacts of an account."""
+    """A named set of contacts of an account, or a segment under a name."""
 
     id: int
     name: str
-    members: int
+    members: int | None
+    """Of a segment: as it was counted last; None: it has not been yet."""
     created_at: datetime
+    segment: Segment | None = None
+    counted_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -179,11 +184,64 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     departments: list[int] = []
 
 
+class SegmentKind(StrEnum):
+    """What has come of the messages that a number got."""
+
+    CLICKED = "clicked"
+    NOT_CLICKED = "not_clicked"
+    REPLIED = "replied"
+    UNREACHED = "unreached"
+    """All that was sent to it has definitely failed."""
+    SILENT = "silent"
+    """It got something, and has neither answered nor clicked."""
+
+
+MOST_DAYS = 365
+MOST_MESSAGES_PICKED = 5000
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """Numbers by what has come of the messages of the last ``days``; of one task, with one short link, or of chosen
+    ones, however old, alone."""
+
+    kind: SegmentKind
+    days: int = 90
+    task_id: int | None = None
+    link_id: int | None = None
+    submitter: ActorLabel | None = None
+    """Whose messages whoever has chosen it sees; None: anybody's."""
+    messages: tuple[int, ...] = ()
+    """That were chosen; empty: none was, and all are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSegment:
+    """A segment under a name, as the address book shows it."""
+
+    id: int
+    name: str
+    segment: Segment
+    account_id: int
+    account: str
+    shared: str
+    department_id: int | None
+    department: str
+    owner_id: int | None
+    owner: str
+    created_at: datetime
+    counted: int | None
+    """Numbers, …"""
+    counted_at: datetime | None
+    """… as of then; None: not counted yet."""
+
+
 class Picked(msgspec.Struct, frozen=True):
-    """People of an account's address book, each once: members of groups, those with one of the tags, single ones."""
+    """People of an account's address book, each once: members of groups, those with one of the tags, single ones. Or a
+    segment, who need not be in the book."""
 
     groups: tuple[int, ...] = ()
     tags: tuple[str, ...] = ()
     contacts: tuple[int, ...] = ()
     seen: Seen = Seen()
     """By whoever has picked them: what they do not see is not among them."""
+    segment: Segment | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from smsgw.platform.audience.model import Audience, Contact
+import msgspec
+
+from smsgw.platform.audience.model import Audience, Contact, Segment
 from smsgw.store.engine.database import Connection, Database, Row
 
 # One writer an account, so that the limit holds.
@@ -115,15 +117,19 @@ async def members(
 
 
 _REMOVE = "DELETE FROM contact WHERE account_id = $1 AND id = $2 RETURNING number"
-_AUDIENCES = """
-SELECT a.id, a.name, a.created_at, (SELECT count(*) FROM audience_member m WHERE m.audience_id = a.id) AS members
-FROM audience a WHERE a.account_id = $1 AND ($2::bigint IS NULL OR a.id = $2) ORDER BY a.name LIMIT $3
-"""
+# A segment that somebody keeps for themselves or a department is none of the account's.
+_SHARED = "(a.segment IS NULL OR a.shared = 'account')"
+_AUDIENCES = f"""
+SELECT a.id, a.name, a.created_at, a.segment, CASE WHEN a.counted_of IS NULL THEN a.counted_at END AS counted_at,
+       CASE WHEN a.segment IS NULL THEN (SELECT count(*) FROM audience_member m WHERE m.audience_id = a.id)
+            WHEN a.counted_of IS NULL THEN a.counted END AS members
+FROM audience a WHERE a.account_id = $1 AND ($2::bigint IS NULL OR a.id = $2) AND {_SHARED} ORDER BY a.name LIMIT $3
+"""  # noqa: S608 - constants
 _ADD_AUDIENCE = """
 INSERT INTO audience (account_id, name)
 SELECT $1, $2 WHERE (SELECT count(*) FROM audience WHERE account_id = $1) < $3 RETURNING id
 """
-_REMOVE_AUDIENCE = "DELETE FROM audience WHERE account_id = $1 AND id = $2 RETURNING name"
+_REMOVE_AUDIENCE = f"DELETE FROM audience a WHERE account_id = $1 AND id = $2 AND {_SHARED} RETURNING name"  # noqa: S608
 _JOIN = """
 INSERT INTO audience_member (audience_id, contact_id)
 SELECT a.id, c.id FROM audience a JOIN contact c ON c.account_id = a.account_id
@@ -144,9 +150,17 @@ async def remove(connection: Connection, account_id: int, contact_id: int) -> st
 async def audiences(
     database: Database | Connection, account_id: int, audience_id: int | None, limit: int
 ) -> list[Audience]:
-    """The account's audiences by name."""
+    """The account's audiences by name: its groups, and the segments that are shared with all of it."""
     rows = await database.fetch(_AUDIENCES, account_id, audience_id, limit)
-    return [Audience(row["id"], row["name"], row["members"], row["created_at"]) for row in rows]
+    return [
+        Audience(row["id"], row["name"], row["members"], row["created_at"], _segment(row["segment"]), row["counted_at"])
+        for row in rows
+    ]
+
+
+def _segment(kept: str | None) -> Segment | None:
+    """A segment as it is stored; None: it is a group of contacts."""
+    return None if kept is None else msgspec.json.decode(kept, type=Segment)
 
 
 async def add_audience(connection: Connection, account_id: int, name: str, limit: int) -> int | None:

@@ -16,7 +16,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import Phrase, phrase
 from smsgw.platform.audience import queries
 from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
-from smsgw.platform.change import Change
+from smsgw.platform.change import Change, Unit
 from smsgw.store.engine.database import Database
 
 MAX_CONTACTS = 1_000_000
@@ -37,6 +37,7 @@ async def put(
     """Make or change contacts, and put them into an audience; a bad number fails alone.
 
     Raises ``PARAM_INVALID`` for names, tags or fields that cannot be, ``NOT_FOUND`` for an unknown audience,
+    ``STATE_CONFLICT`` for a segment,
     ``CONTACTS_FULL`` when the account would have more than ``MAX_CONTACTS``.
     """
     if len(items) > MAX_ITEMS:
@@ -56,8 +57,8 @@ async def put(
         rows[number] = (number, item.name, item.tags, None if item.fields is None else dict(item.fields))
     async with change.unit(Permission.CONTACT_EDIT, account_id, timeout=30) as unit:
         stored = await queries.lock(unit.connection, account_id)
-        if audience_id is not None and not await queries.audiences(unit.connection, account_id, audience_id, 1):
-            raise Refused("NOT_FOUND")
+        if audience_id is not None:
+            await _group(unit, account_id, audience_id)
         known = await queries.known(unit.connection, account_id, list(rows))
         done.updated = len(known)
         done.created = len(rows) - done.updated
@@ -137,6 +138,14 @@ async def audiences(database: Database, account_id: int) -> list[Audience]:
     return await queries.audiences(database, account_id, None, MAX_AUDIENCES)
 
 
+async def audience(database: Database, account_id: int, audience_id: int) -> Audience:
+    """One of them. ``NOT_FOUND``."""
+    found = await queries.audiences(database, account_id, audience_id, 1)
+    if not found:
+        raise Refused("NOT_FOUND")
+    return found[0]
+
+
 async def add_audience(change: Change, account_id: int, name: str) -> Audience:
     """A new, empty audience. Raises ``PARAM_INVALID``, ``AUDIENCES_FULL``."""
     name = name.strip()
@@ -169,13 +178,13 @@ async def change_members(
 ) -> tuple[int, int]:
     """Put contacts into an audience and take others out, by number: (joined, left).
 
-    What is no contact, or no number, changes nothing. Raises ``NOT_FOUND``, ``TO_TOO_MANY``.
+    What is no contact, or no number, changes nothing. Raises ``NOT_FOUND``, ``TO_TOO_MANY``; ``STATE_CONFLICT`` for a
+    segment.
     """
     if len(add) + len(take) > MAX_ITEMS:
         raise Invalid("TO_TOO_MANY")
     async with change.unit(Permission.CONTACT_EDIT, account_id, timeout=30) as unit:
-        if not await queries.audiences(unit.connection, account_id, audience_id, 1):
-            raise Refused("NOT_FOUND")
+        await _group(unit, account_id, audience_id)
         joined = await queries.join(unit.connection, account_id, audience_id, _numbers(add))
         left = await queries.leave(unit.connection, account_id, audience_id, _numbers(take))
         if joined or left:
@@ -184,6 +193,15 @@ async def change_members(
         else:
             unit.unchanged()
     return joined, left
+
+
+async def _group(unit: Unit, account_id: int, audience_id: int) -> None:
+    """Whether contacts can be put into it: nobody is put into a segment."""
+    found = await queries.audiences(unit.connection, account_id, audience_id, 1)
+    if not found:
+        raise Refused("NOT_FOUND")
+    if found[0].segment is not None:
+        raise Refused("STATE_CONFLICT", reason=phrase("segment.members"))
 
 
 def _numbers(given: Sequence[str]) -> list[str]:

@@ -44,4 +44,4 @@ def kind(database: Database, sealer: Sealer, anchors: Path) -> JobKind:
         }  # fmt: skip
         await context.progress(report.rows, report.rows, checkpoint=found)
 
-    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE)
+    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE, bound=True)

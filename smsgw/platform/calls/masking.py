@@ -44,6 +44,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= MOST_KEPT else f"{text[:MOST_KEPT]}…"
 
 
+def as_sent(value: Any) -> Any:
+    """A body that was read, without what its caller has left out."""
+    if isinstance(value, msgspec.Struct):
+        of = {f.encode_name: (getattr(value, f.name), f.default) for f in msgspec.structs.fields(value)}
+        return {name: as_sent(one) for name, (one, default) in of.items() if one != default}
+    if isinstance(value, list | tuple):
+        return [as_sent(one) for one in value]
+    return msgspec.to_builtins(value)
+
+
 def _value(name: str, value: Any, depth: int, *, theirs: bool) -> Any:
     plain = name in PLAIN and not theirs
     if isinstance(value, str):

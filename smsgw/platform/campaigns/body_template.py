@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from smsgw.core import templates, variables
@@ -10,6 +11,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.tasks import Task
 from smsgw.core.templates import Form, Variable
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 Forms = tuple[tuple[str, str, int], ...]
 """Variables of a template: name, form, and how long a value may be; in the order of a row's values."""
 
@@ -23,28 +25,37 @@ class Wording(Protocol):
     def fill(self, values: Sequence[str]) -> str:
         """The text for a row, without a signature that does not stand in it. Raises ``Misfit``."""
 
-    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
-        """What a send call is given: content, or a template's values."""
+    def parts(
+        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
+    ) -> tuple[str, Mapping[str, str] | None]:
+        """What a send call is given: content, or a template's values; ``own``: what a row has in the place of what is
+        the same for all."""
 
-    def said(self, values: Sequence[str]) -> Mapping[str, str]:
+    def said(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> Mapping[str, str]:
         """By name what a row has for its variables, and what is the same for all."""
 
 
 class Text:
-    """A text with {variables}."""
+    """A text with {variables}; ``fixed`` are values that are the same for all rows."""
 
-    def __init__(self, content: str) -> None:
+    def __init__(self, content: str, fixed: Mapping[str, str] = NOTHING) -> None:
         self._template = variables.Template(content)
-        self.names = self._template.names
+        self._fixed = dict(fixed)
+        self.names = tuple([name for name in self._template.names if name not in fixed])
 
     def fill(self, values: Sequence[str]) -> str:
-        return self._template.fill(values)
+        return self.parts(values)[0]
 
-    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
+    def parts(
+        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
+    ) -> tuple[str, Mapping[str, str] | None]:
+        if self._fixed:
+            said = self.said(values, own)
+            values = [said[name] for name in self._template.names]
         return self._template.fill(values), None
 
-    def said(self, values: Sequence[str]) -> Mapping[str, str]:
-        return dict(zip(self.names, values, strict=True))
+    def said(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> Mapping[str, str]:
+        return {**self._fixed, **own, **dict(zip(self.names, values, strict=True))}
 
 
 class Templated:
@@ -59,19 +70,22 @@ class Templated:
     def fill(self, values: Sequence[str]) -> str:
         return self._template.fill(self._params(values))
 
-    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
-        return "", self._params(values)
+    def parts(
+        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
+    ) -> tuple[str, Mapping[str, str] | None]:
+        return "", self._params(values, own)
 
-    def said(self, values: Sequence[str]) -> Mapping[str, str]:
-        return self._params(values)
+    def said(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> Mapping[str, str]:
+        return self._params(values, own)
 
-    def _params(self, values: Sequence[str]) -> dict[str, str]:
-        return self._fixed | dict(zip(self.names, values, strict=True))
+    def _params(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> dict[str, str]:
+        return {**self._fixed, **own, **dict(zip(self.names, values, strict=True))}
 
 
 def wording(content: str, forms: Forms | None, fixed: Mapping[str, str]) -> Wording:
-    """``forms`` None: the content is a text of its own."""
-    return Text(content) if forms is None else Templated(content, forms, fixed)
+    """``forms`` None: the content is a text of its own. ``fixed``: values that are the same for all rows; of a template
+    also the address of a short link, of a text that alone."""
+    return Text(content, fixed) if forms is None else Templated(content, forms, fixed)
 
 
 class Picked:
@@ -85,12 +99,14 @@ class Picked:
     def fill(self, values: Sequence[str]) -> str:
         return self._text.fill([values[place] for place in self._places])
 
-    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
-        return self._text.parts([values[place] for place in self._places])
+    def parts(
+        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
+    ) -> tuple[str, Mapping[str, str] | None]:
+        return self._text.parts([values[place] for place in self._places], own)
 
-    def said(self, values: Sequence[str]) -> Mapping[str, str]:
-        own = self._text.said([values[place] for place in self._places])
-        return {**dict(zip(self.names, values, strict=True)), **own}
+    def said(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> Mapping[str, str]:
+        said = self._text.said([values[place] for place in self._places], own)
+        return {**dict(zip(self.names, values, strict=True)), **said}
 
 
 def wording_of(task: Task) -> Wording:

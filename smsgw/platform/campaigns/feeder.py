@@ -18,15 +18,16 @@ from typing import Any
 import structlog
 
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.fallback import Follow, chain_of
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import Hours
+from smsgw.core.sent_links import LinkCode
 from smsgw.core.stages import stage_of
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.templates import Review
-from smsgw.core.words import label
+from smsgw.core.words import Wording, label
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
@@ -37,8 +38,9 @@ from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.stage_watch import Staging
 from smsgw.platform.campaigns.staging import first_stage
 from smsgw.platform.change import Change
+from smsgw.platform.links.sending import Codes
 from smsgw.runtime import clock, failpoints
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import task_aside, task_parts
 from smsgw.store.messages import tasks as store
 
@@ -101,6 +103,8 @@ class _Feed:
     """After a refusal that passes."""
     most: int = CHUNK
     """Rows of a call: fewer for a while when one among them has spoilt it for all."""
+    link: tuple[int, int, int] | None = None
+    """Run, short link, and which of its codes the first row has; None: not read yet."""
     aside_after: float = 0.0
     """When rows that were put aside are looked for again."""
 
@@ -209,8 +213,7 @@ class Feeder:
             return None
         hours = self._hours(task, account)
         if task.state == "paused":
-            until = task.detail.get("until")
-            if (until is None or datetime.fromisoformat(until) <= now) and hours.open_until(now) is not None:
+            if _passed(task, now) and hours.open_until(now) is not None:
                 await self._tasks.resume(self._rule(), task.id, by_rule=True)
             return None
         if task.steps is not None and task.state in ("running", "sent"):
@@ -235,9 +238,8 @@ class Feeder:
 
     def _hours(self, task: Task, account: Account) -> Hours:
         """When it may send: by the policies of its account and type, and by its own windows."""
-        return hours_of(
-            task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours
-        )
+        policies = self._snapshots.current.policies
+        return hours_of(task, policies.limits(account, MessageType(task.type), task.message_kind).hours)
 
     def _rule(self) -> Change:
         """What the rules want, not a person."""
@@ -252,6 +254,14 @@ class Feeder:
 
     async def _begin(self, task: Task, now: datetime) -> Task | None:
         """The run that is due, if there is one."""
+        try:
+            return await self._begun(task, now)
+        except Refused as exc:  # its link leads nowhere, or there is no room for another like it: somebody has to see
+            await self._tasks.pause(self._rule(), task.id, reason=exc.code, detail=_detail(exc))
+            log.warning("task.stopped", task=task.id, code=exc.code)
+            return None
+
+    async def _begun(self, task: Task, now: datetime) -> Task | None:
         assert task.next_at is not None  # noqa: S101 - that is how it was found
         async with self._database.transaction() as connection:
             current = await store.lock(connection, task.id)
@@ -274,6 +284,8 @@ class Feeder:
                 due = latest
             run += 1
             await store.add_run(connection, task.id, run, due, current.valid, max(now, due))
+            if current.link_id is not None:
+                await self._give_codes(connection, current, run, now)
             values: dict[str, Any] = {
                 "state": "running", "run": run, "fed": 0, "next_at": next_at, "due_at": max(due, now), "reason": "",
                 "started_at": task.started_at or max(now, due), "stages": first_stage(current),
@@ -281,6 +293,27 @@ class Feeder:
             await store.change(connection, task.id, **values)
         log.info("task.begun", task=task.id, run=run, due=due.isoformat())
         return replace(current, **values)  # it may have been edited since it was found
+
+    async def _give_codes(self, connection: Connection, task: Task, run: int, now: datetime) -> None:
+        """Each row of the run gets a code of the task's link, by its place, whatever becomes of the run."""
+        assert task.link_id is not None  # noqa: S101 - it is asked before
+        codes = await self._tasks.links.take_for_run(self._rule(), connection, task.link_id, task.valid, now)
+        await store.give_codes(connection, task.id, run, codes.link.id, codes.first or 0)
+        if codes.link.id != task.link_id:
+            await store.change(connection, task.id, link_id=codes.link.id)
+
+    async def _codes(self, task: Task, feed: _Feed) -> Codes | None:
+        """Those of the run. ``LINK_NOT_ACTIVE``: its link leads nowhere any more."""
+        if task.link_id is None:
+            return None
+        if feed.link is None or feed.link[0] != task.run:
+            link_id, first = await store.codes_of(self._database, task.id, task.run)
+            if not link_id:  # an older program has begun it
+                async with self._database.transaction() as connection:
+                    await self._give_codes(connection, task, task.run, self._now())
+                link_id, first = await store.codes_of(self._database, task.id, task.run)
+            feed.link = task.run, link_id, first
+        return await self._tasks.links.given(feed.link[1], feed.link[2], self._now())
 
     @staticmethod
     def _again(run: int, next_at: datetime | None) -> dict[str, Any]:
@@ -376,19 +409,22 @@ class Feeder:
         due: datetime | None,
         now: datetime,
     ) -> int:
-        text = wording_of(task)
         rows = gate.rows
+        try:
+            written = _written(task, rows, await self._codes(task, feed))
+        except SmsgwError as exc:
+            return await self._refused(task, feed, account, gate, exc)
         request = SendRequest(
             account=account,
             items=tuple(
                 SendItem(
-                    "+" + row.number, content, "", task.ext if row.ext is None else row.ext, task.extend_code,
-                    task.sign, task.template_id or 0, params,
+                    "+" + row.number, one.content, "", task.ext if row.ext is None else row.ext, task.extend_code,
+                    task.sign, task.template_id or 0, one.params, one.link,
                 )
-                for row in rows
-                for content, params in (text.parts(row.values),)
+                for row, one in zip(rows, written, strict=True)
             ),
             type=MessageType(task.type),
+            kind=self._snapshots.current.kinds.get(task.message_kind),
             origin=Origin.TASK,
             submitter=task.submitter,
             send_at=due,
@@ -396,7 +432,7 @@ class Feeder:
             callback_url=task.callback_url,
             emergency=task.emergency,
             tagged=tagged_in(task),
-            follow=_follow(task, [text.said(row.values) for row in rows]) if task.fallback else None,
+            follow=_follow(task, [one.said for one in written]) if task.fallback else None,
             prefer=task.prefer,
             reviewed=task.review,
             ids=gate.ids,
@@ -466,7 +502,7 @@ class Feeder:
             if opens is not None and opens > self._now():
                 await self._close(task, opens)
                 return 0
-        detail = {name: value for name, value in exc.detail.items() if isinstance(value, str | int)}
+        detail = _detail(exc)
         until = _until(exc, self._now())
         if until is not None:
             detail["until"] = until.isoformat()
@@ -525,6 +561,37 @@ class Feeder:
                 await self._tasks.end_long_holds(task_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a row gets."""
+
+    content: str
+    params: Mapping[str, str] | None
+    said: Mapping[str, str]
+    link: LinkCode | None
+
+
+def _written(task: Task, rows: Sequence[Recipient], codes: Codes | None) -> list[_Written]:
+    """The text of each row, with the address of its own code where the text has a place for one."""
+    text = wording_of(task)
+    if codes is None:
+        return [_Written(*text.parts(row.values), text.said(row.values) if task.fallback else {}, None) for row in rows]
+    sample = replace(codes, first=None).at(0).address
+    placed = {name: value for name, value in task.mapping.get("fixed", {}).items() if sample in value}
+    made = []
+    for row in rows:
+        code = codes.at(row.n - 1)
+        own = {name: value.replace(sample, code.address) for name, value in placed.items()}
+        made.append(_Written(*text.parts(row.values, own), text.said(row.values, own) if task.fallback else {}, code))
+    return made
+
+
+def _detail(exc: SmsgwError) -> dict[str, Any]:
+    """What is kept of why a task waits."""
+    kept = {name: str(value) if isinstance(value, Wording) else value for name, value in exc.detail.items()}
+    return {name: value for name, value in kept.items() if isinstance(value, str | int)}
+
+
 def _follow(task: Task, values: Sequence[Mapping[str, str]]) -> Follow:
     """What follows the task's messages, with the values of the rows."""
     assert task.fallback is not None  # noqa: S101 - it is asked before
@@ -537,6 +604,14 @@ def _when(opens: datetime | None) -> dict[str, str]:
         return {}
     local = opens.astimezone(CHINA)
     return {"until": local.isoformat(), "time": f"{local:%Y-%m-%d %H:%M}"}
+
+
+def _passed(task: Task, now: datetime) -> bool:
+    """Whether a paused task has waited long enough. Its hours alone say so of one that they have closed: they may have
+    been changed since."""
+    until = task.detail.get("until")
+    by_hours = task.reason == "TIME_WINDOW_CLOSED" and "time" in task.detail
+    return by_hours or until is None or datetime.fromisoformat(until) <= now
 
 
 def _until(exc: SmsgwError, now: datetime) -> datetime | None:

@@ -13,6 +13,7 @@ from smsgw.core import schedule
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.frequency import Tagged, tagged_of
+from smsgw.core.kinds import CustomKind
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
 from smsgw.core.stages import steps_of
@@ -53,7 +54,7 @@ class TaskSpec:
     upload_id: int | None = None
     audience_id: int | None = None
     picked: Picked | None = None
-    """People of the address book, instead of all of one group of it."""
+    """People of the address book, instead of all of one group of it; or whom ``audience_id`` means, a saved segment."""
     template_id: int | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     """Values of the template's variables that are the same for all."""
@@ -64,6 +65,8 @@ class TaskSpec:
     ext_column: str | None = None
     type: MessageType | None = None
     """None: the template's; without one a notice."""
+    kind: CustomKind | None = None
+    """Which kind of that type; None: none in particular."""
     sign: str = ""
     ext: str = ""
     extend_code: str = ""
@@ -82,6 +85,8 @@ class TaskSpec:
     """What follows a message that has failed (``core.fallback.chain_of``); None: nothing."""
     prefer: str = ""
     """The pool that it is sent through where routing allows; empty: as routing decides."""
+    link_id: int | None = None
+    """The short link whose address the text has in its place for one; None: there is none."""
     emergency: bool = False
     """Before everything else (特发); somebody else has to pass it first."""
     review: bool = False
@@ -91,6 +96,11 @@ class TaskSpec:
     client_ref: str = ""
     request_key: str = ""
     request_sha256: bytes = b""
+
+    @property
+    def kind_name(self) -> str:
+        """Empty: of no kind in particular."""
+        return self.kind.name if self.kind is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

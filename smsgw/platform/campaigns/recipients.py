@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from smsgw.core import states
@@ -14,11 +14,12 @@ from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.numbers import national
+from smsgw.core.pseudonyms import told_number
 from smsgw.core.states import STATUS_NAMES, PartState
 from smsgw.core.tasks import Recipient, Task
 from smsgw.core.words import label, labels_of, spoken
 from smsgw.store.engine.database import Database, Row
-from smsgw.store.messages import task_parts
+from smsgw.store.messages import message_links, task_parts
 from smsgw.store.messages import tasks as store
 
 PAGE = 1000
@@ -48,6 +49,10 @@ class Outcome:
     message: str = ""
     submitted_at: datetime | None = None
     done_at: datetime | None = None
+    clicked: bool | None = None
+    """Whether a person has clicked the personal link in its message; None: it carries none."""
+    clicks: int | None = None
+    first_click: datetime | None = None
 
 
 async def outcomes(
@@ -64,7 +69,15 @@ async def outcomes(
     for chunk in chunks:
         messages |= {chunk.first + i: chunk.base_id + i for i in range(chunk.size)}
     left = "cancelled" if task.state == "cancelled" else "expired" if over else "pending"
-    return [_outcome(row, messages.get(row.n), parts, refused, left) for row in rows]
+    found = [_outcome(row, messages.get(row.n), parts, refused, left) for row in rows]
+    if task.link_id is None:
+        return found
+    clicks = await message_links.clicks(database, [one.message_id for one in found if one.message_id is not None])
+    return [
+        replace(one, clicked=of["clicked"], clicks=of["clicks"], first_click=of["first_at"])
+        if one.message_id is not None and (of := clicks.get(one.message_id)) is not None else one
+        for one in found
+    ]  # fmt: skip
 
 
 def _outcome(
@@ -124,27 +137,38 @@ async def search(
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 _REPORT = labels_of("report_column")
+_CLICKS, _CLICKED = labels_of("click_column"), labels_of("click_state")
 _ERRORS = labels_of("error_column")
 
 
 async def report(
     database: Database, task: Task, run: int, over: bool, *, english: bool = False
 ) -> AsyncIterator[bytes]:
-    """All recipients of a run as CSV in UTF-8 with a mark, so that spreadsheets show it right."""
+    """All recipients of a run as CSV in UTF-8 with a mark, so that spreadsheets show it right. Clicks stand behind what
+    becomes of messages, where these carry a personal link."""
     names = tuple(task.mapping.get("names", ()))
-    yield _lines([(*(name.text(english) for name in _REPORT.values()), *names)], first=True)
+    linked = await message_links.personal(database, task.link_id)
+    *head, ext = _REPORT.values()
+    heads = (*head, *(_CLICKS.values() if linked else ()), ext)
+    yield _lines([(*(name.text(english) for name in heads), *names)], first=True)
     after = 0
     while page := await outcomes(database, task, run, over, after, PAGE):
         after = page[-1].n
         yield _lines(
             (
-                o.line, national(o.number), o.status, STATUS_NAMES.get(o.status, PENDING).text(english),
+                o.line, national(told_number(o.number)), o.status, STATUS_NAMES.get(o.status, PENDING).text(english),
                 spoken(REPORT_CLASSES.get(o.cls, o.cls), english), o.code,
                 Recorded(o.code, o.message).text(english), o.message_id or "", o.parts or "",
-                _time(o.submitted_at), _time(o.done_at), o.ext, *o.values,
+                _time(o.submitted_at), _time(o.done_at), *(_clicked(o, english) if linked else ()), o.ext, *o.values,
             )
             for o in page
         )  # fmt: skip
+
+
+def _clicked(one: Outcome, english: bool) -> tuple[str, int | str, str]:
+    if one.clicked is None:
+        return "", "", ""
+    return _CLICKED[str(one.clicked).lower()].text(english), one.clicks or 0, _time(one.first_click)
 
 
 async def errors(database: Database, task: Task, run: int, *, english: bool = False) -> AsyncIterator[bytes]:

@@ -42,10 +42,12 @@ class RowRules(msgspec.Struct, frozen=True):
     """All links that are known; None: any is good."""
 
 
-def rules_of(policies: PolicySet, account: Account, kind: MessageType, sign: str, *, templated: bool) -> RowRules:
+def rules_of(
+    policies: PolicySet, account: Account, kind: MessageType, sign: str, *, templated: bool, custom: str = ""
+) -> RowRules:
     """What holds for a task now. ``templated``: its texts are of a template."""
     line = (account.id, *account.above)
-    limits = policies.limits(account, kind)
+    limits = policies.limits(account, kind, custom)
     templates = links = None
     if limits.review is Reviewed.UNTEMPLATED and not templated:
         usable = policies.book.usable(line)

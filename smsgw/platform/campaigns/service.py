@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from msgspec import convert, structs, to_builtins
 
-from smsgw.core import numbers
+from smsgw.core import numbers, variables
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
 from smsgw.core.fallback import Hop, chain_of
@@ -23,6 +23,7 @@ from smsgw.core.frequency import tagged_of
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.sent_links import NAME, PLACE, LinkCode
 from smsgw.core.stages import stage_of, steps_of
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk, Task
@@ -35,10 +36,12 @@ from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
+from smsgw.platform.audience import queries as audience_queries
 from smsgw.platform.audience.model import Picked
 from smsgw.platform.campaigns import imports, staging
 from smsgw.platform.campaigns import queries as campaign_queries
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording, wording_of
+from smsgw.platform.campaigns.click_counts import ClickCounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.members import Members, look
 from smsgw.platform.campaigns.model import (
@@ -58,7 +61,9 @@ from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.fallback import rules as fallback_rules
+from smsgw.platform.links.sending import Codes, SentLinks, check_room
 from smsgw.runtime import clock
+from smsgw.store.engine import nodes
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events, resends, reviews, task_parts
 from smsgw.store.messages import tasks as store
@@ -66,6 +71,8 @@ from smsgw.store.messages import tasks as store
 log = structlog.get_logger(__name__)
 
 _WANTED, _EMERGENCY = phrase("review.wanted"), phrase("review.emergency")
+LINKS_SCHEMA: Final = 210
+"""The first whose programs know of short links in texts."""
 REJUDGED = 20_000
 """Rows of an edited task that are asked anew while somebody waits for it; one of more rows is seen by a reviewer."""
 PAGE = 500
@@ -80,7 +87,9 @@ _TERMS = _JUDGED | {"steps", "prefer", "frequency"}
 """What can be changed before a task has begun alone, beside its times."""
 _RESTS = ("paused", "review")
 """States in which nothing of a task goes on: between two runs it may be edited, and asked about, while a run rests."""
-_NOT_TOLD = frozenset({"paused_from", "self_paused", "detail", "reason", "version"})
+_REVERTED = _TERMS | {"review_reasons", "recurring", "windows", "rate"}
+"""Columns that a rejected edit of what comes round puts back."""
+_NOT_TOLD = frozenset({"paused_from", "self_paused", "detail", "reason", "version", "approved"})
 """Columns whose change says nothing to who reads the audit log."""
 WEIGHED = 100
 """Rows that a price is worked out of."""
@@ -114,6 +123,8 @@ class Prepared:
     """How they are asked."""
     next_at: datetime | None
     """When it begins; None: at once."""
+    link: LinkCode | None = None
+    """The short link in its text, with a sample of a code."""
 
 
 _Made = tuple[str, Mapping[str, str] | None, int | None, str]
@@ -143,6 +154,7 @@ class Tasks:
         fleet: Fleet,
         hub: EventHub,
         snapshots: Snapshots,
+        links: SentLinks,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.database = database
@@ -153,9 +165,11 @@ class Tasks:
         self._fleet = fleet
         self._hub = hub
         self._snapshots = snapshots
+        self.links = links
         self._now = now
         self.wake = asyncio.Event()
         """Set when there is something to feed or to import."""
+        self.clicks = ClickCounts(database)
 
     # --- making one ------------------------------------------------------------------------------------------------
 
@@ -167,11 +181,15 @@ class Tasks:
         """
         if (same := await self.same(spec)) is not None:
             return same, True
+        spec = await self._of_segment(spec)
+        if spec.picked is not None and spec.picked.segment is not None:  # how many they are tells what people have done
+            change.actor.require(Permission.MESSAGE_VIEW)
         prepared = await self.prepare(spec)
         spec, kind, plan, reasons = prepared.spec, prepared.kind, prepared.plan, prepared.reasons
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
-            submitter=spec.submitter, type=kind, content=spec.content, created_at=self._now(),
+            submitter=spec.submitter, type=kind, message_kind=spec.kind_name, content=spec.content,
+            created_at=self._now(),
             client_ref=spec.client_ref, request_key=spec.request_key, request_sha256=spec.request_sha256,
             sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
             upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
@@ -180,7 +198,7 @@ class Tasks:
             send_at=spec.send_at, expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate,
             next_at=prepared.next_at, steps=None if spec.steps is None else steps_of(spec.steps).plain(),
-            emergency=spec.emergency, prefer=spec.prefer,
+            emergency=spec.emergency, prefer=spec.prefer, link_id=spec.link_id,
             frequency=None if spec.frequency is None else dict(spec.frequency),
             fallback=None if spec.fallback is None else dict(spec.fallback),
         )  # fmt: skip
@@ -224,32 +242,50 @@ class Tasks:
             steps_of(spec.steps)
         if spec.frequency is not None:
             tagged_of(spec.frequency)
-        book = (spec.audience_id is not None) + (spec.picked is not None)
+        book = spec.audience_id is not None or spec.picked is not None
         if (spec.upload_id is not None) + book + bool(spec.to) > 1:
             raise invalid("to", phrase("task.one_source"))
+        spec = await self._of_segment(spec)
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
         self._preferred(spec, kind)
-        plan, rows, count = await self._rows(spec, forms)
+        link = await self._link(spec, self._now())
+        plan, rows, count = await self._rows(spec, forms, link)
+        if link is not None:
+            check_room(link.link, count)
         spec = self._chained(spec, kind, plan, next_at)
-        reasons, of_rows = self._reasons(spec, kind, plan, rows, count)
-        rules = self._rules(spec.account, kind, spec.sign, templated=forms is not None)
-        return Prepared(spec, kind, plan, count, reasons, of_rows, rules, next_at)
+        reasons, of_rows = self._reasons(spec, kind, plan, rows, count, link)
+        rules = self._rules(spec.account, kind, spec.sign, templated=forms is not None, custom=spec.kind_name)
+        code = None if link is None else link.at(0)
+        return Prepared(spec, kind, plan, count, reasons, of_rows, rules, next_at, code)
 
-    def _rules(self, account: Account, kind: MessageType, sign: str, *, templated: bool) -> RowRules:
+    async def _of_segment(self, spec: TaskSpec) -> TaskSpec:
+        """With what a saved segment asks for now: whatever becomes of it until the rows are brought in."""
+        if spec.audience_id is None or spec.picked is not None:
+            return spec
+        found = await audience_queries.audiences(self.database, spec.account.id, spec.audience_id, 1)
+        if not found or found[0].segment is None:
+            return spec
+        return replace(spec, picked=Picked(segment=found[0].segment))
+
+    def _rules(
+        self, account: Account, kind: MessageType, sign: str, *, templated: bool, custom: str
+    ) -> RowRules:
         policies = self._snapshots.current.policies
-        return rules_of(policies, account, kind, sign or account.default_sign, templated=templated)
+        sign = sign or account.default_sign
+        return rules_of(policies, account, kind, sign, templated=templated, custom=custom)
 
     def rules(self, task: Task) -> RowRules:
         """By which the rows of a stored task are held for a reviewer, as of now."""
         account = self._snapshots.current.account(task.account_id)
         if account is None:
             return RowRules()
-        return self._rules(account, MessageType(task.type), task.sign, templated=task.template_id is not None)
+        templated, custom = task.template_id is not None, task.message_kind
+        return self._rules(account, MessageType(task.type), task.sign, templated=templated, custom=custom)
 
     def _preferred(self, spec: TaskSpec, kind: MessageType) -> None:
         """``PARAM_INVALID`` for a pool that no rule may lead the account to."""
-        pools = self._snapshots.current.table.open_to(spec.account.name, kind)
+        pools = self._snapshots.current.table.open_to(spec.account.name, kind, spec.kind_name)
         if spec.prefer and spec.prefer not in pools:
             raise invalid("prefer", phrase("prefer.none", name=spec.prefer, known=listed(pools[:20]) or "-"))
 
@@ -266,15 +302,16 @@ class Tasks:
         return replace(spec, fallback=chain.plain())
 
     def _reasons(
-        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]], count: int
-    ) -> tuple[list[str], list[str]]:
+        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]], count: int,
+        link: Codes | None,
+    ) -> tuple[list[str], list[str]]:  # fmt: skip
         """Why a reviewer has to see it first: for all of it, and for the values of the first rows. Raises what the door
         refuses of its text."""
-        passed = self._try_text(spec, kind, plan, rows)
+        passed = self._try_text(spec, kind, plan, rows, link)
         why = dict.fromkeys(reason for one in passed for reason in one.subject.draft.reviews)
         own = {reason for reason in why if plan.names and getattr(reason, "key", "") in OF_ROWS}
         reasons, of_rows = [str(r) for r in why if r not in own], [str(r) for r in why if r in own]
-        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
+        limit = self._snapshots.current.policies.limits(spec.account, kind, spec.kind_name).review_over
         if limit and count > limit:
             reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
         if spec.emergency:
@@ -321,16 +358,30 @@ class Tasks:
         sign = spec.sign or template.sign
         return replace(spec, content=template.content, type=kind, sign=sign), forms
 
-    async def _rows(self, spec: TaskSpec, forms: Forms | None) -> tuple[Plan, list[list[str]], int]:
+    async def _link(self, spec: TaskSpec, now: datetime, *, placed: bool = False) -> Codes | None:
+        """What the link in its text is like; ``placed``: it is known to have a place there. ``LINK_NOT_FOUND``,
+        ``LINK_NOT_ACTIVE``, ``LINK_PLACE_MISSING``; ``STATE_CONFLICT`` while a node runs a program that would send all
+        the same address: later none starts (0211)."""
+        if spec.link_id is None:
+            return None
+        in_values = any(PLACE in value for value in spec.params.values())
+        if not (placed or in_values or NAME in variables.Template(spec.content).names):
+            raise Invalid("LINK_PLACE_MISSING", place=PLACE)
+        if behind := await nodes.behind(self.database, LINKS_SCHEMA):
+            raise Refused("STATE_CONFLICT", reason=phrase("link.nodes", nodes=", ".join(map(str, behind))))
+        return await self.links.samples(spec.account, spec.link_id, now)
+
+    async def _rows(self, spec: TaskSpec, forms: Forms | None, link: Codes | None) -> tuple[Plan, list[list[str]], int]:
         """How the rows are read, the first of them, and how many there are."""
-        names = wording(spec.content, forms, spec.params).names
+        fixed = _fixed(spec.params, spec.content, link)
+        names = wording(spec.content, forms, fixed).names
         sign = spec.sign or spec.account.default_sign
         room = MAX_CHARACTERS - (len(sign) + 2 if sign and not spec.content.startswith("【") else 0)
         if unknown := sorted(set(spec.variables) - set(names)):
             raise invalid("mapping.variables", phrase("task.no_variable", name=unknown[0]))
         plan = Plan(
             self._ids.next(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
-            fixed=dict(spec.params),
+            fixed=fixed,
         )  # fmt: skip
         if spec.upload_id is not None:
             upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
@@ -371,12 +422,17 @@ class Tasks:
         return structs.replace(plan, phone=phone, columns=tuple(columns), ext=ext)
 
     def _try_text(
-        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]
+        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]], link: Codes | None
     ) -> list[Passed]:
         """What the accept would refuse of every row alike is refused now; the first rows that it would not refuse. The
         texts of its chain are asked about in the same way."""
         text = wording(spec.content, plan.forms, plan.fixed)
-        tried = self._tried(spec, kind, plan, rows, lambda values: (*text.parts(values), spec.template_id, spec.sign))
+        code = None if link is None else link.at(0)
+
+        def own(values: Sequence[str]) -> _Made:
+            return *text.parts(values), spec.template_id, spec.sign
+
+        tried = self._tried(spec, kind, plan, rows, own, code)
         for n, hop in enumerate(chain_of(spec.fallback).hops if spec.fallback is not None else ()):
             template = fallback_rules.template_of(self._snapshots.current, spec.account, hop)
 
@@ -385,14 +441,14 @@ class Tasks:
                 return *said, hop.template_id, hop.sign or spec.sign
 
             try:
-                tried += self._tried(spec, kind, plan, rows, made)
+                tried += self._tried(spec, kind, plan, rows, made, code)
             except Invalid as exc:
                 raise Invalid(exc.code, **exc.detail | {"field": f"fallback.hops[{n}].content"}) from exc
         return tried
 
     def _tried(
         self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]],
-        made: Callable[[Sequence[str]], _Made],
+        made: Callable[[Sequence[str]], _Made], link: LinkCode | None,
     ) -> list[Passed]:  # fmt: skip
         tried: list[Passed] = []
         refused: list[Reason | None] = []
@@ -404,10 +460,10 @@ class Tasks:
             if not all(values) or not _is_number(number):
                 continue
             content, params, template_id, sign = made(values)
-            item = SendItem(number, content, "", spec.ext, spec.extend_code, sign, template_id or 0, params)
+            item = SendItem(number, content, "", spec.ext, spec.extend_code, sign, template_id or 0, params, link)
             request = SendRequest(
                 spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url,
-                emergency=spec.emergency,
+                emergency=spec.emergency, kind=spec.kind,
             )  # fmt: skip
             passed, failed = self._acceptor.judge(request)
             tried += passed
@@ -570,7 +626,7 @@ class Tasks:
             if task.state in store.ENDED:
                 raise _conflict(task, "cancel")
             await store.change(
-                unit.connection, task.id, state="cancelled", self_paused=False, reason="", ended_at=now
+                unit.connection, task.id, state="cancelled", self_paused=False, reason="", ended_at=now, approved=None
             )
             if task.run:
                 await store.end_feeding(unit.connection, task.id, task.run, task.fed)
@@ -584,7 +640,8 @@ class Tasks:
 
     async def reviewed(self, change: Change, task_id: int, asked: int, *, passes: bool, reason: str) -> int:
         """A reviewer's word (``Reviewing.decide``) about the task as it was ``asked``: it may begin, or it never will.
-        How many rows it has."""
+        Of an edit of what comes round: it goes on with what was approved before, and so do the runs that are under way
+        (docs/adr/080). How many rows it has."""
         now, reviewer = self._now(), change.actor.label
         async with change.unit(Permission.REVIEW_DECIDE) as unit:
             task = await _locked(unit, task_id)
@@ -595,15 +652,22 @@ class Tasks:
             )
             if not done:  # it was edited meanwhile: that is asked anew
                 raise Refused("STATE_CONFLICT", reason=phrase("review.changed"))
+            more: dict[str, Any] = {"emergency": True} if task.emergency else {}
+            detail = {"reviewer": reviewer, "reason": reason[:500]}
             if passes:
-                await store.change(unit.connection, task.id, state="scheduled", next_at=task.next_at or now)
+                await store.change(
+                    unit.connection, task.id, state=_passed(task), next_at=task.next_at or now, approved=None
+                )
+            elif task.approved is not None:
+                await _put_back(unit, task, now, detail)
+                more |= {"put_back": sorted(task.approved)}
             else:
                 await store.change(
-                    unit.connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
-                    detail={"reviewer": reviewer, "reason": reason[:500]},
-                )  # fmt: skip
-            more = {"emergency": True} if task.emergency else {}
+                    unit.connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED", detail=detail
+                )
             _record(unit, "task.pass" if passes else "task.reject", task, reason=reason[:500], **more)
+        if task.approved is not None:
+            await self.settle_queue(task.id)
         self.wake.set()
         return task.valid
 
@@ -644,11 +708,16 @@ class Tasks:
             asked, asks = _asked(task, changes), _asks(task, changes, values)
             if asked:
                 await reviews.end_task(unit.connection, task.id, now, edited=True)
-            if asks:
-                values |= {"state": "review", "paused_from": None, "self_paused": False, "reason": "", "detail": {}}
+            if asks:  # who has paused it has not said that it may go on once it is approved
+                values |= {"state": "review"} if task.paused_from else {"state": "review", "reason": "", "detail": {}}
             elif asked:
-                values |= {"state": "scheduled", "next_at": values.get("next_at", task.next_at) or now}
+                next_at = values.get("next_at", task.next_at) or now
+                values |= {"approved": None, "state": _passed(task), "next_at": next_at}
             values = {name: value for name, value in values.items() if value != getattr(task, name)}
+            if asks and task.recurring is not None and (task.state != "review" or task.approved is not None):
+                before = {name: getattr(task, name) for name in values if name in _REVERTED}
+                # Not what was edited since. A node of a former version that passes a task leaves what was before it.
+                values["approved"] = before | ((task.state == "review" and task.approved) or {})
             await store.change(unit.connection, task.id, **values, version=task.version + 1)
             if asks:
                 await reviews.ask_for_task(
@@ -683,12 +752,13 @@ class Tasks:
             values["frequency"] = None if changes["frequency"] is None else dict(changes["frequency"])
         values |= {name: changes[name] for name in (_SAYS | {"fallback"}) & changes.keys()}
         spec, plan, rows = await self._as_spec(connection, task, values, wanted=changes.get("review"))
+        link = await self._link(spec, now, placed=task.template_id is not None)
         self._preferred(spec, MessageType(task.type))
         spec = self._chained(spec, MessageType(task.type), plan, values.get("next_at", task.next_at))
         if "fallback" in changes:
             values["fallback"] = spec.fallback
         if changes.keys() & _JUDGED or task.state == "review":
-            reasons, _ = self._reasons(spec, MessageType(task.type), plan, rows, task.valid)
+            reasons, _ = self._reasons(spec, MessageType(task.type), plan, rows, task.valid, link)
             if plan.names:
                 why, values["held"] = await self._held_rows(connection, task, spec, plan)
                 reasons = list(dict.fromkeys((*reasons, *why)))
@@ -703,7 +773,7 @@ class Tasks:
         if task.valid > REJUDGED:
             return [str(phrase("review.edited"))], []
         kind, templated = MessageType(task.type), task.template_id is not None
-        judge = RowJudge(self._rules(spec.account, kind, spec.sign, templated=templated))
+        judge = RowJudge(self._rules(spec.account, kind, spec.sign, templated=templated, custom=spec.kind_name))
         text, held, after = wording(plan.content, plan.forms, plan.fixed), list[int](), 0
         while page := await store.rows_after(reader, task.id, after, PAGE):
             after = page[-1].n
@@ -739,8 +809,9 @@ class Tasks:
         asked = str(_WANTED) in task.review_reasons if wanted is None else wanted
         spec = TaskSpec(
             account, values.get("name", task.name), content, Origin.TASK, task.submitter, template_id=task.template_id,
-            params=fixed, type=MessageType(task.type), sign=sign, ext=task.ext,
-            extend_code=values.get("extend_code", task.extend_code), callback_url=task.callback_url,
+            params=fixed, type=MessageType(task.type), kind=self._snapshots.current.kinds.get(task.message_kind),
+            sign=sign, ext=task.ext, extend_code=values.get("extend_code", task.extend_code),
+            callback_url=task.callback_url, link_id=task.link_id,
             prefer=values.get("prefer", task.prefer), emergency=task.emergency, review=asked,
             fallback=values.get("fallback", task.fallback), expire_at=values.get("expire_at", task.expire_at),
         )  # fmt: skip
@@ -758,18 +829,19 @@ class Tasks:
         it refuses."""
         spec, plan, _ = await self._as_spec(self.database, task, {"content": content, "sign": sign})
         text = wording(content, plan.forms, plan.fixed)
+        link = None if task.link_id is None else (await self.links.shown(spec.account, task.link_id)).at(0)
         n = min(most, task.valid)
         places = sorted({1 + i * task.valid // n for i in range(n)}) if n else []
         items = []
         for row in await store.some_rows(self.database, task.id, places):
             filled, params = text.parts([["", *row.values][i] for i in plan.columns])
             number, template = f"+{row.number}", task.template_id or 0
-            items.append(SendItem(number, filled, "", task.ext, spec.extend_code, sign, template, params))
+            items.append(SendItem(number, filled, "", task.ext, spec.extend_code, sign, template, params, link))
         if not items:
             return Weight(0, 0, 0)
         request = SendRequest(
             spec.account, tuple(items), MessageType(task.type), Origin.TASK, task.submitter, reviewed=True,
-            emergency=task.emergency, prefer=spec.prefer,
+            emergency=task.emergency, prefer=spec.prefer, kind=spec.kind,
         )  # fmt: skip
         lines = [line for line in await self._acceptor.explain(request) if "parts" in line]
         of = max(1, len(lines))
@@ -869,10 +941,10 @@ class Tasks:
         log.info("task.finished", task=task_id, run=run)
 
     async def end_long_holds(self, task_id: int) -> None:
-        """What a paused task has held for days ends as cancelled; the rows behind it are sent when it goes on."""
+        """What a task at rest has held for days ends as cancelled; the rows behind it are sent when it goes on."""
         before = self._now() - HOLD_LIMIT
         task = await store.get(self.database, task_id, accounts=None)
-        if task is None or task.state != "paused":
+        if task is None or task.state not in _RESTS:
             return
         old = [
             c for c in await task_parts.waiting_chunks(self.database, task_id) if time_of(c.base_id) < before
@@ -887,10 +959,33 @@ class Tasks:
             )
 
 
+def _passed(task: Task) -> str:
+    """The state of one that nobody is asked about any more: as it was paused before, it stays so."""
+    return "paused" if task.paused_from else "scheduled"
+
+
 def not_begun(task: Task) -> bool:
     """Whether it waits for its time: its first, or the next one of a task that comes round."""
     waits = (task.paused_from or task.state) in ("scheduled", "review")
     return waits and (task.run == 0 or task.recurring is not None)
+
+
+async def _put_back(unit: Unit, task: Task, now: datetime, detail: Mapping[str, Any]) -> None:
+    """A task that comes round says again what was approved, and its next time is that of the approved rule, from now
+    on; after the last one it is over, once its runs are."""
+    approved = dict(task.approved or {})
+    rule = recurrence_of(approved.get("recurring", task.recurring) or {})
+    next_at = rule.after(now)
+    if next_at is not None:
+        values: dict[str, Any] = {"state": _passed(task), "next_at": next_at}
+        if not task.paused_from:
+            values |= {"reason": "REVIEW_REJECTED", "detail": dict(detail)}
+    elif await store.unfinished_runs(unit.connection, task.id):
+        values = {"state": "paused", "paused_from": "sent"} if task.paused_from else {"state": "sent"}
+        values |= {"next_at": None}
+    else:
+        values = {"state": "finished", "next_at": None, "ended_at": now, "paused_from": None}
+    await store.change(unit.connection, task.id, **approved, **values, approved=None, version=task.version + 1)
 
 
 async def _locked(unit: Unit, task_id: int) -> Task:
@@ -955,6 +1050,15 @@ def _members(spec: TaskSpec, names: Sequence[str]) -> Members:
     if spec.ext_column is not None:
         fields.append(spec.ext_column)
     return Members(spec.account.id, spec.audience_id, tuple(fields), spec.picked)
+
+
+def _fixed(params: Mapping[str, str], content: str, link: Codes | None) -> dict[str, str]:
+    """What is the same for all rows; in the place of a code that each has of its own stands one as long."""
+    if link is None:
+        return dict(params)
+    code = link.at(0)
+    own = {NAME: code.address} if NAME in variables.Template(content).names else {}
+    return own | {name: code.put(value) for name, value in params.items()}
 
 
 def _column(upload: Upload, wanted: str, field: str) -> int:

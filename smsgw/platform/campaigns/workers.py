@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 
 import msgspec
@@ -14,6 +12,7 @@ import structlog
 from smsgw.core.errors import Invalid, Temporary
 from smsgw.core.words import Phrase, phrase
 from smsgw.platform.campaigns.worker import Job, Result, StreamJob
+from smsgw.runtime import programs
 from smsgw.runtime.shares import Shares
 
 log = structlog.get_logger(__name__)
@@ -33,16 +32,6 @@ MAX_WAITING = 16
 def bad_file(reason: Phrase) -> Invalid:
     """A file that cannot be used."""
     return Invalid("FILE_INVALID", reason=reason)
-
-
-def environment(job: Job) -> dict[str, str]:
-    """What the process is told of ours: where things are, and for an import how PostgreSQL is reached. No secret."""
-    wanted = ("PATH", "HOME", "TZ", "LANG", "LC_ALL")
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in wanted or (job.load is not None and name.startswith("PG"))
-    }
 
 
 class Workers:
@@ -102,7 +91,7 @@ class Workers:
         except TimeoutError:
             said = b""
         finally:
-            await _ended(process)
+            await programs.end(process)
         if process.returncode:
             log.warning("file.reader_failed", status=process.returncode)
             return None
@@ -113,17 +102,9 @@ class Workers:
 
 
 async def _begun(job: Job, stderr: int = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "smsgw.platform.campaigns.worker", env=environment(job),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr, cwd="/",
-    )  # fmt: skip
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    """An import is told how PostgreSQL is reached, too."""
+    also = "PG" if job.load is not None else ""
+    return await programs.begin("smsgw.platform.campaigns.worker", also=also, stderr=stderr)
 
 
 async def _next_page(pipe: asyncio.StreamReader) -> Result:

@@ -15,8 +15,9 @@ from smsgw.core.report_ids import Spelling
 from smsgw.core.words import phrase
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.platform.change import Change, Unit
+from smsgw.platform.channels import versions
+from smsgw.platform.channels.versions import Made
 from smsgw.store.config.channels import SECRET, profile_context, secret_context
 from smsgw.store.engine.database import Row
 from smsgw.store.engine.secrets import Sealer
@@ -29,10 +30,12 @@ FIELDS = (
 _COLUMN = {"window": "send_window", "password": "password_sealed"}
 
 
-async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, object]) -> int:
-    """Make a channel; its id. ``PARAM_INVALID`` for a taken name or impossible values, ``STATE_CONFLICT`` as
-    ``_not_both``."""
-    values = _stored(name, fields, sealer)
+async def add(
+    change: Change, sealer: Sealer, name: str, fields: Mapping[str, object], *, reason: str = ""
+) -> int:
+    """Make a channel; its id. Where changes need a second person it is stopped until its first version is approved.
+    ``PARAM_INVALID`` for a taken name or impossible values, ``STATE_CONFLICT`` as ``versions.not_both``."""
+    values = {"desired": "started"} | _stored(name, fields, sealer)
     columns = ", ".join(values)
     places = ", ".join(f"${n}" for n in range(2, len(values) + 2))
     insert = (
@@ -40,53 +43,103 @@ async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, ob
         f"VALUES ($1, {places}, nextval('config_version')) RETURNING id"
     )
     try:
-        async with change.unit(Permission.CHANNEL_EDIT) as unit:
-            channel_id: int = await unit.connection.fetchval(insert, name, *values.values())
-            await _not_both(unit)
-            unit.record("channel.add", f"channel/{name}", after=_public(fields))
+        with versions.possible():
+            async with change.unit(Permission.CHANNEL_EDIT) as unit:
+                waits = await versions.approval(unit.connection)
+                if waits:
+                    values["desired"] = "stopped"
+                channel_id: int = await unit.connection.fetchval(insert, name, *values.values())
+                await versions.not_both(unit)
+                row = await _locked(unit, name)
+                await versions.put(unit, channel_id, dict(row), reason=reason, waits=waits)
+                unit.record("channel.add", f"channel/{name}", after=_public(fields))
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("channel.exists", name=name)) from exc
-    except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
-        raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
     return channel_id
 
 
-async def edit(change: Change, sealer: Sealer, name: str, changes: Mapping[str, object]) -> None:
-    """Change fields of a channel; every node follows within seconds. A profile with the masked password of the gateway
-    keeps it. ``NOT_FOUND``, ``PARAM_INVALID``, ``STATE_CONFLICT`` as ``_not_both``."""
+async def edit(
+    change: Change, sealer: Sealer, name: str, changes: Mapping[str, object], *, reason: str = ""
+) -> Made | None:
+    """Change fields of a channel; every node follows within seconds, or once somebody else has approved it where that
+    is set. The version that is made; None: the channel is only started, drained or stopped, which is done at once. A
+    profile with the masked password of the gateway keeps it. ``NOT_FOUND``, ``PARAM_INVALID``, ``STATE_CONFLICT`` as
+    ``versions.not_both``, while a version waits, and for a start before the first version was approved."""
     values = _stored(name, changes, sealer)
-    sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(values, 2))
-    update = f"UPDATE channel SET {sets}, version = nextval('config_version') WHERE name = $1"  # noqa: S608
-    try:
+    with versions.possible():
         async with change.unit(Permission.CHANNEL_EDIT) as unit:
             before = await _locked(unit, name)
-            if _keeps_password(changes):
+            keeps = _keeps_password(changes)
+            if keeps:
                 values["profile"] = _with_password(str(values["profile"]), before["profile"])
-            await unit.connection.execute(update, name, *values.values())
-            await _not_both(unit)
+            desired = values.pop("desired", None)
+            if desired is not None:
+                await _turn(unit, before["id"], str(desired))
+            made = None
+            if values:
+                waits = await versions.approval(unit.connection)
+                after = dict(before) | values
+                if not waits or await versions.fresh(unit.connection, before["id"]):
+                    await versions.write(unit.connection, before["id"], after)
+                made = await versions.put(
+                    unit, before["id"], after, reason=reason, waits=waits,
+                    password=None if "password" in changes else 0,
+                    peer=0 if keeps or "profile" not in changes else None,
+                )  # fmt: skip
+            await versions.not_both(unit)
             known = {f: before[_COLUMN.get(f, f)] for f in changes if f != "password"}
             if "profile" in known:
                 known["profile"] = json.loads(known["profile"])
-            unit.record("channel.set", f"channel/{name}", before=_public(known), after=_public(changes))
-    except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
-        raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
+            action = "channel.propose" if made and made.waiting else "channel.set"
+            said = _public(changes) | ({"version": made.number} if made else {})
+            said |= {"reason": reason} if reason else {}
+            unit.record(action, f"channel/{name}", before=_public(known), after=said)
+    return made
 
 
-_LOCK = "SELECT pg_advisory_xact_lock(1633906544)"
-"""Who makes or starts channels looks at the others first, one after the other."""
-_STARTED = """
-SELECT count(*) FILTER (WHERE profile @> '{"simulated": true}') > 0
-   AND count(*) FILTER (WHERE NOT profile @> '{"simulated": true}') > 0
-FROM channel WHERE removed_at IS NULL AND id > 0 AND desired = 'started'
-"""
+_TURN = "UPDATE channel SET desired = $2, version = nextval('config_version') WHERE id = $1"
+_APPROVED = "SELECT count(*) = 0 OR bool_or(state = 'active') FROM channel_version WHERE channel_id = $1"
 
 
-async def _not_both(unit: Unit) -> None:
-    """Simulated and real channels take from the same queues: with both, some real messages would reach nobody.
-    ``STATE_CONFLICT``."""
-    await unit.connection.execute(_LOCK)
-    if await unit.connection.fetchval(_STARTED):
-        raise Refused("STATE_CONFLICT", reason=phrase("channel.simulated"))
+async def _turn(unit: Unit, channel_id: int, desired: str) -> None:
+    if desired == "started" and not await unit.connection.fetchval(_APPROVED, channel_id):
+        raise Refused("STATE_CONFLICT", reason=phrase("channel.not_approved"))
+    await unit.connection.execute(_TURN, channel_id, desired)
+
+
+_BY_ID = "SELECT * FROM channel WHERE id = $1 AND removed_at IS NULL AND id > 0 FOR UPDATE"
+
+
+async def roll_back(
+    change: Change, channel_id: int, number: int, *, reason: str = "", seen: int | None = None
+) -> Made:
+    """Set a channel to what an earlier version says, its passwords included, as a new version: in force at once, or
+    once somebody else has approved it. ``seen``: the version that was in force when the person looked. ``NOT_FOUND``,
+    ``PARAM_INVALID``; ``STATE_CONFLICT`` for the one in force, while one waits, for what was never in force, when
+    another one than ``seen`` is in force, and as ``versions.not_both``."""
+    with versions.possible():
+        async with change.unit(Permission.CHANNEL_EDIT) as unit:
+            row = await unit.connection.fetchrow(_BY_ID, channel_id)
+            if row is None:
+                raise Refused("NOT_FOUND")
+            found = await versions.one(unit.connection, channel_id, number)
+            if found is None:
+                raise Refused("NOT_FOUND")
+            if seen is not None and (now := await versions.active(unit.connection, channel_id)) != seen:
+                raise Refused("STATE_CONFLICT", reason=phrase("channel.version_seen", now=now))
+            if found.state is not versions.State.REPLACED:
+                raise Refused("STATE_CONFLICT", reason=phrase("channel.version_back"))
+            waits = await versions.approval(unit.connection)
+            columns = await versions.columns_of(unit.connection, found)
+            if not waits:
+                await versions.write(unit.connection, row["id"], columns)
+            made = await versions.put(
+                unit, row["id"], columns, reason=reason, waits=waits, password=found.password_of, peer=found.peer_of
+            )
+            await versions.not_both(unit)
+            unit.record("channel.rollback", f"channel/{row['name']}", before={"version": made.base},
+                        after={"version": made.number, "as": number, "waiting": waits, "reason": reason})  # fmt: skip
+    return made
 
 
 _MASKED = "***"
@@ -141,42 +194,41 @@ def _public(fields: Mapping[str, object]) -> dict[str, object]:
 
 _REMOVE = """
 UPDATE channel SET removed_at = now(), desired = 'stopped', version = nextval('config_version')
-WHERE name = $1 AND removed_at IS NULL AND id > 0
+WHERE name = $1 AND removed_at IS NULL AND id > 0 RETURNING id, access_code
 """
 
 
 async def remove(change: Change, name: str) -> None:
-    """Take a channel out of use; its history stays. ``NOT_FOUND``."""
+    """Take a channel out of use; its history stays, and replies to its access code, which another channel may bring,
+    find their account for ``MATCHED_DAYS``. ``NOT_FOUND``."""
     async with change.unit(Permission.CHANNEL_EDIT) as unit:
-        if await unit.connection.execute(_REMOVE, name) != "UPDATE 1":
+        row = await unit.connection.fetchrow(_REMOVE, name)
+        if row is None:
             raise Invalid("NOT_FOUND")
+        if row["access_code"]:
+            await versions.keep_code(unit.connection, row["id"], row["access_code"])
         unit.record("channel.remove", f"channel/{name}")
 
 
-_KEEP = """
-INSERT INTO old_code (channel_id, account_id, sign, code, until)
-VALUES ($1, NULL, '', $2, now() + make_interval(days => $3))
-"""
-
-
-async def move_access_code(change: Change, name: str, to: str) -> str:
+async def move_access_code(change: Change, name: str, to: str, *, seen: str | None = None) -> str:
     """Give a channel another access code, for all accounts that send through it; the former one.
 
-    It takes effect for everything that is written from then on; replies to the former one still find their account for
-    ``MATCHED_DAYS``. ``NOT_FOUND``, ``PARAM_INVALID``.
+    It takes effect for everything that is written from then on. ``NOT_FOUND``, ``PARAM_INVALID``; ``STATE_CONFLICT``
+    before the channel's first version was approved: it would come into force with all the rest that nobody looked at;
+    and where the former one is not what was ``seen``.
     """
     if not re.fullmatch(r"[0-9]{1,20}", to):
         raise Invalid("PARAM_INVALID", field="access_code", reason=phrase("channel.access_code"))
     async with change.unit(Permission.CODE_EDIT) as unit:
         row = await _locked(unit, name)
+        if await versions.fresh(unit.connection, row["id"]):
+            raise Refused("STATE_CONFLICT", reason=phrase("channel.code_waits"))
         before: str = row["access_code"]
-        if before and before != to:
-            await unit.connection.execute(_KEEP, row["id"], before, MATCHED_DAYS)
-        await unit.connection.execute(
-            "UPDATE channel SET access_code = $2, version = nextval('config_version') WHERE id = $1",
-            row["id"],
-            to,
-        )
+        if seen is not None and seen != before:
+            raise Refused("STATE_CONFLICT", reason=phrase("channel.code_changed", before=before))
+        after = dict(row) | {"access_code": to}  # a move is an operation of its own, and never waits
+        await versions.write(unit.connection, row["id"], after)
+        await versions.put(unit, row["id"], after, reason="", waits=False, password=0, peer=0)
         unit.record("access_code.move", f"channel/{name}", before={"code": before}, after={"code": to})
     return before
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from time import monotonic
 
 import structlog
 
@@ -18,8 +17,10 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import listed, phrase
 from smsgw.pipeline.periodic import Periodic
+from smsgw.platform.notices import service as notices
 from smsgw.platform.org import queries as org
 from smsgw.runtime import clock
+from smsgw.runtime.seldom import Seldom
 from smsgw.store.engine.database import Database, Row
 
 log = structlog.get_logger(__name__)
@@ -59,12 +60,6 @@ WITH made AS (
 )
 SELECT m.*, x.sign, x.account_id FROM made m JOIN sign x ON x.id = m.sign_id ORDER BY m.sign_id, m.days, m.carrier
 """  # noqa: S608 - constants
-_TELL = """
-INSERT INTO inbox (staff_id, kind, subject, word, detail, at)
-SELECT s, 'sign', $2, $3, $4, $5 FROM unnest($1::bigint[]) s
-ON CONFLICT (staff_id, kind, subject) DO UPDATE SET word = excluded.word, detail = excluded.detail, at = excluded.at,
-    read_at = NULL
-"""
 _FORGET = "DELETE FROM sign_reminder WHERE expires_at < $1::timestamptz - interval '90 days'"
 _OVER = f"""
 SELECT a.name AS account, array_agg(DISTINCT e.sign ORDER BY e.sign) AS signs FROM ({_ENDS}) e
@@ -77,8 +72,8 @@ class Reminders:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._found: list[Finding] = []
-        self._looked = float("-inf")
+        self.findings = Seldom(LOOK_EVERY, self.over)
+        """What was over and still in use at the last look."""
 
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
@@ -93,6 +88,7 @@ class Reminders:
             by_sign: dict[int, list[Row]] = defaultdict(list)
             for row in rows:
                 by_sign[row["sign_id"]].append(row)
+            told: list[notices.Reminder] = []
             for id_, ends in by_sign.items():
                 first = ends[0]
                 who = [one.id for one in people if one.scope.covers(first["account_id"])]
@@ -101,21 +97,19 @@ class Reminders:
                     "carriers": [e["carrier"] for e in ends],
                 }  # fmt: skip
                 detail = json.dumps(said, ensure_ascii=False)
-                await connection.execute(_TELL, who, id_, f"due{first['days']}", detail, now)
+                told += (notices.Reminder(one, "sign", id_, f"due{first['days']}", detail) for one in who)
+            await notices.remind(connection, told, now)
             await connection.execute(_FORGET, now)
         if rows:
             log.info("signs.reminded", ends=len(rows), signs=len(by_sign))
         return len(rows) == AT_ONCE
 
-    async def findings(self) -> Sequence[Finding]:
+    async def over(self) -> Sequence[Finding]:
         """What is over and still in use, by account."""
-        if monotonic() - self._looked > LOOK_EVERY:
-            self._found = [
-                Finding(
-                    "sign_over", f"account/{row['account']}", WARNING,
-                    phrase("alarm.sign_over", n=len(row["signs"]), names=listed(row["signs"][:MOST_NAMED])),
-                )
-                for row in await self._database.fetch(_OVER, clock.now())
-            ]  # fmt: skip
-            self._looked = monotonic()
-        return self._found
+        return [
+            Finding(
+                "sign_over", f"account/{row['account']}", WARNING,
+                phrase("alarm.sign_over", n=len(row["signs"]), names=listed(row["signs"][:MOST_NAMED])),
+            )
+            for row in await self._database.fetch(_OVER, clock.now())
+        ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from smsgw.platform.audience.model import Segment
 from smsgw.runtime import clock
 
 MOST = 100
@@ -43,6 +44,8 @@ class Source(StrEnum):
     TYPED = "typed"
     FILE = "file"
     AUDIENCE = "audience"
+    SEGMENT = "segment"
+    """Numbers by what has come of earlier messages."""
     FILTER = "filter"
     """A number filter (空号过滤), until the step is done: then its numbers are the draft's file."""
 
@@ -71,6 +74,8 @@ class State(msgspec.Struct, kw_only=True):
     template: str = ""
     """Id of one; empty: ``content`` is the text."""
     content: str = ""
+    link: str = ""
+    """Id of the short link whose place the text has; empty: there is none."""
     source: str = Source.TYPED
     to: str = ""
     upload: str = ""
@@ -87,6 +92,16 @@ class State(msgspec.Struct, kw_only=True):
     contacts: list[str] = []
     below: str = ""
     """Anything: groups below the picked ones are meant, too."""
+    segment: str = "not_clicked"
+    """Kind of a segment, and of which messages: of so many days, of one task, with one short link."""
+    segment_days: str = "90"
+    segment_task: str = ""
+    segment_link: str = ""
+    segment_saved: str = ""
+    """Id of a saved one, which is meant instead; empty: what follows from the fields above. The kind is empty then: who
+    does not know of the id, or loses it, asks for a choice and never means somebody else."""
+    segment_messages: list[str] = []
+    """Ids of chosen messages, which alone are meant; empty: none was chosen."""
     filter: str = ""
     """Id of a number filter, and which of its classes are kept."""
     filter_keep: list[str] = []
@@ -200,6 +215,8 @@ class Survey(msgspec.Struct, kw_only=True):
     routes that they take."""
     waiting: list[str] = []
     """Carriers without a channel at the moment."""
+    segment: Segment | None = None
+    """What the saved segment asked for that it is to; None: it is to none."""
     held: list[str] = []
     """Why the whole has to be passed by a reviewer first."""
     held_rows: int = 0

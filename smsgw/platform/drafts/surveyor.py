@@ -33,6 +33,8 @@ from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.routing import Home
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import book_queries as book
+from smsgw.platform.audience import saved
+from smsgw.platform.audience.model import Picked, Segment
 from smsgw.platform.campaigns.body_template import wording
 from smsgw.platform.campaigns.members import Members
 from smsgw.platform.campaigns.model import TaskSpec, invalid, windows_of
@@ -44,7 +46,7 @@ from smsgw.platform.campaigns.worker import Job, PickJob, SurveyJob
 from smsgw.platform.campaigns.workers import Workers, bad_file
 from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries, service
-from smsgw.platform.drafts.model import MOST_SHOWN, Draft, Row, Survey
+from smsgw.platform.drafts.model import MOST_SHOWN, Draft, Row, Source, Survey
 from smsgw.platform.drafts.wanted import id_of, spec_of
 from smsgw.platform.jobs import model as jobs
 from smsgw.platform.jobs import queries as job_queries
@@ -150,7 +152,8 @@ class Surveyor:
         if account is None:
             raise invalid("account", phrase("draft.choose"))
         now = clock.now()
-        spec = replace(spec_of(draft, account, actor.label, now), origin=_ORIGINS.get(actor.kind, Origin.PORTAL))
+        wanted = spec_of(draft, account, actor.label, now, self.snapshots.current.kinds)
+        spec = replace(wanted, origin=_ORIGINS.get(actor.kind, Origin.PORTAL))
         if state.scenario:
             scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
             spec = scenarios.within(scenario.terms, spec, now)
@@ -158,6 +161,18 @@ class Surveyor:
             actor.require(Permission.MESSAGE_URGENT)
         if spec.picked is not None:
             spec = replace(spec, picked=structs.replace(spec.picked, seen=book.seen_by(actor)))
+        if spec.picked is not None and spec.picked.segment is not None:
+            actor.require(Permission.MESSAGE_VIEW)
+            segment = structs.replace(spec.picked.segment, submitter=actor.scope.submitter)
+            return replace(spec, picked=structs.replace(spec.picked, segment=segment))
+        if spec.audience_id is not None:
+            kept = await saved.one(self.database, actor, spec.audience_id)
+            if kept is not None and kept.account_id == account.id:
+                actor.require(Permission.MESSAGE_VIEW)
+                segment = structs.replace(kept.segment, submitter=actor.scope.submitter)
+                return replace(spec, picked=Picked(segment=segment))
+            if state.segment_saved and state.source == Source.SEGMENT:
+                raise invalid("segment_saved", phrase("draft.choose"))
         groups = () if spec.audience_id is None else (spec.audience_id,)
         for id_ in spec.picked.groups if spec.picked else groups:  # it may be somebody's own, or a department's
             group = await book.group(self.database, actor, id_)
@@ -192,6 +207,7 @@ class Surveyor:
         found = await self._surveyed(prepared, wanted, told and (lambda n: told(min(n, count), 2 * count)))
         held = list(dict.fromkeys((*prepared.reasons, *found.reasons)))
         survey = Survey(rows=found.total, classes=dict(found.problems), held=held, held_rows=found.held)
+        survey.segment = saved_in(prepared.spec)
         survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
         if found.held:
             survey.shown[HELD] = [
@@ -291,7 +307,7 @@ class Surveyor:
         """Where a number is at home, and what keeps it off, whatever its row's text is."""
         spec = prepared.spec
         item = SendItem("", spec.content, sign=spec.sign, template_id=spec.template_id or 0)
-        request = SendRequest(spec.account, (item,), prepared.kind, Origin.TASK, spec.submitter)
+        request = SendRequest(spec.account, (item,), prepared.kind, Origin.TASK, spec.submitter, kind=spec.kind)
         return self.checker.standing(request, self.snapshots.current, prepared.next_at or clock.now())
 
     async def _standing(
@@ -333,7 +349,7 @@ class Surveyor:
     def _opens(self, prepared: Prepared) -> datetime | None:
         """When the first message can go: the hours of its type, and its own; None: at once."""
         spec, now = prepared.spec, clock.now()
-        allowed = self.snapshots.current.policies.limits(spec.account, prepared.kind).hours
+        allowed = self.snapshots.current.policies.limits(spec.account, prepared.kind, spec.kind_name).hours
         begins = max(now, prepared.next_at or now)
         opens = Hours((windows_of(spec.windows), allowed)).next_open(begins) or begins
         return opens if opens > now else None
@@ -352,7 +368,7 @@ class Surveyor:
                 content, params = text.parts(row.values)
                 items.append(SendItem(
                     row.number, content, "", row.ext or spec.ext, spec.extend_code, spec.sign, spec.template_id or 0,
-                    params,
+                    params, prepared.link,
                 ))  # fmt: skip
             request = SendRequest(
                 spec.account,
@@ -364,6 +380,7 @@ class Surveyor:
                 reviewed=True,
                 emergency=spec.emergency,
                 prefer=spec.prefer,
+                kind=spec.kind,
                 tagged=None if spec.frequency is None else tagged_of(spec.frequency, "task"),
             )
             lines += await self.acceptor.explain(request)
@@ -422,6 +439,11 @@ OF_ROWS = frozenset({
 UNREGISTERED = "SIGN_NOT_REGISTERED"
 BY_CARRIER = "NUMBER_BLACKLISTED.carrier"
 """Of the numbers on the block list those that a carrier has put there: it is the carrier who lets them off."""
+
+
+def saved_in(spec: TaskSpec) -> Segment | None:
+    """What the saved segment asks for that it is to; None: it is to none."""
+    return None if spec.audience_id is None or spec.picked is None else spec.picked.segment
 
 
 def class_of(reason: Reason) -> str:

@@ -12,6 +12,7 @@ from smsgw.core.fallback import MOST_HOPS, USUAL_MINUTES, chain_of
 from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.ids import CHINA
+from smsgw.core.kinds import CustomKind, Kinds, is_type, resolve
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
 from smsgw.core.schedule import written
@@ -19,9 +20,13 @@ from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
 from smsgw.core.words import phrase, reason_of
 from smsgw.platform.audience.model import (
     MOST_CONTACTS_PICKED,
+    MOST_DAYS,
     MOST_GROUPS_PICKED,
+    MOST_MESSAGES_PICKED,
     MOST_TAGS_PICKED,
     Picked,
+    Segment,
+    SegmentKind,
 )
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
 from smsgw.platform.drafts.model import PRESETS, Draft, Source, State, When
@@ -31,8 +36,8 @@ YEARS = 2000, 2100
 ONE_EACH = ("number", "content")
 
 
-def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime) -> TaskSpec:
-    """What the draft asks for. ``PARAM_INVALID`` with the ``field`` of what cannot be read."""
+def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime, kinds: Kinds) -> TaskSpec:
+    """What the draft asks for, of these kinds. ``PARAM_INVALID`` with the ``field`` of what cannot be read."""
     state = draft.state
     send_at = moment(state.at, "at") if state.when == When.AT else None
     if send_at is not None and send_at <= now:
@@ -42,7 +47,14 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
     hours = _number(state.hours, "hours", 1, MOST_HOURS)
     again = _again(state) if state.when == When.AGAIN else None
     source = state.source
-    picked = picked_of(state) if source == Source.AUDIENCE else None
+    audience_id, picked = None, None
+    if source == Source.SEGMENT and state.segment_saved:
+        audience_id = id_of(state.segment_saved, "segment_saved")
+    elif source == Source.SEGMENT:
+        picked = segment_of(state)
+    elif source == Source.AUDIENCE and (picked := picked_of(state)) is None:
+        audience_id = id_of(state.audience, "audience")
+    base, kind = _type(state, kinds)
     return TaskSpec(
         account=account,
         name=name_of(state),
@@ -51,13 +63,14 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         submitter=submitter,
         to=tuple(pieces(state.to)) if source == Source.TYPED else (),
         upload_id=id_of(state.upload, "upload") if source == Source.FILE else None,
-        audience_id=id_of(state.audience, "audience") if source == Source.AUDIENCE and picked is None else None,
+        audience_id=audience_id,
         picked=picked,
         template_id=id_of(state.template, "template") if state.template else None,
         params={k: v for k, v in state.fixed.items() if v} if state.template else {},
         phone=state.phone or None,
         variables=_variables(state),
-        type=None if state.template or not state.type else _type(state),
+        type=base,
+        kind=kind,
         sign=state.sign,
         extend_code=state.extend_code,
         send_at=send_at,
@@ -69,6 +82,7 @@ def spec_of(draft: Draft, account: Account, submitter: ActorLabel, now: datetime
         frequency=frequency_in(state),
         fallback=chain_in(state),
         prefer=state.prefer,
+        link_id=id_of(state.link, "link") if state.link else None,
         emergency=bool(state.emergency),
         review=bool(state.review),
         one_each=state.one_each,
@@ -93,11 +107,28 @@ def picked_of(state: State) -> Picked | None:
     )  # fmt: skip
 
 
-def _type(state: State) -> MessageType:
-    try:
-        return MessageType(state.type)
-    except ValueError as exc:
-        raise invalid("type", phrase("draft.choose")) from exc
+def segment_of(state: State) -> Picked:
+    """The segment that was chosen. ``PARAM_INVALID`` at its field."""
+    if state.segment not in set(SegmentKind):
+        raise invalid("segment", phrase("draft.choose"))
+    days = _number(state.segment_days, "segment_days", 1, MOST_DAYS) or 90
+    task, link = (
+        id_of(text, field) if text else None
+        for text, field in ((state.segment_task, "segment_task"), (state.segment_link, "segment_link"))
+    )
+    if len(state.segment_messages) > MOST_MESSAGES_PICKED:
+        raise invalid("segment", phrase("number.in", low=0, high=MOST_MESSAGES_PICKED))
+    messages = tuple([id_of(one, "segment") for one in state.segment_messages])
+    return Picked(segment=Segment(SegmentKind(state.segment), days, task, link, messages=messages))
+
+
+def _type(state: State, kinds: Kinds) -> tuple[MessageType | None, CustomKind | None]:
+    """The template decides about a type; a kind has to be of the template's."""
+    if not state.type or (state.template and state.type not in kinds):
+        return None, None
+    if not is_type(state.type, kinds):
+        raise invalid("type", phrase("draft.choose"))
+    return resolve(kinds, state.type)
 
 
 def name_of(state: State) -> str:
@@ -218,7 +249,7 @@ def _decimal(text: str, field: str) -> float:
 
 def id_of(text: str, field: str) -> int:
     """An id as it was chosen. ``PARAM_INVALID``."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and int(text) < 2**63):
         raise invalid(field, phrase("draft.choose"))
     return int(text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smsgw.core.errors import Refused
-from smsgw.core.evidence import Reads, Report
+from smsgw.core.evidence import Reads, Report, digest_of
 from smsgw.core.ids import day_of
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState, is_final
@@ -57,7 +56,7 @@ def told(report: Report) -> dict[str, Any]:
     """What is kept of it."""
     return {
         "sound": report.sound, "days": report.days, "leaves": report.leaves, "pdus": report.pdus,
-        "results": report.results, "anchors": report.anchors, "gone": report.gone,
+        "results": report.results, "anchors": report.anchors, "gone": report.gone, "forgotten": report.forgotten,
         "problems": [[p.kind, str(p.day), p.about] for p in report.problems[:SHOWN]],
         "more": report.more + max(0, len(report.problems) - SHOWN),
     }  # fmt: skip
@@ -73,7 +72,7 @@ def kind(database: Database, sealer: Sealer, anchors: Path, reads: Reads) -> Job
         report = await verify(database, sealer, anchors, now=clock.now(), reads=reads, told=progress)
         await context.progress(report.days, report.days, checkpoint=told(report))
 
-    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE)
+    return JobKind(NAME, run, at_once=1, places=LONG, patience=PATIENCE, bound=True)
 
 
 # --- of one message ---------------------------------------------------------------------------------------------------
@@ -137,9 +136,9 @@ _LEAVES = "SELECT leaves FROM evidence_root WHERE day = $1"
 
 
 def _octets(row: Any) -> str:
-    if row["pdu"] is None:
-        return "forgotten"
-    return "right" if hashlib.sha256(row["pdu"]).digest() == row["digest"] else "wrong"
+    if digest_of(row["salt"], row["pdu"]) == row["digest"]:
+        return "right"
+    return "wrong" if row["pdu"] is not None else "forgotten"
 
 
 async def _root(database: Database, sealer: Sealer, day: date, now: datetime) -> str:

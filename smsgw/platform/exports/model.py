@@ -12,7 +12,7 @@ from smsgw.platform.files.model import FileKind
 
 NAME = "export"
 """Of its kind of job."""
-FILES = FileKind("export", most=1024**3, kept=timedelta(days=7))
+FILES = FileKind("export", most=1024**3, kept=timedelta(days=7), shared=False)
 MOST_ROWS = 100_000
 """Of a list that is read page by page."""
 MOST_COPIED = 10_000_000

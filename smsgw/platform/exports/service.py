@@ -30,6 +30,7 @@ from smsgw.platform.exports.model import (
 )
 from smsgw.platform.files import queries as files
 from smsgw.platform.files.model import StoredFile
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, JobState, NewJob
 from smsgw.platform.jobs.service import KEPT
@@ -189,22 +190,23 @@ RETURNING job_id
 """
 
 
-async def fetch(change: Change, token: str, session: str) -> StoredFile:
+async def fetch(change: Change, store: FileStore, token: str, session: str) -> StoredFile:
     """The file that a link opens; the link is used up. ``NOT_FOUND`` for any other, and in another session;
-    ``PERMISSION_DENIED`` as for ``link``."""
+    ``PERMISSION_DENIED`` as for ``link``; ``Elsewhere``, and the link is good there."""
     async with change.unit(Permission.SELF_EDIT) as unit:
         job_id = await unit.connection.fetchval(_TAKE_LINK, _digest(token), _digest(session))
         if job_id is None:
             raise Refused("NOT_FOUND")
-        return await _fetched(unit, job_id)
+        return await _fetched(unit, store, job_id)
 
 
-async def _fetched(unit: Unit, job_id: int) -> StoredFile:
+async def _fetched(unit: Unit, store: FileStore, job_id: int) -> StoredFile:
     export = made(await jobs.own(unit.connection, unit.actor, job_id), unit.actor.label)
     export.check(unit.actor)
     file = await files.get(unit.connection, export.file_id)
     if file is None:
         raise Refused("NOT_FOUND")
+    store.at_hand(file)
     await _count(unit.connection, job_id)
     unit.record("export.fetch", f"job/{job_id}", after={"size": file.size, "rows": export.job.done})
     return file

@@ -17,6 +17,7 @@ from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.fallback import Follow, Hop, Sight, follows, look
 from smsgw.core.ids import time_of
 from smsgw.core.model import Account, Lane, MessageType, Origin
+from smsgw.core.sent_links import NAME
 from smsgw.core.states import PartState
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor
@@ -26,6 +27,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.row_rules import OF_ROWS
 from smsgw.platform.fallback import rules
 from smsgw.platform.fallback.rules import LATEST
+from smsgw.platform.links.sending import following
 from smsgw.platform.messages import resend
 from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.database import Connection, Database, Row
@@ -175,6 +177,9 @@ class Fallback:
         now = self._now()
         try:
             request = self._request(watch, account, hop, row, now)
+            if (address := watch.values.get(str(row["id"]), {}).get(NAME)) and _says(request.items[0], address):
+                link = await following(self._database, row["id"], now, address)
+                request = replace(request, items=(replace(request.items[0], link=link),))
             result = await self._acceptor.send(request)
         except KeyError as exc:  # its template has changed since the chain was checked
             log.info("fallback.waits", message=row["id"], hop=watch.hop + 1, variable=str(exc))
@@ -206,8 +211,14 @@ class Fallback:
             expire_at=min(watch.until, now + VALIDITY[kind]), callback_url=row["callback_url"],
             emergency=row["lane"] == Lane.EMERGENCY, prefer=hop.prefer, follow=follow,
             gate=_Gate(watch, row["id"]).given, reviewed=watch.reviewed,
+            kind=snapshot.kinds.get(row["kind"]),
         )  # fmt: skip
         return _as_reviewed(self._acceptor, request) if watch.reviewed and values else request
+
+
+def _says(item: SendItem, address: str) -> bool:
+    """Whether the address of a short link stands in its text."""
+    return any(address in text for text in (item.content, *(item.params or {}).values()))
 
 
 def _begun(watch: Watch) -> datetime:

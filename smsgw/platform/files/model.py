@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.errors import Temporary
+from smsgw.core.words import phrase
 
 MAX_NAME = 128
 
@@ -22,6 +24,9 @@ class FileKind:
     kept: timedelta
     held: Callable[[Sequence[int]], Awaitable[set[int]]] | None = None
     """Which of these files are in use, so that they stay although their time is over."""
+    shared: bool = True
+    """Nobody can make it anew: it lies in the database, for every node and every backup. What can be made anew lies on
+    the node that has made it, and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class StoredFile:
 
     id: int
     node: int
-    """Where its octets lie."""
+    """Which has received it."""
     kind: str
     name: str
     """As its owner calls it; never a path."""
@@ -41,6 +46,8 @@ class StoredFile:
     account_id: int | None
     submitter: ActorLabel
     expires_at: datetime
+    pieces: int = 0
+    """In the database, whence every node has them; 0: it lies on its node alone."""
 
 
 @dataclass(slots=True)
@@ -64,11 +71,11 @@ class Incoming:
         return self.person if self.account_id is None else self.account_id
 
 
-class Elsewhere(Exception):
-    """The octets lie on another node."""
+class Elsewhere(Temporary):
+    """The octets lie on another node alone: they can be made anew, or an earlier release has received them there."""
 
     def __init__(self, node: int) -> None:
-        super().__init__(f"the file lies on node {node}")
+        super().__init__("STATE_CONFLICT", retry_after=60, reason=phrase("file.elsewhere", node=node))
         self.node = node
 
 

@@ -1,28 +1,31 @@
-"""The file store of a node: received within bounds, kept by content, removed when nothing means it any more.
+"""The file store: received within bounds, kept, removed when nothing means it any more (docs/adr/093).
 
-Octets lie at ``ab/cd/SHA-256`` below the folder. They get there by a rename, once they are on the disk, and their row
-is entered in a transaction behind that: what is entered is there, whenever the process dies. What was not entered is
-found by the sweep.
+Octets lie at ``ab/cd/SHA-256`` below the node's folder, where they are read. Those of ``shared`` kinds are put into the
+database in pieces first, and the file's row is entered behind them: what is entered is there, whichever node dies, and
+a node that has not got them fetches a copy. What was not entered is found by the sweep.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from smsgw.core.actor import ActorLabel
-from smsgw.core.errors import Invalid, Temporary
+from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.platform.files import queries
 from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
-from smsgw.runtime import clock
+from smsgw.runtime import aio, clock
 from smsgw.runtime.shares import Shares
 from smsgw.store.engine.database import Connection, Database
 
@@ -42,14 +45,25 @@ STEP = 1024 * 1024
 """Octets by which the room of a file grows that did not say how large it is."""
 STRANGE_FOR = timedelta(hours=2)
 """Octets that have been unknown for so long will not be entered."""
-BLOCK = 1024 * 1024
+PIECE = 256 * 1024
+"""Octets of a file in a row of the database."""
+REST = 1.0
+"""Of the time that a piece has taken, between it and the next: what is accepted meanwhile has the database, too."""
+OUTAGE = 20.0
+"""Seconds for which a piece is tried again while the database is away, …"""
+PUT_WITHIN = 3600.0
+"""… and in which the last one is there: pieces of what will be entered are never ``STRANGE_FOR``."""
+FETCHED_AT_ONCE = 2
+FETCHED_WITHIN = 120.0
+COPY_FOR = timedelta(days=1)
+"""A copy that nobody has read for so long goes: it can be fetched again."""
 KNOWN_AT_ONCE = 500
 
 Entering = Callable[[Connection, StoredFile], Awaitable[None]]
 
 
 class FileStore:
-    """The files of this node."""
+    """The files, as this node has them."""
 
     def __init__(
         self,
@@ -60,9 +74,12 @@ class FileStore:
         ids: Callable[[], int],
         disk: DiskGuard,
         total_mb: int = 2048,
+        alone: bool = True,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
+        """``alone``: no other process receives files into this folder."""
         self._database = database
+        self._alone = alone
         self.folder = folder.absolute()  # the processes that read work in another
         self._node = node
         self._ids = ids
@@ -71,6 +88,10 @@ class FileStore:
         self._now = now
         self._slots = Shares(MAX_INCOMING, OWN_INCOMING, patience=PATIENCE)
         self._arriving: dict[int, Incoming] = {}
+        self._fetching: dict[int, asyncio.Task[Path | None]] = {}
+        self._fetches = asyncio.Semaphore(FETCHED_AT_ONCE)
+        self._copied = 0
+        """Octets of copies, since the last sweep and as it has found them."""
 
     # --- coming in -----------------------------------------------------------------------------------------------
 
@@ -104,7 +125,7 @@ class FileStore:
         try:
             self._disk.check()
             total, own = await queries.used(self._database, self._node, incoming.account_id)
-            total += sum(one.room for one in self._arriving.values())
+            total += self._copied + sum(one.room for one in self._arriving.values())
             own += sum(one.room for one in self._arriving.values() if one.account_id == incoming.account_id)
             if total > self._room or own > self._room * OWN_SHARE:
                 raise Temporary("STORAGE_UNAVAILABLE", retry_after=3600, reason=phrase("file.room"))
@@ -130,7 +151,7 @@ class FileStore:
         self, incoming: Incoming, media_type: str, submitter: ActorLabel, also: Entering | None = None
     ) -> StoredFile:
         """The file is complete, and of this type by its content: store and enter it, with what ``also`` writes in the
-        same transaction. ``FILE_TOO_LARGE``."""
+        same transaction. ``FILE_TOO_LARGE``, ``STORAGE_UNAVAILABLE``."""
         try:
             self.check(incoming)
             size, sha256 = await asyncio.to_thread(_measure, incoming.path)
@@ -138,10 +159,26 @@ class FileStore:
                 incoming.id, self._node, incoming.kind.name, plain_name(incoming.name), media_type, size, sha256,
                 incoming.account_id, submitter, self._now() + incoming.kind.kept,
             )  # fmt: skip
-            await self._enter(file, incoming.path, also)
+            try:
+                if incoming.kind.shared:
+                    file = replace(file, pieces=await self._put(file.id, incoming.path))
+                await self._enter(file, incoming.path, also)
+            except BaseException:
+                if incoming.kind.shared:
+                    await self._take_back(file)
+                raise
         finally:
             self.drop(incoming)
         return file
+
+    async def _take_back(self, file: StoredFile) -> None:
+        """Its pieces, unless it has been entered although we were told otherwise."""
+        with contextlib.suppress(SmsgwError):  # the sweep finds them
+            async with self._database.transaction() as connection:
+                await queries.take_turn(connection, self._node, file.sha256)  # whoever was entering it has ended
+                entered = await queries.get(connection, file.id) is not None
+            if not entered:
+                await queries.drop_pieces(self._database, file.id)
 
     async def adopt(self, file: StoredFile, path: Path) -> None:
         """Take over a complete file of an earlier release, which keeps its id; ``size`` and hash are the file's own."""
@@ -158,19 +195,95 @@ class FileStore:
             await queries.take_turn(connection, self._node, file.sha256)
             await asyncio.to_thread(_settle, path, self._content(file.sha256), self._now().timestamp())
             await queries.add(connection, file)
+            if file.pieces and await queries.pieces(connection, file.id) != file.pieces:
+                raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=phrase("file.damaged"))
             if also is not None:
                 await also(connection, file)
+
+    async def _put(self, file_id: int, path: Path) -> int:
+        """Put the octets into the database, no faster than it likes; in how many pieces (an empty file has an empty
+        one). ``STORAGE_UNAVAILABLE``."""
+        n, until = 0, time.monotonic() + PUT_WITHIN
+        with path.open("rb") as source:
+            while (octets := await asyncio.to_thread(source.read, PIECE)) or n == 0:
+                if time.monotonic() > until:
+                    raise Temporary("STORAGE_UNAVAILABLE", retry_after=3600)
+                taken = await self._put_piece(file_id, n, octets)
+                n += 1
+                await asyncio.sleep(taken * REST)
+        return n
+
+    async def _put_piece(self, file_id: int, n: int, octets: bytes) -> float:
+        """Put one of them, also over a short outage; how many seconds the database has taken."""
+        backoff, until = aio.Backoff(0.5, 5.0), time.monotonic() + OUTAGE
+        while True:
+            begun = time.monotonic()
+            try:
+                await queries.put(self._database, file_id, n, octets)
+            except Temporary:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(backoff.next())
+            else:
+                return time.monotonic() - begun
 
     # --- being there ---------------------------------------------------------------------------------------------
 
     async def path(self, file_id: int) -> Path | None:
-        """Where the octets of a file lie; None when there is no such file (any more). Raises ``Elsewhere``."""
+        """Where the octets of a file lie on this node, which fetches what it has not got; None when there is no such
+        file (any more). ``Elsewhere``, ``STORAGE_UNAVAILABLE``."""
         file = await queries.get(self._database, file_id)
         if file is None:
             return None
-        if file.node != self._node:
+        self.at_hand(file)
+        path = self._content(file.sha256)
+        if await asyncio.to_thread(_read_at, path, self._now().timestamp()) or not file.pieces:
+            return path
+        task = self._fetching.get(file.id)
+        if task is None:  # whoever else wants it meanwhile waits for the same
+            task = aio.spawn(self._fetched(file, path), name=f"file.{file.id}")
+            self._fetching[file.id] = task
+            task.add_done_callback(lambda _: self._fetching.pop(file.id, None))
+        return await asyncio.shield(task)
+
+    def at_hand(self, file: StoredFile) -> None:
+        """It can be read on this node. ``Elsewhere``."""
+        if not file.pieces and file.node != self._node:
             raise Elsewhere(file.node)
-        return self._content(file.sha256)
+
+    async def _fetched(self, file: StoredFile, path: Path) -> Path | None:
+        """Its octets, brought here, a few files at a time; None: it has been removed meanwhile."""
+        kind = FileKind(file.kind, file.size, COPY_FOR)
+        id_ = self._ids()
+        copy = self._arriving[id_] = Incoming(id_, kind, self.folder / f"{id_}{PART}", None)
+        try:
+            async with aio.timeout(FETCHED_WITHIN), self._fetches:
+                if await asyncio.to_thread(_read_at, path, self._now().timestamp()):
+                    return path  # the same octets of another file
+                await self._reserve(copy, file.size)
+                return path if await self._fetch(file, copy.path, path) else None
+        except TimeoutError as exc:
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=60) from exc
+        finally:
+            del self._arriving[id_]
+            copy.path.unlink(missing_ok=True)
+
+    async def _fetch(self, file: StoredFile, draft: Path, path: Path) -> bool:
+        await asyncio.to_thread(self.folder.mkdir, mode=0o700, exist_ok=True)
+        with draft.open("xb") as out:
+            for n in range(file.pieces):
+                octets = await queries.piece(self._database, file.id, n)
+                if octets is None:
+                    if await queries.get(self._database, file.id) is None:
+                        return False
+                    break
+                await asyncio.to_thread(out.write, octets)
+        if await asyncio.to_thread(_measure, draft) != (file.size, file.sha256):
+            log.error("file.damaged", file=file.id)
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=3600, reason=phrase("file.damaged"))
+        await asyncio.to_thread(_settle, draft, path, self._now().timestamp())
+        self._copied += file.size
+        return True
 
     def _content(self, sha256: bytes) -> Path:
         name = sha256.hex()
@@ -179,7 +292,8 @@ class FileStore:
     # --- going away ----------------------------------------------------------------------------------------------
 
     async def sweep(self, kinds: Iterable[FileKind]) -> int:
-        """Remove what is due and not held by its kind, and what nobody knows of; files that are gone."""
+        """Remove what is due and not held by its kind, copies that nobody reads, and what nobody knows of; files that
+        are gone. What an earlier release has left here alone is put into the database, where its kind is shared."""
         now, after, gone = self._now(), 0, 0
         by_name = {kind.name: kind for kind in kinds}
         while files := await queries.due(self._database, self._node, now, after=after):
@@ -190,34 +304,78 @@ class FileStore:
                     held |= await kind.held(ids)
             for file in files:
                 if file.kind in by_name and file.id not in held:
-                    await self._remove(file)
-                    gone += 1
+                    with _each(file.id):
+                        gone += await self._remove(file)
         if gone:
             log.info("files.removed", count=gone)
-        await self._sweep_strangers()
+        await self._share([kind.name for kind in by_name.values() if kind.shared])
+        await self._sweep_folder()
+        await queries.drop_strange(self._database, self._now() - STRANGE_FOR)
         return gone
 
-    async def _remove(self, file: StoredFile) -> None:
+    async def _share(self, kinds: Sequence[str]) -> None:
+        after = 0
+        while files := await queries.here_alone(self._database, self._node, kinds, after=after):
+            after = files[-1].id
+            for file in files:
+                path = self._content(file.sha256)
+                if await asyncio.to_thread(path.exists):
+                    with _each(file.id):  # what is there of one that failed is gone on with in the next round
+                        await queries.shared(self._database, file.id, await self._put(file.id, path))
+
+    async def _remove(self, file: StoredFile) -> bool:
+        """The row first: what dies behind it leaves pieces that nobody means. Whether it was we who removed it, of all
+        nodes that try."""
         async with self._database.transaction() as connection:
             await queries.take_turn(connection, self._node, file.sha256)
-            if not await queries.remove(connection, file):
+            ours = await queries.remove(connection, file.id)
+            if not await queries.known(connection, [file.sha256]):
                 self._content(file.sha256).unlink(missing_ok=True)
+        if ours and file.pieces:
+            await queries.drop_pieces(self._database, file.id)
+        return ours
 
-    async def _sweep_strangers(self) -> None:
-        """What a killed process has left: parts, and octets that were never entered. Nobody else writes here."""
-        before = (self._now() - STRANGE_FOR).timestamp()
-        parts, old = await asyncio.to_thread(_look, self.folder, before)
+    async def _sweep_folder(self) -> None:
+        """What a killed process has left: parts, and octets that were never entered; and copies that nobody has read
+        for long. A part of another process that lives is younger."""
+        now = self._now()
+        strange, unread = (now - STRANGE_FOR).timestamp(), (now - COPY_FOR).timestamp()
+        parts, octets = await asyncio.to_thread(_look, self.folder)
         for path in parts:
-            if path not in {one.path for one in self._arriving.values()}:
+            if path in {one.path for one in self._arriving.values()}:
+                continue
+            if self._alone or _is_older(path, strange):
                 path.unlink(missing_ok=True)
-        for at in range(0, len(old), KNOWN_AT_ONCE):
-            some = old[at : at + KNOWN_AT_ONCE]
-            known = await queries.known(self._database, some)
-            for sha256 in set(some) - known:
-                async with self._database.transaction() as connection:
-                    await queries.take_turn(connection, self._node, sha256)
-                    if not await queries.known(connection, [sha256]):
-                        self._content(sha256).unlink(missing_ok=True)
+        copied = 0
+        for at in range(0, len(octets), KNOWN_AT_ONCE):
+            some = dict(octets[at : at + KNOWN_AT_ONCE])
+            known = await queries.known(self._database, list(some))
+            kept = await queries.known(self._database, list(some), but_copies_on=self._node)
+            for sha256 in set(some) - kept:
+                if _is_older(self._content(sha256), unread if sha256 in known else strange):
+                    with _each(sha256.hex()):
+                        await self._drop_octets(sha256, unread)
+                elif sha256 in known:
+                    copied += some[sha256]
+        self._copied = copied
+
+    async def _drop_octets(self, sha256: bytes, unread: float) -> None:
+        async with self._database.transaction() as connection:
+            await queries.take_turn(connection, self._node, sha256)
+            path = self._content(sha256)
+            if await queries.known(connection, [sha256]) and not _is_older(path, unread):
+                return
+            if not await queries.known(connection, [sha256], but_copies_on=self._node):
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _each(file: int | str) -> Iterator[None]:
+    """What one file does not let be done keeps nobody from the next."""
+    try:
+        yield
+    except (SmsgwError, OSError) as exc:
+        log.warning("file.stays", file=file, error=str(exc))
 
 
 def _measure(path: Path) -> tuple[int, bytes]:
@@ -246,23 +404,38 @@ def _settle(source: Path, target: Path, now: float) -> None:
             os.close(handle)
 
 
-def _look(folder: Path, before: float) -> tuple[list[Path], list[bytes]]:
-    """Parts, and hashes of octets that have been there since before that time."""
+def _is_older(path: Path, before: float) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime < before
+    return False
+
+
+def _read_at(path: Path, now: float) -> bool:
+    """Whether it is there; if so, it has been read at that time."""
+    try:
+        os.utime(path, (now, now))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _look(folder: Path) -> tuple[list[Path], list[tuple[bytes, int]]]:
+    """Parts, and hashes of octets with how many they are."""
     parts: list[Path] = []
-    old: list[bytes] = []
+    found: list[tuple[bytes, int]] = []
     if not folder.exists():
-        return parts, old
+        return parts, found
     for path in _entries(folder):
         if path.suffix and path.stem.isdecimal():
             parts.append(path)
         elif len(path.name) == 2:
             for inner in _entries(path):
-                old += [
-                    bytes.fromhex(octets.name)
+                found += [
+                    (bytes.fromhex(octets.name), octets.stat().st_size)
                     for octets in _entries(inner)
-                    if len(octets.name) == 64 and octets.stat().st_mtime < before
+                    if len(octets.name) == 64
                 ]
-    return parts, old
+    return parts, found
 
 
 def _entries(folder: Path) -> Iterator[Path]:

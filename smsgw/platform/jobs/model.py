@@ -40,7 +40,7 @@ class NewJob:
     account_id: int | None = None
     department_id: int | None = None
     node: int | None = None
-    """The only node that can do it: what it needs lies there."""
+    """The node that does it as long as it lives: what it needs is there, and need not be fetched."""
     lasts: timedelta = timedelta(days=7)
     """It fails when it has not come to an end by then."""
     held: bool = False

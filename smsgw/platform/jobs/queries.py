@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,8 +68,9 @@ _TAKE_TURNS = "SELECT pg_advisory_xact_lock(1784637026)"
 _CLAIM = """
 WITH next AS (
     SELECT j.id, j.state = 'running' AS crashed
-    FROM job j JOIN unnest($2::text[], $3::int[]) AS k(kind, per_owner) ON k.kind = j.kind
-    WHERE (j.node IS NULL OR j.node = $1)
+    FROM job j JOIN unnest($2::text[], $3::int[], $6::bool[]) AS k(kind, per_owner, bound) ON k.kind = j.kind
+    WHERE (j.node IS NULL OR j.node IN ($1, $5) OR NOT k.bound AND NOT EXISTS (
+              SELECT FROM lease l WHERE l.resource = 'node/' || j.node AND l.expires_at > clock_timestamp()))
       AND (j.state = 'waiting' AND j.not_before <= clock_timestamp()
            OR j.state = 'running' AND j.leased_until < clock_timestamp())
       AND k.per_owner > (
@@ -84,14 +85,20 @@ FROM next WHERE j.id = next.id RETURNING j.*
 """
 
 
-async def claim(database: Database, node: int, kinds: Mapping[str, int], lease: timedelta) -> Job | None:
+async def claim(
+    database: Database, node: int, kinds: Mapping[str, int], lease: timedelta, *, home: int = 0,
+    bound: Collection[str] = (),
+) -> Job | None:  # fmt: skip
     """Take the next job of one of the kinds (with how many of one owner may run at a time): one that waits, or one
-    whose runner has not prolonged its lease."""
+    whose runner has not prolonged its lease. One that is meant for a node which does not live is anybody's, but for the
+    kinds that are ``bound``. ``home``: another node whose files are here."""
     if not await database.fetch(_ANY):  # as nearly always
         return None
     async with database.transaction() as connection:
         await connection.execute(_TAKE_TURNS)
-        row = await connection.fetchrow(_CLAIM, node, list(kinds), list(kinds.values()), lease)
+        row = await connection.fetchrow(
+            _CLAIM, node, list(kinds), list(kinds.values()), lease, home, [kind in bound for kind in kinds]
+        )
     return None if row is None else _job(row)
 
 

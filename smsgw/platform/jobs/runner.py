@@ -101,6 +101,8 @@ class JobKind:
     """Jobs of one owner that run at the same time, on all nodes."""
     at_once: int = 2
     """Jobs that one node runs at the same time."""
+    bound: bool = False
+    """It is about the node that it names: no other one can do it, however long that is away."""
     places: int = USUAL
     """Of all places of a node those that it shares with kinds of no more: ``LONG``, ``USUAL`` or ``AT_ONCE``."""
     patience: float = 3600.0
@@ -127,9 +129,11 @@ class _Run:
 class JobRunner:
     """Runs jobs of the given kinds on this node."""
 
-    def __init__(self, database: Database, node: int, kinds: Iterable[JobKind]) -> None:
+    def __init__(self, database: Database, node: int, kinds: Iterable[JobKind], *, home: int = 0) -> None:
+        """``home``: the node whose files are here as well; 0: no other than this one."""
         self._database = database
         self._node = node
+        self._home = home
         self._kinds = {kind.name: kind for kind in kinds}
         self._runs: dict[int, _Run] = {}
         self.wake = asyncio.Event()
@@ -166,7 +170,8 @@ class JobRunner:
         free = self._free()
         if not free:
             return False
-        job = await queries.claim(self._database, self._node, free, LEASE)
+        bound = [name for name in free if self._kinds[name].bound]
+        job = await queries.claim(self._database, self._node, free, LEASE, home=self._home, bound=bound)
         if job is None:
             return False
         kind = self._kinds[job.kind]

@@ -22,10 +22,12 @@ from smsgw.core.printable import lines_printable
 from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.lists import service as lists
+from smsgw.platform.org.queries import named
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.runtime import clock
 from smsgw.store.config import settings
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.records import pseudonyms
 
 MOST_TEXT = 1000
 """Characters of what was complained about, and of a step."""
@@ -92,6 +94,9 @@ class Complaint:
     reply: str
     changed_by: ActorLabel
     changed_at: datetime | None
+    entered_name: str
+    """What people call whoever has entered it; the label of who is no person."""
+    changed_name: str
 
     def late(self, now: datetime) -> bool:
         """Whether nobody has answered in time."""
@@ -106,6 +111,8 @@ class Step:
     state: str
     said: str
     actor: ActorLabel
+    name: str
+    """What people call whoever did it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,7 @@ WHERE ($1::bigint[] IS NULL OR k.account_id = ANY($1)) AND ($2::bigint IS NULL O
 _SEARCH = f"""
 SELECT {{key}} AS _key, k.id, k.number, k.message_id, k.account_id, k.channel_id, k.sign, k.note, k.actor, k.at,
        a.name AS account, c.name AS channel, k.state, k.origin, k.reference, k.due_at, k.reply, k.changed_by,
-       k.changed_at
+       k.changed_at, {named("k.actor")} AS entered_name, {named("k.changed_by")} AS changed_name
 {_FROM} AND {{where}} ORDER BY {{order}}
 """
 _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $13) f"  # noqa: S608
@@ -189,7 +196,10 @@ async def one(database: Database | Connection, id_: int, *, accounts: Sequence[i
     return found.rows[0] if found.rows else None
 
 
-_STEPS = "SELECT at, state, said, actor FROM complaint_step WHERE complaint_id = $1 ORDER BY id LIMIT $2"
+_STEPS = f"""
+SELECT s.at, s.state, s.said, s.actor, {named("s.actor")} AS name FROM complaint_step s
+WHERE s.complaint_id = $1 ORDER BY s.id LIMIT $2
+"""  # noqa: S608 - constants
 
 
 async def steps(database: Database, complaint: Complaint) -> list[Step]:
@@ -204,7 +214,7 @@ _AHEAD = timedelta(minutes=1)
 # What the person complains about: the newest message that fits.
 _ABOUT = """
 SELECT m.id, m.account_id, m.sign, p.channel_id FROM message m LEFT JOIN part p ON p.id = m.id AND p.part = 1
-WHERE m.number = $1 AND m.id >= $2 AND ($3 = '' OR m.sign = $3) AND ($4::int IS NULL OR p.channel_id = $4)
+WHERE m.number = ANY($1::text[]) AND m.id >= $2 AND ($3 = '' OR m.sign = $3) AND ($4::int IS NULL OR p.channel_id = $4)
   AND ($5::bigint[] IS NULL OR m.account_id = ANY($5)) AND ($6::bigint IS NULL OR m.id = $6) AND m.id < $7
 ORDER BY m.id DESC LIMIT 1
 """
@@ -244,8 +254,9 @@ async def enter(
                 raise Invalid("NOT_FOUND")
         seen, now = change.actor.scope.whole, clock.now()
         since = 0 if message_id is not None else first_id(now - timedelta(days=days))
+        spelled = await pseudonyms.spellings(change.database, number, unit.connection)
         about = await unit.connection.fetchrow(
-            _ABOUT, number, since, sign, channel_id, None if seen is None else list(seen), message_id,
+            _ABOUT, spelled, since, sign, channel_id, None if seen is None else list(seen), message_id,
             first_id(now + _AHEAD),
         )  # fmt: skip
         if about is None and message_id is not None:

@@ -32,6 +32,7 @@ from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.complaints import Rate
+from smsgw.store.records import pseudonyms
 
 LOOK_BACK = timedelta(days=30)
 """How far back what carriers have refused, and what is held, is looked at."""
@@ -141,12 +142,13 @@ WHERE number = $1 AND at > $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
 """
 _HELD = by_name("""
 SELECT count(*) FROM message m JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $2
-WHERE m.number = $1 AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3)) AND +p.state = :HELD
+WHERE m.number = ANY($1::text[]) AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3))
+  AND +p.state = :HELD
 """)
 _REFUSALS = by_name("""
 SELECT p.final_at, p.class, p.code, COALESCE(c.name, '') AS channel, m.carrier
 FROM message m JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $2 LEFT JOIN channel c ON c.id = p.channel_id
-WHERE m.number = $1 AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3))
+WHERE m.number = ANY($1::text[]) AND m.id >= $2 AND ($3::bigint[] IS NULL OR m.account_id = ANY($3))
   AND +p.state IN (:UNDELIVERABLE, :REJECTED) AND NOT p.by_us AND p.final_at IS NOT NULL AND NOT m.test
 ORDER BY m.id DESC LIMIT 5
 """)
@@ -165,7 +167,7 @@ async def read(
     allowed = await queries.search_allowed(database, WantedAllowed(number), Window(limit=MOST), accounts=seen)
     known = await numbers.known(database, [number], days)
     complained = await database.fetchrow(_COMPLAINTS, number, since, whose) if complaints else None
-    asked = (number, first_id(since), whose)
+    asked = (await pseudonyms.spellings(database, number), first_id(since), whose)
     refusals = await database.fetch(_REFUSALS, *asked, timeout=30)
     requests = await carrier.search(database, WantedLifts(number), Window(limit=1), accounts=accounts)
     undos: Sequence[Undo] = ()

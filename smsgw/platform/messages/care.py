@@ -10,6 +10,7 @@ from smsgw.core.actor import Actor, Scope
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest
 from smsgw.pipeline.snapshot import Snapshot
@@ -124,6 +125,8 @@ def reply(actor: Actor, one: InboundView, now: Snapshot, content: str) -> SendRe
     account = now.account(one.account) if one.account is not None else None
     if account is None or one.test:
         raise Refused("NOT_FOUND")
+    if is_pseudonym(one.number):
+        raise Refused("STATE_CONFLICT", reason=phrase("number.gone"))
     item = SendItem(f"+{one.number}", content, extend_code=one.extension, sign=one.sign or "")
     key = f"reply-{one.id}-{one.answered_by or 0}"
     return SendRequest(

@@ -13,10 +13,12 @@ from smsgw.core.actor import ActorLabel
 from smsgw.core.decoded import Decode, Decoded
 from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_POOL, MessageType
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.routes import CONDITIONS, Considered, Member, RouteTable, Rule, Subject, parse
 from smsgw.platform.messages.model import MessageView, PartView, Trace
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import evidence
+from smsgw.store.records import submits as recorded
 
 # --- the rule --------------------------------------------------------------------------------------------------------
 
@@ -64,7 +66,7 @@ async def choice(database: Database, message: MessageView) -> Choice | None:
     table = _table(row) if row is not None else RouteTable()
     subject = Subject(
         message.account_name, MessageType(message.type), message.number, message.carrier, message.province,
-        message.sign, message.content, message.accepted_at.astimezone(CHINA).time(),
+        message.sign, message.content, message.accepted_at.astimezone(CHINA).time(), message.kind,
     )  # fmt: skip
     decided, lines = table.explain(subject)
     rule = next((r for r in table.rules if r.name == lines[-1].rule), None) if lines[-1].rule else None
@@ -79,7 +81,7 @@ def _table(row: Row) -> RouteTable:
     """A table as it was; its channels may have been removed since."""
     document = json.loads(row["document"])
     named = {m["name"] if isinstance(m, dict) else m for p in document.get("pool", []) for m in p["channels"]}
-    return parse(document, version=row["version"], channels=named)
+    return parse(document, version=row["version"], channels=named, kinds=None)
 
 
 # --- PDUs ------------------------------------------------------------------------------------------------------------
@@ -101,6 +103,8 @@ class Said:
     at: datetime
     decided_by: ActorLabel
     digest: str
+    salt: str
+    """Of the digest, before the octets; empty: it has none."""
     channel: str
     pdu: Decoded
     dump: tuple[tuple[str, str, str], ...]
@@ -125,7 +129,7 @@ async def said(
 
 
 def _said(row: Row, channel: Row | None, number: str, decode: Decode, *, whole: bool, texts: bool) -> Said:
-    octets = row["pdu"] or b""
+    octets = b"" if is_pseudonym(number) else row["pdu"] or b""  # without the number it could not be masked
     shown = octets if whole else masked(octets, number)
     pdu = decode(channel["protocol"], shown) if channel and shown else Decoded()
     repeats = not pdu.name or any(name.lower() == "text" and value for name, value in pdu.inside)
@@ -134,8 +138,65 @@ def _said(row: Row, channel: Row | None, number: str, decode: Decode, *, whole: 
         pdu = replace(pdu, fields=tuple(map(_without_text, pdu.fields)), inside=tuple(map(_without_text, pdu.inside)))
     return Said(
         row["part"], row["kind"], row["code"], row["at"], row["decided_by"], row["digest"].hex(),
+        (row["salt"] or b"").hex(),
         channel["name"] if channel else "", pdu, tuple(dump(shown)), len(octets),
     )  # fmt: skip
+
+
+MOST_RECORDED = 200
+"""PDUs of a message that are shown; a message of ten parts, resent twice, has sixty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recorded PDU of the way out: a submit, or its answer."""
+
+    part: int
+    attempt: int
+    ours: bool
+    at: datetime
+    channel: str
+    pdu: Decoded
+    dump: tuple[tuple[str, str, str], ...]
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submits:
+    """What was recorded of a message; nothing, and a channel was recorded at that time: it had no room."""
+
+    pdus: tuple[Recorded, ...]
+    left_out_on: str = ""
+    """Name of that channel."""
+
+
+async def submits(
+    database: Database, message: MessageView, decode: Decode, *, whole: bool, texts: bool
+) -> Submits:
+    """The submits of a message and their answers, where their channel was recorded; masked like ``said``."""
+    rows = await recorded.of_message(database, message.id, MOST_RECORDED)
+    if is_pseudonym(message.number):  # without the number they could not be masked
+        return Submits(())
+    if not rows:
+        at_the_time = await recorded.at_the_time(database, message.id)
+        return Submits((), at_the_time["channel"] if at_the_time else "")
+    known = await database.fetch(_CHANNELS, list({row["channel_id"] for row in rows}))
+    names = {row["id"]: row["name"] for row in known}
+    return Submits(tuple(
+        _recorded(row, names.get(row["channel_id"], ""), message.number, decode, whole=whole, texts=texts)
+        for row in rows
+    ))  # fmt: skip
+
+
+def _recorded(row: Row, channel: str, number: str, decode: Decode, *, whole: bool, texts: bool) -> Recorded:
+    shown = row["pdu"] if whole else masked(row["pdu"], number)
+    pdu = decode(row["protocol"], shown)
+    if row["ours"] and not texts:
+        shown = b""
+        pdu = replace(pdu, fields=tuple(map(_without_text, pdu.fields)), inside=tuple(map(_without_text, pdu.inside)))
+    return Recorded(
+        row["part"], row["attempt"], row["ours"], row["at"], channel, pdu, tuple(dump(shown)), len(row["pdu"])
+    )
 
 
 _TEXTS = frozenset({"text", "msg_content_hex", "msgcontent_hex", "short_message_hex", "message_content_hex", "tlvs"})

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import first_id
 from smsgw.core.model import TEST_CHANNEL
+from smsgw.core.pseudonyms import shown
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database, Row
+from smsgw.store.records import pseudonyms
 
 LATE = timedelta(days=2)
 """Within it a message is stored after it came: a long one waits for its parts, a spool for the database."""
@@ -122,7 +124,7 @@ AND ($2::text IS NULL OR EXISTS (SELECT FROM message w WHERE w.id = o.in_reply_t
 _MATCHES = f"""
 {SEEN} AND o.id >= $3 AND o.id < $4
 AND o.received_at >= $5 AND o.received_at < $6
-AND ($7::bigint IS NULL OR o.account_id = $7) AND ($8::text IS NULL OR o.number = $8)
+AND ($7::bigint IS NULL OR o.account_id = $7) AND ($8::text[] IS NULL OR o.number = ANY($8))
 AND ($9::int IS NULL OR o.channel_id = $9) AND ($10::text IS NULL OR starts_with(o.to_code, $10))
 AND ($11::text IS NULL OR o.extend_code = $11) AND ($12::bigint IS NULL OR o.in_reply_to = $12)
 AND ($13::text IS NULL OR {_OUTCOME} = $13) AND ($14::text IS NULL OR {_PUSHED} = $14)
@@ -150,22 +152,22 @@ ORDERS = {"received_at": Order("o.id", "bigint")}
 """By when it was stored, which is when it was whole."""
 
 
-def _asked(actor: Actor, wanted: Wanted) -> list[object]:
+async def _asked(database: Database, actor: Actor, wanted: Wanted) -> list[object]:
     return [
         *actor.scope.narrowed, max(first_id(wanted.from_time - SKEW), 0),
-        max(first_id(wanted.to_time + LATE), 0), wanted.from_time, wanted.to_time, wanted.account, wanted.phone,
-        wanted.channel, wanted.code, wanted.extension, wanted.answers, wanted.outcome, wanted.pushed,
-        wanted.word, wanted.care, wanted.assignee, wanted.test,
+        max(first_id(wanted.to_time + LATE), 0), wanted.from_time, wanted.to_time, wanted.account,
+        await pseudonyms.spellings(database, wanted.phone), wanted.channel, wanted.code, wanted.extension,
+        wanted.answers, wanted.outcome, wanted.pushed, wanted.word, wanted.care, wanted.assignee, wanted.test,
     ]  # fmt: skip
 
 
 def _view(row: Row) -> InboundView:
-    return InboundView(**{name: row[name] for name in InboundView.__slots__})
+    return InboundView(**({name: row[name] for name in InboundView.__slots__} | {"number": shown(row["number"])}))
 
 
 async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[InboundView]:
     """What was received in the scope, a window of it; what nobody owns is seen by those who see everything."""
-    arguments = _asked(actor, wanted)
+    arguments = await _asked(database, actor, wanted)
     c = clauses(ORDERS, window, id_="o.id", first=len(arguments) + 1)
     rows = await database.fetch(
         _PAGE.format(key=c.key, where=c.where, order=c.order), *arguments, *c.arguments, timeout=30
@@ -176,7 +178,7 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
 
 async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
     """How many there are, counted up to one more than ``most``."""
-    count: int = await database.fetchval(_COUNT, *_asked(actor, wanted), most + 1, timeout=30)
+    count: int = await database.fetchval(_COUNT, *await _asked(database, actor, wanted), most + 1, timeout=30)
     return count
 
 

@@ -46,6 +46,8 @@ class MessageView:
     parts_ok: int
     refusal: str = ""
     """Why we have refused it, for people."""
+    kind: str = ""
+    """The operator's own kind of its type; empty: none."""
     test: bool = False
     """Of a test key: it has never left the house."""
 
@@ -53,6 +55,20 @@ class MessageView:
     """The account gets back what was paid for parts that have failed."""
     subject: str = ""
     """What its task is called, in lists of records."""
+    label: str = ""
+    """How people read its kind, in lists of records."""
+    clicks: int | None = None
+    """How often people have clicked the personal link in it; None: it has none."""
+    clicked_at: datetime | None = None
+    """When for the first time, …"""
+    last_click: datetime | None = None
+    """… and when last, in lists of records, …"""
+    click_agent: str = ""
+    """… and with what."""
+    link_name: str = ""
+    """What the short link in it is called, in lists of records; empty: it has none."""
+    link_target: str = ""
+    """Where that leads by now."""
 
     @property
     def refused(self) -> Recorded:

@@ -14,6 +14,7 @@ from smsgw.core.actor import ActorLabel
 from smsgw.core.carried import Remembered
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.pseudonyms import shown
 from smsgw.core.states import PartState
 from smsgw.core.words import Wording, labels_of, listed, phrase
 from smsgw.platform.login.model import CODE_SENDER
@@ -22,6 +23,8 @@ from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages import request_keys
 from smsgw.store.messages.evidence import EARLY
+from smsgw.store.messages.message_links import LINK_SINCE
+from smsgw.store.records import pseudonyms
 
 MAX_PAGE = 500
 SLICE = 50
@@ -53,8 +56,34 @@ COALESCE((
 """
 """What the task of a message ``m`` is called (发送主题), of a hop that of its chain; else empty."""
 
+LABEL = "CASE WHEN m.kind = '' THEN '' ELSE (SELECT label FROM message_kind WHERE name = m.kind) END"
+"""How people read the operator's kind of a message ``m``; empty: it is of none."""
+
+CLICKS = """
+(SELECT COALESCE(v.humans, 0) FROM message_link k LEFT JOIN link_visitor v ON v.link_id = k.link_id AND v.n = k.n
+ WHERE k.id = m.id AND k.clicked IS NOT NULL)
+"""
+"""How often people have clicked the personal link in a message ``m``; NULL: it has none."""
+CLICKED_AT = """
+(SELECT v.first_at FROM message_link k JOIN link_visitor v ON v.link_id = k.link_id AND v.n = k.n
+ WHERE k.id = m.id AND k.clicked)
+"""
+"""When for the first time; NULL: never, or it has none."""
+
+CARRIED = "(SELECT l.{} FROM message_link k JOIN short_link l ON l.id = k.link_id WHERE k.id = m.id)"
+"""A column of the short link in a message ``m``; NULL: it has none."""
+LAST_CLICK = CLICKED_AT.replace("first_at", "last_at")
+"""The same of the last time."""
+# A code that goes out once more may have been clicked before its message was made, but never before its link was.
+CLICK_AGENT = f"""
+COALESCE((SELECT d.agent FROM message_link k JOIN short_link l ON l.id = k.link_id
+ JOIN link_click d ON d.link_id = k.link_id AND d.n = k.n
+ WHERE k.id = m.id AND k.clicked AND d.id >= {LINK_SINCE} AND d.verdict = 'human' ORDER BY d.id DESC LIMIT 1), '')
+"""  # noqa: S608 - a constant
+"""With what people have clicked it last; empty: never, or it is not kept any more."""
+
 _ONE = SELECT.format(
-    also="",
+    also=f", {CLICKS} AS clicks, {CLICKED_AT} AS clicked_at",
     way="DESC",
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3) AND ($4::text IS NULL OR submitter = $4)"
@@ -74,7 +103,7 @@ _PAGE = SELECT.format(
     SELECT * FROM message x
     WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
       AND ($10::bool IS NULL OR test = $10) AND ($11::text IS NULL OR submitter = $11)
-      AND ($4::text IS NULL OR number = $4) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
+      AND ($4::text[] IS NULL OR number = ANY($4)) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
       AND ($6::bigint IS NULL OR batch_id = $6)
       AND ($7::smallint[] IS NULL OR EXISTS (
           SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)))
@@ -97,7 +126,7 @@ def _view(row: Row) -> MessageView:
         account_name=row["account_name"],
         origin=row["origin"],
         type=row["type"],
-        number=row["number"],
+        number=shown(row["number"]),
         carrier=row["carrier"],
         province=row["province"],
         content=_shown(row["content"], row["submitter"]),
@@ -119,9 +148,13 @@ def _view(row: Row) -> MessageView:
         done_at=row["done_at"] if final else None,
         parts_ok=sum(s is PartState.DELIVERED for s in part_states),
         refusal=row["refusal"],
+        kind=row["kind"],
         test=row["test"],
         refund_failed=row["refund_failed"],
         subject=row.get("subject", ""),
+        label=row.get("label", ""),
+        clicks=row.get("clicks"),
+        clicked_at=row.get("clicked_at"),
     )
 
 
@@ -209,8 +242,9 @@ async def search(
     if before_id is not None:
         high = min(high, before_id)
     wanted, by_us = states_of(status) if status else (None, None)
+    spelled = await pseudonyms.spellings(database, number)
     rows = await database.fetch(
-        _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
+        _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), spelled, client_ref, batch_id,
         wanted, by_us, max(1, min(limit, MAX_PAGE)), test, submitter,
     )  # fmt: skip
     return await views(rows)
@@ -472,7 +506,8 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
 _UNKNOWN = by_name("""
 SELECT p.id, p.part, p.account_id, a.name AS account_name, c.name AS channel_name, m.number, p.state, p.claimed_at,
        p.next_at, p.code, COALESCE(p.unknown_policy, c.unknown_policy) AS policy
-FROM part p JOIN message m ON m.id = p.id JOIN account a ON a.id = p.account_id JOIN channel c ON c.id = p.channel_id
+FROM part p JOIN message m ON m.id = p.id JOIN account a ON a.id = p.account_id
+LEFT JOIN channel c ON c.id = p.channel_id
 WHERE p.state = :UNKNOWN AND p.id > $1 ORDER BY p.id LIMIT $2
 """)
 

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from smsgw.core import states
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, stretch, time_of
+from smsgw.core.pseudonyms import GONE, PREFIX
 from smsgw.core.states import PartState
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView
-from smsgw.platform.messages.queries import SELECT, SUBJECT, states_of, views
+from smsgw.platform.messages.queries import (
+    CARRIED,
+    CLICK_AGENT,
+    CLICKED_AT,
+    CLICKS,
+    LABEL,
+    LAST_CLICK,
+    SELECT,
+    SUBJECT,
+    states_of,
+    views,
+)
 from smsgw.platform.paging import MOST, Order, Slice, Window, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages import message_links
 from smsgw.store.messages.checking import OPEN, OUT
 from smsgw.store.messages.inbound import STORED_WITHIN
-from smsgw.store.messages.success import AS as LEFT_OUT_AS
-from smsgw.store.messages.success import FAILED
+from smsgw.store.messages.success import BARE_CODE, FAILED, day_at, left_out_as, rules_on
+from smsgw.store.records import pseudonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,7 @@ class Wanted:
     """Whose members have sent it, or whose account has, by a key."""
     template: int | None = None
     type: str | None = None
+    """A type without the operator's kinds of it, or one of those: as the statistics count."""
     sign: str | None = None
     carrier: str | None = None
     province: str | None = None
@@ -59,6 +73,8 @@ class Wanted:
     """Class of the failure."""
     code: str | None = None
     task: int | None = None
+    run: int | None = None
+    """Of the task's times that it has come round, which; without a task nothing is found."""
     hop: str | None = None
     """How it came to be sent: ``0`` as a first message, else by so many hops of its chain."""
     ended_at: int | None = None
@@ -69,6 +85,10 @@ class Wanted:
     """The category as which it does not count against its channel; ``ANY_CATEGORY``: any. It has failed as a whole."""
     replied: str | None = None
     """``true`` or ``false``: whether the phone has answered it."""
+    clicked: str | None = None
+    """``true`` or ``false``: whether a person has clicked the personal link in it; those without one are neither."""
+    link: int | None = None
+    """The short link in it."""
     content: str | None = None
     """A word of the text, at least ``LEAST_WORD`` characters."""
 
@@ -104,17 +124,20 @@ PATIENCE = 20.0
 """Seconds for all of a search."""
 _MESSAGE = {
     "message": "x.id = {}::bigint", "batch": "x.batch_id = {}::bigint", "account": "x.account_id = {}::bigint",
-    "phone": "x.number = {}", "tail": "right(x.number, 4) = {}",
-    "template": "x.template_id = {}::bigint AND x.template_id > 0", "type": "x.type = {}",
+    "phone": "x.number = ANY({}::text[])",
+    "tail": f"(right(x.number, 4) = {{}} AND NOT starts_with(x.number, '{PREFIX}'))",
+    "template": "x.template_id = {}::bigint AND x.template_id > 0",
+    "type": "(x.type = {0} AND x.kind = '' OR x.kind = {0} AND x.kind <> '')",
     "sign": "x.sign = {}", "carrier": "x.carrier = {}",
     "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
     "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')",
     "extension": "(x.extend_code = {0} AND x.extend_code <> '')", "test": "x.test = {}::text::bool",
-    "task": "(EXISTS (SELECT FROM task_chunk k WHERE k.task_id = {0}::bigint"
-            " AND x.id >= k.base_id AND x.id < k.base_id + k.size)"
-            " OR x.id IN (SELECT h.again_id FROM message_resend h WHERE h.task_id = {0}::bigint AND h.hop > 0))",
-    "hop": "COALESCE((SELECT h.hop FROM message_resend h WHERE h.again_id = x.id), 0) = {}::text::smallint",
 }  # fmt: skip
+_TASK = """
+(EXISTS (SELECT FROM task_chunk k
+         WHERE k.task_id = {0}::bigint AND x.id >= k.base_id AND x.id < k.base_id + k.size OF_RUN)
+ OR x.id IN (SELECT h.again_id FROM message_resend h WHERE h.task_id = {0}::bigint AND h.hop > 0 OF_RUN))
+"""
 # The index of a day that is over knows pairs of characters; the other days are read, newest first. Codes of logins are
 # for the person's phone alone.
 _CONTENT = f"""
@@ -131,7 +154,7 @@ _PART = {
 }
 _STAGE = {
     "submitted": f"{{has}} {OUT})", "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
-    "refused": f"{{has}} NOT {OPEN}) AND NOT {{has}} {OPEN}) AND NOT {{has}} {OUT})",
+    "refused": f"{{has}} {_ENDED} AND NOT {OPEN} AND NOT {OUT}) AND NOT {{has}} ({OPEN} OR {OUT}))",
 }  # fmt: skip
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
 # An answer is younger than what it answers, and so much at most; of a day they are few, and read once for all of its
@@ -140,10 +163,29 @@ _REPLIED = """
 x.id %s (SELECT r.in_reply_to FROM mo r WHERE r.id >= {low} AND r.id < {high}::bigint + %s
          AND r.in_reply_to >= {low} AND r.in_reply_to < {high})
 """
-_LEFT_OUT = f"{_ENDED} AND {FAILED}"
+_REPLIES_SINCE = """
+SELECT COALESCE(min(to_date(right(c.relname, 8), 'YYYYMMDD')), '2024-01-01')
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'mo'::regclass AND right(c.relname, 8) <> '99991231'
+"""
+# Of a day few were sent again, and all of them at once are soon known.
+_HOP = """
+x.id %s (SELECT h.again_id FROM message_resend h WHERE h.again_id >= {low} AND h.again_id < {high} AND h.hop %s)
+"""
+# Of a day those with a link are known by their messages; few of them are clicked, and have an index of their own.
+_OF_LINK = "x.id IN (SELECT k.id FROM message_link k WHERE k.id >= {low} AND k.id < {high} AND %s)"
+# First what may be left out, by indexes of what failures have; then all parts of each, for it may count all the same.
+_AT_DAY = day_at("{low}::bigint")
 _IS_LEFT_OUT = f"""
-(SELECT {LEFT_OUT_AS} FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
- HAVING NOT bool_or({_OPEN} OR {by_name("s.state = :UNCONFIRMED")})) {{which}}
+x.id IN (
+    SELECT s.id FROM part s WHERE s.id >= {{low}} AND s.id < {{high}} AND s.class <> ''
+        AND s.class = ANY({rules_on(_AT_DAY, "class", also="{only}")})
+    UNION ALL
+    SELECT s.id FROM part s WHERE s.id >= {{low}} AND s.id < {{high}} AND s.code NOT IN ('', 'DELIVRD')
+        AND {BARE_CODE} = ANY({rules_on(_AT_DAY, "code", also="{only}")})
+        AND cardinality({rules_on(_AT_DAY, "code", also="{only}")}) > 0)
+AND (SELECT {left_out_as(_AT_DAY)} FROM part s WHERE s.id = x.id AND s.id >= {{low}} AND s.id < {{high}}
+     HAVING bool_or({FAILED}) AND NOT bool_or({_OPEN} OR {by_name("s.state = :UNCONFIRMED")})) {{which}}
 """  # noqa: S608 - constants
 RANKS = [int(state) for state in sorted(states.RANK, key=states.RANK.__getitem__)]
 """States of parts: the first of them says what the message is."""
@@ -156,11 +198,12 @@ _RESULT = """
 # by what there is on it. Over all days at once the planner takes what is rare for what it would meet soon.
 _DAY = "(SELECT {what} FROM message x WHERE {found} ORDER BY x.id {way} LIMIT {limit})"
 _DAYS = "SELECT * FROM ({days}) u LIMIT {limit}"
-_LISTED = SELECT.format(also=f", {SUBJECT} AS subject", page="{page}", way="{way}")
+_LISTED = SELECT.format(also=f", {SUBJECT} AS subject, {LABEL} AS label", page="{page}", way="{way}")
 _CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
 _OF_TASK = """
-SELECT min(base_id), greatest(max(base_id + size), (SELECT max(again_id) + 1 FROM message_resend WHERE task_id = $1))
-FROM task_chunk WHERE task_id = $1
+SELECT min(base_id), greatest(max(base_id + size), (
+    SELECT max(again_id) + 1 FROM message_resend WHERE task_id = $1 AND ($2::bigint IS NULL OR run = $2)))
+FROM task_chunk WHERE task_id = $1 AND ($2::bigint IS NULL OR run = $2)
 """
 # Of a person their department's; of a key or a partner that of the account: its own, or that of the nearest above it.
 _OF_DEPARTMENT = """
@@ -185,13 +228,19 @@ class _Known(NamedTuple):
     """Between which ids the task's messages are."""
     of_department: tuple[Sequence[str], Sequence[int]] | None = None
     """Logins of its people, and its accounts."""
+    replies_since: int = 0
+    """From which id on the answers are kept: of what is older nobody can say whether it was answered."""
+    of_number: Sequence[str] | None = None
+    """What the number is stored as."""
 
 
-async def _known(connection: Connection, wanted: Wanted) -> _Known | None:
+async def _known(database: Database, connection: Connection, wanted: Wanted) -> _Known | None:
     """None: there is nothing to find."""
     of_task = of_department = None
+    if wanted.run is not None and wanted.task is None:
+        return None
     if wanted.task is not None:
-        row = await connection.fetchrow(_OF_TASK, wanted.task)
+        row = await connection.fetchrow(_OF_TASK, wanted.task, wanted.run)
         if row is None or row[0] is None:
             return None
         of_task = (int(row[0]), int(row[1]))
@@ -200,7 +249,8 @@ async def _known(connection: Connection, wanted: Wanted) -> _Known | None:
         if row is None or not (row["logins"] or row["accounts"]):
             return None
         of_department = (row["logins"], row["accounts"])
-    return _Known(of_task, of_department)
+    since = 0 if wanted.replied is None else day_range(await connection.fetchval(_REPLIES_SINCE))[0]
+    return _Known(of_task, of_department, since, await pseudonyms.spellings(database, wanted.phone, connection))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +281,7 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
         low, high = max(low, wanted.message), min(high, wanted.message + 1)
     if known.of_task is not None:
         low, high = max(low, known.of_task[0]), min(high, known.of_task[1])
+    low = max(low, known.replies_since)
     if window.after is not None:
         down, after = window.descending != window.backwards, window.after[1]
         low, high = (low, min(high, after)) if down else (max(low, after + 1), high)
@@ -242,10 +293,13 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
         return text.format(f"${len(arguments)}")
 
     said = ["x.id >= {low} AND x.id < {high} AND ($1::bigint[] IS NULL OR x.account_id = ANY($1))"]
-    values = {name: getattr(wanted, name) for name in (*_MESSAGE, *_PART)}
+    values = {name: getattr(wanted, name) for name in (*_MESSAGE, *_PART)} | {"phone": known.of_number}
     if submitter is not None:
         said.append(put(submitter, _MESSAGE["submitter"]))
     said += [put(values[name], text) for name, text in _MESSAGE.items() if values[name] is not None]
+    if wanted.task is not None:
+        of_run = "" if wanted.run is None else put(wanted.run, " AND run = {}::bigint")
+        said.append(put(wanted.task, _TASK).replace("OF_RUN", of_run))
     if known.of_department is not None:
         arguments += known.of_department
         said.append(_DEPARTMENT.format(f"${len(arguments) - 1}", f"${len(arguments)}"))
@@ -265,11 +319,17 @@ def _search(actor: Actor, wanted: Wanted, window: Window, known: _Known) -> _Sea
         said.append(_STAGE[wanted.stage].format(has=_HAS.partition("%s")[0]))
     if wanted.replied is not None:
         said.append(_REPLIED % ("IN" if wanted.replied == "true" else "NOT IN", stretch(STORED_WITHIN)))
+    if wanted.clicked is not None:
+        said.append(_OF_LINK % ("k.clicked" if wanted.clicked == "true" else "NOT k.clicked"))
+    if wanted.link is not None:
+        said.append(_OF_LINK % put(wanted.link, "k.link_id = {}::bigint"))
     if wanted.left_out is not None:
-        said.append(_HAS % _LEFT_OUT)
-        any_ = wanted.left_out == ANY_CATEGORY
-        said.append(_IS_LEFT_OUT.format(low="{low}", high="{high}",
-            which="IS NOT NULL" if any_ else put(wanted.left_out, "= {}")))  # fmt: skip
+        which = "IS NOT NULL" if wanted.left_out == ANY_CATEGORY else put(wanted.left_out, "= {}")
+        only = "" if wanted.left_out == ANY_CATEGORY else f" AND category {which}"
+        said.append(_IS_LEFT_OUT.format(low="{low}", high="{high}", which=which, only=only))
+    if wanted.hop is not None:
+        how = ("NOT IN", "> 0") if wanted.hop == "0" else ("IN", put(wanted.hop, "= {}::text::smallint"))
+        said.append(_HOP % how)
     of_part = ["s.class = ''"] if values["reason"] == UNSAID else []
     values["reason"] = None if values["reason"] == UNSAID else values["reason"]
     of_part += [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
@@ -295,7 +355,7 @@ async def _rows(database: Database, actor: Actor, wanted: Wanted, window: Window
     """The nearest rows, from as many days as it takes."""
     async with database.transaction(timeout=PATIENCE) as connection:
         await connection.execute(_CUSTOM)
-        known = await _known(connection, wanted)
+        known = await _known(database, connection, wanted)
         if known is None:
             return []
         search, found = _search(actor, wanted, window, known), list[Row]()
@@ -341,7 +401,9 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
     way = "DESC" if window.descending != window.backwards else "ASC"
     shape = _Shape("x.*, x.id::text AS _key", limit + 1, _LISTED.format(page="{page}", way=way))
     got = slice_of(await _rows(database, actor, wanted, window, shape), window, limit)
-    return Slice(await views(got.rows), got.keys, got.more)
+    links = await message_links.carried(database, [row["id"] for row in got.rows])
+    found = [replace(one, **links[one.id]) if one.id in links else one for one in await views(got.rows)]
+    return Slice(found, got.keys, got.more)
 
 
 async def sums(database: Database, actor: Actor, wanted: Wanted, most: int) -> Sums:
@@ -365,14 +427,19 @@ _STATUS = "CASE w.state * 2 + w.by_us::int " + " ".join(
 ) + " END"
 FIELDS: Mapping[str, str] = {
     "time": _AT.format(f"to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000)"), "account": "COALESCE(a.name, '@probe')",
-    "number": "m.number", "carrier": "m.carrier", "province": "m.province",
-    "type": "m.type || CASE WHEN m.test THEN ',test' ELSE '' END", "sign": "m.sign",
+    "number": f"CASE WHEN starts_with(m.number, '{GONE}') THEN '{GONE}' ELSE m.number END",
+    "carrier": "m.carrier", "province": "m.province",
+    "type": f"COALESCE(NULLIF({LABEL}, ''), m.type) || CASE WHEN m.test THEN ',test' ELSE '' END", "sign": "m.sign",
     "content": f"CASE WHEN m.submitter = '{CODE_SENDER}' "
                "THEN regexp_replace(m.content, '[0-9]{4,}', '******', 'g') ELSE m.content END",
     "parts": "m.parts", "price": "m.price", "channel": "COALESCE(c.name, '')", "status": _STATUS,
     "reason": f"{_STATUS} || '|' || w.class || '|' || w.code", "code": "w.code", "origin": "m.origin",
     "submitter": "m.submitter", "submitted_at": f"COALESCE({_AT.format('p.submitted_at')}, '')",
     "done_at": by_name(f"CASE WHEN w.state >= :DELIVERED THEN COALESCE({_AT.format('p.done_at')}, '') ELSE '' END"),
+    "clicked": f"CASE WHEN {CLICKS} IS NULL THEN '' WHEN {CLICKS} > 0 THEN 'true' ELSE 'false' END",
+    "clicks": f"COALESCE({CLICKS}::text, '')", "clicked_at": f"COALESCE({_AT.format(CLICKED_AT)}, '')",
+    "last_click": f"COALESCE({_AT.format(LAST_CLICK)}, '')", "click_device": CLICK_AGENT,
+    "link_name": f"COALESCE({CARRIED.format('name')}, '')", "link_target": f"COALESCE({CARRIED.format('target')}, '')",
     "client_ref": "m.client_ref", "subject": SUBJECT, "id": "m.id", "batch_id": "m.batch_id",
 }  # fmt: skip
 """Columns of the list as the server writes them; ``w`` is the part that says what the message is."""
@@ -399,7 +466,7 @@ async def days(database: Database, actor: Actor, wanted: Wanted) -> list[tuple[d
     """The days of what is wanted that have any, with how many messages they have."""
     made = []
     async with database.acquire(timeout=DAY_PATIENCE) as connection:
-        search = await _searched(connection, actor, wanted)
+        search = await _searched(database, connection, actor, wanted)
         if search is None:
             return []
         for low, high in search.days(descending=False):
@@ -416,7 +483,7 @@ async def copy(
 ) -> None:  # fmt: skip
     """Copy these ``FIELDS`` of a day's messages as text."""
     async with database.acquire(timeout=DAY_PATIENCE) as connection:
-        search = await _searched(connection, actor, wanted)
+        search = await _searched(database, connection, actor, wanted)
         bounds = day_range(day)
         if search is None:
             return
@@ -429,8 +496,10 @@ async def copy(
         await connection.copy_from_query(statement, *arguments, output=sink, format="text", timeout=DAY_PATIENCE)
 
 
-async def _searched(connection: Connection, actor: Actor, wanted: Wanted) -> _Search | None:
-    known = await _known(connection, wanted)
+async def _searched(
+    database: Database, connection: Connection, actor: Actor, wanted: Wanted
+) -> _Search | None:  # fmt: skip
+    known = await _known(database, connection, wanted)
     return None if known is None else _search(actor, wanted, Window(), known)
 
 

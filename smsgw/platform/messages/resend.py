@@ -13,13 +13,16 @@ from smsgw.core.code_book import CodeBook
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.retry import NEVER_RETRIED
 from smsgw.core.states import FINAL, MAY_HAVE_ARRIVED, PartState
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.platform.change import Change
+from smsgw.platform.links.sending import following
 from smsgw.platform.login.model import CODE_SENDER
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import resends
 
@@ -29,6 +32,7 @@ REASONS = {
     "delivered": "resend.delivered", "maybe": "resend.maybe", "waiting": "resend.waiting",
     "withdrawn": "resend.withdrawn", "duplicate": "resend.duplicate", "uncertain": "resend.uncertain",
     "earlier": "resend.earlier", "again": "resend.again", "test": "resend.test", "code": "resend.code",
+    "gone": "number.gone",
 }  # fmt: skip
 """Why a message is not sent again, and the phrase that says so."""
 _BY_OPERATOR = "OPERATOR:"
@@ -52,8 +56,8 @@ class Verdict:
 
 
 _JUDGED = """
-SELECT m.id, m.account_id, m.number, m.type, m.content, m.sign, m.parts, m.extend_code, m.submitter, m.test, m.origin,
-       m.ext, m.callback_url, p.states, p.codes, p.classes, p.channels, p.resent, p.lane,
+SELECT m.id, m.account_id, m.number, m.type, m.kind, m.content, m.sign, m.parts, m.extend_code, m.submitter, m.test,
+       m.origin, m.ext, m.callback_url, p.states, p.codes, p.classes, p.channels, p.resent, p.lane,
        r.message_id IS NOT NULL AS again
 FROM message m
 CROSS JOIN LATERAL (
@@ -108,6 +112,8 @@ def why_not(row: Row, book: CodeBook) -> str:
         if state is PartState.UNDELIVERABLE and not code.startswith(_BY_OPERATOR):
             if book.report(channel, code, cls).fault in NEVER_RETRIED:
                 return "uncertain"
+    if is_pseudonym(row["number"]):
+        return "gone"
     if row["again"]:
         return "again"
     return "code" if row["submitter"] == CODE_SENDER else ""
@@ -145,7 +151,8 @@ async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> i
     """Send a message once more; the id of the new one.
 
     ``NOT_FOUND`` out of the actor's scope; ``STATE_CONFLICT`` for what has not definitely failed, or was sent again
-    before; what the door refuses is refused as it would be now, and leaves nothing behind.
+    before; ``LINK_NOT_ACTIVE`` when its short link leads nowhere any more; what the door refuses is refused as it would
+    be now, and leaves nothing behind.
     """
     actor = change.actor
     actor.require(Permission.MESSAGE_SEND)
@@ -158,10 +165,14 @@ async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> i
     # A second press meets the key while the first is under way, and the note for ever after.
     key = f"resend-{message_id}"
     own = row["extend_code"].removeprefix(now.numbering.extension_of(account, row["sign"]))
-    item = SendItem(f"+{row['number']}", row["content"], extend_code=own, sign=row["sign"])
+    item = SendItem(
+        f"+{row['number']}", row["content"], extend_code=own, sign=row["sign"],
+        link=await following(change.database, message_id, clock.now()),
+    )  # fmt: skip
     result = await door.send(SendRequest(
         account, (item,), MessageType(row["type"]), Origin.PORTAL, actor.label, idempotency_key=key,
         request_sha256=hashlib.sha256(key.encode()).digest(), gate=_Gate(change, row).given,
+        kind=now.kinds.get(row["kind"]),
     ))  # fmt: skip
     if result.replayed:
         raise _refused("again")

@@ -100,5 +100,7 @@ async def _may_resolve(
     if message_id < first_id(now - outcomes.resend_within):
         days = outcomes.resend_within.days
         raise Refused("STATE_CONFLICT", reason=phrase("unknown.old", days=days))
+    if n := await sweeps.channelless(connection, message_id, part):
+        raise Refused("STATE_CONFLICT", reason=phrase("unknown.channelless", n=n))
     if resting := await sweeps.resting_channels(connection, message_id, part):
         raise Refused("STATE_CONFLICT", reason=phrase("unknown.resting", channels=", ".join(resting)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,14 @@ from smsgw.platform.paging import Order, Slice, Window
 from smsgw.platform.preferences.queries import owner
 from smsgw.store.engine.database import Connection, Database, Row
 
-KINDS = ("notice", "alarm", "job", "security", "task", "sign", "inbound")
+KINDS = ("notice", "alarm", "job", "security", "task", "sign", "inbound", "contract", "balance", "quota")
+_NEEDS = {
+    "alarm": frozenset({Permission.ALARM_VIEW}),
+    "contract": frozenset({Permission.ACCOUNT_EDIT, Permission.BALANCE_VIEW}),
+    "balance": frozenset({Permission.BALANCE_VIEW}),
+    "quota": frozenset({Permission.BALANCE_VIEW}),
+}
+"""Any of these rights, asked when it is told and again when it is read."""
 CHOSEN = ("alarm", "job")
 """Those that somebody may do without."""
 PREFERENCE = "inbox"
@@ -28,7 +35,7 @@ class Told:
     id: int
     kind: str
     subject: int
-    """Of the notice, alarm, job, audit entry, task or signature."""
+    """Of the notice, alarm, job, audit entry, task, signature or account; negative: of several accounts."""
     word: str
     """Kind of the alarm or the job, action of the entry."""
     detail: str
@@ -40,8 +47,10 @@ class Told:
 
 
 _MINE = """
-i.staff_id = $1 AND (i.kind <> 'alarm' OR $2 AND ($3::bigint[] IS NULL OR EXISTS (
-    SELECT FROM alarm a WHERE a.id = i.subject AND a.account_id = ANY($3))))
+i.staff_id = $1 AND i.kind <> ALL($2::text[]) AND ($3::bigint[] IS NULL OR CASE
+    WHEN i.kind = 'alarm' THEN EXISTS (SELECT FROM alarm a WHERE a.id = i.subject AND a.account_id = ANY($3))
+    WHEN i.kind IN ('contract', 'balance', 'quota') THEN i.subject < 0 OR i.subject = ANY($3)
+    ELSE true END)
   AND (i.kind <> 'notice' OR n.withdrawn_at IS NULL)
   AND i.kind <> ALL (ARRAY(SELECT jsonb_array_elements_text(value -> 'off') FROM staff_preference
                            WHERE staff_id = $1 AND name = 'inbox'))
@@ -65,10 +74,16 @@ def _told(row: Row) -> Told:
     return Told(*(row[name] for name in Told.__dataclass_fields__))
 
 
-def _whose(actor: Actor) -> tuple[int, bool, list[int] | None]:
-    """Whose inbox it is, and which alarms they may see by now."""
+def concerns(kind: str, permissions: Set[Permission]) -> bool:
+    """Whether somebody with these rights is told of that kind."""
+    return kind not in _NEEDS or bool(_NEEDS[kind] & permissions)
+
+
+def _whose(actor: Actor) -> tuple[int, list[str], list[int] | None]:
+    """Whose inbox it is, which kinds they may not see by now, and of which accounts they may."""
     accounts = actor.scope.whole
-    return owner(actor), actor.may(Permission.ALARM_VIEW), None if accounts is None else list(accounts)
+    withheld = [kind for kind in KINDS if not concerns(kind, actor.permissions)]
+    return owner(actor), withheld, None if accounts is None else list(accounts)
 
 
 async def search(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.actor import Actor
@@ -117,6 +118,32 @@ async def withdraw(change: Change, id_: int) -> None:
             raise Refused("NOT_FOUND")
         await _check_reach(unit.connection, change.actor, row["audience"], row["targets"])
         unit.record("notice.withdraw", f"notice/{id_}", before={"title": row["title"]})
+
+
+_REMIND = """
+INSERT INTO inbox (staff_id, kind, subject, word, detail, at)
+SELECT t.*, $6 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+    AS t(staff_id, kind, subject, word, detail) ORDER BY staff_id, kind, subject
+ON CONFLICT (staff_id, kind, subject) DO UPDATE SET word = excluded.word, detail = excluded.detail, at = excluded.at,
+    read_at = NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """What one of the staff is to be told."""
+
+    staff_id: int
+    kind: str
+    subject: int
+    word: str
+    detail: str
+
+
+async def remind(connection: Connection, reminders: Sequence[Reminder], now: datetime) -> None:
+    """Tell people, each of a thing once; what they were told of the same before is not so any more."""
+    columns = [[getattr(one, name) for one in reminders] for name in Reminder.__dataclass_fields__]
+    await connection.execute(_REMIND, *columns, now)
 
 
 _READ = "UPDATE inbox SET read_at = now() WHERE staff_id = $1 AND id = ANY($2::bigint[]) AND read_at IS NULL"

@@ -7,12 +7,13 @@ from typing import Any
 
 import asyncpg
 
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.partners import MAX_USERNAME, PROTOCOLS
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
-from smsgw.store.config.partners import secret_context
+from smsgw.platform.partners.queries import MARK
+from smsgw.store.config.partners import BIND_TTL, secret_context
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.secrets import Sealer
 
@@ -94,7 +95,9 @@ async def _update(connection: Connection, partner_id: int, fields: Mapping[str, 
 
 
 _SET_SEALED = "UPDATE partner SET password_sealed = $2 WHERE id = $1"
-_ONE = "SELECT * FROM partner WHERE username = $1 AND ($2::text IS NULL OR protocol = $2) FOR UPDATE"
+_ONE = f"""
+SELECT p.*, {MARK} AS mark FROM partner p WHERE username = $1 AND ($2::text IS NULL OR protocol = $2) FOR UPDATE
+"""  # noqa: S608
 
 
 async def _find(unit: Unit, username: str, protocol: str | None) -> Row:
@@ -116,12 +119,17 @@ async def edit(
     fields: Mapping[str, Any],
     *,
     password: str | None = None,
+    seen: str | None = None,
 ) -> None:
-    """Change a login. Without ``protocol`` the name must be unique among both. ``NOT_FOUND``, ``PARAM_INVALID``."""
+    """Change a login. Without ``protocol`` the name must be unique among both. ``seen``: the mark of the login that the
+    actor looked at (None: of none). ``NOT_FOUND``, ``PARAM_INVALID``; ``STATE_CONFLICT`` when somebody has changed it
+    since."""
     _check_fields(fields)
     try:
         async with change.unit(Permission.PARTNER_EDIT) as unit:
             row = await _find(unit, username, protocol)
+            if seen is not None and row["mark"] != seen:
+                raise Refused("STATE_CONFLICT", reason=phrase("partner.changed"))
             await _update(unit.connection, row["id"], fields)
             if password is not None:
                 context = secret_context(row["protocol"], username)
@@ -144,13 +152,25 @@ async def remove(change: Change, username: str, protocol: str | None) -> None:
         unit.record("partner.remove", f"partner/{row['protocol']}/{username}", before=before)
 
 
-_KICK = "UPDATE partner_bind SET kick = true WHERE partner_id = $1"
+_KICK = """
+UPDATE partner_bind SET kick = true
+WHERE partner_id = $1 AND seen_at > clock_timestamp() - $2 * interval '1 second' RETURNING node, ip
+"""
+MAX_REASON = 200
 
 
-async def kick(change: Change, username: str, protocol: str | None) -> int:
-    """Ask the nodes to end the binds of a login; how many there are. They may bind again. ``NOT_FOUND``."""
+async def kick(change: Change, username: str, protocol: str | None, *, reason: str = "") -> int:
+    """Ask the nodes to end the binds of a login; how many there are. They may bind again. ``NOT_FOUND``.
+
+    What they have sent and was not answered is accepted or refused as any. Sent again over a new bind it is a new
+    message, but for CMPP on the same node within the minutes of ``partners.again``: it gets that same answer there.
+    What they were not yet told is offered again when they are bound.
+    """
+    if len(reason) > MAX_REASON:
+        raise Invalid("PARAM_INVALID", field="reason", reason=phrase("text.at_most", limit=MAX_REASON))
     async with change.unit(Permission.PARTNER_KICK) as unit:
         row = await _find(unit, username, protocol)
-        tag = await unit.connection.execute(_KICK, row["id"])
-        unit.record("partner.kick", f"partner/{row['protocol']}/{username}")
-    return int(tag.rpartition(" ")[2])
+        ended = await unit.connection.fetch(_KICK, row["id"], BIND_TTL)
+        after = {"reason": reason, "binds": len(ended)}
+        unit.record("partner.kick", f"partner/{row['protocol']}/{username}", after=after)
+    return len(ended)

@@ -16,11 +16,13 @@ from smsgw.core.likeness import ANY, Stretch, compared, likeness, pairs
 from smsgw.core.model import MessageType
 from smsgw.core.number_state import NumberState
 from smsgw.core.policy import PolicySet
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.templates import PLACE, Review, Template
 from smsgw.core.url_filings import found_in, shown
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.platform.review.model import Reviewed
 from smsgw.store.engine.database import Database
+from smsgw.store.records import pseudonyms
 
 MOST_TEMPLATES = 500
 """The newest ones are compared."""
@@ -87,8 +89,8 @@ WHERE task_id = $1 AND n IN (SELECT 1 + i * greatest($3::bigint - 1, 0) / greate
                              FROM generate_series(0, least($2::bigint, $3::bigint) - 1) i)
 """
 _WRITTEN_TO = """
-SELECT count(*) FROM unnest($1::text[]) AS asked(number)
-WHERE EXISTS (SELECT FROM message m WHERE m.number = asked.number AND m.id < $2 AND m.account_id = $3)
+SELECT count(*) FROM unnest($1::text[], $4::text[]) AS asked(number, hash)
+WHERE EXISTS (SELECT FROM message m WHERE m.number IN (asked.number, asked.hash) AND m.id < $2 AND m.account_id = $3)
 """
 _STATES = "SELECT state, count(*) AS n FROM number_status WHERE number = ANY($1) AND removed_at IS NULL GROUP BY state"
 _SENT = "SELECT EXISTS (SELECT FROM message WHERE submitter = $1 AND id < $2)"
@@ -101,9 +103,11 @@ async def risks(database: Database, snapshot: Snapshot, review: Reviewed, now: d
         numbers = await database.fetchval(_OF_TASK, review.task_id, ASKED, review.numbers) or []
     else:
         numbers = await database.fetchval(_OF_CALL, review.batch_id, ASKED) or []
+    numbers = [number for number in numbers if not is_pseudonym(number)]  # of what was decided long ago
     if numbers:
         asked = len(numbers)
-        known = await database.fetchval(_WRITTEN_TO, numbers, review.batch_id, review.account_id, timeout=10)
+        hashes = await pseudonyms.of(database, numbers)
+        known = await database.fetchval(_WRITTEN_TO, numbers, review.batch_id, review.account_id, hashes, timeout=10)
         if asked - known >= MANY * asked:
             found.append(Risk("strangers", {"share": round(100 * (asked - known) / asked), "asked": asked}))
         states = {row["state"]: row["n"] for row in await database.fetch(_STATES, [int(n) for n in numbers])}

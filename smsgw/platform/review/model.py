@@ -46,6 +46,8 @@ class Reviewed:
     """… who has made it (who asks may have edited it), and …"""
     emergency: bool = False
     """… whether it goes before everything else."""
+    kind: str = ""
+    """The operator's own kind of its type; empty: none."""
 
     def own(self, who: ActorLabel) -> bool:
         """Whether somebody has made or edited it, and cannot decide about it."""

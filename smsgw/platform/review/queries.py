@@ -25,7 +25,8 @@ _COLUMNS = f"""
 r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, {_NO_CODE.format("r")},
 r.due_at, r.validity, r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task,
 a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name, r.task_id,
-COALESCE(t.submitter, r.submitter) AS owner, COALESCE(t.emergency, false) AS emergency
+COALESCE(t.submitter, r.submitter) AS owner, COALESCE(t.emergency, false) AS emergency,
+COALESCE(t.message_kind, m.kind, '') AS kind
 """
 _FROM = """
 FROM review r JOIN account a ON a.id = r.account_id LEFT JOIN task t ON t.id = r.task_id
@@ -170,7 +171,8 @@ WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 GROUP BY carrier, province
 """
 _HEADS = """
 SELECT left(number, 9) AS head, count(*) AS n
-FROM (SELECT number FROM task_row WHERE task_id = $1 ORDER BY n LIMIT $2) r GROUP BY head
+FROM (SELECT number FROM task_row WHERE task_id = $1 ORDER BY n LIMIT $2) r WHERE NOT starts_with(number, '#')
+GROUP BY head
 """
 MOST_SORTED = 200_000
 """Rows of a task that are sorted by their numbers for somebody who looks."""

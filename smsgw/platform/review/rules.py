@@ -11,7 +11,7 @@ from typing import Any
 
 from smsgw.core import policy
 from smsgw.core.ids import CHINA, first_id, time_of
-from smsgw.core.model import MessageType
+from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import PolicySet
 from smsgw.pipeline.accept.checks import Asked, held_for
 from smsgw.pipeline.snapshot import Snapshot
@@ -20,30 +20,54 @@ from smsgw.platform.policies import service as policies
 from smsgw.store.engine.database import Database
 
 NAMES = ("review", "review_over", "review_new_sign", "review_new_link")
+HOURS = ("hours",)
 MOST = 5000
 """Messages of a day that are looked at, and …"""
 MOST_TASKS = 500
 """… tasks."""
+MOST_READ = 100_000
+"""Of the first so many of a day, whatever their type: what is rare is not looked for in all of them."""
+PATIENCE = 20.0
+"""Seconds for each statement about a day."""
 AT_ONCE = 100
 """Texts that are judged before others have their turn."""
 
+_UNTIL = """
+SELECT id FROM message WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+ORDER BY id OFFSET $4 LIMIT 1
+"""
 _MESSAGES = """
-SELECT account_id, type, sign, content, template_id, batch_id FROM message
-WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4)
+SELECT account_id, type, kind, sign, content, template_id, batch_id FROM message
+WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4 OR kind = $4)
   AND origin <> 'task' AND NOT test
 ORDER BY id LIMIT $5
 """
 _TASKS = """
-SELECT account_id, type, sign, content, COALESCE(template_id, 0) AS template_id, valid AS numbers FROM task
-WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4)
+SELECT account_id, type, message_kind AS kind, sign, content, COALESCE(template_id, 0) AS template_id,
+       valid AS numbers FROM task
+WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+  AND ($4 = '' OR type = $4 OR message_kind = $4)
 ORDER BY id LIMIT $5
 """
 
 
+SLICES = 288
+"""Pieces of a day of which …"""
+MOST_OF_SLICE = 20
+"""… so many messages each are looked at, when it is about hours, …"""
+MOST_READ_OF_SLICE = 500
+"""… of the first so many, whatever their type."""
 _TAKEN = """
-SELECT id, account_id, type FROM message
-WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) AND ($4 = '' OR type = $4) AND NOT test
-ORDER BY id LIMIT $5
+SELECT m.id, m.account_id, m.type, m.kind, m.origin
+FROM generate_series(0, $6::int - 1) AS slice (n), LATERAL (SELECT ($2::bigint - $1::bigint) / $6 AS long) s,
+LATERAL (
+    SELECT * FROM (
+        SELECT id, account_id, type, kind, origin, test FROM message
+        WHERE id >= $1 + s.long * slice.n AND id < $1 + s.long * (slice.n + 1)
+          AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+        ORDER BY id LIMIT $7) r
+    WHERE ($4 = '' OR type = $4 OR kind = $4) AND NOT test
+    ORDER BY id LIMIT $5) m
 """
 ALWAYS = "00:00-24:00"
 """The hours of who sends at any time, where a less particular place says otherwise."""
@@ -68,7 +92,7 @@ class Outcome:
     tasks_held: int
     tasks_held_now: int
     whole: bool
-    """All were looked at; else the first ``MOST`` messages and ``MOST_TASKS`` tasks."""
+    """All were looked at; else the first ``MOST`` messages among the first ``MOST_READ``, and ``MOST_TASKS`` tasks."""
 
 
 def own_hours(policies_: PolicySet, place: Place) -> str:
@@ -77,24 +101,36 @@ def own_hours(policies_: PolicySet, place: Place) -> str:
     return "" if found is None else str(found if found.spans else ALWAYS)
 
 
-async def put_hours(change: Change, place: Place, wanted: str) -> None:
-    """When messages of the place may be sent; empty: as the less particular place says."""
-    if wanted:
-        await policies.put(change, "hours", wanted, account_id=place.account_id, type_=place.type)
-    else:
-        await policies.clear(change, "hours", account_id=place.account_id, type_=place.type)
+async def put_hours(change: Change, place: Place, wanted: str, *, seen: str) -> int:
+    """When messages of the place may be sent, as ``policies.replace`` does; empty: as the less particular place says;
+    how many rules have changed."""
+    where = policies.Where(place.account_id, place.type, HOURS)
+    return await policies.replace(change, where, {"hours": wanted} if wanted else {}, seen=seen)
 
 
-async def outside(
-    database: Database, snapshot: Snapshot, place: Place, wanted: str, now: datetime
-) -> tuple[int, int, int]:
-    """Of yesterday's calls (China), the first ``MOST``: how many messages, and how many of them were taken outside the
-    hours, those wanted and those of now."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Of messages of a day, drawn evenly from it, those that were taken outside of hours."""
+
+    messages: int
+    waits: int
+    """Of tasks, which rest until their hours."""
+    refused: int
+    """Of calls, by whatever door: they are told ``TIME_WINDOW_CLOSED``."""
+    now: int
+    """All of them with the hours of now."""
+
+
+async def outside(database: Database, snapshot: Snapshot, place: Place, wanted: str, now: datetime) -> Outside:
+    """What hours would have met yesterday (China)."""
     today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     span = first_id(today - timedelta(days=1)), first_id(today)
-    rows = await database.fetch(_TAKEN, *span, _below(snapshot, place), place.type, MOST, timeout=20)
-    after = _with(snapshot.policies, place, {"hours"}, {"hours": wanted} if wanted else {})
-    new = old = 0
+    rows = await database.fetch(
+        _TAKEN, *span, accounts_below(snapshot, place), place.type, MOST_OF_SLICE, SLICES, MOST_READ_OF_SLICE,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    after = with_policies(snapshot.policies, place, {"hours"}, {"hours": wanted} if wanted else {})
+    met: Counter[str] = Counter()
     for n, row in enumerate(rows):
         account = snapshot.account(row["account_id"])
         if account is None:
@@ -102,37 +138,30 @@ async def outside(
         if n % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
         at, kind = time_of(row["id"]), MessageType(row["type"])
-        new += after.limits(account, kind).hours.opens(at) is not None
-        old += snapshot.policies.limits(account, kind).hours.opens(at) is not None
-    return len(rows), new, old
+        if after.limits(account, kind, row["kind"]).hours.opens(at) is not None:
+            met["waits" if row["origin"] == Origin.TASK else "refused"] += 1
+        met["now"] += snapshot.policies.limits(account, kind, row["kind"]).hours.opens(at) is not None
+    return Outside(len(rows), met["waits"], met["refused"], met["now"])
 
 
-def own(policies_: PolicySet, place: Place) -> dict[str, str]:
+def own(policies_: PolicySet, place: Place, names: Sequence[str] = NAMES) -> dict[str, str]:
     """What is put at exactly this place."""
     found = policies_.changes.get((place.account_id, place.type), {})
-    return {name: policy.shown(found[name]) for name in NAMES if name in found}
+    return {name: policy.shown(found[name]) for name in names if name in found}
 
 
-async def put(change: Change, place: Place, before: Mapping[str, str], wanted: Mapping[str, str]) -> int:
-    """Put what differs; what is not wanted any more is taken back. How many rules have changed."""
-    changed = 0
-    for name in NAMES:
-        if before.get(name) == wanted.get(name):
-            continue
-        if name in wanted:
-            await policies.put(change, name, wanted[name], account_id=place.account_id, type_=place.type)
-        else:
-            await policies.clear(change, name, account_id=place.account_id, type_=place.type)
-        changed += 1
-    return changed
+async def put(change: Change, place: Place, wanted: Mapping[str, str], *, seen: str) -> int:
+    """What is put there from now on, as ``policies.replace`` does; how many rules have changed."""
+    where = policies.Where(place.account_id, place.type, NAMES)
+    return await policies.replace(change, where, wanted, seen=seen)
 
 
 def changed(policies_: PolicySet, place: Place, wanted: Mapping[str, str]) -> PolicySet:
     """The policies as they would be."""
-    return _with(policies_, place, NAMES, wanted)
+    return with_policies(policies_, place, NAMES, wanted)
 
 
-def _with(policies_: PolicySet, place: Place, names: Container[str], wanted: Mapping[str, str]) -> PolicySet:
+def with_policies(policies_: PolicySet, place: Place, names: Container[str], wanted: Mapping[str, str]) -> PolicySet:
     """With these policies of the place as they are wanted; one that is not is taken back."""
     key = place.account_id, place.type
     kept = {name: value for name, value in policies_.changes.get(key, {}).items() if name not in names}
@@ -140,7 +169,7 @@ def _with(policies_: PolicySet, place: Place, names: Container[str], wanted: Map
     return replace(policies_, changes={**policies_.changes, key: put_}, _known={})
 
 
-def _below(snapshot: Snapshot, place: Place) -> list[int] | None:
+def accounts_below(snapshot: Snapshot, place: Place) -> list[int] | None:
     """The accounts for which the place's rules hold; None: all."""
     return None if not place.account_id else [
         account.id for account in snapshot.accounts() if place.account_id in (account.id, *account.above)
@@ -153,10 +182,13 @@ async def outcome(
     """What the rules would have held yesterday (China)."""
     today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     span = first_id(today - timedelta(days=1)), first_id(today)
-    below = _below(snapshot, place)
-    messages = await database.fetch(_MESSAGES, *span, below, place.type, MOST + 1, timeout=20)
-    tasks = await database.fetch(_TASKS, *span, below, place.type, MOST_TASKS + 1, timeout=20)
-    whole = len(messages) <= MOST and len(tasks) <= MOST_TASKS
+    below = accounts_below(snapshot, place)
+    until = await database.fetchval(_UNTIL, *span, below, MOST_READ, timeout=PATIENCE)
+    messages = await database.fetch(
+        _MESSAGES, span[0], until or span[1], below, place.type, MOST + 1, timeout=PATIENCE
+    )
+    tasks = await database.fetch(_TASKS, *span, below, place.type, MOST_TASKS + 1, timeout=PATIENCE)
+    whole = until is None and len(messages) <= MOST and len(tasks) <= MOST_TASKS
     messages, tasks = messages[:MOST], tasks[:MOST_TASKS]
     sizes = Counter(row["batch_id"] for row in messages)
     after = changed(snapshot.policies, place, wanted)
@@ -173,7 +205,7 @@ async def _held(
     known: dict[tuple[Any, ...], tuple[bool, bool]] = {}
     for row, numbers in rows:
         account = snapshot.account(row["account_id"])
-        key = (row["account_id"], row["type"], row["sign"], row["content"], row["template_id"], numbers)
+        key = (row["account_id"], row["type"], row["kind"], row["sign"], row["content"], row["template_id"], numbers)
         if account is None or key in known:
             continue
         if len(known) % AT_ONCE == AT_ONCE - 1:
@@ -181,10 +213,13 @@ async def _held(
         kind = MessageType(row["type"])
         asked = Asked((account.id, *account.above), kind, row["sign"], row["content"], bool(row["template_id"]),
                       numbers, at)  # fmt: skip
-        new, old = (bool(held_for(asked, by.limits(account, kind), by)) for by in (after, snapshot.policies))
+        each = [(by, by.limits(account, kind, row["kind"])) for by in (after, snapshot.policies)]
+        new, old = (bool(held_for(asked, limits, by)) for by, limits in each)
         known[key] = new, old
     found = [
-        known.get((row["account_id"], row["type"], row["sign"], row["content"], row["template_id"], numbers))
+        known.get((
+            row["account_id"], row["type"], row["kind"], row["sign"], row["content"], row["template_id"], numbers,
+        ))
         for row, numbers in rows
-    ]
+    ]  # fmt: skip
     return sum(one[0] for one in found if one), sum(one[1] for one in found if one)

@@ -124,7 +124,7 @@ class Reviewing:
         account = self._snapshots.current.account(row.account_id)
         if account is None:
             return start
-        limits = self._snapshots.current.policies.limits(account, MessageType(row.type))
+        limits = self._snapshots.current.policies.limits(account, MessageType(row.type), row.kind)
         return limits.hours.opens(start) or start
 
     async def findings(self) -> Iterable[Finding]:

@@ -24,3 +24,10 @@ class RouteVersion:
     note: str
     actor: ActorLabel
     published_at: datetime
+    newest: bool = True
+    """It is in force."""
+
+    @property
+    def id(self) -> int:
+        """Of the row, in pages of a list."""
+        return self.version

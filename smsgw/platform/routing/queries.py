@@ -3,32 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, first_id, time_of
-from smsgw.core.model import MessageType
+from smsgw.core.model import ChannelSpec, MessageType
 from smsgw.core.retry import Fault, Rule
 from smsgw.core.routes import RouteTable, Subject
 from smsgw.pipeline.outcomes.writer import MAX_AGE
+from smsgw.platform.channels.queries import channels
+from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.platform.routing.model import RouteVersion
 from smsgw.runtime import clock
-from smsgw.store.config import retry_rules, routes
+from smsgw.store.config import retry_rules
+from smsgw.store.config.routes import load
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 
 NEWEST = "SELECT * FROM route_version ORDER BY version DESC LIMIT 1"
 _ONE = "SELECT * FROM route_version WHERE version = $1"
 _LIST = "SELECT * FROM route_version ORDER BY version DESC LIMIT $1"
+_BEFORE = "SELECT max(version) FROM route_version WHERE version < $1"
 _CHANNELS = "SELECT name FROM channel WHERE removed_at IS NULL AND id > 0"
+
+
+_VERSIONS = """
+SELECT r.*, r.version AS id, r.version = (SELECT max(version) FROM route_version) AS newest FROM route_version r
+"""
+_FIND = f"{_VERSIONS} WHERE r.version = $1"
+_SEARCH = _VERSIONS.replace("SELECT r.*", "SELECT r.*, {key} AS _key") + " WHERE {where} ORDER BY {order}"
+_ORDERS = {"version": Order("r.version", "int")}
 
 
 def _version(row: Row) -> RouteVersion:
     return RouteVersion(
-        row["version"], json.loads(row["document"]), row["note"], row["actor"], row["published_at"]
-    )
+        row["version"], json.loads(row["document"]), row["note"], row["actor"], row["published_at"],
+        row.get("newest", True),
+    )  # fmt: skip
+
+
+async def search(database: Database, window: Window) -> Slice[RouteVersion]:
+    """All versions, a window of them."""
+    return await read(database, _SEARCH, (), _ORDERS, window, _version, id_="r.version")
+
+
+async def how_many(database: Database) -> int:
+    """How many there are."""
+    number: int = await database.fetchval("SELECT count(*) FROM route_version")
+    return number
+
+
+async def find(database: Database, number: int) -> RouteVersion | None:
+    """One version; None: there is none."""
+    row = await database.fetchrow(_FIND, number) if 0 < number < 2**31 else None
+    return None if row is None else _version(row)
 
 
 async def newest(source: Connection | Database) -> RouteVersion | None:
@@ -45,6 +75,19 @@ async def version(database: Database | Connection, number: int) -> RouteVersion:
     return _version(row)
 
 
+async def before(source: Database | Connection, number: int) -> int:
+    """The version that was in force before one; 0: none was. Numbers have gaps where publishing was given up."""
+    return await source.fetchval(_BEFORE, number) or 0
+
+
+_SIGNS = "SELECT DISTINCT sign FROM sign WHERE account_id = ANY($1)"
+
+
+async def signs_of(database: Database, account_ids: Sequence[int]) -> frozenset[str]:
+    """The signatures of accounts."""
+    return frozenset(row["sign"] for row in await database.fetch(_SIGNS, list(account_ids)))
+
+
 async def versions(database: Database, *, limit: int = 100) -> list[RouteVersion]:
     """Newest first."""
     return [_version(row) for row in await database.fetch(_LIST, limit)]
@@ -55,13 +98,43 @@ async def channel_names(database: Database | Connection) -> list[str]:
     return [row["name"] for row in await database.fetch(_CHANNELS)]
 
 
+async def channel_specs(database: Database) -> Sequence[ChannelSpec]:
+    """The channels as routing sees them; without passwords."""
+    return [
+        ChannelSpec(one.id, one.name, one.protocol, one.host, one.port, one.username, "", rate=one.rate,
+                    carriers=one.carriers, desired=one.desired)
+        for one in await channels(database)
+    ]  # fmt: skip
+
+
+_QUEUED_IN = by_name("""
+SELECT count(*) FROM (
+    SELECT FROM unnest($1::text[]) AS name JOIN pool o USING (name), LATERAL (
+        SELECT FROM unnest('{0,1,2,3}'::smallint[]) AS lanes(lane), LATERAL (
+            SELECT FROM part p WHERE p.pool_id = o.id AND p.lane = lanes.lane AND p.state = :QUEUED AND p.part = 1
+                AND p.id >= $2 LIMIT $3
+        ) one
+    ) waiting LIMIT $3
+) counted
+""")
+
+
+async def queued_in(database: Database, pools: Sequence[str]) -> int:
+    """Messages that wait in pools of these names, counted up to ``MOST_WAITING`` and one more."""
+    if not pools:
+        return 0
+    oldest = first_id(clock.now() - MAX_AGE)
+    number: int = await database.fetchval(_QUEUED_IN, list(pools), oldest, MOST_WAITING + 1, timeout=5)
+    return number
+
+
 async def table(database: Database | Connection) -> RouteTable:
     """The table in force."""
-    return await routes.load(database)
+    return await load(database)
 
 
 _RECENT = """
-SELECT a.name, m.type, m.number, m.carrier, m.province, m.sign, m.content, m.id
+SELECT a.name, m.type, m.number, m.carrier, m.province, m.sign, m.content, m.kind, m.id
 FROM message m JOIN account a ON a.id = m.account_id ORDER BY m.id DESC LIMIT $1
 """
 
@@ -78,6 +151,7 @@ async def recent_subjects(database: Database, limit: int) -> list[Subject]:
             sign=row["sign"],
             content=row["content"],
             at=time_of(row["id"]).astimezone(CHINA).time(),
+            kind=row["kind"],
         )
         for row in await database.fetch(_RECENT, limit, timeout=60)
     ]
@@ -98,12 +172,12 @@ async def code_classes(database: Database) -> list[dict[str, Any]]:
 
 # --- number overrides ------------------------------------------------------------------------------------------------
 
-_FIND = "SELECT * FROM number_override WHERE prefix LIKE $1 || '%' ORDER BY prefix LIMIT $2"
+_OVERRIDES = "SELECT * FROM number_override WHERE prefix LIKE $1 || '%' ORDER BY prefix LIMIT $2"
 
 
 async def overrides(database: Database, prefix: str, *, limit: int = 100) -> list[Row]:
     """Overrides that begin with these digits."""
-    return await database.fetch(_FIND, prefix, limit)
+    return await database.fetch(_OVERRIDES, prefix, limit)
 
 
 # --- what waits ------------------------------------------------------------------------------------------------------

@@ -2,77 +2,62 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 
-from smsgw.core import routes
+from smsgw.core import routes as core
 from smsgw.core.code_book import Source
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.retry import NEVER_RETRIED, Fault, How, Rule
-from smsgw.core.routes import InvalidRoutes
 from smsgw.core.words import phrase, reason_of
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.rerouting import Followed
-from smsgw.platform.change import Change, Unit
-from smsgw.platform.routing import queries
+from smsgw.platform.change import Change
+from smsgw.platform.routing import publication, queries
 from smsgw.platform.routing.model import CARRIERS, EMPTY
+from smsgw.platform.routing.publication import LOCK, Made
 from smsgw.store.config import numbers
 from smsgw.store.config.channels import load_pools
 from smsgw.store.engine.database import Database, Row
 
-_ADD = "INSERT INTO route_version (document, note, actor) VALUES ($1, $2, $3) RETURNING version"
-_POOL = "INSERT INTO pool (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
-# Serialises publishers, so that the check against channels and the newest version hold.
-_LOCK = "LOCK TABLE route_version IN EXCLUSIVE MODE"
 
-
-async def publish(change: Change, document: Mapping[str, Any], note: str) -> int:
-    """Check the document against the channels that exist and put it in force; its version.
+async def publish(change: Change, document: Mapping[str, Any], note: str) -> Made:
+    """Check the document against the channels that exist and put it in force, or have it wait for a second person.
 
     ``PARAM_INVALID`` names everything that is wrong. Messages that are queued stay in their pools.
     """
     async with change.unit(Permission.ROUTE_EDIT) as unit:
-        await unit.connection.execute(_LOCK)
-        return await _publish(unit, document, note)
+        await unit.connection.execute(LOCK)
+        return await publication.publish(unit, document, note)
 
 
-async def _publish(unit: Unit, document: Mapping[str, Any], note: str) -> int:
-    known = await queries.channel_names(unit.connection)
-    try:
-        table = routes.parse(document, version=0, channels=known)
-    except InvalidRoutes as exc:
-        raise Invalid("PARAM_INVALID", field="routes", reason="; ".join(exc.problems)) from exc
-    await unit.connection.execute(_POOL, list(table.pools))
-    text = json.dumps(document, ensure_ascii=False)
-    version: int = await unit.connection.fetchval(_ADD, text, note, unit.actor.label)
-    unit.record("route.publish", f"route/{version}", after={"note": note})
-    return version
-
-
-async def rollback(change: Change, version: int) -> int:
-    """Publish an old version again, 0 being that without rules; the new version's number. ``NOT_FOUND``."""
+async def rollback(change: Change, version: int, note: str = "", *, seen: int | None = None) -> Made:
+    """Publish an old version again, 0 being that without rules. ``NOT_FOUND``; ``STATE_CONFLICT`` when another version
+    is in force than was ``seen``."""
     async with change.unit(Permission.ROUTE_EDIT) as unit:
-        await unit.connection.execute(_LOCK)
+        await unit.connection.execute(LOCK)
+        newest = await queries.newest(unit.connection)
+        if seen is not None and seen != (now := newest.version if newest else 0):
+            raise Refused("STATE_CONFLICT", reason=phrase("route.newer_back", version=now))
         old = (await queries.version(unit.connection, version)).document if version else EMPTY
-        return await _publish(unit, old, f"rollback to version {version}")
+        return await publication.publish(unit, old, note or f"rollback to version {version}")
 
 
 _CARRIERS = "SELECT carriers FROM channel WHERE name = $1 AND removed_at IS NULL"
 _ACCOUNT = "SELECT id FROM account WHERE name = $1"
 
 
-async def move(change: Change, kind: str, value: str, channel: str, note: str) -> int:
+async def move(change: Change, kind: str, value: str, channel: str, note: str) -> Made:
     """Give an account or a signature (``kind``) to one channel, by a rule before all others; the new version.
 
     ``NOT_FOUND`` for a channel or an account that does not exist.
     """
     async with change.unit(Permission.ROUTE_EDIT) as unit:
-        await unit.connection.execute(_LOCK)
+        await unit.connection.execute(LOCK)
         row = await unit.connection.fetchrow(_CARRIERS, channel)
         if row is None:
             raise Invalid("NOT_FOUND")
@@ -82,24 +67,24 @@ async def move(change: Change, kind: str, value: str, channel: str, note: str) -
                 raise Invalid("NOT_FOUND")
         newest = await queries.newest(unit.connection)
         document = newest.document if newest is not None else EMPTY
-        changed = routes.moved(document, kind=kind, value=value, channel=channel, carriers=row["carriers"])
-        return await _publish(unit, changed, note)
+        changed = core.moved(document, kind=kind, value=value, channel=channel, carriers=row["carriers"])
+        return await publication.publish(unit, changed, note)
 
 
-async def restore(change: Change, kind: str, value: str, note: str) -> int:
+async def restore(change: Change, kind: str, value: str, note: str) -> Made:
     """Take such a rule away: the account or signature goes by the others again; the new version. ``NOT_FOUND`` for an
     account that does not exist; ``STATE_CONFLICT``: there is no such rule."""
     async with change.unit(Permission.ROUTE_EDIT) as unit:
-        await unit.connection.execute(_LOCK)
+        await unit.connection.execute(LOCK)
         if kind == "account":
             account_id = await unit.connection.fetchval(_ACCOUNT, value)
             if account_id is None or not unit.actor.scope.covers(account_id):
                 raise Invalid("NOT_FOUND")
         newest = await queries.newest(unit.connection)
-        document = None if newest is None else routes.restored(newest.document, kind=kind, value=value)
+        document = None if newest is None else core.restored(newest.document, kind=kind, value=value)
         if document is None:
             raise Refused("STATE_CONFLICT", reason=phrase("route.not_moved"))
-        return await _publish(unit, document, note)
+        return await publication.publish(unit, document, note)
 
 
 async def follow_queued(database: Database) -> Followed:
@@ -116,10 +101,24 @@ ON CONFLICT (fault, type) DO UPDATE SET how = excluded.how, tries = excluded.tri
 """
 
 
-async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) -> None:
-    """Change one cell. ``PARAM_INVALID`` for what may never be retried, or impossible values."""
-    if fault in NEVER_RETRIED and rule.how is not How.NEVER:
+FIRST_PAUSE, LONGEST_PAUSE = 1, 5
+"""Seconds that a rule without a limit of tries has to wait at least: the first time, and after some."""
+
+
+def check_rule(fault: Fault, rule: Rule) -> None:
+    """``PARAM_INVALID`` for what may never be retried, and for what would be without an end or a pause."""
+    if rule.how is How.NEVER:
+        return
+    if fault in NEVER_RETRIED:
         raise Invalid("PARAM_INVALID", field="fault", reason=phrase("retry.never", fault=fault))
+    if not rule.tries and (rule.first < FIRST_PAUSE or rule.most < LONGEST_PAUSE):
+        reason = phrase("retry.pause", first=FIRST_PAUSE, most=LONGEST_PAUSE)
+        raise Invalid("PARAM_INVALID", field="first" if rule.first < FIRST_PAUSE else "most", reason=reason)
+
+
+async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) -> None:
+    """Change one cell. ``PARAM_INVALID`` as ``check_rule``, or for impossible values."""
+    check_rule(fault, rule)
     try:
         async with change.unit(Permission.ROUTE_EDIT) as unit:
             before = await unit.connection.fetch(_RULES, fault, kind)
@@ -223,26 +222,15 @@ async def remove_code(change: Change, channel: str | None, source: Source, code:
 # --- number overrides ------------------------------------------------------------------------------------------------
 
 
-async def import_overrides(change: Change, entries: Sequence[tuple[str, str, str]]) -> None:
-    """Add or replace (prefix, carrier, province) entries; the last of a prefix given twice counts."""
-    unique = {prefix: (carrier, province) for prefix, carrier, province in entries}
-    async with change.unit(Permission.NUMBER_EDIT, timeout=120) as unit:
-        await numbers.put(
-            unit.connection,
-            list(unique),
-            [v[0] for v in unique.values()],
-            [v[1] for v in unique.values()],
-            "import",
-        )
-        unit.record("number.import", "number_override", after={"count": len(unique)})
-
-
 _REMOVE_OVERRIDE = "DELETE FROM number_override WHERE prefix = $1 RETURNING carrier, province"
 
 
 async def remove_override(change: Change, prefix: str) -> bool:
-    """Forget one override; whether it was there."""
+    """Forget one override; whether it was there. ``PERMISSION_DENIED`` for who sees a part of the accounts alone."""
     async with change.unit(Permission.NUMBER_EDIT) as unit:
+        if unit.actor.scope.whole is not None:
+            raise Refused("PERMISSION_DENIED")
+        await numbers.take_turn(unit.connection)
         gone = await unit.connection.fetchrow(_REMOVE_OVERRIDE, prefix)
         if gone is None:
             unit.unchanged()

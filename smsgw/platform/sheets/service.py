@@ -16,13 +16,16 @@ from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import Job, ReadJob, StreamJob
 from smsgw.platform.campaigns.workers import Workers, bad_file
 from smsgw.platform.content import proofs as documents
+from smsgw.platform.diagnostics.service import FILES as BUNDLES
 from smsgw.platform.exports.model import FILES as EXPORTS
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
+from smsgw.platform.links.model import FILES as CODES
 from smsgw.platform.lists import proofs, undoing
 from smsgw.platform.materials import service as materials
 from smsgw.platform.sheets import queries
 from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_KEPT, MOST_ROWS, Sheet
+from smsgw.platform.url_filings import proofs as filed
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 
@@ -105,7 +108,8 @@ class Sheets:
         return (await self._workers.run(owner, Job(read=wanted))).rows
 
     async def sweep(self) -> None:
-        """Remove files of tables, exports and proofs whose time is over, and what is known of such tables."""
-        kinds = [FILES, EXPORTS, *(one.kind(self._database) for one in (proofs, documents, undoing, materials))]
+        """Remove files of tables, exports, bundles and proofs whose time is over, and what is known of such tables."""
+        proving = (proofs, documents.DOCUMENTS, filed.DOCUMENTS, undoing, materials)
+        kinds = [FILES, EXPORTS, CODES, BUNDLES, *(one.kind(self._database) for one in proving)]
         await self.store.sweep(kinds)
         await queries.forget(self._database, clock.now())

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 
-from smsgw.core.words import Wording, phrase
 from smsgw.platform.exclusions.model import Version
+from smsgw.platform.mailing import OutMail
 from smsgw.platform.statistics.reports import Figures
 from smsgw.platform.statistics.success import Success
 from smsgw.store.messages import daily
 
-MOST_RECEIVERS = 10
 MONTHS = 24
 """That can be asked for."""
 SETTLED = timedelta(days=daily.SETTLED)
 """After a month, until all of its reports have come: then it is sent."""
 LEAST_REASON, MOST_REASON = 2, 200
-REMOVED, INTERRUPTED = "receiver removed", "interrupted"
-"""What we say of a mail, where a mail server says others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,20 @@ class Day:
     figures: Figures
     root: str
     leaves: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """What a month's messages of one type come to by the ledger."""
+
+    type: str
+    parts: int
+    units: int
+    """Taken when messages were accepted."""
+    refunded: int
+    """Given back in the month."""
+    amount: Decimal | None
+    """In yuan; None: whoever asks may see no money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +54,10 @@ class Statement:
     """Its first day."""
     made_at: datetime
     total: Figures
-    refunded: int
-    """Units that went back for failures, of the month's ledger."""
+    bill: Sequence[BillLine]
+    """By type of message."""
+    unit_price: Decimal | None
+    """Of a unit, by now; None: whoever asks may see no money."""
     days: Sequence[Day]
     success: Success
     """Of all channels together."""
@@ -57,10 +71,40 @@ class Statement:
         """Its last day."""
         return last_of(self.month)
 
+    @property
+    def amount(self) -> Decimal:
+        """What it comes to, in yuan, to the fen; nothing for who may see no money."""
+        amounts = (one.amount for one in self.bill if one.amount is not None)
+        return sum(amounts, Decimal(0)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+
 
 def last_of(month: date) -> date:
     """The last day of the month that begins then."""
     return (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What an account's month comes to by the ledger, or that of several accounts."""
+
+    id: int
+    """Of the account; 0: of several."""
+    account: str
+    name: str
+    parts: int
+    units: int
+    """Taken when messages were accepted."""
+    refunded: int
+    """Given back, on the day on which it was: for what was never sent, and for failures where that was promised."""
+    unit_price: Decimal | None
+    """Yuan for a unit, by now; None: of several."""
+    amount: Decimal
+    """In yuan, to the fen."""
+
+    @property
+    def net(self) -> int:
+        """Units to be paid for."""
+        return self.units - self.refunded
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,36 +122,12 @@ class Receivers:
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(OutMail):
     """A statement on its way to one receiver."""
 
-    id: int
+    removed = "statement.removed"
+
     account_id: int
     account: str
     name: str
     month: date
-    receiver: str
-    language: str
-    state: str
-    """``waiting``, ``sending``, ``sent``, ``failed``, or ``unsure``: it may have arrived."""
-    tries: int
-    next_at: datetime
-    begun_at: datetime | None
-    ended_at: datetime | None
-    digest: str
-    said: str
-    """By the mail server or the network, or by us."""
-    wanted: bool
-    """Its receiver is still named."""
-
-    @property
-    def repeats(self) -> bool:
-        """Whether it can be sent once more."""
-        return self.wanted and self.state in ("failed", "unsure")
-
-    @property
-    def answer(self) -> Wording | str:
-        """The same, in words where it is ours."""
-        return {REMOVED: phrase("statement.removed"), INTERRUPTED: phrase("statement.interrupted")}.get(
-            self.said, self.said
-        )

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 
 from smsgw.core.actor import Actor
-from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.evidence import queries as evidence
 from smsgw.platform.exclusions import queries as exclusions
 from smsgw.platform.paging import MOST, Order, Slice, Window, read
-from smsgw.platform.statements.model import Day, Mail, Receivers, Statement, last_of
+from smsgw.platform.statements.model import Bill, BillLine, Day, Mail, Receivers, Statement, last_of
 from smsgw.platform.statistics import reports, success
 from smsgw.platform.statistics.reports import Wanted
 from smsgw.platform.statistics.success import WantedSuccess
 from smsgw.store.engine.database import Connection, Database, Row
 
-_ACCOUNT = "SELECT id, name, display_name FROM account WHERE id = $1"
-_REFUNDED = """
-SELECT COALESCE(sum(units), 0)::bigint FROM ledger
-WHERE account_id = $1 AND kind = 'refund' AND at >= $2 AND at < $3
-"""
+_ACCOUNT = "SELECT id, name, display_name, unit_price FROM account WHERE id = $1"
 
 
 async def statement(
     database: Database, actor: Actor, account_id: int, month: date, now: datetime
 ) -> Statement | None:
-    """An account's month; None: the actor does not see it."""
+    """An account's month, with its money for who may see balances; None: the actor does not see it."""
     scope = actor.scope.whole
     row = await database.fetchrow(_ACCOUNT, account_id) if scope is None or account_id in scope else None
     if row is None:
@@ -41,14 +38,67 @@ async def statement(
     counted = WantedSuccess(month, last, account=account_id)
     versions = await exclusions.in_force(database, month, last)
     rules = [found for n in versions if n and (found := await exclusions.one(database, n)) is not None]
-    begins, ends = (datetime.combine(day, datetime.min.time(), CHINA) for day in (month, last + timedelta(days=1)))
     channels = await success.search(database, actor, counted, Window("counted_rate", False, limit=MOST))
+    money = actor.may(Permission.BALANCE_VIEW)
+    used = await accounts.usage(database, first=month, last=last, group=("type",), accounts=(account_id,))
+    bill = [
+        BillLine(str(u.keys["type"]), u.parts, u.units, u.refunded, u.amount if money else None) for u in used
+    ]  # fmt: skip
     return Statement(
         account_id, row["name"], row["display_name"] or row["name"], month, now,
-        await reports.totals(database, actor, wanted),
-        await database.fetchval(_REFUNDED, account_id, begins, ends),
-        days, await success.totals(database, actor, counted), channels.rows, versions, rules,
+        await reports.totals(database, actor, wanted), bill, row["unit_price"] if money else None, days,
+        await success.totals(database, actor, counted), channels.rows, versions, rules,
     )  # fmt: skip
+
+
+# Rounded by account, so that what stands below each other adds up.
+_BILLS = """
+FROM (
+    SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, sum(u.parts)::bigint AS parts,
+           sum(u.units)::bigint AS units, sum(u.refunded)::bigint AS refunded, a.unit_price,
+           round(sum(u.units - u.refunded) * a.unit_price, 2) AS amount
+    FROM usage_day u JOIN account a ON a.id = u.account_id
+    WHERE a.id > 0 AND u.day >= $1 AND u.day <= $2 AND ($3::bigint[] IS NULL OR a.id = ANY($3))
+      AND ($4::text IS NULL OR u.submitter = $4) AND ($5::bigint IS NULL OR a.id = $5)
+    GROUP BY a.id
+) b
+"""
+_BILL_PAGE = f"SELECT b.*, {{key}} AS _key {_BILLS} WHERE {{where}} ORDER BY {{order}}"
+_BILL_COUNT = f"SELECT count(*) {_BILLS}"
+_BILL_TOTAL = f"""
+SELECT COALESCE(sum(parts), 0)::bigint AS parts, COALESCE(sum(units), 0)::bigint AS units,
+       COALESCE(sum(refunded), 0)::bigint AS refunded, COALESCE(sum(amount), 0)::numeric AS amount {_BILLS}
+"""
+_BILL_ORDERS = {"account": Order("b.account", "text"), "net": Order("b.units - b.refunded", "bigint")}
+
+
+def _billed(actor: Actor, month: date, account_id: int | None) -> tuple[object, ...]:
+    seen, submitter = actor.scope.narrowed
+    return month, last_of(month), None if seen is None else list(seen), submitter, account_id
+
+
+def _bill(row: Row) -> Bill:
+    return Bill(**{key: row[key] for key in Bill.__dataclass_fields__})
+
+
+async def bills(
+    database: Database, actor: Actor, window: Window, month: date, account_id: int | None = None
+) -> Slice[Bill]:
+    """What a month comes to, by account in the scope; of who sees their own messages alone, by these."""
+    return await read(database, _BILL_PAGE, _billed(actor, month, account_id), _BILL_ORDERS, window, _bill, id_="b.id")
+
+
+async def how_many_bills(database: Database, actor: Actor, month: date, account_id: int | None = None) -> int:
+    """How many accounts have any."""
+    number: int = await database.fetchval(_BILL_COUNT, *_billed(actor, month, account_id))
+    return number
+
+
+async def bills_together(database: Database, actor: Actor, month: date, account_id: int | None = None) -> Bill:
+    """All of them."""
+    row = await database.fetchrow(_BILL_TOTAL, *_billed(actor, month, account_id))
+    assert row is not None  # noqa: S101 - a sum has a row
+    return Bill(0, "", "", row["parts"], row["units"], row["refunded"], None, row["amount"])
 
 
 _RECEIVERS = """
@@ -123,7 +173,7 @@ _ORDERS = {"month": Order("to_char(m.month, 'YYYYMMDD')", "text")}
 
 
 def _mail(row: Row) -> Mail:
-    return Mail(**{key: row[key] for key in Mail.__dataclass_fields__})
+    return Mail(**{field.name: row[field.name] for field in fields(Mail)})
 
 
 def _asked(actor: Actor, wanted: WantedMails) -> tuple[object, ...]:

@@ -41,7 +41,7 @@ WITH p AS MATERIALIZED (
     WHERE s.id >= $1 AND s.id < $2 AND s.part = 1 AND s.claimed_at IS NOT NULL AND s.channel_id IS NOT NULL
       AND NOT m.test
       AND ($3::bigint[] IS NULL OR m.account_id = ANY($3)) AND ($4::bigint IS NULL OR m.account_id = $4)
-      AND ($5::text IS NULL OR m.type = $5) AND ($6::int IS NULL OR s.channel_id = $6)
+      AND ($5::text IS NULL OR COALESCE(NULLIF(m.kind, ''), m.type) = $5) AND ($6::int IS NULL OR s.channel_id = $6)
       AND ($7::text IS NULL OR m.submitter = $7)
     ORDER BY s.id DESC LIMIT {MOST}
 ), g AS (SELECT {{key}} AS value, count(*) AS n, {_STAGES} FROM p GROUP BY 1)
@@ -89,3 +89,18 @@ async def search(database: Database, actor: Actor, wanted: WantedDelays) -> list
         )
         for row in rows
     ]  # fmt: skip
+
+
+NEWEST = 20_000
+_RECENT = by_name(f"""
+SELECT percentile_disc(ARRAY[{_SHARES}]) WITHIN GROUP (ORDER BY {_SPAN["report"]}) FROM (
+    SELECT * FROM part WHERE id >= $1 ORDER BY id DESC LIMIT {NEWEST}
+) p WHERE p.part = 1 AND p.state IN (:DELIVERED, :UNDELIVERABLE) AND {_SPAN["report"]} >= interval '0'
+""")  # noqa: S608 - constants
+
+
+async def report_delays(database: Database, since: datetime) -> Sequence[timedelta] | None:
+    """Percentiles (``SHARES``) of the time to the carrier's report, of the newest ``NEWEST`` parts since then that have
+    one; None: none has."""
+    found: list[timedelta] | None = await database.fetchval(_RECENT, max(first_id(since), 0), timeout=PATIENCE)
+    return found

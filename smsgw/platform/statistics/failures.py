@@ -28,7 +28,7 @@ WITH g AS (
     FROM part s JOIN message m ON m.id = s.id AND m.id >= $1 AND m.id < $2
     WHERE s.id >= $1 AND s.id < $2 AND s.state > :DELIVERED AND s.state = ANY($3::smallint[]) AND NOT s.by_us
       AND NOT m.test AND ($4::bigint[] IS NULL OR m.account_id = ANY($4)) AND ($5::bigint IS NULL OR m.account_id = $5)
-      AND ($6::text IS NULL OR m.type = $6) AND ($7::int IS NULL OR s.channel_id = $7)
+      AND ($6::text IS NULL OR COALESCE(NULLIF(m.kind, ''), m.type) = $6) AND ($7::int IS NULL OR s.channel_id = $7)
       AND ($8::text IS NULL OR m.carrier = $8) AND ($9::text IS NULL OR m.submitter = $9)
     GROUP BY 1, 2
 ), r AS (

@@ -111,6 +111,21 @@ async def per_minute(
     return [(row["minute"], row["metric"], row["n"]) for row in rows]
 
 
+_MINUTES = """
+SELECT minute, metric, sum(n)::bigint AS n FROM stat_minute
+WHERE minute >= $1 AND minute < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+GROUP BY minute, metric ORDER BY minute
+"""
+
+
+async def minutes_between(
+    database: Database, *, from_time: datetime, to_time: datetime, accounts: Sequence[int] | None
+) -> list[tuple[datetime, str, int]]:
+    """(minute, metric, parts) of that time; minutes without traffic are absent."""
+    rows = await database.fetch(_MINUTES, from_time, to_time, None if accounts is None else list(accounts))
+    return [(row["minute"], row["metric"], row["n"]) for row in rows]
+
+
 _PER_HOUR = """
 SELECT date_trunc('hour', minute) AS hour, metric, sum(n)::bigint AS n
 FROM stat_minute

@@ -39,6 +39,7 @@ _VALUE = {
 _NAME = {
     "account": "COALESCE((SELECT name FROM account WHERE id = g.value::bigint), g.value)",
     "channel": "COALESCE((SELECT name FROM channel WHERE id = g.value::int), '')",
+    "type": "COALESCE((SELECT label FROM message_kind WHERE name = g.value), g.value)",
     "person": "COALESCE((SELECT NULLIF(name, '') FROM staff WHERE login = g.value), g.value)",
     "department": "COALESCE((SELECT name FROM department WHERE id = g.value::bigint), '')",
 }

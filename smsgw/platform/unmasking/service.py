@@ -12,6 +12,8 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.pseudonyms import is_pseudonym
+from smsgw.core.words import phrase
 from smsgw.platform.audience import book_queries as book
 from smsgw.platform.change import Change
 from smsgw.platform.lists import carrier, complaints, consents, undoing
@@ -85,6 +87,8 @@ async def whole(
     row = await of.one(change.database, actor, id_)
     if row is None:
         raise Refused("NOT_FOUND")
+    if is_pseudonym(str(row.number)):
+        raise Refused("STATE_CONFLICT", reason=phrase("number.gone"))
     day = now.astimezone(CHINA).date()
     async with change.unit(of.permission) as unit:
         await unit.connection.execute(_FORGET, day)

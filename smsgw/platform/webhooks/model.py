@@ -37,6 +37,90 @@ class EndpointView:
     last_error: str
     last_ok_at: datetime | None
     old_secret_until: datetime | None
+    way: str = "pull"
+    """How its account gets events at first."""
+    mark: str = ""
+    """Of what people have set: another one when somebody has changed it."""
+
+    @property
+    def state(self) -> str:
+        """``disabled``, ``failing`` or ``active``."""
+        return self.status if self.status != "active" else "failing" if self.failing_since else "active"
+
+
+ENDPOINT_STATES = ("active", "failing", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedEndpoints:
+    """What is None or empty narrows nothing."""
+
+    account_id: int | None = None
+    name: str = ""
+    """A part of it."""
+    state: str = ""
+    """Of ``ENDPOINT_STATES``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A number of events; of ``cut`` not all were looked at: there are at least so many."""
+
+    n: int = 0
+    cut: bool = False
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(self.n + other.n, self.cut or other.cut)
+
+    def __bool__(self) -> bool:
+        return bool(self.n) or self.cut
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is owed to an endpoint."""
+
+    waiting: Counted = Counted()
+    oldest_at: datetime | None = None
+    """When the oldest of those was made, as far as they were looked at."""
+    dead: Counted = Counted()
+    """Given up, and not offered again since."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEndpoint:
+    """An endpoint with what is owed to it."""
+
+    view: EndpointView
+    standing: Standing
+
+    @property
+    def id(self) -> int:
+        """Of the row, in lists."""
+        return self.view.id
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Calls to an endpoint within one stretch of time, without those of tests."""
+
+    at: datetime
+    good: int
+    failed: int
+    events: int
+    """That were taken."""
+    slowest: int | None
+    """Milliseconds of the slowest call that was answered well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """From when there was something to tell until it was taken, of the newest events that were pushed; seconds."""
+
+    events: int
+    median: float
+    most: float
+    """Of 95 in a hundred."""
 
 
 @dataclass(frozen=True, slots=True)

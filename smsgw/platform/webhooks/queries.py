@@ -4,45 +4,263 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from smsgw.core.ids import first_id
-from smsgw.core.webhooks import MO, REPORT
-from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
-from smsgw.platform.webhooks.model import KINDS, Delivery, EndpointView, EventSetting, WantedDeliveries
+from smsgw.core.ids import first_id, time_of
+from smsgw.core.webhooks import CALLBACK, MO, REPORT, TYPES, Endpoint, Hooks, Options, Way, kind_of
+from smsgw.platform.paging import Order, Slice, Window, clauses, read, slice_of
+from smsgw.platform.webhooks.model import (
+    KINDS,
+    Counted,
+    Delays,
+    Delivery,
+    EndpointView,
+    EventSetting,
+    ListedEndpoint,
+    Standing,
+    Stretch,
+    WantedDeliveries,
+    WantedEndpoints,
+)
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages.pushing import ATTEMPT_TYPES, Attempt
 
-_LIST = """
-SELECT w.*, a.name AS account FROM webhook w JOIN account a ON a.id = w.account_id
-WHERE ($1::bigint[] IS NULL OR w.account_id = ANY($1)) AND ($2::text IS NULL OR w.name = $2) ORDER BY a.name, w.name
+MARK = """
+left(encode(sha256(convert_to(
+    ROW(w.url, w.hosts, w.events, w.options, w.status, w.reason, w.secrets_sealed)::text, 'UTF8')), 'hex'), 16)
 """
+"""Of an endpoint as people set it: another one when somebody has changed it."""
+_COLUMNS = f"""
+w.id, w.account_id, a.name AS account, w.name, w.url, w.hosts, w.events, w.options, w.status, w.reason, w.created_at,
+w.failing_since, w.last_error, w.last_ok_at, w.old_until, cardinality(w.secrets_sealed) AS secrets,
+COALESCE(s.way, 'pull') AS way, {MARK} AS mark
+"""
+_FROM = "FROM webhook w JOIN account a ON a.id = w.account_id LEFT JOIN event_setting s ON s.account_id = w.account_id"
+_SEEN = "($1::bigint[] IS NULL OR w.account_id = ANY($1))"
+_LIST = f"SELECT {_COLUMNS} {_FROM} WHERE {_SEEN} AND ($2::text IS NULL OR w.name = $2) ORDER BY a.name, w.name"
 
 
 async def endpoints(
     database: Database, accounts: Sequence[int] | None = None, name: str | None = None
 ) -> list[EndpointView]:
     """Endpoints of the accounts, of that name if one is given."""
-    return [
-        EndpointView(
-            id=row["id"],
-            account_id=row["account_id"],
-            account=row["account"],
-            name=row["name"],
-            url=row["url"],
-            hosts=tuple(row["hosts"]),
-            events=tuple(row["events"]),
-            options=json.loads(row["options"]),
-            status=row["status"],
-            reason=row["reason"],
-            created_at=row["created_at"],
-            failing_since=row["failing_since"],
-            last_error=row["last_error"],
-            last_ok_at=row["last_ok_at"],
-            old_secret_until=row["old_until"] if len(row["secrets_sealed"]) > 1 else None,
-        )
-        for row in await database.fetch(_LIST, _array(accounts), name)
-    ]
+    return [_view(row) for row in await database.fetch(_LIST, _array(accounts), name)]
+
+
+def _view(row: Row) -> EndpointView:
+    return EndpointView(
+        id=row["id"],
+        account_id=row["account_id"],
+        account=row["account"],
+        name=row["name"],
+        url=row["url"],
+        hosts=tuple(row["hosts"]),
+        events=tuple(row["events"]),
+        options=json.loads(row["options"]),
+        status=row["status"],
+        reason=row["reason"],
+        created_at=row["created_at"],
+        failing_since=row["failing_since"],
+        last_error=row["last_error"],
+        last_ok_at=row["last_ok_at"],
+        old_secret_until=row["old_until"] if row["secrets"] > 1 else None,
+        mark=row["mark"],
+        way=row["way"],
+    )
+
+
+_MATCHES = f"""
+{_SEEN} AND ($2::bigint IS NULL OR w.account_id = $2) AND ($3 = '' OR strpos(w.name, $3) > 0)
+AND ($4 = '' OR $4 = CASE WHEN w.status <> 'active' THEN w.status WHEN w.failing_since IS NULL THEN 'active'
+                     ELSE 'failing' END)
+"""
+_ENDPOINT_ORDERS = {"account": Order("a.name", "text"), "created_at": Order("w.created_at", "timestamptz")}
+_SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
+_HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} WHERE {_MATCHES} LIMIT $5) f"  # noqa: S608
+_BY_ID = f"SELECT {_COLUMNS} {_FROM} WHERE {_SEEN} AND w.id = $2"
+LISTED, SHOWN = 1000, 10_000
+"""Events that are looked at for each kind of an endpoint, in a list and on its own page."""
+
+
+async def search_endpoints(
+    database: Database, wanted: WantedEndpoints, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[ListedEndpoint]:
+    """A window of endpoints, with what is owed to them."""
+    asked = _array(accounts), wanted.account_id, wanted.name, wanted.state
+    found = await read(database, _SEARCH, asked, _ENDPOINT_ORDERS, window, _view, id_="w.id")
+    standing = await owed(database, found.rows, LISTED)
+    return Slice([ListedEndpoint(one, standing[one.id]) for one in found.rows], found.keys, found.more)
+
+
+async def how_many_endpoints(
+    database: Database, wanted: WantedEndpoints, most: int, *, accounts: Sequence[int] | None
+) -> int:
+    """How many ``search_endpoints`` finds, counted up to one more than ``most``."""
+    asked = _array(accounts), wanted.account_id, wanted.name, wanted.state
+    n: int = await database.fetchval(_HOW_MANY, *asked, most + 1)
+    return n
+
+
+async def view(database: Database, id_: int, *, accounts: Sequence[int] | None) -> EndpointView | None:
+    """An endpoint by its id."""
+    row = await database.fetchrow(_BY_ID, _array(accounts), id_)
+    return None if row is None else _view(row)
+
+
+async def endpoint(
+    database: Database, id_: int, *, accounts: Sequence[int] | None
+) -> ListedEndpoint | None:
+    """An endpoint by its id, with what is owed to it."""
+    found = await view(database, id_, accounts=accounts)
+    return None if found is None else ListedEndpoint(found, (await owed(database, [found], SHOWN))[found.id])
+
+
+# What waits is looked at from the oldest on, and never more of it than so many: an account that pulls may have millions
+# of events that are nothing to its endpoints. Where so many were there, more may be.
+_WAITS = """
+SELECT e.id, e.way, e.target FROM customer_event e
+WHERE e.account_id = {account} AND e.kind = {kind} AND e.acknowledged_at IS NULL AND NOT e.test
+ORDER BY e.id LIMIT {most}
+"""
+_OWED = f"""
+SELECT q.id, w.n AS waiting, w.cut AS waiting_cut, w.oldest, d.n AS dead, d.cut AS dead_cut
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::boolean[])
+     AS q(id, account_id, kind, callback, pushed)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE goes) AS n, min(id) FILTER (WHERE goes) AS oldest, count(*) >= $6 AS cut FROM (
+        SELECT few.id, few.target IS NULL AND (few.way = 'webhook' OR (q.pushed AND few.way IS NULL)) AS goes
+        FROM ({_WAITS.format(account="q.account_id", kind="q.kind", most="$6")}) few WHERE NOT q.callback
+    ) f
+) own
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE goes) AS n, min(id) FILTER (WHERE goes) AS oldest, count(*) >= $6 AS cut FROM (
+        SELECT e.id, e.way IS NULL OR e.way = 'webhook' AS goes FROM customer_event e
+        WHERE q.callback AND e.account_id = q.account_id AND e.target IS NOT NULL AND e.acknowledged_at IS NULL
+          AND NOT e.test ORDER BY e.id LIMIT $6
+    ) f
+) targets
+CROSS JOIN LATERAL (
+    SELECT own.n + targets.n, own.cut OR targets.cut, LEAST(own.oldest, targets.oldest)
+) AS w(n, cut, oldest)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE f.kind = q.kind AND (f.target IS NOT NULL) = q.callback) AS n, count(*) >= $6 AS cut
+    FROM (
+        SELECT e.kind, e.target FROM customer_event e
+        WHERE e.account_id = q.account_id AND e.dead_at IS NOT NULL ORDER BY e.id DESC LIMIT $6
+    ) f
+) d
+"""  # noqa: S608 - constant text
+
+
+async def owed(database: Database, views: Sequence[EndpointView], most: int) -> dict[int, Standing]:
+    """By id what is owed to each of these endpoints; of each kind of events at most so many are looked at."""
+    found = {one.id: Standing() for one in views}
+    kinds = await _kinds(database, views)
+    asked = [(one, kind) for one in views for kind in kinds[one.id]]
+    rows = await database.fetch(
+        _OWED, [one.id for one, _ in asked], [one.account_id for one, _ in asked], [kind for _, kind in asked],
+        [one.name == CALLBACK for one, _ in asked], [one.way == Way.WEBHOOK for one, _ in asked], most, timeout=15,
+    )  # fmt: skip
+    for row in rows:
+        was = found[row["id"]]
+        moments = [at for at in (was.oldest_at, time_of(row["oldest"]) if row["oldest"] else None) if at]
+        found[row["id"]] = Standing(
+            was.waiting + Counted(row["waiting"], row["waiting_cut"]), min(moments, default=None),
+            was.dead + Counted(row["dead"], row["dead_cut"]),
+        )  # fmt: skip
+    return found
+
+
+_OF_ACCOUNTS = "SELECT id, account_id, name, events FROM webhook WHERE account_id = ANY($1::bigint[])"
+
+
+def _made(id_: int, account_id: int, name: str, events: Sequence[str]) -> Endpoint:
+    """As much of an endpoint as tells which events go to it."""
+    return Endpoint(id_, account_id, "", name, "", tuple(events), Options(), ())
+
+
+async def _of(database: Database, accounts: Sequence[int]) -> list[Endpoint]:
+    rows = await database.fetch(_OF_ACCOUNTS, accounts)
+    return [_made(row["id"], row["account_id"], row["name"], row["events"]) for row in rows]
+
+
+async def _kinds(database: Database, views: Sequence[EndpointView]) -> dict[int, tuple[str, ...]]:
+    """By id the kinds of events that go to each of these endpoints."""
+    made = {one.id: one for one in await _of(database, sorted({one.account_id for one in views}))}
+    hooks = Hooks(made.values())
+    return {one.id: hooks.kinds(made[one.id]) if one.id in made else () for one in views}
+
+
+_WAITING = f"""
+SELECT COALESCE(sum(w.n), 0)::bigint AS n, COALESCE(bool_or(w.cut), false) AS cut
+FROM unnest($2::text[]) AS k(kind) CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE few.target IS NULL AND (few.way IS NULL OR ($4 AND few.way = 'webhook'))) AS n,
+           count(*) >= $3 AS cut
+    FROM ({_WAITS.format(account="$1", kind="k.kind", most="$3")}) few
+) w
+"""  # noqa: S608 - constant text
+
+
+async def _waiting(database: Database, account_id: int, kinds: Sequence[str], *, pushed: bool) -> Counted:
+    """Of these kinds; ``pushed``: with those that are to be pushed whatever the account's way is."""
+    row = await database.fetchrow(_WAITING, account_id, kinds, SHOWN, pushed, timeout=15)
+    return Counted() if row is None else Counted(row["n"], row["cut"])
+
+
+async def waiting_for(database: Database, account_id: int, name: str, events: Sequence[str]) -> Counted:
+    """Events that wait and go to an endpoint of that name once it has these types and the account pushes."""
+    others = [one for one in await _of(database, [account_id]) if one.name != name]
+    made = _made(0, account_id, name, events)
+    kinds = Hooks([*others, made]).kinds(made)
+    return await _waiting(database, account_id, kinds, pushed=True)
+
+
+async def waiting_turned(database: Database, account_id: int, way: str) -> Counted:
+    """Events that wait and go another way once the account has this one."""
+    endpoints = await _of(database, [account_id])
+    was = Way((await setting(database, account_id)).way)
+    before, after = Hooks(endpoints, {account_id: was}), Hooks(endpoints, {account_id: Way(way)})
+    kinds = [kind_of(type_) for type_ in TYPES if before.way(account_id, type_) is not after.way(account_id, type_)]
+    return await _waiting(database, account_id, kinds, pushed=False)
+
+
+_STRETCHES = """
+SELECT date_bin($3, at, timestamptz '2024-01-01 00:00:00+08') AS at,
+       COALESCE(sum(calls) FILTER (WHERE error = ''), 0)::bigint AS good,
+       COALESCE(sum(calls) FILTER (WHERE error <> ''), 0)::bigint AS failed,
+       COALESCE(sum(events) FILTER (WHERE error = ''), 0)::bigint AS events,
+       max(ms) FILTER (WHERE error = '') AS slowest
+FROM webhook_attempt WHERE webhook_id = $1 AND id >= $2 AND events > 0 GROUP BY 1 ORDER BY 1
+"""
+
+
+async def stretches(database: Database, id_: int, since: datetime, step: timedelta) -> list[Stretch]:
+    """Calls to an endpoint since then in stretches of time; those without any call are left out."""
+    rows = await database.fetch(_STRETCHES, id_, max(0, first_id(since)), step, timeout=15)
+    return [Stretch(row["at"], row["good"], row["failed"], row["events"], row["slowest"]) for row in rows]
+
+
+_TAKEN = """
+SELECT e.id, e.acknowledged_at FROM unnest($2::text[]) AS k(kind), LATERAL (
+    SELECT id, acknowledged_at, done_by, target FROM customer_event
+    WHERE account_id = $1 AND kind = k.kind AND acknowledged_at IS NOT NULL AND dead_at IS NULL AND id >= $3
+    ORDER BY id DESC LIMIT $4
+) e WHERE e.done_by = 'webhook' AND (e.target IS NOT NULL) = $5 ORDER BY e.id DESC LIMIT $4
+"""
+LATELY = 1000
+"""Events whose delays are told."""
+
+
+async def delays(database: Database, view: EndpointView, since: datetime) -> Delays | None:
+    """How long the newest events have taken; None: none was taken since then."""
+    kinds = (await _kinds(database, [view]))[view.id]
+    rows = await database.fetch(
+        _TAKEN, view.account_id, list(kinds), max(0, first_id(since)), LATELY, view.name == CALLBACK, timeout=15
+    )
+    took = sorted(max(0.0, (row["acknowledged_at"] - time_of(row["id"])).total_seconds()) for row in rows)
+    if not took:
+        return None
+    return Delays(len(took), took[len(took) // 2], took[min(len(took) - 1, len(took) * 95 // 100)])
 
 
 def _array(accounts: Sequence[int] | None) -> list[int] | None:

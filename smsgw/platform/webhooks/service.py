@@ -43,6 +43,7 @@ from smsgw.platform.webhooks.model import KINDS, MAX_REDELIVERED, MOST_BELOW, Ev
 from smsgw.platform.webhooks.queries import INDEXED_CLAUSES, STATE_CLAUSES
 from smsgw.runtime import clock
 from smsgw.store.config.webhooks import lease_of, secret_context
+from smsgw.store.engine.database import Row
 from smsgw.store.engine.secrets import Sealer
 
 SECRET_OCTETS = 32
@@ -62,7 +63,10 @@ ON CONFLICT (account_id, name) DO UPDATE SET url = excluded.url, hosts = exclude
     options = excluded.options, status = 'active', reason = '', failing_since = NULL
 RETURNING xmax = 0 AS made
 """
-_KNOWN = "SELECT url, events, hosts, options, status FROM webhook WHERE account_id = $1 AND name = $2"
+_KNOWN = f"""
+SELECT w.url, w.events, w.hosts, w.options, w.status, {queries.MARK} AS mark FROM webhook w
+WHERE w.account_id = $1 AND w.name = $2 FOR UPDATE
+"""  # noqa: S608
 _USE_PUSH = """
 INSERT INTO event_setting AS s (account_id, way) VALUES ($1, 'webhook')
 ON CONFLICT (account_id) DO UPDATE SET way = 'webhook' WHERE s.way = 'pull'
@@ -70,25 +74,36 @@ ON CONFLICT (account_id) DO UPDATE SET way = 'webhook' WHERE s.way = 'pull'
 _LOCK_ACCOUNT = "SELECT name, webhook_networks FROM account WHERE id = $1 FOR UPDATE"
 
 
-async def put(change: Change, sealer: Sealer, account_id: int, wanted: Wanted, reach: Reach) -> str | None:
-    """Make or change an endpoint; its secret when it is new.
+async def put(
+    change: Change, sealer: Sealer, account_id: int, wanted: Wanted, reach: Reach, *, new: bool | None = None,
+    seen: str | None = None,
+) -> str | None:  # fmt: skip
+    """Make or change an endpoint; its secret when it is new. ``new``: it has to be, or must not be. Types of events
+    that the actor may not have stay where they are. ``seen``: the mark of the endpoint that it looked at (None: of
+    none); ``STATE_CONFLICT`` when somebody has changed it since.
 
     An account that pulled is pushed to from now on. ``reach`` is that of the platform, of which the account has what it
     was granted. ``PARAM_INVALID``, ``SCOPE_DENIED`` for types of events that the actor may not have, ``NOT_FOUND``.
     """
     key = secrets.token_bytes(SECRET_OCTETS)
-    events = sorted(set(wanted.events))
     async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
-        _check_types(unit, wanted)
         account = await unit.connection.fetchrow(_LOCK_ACCOUNT, account_id)
         if account is None:
             raise Invalid("NOT_FOUND")
         granted = parse_networks(list(map(str, account["webhook_networks"])))
         options, hosts = check(wanted, reach.narrowed(granted))
-        if OPERATORS_ONLY.intersection(events) and not unit.actor.may(Permission.WEBHOOK_INTERNAL):
+        known = await unit.connection.fetchrow(_KNOWN, account_id, wanted.name)
+        events = events_of(unit.actor, wanted.events, () if known is None else known["events"])
+        _check_types(unit, events)
+        if OPERATORS_ONLY.intersection(wanted.events) and not unit.actor.may(Permission.WEBHOOK_INTERNAL):
             raise Refused("SCOPE_DENIED", scope="admin")
         await _check_others(unit, account_id, wanted.name, events)
-        known = await unit.connection.fetchrow(_KNOWN, account_id, wanted.name)
+        if new and known is not None:
+            raise Invalid("PARAM_INVALID", field="name", reason=phrase("webhook.taken", name=wanted.name))
+        if new is False and known is None:
+            raise Invalid("NOT_FOUND")
+        if seen is not None and known is not None and known["mark"] != seen:
+            raise Refused("STATE_CONFLICT", reason=phrase("webhook.changed"))
         row = await unit.connection.fetchrow(
             _PUT, account_id, wanted.name, wanted.url, list(hosts), events,
             json.dumps(options.stored(), ensure_ascii=False), [_sealed(sealer, key, account_id, wanted.name)],
@@ -98,15 +113,26 @@ async def put(change: Change, sealer: Sealer, account_id: int, wanted: Wanted, r
             await unit.connection.execute(_USE_PUSH, account_id)
         unit.record(
             "webhook.add" if made else "webhook.set", f"webhook/{account['name']}/{wanted.name}",
-            before=None if known is None else dict(known) | {"options": json.loads(known["options"])},
+            before=None if known is None else _told(known),
             after={"url": wanted.url, "events": events, "hosts": list(hosts), "options": options.stored()},
         )  # fmt: skip
     return _shown(key) if made else None
 
 
-def _check_types(unit: Unit, wanted: Wanted) -> None:
+def events_of(actor: Actor, wanted: Sequence[str], had: Sequence[str]) -> list[str]:
+    """The types of an endpoint that had those: of the ones that the actor may not have, none comes and none goes."""
+    hidden = () if actor.may(Permission.WEBHOOK_INTERNAL) else OPERATORS_ONLY.intersection(had)
+    return sorted({*wanted, *hidden})
+
+
+def _told(known: Row) -> dict[str, Any]:
+    told = {key: value for key, value in known.items() if key != "mark"}
+    return told | {"options": json.loads(known["options"])}
+
+
+def _check_types(unit: Unit, events: Sequence[str]) -> None:
     """Whoever may not read what phones have sent does not have it pushed somewhere, either."""
-    inbound = not wanted.events or any(kind_of(event) == MO for event in wanted.events)
+    inbound = not events or any(kind_of(event) == MO for event in events)
     if inbound and not unit.actor.may(Permission.INBOUND_VIEW):
         raise Refused("SCOPE_DENIED", scope="mo")
 
@@ -196,18 +222,24 @@ async def set_status(change: Change, account_id: int, name: str, *, active: bool
         await _record(unit, action, account_id, name, before=dict(known), after={"status": status, "reason": ""})
 
 
+_SIGNS = f"""
+SELECT cardinality(w.secrets_sealed) > 1 AND w.old_until > $3 AS both, {queries.MARK} AS mark FROM webhook w
+WHERE w.account_id = $1 AND w.name = $2 FOR UPDATE
+"""  # noqa: S608
 _ROTATE = """
 UPDATE webhook SET secrets_sealed = ARRAY[$3::bytea] || secrets_sealed[1:1], old_until = $4
-WHERE account_id = $1 AND name = $2 RETURNING id
+WHERE account_id = $1 AND name = $2
 """
 
 
 async def rotate_secret(
-    change: Change, sealer: Sealer, account_id: int, name: str, *, keep_old_hours: int
-) -> str:
+    change: Change, sealer: Sealer, account_id: int, name: str, *, keep_old_hours: int, force: bool = False,
+    seen: str | None = None,
+) -> str:  # fmt: skip
     """A new secret; the present one signs beside it for ``keep_old_hours`` more (0: it is no longer used).
 
-    ``NOT_FOUND``, ``PARAM_INVALID``.
+    An endpoint has two at most: while a former one signs, its receiver may not know the present one yet, so only
+    ``force`` ends that. ``seen`` as for ``put``. ``NOT_FOUND``, ``PARAM_INVALID``, ``STATE_CONFLICT``.
     """
     if not 0 <= keep_old_hours <= MAX_OLD_HOURS:
         raise Invalid("PARAM_INVALID", field="keep_old_hours", reason=phrase("number.to", low=0, high=MAX_OLD_HOURS))
@@ -215,9 +247,15 @@ async def rotate_secret(
     sealed = _sealed(sealer, key, account_id, name)
     until = clock.now() + timedelta(hours=keep_old_hours)
     async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
-        if await unit.connection.fetchval(_ROTATE, account_id, name, sealed, until) is None:
+        signs = await unit.connection.fetchrow(_SIGNS, account_id, name, clock.now())
+        if signs is None:
             raise Invalid("NOT_FOUND")
-        after = {"keep_old_hours": keep_old_hours}
+        if seen is not None and signs["mark"] != seen:
+            raise Refused("STATE_CONFLICT", reason=phrase("webhook.changed"))
+        if signs["both"] and not force:
+            raise Refused("STATE_CONFLICT", reason=phrase("webhook.rotating"))
+        await unit.connection.execute(_ROTATE, account_id, name, sealed, until)
+        after = {"keep_old_hours": keep_old_hours} | ({"force": True} if signs["both"] else {})
         await _record(unit, "webhook.rotate", account_id, name, before=None, after=after)
     return _shown(key)
 

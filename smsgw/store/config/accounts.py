@@ -35,6 +35,7 @@ def account_of(row: Row) -> Account:
         extend_code=row["extend_code"],
         unknown_policy=UnknownPolicy(policy) if policy else None,
         credit_floor=row["credit_floor"],
+        training=row["training"],
         emergency=row["emergency"],
         parent_id=row["parent_id"],
         department=row["department"],

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from smsgw.core.model import ChannelSpec, UnknownPolicy
+from smsgw.core.model import ChannelSpec, SubmitRecording, UnknownPolicy
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
 
 # The channel of test keys (core.model.TEST_CHANNEL) has a row for others to refer to; what it is, its node knows.
-_LOAD = "SELECT * FROM channel WHERE removed_at IS NULL AND id > 0 ORDER BY name"
+_LOAD = """
+SELECT c.*, r.id AS recording_id, r.until AS recording_until
+FROM channel c LEFT JOIN submit_recording r ON r.channel_id = c.id AND r.ended_at IS NULL AND r.until > now()
+WHERE c.removed_at IS NULL AND c.id > 0 ORDER BY c.name
+"""
 
 SECRET = "peer_password"  # noqa: S105 - a name
 """The key of a profile that is a password: sealed inside it."""
@@ -36,7 +40,8 @@ def _profile(row: Row, sealer: Sealer) -> dict[str, str | int | bool]:
     return profile
 
 
-def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
+def spec_of(row: Row, sealer: Sealer) -> ChannelSpec:
+    """The channel of a row, its passwords opened."""
     return ChannelSpec(
         id=row["id"],
         name=row["name"],
@@ -57,9 +62,13 @@ def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
     )
 
 
+def _recording(row: Row) -> SubmitRecording | None:
+    return None if row["recording_id"] is None else SubmitRecording(row["recording_id"], row["recording_until"])
+
+
 async def load_channels(source: Connection | Database, sealer: Sealer) -> list[ChannelSpec]:
     """All channels that were not removed, by name, their passwords opened."""
-    return [_spec(row, sealer) for row in await source.fetch(_LOAD)]
+    return [replace(spec_of(row, sealer), recording=_recording(row)) for row in await source.fetch(_LOAD)]
 
 
 @dataclass(frozen=True, slots=True)

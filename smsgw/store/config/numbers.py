@@ -35,6 +35,18 @@ async def put(
     await connection.execute(_PUT, prefixes, carriers, provinces, source, code)
 
 
+_TURN = "hashtextextended('smsgw.number_override', 0)"
+_TAKE = f"SELECT pg_advisory_xact_lock({_TURN})"
+_FREE = f"SELECT pg_try_advisory_xact_lock_shared({_TURN})"
+
+
+async def take_turn(connection: Connection) -> None:
+    """Whoever changes many of them does so alone until the transaction ends, and nobody learns one meanwhile."""
+    await connection.execute(_TAKE)
+
+
 async def learn(connection: Connection, number: str, carrier: str, code: str) -> None:
-    """A carrier's code has said that this national number is another carrier's."""
-    await put(connection, [number], [carrier], [""], "learned", code)
+    """A carrier's code has said that this national number is another carrier's. While a file is brought in it is let
+    go: reports wait for no file, and the next one says it again."""
+    if await connection.fetchval(_FREE):
+        await put(connection, [number], [carrier], [""], "learned", code)

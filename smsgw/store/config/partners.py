@@ -62,42 +62,79 @@ class BindRow:
     mode: str
     ip: str
     bound_at: datetime
+    version: str = ""
+    submits: int = 0
+    """Since it was bound, as are the other counts."""
+    refused: int = 0
+    slowed: int = 0
+    """Of those: for too much at a time."""
+    delivered: int = 0
+    unanswered: int = 0
+    """Of its requests; …"""
+    deliveries: int = 0
+    """… and of ours."""
+    rate: float = 0.0
+    """Destinations a second, lately."""
+    last_at: datetime | None = None
+    codes: str = "{}"
+    """JSON: why submits were refused -> how many."""
 
 
 _GONE = "DELETE FROM partner_bind WHERE node = $1 AND number <> ALL($2::bigint[])"
 
+_TYPES = {
+    "number": "bigint", "partner_id": "int", "account_id": "bigint", "mode": "text", "ip": "text",
+    "bound_at": "timestamptz", "version": "text", "submits": "bigint", "refused": "bigint", "slowed": "bigint",
+    "delivered": "bigint", "unanswered": "int", "deliveries": "int", "rate": "real", "last_at": "timestamptz",
+    "codes": "text",
+}  # fmt: skip
+_COUNTS = tuple(_TYPES)[7:]
+"""What changes while it is bound."""
 _CONFIRM = """
-INSERT INTO partner_bind (node, number, partner_id, account_id, mode, ip, bound_at, seen_at)
-SELECT $1, b.*, clock_timestamp()
-FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[]) AS b
-ON CONFLICT (node, number) DO UPDATE SET seen_at = excluded.seen_at
+INSERT INTO partner_bind AS p (node, seen_at, {columns})
+SELECT $1, clock_timestamp(), {values}
+FROM unnest({arrays}) AS b({columns})
+ON CONFLICT (node, number) DO UPDATE SET seen_at = excluded.seen_at, {update}
 RETURNING number, kick
 """
 
+_CONFIRM = _CONFIRM.format(
+    columns=", ".join(_TYPES),
+    values=", ".join(f"b.{name}::jsonb" if name == "codes" else f"b.{name}" for name in _TYPES),
+    arrays=", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(_TYPES.values(), 2)),
+    update=", ".join(f"{name} = excluded.{name}" for name in _COUNTS),
+)
 _ELSEWHERE = """
 SELECT partner_id, count(*) AS n FROM partner_bind
 WHERE node <> $1 AND seen_at > clock_timestamp() - $2 * interval '1 second' GROUP BY partner_id
 """
 
 
+# Nodes hear of each other's binds after a while, and limits are lowered: each node comes to the same order of them, and
+# ends its own beyond the limit, so the oldest stay.
+_BEYOND_LIMIT = """
+SELECT number FROM (
+    SELECT b.node, b.number, p.max_binds,
+           row_number() OVER (PARTITION BY b.partner_id ORDER BY b.bound_at, b.node, b.number) AS place
+    FROM partner_bind b JOIN partner p ON p.id = b.partner_id
+    WHERE b.partner_id = ANY($2::int[]) AND NOT b.kick AND b.seen_at > clock_timestamp() - $3 * interval '1 second'
+) placed WHERE node = $1 AND place > max_binds
+"""
+
+
 async def confirm_binds(
     database: Database, node: int, binds: Sequence[BindRow]
-) -> tuple[list[int], dict[int, int]]:
-    """Say which binds this node has. The numbers of those that shall end, and binds elsewhere by partner id."""
+) -> tuple[dict[int, str], dict[int, int]]:
+    """Say which binds this node has. Numbers of those that shall end, with why, and binds elsewhere by partner."""
     async with database.transaction() as connection:
         await connection.execute(_GONE, node, [b.number for b in binds])
         rows = await connection.fetch(
-            _CONFIRM,
-            node,
-            [b.number for b in binds],
-            [b.partner_id for b in binds],
-            [b.account_id for b in binds],
-            [b.mode for b in binds],
-            [b.ip for b in binds],
-            [b.bound_at for b in binds],
+            _CONFIRM, node, *([getattr(b, name) for b in binds] for name in _TYPES)
         )
+        beyond = await connection.fetch(_BEYOND_LIMIT, node, sorted({b.partner_id for b in binds}), BIND_TTL)
         elsewhere = await connection.fetch(_ELSEWHERE, node, BIND_TTL)
-    return [row["number"] for row in rows if row["kick"]], {r["partner_id"]: r["n"] for r in elsewhere}
+    ends = {row["number"]: "max_binds" for row in beyond} | {row["number"]: "kicked" for row in rows if row["kick"]}
+    return ends, {r["partner_id"]: r["n"] for r in elsewhere}
 
 
 # --- addresses -------------------------------------------------------------------------------------------------

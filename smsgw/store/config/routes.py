@@ -18,4 +18,4 @@ async def load(source: Connection | Database) -> RouteTable:
         return RouteTable()
     document = json.loads(row["document"])
     named = {m["name"] if isinstance(m, dict) else m for p in document.get("pool", []) for m in p["channels"]}
-    return routes.parse(document, version=row["version"], channels=named)
+    return routes.parse(document, version=row["version"], channels=named, kinds=None)

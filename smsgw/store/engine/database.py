@@ -13,6 +13,7 @@ import structlog
 from smsgw.core.errors import Temporary
 from smsgw.core.words import phrase
 from smsgw.runtime import aio
+from smsgw.store.engine.secrets import Sealer
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -41,12 +42,51 @@ WRITER_SETTINGS = {
 }
 COMMON_SETTINGS = {"timezone": "UTC", "jit": "off", "idle_in_transaction_session_timeout": "5s"}
 
+class BeingRestored(RuntimeError):
+    """A backup is being loaded into the database, or was and did not come to its end: what it shows may be sent by
+    mistake."""
+
+
+class NotReplicated(RuntimeError):
+    """COMMIT has succeeded, and its wait for a standby was broken off: it may be lost with this server."""
+
+
+WARNING, WAITING = "01000", "syncrep.c"
+"""What the server says beside the success of a COMMIT whose wait was cancelled, and the part of it that says so: it
+says other things with the same state (that transaction ids run out, with every one of them), and in any language."""
+
+
+class Ear:
+    """Hears what the server says beside the success of a connection's commits."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def at(self, connection: Connection) -> Connection:
+        """Listen to a new connection."""
+        self._warned = False
+        connection.add_log_listener(self._hear)
+        return connection
+
+    def _hear(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
+        if message.sqlstate == WARNING and getattr(message, "server_source_filename", None) in (WAITING, None):
+            self._warned = True
+
+    def check(self) -> None:
+        """Behind a commit: ``NotReplicated`` when it was not waited for. The connection is of no use any more then."""
+        if self._warned:
+            raise NotReplicated
+
+
 OUTAGE = (
+    BeingRestored,
+    NotReplicated,
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InvalidCatalogNameError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
@@ -56,14 +96,33 @@ OUTAGE = (
     asyncpg.InternalClientError,
     asyncpg.PostgresIOError,
 )
-"""What means "not now" rather than "wrong": connection lost, frozen, disk full, read-only, out of connections."""
+"""What means "not now" rather than "wrong": connection lost, frozen, disk full, read-only, out of connections, not
+restored yet."""
 
 
 def forgive_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Handler of a loop's leftovers. A connection that is lost in the very moment in which its query is cut short tells
-    it to nobody: the outage itself is dealt with and logged where it is met."""
-    if not isinstance(context.get("exception"), asyncpg.PostgresConnectionError):
+    it to nobody, nor does one that cannot be given back because its server answers nothing more: the outage itself is
+    dealt with and logged where it is met."""
+    if not isinstance(context.get("exception"), asyncpg.PostgresConnectionError | asyncpg.InternalClientError):
         loop.default_exception_handler(context)
+
+
+MARKED = """
+SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'public' AND c.relname = 'restoring') AS marked
+"""
+"""Whether a backup is being loaded into it. Also where the role may not look into the schema yet."""
+
+
+async def see_whole(connection: asyncpg.Connection) -> None:
+    """Asked of each new connection: whoever has one already is waited for before the mark counts
+    (``store/engine/restoring.py``). ``BeingRestored``."""
+    if await connection.fetchval(MARKED, timeout=CONNECT_TIMEOUT):
+        raise BeingRestored(
+            "a backup is being loaded into this database, or was and did not come to its end: wait for smsgwctl "
+            "restore, or run it again"
+        )
 
 
 CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -100,7 +159,9 @@ def unavailable(exc: BaseException) -> Temporary:
         reason = "storage.read_only"
     elif isinstance(exc, asyncpg.TooManyConnectionsError):
         reason = "storage.connections"
-    elif isinstance(exc, TimeoutError | asyncpg.QueryCanceledError):
+    elif isinstance(exc, BeingRestored):
+        reason = "storage.restoring"
+    elif isinstance(exc, TimeoutError | asyncpg.QueryCanceledError | NotReplicated):
         reason = "storage.slow"
     else:
         reason = "storage.connect"
@@ -114,26 +175,40 @@ async def connect(
     timeout: float = CONNECT_TIMEOUT,  # noqa: ASYNC109
     statement_timeout: float = SERVER_TIMEOUT,
     command_timeout: float = 0.0,
+    unfinished: bool = False,
 ) -> Connection:
     """One connection of its own; ``writer`` pins plans for statements that touch rows by key. ``statement_timeout``:
     seconds after which the server gives a statement up by itself (0: never); ``command_timeout``: after which we do
-    (0: ``COMMAND_TIMEOUT``)."""
+    (0: ``COMMAND_TIMEOUT``); ``unfinished``: also to one that is being restored, else ``BeingRestored``."""
     settings = COMMON_SETTINGS | (WRITER_SETTINGS if writer else {})
     if statement_timeout:
         settings = settings | {"statement_timeout": f"{statement_timeout * 1000:.0f}"}
-    return await asyncpg.connect(
+    connection = await asyncpg.connect(
         dsn,
         timeout=min(timeout, CONNECT_TIMEOUT),
         command_timeout=command_timeout or COMMAND_TIMEOUT,
         server_settings={"application_name": "smsgw", **settings},
     )
+    if not unfinished:
+        try:
+            await see_whole(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
 
 
 class Database:
     """The general pool, for everything but the group-commit writers (they own connections, see ``batch``)."""
 
-    def __init__(self, dsn: str, *, size: int = 10) -> None:
+    def __init__(
+        self, dsn: str, *, size: int = 10, sealer: Callable[[], Sealer] | None = None, unfinished: bool = False
+    ) -> None:
+        """``sealer``: what opens what is sealed in it; without one no number is found by its hash. ``unfinished``: also
+        one that is being restored."""
+        self._unfinished = unfinished
         self.dsn = dsn
+        self.sealer = sealer
         self._size = size
         self._pool: asyncpg.Pool | None = None
         self._changed: set[int] = set()
@@ -149,6 +224,7 @@ class Database:
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=COMMAND_TIMEOUT,
                 max_inactive_connection_lifetime=300,
+                init=None if self._unfinished else see_whole,
                 reset=self._restore,
                 server_settings={
                     "application_name": "smsgw",
@@ -163,7 +239,8 @@ class Database:
         """Close all connections; those still in use are cut after 5 s."""
         if self._pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), 5)
+                async with asyncio.timeout(5):
+                    await self._pool.close()
             except (TimeoutError, *OUTAGE):
                 self._pool.terminate()
             self._pool = None

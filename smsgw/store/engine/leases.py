@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -128,6 +129,45 @@ async def release(database: Database, lease: Lease) -> None:
     lease.released = True
     lease.deadline = 0.0
     await database.execute(_RELEASE, lease.resource, lease.node, lease.epoch, lease.next_epoch)
+
+
+_END_OF = """
+UPDATE lease SET expires_at = clock_timestamp()
+WHERE node = $1 AND resource NOT LIKE 'node/%' AND expires_at > clock_timestamp()
+"""
+
+
+async def end_of(database: Database, node: int) -> None:
+    """The process of this node is certain to exist no more: nobody need wait for what it has leased."""
+    await database.execute(_END_OF, node)
+
+
+_HELD = "SELECT resource FROM lease WHERE resource = ANY($1::text[]) AND expires_at > clock_timestamp()"
+
+
+async def held(database: Database, resources: Sequence[str]) -> set[str]:
+    """Which of the leases somebody has."""
+    return {row["resource"] for row in await database.fetch(_HELD, list(resources))}
+
+
+_HOLDERS = """
+SELECT l.resource, l.node, COALESCE(n.place, '') AS place FROM lease l LEFT JOIN node n ON n.number = l.node
+WHERE l.expires_at > clock_timestamp() AND (l.resource LIKE 'node/%' OR l.resource LIKE 'channel/%')
+"""
+_WORKER = re.compile(r"/workers/[0-9]{1,4}$")
+
+
+async def holders(database: Database, *, timeout: float) -> tuple[dict[int, str], dict[int, int]]:  # noqa: ASYNC109
+    """Each node that lives, with its machine (workers of one installation have the same); each channel that somebody
+    has, with the node."""
+    live, held = {}, {}
+    for row in await database.fetch(_HOLDERS, timeout=timeout):
+        kind, _, id_ = row["resource"].partition("/")
+        if kind == "channel":
+            held[int(id_)] = row["node"]
+        else:
+            live[row["node"]] = _WORKER.sub("", row["place"]) or f"node {row['node']}"
+    return live, held
 
 
 _ACQUIRE_MANY = """

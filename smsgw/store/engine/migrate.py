@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 
+import asyncpg
 import structlog
 
 from smsgw.store.engine import database, database_roles, partitions
@@ -69,31 +70,25 @@ SELECT CASE WHEN to_regclass('schema_info') IS NULL THEN has_schema_privilege(cu
 """
 
 
-async def migrate(dsn: str, *, application: str = "", today: date | None = None) -> int:
+async def migrate(dsn: str, *, application: str = "", today: date | None = None, restoring: bool = False) -> int:
     """Bring the database to this program's schema and make the partitions of the coming days.
 
     ``dsn`` is the owner's; ``application`` that of the role which the daemon works as, which is given what it needs
     (``roles``). With a ``dsn`` of the application it only looks whether there is anything to do.
 
-    Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew`` and
-    ``SchemaTooOld``.
+    Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew``,
+    ``SchemaTooOld``, and but for who is ``restoring`` it ``BeingRestored``.
     """
-    connection = await database.connect(dsn, statement_timeout=0, command_timeout=PATIENCE)
+    connection = await database.connect(
+        dsn, statement_timeout=0, command_timeout=PATIENCE, unfinished=restoring
+    )
     try:
         role = await _apart(connection, dsn, application)
         await _alone(connection)
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
-            row = await connection.fetchrow("SELECT version, compat FROM schema_info")
-            if row is None:
-                raise SchemaTooNew("the table schema_info is empty: this is not a database of smsgw")
-            version = row["version"]
-            if row["compat"] > SCHEMA_VERSION:
-                raise SchemaTooNew(
-                    f"the database has schema {version}, which needs a program that knows schema {row['compat']}; "
-                    f"this one knows {SCHEMA_VERSION}: install the newer smsgw"
-                )
+            version = await _accepted(connection)
         if version < SCHEMA_VERSION and not await connection.fetchval(_MAY):
             raise SchemaTooOld(
                 f"the database has schema {version}, this program needs {SCHEMA_VERSION}, and the role "
@@ -122,6 +117,40 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
         await connection.close(timeout=5)
 
 
+async def look(dsn: str, least: int) -> None:
+    """See whether the database can be used with the schema that it has, and change nothing. ``SchemaTooNew``;
+    ``BeingRestored``; ``SchemaTooOld`` where it is older than ``least``; ``OSError``; ``RuntimeError`` for what else is
+    the matter."""
+    try:
+        connection = await database.connect(dsn, statement_timeout=database.STATEMENT_TIMEOUT)
+        try:
+            version = 0
+            if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
+                version = await _accepted(connection)
+        finally:
+            await connection.close(timeout=5)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        raise RuntimeError(f"the database cannot be used: {database.reason(exc)}") from exc
+    if version < least:
+        raise SchemaTooOld(
+            f"the database has schema {version}, and this needs {least}: take the program that goes with it"
+        )
+
+
+async def _accepted(connection: database.Connection) -> int:
+    """The schema that there is, if this program may use it."""
+    row = await connection.fetchrow("SELECT version, compat FROM schema_info")
+    if row is None:
+        raise SchemaTooNew("the table schema_info is empty: this is not a database of smsgw")
+    if row["compat"] > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"the database has schema {row['version']}, which needs a program that knows schema {row['compat']}; "
+            f"this one knows {SCHEMA_VERSION}: install the newer smsgw"
+        )
+    version: int = row["version"]
+    return version
+
+
 async def _alone(connection: database.Connection) -> None:
     """Wait until no other node migrates; by asking again, as ``CONCURRENTLY`` there waits for statements that wait."""
     async with asyncio.timeout(database.COMMAND_TIMEOUT):
@@ -141,7 +170,7 @@ async def _apart(connection: database.Connection, dsn: str, application: str) ->
     """The application's role, when it is one of its own."""
     if application in ("", dsn):
         return ""
-    other = await database.connect(application)
+    other = await database.connect(application, unfinished=True)
     try:
         role = await database_roles.name_of(other)
     finally:

@@ -25,6 +25,7 @@ from smsgw.runtime import clock
 from smsgw.runtime.clock import Word
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.leases import TTL
+from smsgw.store.engine.migrate import SCHEMA_VERSION
 
 log = structlog.get_logger(__name__)
 
@@ -51,18 +52,25 @@ class Identity:
     instance: str
     number: int
     """The one it had last; 0: none yet."""
+    life: str = ""
+    """Of the database that it was last of, since its last restore; empty: it was never restored."""
 
     @property
     def place(self) -> str:
         """Machine and data directory, for people."""
         return f"{socket.gethostname()}:{self.folder.resolve()}"
 
+    def begin(self, life: str) -> None:
+        """It is of the database as it is since this restore; kept."""
+        self.life = life
+        self.save()
+
     def save(self) -> None:
         """Keep it, synced."""
         path = self.folder / FILE
         draft = path.with_suffix(".tmp")
         with draft.open("w", encoding="ascii") as file:
-            json.dump({"instance": self.instance, "number": self.number}, file)
+            json.dump({"instance": self.instance, "number": self.number, "life": self.life}, file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -73,8 +81,8 @@ def identity(folder: Path, *, had: int = 0) -> Identity:
     path = folder / FILE
     try:
         said = json.loads(path.read_text("ascii"))
-        instance, number = said["instance"], said["number"]
-        if not re.fullmatch("[0-9a-f]{32}", instance) or not 0 <= number <= MAX_NODE:
+        instance, number, life = said["instance"], said["number"], said.get("life", "")
+        if not re.fullmatch("[0-9a-f]{32}", instance) or not 0 <= number <= MAX_NODE or not isinstance(life, str):
             raise ValueError("not what it should be")
     except FileNotFoundError:
         new = Identity(folder, secrets.token_hex(16), had)
@@ -85,7 +93,7 @@ def identity(folder: Path, *, had: int = 0) -> Identity:
             f"{path} cannot be used ({exc}): put it back from a backup, or remove it and this becomes a node that is "
             "not known yet"
         ) from exc
-    return Identity(folder, instance, number)
+    return Identity(folder, instance, number, life)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +162,11 @@ ON CONFLICT (resource) DO UPDATE SET epoch = excluded.epoch, expires_at = exclud
 RETURNING epoch
 """
 _TAKE = """
-INSERT INTO node AS n (number, instance, place, since, seen_at, last_id)
-VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4)
+INSERT INTO node AS n (number, instance, place, since, seen_at, last_id, schema, schema_epoch)
+VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5, $6)
 ON CONFLICT (number) DO UPDATE SET place = excluded.place, seen_at = excluded.seen_at, instance = excluded.instance,
-    since = CASE WHEN n.instance = excluded.instance THEN n.since ELSE excluded.since END
+    schema = excluded.schema, schema_epoch = excluded.schema_epoch,
+    since = CASE WHEN n.instance = excluded.instance THEN n.since ELSE excluded.since END, removed_at = NULL
 RETURNING last_id
 """
 _NEWEST = "SELECT COALESCE(max(id), 0) FROM message"
@@ -202,7 +211,7 @@ async def _enter(
         await connection.execute(_DISOWN, number)
     last = 0 if before is not None and before["instance"] else await connection.fetchval(_NEWEST)
     epoch = await connection.fetchval(_TAKE_LEASE, number, TTL)
-    after = await connection.fetchval(_TAKE, number, who.instance, who.place, last)
+    after = await connection.fetchval(_TAKE, number, who.instance, who.place, last, SCHEMA_VERSION, epoch)
     if who.number != number:
         who.number = number
         await asyncio.to_thread(who.save)
@@ -215,7 +224,7 @@ WITH mine AS (
     WHERE resource = 'node/' || $1::int AND epoch = $2 RETURNING 1
 ),
 told AS (
-    UPDATE node SET seen_at = clock_timestamp(), last_id = greatest(last_id, $4)
+    UPDATE node SET seen_at = clock_timestamp(), last_id = greatest(last_id, $4), removed_at = NULL
     WHERE number = $1 AND EXISTS (SELECT 1 FROM mine)
 )
 SELECT clock_timestamp() AS at, EXISTS (SELECT 1 FROM mine) AS held,
@@ -244,7 +253,8 @@ async def beat(database: Database, number: Number, last_id: int) -> Heard:
     assert row is not None  # noqa: S101 - one row, whatever there is
     if not row["held"]:
         raise NumberTaken(
-            f"node number {number.number} was taken by {row['place']} while this node did not answer"
+            f"node number {number.number} was taken by {row['place']} while this node did not answer, or the "
+            "database was restored from a backup"
         )
     return Heard(Word(row["at"], asked, clock.steady()), row["live"], row["newest"] or 0)
 
@@ -263,8 +273,49 @@ async def leave(database: Database, number: Number, last_id: int) -> None:
     await database.execute(_LEAVE, number.number, number.epoch, last_id, timeout=2)
 
 
+_RETIRE = "UPDATE node SET removed_at = clock_timestamp() WHERE number = $1 AND instance = $2 AND removed_at IS NULL"
+
+
+async def retire(database: Database, who: Identity) -> None:
+    """It has ended in order and is not wanted any more: nobody misses it, until it is back."""
+    await database.execute(_RETIRE, who.number, who.instance)
+
+
 async def ask_time(database: Database) -> Word:
     """What time the database has."""
     asked = clock.steady()
     at: datetime = await database.fetchval("SELECT clock_timestamp()")
     return Word(at.astimezone(UTC), asked, clock.steady())
+
+
+# An older program takes the lease without a word of itself: what was said under another lease is not its own.
+_BEHIND = """
+SELECT l.node FROM lease l LEFT JOIN node n ON n.number = l.node AND n.schema_epoch = l.epoch
+WHERE l.resource LIKE 'node/%' AND l.expires_at > clock_timestamp() AND COALESCE(n.schema, 0) < $1 ORDER BY l.node
+"""
+
+
+async def behind(reader: Database | Connection, schema: int) -> list[int]:
+    """Nodes that live and whose program does not know this schema."""
+    return [row["node"] for row in await reader.fetch(_BEHIND, schema)]
+
+
+_MISSING = """
+SELECT n.number, n.place, n.seen_at FROM node n LEFT JOIN lease l ON l.resource = 'node/' || n.number
+WHERE n.removed_at IS NULL AND n.seen_at > clock_timestamp() - make_interval(days => $1)
+  AND COALESCE(l.expires_at, '-infinity') < clock_timestamp() ORDER BY n.number
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A node that was there and is not, and nobody has said that it will not come back."""
+
+    number: int
+    place: str
+    seen_at: datetime
+
+
+async def missing(database: Database) -> list[Missing]:
+    """Those of the last days."""
+    return [Missing(**dict(row)) for row in await database.fetch(_MISSING, KEPT_DAYS)]

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import asyncpg
 import structlog
 
 from smsgw.core.ids import day_of, day_range
-from smsgw.core.states import FINAL
 from smsgw.core.words import Wording, listed, phrase
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.states import by_name
 
 log = structlog.get_logger(__name__)
 
 TABLES = (
     "message", "part", "attempt", "event", "mo", "customer_event", "webhook_attempt", "partner_part", "evidence",
+    "submit_pdu", "link_click", "message_link",
 )  # fmt: skip
 DAYS_BACK = 1
 DAYS_AHEAD = 8
-OF_MESSAGES = ("message", "part", "attempt", "event", "partner_part")
+OF_MESSAGES = ("message", "part", "attempt", "event", "partner_part", "message_link")
 """What a day keeps as long as a part of it is unfinished."""
 
 INDEX_PATIENCE = 1800.0
@@ -56,7 +58,6 @@ _DROP = "SELECT partition_drop($1, $2)"
 _INDEX = "SELECT partition_index($1, $2)"
 SETTLED = {"message": 1, "part": 4}
 """Days until nothing of a day is changed any more: reports come for 72 hours."""
-"""Whoever reads the table for long must not make all writers queue behind us: both wait for two seconds at most."""
 
 
 async def index(connection: Connection, today: date, table: str, done: date | None) -> date | None:
@@ -82,15 +83,18 @@ def wanted(today: date, newest: int = 0) -> list[date]:
 async def ensure(connection: Connection, today: date, *, newest: int = 0) -> int:
     """Make every missing partition from yesterday to eight days ahead, and the same around the id ``newest``.
 
-    The number made.
+    The number made. What cannot be made beside a long reader is left for the next time: until then its rows go to the
+    default partition.
     """
     existing = {row["relname"] for row in await connection.fetch(_EXISTING, list(TABLES))}
     made = 0
-    for day in wanted(today, newest):
-        for table in TABLES:
-            if name(table, day) not in existing:
-                await _make(connection, table, day)
-                made += 1
+    missing = ((table, day) for day in wanted(today, newest) for table in TABLES if name(table, day) not in existing)
+    try:
+        for table, day in missing:
+            await _make(connection, table, day)
+            made += 1
+    except asyncpg.LockNotAvailableError:
+        log.warning("partitions.put_off", partition=name(table, day), reason="somebody reads its table")
     if made:
         log.info("partitions.made", count=made, today=str(today))
     return made
@@ -108,31 +112,33 @@ async def overdue(connection: Connection, today: date, table: str, keep_days: in
     return sorted(day for day in found if day < today - timedelta(days=keep_days))
 
 
-_UNFINISHED = (
-    "SELECT EXISTS (SELECT 1 FROM part WHERE id >= $1 AND id < $2 AND state NOT IN ("  # noqa: S608 - numbers of ours
-    + ", ".join(str(int(state)) for state in sorted(FINAL))
-    + "))"
-)
+# As the index of a settled day's few open parts says it (``partition_index``): final states are those from there on.
+_UNFINISHED = by_name("SELECT EXISTS (SELECT FROM part WHERE id >= $1 AND id < $2 AND state < :DELIVERED)")
+UNFINISHED_PATIENCE = 300.0
+"""Seconds for a day that has no such index yet."""
 
 
 async def unfinished(connection: Connection, day: date) -> bool:
     """Whether a part of that day has not come to its end."""
-    found: bool = await connection.fetchval(_UNFINISHED, *day_range(day))
+    found: bool = await connection.fetchval(_UNFINISHED, *day_range(day), timeout=UNFINISHED_PATIENCE)
     return found
 
 
 async def expire(connection: Connection, today: date, keep_days: dict[str, int]) -> list[str]:
     """Drop partitions older than ``keep_days`` of their table (tables not named are kept); the names dropped.
 
-    A day with a part that is not finished is kept, whatever its age: it stays ``overdue``.
+    A day with a part that is not finished is kept, whatever its age: it stays ``overdue``. Whoever reads a table for
+    long (a backup does) must not make all writers queue behind us: the rest is left for the next time.
     """
     dropped = []
-    for day, tables in (await _old(connection, today, keep_days)).items():
-        keeps = OF_MESSAGES if await unfinished(connection, day) else ()
-        for table in sorted(tables):
-            if table not in keeps:
+    try:
+        for day, tables in (await _old(connection, today, keep_days)).items():
+            keeps = OF_MESSAGES if await unfinished(connection, day) else ()
+            for table in sorted(set(tables) - set(keeps)):
                 await connection.execute(_DROP, table, day)
                 dropped.append(name(table, day))
+    except asyncpg.LockNotAvailableError:
+        log.info("partitions.put_off", partition=name(table, day), reason="somebody reads its table")
     if dropped:
         log.info("partitions.dropped", names=dropped)
     return sorted(dropped)

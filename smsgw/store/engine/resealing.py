@@ -30,6 +30,19 @@ _PLACES = {
         " WHERE id = $1 AND ARRAY[decode(profile->>'peer_password', 'hex')] = $3",
         0,
     ),
+    "versions of channels": (
+        "SELECT v.id, 'channel/' || c.name AS context, ARRAY[v.password_sealed] AS sealed"
+        " FROM channel_version v JOIN channel c ON c.id = v.channel_id WHERE v.id > $1 ORDER BY v.id LIMIT $2",
+        "UPDATE channel_version SET password_sealed = ($2::bytea[])[1] WHERE id = $1 AND ARRAY[password_sealed] = $3",
+        0,
+    ),
+    "SGIP peers of versions": (
+        "SELECT v.id, 'channel/' || c.name || '/peer_password' AS context, ARRAY[v.peer_sealed] AS sealed"
+        " FROM channel_version v JOIN channel c ON c.id = v.channel_id WHERE v.id > $1 AND v.peer_sealed IS NOT NULL"
+        " ORDER BY v.id LIMIT $2",
+        "UPDATE channel_version SET peer_sealed = ($2::bytea[])[1] WHERE id = $1 AND ARRAY[peer_sealed] = $3",
+        0,
+    ),
     "partners": (
         "SELECT id, 'partner/' || protocol || '/' || username AS context, ARRAY[password_sealed] AS sealed"
         " FROM partner WHERE id > $1 ORDER BY id LIMIT $2",
@@ -58,6 +71,18 @@ _PLACES = {
         "SELECT id, 'alarm_receiver/' || id AS context, sealed"
         " FROM alarm_receiver WHERE id > $1 AND sealed <> '{}' ORDER BY id LIMIT $2",
         "UPDATE alarm_receiver SET sealed = $2 WHERE id = $1 AND sealed = $3",
+        0,
+    ),
+    "key of the hashes of numbers": (
+        "SELECT id, 'pseudonym_key' AS context, ARRAY[sealed] AS sealed"
+        " FROM pseudonym_key WHERE id > $1 ORDER BY id LIMIT $2",
+        "UPDATE pseudonym_key SET sealed = ($2::bytea[])[1] WHERE id = $1 AND ARRAY[sealed] = $3",
+        0,
+    ),
+    "key of the codes of short links": (
+        "SELECT id, 'short_link_key' AS context, ARRAY[sealed] AS sealed"
+        " FROM short_link_key WHERE id > $1 ORDER BY id LIMIT $2",
+        "UPDATE short_link_key SET sealed = ($2::bytea[])[1] WHERE id = $1 AND ARRAY[sealed] = $3",
         0,
     ),
     "authenticators": (

@@ -125,6 +125,52 @@ class Sealer:
         return None
 
 
+class Passing:
+    """Seals words on their way, which nobody keeps, with keys derived for that, one a day: a nonce that chance gives
+    twice harms no stored secret. The key file is looked at by ``follow`` alone, not with each word that comes.
+
+    A sealed word: the key's id, the day, a nonce, the ciphertext. ``at``: seconds since 1970.
+    """
+
+    def __init__(self, sealer: Sealer, purpose: str) -> None:
+        self._sealer = sealer
+        self._purpose = purpose
+        self._id = b""
+        self.follow()
+
+    def follow(self) -> None:
+        """Seal with the key that the file has first now."""
+        self._id = self._sealer.ids[0].encode()
+
+    def seal(self, word: bytes, at: float) -> bytes:
+        """It, encrypted and authenticated."""
+        head = self._id + _day(at).to_bytes(4, "big")
+        if (aead := self._aead(head)) is None:  # the key has left the file since
+            self.follow()
+            return self.seal(word, at)
+        nonce = os.urandom(12)
+        return head + nonce + aead.encrypt(nonce, word, head)
+
+    def open(self, sealed: bytes, at: float) -> bytes | None:
+        """The word; None when it is not of our keys and these days, or was changed."""
+        head = sealed[:12]
+        if len(sealed) < 12 + 12 + 16 or abs(int.from_bytes(head[8:], "big") - _day(at)) > 1:
+            return None
+        if (aead := self._aead(head)) is not None:
+            with contextlib.suppress(InvalidTag):
+                return aead.decrypt(sealed[12:24], sealed[24:], head)
+        return None
+
+    def _aead(self, head: bytes) -> AESGCM | None:
+        day = int.from_bytes(head[8:], "big")
+        octets = self._sealer.derived(f"{self._purpose} {day}", head[:8].decode("latin-1"))
+        return None if octets is None else AESGCM(octets)
+
+
+def _day(at: float) -> int:
+    return int(at // 86400)
+
+
 def _keys(keys: tuple[bytes, ...]) -> tuple[_Key, ...]:
     if not 1 <= len(keys) <= MAX_KEYS or any(len(key) != 32 for key in keys):
         raise KeyFileError(f"a key file holds 1 to {MAX_KEYS} keys of 32 octets (64 hex digits), one a line")
@@ -199,11 +245,17 @@ def _make_key(path: Path) -> None:
 def change_keys(path: Path, change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> tuple[bytes, ...]:
     """Put what ``change`` makes of its keys into an existing key file: whole or not at all, with its owner; the keys
     before. One at a time: no key may be lost to somebody else's change. Raises ``KeyFileError``."""
-    with _alone(path.parent):
-        before = read_keys(path)
-        keys = change(before)
-        if keys != before:
-            _write_keys(path, keys)
+    try:
+        with _alone(path.parent):
+            before = read_keys(path)
+            keys = change(before)
+            if keys != before:
+                _write_keys(path, keys)
+    except OSError as exc:
+        raise KeyFileError(
+            f"cannot put a new file in the place of {path}, which is unchanged: {exc.strerror}; the directory must "
+            "belong to the user that runs smsgw"
+        ) from exc
     return before
 
 

@@ -15,24 +15,31 @@ import errno
 import os
 import struct
 import zlib
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from smsgw.runtime import aio, failpoints
+from smsgw.runtime.sparing import Sparing
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 MAX_RECORD = 64 * 1024 * 1024
 SUFFIX = ".spool"
+DOUBTFUL = ".restored"
+"""Of the file whose name is the number up to which segments are of before the database was restored."""
 KEPT = ".kept"
 """Of segments with something that could not be entered; a person has to look at them."""
 TORN = ".torn"
 """Of those that a crash has left with an end that is no record."""
 PIECE = 1 << 20
-"""Octets of records that are read at a time."""
+"""Octets of records that are read at a time, unless somebody wants it otherwise."""
 
 _MAGIC = b"SMSGWS02"
 _MAGIC_WITHOUT_MARKS = b"SMSGWS01"
@@ -41,6 +48,10 @@ _MARK = b"\xff\xfe\xff\n"
 _HEAD = struct.Struct(">II")
 _RECORD_OCTETS = len(_MARK) + _HEAD.size
 """Of a record without its body."""
+
+
+Told = Callable[[Exception | None], object]
+"""Is told that a record is on disk, or why not."""
 
 
 class SpoolFull(OSError):
@@ -58,19 +69,39 @@ class Segment:
     """The newest that an earlier run has left: what a crash has cut short is at its end."""
 
 
+def doubt(folder: Path) -> int:
+    """The database was restored: what lies in this spool may have been in the one before. How many segments it is."""
+    numbers = [int(path.stem) for path in folder.glob(f"*{SUFFIX}")]
+    if numbers:
+        for path in (folder / f"{max(numbers):012d}{DOUBTFUL}", folder):
+            fd = os.open(path, os.O_RDONLY if path is folder else os.O_RDONLY | os.O_CREAT, 0o600)
+            try:
+                os.fsync(fd)  # the file, then its name: nobody may believe in it and a crash take it away
+            finally:
+                os.close(fd)
+    return len(numbers)
+
+
 class Reader:
     """Goes through a closed segment once, past everything that is no record."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, at_once: int = PIECE) -> None:
+        """``at_once``: about so many octets are read at a time."""
         self.segment = segment
+        self._at_once = at_once
         self._at = 0
         self._mark = _MARK
         self.unreadable: list[tuple[int, int]] = []
         """Places (from, to) without a record where one should be."""
 
     async def read(self) -> list[bytes]:
-        """The next records, about ``PIECE`` octets of them; none at the end. What cannot be read is no record."""
-        return await asyncio.to_thread(self._read)
+        """The next records, about ``at_once`` octets of them; none at the end. What cannot be read is no record.
+        Whoever is cut off meanwhile has read nothing: the thread, which goes on, is not this reader."""
+        ahead = copy(self)
+        ahead.unreadable = list(self.unreadable)
+        bodies = await asyncio.to_thread(ahead._read)
+        self._at, self._mark, self.unreadable = ahead._at, ahead._mark, ahead.unreadable
+        return bodies
 
     @property
     def torn(self) -> bool:
@@ -86,11 +117,12 @@ class Reader:
                 self._mark = _MARK if magic == _MAGIC else b""
             bodies: list[bytes] = []
             size = 0
+            file = _Octets(fd, self._at_once)
             try:
-                while self._at < self.segment.size and size < PIECE:
-                    body = self._record(fd, self._at)
+                while self._at < self.segment.size and size < self._at_once:
+                    body = self._record(file, self._at)
                     if body is None:
-                        self._pass_over(fd)
+                        self._pass_over(file)
                         continue
                     bodies.append(body)
                     size += len(body)
@@ -103,29 +135,29 @@ class Reader:
         finally:
             os.close(fd)
 
-    def _record(self, fd: int, at: int) -> bytes | None:
+    def _record(self, file: _Octets, at: int) -> bytes | None:
         begin = at + len(self._mark) + _HEAD.size
-        head = os.pread(fd, begin - at, at)
+        head = file.read(begin - at, at)
         if len(head) < begin - at or not head.startswith(self._mark):
             return None
         length, crc = _HEAD.unpack_from(head, len(self._mark))
         if not length or begin + length > self.segment.size:
             return None
-        body = os.pread(fd, length, begin)
+        body = file.read(length, begin)
         return body if len(body) == length and zlib.crc32(body) == crc else None
 
-    def _pass_over(self, fd: int) -> None:
+    def _pass_over(self, file: _Octets) -> None:
         """To the next record, or the end."""
         begin = at = self._at
-        while (at := self._next_mark(fd, at + 1)) < self.segment.size and self._record(fd, at) is None:
+        while (at := self._next_mark(file, at + 1)) < self.segment.size and self._record(file, at) is None:
             pass
         self.unreadable.append((begin, at))
         self._at = at
 
-    def _next_mark(self, fd: int, at: int) -> int:
+    def _next_mark(self, file: _Octets, at: int) -> int:
         """Where the next mark begins; the end of the segment when there is none."""
         while self._mark and at < self.segment.size:
-            window = os.pread(fd, PIECE, at)
+            window = file.read(PIECE, at)
             found = window.find(_MARK)
             if found >= 0:
                 return at + found
@@ -135,26 +167,60 @@ class Reader:
         return self.segment.size
 
 
+class _Octets:
+    """Those of a file that nobody writes any more, a piece at a time: each call of the system gives the interpreter
+    away, and who has thousands of small ones to make is in the way of the event loop."""
+
+    def __init__(self, fd: int, at_once: int) -> None:
+        self._fd = fd
+        self._at_once = at_once
+        self._at = 0
+        self._piece = b""
+
+    def read(self, n: int, at: int) -> bytes:
+        """As ``pread``."""
+        begin = at - self._at
+        if begin < 0 or begin + n > len(self._piece):
+            self._piece, self._at, begin = os.pread(self._fd, max(n, self._at_once), at), at, 0
+        return self._piece[begin : begin + n]
+
+
+def _tell(future: asyncio.Future[None], error: Exception | None) -> None:
+    if not future.done():
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
 class Spool:
     """Appends to the current segment. One event loop owns it."""
 
-    def __init__(self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """``limit``: octets of all segments together."""
+    def __init__(
+        self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, synced: bool = True, every: float = 0.0
+    ) -> None:
+        """``limit``: octets of all segments together. Not ``synced``: what is in it survives the end of the process,
+        and of the machine all but the last moments. ``every``: seconds at least from one write to the next."""
         self._folder = folder
         self._limit = limit
         self._segment_bytes = segment_bytes
+        self._synced = synced
+        self._every = every
         self._closed: list[Segment] = []
         self._current: Segment | None = None
         self._fd = -1
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, Told]] = []
         self._waiting_octets = 0
         self._closing: list[asyncio.Future[None]] = []
         self._kept: list[Path] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._over = False
         self._last = 0
+        self.doubtful = 0
+        """Up to this segment, calls may have been entered into the database as it was before it was restored."""
         self.broken = False
-        """A sync has failed."""
+        """Nothing more is taken: a sync has failed, or nobody writes any more."""
 
     async def open(self) -> None:
         """Find what an earlier run has left, and begin."""
@@ -168,13 +234,17 @@ class Spool:
         if self._closed:
             self._closed[-1].last = True
         self._kept = sorted(self._folder.glob(f"*{KEPT}"))
+        self.doubtful = max((int(path.stem) for path in self._folder.glob(f"*{DOUBTFUL}")), default=0)
         numbers = [int(path.stem) for path in self._folder.iterdir() if path.stem.isdigit()]
         self._last = max(numbers, default=0)
 
     async def close(self) -> None:
-        """Close; the segments stay."""
-        await aio.cancel(self._task)
-        self._fail(OSError(errno.ESHUTDOWN, "the spool is closed"))
+        """Close; the segments stay. A write under way comes to its end first: who waits for it hears what has become of
+        it, and the thread has its file until then."""
+        self._over = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait((self._task,))
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -183,6 +253,11 @@ class Spool:
     def size(self) -> int:
         """Octets in all segments."""
         return sum(s.size for s in self._closed) + (self._current.size if self._current else 0)
+
+    @property
+    def fullness(self) -> float:
+        """How much of its room is taken, as a share."""
+        return self.size / self._limit
 
     @property
     def empty(self) -> bool:
@@ -198,16 +273,23 @@ class Spool:
     def submit(self, body: bytes) -> asyncio.Future[None]:
         """Queue a record; done when it is on disk, with ``OSError`` when the disk fails. Raises ``SpoolFull`` when
         there is no room, ``OSError`` after a failed sync."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.hand_over(body, partial(_tell, future))
+        return future
+
+    def hand_over(self, body: bytes, told: Told) -> None:
+        """As ``submit``, for many a second: ``told`` is called with the outcome, on the spot. It is quick; what it
+        raises is logged."""
         if self.broken:
-            raise OSError(errno.EIO, "the spool's disk has failed")
+            raise OSError(errno.EIO, "the spool has failed")
+        if self._over:
+            raise OSError(errno.ESHUTDOWN, "the spool is closed")
         need = _RECORD_OCTETS + len(body)
         if len(body) > MAX_RECORD or self.size + self._waiting_octets + need > self._limit:
             raise SpoolFull(errno.ENOSPC, "the spool is full")
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((body, future))
+        self._waiting.append((body, told))
         self._waiting_octets += need
         self._wake.set()
-        return future
 
     async def append(self, body: bytes) -> None:
         """``submit``, and wait for it."""
@@ -215,7 +297,9 @@ class Spool:
 
     async def rotate(self) -> list[Segment]:
         """Close the current segment; all closed ones, oldest first."""
-        if self._current is not None:
+        if self._current is not None and (self._task is None or self._task.done()):
+            self._end_segment()
+        elif self._current is not None:
             closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._closing.append(closed)
             self._wake.set()
@@ -242,35 +326,54 @@ class Spool:
     # --- writing -----------------------------------------------------------------------------------------------
 
     async def _write_for_ever(self) -> None:
-        while True:
+        try:
+            await self._write_until_over()
+        except Exception:
+            log.critical("spool.ended", folder=self._folder.name, exc_info=True)
+        finally:  # for whatever reason: nothing may wait for what does not come
+            self.broken |= not self._over
+            self._fail(OSError(errno.ESHUTDOWN, "the spool is closed" if self._over else "nobody writes any more"))
+
+    async def _write_until_over(self) -> None:
+        clock = asyncio.get_running_loop().time
+        begun = 0.0
+        while not self._over:
             self._wake.clear()
             if not self._waiting and not self._closing:
                 await self._wake.wait()
+            if self._every and not self._over and (rest := begun + self._every - clock()) > 0:
+                await asyncio.sleep(rest)
+            if self._over:
+                return
+            begun = clock()
             batch = list(self._waiting)
             error: Exception | None = None
             if batch:
                 error = await self._try_to_write([body for body, _ in batch])
             del self._waiting[: len(batch)]
             self._waiting_octets -= sum(_RECORD_OCTETS + len(body) for body, _ in batch)
-            for _, future in batch:
-                if not future.done():
-                    if error is None:
-                        future.set_result(None)
-                    else:
-                        future.set_exception(error)
-            closing, self._closing = self._closing, []
-            if closing:
+            self._tell(batch, error)
+            if self._closing:
                 self._end_segment()
+            closing, self._closing = self._closing, []
             for closed in closing:
                 if not closed.done():
                     closed.set_result(None)
 
+    @staticmethod
+    def _tell(batch: Sequence[tuple[bytes, Told]], error: Exception | None) -> None:
+        for _, told in batch:
+            try:
+                told(error)
+            except Exception:  # a fault of whoever is told keeps nobody else from hearing, and no record from the disk
+                log.exception("spool.not_told")
+
     async def _try_to_write(self, bodies: list[bytes]) -> Exception | None:
-        data = b"".join(_MARK + _HEAD.pack(len(body), zlib.crc32(body)) + body for body in bodies)
         try:
+            data = b"".join(_MARK + _HEAD.pack(len(body), zlib.crc32(body)) + body for body in bodies)
             await asyncio.to_thread(self._write, data)
         except Exception as exc:  # whoever waits must hear of it
-            log.critical("spool.failed", error=str(exc))
+            sparing.critical("spool.failed", self._folder, folder=self._folder.name, error=str(exc))
             return exc
         return None
 
@@ -287,7 +390,8 @@ class Spool:
                 data = data[written:]
             try:
                 failpoints.reach("spool.sync")
-                os.fdatasync(self._fd)
+                if self._synced:
+                    os.fdatasync(self._fd)
             except OSError:
                 self.broken = True
                 raise
@@ -307,11 +411,12 @@ class Spool:
         try:
             if os.pwrite(fd, _MAGIC, 0) < len(_MAGIC):
                 raise OSError(errno.ENOSPC, "no room for a new segment")
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # the name of the file, too
-            finally:
-                os.close(folder)
+            if self._synced:
+                folder = os.open(self._folder, os.O_RDONLY)
+                try:
+                    os.fsync(folder)  # the name of the file, too
+                finally:
+                    os.close(folder)
         except OSError:
             os.close(fd)
             path.unlink()
@@ -328,10 +433,9 @@ class Spool:
             self._current = None
 
     def _fail(self, error: Exception) -> None:
-        for _, future in self._waiting:
-            if not future.done():
-                future.set_exception(error)
-        self._waiting.clear()
-        for closed in self._closing:
-            closed.cancel()
-        self._closing.clear()
+        waiting, self._waiting, self._waiting_octets = self._waiting, [], 0
+        self._tell(waiting, error)
+        closing, self._closing = self._closing, []
+        for closed in closing:
+            if not closed.done():
+                closed.set_exception(error)

@@ -21,6 +21,7 @@ from smsgw.store.messages import (
     credit,
     fallback,
     frequency,
+    message_links,
     partner_parts,
     request_keys,
 )
@@ -216,6 +217,8 @@ async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
     if joined:
         await partner_parts.join(connection, joined)
     await fallback.enter(connection, calls)
+    if links := [link for call in calls for link in call.links]:
+        await message_links.enter(connection, links)
     await _hold(connection, [call for call in calls if call.review])
 
 

@@ -18,6 +18,7 @@ MESSAGE_TYPES = {
     "carrier": "text", "province": "text", "content": "text", "sign": "text", "coding": "text", "parts": "smallint",
     "concat_ref": "smallint", "price": "int", "client_ref": "text", "ext": "text", "extend_code": "text",
     "submitter": "text", "refund_failed": "boolean", "test": "boolean", "template_id": "bigint",
+    "kind": "text",
 }  # fmt: skip
 """The columns that a call fills in, as PostgreSQL has them."""
 PART_TYPES = {
@@ -123,7 +124,9 @@ class NewCall:
     departments: tuple[int, ...] = ()
     """Departments whose quotas count it."""
     test: bool = False
-    """Of a test key: nothing is counted and nothing is paid."""
+    """Of a test key, or of an account that rehearses: nothing is counted and nothing is paid."""
+    training: bool = False
+    """The account rehearsed when the call was made; refused when that is otherwise by now."""
     callback_url: str = ""
     """Where the reports of these messages go."""
     joins: tuple[int, ...] = ()
@@ -142,6 +145,8 @@ class NewCall:
     """It is HELD."""
     follow: NewFollow | None = None
     """What may follow its messages."""
+    links: tuple[tuple[int, int, int, bool], ...] = ()
+    """Message, short link, which of its codes, and whether one recipient alone has that; of messages that carry one."""
 
     @property
     def first(self) -> object:

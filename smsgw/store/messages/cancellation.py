@@ -49,7 +49,10 @@ async def end_waiting(
     return await connection.fetch(_END_WAITING, sorted(whole), min(whole), int(state), now, code, cls)
 
 
-_MESSAGE = "SELECT id FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))"
+_MESSAGE = """
+SELECT id FROM message
+WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) AND ($3::bool IS NULL OR test = $3)
+"""
 _BATCH = """
 SELECT id FROM message
 WHERE batch_id = $1 AND id > $3 AND id < $4 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) ORDER BY id LIMIT $5
@@ -59,12 +62,14 @@ _MADE_WITHIN = timedelta(seconds=10)
 _STATES = "SELECT DISTINCT state FROM part WHERE id = $1"
 
 
-async def message(database: Database | Connection, message_id: int, accounts: Sequence[int] | None) -> bool:
-    """Whether there is such a message of these accounts (None: of any)."""
+async def message(
+    database: Database | Connection, message_id: int, accounts: Sequence[int] | None, *, test: bool | None = None
+) -> bool:
+    """Whether there is such a message of these accounts (None: of any), in test mode or not (None: either)."""
     if not 0 < message_id < 2**63:
         return False
     owned = None if accounts is None else list(accounts)
-    return await database.fetchval(_MESSAGE, message_id, owned) is not None
+    return await database.fetchval(_MESSAGE, message_id, owned, test) is not None
 
 
 async def of_batch(
@@ -156,15 +161,15 @@ SELECT id, min(source) FILTER (WHERE source <> 'opt_out') AS source FROM waits G
 _MARKETING = by_name("""
 WITH b AS MATERIALIZED (SELECT DISTINCT number FROM unnest($1::text[]) AS b(number)),
 hit AS MATERIALIZED (
-    SELECT m.id, m.number, m.account_id
+    SELECT m.id, m.number, m.account_id, m.kind
     FROM b, LATERAL (
-        SELECT x.id, x.number, x.account_id, x.type FROM message x
+        SELECT x.id, x.number, x.account_id, x.type, x.kind FROM message x
         WHERE (x.number, x.id) >= (b.number, $3) AND x.number <= b.number AND x.id >= $3
         ORDER BY x.number, x.id OFFSET 0
     ) m
     WHERE m.id > $4 AND m.account_id = ANY($2::bigint[]) AND m.type = 'marketing'
 )
-SELECT hit.id, hit.number, hit.account_id FROM hit JOIN part p ON p.id = hit.id AND p.part = 1 AND p.id >= $3
+SELECT hit.id, hit.number, hit.account_id, hit.kind FROM hit JOIN part p ON p.id = hit.id AND p.part = 1 AND p.id >= $3
 WHERE p.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED) ORDER BY hit.id LIMIT $5
 """)
 _SAID = """
@@ -198,7 +203,7 @@ async def said(connection: Connection, numbers: Sequence[int]) -> dict[tuple[str
 async def marketing_for(
     connection: Connection, numbers: Sequence[int], accounts: Sequence[int], *, oldest: int, after: int
 ) -> list[Row]:
-    """Marketing (id, number, account_id) of these accounts that waits for these numbers, at most ``STEP`` behind
+    """Marketing (id, number, account_id, kind) of these accounts that waits for these numbers, at most ``STEP`` behind
     ``after``."""
     async with connection.transaction():
         await as_writer(connection)

@@ -31,7 +31,7 @@ OPEN = by_name("s.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED)")
 UNTOLD = by_name("s.state = :REJECTED AND s.code = '' AND s.class = ''")
 """One that was refused, and nobody has said why."""
 
-# How a message has ended, by all of its parts: the first that holds.
+# How a message has ended, by all of its parts: the first that holds. A kind counts by its own name, as in ``daily``.
 _MESSAGES = by_name(f"""
 WITH p AS (
     SELECT s.id, max(s.channel_id) FILTER (WHERE s.part = 1) AS channel_id, bool_or({OUT}) AS gone,
@@ -44,7 +44,9 @@ WITH p AS (
                 WHEN bool_or(s.state = :NO_REPORT) THEN 'unknown' ELSE 'delivered' END AS word
     FROM part s WHERE s.id >= $1 AND s.id < $2 GROUP BY s.id
 ), m AS MATERIALIZED (
-    SELECT m.*, COALESCE(p.channel_id, 0)::text AS at, COALESCE(p.word, 'pending') AS word, p.gone, p.open, p.untold
+    SELECT m.account_id, COALESCE(NULLIF(m.kind, ''), m.type) AS type, m.sign, m.carrier, m.province, m.origin,
+           m.submitter, m.price, COALESCE(p.channel_id, 0)::text AS at, COALESCE(p.word, 'pending') AS word, p.gone,
+           p.open, p.untold
     FROM message m LEFT JOIN p ON p.id = m.id WHERE m.id >= $1 AND m.id < $2 AND NOT m.test
 )
 """)  # noqa: S608 - constants

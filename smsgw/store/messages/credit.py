@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.together import Together
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
@@ -16,7 +17,8 @@ from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
 _SUBMITTER, _TYPE = (MESSAGE_COLUMNS.index(c) for c in ("submitter", "type"))
 
 _LOOK = """
-SELECT id, halted OR status <> 'active' AS halted, balance - credit_floor AS available, quota_day, quota_month
+SELECT id, halted OR status <> 'active' AS halted, balance - credit_floor AS available, quota_day, quota_month,
+       training
 FROM account WHERE id = ANY($1::bigint[]) ORDER BY id
 """
 _LOCK = f"{_LOOK} FOR UPDATE"
@@ -64,7 +66,8 @@ FROM ({_MONTH}) AS m(root, month, parts) JOIN department d ON d.id = m.root
 LEFT JOIN department_used u ON u.department_id = m.root AND u.month = m.month
 """  # noqa: S608 - constant text
 
-# Rows that several writers share are touched in the order of their keys.
+# Rows that several writers share are touched in the order of their keys. Use is of the day of its ledger entry, as
+# refunds are: bills are of these days, also of what was set apart before midnight. Quotas have the day of acceptance.
 _BOOK = {
     "debit": """
 SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
@@ -75,7 +78,8 @@ INSERT INTO ledger (id, account_id, kind, units) SELECT batch_id, account_id, 'd
 """,
     "usage": """
 INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
-SELECT account_id, $1::date, submitter, type, sum(messages), sum(parts), sum(units), 0 FROM debit
+SELECT account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date, submitter, type,
+       sum(messages), sum(parts), sum(units), 0 FROM debit
 GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
 ON CONFLICT (account_id, day, submitter, type) DO UPDATE
 SET messages = u.messages + excluded.messages, parts = u.parts + excluded.parts, units = u.units + excluded.units
@@ -103,6 +107,8 @@ class Limits:
 
     day: date
     halted: dict[int, bool]
+    training: dict[int, bool]
+    """Whether the account rehearses."""
     available: dict[int, int]
     """Units that may be spent."""
     quotas: dict[int, list[tuple[str, int, int]]]
@@ -119,6 +125,8 @@ class Limits:
         """Why the call cannot be taken. ``reserved``: units that are not for it."""
         if self.halted.get(call.account_id, True):
             return Refused("ACCOUNT_STOPPED")
+        if self.training.get(call.account_id, False) is not call.training:  # a node had not heard of the switch yet
+            return Refused("STATE_CONFLICT", reason=phrase("account.switched"))
         left = self.available[call.account_id]
         if reserved and left > 0:
             left = max(0, left - max(0, reserved - self.settled[call.account_id]))
@@ -216,6 +224,7 @@ async def _limits(connection: Connection, rows: Sequence[Row], day: date, depart
     return Limits(
         day,
         {row["id"]: row["halted"] for row in rows},
+        {row["id"]: row["training"] for row in rows},
         {row["id"]: row["available"] for row in rows},
         quotas,
         {

@@ -52,9 +52,11 @@ FROM r GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ON CONFLICT (day, account_id, type, sign, channel_id, carrier, province, origin, status) {_MORE}
 """  # noqa: S608 - constants
 _DAY = f"(to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000.0) AT TIME ZONE 'Asia/Shanghai')::date"
+_TYPE = "COALESCE(NULLIF(m.kind, ''), m.type)"
+"""A kind counts by its own name."""
 _ACCEPTED = _ADD.format(
     rows=f"""
-SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, submitter, 'accepted', count(*), sum(parts),
+SELECT {_DAY}, account_id, {_TYPE}, sign, 0, carrier, province, origin, submitter, 'accepted', count(*), sum(parts),
        sum(price)
 FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8, 9
 """  # noqa: S608 - constants
@@ -63,7 +65,7 @@ FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7
 # (+ 0: between two bounds, or in the order of ids, the planner would read all events since the message for each.)
 _ENDED = _ADD.format(
     rows=f"""
-SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
+SELECT {_DAY}, m.account_id, {_TYPE}, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
        ended.status, sum(ended.sense), sum(ended.sense * m.parts), sum(ended.sense * m.price)
 FROM customer_event e
 JOIN message m ON m.id = e.message_id AND m.id >= $3
@@ -119,7 +121,7 @@ _CLEAR = "WITH p AS (DELETE FROM stat_person WHERE day = $1) DELETE FROM stat_da
 _RECOUNT_ACCEPTED = _ACCEPTED.replace("id > $1 AND id <= $2", "id >= $1 AND id < $2 AND id <= $3")
 _RECOUNT_ENDED = _ADD.format(
     rows=f"""
-SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
+SELECT {_DAY}, m.account_id, {_TYPE}, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, m.submitter,
        e.status, count(*), sum(m.parts), sum(m.price)
 FROM (SELECT DISTINCT ON (message_id) message_id, status FROM customer_event
       WHERE kind = 'report' AND NOT test AND message_id >= $1 AND message_id < $2 AND id >= $1 AND id <= $3

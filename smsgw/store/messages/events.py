@@ -10,10 +10,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import product
 from typing import Any
 
 from smsgw.core.ids import day_range, time_of
 from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.pseudonyms import told_number
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.webhooks import MO, REPORT, TYPES, kind_of
 from smsgw.store.engine.database import Connection, Database, Row
@@ -91,7 +93,7 @@ def _report(event: Row, message: Row) -> dict[str, object]:
         "message_id": str(event["message_id"]),
         "client_ref": message["client_ref"],
         "ext": message["ext"],
-        "to": message["number"],
+        "to": told_number(message["number"]),
         "status": event["status"],
         "class": cls,
         "carrier_code": event["code"],
@@ -110,7 +112,7 @@ def _inbound(event: Row, mo: Row) -> dict[str, object]:
     return {
         "event_id": str(event["id"]),
         "mo_id": str(mo["id"]),
-        "from": mo["number"],
+        "from": told_number(mo["number"]),
         "to_code": mo["to_code"],
         "extend_code": mo["extend_code"],
         "content": mo["content"],
@@ -153,6 +155,7 @@ _LEASES = {
 _ACK = """
 UPDATE customer_event SET acknowledged_at = clock_timestamp(), done_by = 'pull'
 WHERE batch_id = $1 AND account_id = $2 AND kind = ANY($3::text[]) AND acknowledged_at IS NULL
+  AND ($4::bool IS NULL OR test = $4)
 """
 
 
@@ -164,20 +167,20 @@ async def pull_events(
     *,
     lease_s: int = 60,
     ids: Callable[[], int],
-    test: bool = False,
+    tests: Sequence[bool] = (False,),
 ) -> tuple[int | None, list[dict[str, object]], bool]:
     """Lease up to ``limit`` waiting events of the account, oldest first: (batch id, API items, more waiting?).
 
     ``kinds``: kind -> whether pull is its primary way; otherwise only what was put there for redelivery is given.
-    What is not acknowledged within ``lease_s`` seconds is offered again. Parallel callers never overlap. ``test``: the
-    events of test messages, and only those.
+    What is not acknowledged within ``lease_s`` seconds is offered again. Parallel callers never overlap. ``tests``:
+    of real messages (False), of test ones (True), or of both.
     """
     limit = max(1, min(limit, MAX_PULL))
     batch = ids()
     items: list[dict[str, object]] = []
     taken = 0
     async with database.transaction() as connection:
-        for kind, primary in kinds.items():
+        for (kind, primary), test in product(kinds.items(), tests):
             if taken == limit:
                 break
             rows = sorted(
@@ -192,11 +195,14 @@ async def pull_events(
     return batch if taken else None, items, taken == limit
 
 
-async def ack_events(database: Database, account_id: int, kinds: Iterable[str], batch_id: int) -> int:
-    """Acknowledge a pulled batch; how many events it held (0: unknown, or acknowledged before)."""
+async def ack_events(
+    database: Database, account_id: int, kinds: Iterable[str], batch_id: int, *, test: bool | None = False
+) -> int:
+    """Acknowledge a pulled batch; how many events it held (0: unknown, or acknowledged before). ``test``: those of test
+    messages, and only those; None: either."""
     if not 0 < batch_id < 2**63:
         return 0
-    tag = await database.execute(_ACK, batch_id, account_id, list(kinds))
+    tag = await database.execute(_ACK, batch_id, account_id, list(kinds), test)
     return int(tag.rpartition(" ")[2])
 
 

@@ -9,8 +9,9 @@ EARLY: Final = 3_600_000 << 22
 """Evidence has the time of the database's clock, a message that of a node's: by ids it may be an hour before it."""
 
 PROOF = """
-    INSERT INTO evidence (message_id, part, kind, state, channel_id, carrier_id, code, at, pdu, digest)
-    SELECT id, part, 'report', state, told_channel, told_id, code, final_at, NULLIF(pdu, ''), sha256(pdu) FROM done
+    INSERT INTO evidence (message_id, part, kind, state, channel_id, carrier_id, code, at, pdu, digest, salt)
+    SELECT id, part, 'report', state, told_channel, told_id, code, final_at, NULLIF(pdu, ''), sha256(salt || pdu), salt
+    FROM (SELECT done.*, uuid_send(gen_random_uuid()) AS salt FROM done) s
 """
 """Part of a statement: of the parts ``done``, each with the report that changed it (told_channel, told_id, pdu). They
 stand in its rows: a join with the reports would look at all of them for each."""

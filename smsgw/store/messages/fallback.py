@@ -68,7 +68,12 @@ def _watch(row: Row) -> Watch:
 
 
 _DUE = "SELECT * FROM fallback_watch WHERE look_at <= $1 ORDER BY look_at LIMIT $2"
-_LOOKED = "UPDATE fallback_watch SET open = $2, look_at = $3, problem = $4 WHERE base_id = $1"
+# Values of variables are of people: they are kept as long as a hop may need them.
+_LOOKED = """
+UPDATE fallback_watch
+SET open = $2, look_at = $3, problem = $4, vals = CASE WHEN $3::timestamptz IS NULL THEN NULL ELSE vals END
+WHERE base_id = $1
+"""
 _STATES = """
 SELECT p.id, array_agg(p.state) AS states, array_agg(p.by_us) AS bys FROM part p
 WHERE p.id = ANY($1::bigint[]) AND p.id >= $2 AND p.id <= $3 GROUP BY p.id

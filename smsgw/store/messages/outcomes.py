@@ -156,6 +156,15 @@ done AS (
 SELECT * FROM done
 """)
 
+# Answers that have changed nothing, and that the parts as they are seen now do not account for: the claim is not seen
+# yet, or they ought to have been changed.
+_UNSEEN = by_name("""
+SELECT count(*) FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[]) AS a(id, part, attempt, state)
+JOIN part p ON p.id = a.id AND p.part = a.part AND p.id >= $5
+WHERE p.attempt < a.attempt OR (p.attempt = a.attempt
+    AND (+p.state = :SENDING OR (+p.state = :UNKNOWN AND a.state <> :UNKNOWN)))
+""")
+
 _EARLY = """
 DELETE FROM receipt_orphan o USING unnest($1::int[], $2::text[]) AS k(channel_id, carrier_id)
 WHERE o.channel_id = k.channel_id AND o.carrier_id = k.carrier_id
@@ -257,6 +266,7 @@ async def commit_answers(
     if len(rows) < len(best):
         tally.stale_answers += len(best) - len(rows)
         applied = {(row["id"], row["part"], row["attempt"]) for row in rows}
+        await _accounted_for(connection, [x for x in o if (x.id, x.part, x.attempt) not in applied])
         known += await _too_late(connection, ordered, applied)
         known += await _still_unknown(connection, ordered, applied)
     early: list[Report] = []
@@ -264,6 +274,24 @@ async def commit_answers(
         keys = [row["channel_id"] for row in known], [row["carrier_id"] for row in known]
         early = [report_of(row) for row in await connection.fetch(_EARLY, *keys)]
     return rows, early
+
+
+class Unseen(RuntimeError):
+    """Parts are not seen as their answers say that they were: these are tried again, and never taken for told. A part
+    whose answer is lost here would be found claimed and in nobody's hand, and be sent twice."""
+
+
+async def _accounted_for(connection: Connection, unapplied: Sequence[Outcome]) -> None:
+    unseen = await connection.fetchval(
+        _UNSEEN,
+        [x.id for x in unapplied],
+        [x.part for x in unapplied],
+        [x.attempt for x in unapplied],
+        [int(_TARGET[x.kind]) for x in unapplied],
+        min(x.id for x in unapplied),
+    )
+    if unseen:
+        raise Unseen(f"{unseen} of {len(unapplied)} answers that changed nothing")
 
 
 # The answer came after the policy had acted, or after an earlier attempt had turned out to be delivered: its id lets

@@ -63,6 +63,7 @@ async def make(
         "number": number, "carrier": carrier, "province": province, "content": content, "sign": "",
         "coding": coding.value, "parts": 1, "concat_ref": 0, "price": 0, "client_ref": "", "ext": "", "extend_code": "",
         "submitter": "probe", "refund_failed": False, "test": True, "template_id": 0,
+        "kind": "",
     }  # fmt: skip
     part = {
         "id": message_id, "part": 1, "total": 1, "account_id": PROBE_ACCOUNT, "pool_id": PROBE_POOL,

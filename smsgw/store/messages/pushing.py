@@ -276,24 +276,44 @@ async def ready(database: Database, questions: Sequence[Question], now: datetime
     return found
 
 
+# One statement for all endpoints, whichever nodes push to them. Of each kind so many events are looked at, oldest
+# first, and what does not go to the endpoint is left out after: an account that pulls may have millions that do not.
 _WAITING = """
-SELECT count(*) AS n, min(id) AS oldest FROM (
-    SELECT id FROM customer_event
-    WHERE account_id = $1 AND kind = ANY($2::text[]) AND acknowledged_at IS NULL AND NOT test
-      AND (target IS NOT NULL) = $3
-      AND (way = 'webhook' OR ($4 AND way IS NULL)) LIMIT $5
-) few
+SELECT COALESCE(sum(w.n), 0)::bigint AS n, min(w.oldest) AS oldest, COALESCE(bool_or(w.looked >= $5), false) AS more
+FROM unnest($1::bigint[], $2::text[], $3::bool[], $4::bool[]) q (account_id, kind, callback, ours), LATERAL (
+    SELECT count(*) AS looked, count(*) FILTER (WHERE few.waits) AS n, min(few.id) FILTER (WHERE few.waits) AS oldest
+    FROM (
+        (SELECT e.id, e.target IS NULL AND NOT e.test AND (e.way IS NULL OR e.way = 'webhook') AS waits
+         FROM customer_event e
+         WHERE NOT q.callback AND q.ours
+           AND e.account_id = q.account_id AND e.kind = q.kind AND e.acknowledged_at IS NULL
+         ORDER BY e.id LIMIT $5)
+        UNION ALL
+        (SELECT e.id, e.target IS NULL AND NOT e.test AND e.way = 'webhook' FROM customer_event e
+         WHERE NOT q.callback AND NOT q.ours
+           AND e.account_id = q.account_id AND e.kind = q.kind AND e.way IS NOT NULL AND e.acknowledged_at IS NULL
+         ORDER BY e.id LIMIT $5)
+        UNION ALL
+        (SELECT e.id, e.kind = q.kind AND NOT e.test AND (e.way IS NULL OR e.way = 'webhook') FROM customer_event e
+         WHERE q.callback AND e.account_id = q.account_id AND e.target IS NOT NULL AND e.acknowledged_at IS NULL
+         ORDER BY e.id LIMIT $5)
+    ) few
+) w
 """
+Pushed = tuple[int, Sequence[str], bool, bool]
+"""Account, kinds, whether it is the callback, and whether the account's events are its own."""
 
 
 async def waiting(
-    database: Database, account_id: int, kinds: Sequence[str], *, primary: bool, callback: bool
-) -> tuple[int, int | None]:
-    """How many events wait for an endpoint (counted up to ``WAITING_COUNTED``), and the id of the oldest."""
+    database: Database, endpoints: Sequence[Pushed], most: int = WAITING_COUNTED
+) -> tuple[int, int | None, bool]:
+    """How many events wait for these endpoints, the id of the oldest, and whether there may be more: of each kind of
+    each endpoint at most so many were looked at."""
+    asked = [(account_id, kind, *rest) for account_id, kinds, *rest in endpoints for kind in kinds]
     row = await database.fetchrow(
-        _WAITING, account_id, list(kinds), callback, primary or callback, WAITING_COUNTED
+        _WAITING, [q[0] for q in asked], [q[1] for q in asked], [q[2] for q in asked], [q[3] for q in asked], most
     )
-    return (0, None) if row is None else (row["n"], row["oldest"])
+    return (0, None, False) if row is None else (row["n"], row["oldest"], row["more"])
 
 
 # --- what was given up ------------------------------------------------------------------------------------------

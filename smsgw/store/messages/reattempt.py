@@ -74,7 +74,7 @@ async def parts_of_reports(
 
 
 _MESSAGES = """
-SELECT id, account_id, type, number, carrier, sign, content FROM message WHERE id = ANY($1::bigint[]) AND id >= $2
+SELECT id, account_id, type, kind, number, carrier, sign, content FROM message WHERE id = ANY($1::bigint[]) AND id >= $2
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -39,8 +39,15 @@ _decode = msgspec.msgpack.Decoder().decode
 _SHAPES: dict[str, Any] = {
     "refused": tuple[Refusal, ...], "watches": tuple[Watch, ...], "abroad": tuple[Abroad, ...],
     "review": NewReview | None, "follow": NewFollow | None,
+    "links": tuple[tuple[int, int, int, bool], ...],
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(NewCall))
+_OLDER = {len(MESSAGE_COLUMNS) - 1: ("",)}
+"""What rows of so many columns lack that an earlier program has spooled: the kind."""
+
+
+def _whole(row: Sequence[object]) -> tuple[object, ...]:
+    return (*row, *_OLDER.get(len(row), ()))
 
 
 def to_bytes(call: NewCall) -> bytes:
@@ -57,8 +64,10 @@ def from_bytes(body: bytes) -> NewCall:
             known[name] = tuple(RequestKey(**key) for key in value)
         elif name in _SHAPES:
             known[name] = msgspec.convert(value, _SHAPES[name])
+            if name == "refused":
+                known[name] = tuple([replace(r, message=_whole(r.message)) for r in known[name]])
         elif name in ("messages", "parts"):
-            known[name] = [tuple(row) for row in value]
+            known[name] = [_whole(row) if name == "messages" else tuple(row) for row in value]
         elif isinstance(value, list):
             known[name] = tuple(value)
     return NewCall(**known | {"spooled": True})

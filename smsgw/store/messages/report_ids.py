@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from smsgw.core.model import Report
 from smsgw.core.report_ids import OTHERS, Spelling, respell
+from smsgw.core.report_match import Candidate
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.states import by_name
@@ -97,3 +99,70 @@ async def take(
     """Take unmatched reports out of the list, of one channel or of all, oldest first; they must be matched anew."""
     rows = await connection.fetch(_TAKE, channel_id, limit, since)
     return sorted(map(report_of, rows), key=lambda r: r.received_at)
+
+
+# --- put to their message, one by one --------------------------------------------------------------------------------
+
+NEWEST = 50
+"""Parts to one number that are looked at."""
+_ABOUT = """
+SELECT k.n, p.id, p.part, p.state, p.channel_id, p.carrier_id
+FROM unnest($1::text[]) WITH ORDINALITY AS k(number, n), LATERAL (
+    SELECT p.id, p.part, p.state, p.channel_id, COALESCE(p.carrier_id, '') AS carrier_id
+    FROM message m JOIN part p ON p.id = m.id AND p.id >= $2
+    WHERE m.number = k.number AND m.id >= $2 AND p.channel_id > 0
+    ORDER BY m.id DESC, p.part LIMIT $3
+) p
+"""
+
+
+async def about(
+    source: Connection | Database, numbers: Sequence[str], *, oldest: int, timeout: float  # noqa: ASYNC109
+) -> dict[int, list[Candidate]]:
+    """Position in ``numbers`` -> the newest parts that went there by a channel."""
+    found: dict[int, list[Candidate]] = {}
+    if numbers:
+        for row in await source.fetch(_ABOUT, list(numbers), oldest, NEWEST, timeout=timeout):
+            one = Candidate(row["id"], row["part"], PartState(row["state"]), row["channel_id"], row["carrier_id"])
+            found.setdefault(row["n"] - 1, []).append(one)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The part that an unmatched report (``report``: its id in the list) is about, and by which rule."""
+
+    report: int
+    rule: str
+    part: Candidate
+
+
+_STILL = by_name("""
+SELECT p.id, p.part
+FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::text[]) AS k(id, part, channel_id, carrier_id)
+JOIN part p ON p.id = k.id AND p.part = k.part AND p.channel_id = k.channel_id AND p.carrier_id = k.carrier_id
+    AND p.id >= $5 AND +p.state IN (:SENT, :NO_REPORT)
+ORDER BY p.id, p.part FOR UPDATE OF p
+""")
+_TAKE_THESE = "DELETE FROM receipt_orphan WHERE id = ANY($1::bigint[]) RETURNING *"
+
+
+async def take_home(connection: Connection, homes: Sequence[Home]) -> list[tuple[Home, Report]]:
+    """Take these reports out of the list, those whose part still waits for one, each as if it had come under the id and
+    by the channel that the part's answer had; they must be matched in the same transaction."""
+    parts = [home.part for home in homes]
+    if not parts:
+        return []
+    rows = await connection.fetch(
+        _STILL, [p.id for p in parts], [p.part for p in parts], [p.channel_id for p in parts],
+        [p.carrier_id for p in parts], min(p.id for p in parts),
+    )  # fmt: skip
+    still = {(row["id"], row["part"]) for row in rows}
+    wanted = {home.report: home for home in homes if (home.part.id, home.part.part) in still}
+    taken = await connection.fetch(_TAKE_THESE, list(wanted)) if wanted else []
+    found = []
+    for row in sorted(taken, key=lambda row: row["received_at"]):
+        home = wanted[row["id"]]
+        here = replace(report_of(row), channel_id=home.part.channel_id, carrier_id=home.part.carrier_id)
+        found.append((home, here))
+    return found

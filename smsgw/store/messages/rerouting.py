@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.sweeps import STEP
 
@@ -23,8 +23,24 @@ async def queued(connection: Connection, pool_id: int, lane: int, after: int, ol
     return [row["id"] for row in await connection.fetch(_QUEUED, pool_id, lane, after, oldest)]
 
 
+_NOT_EMPTY = by_name("""
+SELECT pools.id FROM unnest($1::int[]) AS pools(id) WHERE EXISTS (
+    SELECT FROM unnest('{0,1,2,3}'::smallint[]) AS lanes(lane), LATERAL (
+        SELECT p.id FROM part p
+        WHERE p.pool_id = pools.id AND p.lane = lanes.lane AND p.state = :QUEUED AND p.part = 1 AND p.id >= $2
+        LIMIT 1
+    ) found
+)
+""")
+
+
+async def not_empty(database: Database, pools: Sequence[int], oldest: int) -> list[int]:
+    """Those of the pools in which something is QUEUED, with an id not before ``oldest``."""
+    return [row["id"] for row in await database.fetch(_NOT_EMPTY, pools, oldest)]
+
+
 _SUBJECTS = by_name("""
-SELECT m.id, p.pool_id, a.name AS account, m.type, m.number, m.carrier, m.province, m.sign, m.content
+SELECT m.id, p.pool_id, a.name AS account, m.type, m.number, m.carrier, m.province, m.sign, m.content, m.kind
 FROM message m JOIN account a ON a.id = m.account_id CROSS JOIN LATERAL (
     SELECT q.pool_id FROM part q
     WHERE q.id = m.id AND q.part = 1 AND +q.state = :QUEUED AND q.pool_id > 0 AND q.id >= $2 LIMIT 1

@@ -103,6 +103,17 @@ async def resting_channels(connection: Connection, message_id: int, part: int) -
     return [row["name"] for row in await connection.fetch(_RESTING, message_id, part)]
 
 
+_CHANNELLESS = by_name("""
+SELECT count(*) FROM part WHERE id = $1 AND ($2 = 0 OR part = $2) AND state = :UNKNOWN AND channel_id IS NULL
+""")
+
+
+async def channelless(connection: Connection, message_id: int, part: int) -> int:
+    """UNKNOWN parts (``part`` 0: all) that no channel had: a restore has left them so."""
+    n: int = await connection.fetchval(_CHANNELLESS, message_id, part)
+    return n
+
+
 # What waits in a pool goes as a whole message, by its first part; what waits at a channel goes part by part.
 _EXPIRE = by_name(f"""
 WITH due AS MATERIALIZED (

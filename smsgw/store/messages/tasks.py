@@ -47,7 +47,8 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
 def of_row(row: Row) -> Task:
     """The task of a row that has all columns of the table."""
     values = {name: row[name] for name in Task.__dataclass_fields__}
-    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages", "frequency", "fallback"):
+    for name in ("detail", "mapping", "windows", "problems", "recurring", "steps", "stages", "frequency", "fallback",
+                 "approved"):  # fmt: skip
         values[name] = None if values[name] is None else json.loads(values[name])
     return Task(**values)
 
@@ -62,9 +63,9 @@ _INSERT = """
 INSERT INTO task (id, account_id, name, state, origin, submitter, client_ref, request_key, request_sha256, type, sign,
                   content, template_id, ext, extend_code, upload_id, mapping, one_each, review, send_at, expire_at,
                   windows, recurring, rate, created_at, next_at, audience_id, callback_url,
-                  review_reasons, steps, emergency, prefer, frequency, fallback)
+                  review_reasons, steps, emergency, prefer, frequency, fallback, message_kind, link_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
+        $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -79,7 +80,7 @@ async def insert(connection: Connection, task: Task) -> bool:
         task.created_at, task.next_at, task.audience_id, task.callback_url,
         list(task.review_reasons), None if task.steps is None else _json(task.steps), task.emergency, task.prefer,
         None if task.frequency is None else _json(task.frequency),
-        None if task.fallback is None else _json(task.fallback),
+        None if task.fallback is None else _json(task.fallback), task.message_kind, task.link_id,
     )  # fmt: skip
     return done is not None
 
@@ -181,7 +182,7 @@ _CHANGEABLE = {
     "fed": "int", "started_at": "timestamptz", "ended_at": "timestamptz", "valid": "int", "total": "int",
     "stages": "jsonb", "content": "text", "sign": "text", "extend_code": "text", "review": "boolean",
     "review_reasons": "text[]", "steps": "jsonb", "prefer": "text", "frequency": "jsonb", "fallback": "jsonb",
-    "version": "int",
+    "version": "int", "approved": "jsonb", "link_id": "bigint",
 }  # fmt: skip
 
 
@@ -361,6 +362,21 @@ async def add_run(
     await connection.execute(_BEGIN, task_id, run, due, rows, now, missed)
 
 
+_GIVE_CODES = "UPDATE task_run SET link_id = $3, link_first = $4 WHERE task_id = $1 AND run = $2"
+_CODES_OF = "SELECT link_id, link_first FROM task_run WHERE task_id = $1 AND run = $2"
+
+
+async def give_codes(connection: Connection, task_id: int, run: int, link_id: int, first: int) -> None:
+    """The rows of a run have the codes of a short link from ``first`` on, by their places."""
+    await connection.execute(_GIVE_CODES, task_id, run, link_id, first)
+
+
+async def codes_of(database: Reader, task_id: int, run: int) -> tuple[int, int]:
+    """The short link of a run, and which of its codes the first row has."""
+    row = await database.fetchrow(_CODES_OF, task_id, run)
+    return (0, 0) if row is None or row["link_id"] is None else (row["link_id"], row["link_first"])
+
+
 async def end_feeding(connection: Connection, task_id: int, run: int, fed: int) -> None:
     """A run gets no more messages."""
     await connection.execute(_FEEDING_OVER, task_id, run, fed)
@@ -407,6 +423,12 @@ async def finish_run(connection: Connection, task_id: int, run: int, now: dateti
     """A run is over: whether it was not before, and how many others are not."""
     done = await connection.fetchval(_FINISH_RUN, task_id, run, now)
     return done is not None, await connection.fetchval(_UNFINISHED, task_id)
+
+
+async def unfinished_runs(connection: Connection, task_id: int) -> int:
+    """How many runs of a task are not over."""
+    n: int = await connection.fetchval(_UNFINISHED, task_id)
+    return n
 
 
 _TOTALS_OF = """

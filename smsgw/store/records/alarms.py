@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.carried import Heard, packed, unpacked
 from smsgw.core.words import Wording
 from smsgw.store.engine.database import Connection, Database, Row
 
+MISSING = "node_missing"
+"""The kind about a node that others miss."""
 MOST_SAID = 4000
 """Characters of words with their values; of longer ones the Chinese text is kept alone."""
 KEPT_DAYS = 90
@@ -36,6 +38,8 @@ class Alarm:
     cleared_at: datetime | None
     account_id: int | None = None
     """Whose it is; None: the platform's."""
+    unwatched: bool = False
+    """It has ended because its rule was turned off: what was wrong may still be so."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -43,31 +47,90 @@ class Alarm:
         return self.kind, self.object
 
 
-COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at, account_id"
+COLUMNS = (
+    "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at, account_id, "
+    "unwatched"
+)
 
 # What comes back at once was not over, unless somebody has been told so.
 _REOPEN = """
-UPDATE alarm SET cleared_at = NULL, nodes = '{}' WHERE cleared_at IS NOT NULL AND id = (
-    SELECT id FROM alarm WHERE kind = $1 AND object = $2 AND cleared_at > $3::timestamptz - alarm_hold()
-    AND NOT EXISTS (SELECT FROM alarm WHERE kind = $1 AND object = $2 AND cleared_at IS NULL)
-    AND NOT EXISTS (
-        SELECT FROM alarm_note n WHERE n.alarm_id = alarm.id AND n.event = 'cleared' AND n.state <> 'waiting')
-    ORDER BY cleared_at DESC LIMIT 1)
+UPDATE alarm SET cleared_at = NULL, unwatched = false, nodes = '{}' WHERE cleared_at IS NOT NULL AND id IN (
+    SELECT o.id FROM unnest($1::text[], $2::text[]) s (kind, object) CROSS JOIN LATERAL (
+        SELECT id FROM alarm WHERE kind = s.kind AND object = s.object AND cleared_at > $3::timestamptz - alarm_hold()
+        AND NOT EXISTS (SELECT FROM alarm a WHERE a.kind = s.kind AND a.object = s.object AND a.cleared_at IS NULL)
+        AND NOT EXISTS (
+            SELECT FROM alarm_note n WHERE n.alarm_id = alarm.id AND n.event = 'cleared' AND n.state <> 'waiting')
+        ORDER BY cleared_at DESC LIMIT 1) o)
 """
-# Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes. Of nodes
-# that know different things the first one has the word.
-_RAISE = """
+# Raised again within the minute with nothing new to say, it is left alone (not even locked): a standing alarm costs no
+# writes. Of nodes that know different things the first one has the word.
+_NEWS = """
+   NOT {new}.nodes <@ {old}.nodes OR {new}.last >= {old}.last + interval '1 minute'
+   OR ({old}.severity, {old}.detail) IS DISTINCT FROM ({new}.severity, {new}.detail)
+      AND {old}.nodes[1] IS NOT DISTINCT FROM ({new}.nodes)[1]
+"""
+# In one order, so that nodes do not wait for each other in turn.
+_RAISE = f"""
 INSERT INTO alarm AS a (kind, object, severity, detail, said, since, last, nodes, account_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::int[], (
-    SELECT id FROM account WHERE name = split_part($2, '/', 2) AND split_part($2, '/', 1) IN ('account', 'webhook')))
+SELECT s.kind, s.object, s.severity, s.detail, s.said, s.since, s.last, s.nodes, (
+    SELECT id FROM account
+    WHERE name = split_part(s.object, '/', 2) AND split_part(s.object, '/', 1) IN ('account', 'webhook'))
+FROM (SELECT *, $7::timestamptz AS last, $8::int[] AS nodes
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[])
+          u (kind, object, severity, detail, said, since)) s
+LEFT JOIN alarm o ON o.kind = s.kind AND o.object = s.object AND o.cleared_at IS NULL
+WHERE o.id IS NULL OR {_NEWS.format(new="s", old="o")}
+ORDER BY s.kind, s.object
 ON CONFLICT (kind, object) WHERE cleared_at IS NULL DO UPDATE
 SET severity = excluded.severity, detail = excluded.detail, said = excluded.said, last = excluded.last,
     count = a.count + 1, nodes = CASE WHEN excluded.nodes <@ a.nodes THEN a.nodes ELSE a.nodes || excluded.nodes END
-WHERE NOT excluded.nodes <@ a.nodes OR excluded.last >= a.last + interval '1 minute'
-   OR (a.severity, a.detail) IS DISTINCT FROM (excluded.severity, excluded.detail)
-      AND a.nodes[1] IS NOT DISTINCT FROM (excluded.nodes)[1]
-RETURNING count = 1
-"""
+WHERE {_NEWS.format(new="excluded", old="a")}
+"""  # noqa: S608 - constants
+
+
+class Raised(Protocol):
+    """What is wrong, and since when."""
+
+    @property
+    def kind(self) -> str:
+        """What is wrong."""
+
+    @property
+    def object(self) -> str:
+        """Whom it concerns."""
+
+    @property
+    def severity(self) -> str:
+        """How grave it is."""
+
+    @property
+    def detail(self) -> Wording | str:
+        """What is told of it."""
+
+    @property
+    def since(self) -> datetime:
+        """When the trouble began."""
+
+
+async def raise_all(connection: Connection, all_: Sequence[Raised], *, now: datetime, node: int | None = None) -> None:
+    """Open these alarms, or say again that they stand; ``node`` is who says so."""
+    keys = [one.kind for one in all_], [one.object for one in all_]
+    await connection.execute(_REOPEN, *keys, now)
+    said = [json.dumps(packed(one.detail), ensure_ascii=False) for one in all_]
+    await connection.execute(
+        _RAISE, *keys, [one.severity for one in all_], [str(one.detail).replace("\0", "")[:1000] for one in all_],
+        [text if len(text) <= MOST_SAID else None for text in said], [one.since for one in all_], now,
+        [] if node is None else [node],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    kind: str
+    object: str
+    severity: str
+    detail: Wording | str
+    since: datetime
 
 
 async def raise_(
@@ -79,20 +142,9 @@ async def raise_(
     *,
     now: datetime,
     since: datetime | None = None,
-    node: int | None = None,
-) -> bool:
-    """Open the alarm, or say again that it stands; whether it was opened by this call.
-
-    ``since`` is when the trouble began, if that is known to be earlier than ``now``; ``node`` is who says so.
-    """
-    await connection.execute(_REOPEN, kind, object, now)
-    said = json.dumps(packed(detail), ensure_ascii=False)
-    chinese = str(detail).replace("\0", "")[:1000]
-    kept = said if len(said) <= MOST_SAID else None
-    return bool(
-        await connection.fetchval(_RAISE, kind, object, severity, chinese, kept, since or now, now,
-                                  [] if node is None else [node])
-    )  # fmt: skip
+) -> None:
+    """Open the alarm, or say again that it stands. ``since``: when the trouble began, if earlier than ``now``."""
+    await raise_all(connection, [_One(kind, object, severity, detail, since or now)], now=now)
 
 
 _CLEAR = """
@@ -105,16 +157,36 @@ async def clear(connection: Connection, kind: str, object: str, *, now: datetime
     return await connection.fetchval(_CLEAR, kind, object, now) is not None
 
 
+# What is another node's own is left to it; whether one is there at all, others say.
+_LEFT = f"""
+SELECT a.id, a.kind, a.object FROM alarm a
+WHERE a.cleared_at IS NULL AND (a.nodes = '{{}}' OR a.nodes <> alarm_nodes_left(a.nodes, $1))
+  AND (split_part(a.object, '/', 1) <> 'node'
+       OR (split_part(a.object, '/', 2) = $1::int::text) <> (a.kind = '{MISSING}'))
+  AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) s (kind, object)
+                  WHERE s.kind = a.kind AND s.object = a.object)
+ORDER BY a.id LIMIT $4
+"""  # noqa: S608 - a constant
 _WITHDRAW = """
-UPDATE alarm SET nodes = alarm_nodes_left(nodes, $2),
+UPDATE alarm SET nodes = alarm_nodes_left(nodes, $2), unwatched = id = ANY($4),
     cleared_at = CASE WHEN alarm_nodes_left(nodes, $2) = '{}' THEN $3::timestamptz END
 WHERE id = ANY($1) AND cleared_at IS NULL AND (nodes = '{}' OR nodes <> alarm_nodes_left(nodes, $2))
 """
+MOST_AT_ONCE = 500
+"""Alarms of one transaction."""
 
 
-async def withdraw(connection: Connection, ids: Sequence[int], node: int, *, now: datetime) -> None:
-    """The node does not name these: they are over unless another one that lives does."""
-    await connection.execute(_WITHDRAW, ids, node, now)
+async def withdraw(
+    database: Database, named: Collection[tuple[str, str]], node: int, *, now: datetime,
+    watched: Callable[[str, str], bool],
+) -> None:  # fmt: skip
+    """The node names none but these: others are over unless another one that lives names them. ``watched``: whether
+    anybody wants to know of a kind and an object at all."""
+    keys = [kind for kind, _ in named], [object for _, object in named]
+    rows = await database.fetch(_LEFT, node, *keys, MOST_AT_ONCE)
+    if rows:
+        unwatched = [row["id"] for row in rows if not watched(row["kind"], row["object"])]
+        await database.execute(_WITHDRAW, [row["id"] for row in rows], node, now, unwatched)
 
 
 _LIST = f"""
@@ -144,7 +216,6 @@ async def list_(database: Database, *, everything: bool = False, limit: int = 20
     return [read(dict(row)) for row in await database.fetch(_LIST, everything, limit)]
 
 
-UNMATCHED_MANY = 20
 _UNMATCHED = """
 SELECT c.name AS channel, o.n AS unmatched,
        COALESCE((SELECT sum(s.n) FROM stat_minute s WHERE s.channel_id = c.id AND s.metric IN ('delivered', 'failed')
@@ -156,11 +227,11 @@ JOIN channel c ON c.id = o.channel_id
 """
 
 
-async def unmatched_reports(database: Database) -> list[Row]:
-    """Channels more than one in a hundred of whose last reports belong to no message (an answer that is still on its
-    way is given two minutes): channel, unmatched, matched."""
-    rows = await database.fetch(_UNMATCHED, UNMATCHED_MANY)
-    return [row for row in rows if row["unmatched"] * 100 > row["matched"]]
+async def unmatched_reports(database: Database, least: int, percent: int) -> list[Row]:
+    """Channels with at least so many of whose last reports, and more than so many percent, belong to no message (an
+    answer that is still on its way is given two minutes): channel, unmatched, matched."""
+    rows = await database.fetch(_UNMATCHED, least)
+    return [row for row in rows if row["unmatched"] * 100 > row["matched"] * percent]
 
 
 _SWEEP = "DELETE FROM alarm WHERE cleared_at < now() - make_interval(days => $1)"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smsgw.core.actor import Actor
-from smsgw.core.evidence import Reads, Report, Root, leaf
+from smsgw.core.evidence import Reads, Report, Root, digest_of, leaf
 from smsgw.core.ids import CHINA, day_of, day_range
 from smsgw.core.merkle import Tree
 from smsgw.core.model import PROBE_ACCOUNT
@@ -34,7 +33,7 @@ SETTLED = timedelta(hours=1)
 PATIENCE = 600.0
 PAGE = 1000
 _OF_DAY = """
-SELECT message_id, part, kind, state, channel_id, carrier_id, code, at, pdu, digest, decided_by
+SELECT message_id, part, kind, state, channel_id, carrier_id, code, at, pdu, digest, salt, decided_by
 FROM evidence WHERE id >= $1 AND id < $2
 ORDER BY message_id, part, at, kind COLLATE "C", state, carrier_id COLLATE "C", code COLLATE "C", channel_id, digest,
     decided_by COLLATE "C"
@@ -110,6 +109,8 @@ def anchored(path: Path) -> Iterator[tuple[date, bytes]]:
 # --- verification --------------------------------------------------------------------------------------------------
 
 _HAS_DAY = "SELECT to_regclass($1) IS NOT NULL"
+# Octets are missing only where they were forgotten by the rule in force, which is on record.
+_FORGETTING = "SELECT EXISTS (SELECT FROM masked_day WHERE class = 'pdus' AND day = $1)"
 # What a part says of its result now, beside the last that was proven of it. A part that is sent again after an
 # operator's decision, or that waits, has no result.
 _RESULTS = by_name("""
@@ -130,12 +131,13 @@ ORDER BY p.id, p.part LIMIT $5
 """)  # noqa: S608
 _CHANNELS = "SELECT id, protocol, access_code FROM channel"
 # A report of a long message may name the id of any of its parts, or of an earlier attempt; one that has found its part
-# by our reference or by the number, any id.
+# by our reference, by the number, or by a rule that an operator has applied, any id.
 _ABOUT = """
 SELECT m.id, m.number, ARRAY(SELECT p.carrier_id FROM part p WHERE p.id = m.id AND p.carrier_id IS NOT NULL
                              UNION ALL
                              SELECT a.carrier_id FROM attempt a WHERE a.id = m.id AND a.carrier_id IS NOT NULL) AS ids,
-       EXISTS (SELECT FROM event e WHERE e.id = m.id AND e.kind IN ('inferred', 'by_reference')) AS inferred
+       EXISTS (SELECT FROM event e
+               WHERE e.id = m.id AND e.kind IN ('inferred', 'by_reference', 'rematched')) AS inferred
 FROM message m WHERE m.id = ANY($1::bigint[])
 """
 READ_AT_ONCE = 500
@@ -251,13 +253,17 @@ async def _day(
     """One day's rows, its root, and the results that they prove."""
     low, high = day_range(day)
     async with database.transaction(timeout=PATIENCE) as connection:
+        forgetting = await connection.fetchval(_FORGETTING, day)
         tree = Tree()
         async for row in _rows(connection, day):
             tree.add(leaf(dict(row)))
+            fits = digest_of(row["salt"], row["pdu"]) == row["digest"]
             if row["pdu"] is not None:
                 report.pdus += 1
-                if hashlib.sha256(row["pdu"]).digest() != row["digest"]:
-                    report.add("pdu", day, _about(row))
+            if row["pdu"] is None and not fits and forgetting:
+                report.forgotten += 1
+            elif not fits:
+                report.add("pdu", day, _about(row))
             if reader is not None:
                 await reader.add(connection, row)
         if reader is not None:
@@ -289,7 +295,7 @@ def _about(row: Row) -> str:
 
 
 _OF_MESSAGE = f"""
-SELECT id, message_id, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, decided_by FROM evidence
+SELECT id, message_id, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, salt, decided_by FROM evidence
 WHERE message_id = $1 AND id >= $1 - {EARLY} ORDER BY id, part LIMIT 1000
 """  # noqa: S608
 

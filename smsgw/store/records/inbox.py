@@ -6,12 +6,13 @@ from smsgw.store.engine.database import Connection
 
 KEPT_DAYS = 90
 MOST = 500
-"""Rows that one person has; the oldest go."""
+"""Rows that one person has, and as many reminders of accounts, which never displace others; the oldest go."""
 
 _OLD = "DELETE FROM inbox WHERE at < now() - make_interval(days => $1)"
 _BEYOND = """
 DELETE FROM inbox WHERE id IN (
-    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY staff_id ORDER BY at DESC, id DESC) AS n FROM inbox) x
+    SELECT id FROM (SELECT id, row_number() OVER (
+        PARTITION BY staff_id, kind IN ('contract', 'balance', 'quota') ORDER BY at DESC, id DESC) AS n FROM inbox) x
     WHERE n > $1 LIMIT 10000)
 """
 _NOTICES = "DELETE FROM notice WHERE until < now() - make_interval(days => $1)"

@@ -23,6 +23,8 @@ from dbproxy import DatabaseProxy
 from harness import until
 
 from smsgw.core.errors import message_of
+from smsgw.core.kinds import CustomKind
+from smsgw.core.model import MessageType
 from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.pipeline.accept import acceptor, spooling
 from smsgw.pipeline.accept.spooling import OutageSpool
@@ -58,8 +60,8 @@ class Gateway:
     def back(self) -> None:
         self.proxy.refusing = False
 
-    async def drained(self, within: float = 15.0) -> None:
-        await until(lambda: self.spooling.octets == 0, within=within, what="the spool is empty")
+    async def drained(self) -> None:
+        await until(lambda: self.spooling.octets == 0, what="the spool is empty")
 
     async def stored(self) -> int:
         """Messages in the ledger."""
@@ -151,7 +153,7 @@ async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
 
     def sync(_: int) -> None:
         syncing.set()
-        go.wait(10)
+        go.wait(60)
         raise OSError(5, "Input/output error")
 
     async with gateway(dsn, tmp_path) as here:
@@ -161,7 +163,7 @@ async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
         with monkeypatch.context() as patched:
             patched.setattr(os, "fdatasync", sync)
             first = aio.spawn(here.post(to, client_ref="order-1"), name="first")
-            assert await asyncio.to_thread(syncing.wait, 10)
+            assert await asyncio.to_thread(syncing.wait, 60)
             twin = aio.spawn(here.post(to, client_ref="order-1"), name="twin")
             done, _ = await asyncio.wait({first, twin}, timeout=0.5)
             go.set()
@@ -248,7 +250,10 @@ async def test_who_has_opted_out_meanwhile_gets_nothing(dsn: str, tmp_path: Path
         await beside.close()
 
 
-async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(dsn: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["marketing", "club"])
+async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(
+    dsn: str, tmp_path: Path, name: str
+) -> None:
     async with gateway(dsn, tmp_path) as here:
         beside = Database(dsn, size=1)
         await beside.open()
@@ -256,12 +261,13 @@ async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(dsn: str
             change, account_id, (one, two) = by_test(beside), here.api.account_id, numbers(2)
             given = Given(Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
             await give(change, account_id, [f"86{one}", f"86{two}"], given)
-            asked = {**NO_POLICY.changes, (account_id, "marketing"): {"consent": "marketing"}}
-            here.api.ctx.snapshots.change(policies=PolicySet(asked))  # type: ignore[attr-defined]
+            asked = {**NO_POLICY.changes, (account_id, name): {"consent": "marketing"}}
+            kinds = {"club": CustomKind("club", "会员", MessageType.MARKETING)}
+            here.api.ctx.snapshots.change(policies=PolicySet(asked), kinds=kinds)  # type: ignore[attr-defined]
             await here.api.lists.follow()
             assert (await here.post(*numbers(1))).status == 202
             here.away()
-            assert (await here.post(one, two, type="marketing")).status == 202
+            assert (await here.post(one, two, type=name)).status == 202
             id_ = await beside.fetchval("SELECT id FROM consent WHERE number = $1", int(f"86{one}"))
             await withdraw(change, id_, "by telephone")
             here.back()
@@ -320,7 +326,7 @@ async def test_the_database_goes_again_while_the_spool_drains(
         here.proxy.refusing = True
         assert here.spooling.octets, "it drains still"
         posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
-        done, waiting = await asyncio.wait(posts, timeout=3)
+        done, waiting = await asyncio.wait(posts, timeout=12)
         assert not waiting, "they wait as long as the replay does"
         assert {post.result().status for post in done} == {202}
         here.back()

@@ -16,6 +16,7 @@ from snapshots import FixedSnapshots
 from standins import NoTeller
 
 from smsgw.core.actor import ActorLabel, Author
+from smsgw.core.alarm_rules import Rules, Stored
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid
@@ -34,6 +35,7 @@ from smsgw.platform.channels import service as channels
 from smsgw.platform.lists import complaints as register
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as list_service
+from smsgw.platform.routing import prefix_imports
 from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
@@ -79,16 +81,15 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     await list_service.block(by_test(database), [PHONE, "447700900123"], ALL, MANUAL, told)
     await list_service.unblock(by_test(database), PHONE, None, reason=told)
     await list_service.unblock(by_test(database), "447700900123", None, reason="")
-    await routing.import_overrides(
-            by_test(database), [("13800138000", "CMCC", ""), ("1380013", "CMCC", "")]
-        )
+    entries = {"13800138000": ("CMCC", ""), "1380013": ("CMCC", "")}
+    imported = await prefix_imports.bring_in(by_test(database), "f.csv", entries)
     await routing.remove_override(by_test(database), "13800138000")
     await routing.remove_override(by_test(database), "1380013")
     author, numbers = Author(ActorLabel("t")), {"n": [8613800138000], "id": 288230376151711744}
     await audit.record(database, author, "x", "x/1", after=numbers)
     rows = await database.fetch("SELECT object, before, after FROM audit ORDER BY id")
     assert [row["object"] for row in rows] == [
-        "block_list", "block_list/138****8000", "block_list/447****0123", "number_override",
+        "block_list", "block_list/138****8000", "block_list/447****0123", f"number_import/{imported}",
         "number_override/138****8000", "number_override/1380013", "x/1",
     ]  # fmt: skip
     assert json.loads(rows[1]["after"]) == {"reason": "用户 138****8000 来电"}
@@ -197,6 +198,9 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
 # --- alarms ----------------------------------------------------------------------------------------------------------
 
 
+AT_ONCE = Rules({(kind, ""): Stored(True, after=0) for kind in ("channel_down", "database_down", "standby_low")})
+
+
 class Trouble:
     """A probe that finds what it is told to."""
 
@@ -208,7 +212,7 @@ class Trouble:
 
 
 def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmTable:
-    return AlarmTable(database, node, {"test": trouble}, NoTeller())
+    return AlarmTable(database, node, {"test": trouble}, NoTeller(), lambda: AT_ONCE)
 
 
 async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
@@ -495,13 +499,16 @@ async def test_an_extension_is_given_however_many_messages_have_to_be_looked_at(
 ) -> None:
     """Days of messages take their time; the account goes on sending meanwhile."""
     await accounts.add(by_test(database), "acme")
-    slow = "SELECT NULL FROM pg_sleep(5.5) WHERE ($1::text, $2::bigint, $3::bigint) IS NOT NULL"
+    slow = (
+        "SELECT 0 AS id, '' AS name FROM pg_sleep(5.5)"
+        " WHERE ($1::text, $2::bigint, $3::bigint) IS NOT NULL AND clock_timestamp() < '2000-01-01'"
+    )
     monkeypatch.setattr(extensions, "_IN_USE", slow)
     async with asyncio.TaskGroup() as group:
         given = group.create_task(
             accounts.move_extension(by_test(database), await id_of(database, "acme"), "", "12")
         )
         await asyncio.sleep(0.5)
-        await database.execute("UPDATE account SET balance = balance + 1 WHERE name = 'acme'", timeout=2)
+        await database.execute("UPDATE account SET balance = balance + 1 WHERE name = 'acme'", timeout=4)
         assert not given.done()
     assert await database.fetchval("SELECT extend_code FROM account WHERE name = 'acme'") == "12"

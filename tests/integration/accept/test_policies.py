@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import Answer as Said
+from smsgw.platform.links import service as short_links
+from smsgw.platform.links.model import NewLink
+from smsgw.platform.links.table import LinkTable
 from smsgw.platform.lists import service as lists
 from smsgw.platform.policies import service as policies
 from smsgw.platform.url_filings import service as url_filings
@@ -546,6 +549,56 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
 
 
 # --- links ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_short_link_in_marketing_is_judged_by_where_it_leads(api: Api) -> None:
+    """Its target must be on file; its own domain, too, unless the policy says that it counts by itself."""
+    db, sale = api.ctx.db, {"type": "marketing"}
+    await policies.put(by_test(db), "filed_links", "marketing")
+    await policies.put(by_test(db), "frequency", "off", type_="marketing")
+    wanted = NewLink(api.account_id, "spring", "https://shop.example.com/spring", chosen="spring")
+    await short_links.make(by_test(db), api.sealer, wanted, ("s.example.cn",), now=datetime.now(UTC))
+    table = api.acceptor._checker.short_links
+    assert isinstance(table, LinkTable)
+    await table.follow()
+
+    async def filed(target: str) -> None:
+        one = await url_filings.file(by_test(db), api.account_id, target)
+        await url_filings.set_state(by_test(db), one.id, Filing.REGISTERED)
+
+    await filed("s.example.cn")
+    await changed(api)
+    text = "大促 https://s.example.cn/spring ,拒收请回复R"
+    named = {"link": "https://shop.example.com/spring", "carrier": "中国移动"}
+    await refused(api, await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
+    hidden = (
+        "Ｓ．example.cn/SPRING?x=1", "https://s.example.cn\\spring", "s.example.cn/./spring",
+        "s.example.cn/x/../spring", "s.example.cn/%2E%2e\\spring#x",
+    )  # fmt: skip
+    for spelt in hidden:
+        answer = await post(api, content=f"大促 {spelt} ,拒收请回复R", **sale)
+        await refused(api, answer, "LINK_NOT_FILED", **named)
+    # Beside one that the call brings, whose own target is on file.
+    wanted = NewLink(api.account_id, "other", "https://filed.example.net/")
+    brought = await short_links.make(by_test(db), api.sealer, wanted, ("s.example.cn",), now=datetime.now(UTC))
+    await filed("filed.example.net")
+    await changed(api)
+    linked = sale | {"link": {"id": str(brought.id)}}
+    answer = await post(api, content="大促 {link} 和 s.example.cn/spring ,拒收请回复R", **linked)
+    await refused(api, answer, "LINK_NOT_FILED", **named)
+    assert (await post(api, content="大促 {link} ,拒收请回复R", **linked)).status == 202
+    await filed("shop.example.com")
+    await changed(api)
+    assert (await post(api, content=text, **sale)).status == 202
+    await db.execute("DELETE FROM filed_link WHERE target = 's.example.cn'")
+    await changed(api)
+    own = {"link": "https://s.example.cn/spring", "carrier": "中国移动"}
+    await refused(api, await post(api, content="再" + text, **sale), "LINK_NOT_FILED", **own)
+    await policies.put(by_test(db), "filed_own_domain", "false")
+    await changed(api)
+    assert (await post(api, content="又" + text, **sale)).status == 202
+    other = await post(api, content="大促 s.example.cn/other ,拒收请回复R", **sale)
+    await refused(api, other, "LINK_NOT_FILED", link="s.example.cn/other", carrier="中国移动")
 
 
 async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None:

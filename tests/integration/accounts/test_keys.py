@@ -128,23 +128,23 @@ async def test_an_address_that_fails_too_often_is_slowed_and_good_calls_from_the
 async def test_who_is_wrong_over_and_over_is_told_so_later_and_good_calls_from_there_are_answered(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tarpit, "SECONDS", 3.0)
+    monkeypatch.setattr(tarpit, "SECONDS", 8.0)
     wrong, begun = {"Authorization": "Bearer smk_live_wrong"}, time.monotonic()
     free = int(tarpit.FREE.at_once)
     calls = [aio.spawn(api.send("GET", PATH, headers=wrong), name="wrong") for _ in range(free + 1)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sum(call.done() for call in calls) < free:  # noqa: ASYNC110 - whichever they are
             await asyncio.sleep(0.01)
         assert (await api.get("/balance")).status == 200
         assert [call.done() for call in calls].count(False) == 1, "and one of them has an answer"
         assert {answer.status for answer in await asyncio.gather(*calls)} <= {401, 429}
-    assert time.monotonic() - begun > 2.9
+    assert time.monotonic() - begun > 7.9
 
 
 async def test_who_is_refused_over_and_over_is_told_so_later_and_its_good_calls_are_answered(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tarpit, "SECONDS", 3.0)
+    monkeypatch.setattr(tarpit, "SECONDS", 8.0)
     pit = api.ctx.refusals
     free, begun = int(FREE_REFUSALS.at_once), time.monotonic()
     for n in range(free + 1000):
@@ -159,7 +159,7 @@ async def test_who_is_refused_over_and_over_is_told_so_later_and_its_good_calls_
     assert (await api.get("/balance")).status == 200
     assert not spawned.done()
     assert (await spawned).status == 400
-    assert time.monotonic() - begun > 2.9
+    assert time.monotonic() - begun > 7.9
     assert not pit.held
 
 

@@ -146,6 +146,21 @@ async def test_the_books_are_sums_over_calls_batches_and_keys(ledger: Ledger) ->
     assert [tuple(debit) for debit in debits] == [(c.batch_id, -c.units) for calls in entered for c in calls]
 
 
+async def test_use_is_of_the_day_of_its_ledger_entry_whenever_it_was_taken(ledger: Ledger) -> None:
+    """What was set apart before a month's end and stored after it is in the bill of the month whose ledger has it."""
+    now = datetime.now(CHINA)
+    before = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0) - timedelta(minutes=1)
+    await partitions.ensure(ledger.connection, before.date())
+    ledger.age((now - before) / timedelta(days=1))
+    await ledger.store(ledger.call(parts=3))
+    booked = await ledger.connection.fetchval(
+        "SELECT (at AT TIME ZONE 'Asia/Shanghai')::date FROM ledger WHERE kind = 'debit'"
+    )
+    assert booked > before.date()
+    assert await ledger.connection.fetchval("SELECT day FROM usage_day") == booked
+    assert await ledger.connection.fetchval("SELECT day FROM quota_used") == before.date(), "the quota of its own day"
+
+
 async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> None:
     today = datetime.now(CHINA).date()
     yesterday, before = today - timedelta(days=1), today - timedelta(days=2)

@@ -27,8 +27,8 @@ WRONG = "参数格式不正确:{},{}"
 TAGS = WRONG.format("items[0].tags", "最多 20 个标签,每个 1–32 个字符")
 CONFLICT = "当前状态不允许此操作:{}"
 TYPES = (
-    "message.report, message.mo, task.finished, template.reviewed, sign.reviewed, optout.created, balance.low, "
-    "channel.state"
+    "message.report, message.mo, task.finished, template.reviewed, sign.reviewed, optout.created, link.click, "
+    "balance.low, channel.state"
 )
 
 Call = tuple[str, str, Any, Mapping[str, str], str]
@@ -67,7 +67,11 @@ REFUSED: list[Call] = [
         {"to": [NUMBER], "content": "x", "report": False},
         WRONG.format("report", "本服务器不支持此参数"),
     ),
-    post("/messages", {"to": [NUMBER], "type": "x"}, WRONG.format("type", "不是允许的取值")),
+    post(
+        "/messages",
+        {"to": [NUMBER], "content": "x", "type": "x"},
+        WRONG.format("type", "可选 otp, notice, marketing"),
+    ),
     post("/messages", {"to": [NUMBER], "client_ref": LONG}, WRONG.format("client_ref", "长度应不超过 64")),
     post(
         "/messages",
@@ -249,7 +253,7 @@ async def test_a_task_says_in_both_languages_how_it_is(api: Api) -> None:
 
 async def test_a_task_of_a_test_key_is_refused_in_both(api: Api) -> None:
     chinese, english = await both(api, task(""), await api.add_key(scopes=SCOPES, test=True))
-    assert chinese.body["message"] == CONFLICT.format("测试密钥不能创建任务,请使用正式密钥")
+    assert chinese.body["message"] == CONFLICT.format("测试密钥不能创建或改动任务,请使用正式密钥")
     in_english(english)
 
 

@@ -71,6 +71,7 @@ def fuzz(origin: str, tokens: dict[str, str]) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("hurried")
 async def test_the_api_is_as_documented(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # every operation is tried with wrong credentials, too

@@ -42,6 +42,8 @@ from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.keys.model import NewKey
+from smsgw.platform.links import service as links
+from smsgw.platform.links.model import LinkKind, NewLink
 from smsgw.platform.lists import complaints as register
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
@@ -455,6 +457,39 @@ async def _(own: Own) -> Provoked:
     await own.policy("filed_links", "marketing")
     detail = {"link": "https://t.cn/Ab", "carrier": Said("中国移动", "China Mobile")}
     return await own.refused(detail, "大促 https://t.cn/Ab,拒收请回复R", type="marketing")
+
+
+async def _link(own: Own, **how: Any) -> str:
+    """A short link of the case's account."""
+    sent, now = own.api.ctx.sent_links, datetime.now(UTC)
+    sent.hosts = ("s.example.cn",)
+    wanted = NewLink(own.id, "春季", "https://www.example.cn/", LinkKind.PERSONAL, **how)
+    return str((await sent.make(by_test(own.api.ctx.db), wanted, now)).id)
+
+
+@case("LINK_NOT_FOUND")
+async def _(own: Own) -> Provoked:
+    return Provoked({"id": "999999"}, await own.send("您好 {link}", link={"id": "999999"}))
+
+
+@case("LINK_NOT_ACTIVE")
+async def _(own: Own) -> Provoked:
+    id_ = await _link(own)
+    await links.stop(by_test(own.api.ctx.db), int(id_))
+    detail = {"id": id_, "name": "春季", "state": Said("失效", "stopped")}
+    return Provoked(detail, await own.send("您好 {link}", link={"id": id_}))
+
+
+@case("LINK_CODES_USED_UP")
+async def _(own: Own) -> Provoked:
+    id_ = await _link(own)
+    body = own.body("您好 {link}", link={"id": id_}) | {"to": [own.phone, "13912345678"]}
+    return Provoked({"id": id_, "left": 1, "need": 2}, await own.post("/messages", body))
+
+
+@case("LINK_PLACE_MISSING")
+async def _(own: Own) -> Provoked:
+    return Provoked({"place": "{link}"}, await own.send("您好", link={"id": await _link(own)}))
 
 
 @case("SIGN_MISSING")

@@ -89,6 +89,7 @@ CASES: dict[str, list[Asked]] = {
     "POST /tasks/{id}/release": [("task", None)],
     "GET /mo": [("cursor={reply}", None), ("in_reply_to={message}", None), ("", None)],
     "GET /mo/{id}": [("reply", None)],
+    "GET /kinds": [("", None)],
     "GET /scenarios": [("cursor={scenario}", None), ("", None)],
     "POST /scenarios": [("", {"name": "{mark}", "template_id": "{template}"})],
     "GET /scenarios/{id}": [("scenario", None)],
@@ -125,7 +126,12 @@ CASES: dict[str, list[Asked]] = {
     "GET /contacts": [("audience_id={audience}", None), (f"number={PHONE}", None), ("cursor={contact}", None)],
     "DELETE /contacts/{id}": [("contact", None)],
     "GET /audiences": [("", None)],
-    "POST /audiences": [("", {"name": "{mark}"})],
+    "POST /audiences": [
+        ("", {"name": "{mark}"}),
+        ("", {"name": "n", "segment": {"kind": "clicked", "link_id": "{link}"}}),
+        ("", {"name": "n", "segment": {"kind": "clicked", "task_id": "{task}"}}),
+    ],
+    "GET /audiences/{id}": [("audience", None)],
     "DELETE /audiences/{id}": [("audience", None)],
     "POST /audiences/{id}/members": [("audience", {"add": [OTHER]}), ("audience", {"remove": [PHONE]})],
     "POST /blocklist": [("", {"numbers": [OTHER]})],
@@ -147,6 +153,14 @@ CASES: dict[str, list[Asked]] = {
     "GET /links/filings": [("cursor={filing}", None), ("", None)],
     "GET /links/filings/{id}": [("filing", None)],
     "DELETE /links/filings/{id}": [("filing", None)],
+    "POST /links": [("", {"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"})],
+    "GET /links": [("cursor={link}", None), ("text={mark}", None), ("", None)],
+    "GET /links/{id}": [("link", None)],
+    "POST /links/{id}/target": [("link", {"target": "https://{mark}.example.org/"})],
+    "POST /links/{id}/stop": [("link", {})],
+    "POST /links/{id}/start": [("link", None)],
+    "GET /links/{id}/clicks": [("link", None), ("link?verdict=human", None)],
+    "GET /links/{id}/codes": [("link", None)],
     "GET /balance": [("", None)],
     "GET /usage": [("group=account,department,key", None)],
 }  # fmt: skip
@@ -206,6 +220,8 @@ async def owned(api: Api) -> dict[str, str]:
     brought = await made("POST", "/consents/import", {**GIVEN, "file_id": file["file_id"], "mapping": mapping})
     looked_at = await made("POST", "/numbers/filters", {"name": MARK, "numbers": [PHONE]})
     filing = await made("POST", "/links/filings", {"target": "jiafang.example.org", "note": MARK})
+    short = {"name": MARK, "target": "https://jiafang.example.org/", "kind": "personal", "codes": 3}
+    link = await made("POST", "/links", short)
     await made("PUT", "/webhooks/hook-1", {"url": "https://jiafang.example.org/"})
     await made("PUT", "/webhooks/callback", {"hosts": ["hooks.jiafang.example.org"]})
     reply = api.ctx.ids()
@@ -224,6 +240,7 @@ async def owned(api: Api) -> dict[str, str]:
         "ref": "ref-1", "mark": "jiafang", "scenario": scenario["scenario_id"], "draft": draft["draft_id"],
         "phrase": phrase["phrase_id"], "consent": consent["consent_id"], "import": brought["import_id"],
         "filter": looked_at["filter_id"], "document": document["proof_id"],
+        "link": link["link_id"],
     }  # fmt: skip
 
 

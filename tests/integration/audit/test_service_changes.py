@@ -11,8 +11,9 @@ import base64
 import importlib
 import inspect
 import pkgutil
+import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -25,8 +26,11 @@ import pytest
 import pytest_asyncio
 from certificates import certified
 from changes import by_test
+from databases import change as as_owner
+from databases import owner as owner_of
 from PIL import Image
 from soft_passkey import SoftPasskey
+from standins import AnyFleet
 
 import smsgw.platform
 from smsgw.channels.wire.proofs import readings
@@ -36,7 +40,7 @@ from smsgw.core.alarm_notes import Way
 from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.code_book import Source
-from smsgw.core.errors import SmsgwError
+from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import Account, MessageType, Origin
@@ -44,60 +48,83 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
 from smsgw.core.report_ids import Spelling
+from smsgw.core.report_match import Rule as MatchRule
+from smsgw.core.retention import Ages
 from smsgw.core.retry import Fault, How, Rule
 from smsgw.core.stages import Stage
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
 from smsgw.core.templates import Registration, Review
+from smsgw.core.trying import Operation
 from smsgw.core.url_filings import Filing
 from smsgw.core.webhooks import Reach
 from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import rebate_rules
+from smsgw.platform.accounts import rebate_rules, training
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import notes as alarm_notes
 from smsgw.platform.alarms import receivers as alarm_receivers
+from smsgw.platform.alarms import rules as alarm_rules
 from smsgw.platform.alarms import service as alarms
 from smsgw.platform.alarms import silences as alarm_silences
 from smsgw.platform.alarms.model import Draft as Receiver
-from smsgw.platform.audience import book
+from smsgw.platform.audience import book, saved
 from smsgw.platform.audience import importing as contact_import
 from smsgw.platform.audience import service as audience
-from smsgw.platform.audience.model import ContactInput, EntryDraft, Sharing
+from smsgw.platform.audience.model import ContactInput, EntryDraft, Segment, SegmentKind, Sharing
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.audit import verification
+from smsgw.platform.backups import restore as restores
+from smsgw.platform.backups import service as backups
 from smsgw.platform.brand import service as brands
+from smsgw.platform.calls.trying import Door, Trying
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.row_rules import RowRules
 from smsgw.platform.campaigns.rows import Plan as TaskPlan
 from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.channels import checks, recordings, unmatched, versions, watching
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import proofs as documents
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
+from smsgw.platform.diagnostics import service as diagnostics
+from smsgw.platform.diagnostics.bundle import Bundles
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.drafts.surveyor import Surveyor
+from smsgw.platform.duty import contacts as support
+from smsgw.platform.duty import roster
 from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exclusions import service as exclusions
 from smsgw.platform.exclusions.model import Draft as Exclusions
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.faults import service as faults
 from smsgw.platform.files import queries as file_queries
+from smsgw.platform.files.documents import Documents
 from smsgw.platform.files.model import Incoming, StoredFile
+from smsgw.platform.health import service as health
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
+from smsgw.platform.kinds import service as kinds
+from smsgw.platform.links import code_files
+from smsgw.platform.links import service as links
+from smsgw.platform.links.model import LinkKind, NewLink, ShortLink
+from smsgw.platform.links.sending import SentLinks
 from smsgw.platform.lists import carrier, complaints, consent_import, consents, number_import, proofs, undoing
 from smsgw.platform.lists import service as lists
+from smsgw.platform.load_tests import service as load_tests
+from smsgw.platform.load_tests.model import Profile as LoadProfile
+from smsgw.platform.load_tests.model import Scenario as LoadScenario
 from smsgw.platform.login import passkeys
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login import service as logins
@@ -106,9 +133,10 @@ from smsgw.platform.materials import service as materials
 from smsgw.platform.materials.model import Draft as MaterialDraft
 from smsgw.platform.materials.model import Kind as MaterialKind
 from smsgw.platform.materials.model import Made
-from smsgw.platform.messages import care, inbound, resend
+from smsgw.platform.messages import care, inbound, resend, undecided
 from smsgw.platform.messages import service as messages
 from smsgw.platform.messages.inbound import InboundView
+from smsgw.platform.nodes import service as nodes
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
 from smsgw.platform.numbers import service as numbers
@@ -120,13 +148,18 @@ from smsgw.platform.partners import service as partners
 from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
+from smsgw.platform.policies import frequency
 from smsgw.platform.policies import service as policies
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.preferences.queries import owner
+from smsgw.platform.retention import queries as retention_queries
+from smsgw.platform.retention import service as retention
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import rules
 from smsgw.platform.review import service as reviews
-from smsgw.platform.routing import following
+from smsgw.platform.routing import approvals as route_approvals
+from smsgw.platform.routing import drafts as route_drafts
+from smsgw.platform.routing import following, prefix_imports, prefix_sheets, prefixes
 from smsgw.platform.routing import service as routing
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
@@ -136,16 +169,20 @@ from smsgw.platform.sheets.model import Sheet
 from smsgw.platform.statements import service as statements
 from smsgw.platform.statistics import recount
 from smsgw.platform.statistics import service as statistics
+from smsgw.platform.tickets import service as tickets
 from smsgw.platform.unmasking import service as unmasking
 from smsgw.platform.url_filings import service as url_filings
+from smsgw.platform.walls import service as walls
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.platform.words import importing as word_import
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio, clock
+from smsgw.runtime.config import Config
 from smsgw.store.config.accounts import load_accounts
-from smsgw.store.engine import secrets
+from smsgw.store.engine import restoring, secrets
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.dumps import Manifest
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import reviews as store_reviews
 from smsgw.store.messages import tasks as store_tasks
@@ -156,6 +193,7 @@ from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBER = "13800138000"
+LINK_HOSTS = ("s.example.cn",)
 
 
 @dataclass
@@ -386,7 +424,7 @@ async def a_message(world: World, state: PartState = PartState.QUEUED) -> int:
     id_ = IdSource(1, clock.ms).next()
     message = (
         id_, id_, world.account_id, "api", "notice", f"86{NUMBER}", "CMCC", "", "你好", "", "ucs2", 1, 1, 1, "", "", "",
-        "", False, False, 0,
+        "", False, False, 0, "",
     )  # fmt: skip
     part = (
         id_,
@@ -477,6 +515,45 @@ async def _(world: World, change: Change) -> None:
     await policies.put(change, "frequency", "off", account_id=world.account_id)
 
 
+@example(kinds.add, "kind.add")
+async def _(_: World, change: Change) -> None:
+    await kinds.add(change, "bill", "账单", MessageType.NOTICE)
+
+
+async def new_kind(world: World) -> str:
+    n = await world.change.database.fetchval("SELECT count(*) FROM message_kind")
+    await kinds.add(world.change, f"kind{n}", f"类型{n}", MessageType.NOTICE)
+    return f"kind{n}"
+
+
+@example(kinds.rename, "kind.rename")
+async def _(world: World, change: Change) -> None:
+    await kinds.rename(change, await new_kind(world), "电子账单")
+
+
+@example(kinds.retire, "kind.retire")
+async def _(world: World, change: Change) -> None:
+    await kinds.retire(change, await new_kind(world))
+
+
+@example(kinds.restore, "kind.restore")
+async def _(world: World, change: Change) -> None:
+    name = await new_kind(world)
+    await kinds.retire(world.change, name)
+    await kinds.restore(change, name)
+
+
+@example(frequency.put, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await frequency.put(change, rules.Place(world.account_id, "otp"), {"frequency": "1/1d"}, seen="{}")
+
+
+@example(policies.replace, "policy.set")
+async def _(world: World, change: Change) -> None:
+    where = policies.Where(world.account_id, "notice", ("frequency",))
+    assert await policies.replace(change, where, {"frequency": "2/1d"}) == 1
+
+
 @example(policies.clear, "policy.clear")
 async def _(world: World, change: Change) -> None:
     await policies.put(world.change, "frequency", "off", account_id=world.account_id, type_="otp")
@@ -485,7 +562,7 @@ async def _(world: World, change: Change) -> None:
 
 @example(rules.put, "policy.set")
 async def _(world: World, change: Change) -> None:
-    await rules.put(change, rules.Place(world.account_id, ""), {}, {"review": "all"})
+    await rules.put(change, rules.Place(world.account_id, ""), {"review": "all"}, seen="")
 
 
 @example(policies.relax, "policy.set")
@@ -607,7 +684,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(rules.put_hours, "policy.set")
 async def _(world: World, change: Change) -> None:
-    await rules.put_hours(change, rules.Place(world.account_id, "notice"), "mon-fri 09:00-11:30 14:00-17:00")
+    place = rules.Place(world.account_id, "notice")
+    await rules.put_hours(change, place, "mon-fri 09:00-11:30 14:00-17:00", seen="")
 
 
 @example(rebate_rules.add, "rebate.rule")
@@ -639,6 +717,85 @@ async def _(world: World, change: Change) -> None:
         "VALUES ($1, '2026-01-01', $2, 'zh', 'failed', now()) RETURNING id", world.account_id, receiver,
     )  # fmt: skip
     await statements.again(change, id_)
+
+
+@example(health.set_plan, "health_mail.plan")
+async def _(world: World, change: Change) -> None:
+    await health.set_plan(change, [f"{world.name()}@b.example"], "zh", 8)
+
+
+@example(health.ask, "health_mail.ask")
+async def _(world: World, change: Change) -> None:
+    await health.set_plan(world.change, [f"{world.name()}@b.example"], "zh", 8)
+    await world.database.execute("DELETE FROM health_mail")
+    await health.ask(change)
+
+
+@example(health.again, "health_mail.again")
+async def _(world: World, change: Change) -> None:
+    receiver = f"{world.name()}@b.example"
+    await health.set_plan(world.change, [receiver], "zh", 8)
+    id_ = await world.database.fetchval(
+        "INSERT INTO health_mail (first, day, receiver, language, state, next_at) "
+        "VALUES ('2026-01-01', '2026-01-01', $1, 'zh', 'failed', now()) RETURNING id", receiver,
+    )  # fmt: skip
+    await health.again(change, id_)
+
+
+async def _requested(world: World, change: Change) -> int:
+    """A bundle of a node that lives for as long as it is asked for."""
+    number = 100 + int(world.name()[1:]) % 900
+    await world.database.execute(
+        "INSERT INTO node (number, instance, place, since, seen_at) VALUES ($1, 'x', 'here', now(), now()) "
+        "ON CONFLICT (number) DO NOTHING", number,
+    )  # fmt: skip
+    await world.database.execute(
+        "INSERT INTO lease VALUES ('node/' || $1::int, $1, 1, now() + interval '1 hour') ON CONFLICT DO NOTHING", number
+    )
+    await world.database.execute("DELETE FROM job WHERE kind = 'diagnostics'")
+    try:
+        return await diagnostics.request(change, number, "slow")
+    finally:
+        await world.database.execute("DELETE FROM lease WHERE resource = 'node/' || $1::int", number)
+
+
+@example(diagnostics.request, "diagnostics.request")
+async def _(world: World, change: Change) -> None:
+    await _requested(world, change)
+
+
+@example(diagnostics.fetch, "diagnostics.fetch")
+async def _(world: World, change: Change) -> None:
+    job = await _requested(world, world.change)
+    await world.database.execute(
+        "INSERT INTO file (id, node, kind, name, media_type, size, sha256, submitter, expires_at) "
+        "VALUES ($1, 1, 'diagnostics', 'x.zip', 'application/zip', 1, sha256(''), 'x', now() + interval '1 day')", job,
+    )  # fmt: skip
+    done = "UPDATE job SET state = 'done', ended_at = now(), checkpoint = jsonb_build_object('file', id) WHERE id = $1"
+    await world.database.execute(done, job)
+    store: Any = Store(world, change)
+    await diagnostics.fetch(change, store, job)
+
+
+@example(backups.make, "backup.end")
+async def _(world: World, change: Change) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        await backups.make(change, owner_of(world.database.dsn), Path(folder), 0, lambda _: None)
+
+
+@example(backups.rehearse, "backup.rehearse")
+async def _(world: World, change: Change) -> None:
+    id_ = await world.database.fetchval(
+        "INSERT INTO backup (file, host, made_by, state, schema_version) "
+        "VALUES ('/gone', $1, 'x', 'done', 1) RETURNING id",
+        socket.gethostname(),
+    )
+    await backups.rehearse(change, id_, Path("/tmp"))  # noqa: S108 - nothing is restored: there is no file
+
+
+@example(diagnostics.take, "diagnostics.take")
+async def _(world: World, change: Change) -> None:
+    await diagnostics.take(change, Bundles(world.database, Config(), 1))
 
 
 @example(phrases.add, "phrase.add")
@@ -786,8 +943,272 @@ async def _(world: World, change: Change) -> None:
     await alarm_receivers.test(change, await _told(world))
 
 
+_RULE = "SELECT id FROM alarm_rule WHERE kind = 'queue_old' AND object = ''"
+
+
+@example(alarm_rules.put, "alarm_rule.set")
+async def _(world: World, change: Change) -> None:
+    wanted = alarm_rules.Draft(True, "critical", 5, {"threshold": 60})
+    await alarm_rules.put(change, await world.database.fetchval(_RULE), wanted)
+
+
+@example(alarm_rules.except_, "alarm_rule.set")
+async def _(_: World, change: Change) -> None:
+    await alarm_rules.except_(change, "queue_old", "lane/otp", alarm_rules.Draft(True, "critical", 5))
+
+
+@example(alarm_rules.reset, "alarm_rule.set")
+async def _(world: World, change: Change) -> None:
+    id_ = await world.database.fetchval(_RULE)
+    await alarm_rules.put(world.change, id_, alarm_rules.Draft(False, "critical", 5))
+    await alarm_rules.reset(change, id_)
+
+
+async def _fault(world: World) -> int:
+    return await faults.open_(world.change, faults.Draft(world.name(), "critical", clock.now()))
+
+
+@example(faults.open_, "fault.open")
+async def _(world: World, change: Change) -> None:
+    await faults.open_(change, faults.Draft(world.name(), "critical", clock.now()))
+
+
+@example(faults.of_alarm, "fault.open")
+async def _(world: World, change: Change) -> None:
+    object_ = f"channel/{world.name()}"
+    async with world.database.transaction() as connection:
+        await store_alarms.raise_(connection, "channel_down", object_, "critical", "", now=datetime.now(UTC))
+    (standing,) = [a for a in await store_alarms.list_(world.database) if a.object == object_]
+    await faults.of_alarm(change, standing)
+
+
+@example(faults.respond, "fault.respond")
+async def _(world: World, change: Change) -> None:
+    await faults.respond(change, await _fault(world))
+
+
+@example(faults.note, "fault.note")
+async def _(world: World, change: Change) -> None:
+    await faults.note(change, await _fault(world), "looked at")
+
+
+@example(faults.recover, "fault.recover")
+async def _(world: World, change: Change) -> None:
+    await faults.recover(change, await _fault(world), clock.now())
+
+
+@example(faults.count, "fault.count")
+async def _(world: World, change: Change) -> None:
+    await faults.count(change, await _fault(world), counts=False, reason="planned")
+
+
+@example(faults.close, "fault.close")
+async def _(world: World, change: Change) -> None:
+    id_ = await _fault(world)
+    await faults.recover(world.change, id_, clock.now())
+    await faults.close(change, id_, faults.Findings("carrier", "waited", ""))
+
+
+async def _link(world: World, by: Change | None = None) -> int:
+    wanted = NewLink(world.account_id, "spring", "https://www.example.cn/")
+    return (await links.make(by or world.change, world.sealer, wanted, LINK_HOSTS, now=clock.now())).id
+
+
+async def _asked_link(world: World) -> int:
+    rights = frozenset({Permission.LINK_EDIT})
+    clerk = Actor(ActorKind.PERSON, "clerk", 7, rights, Scope((world.account_id,)))
+    return await _link(world, Change(world.change.database, clerk))
+
+
+@example(links.make, "short_link.make")
+async def _(world: World, change: Change) -> None:
+    await _link(world, change)
+
+
+@example(links.lead, "short_link.target")
+async def _(world: World, change: Change) -> None:
+    await links.lead(change, await _link(world), "https://www.example.cn/summer", LINK_HOSTS)
+
+
+@example(links.stop, "short_link.stop")
+async def _(world: World, change: Change) -> None:
+    await links.stop(change, await _link(world), reason="complaint")
+
+
+@example(links.start, "short_link.start")
+async def _(world: World, change: Change) -> None:
+    id_ = await _link(world)
+    await links.stop(world.change, id_)
+    await links.start(change, id_)
+
+
+@example(links.pass_, "short_link.pass")
+async def _(world: World, change: Change) -> None:
+    await links.pass_(change, await _asked_link(world), 1)
+
+
+@example(links.reject, "short_link.reject")
+async def _(world: World, change: Change) -> None:
+    await links.reject(change, await _asked_link(world), 1, "not ours")
+
+
+@example(code_files.begin, "short_link.codes")
+async def _(world: World, change: Change) -> None:
+    wanted = NewLink(world.account_id, "spring", "https://www.example.cn/", LinkKind.PERSONAL, codes=3)
+    await code_files.begin(change, world.sealer, wanted, LINK_HOSTS, now=clock.now(), node=1)
+
+
+@example(code_files.again, "short_link.codes")
+async def _(world: World, change: Change) -> None:
+    await code_files.again(change, await _personal_link(world), node=1)
+
+
+async def _personal_link(world: World) -> ShortLink:
+    """With three codes."""
+    wanted = NewLink(world.account_id, "spring", "https://www.example.cn/", LinkKind.PERSONAL, codes=3)
+    return await links.make(world.change, world.sealer, wanted, LINK_HOSTS, now=clock.now())
+
+
+def _sent_links(world: World) -> SentLinks:
+    return SentLinks(world.database, world.sealer, LINK_HOSTS)
+
+
+@example(SentLinks.make, "short_link.make")
+async def _(world: World, change: Change) -> None:
+    wanted = NewLink(world.account_id, "spring", "https://www.example.cn/")
+    await _sent_links(world).make(change, wanted, clock.now())
+
+
+@example(SentLinks.take_for_target, "short_link.make")
+async def _(world: World, change: Change) -> None:
+    wanted = NewLink(world.account_id, "spring", f"https://www.example.cn/{world.name()}", LinkKind.PERSONAL)
+    account = Account(world.account_id, "own", "active")
+    assert (await _sent_links(world).take_for_target(change, account, wanted, 2, clock.now())).first == 0
+
+
+@example(SentLinks.take_for_run, "short_link.make")
+async def _(world: World, change: Change) -> None:
+    link = await _personal_link(world)
+    async with world.database.transaction() as connection:
+        codes = await _sent_links(world).take_for_run(change, connection, link.id, 4, clock.now())
+    assert (codes.first, codes.link.codes) == (0, 4)
+
+
+@example(links.make_like, "short_link.make")
+async def _(world: World, change: Change) -> None:
+    link = await _personal_link(world)
+    async with world.database.transaction() as connection:
+        await links.make_like(change, connection, world.sealer, link, 4, clock.now())
+
+
+@example(links.judge_again, "short_link.judge")
+async def _(world: World, change: Change) -> None:
+    await links.judge_again(change, clock.now() - timedelta(days=1), clock.now())
+
+
+async def _ticket(world: World) -> int:
+    return await tickets.open_(world.change, tickets.Draft(world.account_id, "slow", "nothing comes"))
+
+
+@example(tickets.open_, "ticket.open")
+async def _(world: World, change: Change) -> None:
+    await tickets.open_(change, tickets.Draft(world.account_id, "slow", "nothing comes"))
+
+
+@example(tickets.say, "ticket.say")
+async def _(world: World, change: Change) -> None:
+    await tickets.say(change, await _ticket(world), "more")
+
+
+@example(tickets.take, "ticket.take")
+async def _(world: World, change: Change) -> None:
+    await tickets.take(change, await _ticket(world))
+
+
+@example(tickets.assign, "ticket.assign")
+async def _(world: World, change: Change) -> None:
+    id_ = await _ticket(world)
+    login = world.name()
+    await org.add_person(world.change, login, login, ["ops"], "x")
+    await tickets.assign(change, id_, login)
+
+
+@example(tickets.close, "ticket.close")
+async def _(world: World, change: Change) -> None:
+    await tickets.close(change, await _ticket(world), "mended")
+
+
+@example(tickets.reopen, "ticket.reopen")
+async def _(world: World, change: Change) -> None:
+    id_ = await _ticket(world)
+    await tickets.close(world.change, id_, "mended")
+    await tickets.reopen(change, id_, "not so")
+
+
+_LINE = support.Draft("hotline", "line", "12345")
+
+
+@example(support.add, "support_contact.add")
+async def _(_: World, change: Change) -> None:
+    await support.add(change, _LINE)
+
+
+@example(support.put, "support_contact.set")
+async def _(world: World, change: Change) -> None:
+    await support.put(change, await support.add(world.change, _LINE), _LINE)
+
+
+@example(support.remove, "support_contact.remove")
+async def _(world: World, change: Change) -> None:
+    await support.remove(change, await support.add(world.change, _LINE))
+
+
+async def _watcher(world: World) -> str:
+    login = world.name()
+    await org.add_person(world.change, login, login, ["ops"], "x")
+    return login
+
+
+@example(roster.put, "duty.set")
+async def _(world: World, change: Change) -> None:
+    first = roster.monday(clock.now().date()) + timedelta(days=7)
+    await roster.put(change, first, {(first, "day"): await _watcher(world)})
+
+
+@example(roster.copy, "duty.set")
+async def _(world: World, change: Change) -> None:
+    first = roster.monday(clock.now().date()) + timedelta(days=14)
+    await roster.put(world.change, first, {(first, "day"): await _watcher(world)})
+    await roster.copy(change, first + timedelta(days=7))
+
+
+@example(nodes.remove, "node.remove")
+async def _(world: World, change: Change) -> None:
+    await world.database.execute(
+        "INSERT INTO node (number, instance, place, since, seen_at) VALUES (77, 'f', 'old:/data', now(), now()) "
+        "ON CONFLICT (number) DO UPDATE SET removed_at = NULL"
+    )
+    await nodes.remove(change, 77)
+
+
 async def _hushed(by: Change) -> int:
     return await alarm_silences.add(by, "channel_down", "", clock.now() + timedelta(hours=1), "planned work")
+
+
+@example(walls.add, "wall.add")
+async def _(_: World, change: Change) -> None:
+    await walls.add(change, "duty room", timedelta(hours=1))
+
+
+@example(walls.open_, "wall.open")
+async def _(world: World, change: Change) -> None:
+    made = await walls.add(world.by(world.able), "duty room", timedelta(hours=1))
+    await walls.open_(change, made.code, None)
+
+
+@example(walls.end, "wall.end")
+async def _(world: World, change: Change) -> None:
+    await walls.end(change, (await walls.add(world.by(world.able), "duty room", timedelta(hours=1))).id)
 
 
 @example(alarm_silences.add, "alarm_silence.add")
@@ -823,7 +1244,7 @@ async def _(world: World, change: Change) -> None:
     assert await auditing.accept(change, report, "restored") == 1
 
 
-PARTS_OF_TASKS = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
+PARTS_OF_TASKS = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots", "links")
 
 
 def tasks(world: World) -> Tasks:
@@ -969,7 +1390,8 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     by_able = world.by(world.able)
     token = await exports.link(by_able, await made(world, by_able), "session")
-    await exports.fetch(change, token, "session")
+    store: Any = Store(world, change)
+    await exports.fetch(change, store, token, "session")
 
 
 async def sheet(world: World, change: Change) -> Sheet:
@@ -1080,6 +1502,41 @@ async def _(world: World, change: Change) -> None:
     writer: Any = Writer()
     message_id = await a_message(world, PartState.UNKNOWN)
     assert await messages.resolve(change, writer, message_id, 0, "delivered") == 1
+
+
+@example(undecided.decide, "message.decide")
+async def _(world: World, change: Change) -> None:
+    class Writer:
+        """Of outcomes: sweeps alone."""
+
+        async def sweep(self, wanted: Sweep) -> int:
+            async with world.database.transaction() as connection:
+                return len(await wanted.run(connection, clock.now()))
+
+    writer: Any = Writer()
+    message_id = await a_message(world, PartState.UNKNOWN)
+    await world.database.execute(
+        "UPDATE part SET code = 'RESTORED_QUEUED', next_at = NULL WHERE id = $1", message_id
+    )
+    lists = cast(Any, None)  # nothing is sent
+    done = await undecided.decide(change, writer, AnyFleet(), lists, undecided.which(), "unconfirmed")
+    assert done.parts > 0
+    assert done.after is None
+
+
+@example(restores.settle, "backup.restore")
+async def _(world: World, change: Change) -> None:
+    dsn = world.database.dsn
+    kept = Manifest("x.dump", 1, "", 1, "18.4", 1, {"public.pool": 5}, at=clock.now().isoformat())
+    target = restores.Target(dsn, owner_of(dsn), None)
+    plan = restores.Plan(Path("/x.dump"), kept)
+    async with restores.alone(target) as claim:
+        mark = restoring._UNMARK + restoring._MARK.format(token=claim.token, loads=False)  # with us in it
+        try:
+            await as_owner(dsn, mark)
+            await restores.settle(change, plan, claim, world.sealer, 0.0, 0, lost_key=True)
+        finally:
+            await as_owner(dsn, restoring._UNMARK)
 
 
 @example(messages.sent, "send")
@@ -1312,6 +1769,9 @@ class Store:
     def drop(self, incoming: Incoming) -> None:
         incoming.path.unlink(missing_ok=True)
 
+    def at_hand(self, _: StoredFile) -> None:
+        pass
+
     async def keep(self, *_: Any) -> StoredFile:
         return a_file(self.world, self.change)
 
@@ -1333,7 +1793,7 @@ async def _(world: World, change: Change) -> None:
 
 async def a_document(world: World, change: Change) -> int:
     sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
-    return await documents.attach(change, sign, documents.Document.LICENSE, "", a_file(world, change))
+    return await documents.DOCUMENTS.attach(change, sign, documents.Kind.LICENSE, "", a_file(world, change))
 
 
 async def an_opt_out(world: World) -> int:
@@ -1341,6 +1801,30 @@ async def an_opt_out(world: World) -> int:
     await lists.block(world.change, [number], scope, "opt_out", "R")
     found: int = await world.database.fetchval("SELECT version FROM block_list WHERE number = $1", int(number))
     return found
+
+
+@example(Trying.key, "call.try")
+async def _(world: World, change: Change) -> None:
+    async def lend(_: object) -> None:
+        pass
+
+    trying = Trying(lend, lambda: Door("http://127.0.0.1:1"), tuple)
+    balance = Operation("GET", "/balance", "balance", "余额", "Balance")
+    await trying.key(change, world.account_id, balance, "/api/v1/balance")
+
+
+@example(retention.ask, "retention.ask")
+async def _(world: World, change: Change) -> None:
+    if (waits := await retention_queries.waiting(world.database)) is not None:
+        await retention.decide(world.change, waits.id, passes=False, answer="重新提出")
+    await retention.ask(change, Ages(90, 0, 90), "个人信息保护要求")
+
+
+@example(retention.decide, "retention.decide")
+async def _(world: World, change: Change) -> None:
+    waits = await retention_queries.waiting(world.database)
+    id_ = waits.id if waits else await retention.ask(world.change, Ages(90, 8, 90), "个人信息保护要求")
+    await retention.decide(change, id_, passes=False, answer="期限再议")
 
 
 @example(undoing.ask, "undo.ask")
@@ -1361,26 +1845,27 @@ async def _(world: World, change: Change) -> None:
     await undoing.decide(change, id_, passes=False, answer="凭证不全")
 
 
-@example(documents.attach, "sign.proof")
+@example(Documents.attach, "sign.proof")
 async def _(world: World, change: Change) -> None:
     await a_document(world, change)
 
 
-@example(documents.keep, "sign.proof")
+@example(Documents.keep, "sign.proof")
 async def _(world: World, change: Change) -> None:
     store: Any = Store(world, change)
     sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
     with a_picture(world) as incoming:
-        await documents.keep(change, store, sign, documents.Document.OTHER, "CMCC", incoming)
+        await documents.DOCUMENTS.keep(change, store, sign, documents.Kind.OTHER, "CMCC", incoming)
 
 
-@example(documents.remove, "sign.proof_remove")
+@example(Documents.remove, "sign.proof_remove")
 async def _(world: World, change: Change) -> None:
     file = a_file(world, world.change)
     async with world.database.transaction() as connection:
         await file_queries.add(connection, file)
     sign = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
-    await documents.remove(change, await documents.attach(world.change, sign, documents.Document.LICENSE, "", file))
+    id_ = await documents.DOCUMENTS.attach(world.change, sign, documents.Kind.LICENSE, "", file)
+    await documents.DOCUMENTS.remove(change, id_)
 
 
 @example(Surveyor.submit, "draft.remove")
@@ -1389,7 +1874,7 @@ async def _(world: World, change: Change) -> None:
         return SimpleNamespace(id=world.ids(), total=1), False
 
     nothing: Any = None
-    snapshot = SimpleNamespace(account=lambda id_: SimpleNamespace(id=id_, name="own"))
+    snapshot = SimpleNamespace(account=lambda id_: SimpleNamespace(id=id_, name="own"), kinds={})
     engine: Any = SimpleNamespace(create=create)
     held: Any = SimpleNamespace(current=snapshot)
     surveyor = Surveyor(world.database, engine, nothing, held, nothing, nothing)
@@ -1464,6 +1949,25 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     id_ = await book.add_group(world.by(world.able), world.account_id, world.name(), Sharing())
     await book.remove_group(change, id_)
+
+
+@example(saved.add, "audience.add")
+async def _(world: World, change: Change) -> None:
+    await saved.add(change, world.account_id, world.name(), Segment(SegmentKind.CLICKED), Sharing())
+
+
+@example(saved.put, "audience.set")
+async def _(world: World, change: Change) -> None:
+    asked = Segment(SegmentKind.CLICKED)
+    id_ = await saved.add(world.by(world.able), world.account_id, world.name(), asked, Sharing())
+    await saved.put(change, id_, world.name(), Segment(SegmentKind.REPLIED, 30), Sharing())
+
+
+@example(saved.remove, "audience.remove")
+async def _(world: World, change: Change) -> None:
+    asked = Segment(SegmentKind.CLICKED)
+    id_ = await saved.add(world.by(world.able), world.account_id, world.name(), asked, Sharing())
+    await saved.remove(change, id_)
 
 
 @example(contact_import.begin, "contact.import")
@@ -1971,6 +2475,103 @@ async def _(world: World, change: Change) -> None:
     assert await channels.probe(change, Here(), "a", NUMBER) == 2
 
 
+@example(channels.roll_back, "channel.rollback")
+async def _(world: World, change: Change) -> None:
+    name = await channel(world, world.change)
+    await channels.edit(world.change, world.sealer, name, {"rate": 7})
+    await channels.roll_back(change, await channel_queries.id_of(world.database, name), 1)
+
+
+async def without_second(world: World, name: str) -> None:
+    """Turned off, by two."""
+    for change in (world.change, world.by(Actor.system("second"))):
+        await settings.put(change, name, 0)
+
+
+async def proposed(world: World) -> int:
+    """A channel whose second version waits."""
+    name = await channel(world, world.change)
+    await settings.put(world.change, "channel_approval", 1)
+    await channels.edit(world.change, world.sealer, name, {"rate": 7})
+    await without_second(world, "channel_approval")
+    return await channel_queries.id_of(world.database, name)
+
+
+@example(training.switch, "account.training")
+async def _(world: World, change: Change) -> None:
+    name = world.name()
+    account_id = await accounts.add(world.change, name)
+    await accounts.set_status(world.change, account_id, "stopped")
+    await training.switch(change, account_id, on=True, reason="a drill")
+
+
+@example(recordings.begin, "channel.record_submits")
+async def _(world: World, change: Change) -> None:
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await recordings.begin(change, channel_id, hours=1, reason="a complaint")
+
+
+@example(recordings.end, "channel.record_submits_end")
+async def _(world: World, change: Change) -> None:
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await recordings.begin(world.change, channel_id, hours=1, reason="a complaint")
+    await recordings.end(change, channel_id)
+
+
+@example(versions.approve, "channel.approve")
+async def _(world: World, change: Change) -> None:
+    await versions.approve(change, await proposed(world), 2)
+
+
+@example(versions.reject, "channel.reject")
+async def _(world: World, change: Change) -> None:
+    await versions.reject(change, await proposed(world), 2, "no")
+
+
+@example(watching.Watches.begin, "channel.record")
+async def _(world: World, change: Change) -> None:
+    class Here:
+        def channel(self, name: str) -> Here:
+            return self
+
+        async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
+            yield b""
+
+    await watching.Watches().begin(change, Here(), 1, "a")
+
+
+async def a_load_test(world: World, change: Change) -> int:
+    """One that no node runs: there is none of that number here."""
+    await world.database.execute("UPDATE job SET state = 'cancelled' WHERE kind = 'load_test'")
+    profile = LoadProfile(LoadScenario.STEADY, 10, 10)
+    return await load_tests.begin(change, profile, reason="check", node=999, folder=world.key_file.parent)
+
+
+@example(load_tests.begin, "load_test.begin")
+async def _(world: World, change: Change) -> None:
+    await a_load_test(world, change)
+
+
+@example(load_tests.stop, "load_test.stop")
+async def _(world: World, change: Change) -> None:
+    await load_tests.stop(change, await a_load_test(world, world.change))
+
+
+@example(checks.enter, "channel.check")
+async def _(world: World, change: Change) -> None:
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await checks.enter(change, world.sealer, channel_id)
+
+
+@example(checks.begin, "channel.check")
+async def _(world: World, change: Change) -> None:
+    class Nowhere:
+        async def check(self, spec: object, *, login: bool, tell: object) -> None: ...
+
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await checks.begin(change, Nowhere(), world.sealer, channel_id)
+
+
 @example(channels.retry_facts, "fact.retry")
 async def _(world: World, change: Change) -> None:
     nothing: Any = None  # nobody is told anything: nothing lies aside
@@ -1996,7 +2597,78 @@ async def _(world: World, change: Change) -> None:
 
 @example(routing.rollback, "route.publish")
 async def _(world: World, change: Change) -> None:
-    await routing.rollback(change, await routing.publish(world.change, TABLE, ""))
+    await routing.rollback(change, (await routing.publish(world.change, TABLE, "")).version)
+
+
+async def _route_draft(world: World) -> int:
+    """Of somebody who may have one, as good as new; its revision."""
+    await route_drafts.discard(world.by(world.able))
+    await route_drafts.begin(world.by(world.able))
+    return 1
+
+
+def _one_rule(document: route_drafts.Document) -> route_drafts.Document:
+    return {**document, "rule": [{"name": "other", "pool": "CMCC"}]}
+
+
+@example(route_drafts.begin, "route.draft_begin")
+async def _(world: World, change: Change) -> None:
+    await route_drafts.discard(world.by(world.able))
+    await route_drafts.begin(change)
+
+
+@example(route_drafts.edit, "route.draft")
+async def _(world: World, change: Change) -> None:
+    await routing.publish(world.change, TABLE, "")
+    await route_drafts.edit(change, await _route_draft(world), _one_rule)
+
+
+@example(route_drafts.catch_up, "route.draft")
+async def _(world: World, change: Change) -> None:
+    revision = await _route_draft(world)
+    await routing.publish(world.change, TABLE, "")
+    await route_drafts.catch_up(change, revision, keep=False)
+
+
+@example(route_drafts.discard, "route.draft_discard")
+async def _(world: World, change: Change) -> None:
+    await _route_draft(world)
+    await route_drafts.discard(change)
+
+
+@example(route_drafts.publish, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.publish(world.change, TABLE, "")
+    await route_drafts.edit(world.by(world.able), await _route_draft(world), _one_rule)
+    await route_drafts.publish(change, 2, "")
+
+
+@example(route_drafts.roll_back, "route.publish")
+async def _(world: World, change: Change) -> None:
+    version = (await routing.publish(world.change, TABLE, "")).version
+    seen = (await routing.publish(world.change, _one_rule(TABLE), "")).version
+    await route_drafts.roll_back(change, version, seen, "")
+
+
+async def route_submitted(world: World) -> int:
+    """A table that waits."""
+    waits = await world.database.fetchval("SELECT id FROM route_submission WHERE state = 'waiting'")
+    if waits:
+        await route_approvals.reject(world.change, waits, "")
+    await settings.put(world.change, "route_approval", 1)
+    made = await routing.publish(world.change, TABLE, "")
+    await without_second(world, "route_approval")
+    return made.waits
+
+
+@example(route_approvals.approve, "route.approve")
+async def _(world: World, change: Change) -> None:
+    await route_approvals.approve(change, await route_submitted(world))
+
+
+@example(route_approvals.reject, "route.reject")
+async def _(world: World, change: Change) -> None:
+    await route_approvals.reject(change, await route_submitted(world), "no")
 
 
 @example(routing.move, "route.publish")
@@ -2013,6 +2685,21 @@ async def _(world: World, change: Change) -> None:
 @example(following.move_account, "account.route")
 async def _(world: World, change: Change) -> None:
     await following.move_account(change, "own", await channel(world, world.change), "")
+
+
+@example(following.move_channel, "channel.replace")
+async def _(world: World, change: Change) -> None:
+    await following.move_channel(change, await channel(world, world.change), await channel(world, world.change), "")
+
+
+@example(prefixes.put, "number.set")
+async def _(_: World, change: Change) -> None:
+    await prefixes.put(change, "1380013", "CUCC")
+
+
+@example(unmatched.begin, "report.rematch")
+async def _(world: World, change: Change) -> None:
+    await unmatched.begin(change, await channel(world, world.change), MatchRule.SAME)
 
 
 @example(following.restore_account, "account.route")
@@ -2098,15 +2785,36 @@ async def _(world: World, change: Change) -> None:
     await routing.remove_code(change, None, Source.REPORT, "XX:8")
 
 
-@example(routing.import_overrides, "number.import")
+@example(prefix_imports.bring_in, "number.import")
+async def _(_: World, change: Change) -> None:
+    await prefix_imports.bring_in(change, "f.csv", {"1709999": ("CMCC", "")})
+
+
+@example(prefix_sheets.begin, "prefix.import")
 async def _(world: World, change: Change) -> None:
-    await routing.import_overrides(change, [("1709999", "CMCC", "")])
+    await prefix_sheets.begin(change, await sheet(world, change), {"prefix": 0, "carrier": 1})
+
+
+@example(prefix_imports.take_back, "number.import_undo")
+async def _(world: World, change: Change) -> None:
+    entries = {f"17099{world.name()[1:]:>02}": ("CMCC", "")}
+    await prefix_imports.take_back(change, await prefix_imports.bring_in(world.change, "f.csv", entries))
 
 
 @example(routing.remove_override, "number.remove")
 async def _(world: World, change: Change) -> None:
-    await routing.import_overrides(world.change, [("1709998", "CMCC", "")])
+    await prefixes.put(world.change, "1709998", "CMCC")
     await routing.remove_override(change, "1709998")
+
+
+async def test_numbers_are_everybodys_and_not_of_who_sees_a_part(world: World) -> None:
+    part = world.by(Actor(ActorKind.PERSON, "part", 3, ALL, Scope((world.account_id,))))
+    await prefixes.put(world.change, "1709996", "CMCC")
+    with pytest.raises(Refused) as put:
+        await prefixes.put(part, "1709996", "CUCC")
+    with pytest.raises(Refused) as removed:
+        await routing.remove_override(part, "1709996")
+    assert put.value.code == removed.value.code == "PERMISSION_DENIED"
 
 
 async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:

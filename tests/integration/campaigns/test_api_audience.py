@@ -14,6 +14,7 @@ from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.lists import queries as list_queries
+from smsgw.store.engine.states import by_name
 
 A, B = "13800138000", "13900139000"
 
@@ -177,3 +178,59 @@ async def test_messages_are_looked_up_by_id(dsn: str, tmp_path: Path) -> None:
         assert sorted(m["message_id"] for m in found.data["items"]) == sorted(ids)
         other = await other_account(api)
         assert (await api.post("/messages/query", {"ids": ids}, key=other)).data["items"] == []
+
+
+async def test_a_segment_is_an_audience_that_is_counted_and_written_to(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        wrong = await api.post("/audiences", {"name": "点过", "segment": {"kind": "clicked", "link_id": "77"}})
+        assert (wrong.status, wrong.data["field"]) == (400, "link")
+        made = await api.post("/audiences", {"name": "没送到的", "segment": {"kind": "unreached", "days": 30}})
+        assert made.status == 201
+        assert made.data["segment"] == {"kind": "unreached", "days": 30, "task_id": None, "link_id": None}
+        assert (made.data["members"], made.data["counted_at"]) == (None, None)
+        id_ = made.data["id"]
+        task = {"name": "再试", "audience_id": id_, "content": "您好", "sign": "测试"}
+        empty = await api.post("/tasks", task)
+        assert (empty.status, empty.code) == (400, "TO_EMPTY")
+        for number in (A, B):
+            await api.post("/messages", {"to": [number], "content": "您好"})
+        await api.ctx.db.execute(
+            by_name("UPDATE part SET state = :REJECTED WHERE id = (SELECT id FROM message WHERE number = $1)"), "86" + B
+        )
+        found = await api.get(f"/audiences/{id_}")
+        assert found.data["members"] == 1
+        assert found.data["counted_at"]
+        (listed,) = (await api.get("/audiences")).data["items"]
+        assert listed["members"] == 1
+        blind = await api.add_key(scopes={*SCOPES} - {"query"})
+        seen = (await api.get("/audiences", key=blind)).data["items"] + [
+            (await api.get(f"/audiences/{id_}", key=blind)).data
+        ]
+        assert [(one["members"], one["counted_at"]) for one in seen] == [(None, None)] * 2, "counts are of messages"
+        # What a person keeps for themselves is none of the account's keys'.
+        await api.ctx.db.execute("UPDATE audience SET shared = 'own' WHERE id = $1", int(id_))
+        assert (await api.get("/audiences")).data["items"] == []
+        for answer in (
+            await api.get(f"/audiences/{id_}"), await api.call("DELETE", f"/audiences/{id_}"),
+            await api.post("/tasks", task),
+        ):  # fmt: skip
+            assert answer.code == "NOT_FOUND"
+        await api.ctx.db.execute("UPDATE audience SET shared = 'account' WHERE id = $1", int(id_))
+        # Nor does a key send to people by what they have done that may not query it: the answer says how many they are.
+        denied = await api.post("/tasks", task, key=blind)
+        assert (denied.status, denied.code) == (403, "PERMISSION_DENIED")
+        draft = (await api.post("/drafts", task, key=blind)).data["draft_id"]
+        assert (await api.post(f"/drafts/{draft}/submit", {}, key=blind)).code == "PERMISSION_DENIED"
+        assert await api.ctx.db.fetchval("SELECT count(*) FROM task") == 0
+        sent = await api.post("/tasks", task)
+        assert sent.status == 201, sent.body
+        assert sent.data["audience_id"] == id_
+        told = (await api.get(f"/tasks/{sent.data['task_id']}")).data
+        assert (told["clicked"], told["unclicked"]) == (None, None), "it carries no link"
+        picked = await api.ctx.db.fetchval("SELECT mapping->'picked' FROM task")
+        assert json.loads(picked)["segment"]["kind"] == "unreached"
+        for path, body in (
+            ("/contacts", {"items": [{"number": A}], "audience_id": id_}), (f"/audiences/{id_}/members", {"add": [A]})
+        ):  # fmt: skip
+            assert (await api.post(path, body)).code == "STATE_CONFLICT", "nobody is put into it"
+        assert (await api.call("DELETE", f"/audiences/{id_}")).data == {"removed": 1}

@@ -429,6 +429,31 @@ async def test_what_rests_of_a_run_does_not_go_while_a_new_text_is_asked_about(d
         d.later(seconds=60)
         await d.feed()
         assert await d.database.fetch("SELECT state FROM part") == held, "somebody has stopped it"
+        (asked,) = await reviews.page(d.database, accounts=None)
+        await d.reviewing.decide(Change(d.database, BOSS), asked.batch_id, passes=True)
+        task = await _task(d, task_id)
+        assert (task.state, task.paused_from, task.reason) == ("paused", "scheduled", "PAUSED")
+        d.at("15:00")
+        await d.feed()
+        assert (await _task(d, task_id)).run == 1, "that it may be said does not let it go on"
+        assert await d.database.fetch("SELECT state FROM part") == held
+        await d.tasks.resume(by_test(d.database), task_id)
+        d.later(seconds=5)
+        await d.feed()
+        assert (await _task(d, task_id)).run == 2
+        assert await _contents(d) == {"【测试】早上好", "【测试】返利活动"}
+
+
+async def test_what_needs_no_word_any_more_stays_paused(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        task_id = await d.make(3, "早上好", send_at=_later(d))
+        await d.tasks.pause(by_test(d.database), task_id)
+        assert (await _edit(d, task_id, content="返利活动")).state == "review"
+        assert (await _edit(d, task_id, content="晚上好")).state == "paused"
+        await d.tasks.resume(by_test(d.database), task_id)
+        assert (await _task(d, task_id)).state == "scheduled"
 
 
 async def test_a_new_text_of_what_comes_round_is_approved_before_its_next_run(dsn: str, tmp_path: Path) -> None:
@@ -449,3 +474,148 @@ async def test_a_new_text_of_what_comes_round_is_approved_before_its_next_run(ds
         d.later(seconds=5)
         await d.feed()
         assert await _contents(d) == {"【测试】早上好", "【测试】返利活动"}
+
+
+# --- a rejected edit of what comes round ----------------------------------------------------------------------------
+
+TWICE = {"every": "day", "at": ["09:00", "15:00"]}
+
+
+async def _asked_about(d: Desk, text: str = "早上好", rows: int = 3, **changes: Any) -> int:
+    """A task that has come round once, with nothing of the run at a carrier yet, and an edit that waits for a word."""
+    await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+    await d.snapshots.follow()
+    d.at("08:00")
+    task_id = await d.make(rows, text, recurring=TWICE)
+    d.at("09:00")
+    await d.feed()
+    assert (await _edit(d, task_id, content="返利活动", **changes)).state == "review"
+    return task_id
+
+
+async def _answer(d: Desk, *, passes: bool) -> None:
+    (asked,) = await reviews.page(d.database, accounts=None)
+    await d.reviewing.decide(Change(d.database, BOSS), asked.batch_id, passes=passes, reason="不合适")
+
+
+async def _states(d: Desk) -> list[int]:
+    return [row["state"] for row in await d.database.fetch("SELECT state FROM part ORDER BY id")]
+
+
+async def test_a_rejected_edit_leaves_what_was_approved_going_on(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        chain = {"hops": [{"content": "请查收", "when": "failed"}], "minutes": 60}
+        new = {"recurring": {"every": "day", "at": ["23:00"]}, "rate": 9, "fallback": chain, "name": "改名"}
+        task_id = await _asked_about(d, **new)
+        await d.tasks.settle_queue(task_id)
+        assert await _states(d) == [PartState.HELD] * 3, "the former run rests while somebody is asked"
+        assert (await _edit(d, task_id, content="返利活动第二稿", rate=11)).state == "review"
+        before = await _task(d, task_id)
+        await _answer(d, passes=False)
+        task = await _task(d, task_id)
+        assert (task.state, task.content, task.recurring, task.rate, task.fallback, task.approved) == (
+            "scheduled", "早上好", TWICE, 0, None, None,
+        )  # fmt: skip
+        assert (task.name, task.version, task.review, task.reason) == (
+            "改名", before.version + 1, False, "REVIEW_REJECTED",
+        )  # fmt: skip
+        assert task.next_at is not None
+        assert f"{task.next_at.astimezone(CHINA):%H:%M}" == "15:00"
+        assert await _states(d) == [PartState.QUEUED] * 3, "none of the former run was cancelled"
+        assert not await d.database.fetchval("SELECT count(*) FROM ledger WHERE kind = 'refund'")
+        d.at("15:00")
+        await d.feed()
+        assert (await _task(d, task_id)).run == 2
+        assert await _contents(d) == {"【测试】早上好"}
+        await d.submit()
+        row = await d.database.fetchrow("SELECT actor, after FROM audit WHERE action = 'task.reject'")
+        assert row is not None
+        assert {"content", "recurring", "rate", "fallback"} <= set(json.loads(row["after"])["put_back"])
+
+
+async def test_a_node_that_is_killed_after_the_rejection_lets_the_run_go_on_when_it_is_back(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await _asked_about(d)
+        await d.tasks.settle_queue(task_id)
+
+        async def killed(_: int) -> None:
+            raise ConnectionAbortedError
+
+        with monkeypatch.context() as dying:
+            dying.setattr(d.tasks, "settle_queue", killed)
+            with pytest.raises(ConnectionAbortedError):
+                await _answer(d, passes=False)
+        assert await _states(d) == [PartState.HELD] * 3
+        assert (await _task(d, task_id)).state == "scheduled"
+        await d.feeder._reconcile()
+        assert await _states(d) == [PartState.QUEUED] * 3
+        await d.submit()
+        assert await _contents(d) == {"【测试】早上好"}
+
+
+async def test_who_has_paused_it_is_not_overruled_by_a_rejection(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        d.at("08:00")
+        task_id = await d.make(3, "早上好", recurring=TWICE)
+        await d.tasks.pause(by_test(d.database), task_id)
+        await _edit(d, task_id, content="返利活动")
+        await _answer(d, passes=False)
+        task = await _task(d, task_id)
+        assert (task.state, task.paused_from, task.reason, task.content) == ("paused", "scheduled", "PAUSED", "早上好")
+        await d.tasks.resume(by_test(d.database), task_id)
+        d.at("09:00")
+        await d.feed()
+        assert await _contents(d) == {"【测试】早上好"}
+
+
+async def test_a_rejection_after_the_last_time_of_the_approved_rule_ends_the_task_and_not_its_run(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        d.at("08:00")
+        rule = TWICE | {"until": d.now() + timedelta(hours=8)}
+        task_id = await d.make(3, "早上好", recurring=rule)
+        d.at("09:00")
+        await d.feed()
+        await _edit(d, task_id, content="返利活动", recurring=TWICE)
+        d.at("17:00")
+        await _answer(d, passes=False)
+        task = await _task(d, task_id)
+        assert (task.state, task.next_at, task.content) == ("sent", None, "早上好")
+        assert await _states(d) == [PartState.QUEUED] * 3
+
+
+async def test_what_nobody_has_approved_before_is_rejected_for_good(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
+        await d.snapshots.follow()
+        d.at("08:00")
+        task_id = await d.make(3, "返利", recurring=TWICE)
+        await _edit(d, task_id, content="返利活动")
+        await _answer(d, passes=False)
+        assert (await _task(d, task_id)).state == "cancelled"
+        again = await _asked_about(d, text="晚上好")
+        await _answer(d, passes=True)
+        task = await _task(d, again)
+        assert (task.content, task.approved) == ("返利活动", None)
+        await _edit(d, again, content="返利第三稿")
+        await _answer(d, passes=False)
+        assert (await _task(d, again)).content == "返利活动", "what was approved last"
+
+
+async def test_a_rejection_puts_back_what_a_former_version_has_passed(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await _asked_about(d)
+        stale = json.dumps((await _task(d, task_id)).approved)
+        await _answer(d, passes=True)
+        # In a rolling upgrade: a node that does not know of the column has passed it.
+        await d.database.execute("UPDATE task SET approved = $2::text::jsonb WHERE id = $1", task_id, stale)
+        await _edit(d, task_id, content="返利第三稿")
+        await _answer(d, passes=False)
+        assert (await _task(d, task_id)).content == "返利活动", "not what was approved before that"

@@ -190,7 +190,12 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
         file = await d.tasks.files.keep(incoming, "t")
         task_id = await d.make(0, content, upload_id=file.id, extend_code="3")
         await imported(d)
-        await accounts.add(by_test(d.database), "bank", extend_code="123")
+        with pytest.raises(SmsgwError) as refused:
+            await accounts.add(by_test(d.database), "bank", extend_code="123")
+        assert refused.value.code == "STATE_CONFLICT"
+        await accounts.add(by_test(d.database), "bank")
+        # As a former version did.
+        await d.database.execute("UPDATE account SET extend_code = '123' WHERE name = 'bank'")
         await d.snapshots.follow()
         await d.feed()
         view = await d.view(task_id)

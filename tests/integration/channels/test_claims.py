@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from claiming_sender import Sender
+from databases import no_standby
 from ledger import LANE, NODE, POOL, Ledger
 
 from smsgw.channels import claims as claims_module
@@ -20,7 +21,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import parking
 from smsgw.runtime import aio
 from smsgw.store.engine import group_commit, leases
-from smsgw.store.engine.database import CONFLICT, OUTAGE, connect
+from smsgw.store.engine.database import CONFLICT, OUTAGE, NotReplicated, connect
 from smsgw.store.messages import claiming
 
 S = PartState
@@ -53,7 +54,7 @@ async def locked(connection: asyncpg.Connection, sql: str, *args: object) -> Asy
     await transaction.rollback()
 
 
-async def poll(what: Callable[[], Awaitable[object]], within: float = 10.0) -> None:
+async def poll(what: Callable[[], Awaitable[object]], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not await what():
         assert time.monotonic() < deadline
@@ -78,7 +79,7 @@ async def running(ledger: Ledger, n: int) -> bool:
     return found == n
 
 
-async def until_taken(sender: Sender, n: int, within: float = 15.0) -> None:
+async def until_taken(sender: Sender, n: int, within: float = 60.0) -> None:
     """As the dispatcher does: again and again, whatever happens to single claims."""
     deadline = time.monotonic() + within
     while len(sender.in_hand) < n:
@@ -168,6 +169,34 @@ async def test_after_a_lost_answer_only_what_nobody_knows_goes_back(ledger: Ledg
     assert not ledger.journal.owns(old)
 
 
+async def test_a_claim_that_no_standby_has_is_none(dsn: str, ledger: Ledger, sender: Sender) -> None:
+    """Its wait is broken off, and it is told that it has succeeded: what it took goes back before it is written."""
+    message = await ledger.accept()
+    old = sender.lease.epoch
+    async with no_standby(dsn) as waiting:
+        taking = aio.spawn(sender.take(), name="take")
+
+        async def broken_off() -> bool:
+            if pid := await waiting.pid():  # each statement of a claim: it locks the lease
+                await waiting.cancel(pid)
+            return taking.done()
+
+        await waiting.until(broken_off)
+        with pytest.raises(NotReplicated):
+            await taking
+        assert await ledger.state(message) is S.SENDING, "here, and maybe nowhere else"
+    claimed: list[Claimed] = []
+
+    async def again() -> object:
+        sender.claims.deferred_in(0.0)
+        claimed.extend(await sender.take())
+        return claimed
+
+    await poll(again)
+    assert [(c.id, c.attempt) for c in claimed] == [(message, 2)]
+    assert sender.lease.epoch > old
+
+
 async def test_a_lease_that_is_over_is_not_taken_back_by_a_claim_in_doubt(
     ledger: Ledger, sender: Sender
 ) -> None:
@@ -218,7 +247,7 @@ async def test_a_part_whose_answer_lies_aside_is_not_taken_for_one_that_was_neve
     await ledger.change(refused)
     outcome = Outcome(*keys([claimed])[0], OutcomeKind.ACCEPTED, carrier_id="refused")
     ledger.outcomes.answered([outcome], UnknownPolicy.HOLD)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not ledger.outcomes.parked:  # noqa: ASYNC110 - nobody says it
             await asyncio.sleep(0.02)
     await ledger.connection.execute("UPDATE part SET claimed_at = now() - interval '1 min'")
@@ -304,7 +333,7 @@ async def test_a_claim_passes_over_what_somebody_else_is_at_and_does_not_wait(
         await ledger.connection.execute("UPDATE part SET avoid_channels = '{99}'")
     fence = await ledger.fence("a")
     async with locked(other, "SELECT 1 FROM part WHERE id = $1 FOR UPDATE", busy):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             if kind == "deferred":
                 claimed = await claiming.claim_deferred(
                     ledger.connection, fence, now=datetime.now(UTC), limit=5, oldest=0
@@ -332,7 +361,7 @@ async def test_who_takes_a_lease_waits_for_the_claim_under_it_and_sees_what_it_t
         taking = aio.spawn(leases.acquire(ledger.database, fence.resource, NODE), name="taking")
         done, _ = await asyncio.wait({taking}, timeout=0.3)
         assert not done
-    assert await asyncio.wait_for(taking, 5) is not None
+    assert await asyncio.wait_for(taking, 30) is not None
     assert await ledger.state(message_id) is S.SENDING
 
 
@@ -380,5 +409,5 @@ async def test_the_server_gives_up_a_claim_before_we_do(
     async with locked(other, "LOCK TABLE part IN EXCLUSIVE MODE"):
         with pytest.raises(asyncpg.QueryCanceledError):
             await sender.take()
-        await poll(lambda: running(ledger, 0), within=2)
+        await poll(lambda: running(ledger, 0), within=4)
     assert len(await sender.take()) == 1

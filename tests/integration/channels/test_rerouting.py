@@ -6,15 +6,20 @@ from datetime import UTC, datetime
 
 import pytest
 from changes import by_test
-from ledger import Ledger
+from ledger import LANE, POOL, Ledger
+from standins import NoComplaints
 
+from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline.upkeep import rerouting
+from smsgw.pipeline.fleet import Fleet
+from smsgw.pipeline.upkeep import failover, rerouting
+from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.routing import service as routing
+from smsgw.runtime.config import Config
 from smsgw.store.config import routes
 from smsgw.store.config.channels import load_pools
 from smsgw.store.engine.database import connect
-from smsgw.store.messages import holding, sweeps
+from smsgw.store.messages import claiming, holding, sweeps
 from smsgw.store.messages import rerouting as store
 
 S = PartState
@@ -101,3 +106,86 @@ async def test_what_waits_for_something_follows_when_it_is_released(ledger: Ledg
         {(pools["only-b"], 1), (pools["only-b"], 2)},
     )
     assert await where(ledger) == {message_id: {"only-b"}}
+
+
+async def in_force(ledger: Ledger) -> None:
+    """Let the node know the table that is in force."""
+    table, pools = await routes.load(ledger.database), await load_pools(ledger.database)
+    ledger.snapshots.change(table=table, pools=pools)
+
+
+async def test_what_a_dying_channel_gives_back_follows_its_account(ledger: Ledger) -> None:
+    message_id = await ledger.accept(parts=2)
+    claimed = await ledger.claim("a")
+    await routing.move(by_test(ledger.database), "account", "shop", "b", "")
+    await in_force(ledger)
+    assert await follow(ledger) == rerouting.Followed(), "its channel has it in hand"
+    await ledger.answer(OutcomeKind.UNSENT, *claimed)
+    assert await ledger.states(message_id) == [S.QUEUED, S.QUEUED]
+    assert await where(ledger) == {message_id: {"only-b"}}
+
+
+@pytest.mark.parametrize("kind", ["account", "sign"])
+@pytest.mark.parametrize("served", [True, False])
+async def test_what_waited_for_a_channel_that_is_gone_follows_its_account(
+    ledger: Ledger, kind: str, served: bool
+) -> None:
+    """Whether another channel serves the pool that it came from or not."""
+    message_id, theirs = await ledger.accept(), await ledger.accept()
+    await ledger.connection.execute("UPDATE message SET sign = '别家' WHERE id = $1", theirs)
+    await ledger.connection.execute("UPDATE message SET sign = '小店' WHERE id = $1", message_id)
+    await ledger.answer(OutcomeKind.DEFERRED, *await ledger.claim("a"))
+    await ledger.connection.execute("UPDATE part SET class = 'FREQ_CARRIER'")
+    await routing.move(by_test(ledger.database), kind, "小店" if kind == "sign" else "shop", "b", "")
+    await in_force(ledger)
+    gone, b = {ledger.channels["a"]}, ledger.channels["b"]
+    own = ledger.snapshots.current.pools["only-b"]
+    serving = [(own, b), *([(POOL, b)] if served else [])]
+    queues = await failover.free(ledger.outcomes, ledger.snapshots.current, gone, serving)
+    assert (own, LANE) in queues
+    assert await ledger.state(message_id) is S.QUEUED
+    found = await where(ledger)
+    assert found[message_id] == {"only-b"}
+    assert found[theirs] == ({"only-b"} if kind == "account" else {"CMCC"})
+    assert await ledger.state(theirs) is S.QUEUED
+
+
+async def test_what_waits_for_a_channel_of_a_pool_that_is_no_more_goes_by_the_rules_again(ledger: Ledger) -> None:
+    await routing.move(by_test(ledger.database), "account", "shop", "a", "")
+    message_id = await ledger.accept()
+    assert (await follow(ledger)).moved == 1
+    await in_force(ledger)
+    own = ledger.snapshots.current.pools["only-a"]
+    claimed = await claiming.claim(
+        ledger.connection, await ledger.fence("a"), limit=10, queues=[(own, LANE)], oldest=0
+    )
+    await ledger.answer(OutcomeKind.DEFERRED, *claimed)
+    await ledger.connection.execute("UPDATE part SET class = 'FREQ_CARRIER'")
+    await routing.restore(by_test(ledger.database), "account", "shop", "")
+    await in_force(ledger)
+    serving = [(POOL, ledger.channels["b"])]
+    await failover.free(ledger.outcomes, ledger.snapshots.current, {ledger.channels["a"]}, serving)
+    assert await ledger.state(message_id) is S.QUEUED
+    assert await where(ledger) == {message_id: {"CMCC"}}
+
+
+async def test_what_is_accepted_for_a_pool_that_is_no_more_is_led_on_by_and_by(ledger: Ledger) -> None:
+    """Another node, or a spool, may know the table of before for a while."""
+    document = {
+        "pool": [{"name": "own", "channels": ["b"]}],
+        "rule": [{"name": "all", "account": ["shop"], "pool": "own"}],
+    }
+    await routing.publish(by_test(ledger.database), document, "")
+    own = (await load_pools(ledger.database))["own"]
+    await routing.rollback(by_test(ledger.database), 0)
+    await in_force(ledger)
+    late, other = await ledger.accept(), await ledger.accept()
+    await ledger.connection.execute("UPDATE part SET pool_id = $1 WHERE id = $2", own, late)
+    upkeep = Maintenance(
+        ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(),
+        Fleet(ledger.snapshots, NoComplaints()),
+    )  # fmt: skip
+    work = {one.name: one for one in upkeep.periodics()}
+    assert work["follow"].every <= 30
+    await work["follow"].step()
+    assert await where(ledger) == {late: {"CMCC"}, other: {"CMCC"}}

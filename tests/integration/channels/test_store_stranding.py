@@ -23,9 +23,8 @@ async def claim(ledger: Ledger, channel: str) -> list[Claimed]:
 
 
 async def free(ledger: Ledger, *, gone: str = "a", well: str = "b") -> set[tuple[int, int]]:
-    return await failover.free(
-        ledger.outcomes, {ledger.channels[gone]}, [(POOL, ledger.channels[name]) for name in well]
-    )
+    serving = [(POOL, ledger.channels[name]) for name in well]
+    return await failover.free(ledger.outcomes, ledger.snapshots.current, {ledger.channels[gone]}, serving)
 
 
 async def states(ledger: Ledger, message_id: int) -> list[tuple[S, int | None]]:

@@ -13,7 +13,8 @@ from snapshots import snapshot_of
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid, Refused
-from smsgw.core.model import Account, OutcomeKind
+from smsgw.core.kinds import CustomKind
+from smsgw.core.model import Account, MessageType, OutcomeKind
 from smsgw.core.policy import PolicySet
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelling, Recall
@@ -98,6 +99,15 @@ async def test_another_accounts_message_is_not_there(ledger: Ledger, cancelling:
                 await call(wrong, actor)
             assert caught.value.code == "NOT_FOUND"
     assert await ledger.state(message_id) == S.QUEUED
+
+
+async def test_a_test_key_cancels_no_real_message(ledger: Ledger, cancelling: Cancelling) -> None:
+    message_id, key = await ledger.accept(), Actor.key("ak_test_1", ledger.account_id, {"send"})
+    with pytest.raises(Refused) as caught:
+        await cancelling.message(message_id, key, test=True)
+    assert (caught.value.code, await ledger.state(message_id)) == ("NOT_FOUND", S.QUEUED)
+    await cancelling.message(message_id, key, test=False)
+    assert await ledger.state(message_id) == S.CANCELLED
 
 
 async def test_of_a_call_what_still_waits_is_cancelled(ledger: Ledger, cancelling: Cancelling) -> None:
@@ -231,6 +241,24 @@ async def test_who_withdraws_gets_nothing_that_was_accepted_before(ledger: Ledge
     job.clock += LATECOMERS
     await job.recall.step()
     assert await ledger.state(late) == S.REJECTED, "it was being accepted meanwhile"
+
+
+async def test_a_kind_may_ask_for_consent_alone(ledger: Ledger, job: Job) -> None:
+    """Or alone not: what holds for the kind counts after accept, too."""
+    shop, kinds = Account(ledger.account_id, "shop", "active"), {
+        name: CustomKind(name, name, MessageType.MARKETING) for name in ("club", "news")
+    }  # fmt: skip
+    ids = {kind: await ledger.accept() for kind in ("", "club", "news")}
+    for kind, id_ in ids.items():
+        await ledger.connection.execute("UPDATE message SET type = 'marketing', kind = $2 WHERE id = $1", id_, kind)
+    ledger.snapshots.current = snapshot_of(
+        (shop,), policies=PolicySet({(shop.id, "club"): {"consent": "marketing"}}), kinds=kinds
+    )
+    await withdrawn(ledger, ledger.account_id)
+    await job.recall.step()
+    assert {kind: await ledger.state(i) for kind, i in ids.items()} == {
+        "": S.QUEUED, "club": S.REJECTED, "news": S.QUEUED,
+    }  # fmt: skip
 
 
 async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, job: Job) -> None:

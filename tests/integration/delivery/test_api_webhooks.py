@@ -65,6 +65,8 @@ async def test_a_webhook_lives_from_first_secret_to_removal(api: Api, receiver: 
     rotated = await api.post("/webhooks/main/secret", {"keep_old_hours": 2})
     assert rotated.data["secret"] not in ("", made.data["secret"])
     assert (await api.get("/webhooks/main")).data["old_secret_until"]
+    assert (await api.post("/webhooks/main/secret", {})).code == "STATE_CONFLICT", "the former one signs"
+    assert (await api.post("/webhooks/main/secret", {"force": True})).data["secret"]
 
     await api.ctx.pusher._sender.start()
     await api.ctx.pusher._writer.start()

@@ -55,7 +55,7 @@ async def stage(dsn: str) -> AsyncIterator[Stage]:
     await made.database.close()
 
 
-async def until(stage: Stage, condition: Callable[[], bool], *, within: float = 15.0) -> None:
+async def until(stage: Stage, condition: Callable[[], bool], *, within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
@@ -619,10 +619,10 @@ async def test_one_accounts_name_server_that_hangs_holds_up_no_other(
     try:
         hanging = [aio.spawn(push(f"{n}.hangs", 1), name="push") for n in range(100)]
         await asyncio.sleep(0.2)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(4.5):  # before any of those that hang is given up
             assert await push("answers", 2)
         answers.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert any(await asyncio.gather(*hanging)), "it waited, and was not forgotten"
             assert await push("again", 1)
     finally:

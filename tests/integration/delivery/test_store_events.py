@@ -93,9 +93,9 @@ async def test_events_for_a_connection_are_claimed_once_and_come_back(stage: Sta
 @pytest.mark.asyncio
 async def test_a_claim_that_is_forgotten_lapses(stage: Stage) -> None:
     (a,) = await stage.reports(stage.ids.next())
-    assert await stage.claim(lease_s=1) == [a]
+    assert await stage.claim(lease_s=4) == [a]
     assert await stage.claim() == []
-    await asyncio.sleep(1.05)  # the database's own clock decides
+    await asyncio.sleep(4.05)  # the database's own clock decides
     assert await stage.claim() == [a]
 
 
@@ -143,7 +143,19 @@ async def test_each_way_takes_what_is_its_own(stage: Stage) -> None:
     assert await stage.claim(primary=False) == []
     batch, got = await stage.pull(primary=True, lease_s=0)
     assert got == [a]
+    assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0, test=True) == 0
     assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0) == 1
+
+
+@pytest.mark.asyncio
+async def test_who_rehearses_pulls_what_is_real_and_what_is_not(stage: Stage) -> None:
+    real, rehearsed = await stage.reports(stage.ids.next(), stage.ids.next())
+    await stage.database.execute("UPDATE customer_event SET test = true WHERE id = $1", rehearsed)
+    batch, items, _ = await events.pull_events(
+        stage.database, stage.account_id, {"report": True}, 500, ids=stage.ids.next, tests=(False, True)
+    )
+    assert {int(str(i["event_id"])) for i in items} == {real, rehearsed}
+    assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0, test=None) == 2
 
 
 @pytest.mark.asyncio

@@ -7,7 +7,7 @@ import csv
 import io
 import zipfile
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest_asyncio
 from python_calamine import CalamineWorkbook
 
 from smsgw.admin.i18n import teller
-from smsgw.admin.kit import cells, exports, tables
+from smsgw.admin.kit import cells, copied_file, exports, tables
 from smsgw.admin.kit.exports import page_of
 from smsgw.core.actor import Actor
 from smsgw.core.cells import harmless
+from smsgw.core.ids import CHINA
 from smsgw.demo.fill import fill
 from smsgw.platform.exports.model import Format
 from smsgw.platform.files.model import Incoming
@@ -35,6 +36,13 @@ from smsgw.store.records import audit
 SEALER = Sealer(b"d" * 32)
 AWKWARD = "=1+1\tTab\\n 反斜杠\\\n下一行\r<b>&amp;\x07\x1b"
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes does not give way to the tests beside."""
+    monkeypatch.setattr(copied_file, "GIVES_WAY", 0.0)
+    monkeypatch.setattr(copied_file, "NICE", 0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -146,10 +154,13 @@ async def test_what_is_too_much_for_a_file_is_files_by_days(
     database: Database, tmp_path: Path, format_: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "A_FILE", 100)
-    incoming, making = await _made(database, tmp_path / "x.part", format_, "zh", "-time", {"time": "7d"})
+    today = clock.now().astimezone(CHINA).date()
+    asked = {"time": "custom", "from": f"{today - timedelta(days=3)}", "to": f"{today - timedelta(days=1)}"}
+    incoming, making = await _made(database, tmp_path / "x.part", format_, "zh", "-time", asked)
     assert incoming.name == "records.zip"
     assert making._page.bulk is not None
     days = dict(await making._page.bulk.days(database, making._actor, making._found))
+    assert len(days) == 3
     with zipfile.ZipFile(incoming.path) as archive:
         assert archive.namelist() == [f"{day:%Y%m%d}.{format_.value}" for day in sorted(days, reverse=True)]
         for day, n in days.items():

@@ -21,11 +21,15 @@ PASSED_OVER = {
     ("brand", "draft"),
     ("brand", "drafted_at"),
     ("event_setting", "balance_told"),
+    ("number_override", "id"),
+    ("submit_recording", "kept"),
+    ("submit_recording", "left_out"),
+    ("submit_recording", "octets"),
     ("webhook", "failing_since"),
     ("webhook", "last_error"),
     ("webhook", "last_ok_at"),
 }
-"""Columns that are written all the time and are no configuration."""
+"""Columns that are written all the time, or are names alone, and are no configuration."""
 
 _NOT_WATCHED = """
 SELECT c.relname AS table, a.attname AS column

@@ -32,7 +32,7 @@ async def ctl(dsn: str, tmp_path: Path) -> Command:
     await db.open()
     await accounts.add(by_test(db), "hall", default_sign="测试")
     await db.close()
-    settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(tmp_path)}
+    settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(tmp_path), "SMSGW_PUBLIC_HOSTS": "s.example.cn"}
 
     async def run(*args: str, stdin: str = "") -> Result:
         return await asyncio.to_thread(CliRunner(env=settings).invoke, main, args, input=stdin)
@@ -44,6 +44,11 @@ async def good(ctl: Command, *args: str, stdin: str = "") -> str:
     result = await ctl(*args, stdin=stdin)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+async def test_what_there_is_not_is_named(ctl: Command) -> None:
+    tried = await ctl("backup", "rehearse", "77")
+    assert (tried.exit_code, "no backup 77; smsgwctl backup list shows them" in tried.output) == (1, True)
 
 
 async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> None:
@@ -58,7 +63,7 @@ async def test_a_scenario_is_made_shown_changed_and_stopped(ctl: Command) -> Non
     assert [one["name"] for one in listed] == ["提醒"]
     twice = await ctl("scenario", "add", "提醒", "--account", "hall")
     assert twice.exit_code == 1
-    assert "take another name" in twice.output or "换一个名称" in twice.output
+    assert "take another name" in twice.output, "in English, as all that is said there"
     assert "smsgwctl scenario list" in (await ctl("scenario", "show", "99")).output
     wrong = await ctl("scenario", "add", "x", "--account", "hall", "--window", "8")
     assert (wrong.exit_code, "09:00-18:00" in wrong.output) == (2, True)
@@ -154,7 +159,7 @@ async def test_what_is_not_there_is_said_in_english_with_where_to_look(ctl: Comm
     surveyor = Surveyor(db, *[empty] * 5)  # type: ignore[arg-type]
     node = SimpleNamespace(database=db, surveyor=surveyor, ids=SimpleNamespace(next=None))
     node.tasks = Tasks(db, acceptor=empty, outcomes=empty, files=empty, ids=empty, fleet=empty, hub=empty,
-                       snapshots=empty)  # type: ignore[arg-type]  # fmt: skip
+                       snapshots=empty, links=empty)  # type: ignore[arg-type]  # fmt: skip
     node.reviewing = Reviewing(db, empty, empty, empty, node.tasks)  # type: ignore[arg-type]
     runner = web.AppRunner(control.application(node))  # type: ignore[arg-type]
     await runner.setup()
@@ -178,3 +183,42 @@ async def test_each_command_says_what_it_does(ctl: Command, group: str) -> None:
         name, _, text = line.strip().partition(" ")
         assert text.strip(), name
         assert "Usage:" in await good(ctl, group, name, "--help")
+
+
+@pytest.mark.parametrize(("asked", "said"), [
+    ("channel set nowhere --rate 5", "no channel nowhere; smsgwctl channel list"),
+    ("channel rollback nowhere 1 --seen 1", "no channel nowhere; smsgwctl channel list"),
+    ("channel remove nowhere", "no channel nowhere; smsgwctl channel list"),
+    ("partner set nobody --rate 5", "no partner nobody; smsgwctl partner list"),
+    ("partner kick nobody", "no partner nobody; smsgwctl partner list"),
+    ("partner remove nobody", "no partner nobody; smsgwctl partner list"),
+    ("route move --account hall --to nowhere", "no channel nowhere, or no account hall; smsgwctl"),
+    ("route rollback 99 --seen 0", "no version 99 of the routes; smsgwctl route versions"),
+])  # fmt: skip
+async def test_what_is_not_there_is_named(ctl: Command, asked: str, said: str) -> None:
+    result = await ctl(*asked.split())
+    assert result.exit_code == 1, result.output
+    assert said in result.output
+
+
+async def test_a_way_back_of_routes_says_what_was_looked_at(ctl: Command) -> None:
+    """Without a terminal nobody can be asked: the version in force is named."""
+    unsaid = await ctl("route", "rollback", "0")
+    assert unsaid.exit_code == 2
+    assert "--seen" in unsaid.output
+    refused = await ctl("route", "rollback", "0", "--seen", "7")
+    assert refused.exit_code == 1, "another one is in force"
+
+
+async def test_codes_of_a_short_link_go_into_a_new_file_for_their_owner_alone(ctl: Command, tmp_path: Path) -> None:
+    target = "https://www.example.cn/?Sign=%7e"
+    made = await good(ctl, "short-link", "add", "x", target, "--account", "hall", "--personal", "3", "--json")
+    assert json.loads(made)["target"] == target
+    file = tmp_path / "codes.csv"
+    asked = ("short-link", "codes", json.loads(made)["id"], "--out", str(file))
+    await good(ctl, *asked)
+    assert file.stat().st_mode & 0o777 == 0o600
+    lines = file.read_text().splitlines()
+    assert (len(lines), lines[1].startswith("1,https://s.example.cn/")) == (4, True)
+    again = await ctl(*asked)
+    assert (again.exit_code, "File exists" in again.output) == (1, True)

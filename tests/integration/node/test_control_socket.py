@@ -8,14 +8,19 @@ import pwd
 import socket
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
+from smsgw.cli import main
 from smsgw.net.unix_paths import LIMIT, reachable
 from smsgw.node import control, control_client
+from smsgw.platform.diagnostics.bundle import Bundles
+from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 
 
@@ -83,7 +88,7 @@ async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> Non
             stranger.setblocking(False)
             reader, writer = await asyncio.open_unix_connection(sock=stranger)
             writer.write(b"GET /status HTTP/1.1\r\nHost: smsgw\r\nConnection: close\r\n\r\n")
-            answer = await asyncio.wait_for(reader.read(), 5)
+            answer = await asyncio.wait_for(reader.read(), 30)
             writer.close()
             await writer.wait_closed()
             assert answer.startswith(b"HTTP/1.1 403")
@@ -124,6 +129,31 @@ async def test_who_asks_is_named_by_the_kernel(dsn: str, tmp_path: Path) -> None
         row = await database.fetchrow("SELECT actor, action FROM audit")
         assert row is not None
         assert (row["actor"], row["action"]) == (f"cli:{who.pw_name if known else 'root'}", "fact.retry")
+    finally:
+        await runner.cleanup()
+        await database.close()
+
+
+async def test_a_bundle_of_a_running_node_comes_through_and_its_file_is_the_owners(dsn: str, tmp_path: Path) -> None:
+    database = Database(dsn, size=4)
+    await database.open()
+    bundles = Bundles(database, Config(), 1, 5, lambda: b"smsgw_up 1\n", list)
+    daemon = SimpleNamespace(database=database, bundles=bundles)
+    runner = web.AppRunner(control.application(daemon))  # type: ignore[arg-type]
+    await runner.setup()
+    await web.UnixSite(runner, tmp_path / "control.sock").start()
+    file = tmp_path / "bundle.zip"
+    settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(tmp_path)}
+    try:
+        ask = CliRunner(env=settings).invoke
+        result = await asyncio.to_thread(ask, main, ["diagnose", "--out", str(file)])
+        assert result.exit_code == 0, result.output
+        assert file.stat().st_mode & 0o777 == 0o600
+        with zipfile.ZipFile(file) as archive:
+            assert archive.read("metrics.txt") == b"smsgw_up 1\n"
+        again = await asyncio.to_thread(ask, main, ["diagnose", "--out", str(file)])
+        assert again.exit_code == 1, "a file that is there is not written over"
+        assert await database.fetchval("SELECT count(*) FROM audit WHERE action = 'diagnostics.take'") == 2
     finally:
         await runner.cleanup()
         await database.close()

@@ -24,13 +24,14 @@ from smsgw.platform.jobs import queries, runner, service
 from smsgw.platform.jobs.model import CRASHED, EXPIRED, Job, JobState, NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind, JobLost, JobRunner
 from smsgw.runtime import aio
+from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 
 EVERYTHING = Actor.operator("root").scope
 UNITS = 40
 
 
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not await true():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
@@ -241,12 +242,27 @@ async def test_of_a_subject_there_is_one_unfinished_job(database: Database) -> N
     await put(database, subject="a")
 
 
-async def test_a_job_for_one_node_is_left_to_it(database: Database) -> None:
-    id_ = await put(database, node=2)
-    await finish(JobRunner(database, 1, [JobKind("test", nothing)]))
-    assert (await job(database, id_)).state is JobState.WAITING
-    await finish(JobRunner(database, 2, [JobKind("test", nothing)]))
-    assert (await job(database, id_)).state is JobState.DONE
+async def test_a_job_for_one_node_is_left_to_it_while_it_lives(database: Database) -> None:
+    lease = await leases.acquire(database, "node/2", 2)
+    assert lease is not None
+    first, second = await put(database, node=2), await put(database, node=2)
+    bound = await put(database, "bound", node=2)
+    kinds = [JobKind("test", nothing, per_owner=9), JobKind("bound", nothing, bound=True)]
+
+    async def states() -> list[JobState]:
+        return [(await job(database, id_)).state for id_ in (first, second, bound)]
+
+    await finish(JobRunner(database, 1, kinds))
+    assert await states() == [JobState.WAITING] * 3
+    two = JobRunner(database, 2, kinds)
+    assert await two.claim()
+    await two.settled()
+    assert await states() == [JobState.DONE, JobState.WAITING, JobState.WAITING]
+    await leases.release(database, lease)
+    await finish(JobRunner(database, 1, kinds))
+    assert await states() == [JobState.DONE, JobState.DONE, JobState.WAITING], "what is about a node waits for it"
+    await finish(two)
+    assert (await job(database, bound)).state is JobState.DONE
 
 
 async def test_cancel_while_it_waits_and_while_it_runs(database: Database) -> None:
@@ -417,6 +433,6 @@ async def test_stop_leaves_nothing_running(database: Database) -> None:
     jobs = JobRunner(database, 1, [JobKind("test", hang)])
     await jobs.claim()
     stopping = aio.spawn(jobs.stop(), name="stop")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await stopping
     assert await database.fetchval("SELECT (state, crashes)::text FROM job") == "(waiting,0)"

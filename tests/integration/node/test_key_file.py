@@ -21,6 +21,7 @@ from smsgw.platform.channels import service as channels
 from smsgw.platform.key_file import queries as queries_of_keys
 from smsgw.platform.key_file import service as key_file
 from smsgw.platform.keys import service as keys
+from smsgw.platform.links import queries as link_queries
 from smsgw.platform.numbers import filters
 from smsgw.platform.numbers.vendor import Vendor
 from smsgw.platform.org import factors, queries
@@ -35,7 +36,7 @@ from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import KeyFileError, Sealer, load_key
-from smsgw.store.records import audit
+from smsgw.store.records import audit, pseudonyms
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SGIP: dict[str, object] = {
@@ -73,9 +74,12 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     await receivers.add(by_test(database), sealer, Draft("duty", Way.WECOM, robot), Reach())
     vendor = Vendor("https://vendor.example.com/status", "smsgw", "vendor-secret", True, 5)
     await filters.set_vendor(by_test(database), vendor, sealer)
+    hashing = await pseudonyms.make_key(database, sealer)
+    made = sealer.seal("0c" * 32, link_queries.KEY_CONTEXT)
+    await database.execute("INSERT INTO short_link_key (id, sealed) VALUES (1, $1)", made)
     return [
-        shared, "vendor-secret", "robot-key", "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw",
-        hook,
+        shared, hashing.hex(), "vendor-secret", "robot-key", "0c" * 32, "channel-pass-word", "peer-pass-word",
+        key.secret, key.bearer, "prtnr-pw", hook,
     ]  # fmt: skip
 
 
@@ -85,6 +89,8 @@ async def _opens(database: Database, sealer: Sealer) -> None:
     assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
     assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
     assert (await webhooks_store.load(database, sealer)).endpoints
+    assert await pseudonyms.key(database, sealer)
+    assert await link_queries.permutation(database, sealer)
     assert (await receivers.opened(database, sealer))[0].address.endswith("key=robot-key")
     bound = await database.fetchrow("SELECT staff_id, secret_sealed FROM staff_totp")
     assert bound is not None
@@ -99,9 +105,9 @@ async def test_secrets_are_sealed_anew_step_by_step(
     both = Sealer(NEW, OLD)
     await _opens(database, both)
     dry = await resealing.reseal(database, both, dry=True)
-    assert sum(place.changed for place in dry) == 9
+    assert sum(place.changed for place in dry) == 13
     done = await resealing.reseal(database, both)
-    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 9
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 13
     assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
     await _opens(database, Sealer(NEW))
 
@@ -116,9 +122,8 @@ async def test_what_is_changed_meanwhile_stays_and_what_does_not_open_is_named(d
     assert await database.execute(update, id_, [both.seal("stale", "channel/unicom")], [old]) == "UPDATE 0"
     stuck = await resealing.reseal(database, Sealer(b"x" * 32, NEW))
     assert sorted(context for place in stuck for context in place.stuck)[0].startswith("alarm_receiver/")
-    assert (
-        sum(place.changed for place in stuck) == 1
-    )  # the channel's password, which was set under the new key
+    # The channel's password, which was set under the new key, and that of its version.
+    assert sum(place.changed for place in stuck) == 2
 
 
 async def test_every_sealed_column_is_known_to_it(database: Database) -> None:
@@ -149,9 +154,9 @@ async def test_a_new_key_waits_its_turn_and_takes_it(
     assert await key_file.rotate(by_test(database), path, new) == new
     found = await queries_of_keys.uses(database, sealer)
     assert [(key.id, key.seals) for key in found.keys] == [(new, True), (old, False)]
-    assert (found.under_old_keys, found.missing, found.stuck) == (9, [], [])
+    assert (found.under_old_keys, found.missing, found.stuck) == (13, [], [])
     done = await key_file.reseal(by_test(database), sealer)
-    assert (done.changed, done.of, done.stuck) == (9, 9, [])
+    assert (done.changed, done.of, done.stuck) == (13, 13, [])
     assert (await key_file.reseal(by_test(database), sealer)).changed == 0
     rows = await database.fetch("SELECT action, object FROM audit WHERE action LIKE 'key_file%' ORDER BY id")
     assert [tuple(row) for row in rows] == [

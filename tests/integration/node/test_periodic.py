@@ -19,7 +19,7 @@ from smsgw.store.engine.database import Database
 NO_DATABASE = Database("")
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
@@ -81,6 +81,42 @@ async def test_names_are_unique() -> None:
     await group.stop()
 
 
+async def test_a_step_with_more_to_do_rests_in_proportion_to_what_it_took() -> None:
+    supervisor = Supervisor(NO_DATABASE, 1)
+    loop = asyncio.get_running_loop()
+    begun: list[float] = []
+    ended: list[float] = []
+
+    async def step() -> bool:
+        begun.append(loop.time())
+        await asyncio.sleep(0.05)
+        ended.append(loop.time())
+        return len(begun) < 3
+
+    group = supervisor.run([Periodic("one", 3600, step, rest=3.0)])
+    await until(lambda: len(ended) == 3)
+    await group.stop()
+    rests = [after - before for before, after in zip(ended, begun[1:], strict=False)]
+    assert min(rests) > 0.14, rests
+
+
+async def test_a_rest_has_an_end_however_long_the_step_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that has waited for a lock must not make the next one wait as long."""
+    monkeypatch.setattr(periodic, "REST_AT_MOST", 0.05)
+    supervisor = Supervisor(NO_DATABASE, 1)
+    step, told = Count(rounds=3), Count(rounds=3)
+
+    async def slow() -> bool:
+        await asyncio.sleep(0.01)
+        return await step()
+
+    group = supervisor.run(
+        [Periodic("share", 3600, slow, rest=1e6), Periodic("seconds", 3600, told, rest=lambda: 3600.0)]
+    )
+    await until(lambda: (step.rounds, told.rounds) == (3, 3))
+    await group.stop()
+
+
 async def test_more_to_do_is_done_at_once_and_an_event_wakes() -> None:
     supervisor = Supervisor(NO_DATABASE, 1)
     step, wake = Count(rounds=5), asyncio.Event()
@@ -131,6 +167,30 @@ async def test_a_step_has_an_end() -> None:
     assert [line["event"] for line in lines] == ["job.cut_off", "job.failed"]
 
 
+async def test_what_is_being_cut_off_is_not_cut_off_again() -> None:
+    """It may take a while over its end; whoever looks meanwhile has nothing to add."""
+    begun = asyncio.Event()
+
+    async def step() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.3)
+
+    supervisor = Supervisor(NO_DATABASE, 1)
+    with capture_logs() as lines:
+        group = supervisor.run([Periodic("one", 3600, step)])
+        await begun.wait()
+        (runner,) = supervisor._runners.values()
+        runner.interrupt()
+        await asyncio.sleep(0.1)
+        runner.interrupt()
+        await until(lambda: bool(lines))
+        await group.stop()
+    assert [line["event"] for line in lines] == ["job.cut_off"]
+
+
 async def test_a_step_never_runs_beside_itself() -> None:
     supervisor = Supervisor(NO_DATABASE, 1)
     running = most = 0
@@ -150,7 +210,7 @@ async def test_a_step_never_runs_beside_itself() -> None:
 
 @pytest_asyncio.fixture
 async def database(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    for name, value in (("TTL", 1.0), ("MARGIN", 0.3), ("RENEW_EVERY", 0.1)):
+    for name, value in (("TTL", 4.0), ("MARGIN", 1.0), ("RENEW_EVERY", 0.2)):
         monkeypatch.setattr(leases, name, value)
     monkeypatch.setattr(periodic, "LAPSE_EVERY", 0.05)
     made = Database(dsn, size=4)

@@ -62,6 +62,8 @@ CHANGES = {
     "content": "UPDATE sign SET state = 'approved'",
     "url_filings": "DELETE FROM filed_link",
     "brands": "UPDATE brand SET published = draft",
+    "kinds": "INSERT INTO message_kind (name, label, base) VALUES ('bill', '账单', 'notice')",
+    "alarm_rules": "UPDATE alarm_rule SET version = 1 WHERE kind = 'disk_low'",
 }
 """A change of every section, by hand."""
 

@@ -15,6 +15,7 @@ from smsgw.core.ids import IdSource, first_id
 from smsgw.store.engine import leases, nodes
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, node_of
+from smsgw.store.engine.migrate import SCHEMA_VERSION
 
 
 @pytest_asyncio.fixture
@@ -200,3 +201,15 @@ def test_the_file_of_a_data_directory(tmp_path: Path) -> None:
     (tmp_path / nodes.FILE).write_text('{"instance": "x", "number": 1}')
     with pytest.raises(nodes.IdentityUnreadable, match="put it back from a backup, or remove it"):
         nodes.identity(tmp_path)
+
+
+async def test_a_node_is_behind_whose_program_says_nothing_under_its_lease(database: Database, tmp_path: Path) -> None:
+    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    two = await nodes.take(database, directory(tmp_path, "two"), 0)
+    async with database.acquire(timeout=5) as connection:
+        assert await nodes.behind(connection, SCHEMA_VERSION) == []
+        assert await nodes.behind(connection, SCHEMA_VERSION + 1) == [one.number, two.number]
+        await database.execute("UPDATE lease SET epoch = epoch + 100 WHERE resource = 'node/' || $1::int", one.number)
+        assert await nodes.behind(connection, SCHEMA_VERSION) == [one.number], "an older program has taken it back"
+        await dies(database, one)
+        assert await nodes.behind(connection, SCHEMA_VERSION) == []

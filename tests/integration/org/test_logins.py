@@ -21,6 +21,7 @@ from smsgw.admin.auth import Auth, Slowed
 from smsgw.admin.security import masked
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
+from smsgw.core.guard import Rate
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries, service
 from smsgw.runtime import aio, tarpit
@@ -28,6 +29,8 @@ from smsgw.store.engine.secrets import Sealer
 
 TOKEN = "A" * 32
 WRONG = "Wrong-Horse-7"
+HEARD_BEFORE = 20
+"""Guesses, of hundreds that wait, that may be heard until a person is in: those whose turn it is, and a few more."""
 WHERE: dict[str, Any] = {"agent": "", "brand": ()}
 
 
@@ -74,6 +77,7 @@ class Visitor:
         return self.status
 
 
+@pytest.mark.usefixtures("standing")
 async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(site: Site) -> None:
     await site.add_staff("zhang", "admin")
     async with Visitor(site, "127.0.0.9") as attacker, Visitor(site, "127.0.7.1") as person:
@@ -83,6 +87,7 @@ async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(site: Sit
         assert await person.login("zhang") == 303, "the person is locked out by others"
 
 
+@pytest.mark.usefixtures("standing")
 async def test_ones_own_login_does_not_take_back_what_was_wrong_for_others(site: Site) -> None:
     await site.add_staff("zhang", "admin")
     await site.add_staff("insider", "operator")
@@ -100,22 +105,19 @@ async def test_a_burst_from_many_addresses_does_not_stop_who_is_known(site: Site
     await site.add_staff("zhang", "admin")
     async with contextlib.AsyncExitStack() as stack:
         person = await stack.enter_async_context(Visitor(site, "127.0.7.1"))
-        begun = time.monotonic()
-        assert await person.login("zhang") == 303
-        alone = time.monotonic() - begun
         others = [await stack.enter_async_context(Visitor(site, f"127.0.1.{n}")) for n in range(1, 61)]
         tries = [asyncio.ensure_future(v.login(f"nobody{n}", WRONG)) for n, v in enumerate(others)]  # noqa: TID251
         await asyncio.wait(tries, timeout=10, return_when=asyncio.FIRST_COMPLETED)
-        begun = time.monotonic()
-        statuses = [await person.login("zhang") for _ in range(3)]
-        took = time.monotonic() - begun
-        assert statuses == [303] * 3
-        assert took < max(2.0, 10 * alone), (took, alone)
+        heard = sum(each.done() for each in tries)
+        assert [await person.login("zhang") for _ in range(3)] == [303] * 3
+        heard = sum(each.done() for each in tries) - heard
+        assert heard <= 3 * HEARD_BEFORE, f"{heard} others came first"
         assert set(await asyncio.gather(*tries)) == {401}, (
             "one try of each address is no attack, and can wait"
         )
 
 
+@pytest.mark.usefixtures("standing")
 async def test_wrong_person_and_wrong_password_are_alike_to_the_last(site: Site) -> None:
     await site.add_staff("zhang", "admin")
 
@@ -130,8 +132,9 @@ async def test_wrong_person_and_wrong_password_are_alike_to_the_last(site: Site)
             assert one.retry_after == two.retry_after
 
 
+@pytest.mark.slow
 async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site, auth: Auth) -> None:
-    """The person is in within two seconds all the while: from a known device at once, from a new address once the
+    """A few of them come first, at most, all the while: from a known device at once, from a new address once the
     attackers have been heard."""
     await site.add_staff("zhang", "admin")
     device = auth.devices.find(auth.devices.renew("", "zhang", time.time()), "zhang", time.time())
@@ -154,10 +157,11 @@ async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site, 
                 if len(tried) == 200:
                     all_tried.set()
 
-    async def login(address: str, device: str = "") -> float:
-        begun = time.monotonic()
+    async def login(address: str, device: str = "") -> int:
+        """How many guesses were heard before."""
+        heard = answers["wrong"]
         assert await auth.login("zhang", PASSWORD, address, device)
-        return time.monotonic() - begun
+        return answers["wrong"] - heard
 
     attack = asyncio.gather(*(guess(f"10.{n % 40}.0.{n}") for n in range(200)))
     await asyncio.sleep(0)
@@ -167,8 +171,8 @@ async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site, 
     assert not attack.done(), "the attack goes on"
     over.set()
     await attack
-    assert max(known) < 2.0, known
-    assert max(new) < 2.0, new
+    assert max(known) <= HEARD_BEFORE, known
+    assert max(new) <= HEARD_BEFORE, new
     assert sum(answers.values()) == 10_000
     assert answers["wrong"] < 400, answers
     await auth.failures.stop()
@@ -261,24 +265,30 @@ async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.Captu
     assert (told.out + told.err).count("portal.csrf") == 5
 
 
+@pytest.fixture
+def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the site: what has been wrong is not forgiven while others are being looked at."""
+    monkeypatch.setattr(tarpit, "FREE", Rate(tarpit.FREE.at_once, 0.001))
+
+
 async def test_who_is_wrong_over_and_over_is_told_so_later_and_others_there_get_in(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    lasting: None, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await site.add_staff("zhang", "admin")
     await site.add_staff("wang", "operator")
-    monkeypatch.setattr(tarpit, "SECONDS", 4.0)
+    monkeypatch.setattr(tarpit, "SECONDS", 8.0)
     free, begun = int(tarpit.FREE.at_once), time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         visitors = [await stack.enter_async_context(Visitor(site, "127.0.0.9")) for _ in range(free + 2)]
         person = visitors.pop()
         tries = [aio.spawn(visitor.login("zhang", WRONG), name="wrong") for visitor in visitors]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while sum(one.done() for one in tries) < free:  # noqa: ASYNC110 - whichever they are
                 await asyncio.sleep(0.01)
             assert await person.login("wang") == 303
             assert [one.done() for one in tries].count(False) == 1, "and one of them has an answer"
             assert set(await asyncio.gather(*tries)) == {401, 429}
-    assert time.monotonic() - begun > 3.9
+    assert time.monotonic() - begun > 7.9
 
 
 async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(
@@ -305,7 +315,7 @@ async def test_a_login_that_is_no_text_does_not_end_the_record_of_failed_ones(si
                 statuses[answer.status] += 1
         await attacker.login("later", WRONG)
     later = "SELECT 1 FROM audit WHERE action = 'login.failed' AND actor = 'later'"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await site.db.fetchval(later):  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.1)
     assert statuses == {400: 12}

@@ -75,7 +75,8 @@ async def test_a_result_comes_with_the_pdu_that_said_it(ledger: Ledger) -> None:
     (row,) = await ledger.connection.fetch("SELECT * FROM evidence")
     assert (row["message_id"], row["part"], row["kind"], row["state"]) == (id_, 1, "report", S.DELIVERED)
     assert row["pdu"] == b"\x00\x01 the PDU of %d" % id_
-    assert row["digest"] == hashlib.sha256(row["pdu"]).digest()
+    assert len(row["salt"]) == 16
+    assert row["digest"] == hashlib.sha256(row["salt"] + row["pdu"]).digest()
     assert await found(ledger) == []
 
 
@@ -141,12 +142,13 @@ def one(statement: str) -> str:
 
 TAMPERED = {
     "a PDU": ("UPDATE evidence SET pdu = pdu || '\\x00' ONE", {"pdu"}),
-    "a PDU with its digest": ("UPDATE evidence SET pdu = 'x', digest = sha256('x') ONE", {"root"}),
+    "a PDU with its digest": ("UPDATE evidence SET pdu = 'x', digest = sha256(salt || 'x') ONE", {"root"}),
     "a row": ("UPDATE evidence SET code = 'REJECTD' ONE", {"root", "result"}),
     "a row that is gone": ("DELETE FROM evidence ONE", {"root", "unproven"}),
     "a row too many": (
-        "INSERT INTO evidence (id, message_id, part, kind, state, channel_id, carrier_id, code, at, digest) "
-        "SELECT id, message_id + 1, part, kind, state, channel_id, carrier_id, code, at, digest FROM evidence LIMIT 1",
+        "INSERT INTO evidence (id, message_id, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, "
+        "salt) SELECT id, message_id + 1, part, kind, state, channel_id, carrier_id, code, at, digest, pdu, salt "
+        "FROM evidence LIMIT 1",
         {"root"},
     ),
     "a result": (

@@ -343,7 +343,7 @@ async def test_a_part_that_another_node_takes_back_while_its_report_waits_for_th
 
 async def blocked(ledger: Ledger) -> None:
     """Returns when a connection waits for a row of another."""
-    for _ in range(200):
+    for _ in range(3000):
         if await ledger.connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         ):

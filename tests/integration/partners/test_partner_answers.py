@@ -140,7 +140,7 @@ class Stage:
 
     async def settled(self) -> None:
         """The partner has it, and gets it no more."""
-        await until(self.taken, within=10, what="the event is settled")
+        await until(self.taken, what="the event is settled")
         before = [len(client.asked) for client in self.clients]
         assert self.feed is not None
         self.feed.look(*feeds.KINDS)

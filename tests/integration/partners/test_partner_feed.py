@@ -71,7 +71,7 @@ async def feed(database: Database) -> AsyncIterator[Callable[[], Feed]]:
 
 async def waits(database: Database) -> bool:
     """Whether the report is nobody's."""
-    for _ in range(200):
+    for _ in range(3000):
         if await database.fetchval("SELECT leased_until IS NULL FROM customer_event"):
             return True
         await asyncio.sleep(0.02)

@@ -63,12 +63,12 @@ class Gateway:
         return await self.hear()
 
     async def hear(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head = await self.reader.readexactly(4)
             return SGIP12.decode(head + await self.reader.readexactly(int.from_bytes(head, "big") - 4))
 
     async def gone(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.read() == b""
 
 
@@ -141,7 +141,7 @@ async def test_admitted_by_its_network() -> None:
     async with listening(owner) as listener, gateway(listener) as smg:
         assert (await smg.ask(bind("login-a"))).result == 0
         assert owner.links[0].peer == "127.0.0.1"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await owner.closed.wait()
 
 

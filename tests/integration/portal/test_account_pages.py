@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser, send
 from portal_site import Site, by_test, with_keeper
 
+from smsgw.admin.pages.connect import account_training
+from smsgw.admin.rights import Proof
+from smsgw.core.actor import ActorLabel
 from smsgw.core.permissions import Permission as P
-from smsgw.platform.accounts import listing, service
+from smsgw.core.tasks import Task
+from smsgw.platform.accounts import listing, service, training
 from smsgw.platform.org import service as org
+from smsgw.store.messages import tasks
 
 FORM = {
     "display_name": "交通出行", "parent": "", "department": "", "protocols": "http", "ip_allow": "10.0.0.0/8",
@@ -168,3 +174,65 @@ async def test_one_sees_and_changes_ones_own_accounts_and_prices_with_the_right_
         await keeper.post("/accounts/-/do/stop", {"id": str(below)})
         assert (await row(site, "below"))["status"] == "stopped"
     assert await done(site) == ["account.add", "account.stop"]
+
+
+async def test_who_works_for_an_account_that_rehearses_is_told_on_every_page(site: Site) -> None:
+    one = f"/accounts/{site.accounts['hall']}"
+    await site.add_staff("clerk-hall", "operator", "hall")
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await clerk.login("clerk-hall")
+        assert "演练模式" not in await clerk.get("/")
+        page = await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
+        assert boss.status == 422
+        assert "须先停用账号" in page
+        await service.set_status(by_test(site.db), site.accounts["hall"], "stopped")
+        codes = "UPDATE login_policy SET sms_accounts = $1"
+        await site.db.execute(codes, [site.accounts["hall"]])
+        page = await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
+        assert "登录验证码" in page, "nobody would get one"
+        await site.db.execute(codes, [])
+        await site.db.execute(
+            "INSERT INTO node (number, instance, place, since, seen_at) VALUES (9, 'a', 'b', now(), now())"
+        )
+        lease = "INSERT INTO lease (resource, node, epoch, expires_at) VALUES ('node/9', 9, 5, 'infinity')"
+        await site.db.execute(lease)
+        page = await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
+        assert (boss.status, "节点 9 运行的旧版本不识别演练模式" in page) == (422, True), "it would send to phones"
+        await site.db.execute("DELETE FROM lease WHERE resource = 'node/9'")
+        compat = "SELECT compat FROM schema_info"
+        assert await site.db.fetchval(compat) < training.SCHEMA, "older programs may still come back"
+        page = await boss.post(f"{one}/training", {"reason": "新员工培训"})
+        assert "不会到达任何手机" in page
+        await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
+        assert await site.db.fetchval(compat) == training.SCHEMA, "and now none that would send it to phones"
+        assert "演练模式" in await boss.get(one)
+        await site.snapshots.follow()
+        for path in ("/", "/records", "/tasks"):
+            assert "所发短信只到仿真运营商" in await clerk.get(path), path
+        assert {route.proof for route in account_training.END.routes} == {Proof.FACTOR}, "phones are reached again"
+        await boss.post(f"{one}/training/end", {"reason": "培训结束", "confirmed": "1"})
+        await site.snapshots.follow()
+        assert "所发短信只到仿真运营商" not in await clerk.get("/")
+    said = str(await site.db.fetch("SELECT action, before, after FROM audit WHERE action LIKE 'account.training%'"))
+    assert "培训结束" in said
+
+
+async def test_who_sees_all_accounts_is_told_by_what_was_rehearsed(site: Site) -> None:
+    hall = site.accounts["hall"]
+    real = await send(site)
+    await site.db.execute("UPDATE account SET training = true WHERE id = $1", hall)
+    await site.snapshots.follow()
+    tried = await send(site)
+    task = Task(
+        site.ids.next(), hall, "演练通知", "sent", "portal", ActorLabel("writer"), "notice", "好", datetime.now(UTC)
+    )
+    async with site.db.transaction() as connection:
+        assert await tasks.insert(connection, task)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "没有发往任何手机" not in await boss.get(f"/records/{real}")
+        assert "没有发往任何手机" in await boss.get(f"/records/{tried}")
+        for path in (f"/accounts/{hall}", f"/tasks/{task.id}"):
+            assert "所发短信只到仿真运营商" in await boss.get(path), path
+        assert "所发短信只到仿真运营商" not in await boss.get("/"), "it says nothing of what such a person is doing"

@@ -17,11 +17,13 @@ from robots import HOOK_SECRET
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_notes import MOST_CALLS, Way
+from smsgw.core.brand import ANY_HOST
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission as P
 from smsgw.pipeline.upkeep.alarms import AlarmTable, Standing
 from smsgw.platform.alarms import notes, receivers
 from smsgw.platform.alarms.memory import Memory
+from smsgw.platform.brand import service as brands
 from smsgw.platform.org import service as org
 
 HELD = timedelta(seconds=91)
@@ -65,6 +67,36 @@ async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -
     await desk.raised()  # anew: another alarm
     await desk.told(one, other)
     assert len(desk.robots.wecom) == 3
+
+
+async def test_a_mail_of_an_alarm_says_whose_platform_it_is(desk: Desk) -> None:
+    brand = await brands.add(by_test(desk.site.db), [ANY_HOST])
+    await brands.draft(by_test(desk.site.db), brand, {"name": "市民短信", "purchaser": "市政务局"})
+    await brands.publish(by_test(desk.site.db), brand)
+    await desk.site.snapshots.follow()
+    await desk.add(Way.MAIL, "ops@buyer.example.org")
+    await desk.add(Way.MAIL, "en@buyer.example.org", name="en", language="en")
+    await desk.raised()
+    await desk.told(desk.node())
+    assert len(desk.post.got) == 2
+    for receiver, mail in desk.post.got:
+        colon = ": " if receiver.startswith("en") else "："
+        assert mail["Subject"].startswith(f"市民短信 · 市政务局{colon}")
+        assert mail["From"].addresses[0].display_name == "市民短信 · 市政务局"
+        body = mail.get_body()
+        assert body is not None
+        assert body.get_content().rstrip().endswith("市民短信 · 市政务局")
+
+
+async def test_a_sender_with_a_name_of_its_own_sends_under_the_platforms(desk: Desk) -> None:
+    desk.post.sender = "smsgw <alarm@sms.example.org>"
+    await desk.add(Way.MAIL, "ops@buyer.example.org")
+    await desk.raised()
+    await desk.told(desk.node())
+    ((_, mail),) = desk.post.got
+    assert mail["From"].addresses[0].addr_spec == "alarm@sms.example.org"
+    assert mail["From"].addresses[0].display_name != "smsgw"
+    assert mail["Message-ID"].endswith("@sms.example.org>")
 
 
 async def test_what_comes_and_goes_is_one_alarm_with_one_end(desk: Desk) -> None:

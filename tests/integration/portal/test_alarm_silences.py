@@ -15,10 +15,12 @@ from portal_site import by_test
 from robots import HOOK_SECRET
 
 from smsgw.core.alarm_notes import Way
+from smsgw.core.alarm_rules import LASTING
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.pipeline.upkeep.alarms import Standing
 from smsgw.platform.alarms import service, silences
+from smsgw.store.records import alarms
 
 HELD = timedelta(seconds=91)
 
@@ -223,3 +225,30 @@ async def test_an_alarm_is_silenced_from_its_page_and_the_silence_ended(desk: De
         assert "已结束" in await boss.get("/alarms/silences")
     actions = {row["action"] for row in await site.db.fetch("SELECT action FROM audit")}
     assert {"alarm_silence.add", "alarm_silence.end"} <= actions
+
+
+async def test_alarms_of_the_audit_log_are_never_hushed(desk: Desk) -> None:
+    """Nor by a silence of everything, nor by a node that is alone; the functions of the database know the same ones."""
+    site = desk.site
+    assert {"audit_changed", "audit_anchor"} == LASTING
+    await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
+    with pytest.raises(SmsgwError) as refused:
+        await silenced(desk, "audit_changed")
+    assert refused.value.code == "PARAM_INVALID"
+    await silenced(desk)
+    for kind in (*sorted(LASTING), "channel_down"):
+        async with site.db.transaction() as connection:
+            await alarms.raise_(connection, kind, "audit", "critical", "gone", now=desk.clock.now)
+    node = desk.node()
+    await desk.told(node)
+    assert sorted(item["kind"] for item in desk.robots.hook) == sorted(LASTING)
+    await node.learn()
+    assert not any(one.covers("audit_changed", "audit") for one in await silences.holding(site.db))
+    await site.add_staff("boss", "super")
+    alarm = await site.db.fetchval("SELECT id FROM alarm WHERE kind = 'audit_changed'")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "/alarms/silences/-/new" not in await boss.get(f"/alarms/{alarm}")
+        page = await boss.get("/alarms/silences/-/new")
+        assert 'value="channel_down"' in page
+        assert 'value="audit_changed"' not in page

@@ -86,6 +86,7 @@ async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier
         ]  # fmt: skip
         page = await boss.get(f"/complaints/{id_}")
         assert "已致歉并停发" in page
+        assert "boss 先生" in page, "people are called by their names"
         assert f"/complaints/{id_}/step" not in page, "it is over"
         await boss.post(f"/complaints/{id_}/step", {"state": "checking", "said": "再查"})
         assert boss.status == 422

@@ -282,7 +282,7 @@ async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong
         )
         page = await bring(li, site, text, make_groups="1", keep_others="1")
         outcome = await rows(li, "result")
-        assert [row[3] for row in outcome] == ["新建", "新建", "有误", "已跳过", "已跳过"], outcome
+        assert [row[3] for row in outcome] == ["已新建", "已新建", "有误", "已跳过", "已跳过"], outcome
         wrong = await rows(li, "wrong")
         assert [row[0] for row in wrong] == ["4", "5", "6"]
         assert "下载有误的行" in page

@@ -89,7 +89,7 @@ async def test_a_code_goes_to_the_phone_and_lets_in(site: Site) -> None:
         page = await two.login("zhang")
         assert "138****8000" in page
         page = await two.post("/login/step/sms", {})
-        assert 'data-countdown="60"' in page or 'data-countdown="59"' in page
+        assert re.search('data-countdown="(60|[45][0-9])"', page)
         await two.post("/login/step/sms", {})
         assert two.status == 429
         await two.post("/login/step", {"factor": "sms", "shown": await sent_code(site)})
@@ -236,7 +236,7 @@ async def test_the_allow_list_keeps_others_out_and_not_its_editor(site: Site) ->
         assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'session.elsewhere'") == 1
     async with Browser(site) as two:
         page = ""
-        for _ in range(40):
+        for _ in range(600):
             page = await two.get("/login")
             if two.status == 403:
                 break

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -14,27 +15,31 @@ import pytest
 import pytest_asyncio
 from browsing import Browser
 from databases import change as as_owner
-from portal_site import SEALER, Site, running
+from portal_site import SEALER, Site, by_test, running
 from test_inbound import send
 
 from smsgw.channels.wire.proofs import readings
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import Refused
 from smsgw.core.ids import time_of
-from smsgw.core.model import Report
+from smsgw.core.model import Report, SubmitRecording
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.platform.change import Change
+from smsgw.platform.channels import recordings
 from smsgw.platform.evidence import verification
 from smsgw.platform.messages import examining, queries
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 from smsgw.protocols.cmpp import reports
-from smsgw.protocols.cmpp.pdus import Deliver
+from smsgw.protocols.cmpp.pdus import Deliver, Submit, SubmitResp
 from smsgw.protocols.dialects import CMPP20
 from smsgw.runtime import clock
+from smsgw.store.config.channels import load_channels
 from smsgw.store.messages import outcomes
 from smsgw.store.records import evidence
+from smsgw.store.records.submits import RecordedPdu
 
 NUMBER = "13800138000"
 DUMPED = re.compile(r"(?:^|>)[0-9a-f]{4}  ((?:[0-9a-f]{2} ?)+)", re.M)
@@ -84,7 +89,9 @@ async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_m
         for field in ("Registered_Delivery", "Src_terminal_Id", "Stat", "DELIVRD", "CMPP_DELIVER", "138****8000"):
             assert field in page, field
         assert NUMBER not in page
-        digest = hashlib.sha256(pdu).hexdigest()
+        salt, kept = await site.db.fetchrow("SELECT salt, digest FROM evidence")
+        assert hashlib.sha256(salt + pdu).digest() == kept
+        digest = kept.hex()
         for path in ("wire", "live", "problem"):
             assert digest[:12] not in await browser.get(f"/records/{id_}/{path}"), "ten thousand tries find the number"
         dumped = bytes.fromhex("".join(DUMPED.findall(page)))
@@ -294,3 +301,118 @@ def test_a_masked_pdu_is_as_long_as_before() -> None:
         hidden = examining.masked(octets, number)
         assert len(hidden) == len(octets)
         assert number.removeprefix("86").encode() not in hidden
+
+
+# --- recorded submits ----------------------------------------------------------------------------------------------
+
+
+async def submitted(site: Site, id_: str) -> bytes:
+    """A recorded submit of a message, and its answer, as a node writes them."""
+    await recordings.begin(by_test(site.db), site.channel_id, hours=1, reason="投诉排查")
+    found = await recordings.last(site.db, site.channel_id)
+    assert found is not None
+    submit = CMPP20.encode(Submit(sequence=7, dest_terminal_id=(f"86{NUMBER}",), msg_fmt=8,
+                                  msg_content="取件码一二三".encode("utf-16-be")))  # fmt: skip
+    answer = CMPP20.encode(SubmitResp(sequence=7, msg_id=int(id_), result=0))
+    log = SubmitLog(site.db)
+    for ours, octets in ((True, submit), (False, answer)):
+        log.note(RecordedPdu(found.id, int(id_), 1, 1, ours, site.channel_id, clock.now(), "cmpp20", octets))
+    await log.stop()
+    return bytes(submit)
+
+
+async def test_recorded_submits_stand_in_the_trace_masked_for_who_may_see_pdus(site: Site) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    submit = await submitted(site, id_)
+    await org.add_role(by_test(site.db), "blind", "blind", [Permission.HOME_VIEW, Permission.MESSAGE_VIEW,
+                                                            Permission.MESSAGE_WIRE], ScopeKind.ACCOUNTS)  # fmt: skip
+    await site.add_staff("blind-hall", "blind", "hall")
+    async with Browser(site) as browser:
+        await browser.login("wire-hall")
+        page = unescape(await browser.get(f"/records/{id_}/wire"))
+        for told in ("提交报文", "运营商应答报文", "CMPP_SUBMIT", "CMPP_SUBMIT_RESP", "取件码一二三", "138****8000"):
+            assert told in page, told
+        assert NUMBER not in page
+        assert "不属于存证" in page
+        dumped = bytes.fromhex("".join(DUMPED.findall(page)))
+        assert dumped.startswith(submit.replace(NUMBER.encode(), b"138****8000"))
+        await browser.post(f"/records/{id_}/number", {"purpose": "check", "note": ""})
+        assert submit in bytes.fromhex("".join(DUMPED.findall(unescape(await browser.get(f"/records/{id_}/wire")))))
+    async with Browser(site) as browser:
+        await browser.login("blind-hall")
+        page = unescape(await browser.get(f"/records/{id_}/wire"))
+        assert "CMPP_SUBMIT" in page
+        assert "取件码" not in page
+        assert "取件码一".encode("utf-16-be").hex() not in page
+        assert "不能查看" in page
+    for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
+        async with Browser(site) as browser:
+            await browser.login(login)
+            await browser.get(f"/records/{id_}/wire")
+            assert browser.status == status, login
+    looked = await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'message.wire'")
+    assert looked == 3, "each look, none that was refused"
+    await site.db.execute("UPDATE message SET number = $1 WHERE id = $2", "#" + "0" * 32, int(id_))
+    async with Browser(site) as browser:
+        await browser.login("wire-hall")
+        assert "CMPP_SUBMIT" not in await browser.get(f"/records/{id_}/wire"), "it could not be masked"
+
+
+async def test_a_channels_recording_is_begun_with_its_effect_and_ended_and_the_trace_says_what_was_left_out(
+    site: Site,
+) -> None:
+    id_ = await send(site, "hall", NUMBER)
+    one = f"/channels/{site.channel_id}"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "未开启。开启后" in await boss.get(one)
+        assert "通道未开启录制" in await boss.get(f"/records/{id_}/wire")
+        page = await boss.post(f"{one}/record", {"hours": "4", "reason": ""})
+        assert boss.status == 422
+        page = await boss.post(f"{one}/record", {"hours": "500", "reason": "投诉排查"})
+        assert boss.status == 422
+        page = await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查"})
+        assert "每秒最多留存 50 段" in page
+        assert await recordings.last(site.db, site.channel_id) is None, "only asked"
+        await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查", "confirmed": "1"})
+        page = await boss.get(one)
+        assert "录制中" in page
+        assert "投诉排查" in page
+        await boss.post(f"{one}/record", {"hours": "4", "reason": "再一次", "confirmed": "1"})
+        assert boss.status == 422, "one at a time"
+        (spec,) = [c for c in await load_channels(site.db, SEALER) if c.id == site.channel_id]
+        found = await recordings.last(site.db, site.channel_id)
+        assert found is not None
+        assert spec.recording == SubmitRecording(found.id, found.until)
+        claimed = "UPDATE part SET channel_id = $2, claimed_at = now() WHERE id = $1"
+        await site.db.execute(claimed, int(id_), site.channel_id)
+        log = SubmitLog(site.db)
+        log.leave_out(found.id, 3)
+        await log.stop()
+        assert "超出录制上限，未留存" in await boss.get(f"/records/{id_}/wire")
+        assert "超出上限未留存" in await boss.get(one)
+        await boss.post(f"{one}/record/end", {"confirmed": "1"})
+        assert "已结束" in await boss.get(one)
+        (spec,) = [c for c in await load_channels(site.db, SEALER) if c.id == site.channel_id]
+        assert spec.recording is None
+    said = str(await site.db.fetch("SELECT action, after FROM audit WHERE action LIKE 'channel.record_%'"))
+    assert "channel.record_submits_end" in said
+    assert "投诉排查" in said
+
+
+async def test_a_database_that_refuses_costs_the_recording_and_nothing_else(site: Site) -> None:
+    await recordings.begin(by_test(site.db), site.channel_id, hours=1, reason="投诉排查")
+    found = await recordings.last(site.db, site.channel_id)
+    assert found is not None
+    log = SubmitLog(site.db)
+    one = RecordedPdu(found.id, 1, 1, 1, True, site.channel_id, clock.now(), "cmpp20", b"x")
+    await as_owner(site.db.dsn, "ALTER TABLE submit_pdu RENAME TO away")
+    log.note(one)
+    log.note(replace(one, ours=False))
+    assert not await log.write()
+    await as_owner(site.db.dsn, "ALTER TABLE away RENAME TO submit_pdu")
+    log.note(one)
+    await log.stop()
+    found = await recordings.last(site.db, site.channel_id)
+    assert found is not None
+    assert (found.kept, found.left_out) == (1, 1)

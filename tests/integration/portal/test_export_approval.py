@@ -35,7 +35,7 @@ async def asked(browser: Browser, query: str = "action=staff.add") -> str:
 
 
 async def until(browser: Browser, job: str, text: str) -> str:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while text not in (page := await browser.get(job)):
         assert time.monotonic() < deadline, page
         await asyncio.sleep(0.05)

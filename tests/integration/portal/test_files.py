@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -21,9 +22,9 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import uploads
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.uploads import Upload
-from smsgw.platform.files import queries
+from smsgw.platform.files import queries, service
 from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
-from smsgw.platform.files.service import FileStore
+from smsgw.platform.files.service import COPY_FOR, PIECE, FileStore
 from smsgw.store.engine.database import Connection, Database
 
 DAY = timedelta(days=1)
@@ -160,6 +161,7 @@ async def test_a_write_that_fails_leaves_nothing(shelf: Shelf) -> None:
     with pytest.raises(Temporary):
         await shelf.store.keep(incoming, "text/csv", "li", refuse)
     assert await queries.get(shelf.database, incoming.id) is None
+    assert await pieces(shelf) == 0
     assert not incoming.path.exists()
     await shelf.store.sweep([KIND])
     assert len(shelf.files()) == 1, "somebody may be entering them"
@@ -191,14 +193,134 @@ async def test_names_lead_nowhere(shelf: Shelf, given: str, shown: str) -> None:
     assert (await shelf.store.path(file.id) or Path()).is_relative_to(shelf.folder)
 
 
-async def test_another_node_s_file_is_told_to_be_there(shelf: Shelf) -> None:
+async def pieces(shelf: Shelf) -> int:
+    return int(await shelf.database.fetchval("SELECT count(*) FROM file_piece"))
+
+
+@pytest.mark.parametrize("octets", [b"", b"one", b"1" * PIECE, b"2" * PIECE + b"3"], ids=len)
+async def test_another_node_fetches_what_it_has_not_got(shelf: Shelf, tmp_path: Path, octets: bytes) -> None:
+    large = FileKind("large", 2**20, DAY)
+    file = await shelf.keep(octets, large)
+    shelf.folder = tmp_path / "of-another-node"
+    there = shelf.make(node=2)
+    both = await asyncio.gather(there.path(file.id), there.path(file.id))
+    assert both == [shelf.content(octets)] * 2
+    assert shelf.content(octets).read_bytes() == octets
+    assert shelf.files() == [sha256(octets).hexdigest()], "no drafts are left"
+    assert await pieces(shelf) == max(1, -(-len(octets) // PIECE))
+    shelf.later = 2 * DAY
+    assert await there.sweep([large]) == 1, "the node that has received it may never come back"
+    assert await pieces(shelf) == 0
+    assert shelf.files() == []
+    assert await there.path(file.id) is None
+
+
+async def test_what_an_earlier_release_keeps_to_itself_is_shared_by_its_node(shelf: Shelf, tmp_path: Path) -> None:
     file = await shelf.keep(b"one")
+    await shelf.database.execute("DELETE FROM file_piece")
+    await shelf.database.execute("UPDATE file SET pieces = 0")
+    home, shelf.folder = shelf.store, tmp_path / "of-another-node"
+    there = shelf.make(node=2)
     with pytest.raises(Elsewhere) as caught:
-        await shelf.make(node=2).path(file.id)
+        await there.path(file.id)
     assert caught.value.node == 1
     shelf.later = 2 * DAY
-    assert await shelf.make(node=2).sweep([KIND]) == 0
-    assert shelf.files()
+    assert await there.sweep([KIND]) == 0
+    shelf.later = timedelta(0)
+    await home.sweep([KIND])
+    assert (await there.path(file.id) or Path()).read_bytes() == b"one"
+
+
+async def test_octets_that_are_not_those_of_the_file_are_never_shown(shelf: Shelf, tmp_path: Path) -> None:
+    file = await shelf.keep(b"one")
+    with pytest.raises(Temporary, match="摘要不符"):
+        await shelf.store._enter(replace(file, id=shelf.id()), shelf.content(b"one"), None)
+    await shelf.database.execute("UPDATE file_piece SET octets = 'two'")
+    shelf.folder = tmp_path / "of-another-node"
+    there = shelf.make(node=2)
+    with pytest.raises(Temporary, match="摘要不符"):
+        await there.path(file.id)
+    await shelf.database.execute("DELETE FROM file_piece")
+    with pytest.raises(Temporary, match="摘要不符"):
+        await there.path(file.id)
+    assert shelf.files() == []
+
+
+async def test_what_can_be_made_anew_lies_on_its_node_alone(shelf: Shelf, tmp_path: Path) -> None:
+    anew = FileKind("anew", 1000, DAY, shared=False)
+    file = await shelf.keep(b"one", anew)
+    home, shelf.folder = shelf.store, tmp_path / "of-another-node"
+    await home.sweep([anew])
+    assert await pieces(shelf) == 0
+    with pytest.raises(Elsewhere, match="节点 1"):
+        await shelf.make(node=2).path(file.id)
+    assert (await home.path(file.id) or Path()).read_bytes() == b"one"
+    shelf.later = 2 * DAY
+    assert await home.sweep([anew]) == 1
+
+
+async def test_pieces_are_tried_again_over_a_short_outage(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, times = queries.put, 0
+
+    async def away_at_first(database: Database, file_id: int, n: int, octets: bytes) -> None:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise Temporary("STORAGE_UNAVAILABLE")
+        await put(database, file_id, n, octets)
+
+    monkeypatch.setattr(queries, "put", away_at_first)
+    await shelf.keep(b"one")
+    assert (times, await pieces(shelf)) == (2, 1)
+    monkeypatch.setattr(service, "OUTAGE", 0.0)
+    times = 0
+    with pytest.raises(Temporary):
+        await shelf.keep(b"two")
+    assert await pieces(shelf) == 1
+
+
+async def test_a_file_that_cannot_be_removed_keeps_no_other(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PIECE", 1)
+    for octets in (b"stays", b"1" * 150):
+        await shelf.keep(octets)
+    shelf.content(b"stays").unlink()
+    shelf.content(b"stays").mkdir()
+    await queries.put(shelf.database, 7, 0, b"left by a process that was killed")
+    await shelf.database.execute("UPDATE file_piece SET put_at = now() - interval '3 hours'")
+    shelf.later = 2 * DAY
+    both = await asyncio.gather(*(shelf.make(node).sweep([KIND]) for node in (1, 2)))
+    assert sum(both) == 1, "of all nodes that try, one has removed it"
+    assert await pieces(shelf) == len(b"stays")
+
+
+async def test_copies_have_their_room_and_go_when_nobody_reads_them(shelf: Shelf, tmp_path: Path) -> None:
+    large = FileKind("large", 2**20, 9 * DAY)
+    files = [await shelf.keep(octets * 2**18, large) for octets in (b"1", b"2")]
+    shelf.folder = tmp_path / "of-another-node"
+    shelf.store = there = shelf.make(node=2)
+    for file in files:
+        await there.path(file.id)
+    await there.sweep([large])
+    assert len(shelf.files()) == 2
+    with pytest.raises(Temporary, match="空间已满"):
+        await there.receive(large, None, 2**19 + 1)
+    shelf.later = COPY_FOR * 0.9
+    await there.path(files[0].id)
+    shelf.later = COPY_FOR * 1.1
+    await there.sweep([large])
+    assert shelf.files() == [files[0].sha256.hex()]
+    there.drop(await there.receive(large, None, 2**19))
+    assert await there.path(files[1].id) == shelf.content(b"2" * 2**18)
+
+
+async def test_pieces_of_what_was_never_entered_are_swept(shelf: Shelf) -> None:
+    kept = await shelf.keep(b"one")
+    await queries.put(shelf.database, 7, 0, b"left by a process that was killed")
+    await shelf.store.sweep([KIND])
+    assert await pieces(shelf) == 2, "somebody may be entering it"
+    await shelf.database.execute("UPDATE file_piece SET put_at = now() - interval '3 hours'")
+    await shelf.store.sweep([KIND])
+    assert await shelf.database.fetchval("SELECT file_id FROM file_piece") == kept.id
 
 
 async def test_entering_and_removing_the_same_octets_at_once_loses_none(shelf: Shelf) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, by_test, with_keeper
@@ -86,3 +87,46 @@ async def test_one_files_for_ones_own_accounts_and_sees_what_holds_for_all(site:
     states = await site.db.fetch("SELECT link_id, state FROM filed_link_state")
     assert [tuple(row) for row in states] == [(ids[hall], "registered")]
     assert await site.db.fetchval("SELECT count(*) FROM filed_link") == 3
+
+
+async def test_documents_of_a_filing_are_brought_seen_and_taken_away(site: Site) -> None:
+    """As a signature's: for a carrier or for all, by who may file it, and never another account's."""
+    hall, clinic = site.accounts["hall"], site.accounts["clinic"]
+    own, other, all_ = [
+        (await service.file(by_test(site.db), account, f"a{account}.example.cn")).id for account in (hall, clinic, 0)
+    ]
+
+    async def brought(who: Browser, filing: int, octets: bytes, **fields: str) -> str:
+        await who.get(f"/link-filings/{filing}/proofs")
+        form = aiohttp.FormData()
+        form.add_field("csrf", who.csrf)
+        for name, value in fields.items():
+            form.add_field(name, value)
+        form.add_field("file", octets, filename="licence.pdf", content_type="application/pdf")
+        async with who.session.post(f"/link-filings/{filing}/proofs", data=form) as answer:
+            return await who._read(answer)
+
+    async with Browser(site) as filer:
+        await filer.login("hall-op")
+        page = await brought(filer, own, b"%PDF-1.4 licence", kind="icp", carrier="CMCC")
+        assert (filer.status, "licence.pdf" in page, "网站备案" in page) == (200, True, True)
+        await brought(filer, own, b"MZ no document", kind="icp", carrier="")
+        assert filer.status == 422
+        await brought(filer, own, b"%PDF-1.4", kind="nothing", carrier="")
+        assert filer.status == 422
+        for strange in (other, all_):
+            await brought(filer, strange, b"%PDF-1.4", kind="icp", carrier="")
+            assert filer.status == 404
+        (id_,) = [row["id"] for row in await site.db.fetch("SELECT id FROM filed_link_proof")]
+        assert (await filer.get(f"/link-filings/proofs/{id_}")).startswith("%PDF-1.4 licence")
+        assert filer.headers["Content-Disposition"].startswith("attachment")
+        await site.db.execute("UPDATE filed_link SET account_id = $2 WHERE id = $1", own, clinic)
+        for path in ("", "/remove"):
+            await filer.get(f"/link-filings/proofs/{id_}{path}")
+            assert filer.status == 404
+        await site.db.execute("UPDATE filed_link SET account_id = $2 WHERE id = $1", own, hall)
+        assert "licence.pdf" in await filer.get(f"/link-filings/proofs/{id_}/remove")
+        await filer.post(f"/link-filings/proofs/{id_}/remove", {"confirmed": "1"})
+    assert await site.db.fetchval("SELECT count(*) FROM filed_link_proof") == 0
+    rows = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'link.proof') ORDER BY id")
+    assert [row["action"] for row in rows] == ["link.proof", "link.proof_read", "link.proof_remove"]

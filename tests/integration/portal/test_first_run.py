@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from portal_site import Site, running
 from test_brand_pages import Visitor, visiting
@@ -28,6 +29,7 @@ async def shown(visitor: Visitor, site: Site) -> None:
     assert (await visitor.post("/setup", "/setup", code=code.lower().replace("-", " ")))[0] == 303
 
 
+@pytest.mark.usefixtures("standing")
 async def test_nobody_enters_without_the_code(site: Site) -> None:
     async with visiting(site) as stranger:
         assert (await stranger.get("/login"))[2].headers["Location"] == "/setup"
@@ -40,6 +42,16 @@ async def test_nobody_enters_without_the_code(site: Site) -> None:
         assert answers[-1] == 429, "few tries"
     assert await site.db.fetchval("SELECT count(*) FROM staff") == 0
     assert await site.db.fetchval("SELECT count(*) FROM brand") == 0
+
+
+@pytest.mark.usefixtures("standing")
+async def test_who_sends_wrong_codes_keeps_nobody_out_who_has_the_right_one(site: Site) -> None:
+    async with visiting(site) as stranger, visiting(site) as chief:  # from the same address, as behind a proxy
+        answers = [(await stranger.post("/setup", "/setup", code="AAAA-BBBB-CCCC-DDDD"))[0] for _ in range(8)]
+        assert answers[-1] == 429
+        await shown(chief, site)
+        assert (await chief.get("/setup/administrator"))[0] == 200
+        assert (await stranger.get("/setup/administrator"))[2].headers["Location"] == "/setup"
 
 
 async def test_the_first_run_ends_with_the_administrator(site: Site) -> None:

@@ -288,7 +288,7 @@ def some_kinds(chance: random.Random) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180 * max(1, KINDS))
+@pytest.mark.timeout(300 * max(1, KINDS))
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_every_address(world: World, method: str) -> None:
     chance = random.Random(SEED)  # noqa: S311

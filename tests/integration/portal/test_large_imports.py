@@ -45,6 +45,8 @@ ROWS = MOST_ROWS + 5 * PAGE_ROWS
 DOUBLE, WRONG = 700, 300
 """At the end: numbers that came before, and what is none."""
 GOOD = ROWS - DOUBLE - WRONG
+PATIENCE = 150.0
+"""Seconds until an import has come to its fourth page."""
 STOPPING = FIRST + 3 * PAGE_ROWS + 7
 """Of the fourth page."""
 _GATE = (
@@ -85,21 +87,26 @@ class Desk:
 
     async def finish(self) -> None:
         runner = self.runner()
-        while await runner.claim():
+        while await self.db.fetchval("SELECT count(*) FROM job WHERE ended_at IS NULL"):
+            await self.go_on(runner)
             await runner.settled()
+
+    async def go_on(self, runner: JobRunner) -> None:
+        """Also with what was put off: a page may be too much for a machine that is busy."""
+        await self.db.execute("UPDATE job SET not_before = now() WHERE state = 'waiting'")
+        await runner.claim()
 
     async def job(self, id_: int) -> Mapping[str, Any]:
         row = await self.db.fetchrow("SELECT state, error, done, total, checkpoint FROM job WHERE id = $1", id_)
         assert row
         return dict(row) | {"checkpoint": json.loads(row["checkpoint"])}
 
-    async def waits(self) -> None:
+    async def waits(self, runner: JobRunner) -> None:
         """Until an import has come to the gate."""
         waits = "SELECT count(*) FROM pg_locks WHERE objid = 4711 AND NOT granted"
-        async with asyncio.timeout(60):
-            while True:
-                if await self.db.fetchval(waits):
-                    return
+        async with asyncio.timeout(PATIENCE):
+            while not await self.db.fetchval(waits):
+                await self.go_on(runner)
                 await asyncio.sleep(0.02)
 
 
@@ -142,11 +149,10 @@ async def begun(desk: Desk, what: str) -> int:
 async def _cut_off_and_gone_on_with(desk: Desk, dsn: str, what: str) -> None:
     await gated(dsn)
     id_ = await begun(desk, what)
-    async with desk.db.transaction(timeout=60) as gate:
+    async with desk.db.transaction(timeout=2 * PATIENCE) as gate:
         await gate.execute("SELECT pg_advisory_xact_lock(4711)")
         runner = desk.runner()
-        assert await runner.claim()
-        await desk.waits()
+        await desk.waits(runner)
         await runner.stop()
         job = await desk.job(id_)
         assert (job["state"], job["checkpoint"]["created"]) == ("waiting", 3 * PAGE_ROWS), "three pages are whole"
@@ -183,11 +189,10 @@ async def test_an_import_of_contacts_that_is_cut_off_goes_on_behind_its_last_pag
 async def test_what_is_cancelled_has_brought_in_what_it_says(desk: Desk, dsn: str) -> None:
     await gated(dsn)
     id_ = await begun(desk, "contact")
-    async with desk.db.transaction(timeout=60) as gate:
+    async with desk.db.transaction(timeout=2 * PATIENCE) as gate:
         await gate.execute("SELECT pg_advisory_xact_lock(4711)")
         runner = desk.runner()
-        assert await runner.claim()
-        await desk.waits()
+        await desk.waits(runner)
         await jobs.cancel(desk.change, id_)
         await runner.renew()
         await runner.settled()

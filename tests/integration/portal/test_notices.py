@@ -317,6 +317,13 @@ async def test_what_is_old_or_too_much_goes(site: Site) -> None:
         await inbox.sweep(connection)
     left = await site.db.fetchrow("SELECT count(*), min(subject), max(subject) FROM inbox")
     assert tuple(left) == (inbox.MOST, 2, inbox.MOST + 1)
+    # Reminders of accounts displace nothing but each other.
+    more = "INSERT INTO inbox (staff_id, kind, subject) SELECT $1, 'quota', n FROM generate_series(1, $2) n"
+    await site.db.execute(more, id_, inbox.MOST + 20)
+    async with site.db.transaction() as connection:
+        await inbox.sweep(connection)
+    rows = await site.db.fetch("SELECT kind, count(*) FROM inbox GROUP BY kind")
+    assert dict(map(tuple, rows)) == {"job": inbox.MOST, "quota": inbox.MOST}
 
 
 async def test_there_is_an_end_to_what_stands(site: Site) -> None:

@@ -57,7 +57,7 @@ async def provider() -> AsyncIterator[tuple[NumberVendor, str]]:
 
 
 async def ended(browser: Browser, path: str) -> str:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         page = await browser.get(path)
         if 'data-again' not in page:

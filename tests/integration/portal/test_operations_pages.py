@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from smsgw.core.keywords import Word
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import PolicySet
+from smsgw.core.throttling import Spell
 from smsgw.platform.alarms import service as alarm_service
 from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
@@ -27,6 +28,8 @@ from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.platform.words import queries as word_queries
 from smsgw.platform.words import service as words
+from smsgw.runtime import clock
+from smsgw.store.config import throttles
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import alarms
 
@@ -90,6 +93,27 @@ async def test_a_channel_shows_how_it_is_doing_and_a_poll_without_news_is_empty(
         assert f"/channels/{site.channel_id}/stop" not in page
 
 
+async def test_a_channel_says_how_its_carrier_throttles_it_now_and_did_before(site: Site) -> None:
+    began = clock.now() - timedelta(minutes=3)
+    spell = Spell(began, clock.now(), 400, 212.4, 38_220, 1_017, over=False)
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        page = await watcher.get(f"/channels/{site.channel_id}")
+        assert "运营商没有要求过放慢" in page
+        site.channels.append(status(site, reason="carrier throttles", rate_allowed=251.6, throttled=spell))
+        now = await watcher.get(f"/channels/{site.channel_id}/live")
+        assert "运营商要求放慢：现按 252 段/秒提交" in now
+        assert "被拒 1,017 段，实收 38,220 段" in now
+    await throttles.keep(site.db, 1, [(site.channel_id, spell)])
+    await site.db.execute("UPDATE channel SET rate = 400 WHERE id = $1", site.channel_id)
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        page = await watcher.get(f"/channels/{site.channel_id}")
+        assert "持续中" in page
+        assert "近 7 天 1 次" in page
+        assert "近 7 天最低降到 212 段/秒，现速率上限 400 段/秒。" in page
+
+
 async def test_a_channel_is_stopped_drained_and_started_with_what_waits_said_before(site: Site) -> None:
     site.channels.append(status(site))
     await send(site)
@@ -128,7 +152,8 @@ async def test_a_channel_is_added_and_changed_and_its_password_is_never_shown(si
         assert 'id="name-problem"' in page
         page = await boss.post("/channels/-/new/cmpp30", REAL)
         made = await site.db.fetchval("SELECT id FROM channel WHERE name = 'mobile-b'")
-        assert boss.path == f"/channels/{made}"
+        assert boss.path == f"/channels/{made}/test", "it is tested before it is started"
+        assert await site.db.fetchval("SELECT desired FROM channel WHERE id = $1", made) == "stopped"
         assert "192.0.2.1:7890" in page
         assert "se cret" not in page
         page = await boss.get(f"/channels/{made}/edit")

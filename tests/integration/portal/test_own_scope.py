@@ -14,10 +14,11 @@ from browsing import Browser
 from databases import change
 from portal_site import Site, running
 from test_inbound import reply
-from test_reports import TODAY, roll_up
+from test_reports import roll_up
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.code_book import CodeBook
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
@@ -37,6 +38,7 @@ RIGHTS = [
     Permission.MESSAGE_SEND, Permission.STATISTICS_EXPORT, Permission.EVENT_VIEW, Permission.KEY_VIEW,
 ]  # fmt: skip
 NUMBER = "13800138001"
+TODAY = datetime.now(CHINA).date()
 DAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
 
 

@@ -19,7 +19,9 @@ MORE = {
     "/": 24, "/home/live": 22,  # a card is a statement or two
     "/tasks": 12, "/scheduled": 12, "/tasks/-/rows": 12, "/scheduled/-/rows": 12, "/scheduled/{id}": 20,
     "/tasks/{id}": 20, "/review/decided/{id}": 16,  # what a reviewer was shown
-    "/tasks/report": 40,  # some for each dimension and stretch of a task's messages
+    "/tasks/report": 40,  # some for each dimension and stretch of a task's messages, and whether they carry a link
+    "/blocked/why": 16,  # every list, and what the number may be stored as
+    "/records/{id}/live": 9,  # of a message with a short link, when nobody has looked just now
     "/records": 13, "/records/-/total": 11,  # planned anew each time, in a transaction
 }  # fmt: skip
 """Those that take more, and why."""

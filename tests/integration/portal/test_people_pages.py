@@ -367,7 +367,7 @@ async def test_the_matrix_of_all_roles_is_taken_away_as_any_list(site: Site, bos
     assert boss.status == 422
     assert "此项必填" in page
     await send(boss, "/roles/-/matrix", ("format", "csv"), ("reason", "年度权限核查"))
-    job, deadline = boss.path, time.monotonic() + 20
+    job, deadline = boss.path, time.monotonic() + 120
     while "已完成" not in (page := await boss.get(job)):
         assert time.monotonic() < deadline, page
         await asyncio.sleep(0.1)

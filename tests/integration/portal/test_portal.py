@@ -20,6 +20,7 @@ from portal_walk import an_address
 from structlog.testing import capture_logs
 
 from smsgw.admin import app, rights
+from smsgw.admin.pages.records import trace
 from smsgw.admin.security import CONTENT_SECURITY_POLICY
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
@@ -147,7 +148,7 @@ async def test_a_stopped_person_is_out_at_once(site: Site) -> None:
         assert browser.path == "/login"
 
 
-async def until(found: Callable[[], Awaitable[object]], within: float = 20.0) -> None:
+async def until(found: Callable[[], Awaitable[object]], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not await found():
         assert time.monotonic() < deadline
@@ -172,6 +173,7 @@ async def test_wrong_unknown_and_stopped_look_the_same(site: Site) -> None:
             assert browser.status == 401
 
 
+@pytest.mark.usefixtures("standing")
 async def test_an_address_that_guesses_must_wait(site: Site) -> None:
     async with Browser(site) as browser:
         for _ in range(5):
@@ -273,7 +275,7 @@ async def post_without_end(
         writer.write(
             f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\na=".encode()
         )
-        line = await asyncio.wait_for(reader.readline(), 5)
+        line = await asyncio.wait_for(reader.readline(), 30)
         return int(line.split()[1])
     finally:
         writer.transport.abort()
@@ -498,7 +500,8 @@ async def test_a_thousand_numbers(site: Site) -> None:
         assert page.count("成功") == 1001
 
 
-async def test_a_trace_refreshes_until_the_end(site: Site) -> None:
+async def test_a_trace_refreshes_until_the_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "EVERY", 0.0)
     await site.add_staff("admin", "admin")
     message_id = await send(site, content="好" * 200)
     async with Browser(site) as browser:
@@ -813,5 +816,11 @@ async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Sit
         assert "通道断开" in page
         assert "mobile-a · &lt;no answer&gt;" in page
         assert 'data-alarm="channel_down"' in await browser.get("/home/live")
+        async with site.db.transaction() as connection:
+            for name in ("b", "c"):
+                await alarms.raise_(connection, "channel_down", f"channel/mobile-{name}", "critical", "", now=now)
+        page = await browser.get("/")
+        assert page.count('data-alarm="channel_down"') == 1, "one note for one kind of trouble"
+        assert all(text in page for text in ("3 处", "mobile-a", "mobile-b", "mobile-c", "/alarms?kind=channel_down"))
     async with Browser(site) as browser:
         assert "data-alarm" not in await browser.login("clerk")

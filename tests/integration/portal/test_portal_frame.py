@@ -9,10 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from portal_site import Site, running
 from test_portal import NEW_PASSWORD, PASSWORD, Browser, filled, send
 
+from smsgw.admin.pages.records import trace
 from smsgw.core.model import ChannelStatus, MessageType, Origin
 from smsgw.core.policy import RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
@@ -81,7 +83,8 @@ async def test_a_toast_is_shown_once_after_the_redirect(site: Site) -> None:
         assert "toast-line" not in await browser.get("/")
 
 
-async def test_a_piece_that_is_known_already_comes_as_204(site: Site) -> None:
+async def test_a_piece_that_is_known_already_comes_as_204(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "EVERY", 0.0)
     message_id = await send(site)
     async with Browser(site) as browser:
         await browser.login("admin")

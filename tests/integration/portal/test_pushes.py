@@ -92,7 +92,7 @@ async def test_they_are_found_and_delivered_again_with_the_effect_in_numbers(sit
         for said in ("5 个事件", "已放弃 2 个", "等待中 2 个", "已送达 1 个", "再收到一次"):
             assert said in asked, said
         dead = shown(await browser.get("/pushes?push_state=dead"))
-        await browser.post("/pushes/-/do/again", [("id", str(e)) for e in dead])
+        await browser.post("/pushes/-/do/again", [("pick", "own"), *(("id", str(e)) for e in dead)])
         assert not shown(await browser.get("/pushes?push_state=dead"))
     rows = await site.db.fetch(
         "SELECT attempts, problem, dead_at FROM customer_event WHERE message_id = ANY($1)", hall[:2]

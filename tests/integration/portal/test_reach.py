@@ -41,7 +41,7 @@ from smsgw.core.ids import CHINA
 from smsgw.platform.org import queries
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"),
-              pytest.mark.timeout(600)]  # fmt: skip
+              pytest.mark.timeout(1500)]  # fmt: skip
 # every address with every role, while other tests want the machine, too
 
 
@@ -63,7 +63,10 @@ class Case:
 
 MONTH = f"{datetime.now(CHINA):%Y-%m}"
 OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
-PLATFORM_WIDE = ("/reports/checks", "/reports/exclusions", "/roles/", "/channels/", "/setup/channel/", "/platform/")
+PLATFORM_WIDE = (
+    "/reports/checks", "/reports/exclusions", "/roles/", "/channels/", "/setup/channel/", "/platform/", "/retention",
+    "/routes/", "/numbers/channels/", "/unmatched/", "/prefixes", "/limits/",
+)  # fmt: skip
 """What is there once for all departments: whoever has the right for it reaches all of it."""
 
 
@@ -95,7 +98,8 @@ def of_list(path: str, *, export: bool = False, columns: bool = True) -> dict[st
 
 EXPORTS = {
     "/records": ("message", "time=7d"), "/inbound": ("reply", "time=7d"), "/contacts": ("contact", ""),
-    "/complaints": ("complaint", ""),
+    "/complaints": ("complaint", ""), "/short-links": ("link", ""), "/link-clicks": ("link", "time=7d"),
+    "/reports/links": ("account", "time=7d"),
     "/reports/daily": ("account", "group=sign"), "/reports/monthly": ("account", "group=sign"),
     "/reports/people": ("account", "by=account"), "/reports/failures": ("message", "beside=sign&time=7d"),
     "/reports/delays": ("account", "time=7d"), "/reports/success": ("account", "time=7d"),
@@ -103,6 +107,7 @@ EXPORTS = {
     "/tasks/problems": ("task", "task={task}"), "/rebates": ("account", ""), "/top-ups": ("account", ""),
     "/tasks/report": ("sent_task", "task={sent_task}&group=province"), "/audit": ("audit", "time=7d"),
     "/statements": ("account", ""), "/statements/mails": ("statement", ""),
+    "/statements/bills": ("account", ""),
 }  # fmt: skip
 """Lists that are taken away: what of the other department's stands in them, and the filter that would find it."""
 
@@ -129,6 +134,11 @@ def of_actions(path: str, thing: str, *keys: str) -> dict[str, tuple[Case, ...]]
     return {f"POST {path}/-/{step}/{key}": asked for key in keys for step in ("effect", "do")}
 
 
+BOUND = {"max_binds": "1", "window": "1", "rate": "0", "type": "notice", "alphabet": "gsm7", "message_ids": "hex",
+         "long_mo": "udh"}  # fmt: skip
+"""Limits of a partner's login."""
+PUSHED = {"format": "json", "max_items": "1", "linger_ms": "0", "concurrency": "1"}
+"""How a webhook wants its calls."""
 CASES: dict[str, tuple[Case, ...]] = {
     "GET /": NOTHING, "GET /home/live": NOTHING, "GET /_ui": NOTHING, "POST /_ui": NOTHING,
     # one's own
@@ -139,7 +149,9 @@ CASES: dict[str, tuple[Case, ...]] = {
          "POST /me/app/remove", "POST /me/contact", "POST /me/passkey", "POST /me/passkey/options", "POST /me/phone",
          "POST /me/phone/code", "POST /me/recovery", "GET /me/security", "GET /menu/badges", "GET /password",
          "POST /password", "GET /proof", "POST /proof", "POST /proof/passkey", "GET /setup", "POST /setup",
-         "GET /setup/administrator", "POST /setup/administrator", "GET /setup/brand", "POST /setup/brand"),
+         "GET /setup/administrator", "POST /setup/administrator", "GET /setup/brand", "POST /setup/brand",
+         "GET /wall", "GET /wall/live", "POST /wall", "GET /board", "GET /board/-/live",
+         "GET /queues", "GET /queues/-/live"),
         NOTHING,
     ),
     "POST /me/passkey/remove": (case(id="{passkey}"),),
@@ -187,7 +199,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     # sending and records
     "GET /send": (case(query="account={account}"), case(query="scenario={scenario}")), "GET /custom": NOTHING,
     **dict.fromkeys(
-        ("POST /send", "POST /send/-/save", "POST /send/-/live", "POST /send/-/signs"),
+        ("POST /send", "POST /send/-/save", "POST /send/-/live", "POST /send/-/signs", "POST /send/-/links"),
         (case(account="{account}", type="notice", content="x", sign="测试", key="a" * 32),),
     ),
     "POST /custom": (case(account="{account}"),),
@@ -210,7 +222,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /send/quick/result": (case(query="account={account}&key={key}"),),
     "GET /send/quick/result/live": (case(query="account={account}&key={key}"),),
     "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
-    **of_actions("/records", "message", "resend", "group", "block"),
+    **of_actions("/records", "message", "resend", "unclicked", "group", "block"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),), "GET /records/{id}/wire": (case("message"),),
     "GET /records/{id}/verify": (case("message"),),
@@ -243,6 +255,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         sure(account="{account}", from_month=MONTH, per_thousand="5", from_units="0", reason="why"),),
     "GET /statements/-/pdf": (case(query="account={account}"),),
     "POST /statements/-/pdf": (case(account="{account}", month=MONTH, reason="why"),),
+    "GET /statements/bills": (case(query="account={account}"),), **of_list("/statements/bills", export=True),
     "GET /statements/receivers": NOTHING, **of_list("/statements/receivers"),
     "GET /statements/receivers/-/new": NOTHING,
     "POST /statements/receivers/-/new": (case(account="{account}", emails="a@b.example", language="zh"),),
@@ -254,6 +267,14 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /reports/exclusions": NOTHING, "GET /reports/exclusions/{id}": (case("nobody"),),
     "GET /reports/exclusions/-/new": NOTHING, "POST /reports/exclusions/-/new": (sure(reason="why", from_day="x"),),
     **of_list("/reports/exclusions", columns=True),
+    "GET /debug": (case(query="refused={refused_call}"), case(query="account={account}")),
+    "POST /debug": (
+        case(account="{account}", operation="POST /messages", path="/api/v1/messages", query="", body="[]"),),
+    "GET /retention": NOTHING, "GET /retention/rules": NOTHING, "GET /retention/rules/{id}": (case("nobody"),),
+    "GET /retention/rules/-/new": NOTHING,
+    "POST /retention/rules/-/new": (
+        sure(messages_days="60", inbound_days="0", pdus_days="60", clicks_days="0", texts="1", reason="why"),),
+    **of_list("/retention/rules"), **of_actions("/retention/rules", "nobody", "pass", "reject"),
     **of_list("/reports/checks"), "GET /reports/checks": NOTHING, "GET /reports/checks/{id}": (case("nobody"),),
     **of_list("/reports/people", export=True), "GET /reports/people": (case(query="by=account&account={account}"),),
     # the address book
@@ -275,6 +296,17 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /contacts/groups/-/new": (sure(account="{account}", name="another", scope="account"),),
     "GET /contacts/groups/{id}": (case("group"),), "GET /contacts/groups/{id}/edit": (case("group"),),
     "POST /contacts/groups/{id}/edit": (sure("group", name="mine", scope="account"),),
+    "GET /contacts/segments": (case(query="account={account}"),),
+    **of_list("/contacts/segments"), **of_actions("/contacts/segments", "segment", "send", "count", "remove"),
+    "GET /contacts/segments/-/new": NOTHING, "GET /contacts/segments/{id}": (case("segment"),),
+    "POST /contacts/segments/-/new": (
+        sure(account="{account}", name="another", kind="clicked", days="90", scope="account"),
+        sure(account="{own_account}", name="another", kind="clicked", days="90", scope="account", link="{link}"),
+        sure(account="{own_account}", name="another", kind="clicked", days="90", scope="account", task="{task}"),
+    ),
+    "GET /contacts/segments/{id}/edit": (case("segment"),),
+    "POST /contacts/segments/{id}/edit": (
+        sure("segment", name="mine", kind="clicked", days="90", scope="account"),),
     **dict.fromkeys(("GET /contacts/-/import", "POST /contacts/-/import", "GET /contacts/-/import/-/template"),
                     NOTHING),
     "GET /contacts/-/import/{id}": (case("contact_sheet"),),
@@ -369,7 +401,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /review/decided": (case(query="account={account}"),), "GET /review/decided/{id}": (case("batch"),),
     **of_list("/review/decided"),
     "GET /tasks": (case(query="account={account}"),), "GET /tasks/{id}": (case("task"),), **of_list("/tasks"),
-    **of_actions("/tasks", "task", "resume", "cancel"), **of_actions("/tasks", "waiting", "pause", "release"),
+    **of_actions("/tasks", "task", "resume", "cancel", "unclicked"),
+    **of_actions("/tasks", "waiting", "pause", "release"),
     "GET /tasks/problems": (case(query="task={task}"),), **of_list("/tasks/problems", export=True),
     "GET /scheduled": (case(query="account={account}"),), "GET /scheduled/{id}": (case("waiting"),),
     **of_list("/scheduled"), **of_actions("/scheduled", "waiting", "cancel", "now"),
@@ -453,6 +486,12 @@ CASES: dict[str, tuple[Case, ...]] = {
                              sure(name="m", display_name="m", department="{department}", rate="1")),
     "GET /accounts/{id}": (case("account"),),
     **dict.fromkeys(("GET /review/rules", "GET /review/rules/times", "POST /review/rules/times"), NOTHING),
+    "GET /limits": NOTHING, "GET /limits/-/add": NOTHING,
+    "POST /limits/-/add": (sure(kind_name="bill", kind_label="账单", base="notice"),),
+    **{f"{way} /limits/{{name}}/{what}": (case("nobody"),) for way in ("GET", "POST")
+       for what in ("rename", "retire", "restore")},
+    "GET /limits/{id}/{type}/frequency": (case("account"),),
+    "POST /limits/{id}/{type}/frequency": (sure("account", frequency="1/1d"),),
     "GET /review/rules/{id}/{type}": (case("account"),),
     "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
     "GET /review/rules/{id}/{type}/hours": (case("account"),),
@@ -471,6 +510,36 @@ CASES: dict[str, tuple[Case, ...]] = {
     "POST /link-filings/-/new": (sure(target="example.cn", account="{account}"),),
     "GET /link-filings/{id}": (case("filing"),), "GET /link-filings/{id}/register": (case("filing"),),
     "POST /link-filings/{id}/register": (sure("filing", carriers="CMCC", state="registered"),),
+    **dict.fromkeys(("GET /link-filings/{id}/proofs", "POST /link-filings/{id}/proofs"), (case("filing", kind="icp"),)),
+    "GET /link-filings/proofs/{id}": (case("filing_proof"),),
+    "GET /link-filings/proofs/{id}/remove": (case("filing_proof"),),
+    "POST /link-filings/proofs/{id}/remove": (sure("filing_proof"),),
+    # short links
+    "GET /short-links": (case(query="account={account}"),), **of_list("/short-links", export=True),
+    **of_actions("/short-links", "link", "stop", "start"), "GET /short-links/-/new": NOTHING,
+    "POST /short-links/-/new": (sure(account="{account}", name="n", target="https://www.example.org/", visits="0"),),
+    **dict.fromkeys(("GET /short-links/{id}", "GET /short-links/{id}/qr.{kind}", "GET /short-links/{id}/target"),
+                    (case("link"),)),
+    "POST /short-links/{id}/target": (sure("link", target="https://www.example.org/other"),),
+    **dict.fromkeys(("GET /short-links/{id}/pass", "GET /short-links/{id}/reject"), (case("asked_link"),)),
+    "POST /short-links/{id}/pass": (sure("asked_link", version="1"),),
+    "POST /short-links/{id}/reject": (sure("asked_link", version="1", reason="not ours"),),
+    "GET /short-links/{id}/codes": (case("personal"),), "POST /short-links/{id}/codes": (sure("personal"),),
+    "GET /link-clicks": (case(query="account={account}"), case(query="link={link}")),
+    **of_list("/link-clicks", export=True),
+    "GET /link-clicks/-/judge": NOTHING, "POST /link-clicks/-/judge": (sure(days="1"),),
+    "GET /link-tasks": (case(query="account={account}"), case(query="link={personal}")), **of_list("/link-tasks"),
+    "GET /link-tasks/-/rows": (case(query="account={account}"),), "GET /link-tasks/-/new": NOTHING,
+    "POST /link-tasks/-/new": (sure(account="{account}", name="n", target="https://www.example.org/", codes="3"),),
+    "GET /link-tasks/{id}": (case("link_task"),), "GET /link-tasks/{id}/file": (case("link_task"),),
+    **dict.fromkeys(("GET /link-tasks/-/import", "POST /link-tasks/-/import", "GET /link-tasks/-/import/-/template"),
+                    NOTHING),
+    **dict.fromkeys(
+        ("GET /link-tasks/-/import/{id}", "POST /link-tasks/-/import/{id}"),
+        (case("code_sheet", column_number="0", name="n", target="https://www.example.org/", account="{own_account}"),)),
+    "GET /reports/links": (case(query="account={account}"),), **of_list("/reports/links", export=True),
+    **{f"{m} /accounts/{{id}}/training{end}": (case("account", reason="演练"),) for m in ("GET", "POST")
+       for end in ("", "/end")},
     "GET /calls": (case(query="account={account}"),), **of_list("/calls"),
     "GET /calls/refused": (case(query="account={account}"),), "GET /calls/refused/{id}": (case("refused_call"),),
     **of_list("/calls/refused"),
@@ -480,13 +549,73 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /keys/{id}": (case("api_key"),),
     **{f"{m} /keys/{{id}}/{what}": (sure("api_key"),) for m in ("GET", "POST")
        for what in ("edit", "rotate", "retire")},
+    "GET /partners": (case(query="account={account}"),),
+    **of_list("/partners"), **of_actions("/partners", "partner", "kick", "stop", "start", "remove"),
+    "GET /partners/-/new": NOTHING,
+    "POST /partners/-/new": (sure(account="{account}", protocol="smpp", user="walker", password="x", **BOUND),),
+    "GET /partners/{id}": (case("partner"),), "GET /partners/{id}/edit": (case("partner"),),
+    "POST /partners/{id}/edit": (sure("partner", **BOUND),),
+    **{f"{m} /partners/{{id}}/password": (sure("partner"),) for m in ("GET", "POST")},
+    "GET /webhooks": (case(query="account={account}"),),
+    **of_list("/webhooks"), **of_actions("/webhooks", "webhook", "stop", "start", "remove"),
+    "GET /webhooks/-/new": NOTHING, "GET /webhooks/-/callback": NOTHING,
+    "POST /webhooks/-/new": (sure(account="{account}", name="x", url="https://example.org/", **PUSHED),),
+    "POST /webhooks/-/callback": (sure(account="{account}", hosts="example.org", **PUSHED),),
+    "GET /webhooks/-/way/{id}": (case("account"),),
+    "POST /webhooks/-/way/{id}": (sure("account", way="pull", balance_below="0"),),
+    "GET /webhooks/{id}": (case("webhook"),), "GET /webhooks/{id}/edit": (case("webhook"),),
+    "POST /webhooks/{id}/edit": (sure("webhook", url="https://example.org/", **PUSHED),),
+    **{f"{m} /webhooks/{{id}}/{what}": (sure("webhook", keep_old_hours="1"),) for m in ("GET", "POST")
+       for what in ("rotate", "test")},
     # the platform's own: one for all departments
     "GET /channels": NOTHING, "GET /channels/-/live": NOTHING, "GET /channels/-/new": NOTHING,
     **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")
        for p in ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")},
     **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
-       for what in ("start", "stop", "drain", "edit")},
+       for what in ("start", "stop", "drain", "edit", "copy", "test", "probe", "wire", "record", "record/end")},
+    "GET /channels/{id}/wire/live": (case("nobody"),),
+    "GET /channels/{id}/versions": (case("nobody"),), "GET /channels/{id}/versions/{number}": (case("nobody"),),
+    **{f"{m} /channels/{{id}}/versions/{{number}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
+       for what in ("approve", "reject", "rollback")},
+    "GET /channels/{id}/test/live": (case("nobody"),),
     "GET /channels/{id}": (case("nobody"),), "GET /channels/{id}/live": (case("nobody"),),
+    **dict.fromkeys((
+        "GET /routes", "POST /routes/draft/begin", "GET /routes/draft", "POST /routes/draft/catch-up",
+        "GET /routes/draft/trial", "GET /routes/retries", "GET /routes/explain", "GET /codes",
+        *(f"{m} /routes/draft/{what}/{which}" for m in ("GET", "POST") for what in ("rules", "pools")
+          for which in ("new", "{n}")),
+        "POST /routes/draft/rules/{n}/move",
+    ), NOTHING),
+    **dict.fromkeys((
+        f"{m} {p}" for m in ("GET", "POST") for p in (
+            "/routes/draft/publish", "/routes/draft/discard", "/routes/draft/rules/{n}/remove",
+            "/routes/draft/pools/{n}/remove", "/routes/retries/{fault}/{type}", "/routes/retries/{fault}/{type}/reset",
+            "/codes/-/set", "/codes/-/reset",
+        )
+    ), (sure(reason="why"),)),
+    "GET /prefixes": NOTHING, **of_list("/prefixes"), "GET /prefixes/{id}": (case("nobody"),),
+    **of_actions("/prefixes", "nobody", "remove"), "GET /prefixes/-/look-up": NOTHING,
+    "POST /prefixes/-/look-up": (case(number="13800138000"),), "GET /prefixes/-/set": NOTHING,
+    "POST /prefixes/-/set": (sure(prefix_digits="1380013", carrier="CUCC", province=""),),
+    **dict.fromkeys(("GET /prefixes/-/import", "GET /prefixes/-/import/-/template"), NOTHING),
+    "POST /prefixes/-/import": (sure(),), "GET /prefixes/-/import/{id}": (case("nobody"),),
+    "POST /prefixes/-/import/{id}": (sure("nobody", column_prefix="0", column_carrier="1"),),
+    "GET /prefixes/imports": NOTHING, **of_list("/prefixes/imports"),
+    "GET /prefixes/imports/{id}": (case("nobody"),), **of_actions("/prefixes/imports", "nobody", "back"),
+    "GET /unmatched": NOTHING, **of_list("/unmatched"), "GET /unmatched/{id}": (case("nobody"),),
+    "GET /unmatched/-/rematch": NOTHING, "POST /unmatched/-/rematch": (sure(channel="x", rule="same"),),
+    "GET /numbers": NOTHING, "GET /numbers/extensions": NOTHING, "GET /numbers/replies": NOTHING,
+    "GET /numbers/extensions/-/give": (case(query="account={account}"),),
+    "POST /numbers/extensions/-/give": (sure(account="{account}", sign="", extend_code="777"),),
+    "GET /numbers/channels/{id}/move": (case("nobody"),), "GET /numbers/channels/{id}/replace": (case("nobody"),),
+    "POST /numbers/channels/{id}/move": (sure("nobody", access_code="106900"),),
+    "POST /numbers/channels/{id}/replace": (sure("nobody", channel="x", reason="why"),),
+    "POST /routes/explain": (case(account="{account}", type="notice", number="13800138000", content="x"),),
+    "GET /routes/submitted": NOTHING, "GET /routes/submitted/{id}": (case("nobody"),), **of_list("/routes/submitted"),
+    **{f"{m} /routes/submitted/{{id}}/{what}": (sure("nobody", reason="why"),) for m in ("GET", "POST")
+       for what in ("approve", "reject")},
+    "GET /routes/versions": NOTHING, "GET /routes/versions/{id}": (case("nobody"),), **of_list("/routes/versions"),
+    **{f"{m} /routes/versions/{{id}}/rollback": (sure("nobody", reason="why"),) for m in ("GET", "POST")},
     "GET /words": NOTHING, "GET /words/-/new": NOTHING, "GET /words/-/test": NOTHING,
     "GET /words/{id}": (case("word"),), "GET /words/{id}/edit": (case("word"),),
     "POST /words/{id}/edit": (sure("word", word="x", action="block"),),
@@ -507,10 +636,62 @@ CASES: dict[str, tuple[Case, ...]] = {
     **{f"GET /alarms/receivers/-/new/{way}": NOTHING for way in Way},
     **{f"POST /alarms/receivers/-/new/{way}": (case(name="x", address="x@y.example", language="zh", after_minutes="0"),)
        for way in Way},
+    "GET /loadtest": NOTHING, "GET /loadtest/-/rows": NOTHING, **of_list("/loadtest"), "GET /loadtest/-/new": NOTHING,
+    # without its confirmation: nobody's load is to run here
+    "POST /loadtest/-/new": (case(scenario="steady", rate="10", seconds="10", reason="check"),),
+    **{f"GET /loadtest/{{id}}{what}": (case("load_test"),) for what in ("", "/live", "/report", "/stop")},
+    "POST /loadtest/{id}/stop": (sure("load_test"),),
+    "GET /faults": NOTHING, "GET /faults/-/rows": NOTHING, **of_list("/faults"), "GET /faults/{id}": (case("fault"),),
+    **of_actions("/faults", "fault", "respond"), "GET /faults/{id}/report": (case("fault"),),
+    **dict.fromkeys(("GET /faults/year", "GET /faults/timeline", "GET /faults/-/new", "GET /faults/-/times"), NOTHING),
+    "POST /faults/-/new": (case(title="slow", severity="critical", began_at="2026-01-01 09:00"),),
+    "POST /faults/-/times": (case(fault_response_minutes="60", fault_recovery_minutes="240", faults_a_year="4",
+                                  fault_severity="1", fault_after_minutes="5"),),
+    **{f"GET /faults/{{id}}/{what}": (case("fault"),) for what in ("note", "recover", "close", "count")},
+    "POST /faults/{id}/note": (case("fault", said="looked"),),
+    "POST /faults/{id}/recover": (case("fault", recovered_at="2026-01-01 09:00"),),
+    "POST /faults/{id}/close": (sure("fault", cause="why", done="what"),),
+    "POST /faults/{id}/count": (sure("fault", reason="why"),),
+    "GET /faults/-/of/{id}": (case("alarm"),), "POST /faults/-/of/{id}": (sure("alarm"),),
+    "GET /tickets": (case(query="account={account}"),), "GET /tickets/-/rows": NOTHING, **of_list("/tickets"),
+    "GET /tickets/{id}": (case("ticket"),), **of_actions("/tickets", "ticket", "take"),
+    "GET /tickets/-/new": NOTHING, "GET /tickets/-/times": NOTHING,
+    "POST /tickets/-/new": (case(account="{account}", title="slow", said="nothing comes"),),
+    "POST /tickets/-/times": (case(ticket_response_minutes="60"),),
+    "GET /tickets/-/of/{id}": (case("message"),),
+    "POST /tickets/-/of/{id}": (case("message", title="slow", said="why"),),
+    **{f"GET /tickets/{{id}}/{what}": (case("ticket"),) for what in ("say", "close", "assign", "reopen")},
+    **{f"POST /tickets/{{id}}/{what}": (case("ticket", said="looked"),) for what in ("say", "close", "reopen")},
+    "POST /tickets/{id}/assign": (case("ticket", assigned_to="{login}"),),
+    "GET /duty": NOTHING, "GET /duty/contacts/-/new": NOTHING,
+    "POST /duty/contacts/-/new": (case(kind="hotline", label="line", value="12345"),),
+    **{f"{m} /duty/contacts/{{id}}/{what}": (sure("support_contact", kind="qq", label="group", value="12345"),)
+       for m in ("GET", "POST") for what in ("edit", "remove")},
+    **{f"{m} /duty/{{week}}/{what}": (sure(),) for m in ("GET", "POST") for what in ("edit", "copy")},
+    "GET /health-mail": NOTHING, "GET /health-mail/edit": NOTHING, "GET /health-mail/ask": NOTHING,
+    "POST /health-mail/edit": (sure(emails="a@b.example", health_hour="8", language="zh"),),
+    "POST /health-mail/ask": (sure(),), "GET /health-mail/sent": NOTHING, **of_list("/health-mail/sent"),
+    "GET /health-mail/sent/{id}": (case("health_mail"),), **of_actions("/health-mail/sent", "health_mail", "again"),
+    "GET /backups": NOTHING, **of_list("/backups"), "GET /backups/-/rows": NOTHING, "GET /backups/-/total": NOTHING,
+    "GET /backups/{id}": (case("backup"),),
+    "GET /diagnostics": NOTHING, **of_list("/diagnostics"), "GET /diagnostics/-/rows": NOTHING,
+    "GET /diagnostics/{id}": (case("bundle"),), "GET /diagnostics/-/new": NOTHING,
+    "POST /diagnostics/-/new": (sure(of_node="1", reason="why so"),), "POST /diagnostics/{id}/take": (sure("bundle"),),
+    "GET /nodes": NOTHING, "GET /nodes/-/rows": NOTHING, **of_list("/nodes"), "GET /nodes/{id}": (case("node"),),
+    **of_actions("/nodes", "node", "remove"),
+    "GET /alarms/rules": NOTHING, **of_list("/alarms/rules"), "GET /alarms/rules/{id}": (case("alarm_rule"),),
+    **{f"GET /alarms/rules/{{id}}/{step}": (case("alarm_rule"),) for step in ("edit", "except")},
+    "POST /alarms/rules/{id}/edit": (sure("alarm_rule", on="1", threshold="5", after="0", severity="warning"),),
+    "POST /alarms/rules/{id}/except": (
+        sure("alarm_rule", object="account/x", on="1", threshold="5", after="0", severity="warning"),),
+    **of_actions("/alarms/rules", "alarm_rule", "reset"),
     "GET /alarms/silences": NOTHING, **of_list("/alarms/silences"), "GET /alarms/silences/-/new": NOTHING,
     "POST /alarms/silences/-/new": (sure(kind="channel_down", object="channel/x", minutes="60", reason="why"),),
     "GET /alarms/silences/{id}": (case("alarm_silence"),), **of_actions("/alarms/silences", "alarm_silence", "end"),
     "GET /alarms/notes": NOTHING, "GET /alarms/notes/-/rows": NOTHING, **of_list("/alarms/notes"),
+    "GET /board/screens": NOTHING, **of_list("/board/screens"), "GET /board/screens/-/new": NOTHING,
+    "POST /board/screens/-/new": (case(name="x", hours="4"),), "GET /board/screens/{id}": (case("screen"),),
+    **of_actions("/board/screens", "screen", "end"),
     "GET /alarms/notes/{id}": (case("alarm_note"),), **of_actions("/alarms/notes", "alarm_note", "again"),
     "GET /audit": (case(query="time=7d&who={login}"),),
     **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
@@ -734,13 +915,19 @@ LAST = ("/logout", "/login")
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/quick/(confirm|edit|result)|POST /send/quick(/edit)?$"
     "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
-    "|/import/{id}|/proof/file$|/signs/proofs/"
+    "|/import/{id}|/proof/file$|/signs/proofs/|/link-filings/proofs/|/short-links/{id}/(pass|reject|codes|qr.{kind})$|/link-tasks/{id}/file$"
     "|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/scheduled/round/{id}|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
-    "|/channels/{id}/start$|/keys/{id}/retire$|/number-filters/{id}/ask$|POST /blocked/why$"
-    "|GET /records/{id}/verify$|GET /(alarms|alarms/notes|review|inbound)/-/total"
+    "|/versions/{number}/(approve|reject|rollback)$"
+    "|/channels/{id}/(start|probe|wire|record/end|(test|wire)/live)$|/keys/{id}/retire$|/number-filters/{id}/ask$"
+    "|POST /blocked/why$"
+    "|GET /records/{id}/verify$"
+    "|GET /(alarms|alarms/notes|nodes|faults|tickets|review|inbound|backups|loadtest|link-tasks)/-/total"
     "|POST /inbound/-/seen$|POST /jobs/{id}/approve$"
-    "|/accounts/{id}/route/restore$|GET /materials/{id}/(content|thumbnail)$"
+    "|/faults/{id}/close$|/tickets/{id}/reopen$"
+    "|/routes/draft|/routes/(versions|submitted)/{id}|/retries/{fault}/{type}/reset$|/codes/-/reset$"
+    "|/limits/{name}/(rename|retire|restore)$|/loadtest/{id}/stop$|/health-mail/ask$|POST /diagnostics/{id}/take$"
+    "|/accounts/{id}/(route/restore|training/end)$|GET /materials/{id}/(content|thumbnail)$"
 )
 """What comes after a step, with a view, a picture, a certificate or a row that this site has not, is another's alone,
 is asked by a row that is opened, is of the one task of its list that comes round, or is for those who build pages; a
@@ -796,7 +983,7 @@ class Offers:
 
     def empty(self, name: str) -> bool:
         """Whether it belongs to a list that has no rows on this site."""
-        found = re.fullmatch(r"(?:GET|POST) ((?:/\w+)+)/(?:{id}.*|-/total|-/effect/\w+)", name)
+        found = re.fullmatch(r"(?:GET|POST) ((?:/[\w-]+)+?)/(?:{id}.*|-/total|-/effect/\w+)", name)
         return (
             found is not None
             and f"GET {found[1]}" in self.offered

@@ -79,7 +79,7 @@ async def test_what_went_back_is_found_by_account_and_message_and_taken_away(sit
         total = await boss.get("/rebates/-/total")
         assert "返还条数 3" in total
         await boss.post("/rebates/-/export", {"q": f"account={hall}", "reason": "对账", "format": "csv"})
-        job, deadline = boss.path, time.monotonic() + 30
+        job, deadline = boss.path, time.monotonic() + 120
         while "已完成" not in (page := await boss.get(job)):
             assert time.monotonic() < deadline, page
             await asyncio.sleep(0.1)

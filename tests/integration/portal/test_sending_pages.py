@@ -423,15 +423,19 @@ async def test_a_kind_is_sent_in_several_spans_of_its_days(site: Site) -> None:
 
     batch = await held(site, "hall", n=3)
     night = (datetime.now(CHINA) - timedelta(days=1)).replace(hour=23)
-    await site.db.execute(
-        "UPDATE message SET id = id - $1 WHERE batch_id = $2",
-        first_id(datetime.now(UTC)) - first_id(night), batch,
-    )  # fmt: skip
+    by = first_id(datetime.now(UTC)) - first_id(night)
+    of_batch = "SELECT id FROM message WHERE batch_id = $2"
+    await site.db.execute(f"UPDATE part SET id = id - $1 WHERE id IN ({of_batch})", by, batch)  # noqa: S608
+    await site.db.execute("UPDATE message SET id = id - $1 WHERE batch_id = $2", by, batch)
     async with Browser(site) as boss, Browser(site) as clerk:
         await boss.login("boss")
         await boss.get(path)
         asked = await sent(boss)
-        assert "3 条短信计算（最多取 5,000 条），会有 3 条在时段外提交而须等待（现行时段为 0 条）" in asked
+        assert "按昨日全天抽取的 3 条短信计算（每 5 分钟从最早的 500 条中取至多 20 条）" in asked
+        assert "在时段外的有：任务的 0 条（须等待）、" in asked
+        assert "接口和协议提交的 3 条（会被拒绝）；现行时段共 0 条" in asked
+        await site.db.execute("UPDATE message SET origin = 'task' WHERE batch_id = $1", batch)
+        assert "任务的 3 条（须等待）、接口和协议提交的 0 条" in await sent(boss)
         assert await put() == {}, "only asked"
         await sent(boss, confirmed="1")
         assert await put() == {"notice": "mon-fri 09:00-11:30 14:00-17:00"}

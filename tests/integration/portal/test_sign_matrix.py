@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import io
 import re
@@ -10,12 +11,14 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from databases import change
 from portal_site import Site, with_keeper
 
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import Registration, Review
 from smsgw.platform.content import matrix, proofs, queries, service
@@ -140,7 +143,7 @@ async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> Non
         ):  # fmt: skip
             await bring(boss, id_, name, content, **fields)
             assert boss.status == (413 if len(content) > MOST else 422), (name, fields)
-        brought = await proofs.of_sign(site.db, id_, accounts=None)
+        brought = await proofs.DOCUMENTS.of(site.db, id_, accounts=None)
         assert [(one.kind, one.carrier, one.name) for one in brought] == [
             ("license", "", "执照<b>.png"), ("authorization", "CMCC", "授权.pdf"),
         ]  # fmt: skip
@@ -155,7 +158,7 @@ async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> Non
         assert "将删除签名【政务大厅】的营业执照" in page
         await boss.post(f"/signs/proofs/{brought[0].id}/remove", {"confirmed": "1"})
         assert boss.path == f"/signs/{id_}/proofs"
-    assert [one.id for one in await proofs.of_sign(site.db, id_, accounts=None)] == [brought[1].id]
+    assert [one.id for one in await proofs.DOCUMENTS.of(site.db, id_, accounts=None)] == [brought[1].id]
     actions = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'sign.proof') ORDER BY id")
     assert [row["action"] for row in actions] == [
         "sign.proof", "sign.proof", "sign.proof_read", "sign.proof_read", "sign.proof_remove",
@@ -169,6 +172,27 @@ async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> Non
                 assert response.status == status, path
 
 
+async def test_what_cannot_have_a_document_stores_none(site: Site) -> None:
+    id_ = await signed(site, "hall", "政务大厅")
+    store, by = site.surveyor.tasks.files.store, by_test(site.db)
+
+    async def brought(carrier: str = "") -> int:
+        incoming = await store.receive(proofs.DOCUMENTS.kind(site.db), None, len(PNG), "a.png")
+        incoming.path.write_bytes(PNG)
+        return await proofs.DOCUMENTS.keep(by, store, id_, proofs.Kind.LICENSE, carrier, incoming)
+
+    first = await brought()
+    removed = (proofs.DOCUMENTS.remove(by, first) for _ in range(2))
+    assert sum(isinstance(one, Refused) for one in await asyncio.gather(*removed, return_exceptions=True)) == 1
+    assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'sign.proof_remove'") == 1
+    with pytest.raises(Invalid):
+        await brought("NONE")
+    await site.db.execute("UPDATE sign SET stopped_at = now() WHERE id = $1", id_)
+    with pytest.raises(Refused, match="停用"):
+        await brought()
+    assert await site.db.fetchval("SELECT count(*) FROM file") == 1
+
+
 async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) -> None:
     id_ = await signed(site, "hall", "政务大厅")
     async with Browser(site) as boss:
@@ -176,8 +200,8 @@ async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) 
         await boss.get(f"/signs/{id_}/proofs")
         for name in ("甲.png", "乙.png"):
             await bring(boss, id_, name, PNG + name.encode())
-        kept, gone = await proofs.of_sign(site.db, id_, accounts=None)
-        await proofs.remove(by_test(site.db), gone.id)
+        kept, gone = await proofs.DOCUMENTS.of(site.db, id_, accounts=None)
+        await proofs.DOCUMENTS.remove(by_test(site.db), gone.id)
         await site.db.execute("UPDATE file SET expires_at = now() - interval '1 day'")
         await Sheets(site.db, site.surveyor.tasks.files.store).sweep()
         assert [row["id"] for row in await site.db.fetch("SELECT id FROM file")] == [kept.file_id]
@@ -186,18 +210,6 @@ async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) 
 
 
 # --- reminders -------------------------------------------------------------------------------------------------------
-
-
-async def told(site: Site) -> dict[str, list[str]]:
-    rows = await site.db.fetch(
-        "SELECT s.login, i.word, i.read_at FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE i.kind = 'sign' "
-        "AND i.read_at IS NULL ORDER BY s.login, i.subject"
-    )
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        found.setdefault(row["login"], []).append(row["word"])
-    await site.db.execute("UPDATE inbox SET read_at = now()")
-    return found
 
 
 async def test_people_are_reminded_once_at_each_distance(site: Site) -> None:
@@ -214,16 +226,16 @@ async def test_people_are_reminded_once_at_each_distance(site: Site) -> None:
         for table in ("registration", "sign_reminder"):  # what has been said is about the same end
             await change(site.db.dsn, f"UPDATE {table} SET expires_at = '{at.isoformat()}'")  # noqa: S608
         assert not await reminders.step()
-        return await told(site)
+        return await site.unread("sign")
 
     assert await after(31) == {}
     both = ["boss", "hall-op"]
-    assert await after(29.5) == {who: ["due30"] for who in both}
+    assert await after(29.5) == {who: ["sign.due30"] for who in both}
     assert await after(20) == {}, "once"
-    assert await after(6.5) == {who: ["due7"] for who in both}
-    assert await after(0.5) == {who: ["due1"] for who in both}
+    assert await after(6.5) == {who: ["sign.due7"] for who in both}
+    assert await after(0.5) == {who: ["sign.due1"] for who in both}
     assert not await Reminders(site.db).findings()
-    assert await after(-0.1) == {who: ["due0"] for who in both}
+    assert await after(-0.1) == {who: ["sign.due0"] for who in both}
     assert await after(-3) == {}
     (finding,) = await Reminders(site.db).findings()
     assert (finding.kind, finding.object) == ("sign_over", "account/hall")
@@ -244,7 +256,8 @@ async def test_a_new_end_is_reminded_of_anew_and_the_nearest_distance_alone(site
     await service.review(by_test(site.db, site.ids.next), SIGN, id_, Review.APPROVED)
     reminders = Reminders(site.db)
     await reminders.step()
-    assert await told(site) == {"boss": ["due7"], "hall-op": ["due7"]}, "and not of the thirty days, too"
+    told = await site.unread("sign")
+    assert told == {"boss": ["sign.due7"], "hall-op": ["sign.due7"]}, "and not of the thirty days, too"
     await service.renew(by_test(site.db), id_, clock.now() + timedelta(days=20))
     await reminders.step()
-    assert await told(site) == {"boss": ["due30"], "hall-op": ["due30"]}
+    assert await site.unread("sign") == {"boss": ["sign.due30"], "hall-op": ["sign.due30"]}

@@ -96,7 +96,7 @@ async def test_people_come_in_once_with_departments_roles_and_first_passwords(si
     assert '"wrong": 3' in counts["checkpoint"]
     assert "下载导入结果" in page
     rows = await results(boss)
-    assert [row[3] for row in rows] == ["新建", "新建", "有误", "有误", "有误"]
+    assert [row[3] for row in rows] == ["已新建", "已新建", "有误", "有误", "有误"]
     assert rows[2][1] == "'=cmd|x", "no formula"
     assert "角色 没有的角色 不存在" in rows[3][4]
     person = await queries.person(site.db, "wang1")
@@ -152,7 +152,7 @@ async def test_nobody_gets_by_a_table_what_the_importer_could_not_give(site: Sit
         octets = table(*rows, "戊,e1,,一科/新科,科员")
         await bring(browser, octets, make_departments="1")
         found = [row[3] for row in await results(browser)]
-        assert found == ["新建", "有误", "有误", "有误", "有误"]
+        assert found == ["已新建", "有误", "有误", "有误", "有误"]
         job = browser.path.rpartition("/")[2]
         assert await site.db.fetchval("SELECT count(*) FROM staff WHERE department_id = $1", other) == 0
         assert await site.db.fetchval("SELECT count(*) FROM department") == 2
@@ -217,7 +217,7 @@ async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, b
     await boss.post(boss.path, chosen(page))
     await boss.job_done(boss.path)
     assert [(row[1], row[3]) for row in await results(boss)] == [
-        ("a1", "新建"), ("b1", "新建"), ("c1", "有误"), ("d1", "有误"),
+        ("a1", "已新建"), ("b1", "已新建"), ("c1", "有误"), ("d1", "有误"),
     ]  # fmt: skip
     names = {row["login"]: row["name"] for row in await site.db.fetch("SELECT login, name FROM staff")}
     assert (names["a1"], names["b1"]) == ("王 五", "甲")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import html
 import re
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ import pytest_asyncio
 from aiosmtpd.smtp import AuthResult
 from browsing import Browser, send
 from certificates import HERE, Authority
+from following import follow
 from portal_site import Site, by_test, running
 from post import Post, serving
 
+from smsgw.admin import statement_pdf
+from smsgw.admin.i18n import teller
 from smsgw.admin.statement_mail import StatementMails
 from smsgw.core.actor import ScopeKind
 from smsgw.core.brand import ANY_HOST
@@ -29,13 +34,15 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission as P
 from smsgw.core.states import PartState
 from smsgw.net.mail import Mailer
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.brand import service as brands
 from smsgw.platform.exclusions import service as exclusions
 from smsgw.platform.exclusions.model import Draft
+from smsgw.platform.mailing import RETRIES
 from smsgw.platform.org import service as org
 from smsgw.platform.statements import service
 from smsgw.runtime.config import MailConfig
-from smsgw.store.messages import daily, success
+from smsgw.store.messages import cancellation, daily, success
 
 TODAY = datetime.now(CHINA).date()
 MONTH = TODAY.replace(day=1)
@@ -114,6 +121,63 @@ async def test_it_is_taken_away_by_right_with_all_that_it_says_and_entered(site:
         assert "下载 PDF" not in await looker.get("/statements")
         await looker.get("/statements/-/pdf")
         assert looker.status == 403
+
+
+async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
+    """Of what failed the price was promised back, of what never went out it is; a message of another account is not in
+    it, and who may not see balances sees no money."""
+    hall = site.accounts["hall"]
+    await accounts.edit(by_test(site.db), hall, {"unit_price": "0.0385", "refund_failed": True, "units_notice": 2})
+    await accounts.edit(by_test(site.db), site.accounts["clinic"], {"unit_price": "9"})
+    await site.snapshots.follow()
+    ids = [await send(site, to=f"139001390{n:02}") for n in range(3)]
+    taken = await site.carrier_takes()
+    await site.carrier_reports([one for one in taken if one[0] == ids[0]], PartState.UNDELIVERABLE, "MK:0001", "X")
+    unsent = await send(site, to="13900139009")
+    async with site.db.transaction() as connection:
+        now = datetime.now(CHINA)
+        rows = await cancellation.end_waiting(connection, [unsent], PartState.CANCELLED, "CANCELLED", "", now)
+        await follow(connection, rows, site.ids.next)
+    paid = await site.db.fetchval(
+        "SELECT -sum(units) FROM ledger WHERE account_id = $1 AND kind IN ('debit', 'refund')", hall
+    )
+    back = await site.db.fetchval("SELECT sum(units) FROM ledger WHERE account_id = $1 AND kind = 'refund'", hall)
+    assert (paid, back) == (9, 4), "five, and two of three of the double price; the third has failed, one was withdrawn"
+    one = await service.take(by_test(site.db), hall, MONTH, "why")
+    assert one.amount == Decimal("0.35"), "nine times 0.0385"
+    text = re.sub(r"\s+", "", read(statement_pdf.made(one, teller("zh"), "平台", "水印")))
+    assert "单价0.0385元/条" in text
+    assert "合计913490.35" in text, text
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        page = html.unescape(await boss.get(f"/statements/bills?month={MONTH:%Y-%m}&account={hall}"))
+        assert "¥0.35" in page
+        assert "月账单" in page
+    async with Browser(site) as other:
+        await other.login("clinic-op")
+        page = html.unescape(await other.get("/statements/bills"))
+        assert "hall" not in page
+        assert "¥" not in page
+
+
+async def test_who_may_not_see_balances_takes_a_statement_without_money(site: Site) -> None:
+    await accounts.edit(by_test(site.db), site.accounts["clinic"], {"unit_price": "0.0385"})
+    form = {"month": f"{MONTH:%Y-%m}", "account": str(site.accounts["clinic"]), "reason": "季度核对"}
+    texts = []
+    for name in ("clinic-op", "boss"):
+        async with Browser(site) as one:
+            await one.login(name)
+            await one.get("/statements/-/pdf")
+            async with one.session.post("/statements/-/pdf", data=form | {"csrf": one.csrf}) as response:
+                assert response.content_type == "application/pdf"
+                texts.append(re.sub(r"\s+", "", read(await response.read())))
+    without, with_money = texts
+    for text in texts:
+        assert "净计费" in text, "the units are for both"
+        assert "条数按账本入账日期统计" in text
+    for word in ("0.0385", "单价", "金额", "元"):
+        assert word in with_money
+        assert word not in without, word
 
 
 async def test_an_empty_month_is_a_statement_too(site: Site) -> None:
@@ -248,7 +312,7 @@ async def test_what_broke_before_the_server_had_it_is_sent_again_and_says_why(
         await _tried_in_vain(site, again(), clock, "ZeroDivisionError")
     await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
     with monkeypatch.context() as patch:  # or not in time
-        patch.setattr("smsgw.admin.statement_mail.MAKING", 0.0)
+        patch.setattr("smsgw.admin.mailing.MAKING", 0.0)
         await _tried_in_vain(site, again(), clock, "TimeoutError")
     await site.db.execute("UPDATE statement_mail SET tries = 0, next_at = $1", clock.now)
     nowhere = Mailer(replace(post.config, security="tls", ca_file=str(tmp_path / "nowhere.pem")))
@@ -302,7 +366,7 @@ async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, po
     await site.db.execute("UPDATE statement_mail SET state = 'waiting' WHERE receiver = $1", late)
     async with site.db.transaction() as connection:
         later = DUE + timedelta(hours=1)
-        claimed = [await service.claim(connection, later) for _ in range(2)]
+        claimed = [await service.TABLE.claim(connection, later) for _ in range(2)]
         assert claimed[1] is None, "only who is named"
         await connection.execute("UPDATE statement_mail SET state = 'waiting' WHERE id = $1", claimed[0])
     clock.now += timedelta(hours=1)
@@ -345,10 +409,10 @@ async def test_a_server_that_is_away_is_tried_for_days_and_then_given_up(site: S
     await named(site, "a@buyer.example.org")
     clock = Clock()
     away = MailConfig("127.0.0.1", 9, "none", sender="bills@sms.example.org")
-    for _ in range(len(service.RETRIES) + 3):
+    for _ in range(len(RETRIES) + 3):
         await all_of(mailing(site, away, clock))
         clock.now += timedelta(days=1)
-    assert await states(site) == {"a@buyer.example.org": ("failed", len(service.RETRIES) + 1)}
+    assert await states(site) == {"a@buyer.example.org": ("failed", len(RETRIES) + 1)}
     await all_of(mailing(site, MailConfig(), clock))
     assert post.got == []
 

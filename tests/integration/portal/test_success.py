@@ -19,6 +19,7 @@ from databases import owner
 from portal_site import SEALER, Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
+from smsgw.core.alarm_rules import Rules, Stored
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, day_range
 from smsgw.core.permissions import Permission as P
@@ -177,15 +178,21 @@ async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site) -> 
 
 async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_it(site: Site) -> None:
     now = datetime.now(UTC)
-    assert await success.findings(site.db, LIMITS, now) == []
+    assert await success.findings(site.db, Rules(settings=LIMITS), LIMITS, now) == []
     await ended(site)
-    async def told(settings: Settings = LIMITS) -> list[str]:
-        return [f"{one.kind} {one.object} {one.detail}" for one in await success.findings(site.db, settings, now)]
+    channel = await site.db.fetchval("SELECT name FROM channel WHERE id = $1", site.channel_id)
+
+    async def told(settings: Settings = LIMITS, **rules: Stored) -> list[str]:
+        rules_ = Rules({(kind, f"channel/{channel}"): one for kind, one in rules.items()}, settings)
+        return [f"{one.kind} {one.object} {one.detail}"
+                for one in await success.findings(site.db, rules_, settings, now)]  # fmt: skip
 
     (alarm,) = await told()
     assert "success_low channel/" in alarm
     assert "36.36" in alarm
     assert await told(Settings(success_least=100)) == [], "too few to say"
+    assert await told(success_low=Stored(True, values={"threshold": 30})) == [], "it has a rule of its own"
+    assert await told(Settings(success_least=1, success_limit=0), success_low=Stored(True, values={"threshold": 90}))
     assert await told(Settings(success_least=1, success_limit=0)) == [], "nobody wants to know"
     await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
     (alarm,) = await told()
@@ -230,7 +237,7 @@ async def test_two_count_a_day_one_after_the_other(site: Site, already: bool) ->
     async with site.db.transaction() as connection:
         await success.count_day(connection, TODAY)
         other = aio.spawn(counted(site), name="other")
-        for _ in range(500):
+        for _ in range(3000):
             if await site.db.fetchval(WAITS):
                 break
             await asyncio.sleep(0.02)

@@ -154,3 +154,30 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
             page = await boss.post(path, new | {"version": "2", **wrong})
             assert boss.status == 422, wrong
             assert f'id="{field}-problem"' in page, wrong
+
+
+async def test_what_the_page_has_no_room_for_is_kept(site: Site) -> None:
+    at = clock.now().astimezone(CHINA) + timedelta(days=2)
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        task = await planned(site, boss, when="at", at=f"{at:%Y-%m-%dT%H:%M}")
+        spans = [{"from": "09:00:30", "to": "18:00:15"}]
+        form = shown(await boss.get(f"/scheduled/{task}/edit"))
+        hop = {"hop1_content": "请查收通知", "fallback_minutes": "120"}
+        await boss.post(f"/scheduled/{task}/edit", form | hop | {"confirmed": "1"})
+        await site.db.execute(
+            "UPDATE task SET windows = $2, fallback = jsonb_set(fallback #- '{hops,0,content}', '{hops,0,template_id}',"
+            " '4711') WHERE id = $1", task, json.dumps(spans),
+        )  # fmt: skip
+        page = await boss.get(f"/scheduled/{task}/edit")
+        assert '<option value="4711" selected' in page, "not among those that may be chosen today"
+        values = shown(page)
+        days = [("windows1_days", str(day)) for day in range(1, 8)]
+        data = {**values, "subject": "新名称", "hop1_template": "", "fallback_minutes": "", "confirmed": "1"}
+        async with boss.session.post(
+            f"/scheduled/{task}/edit", data=[*data.items(), ("csrf", boss.csrf), *days]
+        ) as response:
+            assert response.status == 200
+        row = await site.db.fetchrow("SELECT name, windows FROM task WHERE id = $1", task)
+        assert row is not None
+        assert (row["name"], json.loads(row["windows"])) == ("新名称", spans)

@@ -82,7 +82,7 @@ def table(page: str) -> dict[str, list[str]]:
 
 async def made(user: Browser) -> list[dict[str, str]]:
     """Rows of the export whose page the user is on, when it is done."""
-    job, deadline = user.path, time.monotonic() + 30
+    job, deadline = user.path, time.monotonic() + 120
     while "已完成" not in (page := await user.get(job)):
         assert time.monotonic() < deadline, page
         await asyncio.sleep(0.1)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from browsing import Browser, send
+from page_costs import watched
 from portal_site import Site, running
 
+from smsgw.admin.pages.home import workbench
 from smsgw.core.ids import CHINA
 from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as accounts
@@ -79,7 +81,8 @@ async def test_the_first_card_is_what_the_role_is_there_for(site: Site, role: st
         assert len(cards) == len(set(cards))
 
 
-async def test_nothing_new_is_nothing_sent_and_what_is_new_comes(site: Site) -> None:
+async def test_nothing_new_is_nothing_sent_and_what_is_new_comes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbench, "EVERY", 0.0)
     await site.add_staff("boss", "super")
     await traffic(site)
     async with Browser(site) as browser:
@@ -96,6 +99,40 @@ async def test_nothing_new_is_nothing_sent_and_what_is_new_comes(site: Site) -> 
         assert 'data-metric="accepted">8<' in await browser.get("/home/live", headers=known)
 
 
+async def test_it_is_found_out_once_for_all_who_see_the_same(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench, "EVERY", 60.0)
+    with watched() as costs:
+        async with running(dsn, tmp_path) as site:
+            for login in ("one", "two"):
+                await site.add_staff(login, "super")
+            await site.add_staff("hall", "operator", "hall")
+            await site.add_staff("clinic", "operator", "clinic")
+            await traffic(site)
+            async with Browser(site) as one, Browser(site) as two, Browser(site) as hall, Browser(site) as clinic:
+                for browser, login in ((one, "one"), (two, "two"), (hall, "hall"), (clinic, "clinic")):
+                    await browser.login(login)
+                first = await one.get("/home/live")
+                costs.clear()
+                assert await two.get("/home/live") == first
+                await one.get("/home/live", headers={"X-Have": two.headers["X-Piece"]})
+                assert one.status == 204
+                assert sum(cost.statements for cost in costs) <= 4, "those of their sessions"
+                assert 'data-metric="accepted">7<' in await hall.get("/home/live")
+                assert 'data-metric="accepted">0<' in await clinic.get("/home/live")
+
+
+async def test_what_could_not_be_found_out_anew_is_called_old(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.add_staff("boss", "super")
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        assert "数据库应答慢" not in await browser.get("/home/live")
+        now = clock.now() + timedelta(seconds=workbench.OLD + 1)
+        monkeypatch.setattr(clock, "now", lambda: now)
+        assert "数据库应答慢" in await browser.get("/home/live")
+
+
 async def test_the_piece_does_not_change_by_the_clock(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour that goes by with nothing in it changes what is compared, not a minute that goes by."""
     await site.add_staff("boss", "super")
@@ -104,6 +141,7 @@ async def test_the_piece_does_not_change_by_the_clock(site: Site, monkeypatch: p
     async with Browser(site) as browser:
         await browser.login("boss")
         monkeypatch.setattr(clock, "now", lambda: start)
+        monkeypatch.setattr(workbench, "EVERY", 0.0)
         first = await browser.get("/home/live")
         monkeypatch.setattr(clock, "now", lambda: start + timedelta(minutes=7))
         later = await browser.get("/home/live")

@@ -41,7 +41,7 @@ def smgp_client() -> Session:
     return Session(rules, config=SessionConfig(window=1000, response_timeout=30))
 
 
-async def eventually(condition: Callable[[], Any], within: float = 5.0) -> None:
+async def eventually(condition: Callable[[], Any], within: float = 30.0) -> None:
     """Wait for something that no event tells about."""
     async with asyncio.timeout(within):
         while True:
@@ -106,7 +106,7 @@ class Client:
             if isinstance(event, CloseNow):
                 self._writer.close()
 
-    async def until(self, condition: Any, within: float = 5.0) -> None:
+    async def until(self, condition: Any, within: float = 30.0) -> None:
         async with asyncio.timeout(within):
             while not condition():
                 self._changed.clear()

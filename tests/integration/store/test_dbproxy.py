@@ -29,7 +29,7 @@ async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:
             asked = aio.spawn(connection.fetchval("SELECT 2"), name="asked")
             done, _ = await asyncio.wait({asked}, timeout=0.3)
             assert not done
-        assert await asyncio.wait_for(asked, 5) == 2
+        assert await asyncio.wait_for(asked, 30) == 2
         proxy.cut()
         with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
             await connection.execute("SELECT 1")
@@ -38,7 +38,7 @@ async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:
             await asyncpg.connect(proxy.dsn, timeout=5)
 
 
-@pytest.mark.parametrize("late", [0.0, 0.5])
+@pytest.mark.parametrize("late", [0.0, 2.0])
 async def test_a_commit_arrives_and_its_answer_does_not(dsn: str, late: float) -> None:
     beside = await asyncpg.connect(dsn)
     try:
@@ -53,7 +53,7 @@ async def test_a_commit_arrives_and_its_answer_does_not(dsn: str, late: float) -
                     await connection.execute("INSERT INTO book VALUES (1)")
             assert proxy.lost == 1
             found = [await beside.fetchval("SELECT count(*) FROM book")]
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 30
             while not found[-1] and time.monotonic() < deadline:
                 await asyncio.sleep(0.02)
                 found.append(await beside.fetchval("SELECT count(*) FROM book"))

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from changes import by_test
+from databases import change as as_owner
 
 from smsgw.core.actor import Actor
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import first_id
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import segments
+from smsgw.platform.audience.model import Segment, SegmentKind
 from smsgw.platform.messages import records
 from smsgw.platform.paging import Window
 from smsgw.store.engine.database import Database
+from smsgw.store.messages import message_links
 
 N = 20_000
 NOW = datetime.now(UTC)
@@ -58,7 +63,7 @@ async def looked_at(database: Database, wanted: records.Wanted) -> tuple[int, in
         await connection.execute("ANALYZE message")
         await connection.execute("ANALYZE part")
         await connection.execute(records._CUSTOM)
-        known = await records._known(connection, wanted)
+        known = await records._known(database, connection, wanted)
         assert known is not None
         search = records._search(Actor.system("test"), wanted, Window("time"), known)
         statement, arguments = records._statement(search, search.days(True), shape, True)
@@ -77,3 +82,77 @@ async def test_a_code_is_found_by_the_few_parts_that_have_another_than_deliverie
     found, rows = await looked_at(database, wanted)
     assert found == {"NOSUCH": 0, "MK:3": 20}[code]
     assert rows < 500
+
+
+@pytest.mark.parametrize("clicked", ["true", "false"])
+async def test_who_has_clicked_is_found_by_the_codes_that_messages_carry(database: Database, clicked: str) -> None:
+    """Every second message has a personal link; of a thousand of these one was clicked."""
+    await database.execute(
+        "INSERT INTO message_link "
+        "SELECT id, 1, (id - $1)::int, (id - $1) % 2000 = 0 FROM message WHERE (id - $1) % 2 = 0",
+        first_id(NOW - timedelta(minutes=1)),
+    )
+    await as_owner(database.dsn, "ANALYZE message_link")
+    wanted = records.Wanted(NOW - timedelta(days=3), NOW + timedelta(minutes=1), clicked=clicked)
+    found, rows = await looked_at(database, wanted)
+    assert found == {"true": 10, "false": 51}[clicked]
+    assert rows < 1000
+
+
+_LINKS = """
+INSERT INTO short_link (account_id, name, kind, origin, domain, serial, codes, target, state, passed, made_at, made_by)
+SELECT id, kind, kind, 'api', 's.example.cn', serial, serial, 'https://www.example.cn/', 'active', 1,
+       now() - interval '1 hour', 'x'
+FROM account, (VALUES ('shared', 1), ('personal', 1000)) AS k(kind, serial) RETURNING id
+"""
+
+
+async def test_clicks_of_a_link_that_all_share_look_at_none_of_its_messages(database: Database) -> None:
+    shared, personal = [row["id"] for row in await database.fetch(_LINKS)]
+    await database.execute(
+        "INSERT INTO message_link SELECT id, CASE WHEN n < 500 THEN $2 ELSE $1::bigint END, CASE WHEN n < 500 THEN n "
+        "ELSE 0 END, CASE WHEN n < 500 THEN false END FROM (SELECT id, row_number() OVER (ORDER BY id)::int AS n "
+        "FROM message) m", shared, personal,
+    )  # fmt: skip
+    await database.execute("INSERT INTO link_visitor VALUES ($1, 0, 1, 1), ($2, 3, 1, 1)", shared, personal)
+    await as_owner(database.dsn, "ANALYZE message_link")
+    told = await database.fetchval(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {message_links._CLICKED}", [shared, personal], [0, 3]
+    )
+    scans = [node for node in _nodes(json.loads(told)[0]["Plan"]) if node.get("Alias") == "k"]
+    rows = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    assert rows <= 2
+    assert await database.fetch("SELECT n FROM message_link WHERE clicked") == [(3,)]
+
+
+@pytest.mark.parametrize("kind", [SegmentKind.NOT_CLICKED, SegmentKind.SILENT])
+async def test_who_of_a_task_has_not_clicked_is_found_chunk_by_chunk(database: Database, kind: SegmentKind) -> None:
+    """Half of the messages are the task's, in chunks of a hundred; of twenty of these one was clicked."""
+    (_, link), low = [row["id"] for row in await database.fetch(_LINKS)], first_id(NOW - timedelta(minutes=1))
+    await database.execute(
+        "INSERT INTO message_link SELECT id, $2, (id - $1::bigint)::int, (id - $1) % 20 = 0 FROM message", low, link
+    )
+    await database.execute(
+        "INSERT INTO task_chunk (task_id, run, first, size, base_id) "
+        "SELECT 1 + n % 2, 1, n * 100, 100, $1::bigint + 1 + n * 100 FROM generate_series(0, $2::int) n",
+        low, N // 100 - 1,
+    )  # fmt: skip
+    await as_owner(database.dsn, "ANALYZE message_link", "ANALYZE message", "ANALYZE part", "ANALYZE task_chunk")
+    account, one = await database.fetchval("SELECT id FROM account"), Segment(kind, 365, task_id=1)
+    assert await segments.count(database, account, one) == 9500
+    statement = segments._COUNT.format(numbers=segments._numbers(one))
+    told = await database.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *segments._asked(account, one))
+    scans = [node for node in _nodes(json.loads(told)[0]["Plan"]) if "Relation Name" in node]
+    rows = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    assert rows < 5 * N
+    assert await segments.count(database, account, Segment(kind, 365, link_id=link)) == 19_000
+
+
+async def test_one_segment_of_an_account_is_found_at_a_time(database: Database) -> None:
+    account = await database.fetchval("SELECT id FROM account")
+    async with database.transaction() as connection:
+        await segments.alone(connection, account)
+        with pytest.raises(Temporary):
+            await segments.count(database, account, Segment(SegmentKind.CLICKED))
+        assert await segments.count(database, account + 1, Segment(SegmentKind.CLICKED)) == 0
+    assert await segments.count(database, account, Segment(SegmentKind.CLICKED)) == 0

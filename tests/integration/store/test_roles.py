@@ -319,7 +319,7 @@ async def durable(postgres: Any, state: str) -> None:
     try:
         await connection.execute(f"ALTER SYSTEM SET fsync = {state}")
         await connection.execute("SELECT pg_reload_conf()")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await connection.fetchval("SHOW fsync") != state:  # noqa: ASYNC110 - another process's
                 await asyncio.sleep(0.05)
     finally:

@@ -39,7 +39,7 @@ async def other_node(ledger: Ledger, sql: str, *arguments: object) -> AsyncItera
     await connection.execute(sql, *arguments)
 
     async def commit() -> None:
-        for _ in range(500):
+        for _ in range(6000):
             if await ledger.connection.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
                 "AND datname = current_database()"

@@ -14,15 +14,15 @@ from smsgw.store.engine.migrate import SCHEMA_VERSION, Migration
 async def test_the_server_gives_a_statement_as_long_as_its_caller(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "SERVER_TIMEOUT", 0.3)
-    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 0.4, raising=False)
+    monkeypatch.setattr(db, "SERVER_TIMEOUT", 1.0)
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 1.2, raising=False)
     database = Database(dsn, size=1)
     await database.open()
     try:
-        assert await database.fetchval("SELECT 1 FROM pg_sleep(0.8)", timeout=20) == 1
+        assert await database.fetchval("SELECT 1 FROM pg_sleep(1.5)", timeout=20) == 1
         async with database.transaction(timeout=20) as connection:
-            assert await connection.fetchval("SELECT 1 FROM pg_sleep(0.8)", timeout=20) == 1
-        assert await database.fetchval("SHOW statement_timeout", timeout=0.3) == "300ms"
+            assert await connection.fetchval("SELECT 1 FROM pg_sleep(1.5)", timeout=20) == 1
+        assert await database.fetchval("SHOW statement_timeout", timeout=1.0) == "1s"
     finally:
         await database.close()
 

@@ -46,11 +46,18 @@ ORDER BY 1
 """
 
 
+def _days_of(number: int) -> tuple[str, ...]:
+    """The tables in days that there are with this migration."""
+    since = {"submit_pdu": 146, "link_click": 192, "message_link": 210}
+    return tuple(one for one in partitions.TABLES if number >= since.get(one, 0))
+
+
 async def up_to(dsn: str, number: int) -> None:
     """Migrate no further than that."""
     with pytest.MonkeyPatch.context() as patch:
         known = [one for one in migrate.migrations() if one.number <= number]
         patch.setattr(migrate, "migrations", lambda: known)
+        patch.setattr(partitions, "TABLES", _days_of(number))
         await migrate.migrate(owner(dsn), application=dsn)
 
 
@@ -81,7 +88,9 @@ async def test_days_with_parts_get_their_index_of_codes_one_by_one_and_it_serves
     await up_to(empty, 98)
     tomorrow = TODAY + timedelta(days=1)
     async with connected(empty) as connection:
-        await partitions.ensure(connection, SETTLED)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(partitions, "TABLES", _days_of(98))
+            await partitions.ensure(connection, SETTLED)
         for day in (SETTLED, SETTLED + timedelta(days=1)):
             await connection.execute(_PART, day_range(day)[0])
         await migrate.migrate(owner(empty), application=empty)
@@ -137,7 +146,7 @@ async def test_the_ledger_is_indexed_while_it_is_written_and_other_nodes_wait(em
         await long.start()
         await early.execute(_ENTRY, account, 1)
         nodes = [spawn(migrate.migrate(owner(empty), application=empty), name="one")]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await late.fetchval(_WAITS):  # noqa: ASYNC110 - the server's
                 await asyncio.sleep(0.05)
             nodes.append(spawn(migrate.migrate(owner(empty), application=empty), name="other"))
@@ -168,3 +177,19 @@ async def test_a_migration_outside_a_transaction_that_broke_off_begins_anew(empt
         assert await connection.fetchval("SELECT version FROM schema_info") == migrate.SCHEMA_VERSION
         definition = await connection.fetchval("SELECT indexdef FROM pg_indexes WHERE indexname = 'ledger_back'")
         assert "(at, id)" in definition
+
+
+async def test_entries_of_numbers_get_their_ids_without_the_table_being_rewritten(empty: str) -> None:
+    """Reports that teach a ported number wait for no update."""
+    await up_to(empty, 194)
+    async with connected(empty) as connection:
+        insert = "INSERT INTO number_override (prefix, carrier, source) VALUES ($1, 'CMCC', 'import')"
+        await connection.executemany(insert, [(one,) for one in ("1300000", "13800138000", "1550000", "19900000000")])
+        file = "SELECT pg_relation_filenode('number_override')"
+        before = await connection.fetchval(file)
+        await up_to(empty, 195)
+        await connection.execute(insert, "1710000")
+        assert await connection.fetchval("SELECT count(id) FROM number_override") == 1, "new ones at once"
+        await up_to(empty, 200)
+        assert await connection.fetchval(file) == before
+        assert await connection.fetchval("SELECT count(DISTINCT id) FROM number_override WHERE id >= 0") == 5

@@ -96,3 +96,18 @@ def test_actions_are_found_by_what_they_are_called() -> None:
     assert "staff.stop" in actions_called("停用")
     assert "staff.stop" in actions_called("Person Stopped")
     assert [*actions_called(" "), *actions_called("没有这个")] == []
+
+
+def test_every_field_that_is_written_down_with_a_change_has_a_name() -> None:
+    unknown = {
+        f"{where}: {key.value}"
+        for where, node in _nodes()
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ENTERING
+        for keyword in node.keywords
+        if keyword.arg in {"before", "after"}
+        for told in ast.walk(keyword.value)
+        if isinstance(told, ast.Dict)
+        for key in told.keys
+        if isinstance(key, ast.Constant) and key.value not in LABELS["audit_field"]
+    }
+    assert not unknown

@@ -13,6 +13,7 @@ TEMPLATES = Path(admin.__file__).parent / "templates"
 GALLERY = "ui/gallery.html"
 NOT_SHOWN = {
     "ui/brand.html:support": "of the login page alone",
+    "ui/documents.html": "a whole page: its table and the upload are shown",
     "ui/field_alone.html": "a field of the form that is shown",
     "ui/form_page.html": "a whole page: the form is shown",
     "ui/import.html": "a whole page: the upload is shown",

@@ -10,11 +10,10 @@ import pytest
 import pytest_asyncio
 
 from smsgw.admin import hashing
-from smsgw.admin import passwords as module
 from smsgw.admin.passwords import Passwords
 from smsgw.admin.turns import Rank
 from smsgw.core.errors import SmsgwError
-from smsgw.runtime import aio
+from smsgw.runtime import aio, programs
 
 STORED = hashing.hash_password("Right-Horse-7")
 
@@ -39,10 +38,10 @@ async def test_many_at_once_take_no_thread_and_as_many_processes_as_have_turns(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[object] = []
-    begin = module._begin
+    begin = programs.begin
 
-    async def counted() -> asyncio.subprocess.Process:
-        begun.append(await begin())
+    async def counted(name: str) -> asyncio.subprocess.Process:
+        begun.append(await begin(name))
         return begun[-1]  # type: ignore[return-value]
 
     def here(*_: object) -> bool:
@@ -52,7 +51,7 @@ async def test_many_at_once_take_no_thread_and_as_many_processes_as_have_turns(
         async with passwords.turn(f"user{n}", Rank.STRANGER):
             return await passwords.verify(STORED, "Right-Horse-7" if n % 2 else "wrong")
 
-    monkeypatch.setattr(module, "_begin", counted)
+    monkeypatch.setattr(programs, "begin", counted)
     monkeypatch.setattr(hashing, "verify_password", here)
     threads = threading.active_count()
     assert await asyncio.gather(*(one(n) for n in range(12))) == [bool(n % 2) for n in range(12)]
@@ -79,10 +78,10 @@ async def test_who_gives_up_leaves_no_answer_for_the_next_one(passwords: Passwor
 async def test_where_no_process_can_be_had_nobody_is_wrong(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def none() -> asyncio.subprocess.Process:
+    async def none(_: str) -> asyncio.subprocess.Process:
         raise BlockingIOError
 
-    monkeypatch.setattr(module, "_begin", none)
+    monkeypatch.setattr(programs, "begin", none)
     with pytest.raises(SmsgwError) as failed:
         await passwords.verify(STORED, "Right-Horse-7")
     assert failed.value.code == "BACKPRESSURE"

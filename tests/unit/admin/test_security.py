@@ -63,7 +63,10 @@ def test_every_address_stands_behind_a_right_or_is_meant_for_all() -> None:
             ("POST", "/login/step/passkey"), ("POST", "/login/cancel"), ("POST", "/login/enrol"),
             ("POST", "/login/enrol/confirm")}  # fmt: skip
     first = {(m, p) for m in ("GET", "POST") for p in ("/setup", "/setup/brand", "/setup/administrator")}
-    assert public - step - first == known, "a step of a login asks for that login, the first run for its code"
+    screen = {("GET", "/wall"), ("POST", "/wall"), ("GET", "/wall/live")}
+    assert public - step - first - screen == known, (
+        "a step of a login asks for that login, the first run for its code, a screen for its own"
+    )
     own = {(r.method, r.path) for r in app.routes() if r.action == rights.SELF}
     others = {path for _, path in own if not path.startswith(("/me/", "/proof"))}
     assert others == {"/logout", "/password", "/menu/badges", "/me"}

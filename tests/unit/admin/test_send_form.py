@@ -7,6 +7,7 @@ import pytest
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.numbers import recipients
 from smsgw.admin.pages.sending.form import SendForm
+from smsgw.core.model import MessageType
 
 KEY = "k" * 24
 
@@ -36,7 +37,7 @@ def form(**fields: str) -> SendForm:
 
 def test_a_good_form() -> None:
     good = form(sign="【市政服务】")
-    assert good.check(recipients(good.to))
+    assert good.check(recipients(good.to), set(MessageType))
     assert good.sign == "市政服务"
 
 
@@ -57,12 +58,12 @@ def test_a_good_form() -> None:
 )
 def test_what_is_wrong_is_said_at_its_field(field: str, value: str) -> None:
     bad = form(**{field: value})
-    assert not bad.check(recipients(bad.to))
+    assert not bad.check(recipients(bad.to), set(MessageType))
     assert list(bad.errors) == [field]
 
 
 def test_a_form_without_its_key_is_refused() -> None:
-    assert not form(key="short").check(recipients("13800138000"))
+    assert not form(key="short").check(recipients("13800138000"), set(MessageType))
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1e3", "9223372036854775808", "١", "1" * 40, "7 "])

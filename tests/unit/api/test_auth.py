@@ -30,6 +30,7 @@ class Key:
     status: str = "active"
     expires_at: datetime | None = None
     requests_per_second: int = 200
+    lent: bool = False
 
 
 class Snapshots:

@@ -51,7 +51,7 @@ def test_what_is_not_json(body: bytes) -> None:
         (b'{"to":[null]}', "to[0]"),
         (b'{"to":["1"],"content":5}', "content"),
         (b'{"to":["1"],"typo":5}', "typo"),
-        (b'{"to":["1"],"type":"urgent"}', "type"),
+        (b'{"to":["1"],"type":["notice"]}', "type"),
         (b'{"to":["1"],"client_ref":"%b"}' % (b"x" * 65), "client_ref"),
         (b'{"to":["1"],"ext":"%b"}' % (b"x" * 257), "ext"),
         (b'{"to":["1"],"extend_code":12}', "extend_code"),
@@ -94,7 +94,6 @@ def test_an_empty_body_is_an_empty_object() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("link", b'{"type":"individual"}'),
         ("fallback", b'[{"kind":"sms"}]'),
         ("channel_hint", b"7"),
         ("kind", b'"rcs"'),

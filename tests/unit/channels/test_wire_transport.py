@@ -6,7 +6,7 @@ import asyncio
 import errno
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,11 +16,16 @@ from smsgw.channels.wire.mapping import INTERMEDIATE
 from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
+from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.protocols.events import Answer, Closed, Expired, Late, Request
 from smsgw.protocols.session import NotBound
 from smsgw.protocols.states import SENDING
 
 SPEC = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069")
+
+
+LOG = SubmitLog(cast("Any", None))
+"""Of a node whose channels are not recorded: it is never written."""
 
 
 class Channel:
@@ -87,6 +92,7 @@ class Link:
         self.session = Session(window)
         self.writable = True
         self.flushed = 0
+        self.answered = 0
 
     def flush(self) -> None:
         self.flushed += 1
@@ -122,7 +128,7 @@ class Wire:
     def __init__(self) -> None:
         self.channel, self.mapping = Channel(), Mapping()
         profile = profiles.parse({}, SPEC.protocol)
-        self.transport: Any = WireTransport(SPEC, profile, self.channel, Listeners(Guesses()), Numberings())
+        self.transport: Any = WireTransport(SPEC, profile, self.channel, Listeners(Guesses()), Numberings(), LOG)
         self.transport._mapping = self.mapping
 
     def links(self, *windows: int) -> list[Link]:
@@ -172,6 +178,33 @@ async def test_what_is_not_on_its_way_is_told(wire: Wire) -> None:
     assert [p.id for p in wire.submit(part(3)).unsent] == [3]
     wire.links()
     assert [p.id for p in wire.submit(part(4)).unsent] == [4]
+
+
+class Torn:
+    """A recording that can keep nothing."""
+
+    left_out = 0
+
+    def submitted(self, *_: object) -> None:
+        raise ValueError("a PDU that cannot be written down")
+
+    answered = submitted
+
+    def leave_out(self) -> None:
+        self.left_out += 1
+
+
+async def test_what_a_recording_cannot_keep_was_sent_all_the_same(wire: Wire) -> None:
+    (link,) = wire.links(4)
+    wire.transport._keeping = torn = Torn()
+    link.session.dialect = None  # type: ignore[attr-defined]
+    submitted = wire.submit(part(1), part(2))
+    assert [p.id for p in link.session.out] == [1, 2]
+    assert (submitted.refused, submitted.unsent) == ([], []), "else they would be sent once more"
+    answers: Any = [Answer(tag=part(n), pdu=None, status=0, elapsed=0.0) for n in (1, 2)]
+    wire.transport.on_events(link, answers)
+    ((_, outcomes),) = wire.channel.told
+    assert ([o.id for o in outcomes], torn.left_out) == ([1, 2], 4)
 
 
 async def test_an_id_of_our_own_is_told_before_it_is_written_and_again_when_the_answer_is_lost(

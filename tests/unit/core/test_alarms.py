@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
+from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
+from smsgw.core.ids import CHINA
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import parse
 from smsgw.core.settings import Settings
+from smsgw.core.throttling import Spell
 from smsgw.core.words import english_of
 from smsgw.pipeline.upkeep.alarms import channel_findings, standby_findings
 
@@ -17,7 +21,7 @@ DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
 def test_it_must_last() -> None:
     watch = Watch()
     assert watch.look([DOWN], 100.0) == {}
-    assert watch.pending(DOWN.key)
+    assert DOWN.key in watch.found
     assert watch.look([DOWN], 129.9) == {}
     assert watch.look([DOWN], 130.0) == {DOWN.key: (DOWN, 30.0)}
 
@@ -26,7 +30,7 @@ def test_it_begins_anew_after_a_pause() -> None:
     watch = Watch()
     watch.look([DOWN], 100.0)
     watch.look([], 120.0)
-    assert not watch.pending(DOWN.key)
+    assert DOWN.key not in watch.found
     assert watch.look([DOWN], 140.0) == {}
     assert watch.look([DOWN], 170.0) == {DOWN.key: (DOWN, 30.0)}
 
@@ -37,16 +41,31 @@ def status(name: str, state: str, error: str = "") -> ChannelStatus:
     )
 
 
+RULES = Rules(settings=Settings(channel_down_seconds=45))
+
+
 def test_channels_that_are_not_logged_in() -> None:
     channels = [
         status("a", "bound"), status("b", "refused", "wrong password"), status("c", "connecting", "no answer"),
         status("d", "stopped"), status("e", "draining"),
     ]  # fmt: skip
-    refused, down = channel_findings(channels, Settings(channel_down_seconds=45))
+    refused, down = (one for one in map(RULES.judged, channel_findings(channels)) if one)
     assert refused.key == ("login_refused", "channel/b")
     assert (refused.after, english_of(refused.detail)) == (0.0, "wrong password")
     assert down.key == ("channel_down", "channel/c")
     assert down.after == 45
+
+
+def test_a_carrier_that_throttles_is_an_alarm_as_its_history_has_it() -> None:
+    began = datetime(2026, 3, 2, 9, 0, tzinfo=CHINA)
+    spell = Spell(began, began + timedelta(minutes=12), 400, 120.0, 90_000, 310, over=False)
+    channels = [status("a", "bound"), replace(status("b", "bound"), throttled=spell)]
+    (found,) = channel_findings(channels)
+    assert found.key == ("channel_throttled", "channel/b")
+    assert english_of(found.detail) == "since 2026-03-02 09:00:00; 310 segments were refused"
+    judged = RULES.judged(found)
+    assert judged is not None
+    assert judged.after == 600, "one that comes and goes is none"
 
 
 def test_standbys_are_counted_where_there_are_any() -> None:
@@ -61,7 +80,7 @@ def test_standbys_are_counted_where_there_are_any() -> None:
 
     def found(**states: str) -> list[tuple[str, str, str]]:
         channels = [status(name, state) for name, state in states.items()]
-        return [(f.object, f.severity, english_of(f.detail)) for f in standby_findings(table, channels, Settings())]
+        return [(f.object, f.severity, english_of(f.detail)) for f in standby_findings(table, channels, Rules())]
 
     assert found(a="connecting", b="bound", c="bound", d="connecting") == []
     ((object_, severity, detail),) = found(a="bound", b="bound", c="connecting", d="refused")
@@ -75,8 +94,8 @@ def test_a_channel_that_fails_at_its_probe_is_no_healthy_standby() -> None:
     document = {"pool": [{"name": "vip", "channels": ["a", {"name": "b", "standby": True}]}]}
     table = parse(document, version=1, channels="ab")
     tried = replace(status("b", "bound"), probe="failed", probe_detail="undeliverable UNDELIV")
-    (alarm,) = channel_findings([status("a", "bound"), tried, replace(tried, state="stopped")], Settings())
+    (alarm,) = channel_findings([status("a", "bound"), tried, replace(tried, state="stopped")])
     assert (alarm.key, english_of(alarm.detail)) == (("probe_failed", "channel/b"), "the probe ended: failed UNDELIV")
-    one = Settings(standbys_wanted=1)
+    one = Rules(settings=Settings(standbys_wanted=1))
     assert [f.object for f in standby_findings(table, [tried], one)] == ["pool/vip"]
     assert standby_findings(table, [replace(tried, probe="ok")], one) == []

@@ -10,7 +10,7 @@ from smsgw.core.webhooks import parse_ports
 from smsgw.protocols.smpp import reports
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_accounts_that_are_above_each_other_end_somewhere() -> None:
     one, two = resolve([Account(1, "a", "active", parent_id=2), Account(2, "b", "active", parent_id=1)])
     assert (one.id, two.id) == (1, 2)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from smsgw.core import numbers
-from smsgw.core.numbers import Home, Segments
+from smsgw.core.numbers import Home, Segments, masked_as_written
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,34 @@ def test_prefixes_that_are_none(prefix: str) -> None:
 def test_what_is_written_is_read_as_the_same_number(number: str) -> None:
     """Without its plus a number of the United States would be one of the mainland."""
     assert numbers.normalize(numbers.written(number)) == number
+
+
+@pytest.mark.parametrize("written", [
+    "13800138000", "138 0013 8000", "138-0013-8000", "１３８００１３８０００", "+86 138 0013 8000",
+    "8613800138000", "0086-138-0013-8000", "013800138000", "①③⑧00138000", "138.0013.8000", "138 0013\u30008000",
+    "1 3 8 0 0 1 3 8 0 0 0", "138\u200b00138000",
+])  # fmt: skip
+def test_numbers_are_hidden_however_people_write_them(written: str) -> None:
+    for around in ("号码{}，请查", "tel{}x"):
+        assert masked_as_written(around.format(written)) == around.format("138****8000")
+
+
+@pytest.mark.parametrize(("written", "shown"), [
+    ("010-65521234", "010****1234"), ("(010) 6552 1234", "(010****1234"),
+    ("（0755）8652-1234转801", "（075****1234转801"),
+    ("057186521234", "057****1234"), ("+852 9123 4567", "852****4567"), ("00852-91234567", "852****4567"),
+    ("+1 (202) 555-0123", "120****0123"), ("+44 20 7946 0958", "442****0958"), ("85291234567", "852****4567"),
+    ("4915112345678", "491****5678"), ("9123456789", "91****89"),
+])  # fmt: skip
+def test_landlines_and_numbers_abroad_are_hidden_too(written: str, shown: str) -> None:
+    assert masked_as_written(f"来电{written}，请查") == f"来电{shown}，请查"
+
+
+@pytest.mark.parametrize("text", [
+    "短信 7012345138001380001", "①信号 ２０２６-11-29 13:00，三次", "订单 202611291380013800", "10086", "5% 1.5 元",
+    "UTC+8 2026-11-29 13:00", "20261129130000 收到", "端口 106900001234", "热线 4008001234，12345",
+    "09-12 08:30 至 18:00",
+    "共 123456789 条",
+])  # fmt: skip
+def test_what_is_no_number_stays_as_it_was_written(text: str) -> None:
+    assert masked_as_written(text) == text

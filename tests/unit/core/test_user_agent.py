@@ -39,7 +39,8 @@ def test_what_a_browser_is(agent: str, device: Device) -> None:
 
 
 def test_a_long_one_costs_no_more() -> None:
-    began = time.monotonic()
+    agent = "Chrome/" * 1_000_000
+    began = time.process_time()
     for _ in range(100):
-        device_of("Chrome/" * 1_000_000)
-    assert time.monotonic() - began < 1.0
+        device_of(agent)
+    assert time.process_time() - began < 1.0

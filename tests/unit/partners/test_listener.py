@@ -26,7 +26,7 @@ class House:
     """A listener that lets everybody in, and connections to it."""
 
     def __init__(self) -> None:
-        self.listener = Listener(SmppServer(), "127.0.0.1:0", (), self._login)
+        self.listener = Listener(SmppServer(), "127.0.0.1:0", (), self._login, shared=False)
         self.port = 0
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -128,7 +128,7 @@ async def test_what_is_no_pdu_ends_the_connection_later_when_it_comes_over_and_o
             await asyncio.sleep(0.001)
     reader, writer = await house.knock("127.0.5.1")
     writer.write(SMPP34.encode(pdus.BindTransmitter(sequence=1, system_id="shop", password="x")))
-    assert type(SMPP34.decode(await asyncio.wait_for(frame(reader), 5))) is pdus.BindTransmitterResp
+    assert type(SMPP34.decode(await asyncio.wait_for(frame(reader), 30))) is pdus.BindTransmitterResp
     assert house.listener.tarpit.held == 2, "who is right does not wait"
     for reader in readers[2:]:
         await closed_after(reader)
@@ -139,4 +139,4 @@ async def test_a_closed_listener_says_so(house: House) -> None:
     assert house.listener.listening
     await house.listener.close()
     assert not house.listener.listening
-    assert not Listener(SmppServer(), "127.0.0.1:0", (), house._login).listening
+    assert not Listener(SmppServer(), "127.0.0.1:0", (), house._login, shared=False).listening

@@ -208,7 +208,7 @@ async def reader_of(path: Path) -> tuple[asyncio.Task[object], Path]:
     os.mkfifo(path)
     before = children()
     task = aio.spawn(Workers().run(1, Job(inspect=str(path))), name="reader")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (new := children() - before) or not waits(next(iter(new)), path):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return task, Path("/proc") / next(iter(new))

@@ -56,7 +56,7 @@ def test_every_statement_that_may_make_a_delivery_brings_its_evidence() -> None:
     proven = {name for name, text in _statements() if (PROOF in text or DECISION in text) and "UPDATE part" in text}
     assert proven == {
         "smsgw.store.messages.outcomes._REPORTS", "smsgw.store.messages.reattempt._LATE",
-        "smsgw.store.messages.sweeps._DECIDE_UNKNOWN",
+        "smsgw.store.messages.sweeps._DECIDE_UNKNOWN", "smsgw.store.messages.restored._END",
     }  # fmt: skip
     assert may == proven | CLOSED.keys()
 

@@ -7,7 +7,7 @@ import pytest
 
 from smsgw.core.actor import ActorLabel
 from smsgw.store.messages import replaying
-from smsgw.store.messages.calls import NewCall
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall, Refusal
 
 
 @pytest.mark.parametrize("by", [None, ActorLabel("smpp:bank")])
@@ -23,3 +23,12 @@ def test_who_has_sent_an_emergency_is_a_string_in_the_spool(by: str) -> None:
     assert written["emergency_by"] == "x"
     read = replaying.from_bytes(msgspec.msgpack.encode(written | {"emergency_by": by}))
     assert (read.emergency_by or "") == by
+
+
+def test_a_row_from_before_kinds_is_of_none() -> None:
+    row = tuple(range(len(MESSAGE_COLUMNS) - 1))
+    refused = Refusal(row, (), "why", 5)
+    written = msgspec.msgpack.decode(replaying.to_bytes(NewCall(7, 1, [row], [], 3, (), b"{}", refused=(refused,))))
+    read = replaying.from_bytes(msgspec.msgpack.encode(written))
+    assert (MESSAGE_COLUMNS[-1], read.messages) == ("kind", [(*row, "")])
+    assert [r.message for r in read.refused] == [(*row, "")]

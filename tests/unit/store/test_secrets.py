@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -131,3 +134,50 @@ def test_no_key_is_lost_to_another_change_of_the_file(tmp_path: Path) -> None:
     with ThreadPoolExecutor(len(new)) as pool:
         list(pool.map(put, new))
     assert set(read_keys(path)) == {b"o" * 32, *new}
+
+
+def _as_another(path: Path, uid: int) -> str:
+    """What a user without rights is told who puts another key first."""
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        said = b"traceback"
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            change_keys(path, lambda keys: (b"n" * 32, *keys))
+            said = b""
+        except KeyFileError as exc:
+            said = str(exc).encode()
+        finally:
+            os.write(writes, said)
+            os._exit(0)
+    os.close(writes)
+    with open(reads, "rb") as told:
+        said = told.read()
+    os.waitpid(child, 0)
+    return said.decode()
+
+
+@pytest.mark.root_only
+def test_a_rotation_needs_a_directory_of_the_user_and_says_so() -> None:
+    """With the modes of systemd/smsgw.tmpfiles; in /etc/smsgw itself the service may write nothing."""
+    folder, uid = Path(tempfile.mkdtemp()), 65534
+    try:
+        folder.chmod(0o755)
+        for name, owner, mode in (("keys", uid, 0o700), ("etc", 0, 0o755)):
+            (folder / name).mkdir()
+            path = key_file(folder / name / "secret.key", b"o" * 32)
+            os.chown(path, uid, uid)
+            os.chown(path.parent, owner, uid)
+            path.parent.chmod(mode)
+        assert _as_another(folder / "keys" / "secret.key", uid) == ""
+        assert read_keys(folder / "keys" / "secret.key") == (b"n" * 32, b"o" * 32)
+        found = (folder / "keys" / "secret.key").stat()
+        assert (found.st_uid, found.st_mode & 0o777) == (uid, 0o600)
+        told = _as_another(folder / "etc" / "secret.key", uid)
+        assert "Permission denied; the directory must belong to the user that runs smsgw" in told
+        assert read_keys(folder / "etc" / "secret.key") == (b"o" * 32,)
+        assert [one.name for one in (folder / "etc").iterdir()] == ["secret.key"]
+    finally:
+        shutil.rmtree(folder)

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import random
+import threading
 import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -136,6 +137,135 @@ async def test_a_segment_is_read_in_pieces_and_a_header_can_be_damaged(tmp_path:
         assert reader.unreadable == [(0, 8)]
 
 
+async def test_whoever_reads_in_small_pieces_gets_the_same(tmp_path: Path) -> None:
+    bodies = [bytes([n]) * 100 for n in range(1, 51)] + [b"x" * 5000, b"end"]
+    async with opened(tmp_path, segment=1 << 16) as spool:
+        await asyncio.gather(*map(spool.submit, bodies))
+        (segment,) = await spool.rotate()
+        reader = Reader(segment, 1000)
+        pieces = []
+        while piece := await reader.read():
+            pieces.append(piece)
+    assert [body for piece in pieces for body in piece] == bodies
+    assert max(map(len, pieces)) == 10
+    assert not reader.unreadable
+
+
+async def test_whoever_hands_over_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Exception | None] = []
+    spool = Spool(tmp_path, limit=1 << 20, synced=False)
+    await spool.open()
+    spool.hand_over(b"first", told.append)
+    await spool.append(b"second")
+    assert told == [None]
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", failing)
+        spool.hand_over(b"third", told.append)
+        with pytest.raises(OSError, match="broken"):
+            await spool.append(b"fourth")
+    assert [getattr(one, "errno", None) for one in told] == [None, errno.EIO]
+    spool.hand_over(b"fifth", told.append)  # and is closed before it is written
+    await spool.close()
+    assert [getattr(one, "errno", None) for one in told] == [None, errno.EIO, errno.ESHUTDOWN]
+
+
+async def test_who_fails_on_being_told_ends_nothing(tmp_path: Path) -> None:
+    def fails(_: Exception | None) -> None:
+        raise RuntimeError("not our fault")
+
+    async with opened(tmp_path) as spool:
+        spool.hand_over(b"first", fails)
+        async with asyncio.timeout(10):
+            await spool.append(b"second")
+            await spool.append(b"third")
+            assert await everything(spool) == [b"first", b"second", b"third"]
+
+
+async def test_when_nobody_writes_any_more_all_hear_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason: who waits is told, nothing more is taken, and what was written can be read."""
+    async with opened(tmp_path) as spool:
+        await spool.append(b"kept")
+
+        def fail() -> None:
+            raise OSError(errno.EIO, "the file cannot be closed")
+
+        async with asyncio.timeout(10):
+            with monkeypatch.context() as patch:
+                patch.setattr(spool, "_end_segment", fail)
+                with pytest.raises(OSError, match="nobody writes"):
+                    await spool.rotate()
+            assert spool.broken
+            with pytest.raises(OSError, match="failed"):
+                await spool.append(b"late")
+            assert await everything(spool) == [b"kept"]
+
+
+async def test_a_write_under_way_ends_before_the_spool_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for it hears what became of it, and its file is open until then, also where whoever closes gives up."""
+    spool = Spool(tmp_path, limit=1 << 20, synced=False)
+    await spool.open()
+    await spool.append(b"first")
+    write, begun, go_on = spool._write, threading.Event(), threading.Event()
+
+    def slow(data: bytes) -> None:
+        begun.set()
+        go_on.wait(30)
+        write(data)
+
+    monkeypatch.setattr(spool, "_write", slow)
+    told: list[Exception | None] = []
+    spool.hand_over(b"second", told.append)
+    assert await asyncio.to_thread(begun.wait, 10)
+    spool.hand_over(b"third", told.append)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await spool.close()
+    assert told == []
+    closing = aio.spawn(spool.close(), name="closing")
+    await asyncio.sleep(0)
+    go_on.set()
+    await closing
+    assert [getattr(one, "errno", None) for one in told] == [None, errno.ESHUTDOWN]
+    assert not spool.broken
+    with pytest.raises(OSError, match="closed"):
+        spool.hand_over(b"fourth", told.append)
+    async with opened(tmp_path) as again:
+        assert await everything(again) == [b"first", b"second"]
+
+
+async def test_records_of_a_moment_share_a_write_and_a_lone_one_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    pwrite = os.pwrite
+
+    def counted(fd: int, data: bytes, at: int) -> int:
+        written.append(len(data))
+        return pwrite(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", counted)
+    spool = Spool(tmp_path, limit=1 << 20, synced=False, every=5.0)
+    await spool.open()
+    try:
+        async with asyncio.timeout(4.5):
+            await spool.append(b"first")
+        before = len(written)
+        some = []
+        for n in range(20):
+            some.append(spool.submit(b"%d" % n))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*some)
+        assert len(written) - before < 5
+        (segment,) = await spool.rotate()
+        assert await records(Reader(segment)) == [b"first", *(b"%d" % n for n in range(20))]
+    finally:
+        await spool.close()
+
+
 async def test_a_segment_can_be_closed_while_records_go_on_coming(tmp_path: Path) -> None:
     async with opened(tmp_path, limit=1 << 24, segment=1 << 24) as spool:
         stop, more = asyncio.Event(), asyncio.Event()
@@ -153,7 +283,7 @@ async def test_a_segment_can_be_closed_while_records_go_on_coming(tmp_path: Path
         for _ in range(5):
             more.clear()
             await more.wait()  # a segment without records is not closed
-            seen = await asyncio.wait_for(spool.rotate(), 5)
+            seen = await asyncio.wait_for(spool.rotate(), 30)
         stop.set()
         done = sum(await asyncio.gather(*writing))
         assert len(seen) >= 4

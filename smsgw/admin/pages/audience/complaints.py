@@ -65,9 +65,10 @@ COLUMNS = (
     Column("channel", permission=Permission.CHANNEL_VIEW, shown=False, phone=Phone.AWAY),
     Column("reference", Cell.CODE, "complaint_reference", shown=False, phone=Phone.AWAY),
     Column("reply", Cell.LONG, "complaint_reply", shown=False, phone=Phone.AWAY),
-    Column("actor", label="complaint_by", phone=Phone.AWAY),
+    Column("actor", label="complaint_by", value=lambda one: one.entered_name, phone=Phone.AWAY),
     Column("at", Cell.TIME, "complaint_at", sort=True, phone=Phone.AWAY),
-    Column("changed_by", label="complaint_changed_by", shown=False, phone=Phone.AWAY),
+    Column("changed_by", label="complaint_changed_by", value=lambda one: one.changed_name, shown=False,
+           phone=Phone.AWAY),
     Column("changed_at", Cell.TIME, "complaint_changed_at", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _MESSAGES = (
@@ -141,7 +142,7 @@ async def _detail(call: Call, one: Complaint) -> Detail:
     late = one.late(clock.now())
     said = TERMS["complaint_said"]
     past = [
-        Past(step.at, call.gettext(words.STATE[step.state]), step.actor, [(call.gettext(said), step.said)])
+        Past(step.at, call.gettext(words.STATE[step.state]), step.name, [(call.gettext(said), step.said)])
         for step in reversed(matter.steps)
     ]
     return Detail(
@@ -279,7 +280,7 @@ def _text(call: Call, one: Complaint, matter: Matter, whole: bool) -> str:
 
     facts = {
         "id": one.id, "reference": one.reference, "origin": say(words.ORIGIN[one.origin]), "at": at(one.at),
-        "actor": one.actor, "due_at": at(one.due_at), "number": one.number if whole else mask(one.number),
+        "actor": one.entered_name, "due_at": at(one.due_at), "number": one.number if whole else mask(one.number),
         "note": one.note, "account": one.account, "sign": one.sign, "message": one.message_id,
         "state": say(words.STATE[one.state]), "reply": one.reply, "owner": call.owner, "made": at(clock.now()),
     }  # fmt: skip
@@ -309,7 +310,7 @@ def _text(call: Call, one: Complaint, matter: Matter, whole: bool) -> str:
     lines += ["", f"== {say(words.STEPS)}"]
     lines += [
         call.filled(words.LINE_STEP, {
-            "at": at(s.at), "actor": s.actor, "state": say(words.STATE[s.state]), "said": s.said,
+            "at": at(s.at), "actor": s.name, "state": say(words.STATE[s.state]), "said": s.said,
         })
         for s in matter.steps
     ]  # fmt: skip

@@ -41,8 +41,8 @@ from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases.queries import own_department
 
-PATH, GROUPS = "/contacts", "/contacts/groups"
-TABS = ((words.CONTACTS, PATH), (words.GROUPS, GROUPS))
+PATH, GROUPS, SEGMENTS = "/contacts", "/contacts/groups", "/contacts/segments"
+TABS = ((words.CONTACTS, PATH), (words.GROUPS, GROUPS), (words.SEGMENTS, SEGMENTS))
 _ONE = f"{PATH}/{{id:[0-9]{{1,19}}}}"
 MENU = MenuEntry("audience.contacts", PATH, Permission.CONTACT_VIEW)
 FILTER = Filter(

@@ -13,6 +13,7 @@ from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.connect.accounts import PATH, given_to
+from smsgw.admin.pages.routing.route_table import going
 from smsgw.admin.words import account_route as words
 from smsgw.admin.words import messages
 from smsgw.core.permissions import Permission
@@ -73,14 +74,8 @@ async def _effect(call: Call, row: Mapping[str, Any], values: Mapping[str, Any])
 
 
 async def _save(call: Call, row: Mapping[str, Any], values: Mapping[str, Any]) -> web.StreamResponse:
-    job = await following.move_account(call.change(), row["name"], values["channel"], values["reason"])
-    return _going(call, job, call.filled(words.DONE, {"channel": values["channel"]}))
-
-
-def _going(call: Call, job: int, said: str) -> web.Response:
-    call.portal.context.jobs.set()
-    call.toast(said)
-    return call.redirect(f"/jobs/{job}")
+    made = await following.move_account(call.change(), row["name"], values["channel"], values["reason"])
+    return going(call, made, call.filled(words.DONE, {"channel": values["channel"]}))
 
 
 async def _restore_effect(call: Call, row: Mapping[str, Any], _: Mapping[str, Any]) -> Effect:
@@ -96,8 +91,8 @@ async def _restore_effect(call: Call, row: Mapping[str, Any], _: Mapping[str, An
 
 
 async def _restore(call: Call, row: Mapping[str, Any], values: Mapping[str, Any]) -> web.StreamResponse:
-    job = await following.restore_account(call.change(), row["name"], values["reason"])
-    return _going(call, job, call.gettext(words.RESTORED))
+    made = await following.restore_account(call.change(), row["name"], values["reason"])
+    return going(call, made, call.gettext(words.RESTORED))
 
 
 def _named(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.words import account_route
+from smsgw.admin.words import account_route, webhooks
 from smsgw.admin.words import accounts as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing, service
@@ -120,7 +120,8 @@ def _belongings(call: Call, row: Any, has: Belongings) -> Facts:
     add("below_accounts", Kind.LINK, below, permission=Permission.ACCOUNT_VIEW)
     add("key_count", Kind.LINK, (count(has.keys), f"/keys?account={id_}"), permission=Permission.KEY_VIEW)
     add("signs_usable", Kind.TAGS, list(has.signs), permission=Permission.SIGN_VIEW)
-    add("endpoint_names", Kind.TAGS, list(has.endpoints), permission=Permission.WEBHOOK_VIEW)
+    endpoints = (", ".join(has.endpoints), f"/webhooks?account={id_}") if has.endpoints else None
+    add("endpoint_names", Kind.LINK, endpoints, permission=Permission.WEBHOOK_VIEW)
     add("codes_had", Kind.TAGS, list(has.codes), permission=Permission.CODE_VIEW)
     add("channels_used", Kind.TAGS, [one["name"] for one in has.channels], permission=Permission.CHANNEL_VIEW)
     add("channel_given", Kind.TEXT, given_to(call, row), permission=Permission.CHANNEL_VIEW)
@@ -144,16 +145,20 @@ async def _detail(call: Call, row: Any) -> Detail:
         for label, what, permission in (
             (words.EDIT, "edit", Permission.ACCOUNT_EDIT), (words.PRICE, "price", Permission.BALANCE_EDIT),
             (words.UNITS, "units", Permission.BALANCE_EDIT),
+            (words.TRAINING_END, "training/end", Permission.ACCOUNT_EDIT) if row["training"]
+            else (words.TRAINING, "training", Permission.ACCOUNT_EDIT),
         )
         if call.may(permission)
     ]  # fmt: skip
     links += [
         (label, path)
-        for label, path, permission in (
+        for label, path, *permissions in (
+            # Its way back is the list of endpoints.
+            (webhooks.WAY_EDIT, f"/webhooks/-/way/{id_}", Permission.WEBHOOK_EDIT, Permission.WEBHOOK_VIEW),
             (words.SIGNS, f"/signs?account={id_}", Permission.SIGN_VIEW),
             (words.RECORDS, f"/records?account={id_}", Permission.MESSAGE_VIEW),
         )
-        if call.may(permission)
+        if all(map(call.may, permissions))
     ]  # fmt: skip
     if call.may(Permission.ROUTE_EDIT):
         links.append((account_route.MOVE, f"{PATH}/{id_}/route"))
@@ -165,7 +170,8 @@ async def _detail(call: Call, row: Any) -> Detail:
     turn = Button(words.STOP if stops else words.START, f"{PATH}/-/effect/{'stop' if stops else 'start'}", danger=stops,
                   fields={"id": str(id_), "to": f"{PATH}/{id_}"}, asks=True)  # fmt: skip
     buttons = [turn] if call.may(Permission.ACCOUNT_STOP) else []
-    return Detail(row["display_name"] or row["name"], sections, links=links, buttons=buttons)
+    standing = call.gettext(words.TRAINING_ON) if row["training"] else ""
+    return Detail(row["display_name"] or row["name"], sections, links=links, buttons=buttons, standing=standing)
 
 
 def _bounded(call: Call, n: int) -> str:

@@ -18,6 +18,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import calls as words
+from smsgw.admin.words.trying import REPLAY
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA
@@ -128,8 +129,9 @@ _MORE = (
 )  # fmt: skip
 
 
-async def _detail(_: Call, row: Any) -> Detail:
-    return Detail(row["request_id"], [Section((*_COLUMNS, *_MORE), row)])
+async def _detail(call: Call, row: Any) -> Detail:
+    links = [(REPLAY, f"/debug?refused={row['id']}")] if call.may(Permission.KEY_EDIT) else []
+    return Detail(row["request_id"], [Section((*_COLUMNS, *_MORE), row)], links=links)
 
 
 REFUSALS = ListPage(

@@ -26,7 +26,7 @@ from smsgw.admin.words import kit
 from smsgw.admin.words import materials as words
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.permissions import Permission
-from smsgw.platform.files.model import Elsewhere, Incoming
+from smsgw.platform.files.model import Incoming
 from smsgw.platform.materials import media, queries, service
 from smsgw.platform.materials.model import MOST_TAGS, MOST_TITLE, Draft, Material, State, Wanted
 
@@ -165,10 +165,7 @@ _ENDING = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", media.
 
 
 async def _file(call: Call, one: Material, way: str) -> web.StreamResponse:
-    try:
-        path = await call.portal.context.files.path(one.file_id)
-    except Elsewhere as exc:
-        raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=str(exc)) from exc
+    path = await call.portal.context.files.path(one.file_id)
     if path is None:
         raise web.HTTPNotFound
     name = quote(f"{one.title}.{_ENDING[one.media_type]}")

@@ -25,6 +25,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.addresses import place_of
 from smsgw.core.brand import ANY_HOST, Look
 from smsgw.core.errors import SmsgwError
+from smsgw.core.guard import Guard
 from smsgw.platform.brand import queries as brand_queries
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
@@ -80,21 +81,29 @@ async def ask(call: Call) -> web.StreamResponse:
 
 @route("POST", "/setup", PUBLIC)
 async def check(call: Call) -> web.StreamResponse:
-    """Look at a code: few tries, and slower ones for who is wrong over and over."""
+    """Look at a code. The right one is never made to wait: with 80 random bits nobody comes upon it, and whoever sends
+    wrong ones, from wherever, must not keep out who has read it at the machine. Wrong ones are few, and slower over and
+    over, counted by network alone."""
     code, guard, address = await _code(call), call.portal.setup_guard, call.ip or ""
-    given = str((await call.request.post()).get("code", ""))
-    if wait := guard.admit(address, COOKIE, clock.steady()):
-        await call.unwelcome()
-        error = call.filled(SLOWED, {"n": max(1, round(wait))})
-        return _page(call, "entry/setup_code.html", 1, status=429, error=error)
-    if not setup_code.fits(code, given):
-        guard.failed(address, COOKIE, clock.steady())
-        await call.unwelcome()
-        return _page(call, "entry/setup_code.html", 1, status=401, error=call.gettext(words.WRONG_CODE))
+    given: Any = (await call.request.post()).get("code", "")
+    if not setup_code.fits(code, str(given)):
+        return await _wrong(call, guard, address)
     sealed = call.portal.context.sealer.seal(f"{code} {int(clock.time())}", _CONTEXT)
     response = call.redirect("/setup/brand")
     call.set_cookie(response, COOKIE, base64.urlsafe_b64encode(sealed).decode().rstrip("="), max_age=MINUTES * 60)
     return response
+
+
+async def _wrong(call: Call, guard: Guard, address: str) -> web.Response:
+    network, now = place_of(address), clock.steady()
+    wait = guard.admit(address, network, now)
+    if not wait:
+        guard.failed(address, network, now)
+    await call.unwelcome()
+    if wait:
+        error = call.filled(SLOWED, {"n": max(1, round(wait))})
+        return _page(call, "entry/setup_code.html", 1, status=429, error=error)
+    return _page(call, "entry/setup_code.html", 1, status=401, error=call.gettext(words.WRONG_CODE))
 
 
 @route("GET", "/setup/brand", PUBLIC)

@@ -19,7 +19,8 @@ from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Inputs
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.lists import Action, Empty, ListPage
+from smsgw.admin.kit.mails import sent_again
 from smsgw.admin.kit.people import not_by_person, own_accounts, whole_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.statements import MAILS, PATH, PDF, RECEIVERS, TABS
@@ -29,8 +30,9 @@ from smsgw.admin.words import people as people_words
 from smsgw.admin.words import statements as words
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.platform.mailing import MOST_RECEIVERS
 from smsgw.platform.statements import queries, service
-from smsgw.platform.statements.model import LEAST_REASON, MONTHS, MOST_REASON, MOST_RECEIVERS, Mail, Receivers
+from smsgw.platform.statements.model import LEAST_REASON, MONTHS, MOST_REASON, Mail, Receivers
 from smsgw.platform.statements.queries import WantedMails
 from smsgw.runtime import clock
 
@@ -176,15 +178,6 @@ async def _mail_detail(_: Call, one: Mail) -> Detail:
     return Detail(one.receiver, [Section(MAIL_COLUMNS, one)])
 
 
-async def _again_effect(_: Call, rows: Sequence[Mail]) -> Effect:
-    sent = [one for one in rows if one.repeats]
-    stays, unsure = len(rows) - len(sent), sum(one.state == "unsure" for one in sent)
-    if not sent:
-        return Effect(words.AGAIN_NONE, nothing=True)
-    told = {"n": len(sent), "unsure": unsure, "stays": stays}
-    return Effect(words.AGAIN_SOME if stays else words.AGAIN_EFFECT, told)
-
-
 SENT = ListPage(
     "statement_mails", MAILS, "finance.statement_mails", Permission.STATISTICS_VIEW, MAIL_FILTER, MAIL_COLUMNS,
     rows=lambda db, actor, found, window: queries.mails(db, actor, _wanted(found), window),
@@ -193,6 +186,7 @@ SENT = ListPage(
     sort=Sort("month"), lead=words.MAILS_LEAD, tabs=TABS, wide=True, export=Permission.STATISTICS_EXPORT,
     notice=not_by_person,
     actions=(Action("again", words.AGAIN, Permission.ACCOUNT_EDIT,
-                    lambda call, one: service.again(call.change(), one.id), _again_effect),),
+                    lambda call, one: service.again(call.change(), one.id),
+                    sent_again(words.AGAIN_EFFECT, words.AGAIN_SOME, words.AGAIN_NONE)),),
     empty=Empty(words.MAILS_EMPTY, words.MAILS_TEACH),
 )  # fmt: skip

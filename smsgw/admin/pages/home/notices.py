@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from smsgw.admin.rights import route
 from smsgw.admin.words import notices as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
+from smsgw.core.words import Wording
 from smsgw.platform.handles import Database
 from smsgw.platform.notices import queries, service
 from smsgw.platform.notices.queries import Told
@@ -24,7 +26,10 @@ from smsgw.platform.paging import Slice, Window
 MENU = Entry("home.notices", "/notices", Permission.SELF_EDIT, lambda call: queries.unread(call.db, call.actor))
 FILTER = Filter((Field("kind", FieldKind.CHOICE, choices=words.KIND),
                  Field("read", FieldKind.CHOICE, "status", choices=words.READ)), Period("30d"))  # fmt: skip
-_ABOUT = {"alarm": words.about_alarm, "sign": words.about_sign}
+_ABOUT: Mapping[str, Callable[[str], str | Wording]] = {
+    "alarm": words.about_alarm, "sign": words.about_sign, "contract": words.about_contract,
+    "balance": partial(words.about_use, "balance"), "quota": partial(words.about_use, "quota"),
+}  # fmt: skip
 COLUMNS = (
     Column("subject", Kind.WORD, "topic", value=lambda t: t.title or f"{t.kind}.{t.word}", words=words.SUBJECT,
            phone=Phone.TITLE),
@@ -38,8 +43,10 @@ COLUMNS = (
 _CONTENT = (Column("content", Kind.LONG),)
 _PLACES = {
     "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}",
-    "inbound": "/inbound/{}",
+    "inbound": "/inbound/{}", "contract": "/accounts/{}", "balance": "/accounts/{}", "quota": "/accounts/{}",
 }  # fmt: skip
+_NEEDS = dict.fromkeys(("contract", "balance", "quota"), Permission.ACCOUNT_VIEW)
+"""Rights to a place that not everybody who is told has."""
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:
@@ -50,7 +57,9 @@ async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Sli
 
 async def _detail(call: Call, told: Told) -> Detail:
     sections = [Section(COLUMNS[1:4], told), *([Section(_CONTENT, told)] if told.content else [])]
-    links = [(words.OPEN[told.kind], _PLACES[told.kind].format(told.subject))] if told.kind in _PLACES else []
+    place = "/accounts" if told.subject < 0 else _PLACES.get(told.kind, "").format(told.subject)
+    opens = told.kind in _PLACES and (told.kind not in _NEEDS or call.may(_NEEDS[told.kind]))
+    links = [(words.OPEN[told.kind], place)] if opens else []
     subject = COLUMNS[0].of(told)
     opened = "/notices/-/opened" if told.read_at is None else ""
     return Detail(call.gettext(words.SUBJECT.get(subject, subject)), sections, links=links, opened=opened)

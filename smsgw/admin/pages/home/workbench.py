@@ -1,14 +1,14 @@
 """Workbench (P1.1): what matters to whoever looks at it, by their rights, and in the order of what they are there for.
 
 Every number leads to exactly the rows that it counts, where there is a page of them. The piece refreshes itself; the
-clock alone changes nothing in it.
+clock alone changes nothing in it. It is found out and rendered once for all who would see the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -25,17 +25,26 @@ from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.alarms import queries as alarms
 from smsgw.platform.audit import queries as audit
 from smsgw.platform.campaigns import queries as campaigns
+from smsgw.platform.channels import versions
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.login import checks
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.notices import queries as notices
 from smsgw.platform.org import queries as org
 from smsgw.platform.review import queries as review
+from smsgw.platform.routing import approvals as routing
 from smsgw.runtime import clock
 
 MENU = Entry("home.workbench", "/", P.HOME_VIEW)
+EVERY = 5.0
+"""Seconds for which what was found is good for all who see the same; pages ask as often."""
+OLD = 20.0
+"""Seconds from which it is called old."""
 LATEST = 6
 ALARMS = 20
+"""Kinds of them: ten times the same trouble is one note, or it would push everything else off the page."""
+SHOWN = 5
+"""Of a kind; the rest is among the alarms."""
 ROWS = 5
 ACCOUNTS = 3
 """Those whose balance ends first."""
@@ -47,23 +56,77 @@ SCORE_SECONDS = 300.0
 @route("GET", "/", P.HOME_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The whole page."""
-    return call.render("home/workbench.html", todo=await steps.todo(call), **await _live(call))
+    found = await _find(call)
+    mine = {"decisions": _of_others(call, found["decisions"])}
+    return call.render("home/workbench.html", todo=await steps.todo(call), **(found | mine))
 
 
 @route("GET", "/home/live", P.HOME_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
-    """The part that changes."""
-    return call.piece("home/workbench_live.html", **await _live(call))
+    """The part that changes; at most ``EVERY`` seconds old where the database answers in time."""
+    asked, alike = call.portal.remembered, _alike(call)
+    found = await asked.get(("workbench", alike), EVERY, lambda: _find(call))
+    old = (clock.now() - found["at"]).total_seconds() > OLD
+    decisions = _of_others(call, found["decisions"])
+
+    async def render() -> str:
+        return str(call.render("home/workbench_live.html", **(found | {"old": old, "decisions": decisions})).text)
+
+    text = await asked.get(("workbench piece", alike, found["at"], old, decisions), 2 * EVERY, render)
+    return call.unless_known(web.Response(text=text, content_type="text/html"))
 
 
-async def _live(call: Call) -> dict[str, Any]:
-    found = {}
+def _alike(call: Call) -> Hashable:
+    """Who has the same of all this sees the same cards, with the same in them."""
+    other_jobs = call.may(P.TASK_VIEW) or call.may(P.JOB_EDIT)
+    jobs_of = call.actor.label if call.may(P.AUDIT_VIEW) and not other_jobs else ""
+    return (
+        call.language, call.actor.permissions, call.actor.scope, tuple(role.id for role in call.who.roles),
+        call.who.reach.department, call.portal.secure(call.request), jobs_of,
+    )  # fmt: skip
+
+
+async def _find(call: Call) -> dict[str, Any]:
+    at, found = clock.now(), {}
     for name in arrangement(call):
         _, find = CARDS[name]
         found[name] = await find(call)
-    standing = await alarms.page(call.db, accounts=call.accounts, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
+    standing = (
+        await alarms.alike(call.db, accounts=call.accounts, kinds=ALARMS, each=SHOWN) if call.may(P.ALARM_VIEW) else []
+    )
     announced = found.pop("notices")
-    return {"cards": found, "notices": announced, "alarms": standing, "metrics": METRIC}
+    return {
+        "cards": found, "decisions": await _decisions(call), "notices": announced, "alarms": standing,
+        "metrics": METRIC, "at": at, "old": False,
+    }  # fmt: skip
+
+
+class Decision(NamedTuple):
+    """A change that waits for a second person's word, who made it, and the page to say it on."""
+
+    said: str
+    path: str
+    by: str
+
+
+async def _decisions(call: Call) -> list[Decision]:
+    """What waits for somebody who may decide it."""
+    found = list[Decision]()
+    if call.may(P.CHANNEL_EDIT):
+        for one in await versions.waiting(call.db):
+            said = call.filled(words.CHANNEL_WAITS, {"name": one.channel, "n": one.number, "by": one.made_by})
+            found.append(Decision(said, f"/channels/{one.channel_id}/versions/{one.number}", one.made_by))
+    if call.may(P.ROUTE_EDIT) and call.actor.scope.whole is None:
+        table = await routing.waiting(call.db)
+        if table is not None:
+            said = call.filled(words.ROUTES_WAIT, {"n": table.id, "by": table.made_by})
+            found.append(Decision(said, f"/routes/submitted/{table.id}", table.made_by))
+    return found
+
+
+def _of_others(call: Call, decisions: list[Decision]) -> tuple[Decision, ...]:
+    """Without one's own changes: they are for another to decide. (What was found out is everybody's.)"""
+    return tuple(one for one in decisions if one.by != call.actor.label)
 
 
 # --- the cards: each with its permission ------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def _decides(call: Call, one: FiledLink) -> bool:
 
 async def _detail(call: Call, one: FiledLink) -> Detail:
     links = [(words.REGISTER, f"{PATH}/{one.id}/register")] if _decides(call, one) else []
+    links.append((words.PROOFS, f"{PATH}/{one.id}/proofs"))
     return Detail(one.target, [Section((*COLUMNS, *_NOTES), one)], links=links)
 
 

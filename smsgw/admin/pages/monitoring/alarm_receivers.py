@@ -20,6 +20,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, RECEIVERS, TABS
+from smsgw.admin.words import duty as duty_words
 from smsgw.admin.words import monitoring as words
 from smsgw.admin.words import people as people_words
 from smsgw.admin.words import statements as statement_words
@@ -36,11 +37,13 @@ COLUMNS = (
     Column("note_level", Kind.WORD, words=words.LEVEL, phone=Phone.THIRD,
            value=lambda one: "critical" if one.critical_only else "all"),
     Column("after_minutes", Kind.NUMBER, shown=False, phone=Phone.AWAY),
+    Column("on_duty", Kind.BOOL, phone=Phone.AWAY),
     Column("quiet_hours", value=lambda one: one.quiet, shown=False),
     Column("language", Kind.WORD, words=statement_words.LANGUAGE, shown=False, phone=Phone.AWAY),
     Column("receiver_state", Kind.STATE, words=words.ACTIVE, tones=words.ACTIVE_TONE, phone=Phone.BESIDE,
            value=lambda one: "active" if one.active else "stopped"),
-    Column("changed_by", phone=Phone.AWAY), Column("updated_at", Kind.TIME, value=lambda one: one.changed_at),
+    Column("changed_by", shown=False, phone=Phone.AWAY),
+    Column("updated_at", Kind.TIME, value=lambda one: one.changed_at, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 
@@ -93,10 +96,11 @@ _REST = (Input("critical_only", Takes.SWITCH),
          Input("quiet_from", help=words.QUIET_HELP, pattern=_TIME, problem=words.QUIET_WRONG),
          Input("quiet_to", pattern=_TIME, problem=words.QUIET_WRONG),
          Input("language", Takes.CHOICE, choices=statement_words.LANGUAGE, required=True))  # fmt: skip
+_DUTY = Input("on_duty", Takes.SWITCH, help=duty_words.ON_DUTY_HELP)
 _ADDRESS = {
     Way.SMS: (Input("account", Takes.CHOICE, "note_account", required=True),
-              Input("address", Takes.PHONE, "note_phone", required=True)),
-    Way.MAIL: (Input("address", Takes.EMAIL, "email", required=True),),
+              Input("address", Takes.PHONE, "note_phone", required=True), _DUTY),
+    Way.MAIL: (Input("address", Takes.EMAIL, "email", required=True), _DUTY),
     Way.WECOM: (Input("address", Takes.SECRET, "note_url", required=True, most=2000),),
     Way.DINGTALK: (Input("address", Takes.SECRET, "note_url", required=True, most=2000),
                    Input("secret", Takes.SECRET, "note_secret", help=words.SEC_HELP, most=MOST_SECRET)),
@@ -126,7 +130,8 @@ def _new(way: Way) -> FormPage:
     async def save(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
         account = int(values["account"]) if values.get("account") else None
         draft = Draft(values["name"], way, values["address"], values.get("secret"), account, values["critical_only"],
-                      values["language"], values["after_minutes"], _quiet(values))  # fmt: skip
+                      values["language"], values["after_minutes"], _quiet(values),
+                      bool(values.get("on_duty")))  # fmt: skip
         context = call.portal.context
         await receivers.add(call.change(), context.sealer, draft, context.reach)
         return _saved(call)
@@ -146,7 +151,7 @@ async def _subject(call: Call) -> Receiver | None:
 async def _change(call: Call, one: Receiver, values: Mapping[str, Any]) -> web.Response:
     draft = Draft(one.name if not values["name"] else values["name"], Way(one.kind), values["address"] or None,
                   values["secret"] or None, None, values["critical_only"], values["language"],
-                  values["after_minutes"], _quiet(values))  # fmt: skip
+                  values["after_minutes"], _quiet(values), bool(values.get("on_duty")))  # fmt: skip
     context = call.portal.context
     await receivers.put(call.change(), context.sealer, one.id, draft, context.reach)
     return _saved(call)
@@ -157,10 +162,10 @@ EDIT = FormPage(
     f"{RECEIVERS}/{{id:[0-9]{{1,19}}}}/edit", Permission.ALARM_EDIT, words.RECEIVER_EDIT, people_words.SAVE,
     Form((Inputs((
         _NAME, Input("address", Takes.SECRET, "note_to", help=words.KEPT, most=2000),
-        Input("secret", Takes.SECRET, "note_secret", help=words.KEPT, most=MOST_SECRET), *_REST,
+        Input("secret", Takes.SECRET, "note_secret", help=words.KEPT, most=MOST_SECRET), _DUTY, *_REST,
     )),)), _change, lambda _: RECEIVERS, _subject, lead=lambda one: one.name,
     values=lambda one: {
-        "name": one.name, "critical_only": one.critical_only, "language": one.language,
+        "name": one.name, "on_duty": one.on_duty, "critical_only": one.critical_only, "language": one.language,
         "after_minutes": one.after_minutes, "quiet_from": f"{one.quiet_from:%H:%M}" if one.quiet_from else "",
         "quiet_to": f"{one.quiet_to:%H:%M}" if one.quiet_to else "",
     },

@@ -22,6 +22,7 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import SILENCES, TABS
 from smsgw.admin.words import monitoring as words
 from smsgw.admin.words import people as people_words
+from smsgw.core.alarm_rules import LASTING
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import silences
@@ -62,7 +63,8 @@ PAGE = ListPage(
                 icon="bell"),
 )  # fmt: skip
 _FORM = Form((Inputs((
-    Input("kind", Takes.CHOICE, "silence_kind", choices=all_words.ALARM, help=words.KIND_HELP),
+    Input("kind", Takes.CHOICE, "silence_kind", help=words.KIND_HELP,
+          choices={kind: name for kind, name in all_words.ALARM.items() if kind not in LASTING}),
     Input("object", label="silence_object", help=words.OBJECT_HELP, most=200),
     Input("minutes", Takes.CHOICE, "silence_for", choices=words.SILENT_FOR, required=True),
     Input("reason", label="why_so", required=True, least=LEAST_REASON, most=MOST_REASON),

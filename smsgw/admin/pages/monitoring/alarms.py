@@ -12,14 +12,23 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.monitoring import duty
+from smsgw.admin.words import faults as fault_words
 from smsgw.admin.words import monitoring as words
 from smsgw.admin.words.audit import object_words
+from smsgw.core.alarm_rules import LASTING
+from smsgw.core.alarms import OTHERS
 from smsgw.core.permissions import Permission
+from smsgw.core.words import Wording, labels_of, phrase
 from smsgw.platform.alarms import queries, service
 from smsgw.platform.alarms.queries import Alarm, Wanted
+from smsgw.platform.duty import roster
+from smsgw.platform.faults import queries as faults
+from smsgw.runtime import clock
 
-PATH, RECEIVERS, NOTES, SILENCES = "/alarms", "/alarms/receivers", "/alarms/notes", "/alarms/silences"
-TABS = ((words.TAB_ALARMS, PATH), (words.TAB_RECEIVERS, RECEIVERS), (words.TAB_NOTES, NOTES),
+PATH, RULES, RECEIVERS = "/alarms", "/alarms/rules", "/alarms/receivers"
+NOTES, SILENCES = "/alarms/notes", "/alarms/silences"
+TABS = ((words.TAB_ALARMS, PATH), (words.TAB_RULES, RULES), (words.TAB_RECEIVERS, RECEIVERS), (words.TAB_NOTES, NOTES),
         (words.TAB_SILENCES, SILENCES))  # fmt: skip
 MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW,
              lambda call: queries.unattended(call.db, accounts=call.accounts))  # fmt: skip
@@ -36,21 +45,27 @@ FILTER = Filter(
 
 def _state(alarm: Alarm) -> str:
     if alarm.cleared_at is not None:
-        return "cleared"
+        return "unwatched" if alarm.unwatched else "cleared"
     return "open" if alarm.acked_at is None else "taken"
+
+
+def _about(alarm: Alarm) -> tuple[str | Wording, str]:
+    return (phrase("alarm.about_others"), "") if alarm.object == OTHERS else object_words(alarm.object)
 
 
 COLUMNS = (
     Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
     Column("severity", Kind.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
-    Column("object", Kind.USER, value=lambda one: object_words(one.object), phone=Phone.SECOND),
+    Column("object", Kind.USER, value=_about, phone=Phone.SECOND),
     Column("detail", Kind.LONG, "alarm_detail", phone=Phone.SECOND),
-    Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.STATE, tones=words.STATE_TONE,
+    Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.ENDED, tones=words.STATE_TONE,
            phone=Phone.BESIDE),
     Column("acked_by", phone=Phone.THIRD),
     Column("since", Kind.TIME, "raised_since", sort=True),
     Column("cleared_at", Kind.TIME, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
+_ADVICE = Column("advice", Kind.LONG, value=lambda one: labels_of("alarm_advice").get(one.kind, ""))
+_DUTY = Column("duty_now", value=lambda name: name)
 _MORE = (Column("last", Kind.TIME, "last_raised"), Column("count", Kind.NUMBER, "raised"),
          Column("acked_at", Kind.TIME))  # fmt: skip
 
@@ -67,14 +82,24 @@ async def _detail(call: Call, one: Alarm) -> Detail:
         fields = {"id": str(one.id), "to": f"{PATH}/{one.id}"}
         buttons = [Button(words.ACKNOWLEDGE, f"{PATH}/-/effect/ack", primary=True, fields=fields, asks=True)]
     links = []
-    if call.may(Permission.ALARM_HANDLE) and call.actor.scope.whole is None and one.cleared_at is None:
+    hushable = one.cleared_at is None and one.kind not in LASTING
+    if hushable and call.may(Permission.ALARM_HANDLE) and call.actor.scope.whole is None:
         links = [(words.SILENCE, f"{SILENCES}/-/new?{urlencode({'kind': one.kind, 'object': one.object})}")]
-    return Detail(call.gettext(all_words.ALARM.get(one.kind, one.kind)), [Section((*COLUMNS, *_MORE), one)],
+    if call.actor.scope.whole is None:
+        fault = await faults.of_alarm(call.db, one.id)
+        if fault is not None:
+            links.append((fault_words.SEE_FAULT, f"/faults/{fault}"))
+        elif call.may(Permission.ALARM_HANDLE):
+            links.append((fault_words.OF_ALARM, f"/faults/-/of/{one.id}"))
+    return Detail(call.gettext(all_words.ALARM.get(one.kind, one.kind)), [
+        Section((*COLUMNS, _ADVICE, *_MORE), one),
+        Section((_DUTY,), duty.name_of(call, await roster.now(call.db, clock.now()))),
+    ],
                   buttons=buttons, links=links)  # fmt: skip
 
 
 async def _effect(call: Call, rows: Sequence[Alarm]) -> Effect:
-    cleared = sum(_state(one) == "cleared" for one in rows)
+    cleared = sum(one.cleared_at is not None for one in rows)
     taken = sum(_state(one) == "taken" and one.acked_by != call.actor.label for one in rows)
     text = words.ACKNOWLEDGE_TAKEN_EFFECT if taken or cleared else words.ACKNOWLEDGE_EFFECT
     return Effect(text, {"n": len(rows) - cleared, "taken": taken, "cleared": cleared})

@@ -152,7 +152,8 @@ async def _remove(call: Call, one: Department, _: Mapping[str, Any]) -> web.Resp
 async def _remove_effect(call: Call, one: Department, _: Mapping[str, Any]) -> Effect:
     branch = await queries.branch(call.db, call.actor.scope, one.id)
     told = {"name": one.name, "n": branch.departments - 1, "people": branch.people, "accounts": branch.accounts}
-    return Effect(words.DEPARTMENT_REMOVE_EFFECT, told)
+    kept = branch.departments > 1 or branch.people or branch.accounts
+    return Effect(words.DEPARTMENT_NOT_EMPTY if kept else words.DEPARTMENT_REMOVE_EFFECT, told, nothing=bool(kept))
 
 
 NEW = FormPage(

@@ -32,7 +32,7 @@ VALUES = {
     Kind.PERCENT: 98.76, Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000",
     Kind.HOURS: written("mon-fri 09:00-11:30 14:00-17:00"),
     Kind.STATE: "done", Kind.WORD: "export", Kind.BOOL: True,
-    Kind.LINK: ("link", "/_ui"), Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
+    Kind.LINK: ("link", "/_ui"), Kind.COPIED: "https://s.example.cn/abc", Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
     Kind.TAGS: ["a", "b"], Kind.MARKED: [("text ", ""), ("word", "why")],
     Kind.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
 }  # fmt: skip

@@ -12,6 +12,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.charts import Chart, Series
 from smsgw.admin.kit.charts import Kind as Look
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
@@ -38,7 +39,8 @@ _NAMED = {"carrier": told.CARRIER}
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     channels = call.portal.context.snapshots.current.channels
-    return {"account": own_accounts(call), "channel": {str(c.id): c.name for c in channels}}
+    types = names_of(call, retired=True)
+    return {"account": own_accounts(call), "channel": {str(c.id): c.name for c in channels}, "type": types}
 
 
 def _values(found: Found, *others: str) -> dict[str, Any]:
@@ -127,7 +129,7 @@ WHY = ListPage(
         (
             _choice("beside", choices={key: words.GROUP[key] for key in failures.GROUPS[1:]},
                     blank=words.GROUP[failures.GROUPS[0]]),
-            _choice("account"), _choice("type", label="message_type", choices=told.TYPE),
+            _choice("account"), _choice("type", label="message_type"),
             _choice("channel", more=True), _choice("carrier", choices=told.CARRIER, more=True),
         ),
         Period("7d", failures.MOST_DAYS),
@@ -191,7 +193,7 @@ WHERE = ListPage(
     Filter(
         (
             _choice("along", choices={"hour": words.BY_HOUR}, blank=words.GROUP["channel"]), _choice("account"),
-            _choice("type", label="message_type", choices=told.TYPE), _choice("channel"),
+            _choice("type", label="message_type"), _choice("channel"),
         ),
         Period("today", failures.MOST_DAYS),
     ),

@@ -70,14 +70,14 @@ async def _wire(call: Call, checked: Sequence[Checked] | None = None) -> web.Res
     trace = await _trace(call)
     id_, whole = trace.message.id, await _sees_whole(call, trace.message.id)
     await call.reads("message.wire", f"message/{id_}", unmasked=whole)
-    said = await examining.said(
-        call.db, trace.message, call.portal.context.decode, whole=whole, texts=call.may(Permission.MESSAGE_READ)
-    )
+    decode, texts = call.portal.context.decode, call.may(Permission.MESSAGE_READ)
+    said = await examining.said(call.db, trace.message, decode, whole=whole, texts=texts)
+    submits = await examining.submits(call.db, trace.message, decode, whole=whole, texts=texts)
     seen = await looks.of_message(call.db, call.actor, id_)
     return call.render(
-        "records/wire.html", message=trace.message, said=said, checked=checked or (), whole=whole, more=seen.more,
-        seen=[(one, action_words(one.action)[0]) for one in seen.entries], names=words,
-        verdict=_verdict(checked),
+        "records/wire.html", message=trace.message, said=said, submits=submits, checked=checked or (), whole=whole,
+        more=seen.more, seen=[(one, action_words(one.action)[0]) for one in seen.entries], names=words,
+        verdict=_verdict(checked), submits_days=call.portal.context.retention.submits_days,
     )  # fmt: skip
 
 

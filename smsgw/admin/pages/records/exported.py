@@ -9,10 +9,8 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.rights import Proof, route
-from smsgw.core.errors import Temporary
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service
-from smsgw.platform.files.model import Elsewhere
 
 
 @route("POST", "/jobs/{id:[0-9]{1,19}}/link", Permission.SELF_EDIT, step_up=Proof.FACTOR, kept=False)
@@ -28,11 +26,9 @@ async def fetch(call: Call) -> web.StreamResponse:
     """The file; the link is used up, though not by who only looks what there is, or looks ahead."""
     if call.request.method != "GET" or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
         raise web.HTTPBadRequest
-    file = await service.fetch(call.change(), call.request.match_info["id"], call.token or "")
-    try:
-        path = await call.portal.context.files.path(file.id)
-    except Elsewhere as exc:
-        raise Temporary("STORAGE_UNAVAILABLE", retry_after=60, reason=str(exc)) from exc
+    store = call.portal.context.files
+    file = await service.fetch(call.change(), store, call.request.match_info["id"], call.token or "")
+    path = await store.path(file.id)
     if path is None:
         raise web.HTTPNotFound
     return web.FileResponse(

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
+from smsgw.admin.i18n import teller
+from smsgw.admin.kit.cells import masked
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, read_id
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
@@ -20,8 +22,8 @@ from smsgw.admin.pages.records import conversations
 from smsgw.admin.rights import route
 from smsgw.admin.words import records as words
 from smsgw.core.actor import Actor
-from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
+from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.platform.messages import care, inbound
 from smsgw.platform.messages.inbound import InboundView
 
@@ -94,10 +96,10 @@ async def _detail(call: Call, one: InboundView) -> Detail:
         fields = {"id": str(one.id), "to": f"{PATH}/{one.id}"}
         buttons = [Button(label, f"{PATH}/-/effect/{key}", fields=fields, asks=True)]
     sends = call.may(Permission.MESSAGE_SEND) and one.account is not None and call.actor.scope.covers(one.account)
-    answered = sends and not one.test
+    answered = sends and not one.test and not is_pseudonym(one.number)
     sections = [Section(_CARE, one, words.CARE_HEAD), Section(columns, one)]
     return Detail(
-        mask(one.number), sections, links=links, buttons=buttons,
+        masked(one.number, teller(call.language)), sections, links=links, buttons=buttons,
         piece=("records/conversation.html",
                {"said": await conversations.of(call, one), "states": told.STATUS | words.OUTCOME,
                 "reply": f"{PATH}/{one.id}/reply" if answered else ""}),

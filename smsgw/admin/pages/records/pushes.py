@@ -10,14 +10,14 @@ from datetime import timedelta
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, allowed
 from smsgw.admin.words import pushes as words
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
-from smsgw.core.webhooks import REPORT, kind_of, type_of
+from smsgw.core.webhooks import REPORT, Way, kind_of, type_of
 from smsgw.platform.webhooks import queries, service
 from smsgw.platform.webhooks.model import STATES, Delivery, WantedDeliveries
 
@@ -83,21 +83,30 @@ async def _effect(_: Call, rows: Sequence[Delivery]) -> Effect:
     return Effect(words.AGAIN_TWICE if n["delivered"] else words.AGAIN_EFFECT, values)
 
 
+OWN = "own"
+"""The way that each account has."""
+
+
+async def _ways(call: Call) -> Mapping[str, str]:
+    return {OWN: call.gettext(words.OWN_WAY)} | {str(way): call.gettext(words.WAY[way]) for way in Way}
+
+
 async def _again(call: Call, rows: Sequence[Delivery]) -> str:
     """Of each account in one go: those that are offered again, and those that have meanwhile gone."""
-    done = 0
+    done, way = 0, await picked(call)
     for account_id in sorted({row.account_id for row in rows}):
         ids = [row.id for row in rows if row.account_id == account_id]
         counts = await service.redeliver(
             call.change(), account_id, state=None, since=min(row.made_at for row in rows),
             until=max(row.made_at for row in rows) + timedelta(seconds=1), event_ids=ids,
+            way=None if way == OWN else way,
         )  # fmt: skip
         done += sum(counts.values())
     call.toast(call.filled(words.AGAIN_DONE, {"n": f"{done:,}"}))
     return PATH
 
 
-AGAIN = Action("again", words.AGAIN, Permission.EVENT_REPEAT, _again, _effect, goes=True)
+AGAIN = Action("again", words.AGAIN, Permission.EVENT_REPEAT, _again, _effect, goes=True, picks=_ways, pick="push_way")
 PAGE = ListPage(
     "pushes", PATH, "records.pushes", Permission.EVENT_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
     rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),

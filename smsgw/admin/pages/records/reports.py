@@ -14,6 +14,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.charts import Chart, Series
 from smsgw.admin.kit.charts import Kind as Look
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
@@ -42,7 +43,7 @@ MONTHS, YEARS = 12, 3
 _choice = partial(Field, kind=FieldKind.CHOICE)
 _FIELDS = (
     _choice("group", choices=words.GROUP, blank=words.NO_GROUP), _choice("account"),
-    _choice("type", label="message_type", choices=told.TYPE), _choice("channel", more=True),
+    _choice("type", label="message_type"), _choice("channel", more=True),
     _choice("carrier", choices=told.CARRIER, more=True), Field("sign", more=True),
     _choice("origin", choices=told.ORIGIN, more=True),
 )  # fmt: skip
@@ -106,7 +107,7 @@ def _next(day: date, monthly: bool) -> date:
     return day + timedelta(days=1)
 
 
-_SAID = {"type": told.TYPE, "carrier": told.CARRIER, "origin": told.ORIGIN}
+_SAID = {"carrier": told.CARRIER, "origin": told.ORIGIN}
 
 
 def _records(wanted: Wanted, one: Figures) -> str:
@@ -190,6 +191,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     this = clock.now().astimezone(CHINA).year
     return {
         "account": own_accounts(call), "channel": {str(c.id): c.name for c in channels},
+        "type": names_of(call, retired=True),
         "year": {str(year): str(year) for year in range(this, this - YEARS, -1)},
     }  # fmt: skip
 

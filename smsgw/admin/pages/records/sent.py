@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,28 @@ from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked, reason_of
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.fallback import HOP
 from smsgw.admin.words.messages import CAUSE
 from smsgw.admin.words.records import NO_CHANNEL
+from smsgw.admin.words.short_links import HARDWARE
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, Scope
+from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
-from smsgw.platform.audience import book
+from smsgw.core.pseudonyms import is_pseudonym
+from smsgw.core.user_agent import hardware_of
+from smsgw.core.words import phrase
+from smsgw.platform.audience import book, segments
+from smsgw.platform.audience.model import MOST_MESSAGES_PICKED, SegmentKind
+from smsgw.platform.drafts import service as drafts
+from smsgw.platform.drafts.model import Kind as DraftKind
+from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.handles import Database
 from smsgw.platform.lists import queries as lists
 from smsgw.platform.lists import service as blocking
@@ -41,7 +53,7 @@ _more, _choice = partial(Field, more=True), partial(Field, kind=FieldKind.CHOICE
 FILTER = Filter((
     _choice("account"), Field("phone", FieldKind.PHONE, "number"), _choice("status", choices=told.STATUS),
     Field("content", label="content", least=records.LEAST_WORD, hint="word", permission=Permission.MESSAGE_READ),
-    _choice("type", label="message_type", choices=told.TYPE, more=True),
+    _choice("type", label="message_type", more=True),
     _choice("result", choices=told.RESULT, more=True), _choice("stage", choices=words.STAGE, more=True),
     _choice("left_out", choices=words.LEFT_OUT, more=True),
     _choice("ended_at", more=True),
@@ -51,8 +63,11 @@ FILTER = Filter((
     _choice("reason", choices=words.REASON, more=True), _more("code"),
     _choice("origin", choices=told.ORIGIN, more=True),
     _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
-    _more("task", FieldKind.ID), _more("template", FieldKind.ID, "template_id"), _choice("hop", choices=HOP, more=True),
+    _more("task", FieldKind.ID), _more("run", FieldKind.ID, "task_run", hint="run"),
+    _more("template", FieldKind.ID, "template_id"), _choice("hop", choices=HOP, more=True),
     _choice("replied", choices=words.REPLIED, more=True),
+    _choice("clicked", label="click_state", choices=words.CLICKED, more=True),
+    _more("link", FieldKind.ID, "sent_link"),
     _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
 ))  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)
@@ -67,6 +82,10 @@ COLUMNS = (
     _away("parts", Kind.NUMBER), _hidden("price", Kind.NUMBER), _away("channel", value=lambda m: m.channel_name),
     Column("status", Kind.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
     Column("reason", Kind.WORD, value=words.why, words=CAUSE), _away("code", Kind.CODE),
+    _away("clicked", Kind.STATE, "click_state", value=words.clicked, words=words.CLICKED, tones=words.CLICKED_TONES),
+    _hidden("clicks", Kind.NUMBER, "link_clicks"), _hidden("clicked_at", Kind.TIME, "first_click"),
+    _hidden("last_click", Kind.TIME), _hidden("link_name"), _hidden("link_target", Kind.LONG),
+    _hidden("click_device", Kind.WORD, value=lambda m: hardware_of(m.click_agent), words=HARDWARE),
     _hidden("origin", Kind.WORD, words=told.ORIGIN), _hidden("submitter"), _hidden("submitted_at", Kind.TIME),
     _hidden("done_at", Kind.TIME), _hidden("client_ref"), _hidden("id", Kind.CODE, "message_id"),
     _hidden("batch_id", Kind.CODE, "batch"),
@@ -79,7 +98,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     channels = {str(c.id): c.name for c in now.channels}
     departments = {str(one.id): one.name for one in await org.departments(call.db, call.actor.scope)}
     return {"account": accounts, "channel": channels, "ended_at": channels | {"0": call.gettext(NO_CHANNEL)},
-            "department": departments}  # fmt: skip
+            "department": departments, "type": names_of(call, retired=True)}  # fmt: skip
 
 
 def _wanted(found: Found) -> records.Wanted:
@@ -121,7 +140,8 @@ def _numbers(rows: Sequence[MessageView]) -> dict[int, list[str]]:
     """By account, each once."""
     found: dict[int, dict[str, None]] = {}
     for row in rows:
-        found.setdefault(row.account_id, {})[row.number] = None
+        if not is_pseudonym(row.number):
+            found.setdefault(row.account_id, {})[row.number] = None
     return {account_id: list(numbers) for account_id, numbers in found.items()}
 
 
@@ -147,13 +167,13 @@ async def _groups(call: Call) -> Mapping[str, str]:
 
 
 async def _group_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
-    n = len({row.number for row in rows})
+    n = len({row.number for row in rows if not is_pseudonym(row.number)})
     return Effect(words.TO_GROUP_EFFECT, {"messages": f"{len(rows):,}", "n": f"{n:,}"})
 
 
 async def _to_group(call: Call, rows: Sequence[MessageView]) -> str:
     group_id = int(await picked(call))
-    numbers = [row.number for row in rows]
+    numbers = [row.number for row in rows if not is_pseudonym(row.number)]
     inside, new, others = await book.collect(call.change(), group_id, numbers)
     values = {"n": f"{inside:,}", "new": f"{new:,}", "others": f"{others:,}"}
     call.toast(call.filled(words.TO_GROUP_BUT if others else words.TO_GROUP_DONE, values))
@@ -162,6 +182,49 @@ async def _to_group(call: Call, rows: Sequence[MessageView]) -> str:
 
 async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
     return await queries.get(db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter)
+
+
+# --- those who have not clicked --------------------------------------------------------------------------------------
+
+
+async def _rest(call: Call, rows: Sequence[MessageView]) -> tuple[dict[int, list[list[int]]], int, set[int]]:
+    """By account the messages of each number that has not clicked, how many have, and the links of the former."""
+    found: dict[int, list[list[int]]] = {}
+    clicked, links = 0, set()
+    for row in await segments.rest(call.db, [row.id for row in rows]):
+        clicked += row["clicked"]
+        if not row["clicked"]:
+            found.setdefault(row["account_id"], []).append(row["messages"])
+            links.add(row["link_id"])
+    return found, clicked, links
+
+
+async def _rest_effect(call: Call, rows: Sequence[MessageView]) -> Effect:
+    found, clicked, links = await _rest(call, rows)
+    n = sum(map(len, found.values()))
+    values = {"n": f"{n:,}", "clicked": f"{clicked:,}", "unkept": await unkept(call, sorted(links))}
+    return Effect(words.UNCLICKED_EFFECT if n else words.UNCLICKED_NONE, values)
+
+
+async def _send_to_rest(call: Call, rows: Sequence[MessageView]) -> str:
+    """A draft to exactly those: their messages say who they are, and who of them has not clicked is found once more
+    when it becomes a task."""
+    found, _, links = await _rest(call, rows)
+    if not found:
+        raise Refused("STATE_CONFLICT", reason=phrase("segment.none"))
+    if len(found) > 1:
+        raise Refused("STATE_CONFLICT", reason=phrase("segment.accounts"))
+    ((account_id, numbers),) = found.items()
+    messages = [str(id_) for ids in numbers for id_ in ids]
+    if len(messages) > MOST_MESSAGES_PICKED:
+        raise Refused("STATE_CONFLICT", reason=phrase("segment.many", most=MOST_MESSAGES_PICKED))
+    state = State(
+        account=str(account_id), source=Source.SEGMENT.value, segment=SegmentKind.NOT_CLICKED.value,
+        segment_messages=messages, link=str(max(links)),
+    )  # fmt: skip
+    draft = await drafts.begin(call.change(), secrets.token_urlsafe(18), DraftKind.SAME, state, ())
+    call.toast(call.filled(words.UNCLICKED_DONE, {"n": f"{len(numbers):,}"}))
+    return f"/send/{draft.id}/content"
 
 
 # --- taken away ------------------------------------------------------------------------------------------------------
@@ -188,18 +251,21 @@ async def _copy(
 
 BULK = Bulk(
     frozenset(records.FIELDS), lambda db, actor, found: records.days(db, actor, _wanted(found)), _copy,
-    {"type": lambda text: tuple(text.split(",")), "reason": _why},
+    {"type": lambda text: tuple(text.split(",")), "reason": _why, "click_device": hardware_of},
 )  # fmt: skip
 TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _group_effect, goes=True,
                   picks=_groups, pick="contact_group")  # fmt: skip
 TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
                     goes=True)  # fmt: skip
+UNCLICKED = Action("unclicked", words.UNCLICKED, Permission.MESSAGE_SEND, _send_to_rest, _rest_effect, goes=True)
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
-    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one, actions=(RESEND, TO_GROUP, TO_BLOCKED), whole="message",
+    export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one,
+    actions=(RESEND, UNCLICKED, TO_GROUP, TO_BLOCKED), whole="message",
+    notice=lambda _, found: words.REPLIES_KEPT if found.get("replied") else "",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

@@ -29,8 +29,10 @@ from smsgw.runtime import clock
 
 PATH = "/statements"
 RECEIVERS, MAILS, PDF = f"{PATH}/receivers", f"{PATH}/mails", f"{PATH}/-/pdf"
+BILLS = f"{PATH}/bills"
 TABS = (
-    (mail_words.OVERVIEW, PATH), (mail_words.RECEIVERS, RECEIVERS), (mail_words.MAILS, MAILS),
+    (mail_words.OVERVIEW, PATH), (mail_words.BILLS, BILLS), (mail_words.RECEIVERS, RECEIVERS),
+    (mail_words.MAILS, MAILS),
 )  # fmt: skip
 MENU = Entry("finance.statements", PATH, Permission.STATISTICS_VIEW)
 MONTHS = 24
@@ -68,9 +70,14 @@ COLUMNS = (
 )
 
 
-def _wanted(found: Found) -> Wanted:
+def month_of(found: Found) -> date:
+    """The first day of the month that was chosen; of this one without."""
     today = clock.now().astimezone(CHINA).date()
-    first = date.fromisoformat(f"{found.get('month')}-01") if found.get("month", "") else today.replace(day=1)
+    return date.fromisoformat(f"{found.get('month')}-01") if found.get("month", "") else today.replace(day=1)
+
+
+def _wanted(found: Found) -> Wanted:
+    first = month_of(found)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     account = found.get("account", None)
     return Wanted(first, last, group="account", account=int(account) if account else None)
@@ -96,7 +103,7 @@ async def _chart(call: Call, found: Found) -> Chart:
     return await chart_of(call, _wanted(found))
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+async def choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     day, months = clock.now().astimezone(CHINA).date().replace(day=1), dict[str, str]()
     for _ in range(MONTHS):
         months[f"{day:%Y-%m}"] = f"{day:%Y-%m}"
@@ -106,7 +113,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 
 PAGE = ListPage(
     "statements", PATH, "finance.statements", Permission.STATISTICS_VIEW, FILTER, COLUMNS, rows=_rows,
-    count=lambda db, actor, found, _: reports.how_many(db, actor, _wanted(found)), choices=_choices, sort=Sort("day"),
+    count=lambda db, actor, found, _: reports.how_many(db, actor, _wanted(found)), choices=choices, sort=Sort("day"),
     tabs=TABS, links=((mail_words.PDF, PDF, Permission.STATISTICS_EXPORT),),
     lead=words.STATEMENT_LEAD, wide=True, export=Permission.STATISTICS_EXPORT,
     report=Report(_totals, _chart, ("submitted", "delivered", "failed", "billed"), SHOWN),

@@ -11,6 +11,8 @@ from aiohttp import web
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT, teller
+from smsgw.admin.kit import sent_links
+from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.rights import route
 from smsgw.admin.words import fallback as chain_words
 from smsgw.admin.words import trace as named
@@ -19,10 +21,13 @@ from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, labels_of
 from smsgw.platform.fallback import queries as fallback
+from smsgw.platform.links import queries as links
 from smsgw.platform.lists import complaints
 from smsgw.platform.messages import examining, queries
 from smsgw.platform.messages.model import MessageView, Trace, TraceStep
 
+EVERY = 2.0
+"""Seconds for which what was found out is told to all who look; an open page looks a little less often."""
 MOST_COMPLAINTS = 100
 """About one message that are counted."""
 
@@ -48,8 +53,20 @@ async def _complaints(call: Call, message_id: int) -> int:
 
 @route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
-    """The part that changes until the message has come to its end."""
-    return call.piece("records/trace_live.html", **await values(call))
+    """The part that changes until the message has come to its end; found out once for all who see the same of it."""
+    message_id = int(call.request.match_info["id"])
+
+    async def write() -> str:
+        return str(call.render("records/trace_live.html", **await values(call)).text)
+
+    alike = call.actor.scope, call.actor.permissions, call.language
+    text = await call.portal.remembered.get(("trace", message_id, *alike), EVERY, write)
+    await _read(call, message_id)
+    return call.unless_known(web.Response(text=text, content_type="text/html"))
+
+
+async def _read(call: Call, message_id: int) -> None:
+    await call.reads("message.read", f"message/{message_id}", content=call.may(Permission.MESSAGE_READ))
 
 
 async def values(call: Call) -> dict[str, Any]:
@@ -59,9 +76,9 @@ async def values(call: Call) -> dict[str, Any]:
     found = await queries.trace(call.db, message_id, accounts=scope.accounts, submitter=scope.submitter)
     if found is None:
         raise web.HTTPNotFound
-    content = call.may(Permission.MESSAGE_READ)
-    await call.reads("message.read", f"message/{message_id}", content=content)
+    await _read(call, message_id)
     places = examining.hops(found)
+    carried = await links.carried(call.db, message_id)
     return {
         "trace": found,
         "places": places,
@@ -69,7 +86,7 @@ async def values(call: Call) -> dict[str, Any]:
         "message": found.message,
         "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
-        "content": content,
+        "content": call.may(Permission.MESSAGE_READ),
         "names": named,
         "rules": [
             (label, path) for begin, label, path, right in named.RULES
@@ -78,6 +95,9 @@ async def values(call: Call) -> dict[str, Any]:
         "playbook": PLAYBOOK,
         "way": await fallback.way_of(call.db, message_id, scope.accounts, call.portal.context.snapshots.current.codes),
         "chain": chain_words,
+        "link": carried,
+        "device": sent_links.device(call, carried.agent) if carried is not None else "",
+        "types": names_of(call, retired=True),
     }
 
 

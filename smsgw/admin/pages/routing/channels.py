@@ -9,6 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
+from smsgw.admin.kit.charts import Chart, Series
+from smsgw.admin.kit.charts import Kind as Look
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Form
@@ -20,12 +22,21 @@ from smsgw.admin.words import routing as words
 from smsgw.admin.words import setup as setup_words
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
-from smsgw.platform.channels import queries, service
+from smsgw.platform.channels import queries, recordings, service, throttles, versions
 from smsgw.platform.channels.model import MOST_OWED, ChannelDay, ChannelLoad, ChannelView
 from smsgw.runtime import clock
 
 PATH = "/channels"
-MENU = Entry("routing.channels", PATH, Permission.CHANNEL_VIEW)
+
+
+async def _wait_for(call: Call) -> int:
+    """Changes that wait for the person: by others, and they may decide."""
+    if not call.may(Permission.CHANNEL_EDIT):
+        return 0
+    return sum(one.made_by != call.actor.label for one in await versions.waiting(call.db))
+
+
+MENU = Entry("routing.channels", PATH, Permission.CHANNEL_VIEW, _wait_for)
 ONE = PATH + "/{id:[0-9]{1,9}}"
 DAY_SECONDS, LOAD_SECONDS, CODES_SECONDS = 30.0, 10.0, 60.0
 """How old figures may be that take a look at many rows."""
@@ -38,6 +49,8 @@ class Line:
     channel: ChannelView
     now: ChannelStatus | None
     day: ChannelDay
+    waits: int = 0
+    """The version that waits for a second person; 0: none."""
 
     @property
     def id(self) -> int:
@@ -65,23 +78,26 @@ class Line:
         return "" if up or self.now is None else self.now.last_error
 
 
-async def _lines(call: Call, channels: list[ChannelView]) -> list[Line]:
+async def lines(call: Call, channels: list[ChannelView]) -> list[Line]:
     known = {status.id: status for status in call.portal.context.channel_status()}
     start = figures.midnight(clock.now())
     days = await call.portal.remembered.get(("channels", start), DAY_SECONDS, lambda: queries.since(call.db, start))
-    return [Line(one, known.get(one.id), days.get(one.id, ChannelDay())) for one in channels]
+    waits = {one.channel_id: one.number for one in await versions.waiting(call.db)}
+    return [
+        Line(one, known.get(one.id), days.get(one.id, ChannelDay()), waits.get(one.id, 0)) for one in channels
+    ]  # fmt: skip
 
 
 @route("GET", PATH, Permission.CHANNEL_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """All channels with their state."""
-    return call.render("routing/channels.html", lines=await _lines(call, await queries.channels(call.db)))
+    return call.render("routing/channels.html", lines=await lines(call, await queries.channels(call.db)))
 
 
 @route("GET", PATH + "/-/live", Permission.CHANNEL_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
     """The table that changes."""
-    return call.piece("routing/channels_live.html", lines=await _lines(call, await queries.channels(call.db)))
+    return call.piece("routing/channels_live.html", lines=await lines(call, await queries.channels(call.db)))
 
 
 async def channel(call: Call) -> ChannelView | None:
@@ -94,7 +110,7 @@ async def _shown(call: Call) -> Line:
     found = await channel(call)
     if found is None:
         raise web.HTTPNotFound
-    return (await _lines(call, [found]))[0]
+    return (await lines(call, [found]))[0]
 
 
 def _pools(call: Call, line: Line) -> list[int]:
@@ -116,15 +132,37 @@ async def _parts(call: Call, line: Line) -> dict[str, Any]:
                             lambda: queries.codes_since(call.db, line.id, start))  # fmt: skip
     settings = call.portal.context.snapshots.current.settings
     shift = await queries.shift(call.db, line.id) if settings.success_shift else None
-    return {"line": line, "owed": owed, "codes": codes, "most": MOST_OWED, "probes": words.PROBE,
-            "advice": setup_words.ADVICE, "shift": shift, "settings": settings}  # fmt: skip
+    return {"line": line, "waits": line.waits, "owed": owed, "codes": codes, "most": MOST_OWED, "probes": words.PROBE,
+            "link_states": words.LINK_STATE, "advice": setup_words.ADVICE, "shift": shift,
+            "settings": settings}  # fmt: skip
 
 
 @route("GET", ONE, Permission.CHANNEL_VIEW)
 async def show_one(call: Call) -> web.StreamResponse:
     """One channel: how it is doing, what it owes, the carrier's codes of today, what it is set to."""
     line = await _shown(call)
-    return call.render("routing/channel.html", policy=words.POLICY, bind=setup_words.BIND, **await _parts(call, line))
+    history = await throttles.history(call.db, line.id, clock.now())
+    return call.render(
+        "routing/channel.html", policy=words.POLICY, bind=setup_words.BIND,
+        recording=await recordings.last(call.db, line.id), throttles=history,
+        throttle_chart=_throttle_chart(call, line, history),
+        **await _parts(call, line),
+    )  # fmt: skip
+
+
+def _throttle_chart(call: Call, line: Line, history: throttles.History) -> Chart | None:
+    """How far below its rate the channel was held, by hours; None: it was not, or has no rate that says how far."""
+    limit = line.channel.rate
+    if not history.slowed or not limit:
+        return None
+    held = [limit if hour.lowest is None else min(round(hour.lowest), limit) for hour in history.hours]
+    say = {"n": f"{min(held):,}", "limit": f"{limit:,}"}
+    return Chart(
+        call.gettext(words.THROTTLES), Look.LINE, [f"{hour.at:%m-%d %H:00}" for hour in history.hours],
+        [Series(call.gettext(words.THROTTLED_TO), held, "orange"),
+         Series(call.gettext(words.THROTTLE_LIMIT), [limit] * len(held), "secondary")],
+        summary=call.filled(words.THROTTLES_SUMMARY, say),
+    )  # fmt: skip
 
 
 @route("GET", ONE + "/live", Permission.CHANNEL_VIEW, passive=True)
@@ -147,9 +185,17 @@ def _others(call: Call, line: Line) -> list[str]:
             if one.id != line.id and one.state in ("bound", "idle") and pools & set(one.pools)]  # fmt: skip
 
 
+async def waiting(call: Call, one: ChannelView) -> dict[str, str]:
+    """What waits for a channel, and how many connections it has, in words."""
+    (line,) = await lines(call, [one])
+    owed = await _load(call, line)
+    said = {key: _counted(call, getattr(owed, key)) for key in ("queued", "deferred", "sending")}
+    return said | {"bound": str(line.now.bound if line.now else 0)}
+
+
 def _effect(alone: str, text: str) -> Callable[[Call, ChannelView, Mapping[str, Any]], Awaitable[Effect]]:
     async def effect(call: Call, one: ChannelView, _: Mapping[str, Any]) -> Effect:
-        (line,) = await _lines(call, [one])
+        (line,) = await lines(call, [one])
         owed, others = await _load(call, line), _others(call, line)
         said = {key: _counted(call, getattr(owed, key)) for key in ("queued", "deferred", "sending", "unreported")}
         return Effect(text if others else alone, said | {"others": ", ".join(others[:5])})

@@ -14,8 +14,11 @@ from smsgw.admin.kit.filters import read_id
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.permissions import Permission
+from smsgw.core.sent_links import NAME
 from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
+from smsgw.platform.audience import saved
+from smsgw.platform.audience.model import MOST_DAYS, Segment, SegmentKind
 from smsgw.platform.campaigns import again, queries
 from smsgw.platform.campaigns.service import picked_of
 from smsgw.platform.drafts import service
@@ -70,14 +73,20 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
     values: dict[str, Any] = {
         "subject": task.name, "account": str(task.account_id), "type": task.type, "sign": task.sign,
         "template": str(task.template_id or ""), "content": "" if task.template_id else task.content,
-        "fixed": dict(task.mapping.get("fixed", {})), "one_each": task.one_each, "extend_code": task.extend_code,
+        "fixed": {n: v for n, v in task.mapping.get("fixed", {}).items() if n != NAME or task.link_id is None},
+        "link": str(task.link_id or ""), "one_each": task.one_each, "extend_code": task.extend_code,
         "rate": str(task.rate or ""), "prefer": task.prefer, "emergency": "1" if task.emergency else "",
         **_steps(task), **_frequency(task), **chain_fields(task.fallback),
     }  # fmt: skip
     if task.audience_id is not None or picked is not None:
         fields = dict(zip(names, task.mapping.get("fields", ()), strict=False))
         values |= {"source": Source.AUDIENCE.value, "audience": str(task.audience_id or ""), "variables": fields}
-        if picked is not None:
+        if picked is not None and picked.segment is not None:
+            kept = None if task.audience_id is None else await saved.one(call.db, call.actor, task.audience_id)
+            values |= {"source": Source.SEGMENT.value, "audience": ""} | segment_fields(picked.segment)
+            if kept is not None:
+                values |= {"segment": "", "segment_saved": str(kept.id)}
+        elif picked is not None:
             values |= {"groups": [str(one) for one in picked.groups], "tags": list(picked.tags),
                        "contacts": [str(one) for one in picked.contacts]}  # fmt: skip
     elif upload is not None:
@@ -92,6 +101,15 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
     return State(**values)
 
 
+def segment_fields(one: Segment) -> dict[str, Any]:
+    """A segment as a draft has it."""
+    return {
+        "segment": one.kind.value, "segment_days": str(one.days), "segment_task": str(one.task_id or ""),
+        "segment_link": str(one.link_id or ""), "segment_messages": [str(id_) for id_ in one.messages],
+        "segment_saved": "",
+    }  # fmt: skip
+
+
 @route("POST", AT + "/copy", Permission.MESSAGE_SEND)
 async def copy(call: Call) -> web.StreamResponse:
     """A draft with all of the task but its time; numbers and table only for whoever has submitted it."""
@@ -99,10 +117,21 @@ async def copy(call: Call) -> web.StreamResponse:
     own = task.submitter == call.actor.label
     state = await _state(call, task, numbers=own)
     kind = Kind.OWN if state.source == Source.FILE and state.variables else Kind.SAME
-    if not own and state.source != Source.AUDIENCE:
+    if not own and state.source not in (Source.AUDIENCE, Source.SEGMENT):
         call.toast(call.gettext(words.NUMBERS_NOT_COPIED))
     draft = await service.begin(call.change(), secrets.token_urlsafe(18), kind, state, ())
     return call.redirect(f"/send/{draft.id}/content")
+
+
+async def to_rest(call: Call, task: Task) -> int:
+    """A draft with all of a task but its time, to the numbers that have not clicked its link; its id. Who they are is
+    found when the draft is looked at, and once more when it becomes a task."""
+    state = await _state(call, task, numbers=False)
+    segment = Segment(SegmentKind.NOT_CLICKED, MOST_DAYS, task.id)
+    fields = segment_fields(segment) | {"source": Source.SEGMENT.value, "upload": "", "to": ""}
+    state = msgspec.structs.replace(state, **fields)
+    draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.SAME, state, ())
+    return draft.id
 
 
 @route("POST", AT + "/mend", Permission.MESSAGE_SEND)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
+from smsgw.admin.kit.kinds import base_of
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import Chain, chain_of
 from smsgw.core.model import MessageType
@@ -67,7 +68,7 @@ def _of_draft(call: Call, draft: Draft) -> Begun | None:
     known = call.portal.context.snapshots.current.account(account)
     line = () if known is None else (known.id, *known.above)
     made_of = call.portal.context.snapshots.current.policies.book.template(line, template_id or 0)
-    kind = made_of.type if made_of is not None else state.type
+    kind = made_of.type if made_of is not None else base_of(call, state.type)
     hours = int(state.hours) if state.hours.isdecimal() and len(state.hours) < 5 else 0
     return Begun(account, Terms(
         state.subject[:MOST_NAME], MessageType(kind) if kind in set(MessageType) else MessageType.NOTICE, state.sign,

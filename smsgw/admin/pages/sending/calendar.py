@@ -24,20 +24,22 @@ A_DAY = 6
 
 @route("GET", SCHEDULED + "/calendar", Permission.TASK_VIEW)
 async def month(call: Call) -> web.StreamResponse:
-    """The month that the address names, else this one."""
+    """The month that the address names, else this one, in whole weeks."""
     today = clock.now().astimezone(CHINA).date()
     first = _first(call.request.query.get("month", ""), today)
     after = (first + timedelta(days=32)).replace(day=1)
-    begin, end = (datetime.combine(day, time(0), CHINA) for day in (first, after))
+    weeks = calendar.Calendar().monthdatescalendar(first.year, first.month)
+    seen = weeks[0][0], weeks[-1][-1] + timedelta(days=1)
+    begin, end = (datetime.combine(day, time(0), CHINA) for day in seen)
     found = await queries.planned(call.db, call.actor, begin, end, MOST)
     days: dict[date, list[tuple[datetime, int, str, str]]] = {}
     for at, task, account in found:
         local = at.astimezone(CHINA)
         days.setdefault(local.date(), []).append((local, task.id, task.name or f"#{task.id}", account))
     return call.render(
-        "sending/calendar.html", weeks=calendar.Calendar().monthdatescalendar(first.year, first.month), days=days,
-        first=first, before=first - timedelta(days=1), after=after, today=today, shown=A_DAY, tabs=words.SCHEDULED_TABS,
-        weekdays=words.WEEKDAYS, more=len(found) == MOST, number=len(found),
+        "sending/calendar.html", weeks=weeks, days=days, first=first, before=first - timedelta(days=1), after=after,
+        today=today, shown=A_DAY, tabs=words.SCHEDULED_TABS, weekdays=words.WEEKDAYS, most=MOST,
+        more=len(found) == MOST, number=sum(len(own) for day, own in days.items() if day.month == first.month),
     )  # fmt: skip
 
 

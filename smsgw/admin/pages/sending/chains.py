@@ -34,9 +34,13 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def choices(templates: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    """Of the templates of all hops."""
-    return {f"hop{n}_template": templates for n in _HOPS}
+def choices(templates: Mapping[str, str], kept: Mapping[str, Any] | None = None) -> dict[str, Mapping[str, str]]:
+    """Of the templates of all hops, with those of a chain that is ``kept``, which need not be among them."""
+    own = {name: str(value) for name, value in fields(kept).items() if name.endswith("_template") and value}
+    return {
+        name: templates if name not in own else {own[name]: f"#{own[name]}", **templates}
+        for name in (f"hop{n}_template" for n in _HOPS)
+    }
 
 
 def fields(kept: Mapping[str, Any] | None) -> dict[str, str]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.imports import KINDS, short_text, write_down
+from smsgw.admin.kit.kinds import names_of as names_of_kinds
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.sending import filtered, picking
+from smsgw.admin.pages.sending import filtered, linking, picking, saving
 from smsgw.admin.pages.sending.marks import Counted, counted
 from smsgw.admin.pages.sending.terms import hops
 from smsgw.admin.pages.sending.wizard import (
@@ -24,9 +24,11 @@ from smsgw.admin.pages.sending.wizard import (
     Step,
     account_of,
     accounts,
+    custom_of,
     fresh,
     guessed,
     kind_of,
+    limits_of,
     line_of,
     message,
     names_of,
@@ -52,6 +54,7 @@ from smsgw.core.model import Account, MessageType
 from smsgw.core.pasted import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import SignPolicy
+from smsgw.core.sent_links import NAME
 from smsgw.core.templates import Misfit
 from smsgw.core.words import phrase as said
 from smsgw.pipeline.accept.acceptor import VALIDITY
@@ -103,6 +106,10 @@ async def begin(call: Call) -> web.StreamResponse:
     step = await _first(call)
     await obey(step)
     data = await call.request.post()
+    if linking.MAKE in data:
+        await linking.make(step, data)
+        return await _content(step)
+    await linking.check(step)
     if PICK in data or FIND in data or not _check_content(step):
         return await _content(step, str(data.get("sign_find", "")))
     try:
@@ -136,7 +143,8 @@ async def live(call: Call) -> web.StreamResponse:
     """Beside the text while it is typed: what it costs, how it looks, what in it will be stopped."""
     step = fresh(call)
     read(step, await call.request.post())
-    return call.render("sending/compose/live.html", **_counted(call, step.state))
+    address = await linking.address(call, step.state, account_of(call, step.state))
+    return call.render("sending/compose/live.html", **_counted(call, step.state, address))
 
 
 def _counted(call: Call, state: State, values: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -159,11 +167,11 @@ async def _content(step: Step, find: str = "") -> web.Response:
     known = await scenes(call, state, step.kind)
     upload = await upload_of(call, state) if state.source == Source.FILE else None
     template = template_of(call, state, account)
-    first = _first_values(state, upload, names_of(state, template))
+    first = _first_values(state, upload, names_of(state, template)) | await linking.address(call, state, account)
     return step.render(
-        "sending/compose/content.html", accounts=accounts(call), account=account, types=told.TYPE,
+        "sending/compose/content.html", accounts=accounts(call), account=account, types=names_of_kinds(call),
         scenes=known, scene=next((one for one in known if str(one.id) == state.scenario), None), pick=PICK,
-        made_of=template,
+        made_of=template, linking=await linking.offered(step),
         signs=_signs(call, state, account, find), templates=book.usable(line)[:MOST_TEMPLATES],
         columns=[(column, plain_name(column)) for column in upload.columns] if upload else [],
         **_counted(call, state, first),
@@ -200,8 +208,7 @@ def _approved(call: Call, account: Account) -> list[str]:
 
 def _any_sign(call: Call, state: State, account: Account) -> bool:
     """Whether the account may use signatures that nobody has approved."""
-    limits = call.portal.context.snapshots.current.policies.limits(account, kind_of(call, state, account))
-    return limits.sign_policy is SignPolicy.OFF
+    return limits_of(call, state, account).sign_policy is SignPolicy.OFF
 
 
 def _may_sign(call: Call, state: State, account: Account) -> bool:
@@ -233,6 +240,19 @@ async def signs(call: Call) -> web.StreamResponse:
     return call.render("sending/compose/signs.html", signs=found, account=account)
 
 
+@route("POST", "/send/-/links", _ONE)
+async def links(call: Call) -> web.StreamResponse:
+    """The short links to choose from, and the form for another: of the chosen account."""
+    step = fresh(call)
+    data = await call.request.post()
+    read(step, data)
+    if (new := linking.typed(data))["link_target"]:
+        step.link = new
+    return call.render(
+        "sending/compose/links.html", form=step, state=step.state, linking=await linking.offered(step)
+    )
+
+
 def _first_values(state: State, upload: Upload | None, names: Sequence[str]) -> dict[str, str]:
     if upload is None or not upload.first_rows:
         return {}
@@ -248,7 +268,7 @@ def _check_content(step: Step) -> bool:
     found: dict[str, str] = {}
     if account is None:
         found["account"] = words.NO_ACCOUNT
-    if state.type not in set(MessageType):
+    if state.type not in names_of_kinds(call):
         found["type"] = words.NO_TYPE
     if state.template and template is None:
         found["template"] = words.NO_TEMPLATE
@@ -263,9 +283,11 @@ def _check_content(step: Step) -> bool:
         found["content"] = words.NO_CONTENT
     elif len(text) > MAX_CONTENT:
         found["content"] = words.LONG_CONTENT
+    if "link" not in step.errors and (unplaced := linking.problem(state, text)):
+        found["link"] = unplaced
     step.errors |= {key: Problem(said) for key, said in found.items()}
     if account and text and "content" not in found:
-        kind = template.type if template else state.type
+        kind = kind_of(call, state, account)
         hits = call.portal.context.snapshots.current.policies.words.find(text, line_of(account), kind)
         if blocked := [hit for hit in hits if hit.word.action is Action.BLOCK]:
             step.errors["content"] = Problem(words.BLOCKED_WORDS, {"words": named(blocked)})
@@ -300,9 +322,21 @@ async def done(call: Call) -> web.StreamResponse:
         await obey(step)
         if FIND in data:
             return await _content(step, str(data.get("sign_find", "")))
+        if linking.MAKE in data:
+            await linking.make(step, data)
+            if step.errors:
+                return await _content(step)
+            await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
+            return call.redirect(step.path)
         if PICK in data and not step.errors:
             await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
             return call.redirect(step.path)
+    if step.key == "audience" and saving.SAVE in data:
+        await saving.save(step, data)
+        if step.errors:
+            return await _audience(step)
+        await service.put(call.change(), step.draft.id, step.state, step.said, step=step.key)
+        return call.redirect(step.path)
     if "later" in data:
         if not within_reach(call, step.state):
             raise web.HTTPNotFound
@@ -320,6 +354,7 @@ async def done(call: Call) -> web.StreamResponse:
 
 async def _checked(step: Step) -> bool:
     if step.key == "content":
+        await linking.check(step)
         return _check_content(step)
     if step.key == "audience":
         return await _check_audience(step)
@@ -352,14 +387,17 @@ async def _audience(step: Step) -> web.Response:
     offered = await filtered.offered(call, state, account)
     sources = {
         key: word for key, word in words.SOURCE.items()
-        if key != Source.FILTER or offered.filters or state.source == Source.FILTER
+        if (key != Source.FILTER or offered.filters or state.source == Source.FILTER)
+        and (key != Source.SEGMENT or call.may(Permission.MESSAGE_VIEW))
     }  # fmt: skip
     return step.render(
         "sending/compose/audience.html", sources=sources, upload=upload, names=names, made_of=template,
         phone=filled or guess, chosen=guessed(names, columns, state.variables), most=MAX_TO, kinds=KINDS,
         size=f"{MAX_SIZE // 1024**2} MB", account=account,
         **await _row(call, state, upload, 1, guessed(names, columns, state.variables)),
-        filtered=offered, **await picking.shown(call, state, account, ""),
+        filtered=offered, segments=words.SEGMENT, sent_links=await linking.sent(call, account),
+        saving=await saving.offered(step, account),
+        **await picking.shown(call, state, account, ""),
     )  # fmt: skip
 
 
@@ -380,6 +418,8 @@ async def _check_audience(step: Step) -> bool:
     elif state.source == Source.AUDIENCE:
         if not (state.audience or state.groups or state.tags or state.contacts):
             found["audience"] = Problem(words.NO_AUDIENCE)
+    elif state.source == Source.SEGMENT:
+        pass  # all of it is asked about below
     elif state.source == Source.FILTER and names:
         found["source"] = Problem(words.VARIABLES_NEED_FILE, {"name": names[0]})
     elif state.source == Source.FILTER:
@@ -406,6 +446,8 @@ async def _check_audience(step: Step) -> bool:
     try:
         await call.portal.context.surveyor.prepared(replace(step.draft, state=state), call.actor)
     except (Invalid, Refused) as error:
+        if error.code == "LINK_NOT_ACTIVE":  # it may be passed until it is confirmed, and is asked about there
+            return True
         step.refuse(error)
         return False
     return True
@@ -451,6 +493,7 @@ async def _row(
     cells = [*cells, *[""] * len(upload.columns)]
     values = {name: cells[upload.columns.index(column)] for name, column in chosen.items() if column}
     values |= {name: value for name, value in state.fixed.items() if state.template and value}
+    address = await linking.address(call, state, account_of(call, state))
     phone = state.phone if state.phone in upload.columns else ""
     at = upload.columns.index(phone) if phone else upload.phone_column
     account = account_of(call, state)
@@ -459,13 +502,13 @@ async def _row(
     problem = ""
     if not missing and template is not None:
         try:
-            wording(template.content, forms_of(template), values).fill(())
+            wording(template.content, forms_of(template), values | address).fill(())
         except Misfit as misfit:
             missing = [misfit.name]
     if missing:
         problem = call.filled(words.ROW_MISSING, {"name": missing[0]})
     number = cells[at] if at is not None else ""
-    shown = None if missing else counted(call, state, account, template, values)
+    shown = None if missing else counted(call, state, account, template, values | address)
     return {"row": Preview(n, line, number, shown, problem)}
 
 
@@ -575,7 +618,9 @@ async def show_options(call: Call) -> web.StreamResponse:
 async def _options(step: Step) -> web.Response:
     call = step.call
     account = account_of(call, step.state)
-    pools = () if account is None else pools_of(call, account, kind_of(call, step.state, account))
+    custom = custom_of(call, step.state, account)
+    kind = kind_of(call, step.state, account)
+    pools = () if account is None else pools_of(call, account, kind, custom.name if custom else "")
     may = call.may(Permission.MESSAGE_URGENT) and account is not None and account.emergency
     marketing = account is not None and kind_of(call, step.state, account) is MessageType.MARKETING
     scene = await scene_of(step)
@@ -598,12 +643,11 @@ async def show_time(call: Call) -> web.StreamResponse:
 async def _time(step: Step) -> web.Response:
     call, state = step.call, step.state
     account = account_of(call, state)
-    kind = kind_of(call, state, account)
-    hours = None
-    if account is not None:
-        hours = call.portal.context.snapshots.current.policies.limits(account, kind).hours
+    custom = custom_of(call, state, account)
+    kind = custom.name if custom else kind_of(call, state, account).value
+    hours = None if account is None else limits_of(call, state, account).hours
     scene = await scene_of(step)
-    return step.render("sending/compose/time.html", hours=hours, kind=kind, types=told.TYPE, scene=scene)
+    return step.render("sending/compose/time.html", hours=hours, kind=kind, types=names_of_kinds(call), scene=scene)
 
 
 def _check_chain(step: Step, account: Account, spec: TaskSpec) -> None:
@@ -612,7 +656,8 @@ def _check_chain(step: Step, account: Account, spec: TaskSpec) -> None:
     validity = VALIDITY[kind] if spec.expire_at is None else spec.expire_at - (spec.send_at or clock.now())
     chain_rules.checked(
         step.call.portal.context.snapshots.current, account, kind, chain_of(spec.fallback or {}),
-        sign=spec.sign or account.default_sign, names=names_of(step.state, template), validity=validity,
+        sign=spec.sign or account.default_sign, validity=validity,
+        names=(*names_of(step.state, template), *((NAME,) if step.state.link else ())),
     )  # fmt: skip
 
 
@@ -626,7 +671,8 @@ def _check_rest(step: Step) -> bool:
     if state.when not in set(When):
         state.when = When.NOW.value
     try:
-        spec = spec_of(replace(step.draft, state=state), account, step.call.actor.label, clock.now())
+        kinds = step.call.portal.context.snapshots.current.kinds
+        spec = spec_of(replace(step.draft, state=state), account, step.call.actor.label, clock.now(), kinds)
         windows_of(spec.windows)
         if spec.recurring is not None:
             recurrence_of(spec.recurring)

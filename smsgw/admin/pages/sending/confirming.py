@@ -7,7 +7,7 @@ import hashlib
 import io
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.pages.sending import linking, picking, saving
 from smsgw.admin.pages.sending.as_scenario import PLACE
 from smsgw.admin.pages.sending.marks import counted
 from smsgw.admin.pages.sending.terms import hops
@@ -25,6 +26,9 @@ from smsgw.admin.pages.sending.wizard import (
     AT,
     Step,
     account_of,
+    custom_of,
+    kind_of,
+    limits_of,
     look,
     message,
     scene_of,
@@ -35,6 +39,7 @@ from smsgw.admin.pages.sending.wizard import (
 from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.admin.words import fallback as chain_words
+from smsgw.admin.words.messages import TYPE
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.frequency import tagged_of
@@ -51,8 +56,8 @@ from smsgw.platform.campaigns.row_survey import HELD, MOST_KEPT, BadRow
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import Source, State, Survey
-from smsgw.platform.drafts.surveyor import OF_ROWS
-from smsgw.platform.drafts.wanted import chain_in, frequency_in, name_of, steps_in
+from smsgw.platform.drafts.surveyor import OF_ROWS, saved_in
+from smsgw.platform.drafts.wanted import chain_in, frequency_in, name_of, segment_of, steps_in
 from smsgw.platform.messages import service as messages
 from smsgw.platform.org import factors
 from smsgw.platform.scenarios.model import Scenario
@@ -310,8 +315,10 @@ async def _confirm(step: Step) -> web.Response:
     phone, verified, _ = await factors.contact(call.db, call.who.id)
     first = next(iter(survey.shown.get("valid", ())), None)
     signed = _signed(step, account, first.said if first else "")
-    kind = MessageType(template.type if template else step.state.type)
-    shown, scene = counted(call, step.state, account, template), await scene_of(step)
+    kind = kind_of(call, step.state, account)
+    custom = custom_of(call, step.state, account)
+    address = await linking.address(call, step.state, account)
+    shown, scene = counted(call, step.state, account, template, address), await scene_of(step)
     windows = _windows(step, scene)
     return step.render(
         "sending/compose/confirm.html", effect=effect(call, survey, account), made_of=template,
@@ -321,11 +328,23 @@ async def _confirm(step: Step) -> web.Response:
         name=name_of(step.state), stages=_stages(step, survey.valid), via=_via(call),
         balance=await balance(call.db, account.id), phone_number=phone if verified else "", first=first, counted=shown,
         as_scenario=f"{PLACE}?draft={draft.id}" if scene is None and call.may(Permission.SCENARIO_EDIT) else "",
-        windows=windows, ends=_ends(step, account, kind, survey, windows),
-        kind=kind, unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
+        whom=await _whom(step, account, survey), windows=windows, ends=_ends(step, account, survey, windows),
+        kind=kind, kind_name=custom.label if custom else call.gettext(TYPE[kind.value]),
+        unregistered=unregistered(call, survey, account, kind, _sign_in(signed)), of=draft.confirmed,
         provinces=MOST_PROVINCES,
         test_key=secrets.token_urlsafe(18), first_text=signed, **values,
     )  # fmt: skip
+
+
+async def _whom(step: Step, account: Account, survey: Survey) -> list[str]:
+    """To whom it goes, beside where the numbers come from: names, and what a segment asks for."""
+    call, state = step.call, step.state
+    if state.source == Source.FILE:
+        upload = await upload_of(call, state)
+        return [upload.name] if upload is not None else []
+    if state.source == Source.SEGMENT:
+        return await saving.named(call, account, state, survey.segment or segment_of(state).segment)
+    return await picking.named(call, state, account) if state.source == Source.AUDIENCE else []
 
 
 def _via(call: Call) -> dict[str, list[str]]:
@@ -348,9 +367,9 @@ def _windows(step: Step, scene: Scenario | None) -> Windows:
     return scene.terms.spans if scene is not None and scene.terms.windows else written(step.state.windows)
 
 
-def _ends(step: Step, account: Account, kind: MessageType, survey: Survey, windows: Windows) -> datetime | None:
+def _ends(step: Step, account: Account, survey: Survey, windows: Windows) -> datetime | None:
     """When it will have been sent."""
-    state, allowed = step.state, step.call.portal.context.snapshots.current.policies.limits(account, kind).hours
+    state, allowed = step.state, limits_of(step.call, step.state, account).hours
     begins = datetime.fromisoformat(survey.begins) if survey.begins else clock.now()
     steps = steps_in(state) if state.steps else None
     hours = Hours((windows, allowed))
@@ -405,12 +424,12 @@ async def submit(call: Call) -> web.StreamResponse:
         call.toast(call.gettext(words.CHANGED), Tone.BAD)
         return call.redirect(f"/send/{draft.id}/confirm")
     try:
-        prepared = await call.portal.context.surveyor.prepared(draft, call.actor)
-        if prepared.count != survey.rows:  # an audience has changed
+        spec = await call.portal.context.surveyor.spec(draft, call.actor)
+        prepared = await call.portal.context.tasks.prepare(spec)
+        if prepared.count != survey.rows or saved_in(spec) != survey.segment:  # an audience has changed
             await service.look_again(call.db, draft.id)
             call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
-        spec = await call.portal.context.surveyor.spec(draft, call.actor)
         task, _ = await call.portal.context.tasks.create(call.change(), replace(spec, survey=survey.kept()))
     except (Invalid, Refused) as error:
         step.refuse(error)
@@ -439,15 +458,23 @@ async def test(call: Call) -> web.StreamResponse:
         return back
     template = template_of(call, step.state, account)
     sign = step.state.sign or (template.sign if template else "")
-    kind = MessageType(template.type if template else step.state.type)
+    kind = kind_of(call, step.state, account)
+    custom = custom_of(call, step.state, account)
+    values: Mapping[str, str] | None = survey.first if survey and template else None
+    try:
+        said, values, link = await linking.with_code(call, step.state, account, first.said, values)
+    except SmsgwError as error:
+        call.toast(message(call, error), Tone.BAD)
+        return back
     item = SendItem(
-        f"+{phone}", "" if template else first.said, sign=sign, extend_code=step.state.extend_code,
-        template_id=template.id if template else 0, params=survey.first if survey and template else None,
+        f"+{phone}", "" if template else said, sign=sign, extend_code=step.state.extend_code,
+        template_id=template.id if template else 0, params=values, link=link,
     )  # fmt: skip
     key = str((await call.request.post()).get("key", ""))[:64]
     request = SendRequest(
         account, (item,), kind, Origin.PORTAL, call.actor.label, idempotency_key=key or None,
         request_sha256=hashlib.sha256(f"{draft.id} {phone} {first.said}".encode()).digest(),
+        kind=custom,
     )  # fmt: skip
     try:
         result = await call.portal.context.acceptor.send(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import time
 from typing import Any
 
@@ -167,19 +167,25 @@ def _wanted_rule(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _choices(call: Call, one: ListedTask) -> Mapping[str, Mapping[str, str]]:
     account = call.portal.context.snapshots.current.account(one.task.account_id)
-    pools = [] if account is None else pools_of(call, account, MessageType(one.task.type))
+    pools = [] if account is None else pools_of(call, account, MessageType(one.task.type), one.task.message_kind)
     book = call.portal.context.snapshots.current.policies.book
     usable = () if account is None else book.usable(line_of(account))[:MOST_TEMPLATES]
     templates = {str(one.id): f"#{one.id} {one.content[:40]}" for one in usable}
     known = {pool: f"{pool} ({channels})" if channels else pool for pool, channels in pools}
     known |= {one.task.prefer: one.task.prefer} if one.task.prefer else {}
-    return chains.choices(templates) | {"preferred_pool": known}
+    return chains.choices(templates, one.task.fallback) | {"preferred_pool": known}
 
 
 def _stated(text: Mapping[str, str], prefix: str, **more: str) -> State:
     """The fields of that name as a draft has them; those that are empty as they are for a new one."""
     given = {name: value for name, value in text.items() if name.startswith(prefix) and value}
     return msgspec.convert(more | given, State)
+
+
+def _hours(task: Task, said: str) -> Sequence[Mapping[str, Any]]:
+    """Those of the task while they read the same: by call they may have seconds, which are not on the page."""
+    same = task.windows and said == str(windows_of(task.windows))
+    return task.windows if same else written(said).plain
 
 
 def _changes(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def _changes(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
         asked: dict[str, Any] = times_ | {
             "name": text["subject"], "sign": text["sign"].strip("【】"), "content": text["content"],
             "rate": values["send_rate"] or 0, "extend_code": text["extend_code"], "prefer": text["preferred_pool"],
-            "window": written(text["windows"]).plain, "frequency": None, "steps": None,
+            "window": _hours(task, text["windows"]), "frequency": None, "steps": None,
         }  # fmt: skip
         if text["frequency_most"] or text["frequency_every"]:
             asked["frequency"] = wanted.frequency_in(_stated(text, "frequency_", frequency="own"))
@@ -260,7 +266,7 @@ def _placed(call: Call, error: Invalid | Refused, values: Mapping[str, Any]) -> 
         return Wrong(terms.hop_field(said, chains.places(values)), Problem("%(said)s", {"said": refusal(call, error)}))
     field = said.replace(".", "_").partition("[")[0]
     field = _FIELD.get(field, field)
-    if error.code.startswith("CONTENT_"):
+    if error.code.startswith(("CONTENT_", "LINK_")):
         field = "content"
     elif error.code.startswith("SIGN_"):
         field = "sign"

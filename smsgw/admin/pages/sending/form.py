@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,11 +52,11 @@ class SendForm:
         """Something is wrong with a field, in the reader's language."""
         self.errors[key] = Problem("%(said)s", {"said": said})
 
-    def check(self, to: Recipients) -> bool:
+    def check(self, to: Recipients, types: Collection[str]) -> bool:
         """Whether it can be sent as far as the form can tell; fills ``errors``."""
         found = {
             "to": _wrong_numbers(to),
-            "type": "" if self.type in set(MessageType) else said.NO_TYPE,
+            "type": "" if self.type in types else said.NO_TYPE,
             "sign": "" if not self.sign or _SIGN.fullmatch(self.sign) else said.SIGN_FORM,
             "content": _wrong_content(self.content),
             "account": "" if _KEY.fullmatch(self.key) else said.OLD_PAGE,

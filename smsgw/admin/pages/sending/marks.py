@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from smsgw.admin.call import Call
+from smsgw.admin.kit.kinds import base_of
 from smsgw.admin.pages.sending.preview import Preview, preview
 from smsgw.admin.words import compose as words
 from smsgw.core import text, variables
@@ -68,7 +69,7 @@ def counted(
         parts.fill([given.get(name) or f"{{{name}}}" for name in parts.names]) if parts.names else content
     )
     sign = state.sign or (template.sign if template else "") or (account.default_sign if account else "")
-    kind = template.type if template else state.type
+    kind = template.type if template else base_of(call, state.type)
     left = [name for name in parts.names if not given.get(name)]
     return replace(counted_text(call, sign, filled, account, kind), names=left)
 

@@ -80,6 +80,13 @@ async def shown(call: Call, state: State, account: Account | None, part: str) ->
     return {"picked": picked, "people": people, "offers": offers, "below": bool(state.below)}
 
 
+async def named(call: Call, state: State, account: Account) -> list[str]:
+    """What is picked, by name."""
+    if state.audience and state.audience not in state.groups:
+        state = structs.replace(state, groups=[state.audience, *state.groups])
+    return [one.label for one in await _picked(call, state, account)]
+
+
 async def _picked(call: Call, state: State, account: Account) -> list[Choice]:
     """What has been picked, as far as it is there and the person sees it."""
     groups = [await book.group(call.db, call.actor, int(id_)) for id_ in state.groups if _is_id(id_)]

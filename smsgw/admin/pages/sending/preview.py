@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from smsgw.admin.pages.sending.form import MAX_CONTENT
 from smsgw.core import text
+from smsgw.core.sent_links import SAMPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Preview:
     parts: int
     left: int
     """Characters until the content is too long."""
+
+    @property
+    def sampled(self) -> str:
+        """What in it stands for the code of a short link that each number gets for itself; empty: nothing."""
+        return SAMPLE if SAMPLE in self.text else ""
 
 
 def preview(sign: str, content: str) -> Preview:

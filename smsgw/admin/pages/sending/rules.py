@@ -10,15 +10,17 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import MOST_SPANS, Field, Form, Kind, Section
+from smsgw.admin.kit.kinds import in_force, names_of
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.rights import route
 from smsgw.admin.words import approval as words
-from smsgw.admin.words.messages import TYPE
-from smsgw.core.model import MessageType
+from smsgw.core.errors import Temporary
+from smsgw.core.kinds import is_type, known, resolve
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import Limits
+from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries, rules
 from smsgw.platform.review.rules import Place
 from smsgw.platform.settings import service as settings
@@ -26,7 +28,7 @@ from smsgw.runtime import clock
 
 PATH = "/review/rules"
 _VIEW, _EDIT = Permission.POLICY_VIEW, Permission.POLICY_EDIT
-_KINDS = "|".join(("all", *MessageType))
+_KINDS = "[a-z][a-z0-9_]{1,31}"
 MOST_ACCOUNTS = 200
 
 
@@ -37,6 +39,9 @@ class _Subject:
     place: Place
     name: str
     own: Mapping[str, str]
+    hours: str
+    there: Mapping[str, str]
+    """The hours as they are kept: what was seen when somebody began to change them."""
 
 
 def _all(call: Call) -> bool:
@@ -47,27 +52,30 @@ def _all(call: Call) -> bool:
 @route("GET", PATH, _VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The rules that hold, account by account and type by type."""
-    now, wanted = call.portal.context.snapshots.current, call.request.query.get("account", "")[:64].strip()
+    now, wanted = await in_force(call), call.request.query.get("account", "")[:64].strip()
     accounts = [a for a in now.accounts() if str(a.id) in own_accounts(call) and wanted in a.name]
     rows: list[tuple[str, int, Sequence[tuple[str, Limits, bool]]]] = []
     for account in accounts[:MOST_ACCOUNTS]:
-        places = {kind: (Place(account.id, ""), Place(account.id, kind)) for kind in MessageType}
-        kinds = [
-            (kind.value, now.policies.limits(account, kind), any(rules.own(now.policies, place) for place in both))
-            for kind, both in places.items()
-        ]
+        kinds = []
+        for name in known(now.kinds):
+            base, custom = resolve(now.kinds, name)
+            limits = now.policies.limits(account, base, custom.name if custom else "")
+            places = (Place(account.id, ""), Place(account.id, base), Place(account.id, name))
+            kinds.append((name, limits, any(rules.own(now.policies, place) for place in places)))
         rows.append((account.name, account.id, kinds))
     return call.render(
         "sending/rules.html", rows=rows, review_words=words, may=call.may(_EDIT), all=_all(call), asked=wanted,
         left=max(0, len(accounts) - MOST_ACCOUNTS), for_all=rules.own(now.policies, Place(0, "")),
-        settings=now.settings, may_time=call.may(Permission.SETTING_EDIT),
+        settings=now.settings, names=names_of(call, of=now.kinds), may_time=call.may(Permission.SETTING_EDIT),
     )  # fmt: skip
 
 
 async def _subject(call: Call) -> _Subject | None:
     given = call.request.match_info
     account_id, type_ = int(given["id"]), "" if given["type"] == "all" else given["type"]
-    now = call.portal.context.snapshots.current
+    now = await in_force(call)
+    if type_ and not is_type(type_, now.kinds):
+        return None
     if account_id:
         account = now.account(account_id) if str(account_id) in own_accounts(call) else None
         if account is None:
@@ -77,18 +85,23 @@ async def _subject(call: Call) -> _Subject | None:
         name = call.gettext(words.EVERYBODY)
     else:
         return None
-    kind = call.gettext(TYPE[type_]) if type_ else call.gettext(words.ANY_TYPE)
+    kind = names_of(call, retired=True, of=now.kinds)[type_] if type_ else call.gettext(words.ANY_TYPE)
     place = Place(account_id, type_)
-    return _Subject(place, f"{name} · {kind}", rules.own(now.policies, place))
+    return _Subject(
+        place, f"{name} · {kind}", rules.own(now.policies, place), rules.own_hours(now.policies, place),
+        rules.own(now.policies, place, rules.HOURS),
+    )  # fmt: skip
 
 
+_SEEN = Field("seen", Kind.HIDDEN, most=2 * MOST_SPANS)
+"""What was put there when the form was opened: compared when it is replaced."""
 FORM = Form((
     Section(
         (
             Field("review", Kind.CHOICE, "rule_review", words.INHERITED, choices=words.REVIEW),
             Field("review_over", Kind.NUMBER, "rule_over", words.OVER_HELP, least=0, most=1_000_000),
             Field("review_new_sign", Kind.NUMBER, "rule_new_sign", words.SIGN_HELP, least=0, most=365),
-            Field("review_new_link", Kind.CHOICE, "rule_new_link", words.LINK_HELP, choices=words.YES_NO),
+            Field("review_new_link", Kind.CHOICE, "rule_new_link", words.LINK_HELP, choices=words.YES_NO), _SEEN,
         ),
         words.RULES, words.RULES_HELP,
     ),
@@ -101,7 +114,10 @@ def _wanted(values: Mapping[str, Any]) -> dict[str, str]:
 
 async def _effect(call: Call, subject: _Subject, values: Mapping[str, Any]) -> Effect:
     now = call.portal.context.snapshots.current
-    found = await rules.outcome(call.db, now, subject.place, _wanted(values), clock.now())
+    try:
+        found = await rules.outcome(call.db, now, subject.place, _wanted(values), clock.now())
+    except Temporary:
+        return Effect(words.EFFECT_UNKNOWN, {"name": subject.name})
     told = {
         "name": subject.name, "messages": f"{found.messages:,}", "held": f"{found.held:,}",
         "held_now": f"{found.held_now:,}", "tasks": f"{found.tasks:,}", "tasks_held": f"{found.tasks_held:,}",
@@ -112,54 +128,44 @@ async def _effect(call: Call, subject: _Subject, values: Mapping[str, Any]) -> E
 
 
 async def _save(call: Call, subject: _Subject, values: Mapping[str, Any]) -> web.Response:
-    await rules.put(call.change(), subject.place, subject.own, _wanted(values))
+    await rules.put(call.change(), subject.place, _wanted(values), seen=values["seen"] or "")
     call.toast(call.gettext(words.RULES_SAVED))
     return call.redirect(PATH)
 
 
 RULES = FormPage(
     PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_KINDS}}}", _EDIT, words.RULES_EDIT, words.RULES_SAVE, FORM, _save,
-    lambda _: PATH, _subject, values=lambda one: one.own, effect=_effect, lead=lambda one: one.name,
+    lambda _: PATH, _subject, values=lambda one: {**one.own, "seen": policies.seen_as(one.own)}, effect=_effect,
+    lead=lambda one: one.name,
 )  # fmt: skip
 
 # --- when a kind is sent ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Hours:
-    """A place with the hours that are put there."""
-
-    place: Place
-    name: str
-    own: str
-
-
-async def _hours(call: Call) -> _Hours | None:
-    found = await _subject(call)
-    if found is None:
-        return None
-    own = rules.own_hours(call.portal.context.snapshots.current.policies, found.place)
-    return _Hours(found.place, found.name, own)
-
-
-async def _hours_effect(call: Call, subject: _Hours, values: Mapping[str, Any]) -> Effect:
+async def _hours_effect(call: Call, subject: _Subject, values: Mapping[str, Any]) -> Effect:
     now = call.portal.context.snapshots.current
-    messages, outside, outside_now = await rules.outside(call.db, now, subject.place, values["windows"], clock.now())
+    try:
+        met = await rules.outside(call.db, now, subject.place, values["windows"], clock.now())
+    except Temporary:
+        return Effect(words.EFFECT_UNKNOWN, {"name": subject.name})
     return Effect(words.HOURS_EFFECT, {
-        "name": subject.name, "messages": f"{messages:,}", "outside": f"{outside:,}", "now": f"{outside_now:,}",
+        "name": subject.name, "messages": f"{met.messages:,}", "waits": f"{met.waits:,}",
+        "refused": f"{met.refused:,}", "now": f"{met.now:,}", "each": rules.MOST_OF_SLICE,
+        "read": rules.MOST_READ_OF_SLICE,
     })  # fmt: skip
 
 
-async def _hours_save(call: Call, subject: _Hours, values: Mapping[str, Any]) -> web.Response:
-    await rules.put_hours(call.change(), subject.place, values["windows"])
+async def _hours_save(call: Call, subject: _Subject, values: Mapping[str, Any]) -> web.Response:
+    await rules.put_hours(call.change(), subject.place, values["windows"], seen=values["seen"] or "")
     call.toast(call.gettext(words.RULES_SAVED))
     return call.redirect(PATH)
 
 
 HOURS = FormPage(
     PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_KINDS}}}/hours", _EDIT, words.HOURS_EDIT, words.RULES_SAVE,
-    Form((Section((Field("windows", Kind.SPANS, "day_hours", words.HOURS_HELP),)),)), _hours_save, lambda _: PATH,
-    _hours, values=lambda one: {"windows": one.own}, effect=_hours_effect, lead=lambda one: one.name,
+    Form((Section((Field("windows", Kind.SPANS, "day_hours", words.HOURS_HELP), _SEEN)),)), _hours_save,
+    lambda _: PATH, _subject, values=lambda one: {"windows": one.hours, "seen": policies.seen_as(one.there)},
+    effect=_hours_effect, lead=lambda one: one.name,
 )  # fmt: skip
 
 # --- how long somebody waits -----------------------------------------------------------------------------------------

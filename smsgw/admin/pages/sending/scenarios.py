@@ -143,7 +143,8 @@ async def _form_choices(call: Call, one: Any = None) -> Mapping[str, Mapping[str
     lines = sorted({id_ for account in accounts for id_ in (account.id, *account.above)})
     usable = snapshot.policies.book.usable(lines)[:MOST_TEMPLATES]
     templates = {str(t.id): f"#{t.id} {t.content[:40]}" for t in usable}
-    return {"account": own, "template": templates, **chains.choices(templates)}
+    kept = one.terms.fallback if isinstance(one, Scenario) else None
+    return {"account": own, "template": templates, **chains.choices(templates, None if kept is None else kept.plain())}
 
 
 def _is_edit(call: Call) -> bool:

@@ -16,6 +16,7 @@ from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.kit.kinds import base_of, kind_in_use, names_of
 from smsgw.admin.kit.numbers import Recipients, recipients
 from smsgw.admin.pages.sending.form import MAX_CONTENT, MAX_RECIPIENTS, SendForm
 from smsgw.admin.pages.sending.marks import counted_text
@@ -139,7 +140,7 @@ async def confirm(call: Call) -> web.StreamResponse:
     form = await _read(call)
     to = recipients(form.to)
     account = _account(call, form)
-    if not form.check(to) or account is None:
+    if not form.check(to, names_of(call)) or account is None:
         return _form(call, form)
     try:
         explained = await call.portal.context.acceptor.explain(_request(call, form, account, to))
@@ -147,6 +148,7 @@ async def confirm(call: Call) -> web.StreamResponse:
         return _form(call, _with_error(call, form, exc))
     return call.render(
         "sending/confirm.html",
+        types=names_of(call),
         steps=STEPS,
         step=2,
         form=form,
@@ -166,7 +168,7 @@ async def submit(call: Call) -> web.StreamResponse:
     form = await _read(call)
     to = recipients(form.to)
     account = _account(call, form)
-    if not form.check(to) or account is None:
+    if not form.check(to, names_of(call)) or account is None:
         return _form(call, form)
     try:
         result = await call.portal.context.acceptor.send(_request(call, form, account, to))
@@ -219,7 +221,8 @@ def _request(call: Call, form: SendForm, account: Account, to: Recipients) -> Se
     return SendRequest(
         account=account,
         items=items,
-        type=MessageType(form.type),
+        type=MessageType(base_of(call, form.type)),
+        kind=kind_in_use(call, form.type),
         origin=Origin.PORTAL,
         submitter=call.actor.label,
         idempotency_key=form.key,
@@ -255,7 +258,7 @@ def _preview_values(call: Call, form: SendForm) -> dict[str, Any]:
     account = _allowed_account(call, form.account)
     sign = form.sign or (account.default_sign if account else "")
     to = recipients(form.to)
-    counted = counted_text(call, sign, form.content, account, form.type)
+    counted = counted_text(call, sign, form.content, account, base_of(call, form.type))
     return {
         "to": to,
         "counted": counted,
@@ -277,7 +280,7 @@ def _form(call: Call, form: SendForm) -> web.Response:
         step=1,
         form=form,
         accounts=accounts,
-        types=words.TYPE,
+        types=names_of(call),
         **_preview_values(call, form),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -20,15 +20,16 @@ from smsgw.admin.words.fallback import HOP
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.platform.campaigns import outcome, queries
-from smsgw.platform.campaigns.outcome import GROUPS, Outcome
+from smsgw.platform.campaigns import outcome
+from smsgw.platform.campaigns.outcome import GROUPS, Groups, Outcome
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Slice, Window
 from smsgw.runtime import clock
 
 PATH = "/tasks/report"
 SHOWN = {"submitted": "blue", "delivered": "green", "failed": "red", "unknown": "orange", "unsent": "secondary",
-         "success_rate": "green", "replied": "azure"}  # fmt: skip
+         "success_rate": "green", "replied": "azure", "clicked": "purple", "unclicked": "secondary"}  # fmt: skip
+CLICKS = ("clicked", "unclicked")
 _NAMES = {"carrier": told.CARRIER, "reason": told.CLASS, "hop": HOP}
 MOST_BARS = 15
 
@@ -50,6 +51,10 @@ class Line:
         more = f"&result={result}" if result else ""
         return f"{self.records}{more}" if self.records else ""
 
+    def clicked(self, clicked: bool) -> str:
+        """Those that were clicked, or were not."""
+        return f"{self.records}&clicked={str(clicked).lower()}" if self.records else ""
+
 
 def _group(found: Found) -> str:
     return found.get("group") or GROUPS[0]
@@ -68,6 +73,16 @@ def _count(key: str) -> Column:
                   when=_arrived if key in ("delivered", "pending") else None)  # fmt: skip
 
 
+def _clicks(key: str, clicked: bool) -> Column:
+    return Column(key, Kind.NUMBER, f"task_{key}", value=lambda line: getattr(line.one, key), when=_arrived,
+                  to=lambda line: line.clicked(clicked), permission=Permission.MESSAGE_VIEW)  # fmt: skip
+
+
+async def _lacks(db: Database, actor: Actor, found: Found) -> Collection[str]:
+    """A task without a personal link has no clicks."""
+    return () if await outcome.tells_clicks(db, actor, found.get("task", 0)) else CLICKS
+
+
 def _arrived(found: Found) -> bool:
     """Whether those that have arrived, or may yet, are among the rows."""
     return _group(found) != "reason"
@@ -80,6 +95,7 @@ COLUMNS = (
     Column("success_rate", Kind.PERCENT, value=lambda line: line.one.success_rate, phone=Phone.BESIDE,
            when=_arrived),
     Column("replied", Kind.NUMBER, value=lambda line: line.one.replies, when=_arrived),
+    _clicks("clicked", True), _clicks("unclicked", False),
 )  # fmt: skip
 FILTER = Filter(
     (Field("task", FieldKind.ID), Field("group", FieldKind.CHOICE, choices=words.REPORT_GROUP, blank=words.BY_CARRIER)),
@@ -87,24 +103,27 @@ FILTER = Filter(
 )  # fmt: skip
 
 
-async def _lines(db: Database, actor: Actor, found: Found) -> list[Line]:
-    task_id, group = found.get("task", 0), _group(found)
-    groups = await outcome.of_task(db, actor, task_id, group)
-    listed = await queries.one(db, actor, task_id) if groups else None
-    if listed is None:
+async def _groups(db: Database, actor: Actor, found: Found) -> Groups | None:
+    return await outcome.of_task(db, actor, found.get("task", 0), _group(found))
+
+
+def _lines(actor: Actor, found: Found, of: Groups | None) -> list[Line]:
+    if of is None:
         return []
-    since, today = (at.astimezone(CHINA).date() for at in (listed.task.created_at, clock.now()))
-    known = {"task": task_id, "time": "custom", "from": since, "to": today}
+    group = _group(found)
+    since, today = (at.astimezone(CHINA).date() for at in (of.begun, clock.now()))
+    run = {} if of.task.recurring is None else {"run": of.task.run}  # a day may have had several
+    known = {"task": of.task.id, **run, "time": "custom", "from": since, "to": today}
 
     def records(one: Outcome) -> str:
         leads = one.name and one.value in _NAMES.get(group, (one.value,)) and actor.may(Permission.MESSAGE_VIEW)
         return f"/records?{urlencode({**known, group: one.value})}" if leads else ""
 
-    return [Line(one, records(one)) for one in groups]
+    return [Line(one, records(one)) for one in of.groups]
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
-    lines = await _lines(db, actor, found)
+    lines = _lines(actor, found, await _groups(db, actor, found))
     if window.after is not None:
         at = window.after[1]
         lines = [line for line in lines if (line.id < at if window.backwards else line.id > at)]
@@ -113,29 +132,36 @@ async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Sli
 
 
 async def _totals(db: Database, actor: Actor, found: Found) -> Line:
-    groups = await outcome.of_task(db, actor, found.get("task", 0), _group(found))
-    return Line(outcome.total(groups))
+    of = await _groups(db, actor, found)
+    return Line(outcome.total(() if of is None else of.groups))
 
 
 async def _chart(call: Call, found: Found) -> Chart:
-    lines, say = (await _lines(call.db, call.actor, found))[:MOST_BARS], call.gettext
+    of, say = await _groups(call.db, call.actor, found), call.gettext
+    lines = _lines(call.actor, found, of)[:MOST_BARS]
     names = _NAMES.get(_group(found), {})
     labels = [say(names.get(line.one.name, "")) or line.one.name or say(words.NOT_KNOWN) for line in lines]
     bars = {
         key: [line.one.pending if key == "pending" else line.one.counts.get(key, 0) for line in lines] for key in STACK
     }
-    listed = await queries.one(call.db, call.actor, found.get("task", 0))
-    name = (listed.task.name or f"#{listed.task.id}") if listed is not None else ""
+    name = (of.task.name or f"#{of.task.id}") if of is not None else ""
     sums = {key: f"{sum(values):,}" for key, values in bars.items()}
+    said, rates = call.filled(record_words.CHART_SUMMARY, sums), []
+    linked = [line.one for line in lines if line.one.clicked is not None]
+    if linked and call.may(Permission.MESSAGE_VIEW):
+        all_ = {key: f"{sum(getattr(one, key) for one in linked):,}" for key in CLICKS}
+        said += call.filled(words.CLICK_SUMMARY, all_)
+        rates = [Series(say(words.CLICK_RATE), [line.one.click_rate for line in lines], "purple")]
     return Chart(
         call.filled(words.REPORT_CHART, {"name": name}), Look.STACK, labels,
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
-        summary=call.filled(record_words.CHART_SUMMARY, sums),
+        summary=said, rates=rates,
     )  # fmt: skip
 
 
 PAGE = ListPage(
     "task_report", PATH, "sending.report", Permission.TASK_VIEW, FILTER, COLUMNS, rows=_rows, sort=Sort("submitted"),
     lead=words.REPORT_LEAD, export=Permission.STATISTICS_EXPORT, wide=True,
-    report=Report(_totals, _chart, tuple(SHOWN), SHOWN), empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
+    report=Report(_totals, _chart, tuple(SHOWN), SHOWN), lacks=_lacks,
+    empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES),
 )  # fmt: skip

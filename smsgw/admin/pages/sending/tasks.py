@@ -22,11 +22,12 @@ from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.sending import as_scenario, edit, stages, terms
+from smsgw.admin.pages.sending import again, as_scenario, edit, stages, terms
 from smsgw.admin.pages.sending.again import may_take
 from smsgw.admin.pages.sending.wizard import line_of
-from smsgw.admin.words import compose, fallback
+from smsgw.admin.words import accounts, compose, fallback
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core.errors import CODES, Refused, message_of
@@ -34,9 +35,12 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.tasks import Task
 from smsgw.core.words import phrase as said
-from smsgw.platform.campaigns import queries
+from smsgw.platform.audience import segments
+from smsgw.platform.audience.model import MOST_DAYS, Segment, SegmentKind
+from smsgw.platform.campaigns import outcome, queries
 from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
+from smsgw.platform.campaigns.outcome import Untold
 from smsgw.platform.fallback import queries as chains
 from smsgw.runtime import clock
 
@@ -128,16 +132,52 @@ async def _release_effect(_: Call, rows: Sequence[ListedTask]) -> Effect:
     return Effect(text, {"next": f"{sum(stages.following(one.task) for one in rows):,}"})
 
 
+async def _rest(call: Call, task: Task, kind: SegmentKind) -> int:
+    """How many of a task's numbers have clicked its link, or have not."""
+    segment = Segment(kind, MOST_DAYS, task.id, submitter=call.actor.scope.submitter)
+    return await segments.count(call.db, task.account_id, segment)
+
+
+async def _rest_effect(call: Call, rows: Sequence[ListedTask]) -> Effect:
+    if len(rows) != 1:
+        return Effect(words.UNCLICKED_ONE)
+    n = await _rest(call, rows[0].task, SegmentKind.NOT_CLICKED)
+    clicked = await _rest(call, rows[0].task, SegmentKind.CLICKED)
+    link = rows[0].task.link_id
+    values = {
+        "n": f"{n:,}", "clicked": f"{clicked:,}",
+        "unkept": await unkept(call, () if link is None else (link,), rows[0].task.id),
+    }  # fmt: skip
+    return Effect(words.UNCLICKED_EFFECT if n else words.UNCLICKED_NONE, values)
+
+
+async def _send_to_rest(call: Call, rows: Sequence[ListedTask]) -> str:
+    """A draft to those of one task who have not clicked."""
+    if len(rows) != 1:
+        raise Refused("STATE_CONFLICT", reason=said("segment.one_task"))
+    task = rows[0].task
+    if not again.may_take(call, task):
+        raise Refused("PERMISSION_DENIED", permission=Permission.MESSAGE_READ.value)
+    if not (n := await _rest(call, task, SegmentKind.NOT_CLICKED)):
+        raise Refused("STATE_CONFLICT", reason=said("segment.none"))
+    draft = await again.to_rest(call, task)
+    call.toast(call.filled(words.UNCLICKED_DONE, {"n": f"{n:,}"}))
+    return f"/send/{draft}/content"
+
+
 _CANCEL = _action("cancel", words.CANCEL, words.CANCEL_EFFECT, danger=True)
 ACTIONS = (
     _action("pause", words.PAUSE, words.PAUSE_EFFECT), _action("resume", words.RESUME, words.RESUME_EFFECT), _CANCEL,
     Action("release", words.RELEASE, Permission.TASK_EDIT, partial(_act, "release"), _release_effect),
+    Action("unclicked", words.UNCLICKED, Permission.MESSAGE_SEND, _send_to_rest, _rest_effect, goes=True,
+           tells=Permission.MESSAGE_VIEW),
 )  # fmt: skip
 _POSSIBLE = {
     "pause": ("scheduled", "running", "sent"),
     "resume": ("paused",),
     "cancel": tuple(words.UNDER_WAY),
     "release": (),
+    "unclicked": (),
 }
 
 
@@ -171,9 +211,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if task.run and task.fallback is not None:
         links.append((fallback.RECORDS, f"/tasks/report?task={task.id}&group=hop"))
     if task.run and call.may(Permission.MESSAGE_VIEW):
-        days = {"from": task.created_at.astimezone(CHINA).date(), "to": clock.now().astimezone(CHINA).date()}
-        asked = "&".join(f"{name}={day}" for name, day in days.items())
-        links.append((words.RECORDS, f"/records?task={task.id}&time=custom&{asked}"))
+        columns[len(_ABOUT) : len(_ABOUT)] = await _clicks(call, task)
+        links.append((words.RECORDS, _records(task, task.created_at)))
     if _waits(one) and call.may(Permission.TASK_EDIT):
         if call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_READ):
             links.append((words.EDIT, f"{SCHEDULED}/{task.id}/edit"))
@@ -191,6 +230,10 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if _waits(one) and task.state == "scheduled" and call.may(NOW.permission):
         fields = {"id": str(task.id), "to": f"{PATH}/{task.id}"}
         buttons.insert(0, Button(NOW.label, f"{SCHEDULED}/-/effect/{NOW.key}", fields=fields, asks=True))
+    sees = call.may(Permission.MESSAGE_SEND) and call.may(Permission.MESSAGE_VIEW)
+    if task.link_id is not None and task.run and sees and may_take(call, task):
+        fields = {"id": str(task.id), "to": f"{PATH}/{task.id}"}
+        buttons.append(Button(words.UNCLICKED, f"{PATH}/-/effect/unclicked", fields=fields, asks=True))
     if call.may(Permission.MESSAGE_SEND) and may_take(call, task):
         buttons.append(Button(words.COPY, f"{PATH}/{task.id}/copy"))
     if task.problems or one.progress.statuses.get("rejected"):
@@ -212,6 +255,8 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if bad:
         sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
+    if task.reason == "REVIEW_REJECTED" and task.state != "cancelled":
+        notice = call.filled(words.EDIT_REJECTED, {"reason": str(task.detail.get("reason", ""))})
     piece = await stages.piece(call, task)
     if call.may(Permission.TASK_EDIT):
         kept = [b for b in buttons if not (stages.halted(task) and b.label == words.RESUME)]
@@ -224,8 +269,31 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     refresh = REFRESH if task.state in words.MOVING else SLOW if waits else 0
     title = task.name or f"#{task.id}"
     good = task.state == "importing" or task.reason == "STAGE_WATCHED"
+    account = call.portal.context.snapshots.current.account(task.account_id)
+    standing = call.gettext(accounts.TRAINING_ON) if account is not None and account.training else ""
     return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=good,
-                  piece=piece)  # fmt: skip
+                  piece=piece, standing=standing)  # fmt: skip
+
+
+def _records(task: Task, since: datetime, *, run: bool = False) -> str:
+    """The address of a task's messages from a day on, or of those of its latest run alone."""
+    first, last = (at.astimezone(CHINA).date() for at in (since, clock.now()))
+    of_run = f"&run={task.run}" if run and task.recurring is not None else ""
+    return f"/records?task={task.id}{of_run}&time=custom&from={first}&to={last}"
+
+
+async def _clicks(call: Call, task: Task) -> list[Column]:
+    """How many messages of the latest run were clicked and were not, each leading to its records, or why that is not
+    told; none without a personal link."""
+    found = await call.portal.context.tasks.clicks.of(task)
+    if isinstance(found, Untold):
+        why = words.UNTOLD.get(found, "")
+        return [Column("task_clicked", value=lambda _: call.gettext(why))] if why else []
+    at = _records(task, await outcome.since(call.db, task), run=True)
+    return [
+        Column("task_clicked", Kind.NUMBER, value=lambda _: found.clicked, to=lambda _: f"{at}&clicked=true"),
+        Column("task_unclicked", Kind.NUMBER, value=lambda _: found.unclicked, to=lambda _: f"{at}&clicked=false"),
+    ]
 
 
 def _run(call: Call, task: Task, row: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def ends(call: Call, task: Task) -> datetime | None:
         return None
     now = clock.now()
     begins = max(now, (task.next_at if task.state == "scheduled" else task.due_at) or now)
-    hours = hours_of(task, snapshot.policies.limits(account, MessageType(task.type)).hours)
+    hours = hours_of(task, snapshot.policies.limits(account, MessageType(task.type), task.message_kind).hours)
     found = ends_at(hours, account, rows, begins, rate=task.rate, steps=task.steps)
     return None if found is None or found - now < SOON else found.replace(second=0, microsecond=0)
 
@@ -150,6 +150,7 @@ def columns(call: Call, task: Task) -> Sequence[Column]:
         "send_rate": (Kind.NUMBER, task.rate or None),
         "extend_code": (Kind.TEXT, task.extend_code),
         "preferred_pool": (Kind.TEXT, task.prefer),
+        "sent_link": (Kind.TEXT, f"#{task.link_id}" if task.link_id is not None else ""),
         "frequency": (Kind.TAGS, often(call, task)),
         "steps": (Kind.TAGS, steps(call, task)),
         "fallback": (Kind.TAGS, hops(call, task.fallback)),

@@ -16,12 +16,16 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import spans
 from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.kit.kinds import base_of, kind_in_use
 from smsgw.admin.pages.sending.terms import hop_field
 from smsgw.admin.words import compose as words
 from smsgw.core import variables
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.fallback import MOST_HOPS
+from smsgw.core.kinds import CustomKind
 from smsgw.core.model import Account, MessageType
+from smsgw.core.policy import Limits
+from smsgw.core.sent_links import NAME
 from smsgw.core.templates import Template
 from smsgw.core.words import Wording
 from smsgw.platform.audience.model import MOST_CONTACTS_PICKED, MOST_GROUPS_PICKED, MOST_TAGS_PICKED
@@ -37,8 +41,11 @@ from smsgw.runtime import clock
 HOPS = range(1, MOST_HOPS + 1)
 AT = "/send/{id:[0-9]{1,19}}"
 FIELDS: Mapping[str, Sequence[str]] = {
-    "content": ("subject", "scenario", "account", "type", "sign", "template", "content"),
-    "audience": ("source", "to", "phone", "audience", "below", "filter"),
+    "content": ("subject", "scenario", "account", "type", "sign", "template", "content", "link"),
+    "audience": (
+        "source", "to", "phone", "audience", "below", "filter", "segment", "segment_days", "segment_task",
+        "segment_link", "segment_saved",
+    ),
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
         "frequency_every", "frequency_unit", "frequency_tag", "steps", "steps_shares", "steps_minutes", "steps_failed",
@@ -56,7 +63,7 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
 }
 OF_ACCOUNT: Mapping[str, Any] = {
     "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "filter": "", "template": "",
-    "scenario": "",
+    "scenario": "", "link": "", "segment_messages": [], "segment_saved": "",
 }  # fmt: skip
 """What belongs to the account, as it is when none is chosen."""
 _PLACES = {"check": "audience"}
@@ -84,8 +91,12 @@ class Step:
     errors: dict[str, Problem] = field(default_factory=dict)
     refused: str = ""
     """What the engine says of the whole, and …"""
+    link: dict[str, str] = field(default_factory=dict)
+    """What was typed of a short link that could not be made."""
     refused_step: str = ""
     """… the step where that is mended."""
+    segment_name: str = ""
+    """What was typed as the name of a segment."""
 
     @property
     def number(self) -> int:
@@ -164,7 +175,7 @@ _OF_STEP = {name: step for step, names in FIELDS.items() for name in names} | {
     "upload": "audience", "window": "time", "recurring": "time", "on": "time",
 }  # fmt: skip
 _OF_CODE = {"CONTENT": "content", "SIGN": "content", "TEMPLATE": "content", "TIME": "time", "FILE": "audience",
-            "EXTEND": "options", "EMERGENCY": "options", "ACCOUNT": "content"}  # fmt: skip
+            "EXTEND": "options", "LINK": "content", "EMERGENCY": "options", "ACCOUNT": "content"}  # fmt: skip
 
 
 def message(call: Call, error: SmsgwError) -> str:
@@ -234,6 +245,8 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
         values["sign"] = values["sign"].removeprefix("【").removesuffix("】").strip()[:40]
         values["subject"] = " ".join(values["subject"].split())[:64]
     if step.key == "audience":
+        if values["segment_saved"]:
+            values["segment"] = ""
         if step.kind is Kind.OWN:
             values["source"] = Source.FILE.value
         names = list(dict.fromkeys(key[4:] for key in data if key.startswith(("var_", "fix_"))))[:MOST_NAMES]
@@ -328,16 +341,29 @@ def template_of(call: Call, state: State, account: Account | None) -> Template |
 def kind_of(call: Call, state: State, account: Account | None) -> MessageType:
     """The type of its messages: its template's, or the chosen one."""
     template = template_of(call, state, account)
-    said = template.type if template else state.type
+    said = template.type if template else base_of(call, state.type)
     return MessageType(said) if said in set(MessageType) else MessageType.NOTICE
 
 
-def pools_of(call: Call, account: Account, kind: MessageType) -> list[tuple[str, str]]:
+def custom_of(call: Call, state: State, account: Account | None) -> CustomKind | None:
+    """The kind of its type that is chosen; None: none, or one that is not of its template's type."""
+    found = kind_in_use(call, state.type)
+    return found if found is not None and found.base is kind_of(call, state, account) else None
+
+
+def limits_of(call: Call, state: State, account: Account) -> Limits:
+    """The policies that hold for its messages."""
+    custom = custom_of(call, state, account)
+    policies = call.portal.context.snapshots.current.policies
+    return policies.limits(account, kind_of(call, state, account), custom.name if custom else "")
+
+
+def pools_of(call: Call, account: Account, kind: MessageType, custom: str = "") -> list[tuple[str, str]]:
     """The pools that rules may lead the account's messages to, with their channels."""
     table = call.portal.context.snapshots.current.table
     return [
         (pool, ", ".join(member.channel for member in table.members(pool)))
-        for pool in table.open_to(account.name, kind)
+        for pool in table.open_to(account.name, kind, custom)
     ]
 
 
@@ -347,8 +373,9 @@ def text_of(state: State, template: Template | None) -> str:
 
 
 def names_of(state: State, template: Template | None) -> tuple[str, ...]:
-    """The variables of the text."""
-    return tuple(template.variables) if template is not None else variables.Template(state.content).names
+    """The variables of the text; the place of a short link is none."""
+    names = tuple(template.variables) if template is not None else variables.Template(state.content).names
+    return tuple([name for name in names if name != NAME]) if state.link else names
 
 
 async def upload_of(call: Call, state: State) -> Upload | None:

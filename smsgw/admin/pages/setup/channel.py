@@ -23,6 +23,7 @@ from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.platform.channels import queries, service
 from smsgw.platform.channels.model import ChannelView
+from smsgw.platform.channels.versions import Made
 
 STEP = 4
 NEW = steps.CHANNEL + "/new"
@@ -173,23 +174,29 @@ async def set_one(call: Call) -> web.StreamResponse:
     return await _form(call, one.protocol, filled, one)
 
 
-async def change(call: Call, one: ChannelView, values: Mapping[str, Any]) -> None:
-    """Give a channel what a form says, if that is anything new."""
+async def change(call: Call, one: ChannelView, values: Mapping[str, Any]) -> Made | None:
+    """Give a channel what a form says, if that is anything new; the version that is made."""
     changes = forms.fields(one.protocol, values, one.profile)
     before = {name: getattr(one, name, None) for name in changes} | {"carriers": sorted(one.carriers)}
     moved = {name: value for name, value in changes.items() if value != before[name]}
-    if moved:
-        await service.edit(call.change(), call.portal.context.sealer, one.name, moved)
+    if not moved:
+        return None
+    return await service.edit(
+        call.change(), call.portal.context.sealer, one.name, moved, reason=values.get("reason") or ""
+    )
 
 
-async def saved(call: Call, filled: Filled, doing: Awaitable[None]) -> bool:
+async def saved(call: Call, filled: Filled, doing: Awaitable[Made | None]) -> bool:
     """Whether it was done; what the service refuses stands in the form."""
     try:
-        await doing
+        made = await doing
     except (Invalid, Refused) as exc:
         filled.refuse(exc, refusal(call, exc))
         return False
-    call.toast(call.gettext(words.CHANNEL_SAVED))
+    if made is not None and made.waiting:
+        call.toast(call.filled(words.CHANNEL_WAITS, {"n": made.number}))
+    else:
+        call.toast(call.gettext(words.CHANNEL_SAVED))
     return True
 
 

@@ -13,7 +13,7 @@ from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
 from smsgw.admin.words import setup as words
 from smsgw.platform.channels.model import ChannelView
 
-SIMULATED = "simulated"
+SIMULATED, PEER_PASSWORD = "simulated", "peer_password"
 CARRIERS = {key: all_words.CARRIER[key] for key in ("CMCC", "CUCC", "CTCC", "CBN", "INTL")}
 PORTS = {"cmpp30": 7890, "cmpp20": 7890, "smpp34": 2775, "sgip12": 8801, "smgp30": 8890}
 _LOGIN = {"cmpp30": "cmpp_login", "cmpp20": "cmpp_login", "smpp34": "smpp_login", "sgip12": "sgip_login",
@@ -31,6 +31,9 @@ _PACE = (
     Field("connections", Kind.NUMBER, least=1, most=64, required=True),
     Field("window", Kind.NUMBER, least=1, most=1000, help=words.WINDOW_HELP, required=True),
 )
+
+
+_WHY = Field("reason", most=200, help=words.WHY_HELP)
 
 
 def _listens(text: str) -> Problem | None:
@@ -76,6 +79,7 @@ def form(protocol: str, *, new: bool) -> Form:
     return Form((
         Section((_NAME, *gate) if new else gate, words.SECTION_GATE), Section((login, secret), words.SECTION_LOGIN),
         Section(_PACE, words.SECTION_PACE), Section(_MORE[protocol], words.SECTION_MORE),
+        *(() if new else (Section((_WHY,), words.SECTION_WHY),)),
     ))  # fmt: skip
 
 
@@ -112,7 +116,7 @@ def fields(protocol: str, values: Mapping[str, Any], profile: Mapping[str, Any])
     own = {one.key for one in _MORE[protocol]}
     said = {key: values[key] for key in own if values[key] != _PLAIN[key]}
     kept = {key: value for key, value in profile.items() if key not in own and key != SIMULATED}
-    plain = {key: value for key, value in values.items() if key not in own and key != "name"}
+    plain = {key: value for key, value in values.items() if key not in own and key not in ("name", "reason")}
     if not plain["password"]:
         del plain["password"]
     return plain | {"carriers": list(values["carriers"]), "profile": kept | said}

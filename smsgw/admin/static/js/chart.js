@@ -20,14 +20,16 @@ function load() {
 }
 
 // A tone stands for a colour of the theme, wherever it is.
-function tinted(options) {
+// ``size`` is that of its letters where they are read from afar.
+function tinted(options, size) {
   const quiet = colour("quiet"), edge = colour("edge");
-  const axis = { axisLine: { lineStyle: { color: edge } }, axisLabel: { color: quiet }, splitLine: { lineStyle: { color: edge } } };
+  const letters = size ? { fontSize: Number(size) } : {};
+  const axis = { axisLine: { lineStyle: { color: edge } }, axisLabel: { color: quiet, ...letters }, splitLine: { lineStyle: { color: edge } } };
   const mark = (item) => (item && item.tone ? { ...item, itemStyle: { color: colour(item.tone) } } : item);
   const made = JSON.parse(JSON.stringify(options));
   made.animation = false;
-  made.textStyle = { fontFamily: "inherit", color: colour("ink") };
-  if (made.legend) made.legend.textStyle = { color: quiet };
+  made.textStyle = { fontFamily: getComputedStyle(document.body).fontFamily, color: colour("ink") };
+  if (made.legend) made.legend.textStyle = { color: quiet, ...letters };
   if (made.tooltip) Object.assign(made.tooltip, { renderMode: "richText" });
   const toned = (given) => ({ ...axis, ...given, axisLabel: { ...axis.axisLabel, ...given.axisLabel }, nameTextStyle: { color: quiet } });
   for (const name of ["xAxis", "yAxis"]) if (made[name]) made[name] = Array.isArray(made[name]) ? made[name].map(toned) : toned(made[name]);
@@ -55,7 +57,7 @@ async function draw(place, again) {
     if (picture) picture.hidden = false;
   }
   drawn.set(place, wanted);
-  chart.setOption(tinted(JSON.parse(wanted)), true);
+  chart.setOption(tinted(JSON.parse(wanted), place.dataset.size), true);
   if (paper.matches) chart.getZr().flush();
 }
 

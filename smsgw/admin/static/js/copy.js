@@ -1,4 +1,5 @@
-// Copies the text of a field: [data-copy] names it; says so in the words of data-done or data-failed.
+// Copies the text of a field, which [data-copy] names, or that of [data-copy-text]; says so in the words of data-done or
+// data-failed.
 import { one } from "./dom.js";
 import { toast } from "./toast.js";
 
@@ -8,9 +9,22 @@ async function copy(field) {
   return document.execCommand("copy");
 }
 
+async function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "unseen";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
+}
+
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const button = event.target.closest("[data-copy], [data-copy-text]");
   if (!button) return;
-  const done = await copy(one(button.dataset.copy));
+  const text = button.dataset.copyText;
+  const done = await (text === undefined ? copy(one(button.dataset.copy)) : copyText(text));
   toast(done ? button.dataset.done : button.dataset.failed, done ? "good" : "bad");
 });

@@ -1,4 +1,5 @@
 // What a list page has beyond every page: drawer, selection, a filter bar that is folded on phones, moving by keys.
+import "./copy.js";
 import "./drawer.js";
 import "./select.js";
 import { all, one } from "./dom.js";

@@ -42,6 +42,9 @@ if (menu) {
       group.classList.toggle("is-flown", !flown);
     });
   });
+  const here = one("[aria-current=page]", menu);
+  const below = here ? here.getBoundingClientRect().bottom - menu.getBoundingClientRect().bottom : 0;
+  if (below > 0) menu.scrollTop += below + 24;  // the page that is shown is seen in the menu
   all("[data-show-side]", menu).forEach((link) => link.addEventListener("click", (event) => {
     event.preventDefault();
     menu.dataset.side = link.dataset.showSide;

@@ -1,0 +1,67 @@
+"""Words of load tests (P10.10; 仿真器与压测)."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+LEAD = N_("在本机另起一套网关、数据库和仿真运营商，按设定的速率加压并核数；只发往自带的仿真器，不会发往任何运营商。")
+EMPTY, TEACHES = (
+    N_("还没有压测过"),
+    N_("选择场景、速率和时长，系统自动搭建、加压、核数并清理，最后给出按招标条款对照的验收报告，可打印。"),
+)
+NEW, BEGIN = N_("新建压测"), N_("开始压测")
+SCENARIO: dict[str, str] = {
+    "steady": N_("批量提交：HTTP 批量，运营商 5 毫秒应答"),
+    "single": N_("逐条提交：HTTP 单条、50 个连接，报告带签名推送"),
+    "partner": N_("下游接入：SMPP 长连接提交"),
+    "slow": N_("运营商较慢：40 毫秒应答"),
+    "limited": N_("通道限速：三条通道各 1,000 条/秒"),
+}
+STATE: dict[str, str] = {
+    "waiting": N_("排队中"), "running": N_("进行中"), "done": N_("已完成"), "failed": N_("未完成"),
+    "stopped": N_("已停止"),
+}  # fmt: skip
+TONE = {"waiting": "secondary", "running": "azure", "done": "green", "failed": "red", "stopped": "secondary"}
+RATE_HELP = N_("1 到 3,000；速率 × 时长不超过 1,800,000 条。")
+SECONDS_HELP = N_("10 到 1,800 秒；招标要求的处理能力须以 1,000 条/秒持续 1,800 秒验证。")
+EFFECT = N_(
+    "将在节点 %(node)s 上另起一套网关、数据库和三个仿真运营商，提交 %(messages)s 条"
+    "（%(rate)s 条/秒 × %(seconds)s 秒），"
+    "最长 %(minutes)s 分钟后自动结束。约占磁盘 %(mb)s MB（可用 %(free)s MB），结束后全部删除；"
+    "会占用 CPU（本机 %(cores)s 核，"
+    "当前负载 %(load)s），优先级低于正式业务，但仍可能使其变慢：一旦变慢或磁盘不足即自动停止。"
+    "%(busy)s不发往任何运营商，不产生费用。"
+)
+BEGUN = N_("压测已开始。")
+STOP, STOP_TITLE = N_("停止压测"), N_("停止压测")
+STOP_EFFECT = N_("将立即停止：已提交 %(accepted)s 条，共 %(messages)s 条；临时环境随即清理，不出验收报告。")
+STOP_NOTHING = N_("此次压测已结束，无需停止。")
+STOPPED = N_("已通知停止，几秒内清理完毕。")
+WHY: dict[str, str] = {
+    "interrupted": N_("所在节点停止、重启或连不上数据库，压测已中断，不会自动重来。"),
+    "killed": N_("压测进程意外结束（被终止或内存不足），临时环境已清理。可降低速率后重试。"),
+    "slowed": N_("本系统自己的数据库明显变慢，压测已自动让位并停止，临时环境已清理。请避开高峰后重试。"),
+    "disk": N_("磁盘可用空间不足 1 GB，压测已自动停止，临时环境已清理。请清理磁盘后重试。"),
+}
+BUSY = N_("本机正忙，建议避开高峰。")
+REPORT = N_("验收报告")
+CHART, ACCEPTED, REPORTED = N_("每秒受理与收到的状态报告（条/秒）"), N_("受理"), N_("收到报告")
+CHART_SUMMARY = N_("设定 %(rate)s 条/秒，已受理 %(accepted)s 条，收到报告 %(reported)s 条。")
+FACT: dict[str, str] = {
+    "time": N_("压测时间"), "smsgw": N_("软件版本"), "python": N_("Python 版本"), "cores": N_("CPU 核数"),
+    "load before": N_("压测前负载"), "postgres version": N_("数据库版本"), "postgres fsync": N_("数据库 fsync"),
+    "postgres synchronous_commit": N_("数据库同步提交"), "postgres full_page_writes": N_("数据库整页写"),
+    "postgres shared_buffers": N_("数据库共享缓存"), "messages": N_("条数"), "posts": N_("提交方式"),
+    "pace": N_("速率"),
+    "connections": N_("连接"), "pause of a puller": N_("拉取间隔"), "channels": N_("通道"),
+    "carriers": N_("仿真运营商"),
+    "account": N_("账号限制（已放宽）"), "key": N_("密钥限制（已放宽）"),
+}  # fmt: skip
+"""What a bench says of the machine and of itself, by its own names."""
+VERDICT: dict[str, str] = {"met": N_("达到"), "missed": N_("未达到"), "not_tested": N_("本次未验证")}
+VERDICT_TONE = {"met": "green", "missed": "red", "not_tested": "secondary"}
+CLAUSE: tuple[str, ...] = (
+    N_("处理能力：受理、提交并收到报告的速率"), N_("受理时延"), N_("提交成功率：受理且到达仿真运营商"),
+    N_("日处理能力：按实测速率折算"), N_("不丢失、不重复：缺少 / 重复的条数"),
+)  # fmt: skip
+"""In the order of ``model.findings``."""

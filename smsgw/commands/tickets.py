@@ -1,0 +1,124 @@
+"""``smsgwctl ticket``: what somebody has reported, and the answer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.core.errors import Refused
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.paging import Window
+from smsgw.platform.tickets import queries, service
+from smsgw.platform.tickets.queries import Wanted
+from smsgw.runtime import clock
+
+
+@click.group()
+def ticket() -> None:
+    """Tickets (工单): opened, answered, closed."""
+
+
+@ticket.command("list")
+@click.option("--state", type=click.Choice(["open", "handling", "closed"]), default=None)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def ticket_list(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
+    """Tickets, those that are not closed first."""
+    async with ctx.database() as database:
+        actor = ctx.change(database).actor
+        found = await queries.search(database, actor, Wanted(state or ""), Window("ticket_state", limit=limit))
+    now = clock.now()
+    lines = [asdict(one) | {"state": one.state.value, "response": one.response.state(now).value} for one in found.rows]
+    columns = ["id", "state", "account", "title", "opened_at", "opened_by", "response", "assigned_to"]
+    print_json(lines) if as_json else print_table(lines, columns, empty="no tickets")
+
+
+@ticket.command("show")
+@click.argument("id_", type=int, metavar="ID")
+@json_option
+@pass_context
+@run_async
+async def ticket_show(ctx: Context, id_: int, as_json: bool) -> None:
+    """Its thread, the newest first."""
+    async with ctx.database() as database:
+        one = await queries.one(database, ctx.change(database).actor, id_)
+        if one is None:
+            raise Refused("NOT_FOUND")
+        thread = [asdict(step) for step in await queries.steps(database, one)]
+    if as_json:
+        print_json(asdict(one) | {"state": one.state.value, "thread": thread})
+        return
+    click.echo(f"{one.title} ({one.account}): messages {', '.join(map(str, one.message_ids)) or '-'}")
+    print_table(thread, ["at", "by", "kind", "said"], empty="nothing was said")
+
+
+@ticket.command("open")
+@click.argument("account")
+@click.argument("title")
+@click.argument("text")
+@click.option("--message", "ids", type=int, multiple=True, help="What it is about; may be given again.")
+@pass_context
+@run_async
+async def ticket_open(ctx: Context, account: str, title: str, text: str, ids: tuple[int, ...]) -> None:
+    """Open one; prints its number. Whole phone numbers in it are masked."""
+    async with ctx.database() as database:
+        draft = service.Draft(await id_of(database, account), title, text, ids)
+        click.echo(await service.open_(ctx.change(database), draft))
+
+
+@ticket.command("take")
+@click.argument("id_", type=int, metavar="ID")
+@pass_context
+@run_async
+async def ticket_take(ctx: Context, id_: int) -> None:
+    """Look after it."""
+    async with ctx.database() as database:
+        await service.take(ctx.change(database), id_)
+
+
+@ticket.command("say")
+@click.argument("id_", type=int, metavar="ID")
+@click.argument("text")
+@pass_context
+@run_async
+async def ticket_say(ctx: Context, id_: int, text: str) -> None:
+    """Add to its thread."""
+    async with ctx.database() as database:
+        await service.say(ctx.change(database), id_, text)
+
+
+@ticket.command("assign")
+@click.argument("id_", type=int, metavar="ID")
+@click.argument("login")
+@pass_context
+@run_async
+async def ticket_assign(ctx: Context, id_: int, login: str) -> None:
+    """Have somebody look after it who may."""
+    async with ctx.database() as database:
+        await service.assign(ctx.change(database), id_, login)
+
+
+@ticket.command("close")
+@click.argument("id_", type=int, metavar="ID")
+@click.argument("reply")
+@pass_context
+@run_async
+async def ticket_close(ctx: Context, id_: int, reply: str) -> None:
+    """Close it with the answer."""
+    async with ctx.database() as database:
+        await service.close(ctx.change(database), id_, reply)
+
+
+@ticket.command("reopen")
+@click.argument("id_", type=int, metavar="ID")
+@click.argument("why")
+@pass_context
+@run_async
+async def ticket_reopen(ctx: Context, id_: int, why: str) -> None:
+    """The answer was none."""
+    async with ctx.database() as database:
+        await service.reopen(ctx.change(database), id_, why)

@@ -1,0 +1,1 @@
+"""Backups (备份): made and tried by command, entered, shown on their page, and missed by an alarm."""

@@ -1,0 +1,1 @@
+"""What the board shows that no other page has found out."""

@@ -1,0 +1,1 @@
+"""Load tests: a gateway of their own with simulated carriers, loaded, measured and cleared away."""

@@ -1,0 +1,1 @@
+"""The nodes of the platform, as people see them."""

@@ -1,0 +1,1 @@
+"""Screens on walls that show the board without a person."""

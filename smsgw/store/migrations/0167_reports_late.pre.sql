@@ -1,0 +1,1 @@
+INSERT INTO alarm_rule (kind) VALUES ('report_late') ON CONFLICT DO NOTHING;

@@ -1,0 +1,1 @@
+INSERT INTO alarm_rule (kind) VALUES ('channel_throttled') ON CONFLICT DO NOTHING;

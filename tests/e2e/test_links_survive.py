@@ -1,0 +1,138 @@
+"""Short links of a daemon: opened while its database is away, killed with clicks on their way, and all are counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+from databases import migrated
+from harness import Node, free_port, until
+
+from smsgw.runtime import aio
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedPostgres
+
+HOST = "s.example.cn"
+PHONE = {
+    "Host": HOST, "Accept-Language": "zh-CN", "Accept": "text/html",
+    "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1",
+}  # fmt: skip
+
+
+class Opener:
+    """Opens links one after the other, many at a time, and counts what it was told."""
+
+    def __init__(self, port: int, codes: list[str]) -> None:
+        self.port = port
+        self.codes = codes
+        self.asked = 0
+        self.led: set[tuple[int, str]] = set()
+        """Which requests were sent on."""
+
+    async def one(self, session: aiohttp.ClientSession) -> bool:
+        self.asked += 1
+        number, code = self.asked, self.codes[self.asked % len(self.codes)]
+        url = f"http://127.0.0.1:{self.port}/{code}"
+        headers = PHONE | {"Referer": f"https://request.example.cn/{number}"}
+        try:
+            async with session.get(url, headers=headers, allow_redirects=False) as answer:
+                if answer.status != 302:
+                    return False
+                self.led.add((number, code))
+                return True
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    async def many(self, n: int, *, at_once: int = 16) -> None:
+        async with aiohttp.ClientSession() as session:
+            left = iter(range(n))
+
+            async def go_on() -> None:
+                for _ in left:
+                    if not await self.one(session):
+                        return
+
+            await asyncio.gather(*(go_on() for _ in range(at_once)))
+
+
+async def _entered(dsn: str) -> list[str]:
+    database = Database(dsn)
+    await database.open()
+    try:
+        return [row["referer"] for row in await database.fetch("SELECT referer FROM link_click", timeout=60)]
+    finally:
+        await database.close()
+
+
+async def _all_of(dsn: str, opener: Opener) -> bool:
+    entered = await _entered(dsn)
+    wanted = {f"https://request.example.cn/{number}" for number, _ in opener.led}
+    assert len(entered) == len(set(entered))
+    return wanted <= set(entered)
+
+
+@pytest.mark.slow
+async def test_no_click_is_lost_by_a_database_that_is_away_nor_by_a_kill(
+    data_dir: Path, embedded_data: None
+) -> None:
+    database = EmbeddedPostgres(data_dir)
+    data_dir.mkdir()
+    dsn = await migrated(database)
+    port = free_port()
+    node = Node(data_dir.with_name("daemon"), dsn=dsn, public_listen=f"127.0.0.1:{port}", public_hosts=HOST)
+    try:
+        await node.start()
+        await node.furnish("account", "add", "acme")
+        wanted = ("spring", "https://www.example.cn/", "--account", "acme", "--personal", "1000")
+        made = await node.furnish("short-link", "add", *wanted, "--json")
+        listed = await node.furnish("short-link", "codes", json.loads(made.out)["id"])
+        codes = [line.rpartition("/")[2] for line in listed.out.splitlines()[1:]]
+        assert len(set(codes)) == 1000
+        opener = Opener(port, codes)
+        async with aiohttp.ClientSession() as session:
+            await until(lambda: opener.one(session), what="the link is known to the edge")
+
+        # The database is away: everybody is led on, and the clicks wait.
+        await database.stop()
+        await opener.many(400)
+        assert len(opener.led) >= 400
+        # Killed while people open links, and nothing is in the database.
+        hammering = aio.spawn(opener.many(100_000), name="test.open")
+        before = len(opener.led)
+        await until(lambda: len(opener.led) > before + 200, what="links are opened")
+        node.kill()
+        await hammering
+        dsn = await database.start()
+        await node.start()
+        await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
+
+        # Killed while clicks are entered.
+        for _ in range(2):
+            hammering = aio.spawn(opener.many(100_000), name="test.open")
+            before = len(opener.led)
+            await until(lambda at=before: len(opener.led) > at + 300, what="links are opened")  # type: ignore[misc]
+            node.kill()
+            await hammering
+            await node.start()
+        await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
+
+        # Nothing of portal and API is to be had there.
+        async with aiohttp.ClientSession() as session:
+            for path in ("/login", "/api/v1/messages", "/metrics", "/"):
+                url = f"http://127.0.0.1:{port}{path}"
+                async with session.get(url, headers=PHONE, allow_redirects=False) as answer:
+                    assert answer.status == 404
+            ops = (await node.status())["urls"]["ops"]
+            async with session.get(f"{ops}/metrics") as answer:
+                told = await answer.text()
+        assert "\nsmsgw_links 1.0\n" in told
+        assert '\nsmsgw_clicks_unkept_total{reason="room"} 0.0\n' in told
+        assert not [line for line in node.complaints() if "clicks" in line]
+    finally:
+        with contextlib.suppress(Exception):
+            await node.stop()
+        await database.stop()

@@ -1,0 +1,433 @@
+"""Short links in what is sent: which code goes to whom, by calls and by tasks, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from api_server import DEFAULT_SCOPES, Api, running
+from changes import by_test
+from taskdesk import Desk, desk
+
+from smsgw.core.actor import Actor, ActorKind, Scope
+from smsgw.core.errors import SmsgwError
+from smsgw.core.permissions import Permission
+from smsgw.core.short_codes import Permutation
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept.spooling import weight_of
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.fallback.service import Fallback
+from smsgw.platform.links import code_files, queries, service
+from smsgw.platform.links.code_files import WantedTasks
+from smsgw.platform.links.model import MOST_CODES, LinkKind, NewLink, Origin, ShortLink
+from smsgw.platform.messages import resend
+from smsgw.platform.paging import Window
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import message_links
+from smsgw.store.messages.calls import NewCall
+from smsgw.store.messages.replaying import from_bytes, to_bytes
+
+HOST = "s.example.cn"
+TARGET = "https://www.example.cn/spring?from=sms"
+TEXT = "本周活动请点 {link} 查看"
+
+
+@pytest_asyncio.fixture
+async def a_desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk(dsn, tmp_path) as one:
+        one.tasks.links.hosts = (HOST,)
+        yield one
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as one:
+        one.ctx.sent_links.hosts = (HOST,)
+        yield one
+
+
+async def make(database: Any, sealer: Sealer, account_id: int, change: Change | None = None, **given: Any) -> ShortLink:
+    given = {"kind": LinkKind.PERSONAL, "codes": 1000} | given
+    wanted = NewLink(account_id, "春季", TARGET, **given)
+    return await service.make(change or by_test(database), sealer, wanted, (HOST,), now=datetime.now(UTC))
+
+
+def beginner(database: Any, account_id: int) -> Change:
+    """Somebody whose links are reviewed."""
+    rights = frozenset({Permission.LINK_EDIT, Permission.LINK_VIEW})
+    return Change(database, Actor(ActorKind.PERSON, "new", "new", rights, Scope(frozenset({account_id}))))
+
+
+async def carried(database: Any) -> list[Any]:
+    return await database.fetch(
+        "SELECT k.*, m.number, m.content FROM message_link k JOIN message m USING (id) ORDER BY k.id"
+    )
+
+
+def code_in(content: str) -> str:
+    return content.partition(f"{HOST}/")[2][:8]
+
+
+async def whose(database: Any, sealer: Sealer, link: ShortLink, content: str) -> int:
+    """Which of the link's codes stands in a text, as the edge would find it."""
+    codes = await queries.permutation(database, sealer)
+    assert codes is not None
+    serial = codes.serial(code_in(content))
+    assert serial is not None
+    assert link.serial is not None
+    return serial - link.serial
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+async def test_each_recipient_of_a_call_has_a_code_of_its_own(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id)
+    to = [f"138{n:08d}" for n in range(200)]
+    sent = await api.post("/messages", {"to": to, "content": TEXT, "link": {"id": str(link.id)}})
+    assert (sent.status, sent.data["accepted"]) == (202, 200), sent.body
+    rows = await carried(api.ctx.db)
+    assert [row["n"] for row in rows] == list(range(200))
+    assert {row["clicked"] for row in rows} == {False}
+    addresses = [item["link"] for item in sent.data["items"]]
+    assert len(set(addresses)) == 200
+    for row, address in zip(rows, addresses, strict=True):
+        assert row["content"] == f"【测试】本周活动请点 {address} 查看"
+        assert await whose(api.ctx.db, api.sealer, link, row["content"]) == row["n"]
+    more = await api.post("/messages", {"to": ["13900000000"], "content": TEXT, "link": {"id": str(link.id)}})
+    assert more.status == 202
+    assert [row["n"] for row in await carried(api.ctx.db)][200:] == [200]
+
+
+async def test_a_thousand_of_a_batch_have_a_thousand_codes(api: Api) -> None:
+    items = [{"to": f"137{n:08d}", "content": f"{n}号 {{link}}"} for n in range(1000)]
+    key = await api.add_key(scopes=(*DEFAULT_SCOPES, "link"))
+    await pass_all(api)
+    body = {"items": items, "link": {"target": TARGET}}
+    first = await api.post("/messages/batch", body, key=key)
+    assert (first.status, first.code) == (409, "LINK_NOT_ACTIVE"), first.body
+    await pass_all(api)
+    sent = await api.post("/messages/batch", body, key=key)
+    assert sent.data["accepted"] == 1000, sent.body
+    rows = await carried(api.ctx.db)
+    assert len({code_in(row["content"]) for row in rows}) == len({row["n"] for row in rows}) == 1000
+    assert {row["link_id"] for row in rows} == {await api.ctx.db.fetchval("SELECT max(id) FROM short_link")}
+    # A later call to the same target goes on with the same link.
+    await api.post("/messages", {"to": ["13700000000"], "content": TEXT, "link": {"target": TARGET}}, key=key)
+    assert await api.ctx.db.fetchval("SELECT count(*) FROM short_link") == 1
+    assert (await carried(api.ctx.db))[-1]["n"] == 1000
+
+
+async def pass_all(api: Api) -> None:
+    for row in await api.ctx.db.fetch("SELECT id, version FROM short_link WHERE state = 'reviewing'"):
+        await service.pass_(by_test(api.ctx.db), row["id"], row["version"])
+
+
+async def test_a_repeat_has_the_same_code_and_uses_no_further_one(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id)
+    body = {"to": ["13800000001"], "content": TEXT, "link": {"id": str(link.id)}}
+    first = await api.post("/messages", body, Idempotency_Key="one")
+    await service.stop(by_test(api.ctx.db), link.id)
+    again = await api.post("/messages", body, Idempotency_Key="one")
+    assert (again.status, again.data) == (202, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert await api.ctx.db.fetchval("SELECT used FROM short_link WHERE id = $1", link.id) == 1
+    other = await api.post("/messages", body | {"content": "别的 {link}"}, Idempotency_Key="one")
+    assert other.status == 409
+
+
+async def test_a_shared_link_is_one_address_for_all(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id, kind=LinkKind.SHARED, codes=1, chosen="spring")
+    body = {"to": ["13800000001", "13800000002"], "content": TEXT, "link": {"id": str(link.id)}}
+    sent = await api.post("/messages", body)
+    assert [item["link"] for item in sent.data["items"]] == [f"{HOST}/spring"] * 2
+    assert [(row["n"], row["clicked"]) for row in await carried(api.ctx.db)] == [(0, None)] * 2
+
+
+async def test_the_same_number_twice_is_the_same_whatever_its_code(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id)
+    body = {"to": ["13800000001"] * 2, "content": TEXT, "link": {"id": str(link.id)}, "dedupe": {"window_s": 600}}
+    sent = await api.post("/messages", body)
+    assert [item.get("code") for item in sent.data["items"]] == [None, "NUMBER_DUPLICATE"]
+    again = await api.post("/messages", body | {"to": ["13800000001"]})
+    assert (again.status, again.code) == (400, "CONTENT_DUPLICATE"), again.body
+    assert len(await carried(api.ctx.db)) == 1
+
+
+async def test_what_cannot_be_sent_with_a_link(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id, codes=1)
+    held = await make(api.ctx.db, api.sealer, api.account_id, beginner(api.ctx.db, api.account_id))
+    later = await make(api.ctx.db, api.sealer, api.account_id, valid_from=datetime.now(UTC) + timedelta(days=1))
+    body: dict[str, Any] = {"to": ["13800000001"], "content": TEXT}
+
+    async def refused(status: int, code: str, **how: Any) -> None:
+        answer = await api.post("/messages", body | how)
+        assert (answer.status, answer.code) == (status, code), answer.body
+
+    await refused(404, "LINK_NOT_FOUND", link={"id": "999999"})
+    await refused(409, "LINK_NOT_ACTIVE", link={"id": str(held.id)})
+    await refused(400, "LINK_PLACE_MISSING", link={"id": str(link.id)}, content="没有位置")
+    await refused(400, "CONTENT_VARIABLE_UNRESOLVED", content=TEXT)
+    await refused(400, "PARAM_INVALID", link={"id": str(link.id), "target": TARGET})
+    await refused(400, "PARAM_INVALID", link={})
+    await refused(403, "PERMISSION_DENIED", link={"target": TARGET})  # a key that makes no links
+    await refused(409, "LINK_CODES_USED_UP", link={"id": str(link.id)}, to=["13800000001", "13800000002"])
+    assert (await api.post("/messages", body | {"link": {"id": str(link.id)}})).status == 202
+    await refused(409, "LINK_CODES_USED_UP", link={"id": str(link.id)}, to=["13800000003"])
+    assert (await api.post("/messages", body | {"link": {"id": str(later.id)}, "content": "稍后 {link}"})).status == 202
+    of_another = await make(api.ctx.db, api.sealer, await another(api))
+    await refused(404, "LINK_NOT_FOUND", link={"id": str(of_another.id)})
+
+
+async def another(api: Api) -> int:
+    return await accounts.add(by_test(api.ctx.db), "other", default_sign="别家")
+
+
+async def test_a_call_that_is_refused_uses_no_code(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id, codes=3)
+    body: dict[str, Any] = {"to": ["13800000001", "13800000002"], "content": TEXT, "link": {"id": str(link.id)}}
+    late = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+    for refused in (body | {"send_at": late}, body | {"to": ["12", "13"]}) * 2:
+        assert (await api.post("/messages", refused)).status == 400
+    assert (await api.post("/messages", body)).status == 202
+    assert [row["n"] for row in await carried(api.ctx.db)] == [0, 1]
+
+
+async def test_a_call_goes_on_with_no_link_that_is_otherwise(api: Api) -> None:
+    sent, account = api.ctx.sent_links, api.ctx.snapshots.current.account(api.account_id)
+    assert account is not None
+    now = datetime.now(UTC)
+    wanted = NewLink(api.account_id, "春季", TARGET, LinkKind.SHARED, Origin.API)
+    for other in ({"visits_max": 5}, {"warn": True}, {"valid_from": now + timedelta(days=1)}, {"chosen": "spring"}):
+        await service.make(by_test(api.ctx.db), api.sealer, replace(wanted, **other), (HOST,), now=now)
+    first = (await sent.take_for_target(by_test(api.ctx.db), account, wanted, 1, now)).link
+    assert (first.visits_max, first.warn, first.valid_from, first.chosen) == (0, False, None, "")
+    assert (await sent.take_for_target(by_test(api.ctx.db), account, wanted, 1, now)).link.id == first.id
+
+
+async def test_codes_that_were_read_go_into_no_message(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id, codes=20)
+    key = await api.add_key(scopes=(*DEFAULT_SCOPES, "link"))
+    body = {"to": ["13800000001"], "content": TEXT, "link": {"id": str(link.id)}}
+    assert (await api.post("/messages", body, key=key)).status == 202
+    read = await api.get(f"/links/{link.id}/codes?first=2&limit=5", key=key)
+    assert [row["n"] for row in read.data["items"]] == [2, 3, 4, 5, 6]
+    assert (await api.get(f"/links/{link.id}", key=key)).data["used"] == 6
+    assert (await api.post("/messages", body | {"content": "又 {link}"}, key=key)).status == 202
+    assert [row["n"] for row in await carried(api.ctx.db)] == [0, 6]
+
+
+async def test_a_dry_run_knows_the_length_and_uses_no_code(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id)
+    body = {"to": ["13800000001"], "content": TEXT, "link": {"id": str(link.id)}}
+    (tried,) = (await api.post("/messages/explain", body)).data["items"]
+    sent = await api.post("/messages", body)
+    content = (await carried(api.ctx.db))[0]["content"]
+    assert len(tried["content"]) == len(content)
+    assert sent.data["items"][0]["parts"] == tried["parts"]
+    key = await api.add_key(scopes=(*DEFAULT_SCOPES, "link"))
+    tried = await api.post("/messages", body | {"link": {"target": TARGET}, "dry_run": True}, key=key)
+    assert len(tried.data["items"][0]["content"]) == len(content)
+    assert await api.ctx.db.fetchval("SELECT array_agg(used) FROM short_link") == [1]
+
+
+def test_a_spooled_call_keeps_its_codes() -> None:
+    call = NewCall(1, 1, [], [], 0, (), b"", links=((1, 2, 3, True),))
+    assert from_bytes(to_bytes(call)).links == ((1, 2, 3, True),)
+    older = NewCall(1, 1, [], [], 0, (), b"")
+    assert from_bytes(to_bytes(older)).links == ()
+    assert weight_of(older) == 1
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+
+async def test_each_row_of_a_task_has_its_own_code_whatever_becomes_of_the_task(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=600)
+    task = await a_desk.make(600, TEXT, link_id=link.id)
+    await a_desk.feed(2)
+    await a_desk.tasks.pause(by_test(a_desk.database), task)
+    await a_desk.feed(2)
+    await a_desk.tasks.resume(by_test(a_desk.database), task)
+    a_desk.feeder._begin_anew()  # another node goes on
+    await a_desk.feed()
+    rows = await carried(a_desk.database)
+    assert [row["n"] for row in rows] == list(range(600))
+    assert [int(row["number"][-3:]) for row in rows] == list(range(600))
+    assert len({code_in(row["content"]) for row in rows}) == 600
+    for row in rows[::97]:
+        assert await whose(a_desk.database, a_desk.sealer, link, row["content"]) == row["n"]
+    assert await a_desk.database.fetchval("SELECT used FROM short_link") == 600
+
+
+async def test_each_run_of_a_task_that_comes_round_has_codes_of_its_own(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=25)
+    await a_desk.make(10, TEXT, link_id=link.id, recurring={"every": "day", "at": ["09:00"]})
+    for _ in range(3):
+        a_desk.at("09:00")
+        await a_desk.feed()
+    rows = await carried(a_desk.database)
+    assert len({code_in(row["content"]) for row in rows}) == len(rows) == 30
+    assert [row["n"] for row in rows[:20]] == list(range(20))
+    # The third found too few left: a link like the first goes on.
+    assert {row["link_id"] for row in rows[20:]} == {link.id + 1}
+    like = await queries.one(a_desk.database, link.id + 1, accounts=None)
+    assert (like.target, like.kind, like.stored_state, like.used) == (TARGET, LinkKind.PERSONAL, "active", 10)
+    # Whoever stops one of them stops both; and starts them.
+    for one, held in ((link, False), (like, True)):
+        by = by_test(a_desk.database) if held else beginner(a_desk.database, a_desk.account_id)
+        await service.stop(by, one.id, reason="投诉")
+        both = [await queries.one(a_desk.database, id_, accounts=None) for id_ in (link.id, like.id)]
+        assert [(each.stored_state, each.held, each.reason) for each in both] == [("stopped", held, "投诉")] * 2
+        await service.start(by, one.id)
+        assert await a_desk.database.fetchval("SELECT array_agg(DISTINCT state) FROM short_link") == ["active"]
+
+
+async def test_no_link_is_made_like_one_that_was_stopped_meanwhile(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id)
+    await service.stop(by_test(a_desk.database), link.id)
+    with pytest.raises(SmsgwError) as refused:
+        async with a_desk.database.transaction() as connection:
+            await service.make_like(by_test(a_desk.database), connection, a_desk.sealer, link, 5, a_desk.now())
+    assert refused.value.code == "LINK_NOT_ACTIVE"
+
+
+async def test_no_task_has_a_link_while_a_node_would_send_all_the_same_address(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id)
+    await a_desk.database.execute("INSERT INTO lease VALUES ('node/7', 7, 1, now() + interval '1 minute')")
+    with pytest.raises(SmsgwError) as refused:
+        await a_desk.make(3, TEXT, link_id=link.id)
+    assert refused.value.code == "STATE_CONFLICT"
+    assert "节点 7" in str(refused.value)
+    await a_desk.database.execute("DELETE FROM lease WHERE node = 7")
+    await a_desk.make(3, TEXT, link_id=link.id)
+    await a_desk.feed()
+    assert [row["n"] for row in await carried(a_desk.database)] == [0, 1, 2]
+
+
+async def test_a_run_that_was_begun_without_codes_gets_some(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=2000)
+    await a_desk.make(600, TEXT, link_id=link.id)
+    await a_desk.feed(2)
+    begun = len(await carried(a_desk.database))
+    assert 0 < begun < 600
+    await a_desk.database.execute("UPDATE task_run SET link_id = NULL, link_first = NULL")
+    a_desk.feeder._begin_anew()
+    await a_desk.feed()
+    assert [row["n"] for row in await carried(a_desk.database)] == [*range(begun), *range(600 + begun, 1200)]
+
+
+async def test_a_task_does_not_begin_with_a_link_that_may_not_be_sent(a_desk: Desk) -> None:
+    held = await make(a_desk.database, a_desk.sealer, a_desk.account_id, beginner(a_desk.database, a_desk.account_id))
+    with pytest.raises(SmsgwError) as refused:
+        await a_desk.make(3, TEXT, link_id=held.id)
+    assert refused.value.code == "LINK_NOT_ACTIVE"
+    assert "审核中" in str(refused.value)
+    with pytest.raises(SmsgwError) as refused:
+        await a_desk.make(3, "没有位置", link_id=held.id)
+    assert refused.value.code == "LINK_PLACE_MISSING"
+    # One that is stopped between the making and the time.
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id)
+    task = await a_desk.make(3, TEXT, link_id=link.id, send_at=a_desk.now() + timedelta(hours=1))
+    await service.stop(by_test(a_desk.database), link.id)
+    a_desk.later(hours=2)
+    await a_desk.feed()
+    view = await a_desk.view(task)
+    assert (view.task.state, view.task.reason) == ("paused", "LINK_NOT_ACTIVE")
+    await service.start(by_test(a_desk.database), link.id)
+    await a_desk.tasks.resume(by_test(a_desk.database), task)
+    await a_desk.feed()
+    assert len(await carried(a_desk.database)) == 3
+
+
+async def test_what_follows_a_failed_message_carries_its_code(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id)
+    chain = {"hops": [{"content": "再次通知 {link}"}], "minutes": 600}
+    await a_desk.make(2, TEXT, link_id=link.id, fallback=chain)
+    await a_desk.feed()
+    first, second = await carried(a_desk.database)
+    await a_desk.database.execute(
+        "UPDATE part SET state = $1, code = 'MK:0001', final_at = now()", int(PartState.UNDELIVERABLE)
+    )
+    chain = Fallback(a_desk.database, a_desk.acceptor, a_desk.snapshots, now=a_desk.now)
+    await service.stop(by_test(a_desk.database), link.id)
+    a_desk.later(seconds=700)
+    await chain.step()
+    assert len(await carried(a_desk.database)) == 2, "a link that was stopped does not go out again"
+    await service.start(by_test(a_desk.database), link.id)
+    a_desk.later(seconds=700)
+    await chain.step()
+    hops = sorted((await carried(a_desk.database))[2:], key=lambda row: row["n"])
+    assert [(row["link_id"], row["n"], row["clicked"]) for row in hops] == [(link.id, 0, False), (link.id, 1, False)]
+    assert [code_in(row["content"]) for row in hops] == [code_in(row["content"]) for row in (first, second)]
+    # And one that a person sends again, whose code was clicked meanwhile.
+    await a_desk.database.execute("INSERT INTO link_visitor VALUES ($1, 1, 1, 1, now(), now())", link.id)
+    await a_desk.database.execute("UPDATE part SET state = $1, code = 'MK:0001'", int(PartState.UNDELIVERABLE))
+    await service.stop(by_test(a_desk.database), link.id)
+    with pytest.raises(SmsgwError) as refused:
+        await resend.again(by_test(a_desk.database), a_desk.acceptor, a_desk.snapshots.current, hops[1]["id"])
+    assert refused.value.code == "LINK_NOT_ACTIVE"
+    await service.start(by_test(a_desk.database), link.id)
+    again = await resend.again(
+        by_test(a_desk.database, a_desk.ids.next), a_desk.acceptor, a_desk.snapshots.current, hops[1]["id"]
+    )
+    row = (await carried(a_desk.database))[-1]
+    assert (row["id"], row["n"], row["clicked"]) == (again, 1, True)
+    # Whose code was judged in the very moment in which it was sent again has not seen it: it is looked at once more.
+    await a_desk.database.execute("INSERT INTO link_visitor VALUES ($1, 0, 1, 1, now(), now())", link.id)
+    async with a_desk.database.transaction() as connection:
+        await message_links.look_again(connection, first["id"])
+    assert [row["clicked"] for row in await carried(a_desk.database) if row["id"] == hops[0]["id"]] == [True]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+async def test_a_hundred_thousand_rows_have_a_hundred_thousand_codes(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=MOST_CODES)
+    task = await a_desk.make(1, TEXT, link_id=link.id)
+    await a_desk.database.execute(
+        "INSERT INTO task_row (task_id, n, line, number) SELECT $1, n, n, (8613800000000 + n)::text "
+        "FROM generate_series(2, 100000) n", task
+    )  # fmt: skip
+    await a_desk.database.execute("UPDATE task SET valid = 100000, total = 100000 WHERE id = $1", task)
+    while (await a_desk.view(task)).task.state != "sent":  # a busy machine feeds less in a step
+        await a_desk.feed(20)
+        await a_desk.submit()
+    rows = await a_desk.database.fetch("SELECT k.n, m.content, m.number FROM message_link k JOIN message m USING (id)")
+    assert len(rows) == 100_000
+    assert len({row["n"] for row in rows}) == len({code_in(row["content"]) for row in rows}) == 100_000
+    codes = await queries.permutation(a_desk.database, a_desk.sealer)
+    assert isinstance(codes, Permutation)
+    assert link.serial is not None
+    for row in rows[::1009]:
+        assert codes.serial(code_in(row["content"])) == link.serial + row["n"]
+        assert row["n"] == (int(row["number"]) - 8613800000001 if row["n"] else 0)
+
+
+async def test_codes_of_a_file_go_into_no_message(a_desk: Desk) -> None:
+    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=20)
+    await code_files.again(by_test(a_desk.database), link, node=1)
+    await a_desk.make(5, TEXT, link_id=link.id)
+    await a_desk.feed()
+    rows = await carried(a_desk.database)
+    assert {row["link_id"] for row in rows} == {link.id + 1}, "of a link like it"
+    assert [row["n"] for row in rows] == list(range(5))
+    # And none of a message into a file: that has those behind it, also when it is made once more.
+    like = await queries.one(a_desk.database, link.id + 1, accounts=None)
+    for _ in range(2):
+        job = await code_files.again(by_test(a_desk.database), like, node=1)
+        (task,) = (await code_files.search(a_desk.database, WantedTasks(job), Window(), accounts=None)).rows
+        assert task.codes == 15
+        await a_desk.database.execute("UPDATE job SET state = 'done' WHERE id = $1", job)
+    whole = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=5)
+    await a_desk.make(5, TEXT, link_id=whole.id)
+    await a_desk.feed()
+    with pytest.raises(SmsgwError) as refused:
+        await code_files.again(by_test(a_desk.database), whole, node=1)
+    assert refused.value.code == "LINK_CODES_USED_UP"

@@ -1,0 +1,261 @@
+"""The board and screens on walls: one look at the database for all who watch, and screens that end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser, send
+from page_costs import Cost, watched
+from portal_site import Site, by_test, running
+
+from smsgw.admin.call import Call
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.model import ChannelStatus
+from smsgw.core.permissions import Permission
+from smsgw.core.states import PartState
+from smsgw.platform.board import queries as board_queries
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries as org_queries
+from smsgw.platform.org import service as org
+from smsgw.platform.walls import queries, service
+
+POLL = {"HX-Request": "true"}
+RIGHTS = [Permission.HOME_VIEW, Permission.NODE_VIEW, Permission.CHANNEL_VIEW]
+
+
+@pytest_asyncio.fixture
+async def watched_site(dsn: str, tmp_path: Path) -> AsyncIterator[tuple[Site, list[Cost]]]:
+    with watched() as costs:
+        async with running(dsn, tmp_path) as site:
+            await site.add_staff("boss", "super")
+            await org.add_role(by_test(site.db), "duty", "值班", RIGHTS, ScopeKind.ALL)
+            await org.add_role(by_test(site.db), "narrow", "一个账号", RIGHTS, ScopeKind.ACCOUNTS)
+            await site.add_staff("duty-1", "duty")
+            await site.add_staff("narrow-1", "narrow", "hall")
+            await site.add_staff("clerk", "operator", "hall")
+            yield site, costs
+
+
+async def refused(code: str, doing: Awaitable[object]) -> None:
+    with pytest.raises(SmsgwError) as caught:
+        await doing
+    assert caught.value.code == code
+
+
+def metric(page: str, name: str) -> str:
+    found = re.search(rf'data-metric="{name}">([^<]+)', page)
+    assert found, name
+    return found[1]
+
+
+async def test_the_figures_are_those_of_the_pages_that_they_lead_to(watched_site: tuple[Site, list[Cost]]) -> None:
+    site, _ = watched_site
+    for n in range(6):
+        await send(site, to=f"1380013800{n}")
+    taken = await site.carrier_takes()
+    await site.carrier_reports(taken[:3])
+    await site.carrier_reports(taken[3:4], PartState.UNDELIVERABLE, "UNDELIV", "HANDSET")
+    site.channels.append(ChannelStatus(
+        id=site.channel_id, name="mobile-a", protocol="cmpp30", carriers=("CMCC",), access_code="10690001",
+        state="bound", bound=1, connections=1, window_used=4, window=16, rate_now=12.5, rate_limit=0, submitted_today=6,
+        last_error="", pools=(), reason="nothing to send",
+    ))  # fmt: skip
+    async with Browser(site) as duty:
+        await duty.login("duty-1")
+        page, channels = await duty.get("/board"), await duty.get("/channels")
+        assert metric(page, "rate_in") == "0.1", "six within the last minute"
+        assert metric(page, "rate_out") == "12.5"
+        assert metric(page, "success") == "75.0"
+        assert "75.0%" in channels
+        assert "受理 6 条，提交 6 条，已有回执 4 条。" in page
+        assert "90% 在" in page, "of the reports that came"
+        assert metric(page, "channels") == "1 / 1"
+        assert 'href="/channels"' in page
+        assert 'href="/pushes' not in page, "who may not open a page is not led there"
+        assert "尚无数据" in page, "queues that nothing has measured are not called empty"
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/board")
+        assert clerk.status == 403
+
+
+async def test_pushes_that_are_not_counted_in_time_are_not_known_and_all_else_is_shown(
+    watched_site: tuple[Site, list[Cost]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, _ = watched_site
+
+    async def slow(*_: object) -> None:
+        raise Temporary("STORAGE_UNAVAILABLE")
+
+    monkeypatch.setattr(board_queries, "pushes", slow)
+    async with Browser(site) as duty:
+        await duty.login("duty-1")
+        page = await duty.get("/board")
+        assert metric(page, "pushes") == "未知"
+        assert metric(page, "rate_in") == "0.0"
+
+
+async def test_however_many_watch_the_database_is_asked_once(watched_site: tuple[Site, list[Cost]]) -> None:
+    site, costs = watched_site
+    async with Browser(site) as first, Browser(site) as second:
+        await first.login("duty-1")
+        await second.login("boss")
+        await first.get("/board")
+        costs.clear()
+        text = await second.get("/board/-/live", headers=POLL)
+        await first.get("/board/-/live", headers=POLL | {"X-Have": first.headers.get("X-Piece", "")})
+        assert "<form" not in text
+        assert site.url not in text
+        assert sum(cost.statements for cost in costs) <= 4, "those of their sessions"
+
+
+async def test_who_sees_some_accounts_alone_does_not_see_the_platform(watched_site: tuple[Site, list[Cost]]) -> None:
+    site, _ = watched_site
+    async with Browser(site) as narrow:
+        await narrow.login("narrow-1")
+        page = await narrow.get("/board")
+        assert "全部数据" in page
+        assert "data-metric" not in page
+        await narrow.get("/board/-/live", headers=POLL)
+        assert narrow.status == 204
+        await narrow.get("/board/screens")
+        assert narrow.status == 403
+        page = await narrow.get("/wall")
+        assert 'name="code"' in page
+        await narrow.get("/wall/live", headers=POLL)
+        assert narrow.status == 401
+
+
+# --- screens ---------------------------------------------------------------------------------------------------------
+
+
+async def make(boss: Browser, hours: str = "4") -> str:
+    """A code, by the page."""
+    await boss.get("/board/screens/-/new")
+    page = await boss.post("/board/screens/-/new", {"name": "值班室", "hours": hours})
+    found = re.search(r'wall-code">(\d{4}) (\d{4})<', page)
+    assert found, page
+    return found[1] + found[2]
+
+
+async def test_a_screen_is_let_in_once_sees_the_board_and_nothing_else_and_is_ended(
+    watched_site: tuple[Site, list[Cost]],
+) -> None:
+    site, _ = watched_site
+    async with Browser(site) as boss, Browser(site) as screen, Browser(site) as other:
+        await boss.login("boss")
+        code = await make(boss)
+        await screen.get("/wall")
+        assert "data-metric" not in await screen.post("/wall", {"code": "00000000" if code != "00000000" else "1" * 8})
+        assert screen.status == 401
+        page = await screen.post("/wall", {"code": f"{code[:4]} {code[4:]}"})
+        assert "值班室" in page
+        assert "wall-figures" in page
+        assert "wall-figures" in await screen.get("/wall/live", headers=POLL)
+        for address in ("/board", "/channels", "/", "/board/screens"):
+            await screen.get(address)
+            assert screen.path.startswith("/login"), address
+        await other.get("/wall")
+        await other.post("/wall", {"code": code})
+        assert other.status == 401, "a code is good once"
+        listed = await boss.get("/board/screens")
+        assert "显示中" in listed
+        (id_,) = [row["id"] for row in await site.db.fetch("SELECT id FROM wall_screen")]
+        await service.end(Change(site.db, (await person(site, "boss"))), id_)
+        await screen.get("/wall/live", headers=POLL)
+        assert screen.status == 401
+        assert screen.headers["HX-Redirect"] == "/wall?ended=1"
+        assert "已结束" in await screen.get("/wall?ended=1")
+        await refused("STATE_CONFLICT", service.end(Change(site.db, (await person(site, "boss"))), id_))
+    log = await site.db.fetch("SELECT action, actor FROM audit WHERE action LIKE 'wall.%' ORDER BY id")
+    assert [row["action"] for row in log] == ["wall.add", "wall.open", "wall.end"]
+    kept = str([dict(row) for row in await site.db.fetch("SELECT * FROM wall_screen")])
+    kept += str([dict(row) for row in await site.db.fetch("SELECT * FROM audit")])
+    assert code not in kept, "neither code nor token is written down"
+    assert not any(value in kept for value in screen.cookies.values() if len(value) == 43)
+
+
+async def person(site: Site, login: str) -> Actor:
+    found = await org_queries.person_to_check(site.db, login)
+    assert found
+    return found[0].actor("127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        "UPDATE wall_screen SET until = now() - interval '1 second'",
+        "UPDATE staff SET status = 'stopped' WHERE login = 'maker'",
+        "DELETE FROM staff_role WHERE staff_id = (SELECT id FROM staff WHERE login = 'maker')",
+        "INSERT INTO staff_permission (staff_id, permission, allowed) "
+        "SELECT id, 'wall.edit', false FROM staff WHERE login = 'maker'",
+        "WITH gone AS (DELETE FROM staff_role WHERE staff_id = (SELECT id FROM staff WHERE login = 'maker') "
+        "RETURNING staff_id), narrow AS (INSERT INTO staff_role (staff_id, role_id) "
+        "SELECT gone.staff_id, role.id FROM gone, role WHERE role.code = 'narrow' RETURNING staff_id) "
+        "INSERT INTO staff_permission (staff_id, permission, allowed) SELECT staff_id, 'wall.edit', true FROM narrow",
+    ],
+    ids=["time", "stopped", "role", "right", "scope"],
+)
+async def test_a_screen_ends_with_its_time_and_with_who_has_made_it(
+    watched_site: tuple[Site, list[Cost]], over: str
+) -> None:
+    site, _ = watched_site
+    await site.add_staff("maker", "super")
+    made = await service.add(Change(site.db, await person(site, "maker")), "大厅", timedelta(hours=1))
+    opened = await service.open_(by_test(site.db), made.code, "10.0.0.9")
+    assert opened
+    assert await queries.of_token(site.db, opened[0])
+    await site.db.execute(over)
+    assert await queries.of_token(site.db, opened[0]) is None
+
+
+async def test_a_code_is_good_for_minutes_and_screens_are_so_many(watched_site: tuple[Site, list[Cost]]) -> None:
+    site, _ = watched_site
+    change = Change(site.db, await person(site, "boss"))
+    late = await service.add(change, "晚到", timedelta(hours=1))
+    await site.db.execute("UPDATE wall_screen SET code_until = now() - interval '1 second'")
+    assert await service.open_(by_test(site.db), late.code, None) is None
+    for n in range(queries.MOST - 1):
+        await service.add(change, f"第 {n} 块", timedelta(hours=1))
+    await refused("STATE_CONFLICT", service.add(change, "多出的一块", timedelta(hours=1)))
+    await refused("PARAM_INVALID", service.add(change, "太久", queries.LONGEST + timedelta(hours=1)))
+    clerk = Change(site.db, await person(site, "clerk"))
+    await refused("PERMISSION_DENIED", service.add(clerk, "无权", timedelta(hours=1)))
+
+
+@pytest.mark.usefixtures("standing")
+async def test_who_guesses_codes_is_slowed_down(watched_site: tuple[Site, list[Cost]]) -> None:
+    site, _ = watched_site
+    async with Browser(site) as boss, Browser(site) as guest:
+        await boss.login("boss")
+        code = await make(boss)
+        await guest.get("/wall")
+        for n in range(12):
+            await guest.post("/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"})
+        assert guest.status == 429
+        await guest.post("/wall", {"code": code})
+        assert guest.status == 429, "the right one is not looked at, either"
+
+
+async def test_who_guesses_elsewhere_keeps_no_screen_out(
+    watched_site: tuple[Site, list[Cost]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, _ = watched_site
+    here = "192.0.2.1"
+    monkeypatch.setattr(Call, "ip", property(lambda _: here))
+    async with Browser(site) as boss, Browser(site) as guest:
+        await boss.login("boss")
+        code = await make(boss)
+        await guest.get("/wall")
+        for n in range(24):
+            here = f"{n % 6 + 1}.51.100.7"
+            await guest.post("/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"})
+            assert guest.status == 401
+        here = "203.0.113.9"
+        assert "wall-figures" in await guest.post("/wall", {"code": code})

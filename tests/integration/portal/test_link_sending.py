@@ -1,0 +1,131 @@
+"""Short links in the steps of a new sending: chosen or made, counted, refused, and sent a code for each number."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from changes import by_test
+from portal_site import SEALER, Site, running
+from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted
+
+from smsgw.core.sent_links import SAMPLE
+from smsgw.platform.links import service
+from smsgw.platform.links.model import LinkKind, NewLink, ShortLink
+
+HOST = "s.example.cn"
+TARGET = "https://www.example.cn/spring"
+TEXT = "本周活动请点 {link} 查看"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        await site.add_staff("clerk", "operator", "hall")
+        site.surveyor.tasks.links.hosts = (HOST,)
+        yield site
+
+
+async def make(site: Site, account: str = "hall") -> ShortLink:
+    wanted = NewLink(site.accounts[account], "春季", TARGET, LinkKind.PERSONAL, codes=1000)
+    return await service.make(by_test(site.db), SEALER, wanted, (HOST,), now=datetime.now(UTC))
+
+
+async def test_a_link_is_chosen_counted_and_each_number_has_its_code(site: Site) -> None:
+    link = await make(site)
+    of_another = await make(site, "clinic")
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        page = await clerk.get("/send")
+        assert f'<option value="{link.id}"' in page
+        assert f'<option value="{of_another.id}"' not in page
+        given = fields(site, page, content="请点这里", link=str(link.id))
+        assert "内容中还没有 {link}" in html.unescape(await clerk.post("/send", given))
+        assert clerk.status == 422
+        live = html.unescape(await clerk.post("/send/-/live", given | {"content": TEXT}))
+        assert f"{HOST}/{SAMPLE}" in live
+        assert "只是占位" in live
+        draft = await begun(site, clerk, content=TEXT, link=str(link.id))
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000\n13800138001"})
+        text = await looked_at(clerk, draft)
+        assert "有效 2 行" in text
+        await clerk.post(f"/send/{draft}/options", {"one_each": "number"})
+        await clerk.post(f"/send/{draft}/time", {"when": "at", "at": "2027-01-02T09:30"})
+        assert "发送任务已建立" in await submitted(clerk, draft)
+        task = await site.db.fetchrow("SELECT * FROM task WHERE id = $1", await imported(site))
+        assert task is not None
+        assert (task["link_id"], task["content"]) == (link.id, TEXT)
+        # Copied, it has the link again; edited, it keeps a place for it.
+        await clerk.post(f"/tasks/{task['id']}/copy", {})
+        copy = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft_in(clerk.path))
+        assert f'"link":"{link.id}"' in copy.replace(" ", "")
+        assert HOST not in copy
+
+
+async def test_the_links_are_those_of_the_account_that_is_chosen(site: Site) -> None:
+    link, other = await make(site), await make(site, "clinic")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        given = fields(site, await boss.get("/send"), link=str(link.id), link_target="https://a.example.cn/")
+        page = await boss.post("/send/-/links", given)
+        assert f'<option value="{link.id}" selected' in page
+        page = await boss.post("/send/-/links", given | {"account": str(site.accounts["clinic"])})
+        assert f'<option value="{other.id}">' in page
+        assert f'<option value="{link.id}"' not in page
+        assert "https://a.example.cn/" in page, "what was typed of a new one stays"
+
+
+async def test_one_is_made_on_the_way_and_waits_for_who_decides(site: Site) -> None:
+    async with Browser(site) as clerk, Browser(site) as boss:
+        await clerk.login("clerk")
+        await boss.login("boss")
+        page = await clerk.get("/send")
+        new = {"make_link": "1", "link_target": "ftp://nowhere", "link_kind": "personal", "link_name": "春季"}
+        await clerk.post("/send", fields(site, page, content="请点", **new))
+        assert clerk.status == 422
+        assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0
+        given = fields(site, page, content="请点", **new | {"link_target": TARGET})
+        made = html.unescape(await clerk.post("/send", given))
+        id_ = await site.db.fetchval("SELECT id FROM short_link")
+        assert re.search(rf'<option value="{id_}" selected>', made)
+        assert "请点 {link} " in made
+        assert "还在审核" in made
+        draft = await begun(site, clerk, content="请点 {link} ", link=str(id_))
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+        text = await looked_at(clerk, draft)
+        assert "审核中" in text
+        assert "不能发送" in text
+        text = await looked_at(clerk, draft, "confirm")
+        assert 'name="of"' not in text, "what is not passed cannot be sent"
+        assert await site.db.fetchval("SELECT count(*) FROM task") == 0
+        await service.pass_(by_test(site.db), id_, 1)
+        await site.db.execute("UPDATE send_draft SET survey = NULL")
+        assert "发送任务已建立" in await submitted(clerk, draft)
+        await imported(site)
+        assert await site.db.fetchval("SELECT link_id FROM task") == id_
+
+
+async def test_a_saved_draft_makes_one_too_and_another_s_link_is_none(site: Site) -> None:
+    other = await make(site, "clinic")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        draft = await begun(site, boss, content="请点")
+        new = {"make_link": "1", "link_target": TARGET, "link_kind": "shared", "link_name": ""}
+        await boss.post(f"/send/{draft}/content", fields(site, await boss.get("/send"), content="请点", **new))
+        assert boss.path == f"/send/{draft}/content"
+        row = await site.db.fetchrow("SELECT * FROM short_link WHERE account_id = $1", site.accounts["hall"])
+        assert row is not None
+        assert (row["kind"], row["state"], row["name"], row["origin"]) == ("shared", "active", "预约提醒", "task")
+        state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
+        assert f'"link":"{row["id"]}"' in state.replace(" ", "")
+        # One that no form offers.
+        given = fields(site, await boss.get("/send"), content=TEXT, link=str(other.id))
+        assert "不属于所选账号" in html.unescape(await boss.post("/send", given))
+        assert boss.status == 422
+

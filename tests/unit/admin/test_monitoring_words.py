@@ -1,0 +1,25 @@
+"""What pages of monitoring say of the program's own names: each has its words, with its unit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from smsgw.admin.pages.monitoring.alarm_rules import unit_of
+from smsgw.admin.words.monitoring import NODE_JOB
+from smsgw.admin.words.terms import TERMS
+from smsgw.core.alarm_rules import KINDS
+
+SOURCE = Path(__file__).parents[3] / "smsgw"
+_EXCLUSIVE = re.compile(r'(?:exclusive=|^RESOURCE = )"([^"]+)"', re.MULTILINE)
+
+
+def test_all_work_that_one_node_does_alone_has_a_name() -> None:
+    found = {name for file in SOURCE.rglob("*.py") for name in _EXCLUSIVE.findall(file.read_text("utf-8"))}
+    assert len(found) > 10
+    assert found == NODE_JOB.keys()
+
+
+def test_every_number_of_a_condition_has_its_unit() -> None:
+    shown = {(kind, name): TERMS[unit_of(kind, name)] for kind, known in KINDS.items() for name in known.values}
+    assert [key for key, term in shown.items() if not term.endswith("）")] == []

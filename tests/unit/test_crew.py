@@ -1,0 +1,563 @@
+"""The workers of one machine: what each goes by, who is there, whose a channel is, and what they tell each other."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from smsgw.core.actor import Actor
+from smsgw.core.demand import Demand
+from smsgw.core.errors import Invalid
+from smsgw.core.guessing import Guesses
+from smsgw.core.keys import ApiKey
+from smsgw.core.model import Outcome, OutcomeKind
+from smsgw.node import control, control_client
+from smsgw.node import siblings as module
+from smsgw.node.anywhere import Anywhere, TryingOfAll, WatchesOfAll
+from smsgw.node.news import News
+from smsgw.node.siblings import Lent, Siblings
+from smsgw.pipeline import neighbours
+from smsgw.pipeline.accept.metering import SLOTS, SharedMeters
+from smsgw.pipeline.events import EventHub
+from smsgw.platform.calls.trying import Door, Signing, Tried, Trying
+from smsgw.platform.channels.watching import Passed, Watch, Watches
+from smsgw.runtime import crew
+from smsgw.runtime.config import (
+    Config,
+    DurabilityConfig,
+    HttpConfig,
+    NodeConfig,
+    OpsConfig,
+    PartnerConfig,
+    RedisConfig,
+)
+from smsgw.runtime.crew import HeldLock, Place, Presence
+from smsgw.store.engine.journal import Journal
+from smsgw.store.engine.secrets import Sealer
+
+THREE = range(1, 4)
+
+
+def place(root: Path, worker: int, of: int = 3) -> Place:
+    made = Place(root, worker, of, crewed=True)
+    made.folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+@pytest.fixture
+def held() -> Iterator[dict[int, HeldLock]]:
+    """Locks of workers, given back at the end."""
+    locks: dict[int, HeldLock] = {}
+    yield locks
+    for lock in locks.values():
+        lock.give()
+
+
+def begins(root: Path, worker: int, held: dict[int, HeldLock], *, serves: bool = True) -> None:
+    lock = held[worker] = HeldLock(place(root, worker).folder / crew.LOCK)
+    assert lock.take() is None
+    if serves:
+        lock.say("1", crew.SERVES)
+
+
+# --- what each goes by -----------------------------------------------------------------------------------------------
+
+
+def test_a_single_process_goes_by_what_is_configured(tmp_path: Path) -> None:
+    settings = Config(node=NodeConfig(data_dir=tmp_path))
+    assert crew.settings_of(settings, Place(tmp_path)) is settings
+
+
+def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Path) -> None:
+    settings = Config(
+        node=NodeConfig(number=5, data_dir=tmp_path), http=HttpConfig(connections_per_address=1000, bodies_mb=128),
+        durability=DurabilityConfig(spool_mb=100), ops=OpsConfig("127.0.0.1:9090"),
+        partners_smpp=PartnerConfig("127.0.0.1:2775"),
+    )  # fmt: skip
+    first, second, third = (crew.settings_of(settings, place(tmp_path, k)) for k in THREE)
+    assert (first.node, first.ops.listen, first.key_file) == (settings.node, "127.0.0.1:9090", settings.key_file)
+    assert (second.node.data_dir, second.node.number) == (tmp_path / "workers" / "2", 0)
+    assert (second.ops.listen, third.ops.listen) == ("127.0.0.1:9091", "127.0.0.1:9092")
+    assert second.key_file == settings.key_file
+    assert second.anchor_file.parent == second.node.data_dir
+    for one in (first, second, third):
+        assert (one.durability.spool_mb, one.http.bodies_mb, one.http.connections_per_address) == (33, 42, 334)
+        assert one.partners_smpp.listen
+    assert not crew.settings_of(settings, place(tmp_path, 3, of=2)).partners_smpp.listen, "it takes nothing any more"
+
+
+def test_the_least_is_left_to_each(tmp_path: Path) -> None:
+    made = crew.settings_of(Config(durability=DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
+    assert made.durability.spool_mb == 16
+
+
+# --- who is there ----------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_says_who_is_there(tmp_path: Path, held: dict[int, HeldLock]) -> None:
+    folder = place(tmp_path, 2).folder
+    assert crew.presence(folder) is Presence.ABSENT
+    begins(tmp_path, 2, held, serves=False)
+    assert crew.presence(folder) is Presence.STARTING
+    held[2].say("1", crew.SERVES)
+    assert crew.presence(folder) is Presence.SERVING
+    assert crew.serving(tmp_path) == [folder]
+    with crew.kept_away(folder) as alone:
+        assert not alone
+    held[2].give()
+    assert crew.presence(folder) is Presence.ABSENT
+    assert crew.left_over(tmp_path, 1) == [2], "it has not ended in order"
+    with crew.kept_away(folder) as alone, crew.kept_away(folder) as another:
+        assert (alone, another) == (True, True)
+        assert HeldLock(folder / crew.LOCK).take() is not None, "nobody begins meanwhile"
+
+
+def test_what_a_worker_has_left_is_found(tmp_path: Path, held: dict[int, HeldLock]) -> None:
+    begins(tmp_path, 2, held)
+    held[2].say()
+    held[2].give()
+    assert crew.left_over(tmp_path, 1) == []
+    assert list(crew.beyond(tmp_path, 1)) == [2]
+    (place(tmp_path, 2).folder / "spool").mkdir()
+    (place(tmp_path, 2).folder / "spool" / "1.spool").write_bytes(b"x")
+    assert crew.left_over(tmp_path, 1) == [2]
+    assert crew.left_over(tmp_path, 2) == [], "it is wanted"
+
+
+# --- whose a channel is ----------------------------------------------------------------------------------------------
+
+
+class Time:
+    """The boot-time clock."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(module, "boottime", made)
+    return made
+
+
+def owners(made: Siblings, channels: range = range(1, 10)) -> set[int]:
+    return {id_ for id_ in channels if made.mine(id_)}
+
+
+def test_channels_are_shared_out(tmp_path: Path, time: Time) -> None:
+    shares = [owners(Siblings(place(tmp_path, k))) for k in THREE]
+    assert [len(share) for share in shares] == [3, 3, 3]
+    assert set().union(*shares) == set(range(1, 10))
+    assert owners(Siblings(Place(tmp_path))) == set(range(1, 10))
+    assert not owners(Siblings(place(tmp_path, 4))), "a worker that is not wanted takes nothing"
+
+
+def test_who_is_absent_is_stood_in_for_until_it_has_settled(
+    tmp_path: Path, time: Time, held: dict[int, HeldLock]
+) -> None:
+    for worker in (2, 3):
+        begins(tmp_path, worker, held)
+    made = Siblings(place(tmp_path, 1))
+    made.look()
+    own = owners(made)
+    held[3].give()
+    made.look()
+    assert [worker for worker, _ in made.dead()] == [3]
+    assert made.running == 2
+    assert not owners(made), "its journal is not read yet, and it may have had any of them"
+    assert not any(made.due_back(id_) for id_ in own), "what runs here goes on"
+    made.read(3)
+    gained = owners(made) - own
+    assert gained == owners(Siblings(place(tmp_path, 3))), "the next one after the third is the first"
+    made.seen_to(3)
+    begins(tmp_path, 3, held, serves=False)
+    time.now += 3600
+    made._of[2].answered = time.now
+    made.look()
+    assert owners(made) == own | gained, "it may take long to begin"
+    held[3].say("1", crew.SERVES)
+    made.look()
+    time.now += module.SETTLED - 1
+    made.look()
+    made._of[3].answered = time.now
+    assert not any(made.due_back(id_) for id_ in gained)
+    time.now += 1
+    made.look()
+    assert all(made.due_back(id_) for id_ in gained)
+    assert owners(made) == own
+    assert made.dead() == []
+
+
+def test_who_never_begins_keeps_its_channels_for_a_while_only(tmp_path: Path, time: Time) -> None:
+    made = Siblings(place(tmp_path, 1, of=2))
+    made.look()
+    assert owners(made) == {2, 4, 6, 8}
+    time.now += module.BEGINS_WITHIN
+    made.look()
+    assert owners(made) == set(range(1, 10))
+    assert made.dead() == [], "nobody has died"
+
+
+def test_who_stands_still_is_not_counted_on(tmp_path: Path, time: Time, held: dict[int, HeldLock]) -> None:
+    begins(tmp_path, 2, held)
+    made = Siblings(place(tmp_path, 1, of=2))
+    made.look()
+    time.now += module.SILENT
+    made.look()
+    assert owners(made) == set(range(1, 10))
+    assert made.dead() == [], "its process exists: its leases end by themselves"
+    made._of[2].answered = time.now
+    time.now += module.SETTLED
+    made.look()
+    assert owners(made) == {2, 4, 6, 8}
+
+
+def test_who_ends_in_order_leaves_nothing(tmp_path: Path, time: Time, held: dict[int, HeldLock]) -> None:
+    begins(tmp_path, 2, held)
+    made = Siblings(place(tmp_path, 1, of=2))
+    made.look()
+    held[2].say()
+    held[2].give()
+    made.look()
+    assert made.dead() == []
+    assert owners(made) == set(range(1, 10))
+
+
+class Unused:
+    """Nobody is to hear of anything."""
+
+    def hear_of(self, node: int, replay: object) -> None:
+        raise AssertionError
+
+
+async def test_what_is_left_over_and_cannot_be_read_stops_nobody(tmp_path: Path, held: dict[int, HeldLock]) -> None:
+    begins(tmp_path, 2, held)
+    held[2].give()
+    (place(tmp_path, 2).folder / "node.json").write_text("{")
+    begins(tmp_path, 3, held)
+    held[3].say()
+    held[3].give()
+    (place(tmp_path, 3).folder / "spool").mkdir()
+    kept = place(tmp_path, 3).folder / "spool" / "000000000001.kept"
+    kept.write_bytes(b"x")
+    assert crew.left_over(tmp_path, 1) == [2]
+    nobody: Any = None
+    channels: Any = Unused()
+    await module.Succession(Siblings(Place(tmp_path)), channels, nobody, nobody).start()
+    assert crew.kept(place(tmp_path, 3).folder) == [kept], "nor is it called retired: it would have taken the database"
+
+
+# --- what they share -------------------------------------------------------------------------------------------------
+
+
+class Others:
+    """As many processes."""
+
+    running = 2
+
+
+def test_two_workers_grant_together(tmp_path: Path) -> None:
+    one, other = (SharedMeters(tmp_path / crew.METERS, Others()) for _ in range(2))
+    assert (one.granting, other.granting) == (2, 2)
+    granted = sum(meters.take(7, 10.0, 100.0, 1) == 0 for meters in (one, other) for _ in range(10))
+    assert granted == 10
+    assert other.remaining(7, 10.0, 100.0) == one.remaining(7, 10.0, 100.0) == 0
+    assert one.take(7, 10.0, 100.5, 5) == 0
+    assert other.take(7, 10.0, 100.5, 1) > 0
+    assert other.take(8, 10.0, 100.5, 1) == 0, "each account has its own"
+    assert one.take(SLOTS + 1, 1.0, 100.0, 1) == 0
+    for meters in (one, other):
+        meters.close()
+
+
+FROZEN = """
+import fcntl, sys, time
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX, 16, 7 * 16)
+print("has it", flush=True)
+time.sleep(600)
+"""
+
+
+def test_nobody_waits_for_a_worker_that_is_frozen_with_a_meter(tmp_path: Path) -> None:
+    path = tmp_path / crew.METERS
+    meters = SharedMeters(path, Others())
+    assert path.stat().st_blocks * 512 >= SLOTS * 16, "its room is there"
+    with subprocess.Popen([sys.executable, "-c", FROZEN, str(path)], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline()
+            granted = sum(meters.take(7, 10.0, 100.0, 1) == 0 for _ in range(20))
+            assert granted == 5, "its equal part"
+            assert sum(meters.take(8, 10.0, 100.0, 1) == 0 for _ in range(20)) == 10, "the others are free"
+        finally:
+            other.kill()
+    assert meters.take(7, 10.0, 100.0, 1) == 0
+    meters.close()
+
+
+def test_without_room_for_meters_each_grants_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    meters = SharedMeters(tmp_path / crew.METERS, Others())
+    assert sum(meters.take(7, 10.0, 100.0, 1) == 0 for _ in range(20)) == 5
+    assert meters.remaining(7, 10.0, 100.0) == 0
+    meters.close()
+
+
+def test_a_journal_is_read_as_it_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", 2, "0" * 36, segment_bytes=4096)
+    journal.open()
+    journal.own(5)
+    journal.write([(1, 1, 1), (2, 1, 1)])
+    journal.answer([Outcome(1, 1, 1, OutcomeKind.ACCEPTED, carrier_id="a")])
+    journal.close()
+    files = {path: path.read_bytes() for path in (tmp_path / "journal").iterdir()}
+    known = Journal(tmp_path / "journal", 2, "0" * 36, segment_bytes=4096).look()
+    assert (known.written, set(known.answers), known.epochs) == ({(1, 1, 1), (2, 1, 1)}, {(1, 1, 1)}, {5})
+    assert {path: path.read_bytes() for path in (tmp_path / "journal").iterdir()} == files
+    assert Journal(tmp_path / "journal", 2, "0" * 36, segment_bytes=4096).open() == known
+    foreign = Journal(tmp_path / "journal", 3, "0" * 36, segment_bytes=4096).look()
+    assert not foreign.epochs
+
+
+class Snapshots:
+    """Stands for the configuration of a process."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Any] = []
+
+
+class There:
+    """What another worker has, behind its control socket."""
+
+    def __init__(self, control: Path) -> None:
+        self.controls = [control]
+        self.watches, self.portal = Watches(), SimpleNamespace(trying=None)
+        self.channels = self.snapshots = self
+        self.siblings: Any = SimpleNamespace(told=list)
+        self.lent: list[ApiKey] = []
+
+    def with_channel(self, name: str) -> Path | None:
+        return self.controls[0] if name == "there" else None
+
+    def channel(self, name: str) -> There:
+        assert name == "there"
+        return self
+
+    async def record(self, *, seconds: float, max_bytes: int) -> AsyncIterator[bytes]:
+        yield b'{"event": "begin"}\n'
+        yield b'{"event": "end"}\n'
+
+    async def probe(self, name: str, to: str) -> tuple[int, int]:
+        if to == "refused":
+            raise Invalid("NUMBER_INVALID")
+        return 4, 5
+
+    async def lend(self, key: ApiKey) -> None:
+        self.lent.append(key)
+
+
+class Nothing:
+    """The channels of a worker that runs none."""
+
+    def channel(self, name: str) -> Any:
+        raise Invalid("NOT_FOUND")
+
+    async def probe(self, name: str, to: str) -> tuple[int, int]:
+        raise Invalid("NOT_FOUND")
+
+
+async def test_who_does_not_reach_the_database_is_not_counted_on_by_who_does(
+    tmp_path: Path, time: Time, held: dict[int, HeldLock]
+) -> None:
+    begins(tmp_path, 2, held)
+    there: Any = There(place(tmp_path, 2).folder / crew.CONTROL)
+    there.status_here, there.heartbeat = list, SimpleNamespace(away=False)
+    runner = web.AppRunner(control.application(there))
+    await runner.setup()
+    await web.UnixSite(runner, str(there.controls[0])).start()
+    try:
+        made = Siblings(place(tmp_path, 1, of=2))
+        made.look()
+        assert not made.able
+        await made.ask()
+        assert made.able
+        there.heartbeat.away = True
+        time.now += module.SILENT
+        await made.ask()
+        made.look(away=True)
+        assert not made.able
+        assert owners(made) == {2, 4, 6, 8}, "nor do we, so it may not be its own fault"
+        time.now += module.SILENT
+        await made.ask()
+        made.look()
+        assert owners(made) == set(range(1, 10))
+        made.look(away=True)
+        assert owners(made) == set(range(1, 10)), "what was judged is not judged again meanwhile"
+        there.heartbeat.away = False
+        await made.ask()
+        time.now += module.SETTLED
+        made.look()
+        assert owners(made) == {2, 4, 6, 8}
+    finally:
+        await runner.cleanup()
+
+
+async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
+    there: Any = There(tmp_path / crew.CONTROL)
+    runner = web.AppRunner(control.application(there))
+    await runner.setup()
+    await web.UnixSite(runner, str(there.controls[0])).start()
+    try:
+        watch = Watch("boss", deque([Passed(1.5, 2, True, "SUBMIT", "cmpp30", b"\0\1")], maxlen=100), 7, True, "time")
+        there.watches._of[3] = watch
+        seen = WatchesOfAll(there)
+        assert await seen.seen(3, "boss") == watch
+        assert await seen.seen(3, "another") is None
+
+        now = datetime.now(UTC)
+        tried = Tried(2, now, 1, "k", "send", "POST", "/x", "", "{}", {"a": "b"}, Signing("", "", "", ""), 200)
+        there.portal.trying = Trying(there.lend, lambda: Door("http://127.0.0.1:1"), tuple)
+        boss = Actor.system("boss")
+        there.portal.trying.remember(boss.label, tried)
+        mine = TryingOfAll(
+            lend=there.lend, door=lambda: Door("http://127.0.0.1:1"), operations=tuple, siblings=there
+        )
+        assert await mine.tried(boss) == (tried,)
+
+        key = ApiKey("k", 1, frozenset({"send"}), True, (), b"\0\1", None, ("s",), "active", now, 5, lent=True)
+        await control_client.call(there.controls[0], "POST", "/worker/lend", msgspec.to_builtins(Lent.of(key)))
+        assert there.lent == [key]
+
+        anywhere = Anywhere(Nothing(), there)
+        pieces = [piece async for piece in anywhere.channel("there").record(seconds=1, max_bytes=1)]
+        assert b"".join(pieces).count(b"\n") == 2
+        assert await anywhere.probe("there", "+8613800000000") == (4, 5)
+        for name, to, code in (("there", "refused", "NUMBER_INVALID"), ("nowhere", "+8613800000000", "NOT_FOUND")):
+            with pytest.raises(Invalid) as refused:
+                await anywhere.probe(name, to)
+            assert refused.value.code == code
+    finally:
+        await runner.cleanup()
+    assert await seen.seen(3, "boss") is None, "it is gone"
+
+
+class Heard:
+    """Stands for the channels of a process."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Any] = []
+        self.queues: set[tuple[int, int]] = set()
+
+    def announced(self, queues: set[tuple[int, int]]) -> None:
+        self.queues |= queues
+
+
+async def test_news_reach_the_others_and_do_not_come_back(tmp_path: Path) -> None:
+    fleets: list[Any] = [Heard() for _ in range(2)]
+    snapshots: list[Any] = [Snapshots() for _ in range(2)]
+    hubs = [EventHub() for _ in range(2)]
+    told: list[list[tuple[int, str]]] = [[], []]
+    for hub, heard in zip(hubs, told, strict=True):
+        hub.listeners.append(lambda account, kind, heard=heard: heard.append((account, kind)))  # type: ignore[misc]
+    news = [News(place(tmp_path, n + 1, of=2), fleets[n], hubs[n], snapshots[n]) for n in range(2)]
+    for one in news:
+        await one.start()
+    fleets[0].listeners[0]({(3, 1)})
+    hubs[0].notify([7, 8], "report")
+    async with asyncio.timeout(60):
+        while not (fleets[1].queues and told[1]):  # noqa: ASYNC110 - a datagram
+            await asyncio.sleep(0.01)
+    assert fleets[1].queues == {(3, 1)}
+    assert not news[1].changed.is_set()
+    snapshots[0].listeners[0]()
+    await asyncio.wait_for(news[1].changed.wait(), 30)
+    assert not news[0].changed.is_set()
+    assert sorted(told[1]) == [(7, "report"), (8, "report")]
+    await news[1].stop()
+    hubs[0].notify([9], "report")  # nobody is there
+    await asyncio.sleep(0.05)
+    await news[1].start()
+    hubs[0].notify([10], "mo")
+    async with asyncio.timeout(5):
+        while (10, "mo") not in told[1]:
+            hubs[0].notify([10], "mo")
+            await asyncio.sleep(0.01)
+    assert told[0].count((7, "report")) == 1, "what it has said itself is not said to it"
+    for one in news:
+        await one.stop()
+
+
+class Air:
+    """A Redis that gives each word to all who listen."""
+
+    up = True
+    busy = False
+
+    def __init__(self) -> None:
+        self.ears: list[Any] = []
+        self.words = 0
+
+    def say(self, word: bytes) -> None:
+        self.words += 1
+        for hear in self.ears:
+            asyncio.get_running_loop().call_soon(hear, word)
+
+
+async def test_what_workers_hear_by_redis_and_from_each_other_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tells the other both ways; whoever has heard of something says nothing of it."""
+    air = Air()
+
+    def bus(_: object, __: str, hear: Any) -> Any:
+        air.ears.append(hear)
+        return air
+
+    monkeypatch.setattr(neighbours, "_bus", bus)
+    hubs = [EventHub() for _ in range(3)]
+    heard: list[list[int]] = [[], [], []]
+    for hub, seen in zip(hubs, heard, strict=True):
+        hub.listeners.append(lambda account, _, seen=seen: seen.append(account))  # type: ignore[misc]
+    fleets: list[Any] = [Heard() for _ in hubs]
+    config, sealer = RedisConfig(url="redis://192.0.2.1"), Sealer(b"k" * 32)
+    for n, hub in enumerate(hubs):  # the third is of another machine
+        neighbours.Neighbours(config, sealer, n + 1, Demand(), fleets[n], hub, Guesses(), lambda: 3, lambda: 3)
+    snapshots: Any = Snapshots()
+    news = [News(place(tmp_path, n + 1, of=2), fleets[n], hubs[n], snapshots) for n in range(2)]
+    for one in news:
+        await one.start()
+    hubs[0].notify([7], "report")
+    hubs[2].notify([8], "mo")
+
+    def told() -> tuple[int, list[int], list[int]]:
+        return air.words, [seen.count(8) for seen in heard], [seen.count(7) for seen in heard]
+
+    all_is_told = (2, [1, 1, 1], [1, 2, 1])  # its sibling hears it both ways
+    async with asyncio.timeout(60):
+        while told() < all_is_told:  # noqa: ASYNC110 - datagrams
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(10 * neighbours.SOON)
+    assert told() == all_is_told
+    for one in news:
+        await one.stop()
