@@ -99,11 +99,15 @@ class Column:
     """The address of what a number counts, or of what a word is about; empty: none."""
     when: Callable[[Any], bool] | None = None
     """For which filters (``Found``) it is there at all, and then always; None: for any."""
+    figure: bool = False
+    """A text that is a number all the same (a price of four places): it stands at the right, as they do."""
+    blank: str = ""
+    """What nothing means here, a word of ``words`` (长期有效); empty: a dash."""
 
     @property
     def right(self) -> bool:
         """Whether it is of numbers."""
-        return self.kind in NUMBERS
+        return self.figure or self.kind in NUMBERS
 
     def of(self, row: Any) -> Any:
         """The value in a row."""

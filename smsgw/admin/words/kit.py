@@ -57,7 +57,7 @@ HINTS: dict[str, str] = {
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
     "beginning": N_("开头几位"),
-    "word": N_("内容中的词，至少 2 个字"),
+    "word": N_("词语，至少 2 个字"),
     "reasons": N_("在最近 10 万条中查找"),
     "message_id": N_("流水号"),
     "login": N_("登录名的一部分"),

@@ -50,6 +50,11 @@ def test_columns_stand_as_they_were_chosen() -> None:
     assert [c.key for c in tables.layout(COLUMNS, {}).columns] == ["name", "number"]
 
 
+def test_what_is_a_figure_stands_at_the_right() -> None:
+    price = Column("price", figure=True)
+    assert [c.right for c in (price, Column("price"), Column("n", Kind.NUMBER))] == [True, False, True]
+
+
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 
@@ -161,3 +166,9 @@ def test_a_chart_is_options_without_a_colour(kind: charts.Kind) -> None:
         Chart("t", kind, ["a"], [Series("x", [1, 2])])
     with pytest.raises(ValueError, match="points"):
         Chart("t", kind, ["a"] * 2001, [])
+
+
+def test_a_heat_map_says_its_figures() -> None:
+    options = Chart("t", charts.Kind.HEAT, ["a"], [Series("x", [1200])]).options
+    assert options["series"][0]["label"] == {"show": True}
+    assert options["visualMap"]["text"] == ["1,200", "0"]

@@ -49,7 +49,7 @@ COLUMNS = (
     Column("path", Kind.USER, "account", sort=True, phone=Phone.TITLE,
            value=lambda row: (row["display_name"] or row["name"], row["path"])),
     Column("department", value=lambda row: row["department_name"] or None, phone=Phone.SECOND),
-    Column("unit_price", Kind.CODE, permission=Permission.BALANCE_VIEW, value=_price, phone=Phone.AWAY),
+    Column("unit_price", figure=True, permission=Permission.BALANCE_VIEW, value=_price, phone=Phone.AWAY),
     Column("protocols", Kind.TAGS, words=words.PROTOCOL, phone=Phone.AWAY),
     Column("rate", Kind.NUMBER, "account_rate", phone=Phone.AWAY),
     Column("quota_today", value=_today, phone=Phone.AWAY),
@@ -77,7 +77,7 @@ _LIMITS = (
     Column("contract_until", value=lambda row: _day(row["ends_on"])), Column("stops_at_end", Kind.BOOL),
 )  # fmt: skip
 _MONEY = (
-    Column("unit_price", Kind.CODE, value=_price), Column("balance", Kind.NUMBER),
+    Column("unit_price", value=_price), Column("balance", Kind.NUMBER),
     Column("credit", Kind.NUMBER, value=lambda row: -row["credit_floor"]),
     Column("part_otp", Kind.NUMBER, value=lambda row: row["units_otp"]),
     Column("part_notice", Kind.NUMBER, value=lambda row: row["units_notice"]),
