@@ -62,8 +62,8 @@ HINTS: dict[str, str] = {
     "message_id": N_("流水号"),
     "login": N_("登录名的一部分"),
     "name": N_("姓名的一部分"),
-    "person": N_("姓名或登录名的一部分"),
-    "agent": N_("如 Firefox 或 Windows NT"),
+    "person": N_("姓名或登录名"),
+    "agent": N_("如 Firefox"),
 }
 DONE_MANY = N_("已处理 %(done)s 条")
 DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")

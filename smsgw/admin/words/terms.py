@@ -41,7 +41,7 @@ TERMS: dict[str, str] = {
     "link_programs": N_("程序访问"),
     "link_unkept": N_("仅计数的访问"),
     "link_id": N_("短链编号"),
-    "links_made": N_("新建短链"),
+    "links_made": N_("新建的短链"),
     "links_clicked": N_("被打开的短链"),
     "links_ended": N_("到期短链"),
     "link_n": N_("收件人序号"),
