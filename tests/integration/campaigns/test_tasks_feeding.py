@@ -47,7 +47,8 @@ async def test_no_more_is_fed_than_may_wait(
             await d.submit()
             await d.feed()
         view = await d.view(task_id)
-        assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 1500})
+        assert view.task.state in ("sent", "finished")
+        assert view.progress.statuses == {"delivered": 1500}
 
 
 async def test_less_is_fed_at_a_time_beside_others_who_wait_for_answers(dsn: str, tmp_path: Path) -> None:
