@@ -215,6 +215,7 @@ FILTER_DOWNLOAD: dict[str, str] = {
     "unknown": N_("下载未知"),
 }
 FILTER_COUNTS = N_("检测结果")
+FILTER_COUNTED = N_("%(n)s 个")
 FILTER_OLDEST = N_("%(n)s 个，最早结论 %(at)s")
 FILTER_VENDOR = N_("检测供应商")
 VENDOR_URL_HELP = N_("按号码检测接口规范实现的地址；每次最多 50 个号码。")

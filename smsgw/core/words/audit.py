@@ -861,6 +861,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "refused": ("已驳回", "Refused"),
     "pending": ("待审核", "Pending"),
     "registered": ("已报备", "Registered"),
+    "submitted": ("已提交", "Submitted"),
     "all": ("全部", "All"),
     "own": ("仅本人", "Own"),
     "below": ("本部门及下级", "Department and below"),

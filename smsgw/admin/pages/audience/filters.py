@@ -80,7 +80,7 @@ async def _detail(call: Call, one: NumberFilter) -> Detail:
 
 def _told(call: Call, found: service.Counted) -> str:
     if found.oldest is None:
-        return f"{found.n:,}"
+        return call.filled(words.FILTER_COUNTED, {"n": f"{found.n:,}"})
     at = f"{found.oldest.astimezone(CHINA):%Y-%m-%d}"
     return call.filled(words.FILTER_OLDEST, {"n": f"{found.n:,}", "at": at})
 
