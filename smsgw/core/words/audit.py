@@ -157,6 +157,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "filter.ask": ("向供应商查询号码", "Provider asked about numbers"),
     "filter.begin": ("新建空号过滤", "Numbers looked at"),
     "filter.download": ("下载空号过滤结果", "Outcome of a number filter downloaded"),
+    "filter.look": ("继续检测号码", "Numbers looked at again"),
     "filter.remove": ("删除空号过滤", "Number filter removed"),
     "filter.vendor": ("设置号码检测供应商", "Provider of number look-ups set"),
     "filters.open": ("查看空号过滤", "Number filter opened"),
