@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+BESIDE = 24
+"""Pixels from the middle of a bar to a dot beside it."""
 MOST_POINTS = 2000
 """Of one line; a chart that needs more is to be counted in larger steps."""
 TONES = ("blue", "green", "red", "orange", "purple", "azure", "yellow", "secondary")
@@ -96,7 +98,7 @@ def _lines(chart: Chart) -> dict[str, Any]:
         {"name": one.label, "type": kind, "data": list(one.values), "tone": _tone(chart, at)} | look | stack
         for at, one in enumerate(chart.series)
     ]
-    dots = {"lineStyle": {"width": 0}, "symbolSize": 9} if chart.dots else {}
+    dots = {"lineStyle": {"width": 0}, "symbolSize": 11, "symbolOffset": [BESIDE, 0]} if chart.dots else {}
     series += [
         {"name": one.label, "type": "line", "data": list(one.values), "tone": one.tone or "blue", "yAxisIndex": 1,
          "showSymbol": chart.dots or len(chart.labels) == 1, "symbol": "circle"} | dots

@@ -12,6 +12,7 @@ import smsgw
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.words.audit import action_words, actions_called, object_words
+from smsgw.core.templates import Registration
 from smsgw.core.words import LABELS
 
 PACKAGE = Path(smsgw.__file__).parent
@@ -116,3 +117,8 @@ def test_every_field_that_is_written_down_with_a_change_has_a_name() -> None:
         if isinstance(key, ast.Constant) and key.value not in LABELS["audit_field"]
     }
     assert not unknown
+
+
+def test_every_state_of_a_registration_stands_in_words_in_the_history_of_a_signature() -> None:
+    said = set(map(str, Registration)) - {Registration.EXPIRED.value}
+    assert said <= LABELS["audit_value"].keys()
