@@ -289,6 +289,36 @@ async def test_each_run_of_a_task_that_comes_round_has_codes_of_its_own(a_desk: 
         assert await a_desk.database.fetchval("SELECT array_agg(DISTINCT state) FROM short_link") == ["active"]
 
 
+async def test_a_link_leads_elsewhere_with_those_that_tasks_have_made_like_it(a_desk: Desk) -> None:
+    database = a_desk.database
+    link = await make(database, a_desk.sealer, a_desk.account_id)
+    async with database.transaction() as connection:
+        like = await service.make_like(by_test(database), connection, a_desk.sealer, link, 5, a_desk.now())
+    other = await make(database, a_desk.sealer, a_desk.account_id)
+
+    async def stand() -> list[tuple[str, str]]:
+        both = [await queries.one(database, one.id, accounts=None) for one in (link, like)]
+        return [(one.target.rpartition("/")[2], one.stored_state.value) for one in both]
+
+    led = await service.lead(by_test(database), link.id, "https://www.example.cn/mended", (HOST,))
+    assert (led.id, led.version, await stand()) == (link.id, 2, [("mended", "active")] * 2)
+    assert [one.target for one in await queries.targets(database, like)] == [led.target, TARGET]
+    await database.execute("UPDATE short_link SET target = $2 WHERE id = $1", like.id, TARGET)  # as it was left before
+    await service.lead(by_test(database), link.id, "https://www.example.cn/mended", (HOST,))
+    assert await stand() == [("mended", "active")] * 2
+    new = beginner(database, a_desk.account_id)
+    led = await service.lead(new, like.id, "https://www.example.cn/next", (HOST,))
+    assert (led.id, await stand()) == (like.id, [("next", "reviewing")] * 2)
+    await service.reject(by_test(database), like.id, led.version, "不是本单位的")
+    assert await stand() == [("next", "rejected")] * 2
+    await service.lead(new, link.id, "https://www.example.cn/last", (HOST,))
+    now = await queries.one(database, link.id, accounts=None)
+    await service.pass_(by_test(database), link.id, now.version, warn=True)
+    assert await stand() == [("last", "active")] * 2
+    assert (await queries.one(database, like.id, accounts=None)).warn
+    assert (await queries.one(database, other.id, accounts=None)).target == TARGET
+
+
 async def test_no_link_is_made_like_one_that_was_stopped_meanwhile(a_desk: Desk) -> None:
     link = await make(a_desk.database, a_desk.sealer, a_desk.account_id)
     await service.stop(by_test(a_desk.database), link.id)
