@@ -237,7 +237,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", segment, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
-    await statements.set_receivers(by, account, [f"{MARK}@buyer.example.org"], "zh")
+    await statements.set_receivers(by, account, [f"{MARK}@buyer.example.org"], "zh", "合同约定")
     mail = (
         "INSERT INTO statement_mail (account_id, month, receiver, language, state, next_at) "
         "VALUES ($1, $2, $3, 'zh', 'failed', now()) RETURNING id"
