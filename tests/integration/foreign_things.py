@@ -19,6 +19,7 @@ from portal_site import LINK_DOMAINS, SEALER, Site
 from smsgw.core.actor import ActorLabel, ScopeKind
 from smsgw.core.alarm_notes import Way
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
+from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -273,7 +274,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "alarm_rule": await alarm_rules.except_(
             by, "balance_low", f"account/{name}", alarm_rules.Draft(True, "warning", 0)),
         "rebate_rule": await rebate_rules.add(
-            by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
+            by, account,
+            rebate_rules.Draft(clock.now().astimezone(CHINA).date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
         "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
         "material": await _material(site, by, account),
