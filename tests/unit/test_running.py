@@ -123,7 +123,9 @@ def test_what_takes_long_is_marked_or_named(workers: tuple[str, ...], tmp_path: 
 
 
 def test_what_is_made_of_a_day_is_made_anew_when_that_is_over(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text("import datetime, running\nrunning._BEGAN = datetime.date(2000, 1, 1)\n")
+    (tmp_path / "conftest.py").write_text(
+        "import datetime, running\nrunning._BEGAN = datetime.date(2000, 1, 1)\n"
+    )
     (tmp_path / "test_a.py").write_text(
         "import itertools\n"
         "COUNT = itertools.count()\n"
@@ -148,3 +150,46 @@ def test_what_is_left_out_is_named_and_a_skip_fails_a_run_that_must_be_whole(tmp
         assert f"LEFT OUT test_a.py::test_other: {other.replace('_', ' ')}" in said
         assert "no tshark" in said
         assert "TEST_REQUIRE_ALL is set and tests were skipped" in said
+
+
+@pytest.mark.parametrize(
+    ("fails", "runs", "passes"),
+    [
+        pytest.param("1", 2, True, id="one that fails beside others only"),
+        pytest.param("9", 2, False, id="one that fails alone, too"),
+        pytest.param("many", 1, False, id="more than a few"),
+        pytest.param("skips", 1, False, id="one, in a run that was not whole"),
+    ],
+)
+def test_what_failed_beside_others_runs_once_more_alone(
+    fails: str, runs: int, passes: bool, tmp_path: Path
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci" / "suite").write_bytes((TESTS.parent / ".ci" / "suite").read_bytes())
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "test").write_text(
+        f"#!/bin/sh\ncd '{tmp_path}'; echo run >> runs\n"
+        f"exec '{sys.executable}' -m pytest -p running -p no:asyncio -q \"$@\" test_a.py\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    root_only: x\n    user_only: x\n")
+    (tmp_path / "test_a.py").write_text(
+        "import os, pathlib, pytest\n"
+        "FAILS, RUN = os.environ['FAILS'], len(pathlib.Path('runs').read_text().splitlines())\n"
+        "def test_good(): assert RUN == 1, 'it passed'\n"
+        "def test_bad(): assert FAILS == 'many' or RUN > (1 if FAILS == 'skips' else int(FAILS))\n"
+        "@pytest.mark.parametrize('n', range(9))\ndef test_more(n): assert FAILS != 'many'\n"
+        "def test_skipped():\n    if FAILS == 'skips': pytest.skip('not here')\n"
+    )
+    (tmp_path / "scripts" / "test").chmod(0o755)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "TEST_"))}
+    done = subprocess.run(
+        ["sh", str(tmp_path / ".ci" / "suite")],
+        env=environment | {"PYTHONPATH": str(TESTS), "FAILS": fails, "TEST_REQUIRE_ALL": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert len((tmp_path / "runs").read_text().splitlines()) == runs, done.stdout + done.stderr
+    assert (done.returncode == 0) is passes, done.stdout + done.stderr
+    assert ("once more, alone:\n  test_a.py::test_bad\n" in done.stdout) is (runs == 2), done.stdout

@@ -20,6 +20,8 @@ WHY: dict[str, str] = {
     "duplicate": N_("同一内容已发给该号码，不回落。"),
     "uncertain": N_("失败码不能确定手机没有收到，不回落。"),
     "earlier": N_("此前一次提交结果不明，可能已送达，不回落。"),
+    "reviewed": N_("未经审批通过，不回落。"),
+    "gone": N_("号码已按保留规则脱敏，不回落。"),
 }
 """Why nothing has followed a message."""
 IN_MINUTES = N_("期限 %(n)s 分钟")

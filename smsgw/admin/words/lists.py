@@ -51,7 +51,8 @@ RESEND_WHY = {
     "delivered": N_("已送达"), "maybe": N_("结果不明，可能已送达"), "waiting": N_("尚未结束"),
     "withdrawn": N_("已取消"), "duplicate": N_("同一内容已发给该号码"),
     "uncertain": N_("失败码不能确定手机没有收到"), "earlier": N_("此前一次提交结果不明"), "again": N_("已重发过"),
-    "test": N_("测试短信"), "code": N_("登录验证码"),
+    "test": N_("测试短信"), "code": N_("登录验证码"), "gone": N_("号码已按保留规则脱敏"),
+    "reviewed": N_("未经审批通过"),
 }  # fmt: skip
 JOIN = N_("、")
 RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")

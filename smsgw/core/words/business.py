@@ -417,6 +417,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "resend.earlier": ("此前一次提交的结果不明,可能已送达", "of an earlier try it is not known whether it has arrived"),
     "resend.again": ("已重发过", "it was sent again before"),
     "resend.test": ("测试短信", "it is a test"),
+    "resend.reviewed": (
+        "短信未经审批通过（已驳回，或到期未审批）；请作为新短信重新提交",
+        "no reviewer has passed it (rejected, or its time was over): send it anew, so that it is reviewed again",
+    ),
     "resend.code": ("登录验证码只能由本人重新获取", "a login code: its person asks for another one"),
     "retention.days": ("0(不启用)或 {least} 至 {most} 天", "0 (never), or {least} to {most} days"),
     "retention.pdus": (

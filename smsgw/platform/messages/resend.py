@@ -1,5 +1,5 @@
 """Failed messages once more (失败重发): what has definitely failed is sent as a new message, and never twice; what may
-have arrived is refused."""
+have arrived is refused, and so is what a reviewer has not passed."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ REASONS = {
     "delivered": "resend.delivered", "maybe": "resend.maybe", "waiting": "resend.waiting",
     "withdrawn": "resend.withdrawn", "duplicate": "resend.duplicate", "uncertain": "resend.uncertain",
     "earlier": "resend.earlier", "again": "resend.again", "test": "resend.test", "code": "resend.code",
-    "gone": "number.gone",
+    "gone": "number.gone", "reviewed": "resend.reviewed",
 }  # fmt: skip
 """Why a message is not sent again, and the phrase that says so."""
 _BY_OPERATOR = "OPERATOR:"
+_REJECTED = "REVIEW_REJECTED"
 
 
 class Door(Protocol):
@@ -58,7 +59,7 @@ class Verdict:
 _JUDGED = """
 SELECT m.id, m.account_id, m.number, m.type, m.kind, m.content, m.sign, m.parts, m.extend_code, m.submitter, m.test,
        m.origin, m.ext, m.callback_url, p.states, p.codes, p.classes, p.channels, p.resent, p.lane,
-       r.message_id IS NOT NULL AS again
+       r.message_id IS NOT NULL AS again, COALESCE(v.state, 'passed') AS review
 FROM message m
 CROSS JOIN LATERAL (
     SELECT array_agg(state) AS states, array_agg(code) AS codes, array_agg(class) AS classes,
@@ -67,6 +68,7 @@ CROSS JOIN LATERAL (
     FROM part WHERE part.id = m.id AND part.id >= $3 AND part.id <= $4
 ) p
 LEFT JOIN message_resend r ON r.message_id = m.id
+LEFT JOIN review v ON v.batch_id = m.batch_id
 WHERE m.id = ANY($1::bigint[]) AND m.id >= $3 AND m.id <= $4 AND ($2::bigint[] IS NULL OR m.account_id = ANY($2))
   AND ($5::text IS NULL OR m.submitter = $5)
 """
@@ -106,6 +108,9 @@ def why_not(row: Row, book: CodeBook) -> str:
         return "withdrawn"
     if PartState.DUPLICATE in states:
         return "duplicate"
+    # Alone it might pass rules that the whole call has not, such as that of how many numbers it had.
+    if row["review"] != "passed" or _REJECTED in row["codes"]:
+        return "reviewed"
     if row["resent"]:
         return "earlier"
     for state, code, cls, channel in zip(states, row["codes"], row["classes"], row["channels"], strict=True):

@@ -26,6 +26,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.fallback import service as fallback
 from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.messages import resend
+from smsgw.platform.policies import service as policies
 from smsgw.runtime import failpoints
 from smsgw.store.engine.database import Row
 from smsgw.store.messages.fallback import Watch
@@ -37,7 +38,8 @@ FATES = (
     (S.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER", False, 0, True), (S.EXPIRED, "", "", False, 0, True),
     (S.REJECTED, "ID:0076", "CONTENT_BLOCKED", False, 0, True),
     (S.UNDELIVERABLE, "OPERATOR:FAILED", "", False, 0, True),
-    (S.REJECTED, "CONTENT_SENSITIVE", "CONTENT_BLOCKED", True, 0, False), (S.DELIVERED, "DELIVRD", "", False, 0, False),
+    (S.REJECTED, "CONTENT_SENSITIVE", "CONTENT_BLOCKED", True, 0, False),
+    (S.REJECTED, "REVIEW_REJECTED", "POLICY", True, 0, False), (S.DELIVERED, "DELIVRD", "", False, 0, False),
     (S.SENT, "", "", False, 0, False), (S.SENDING, "", "", False, 0, False), (S.UNKNOWN, "", "", False, 0, False),
     (S.UNCONFIRMED, "", "", False, 0, False), (S.NO_REPORT, "", "", False, 0, False),
     (S.CANCELLED, "", "", True, 0, False), (S.DUPLICATE, "", "", True, 0, False),
@@ -272,6 +274,25 @@ async def test_values_of_a_template_go_into_the_hops(a_desk: Desk) -> None:
     await taken(a_desk)
     (hop,) = await messages(a_desk, "第二次")
     assert (hop["content"], hop["sign"], hop["ext"]) == ("【另一个】张三您好，第二次通知", "另一个", "own")
+
+
+async def test_what_no_reviewer_has_passed_in_time_is_not_followed(a_desk: Desk) -> None:
+    """A call of two waits for a reviewer, as one number alone, of a hop, would not."""
+    await policies.put(by_test(a_desk.database), "review_over", "2")
+    await a_desk.snapshots.follow()
+    account = a_desk.snapshots.current.account(a_desk.account_id)
+    assert account is not None
+    for texts, numbers in (("第一次通知", "01 02 03"), ("另一个通知", "04")):
+        items = tuple(SendItem(f"138000000{number}", texts) for number in numbers.split())
+        follow = Follow(chain_of(CHAIN), values=({},) * len(items))
+        await a_desk.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "k", follow=follow))
+    held = await messages(a_desk, "第一次")
+    assert {row["state"] for row in held} == {S.HELD}
+    for row in (*held, *await messages(a_desk, "另一个")):
+        await fail(a_desk, row["id"], S.EXPIRED, "EXPIRED")
+    await a_desk.database.execute("UPDATE review SET state = 'expired', decided_at = now()")
+    await taken(a_desk)
+    assert [row["number"] for row in await messages(a_desk, "第二次")] == ["8613800000004"]
 
 
 async def test_a_chain_that_cannot_be_filled_holds_up_no_other(a_desk: Desk) -> None:

@@ -6,21 +6,28 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
 
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.policy import RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.pipeline.accept.requests import SendResult
+from smsgw.runtime import clock
+from smsgw.store.messages import reviews, sweeps
 
 S = PartState
 # State, code, class, refused by us, sent again by policy; and why it is not sent again ("": it is).
 FATES = (
     (S.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER", False, 0, ""), (S.EXPIRED, "", "", False, 0, ""),
     (S.REJECTED, "ID:0076", "CONTENT_BLOCKED", False, 0, ""), (S.REJECTED, "WORD", "", True, 0, ""),
+    (S.REJECTED, "REVIEW_REJECTED", "POLICY", True, 0, "未经审批通过"),
     (S.UNDELIVERABLE, "OPERATOR:FAILED", "", False, 0, ""),
     (S.DELIVERED, "DELIVRD", "", False, 0, "已送达"), (S.SENT, "", "", False, 0, "结果不明，可能已送达"),
     (S.SENDING, "", "", False, 0, "结果不明，可能已送达"), (S.UNKNOWN, "", "", False, 0, "结果不明，可能已送达"),
@@ -147,3 +154,42 @@ async def test_what_the_door_refuses_now_leaves_nothing_behind(site: Site) -> No
         assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES
         site.unavailable.clear()
         assert "已处理 1 条" in await admin.post("/records/-/do/resend", {"id": str(id_)})
+
+
+@pytest.mark.parametrize("end", ["rejected", "expired"])
+async def test_what_no_reviewer_has_passed_is_not_sent_alone(site: Site, end: str) -> None:
+    """A call of two waits for a reviewer, as one number would not."""
+    fields = {name: parse(name, "off") for name in RELAXED} | {"review_over": parse("review_over", "1")}
+    site.snapshots.change(policies=PolicySet({(0, ""): fields}))
+    account = site.snapshots.current.account(site.accounts["hall"])
+    assert account
+    items = tuple(SendItem(f"1380013000{n}", "停水通知") for n in range(2))
+    sent = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
+    assert {item.status for item in sent.items} == {"held"}
+    async with Browser(site) as admin:
+        await admin.login("admin")
+        if end == "rejected":
+            await admin.get("/review")
+            await admin.post("/review/-/do/reject", {"id": sent.batch_id, "reason": "不得群发"})
+        else:
+            later = clock.now() + timedelta(days=8)
+            async with site.db.transaction() as connection:
+                assert len(await sweeps.expire(connection, later, 0)) == 2
+        states = await site.db.fetch("SELECT DISTINCT state FROM part")
+        assert [S(row["state"]) for row in states] == [S[end.upper()]]
+        if end == "expired":  # the messages end by themselves, and so may a moment before the review
+            await refused(site, admin, sent)
+            async with site.db.transaction() as connection:
+                await reviews.expire(connection, later)
+            assert await site.db.fetchval("SELECT state FROM review") == "expired"
+        await refused(site, admin, sent)
+
+
+async def refused(site: Site, admin: Browser, sent: SendResult) -> None:
+    """Neither of the two messages can be sent again."""
+    await admin.get("/records?time=today")
+    chosen = {"id": str(sent.items[0].message_id)}
+    assert "未经审批通过 1" in await admin.post("/records/-/effect/resend", chosen)
+    for item in sent.items:
+        assert "未经审批通过" in await admin.post("/records/-/do/resend", {"id": str(item.message_id)})
+    assert await site.db.fetchval("SELECT count(*) FROM message") == 2
