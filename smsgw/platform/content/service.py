@@ -237,7 +237,7 @@ async def review(
     async with change.unit(DECIDE[kind]) as unit:
         known = await _locked(unit, kind, id_, DECIDE[kind])
         await _own(unit, kind, known)
-        demand_seen(kind, known, seen)
+        demand_seen(kind, dict(known), seen)
         row = await unit.connection.fetchrow(
             _REVIEWS[kind], id_, state.value, reason[:500], change.actor.label
         )
