@@ -177,9 +177,10 @@ class Channel:
         """For people. ``pools`` are the names of the pools it pulls from."""
         window, used = self._transport.window, self._transport.window_used
         state = self._state()
-        if not window:
+        silent = self._dispatcher.stalled()
+        if not window and not (silent and state == "idle"):
             reason = "nothing to send" if state == "idle" else "not bound"
-        elif self._dispatcher.stalled():
+        elif silent:
             reason = "carrier slow"
         elif self._dispatcher.pacer.slowed:
             reason = "carrier throttles"

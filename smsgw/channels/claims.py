@@ -99,13 +99,19 @@ class Claims:
         """Seconds until the next claim is worth its while."""
         return self._next_at - self._loop.time()
 
-    async def take(self, room: int, *, urgent: bool, in_hand: Iterable[Claimed]) -> list[Claimed]:
+    async def take(
+        self, room: int, *, urgent: bool, in_hand: Iterable[Claimed], trial: bool = False
+    ) -> list[Claimed]:
         """Claim up to ``room`` parts (``urgent``: of the emergency lane). ``in_hand``: claimed and not written yet.
+        ``trial``: what they are sent by may not be heard, so the least urgent go first.
 
         What the database raises when it is away is raised; ``drop`` the connection then.
         """
         connection = await self._connected(in_hand)
         if self._doubt:
+            return []
+        if not self._hot and (urgent or min(self._deferred_at - clock.time(), self._again_at - self._loop.time()) > 0):
+            self._next_at = self._loop.time() + CLAIM_INTERVAL  # nothing to ask for, as behind most claims
             return []
         fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
         now = clock.now()
@@ -114,10 +120,11 @@ class Claims:
         oldest_deferred = first_id(now - self._services.outcomes.open_for)
         halted = self._services.halted
         claimed: list[Claimed] = []
-        hot, self._hot = self._hot, {}
         queues: list[Queue] = []
-        async with aio.timeout(CLAIM_TIMEOUT):
-            await self._day.renew(connection)
+        if self._day.grown:
+            async with aio.timeout(CLAIM_TIMEOUT):
+                await self._day.renew(connection)
+        hot, self._hot = self._hot, {}
         self._doubt = fence.epoch
         async with aio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at <= clock.time() and not urgent:
@@ -137,7 +144,7 @@ class Claims:
                     halted=halted, again=True,
                 )  # fmt: skip
             if len(claimed) < room:
-                queues = [q for q in self._order(hot) if q[1] == Lane.EMERGENCY or not urgent]
+                queues = [q for q in self._order(hot, trial=trial) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
                 failpoints.reach("claim.asked")
                 claimed += await claiming.claim(
@@ -157,7 +164,7 @@ class Claims:
             self._services.shares.pulled(self._channel_id, part.pool_id, 1)
         return claimed
 
-    def _order(self, hot: Iterable[Queue]) -> list[Queue]:
+    def _order(self, hot: Iterable[Queue], *, trial: bool) -> list[Queue]:
         """The queues to claim from, in turn: urgent lanes first, now and then last; only pools that are ours now."""
         shares = self._services.shares
         may = {
@@ -169,7 +176,7 @@ class Claims:
         turn = self._made % max(1, len(self.pools))
 
         def rank(queue: Queue) -> tuple[int, int]:
-            lane = -queue[1] if other_end and queue[1] != Lane.EMERGENCY else queue[1]
+            lane = -queue[1] if trial or (other_end and queue[1] != Lane.EMERGENCY) else queue[1]
             return lane, (queue[0] + turn) % max(1, len(self.pools))
 
         stopped = self._services.fleet.marketing_stopped(self._channel_id)

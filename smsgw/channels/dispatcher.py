@@ -64,6 +64,8 @@ class Dispatcher:
         self._paused_until = 0.0
         self._answered_at = self._loop.time()
         """When the carrier last answered, or had nothing to answer."""
+        self._wary = False
+        """Less is claimed than there would be room for: the carrier has not answered lately."""
         self._urgent_until = float("-inf")
         self._pump_timer: asyncio.TimerHandle | None = None
         self._pump_due = 0.0
@@ -136,8 +138,8 @@ class Dispatcher:
         return self.pacer.rate if self.pacer.slowed else None
 
     def stalled(self) -> bool:
-        """Whether parts are out and the carrier has answered nothing for a while."""
-        if not self.transport.outstanding:
+        """Whether the carrier has answered nothing for a while, of what is out or, where that is given up, was."""
+        if not self.transport.outstanding and not self.transport.doubted:
             self._answered_at = self._loop.time()
         return self._loop.time() - self._answered_at > STALLED_AFTER
 
@@ -203,7 +205,8 @@ class Dispatcher:
     def _tend(self) -> None:
         """Things to look at now and then."""
         lost_at = self.transport.unbound_since
-        if self.stalled() or (lost_at is not None and self._loop.time() - lost_at > RELEASE_AFTER):
+        stalled = self.stalled() and not self.transport.trial_due
+        if stalled or (lost_at is not None and self._loop.time() - lost_at > RELEASE_AFTER):
             self.give_back()
         self._pump()
 
@@ -212,8 +215,12 @@ class Dispatcher:
         room, urgent = self._room()
         if room <= 0:
             return False
-        claimed = await self._claims.take(room, urgent=urgent, in_hand=self._ready)
+        trial = self.transport.doubted
+        claimed = await self._claims.take(room, urgent=urgent, in_hand=self._ready, trial=trial)
         if not claimed:
+            if self.transport.doubted and not self.transport.tried_in_vain:
+                # One answer was lost, and there is nothing to try it with: that alone is no carrier that is silent.
+                self._answered_at = self._loop.time()
             return False
         failpoints.reach("claim.committed")
         self._ready.add(claimed)
@@ -238,8 +245,12 @@ class Dispatcher:
             or self.draining
             or not self.lease.still_mine()
             or self._services.outcomes.full
-            or self.stalled()
         ):
+            return 0, False
+        if self.transport.doubted:
+            self._wary = True
+            return int(self.transport.trial_due and not self._ready), False
+        if self.stalled():
             return 0, False
         ahead = self._ahead()
         room = ahead - len(self._ready)
@@ -290,7 +301,7 @@ class Dispatcher:
         if free < len(self._ready):
             self.transport.call()
         budget = min(free, len(self._ready))
-        if now < self._urgent_until:
+        if now < self._urgent_until and not self.transport.doubted:
             budget = min(budget, max(self._ready.urgent, free - self._reserve()))
         if self._pump_timer is not None and now < self._pump_due:
             return  # the rate is waited for; until then each answer would bring a write of one submit
@@ -373,6 +384,9 @@ class Dispatcher:
     def on_answers(self, outcomes: list[Outcome]) -> None:
         """``transport.Traffic``: the carrier has answered."""
         self._answered_at = self._loop.time()
+        if self._wary:
+            self._wary = False
+            self.look_everywhere()
         too_fast = 0
         for outcome in outcomes:
             if outcome.kind is OutcomeKind.DEFERRED:

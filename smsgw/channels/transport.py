@@ -106,6 +106,19 @@ class Transport(Protocol):
     def outstanding(self) -> int:
         """Submits without an answer, those over connections that are being closed included."""
 
+    @property
+    def doubted(self) -> bool:
+        """Whether no connection that is open has answered since submits were lost by it: there is ``room`` for one part
+        now and then, until an answer comes."""
+
+    @property
+    def trial_due(self) -> bool:
+        """Whether, while ``doubted``, that part may be written now."""
+
+    @property
+    def tried_in_vain(self) -> int:
+        """Parts that were tried so and had no answer, since the last answer by a connection in doubt."""
+
     def call(self) -> None:
         """There is more to submit than there is room for: open what is asleep."""
 

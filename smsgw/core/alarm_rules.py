@@ -66,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
     # channels
     "channel_down": Kind(CRITICAL, _setting("channel_down_seconds"), apart="channel", outage=True),
     "login_refused": _kind(CRITICAL, apart="channel", outage=True),
+    "channel_silent": _kind(CRITICAL, after=30, apart="channel", outage=True),
     "standby_low": _kind("", after=10, threshold=_setting("standbys_wanted"), apart="pool"),
     "probe_failed": _kind(WARNING, apart="channel", outage=True),
     "success_low": _kind(WARNING, threshold=_setting("success_limit"), minutes=_setting("success_minutes"),

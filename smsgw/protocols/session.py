@@ -418,10 +418,18 @@ class Session:
         self.forget(request)
         return True
 
-    def test(self) -> None:
-        """Send a keep-alive at once, however much the peer says; ``tests_answered`` counts its answer."""
-        if self._bound and self._keepalive is not None:
-            self._test(self._keepalive)
+    @property
+    def heard_at(self) -> float:
+        """When the peer last said anything, or was last begun to be read again."""
+        return self._heard
+
+    def test(self) -> bool:
+        """Send a keep-alive at once, however much the peer says; ``tests_answered`` counts its answer. False: none can
+        be sent."""
+        if not self._bound or self._keepalive is None:
+            return False
+        self._test(self._keepalive)
+        return True
 
     def forget(self, request: Request) -> None:
         """Let a request of the peer go without an answer: the peer keeps it, and brings it again."""

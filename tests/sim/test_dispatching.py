@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from smsgw.core.model import Account, Lane, OutcomeKind
 from smsgw.core.settings import Settings
 from smsgw.pipeline.fleet import Membership
 from smsgw.pipeline.snapshot import Accounts
+from smsgw.pipeline.upkeep.alarms import channel_findings
 from smsgw.simulator import Rule
 
 K = OutcomeKind
@@ -362,6 +364,109 @@ async def test_a_carrier_that_answers_nothing_gets_no_claims_and_its_neighbours_
     assert stage.verdicts.of(K.UNSENT) == ids[4:8]
     assert len(stage.queues.waiting) == 12
     assert not stage.channel.healthy()
+
+
+@staged(window=4, profile={"response_timeout": 10})
+async def test_a_carrier_that_stays_silent_is_tried_with_one_part_and_not_with_another_window(
+    stage: Stage,
+) -> None:
+    stage.carrier.change(silent=True)
+    stage.queue(50)
+    await asyncio.sleep(65.0)
+    assert len(stage.arrived) == 7
+    times = [at for at, _, _ in stage.arrived[3:]]
+    pauses = [after - at - 10.0 for at, after in itertools.pairwise(times)]
+    assert pauses == sorted(pauses), "they grow"
+    assert all(wanted <= pause < wanted + 1.5 for wanted, pause in zip((0, 5, 10), pauses, strict=True))
+    assert len(stage.queues.waiting) + len(stage.verdicts.of(K.UNSENT)) == 43
+    assert not stage.channel.healthy()
+    (found,) = channel_findings([stage.channel.status(0, ())])
+    assert found.kind == "channel_silent"
+    stage.carrier.change(silent=False, answer_delay="100")
+    await stage.until(lambda: len(stage.arrived) == 8, within=30.0)
+    begun = stage.loop.time()
+    await stage.until(lambda: not stage.queues.waiting and len(stage.arrived) == 7 + 43 - 4, within=3.0)
+    assert stage.loop.time() - begun < 2.0, "at its whole window at once"
+    assert stage.channel.healthy()
+    assert not channel_findings([stage.channel.status(0, ())])
+
+
+@staged(window=4, profile={"response_timeout": 10})
+async def test_a_late_answer_ends_the_trials_of_a_silent_carrier(stage: Stage) -> None:
+    stage.carrier.change(answer_delay="13000")
+    stage.queue(12)
+    await stage.until(lambda: len(stage.arrived) == 5, within=12.0)
+    await stage.until(lambda: stage.verdicts.of(K.ACCEPTED), within=3.0)
+    await asyncio.sleep(0.7)
+    assert len(stage.arrived) >= 8
+    assert stage.channel.healthy()
+
+
+@staged(window=4)
+async def test_a_connection_whose_peer_is_gone_unheard_gets_one_window_and_nothing_after_it(
+    stage: Stage,
+) -> None:
+    ids = stage.queue(1)
+    await stage.until(lambda: stage.verdicts.of(K.ACCEPTED))
+    (wire,) = stage.network.wires
+    wire.fall_silent()
+    ids += stage.queue(50)
+    written = stage.order.count("wire")
+    await asyncio.sleep(72.0)
+    assert len(stage.verdicts.of(K.UNKNOWN)) == 4, "a window, 60 s after it was written"
+    assert stage.order.count("journal") == 2, "the connection is not given up yet, and nothing more was written by it"
+    assert stage.order.count("wire") > written
+    await stage.until(lambda: len(stage.network.wires) == 2, within=30.0)
+    await stage.until(lambda: len(stage.arrived) >= 40, within=5.0)
+    assert len(stage.verdicts.of(K.UNKNOWN)) == 4
+
+
+@staged(window=4, connections=2, profile={"response_timeout": 10})
+async def test_one_connection_that_is_not_answered_gets_little_and_the_other_its_share(stage: Stage) -> None:
+    stage.carrier.change(answer_delay="50")
+    stage.queue(2)
+    await stage.until(lambda: len(stage.verdicts.of(K.ACCEPTED)) == 2)
+    stage.network.wires[0].fall_silent()
+    for _ in range(40):
+        stage.queue(40)
+        await asyncio.sleep(1.0)
+    assert len(stage.verdicts.of(K.ACCEPTED)) > 1000
+    assert len(stage.verdicts.of(K.UNKNOWN)) <= 5
+    assert stage.channel.healthy()
+
+
+@staged(window=4, profile={"response_timeout": 10})
+async def test_one_answer_that_is_lost_makes_no_carrier_silent(stage: Stage) -> None:
+    stage.carrier.change(lose_answers=1.0)
+    stage.queue(1)
+    await stage.until(lambda: stage.verdicts.of(K.UNKNOWN))
+    stage.carrier.change(lose_answers=0.0)
+    await asyncio.sleep(1.5)
+    assert stage.channel.healthy()
+    stage.queue(20)
+    await stage.until(lambda: len(stage.verdicts.of(K.ACCEPTED)) == 20, within=1.5)
+
+
+@staged(window=4, profile={"response_timeout": 10})
+async def test_what_is_least_urgent_is_tried_by_a_silent_carrier(stage: Stage) -> None:
+    stage.carrier.change(silent=True)
+    stage.queue(4)
+    await stage.until(lambda: len(stage.arrived) == 4)
+    codes = stage.queue(3, Lane.OTP) + stage.queue(1, Lane.EMERGENCY)
+    marketing = stage.queue(5, Lane.MARKETING)
+    await stage.until(lambda: len(stage.arrived) == 5, within=12.0)
+    assert stage.reached[4] in marketing
+    assert not set(codes) & set(stage.reached)
+
+
+@staged(protocol="sgip12", window=4, profile={"node": 3010012345, "response_timeout": 10})
+async def test_the_same_where_connections_come_and_go(stage: Stage) -> None:
+    stage.carrier.change(silent=True)
+    stage.queue(50)
+    await asyncio.sleep(65.0)
+    assert 5 <= len(stage.arrived) <= 8
+    stage.carrier.change(silent=False)
+    await stage.until(lambda: len(stage.arrived) >= 40, within=60.0)
 
 
 # --- the outcome writer and the database -----------------------------------------------------------------------------

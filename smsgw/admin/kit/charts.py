@@ -48,6 +48,8 @@ class Chart:
     summary: str = ""
     rates: Sequence[Series] = ()
     """Lines in percent, over bars, with an axis of their own."""
+    dots: bool = False
+    """The labels do not follow each other, as days do: the rates are dots, for a line would tell of a course."""
 
     def __post_init__(self) -> None:
         for one in self.all:
@@ -94,9 +96,10 @@ def _lines(chart: Chart) -> dict[str, Any]:
         {"name": one.label, "type": kind, "data": list(one.values), "tone": _tone(chart, at)} | look | stack
         for at, one in enumerate(chart.series)
     ]
+    dots = {"lineStyle": {"width": 0}, "symbolSize": 9} if chart.dots else {}
     series += [
         {"name": one.label, "type": "line", "data": list(one.values), "tone": one.tone or "blue", "yAxisIndex": 1,
-         "showSymbol": len(chart.labels) == 1, "symbol": "circle"}
+         "showSymbol": chart.dots or len(chart.labels) == 1, "symbol": "circle"} | dots
         for one in chart.rates
     ]  # fmt: skip
     counts: dict[str, Any] = {"type": "value", "name": chart.unit, "minInterval": 1}

@@ -18,6 +18,7 @@ from smsgw.admin.words import kit as words
 from smsgw.admin.words import times
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
+from smsgw.core.accounts import MAX_NETWORKS
 from smsgw.core.errors import SmsgwError
 from smsgw.core.printable import lines_printable
 from smsgw.core.schedule import written
@@ -49,7 +50,7 @@ class Kind(StrEnum):
     PHONE = "phone"
     EMAIL = "email"
     NETWORKS = "networks"
-    """Addresses and networks, one a line."""
+    """Addresses and networks, one a line; ``MAX_NETWORKS`` of them where the field says no other number."""
     ID = "id"
     HIDDEN = "hidden"
     """Nothing to see: what the form was made of."""
@@ -263,8 +264,8 @@ def _email(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
 
 def _networks(one: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
     lines = [line for text in texts for line in re.split(r"[\s,;]+", text) if line]
-    if one.most is not None and len(lines) > one.most:
-        return Problem(words.TOO_LARGE, {"n": one.most}), None
+    if len(lines) > (most := one.most or MAX_NETWORKS):
+        return Problem(words.TOO_MANY, {"n": most}), None
     try:
         return None, tuple(dict.fromkeys(network(line) for line in lines))
     except ValueError:

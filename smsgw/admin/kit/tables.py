@@ -29,7 +29,9 @@ class Kind(StrEnum):
     PERCENT = "percent"
     """None: of nothing."""
     MONEY = "money"
-    """Yuan."""
+    """Yuan, to the fen."""
+    PRICE = "price"
+    """Yuan to a hundredth of a fen: of one unit, or of few of them."""
     TIME = "time"
     SPAN = "span"
     """A duration."""
@@ -62,7 +64,7 @@ class Kind(StrEnum):
     """The address of a small picture; None: there is none."""
 
 
-NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.SIZE})
+NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.PRICE, Kind.SIZE})
 """They stand at the right."""
 
 

@@ -48,6 +48,7 @@ BLOCK_ADDED = N_("已加入黑名单：%(n)s 个号码")
 NUMBERS_HELP = N_("每行一个，也可用逗号、分号或空格分隔，一次最多 1,000 个。")
 DAYS_HELP = N_("留空为长期有效。")
 ACCOUNT_HELP = N_("留空为全部账号。")
+TYPE_HELP = N_("留空为全部类型。")
 SIGN_HELP = N_("不含【】；留空为全部签名。")
 REASON_HELP = N_("写明依据，便于日后查询。")
 BAD_NUMBERS = N_("不是有效的手机号：%(numbers)s")
@@ -79,9 +80,9 @@ ALLOW_REMOVE_EFFECT = N_("将把 %(n)s 个号码移出白名单。账号的“�
 # --- the address book ------------------------------------------------------------------------------------------------
 
 CONTACTS, GROUPS = N_("联系人"), N_("联系人分组")
-SHARED: dict[str, str] = {"own": N_("仅本人"), "department": N_("部门共享"), "account": N_("全账号")}
+SHARED: dict[str, str] = {"own": N_("仅本人"), "department": N_("部门共享"), "account": N_("账号共享")}
 SHARED_TONE: dict[str, str] = {"own": "secondary", "department": "blue", "account": "green"}
-SHARED_HELP = N_("仅本人：只有您可见；部门共享：所选部门及下级部门的人员可见；全账号：可管理该账号的人员可见。")
+SHARED_HELP = N_("仅本人：只有您可见；部门共享：所选部门及下级部门的人员可见；账号共享：可管理该账号的人员可见。")
 DEPARTMENT_SHARED_HELP = N_("仅在“部门共享”时填写。")
 NUMBER_STATE: dict[str, str] = {
     "": N_("未知"),

@@ -21,6 +21,7 @@ FEWER_DAYS = N_("按此条件查找时，时间范围不能超过 %(n)s 天，�
 BAD_NUMBER = N_("请填写整数")
 TOO_SMALL = N_("不能小于 %(n)s")
 TOO_LARGE = N_("不能大于 %(n)s")
+TOO_MANY = N_("最多填写 %(n)s 个")
 BAD_ADDRESS = N_("IP 地址格式不正确，可填写地址或网段，如 10.0.0.0/8")
 BAD_EMAIL = N_("邮箱格式不正确")
 BAD_VALUE = N_("格式不正确")

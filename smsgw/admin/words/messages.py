@@ -131,6 +131,7 @@ CODING: dict[str, str] = {
 ALARM: dict[str, str] = {
     "channel_down": N_("通道断开"),
     "login_refused": N_("通道登录被拒"),
+    "channel_silent": N_("通道无应答"),
     "standby_low": N_("备用通道不足"),
     "probe_failed": N_("通道探测失败"),
     "unknown_code": N_("未知结果码"),

@@ -13,6 +13,7 @@ import structlog
 from smsgw.channels.profiles import Profile
 from smsgw.channels.transport import Submitted, Traffic
 from smsgw.channels.wire.connections import Connections
+from smsgw.channels.wire.doubts import Doubts
 from smsgw.channels.wire.keeping import Keeping
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
@@ -48,6 +49,7 @@ class WireTransport:
         self._traffic = traffic
         self._mapping = mapping_for(spec, profile)
         self._connections = Connections(spec, profile, self, listeners, numberings)
+        self._doubts = Doubts(spec.name)
         self._touched: list[Connection] = []
         """Connections that have submits to write."""
         self._written: dict[Key, str] = {}
@@ -97,13 +99,10 @@ class WireTransport:
 
     # --- room --------------------------------------------------------------------------------------------------
 
-    def _open_connections(self) -> list[Connection]:
-        return [one for one in self._connections.sending if one.writable and one.session.window_free]
-
     @property
     def room(self) -> int:
-        """Places in the windows of connections that take octets."""
-        return sum(one.session.window_free for one in self._connections.sending if one.writable)
+        """Places in the windows of connections that take octets; of those in doubt, one now and then."""
+        return sum(places for _, places in self._doubts.places(self._connections.sending))
 
     @property
     def window(self) -> int:
@@ -120,6 +119,21 @@ class WireTransport:
         """Submits without an answer."""
         return self._connections.outstanding
 
+    @property
+    def doubted(self) -> bool:
+        """Whether no connection that is open has answered since submits were lost by it."""
+        return self._doubts.all_of(self._connections.sending)
+
+    @property
+    def trial_due(self) -> bool:
+        """Whether one part may be written all the same."""
+        return self._doubts.trial_due(self._connections.sending, asleep=self.asleep)
+
+    @property
+    def tried_in_vain(self) -> int:
+        """Parts that were tried so and had no answer."""
+        return self._doubts.misses
+
     def call(self) -> None:
         """Open the connections that are asleep."""
         self._connections.call()
@@ -133,17 +147,18 @@ class WireTransport:
     def submit(self, prepared: Sequence[tuple[Claimed, Pdu]], now: float) -> Submitted:
         """Fill the windows, the emptiest first."""
         submitted = Submitted()
-        spread = iter(sorted(self._open_connections(), key=lambda one: -one.session.window_free))
-        connection = next(spread, None)
-        if connection is None:
-            submitted.unsent += [claimed for claimed, _ in prepared]
-            return submitted
-        self._touched.append(connection)
+        spread = iter(sorted(self._doubts.places(self._connections.sending), key=lambda one: -one[1]))
+        connection: Connection | None = None
+        places = 0
         keeping = self._keeping
         for claimed, pdu in prepared:
-            while not connection.session.window_free and (after := next(spread, None)) is not None:
-                connection = after
-                self._touched.append(connection)
+            if not places:
+                connection, places = next(spread, (None, 0))
+                if connection is not None:
+                    self._touched.append(connection)
+            if connection is None:
+                submitted.unsent.append(claimed)
+                continue
             try:
                 connection.session.request(pdu, now, claimed)
             except ValueError as exc:
@@ -152,6 +167,8 @@ class WireTransport:
             except (NotBound, WindowFull):  # the session has ended in the middle of this batch
                 submitted.unsent.append(claimed)
                 continue
+            places -= 1
+            self._doubts.wrote(connection)
             if carrier_id := self._mapping.written(pdu):
                 self._written[claimed.key] = carrier_id
                 submitted.named.append((claimed.key, carrier_id))
@@ -242,12 +259,15 @@ class WireTransport:
                 ):
                     if (keeping := self._keeping) is not None:
                         self._record(keeping, keeping.answered, connection.session.dialect, tag, octets)
+                    self._doubts.answered(connection)
                     answered.append(self._outcome(tag, pdu, status))
                 case Request():
                     self._take(connection, event)
                 case Expired(tag=Claimed() as tag):
+                    self._doubts.lost(connection, expired=True)
                     lost.append(self._unknown(tag, "ANSWER_TIMEOUT"))
                 case Closed(why=why, lost=tags) if tags:
+                    self._doubts.lost(connection, expired=False)
                     log.warning("link.lost_window", channel=self._spec.name, parts=len(tags), why=why)
                     lost += [self._unknown(tag, "LINK_LOST") for tag in tags if isinstance(tag, Claimed)]
                 case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 CONDITIONS: dict[str, tuple[str, str]] = {
     "channel_down": ("应当连接的通道没有登录", "a channel that is on has no login"),
     "login_refused": ("运营商拒绝登录", "the carrier refuses the login"),
+    "channel_silent": ("通道已登录，运营商对提交的短信不应答", "a carrier is logged in to and answers no submit"),
     "standby_low": ("池内正常的备用通道少于 {threshold} 个", "a pool has fewer than {threshold} healthy standbys"),
     "probe_failed": ("探测短信没有送达", "a probe was not delivered"),
     "success_low": (
@@ -103,6 +104,10 @@ ADVICE: dict[str, tuple[str, str]] = {
     "login_refused": (
         "核对账号、密码、协议版本和登记的 IP，再在通道页测试连接",
         "check user, password, version and the registered address, and test the connection",
+    ),
+    "channel_silent": (
+        "联系运营商；未恢复前每次只试发一段，由同池其他通道发送，恢复应答后自动全速发送",
+        "ask the carrier; until it answers it gets one part now and then, and its neighbours send the rest",
     ),
     "standby_low": (
         "恢复断开的备用通道，或在路由中为该池增加备用通道",
@@ -275,6 +280,9 @@ WORDS = {f"alarm_rule.{kind}": said for kind, said in CONDITIONS.items()} | {
     "alarm.database_lag": (
         "备机落后 {seconds} 秒，超过 {limit} 秒",
         "a standby is {seconds} s behind, more than {limit} s",
+    ),
+    "alarm.channel_silent": (
+        "已登录，窗口内 {used} 段等待应答", "logged in; {used} segments in its window wait for an answer"
     ),
     "alarm.channel_throttled": (
         "自 {since} 起，已拒收 {refused} 段", "since {since}; {refused} segments were refused"

@@ -70,7 +70,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "contact.values": ("每项的值最长 {longest} 个字符", "values of at most {longest} characters each"),
     "contact.share": (
-        "只有可管理整个账号的人员才能共享给全账号",
+        "只有可管理整个账号的人员才能在整个账号内共享",
         "only who sees the whole account shares with all of it",
     ),
     "contact.there": ("该账号的通讯录中已有此号码", "the account has a contact of this number"),

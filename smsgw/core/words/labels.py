@@ -175,6 +175,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
     "alarm": {
         "channel_down": ("通道断开", "channel is down"),
         "login_refused": ("通道登录被拒", "login of a channel refused"),
+        "channel_silent": ("通道无应答", "a carrier answers nothing"),
         "standby_low": ("备用通道不足", "too few standby channels"),
         "probe_failed": ("通道探测失败", "probe of a channel failed"),
         "unknown_code": ("未知结果码", "unknown result code"),

@@ -173,11 +173,15 @@ class AlarmTable:
 
 
 def channel_findings(channels: Sequence[ChannelStatus]) -> list[Finding]:
-    """Channels that should be logged in and are not, or are and do not deliver what they are tried out with."""
+    """Channels that should be logged in and are not, or are and are not answered, slowed down, or do not deliver what
+    they are tried out with."""
     found = []
     for c in channels:
         if c.probe == "failed" and c.state != "stopped":
             found.append(Finding("probe_failed", f"channel/{c.name}", WARNING, _probed(c.probe_detail)))
+        if c.reason == "carrier slow" and c.state in ("bound", "idle"):
+            detail = phrase("alarm.channel_silent", used=c.window_used)
+            found.append(Finding("channel_silent", f"channel/{c.name}", CRITICAL, detail))
         if c.throttled is not None:
             detail = phrase("alarm.channel_throttled", since=Moment(c.throttled.began_at), refused=c.throttled.refused)
             found.append(Finding("channel_throttled", f"channel/{c.name}", WARNING, detail))

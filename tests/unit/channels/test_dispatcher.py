@@ -35,7 +35,9 @@ class Queue:
     def emergency(self) -> bool:
         return any(part.lane == Lane.EMERGENCY for part in self.parts)
 
-    async def take(self, room: int, *, urgent: bool, in_hand: object) -> list[Claimed]:
+    async def take(
+        self, room: int, *, urgent: bool, in_hand: object, trial: bool = False
+    ) -> list[Claimed]:
         self.asked.append((room, urgent))
         found = [part for part in self.parts if part.lane == Lane.EMERGENCY or not urgent][:room]
         self.parts = [part for part in self.parts if part not in found]
@@ -73,6 +75,8 @@ class Line:
     reachable: int = 1
     outstanding: int = 0
     asleep: int = 0
+    doubted: bool = False
+    trial_due: bool = False
     unbound_since: float | None = None
     cannot: dict[int, str] = field(default_factory=dict)
     """Message ids that cannot be prepared, or only not be submitted, or for which the connection ends."""

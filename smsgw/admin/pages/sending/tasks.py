@@ -87,7 +87,9 @@ _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, w
 _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 _NEXT = replace(_PLANNED, label="comes_next")
-WAITING_COLUMNS = (_SUBJECT, _NEXT, _ROUND, _UNTIL, _ACCOUNT, _CONTENT, _NUMBERS, _SUBMITTER, _STATE, _CREATED, _ID)
+_MADE, _MAKER = replace(_CREATED, shown=False), replace(_SUBMITTER, shown=False)
+"""What comes next, and what it says, is to fit a desk."""
+WAITING_COLUMNS = (_SUBJECT, _NEXT, _ROUND, _UNTIL, _ACCOUNT, _CONTENT, _NUMBERS, _MAKER, _STATE, _MADE, _ID)
 _ABOUT = (
     _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS,
 )  # fmt: skip
