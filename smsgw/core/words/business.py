@@ -92,6 +92,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "optout.changed": ("该退订已解除,或用户之后又退订了", "it is gone, or the owner has opted out again since then"),
     "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
     "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
+    "filter.settled": ("已检测完毕，或正在检测", "it has been looked at, or is being looked at"),
     "filter.full": (
         "每个账号最多 {most} 个号码检测清单,请先删除不用的",
         "{most} lists are the most that an account has; remove one",

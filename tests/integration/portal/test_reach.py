@@ -351,7 +351,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                           given_at="2026-01-01", proof="n"),)),
     "GET /consents/-/import/{id}/result": (case("consent_import"),),
     "GET /number-filters": (case(query="account={account}"),), **of_list("/number-filters"),
-    **of_actions("/number-filters", "filter", "remove"), "GET /number-filters/-/new": NOTHING,
+    **of_actions("/number-filters", "filter", "look", "remove"), "GET /number-filters/-/new": NOTHING,
     "POST /number-filters/-/new": (sure(name="n", account="{account}", numbers="13800138000"),),
     "GET /number-filters/{id}": (case("filter"),), "GET /number-filters/{id}/ask": (case("filter"),),
     "GET /number-filters/{id}/send": (case("filter"),),
