@@ -48,6 +48,8 @@ def within(address: str, networks: Iterable[Network]) -> bool:
 def place_of(address: str) -> str:
     """What counts as one address, for limits and logs: IPv4 whole, IPv6 by its /64, all of which one customer has;
     empty for none."""
+    if _PLAIN.fullmatch(address):  # as nearly all are, and ``ipaddress`` takes its time
+        return address
     return _prefix(address, 32, 64)
 
 
@@ -74,8 +76,10 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
     hop = peer or ""
     if trusted and forwarded_for and within(hop, trusted):
         chain = [part.strip() for part in ",".join(forwarded_for).split(",") if part.strip()]
-        while chain and within(hop, trusted):
+        while chain:
             hop = _without_port(chain.pop())
+            if chain and not within(hop, trusted):
+                break
     return _plain(hop)
 
 

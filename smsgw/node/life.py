@@ -48,7 +48,7 @@ from smsgw.store.records import audit, node_events
 from smsgw.web import plain_http, serving
 from smsgw.web.health import add_health
 from smsgw.web.host_certificates import HostCertificates
-from smsgw.web.listening import Connections, Listener, most_connections
+from smsgw.web.listening import AtOnce, Connections, Listener, most_connections
 
 log = structlog.get_logger(__name__)
 
@@ -283,8 +283,11 @@ class Daemon:
 
         if settings.public.listen:
             own = Connections(most_connections(public.SHARE), settings.http.connections_per_address, proxies)
-            pages = public.application(node.public)
-            await self._serve(pages, "public", own, settings.public.listen, settings.public.tls)
+            opening = public.Opening(node.public)
+            await self._serve(
+                public.application(node.public, opening), "public", own, settings.public.listen, settings.public.tls,
+                at_once=opening.at_once,
+            )  # fmt: skip
 
         ops = web.Application()
         serving.dress_answers(ops, ())
@@ -347,10 +350,14 @@ class Daemon:
         tls_listen: str = "",
         *,
         shared: bool = True,
+        at_once: AtOnce | None = None,
     ) -> None:
         """Serve an application: plain at ``listen``, or with a certificate there or at ``tls_listen``."""
         shared = shared and self._place.crewed
         options = api.runner_options()
+        how: dict[str, Any] = {
+            "connections": connections, "options": options, "shared": shared, "at_once": at_once
+        }  # fmt: skip
         runner = web.AppRunner(application, **options)
         await runner.setup()
         self._closers.append((name, runner.cleanup))
@@ -366,12 +373,10 @@ class Daemon:
                 Periodic(f"certificate.{name}.hosts", certificates.LOOK_EVERY, by_host.look),
             ))  # fmt: skip
         if certificate is None or tls_listen:
-            site = partial(Listener, runner, connections=connections, options=options, shared=shared)
+            site = partial(Listener, runner, **how)
             self.node.urls[name] = await self._site(site, f"[{name}] listen", listen)
         if certificate is not None:
-            site = partial(
-                Listener, runner, connections=connections, options=options, context=certificate.context, shared=shared
-            )  # fmt: skip
+            site = partial(Listener, runner, context=certificate.context, **how)
             url = await self._site(site, f"[{name}] tls", tls_listen or listen)
             self.node.urls[f"{name}s" if tls_listen else name] = url
 

@@ -7,13 +7,18 @@ the alarm ``guessing``; while the links in memory are stale nobody knows which o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import partial
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
 from smsgw.core.addresses import Network, place_of
 from smsgw.core.clicks import MOST, Hit, Verdict, alone
+from smsgw.core.errors import Temporary
 from smsgw.core.guard import Bounded, Buckets, Rate
 from smsgw.core.guessing import Guesses
 from smsgw.core.short_codes import MAX_CHOSEN
@@ -39,6 +44,7 @@ LINKS_KNOWN = 256
 SHARE = 1 / 3
 """Of the connections that a node may have; the others are API's and portal's."""
 _METHODS = ("GET", "HEAD")
+_UNLISTED = {"X-Robots-Tag": "noindex, nofollow"}
 _ROBOTS = "User-agent: *\nDisallow: /\n"
 _PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 # Characters of them that are kept, beside ``MOST`` of User-Agent: what tells programs from people stands there.
@@ -85,13 +91,13 @@ class PublicContext:
     openings: Openings = field(default_factory=Openings)
 
 
-def application(context: PublicContext) -> web.Application:
-    """What is served to citizens."""
+def application(context: PublicContext, opening: Opening) -> web.Application:
+    """What is served to citizens. Most of them the listener leads on at once (``Opening.at_once``)."""
     app = web.Application(client_max_size=1024)
     serving.dress_answers(app, context.trusted_proxies)
     add_health(app, lambda: _ready(context.links))
     app.router.add_route("*", "/robots.txt", _robots)
-    app.router.add_route("*", "/{rest:.*}", _Opening(context).open)
+    app.router.add_route("*", "/{rest:.*}", opening.open)
     return app
 
 
@@ -104,18 +110,20 @@ async def _robots(request: web.Request) -> web.Response:
     return web.Response(text=_ROBOTS) if request.method in _METHODS else _not_allowed()
 
 
-class _Opening:
+class Opening:
     """Somebody opens something."""
 
     def __init__(self, context: PublicContext) -> None:
         self._context = context
+        self._heads = {https: _head(https=https) for https in (False, True)}
+        self._dated = (0, b"")
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         """On to the target, or a page that says why not."""
         context = self._context
         if request.method not in _METHODS:
             return _not_allowed()
-        host, code = _host(request), request.rel_url.raw_path[1:]
+        host, code = _host(request.headers), request.rel_url.raw_path[1:]
         if host not in context.hosts or not _may_be_code(code):
             return _page(pages.NOTHING, 404)
         address = serving.address_of(request, context.trusted_proxies)
@@ -125,10 +133,40 @@ class _Opening:
             return self._miss(place_of(address), now)
         if found.link is None:
             return _page(pages.NOTHING, 404)
-        await self._keep(request, found, found.link, address, now)
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keep(request.method, request.headers, found, found.link, address, now, partial(_done, kept))
+        await kept
         if found.link.warn:
             return _page(pages.warning(found.link.target), 200)
-        return web.Response(status=302, headers={"Location": found.link.target, "X-Robots-Tag": "noindex, nofollow"})
+        return web.Response(status=302, headers={"Location": found.link.target, **_UNLISTED})
+
+    def at_once(
+        self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object]
+    ) -> bool:
+        """As ``open``, of what most do: go straight on by a link in force. ``listening.AtOnce``."""
+        context, headers, path = self._context, asked.headers, asked.path
+        code, host = path[1:], _host(headers)
+        if asked.method != "GET" or path[:1] != "/" or host not in context.hosts or not _may_be_code(code):
+            return False
+        found = context.links.find(host, code, context.clock())
+        if found is None or found.link is None or found.link.warn or not found.link.target.isprintable():
+            return False
+        https = serving.tls_by(headers, peer, secure, context.trusted_proxies)
+        answer = b"".join((self._heads[https], found.link.target.encode(), b"\r\nDate: ", self._date(), b"\r\n\r\n"))
+        address = serving.address_by(headers, peer, context.trusted_proxies)
+        try:
+            self._keep(asked.method, headers, found, found.link, address, context.monotonic(), partial(tell, answer))
+        except Temporary:  # no ids just now, and nothing was done: the application says so
+            return False
+        return True
+
+    def _date(self) -> bytes:
+        second, said = self._dated
+        now = int(self._context.clock())
+        if now != second:
+            said = formatdate(now, usegmt=True).encode()
+            self._dated = now, said
+        return said
 
     def _miss(self, place: str, now: float) -> web.Response:
         """A code that never was, as far as is known."""
@@ -140,37 +178,68 @@ class _Opening:
             return _page(pages.SLOWER, 429, {"Retry-After": str(RETRY_AFTER)})
         return _page(pages.NOTHING, 404)
 
-    async def _keep(self, request: web.Request, found: Found, link: LiveLink, address: str, now: float) -> None:
-        """The click, before the visitor is sent on."""
-        context, headers = self._context, request.headers
+    def _keep(
+        self,
+        method: str,
+        headers: serving.Headers,
+        found: Found,
+        link: LiveLink,
+        address: str,
+        now: float,
+        go_on: Callable[[], object],
+    ) -> None:
+        """The click; ``go_on`` when the visitor may be sent on."""
+        context = self._context
         agent = _header(headers.get("User-Agent", ""), MOST)
         language = _header(headers.get("Accept-Language", ""), _LANGUAGE)
         accept = _header(headers.get("Accept", ""), _ACCEPT)
         purpose = _header(" ".join(headers[name] for name in _PURPOSES if name in headers), _PURPOSE)
-        hit = Hit(request.method, agent, purpose, language, accept)
-        human = bool(link.visits_max or link.personal) and alone(hit) is Verdict.HUMAN
+        human = bool(link.visits_max or link.personal) and (
+            alone(Hit(method, agent, purpose, language, accept)) is Verdict.HUMAN
+        )
         counted = human and bool(link.visits_max)
         click = NewClick(
-            context.ids(), link.id, found.n, link.version, address, request.method, agent,
+            context.ids(), link.id, found.n, link.version, address, method, agent,
             _header(headers.get("Referer", ""), _REFERER), purpose, language, accept, counted,
         )  # fmt: skip
         if counted:
             context.links.visited(link, click.id)
         first = human and link.personal and not context.openings.known(link.id, found.n)
         if first and context.first_rows.take(None, now):
-            if await context.clicks.take(click):
-                context.openings.note(link.id, found.n)
+            context.clicks.give(click, partial(self._opened, link.id, found.n, go_on))
         elif not context.rows.take((place_of(address), link.id, found.n), now):
             context.clicks.count(click, Unkept.ADDRESS)
+            go_on()
         elif not context.rows_here.take(None, now):
             context.clicks.count(click, Unkept.NODE)
+            go_on()
         else:
-            await context.clicks.take(click)
+            context.clicks.give(click, lambda _: go_on())
+
+    def _opened(self, link_id: int, n: int, go_on: Callable[[], object], kept: bool) -> None:
+        """By the first person that is known of."""
+        if kept:
+            self._context.openings.note(link_id, n)
+        go_on()
 
 
-def _host(request: web.Request) -> str:
+def _done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _head(*, https: bool) -> bytes:
+    """What stands before the target when somebody is led on, as any answer of ours is dressed."""
+    answer = web.Response(status=302, headers=_UNLISTED)
+    serving.dress(answer, https=https, local=False)
+    said = {"Content-Length": "0", **answer.headers, "Location": ""}
+    lines = "\r\n".join(f"{name}: {value}" for name, value in said.items())
+    return f"HTTP/1.1 302 Found\r\n{lines}".encode()
+
+
+def _host(headers: serving.Headers) -> str:
     """The name that it was opened by, without port; empty when there are several, which no browser sends."""
-    hosts = request.headers.getall("Host", [])
+    hosts = headers.getall("Host", ())
     return hosts[0].partition(":")[0].rstrip(".").lower() if len(hosts) == 1 else ""
 
 
@@ -187,7 +256,7 @@ def _header(value: str, most: int) -> str:
 
 
 def _page(html: str, status: int, headers: dict[str, str] | None = None) -> web.Response:
-    said = {"Content-Security-Policy": pages.POLICY, "X-Robots-Tag": "noindex, nofollow"} | (headers or {})
+    said = {"Content-Security-Policy": pages.POLICY, **_UNLISTED, **(headers or {})}
     return web.Response(text=html, status=status, content_type="text/html", headers=said)
 
 

@@ -15,10 +15,11 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
-from aiohttp import StreamReader, web
+from aiohttp import EMPTY_PAYLOAD, HttpVersion11, StreamReader, web
+from aiohttp.http_parser import RawRequestMessage
 
 from smsgw.core.addresses import Network, place_of
 from smsgw.runtime import aio
@@ -226,10 +227,103 @@ class _Connection(web.RequestHandler):
         super().connection_lost(exc)
 
 
+class AtOnce(Protocol):
+    """Answers requests that need neither a task nor an application."""
+
+    def __call__(
+        self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object], /
+    ) -> bool:
+        """False: not this one, and nothing was done. True: ``tell`` is called once with the whole answer, now or later,
+        and the connection stays open. Only requests without a body come here, of HTTP/1.1, one at a time."""
+
+
+class _QuickConnection(_Connection):
+    """One whose plain requests are answered at once; all else of it is aiohttp's.
+
+    aiohttp makes a task for each request and goes round the loop three times more for it. Here it waits for its next
+    request all the while (``_waiter`` is out of its sight), and is given whatever comes before the answer is written.
+    """
+
+    __slots__ = ("_at_once", "_kept")
+
+    def __init__(
+        self, connections: Connections, place: str, server: web.Server, options: Mapping[str, Any], at_once: AtOnce
+    ) -> None:
+        super().__init__(connections, place, server, options)
+        self._at_once = at_once
+        self._kept: asyncio.Future[None] | None = None
+        """What aiohttp waits with, while an answer is under way."""
+
+    def data_received(self, data: bytes) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            super().data_received(data)
+            return
+        self._waiter = None  # it only reads now
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        if self._messages and not self._answer(waiter):
+            waiter.set_result(None)
+
+    def _answer(self, waiter: asyncio.Future[None]) -> bool:
+        message, payload = self._messages[0]
+        if (
+            len(self._messages) > 1 or payload is not EMPTY_PAYLOAD or not isinstance(message, RawRequestMessage)
+            or message.version != HttpVersion11 or message.should_close or message.upgrade
+            or "Expect" in message.headers or self._paused or self._buffer_paused or self._close or self._force_close
+        ):  # fmt: skip
+            return False
+        peer = self.peername
+        self._messages.clear()
+        self._waiter, self._kept, self._request_in_progress = None, waiter, True
+        if not self._at_once(message, peer[0] if peer else "", self.ssl_context is not None, self._tell):
+            self._messages.append((message, payload))
+            self._give_back()
+            return False
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._manager is not None:
+            self._manager.requests_count += 1
+        return True
+
+    def _give_back(self) -> asyncio.Future[None] | None:
+        """No answer is under way any more. Who stops waits for that."""
+        waiter, self._kept = self._kept, None
+        if waiter is not None:
+            self._waiter, self._request_in_progress = waiter, False
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)
+        return waiter
+
+    def _tell(self, answer: bytes) -> None:
+        waiter = self._give_back()
+        transport = self.transport
+        if waiter is None or transport is None:  # who asked has gone
+            return
+        transport.write(answer)
+        if self._close or self._force_close:
+            waiter.cancel()
+            transport.close()
+            return
+        self._next_keepalive_close_time = close_time = self._loop.time() + self.keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
+        if self._messages and not waiter.done():
+            waiter.set_result(None)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._give_back()
+        super().connection_lost(exc)
+
+
 class Listener(web.BaseSite):
     """Where an application is served; in place of ``web.TCPSite``."""
 
-    __slots__ = ("_accepting", "_connections", "_greeting", "_host", "_options", "_port", "_shared", "_sockets")
+    __slots__ = (
+        "_accepting", "_at_once", "_connections", "_greeting", "_host", "_options", "_port", "_shared", "_sockets",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -241,13 +335,16 @@ class Listener(web.BaseSite):
         context: ssl.SSLContext | None = None,
         *,
         shared: bool = False,
+        at_once: AtOnce | None = None,
     ) -> None:
         """``host``: "" for all addresses. ``options``: those of the runner. ``shared``: other processes listen there,
-        too, and the kernel gives each its part of the connections."""
+        too, and the kernel gives each its part of the connections. ``at_once``: answers what the application need not
+        see."""
         super().__init__(runner, ssl_context=context, backlog=BACKLOG)
         self._host = host
         self._port = port
         self._shared = shared
+        self._at_once = at_once
         self._connections = connections
         self._options = {name: value for name, value in options.items() if name not in _OF_OTHERS}
         self._sockets: list[socket.socket] = []
@@ -318,7 +415,8 @@ class Listener(web.BaseSite):
     def _begin(self, sock: socket.socket, address: str) -> None:
         server = self._runner.server
         assert server is not None  # noqa: S101 - set up before there is a site
-        connection = _Connection(self._connections, place_of(address), server, self._options)
+        whose = (self._connections, place_of(address), server, self._options)
+        connection = _Connection(*whose) if self._at_once is None else _QuickConnection(*whose, self._at_once)
         if not self._connections.enter(connection):
             sock.close()
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from aiohttp import web
 
@@ -28,17 +29,40 @@ NO_CONTENT = 204
 """Status of an answer that a browser cannot show, frame or run: polls get it all day long, and it is to be short."""
 
 
+class Headers(Protocol):
+    """Those of a request, as aiohttp has them: small and large letters are one."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __getitem__(self, name: str, /) -> str: ...
+
+    def get(self, name: str, default: str, /) -> str:
+        """The first line of that name."""
+
+    def getall(self, name: str, default: tuple[()], /) -> Sequence[str]:
+        """All of them."""
+
+
 def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
     """The address of whoever asks, as far as the proxies that are trusted tell it; empty: none is known."""
-    forwarded = request.headers.getall("X-Forwarded-For", ()) if trusted else ()
-    return client_address(request.remote, forwarded, trusted)
+    return address_by(request.headers, request.remote, trusted)
+
+
+def address_by(headers: Headers, peer: str | None, trusted: Sequence[Network]) -> str:
+    """The same, of what came from ``peer`` with these headers."""
+    return client_address(peer, headers.getall("X-Forwarded-For", ()) if trusted else (), trusted)
 
 
 def over_tls(request: web.BaseRequest, trusted: Sequence[Network]) -> bool:
     """Whether the client speaks TLS: with us, or with a trusted proxy before us that says so."""
-    if request.secure or not trusted:
-        return bool(request.secure)
-    return client_speaks_tls(request.remote, request.headers.getall("X-Forwarded-Proto", ()), trusted)
+    return tls_by(request.headers, request.remote, request.secure, trusted)
+
+
+def tls_by(headers: Headers, peer: str | None, secure: bool, trusted: Sequence[Network]) -> bool:
+    """The same, of what came from ``peer`` with these headers; ``secure``: over TLS."""
+    if secure or not trusted:
+        return bool(secure)
+    return client_speaks_tls(peer, headers.getall("X-Forwarded-Proto", ()), trusted)
 
 
 def dress(answer: web.StreamResponse, *, https: bool, local: bool, page: str = "") -> None:

@@ -923,17 +923,29 @@ def _together(fill: Callable[[Together], None]) -> str:
     return changes.text
 
 
-STATEMENTS[_together(lambda changes: counters.add(changes, 1, Counter({(1, 1, "submitted"): 1})))] = _nothing
+def _counts(changes: Together) -> None:
+    counters.add(changes, 1, Counter({(1, 1, "submitted"): 1}))
+
+
+STATEMENTS[_together(_counts)] = _nothing
 
 
 async def _new_events(txn: Transaction, *columns: Any) -> list[Row]:
-    for row in zip(*columns, strict=True):
+    """Of events, and what is counted with them."""
+    for row in zip(*columns[: len(outcomes.EVENT_TYPES)], strict=True):
         txn.put("told", dict(zip(outcomes.EVENT_TYPES, row, strict=True)))
     return []
 
 
 _EVENT = [(0,) * len(outcomes.EVENT_TYPES)]
-STATEMENTS[_together(lambda changes: changes.insert("customer_event", outcomes.EVENT_TYPES, _EVENT))] = _new_events
+
+
+def _events(changes: Together) -> None:
+    changes.insert("customer_event", outcomes.EVENT_TYPES, _EVENT)
+
+
+STATEMENTS[_together(_events)] = _new_events
+STATEMENTS[_together(lambda changes: (_events(changes), _counts(changes))[0])] = _new_events
 
 
 @_models("messages.references._ANY")

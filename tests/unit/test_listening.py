@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 import uvloop
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 from certificates import HERE, Authority
 
 from smsgw.api.app import runner_options
 from smsgw.core.guard import Rate
 from smsgw.public.app import SHARE
-from smsgw.runtime import tarpit
+from smsgw.runtime import aio, tarpit
 from smsgw.web import listening
-from smsgw.web.listening import IDLE_FOR, Connections, Listener, place_of
+from smsgw.web.listening import IDLE_FOR, AtOnce, Connections, Listener, place_of
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -41,6 +42,7 @@ class Stage:
         self.busy = 0
         self.port = 0
         self.answer = b"good"
+        self.runner: web.AppRunner
         self.pairs: list[Pair] = []
 
     async def handle(self, _: web.Request) -> web.Response:
@@ -57,14 +59,20 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(context: ssl.SSLContext | None = None, **limits: Any) -> AsyncIterator[Stage]:
+async def stage(
+    context: ssl.SSLContext | None = None,
+    *,
+    at_once: AtOnce | None = None,
+    options: Mapping[str, Any] | None = None,
+    **limits: Any,
+) -> AsyncIterator[Stage]:
     built = Stage(Connections(**limits))
     app = web.Application()
     app.router.add_get("/", built.handle)
-    options = runner_options() | {"shutdown_timeout": 1.0}
-    runner = web.AppRunner(app, **options)
+    how = runner_options() | {"shutdown_timeout": 1.0} | dict(options or {})
+    built.runner = runner = web.AppRunner(app, **how)
     await runner.setup()
-    listener = Listener(runner, "127.0.0.1", 0, built.connections, options, context)
+    listener = Listener(runner, "127.0.0.1", 0, built.connections, how, context, at_once=at_once)
     await listener.start()
     built.port = listener.addresses[0][1]
     try:
@@ -291,3 +299,132 @@ def test_what_listens_has_half_of_the_descriptors_together(monkeypatch: pytest.M
     monkeypatch.setattr(listening.resource, "getrlimit", lambda _: (1024, 4096))
     assert listening.most_connections() == 512
     assert 500 < listening.most_connections(SHARE) + listening.most_connections(1 - SHARE) <= 512
+
+
+# --- answered at once -------------------------------------------------------------------------------------------------
+
+QUICK = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Quick:
+    """Answers ``/quick…`` at once, or when ``go`` is set, without the application."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.go.set()
+        self.asked: list[tuple[str, str, bool]] = []
+        self.under_way: list[asyncio.Task[None]] = []
+        self.told = 0
+
+    def __call__(self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object]) -> bool:
+        if not asked.path.startswith("/quick"):
+            return False
+        self.asked.append((asked.path, peer, secure))
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick"
+        if self.go.is_set():
+            self.told += 1
+            tell(answer)
+        else:
+            self.under_way.append(aio.spawn(self._later(tell, answer), name="later"))
+        return True
+
+    async def _later(self, tell: Callable[[bytes], object], answer: bytes) -> None:
+        await self.go.wait()
+        self.told += 1
+        tell(answer)
+
+
+@asynccontextmanager
+async def quick_stage(**options: Any) -> AsyncIterator[tuple[Stage, Quick, web.AppRunner]]:
+    quick = Quick()
+    async with stage(at_once=quick, options=options, most=8) as here:
+        yield here, quick, here.runner
+
+
+async def read_until(pair: Pair, end: bytes) -> bytes:
+    return await asyncio.wait_for(pair[0].readuntil(end), 30)
+
+
+async def test_plain_requests_are_answered_at_once_and_all_others_by_the_application() -> None:
+    async with quick_stage() as (here, quick, _):
+        pair = await here.connect(GET)
+        assert await read_until(pair, b"good")
+        for octets in (QUICK[:9], QUICK[9:]):  # in two pieces
+            pair[1].write(octets)
+            await pair[1].drain()
+            await asyncio.sleep(0.05)
+        assert await read_until(pair, b"quick")
+        assert quick.asked == [("/quick", "127.0.0.1", False)]
+        for rude in (
+            QUICK.replace(b"\r\n\r\n", b"\r\nContent-Length: 1\r\n\r\nx"),
+            QUICK.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
+            QUICK.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"),
+        ):
+            pair[1].write(rude)
+            assert await read_until(pair, b"404: Not Found")
+        for last in (QUICK.replace(b"/1.1", b"/1.0"), QUICK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):
+            ending = await here.connect(last)
+            assert b" 404 " in (await asyncio.wait_for(ending[0].read(), 30)).partition(b"\r\n")[0]
+        assert len(quick.asked) == 1
+
+
+async def test_answers_come_in_the_order_of_their_questions() -> None:
+    """Also when the next ones are there before the first is answered."""
+    async with quick_stage() as (here, quick, _):
+        pair = await here.connect(QUICK + GET + QUICK)  # together
+        for answer in (b"404: Not Found", b"good", b"404: Not Found"):
+            assert (await read_until(pair, answer)).count(b"HTTP/1.1") == 1
+        assert not quick.asked
+        quick.go.clear()
+        pair[1].write(QUICK)
+        await until(lambda: quick.asked)
+        pair[1].write(GET + QUICK)
+        await asyncio.sleep(0.1)
+        assert here.busy == 0, "the first one is not answered yet"
+        quick.go.set()
+        assert (await read_until(pair, b"good")).count(b"quick") == 1
+        pair[1].write(QUICK)
+        assert await read_until(pair, b"quick")
+
+
+async def test_who_leaves_before_the_answer_leaves_nothing() -> None:
+    async with quick_stage() as (here, quick, _):
+        quick.go.clear()
+        pair = await here.connect(QUICK)
+        await until(lambda: quick.asked)
+        before = len(asyncio.all_tasks())
+        pair[1].transport.abort()
+        await until(lambda: here.connections.open == 0)
+        await until(lambda: len(asyncio.all_tasks()) < before)  # the one that waits for requests
+        quick.go.set()
+        await until(lambda: quick.told)
+
+
+async def test_a_stop_waits_for_the_answer() -> None:
+    async with quick_stage() as (here, quick, runner):
+        quick.go.clear()
+        waiting, idle = await here.connect(QUICK), await here.connect()
+        await until(lambda: quick.asked and here.connections.open == 2)
+        stopping = aio.spawn(runner.cleanup(), name="stop")
+        assert await closed(idle)
+        assert not stopping.done()
+        quick.go.set()
+        assert (await asyncio.wait_for(waiting[0].read(), 30)).endswith(b"quick")
+        await asyncio.wait_for(stopping, 30)
+
+
+async def test_who_is_answered_at_once_may_ask_again_for_a_while() -> None:
+    async with quick_stage(keepalive_timeout=1.0) as (here, quick, _):
+        quick.go.clear()
+        slow, lively = await here.connect(QUICK), await here.connect(QUICK)
+        await until(lambda: len(quick.asked) == 2)
+        await asyncio.sleep(1.3)
+        quick.go.set()  # longer than anybody may be idle, and nobody was
+        assert await read_until(slow, b"quick")
+        assert await read_until(lively, b"quick")
+        for _ in range(4):
+            await asyncio.sleep(0.4)
+            lively[1].write(QUICK)
+            assert await read_until(lively, b"quick")
+        assert await closed(slow)
+        assert await asyncio.wait_for(lively[0].read(), 30) == b"", "and then no longer"

@@ -62,7 +62,7 @@ class _Known(dict[str, str]):
 
 
 _FEW = frozenset({Kind.WORD, Kind.STATE, Kind.TAGS, Kind.BOOL})
-_SAFE = frozenset({Kind.NUMBER, Kind.TIME, Kind.MONEY, Kind.PERCENT})
+_SAFE = frozenset({Kind.NUMBER, Kind.TIME, Kind.MONEY, Kind.PRICE, Kind.PERCENT})
 """What the server has written of these is no formula."""
 _UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r", "\\b": "\b", "\\f": "\f", "\\v": "\v"}
 

@@ -49,6 +49,10 @@ def _percent(value: Any, _: Column, __: Say) -> Cell:
     return f"{value:.2f}%"
 
 
+def _price(value: Any, _: Column, __: Say) -> Cell:
+    return f"{value:.4f}"
+
+
 def _time(value: Any, _: Column, __: Say) -> Cell:
     return f"{value.astimezone(CHINA):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
@@ -104,6 +108,7 @@ def _device(value: Any, _: Column, say: Say) -> Cell:
 
 _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.PERCENT: _percent,
+    Kind.PRICE: _price,
     Kind.TIME: _time,
     Kind.SPAN: _span,
     Kind.HOURS: _hours,

@@ -29,7 +29,9 @@ class Kind(StrEnum):
     PERCENT = "percent"
     """None: of nothing."""
     MONEY = "money"
-    """Yuan."""
+    """Yuan, to the fen."""
+    PRICE = "price"
+    """Yuan to a hundredth of a fen: of one unit, or of few of them."""
     TIME = "time"
     SPAN = "span"
     """A duration."""
@@ -62,7 +64,7 @@ class Kind(StrEnum):
     """The address of a small picture; None: there is none."""
 
 
-NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.SIZE})
+NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.PRICE, Kind.SIZE})
 """They stand at the right."""
 
 
@@ -99,6 +101,8 @@ class Column:
     """The address of what a number counts, or of what a word is about; empty: none."""
     when: Callable[[Any], bool] | None = None
     """For which filters (``Found``) it is there at all, and then always; None: for any."""
+    blank: str = ""
+    """What nothing means here, a word of ``words`` (长期有效); empty: a dash."""
 
     @property
     def right(self) -> bool:

@@ -48,6 +48,7 @@ BLOCK_ADDED = N_("已加入黑名单：%(n)s 个号码")
 NUMBERS_HELP = N_("每行一个，也可用逗号、分号或空格分隔，一次最多 1,000 个。")
 DAYS_HELP = N_("留空为长期有效。")
 ACCOUNT_HELP = N_("留空为全部账号。")
+TYPE_HELP = N_("留空为全部类型。")
 SIGN_HELP = N_("不含【】；留空为全部签名。")
 REASON_HELP = N_("写明依据，便于日后查询。")
 BAD_NUMBERS = N_("不是有效的手机号：%(numbers)s")
@@ -79,9 +80,9 @@ ALLOW_REMOVE_EFFECT = N_("将把 %(n)s 个号码移出白名单。账号的“�
 # --- the address book ------------------------------------------------------------------------------------------------
 
 CONTACTS, GROUPS = N_("联系人"), N_("联系人分组")
-SHARED: dict[str, str] = {"own": N_("仅本人"), "department": N_("部门共享"), "account": N_("全账号")}
+SHARED: dict[str, str] = {"own": N_("仅本人"), "department": N_("部门共享"), "account": N_("账号共享")}
 SHARED_TONE: dict[str, str] = {"own": "secondary", "department": "blue", "account": "green"}
-SHARED_HELP = N_("仅本人：只有您可见；部门共享：所选部门及下级部门的人员可见；全账号：可管理该账号的人员可见。")
+SHARED_HELP = N_("仅本人：只有您可见；部门共享：所选部门及下级部门的人员可见；账号共享：可管理该账号的人员可见。")
 DEPARTMENT_SHARED_HELP = N_("仅在“部门共享”时填写。")
 NUMBER_STATE: dict[str, str] = {
     "": N_("未知"),
@@ -200,6 +201,10 @@ FILTER_ASK_EFFECT = N_(
     "将向供应商查询 %(n)s 个未知号码，单价 %(price)s 元，预计费用 %(cost)s 元。结果会供以后免费使用。"
 )
 FILTER_NOTHING = N_("没有可向供应商查询的号码，或未设置供应商。")
+FILTER_LOOK = N_("继续检测")
+FILTER_LOOK_EFFECT = N_("将继续检测 %(n)s 个已取消或失败的过滤：按平台已有结论归类，免费。")
+FILTER_LOOK_NOTHING = N_("所选过滤均已检测完毕或正在检测。")
+FILTER_UNSETTLED = N_("检测已取消或未完成，还没有结果；点击“继续检测”从头完成，或删除后重新建立。")
 FILTER_REMOVE, FILTER_REMOVE_EFFECT = N_("删除"), N_("将删除 %(n)s 个过滤及其号码；已学到的号码状态保留。")
 FILTER_SEND, FILTER_SEND_NEXT = N_("用于发送"), N_("下一步：填写内容")
 FILTER_KEPT = N_("%(label)s（%(n)s）")
@@ -214,6 +219,7 @@ FILTER_DOWNLOAD: dict[str, str] = {
     "unknown": N_("下载未知"),
 }
 FILTER_COUNTS = N_("检测结果")
+FILTER_COUNTED = N_("%(n)s 个")
 FILTER_OLDEST = N_("%(n)s 个，最早结论 %(at)s")
 FILTER_VENDOR = N_("检测供应商")
 VENDOR_URL_HELP = N_("按号码检测接口规范实现的地址；每次最多 50 个号码。")

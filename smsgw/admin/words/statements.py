@@ -43,7 +43,7 @@ BILLS_LEAD = N_(
     "改价前的月份仅供参考，以当时寄出的对账单为准。本月截至此刻。按类型的明细见对账单 PDF。"
 )
 BILLS_EMPTY = N_("这个月没有扣费")
-BILLS_TEACH = N_("账号发送短信后，当月的条数与金额显示在这里。")
+BILLS_TEACH = N_("账号发送短信后，当月的条数与金额显示在这里；以前的月份在“月份”中选择。")
 BILLS_CHART = N_("净计费条数，按账号")
 OVERVIEW = N_("逐日明细")
 PDF = N_("下载 PDF")
@@ -64,7 +64,7 @@ RECEIVERS_SAVED = N_("收件人已保存")
 RECEIVERS_GONE = N_("已停止发送该账号的对账单")
 EMAILS_HELP = N_("一行一个邮箱；全部清空则不再发送。")
 LANGUAGE: dict[str, str] = {"zh": N_("中文"), "en": N_("英文")}
-MAILS = N_("发送记录")
+MAILS = N_("对账单邮件")
 MAILS_LEAD = N_("每月对账单发给了谁、何时发出、为什么失败。结果不明的可能已送达，不会自动再发。")
 MAILS_EMPTY = N_("还没有发送过对账单")
 MAILS_TEACH = N_("登记收件人后，每月 5 日起自动发送，结果显示在这里。")

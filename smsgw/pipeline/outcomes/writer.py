@@ -52,7 +52,9 @@ MAX_WAITING = 20_000
 ROOM_AGAIN = 10_000
 """… until there are so few that links are read again."""
 REMATCH = 5000
-"""Unmatched reports that one transaction looks at again."""
+"""Unmatched reports that one transaction looks at again, when somebody asks for it …"""
+REMATCH_BY_ITSELF = 1000
+"""… and when it comes round: it is in the way of the answers and reports that come meanwhile."""
 COMMIT_INTERVAL = 0.015
 """Nobody waits for these commits but a carrier whose reports fill its window: 16 of them in 15 ms are 1,000/s."""
 RECENT = timedelta(days=2)
@@ -78,7 +80,9 @@ class Rematch:
 
     channel_id: int | None = None
     since: datetime = reportids_store.EVER
-    """Only those that came since then."""
+    """Only those that came since then, …"""
+    most: int = REMATCH
+    """… and so many of them, the oldest first."""
     found: int = 0
     """Reports that have found their part."""
 
@@ -317,7 +321,7 @@ class Outcomes:
             retried += again_rows
             events += said
         for rematch in rematches:
-            parked = await reportids_store.take(connection, rematch.channel_id, REMATCH, since=rematch.since)
+            parked = await reportids_store.take(connection, rematch.channel_id, rematch.most, since=rematch.since)
             before = tally.unmatched_reports
             found, again_rows, said = await self._match(connection, parked, tally, now)
             rematch.found = len(parked) - (tally.unmatched_reports - before)
@@ -426,9 +430,11 @@ class Outcomes:
         tally.unmatched_reports = before  # they were counted when they came
         return found
 
-    async def rematch(self, channel_id: int | None = None, *, since: datetime = reportids_store.EVER) -> int:
+    async def rematch(
+        self, channel_id: int | None = None, *, since: datetime = reportids_store.EVER, most: int = REMATCH
+    ) -> int:
         """Look again at the unmatched reports of a channel, or of all; how many have found their part."""
-        item = Rematch(channel_id, since)
+        item = Rematch(channel_id, since, most)
         await self._writer.put(item)
         return item.found
 

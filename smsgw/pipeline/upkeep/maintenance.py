@@ -19,7 +19,7 @@ from smsgw.pipeline.accept.nonces import NONCES_KEPT
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.cancellation import Recall
-from smsgw.pipeline.outcomes.writer import LATE_REPORTS, Outcomes, Sweep
+from smsgw.pipeline.outcomes.writer import LATE_REPORTS, REMATCH_BY_ITSELF, Outcomes, Sweep
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
@@ -57,6 +57,8 @@ REMATCH_WITHIN = timedelta(seconds=60)
 """Unmatched reports of the last minute are looked at again."""
 ORPHANS_KEPT = timedelta(hours=72)
 """A report waits this long for the answer that names its part."""
+ORPHAN_STEPS = 100
+"""Transactions in one go, each of ``STEP`` such reports."""
 RECOUNT_HOURS = range(2, 6)
 """By night, when few send."""
 RECOUNT_PATIENCE = 4 * 3600.0
@@ -111,7 +113,7 @@ class Maintenance:
             Periodic("unknown", 2.0, self._unknown),
             Periodic("expire", 2.0, self._expire),
             Periodic("no_report", 60.0, self._no_report),
-            Periodic("orphans", 60.0, self._orphans),
+            Periodic("orphans", 60.0, self._orphans, rest=1.0),
             Periodic("rematch", 10.0, self._rematch),
             Periodic("join", 30.0, self._join),
             Periodic("nonces", 60.0, self._nonces),
@@ -183,15 +185,22 @@ class Maintenance:
 
     async def _rematch(self) -> None:
         # A report that came before its answer could not tell anything about how the channel spells its ids.
-        await self._outcomes.rematch(since=clock.now() - REMATCH_WITHIN)
+        await self._outcomes.rematch(since=clock.now() - REMATCH_WITHIN, most=REMATCH_BY_ITSELF)
 
-    async def _orphans(self) -> None:
+    async def _orphans(self) -> bool:
         before = clock.now() - ORPHANS_KEPT
-        async with self._database.transaction(timeout=30) as connection:
-            rows = await outcomes_store.sweep_orphans(connection, before, STEP)
-        if rows:
-            by_channel = Counter(row["channel_id"] for row in rows)
+        by_channel: Counter[int] = Counter()
+        more = True
+        for _ in range(ORPHAN_STEPS):
+            async with self._database.transaction(timeout=30) as connection:
+                rows = await outcomes_store.sweep_orphans(connection, before, STEP)
+            by_channel.update(row["channel_id"] for row in rows)
+            more = len(rows) == STEP
+            if not more:
+                break
+        if by_channel:
             log.warning("reports.homeless", **{f"channel_{id_}": n for id_, n in by_channel.items()})
+        return more
 
     async def _reviews(self) -> None:
         async with self._database.transaction(timeout=30) as connection:

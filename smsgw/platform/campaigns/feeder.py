@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -40,11 +40,14 @@ from smsgw.platform.campaigns.staging import first_stage
 from smsgw.platform.change import Change
 from smsgw.platform.links.sending import Codes
 from smsgw.runtime import clock, failpoints
+from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import task_aside, task_parts
 from smsgw.store.messages import tasks as store
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
+T = TypeVar("T")
 
 RESOURCE = "tasks"
 TICK = 0.25
@@ -88,6 +91,10 @@ _OF_THE_TASK = frozenset({"EXTEND_CODE_INVALID"})
 """What is wrong with all rows alike, though each has a text of its own: the task waits for somebody."""
 BURST = 0.5
 """Seconds of that rate that may be made up for."""
+AFTER_FAILURE = 5.0
+"""Seconds until a task is looked at again with which something was wrong that nobody has thought of."""
+MOST_AWAY = 5
+"""Tasks of a round for which the database may be away, or slow, until it is taken for an outage of all."""
 
 
 @dataclass
@@ -107,6 +114,8 @@ class _Feed:
     """Run, short link, and which of its codes the first row has; None: not read yet."""
     aside_after: float = 0.0
     """When rows that were put aside are looked for again."""
+    failed: float = float("-inf")
+    """When it could not be looked at."""
 
 
 class Feeder:
@@ -135,6 +144,9 @@ class Feeder:
         self._reconciled = float("-inf")
         self._counted = float("-inf")
         self._count_after = 0
+        self._end_after = 0
+        self._away = 0
+        """Tasks of this round for which the database was away."""
         self.fed = 0
         """Rows that this process has fed."""
 
@@ -166,9 +178,26 @@ class Feeder:
         if self._beside_others:
             await asyncio.sleep(min(LONGEST_REST, worked))
 
+    async def _apart(self, task_id: int, work: Awaitable[T], otherwise: T, feed: _Feed | None = None) -> T:
+        """What is wrong with one task keeps no other one from its turn: it is said, and a ``feed`` is left for a while.
+        An outage is of all, and raised once so many have met it."""
+        try:
+            return await work
+        except Exception as exc:  # a supervisor: whatever it is, it is of this task alone
+            if isinstance(exc, Temporary):
+                self._away += 1
+                if self._away >= MOST_AWAY:
+                    raise
+            reason = str(exc) if isinstance(exc, SmsgwError) else type(exc).__name__
+            sparing.error("task.failed", (task_id, type(exc)), task=task_id, reason=reason, exc_info=exc)
+            if feed is not None:
+                feed.failed = time.monotonic()
+            return otherwise
+
     async def step(self) -> bool:
         """One round over all live tasks; whether anything was fed."""
         monotonic = time.monotonic()
+        self._away = 0
         if monotonic - self._reconciled >= RECONCILE_EVERY:
             self._reconciled = monotonic
             await self._reconcile()
@@ -178,13 +207,23 @@ class Feeder:
             self._counted = monotonic
             await self._count()
         self._feeds = {t.id: self._feeds.get(t.id) or _Feed() for t in live}
-        ready = [r for task in live if (r := await self._prepare(task, now)) is not None]
+        ready = []
+        for task in live:
+            feed = self._feeds[task.id]
+            if monotonic - feed.failed >= AFTER_FAILURE:
+                found = await self._apart(task.id, self._prepare(task, now), None, feed)
+                ready += [] if found is None else [found]
         at_once = 1 if self._beside_others else AT_ONCE
         share = max(LEAST_BACKLOG, min(BACKLOG, ALL_BACKLOG // max(1, len(ready))))
         fed = 0
         for at in range(0, len(ready), at_once):
             begun = time.monotonic()
-            results = await asyncio.gather(*(self._feed(t, share, now) for t in ready[at : at + at_once]))
+            results = await asyncio.gather(
+                *(
+                    self._apart(t.id, self._feed(t, share, now), 0, self._feeds[t.id])
+                    for t in ready[at : at + at_once]
+                )
+            )
             fed += sum(results)
             if any(results):
                 await self._rest(time.monotonic() - begun)
@@ -547,9 +586,11 @@ class Feeder:
         ids = await store.unfinished_tasks(self._database, after=self._count_after, limit=20)
         self._count_after = ids[-1] if len(ids) == 20 else 0
         for task_id in ids:
-            await self._tasks.count(task_id, None, max(2, COUNTED // len(ids)), stale=True)
-        for task_id, run in await store.ending_runs(self._database, limit=20):
-            await self._tasks.finish(task_id, run)
+            await self._apart(task_id, self._tasks.count(task_id, None, max(2, COUNTED // len(ids)), stale=True), 0)
+        ending = await store.ending_runs(self._database, after=self._end_after, limit=20)
+        self._end_after = ending[-1][0] if len(ending) == 20 else 0
+        for task_id, run in ending:
+            await self._apart(task_id, self._tasks.finish(task_id, run), None)
 
     async def _reconcile(self) -> None:
         """Do again what a command may have left undone when its process died, and end holds that last too long."""
@@ -557,8 +598,11 @@ class Feeder:
         while ids := await store.unfinished_tasks(self._database, after=after, limit=100):
             after = ids[-1]
             for task_id in ids:
-                await self._tasks.settle_queue(task_id)
-                await self._tasks.end_long_holds(task_id)
+                await self._apart(task_id, self._settle(task_id), None)
+
+    async def _settle(self, task_id: int) -> None:
+        await self._tasks.settle_queue(task_id)
+        await self._tasks.end_long_holds(task_id)
 
 
 @dataclass(frozen=True, slots=True)

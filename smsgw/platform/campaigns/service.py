@@ -926,7 +926,7 @@ class Tasks:
             over = task.state == "sent" and not left
             if over:
                 await store.change(connection, task_id, state="finished", ended_at=now)
-            counted = await store.totals(self.database, [(task_id, run)])
+            counted = await store.totals(connection, [(task_id, run)])
             await store.keep_totals(connection, task_id, run)
             summed = progress(replace(task, run=run), counted[task_id], True)
             told = {

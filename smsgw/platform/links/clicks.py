@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -173,6 +173,23 @@ class Unkept(StrEnum):
     """It has failed."""
 
 
+class _Waiting:
+    """Somebody who is told once."""
+
+    __slots__ = ("_told", "patience")
+
+    def __init__(self, told: Callable[[bool], object]) -> None:
+        self._told: Callable[[bool], object] | None = told
+        self.patience: asyncio.TimerHandle | None = None
+
+    def tell(self, kept: bool) -> None:
+        told, self._told = self._told, None
+        if self.patience is not None:
+            self.patience.cancel()
+        if told is not None:
+            told(kept)
+
+
 class Clicks:
     """Takes clicks, and enters them. One event loop owns it."""
 
@@ -255,25 +272,28 @@ class Clicks:
         """Keep a click; returns when it would survive the end of this process (True), or could not be kept and is
         counted, or when whoever waits has waited ``PATIENCE``: what becomes of it is not known then."""
         answered: asyncio.Future[bool] = self._loop.create_future()
+        self.give(click, partial(_answer, answered))
+        return await answered
+
+    def give(self, click: NewClick, told: Callable[[bool], object]) -> None:
+        """As ``take``, for many a second: ``told`` is called once with what ``take`` returns, at once or later."""
         try:
             if self._disk.low is not None:
                 raise SpoolFull(errno.ENOSPC, "what is left of the disk is for messages")
-            self._spool.hand_over(_encoder.encode(click), partial(self._settle, click, answered))
+            waiting = _Waiting(told)
+            self._spool.hand_over(_encoder.encode(click), partial(self._settle, click, waiting))
         except OSError as exc:
             self._missed(click, exc)
-            return False
-        patience = self._loop.call_later(PATIENCE, _answer, answered, False)
-        try:
-            return await answered
-        finally:
-            patience.cancel()
+            told(False)
+        else:
+            waiting.patience = self._loop.call_later(PATIENCE, waiting.tell, False)
 
-    def _settle(self, click: NewClick, answered: asyncio.Future[bool], error: Exception | None) -> None:
+    def _settle(self, click: NewClick, waiting: _Waiting, error: Exception | None) -> None:
         if error is None:
             self.taken += 1
         else:
             self._missed(click, error)
-        _answer(answered, error is None)
+        waiting.tell(error is None)
 
     def _missed(self, click: NewClick, error: BaseException) -> None:
         why = Unkept.ROOM if isinstance(error, OSError) and error.errno == errno.ENOSPC else Unkept.DISK

@@ -24,7 +24,7 @@ from smsgw.core.model import (
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.engine.together import enter
+from smsgw.store.engine.together import Together, enter
 from smsgw.store.messages import counters
 from smsgw.store.messages.evidence import PROOF
 from smsgw.store.messages.matching import chosen, tails
@@ -546,15 +546,24 @@ async def ended_messages(connection: Connection, finals: Sequence[Row]) -> dict[
 
 
 async def report(
-    connection: Connection, messages: Mapping[int, list[Row]], ids: Ids, callbacks: Container[int] = ()
+    connection: Connection,
+    messages: Mapping[int, list[Row]],
+    ids: Ids,
+    callbacks: Container[int] = (),
+    *,
+    along: Together | None = None,
 ) -> None:
     """Record the report of each message for its customer. ``callbacks``: accounts whose messages may have an address
-    of their own."""
+    of their own. ``along``: changes that are made later in the transaction and may take the reports with them."""
     if not messages:
         return
     records = [_report_event(id_, parts, ids) for id_, parts in messages.items()]
+    own = [record[0] for record in records if record[1] in callbacks] if callbacks else []
+    if along is not None and not own:
+        await along.enter(connection, "customer_event", EVENT_TYPES, records)
+        return
     await enter(connection, "customer_event", EVENT_TYPES, records)
-    if callbacks and (own := [record[0] for record in records if record[1] in callbacks]):
+    if own:
         await connection.execute(_OWN_ADDRESS, own)
 
 

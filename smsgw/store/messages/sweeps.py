@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from smsgw.core.model import PROBE_ACCOUNT, PROBE_POOL
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.evidence import DECISION
@@ -135,12 +136,27 @@ RETURNING {COLUMNS}
 """)  # noqa: S608
 _EXPIRE_WAITING = _EXPIRE.format(waiting="IN (10, 11) AND p.account_id > 0")
 _EXPIRE_HELD = _EXPIRE.format(waiting="= 1")
+# Probes belong to no account. The one whose channel runs is ended by who judges it; of a channel that was removed, or
+# runs nowhere, nobody judges it, and its whole day would be kept for it.
+_EXPIRE_PROBES = by_name(f"""
+WITH due AS MATERIALIZED (
+    SELECT p.id, p.part FROM (
+        SELECT message_id AS id FROM channel_probe
+        UNION SELECT id FROM part WHERE pool_id = {PROBE_POOL} AND state = :QUEUED AND part = 1 AND id >= $2
+    ) k JOIN part p ON p.id = k.id AND p.account_id = {PROBE_ACCOUNT} AND p.state IN (:QUEUED, :DEFERRED)
+        AND p.expires_at <= $1 AND p.id >= $2
+    LIMIT {STEP} FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE part p SET state = :EXPIRED, final_at = $1, next_at = NULL FROM due
+WHERE p.id = due.id AND p.part = due.part AND p.id >= $2 RETURNING {COLUMNS}
+""")  # noqa: S608
 
 
 async def expire(connection: Connection, now: datetime, oldest: int) -> list[Row]:
-    """What is QUEUED, DEFERRED or HELD when its validity is over, is EXPIRED."""
+    """What is QUEUED, DEFERRED or HELD when its validity is over, is EXPIRED; probes are, too."""
     rows = await connection.fetch(_EXPIRE_WAITING, now, oldest)
-    return rows + await connection.fetch(_EXPIRE_HELD, now, oldest)
+    rows += await connection.fetch(_EXPIRE_HELD, now, oldest)
+    return rows + await connection.fetch(_EXPIRE_PROBES, now, oldest)
 
 
 _END_REPORT_WAIT = by_name(f"""

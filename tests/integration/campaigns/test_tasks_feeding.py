@@ -11,7 +11,7 @@ from changes import by_test
 from taskdesk import desk
 
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, Scope
-from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_POOL, MessageType, Origin
 from smsgw.core.permissions import ALL
@@ -28,6 +28,7 @@ from smsgw.platform.channels import service as channels
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries as reviews
 from smsgw.platform.routing import service as routing
+from smsgw.store.engine.database import Database
 
 
 async def test_no_more_is_fed_than_may_wait(
@@ -511,3 +512,75 @@ async def test_a_task_of_an_account_that_rehearses_goes_to_the_test_pool_alone(d
         with pytest.raises(Refused) as waits:
             await training.switch(by_test(d.database), d.account_id, on=False, reason="结束")
         assert waits.value.code == "STATE_CONFLICT"
+
+
+async def test_what_is_wrong_with_one_task_keeps_no_other_one_waiting(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever step it is in; the task is fed again once it is well."""
+    async with desk(dsn, tmp_path) as d:
+        broken, own = await d.make(20), d.account_id
+        d.account_id = await accounts.add(by_test(d.database), "beta", default_sign="测试")
+        await accounts.top_up(by_test(d.database, d.ids.next), d.account_id, 10_000, "")
+        await d.snapshots.follow()
+        other = await d.make(30)
+        assert broken < other
+        d.account_id = own
+        steps: dict[str, Any] = {name: getattr(d.feeder, name) for name in ("_prepare", "_feed")}
+        for name, step in steps.items():
+
+            async def failing(task: Any, *args: Any, step: Any = step) -> Any:
+                if task.id == broken:
+                    raise ZeroDivisionError
+                return await step(task, *args)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(d.feeder, name, failing)
+                patch.setattr(feeding, "AFTER_FAILURE", 0.0)
+                await d.feed(1)
+            assert (await d.view(other)).progress.statuses == {"queued": 30}, name
+            assert (await d.view(broken)).progress.statuses == {}, name
+            other = await d.make(30)
+        monkeypatch.setattr(d.tasks, "settle_queue", failing_settle)
+        d.feeder._reconciled = float("-inf")
+        monkeypatch.setattr(feeding, "AFTER_FAILURE", 0.0)
+        await d.feed(1)
+        assert (await d.view(broken)).progress.statuses == {"queued": 20}
+
+
+async def failing_settle(task_id: int) -> None:
+    raise ZeroDivisionError(task_id)
+
+
+async def test_an_outage_is_not_met_by_each_task(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(dsn, tmp_path) as d:
+        for _ in range(feeding.MOST_AWAY + 3):
+            await d.make(1)
+        asked: list[int] = []
+
+        async def away(task: Any, *_: Any) -> Any:
+            asked.append(task.id)
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=2)
+
+        monkeypatch.setattr(d.feeder, "_prepare", away)
+        with pytest.raises(Temporary):
+            await d.feeder.step()
+        assert len(asked) == feeding.MOST_AWAY
+
+
+async def test_a_run_is_finished_with_one_connection(dsn: str, tmp_path: Path) -> None:
+    """Its figures are of the transaction that ends it: one that waited for a second one would wait for itself."""
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(20)
+        await d.feed(3)
+        await d.submit()
+        await d.tasks.count(task_id, None, 100)
+        alone = Database(dsn, size=1)
+        await alone.open()
+        usual, d.tasks.database = d.tasks.database, alone
+        try:
+            await d.tasks.finish(task_id, 1)
+        finally:
+            d.tasks.database = usual
+            await alone.close()
+        assert (await d.view(task_id)).task.state == "finished"

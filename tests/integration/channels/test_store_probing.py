@@ -16,8 +16,9 @@ from smsgw.channels.profiles import Profile
 from smsgw.core.errors import Invalid
 from smsgw.core.model import PROBE_ACCOUNT, ChannelSpec, Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.platform.statistics import queries as statistics
-from smsgw.store.messages import claiming
+from smsgw.store.messages import claiming, sweeps
 
 S, K = PartState, OutcomeKind
 WEEK = timedelta(days=7)
@@ -163,3 +164,37 @@ async def test_whose_number_was_taken_away_is_not_probed(ledger: Ledger) -> None
     await trier.look()
     trier.channel.spec = replace(trier.channel.spec, profile={})
     assert await trier.look() == ("", "")
+
+
+async def test_a_probe_of_a_channel_that_is_no_more_ends_and_its_day_can_go(ledger: Ledger) -> None:
+    """Nobody judges it; an unfinished part would keep the day of all that was sent beside it."""
+    trier = Trier(ledger)
+    await trier.look()
+    other = await ledger.accept()
+    await ledger.change("UPDATE channel SET removed_at = now(), desired = 'stopped' WHERE name = 'a'")
+    probe = await ledger.connection.fetchval("SELECT message_id FROM channel_probe")
+    expire = Sweep(lambda c, now: sweeps.expire(c, now, 0))
+    ledger.later(minutes=4)
+    assert await ledger.outcomes.sweep(expire) == 0
+    ledger.later(minutes=2)
+    assert await ledger.outcomes.sweep(expire) == 1
+    assert await ledger.state(probe) is S.EXPIRED
+    assert await ledger.state(other) is S.QUEUED
+    assert await ledger.outcomes.sweep(expire) == 0
+    # One that was given back, and overtaken by another one since.
+    await ledger.change(
+        "ALTER TABLE part DISABLE TRIGGER USER",
+        f"UPDATE part SET state = 10, channel_id = NULL, final_at = NULL WHERE id = {probe}",  # noqa: S608
+        "ALTER TABLE part ENABLE TRIGGER USER", "UPDATE channel_probe SET message_id = 1",
+    )
+    assert await ledger.outcomes.sweep(expire) == 1
+    assert await ledger.state(probe) is S.EXPIRED
+
+
+async def test_a_probe_that_the_sweep_has_ended_says_nothing_about_its_channel(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    await trier.look()
+    ledger.later(minutes=6)
+    assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 1
+    ledger.clock += VALID + timedelta(seconds=1)
+    assert await trier.look() == ("", "not written")

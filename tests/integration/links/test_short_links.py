@@ -8,9 +8,11 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,10 @@ from changes import by_test
 from databases import change as as_owner
 from databases import owner
 
+from smsgw.api.app import runner_options
 from smsgw.core import clicks as rules
 from smsgw.core.actor import Actor, ActorKind, Scope
+from smsgw.core.addresses import Network
 from smsgw.core.clicks import BURST_CODES
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses
@@ -48,6 +52,7 @@ from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.engine.spool import Reader, Spool
+from smsgw.web.listening import Connections, Listener
 
 HOST, OTHER = "s.example.cn", "t.example.cn"
 DOMAINS = (HOST, OTHER)
@@ -84,6 +89,9 @@ class Edge:
     account: int
     folder: Path
     context: PublicContext
+    opening: public.Opening
+    ways: Counter[bool]
+    """How many were answered at once (True), and how many by the application."""
     ahead: float = 0.0
     """Seconds by which the edge's clock is further than ours."""
     steady: float = 0.0
@@ -133,7 +141,9 @@ class Edge:
 
 
 @contextlib.asynccontextmanager
-async def opened(database: Database, folder: Path, account: int) -> AsyncIterator[Edge]:
+async def opened(
+    database: Database, folder: Path, account: int, trusted: Sequence[Network] = ()
+) -> AsyncIterator[Edge]:
     ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
     links = LinkTable(database, SEALER)
     room = Spool(folder / "clicks", limit=16 << 20, synced=False)
@@ -142,14 +152,23 @@ async def opened(database: Database, folder: Path, account: int) -> AsyncIterato
     await links.follow()
     context = PublicContext(
         links=links, clicks=clicks, ids=ids.next, clock=lambda: time.time() + built.ahead,
-        monotonic=lambda: built.steady, hosts=frozenset(DOMAINS), trusted_proxies=(), guesses=Guesses(),
+        monotonic=lambda: built.steady, hosts=frozenset(DOMAINS), trusted_proxies=trusted, guesses=Guesses(),
     )  # fmt: skip
-    runner = web.AppRunner(public.application(context), access_log=None)
+    opening, options = public.Opening(context), runner_options()
+    runner = web.AppRunner(public.application(context, opening), **options)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    ways: Counter[bool] = Counter()
+
+    def at_once(*asked: Any) -> bool:
+        ways[found := opening.at_once(*asked)] += 1
+        return found
+
+    listener = Listener(runner, "127.0.0.1", 0, Connections(100), options, at_once=at_once)
+    await listener.start()
     try:
         async with aiohttp.ClientSession() as session:
-            built = Edge(database, links, clicks, session, runner.addresses[0][1], account, folder, context)
+            port = listener.addresses[0][1]
+            built = Edge(database, links, clicks, session, port, account, folder, context, opening, ways)
             yield built
     finally:
         await runner.cleanup()
@@ -467,6 +486,41 @@ async def test_a_query_changes_nothing_of_where_it_leads(edge: Edge) -> None:
     await edge.make(chosen="spring")
     for path in ("/spring?to=https://evil.example/", "/spring?url=//evil.example", "/spring?next=%0d%0aX-A:%20b"):
         assert (await edge.open(path)).to == TARGET
+
+
+async def test_whoever_is_led_on_gets_the_same_answer(edge: Edge) -> None:
+    """By the application, and at once, which is how nearly all are: also over TLS, as a proxy says."""
+    await edge.make(chosen="spring", target="https://www.example.cn/账单?a=1&b=%20")
+    async with opened(edge.database, edge.folder, edge.account, [ip_network("127.0.0.1")]) as proxied:
+        for proto, pinned in (("http", 0), ("https", 1)):
+            by_proxy = {"X_Forwarded_Proto": proto, "X_Forwarded_For": "36.1.2.3"}
+            answers = [await proxied.open(path, **by_proxy) for path in ("/spring?x=1", "/spring")]
+            assert {(answer.status, answer.text) for answer in answers} == {(302, "")}
+            headers = [dict(answer.headers) for answer in answers]
+            dates = [parsedate_to_datetime(one.pop("Date")).timestamp() for one in headers]
+            assert headers[0] == headers[1]
+            assert max(abs(time.time() - at) for at in dates) < 60
+            assert ("Strict-Transport-Security" in headers[0]) == pinned
+        assert proxied.ways == {True: 2, False: 2}
+        await proxied.enter()
+    clicks = [dict(click) for click in await edge.stored()]
+    for click in clicks:
+        del click["id"], click["at"]
+    assert len(clicks) == 4
+    assert all(click == clicks[0] for click in clicks)
+    assert clicks[0]["address"] == "36.1.2.3"
+
+
+async def test_a_node_without_ids_leads_nobody_on(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number is another's: it says so, and the connection stays good."""
+    await edge.make(chosen="spring", visits_max=1)
+    with monkeypatch.context() as patch:
+        without = IdSource(1, lambda: time.time_ns() // 1_000_000)
+        without.revoke()
+        patch.setattr(edge.opening, "_context", replace(edge.context, ids=without.next))
+        assert (await edge.open("/spring")).status == 500
+    assert (await edge.open("/spring")).status == 302
+    assert edge.ways == {False: 1, True: 1}
 
 
 @pytest.mark.parametrize(

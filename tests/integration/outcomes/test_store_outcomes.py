@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,8 +16,10 @@ from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, Unk
 from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import effects
-from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.outcomes.writer import REMATCH_BY_ITSELF, Sweep
+from smsgw.pipeline.upkeep.maintenance import ORPHANS_KEPT, Maintenance
 from smsgw.runtime import aio
+from smsgw.runtime.config import Config
 from smsgw.store.engine.database import connect
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import inbound, outcomes, sweeps
@@ -683,3 +686,37 @@ async def test_giving_up_and_the_last_part_do_not_both_store(ledger: Ledger, dsn
     await last
     await keeper.close()
     assert await contents(ledger) == [("part1 part2 …", False)]
+
+
+_STRANGERS = """
+INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at)
+SELECT $1, 'strange-' || $3::int + n, 40, 'DELIVRD', '', '8613800138000', $2 FROM generate_series(1, $4::int) AS n
+"""
+
+
+async def test_all_reports_that_have_found_no_part_in_time_go_however_many_there_are(ledger: Ledger) -> None:
+    """More come in a minute than one step forgets."""
+    now, a = datetime.now(UTC), ledger.channels["a"]
+    await ledger.connection.execute(_STRANGERS, a, now - ORPHANS_KEPT - timedelta(minutes=1), 0, 3000)
+    await ledger.connection.execute(_STRANGERS, a, now - ORPHANS_KEPT + timedelta(hours=1), 3000, 5)
+    nothing: Any = None
+    upkeep = Maintenance(
+        ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(), nothing
+    )  # fmt: skip
+    assert await upkeep._orphans() is False
+    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 5
+
+
+async def test_a_flood_of_strange_reports_is_looked_at_again_in_small_portions(ledger: Ledger) -> None:
+    """What comes round is in the way of the answers that come meanwhile; what somebody asks for may take longer."""
+    await ledger.connection.execute(_STRANGERS, ledger.channels["a"], datetime.now(UTC), 0, 2 * REMATCH_BY_ITSELF)
+    nothing: Any = None
+    upkeep = Maintenance(
+        ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(), nothing
+    )  # fmt: skip
+    last = await ledger.connection.fetchval("SELECT max(id) FROM receipt_orphan")
+    put_back = "SELECT count(*) FILTER (WHERE id > $1), count(*) FROM receipt_orphan"
+    await upkeep._rematch()
+    assert tuple(await ledger.connection.fetchrow(put_back, last)) == (REMATCH_BY_ITSELF, 2 * REMATCH_BY_ITSELF)
+    await ledger.outcomes.rematch()
+    assert tuple(await ledger.connection.fetchrow(put_back, last)) == (2 * REMATCH_BY_ITSELF, 2 * REMATCH_BY_ITSELF)

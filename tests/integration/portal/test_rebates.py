@@ -74,7 +74,7 @@ async def test_what_went_back_is_found_by_account_and_message_and_taken_away(sit
         assert await shown("time=yesterday") == set()
         page = await boss.get(f"/rebates?account={hall}")
         assert "失败返还" in page
-        assert "0.0770" in page, "two parts"
+        assert "¥0.0770" in page, "two parts"
         assert f"{balances['hall']:,}" in page, "the balance after it"
         total = await boss.get("/rebates/-/total")
         assert "返还条数 3" in total

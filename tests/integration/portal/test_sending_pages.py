@@ -233,9 +233,30 @@ async def test_rows_without_a_message_are_listed_for_who_may_see_their_task(site
         await clerk.login("hall-op")
         page = await clerk.get(f"/tasks/problems?task={mine}")
         assert page.count("NUMBER_INVALID") == 2
+        assert '<a href="/tasks">发送任务</a>' in page, "the way back from a list below a menu entry"
+        assert [word in page for word in ("错误码", "原始码")] == [True, False], "the code is ours, not a carrier's"
         assert (await clerk.get(f"/tasks/problems?task={mine}&line=7")).count("NUMBER_INVALID") == 1
         assert "NUMBER_INVALID" not in await clerk.get(f"/tasks/problems?task={foreign}")
         assert "NUMBER_INVALID" not in await clerk.get("/tasks/problems")
+
+
+async def test_a_month_whose_last_week_shows_a_task_is_not_called_empty(site: Site) -> None:
+    first = datetime.now(CHINA).replace(day=1, hour=12)
+    after = (first + timedelta(days=32)).replace(day=1)
+    while after.weekday() == 0:  # its first day stands in the calendar of the month before only within a week
+        first, after = after, (after + timedelta(days=32)).replace(day=1)
+    task = await planned(site, "hall")
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        await site.db.execute("UPDATE task SET send_at = $2, next_at = $2 WHERE id = $1", task, after)
+        page = await clerk.get(f"/scheduled/calendar?month={first:%Y-%m}")
+        assert f'href="/scheduled/{task}"' in page
+        assert "本月没有定时发送" not in page
+        assert "本月 0 次" in page, "it is of the month after"
+        assert "本月没有定时发送" in await clerk.get(f"/scheduled/calendar?month={first.year - 1}-{first:%m}")
+        page = await clerk.get(f"/scheduled/{task}/time")
+        for above in ('<a href="/scheduled">定时短信记录</a>', f'<a href="/scheduled/{task}">通知 {task}</a>'):
+            assert above in page, above
 
 
 async def state(site: Site, task: int) -> str:

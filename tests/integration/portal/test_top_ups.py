@@ -53,7 +53,7 @@ async def test_units_are_put_in_with_their_effect_told_and_stand_in_the_book(sit
 
         page = await boss.get(f"/top-ups?account={hall}&note_why=2026-17")
         (line,) = cells(page)
-        for text in ("+2,500", "96.2500", "102,500", "boss", "合同 2026-17"):
+        for text in ("+2,500", "¥96.2500", "102,500", "boss", "合同 2026-17"):
             assert text in line, (text, line)
         (line,) = cells(await boss.get("/top-ups?handler=boss&note_why=误充"))
         assert "-100" in line

@@ -400,6 +400,9 @@ async def test_the_jobs_of_time_find_only_what_is_due(day: Day) -> None:
     )
     plan = await day.cheap(sweeps._EXPIRE_WAITING, "now()", str(OLDEST), rows=30)
     assert plan.root["Plan"]["Actual Rows"] == 10, "behind a backlog that lives longer"
+    probes = await day.run(sweeps._EXPIRE_PROBES, "now()", str(OLDEST))  # reads one small table whole
+    assert probes.pages < 30 * PAGES_OF_A_ROW
+    assert {n["Relation Name"] for n in probes.nodes("Seq Scan")} <= {"channel_probe"}
 
 
 async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -130,12 +131,13 @@ def test_nothing_of_a_window_gets_into_the_statement(
 def test_cells_in_a_file_are_as_on_the_page() -> None:
     row = SimpleNamespace(
         p="8613800138000", t=NOW, s="on", b=False, u=("李", "li"), l=("label", "/x"), g=["a", "b"], n=3, z=None,
-        d=timedelta(seconds=2),
+        d=timedelta(seconds=2), c=Decimal("0.0385"),
     )  # fmt: skip
     kinds = {
         "p": (Kind.PHONE, "138****8000"), "t": (Kind.TIME, "2026-03-01 08:00:00"), "s": (Kind.STATE, "AN"),
         "b": (Kind.BOOL, words.NO.upper()), "u": (Kind.USER, "李 (li)"), "l": (Kind.LINK, "label"),
         "g": (Kind.TAGS, "a, b"), "n": (Kind.NUMBER, 3), "z": (Kind.TEXT, ""), "d": (Kind.SPAN, 2.0),
+        "c": (Kind.PRICE, "0.0385"),
     }  # fmt: skip
     for key, (kind, wanted) in kinds.items():
         assert cells.plain(Column(key, kind, words={"on": "an"}), row, str.upper) == wanted, key
@@ -161,3 +163,19 @@ def test_a_chart_is_options_without_a_colour(kind: charts.Kind) -> None:
         Chart("t", kind, ["a"], [Series("x", [1, 2])])
     with pytest.raises(ValueError, match="points"):
         Chart("t", kind, ["a"] * 2001, [])
+
+
+def test_a_heat_map_says_its_figures() -> None:
+    options = Chart("t", charts.Kind.HEAT, ["a"], [Series("x", [1200])]).options
+    assert options["series"][0]["label"] == {"show": True}
+    assert options["visualMap"]["text"] == ["1,200", "0"]
+
+
+def test_rates_of_what_does_not_follow_each_other_are_dots_without_a_line() -> None:
+    def rate(*, dots: bool) -> dict[str, Any]:
+        bars, rates = [Series("n", [3, 4])], [Series("r", [50.0, None])]
+        made = Chart("t", charts.Kind.STACK, ["a", "b"], bars, rates=rates, dots=dots).options["series"][-1]
+        return {"symbols": made["showSymbol"], "line": made.get("lineStyle", {}).get("width")}
+
+    assert rate(dots=True) == {"symbols": True, "line": 0}
+    assert rate(dots=False) == {"symbols": False, "line": None}

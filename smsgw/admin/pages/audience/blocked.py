@@ -113,7 +113,7 @@ OPTED_OUT = _list(
 _REASON = Input("reason", required=True, least=2, most=200, help=words.REASON_HELP)
 _ADD = Form((Inputs((
     numbers.FIELD, _REASON, Input("account", Kind.CHOICE, help=words.ACCOUNT_HELP),
-    Input("type", Kind.CHOICE, choices=TYPE),
+    Input("type", Kind.CHOICE, help=words.TYPE_HELP, choices=TYPE),
     Input("sign", most=20, help=words.SIGN_HELP),
     Input("days", Kind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
 )),))  # fmt: skip

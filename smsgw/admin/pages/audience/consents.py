@@ -39,7 +39,7 @@ COLUMNS = (
     Column("state", Cell.STATE, "status", words=words.CONSENT_STATE, tones=words.CONSENT_TONE, phone=Phone.BESIDE),
     Column("account", phone=Phone.SECOND),
     Column("source", Cell.WORD, "consent_source", words=words.CONSENT_SOURCE, phone=Phone.SECOND),
-    Column("wording", Cell.LONG, "consent_wording", phone=Phone.AWAY),
+    Column("wording", label="consent_wording", phone=Phone.AWAY),
     Column("proof", Cell.LONG, "consent_proof", phone=Phone.THIRD),
     Column("has_file", Cell.BOOL, "consent_file", value=lambda one: one.proof_file is not None, phone=Phone.AWAY),
     Column("given_at", Cell.TIME, "consent_given_at", phone=Phone.AWAY),

@@ -36,10 +36,6 @@ FILTER = Filter(
 )  # fmt: skip
 
 
-def _price(row: Any) -> str:
-    return f"{row['unit_price']:.4f}"
-
-
 def _today(row: Any) -> str | None:
     """Of the day's limit; without one nothing is counted."""
     return f"{row['used_day'] or 0:,} / {row['quota_day']:,}" if row["quota_day"] else None
@@ -49,7 +45,7 @@ COLUMNS = (
     Column("path", Kind.USER, "account", sort=True, phone=Phone.TITLE,
            value=lambda row: (row["display_name"] or row["name"], row["path"])),
     Column("department", value=lambda row: row["department_name"] or None, phone=Phone.SECOND),
-    Column("unit_price", Kind.CODE, permission=Permission.BALANCE_VIEW, value=_price, phone=Phone.AWAY),
+    Column("unit_price", Kind.PRICE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY),
     Column("protocols", Kind.TAGS, words=words.PROTOCOL, phone=Phone.AWAY),
     Column("rate", Kind.NUMBER, "account_rate", phone=Phone.AWAY),
     Column("quota_today", value=_today, phone=Phone.AWAY),
@@ -77,7 +73,7 @@ _LIMITS = (
     Column("contract_until", value=lambda row: _day(row["ends_on"])), Column("stops_at_end", Kind.BOOL),
 )  # fmt: skip
 _MONEY = (
-    Column("unit_price", Kind.CODE, value=_price), Column("balance", Kind.NUMBER),
+    Column("unit_price", Kind.PRICE), Column("balance", Kind.NUMBER),
     Column("credit", Kind.NUMBER, value=lambda row: -row["credit_floor"]),
     Column("part_otp", Kind.NUMBER, value=lambda row: row["units_otp"]),
     Column("part_notice", Kind.NUMBER, value=lambda row: row["units_notice"]),

@@ -29,6 +29,7 @@ from smsgw.platform.paging import Slice, Window
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {
     Kind.TEXT: "text", Kind.LONG: "long " * 40, Kind.CODE: "code.of", Kind.NUMBER: 1234567, Kind.MONEY: 1234.5,
+    Kind.PRICE: 0.0385,
     Kind.PERCENT: 98.76, Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000",
     Kind.HOURS: written("mon-fri 09:00-11:30 14:00-17:00"),
     Kind.STATE: "done", Kind.WORD: "export", Kind.BOOL: True,

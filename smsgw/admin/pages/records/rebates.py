@@ -30,7 +30,7 @@ COLUMNS = (
            value=lambda row: (row["display_name"] or row["name"], row["name"])),
     Column("rebate_kind", Kind.WORD, words=words.REBATE, value=lambda row: row["kind"], phone=Phone.SECOND),
     Column("units_back", Kind.NUMBER, value=lambda row: row["units"], phone=Phone.BESIDE),
-    Column("amount_now", Kind.CODE, value=lambda row: f"{row['amount']:.4f}", phone=Phone.SECOND),
+    Column("amount_now", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
     Column("balance_then", Kind.NUMBER, value=lambda row: row["balance"], phone=Phone.SECOND),
     Column("rebate_of", Kind.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
            value=lambda row: (f"#{row['rule_id']}", f"{RULES}/{row['rule_id']}") if row["kind"] == "rebate"
@@ -52,6 +52,6 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: rebates.search(db, _wanted(found), window, accounts=actor.scope.whole),
     sums=lambda db, actor, found, most: rebates.sums(db, _wanted(found), most, accounts=actor.scope.whole),
     most=MOST_SUMMED, sort=Sort("time"), lead=words.REBATES_LEAD, export=Permission.STATISTICS_EXPORT,
-    links=((rule_words.RULES, RULES, Permission.BALANCE_VIEW),),
+    links=((rule_words.RULES, RULES, Permission.BALANCE_VIEW),), links_quiet=True,
     empty=Empty(words.REBATES_EMPTY, words.REBATES_TEACHES),
 )  # fmt: skip

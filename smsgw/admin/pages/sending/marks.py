@@ -51,8 +51,10 @@ class Counted:
     """Variables that are still in it: the count differs from row to row."""
 
     def price(self, numbers: int = 1) -> str:
-        """Of so many numbers, in yuan; empty: the account has no price."""
-        return f"{self.units * numbers * self.unit_price:,.3f}" if self.unit_price else ""
+        """Of so many numbers, in yuan: to the fen, of one number to where its unit is priced; empty: the account has
+        no price."""
+        places = 4 if numbers == 1 else 2
+        return f"{self.units * numbers * self.unit_price:,.{places}f}" if self.unit_price else ""
 
 
 def counted(

@@ -17,10 +17,12 @@ def _why(row: ProblemRow) -> str | Recorded:
     return Recorded(row.code, row.message or message_of(row.code)) if row.code in CODES else row.message
 
 
-FILTER = Filter((Field("task", FieldKind.ID), Field("code"), Field("line", FieldKind.NUMBER)), period=None)
+FILTER = Filter(
+    (Field("task", FieldKind.ID), Field("code", label="error_code"), Field("line", FieldKind.NUMBER)), period=None
+)
 COLUMNS = (
     Column("line", Kind.NUMBER, sort=True), Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("code", Kind.CODE, phone=Phone.BESIDE),
+    Column("code", Kind.CODE, "error_code", phone=Phone.BESIDE),
     Column("message", Kind.LONG, "reason", value=_why, phone=Phone.SECOND),
 )  # fmt: skip
 

@@ -155,7 +155,7 @@ async def _chart(call: Call, found: Found) -> Chart:
     return Chart(
         call.filled(words.REPORT_CHART, {"name": name}), Look.STACK, labels,
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
-        summary=said, rates=rates,
+        summary=said, rates=rates, dots=True,
     )  # fmt: skip
 
 
