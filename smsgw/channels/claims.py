@@ -110,6 +110,9 @@ class Claims:
         connection = await self._connected(in_hand)
         if self._doubt:
             return []
+        if not self._hot and (urgent or min(self._deferred_at - clock.time(), self._again_at - self._loop.time()) > 0):
+            self._next_at = self._loop.time() + CLAIM_INTERVAL  # nothing to ask for, as behind most claims
+            return []
         fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
         now = clock.now()
         oldest, newest = first_id(now - MAX_AGE), self._services.ids.newest(now)
@@ -117,10 +120,11 @@ class Claims:
         oldest_deferred = first_id(now - self._services.outcomes.open_for)
         halted = self._services.halted
         claimed: list[Claimed] = []
-        hot, self._hot = self._hot, {}
         queues: list[Queue] = []
-        async with aio.timeout(CLAIM_TIMEOUT):
-            await self._day.renew(connection)
+        if self._day.grown:
+            async with aio.timeout(CLAIM_TIMEOUT):
+                await self._day.renew(connection)
+        hot, self._hot = self._hot, {}
         self._doubt = fence.epoch
         async with aio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at <= clock.time() and not urgent:

@@ -17,6 +17,7 @@ from smsgw.commands.base import (
     run_async,
     say,
 )  # fmt: skip
+from smsgw.platform.campaigns import imports
 from smsgw.platform.jobs import queries, service
 from smsgw.platform.jobs.model import Job, JobState
 from smsgw.runtime import clock
@@ -97,9 +98,10 @@ async def job_show(ctx: Context, job_id: int, as_json: bool) -> None:
 @pass_context
 @run_async
 async def job_cancel(ctx: Context, job_id: int) -> None:
-    """End a job: at once when it waits, within some seconds when it runs. What it has done stays done."""
+    """End a job: at once when it waits, within some seconds when it runs. What it has done stays done;
+    the task of an import is cancelled with it."""
     async with ctx.database() as database:
-        found = await service.cancel(ctx.change(database), job_id)
+        found = await service.cancel(ctx.change(database), job_id, imports.ENDS)
     click.echo(
         f"job {job_id}: {'is being cancelled' if found.state is JobState.RUNNING else found.state.value}"
     )

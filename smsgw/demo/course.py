@@ -11,7 +11,7 @@ from smsgw.core.actor import EVERYTHING, Actor, ActorKind, ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
 from smsgw.core.carried import Heard
 from smsgw.core.errors import messages_of
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, EPOCH_MS
 from smsgw.core.model import Inbound
 from smsgw.core.number_state import NumberState
 from smsgw.core.optout import DEFAULT_WORDS
@@ -20,6 +20,7 @@ from smsgw.core.policy import Listed
 from smsgw.core.retention import Ages
 from smsgw.core.words import phrase
 from smsgw.demo.carriers import CHANNELS
+from smsgw.demo.interfaces import RECEIVERS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.alarms import queries as alarm_queries
@@ -89,19 +90,30 @@ async def fill(world: World) -> None:
 
 _DOWN = """
 UPDATE customer_event SET attempts = 9, problem = 'HTTP 503', dead_at = $1, acknowledged_at = $1, done_by = ''
-WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 ORDER BY id DESC LIMIT 12)
+WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 AND account_id = ANY($3)
+             ORDER BY id DESC LIMIT 12)
 """
 _TRIES = """
 UPDATE customer_event SET attempts = 3, problem = 'HTTP 503', leased_until = $1, acknowledged_at = NULL, done_by = '',
     dead_at = NULL
-WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 ORDER BY id DESC LIMIT 4)
+WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 AND account_id = ANY($3)
+             ORDER BY id DESC LIMIT 4)
 """
+_TAKEN = f"""
+UPDATE customer_event SET done_by = 'webhook',
+    acknowledged_at = to_timestamp(((id >> 22) + {EPOCH_MS}) / 1000.0) + interval '1.2 s'
+WHERE acknowledged_at IS NULL AND id < $1
+"""  # noqa: S608 - a number of ours
 
 
 async def _down(world: World) -> None:
-    """A customer's system did not answer: some events were given up, the last ones are tried again."""
-    await world.database.execute(_DOWN, world.now - timedelta(hours=2), world.id_at(world.now - timedelta(hours=3)))
-    await world.database.execute(_TRIES, world.now + timedelta(minutes=9), world.id_at(world.now - timedelta(hours=1)))
+    """What is older than a day was taken. Since then the system of one that is called did not answer: some events were
+    given up, the last ones are tried again."""
+    called = [world.senders[account].id for account in dict(RECEIVERS)]
+    await world.database.execute(_TAKEN, world.id_at(world.now - timedelta(days=1)))
+    gone, tried = (world.id_at(world.now - timedelta(hours=hours)) for hours in (3, 1))
+    await world.database.execute(_DOWN, world.now - timedelta(hours=2), gone, called)
+    await world.database.execute(_TRIES, world.now + timedelta(minutes=9), tried, called)
 
 
 _CALLS = """

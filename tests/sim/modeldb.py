@@ -817,20 +817,25 @@ async def _reports(
     classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str], _: list[bytes],
 ) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
-    first: dict[Key, tuple[int, Row]] = {}
+    first: dict[Key, tuple[int, bool, Row]] = {}
     hits: dict[int, int] = {}
     for n, (channel_id, carrier_id, state, code, cls, at, tail) in enumerate(
         zip(channel_ids, carrier_ids, states, codes, classes, ats, tails, strict=True), 1
     ):
         hit = _chosen(txn, (channel_id, carrier_id), tail, oldest, newest)
         if hit is not None:
-            hits[n] = hit["state"]
-            new = {"state": state, "code": code, "class": cls, "final_at": at, "next_at": None}
-            first.setdefault((hit["id"], hit["part"]), (n, new))
+            moot = hit["resent"] > 0 and state != 40
+            hits[n] = 40 if moot and hit["state"] in (43, 44) else hit["state"]
+            new = {
+                "state": 44 if moot else state, "code": code, "class": cls, "final_at": at, "next_at": None,
+            }  # fmt: skip
+            if hits[n] in _OPEN:
+                first.setdefault((hit["id"], hit["part"]), (n, moot, new))
     changed = []
-    for key, (n, new) in sorted(first.items()):
+    for key, (n, moot, new) in sorted(first.items()):
+        open_ = (30, 31) if moot else _OPEN
         rows = await txn.change(
-            "part", [key], lambda r, c=carrier_ids[n - 1]: r["state"] in _OPEN and r["carrier_id"] == c,
+            "part", [key], lambda r, c=carrier_ids[n - 1], o=open_: r["state"] in o and r["carrier_id"] == c,
             lambda _, new=new: new,
         )  # fmt: skip
         changed += [row | {"n": n} for row in rows]
@@ -918,17 +923,29 @@ def _together(fill: Callable[[Together], None]) -> str:
     return changes.text
 
 
-STATEMENTS[_together(lambda changes: counters.add(changes, 1, Counter({(1, 1, "submitted"): 1})))] = _nothing
+def _counts(changes: Together) -> None:
+    counters.add(changes, 1, Counter({(1, 1, "submitted"): 1}))
+
+
+STATEMENTS[_together(_counts)] = _nothing
 
 
 async def _new_events(txn: Transaction, *columns: Any) -> list[Row]:
-    for row in zip(*columns, strict=True):
+    """Of events, and what is counted with them."""
+    for row in zip(*columns[: len(outcomes.EVENT_TYPES)], strict=True):
         txn.put("told", dict(zip(outcomes.EVENT_TYPES, row, strict=True)))
     return []
 
 
 _EVENT = [(0,) * len(outcomes.EVENT_TYPES)]
-STATEMENTS[_together(lambda changes: changes.insert("customer_event", outcomes.EVENT_TYPES, _EVENT))] = _new_events
+
+
+def _events(changes: Together) -> None:
+    changes.insert("customer_event", outcomes.EVENT_TYPES, _EVENT)
+
+
+STATEMENTS[_together(_events)] = _new_events
+STATEMENTS[_together(lambda changes: (_events(changes), _counts(changes))[0])] = _new_events
 
 
 @_models("messages.references._ANY")

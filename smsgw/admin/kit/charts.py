@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+BESIDE = 24
+"""Pixels from the middle of a bar to a dot beside it."""
 MOST_POINTS = 2000
 """Of one line; a chart that needs more is to be counted in larger steps."""
 TONES = ("blue", "green", "red", "orange", "purple", "azure", "yellow", "secondary")
@@ -96,7 +98,7 @@ def _lines(chart: Chart) -> dict[str, Any]:
         {"name": one.label, "type": kind, "data": list(one.values), "tone": _tone(chart, at)} | look | stack
         for at, one in enumerate(chart.series)
     ]
-    dots = {"lineStyle": {"width": 0}, "symbolSize": 9} if chart.dots else {}
+    dots = {"lineStyle": {"width": 0}, "symbolSize": 11, "symbolOffset": [BESIDE, 0]} if chart.dots else {}
     series += [
         {"name": one.label, "type": "line", "data": list(one.values), "tone": one.tone or "blue", "yAxisIndex": 1,
          "showSymbol": chart.dots or len(chart.labels) == 1, "symbol": "circle"} | dots
@@ -141,6 +143,7 @@ def _heat(chart: Chart) -> dict[str, Any]:
         "grid": {"left": 8, "right": 12, "top": 8, "bottom": 44, "containLabel": True},
         "xAxis": {"type": "category", "data": list(chart.labels), "splitArea": {"show": True}},
         "yAxis": {"type": "category", "data": [one.label for one in chart.series], "splitArea": {"show": True}},
-        "visualMap": {"min": 0, "max": most, "orient": "horizontal", "left": "center", "bottom": 0, "tone": "blue"},
-        "series": [{"type": "heatmap", "data": data, "name": chart.unit}],
+        "visualMap": {"min": 0, "max": most, "orient": "horizontal", "left": "center", "bottom": 0, "tone": "blue",
+                      "text": [f"{most:,}", "0"]},
+        "series": [{"type": "heatmap", "data": data, "name": chart.unit, "label": {"show": True}}],
     }

@@ -281,8 +281,10 @@ def _spans(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
 
 def _id(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
     value = read_id(texts[0])
-    if value is None or (choices and texts[0] not in choices):
+    if choices and texts[0] not in choices:
         return Problem(words.NO_SUCH_CHOICE), None
+    if value is None:
+        return Problem(words.BAD_ID), None
     return None, value
 
 

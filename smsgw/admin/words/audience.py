@@ -201,6 +201,10 @@ FILTER_ASK_EFFECT = N_(
     "将向供应商查询 %(n)s 个未知号码，单价 %(price)s 元，预计费用 %(cost)s 元。结果会供以后免费使用。"
 )
 FILTER_NOTHING = N_("没有可向供应商查询的号码，或未设置供应商。")
+FILTER_LOOK = N_("继续检测")
+FILTER_LOOK_EFFECT = N_("将继续检测 %(n)s 个已取消或失败的过滤：按平台已有结论归类，免费。")
+FILTER_LOOK_NOTHING = N_("所选过滤均已检测完毕或正在检测。")
+FILTER_UNSETTLED = N_("检测已取消或未完成，还没有结果；点击“继续检测”从头完成，或删除后重新建立。")
 FILTER_REMOVE, FILTER_REMOVE_EFFECT = N_("删除"), N_("将删除 %(n)s 个过滤及其号码；已学到的号码状态保留。")
 FILTER_SEND, FILTER_SEND_NEXT = N_("用于发送"), N_("下一步：填写内容")
 FILTER_KEPT = N_("%(label)s（%(n)s）")
@@ -215,6 +219,7 @@ FILTER_DOWNLOAD: dict[str, str] = {
     "unknown": N_("下载未知"),
 }
 FILTER_COUNTS = N_("检测结果")
+FILTER_COUNTED = N_("%(n)s 个")
 FILTER_OLDEST = N_("%(n)s 个，最早结论 %(at)s")
 FILTER_VENDOR = N_("检测供应商")
 VENDOR_URL_HELP = N_("按号码检测接口规范实现的地址；每次最多 50 个号码。")

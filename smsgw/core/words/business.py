@@ -92,6 +92,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "optout.changed": ("该退订已解除,或用户之后又退订了", "it is gone, or the owner has opted out again since then"),
     "lift.under_way": ("该号码已有正在办理的解除申请", "a request about the number is under way"),
     "lift.step": ("当前状态不能这样变更", "that cannot follow on where it stands"),
+    "filter.settled": ("已检测完毕，或正在检测", "it has been looked at, or is being looked at"),
     "filter.full": (
         "每个账号最多 {most} 个号码检测清单,请先删除不用的",
         "{most} lists are the most that an account has; remove one",
@@ -253,6 +254,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "content.stopped": ("已经停用", "it is stopped already"),
     "content.running": ("没有停用", "it is not stopped"),
+    "content.changed": (
+        "打开之后已被修改,请重新打开,看过现在的内容再决定",
+        "it was changed since it was opened: open it again, and decide about what it says now",
+    ),
     "mail.emails": (
         "最多 {most} 个邮箱，一行一个，只用英文字母、数字和符号；不是邮箱：{wrong}",
         "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",

@@ -56,6 +56,8 @@ class Effects:
     """Of ``arrived``, what had not come before."""
     told: dict[str, set[int]] = field(default_factory=lambda: {"report": set(), "mo": set()})
     """Accounts that have new events, by kind."""
+    last: Together = field(default_factory=Together)
+    """New rows that no step looks at: they are written with the last one's."""
 
 
 # --- the steps ------------------------------------------------------------------------------------------------------
@@ -75,7 +77,7 @@ async def find_ended(effects: Effects) -> None:
 async def report(effects: Effects) -> None:
     """Tell customers of the end of their messages."""
     ended = {id_: parts for id_, parts in effects.ended.items() if id_ not in effects.withheld}
-    await outcomes.report(effects.connection, ended, effects.ids, effects.callbacks)
+    await outcomes.report(effects.connection, ended, effects.ids, effects.callbacks, along=effects.last)
     effects.told["report"] |= {parts[0]["account_id"] for parts in ended.values()}
 
 
@@ -98,16 +100,15 @@ async def record_trace(effects: Effects) -> None:
 
 
 async def count(effects: Effects) -> None:
-    """Add to the counters of the minute."""
+    """Add to the counters of the minute, and write what was left for the end."""
     delta: counters.Delta = Counter()
     outcomes.count(effects.changed, delta)
     for row in effects.retried:
         delta[row["account_id"], row["channel_id"] or 0, "retried"] += 1
     for one in effects.stored:
         delta[one.account_id or 0, one.inbound.channel_id, "mo"] += one.inbound.concat_number == 1
-    changes = Together()
-    counters.add(changes, effects.node, +delta)
-    await changes.run(effects.connection)
+    counters.add(effects.last, effects.node, +delta)
+    await effects.last.run(effects.connection)
 
 
 Step: TypeAlias = Callable[[Effects], Awaitable[None]]

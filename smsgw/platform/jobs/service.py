@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from smsgw.core.actor import ActorKind
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
-from smsgw.platform.change import Change
+from smsgw.platform.change import Change, Unit
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import Job
 
 KEPT = timedelta(days=30)
 """How long a job is shown after its end."""
+Ends = Mapping[str, Callable[[Unit, Job], Awaitable[None]]]
+"""By kind: what ends with a job that is cancelled, in the same unit. May refuse, and then neither ends."""
 
 
-async def cancel(change: Change, job_id: int) -> Job:
+async def cancel(change: Change, job_id: int, ends: Ends) -> Job:
     """End a job, one's own or somebody's: at once when it waits, within some seconds when it runs. What it has done
     stays done.
 
@@ -34,4 +37,6 @@ async def cancel(change: Change, job_id: int) -> Job:
         if job is None:
             raise Refused("STATE_CONFLICT", reason=phrase("job.over"))
         unit.record("job.cancel", f"job/{job_id}", before={"state": found.state}, after={"state": job.state})
+        if (end := ends.get(job.kind)) is not None:
+            await end(unit, job)
     return job

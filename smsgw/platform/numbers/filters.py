@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from smsgw.core import numbers
-from smsgw.core.actor import Actor, ActorLabel
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import Permission
@@ -22,6 +22,7 @@ from smsgw.platform.jobs.model import Job, NewJob
 from smsgw.platform.jobs.runner import LONG, JobContext, JobKind
 from smsgw.platform.numbers import vendor as vendors
 from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import Sheet
 from smsgw.platform.sheets.service import Sheets
 from smsgw.runtime import clock
@@ -180,7 +181,7 @@ async def begin(
             raise Refused("STATE_CONFLICT", reason=phrase("filter.full", most=MOST_LISTS))
         await unit.connection.execute(_ADD_ROWS, id_, some)
         params = {"filter": id_, "vendor": False, "sheet": sheet.id if sheet else None, "column": column}
-        await _enter(unit.connection, unit.actor, id_, params, node=sheet.node if sheet else None)
+        await _enter(unit.connection, unit.actor.label, id_, params, node=sheet.node if sheet else None)
         after = {"name": name, "account": account_id, "numbers": sheet.rows if sheet else len(given)}
         unit.record("filter.begin", f"filter/{id_}", after=after)
     return id_
@@ -198,16 +199,54 @@ async def ask(change: Change, id_: int, most: int) -> int:
         if offered is None or most < 1:
             raise Refused("STATE_CONFLICT", reason=phrase("vendor.none"))
         params = {"filter": id_, "vendor": True, "most": most, "price": offered.price}
-        job = await _enter(unit.connection, unit.actor, id_, params)
+        job = await _enter(unit.connection, unit.actor.label, id_, params)
         after = {"numbers": most, "price": offered.price * most / 1000}
         unit.record("filter.ask", f"filter/{id_}", after=after)
     return job
 
 
+# A list whose first job was cancelled or has failed has numbers that nobody has looked at, or has not got them yet.
+_UNSETTLED = """
+SELECT f.id, f.filled, j.params->>'sheet' AS sheet, j.params->>'column' AS column
+FROM number_filter f LEFT JOIN job j ON j.id = f.job_id
+WHERE f.id = ANY($1::bigint[]) AND COALESCE(j.state, '') NOT IN ('waiting', 'running')
+  AND (NOT f.filled OR EXISTS (SELECT FROM number_filter_row r WHERE r.filter_id = f.id AND r.state = ''))
+"""
+
+
+async def unsettled(database: Database | Connection, ids: Sequence[int]) -> Mapping[int, Row]:
+    """Those of these lists that nobody looks at, although they have not been looked at to the end."""
+    return {row["id"]: row for row in await database.fetch(_UNSETTLED, list(ids), timeout=30)}
+
+
+async def look_again(change: Change, id_: int) -> int:
+    """Have a list looked at whose first job was cancelled or has failed: the same is done again; the job.
+    ``STATE_CONFLICT``: it is settled, or being looked at, or its table is gone."""
+    async with change.unit(Permission.CONTACT_EDIT, timeout=30) as unit:
+        found = await one(unit.connection, id_, accounts=unit.actor.scope.whole)
+        if found is None:
+            raise Refused("NOT_FOUND")
+        row = (await unsettled(unit.connection, [id_])).get(id_)
+        if row is None:
+            raise Refused("STATE_CONFLICT", reason=phrase("filter.settled"))
+        sheet = None
+        if not row["filled"]:
+            sheet = await sheets.get(unit.connection, int(row["sheet"] or 0), NAME, found.created_by)
+            if sheet is None:
+                raise Refused("STATE_CONFLICT", reason=phrase("file.gone"))
+        column, id_of = int(row["column"] or 0), sheet.id if sheet else None
+        params: dict[str, object] = {"filter": id_, "vendor": False, "sheet": id_of, "column": column}
+        # A table is its owner's: so is the job that reads it.
+        by, node = (found.created_by, sheet.node) if sheet else (unit.actor.label, None)
+        job = await _enter(unit.connection, by, id_, params, node=node)
+        unit.record("filter.look", f"filter/{id_}", before={"state": found.job_state}, after={"job": str(job)})
+    return job
+
+
 async def _enter(
-    connection: Connection, actor: Actor, id_: int, params: Mapping[str, object], *, node: int | None = None
+    connection: Connection, submitter: ActorLabel, id_: int, params: Mapping[str, object], *, node: int | None = None
 ) -> int:
-    wanted = NewJob(NAME, params, actor.label, subject=f"filter/{id_}", node=node, lasts=LASTS)
+    wanted = NewJob(NAME, params, submitter, subject=f"filter/{id_}", node=node, lasts=LASTS)
     job = await jobs.add(connection, wanted)
     if job is None:
         raise Refused("STATE_CONFLICT", reason=phrase("import.under_way"))

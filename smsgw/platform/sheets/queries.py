@@ -40,7 +40,7 @@ async def add(connection: Connection, sheet: Sheet) -> None:
     )  # fmt: skip
 
 
-async def get(database: Database, id_: int, purpose: str, submitter: ActorLabel) -> Sheet | None:
+async def get(database: Database | Connection, id_: int, purpose: str, submitter: ActorLabel) -> Sheet | None:
     """A table that this person has uploaded for this purpose, and whose time is not over."""
     row = await database.fetchrow(_GET, id_, purpose, submitter)
     return None if row is None else _sheet(row)

@@ -31,8 +31,13 @@ class YoungDay:
             self._day, self._rows, self._times = day, 0, 0
         self._rows += rows
 
+    @property
+    def grown(self) -> bool:
+        """Whether the plans were made with fewer rows than there are."""
+        return self._times < len(GROWN) and self._rows >= GROWN[self._times]
+
     async def renew(self, connection: Connection) -> None:
         """Before a transaction: let the plans go when the day has grown since they were made."""
-        if self._times < len(GROWN) and self._rows >= GROWN[self._times]:
+        if self.grown:
             self._times = sum(self._rows >= grown for grown in GROWN)
             await connection.execute("DISCARD PLANS")

@@ -1,6 +1,6 @@
 """What accounts send abroad, counted in the accept transaction.
 
-That holds the locks of the accounts (``credit.lock``), so no other node is counting for them; all times are the
+That holds the locks of the accounts (``credit.LOCK``), so no other node is counting for them; all times are the
 database's. Batches that send nothing abroad cost nothing.
 """
 

@@ -12,7 +12,7 @@ from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
 from smsgw.core.words import phrase
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.together import Together
 from smsgw.store.messages import (
     abroad,
@@ -47,6 +47,14 @@ Revise = Callable[[NewCall, Mapping[int, Reason]], NewCall]
 Results = dict[int, Stored | SmsgwError]
 """By ``id()`` of the call."""
 
+# The accounts, locked, and what their numbers have had of late: one way to the server. What has come to a number while
+# the lock was waited for is seen by its ``seq``.
+_BEGIN = f"""
+WITH locked AS MATERIALIZED ({credit.LOCK})
+SELECT locked.*, NULL::bigint AS number, NULL::int AS seq, NULL::bytea AS sent FROM locked
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, number, seq, sent FROM ({frequency.READ.replace("$1", "$2")}) AS recent
+"""  # noqa: S608 - constant text
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
 
 _OWN_ADDRESS = "UPDATE customer_event SET target = $2 WHERE id = ANY($1::bigint[])"
@@ -77,7 +85,8 @@ async def commit_calls(
     def still_open() -> list[NewCall]:
         return [call for call in calls if id(call) not in results]
 
-    limits = await credit.lock(connection, calls, day)
+    accounts, recent = await _begin(connection, calls)
+    limits = await credit.limits(connection, accounts, calls, day)
     # Under the lock: the server may still have been at the COMMIT of the earlier try when this one began.
     results |= await _present(connection, [c for c in calls if again or c.spooled])
     for call in calls:
@@ -89,7 +98,7 @@ async def commit_calls(
             results[id(call)] = shut
     admitted, others = await _admit(connection, still_open(), limits, reserved)
     results |= others
-    fresh, revised = await _thin_out(connection, admitted, revise, time_of(newest))
+    fresh, revised = await _thin_out(connection, admitted, revise, time_of(newest), recent)
     for call, was in zip(fresh, admitted, strict=True):
         results[id(was)] = Stored(call.batch_id, revised=call.answer if id(was) in revised else None)
     if fresh:
@@ -97,6 +106,15 @@ async def commit_calls(
         await _follow_up(connection, fresh)
     seen(limits.available)
     return [results[id(call)] for call in calls]
+
+
+async def _begin(connection: Connection, calls: Sequence[NewCall]) -> tuple[list[Row], list[Row]]:
+    """The accounts of the calls, locked, and what was sent of late to numbers of which that is counted."""
+    numbers = frequency.watched(calls)
+    if not numbers:
+        return await connection.fetch(credit.LOCK, credit.locked(calls)), []
+    rows = await connection.fetch(_BEGIN, credit.locked(calls), numbers)
+    return [row for row in rows if row["number"] is None], [row for row in rows if row["number"] is not None]
 
 
 async def _present(connection: Connection, doubtful: Sequence[NewCall]) -> Results:
@@ -150,15 +168,15 @@ async def _admit(
 
 
 async def _thin_out(
-    connection: Connection, calls: list[NewCall], revise: Revise | None, now: datetime
+    connection: Connection, calls: list[NewCall], revise: Revise | None, now: datetime, recent: Sequence[Row]
 ) -> tuple[list[NewCall], set[int]]:
     """The calls without the messages that are too many, of their account abroad or to their number; which of ``calls``
-    were changed, by ``id()``."""
+    were changed, by ``id()``. ``recent``: what was sent to their numbers of late."""
     if revise is None:
         return calls, set()
     far = await abroad.judge(connection, calls)
     thinned = [revise(c, far[id(c)]) if id(c) in far else c for c in calls]
-    too_many = await frequency.settle(connection, thinned, seconds_of(now))
+    too_many = await frequency.settle(connection, thinned, seconds_of(now), recent)
     thinned = [revise(c, too_many[id(c)]) if id(c) in too_many else c for c in thinned]
     await abroad.enter(connection, calls, thinned, far)
     if not far and not too_many:

@@ -21,7 +21,7 @@ SELECT id, halted OR status <> 'active' AS halted, balance - credit_floor AS ava
        training
 FROM account WHERE id = ANY($1::bigint[]) ORDER BY id
 """
-_LOCK = f"{_LOOK} FOR UPDATE"
+LOCK = f"{_LOOK} FOR UPDATE"
 
 # Asked after the lock: only then is it certain that no other node is adding to it.
 _USED = """
@@ -176,10 +176,13 @@ class Limits:
         return max(1.0, (start - at).total_seconds())
 
 
-async def lock(connection: Connection, calls: Sequence[NewCall], day: date) -> Limits:
-    """Lock the accounts of the calls, and those whose quotas count them, and see what is left."""
-    ids = sorted({a for c in calls for a in (c.account_id, *c.guards)})
-    rows = await connection.fetch(_LOCK, ids) if ids else []
+def locked(calls: Sequence[NewCall]) -> list[int]:
+    """The accounts of the calls, and those whose quotas count them: what ``LOCK`` is given."""
+    return sorted({a for c in calls for a in (c.account_id, *c.guards)})
+
+
+async def limits(connection: Connection, rows: Sequence[Row], calls: Sequence[NewCall], day: date) -> Limits:
+    """What is left to these accounts, the rows of ``LOCK``, and to their departments, which are locked, too."""
     departments = sorted({d for c in calls for d in c.departments})
     used = await lock_departments(connection, departments, day) if departments else []
     return await _limits(connection, rows, day, used)

@@ -17,7 +17,7 @@ ROUNDS = 3
 """A row that was changed by somebody else is locked by then: the second round settles it."""
 SWEEP = 20_000
 
-_READ = "SELECT number, seq, sent FROM number_recent WHERE number = ANY($1::bigint[])"
+READ = "SELECT number, seq, sent FROM number_recent WHERE number = ANY($1::bigint[])"
 _WRITE = """
 INSERT INTO number_recent AS n (number, seq, until, sent)
 SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bytea[])
@@ -34,17 +34,27 @@ class Watched(Protocol):
         """Those of its messages that are."""
 
 
-async def settle(connection: Connection, calls: Sequence[Watched], now: int) -> dict[int, dict[int, Reason]]:
-    """Count the messages of the calls, in order, and say which are too many: id(call) -> index -> why."""
+def watched(calls: Iterable[Watched]) -> list[int]:
+    """The numbers of the calls that are counted: what ``READ`` is given."""
+    return list({watch.number for call in calls for watch in call.watches})
+
+
+async def settle(
+    connection: Connection, calls: Sequence[Watched], now: int, before: Iterable[Row]
+) -> dict[int, dict[int, Reason]]:
+    """Count the messages of the calls, in order, and say which are too many: id(call) -> index -> why. ``before``: what
+    ``READ`` has said of their numbers in this transaction, or a little earlier: it is read again where it was changed
+    since."""
     waiting: dict[int, list[tuple[int, Watch]]] = {}
     for call in calls:
         for watch in call.watches:
             waiting.setdefault(watch.number, []).append((id(call), watch))
     refused: dict[int, dict[int, Reason]] = {}
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         if not waiting:
             break
-        known = {row["number"]: row for row in await connection.fetch(_READ, list(waiting))}
+        rows = before if turn == 0 else await connection.fetch(READ, list(waiting))
+        known = {row["number"]: row for row in rows}
         changed: dict[int, tuple[int, int, bytes]] = {}
         for number, watches in waiting.items():
             row = known.get(number)
@@ -82,7 +92,7 @@ async def settle(connection: Connection, calls: Sequence[Watched], now: int) -> 
 async def peek(database: Database, watches: Iterable[Watch]) -> Mapping[int, Reason]:
     """What the messages would be told now, each for itself: index -> why. Nothing is counted."""
     wanted = list(watches)
-    rows = await database.fetch(_READ, list({w.number for w in wanted}))
+    rows = await database.fetch(READ, list({w.number for w in wanted}))
     histories = {row["number"]: History(row["sent"]) for row in rows}
     return {
         w.index: reason

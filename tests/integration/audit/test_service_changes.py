@@ -696,7 +696,7 @@ async def _(world: World, change: Change) -> None:
 
 @example(statements.set_receivers, "statement.receivers")
 async def _(world: World, change: Change) -> None:
-    await statements.set_receivers(change, world.account_id, ["a@buyer.example.org"], "zh")
+    await statements.set_receivers(change, world.account_id, ["a@buyer.example.org"], "zh", "合同约定")
 
 
 @example(statements.take, "statement.take")
@@ -1476,7 +1476,7 @@ async def _(world: World, change: Change) -> None:
     async with world.database.transaction() as connection:
         id_ = await job_queries.add(connection, wanted)
     assert id_ is not None
-    await jobs.cancel(change, id_)
+    await jobs.cancel(change, id_, {})
 
 
 @example(recount.begin, "statistics.recount")
@@ -1696,6 +1696,13 @@ async def _(world: World, change: Change) -> None:
     id_ = await filters.begin(world.by(world.able), world.name(), world.account_id, ["8613800138000"])
     await world.database.execute("UPDATE job SET state = 'done' WHERE subject = $1", f"filter/{id_}")
     await filters.ask(change, id_, 1)
+
+
+@example(filters.look_again, "filter.look")
+async def _(world: World, change: Change) -> None:
+    id_ = await filters.begin(world.by(world.able), world.name(), world.account_id, ["8613800138000"])
+    await world.database.execute("UPDATE job SET state = 'cancelled' WHERE subject = $1", f"filter/{id_}")
+    await filters.look_again(change, id_)
 
 
 @example(filters.remove, "filter.remove")

@@ -19,12 +19,14 @@ from smsgw.core.templates import Form, Review, Variable
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
-from smsgw.platform.campaigns import recipients
+from smsgw.platform.campaigns import imports, recipients
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.jobs import queries as job_queries
+from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries as reviews
@@ -86,6 +88,53 @@ async def test_a_template_is_filled_from_columns_and_values_of_the_task(dsn: str
         said = "【测试】您的订单{}已发货,客服95555。"
         assert await texts(d) == [said.format("A1"), said.format("A3")]
         assert await texts(d, "template_id") == [order] * 2
+
+
+async def uploaded(d: Desk) -> int:
+    """A task whose rows are to be brought in."""
+    incoming = await d.tasks.files.receive(d.account_id, len(CSV))
+    incoming.path.write_bytes(CSV)
+    incoming.name = "a.csv"
+    file = await d.tasks.files.keep(incoming, "t")
+    return await d.make(upload_id=file.id, rows=0)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_with_its_import_a_task_is_cancelled(dsn: str, tmp_path: Path, begun: bool) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await uploaded(d)
+        if begun:  # by a node that is away then
+            assert await job_queries.claim(d.database, 7, {imports.NAME: 1}, timedelta())
+        job_id = await d.database.fetchval("SELECT id FROM job")
+        change = Change(d.database, Actor.operator("root"))
+        job = await jobs.cancel(change, job_id, imports.ENDS)
+        assert job.state == ("running" if begun else "cancelled")
+        assert (await d.view(task_id)).task.state == "cancelled"
+        told = await d.database.fetch("SELECT action, object FROM audit WHERE action LIKE '%.cancel' ORDER BY id")
+        assert [tuple(row) for row in told] == [("job.cancel", f"job/{job_id}"), ("task.cancel", f"task/{task_id}")]
+        await imported(d)
+        assert await d.database.fetchval("SELECT state FROM job") == "cancelled"
+        # Whatever its task is said to be, nobody begins it anew.
+        await d.database.execute("UPDATE task SET state = 'importing'")
+        async with d.database.transaction() as connection:
+            assert await imports.enqueue(connection) == 0
+        await imported(d)
+        await d.feed()
+        assert await d.states() == {}
+
+
+async def test_an_import_whose_rows_are_there_cannot_be_cancelled(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await uploaded(d)
+        await imported(d)
+        await d.database.execute("UPDATE job SET state = 'running', leased_until = now() + interval '1 minute'")
+        job_id = await d.database.fetchval("SELECT id FROM job")
+        with pytest.raises(SmsgwError) as refused:
+            await jobs.cancel(Change(d.database, Actor.operator("root")), job_id, imports.ENDS)
+        assert refused.value.code == "STATE_CONFLICT"
+        assert not await d.database.fetchval("SELECT cancel_asked FROM job")
+        await d.feed()
+        assert (await d.view(task_id)).progress.statuses == {"queued": 4}
 
 
 async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_more(

@@ -411,3 +411,22 @@ async def test_the_server_gives_up_a_claim_before_we_do(
             await sender.take()
         await poll(lambda: running(ledger, 0), within=4)
     assert len(await sender.take()) == 1
+
+
+async def test_behind_a_claim_that_found_all_there_is_nothing_is_asked_or_waited_for(
+    ledger: Ledger, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims_module, "LOOK_AGAIN", 600.0)
+    monkeypatch.setattr(claims_module, "AGAIN_EVERY", 600.0)
+    await ledger.accept()
+    assert len(await sender.take()) == 1
+
+    def waited(seconds: float) -> None:
+        raise AssertionError(seconds)
+
+    monkeypatch.setattr(claims_module.aio, "timeout", waited)
+    assert await sender.claims.take(1000, urgent=False, in_hand=sender.in_hand) == []
+    assert sender.claims.pause > 0
+    sender.claims.deferred_in(0.0)
+    with pytest.raises(AssertionError):  # a part comes due: that is asked for
+        await sender.claims.take(1000, urgent=False, in_hand=sender.in_hand)

@@ -14,7 +14,7 @@ import pytest_asyncio
 import smsgw.demo
 from smsgw.channels.wire.proofs import readings
 from smsgw.core.errors import Refused
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, first_id
 from smsgw.core.states import FINAL, PartState
 from smsgw.demo.fill import DOMAINS, Filled, fill
 from smsgw.demo.world import World
@@ -111,6 +111,14 @@ class Look:
         for table in FILLED:
             assert await self.database.fetchval(f"SELECT count(*) FROM {table}") > 0, table  # noqa: S608
 
+    async def events(self) -> None:
+        """Nothing is about to be lost before anybody has looked, and given up is only what somebody was called for."""
+        waits = "SELECT account_id, kind FROM customer_event WHERE acknowledged_at IS NULL AND id < "
+        assert await self.rows(f"{waits}{first_id(datetime.now(UTC) - timedelta(days=1, hours=1))}") == []
+        dead = await self.rows("SELECT DISTINCT account_id FROM customer_event WHERE dead_at IS NOT NULL")
+        assert dead
+        assert set(dead) <= set(await self.rows("SELECT account_id FROM webhook"))
+
     async def chain(self) -> None:
         report = await audit_chain.verify(self.database, SEALER)
         assert {problem.kind for problem in report.problems} <= {"no_anchor"}  # a node makes those
@@ -127,6 +135,7 @@ async def test_the_history_is_what_a_node_would_have_left(database: Database) ->
     await look.books()
     await look.statistics()
     await look.fates()
+    await look.events()
     await look.chain()
     await look.proofs()
     with pytest.raises(Refused) as refused:  # what is in use is left alone

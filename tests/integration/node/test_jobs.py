@@ -268,18 +268,18 @@ async def test_a_job_for_one_node_is_left_to_it_while_it_lives(database: Databas
 async def test_cancel_while_it_waits_and_while_it_runs(database: Database) -> None:
     change_ = Change(database, Actor.operator("root"))
     waiting, running = await put(database, "waits"), await put(database)
-    assert (await service.cancel(change_, waiting)).state is JobState.CANCELLED
+    assert (await service.cancel(change_, waiting, {})).state is JobState.CANCELLED
     jobs = JobRunner(database, 1, [JobKind("test", hang), JobKind("waits", nothing)])
     await jobs.claim()
-    assert (await service.cancel(change_, running)).state is JobState.RUNNING
+    assert (await service.cancel(change_, running, {})).state is JobState.RUNNING
     await jobs.renew()
     await jobs.settled()
     assert (await job(database, running)).state is JobState.CANCELLED
     assert not await jobs.claim()
     with pytest.raises(Refused, match="结束"):
-        await service.cancel(change_, running)
+        await service.cancel(change_, running, {})
     with pytest.raises(Refused):
-        await service.cancel(change_, 12345)
+        await service.cancel(change_, 12345, {})
     told = await database.fetch("SELECT object FROM audit WHERE action = 'job.cancel' ORDER BY id")
     assert [row["object"] for row in told] == [f"job/{waiting}", f"job/{running}"]
 
@@ -299,7 +299,7 @@ async def test_a_run_that_tells_its_progress_hears_of_the_cancel(database: Datab
 
     jobs = JobRunner(database, 1, [JobKind("test", run)])
     await jobs.claim()
-    await service.cancel(Change(database, Actor.operator("root")), id_)
+    await service.cancel(Change(database, Actor.operator("root")), id_, {})
     await jobs.settled()
     assert heard.is_set()
     found = await job(database, id_)
@@ -309,7 +309,7 @@ async def test_a_run_that_tells_its_progress_hears_of_the_cancel(database: Datab
 async def test_what_a_dead_runner_did_not_hear_is_cancelled_by_the_next(database: Database) -> None:
     id_ = await put(database)
     await queries.claim(database, 9, {"test": 1}, timedelta(seconds=-1))
-    await service.cancel(Change(database, Actor.operator("root")), id_)
+    await service.cancel(Change(database, Actor.operator("root")), id_, {})
     await finish(JobRunner(database, 1, [JobKind("test", hang)]))
     assert (await job(database, id_)).state is JobState.CANCELLED
 
@@ -424,8 +424,8 @@ async def test_people_see_and_cancel_what_is_in_their_scope(database: Database) 
     assert [found.id for found in await queries.page(database, person.scope)] == [mine]
     for id_ in (theirs, nobodys):
         with pytest.raises(Refused):
-            await service.cancel(Change(database, person), id_)
-    await service.cancel(Change(database, person), mine)
+            await service.cancel(Change(database, person), id_, {})
+    await service.cancel(Change(database, person), mine, {})
 
 
 async def test_stop_leaves_nothing_running(database: Database) -> None:

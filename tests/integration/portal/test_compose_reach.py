@@ -17,6 +17,9 @@ from wizard_steps import begun, draft_in, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import EntryDraft, Shared, Sharing
 from smsgw.platform.change import Change
@@ -118,21 +121,88 @@ async def test_a_colleague_s_own_group_is_not_offered_nor_taken(site: Site) -> N
         assert await site.db.fetchval("SELECT audience_id FROM task") == private
 
 
-async def test_whole_numbers_of_an_audience_are_an_export(site: Site, dsn: str) -> None:
-    shared = await group(site, "hall", "大家的")
+async def chosen(site: Site, source: str) -> dict[str, str]:
+    """The fields of the step that chooses one number by a group, or by what has come of a message to it."""
+    if source == "audience":
+        return {"source": "audience", "audience": str(await group(site, "hall", "大家的"))}
+    account = site.snapshots.current.account(site.accounts["hall"])
+    assert account is not None
+    items = (SendItem("13800138000", "通知"),)
+    await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key"))
+    await site.db.execute("UPDATE part SET state = $1", int(PartState.UNDELIVERABLE))
+    return {"source": "segment", "segment": "unreached", "segment_days": "30"}
+
+
+SOURCES = pytest.mark.parametrize(
+    ("source", "right"), [("audience", "contact.export"), ("segment", "message.export")]
+)
+
+
+@SOURCES
+async def test_whole_numbers_of_an_audience_are_an_export(site: Site, dsn: str, source: str, right: str) -> None:
+    fields = await chosen(site, source)
     async with Browser(site) as clerk:
         await clerk.login("clerk")
         draft = await begun(site, clerk)
-        await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(shared)})
+        await clerk.post(f"/send/{draft}/audience", fields)
         await looked_at(clerk, draft)
-        await _may(dsn, "contact.export", yes=False)
-        await clerk.get(f"/send/{draft}/clean/file?class=valid")
-        assert clerk.status == 403
-        await _may(dsn, "contact.export", yes=True)
-        assert "13800138000" in await clerk.get(f"/send/{draft}/clean/file?class=valid")
-        await site.db.execute("UPDATE portal_session SET factor_at = NULL, proven_at = now()")
-        assert "13800138000" not in await clerk.get(f"/send/{draft}/clean/file?class=valid")
-        assert clerk.path.startswith("/proof"), "a password is not enough"
+        await taken_away(site, clerk, dsn, f"/send/{draft}/clean/file?class=valid", right)
+
+
+@SOURCES
+async def test_rows_of_a_task_to_an_audience_are_an_export(site: Site, dsn: str, source: str, right: str) -> None:
+    fields = await chosen(site, source)
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        draft = await begun(site, clerk)
+        await clerk.post(f"/send/{draft}/audience", fields)
+        await submitted(clerk, draft)
+        task = await imported(site)
+        await refused_row(site, task)
+        await taken_away(site, clerk, dsn, f"/tasks/{task}/rows", right, named=f"/tasks/{task}")
+
+
+async def test_rows_of_a_colleague_s_table_are_an_export(site: Site, dsn: str) -> None:
+    async with Browser(site) as clerk:
+        await clerk.login("clerk")
+        await clerk.get("/custom")
+        await upload(clerk, "/custom", TABLE.encode(), account=site.accounts["hall"])
+        draft = draft_in(clerk.path)
+        form = {"account": str(site.accounts["hall"]), "type": "notice", "content": "{姓名}您好"}
+        await clerk.post(f"/send/{draft}/content", form)
+        await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名"})
+        await submitted(clerk, draft)
+        task = await imported(site)
+        await refused_row(site, task)
+        await _may(dsn, "message.export", yes=False)
+        assert f"/tasks/{task}/rows" in await clerk.get(f"/tasks/{task}")
+        assert "13800138000" in await clerk.get(f"/tasks/{task}/rows"), "it is their own"
+        await site.db.execute("UPDATE upload SET submitter = 'other'")
+        await taken_away(site, clerk, dsn, f"/tasks/{task}/rows", "message.export", named=f"/tasks/{task}")
+
+
+async def refused_row(site: Site, task: int) -> None:
+    """One row of it has got no message."""
+    await site.db.execute(
+        "INSERT INTO task_problem (task_id, run, line, n, number, code, message) "
+        "VALUES ($1, 0, 1, 1, '8613800138000', 'NO_ROUTE', '没有通道')", task,
+    )  # fmt: skip
+    await site.db.execute("""UPDATE task SET problems = '{"NO_ROUTE": 1}' WHERE id = $1""", task)
+
+
+async def taken_away(site: Site, clerk: Browser, dsn: str, file: str, right: str, *, named: str = "") -> None:
+    """The file takes the right, and a second factor just now; the page that it is ``named`` on leads to it with the
+    right alone."""
+    await _may(dsn, right, yes=False)
+    await clerk.get(file)
+    assert clerk.status == 403
+    assert not named or file not in await clerk.get(named)
+    await _may(dsn, right, yes=True)
+    assert not named or file in await clerk.get(named)
+    assert "13800138000" in await clerk.get(file)
+    await site.db.execute("UPDATE portal_session SET factor_at = NULL, proven_at = now()")
+    assert "13800138000" not in await clerk.get(file)
+    assert clerk.path.startswith("/proof"), "a password is not enough"
 
 
 async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> None:

@@ -193,7 +193,7 @@ async def test_what_is_cancelled_has_brought_in_what_it_says(desk: Desk, dsn: st
         await gate.execute("SELECT pg_advisory_xact_lock(4711)")
         runner = desk.runner()
         await desk.waits(runner)
-        await jobs.cancel(desk.change, id_)
+        await jobs.cancel(desk.change, id_, {})
         await runner.renew()
         await runner.settled()
         job = await desk.job(id_)

@@ -21,15 +21,21 @@ from portal_site import Site, running
 from standins import AnyFleet
 from wizard_steps import begun, looked_at
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.ids import IdSource
 from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import Permission
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.change import Change
+from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.runner import JobContext
+from smsgw.platform.jobs.service import KEPT
 from smsgw.platform.numbers import filters, service, vendor
+from smsgw.platform.org import queries as people
+from smsgw.platform.sheets.model import Sheet
+from smsgw.platform.sheets.service import Sheets
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
 from smsgw.simulator.number_vendor import NumberVendor
@@ -138,6 +144,66 @@ async def test_a_table_is_looked_at(site: Site) -> None:
         await ended(boss, f"/number-filters/{id_}")
         row = await site.db.fetchrow("SELECT * FROM number_filter")
         assert (row["invalid"], row["duplicates"], await counted(site)) == (1, 1, {"unknown": 2})
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+@pytest.mark.parametrize("table", [False, True])
+async def test_what_was_cut_off_is_looked_at_again(site: Site, how: str, table: bool) -> None:
+    known = {f"86{NUMBERS[0]}": NumberState.EMPTY}
+    await service.learn(Change(site.db, Actor.system("test")), known, clock.now())
+    await site.add_staff("other", "super")
+    person = await people.person(site.db, "boss")
+    assert person is not None
+    change, hall = Change(site.db, person.actor()), site.accounts["hall"]
+    sheet = await a_sheet(site, "手机号\n" + "\n".join(NUMBERS[:3])) if table else None
+    async with change.unit(Permission.CONTACT_EDIT) as unit:  # its job ends before anybody has seen it
+        given = [] if table else [f"86{number}" for number in NUMBERS[:3]]
+        id_ = await filters.begin(change, "年会", hall, given, sheet=sheet)
+        if how == "cancelled":
+            job = await unit.connection.fetchval("SELECT id FROM job")
+            assert await job_queries.cancel(unit.connection, job, KEPT)
+        else:
+            await unit.connection.execute("UPDATE job SET state = 'failed', ended_at = now()")
+        unit.unchanged()
+    path, chosen = f"/number-filters/{id_}", {"id": str(id_)}
+    async with Browser(site) as other:
+        await other.login("other")
+        page = html.unescape(await other.get(path))
+        assert "检测已取消或未完成" in page
+        assert "/number-filters/-/effect/look" in page
+        await other.get("/number-filters")
+        assert "将继续检测 1 个已取消或失败的过滤" in await other.post("/number-filters/-/effect/look", chosen)
+        assert "已处理 1 条" in await other.post("/number-filters/-/do/look", chosen)
+        page = html.unescape(await ended(other, path))
+        assert await counted(site) == {"empty": 1, "unknown": 2}
+        assert "/number-filters/-/effect/look" not in page
+        assert f"{path}/send" in page
+        await other.get("/number-filters")
+        assert "所选过滤均已检测完毕或正在检测" in await other.post("/number-filters/-/effect/look", chosen)
+    with pytest.raises(Refused, match="已检测完毕"):
+        await filters.look_again(change, id_)
+
+
+async def test_a_list_whose_table_is_gone_has_to_be_brought_again(site: Site) -> None:
+    person = await people.person(site.db, "boss")
+    assert person is not None
+    change = Change(site.db, person.actor())
+    sheet = await a_sheet(site, "手机号\n13800138000")
+    async with change.unit(Permission.CONTACT_EDIT) as unit:
+        id_ = await filters.begin(change, "年会", site.accounts["hall"], sheet=sheet)
+        await unit.connection.execute("DELETE FROM job")
+        await unit.connection.execute("DELETE FROM sheet")
+        unit.unchanged()
+    with pytest.raises(Refused, match="重新上传"):
+        await filters.look_again(change, id_)
+
+
+async def a_sheet(site: Site, text: str) -> Sheet:
+    """A table that boss has brought."""
+    sheets = Sheets(site.db, site.surveyor.tasks.files.store)
+    incoming = await sheets.receive(0, "名单.csv", ActorLabel("boss"))
+    incoming.path.write_bytes(text.encode())
+    return await sheets.keep(incoming, filters.NAME, ActorLabel("boss"))
 
 
 async def test_the_provider_by_md5_and_when_it_refuses_or_fails(provider: tuple[NumberVendor, str]) -> None:

@@ -12,6 +12,7 @@ import smsgw
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.words.audit import action_words, actions_called, object_words
+from smsgw.core.templates import Registration
 from smsgw.core.words import LABELS
 
 PACKAGE = Path(smsgw.__file__).parent
@@ -84,6 +85,11 @@ def test_every_object_has_a_name() -> None:
     assert missing == set()
 
 
+def test_every_list_that_is_searched_has_a_name() -> None:
+    names = {one.name for m in discovery.modules() for one in vars(m).values() if isinstance(one, ListPage)}
+    assert sorted(names - set(LABELS["audit_object"])) == []
+
+
 def test_codes_are_shown_in_words_with_the_code() -> None:
     name, code = action_words("staff.stop")
     assert (str(name), code) == ("停用人员", "staff.stop")
@@ -111,3 +117,8 @@ def test_every_field_that_is_written_down_with_a_change_has_a_name() -> None:
         if isinstance(key, ast.Constant) and key.value not in LABELS["audit_field"]
     }
     assert not unknown
+
+
+def test_every_state_of_a_registration_stands_in_words_in_the_history_of_a_signature() -> None:
+    said = set(map(str, Registration)) - {Registration.EXPIRED.value}
+    assert said <= LABELS["audit_value"].keys()

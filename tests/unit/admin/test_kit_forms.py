@@ -67,7 +67,7 @@ def test_what_is_left_out_is_empty() -> None:
         ("size", "13", words.TOO_SMALL), ("kind", "c", words.NO_SUCH_CHOICE), ("role", "c", words.NO_SUCH_CHOICE),
         ("number", "1", words.BAD_PHONE), ("email", "a b@c", words.BAD_EMAIL), ("ip", "1.2.3", words.BAD_ADDRESS),
         ("ip", "1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4", words.TOO_MANY), ("content", "a\x00b", words.UNPRINTABLE),
-        ("content", "x" * 20_001, words.TOO_LONG), ("id", "-1", words.NO_SUCH_CHOICE),
+        ("content", "x" * 20_001, words.TOO_LONG), ("id", "-1", words.BAD_ID),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_and_what_was_typed_stays(key: str, typed: str, said: str) -> None:

@@ -13,6 +13,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import effects as module
 from smsgw.pipeline.outcomes.effects import STEPS, Effects, follow_up
 from smsgw.store.messages.inbound import Arrived
+from smsgw.store.messages.outcomes import EVENT_TYPES
 
 S = PartState
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -25,6 +26,8 @@ class Connection:
         self.siblings = siblings
         self.asked: list[str] = []
         self.events: list[tuple[Any, ...]] = []
+        self.last = ""
+        self.arguments: tuple[Any, ...] = ()
 
     async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]:
         self.asked.append("siblings" if "by_us" in sql else "replies")
@@ -33,7 +36,8 @@ class Connection:
     async def execute(self, sql: str, *args: Any, **_: Any) -> None:
         tables = ("INTO ledger", "usage_day", "callback_url", "INTO event ", "stat_minute", "customer_event")
         self.asked.append(next(table for table in tables if table in sql))
-        if "INTO customer_event" in sql:
+        self.last, self.arguments = sql, args
+        if "INTO customer_event" in sql and "stat_minute" not in sql:
             self.events += zip(*args, strict=True)
 
     async def copy_records_to_table(self, table: str, *, records: Any, **_: Any) -> None:
@@ -78,6 +82,18 @@ async def test_each_step_is_one_statement_or_two_whatever_the_size_of_the_batch(
     effects = batch(n)
     await follow_up(effects)
     assert effects.connection.asked == ORDER  # type: ignore[attr-defined]
+
+
+async def test_reports_and_counts_are_one_statement_where_no_message_has_an_address_of_its_own() -> None:
+    effects = batch(1)
+    effects.callbacks = ()
+    await follow_up(effects)
+    connection: Any = effects.connection
+    written = [table for table in ORDER if table not in ("customer_event", "callback_url")]
+    assert connection.asked == written
+    assert "INTO customer_event" in connection.last
+    told = zip(*connection.arguments[: len(EVENT_TYPES)], strict=True)
+    assert [event[3] for event in told] == [100, 101, 102]
 
 
 async def test_a_batch_without_an_end_is_only_counted() -> None:

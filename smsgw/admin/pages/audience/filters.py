@@ -11,7 +11,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit import numbers
-from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
@@ -75,12 +75,19 @@ async def _detail(call: Call, one: NumberFilter) -> Detail:
     if call.may(Permission.MESSAGE_SEND) and not busy and any(state in told for state in STATES):
         links.insert(0, (words.FILTER_SEND, f"{PATH}/{one.id}/send"))
     sections = [Section(COLUMNS[1:], one), Section(columns, rows, words.FILTER_COUNTS)]
-    return Detail(one.name, sections, links=links, refresh=2 if busy else 0)
+    buttons: list[Button] = []
+    notice = ""
+    if not busy and await service.unsettled(call.db, [one.id]):
+        notice = call.gettext(words.FILTER_UNSETTLED)
+        if call.may(LOOK.permission):
+            fields = {"id": str(one.id)}
+            buttons.append(Button(words.FILTER_LOOK, f"{PATH}/-/effect/{LOOK.key}", fields=fields, asks=True))
+    return Detail(one.name, sections, links=links, buttons=buttons, refresh=2 if busy else 0, notice=notice, good=False)
 
 
 def _told(call: Call, found: service.Counted) -> str:
     if found.oldest is None:
-        return f"{found.n:,}"
+        return call.filled(words.FILTER_COUNTED, {"n": f"{found.n:,}"})
     at = f"{found.oldest.astimezone(CHINA):%Y-%m-%d}"
     return call.filled(words.FILTER_OLDEST, {"n": f"{found.n:,}", "at": at})
 
@@ -89,6 +96,17 @@ async def _remove_effect(_: Call, rows: Sequence[NumberFilter]) -> Effect:
     return Effect(words.FILTER_REMOVE_EFFECT, {"n": len(rows)})
 
 
+async def _look(call: Call, one: NumberFilter) -> None:
+    await service.look_again(call.change(), one.id)
+    call.portal.context.jobs.set()
+
+
+async def _look_effect(call: Call, rows: Sequence[NumberFilter]) -> Effect:
+    n = len(await service.unsettled(call.db, [one.id for one in rows]))
+    return Effect(words.FILTER_LOOK_EFFECT, {"n": n}) if n else Effect(words.FILTER_LOOK_NOTHING, nothing=True)
+
+
+LOOK = Action("look", words.FILTER_LOOK, Permission.CONTACT_EDIT, _look, _look_effect)
 PAGE = ListPage(
     "filters", PATH, "audience.numbers", Permission.CONTACT_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
     rows=lambda db, actor, found, window: service.search(
@@ -97,8 +115,8 @@ PAGE = ListPage(
         db, most, accounts=actor.scope.whole, name=found.get("name"), account_id=_account(found)),
     one=lambda db, actor, id_: service.one(db, id_, accounts=actor.scope.whole), sort=Sort("at"),
     lead=words.FILTERS_LEAD,
-    actions=(Action("remove", words.FILTER_REMOVE, Permission.CONTACT_EDIT,
-                    lambda call, one: service.remove(call.change(), one.id), _remove_effect, danger=True),),
+    actions=(LOOK, Action("remove", words.FILTER_REMOVE, Permission.CONTACT_EDIT,
+             lambda call, one: service.remove(call.change(), one.id), _remove_effect, danger=True),),
     links=((words.FILTER_NEW, f"{PATH}/-/new", Permission.CONTACT_EDIT),
            (words.FILTER_IMPORT, f"{PATH}/-/import", Permission.CONTACT_EDIT),
            (words.FILTER_VENDOR, f"{PATH}/-/vendor", Permission.SETTING_EDIT)),

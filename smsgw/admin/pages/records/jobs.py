@@ -13,6 +13,7 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
+from smsgw.platform.campaigns import imports
 from smsgw.platform.exports import service as exports
 from smsgw.platform.handles import Database
 from smsgw.platform.jobs import queries, service
@@ -48,7 +49,8 @@ async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Sli
 
 
 async def _cancelled(_: Call, rows: Sequence[Job]) -> Effect:
-    return Effect(words.CANCEL_EFFECT, {"n": len(rows)})
+    tasks = sum(job.kind == imports.NAME for job in rows)
+    return Effect(words.CANCEL_IMPORTS_EFFECT if tasks else words.CANCEL_EFFECT, {"n": len(rows), "tasks": tasks})
 
 
 async def _rejected(_: Call, rows: Sequence[Job]) -> Effect:
@@ -63,7 +65,7 @@ PAGE = ListPage(
     "jobs", "/jobs", "records.exports", Permission.SELF_EDIT, FILTER, COLUMNS, rows=_rows, one=queries.own,
     detail=jobs.detail, sort=Sort("created_at"), live=3,
     actions=(Action("cancel", words.CANCEL, Permission.SELF_EDIT,
-                    lambda call, job: service.cancel(call.change(), job.id), _cancelled, danger=True),
+                    lambda call, job: service.cancel(call.change(), job.id, imports.ENDS), _cancelled, danger=True),
              Action("reject", words.EXPORT_REJECT, Permission.JOB_EDIT, _reject, _rejected, danger=True, reason=True)),
     empty=Empty(words.JOBS_EMPTY, words.JOBS_TEACH),
 )  # fmt: skip

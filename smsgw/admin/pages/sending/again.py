@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import read_id
-from smsgw.admin.rights import Proof, route
+from smsgw.admin.rights import PROOFS, Proof, route
 from smsgw.admin.words import compose as words
 from smsgw.core.permissions import Permission
 from smsgw.core.sent_links import NAME
@@ -144,12 +145,32 @@ async def mend(call: Call) -> web.StreamResponse:
     return call.redirect(f"/send/{draft.id}/table")
 
 
+async def export_of(call: Call, task: Task) -> Permission | None:
+    """What it takes to have the numbers of a task that the person has submitted; None: they have brought them here
+    themselves."""
+    picked = picked_of(task)
+    if picked is not None and picked.segment is not None:
+        return Permission.MESSAGE_EXPORT
+    if picked is not None or task.audience_id is not None:
+        return Permission.CONTACT_EXPORT
+    if task.upload_id is None:
+        return None
+    upload = await again.upload_of(call.db, task)
+    own = upload is not None and upload.submitter == call.actor.label
+    return None if own else Permission.MESSAGE_EXPORT
+
+
 @route("GET", AT + "/rows", Permission.MESSAGE_SEND, step_up=Proof.PASSWORD, kept=False)
 async def rows(call: Call) -> web.StreamResponse:
-    """The rows without a message, for whoever has submitted the task: it is their own table."""
+    """The rows without a message, for whoever has submitted the task: their own table, or an export."""
     task = await _task(call)
     if task.submitter != call.actor.label:
         raise web.HTTPNotFound
+    if (right := await export_of(call, task)) is not None:
+        if not call.may(right):
+            raise web.HTTPForbidden
+        if (asked := proving.before_file(call, PROOFS[right])) is not None:
+            return asked
     await call.reads("task.export", f"task/{task.id}", rows="errors")
     response = web.StreamResponse(
         headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"}

@@ -225,7 +225,7 @@ def _problem(step: Step, survey: Survey | None) -> dict[str, Any]:
 def _export(call: Call, state: State, upload: Upload | None) -> Permission | None:
     if state.source == Source.AUDIENCE:
         return Permission.CONTACT_EXPORT
-    if upload is not None and upload.submitter != call.actor.label:
+    if state.source == Source.SEGMENT or (upload is not None and upload.submitter != call.actor.label):
         return Permission.MESSAGE_EXPORT
     return None
 
@@ -233,7 +233,7 @@ def _export(call: Call, state: State, upload: Upload | None) -> Permission | Non
 @route("GET", AT + "/clean/file", _ONE, step_up=Proof.PASSWORD, kept=False)
 async def class_file(call: Call) -> web.StreamResponse:
     """All rows of one class, as a table. What the person has brought here is theirs to take away; whole numbers out of
-    an audience, or of a table that somebody else has brought, are an export."""
+    an audience or a segment, or of a table that somebody else has brought, are an export."""
     step = await step_of(call, "audience")
     wanted = call.request.query.get("class", "")
     if wanted not in words.CLASS or step.draft is None:

@@ -25,7 +25,7 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import again, as_scenario, edit, stages, terms
-from smsgw.admin.pages.sending.again import may_take
+from smsgw.admin.pages.sending.again import export_of, may_take
 from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import accounts, compose, fallback
 from smsgw.admin.words import tasks as words
@@ -241,7 +241,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     if task.problems or one.progress.statuses.get("rejected"):
         mended = task.problems.keys() - {DOUBLE} or one.progress.statuses.get("rejected")
         if call.may(Permission.MESSAGE_SEND) and task.state != "importing" and mended:
-            if task.submitter == call.actor.label:
+            if await _may_have_rows(call, task):
                 double = task.problems.get(DOUBLE, 0)
                 but = call.filled(words.MEND_ROWS_BUT, {"n": f"{double:,}"})
                 links.append((but if double else words.MEND_ROWS, f"{PATH}/{task.id}/rows"))
@@ -275,6 +275,14 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     standing = call.gettext(accounts.TRAINING_ON) if account is not None and account.training else ""
     return Detail(title, sections, buttons=buttons, links=links, refresh=refresh, notice=notice, good=good,
                   piece=piece, standing=standing)  # fmt: skip
+
+
+async def _may_have_rows(call: Call, task: Task) -> bool:
+    """Whether the rows without a message are the person's to take away."""
+    if task.submitter != call.actor.label:
+        return False
+    right = await export_of(call, task)
+    return right is None or call.may(right)
 
 
 def _records(task: Task, since: datetime, *, run: bool = False) -> str:
