@@ -99,12 +99,11 @@ def _sent(world: World, row: dict[str, Any]) -> Sent | None:
 
 
 async def _make(world: World, row: dict[str, Any], made: list[Made]) -> None:
-    now, actor = clock.now(), None
-    if "person" in row:
-        person = await org.person(world.database, f"demo-{row['person']}")
-        if person is None:
-            raise LookupError(row["person"])
-        actor = person.actor(None)
+    now, login = clock.now(), f"demo-{row.get('person', 'admin')}"
+    person = await org.person(world.database, login)
+    if person is None:
+        raise LookupError(login)
+    actor = person.actor(None)
     wanted = NewLink(
         world.senders[row["account"]].id, row["name"], row["target"], LinkKind(row.get("kind", "shared")),
         Origin(row.get("origin", "page")), DOMAINS[0], row.get("codes", 1), row.get("code", ""),

@@ -291,7 +291,8 @@ def _parts(
     world: World, call: Call, of: tuple[int, str], total: int, carrier: str, end: _End, made: Rows
 ) -> None:  # fmt: skip
     id_, number = of
-    pool = world.pools[carrier]
+    coded = call.type == "otp" and carrier == "CMCC" and world.coded is not None and call.at > world.coded
+    pool = world.pools["codes" if coded else carrier]
     channel = world.channels[carrier] if end.claimed else None
     lane = int(LANE_OF[MessageType(call.type)])
     attempt = 0 if end.claimed is None else 2 if end.retried else 1

@@ -29,7 +29,7 @@ def _document(said: dict[str, Any], rules: int) -> dict[str, Any]:
 async def _submit(world: World, said: dict[str, Any]) -> None:
     """A table with one more rule waits for a second person."""
     await settings.put(world.change(), "route_approval", 1)
-    await service.publish(world.change(), _document(said, len(said["rule"])), said["notes"][-1])
+    await service.publish(world.change(), _document(said, len(said["rule"])), said["waits"])
     for who in ("demo", "demo-2"):  # it takes two
         await settings.put(world.change(Actor.system(who)), "route_approval", 0)
     await world.date("route_submission.made_at")
@@ -53,6 +53,8 @@ async def fill(world: World) -> None:
         with world.then(world.now - timedelta(days=9 - 3 * n)):
             await service.publish(world.change(), _document(said, n), note)
             await world.date("route_version.published_at")
+    world.coded = world.now - timedelta(days=6)
+    world.pools["codes"] = await world.database.fetchval("SELECT id FROM pool WHERE name = 'codes'")
     with world.then(world.now - timedelta(hours=2)):
         await _submit(world, said)
     with world.then(world.now - timedelta(days=2)):

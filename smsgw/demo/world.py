@@ -113,6 +113,8 @@ class World:
     channels: dict[str, int] = field(default_factory=dict)
     """Carrier -> the channel that serves it."""
     pools: dict[str, int] = field(default_factory=dict)
+    coded: datetime | None = None
+    """Since when a rule leads codes to CMCC into a pool of their own."""
     templates: dict[tuple[str, str], Text] = field(default_factory=dict)
     """By account and name."""
     numbers: list[str] = field(default_factory=list)

@@ -143,6 +143,7 @@ def _heat(chart: Chart) -> dict[str, Any]:
         "grid": {"left": 8, "right": 12, "top": 8, "bottom": 44, "containLabel": True},
         "xAxis": {"type": "category", "data": list(chart.labels), "splitArea": {"show": True}},
         "yAxis": {"type": "category", "data": [one.label for one in chart.series], "splitArea": {"show": True}},
-        "visualMap": {"min": 0, "max": most, "orient": "horizontal", "left": "center", "bottom": 0, "tone": "blue"},
-        "series": [{"type": "heatmap", "data": data, "name": chart.unit}],
+        "visualMap": {"min": 0, "max": most, "orient": "horizontal", "left": "center", "bottom": 0, "tone": "blue",
+                      "text": [f"{most:,}", "0"]},
+        "series": [{"type": "heatmap", "data": data, "name": chart.unit, "label": {"show": True}}],
     }

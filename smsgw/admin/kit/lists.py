@@ -206,6 +206,8 @@ class ListPage:
     links_whole: bool = False
     """They, and the button of the empty list, are for who sees the whole platform alone; but for what the list's own
     permission is enough for."""
+    links_quiet: bool = False
+    """None of them is what one comes for: no button of theirs stands out."""
     lead: str = ""
     """A sentence under the title."""
     notice: Callable[[Actor, Found], str] = lambda actor, found: ""

@@ -101,6 +101,8 @@ class Column:
     """The address of what a number counts, or of what a word is about; empty: none."""
     when: Callable[[Any], bool] | None = None
     """For which filters (``Found``) it is there at all, and then always; None: for any."""
+    blank: str = ""
+    """What nothing means here, a word of ``words`` (长期有效); empty: a dash."""
 
     @property
     def right(self) -> bool:

@@ -58,13 +58,13 @@ HINTS: dict[str, str] = {
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
     "beginning": N_("开头几位"),
-    "word": N_("内容中的词，至少 2 个字"),
+    "word": N_("词语，至少 2 个字"),
     "reasons": N_("在最近 10 万条中查找"),
     "message_id": N_("流水号"),
     "login": N_("登录名的一部分"),
     "name": N_("姓名的一部分"),
-    "person": N_("姓名或登录名的一部分"),
-    "agent": N_("如 Firefox 或 Windows NT"),
+    "person": N_("姓名或登录名"),
+    "agent": N_("如 Firefox"),
 }
 DONE_MANY = N_("已处理 %(done)s 条")
 DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")

@@ -30,25 +30,35 @@ GENERATE = N_("批量生成")
 UNKEPT = N_("短链另有 %(n)s 次访问只计了数，不知是谁，其中若有人首次点击，仍会收到。")
 NAME_HELP = N_("只在平台内显示，不出现在短信中。")
 TARGET_HELP = N_("以 http:// 或 https:// 开头的完整网址，不能是内网地址或短链域名。")
+DOMAIN_HELP = N_("不选时用平台配置的第一个域名。")
 CODE_HELP = N_("留空则自动生成 8 位短码；自选为 4–20 位小写字母、数字或 -，且不是 8 位。")
 FROM_HELP = N_("北京时间，如 2026-12-01 08:00；留空为立即生效。")
 UNTIL_HELP = N_("北京时间，如 2026-12-31 18:00；留空为长期有效。")
 VISITS_HELP = N_("真人打开达到此数后失效；0 为不限。程序访问不计入。")
-WARN_HELP = N_("勾选后先显示目标网址的提示页，由访问者点击后前往；目标不属于本单位时建议开启。")
+WARN_HELP = N_("开启后先显示目标网址的提示页，由访问者点击后前往；目标不属于本单位时建议开启。")
 WHEN_WRONG = N_("请填写时间，如 2026-12-31 18:00")
 MADE, MADE_WAITS = N_("短链已创建，几秒内可以打开。"), N_("短链已提交，审批通过后可以打开。")
 MAKE_EFFECT = N_("将为 %(account)s 创建短链“%(name)s”，跳转到 %(target)s；创建后立即生效。")
 MAKE_EFFECT_WAITS = N_("将为 %(account)s 创建短链“%(name)s”，跳转到 %(target)s；须经审批后生效。")
-NOT_FILED = N_("目标 %(host)s 尚未在 %(carriers)s 报备通过：策略要求报备时，含此短链的营销短信不能发往这些运营商。")
+NOT_FILED = N_("目标 %(host)s 尚未在%(carriers)s报备通过：策略要求报备时，含此短链的营销短信不能发往这些运营商。")
 FILE_IT = N_("去报备")
 
 # --- one -------------------------------------------------------------------------------------------------------------
 
+FOR_GOOD, AT_ONCE, NO_LIMIT = N_("长期有效"), N_("立即生效"), N_("不限")
 ONE_CODE_EACH = N_("%(n)s 个收件人各有一个短码")
 LEAD_ELSEWHERE, LEADS_ELSEWHERE = N_("更换目标"), N_("目标已更换，几秒内生效。")
 LEADS_ELSEWHERE_WAITS = N_("新目标已提交审批，通过之前此短链打不开。")
 ELSEWHERE_EFFECT = N_(
     "此短链将改为跳转到 %(target)s，为第 %(version)s 版；已发出的短信（%(humans)s 次访问）也随之改变。"
+)
+ELSEWHERE_EFFECT_ALSO = N_(
+    "此短链和任务在短码不足时续建的 %(also)s 条将一并改为跳转到 %(target)s，此短链的为第 %(version)s 版；"
+    "已发出的短信（%(humans)s 次访问）也随之改变。"
+)
+ELSEWHERE_EFFECT_WAITS_ALSO = N_(
+    "新目标 %(target)s（第 %(version)s 版）须经审批，任务在短码不足时续建的 %(also)s 条随之更换；"
+    "通过之前，已发出的短链也打不开。"
 )
 ELSEWHERE_EFFECT_WAITS = N_("新目标 %(target)s（第 %(version)s 版）须经审批；通过之前，已发出的短链也打不开。")
 STOP, START = N_("停用"), N_("启用")
@@ -63,9 +73,13 @@ START_EFFECT_ALSO = N_(
 )
 START_EFFECT = N_("将启用 %(n)s 条短链（%(names)s）：几秒内可以再次打开；目标未经审批的先进入审核。")
 PASS, REJECT = N_("通过"), N_("驳回")
+PASS_TITLE, REJECT_TITLE = N_("通过短链"), N_("驳回短链")
 PASSED, REJECTED = N_("已通过，几秒内可以打开。"), N_("已驳回。")
 PASS_EFFECT = N_("短链“%(name)s”（%(account)s）将跳转到 %(target)s（第 %(version)s 版）。")
-REJECT_ABOUT = N_("驳回后此短链打不开；创建人看到原因，可以更换目标后再次提交。")
+PASS_EFFECT_ALSO = N_(
+    "短链“%(name)s”（%(account)s）和任务在短码不足时续建的 %(also)s 条将一并跳转到 %(target)s（第 %(version)s 版）。"
+)
+REJECT_ABOUT = N_("驳回后此短链和随它等待审批的续建短链打不开；创建人看到原因，可以更换目标后再次提交。")
 CODES, CODES_EFFECT = N_("生成短码文件"), N_("将把 %(n)s 个短码写入一个文件，在后台进行；完成后在“短链生成任务”下载。")
 CODES_EFFECT_REST = N_(
     "将把其余 %(n)s 个短码写入一个文件，在后台进行；前 %(first)s 个已随短信发出或由接口取走，不在文件中。"
@@ -90,7 +104,7 @@ VISITS_LEAD = N_(
     "归属按 IPv4 地址判断，IPv6 地址为未知。"
 )
 VISITS_EMPTY = N_("这段时间没有访问")
-VISITS_TEACH = N_("短链被打开约 20 秒后出现在这里。地址只显示前半部分，超过保留期后不再显示。")
+VISITS_TEACH = N_("短链被打开约 20 秒后出现在这里。IP 地址只显示前半部分，超过保留期后不再显示。")
 VERDICT: dict[str, str] = {
     "human": N_("真人"), "head": N_("探测"), "prefetch": N_("浏览器预取"), "preview": N_("聊天预览"),
     "crawler": N_("爬虫"), "scanner": N_("安全扫描"), "": N_("待判定"),
@@ -133,7 +147,10 @@ CODES_HELP = N_("1–1,000,000")
 
 # --- the report ------------------------------------------------------------------------------------------------------
 
-REPORT_LEAD = N_("每天每个账号新建、到期、被打开的短链数和访问次数；点击数字查看对应的短链或访问。")
+REPORT_LEAD = N_(
+    "每天每个账号新建、到期、被打开的短链数和访问次数；点击数字查看对应的短链或访问。"
+    "合计中的“被打开的短链”按短链去重。"
+)
 REPORT_EMPTY, REPORT_TEACHES = N_("这段时间没有短链数据"), N_("请选择其他时间范围，或先新建短链。")
-REPORT_CHART = N_("每天的短链与访问")
+REPORT_CHART = N_("每天的访问次数")
 REPORT_SUMMARY = N_("新建 %(made)s 条，真人访问 %(humans)s 次，程序访问 %(programs)s 次")

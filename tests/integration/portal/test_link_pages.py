@@ -106,7 +106,13 @@ async def test_a_link_is_made_shown_led_elsewhere_and_stopped(site: Site) -> Non
         assert (boss.path, link.warn, link.domain) == (f"/short-links/{link.id}", True, LINK_DOMAINS[0])
         assert address in page
         assert "春季&lt;活动&gt;" in page
-        assert address in await boss.get("/short-links")
+        for nothing in ("立即生效", "长期有效", "不限"):
+            assert nothing in page, "what an empty field means is said"
+        assert "审批人" not in page, "of what has not been there is nothing"
+        page = await boss.get("/short-links")
+        assert f'data-copy-text="{address}"' in page
+        assert f"<code>{address.removeprefix('https://')}</code>" in page
+        assert '<a href="/short-links">短链列表</a>' in await boss.get(f"/short-links/{link.id}/target")
         for kind, begins in (("svg", "<?xml"), ("png", "\ufffdPNG")):
             assert (await boss.get(f"/short-links/{link.id}/qr.{kind}?save")).startswith(begins)
             assert boss.headers["Content-Disposition"].startswith("attachment")

@@ -85,6 +85,11 @@ def test_every_object_has_a_name() -> None:
     assert missing == set()
 
 
+def test_every_list_that_is_searched_has_a_name() -> None:
+    names = {one.name for m in discovery.modules() for one in vars(m).values() if isinstance(one, ListPage)}
+    assert sorted(names - set(LABELS["audit_object"])) == []
+
+
 def test_codes_are_shown_in_words_with_the_code() -> None:
     name, code = action_words("staff.stop")
     assert (str(name), code) == ("停用人员", "staff.stop")

@@ -165,6 +165,12 @@ def test_a_chart_is_options_without_a_colour(kind: charts.Kind) -> None:
         Chart("t", kind, ["a"] * 2001, [])
 
 
+def test_a_heat_map_says_its_figures() -> None:
+    options = Chart("t", charts.Kind.HEAT, ["a"], [Series("x", [1200])]).options
+    assert options["series"][0]["label"] == {"show": True}
+    assert options["visualMap"]["text"] == ["1,200", "0"]
+
+
 def test_rates_of_what_does_not_follow_each_other_are_dots_without_a_line() -> None:
     def rate(*, dots: bool) -> dict[str, Any]:
         bars, rates = [Series("n", [3, 4])], [Series("r", [50.0, None])]

@@ -72,16 +72,17 @@ COLUMNS = (
     Column("humans", Cell.NUMBER, "link_humans", value=lambda one: one.link.humans, sort=True,
            to=lambda one: f"{one.visits}&verdict=human", phone=Phone.SECOND),
     Column("visitors", Cell.NUMBER, "link_visitors", value=lambda one: one.link.visitors, sort=True, phone=Phone.AWAY),
-    Column("link_until", Cell.TIME, value=lambda one: one.link.valid_until, phone=Phone.AWAY),
-    Column("origin", Cell.WORD, words=words.ORIGIN, value=lambda one: one.link.origin.value, phone=Phone.AWAY),
-    Column("created_by", value=lambda one: one.link.made_by, phone=Phone.AWAY),
+    Column("link_until", Cell.TIME, value=lambda one: one.link.valid_until, phone=Phone.AWAY, blank=words.FOR_GOOD),
+    Column("origin", Cell.WORD, words=words.ORIGIN, value=lambda one: one.link.origin.value, shown=False,
+           phone=Phone.AWAY),
+    Column("created_by", value=lambda one: one.link.made_by, shown=False, phone=Phone.AWAY),
     Column("made_at", Cell.TIME, "created_at", value=lambda one: one.link.made_at, sort=True, phone=Phone.AWAY),
     Column("link_id", value=lambda one: one.id, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _FACTS = (
     *COLUMNS[3:5], COLUMNS[9], Column("link_codes", Cell.NUMBER, value=lambda one: one.codes or 1),
-    Column("link_from", Cell.TIME, value=lambda one: one.link.valid_from), COLUMNS[8],
-    Column("link_visits_max", Cell.NUMBER, value=lambda one: one.link.visits_max or None),
+    Column("link_from", Cell.TIME, value=lambda one: one.link.valid_from, blank=words.AT_ONCE), COLUMNS[8],
+    Column("link_visits_max", Cell.NUMBER, value=lambda one: one.link.visits_max or None, blank=words.NO_LIMIT),
     Column("link_warn", Cell.BOOL, value=lambda one: one.link.warn),
     Column("created_by", value=lambda one: one.link.made_by),
     Column("created_at", Cell.TIME, value=lambda one: one.link.made_at),
@@ -90,6 +91,8 @@ _FACTS = (
     Column("why_so", Cell.LONG, "reason", value=lambda one: one.link.reason),
     Column("link_unkept", Cell.NUMBER, value=lambda one: one.link.unkept or None), COLUMNS[12],
 )  # fmt: skip
+_PERHAPS = frozenset({"decided_by", "decided_at", "why_so", "link_unkept"})
+"""Facts that most links have not: only where there is something to say."""
 
 
 async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
@@ -139,7 +142,7 @@ PAGE = ListPage(
 NAME = Input("name", label="link_name", required=True, most=100, help=words.NAME_HELP)
 TARGET = Input("target", label="link_target", required=True, most=MAX_TARGET, help=words.TARGET_HELP)
 ACCOUNT = Input("account", Kind.CHOICE, required=True)
-DOMAIN = Input("domain", Kind.CHOICE, "link_domain")
+DOMAIN = Input("domain", Kind.CHOICE, "link_domain", help=words.DOMAIN_HELP)
 UNTIL = Input("until", label="link_until", pattern=lines.MOMENT, problem=words.WHEN_WRONG, help=words.UNTIL_HELP)
 WARN = Input("warn", Kind.SWITCH, "link_warn", words.WARN_HELP)
 _FORM = Form((Inputs((
@@ -194,10 +197,13 @@ async def _lead(call: Call, one: Line, values: Mapping[str, Any]) -> web.Respons
 
 
 async def _lead_effect(call: Call, one: Line, values: Mapping[str, Any]) -> Effect:
-    said = words.ELSEWHERE_EFFECT if call.may(Permission.LINK_DECIDE) else words.ELSEWHERE_EFFECT_WAITS
+    also = await queries.alike(call.db, [one.link])
+    said = words.ELSEWHERE_EFFECT_ALSO if also else words.ELSEWHERE_EFFECT
+    if not call.may(Permission.LINK_DECIDE):
+        said = words.ELSEWHERE_EFFECT_WAITS_ALSO if also else words.ELSEWHERE_EFFECT_WAITS
     return Effect(said, {
-        "target": service.target_of(values["target"], call.portal.context.link_domains),
-        "version": one.link.version + 1, "humans": f"{one.link.humans:,}",
+        "target": service.target_of(values["target"], call.portal.context.link_domains), "also": len(also),
+        "version": one.link.version + 1, "humans": f"{sum(link.humans for link in (one.link, *also)):,}",
     })  # fmt: skip
 
 
@@ -230,15 +236,17 @@ def _version(values: Mapping[str, Any]) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
-async def _pass_effect(_: Call, one: Line, __: Mapping[str, Any]) -> Effect:
-    link = one.link
-    said = {"name": link.name, "account": link.account, "target": link.target, "version": link.version}
-    return Effect(words.PASS_EFFECT, said)
+async def _pass_effect(call: Call, one: Line, _: Mapping[str, Any]) -> Effect:
+    link, also = one.link, len(await service.waiting_with(call.db, one.link))
+    said = {
+        "name": link.name, "account": link.account, "target": link.target, "version": link.version, "also": also
+    }  # fmt: skip
+    return Effect(words.PASS_EFFECT_ALSO if also else words.PASS_EFFECT, said)
 
 
 PASS = FormPage(
-    f"{ONE}/pass", Permission.LINK_DECIDE, words.PASS, words.PASS, Form((Inputs((_VERSION, WARN)),)), _pass, _back,
-    _waiting, values=_seen, effect=_pass_effect, lead=lambda one: f"{one.link.name} → {one.link.target}",
+    f"{ONE}/pass", Permission.LINK_DECIDE, words.PASS_TITLE, words.PASS, Form((Inputs((_VERSION, WARN)),)), _pass,
+    _back, _waiting, values=_seen, effect=_pass_effect, lead=lambda one: f"{one.link.name} → {one.link.target}",
 )  # fmt: skip
 
 
@@ -249,9 +257,9 @@ async def _reject(call: Call, one: Line, values: Mapping[str, Any]) -> web.Respo
 
 
 REJECT = FormPage(
-    f"{ONE}/reject", Permission.LINK_DECIDE, words.REJECT, words.REJECT,
+    f"{ONE}/reject", Permission.LINK_DECIDE, words.REJECT_TITLE, words.REJECT,
     Form((Inputs((_VERSION, Input("reason", required=True, least=2, most=200))),)), _reject, _back, _waiting,
-    values=_seen, about=words.REJECT_ABOUT, danger=True,
+    values=_seen, about=words.REJECT_ABOUT, danger=True, lead=lambda one: f"{one.link.name} → {one.link.target}",
 )  # fmt: skip
 
 
@@ -311,6 +319,10 @@ def _young(at: datetime) -> bool:
     return at > clock.now() - timedelta(hours=_HOURS)
 
 
+def _facts_of(one: Line) -> tuple[Column, ...]:
+    return tuple(fact for fact in _FACTS if fact.key not in _PERHAPS or fact.of(one))
+
+
 @route("GET", ONE, Permission.LINK_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """A link: how it stands, what has come of it, where it has led."""
@@ -322,7 +334,7 @@ async def show(call: Call) -> web.StreamResponse:
     figures = await queries.figures(call.db, one.link)
     unfiled = lines.unfiled(call, one.link.account_id, one.link.target)
     return call.render(
-        "links/link.html", one=one, link=one.link, section=Section(_FACTS, one), words=words, path=PATH,
+        "links/link.html", one=one, link=one.link, section=Section(_facts_of(one), one), words=words, path=PATH,
         chart_of=await _chart(call, one, by_day=by == "day"), by=by, figures=figures, column=COLUMNS[5],
         targets=await queries.targets(call.db, one.link), page=PAGE, unfiled=unfiled, visits=one.visits,
         stored=one.link.stored_state.value, tasks=lines.TASKS, filings=lines.FILINGS,

@@ -95,7 +95,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: queries.visits_of(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many_visits(db, _wanted(found), most, accounts=actor.scope.whole),
     sort=Sort("clicked_at"), lead=words.VISITS_LEAD, wide=True, export=Permission.LINK_EXPORT,
-    links=((words.JUDGE, _JUDGE, Permission.LINK_DECIDE),), links_whole=True,
+    links=((words.JUDGE, _JUDGE, Permission.LINK_DECIDE),), links_whole=True, links_quiet=True,
     empty=Empty(words.VISITS_EMPTY, words.VISITS_TEACH, icon="activity"),
 )  # fmt: skip
 

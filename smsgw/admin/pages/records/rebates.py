@@ -52,6 +52,6 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: rebates.search(db, _wanted(found), window, accounts=actor.scope.whole),
     sums=lambda db, actor, found, most: rebates.sums(db, _wanted(found), most, accounts=actor.scope.whole),
     most=MOST_SUMMED, sort=Sort("time"), lead=words.REBATES_LEAD, export=Permission.STATISTICS_EXPORT,
-    links=((rule_words.RULES, RULES, Permission.BALANCE_VIEW),),
+    links=((rule_words.RULES, RULES, Permission.BALANCE_VIEW),), links_quiet=True,
     empty=Empty(words.REBATES_EMPTY, words.REBATES_TEACHES),
 )  # fmt: skip

@@ -183,6 +183,7 @@ PAGE = ListPage(
     choices=_choices, sort=Sort("counted_rate", descending=False), lead=words.SUCCESS_LEAD, wide=True,
     notice=not_by_person,
     export=Permission.STATISTICS_EXPORT, links=((words.EXCLUSIONS, RULES, Permission.STATISTICS_VIEW),),
+    links_quiet=True,
     report=Report(_totals, _chart, ("ended", "delivered", "left_out", "raw_rate", "counted_rate", "rules_version"),
                   {"ended": "blue", "delivered": "green", "left_out": "secondary", "raw_rate": "azure",
                    "counted_rate": "green"}),

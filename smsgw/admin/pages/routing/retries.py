@@ -35,6 +35,7 @@ class _Cell:
     type: MessageType
     rule: Rule
     changed: bool
+    name: str
 
 
 @route("GET", PATH, Permission.ROUTE_VIEW)
@@ -76,7 +77,8 @@ async def _cell(call: Call) -> _Cell | None:
     given = call.request.match_info
     fault, kind = Fault(given["fault"]), MessageType(given["type"])
     changed = await queries.changed_rules(call.db)
-    return _Cell(fault, kind, {**DEFAULTS, **changed}[fault, kind], (fault, kind) in changed)
+    name = f"{call.gettext(words.FAULT[fault][0])} · {call.gettext(messages.TYPE[kind])}"
+    return _Cell(fault, kind, {**DEFAULTS, **changed}[fault, kind], (fault, kind) in changed, name)
 
 
 _SECONDS = 86_400
@@ -137,9 +139,9 @@ async def _reset(call: Call, cell: _Cell, _: Mapping[str, Any]) -> web.StreamRes
 
 EDIT = FormPage(
     _ONE, Permission.ROUTE_EDIT, words.RETRY_EDIT, words.SAVE, FORM, _save, lambda _: PATH, _cell, values=_values,
-    effect=_effect,
+    effect=_effect, lead=lambda cell: cell.name,
 )  # fmt: skip
 RESET = FormPage(
     _ONE + "/reset", Permission.ROUTE_EDIT, words.RETRY_RESET_TITLE, words.RETRY_RESET, Form(()), _reset,
-    lambda _: PATH, _cell, effect=_reset_effect,
+    lambda _: PATH, _cell, effect=_reset_effect, lead=lambda cell: cell.name,
 )  # fmt: skip

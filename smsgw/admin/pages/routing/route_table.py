@@ -43,7 +43,9 @@ from smsgw.runtime import clock
 PATH = "/routes"
 VERSIONS_PATH = PATH + "/versions"
 SUBMITTED_PATH = PATH + "/submitted"
-TABS = ((words.OVERVIEW, PATH), (words.VERSIONS, VERSIONS_PATH), (words.SUBMITTED_TAB, SUBMITTED_PATH))
+RETRIES_PATH = PATH + "/retries"
+TABS = ((words.OVERVIEW, PATH), (words.VERSIONS, VERSIONS_PATH), (words.SUBMITTED_TAB, SUBMITTED_PATH),
+        (words.RETRIES, RETRIES_PATH))
 
 
 async def _wait_for(call: Call) -> int:

@@ -35,6 +35,8 @@ function tinted(options, size) {
   for (const name of ["xAxis", "yAxis"]) if (made[name]) made[name] = Array.isArray(made[name]) ? made[name].map(toned) : toned(made[name]);
   if (made.visualMap) Object.assign(made.visualMap, { inRange: { color: [colour("card-2"), colour(made.visualMap.tone)] }, textStyle: { color: quiet } });
   made.series = made.series.map((series) => ({ ...mark(series), data: series.data.map(mark) }));
+  // Figures stand on cells of any shade: each has the card's colour around it.
+  for (const series of made.series) if (series.label) Object.assign(series.label, { color: colour("ink"), textBorderColor: colour("card"), textBorderWidth: 3 });
   return made;
 }
 
