@@ -36,9 +36,12 @@ def ground(
     replay: Replay | None = None,
     segments: Segments | None = None,
     min_free_mb: int = 0,
+    readers: Database | None = None,
+    vital: Database | None = None,
     **settings: Any,
 ) -> Ground:
-    """What a node of a test stands on; ``settings`` go to ``Config``. The journal is not open yet."""
+    """What a node of a test stands on; ``settings`` go to ``Config``. The journal is not open yet; all have one pool
+    where nothing else is said."""
     config = Config(
         node=NodeConfig(number=number, data_dir=folder),
         http=HttpConfig(listen="127.0.0.1:0"),
@@ -47,6 +50,8 @@ def ground(
     return Ground(
         settings=replace(config, **settings),
         database=database,
+        readers=database if readers is None else readers,
+        vital=database if vital is None else vital,
         number=Number(number, 1, 0),
         ids=ids or IdSource(number, lambda: time.time_ns() // 1_000_000),
         sealer=sealer,

@@ -243,7 +243,14 @@ class _Server:
     async def _run(self, route: Route, call: Call) -> Any:
         if route.idempotent and not route.keeps_answer:
             return await self._repeating.handle(route, call)
-        return await route.handler(call)
+        if not route.asks:
+            return await route.handler(call)
+        asked, account = self._ctx.asked, call.account.id
+        await asked.take(account)
+        try:
+            return await route.handler(call)
+        finally:
+            asked.give(account)
 
     def serve_public(self, name: str) -> _Handler:
         """The handler of a path that needs no key."""

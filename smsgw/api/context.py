@@ -41,11 +41,19 @@ FREE_REFUSALS = Rate(100, 5)
 """Refused calls of an account that are answered without a wait: a customer's mistakes, not the habit of a program."""
 READ_PATIENCE = 30.0
 """Seconds that one waits for its turn."""
+MOST_ASKING = 256
+"""Questions of one account that wait for their turn."""
 READ_RATE = 2_000.0
 """Messages a second in large pages of one account, …"""
 READ_BURST = 4.0
 """… beyond what comes in so many seconds: each is some ten microseconds of the event loop's, and more of the
 database's."""
+
+
+def asking(connections: int) -> Shares:
+    """Places for questions (``GET``) where so many connections are for these and for all else that reads: some are left
+    to others, and of the rest one account has not all."""
+    return Shares(max(2, connections - 2), max(1, connections * 2 // 5), patience=READ_PATIENCE, waiting=MOST_ASKING)
 
 
 @dataclass(slots=True)
@@ -93,6 +101,8 @@ class ApiContext:
     """… and for calls of accounts that are refused, by account."""
     reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
+    asked: Shares = field(default_factory=lambda: asking(10))
+    """Questions under way, by account: each has a connection, and may have it for half a minute."""
     read_pace: Pace = field(default_factory=lambda: Pace(READ_RATE, READ_BURST), init=False)
     """Messages in them, by account."""
     readings: Readings = field(default_factory=Readings, init=False)

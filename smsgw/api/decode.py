@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from smsgw.api.shapes import NOT_AVAILABLE
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.words import Phrase, Wording, labels_of, phrase
 
@@ -36,7 +35,7 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         value = decoder.decode(body or b"{}")
     except msgspec.ValidationError as exc:
-        raise explain(str(exc)) from None
+        raise explain(str(exc), getattr(decoder.type, "not_available", frozenset())) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid("JSON_INVALID") from None
     if b"\\u0000" in body:  # the only way to write it in JSON; checked closely only when it may be there
@@ -81,8 +80,9 @@ def idempotency_key(value: str | None) -> str | None:
     return value
 
 
-def explain(problem: str) -> SmsgwError:
-    """What msgspec found wrong, as our error: the field by its path, the reason in both languages."""
+def explain(problem: str, not_served: frozenset[str] = frozenset()) -> SmsgwError:
+    """What msgspec found wrong, as our error: the field by its path, the reason in both languages. ``not_served``:
+    fields of which nothing can be asked."""
     what, path = problem, ""
     if problem.endswith("`") and " - at `" in problem:
         what, _, path = problem[:-1].rpartition(" - at `")  # the last: what was sent may say the same
@@ -93,9 +93,8 @@ def explain(problem: str) -> SmsgwError:
         name = _join(field, unknown[1][:64])
         return _invalid(name, phrase("field.unknown"))
     top = re.split(r"[.\[]", field, maxsplit=1)[0]
-    last = field.rsplit(".", 1)[-1].split("[", 1)[0]
-    if top in NOT_AVAILABLE or last in NOT_AVAILABLE:
-        return not_available(top if top in NOT_AVAILABLE else field)
+    if top in not_served:
+        return not_available(top)
     if field == "kind" and what.startswith("Invalid enum"):
         return not_available(field)
     return _invalid(field or "body", _reason(what))

@@ -14,7 +14,6 @@ from smsgw.api import words
 from smsgw.api.route import PublicRoute, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.sending import Explained
-from smsgw.api.shapes import NOT_AVAILABLE
 from smsgw.core.errors import CODES, http_status, message_of
 from smsgw.web.serving import API_BASE
 
@@ -107,10 +106,9 @@ def _schemas() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     for name in {route.query.__name__ for route in ROUTES}:  # shown as parameters
         schemas.pop(name)
-    for body in schemas.values():
-        for name in NOT_AVAILABLE & set(body.get("properties", ())):
-            if body.get("additionalProperties") is False:  # a request's
-                del body["properties"][name]
+    for body in {route.body for route in ROUTES if route.body is not None}:
+        for name in getattr(body, "not_available", ()):
+            del schemas[body.__name__]["properties"][name]
     schemas["Error"] = {
         "title": "Error",
         "type": "object",

@@ -55,9 +55,14 @@ class Route:
         return self.media != MEDIA
 
     @property
+    def asks(self) -> bool:
+        """It only reads: an account has a few of these under way at a time."""
+        return self.method == "GET" and not self.streams
+
+    @property
     def codes(self) -> tuple[str, ...]:
         """Codes that this call can get, beyond those of every authenticated call."""
-        return self.errors + (REPEATED if self.idempotent else ())
+        return self.errors + (REPEATED if self.idempotent else ()) + (("BACKPRESSURE",) if self.asks else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -55,6 +55,12 @@ class Dedupe(Request):
 class SentLink(Request):
     """A short link, whose address is put where the text, a value of ``params`` or a template has ``{link}``."""
 
+    placeholder: Annotated[
+        str,
+        Meta(pattern=r"^\S{2,32}$", description="What stands in the text or in values of `params` in its place instead "
+             "of `{link}`."),
+    ] = PLACE
+
     id: Annotated[Id, Meta(description="A short link of the account that is in force.")] | None = None
     target: (
         Annotated[str, Meta(min_length=1, max_length=2000, description="Where a link shall lead that is made, or was "
@@ -62,8 +68,9 @@ class SentLink(Request):
         | None
     ) = None
     type: Annotated[
-        Literal["personal", "shared"],
-        Meta(description="With `target`: a code of its own for each recipient, or one for all."),
+        Literal["personal", "individual", "shared"],
+        Meta(description="With `target`: a code of its own for each recipient (`individual` says the same), or one for "
+             "all."),
     ] = "personal"
     days: Annotated[
         int, Meta(ge=1, le=365, description="With `target`: how many days it leads there, counted from today.")
@@ -73,6 +80,8 @@ class SentLink(Request):
 class _Common(Request):
     """What both send calls share. The fields typed ``None`` belong to the contract but not to this server yet:
     null (or empty) is accepted, anything else is refused by name."""
+
+    not_available: ClassVar[frozenset[str]] = frozenset({"fallback", "channel_hint", "report"})
 
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
     sign: Sign | None = None
@@ -283,8 +292,10 @@ async def _linked(
     if wanted is None:
         return request, None
     taken: Codes | None = None
+    if wanted.placeholder != PLACE:
+        request = replace(request, items=tuple([_placed(item, wanted.placeholder) for item in request.items]))
     for item in request.items:
-        _check_place(call, item)
+        _check_place(call, item, wanted.placeholder)
     now = datetime.fromtimestamp(call.ctx.clock(), UTC)
     if (wanted.id is None) == (wanted.target is None):
         raise Invalid("PARAM_INVALID", field="link", reason=phrase("link.one"))
@@ -296,8 +307,8 @@ async def _linked(
         today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
         until = today + timedelta(days=wanted.days + 1)
         link = NewLink(
-            account.id, _named(wanted.target or ""), wanted.target or "", LinkKind(wanted.type), LinkOrigin.API,
-            valid_until=until,
+            account.id, _named(wanted.target or ""), wanted.target or "",
+            LinkKind.SHARED if wanted.type == "shared" else LinkKind.PERSONAL, LinkOrigin.API, valid_until=until,
         )  # fmt: skip
         if tried:
             given = [await sent.sample_for_target(link, now)] * n
@@ -323,14 +334,20 @@ def _params(call: Call, item: SendItem, code: LinkCode) -> Mapping[str, str] | N
     return None if item.params is None else {name: code.put(value) for name, value in item.params.items()}
 
 
-def _check_place(call: Call, item: SendItem) -> None:
+def _placed(item: SendItem, placeholder: str) -> SendItem:
+    """With the place of the address as it is written everywhere else."""
+    params = None if item.params is None else {n: v.replace(placeholder, PLACE) for n, v in item.params.items()}
+    return replace(item, content=item.content.replace(placeholder, PLACE), params=params)
+
+
+def _check_place(call: Call, item: SendItem, placeholder: str) -> None:
     """``LINK_PLACE_MISSING`` where no address would stand in a text."""
     template = _template(call, item)
     if item.template_id and template is None:
         return  # that is said of it
     said = (item.content, *(item.params or {}).values())
     if not any(PLACE in text for text in said) and (template is None or NAME not in template.variables):
-        raise Invalid("LINK_PLACE_MISSING", place=PLACE)
+        raise Invalid("LINK_PLACE_MISSING", place=placeholder)
 
 
 def _named(target: str) -> str:

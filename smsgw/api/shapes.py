@@ -6,7 +6,7 @@ Only shapes, types and sizes are checked here; what a message may say, and to wh
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -61,9 +61,8 @@ Id = Annotated[
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of all bodies and queries: an unknown field is an error, never ignored."""
 
-
-NOT_AVAILABLE = frozenset({"link", "fallback", "channel_hint", "report"})
-"""Fields that are accepted only with the value that changes nothing; left out of the OpenAPI document."""
+    not_available: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are accepted only with the value that changes nothing; left out of the OpenAPI document."""
 
 
 class NoQuery(Request):

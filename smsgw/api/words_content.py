@@ -65,8 +65,10 @@ CHINESE: dict[str, str] = {
     "A short link of the account that is in force.": "本账号的一条有效短链的编号,与 target 二选一",
     "Where a link shall lead that is made, or was made by an earlier call of the same day; the key needs the scope `link`.":
         "目标地址:当天没有同目标的短链时新建一条,密钥须有 link 权限",
-    "With `target`: a code of its own for each recipient, or one for all.":
-        "与 target 同用:personal 每个号码一个短码,shared 所有号码同一个",
+    "With `target`: a code of its own for each recipient (`individual` says the same), or one for all.":
+        "与 target 同用:personal(也可写 individual)每个号码一个短码,shared 所有号码同一个",
+    "What stands in the text or in values of `params` in its place instead of `{link}`.":
+        "内容或 params 的值中短链的占位符,缺省为 {link}",
     "With `target`: how many days it leads there, counted from today.": "与 target 同用:有效天数,从当天算起",
     "A type, or a kind of the operator's.": "内置类型或平台自定义类型",
     "All that may be named now: the three types, then the kinds in use by their names.": (

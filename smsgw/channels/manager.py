@@ -352,7 +352,7 @@ class ChannelManager:
     async def _take(self, channel_id: int, name: str, policy: UnknownPolicy) -> Lease | None:
         """Lease a channel and settle what its last owner left; None while another node owns it."""
         journal = self._services.journal
-        lease = await leases.acquire(self._database, f"channel/{channel_id}", self._services.cluster.node)
+        lease = await leases.acquire(self._services.leasing, f"channel/{channel_id}", self._services.cluster.node)
         if lease is None:
             return None
         self._leases[channel_id] = lease
@@ -374,7 +374,7 @@ class ChannelManager:
         """Let another node, or a later round, have the channel."""
         lease = self._leases.pop(channel_id)
         try:
-            await leases.release(self._database, lease)
+            await leases.release(self._services.leasing, lease)
         except SmsgwError:
             log.warning("lease.not_released", channel=name)
 
@@ -404,7 +404,7 @@ class ChannelManager:
             rows = await claiming.left_behind(connection, [*self._channels, *self._changes])
         others = [f"channel/{row['id']}" for row in rows if not self._siblings.mine(row["id"])]
         if others:  # whoever has one of them has seen to it; nobody else of us may, but its own worker
-            all_seen &= await leases.held(self._database, others) == set(others)
+            all_seen &= await leases.held(self._services.leasing, others) == set(others)
         adopted: list[asyncio.Task[None]] = []
         for row in rows:
             if row["id"] in self._channels or row["id"] in self._changes:
@@ -435,7 +435,7 @@ class ChannelManager:
         """The process of another worker has died, and what its journal says is heard: those of its channels that are to
         be here are taken at once. Who takes none leaves its leases to who does."""
         if any(self._wanted(id_) for id_ in self._specs.keys() - self._channels.keys()):
-            await leases.end_of(self._database, node)
+            await leases.end_of(self._services.leasing, node)
         await self.follow()
         await self._changes.lately()
 
@@ -453,7 +453,7 @@ class ChannelManager:
                 await self._give_up(channel_id, name)
 
     async def _renew(self) -> None:
-        for lease in await leases.renew(self._database, list(self._leases.values())):
+        for lease in await leases.renew(self._services.leasing, list(self._leases.values())):
             if not lease.released:
                 log.error("lease.lost", resource=lease.resource)
 

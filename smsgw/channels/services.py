@@ -12,6 +12,7 @@ from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.snapshot import Snapshots
+from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal
 
 
@@ -20,6 +21,8 @@ class Services:
     """Made with the node."""
 
     dsn: str
+    leasing: Database
+    """Where leases are taken and prolonged: nothing else waits for its connections."""
     cluster: Cluster
     ids: IdSource
     snapshots: Snapshots

@@ -21,7 +21,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, DEFAULT_LENGTH, Form, Registration, Review, Variable
 from smsgw.node import control_client
 from smsgw.platform.content import matrix, proofs, queries, service
-from smsgw.platform.content.model import SIGN, TEMPLATE, Answer, Entry, WantedCells
+from smsgw.platform.content.model import SIGN, TEMPLATE, Answer, Entry, WantedCells, seen_of
 from smsgw.platform.paging import Window
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -136,35 +136,40 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     async def show(ctx: Context, id_: int, as_json: bool) -> None:
         """Everything about one."""
         async with ctx.database() as database:
-            line = _line(await queries.get(database, kind, id_, accounts=None))
+            entry = await queries.get(database, kind, id_, accounts=None)
+        line = _line(entry) | {"seen": seen_of(kind, entry.row)}
         if as_json:
             print_json(line)
         else:
             for name, value in line.items():
                 click.echo(f"{name:<12} {value}")
 
-    async def decide(ctx: Context, id_: int, state: Review, reason: str) -> None:
+    async def decide(ctx: Context, id_: int, state: Review, reason: str, seen: str | None) -> None:
         async with ctx.database() as database:
-            await service.review(ctx.change(database), kind, id_, state, reason=reason)
+            await service.review(ctx.change(database), kind, id_, state, reason=reason, seen=seen)
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state.value}")
 
+    as_seen = click.option("--seen", help="What `show` said of it under that name: nothing is done if it was changed.")
+
     @group.command("approve")
     @click.argument("id_", metavar="ID", type=int)
+    @as_seen
     @pass_context
     @run_async
-    async def approve(ctx: Context, id_: int) -> None:
+    async def approve(ctx: Context, id_: int, seen: str | None) -> None:
         """It may be used."""
-        await decide(ctx, id_, Review.APPROVED, "")
+        await decide(ctx, id_, Review.APPROVED, "", seen)
 
     @group.command("refuse")
     @click.argument("id_", metavar="ID", type=int)
     @click.argument("reason")
+    @as_seen
     @pass_context
     @run_async
-    async def refuse(ctx: Context, id_: int, reason: str) -> None:
+    async def refuse(ctx: Context, id_: int, reason: str, seen: str | None) -> None:
         """It may not be used, and why."""
-        await decide(ctx, id_, Review.REFUSED, reason)
+        await decide(ctx, id_, Review.REFUSED, reason, seen)
 
     @group.command("register")
     @click.argument("id_", metavar="ID", type=int)

@@ -33,7 +33,7 @@ class PartState(IntEnum):
     NO_REPORT = 43
     """Accepted by the carrier, no report in time; may have arrived."""
     UNCONFIRMED = 44
-    """UNKNOWN until the policy's time was over."""
+    """UNKNOWN until the policy's time was over, or sent twice and not delivered by the second attempt."""
     REJECTED = 45
     """Refused: by the carrier's answer (status ``failed``) or by us (status ``rejected``)."""
     CANCELLED = 46
@@ -106,7 +106,8 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
     S.UNKNOWN: frozenset(
         {S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.EXPIRED, S.DELIVERED, S.UNDELIVERABLE, S.UNCONFIRMED}
     ),
-    S.SENT: frozenset({S.DELIVERED, S.UNDELIVERABLE, S.DEFERRED, S.NO_REPORT}),
+    # UNCONFIRMED: sent twice, and the second attempt has failed by a report.
+    S.SENT: frozenset({S.DELIVERED, S.UNDELIVERABLE, S.DEFERRED, S.NO_REPORT, S.UNCONFIRMED}),
     S.UNCONFIRMED: frozenset({S.DELIVERED, S.UNDELIVERABLE}),
     S.NO_REPORT: frozenset({S.DELIVERED, S.UNDELIVERABLE}),
     S.DELIVERED: frozenset(),

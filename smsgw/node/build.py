@@ -22,7 +22,7 @@ from smsgw.admin.kit.exports import Exporter
 from smsgw.admin.mailing import named
 from smsgw.admin.passwords import hashing
 from smsgw.admin.statement_mail import StatementMails
-from smsgw.api.context import ApiContext
+from smsgw.api.context import ApiContext, asking
 from smsgw.api.trying import operations
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
@@ -148,6 +148,12 @@ class Ground:
     settings: Config
     """With the number that the node has taken."""
     database: Database
+    """For what goes on by itself."""
+    readers: Database
+    """For people and callers, and for the jobs that they ask for: any of these may be slow, and many at a time."""
+    vital: Database
+    """For leases, the heartbeat and the configuration: without them nothing is sent, so nothing else may have its
+    connections."""
     number: Number
     ids: IdSource
     sealer: Sealer
@@ -173,6 +179,8 @@ class Composition:
         self.number = ground.settings.node.number
         self.place = ground.place
         self.database = ground.database
+        self.readers = ground.readers
+        self.vital = ground.vital
         self.sealer = ground.sealer
         self.ids = ground.ids
         self.journal = ground.journal
@@ -199,7 +207,7 @@ class Composition:
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
-        return Heartbeat(self.database, self.ground.number, self.ids, self.demand)
+        return Heartbeat(self.vital, self.ground.number, self.ids, self.demand)
 
     @cached_property
     def demand(self) -> Demand:
@@ -207,7 +215,7 @@ class Composition:
 
     @cached_property
     def periodic(self) -> Supervisor:
-        return Supervisor(self.database, self.number)
+        return Supervisor(self.vital, self.number)
 
     @cached_property
     def watchdog(self) -> Watchdog:
@@ -249,7 +257,7 @@ class Composition:
 
     @cached_property
     def snapshots(self) -> SnapshotFollower:
-        return SnapshotFollower(self.database, self.sealer)
+        return SnapshotFollower(self.vital, self.sealer)
 
     @cached_property
     def hub(self) -> EventHub:
@@ -310,8 +318,8 @@ class Composition:
     @cached_property
     def services(self) -> Services:
         return Services(
-            self.database.dsn, self.heartbeat, self.ids, self.snapshots, self.journal, self.outcomes, self.fleet,
-            self.pool_shares, Listeners(self.guesses), self.submits,
+            self.database.dsn, self.vital, self.heartbeat, self.ids, self.snapshots, self.journal, self.outcomes,
+            self.fleet, self.pool_shares, Listeners(self.guesses), self.submits,
         )  # fmt: skip
 
     @cached_property
@@ -403,7 +411,7 @@ class Composition:
     @cached_property
     def pusher(self) -> Pusher:
         return Pusher(
-            self.database, node=self.number, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
+            self.database, leasing=self.vital, node=self.number, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
             destinations=self.destinations, sender=self.sender,
         )  # fmt: skip
 
@@ -450,7 +458,7 @@ class Composition:
 
     @cached_property
     def surveyor(self) -> Surveyor:
-        return Surveyor(self.database, self.tasks, self.acceptor, self.snapshots, self.checker, Workers())
+        return Surveyor(self.readers, self.tasks, self.acceptor, self.snapshots, self.checker, Workers())
 
     @cached_property
     def reviewing(self) -> Reviewing:
@@ -462,7 +470,7 @@ class Composition:
 
     @cached_property
     def statement_mails(self) -> StatementMails:
-        return StatementMails(self.database, self.mailer, lambda: self.snapshots.current.brands)
+        return StatementMails(self.readers, self.mailer, lambda: self.snapshots.current.brands)
 
     @cached_property
     def configured(self) -> Configured:
@@ -471,12 +479,12 @@ class Composition:
 
     @cached_property
     def health_mails(self) -> HealthMails:
-        return HealthMails(self.database, self.mailer, lambda: self.snapshots.current.brands, self.configured)
+        return HealthMails(self.readers, self.mailer, lambda: self.snapshots.current.brands, self.configured)
 
     @cached_property
     def bundles(self) -> Bundles:
         return Bundles(
-            self.database, self.settings, len(self.sealer.ids), self.number, self.metrics_text, self.channel_status
+            self.readers, self.settings, len(self.sealer.ids), self.number, self.metrics_text, self.channel_status
         )
 
     def metrics_text(self) -> bytes:
@@ -526,7 +534,7 @@ class Composition:
 
     @cached_property
     def jobs(self) -> JobRunner:
-        database = self.database
+        database = self.readers
         kinds = (
             self.importer.kind(), recount.kind(database), following.kind(database),
             unmatched.kind(database, self.outcomes),
@@ -545,7 +553,7 @@ class Composition:
             CodeFiles(database, self.store, Sheets(database, self.store), self.sealer).kind(),
             diagnostics.kind(self.bundles, self.store),
         )  # fmt: skip
-        return JobRunner(database, self.number, kinds, home=self.ground.home)
+        return JobRunner(self.database, self.number, kinds, home=self.ground.home)
 
     # --- edges ----------------------------------------------------------------------------------------------------
 
@@ -566,7 +574,7 @@ class Composition:
     def api(self) -> ApiContext:
         http = self.settings.http
         return ApiContext(
-            db=self.database,
+            db=self.readers,
             snapshots=self.snapshots,
             acceptor=self.acceptor,
             cancelling=self.cancelling,
@@ -587,6 +595,7 @@ class Composition:
             signature_v1_until=http.signature_v1_day,
             guesses=self.guesses,
             link_domains=self.settings.public.hosts,
+            asked=asking(self.settings.database.read_pool),
         )
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
@@ -642,7 +651,7 @@ class Composition:
     def portal(self) -> PortalContext:
         settings = self.settings
         return PortalContext(
-            db=self.database,
+            db=self.readers,
             snapshots=self.snapshots,
             acceptor=self.acceptor,
             segments=self.ground.segments,

@@ -58,6 +58,8 @@ FOLLOW_EVERY = 1.0
 NOTE_KEYS_EVERY = 30.0
 NOTE_CALLS_EVERY, FORGET_CALLS_EVERY = 5.0, 3600.0
 OPS_CONNECTIONS = 64
+VITAL_POOL = 3
+"""Connections for what a node must do in seconds, or it loses its channels."""
 LOCK_PATIENCE, LOCK_EVERY = 120.0, 0.1
 """Seconds that a worker waits for its folder."""
 LOOKED_AT = 0.5
@@ -140,9 +142,12 @@ class Daemon:
         elif self._place.crewed and dsn == (embedded := EmbeddedPostgres(self._place.root)).dsn:
             folders.append(embedded.home)  # the supervisor's
         await migrate.migrate(owner, application=dsn)
-        database = Database(dsn, size=settings.database.pool, sealer=lambda: sealer)
-        await database.open()
-        self._closers.append(("database", database.close))
+        sizes = {"vital": VITAL_POOL, "readers": settings.database.read_pool, "database": settings.database.pool}
+        pools = {name: Database(dsn, size=size, sealer=lambda: sealer) for name, size in sizes.items()}
+        for name, pool in pools.items():
+            await pool.open()
+            self._closers.append((name, pool.close))
+        database = pools["database"]
 
         number = await self._take_number(database)
         settings = replace(settings, node=replace(settings.node, number=number.number))
@@ -155,7 +160,7 @@ class Daemon:
         replay = journal.open()
         self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
         return Ground(
-            settings=settings, database=database, number=number, ids=ids, sealer=sealer, journal=journal, replay=replay,
+            settings=settings, **pools, number=number, ids=ids, sealer=sealer, journal=journal, replay=replay,
             segments=await asyncio.to_thread(segments.load_segments), folders=folders, place=self._place,
             home=self._home(number),
         )  # fmt: skip

@@ -46,7 +46,7 @@ FORMER_PATIENCE = 80.0
 """Seconds that workers of an earlier supervisor have to end."""
 FORMER_EVERY = 0.2
 SIGNS = "signs.sock"
-CONNECTIONS = 60
+CONNECTIONS = 80
 """Of the embedded database, for each worker."""
 
 

@@ -15,10 +15,10 @@ from functools import partial
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
-from multidict import MultiMapping
 
 from smsgw.core.addresses import Network, place_of
 from smsgw.core.clicks import MOST, Hit, Verdict, alone
+from smsgw.core.errors import Temporary
 from smsgw.core.guard import Bounded, Buckets, Rate
 from smsgw.core.guessing import Guesses
 from smsgw.core.short_codes import MAX_CHOSEN
@@ -154,7 +154,10 @@ class Opening:
         https = serving.tls_by(headers, peer, secure, context.trusted_proxies)
         answer = b"".join((self._heads[https], found.link.target.encode(), b"\r\nDate: ", self._date(), b"\r\n\r\n"))
         address = serving.address_by(headers, peer, context.trusted_proxies)
-        self._keep(asked.method, headers, found, found.link, address, context.monotonic(), partial(tell, answer))
+        try:
+            self._keep(asked.method, headers, found, found.link, address, context.monotonic(), partial(tell, answer))
+        except Temporary:  # no ids just now, and nothing was done: the application says so
+            return False
         return True
 
     def _date(self) -> bytes:
@@ -178,7 +181,7 @@ class Opening:
     def _keep(
         self,
         method: str,
-        headers: MultiMapping[str],
+        headers: serving.Headers,
         found: Found,
         link: LiveLink,
         address: str,
@@ -234,7 +237,7 @@ def _head(*, https: bool) -> bytes:
     return f"HTTP/1.1 302 Found\r\n{lines}".encode()
 
 
-def _host(headers: MultiMapping[str]) -> str:
+def _host(headers: serving.Headers) -> str:
     """The name that it was opened by, without port; empty when there are several, which no browser sends."""
     hosts = headers.getall("Host", ())
     return hosts[0].partition(":")[0].rstrip(".").lower() if len(hosts) == 1 else ""

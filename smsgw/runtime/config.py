@@ -58,7 +58,10 @@ class DatabaseConfig:
     """Of the role that owns the tables, for migrations at the start; empty: ``dsn``, which then owns them, or somebody
     migrates beforehand."""
     pool: int = 10
-    """Connections of the general pool."""
+    """Connections of the general pool: what goes on by itself."""
+    read_pool: int = 10
+    """Connections for people and callers: pages, calls of the API, exports and other jobs. However slow these are, they
+    keep nothing else waiting."""
 
 
 @dataclass(frozen=True)
@@ -315,6 +318,7 @@ _RANGES = {
     ("node", "number"): (0, MAX_NODE),
     ("node", "workers"): (0, MAX_WORKERS),
     ("database", "pool"): (2, 200),
+    ("database", "read_pool"): (2, 200),
     ("http", "connections_per_address"): (0, 1_000_000),
     ("http", "bodies_mb"): (32, 100_000),
     ("durability", "spool_mb"): (16, 100_000),

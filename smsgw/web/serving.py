@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from aiohttp import web
-from multidict import MultiMapping
 
 from smsgw.core.addresses import Network, client_address, client_speaks_tls
 
@@ -29,12 +29,26 @@ NO_CONTENT = 204
 """Status of an answer that a browser cannot show, frame or run: polls get it all day long, and it is to be short."""
 
 
+class Headers(Protocol):
+    """Those of a request, as aiohttp has them: small and large letters are one."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __getitem__(self, name: str, /) -> str: ...
+
+    def get(self, name: str, default: str, /) -> str:
+        """The first line of that name."""
+
+    def getall(self, name: str, default: tuple[()], /) -> Sequence[str]:
+        """All of them."""
+
+
 def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
     """The address of whoever asks, as far as the proxies that are trusted tell it; empty: none is known."""
     return address_by(request.headers, request.remote, trusted)
 
 
-def address_by(headers: MultiMapping[str], peer: str | None, trusted: Sequence[Network]) -> str:
+def address_by(headers: Headers, peer: str | None, trusted: Sequence[Network]) -> str:
     """The same, of what came from ``peer`` with these headers."""
     return client_address(peer, headers.getall("X-Forwarded-For", ()) if trusted else (), trusted)
 
@@ -44,7 +58,7 @@ def over_tls(request: web.BaseRequest, trusted: Sequence[Network]) -> bool:
     return tls_by(request.headers, request.remote, request.secure, trusted)
 
 
-def tls_by(headers: MultiMapping[str], peer: str | None, secure: bool, trusted: Sequence[Network]) -> bool:
+def tls_by(headers: Headers, peer: str | None, secure: bool, trusted: Sequence[Network]) -> bool:
     """The same, of what came from ``peer`` with these headers; ``secure``: over TLS."""
     if secure or not trusted:
         return bool(secure)

@@ -35,7 +35,7 @@ from smsgw.platform.links.clicks import JUDGE_EVERY, SETTLED
 from smsgw.platform.links.model import NewLink, ShortLink
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
-from smsgw.runtime import aio, clock
+from smsgw.runtime import aio, clock, crew
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -59,12 +59,14 @@ FROM link_click c LEFT JOIN message_link k ON (k.link_id, k.n) = (c.link_id, c.n
 
 
 @contextlib.asynccontextmanager
-async def linking_site(folder: Path, *, balance: int) -> AsyncIterator[tuple[Site, Visitors]]:
-    """A gateway that serves short links; who opens them comes by a proxy."""
+async def linking_site(
+    folder: Path, *, balance: int, workers: int = 1
+) -> AsyncIterator[tuple[Site, Visitors]]:
+    """A gateway of so many workers that serves short links; who opens them comes by a proxy."""
     port = free_port()
     async with site(
         folder, behaviour=quick, balance=balance, public_listen=f"127.0.0.1:{port}", public_hosts=HOST,
-        http_trusted_proxies="127.0.0.1",
+        http_trusted_proxies="127.0.0.1", node_workers=str(workers),
     ) as built:  # fmt: skip
         await built.node.furnish("account", "set", "acme", "rate=1000000")
         wanted = ("key", "add", "acme", "--requests-per-second", "100000", "--json")
@@ -184,8 +186,9 @@ class Sending:
         self._customer = Customer(endpoint, load, first_serial=int(time.monotonic()) * 1000)
         daemon = built.node.pid
         server = [pid for pid in children(daemon) if name_of(pid) == "postgres"]
+        ours = [daemon, *built.node.workers.values()]
         self._meter = CpuMeter(
-            {DAEMON: daemon, "database": server, "customer and carriers": os.getpid()}, trees=["database"]
+            {DAEMON: ours, "database": server, "customer and carriers": os.getpid()}, trees=["database"]
         )
         self._at = 0.0
         self._task: asyncio.Task[object] | None = None
@@ -218,7 +221,7 @@ class Sending:
 
     @property
     def cpu(self) -> float:
-        """Of the daemon since then: seconds of a processor, a second."""
+        """Of the daemon with all its workers since then: seconds of a processor, a second."""
         return self._meter.used()[DAEMON] / self.seconds
 
     @property
@@ -259,7 +262,7 @@ async def redirects(
 
     await until(known, what="the edge knows the link")
     aio.keep_memory()  # nothing is collected while times are taken
-    figures: Figures = {}
+    figures: Figures = {"workers": len(built.node.workers) or 1}
     async with Sending(built, sent) as sending:
         sending.begin()
         await asyncio.sleep(seconds)
@@ -290,7 +293,8 @@ async def redirects(
 
 async def _waiting(built: Site) -> str:
     """How many clicks are not in the database yet, and how many nobody has judged."""
-    octets = sum(path.stat().st_size for path in (built.node.data_dir / "clicks").glob("*.spool"))
+    folders = [crew.folder_of(built.node.data_dir, worker) for worker in built.node.workers or (1,)]
+    octets = sum(path.stat().st_size for folder in folders for path in (folder / "clicks").glob("*.spool"))
     async with stored(built) as database:
         row = await database.fetchrow(_CLICKS, timeout=60)
     assert row is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +23,7 @@ PHONE = {
     "Host": HOST, "Accept-Language": "zh-CN", "Accept": "text/html",
     "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1",
 }  # fmt: skip
+_LINES = "".join(f"{name}: {value}\r\n" for name, value in PHONE.items())
 
 
 class Opener:
@@ -59,11 +62,22 @@ class Opener:
             await asyncio.gather(*(go_on() for _ in range(at_once)))
 
 
+async def _codes(node: Node, n: int) -> list[str]:
+    """Of a personal link."""
+    wanted = ("spring", "https://www.example.cn/", "--account", "acme", "--personal", str(n))
+    made = await node.furnish("short-link", "add", *wanted, "--json")
+    listed = await node.furnish("short-link", "codes", json.loads(made.out)["id"])
+    codes = [line.rpartition("/")[2] for line in listed.out.splitlines()[1:]]
+    assert len(set(codes)) == n
+    return codes
+
+
 async def _entered(dsn: str) -> list[str]:
     database = Database(dsn)
     await database.open()
     try:
-        return [row["referer"] for row in await database.fetch("SELECT referer FROM link_click", timeout=60)]
+        rows = await database.fetch("SELECT referer FROM link_click WHERE referer <> ''", timeout=60)
+        return [row["referer"] for row in rows]
     finally:
         await database.close()
 
@@ -73,6 +87,76 @@ async def _all_of(dsn: str, opener: Opener) -> bool:
     wanted = {f"https://request.example.cn/{number}" for number, _ in opener.led}
     assert len(entered) == len(set(entered))
     return wanted <= set(entered)
+
+
+async def _opened(port: int, code: str, method: str = "GET") -> bool:
+    """Over a connection of its own, of which the kernel gives each worker some."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} /{code} HTTP/1.1\r\n{_LINES}\r\n".encode())
+    async with asyncio.timeout(60):
+        status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+    writer.close()
+    assert status in (302, 404, 429), status  # 429: too many of codes that it does not know yet
+    return status == 302
+
+
+@pytest.mark.slow
+async def test_workers_lead_on_alike_and_each_keeps_its_clicks(dsn: str, data_dir: Path) -> None:
+    """Behind one address: no click is lost when one of them is killed; a limit of visits holds for both soon after it
+    is reached, and nobody is refused before."""
+    port, most = free_port(), 20
+    node = Node(data_dir, dsn=dsn, public_listen=f"127.0.0.1:{port}", public_hosts=HOST, node_workers="2")
+    database = Database(dsn)
+    await database.open()
+    try:
+        await node.start()
+        await node.furnish("account", "add", "acme")
+        codes = await _codes(node, 1000)
+        wanted = ("limited", "https://www.example.cn/", "--account", "acme", "--code", "first-twenty")
+        await node.furnish("short-link", "add", *wanted, "--visits", str(most))
+
+        async def opened(code: str, method: str = "GET") -> int:
+            return sum([await _opened(port, code, method) for _ in range(12)])
+
+        async def known() -> bool:  # to both: they look once a second
+            return await opened("first-twenty", "HEAD") == 12
+
+        await until(known, what="the links are known to the edge", every=1.0)
+
+        # A limit: over for each of them once it is reached, and for both soon after.
+        for _ in range(most):
+            assert await _opened(port, "first-twenty")
+        led = most
+
+        async def over() -> bool:
+            nonlocal led
+            led += (more := await opened("first-twenty"))
+            return not more
+
+        await until(over, what="the limit holds for both", every=0.5)
+        assert led <= 2 * most
+
+        async def entered() -> bool:
+            return await database.fetchval("SELECT visits FROM short_link WHERE chosen = 'first-twenty'") == led
+
+        await until(entered, what="each visit is counted once")
+        assert await opened("first-twenty") == 0
+
+        # One of them is killed while links are opened: what it has led on is counted.
+        opener = Opener(port, codes)
+        hammering = aio.spawn(opener.many(100_000, at_once=8), name="test.open")
+        await until(lambda: len(opener.led) > 300, what="links are opened")
+        os.kill(node.workers[2], signal.SIGKILL)
+        await until(lambda: hammering.done() or len(opener.led) > 800, what="links are opened beside the death")
+        hammering.cancel()
+        await asyncio.wait([hammering])
+        await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
+        nodes = await database.fetch("SELECT DISTINCT id >> 12 & 1023 AS node FROM link_click", timeout=60)
+        assert len(nodes) >= 2, "both have led on"
+    finally:
+        with contextlib.suppress(Exception):
+            await node.stop()
+        await database.close()
 
 
 @pytest.mark.slow
@@ -87,11 +171,7 @@ async def test_no_click_is_lost_by_a_database_that_is_away_nor_by_a_kill(
     try:
         await node.start()
         await node.furnish("account", "add", "acme")
-        wanted = ("spring", "https://www.example.cn/", "--account", "acme", "--personal", "1000")
-        made = await node.furnish("short-link", "add", *wanted, "--json")
-        listed = await node.furnish("short-link", "codes", json.loads(made.out)["id"])
-        codes = [line.rpartition("/")[2] for line in listed.out.splitlines()[1:]]
-        assert len(set(codes)) == 1000
+        codes = await _codes(node, 1000)
         opener = Opener(port, codes)
         async with aiohttp.ClientSession() as session:
             await until(lambda: opener.one(session), what="the link is known to the edge")

@@ -363,7 +363,8 @@ async def _links_task(folder: Path) -> Figures:
 
 
 async def _links_redirects(folder: Path) -> Figures:
-    async with linking_site(folder, balance=10_000_000) as (built, visitors):
+    workers = int(os.environ.get("TRIAL_WORKERS", "1"))
+    async with linking_site(folder, balance=10_000_000, workers=workers) as (built, visitors):
         figures = await redirects(built, visitors)
     assert float(str(figures["reached a second"])) >= 1980, figures
     assert float(str(figures["p99, ms"])) <= 20, figures

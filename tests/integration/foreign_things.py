@@ -19,6 +19,7 @@ from portal_site import LINK_DOMAINS, SEALER, Site
 from smsgw.core.actor import ActorLabel, ScopeKind
 from smsgw.core.alarm_notes import Way
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
+from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -237,7 +238,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", segment, staff)
     entry = "SELECT version FROM block_list WHERE account_id = $1 AND source = $2"
     sign = await content.add_sign(by, account, MARK, note=f"{MARK} note")
-    await statements.set_receivers(by, account, [f"{MARK}@buyer.example.org"], "zh")
+    await statements.set_receivers(by, account, [f"{MARK}@buyer.example.org"], "zh", "合同约定")
     mail = (
         "INSERT INTO statement_mail (account_id, month, receiver, language, state, next_at) "
         "VALUES ($1, $2, $3, 'zh', 'failed', now()) RETURNING id"
@@ -273,7 +274,8 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
         "alarm_rule": await alarm_rules.except_(
             by, "balance_low", f"account/{name}", alarm_rules.Draft(True, "warning", 0)),
         "rebate_rule": await rebate_rules.add(
-            by, account, rebate_rules.Draft(clock.now().date().replace(day=1), 5, 0, f"{MARK} reason")),
+            by, account,
+            rebate_rules.Draft(clock.now().astimezone(CHINA).date().replace(day=1), 5, 0, f"{MARK} reason")),
         "statement": await one(mail, account, clock.now().date().replace(day=1), f"{MARK}@buyer.example.org"),
         "sign": sign, "sign_cell": sign * 4, "sign_proof": await _document(site, by, account, sign),
         "material": await _material(site, by, account),

@@ -128,7 +128,7 @@ class Stage:
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
-            self.database, node=node, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
+            self.database, leasing=self.database, node=node, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
             destinations=Destinations(self.snapshots, reach), sender=Sender(own_ports=()), now=self.now,
             chance=lambda: 0.5,
         )  # fmt: skip

@@ -817,20 +817,25 @@ async def _reports(
     classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str], _: list[bytes],
 ) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
-    first: dict[Key, tuple[int, Row]] = {}
+    first: dict[Key, tuple[int, bool, Row]] = {}
     hits: dict[int, int] = {}
     for n, (channel_id, carrier_id, state, code, cls, at, tail) in enumerate(
         zip(channel_ids, carrier_ids, states, codes, classes, ats, tails, strict=True), 1
     ):
         hit = _chosen(txn, (channel_id, carrier_id), tail, oldest, newest)
         if hit is not None:
-            hits[n] = hit["state"]
-            new = {"state": state, "code": code, "class": cls, "final_at": at, "next_at": None}
-            first.setdefault((hit["id"], hit["part"]), (n, new))
+            moot = hit["resent"] > 0 and state != 40
+            hits[n] = 40 if moot and hit["state"] in (43, 44) else hit["state"]
+            new = {
+                "state": 44 if moot else state, "code": code, "class": cls, "final_at": at, "next_at": None,
+            }  # fmt: skip
+            if hits[n] in _OPEN:
+                first.setdefault((hit["id"], hit["part"]), (n, moot, new))
     changed = []
-    for key, (n, new) in sorted(first.items()):
+    for key, (n, moot, new) in sorted(first.items()):
+        open_ = (30, 31) if moot else _OPEN
         rows = await txn.change(
-            "part", [key], lambda r, c=carrier_ids[n - 1]: r["state"] in _OPEN and r["carrier_id"] == c,
+            "part", [key], lambda r, c=carrier_ids[n - 1], o=open_: r["state"] in o and r["carrier_id"] == c,
             lambda _, new=new: new,
         )  # fmt: skip
         changed += [row | {"n": n} for row in rows]

@@ -70,13 +70,14 @@ def test_what_does_not_go_together_is_told_at_once(tmp_path: Path) -> None:
         load(
             tmp_path,
             "[durability]\nunknown_hold_hours = 720\nreport_wait_hours = 100\n"
-            "[retention]\nmessages_days = 42\nmo_days = 5\n[database]\npool = 1\n",
+            "[retention]\nmessages_days = 42\nmo_days = 5\n[database]\npool = 1\nread_pool = 1\n",
         )
     told = "\n".join(caught.value.problems)
     assert "messages_days is 42, and a message may be open for 43 days" in told
     assert "mo_days is 5 and events_days 7" in told
     assert "pool must be in" in told
-    assert len(caught.value.problems) == 3
+    assert "read_pool must be in" in told
+    assert len(caught.value.problems) == 4
     with pytest.raises(ConfigError, match="unknown_short_seconds is longer"):
         load(tmp_path, "[durability]\nunknown_hold_hours = 1\nunknown_short_seconds = 3601\n")
 

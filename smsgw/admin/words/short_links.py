@@ -52,6 +52,14 @@ LEADS_ELSEWHERE_WAITS = N_("新目标已提交审批，通过之前此短链打�
 ELSEWHERE_EFFECT = N_(
     "此短链将改为跳转到 %(target)s，为第 %(version)s 版；已发出的短信（%(humans)s 次访问）也随之改变。"
 )
+ELSEWHERE_EFFECT_ALSO = N_(
+    "此短链和任务在短码不足时续建的 %(also)s 条将一并改为跳转到 %(target)s，此短链的为第 %(version)s 版；"
+    "已发出的短信（%(humans)s 次访问）也随之改变。"
+)
+ELSEWHERE_EFFECT_WAITS_ALSO = N_(
+    "新目标 %(target)s（第 %(version)s 版）须经审批，任务在短码不足时续建的 %(also)s 条随之更换；"
+    "通过之前，已发出的短链也打不开。"
+)
 ELSEWHERE_EFFECT_WAITS = N_("新目标 %(target)s（第 %(version)s 版）须经审批；通过之前，已发出的短链也打不开。")
 STOP, START = N_("停用"), N_("启用")
 STOP_EFFECT = N_("将停用 %(n)s 条短链（%(names)s）：几秒内打开时显示“链接已失效”，最近共有 %(humans)s 次访问。")
@@ -68,7 +76,10 @@ PASS, REJECT = N_("通过"), N_("驳回")
 PASS_TITLE, REJECT_TITLE = N_("通过短链"), N_("驳回短链")
 PASSED, REJECTED = N_("已通过，几秒内可以打开。"), N_("已驳回。")
 PASS_EFFECT = N_("短链“%(name)s”（%(account)s）将跳转到 %(target)s（第 %(version)s 版）。")
-REJECT_ABOUT = N_("驳回后此短链打不开；创建人看到原因，可以更换目标后再次提交。")
+PASS_EFFECT_ALSO = N_(
+    "短链“%(name)s”（%(account)s）和任务在短码不足时续建的 %(also)s 条将一并跳转到 %(target)s（第 %(version)s 版）。"
+)
+REJECT_ABOUT = N_("驳回后此短链和随它等待审批的续建短链打不开；创建人看到原因，可以更换目标后再次提交。")
 CODES, CODES_EFFECT = N_("生成短码文件"), N_("将把 %(n)s 个短码写入一个文件，在后台进行；完成后在“短链生成任务”下载。")
 CODES_EFFECT_REST = N_(
     "将把其余 %(n)s 个短码写入一个文件，在后台进行；前 %(first)s 个已随短信发出或由接口取走，不在文件中。"

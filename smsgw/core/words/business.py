@@ -254,6 +254,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "content.stopped": ("已经停用", "it is stopped already"),
     "content.running": ("没有停用", "it is not stopped"),
+    "content.changed": (
+        "打开之后已被修改,请重新打开,看过现在的内容再决定",
+        "it was changed since it was opened: open it again, and decide about what it says now",
+    ),
     "mail.emails": (
         "最多 {most} 个邮箱，一行一个，只用英文字母、数字和符号；不是邮箱：{wrong}",
         "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",

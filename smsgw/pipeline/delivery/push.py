@@ -60,6 +60,7 @@ class Pusher:
         self,
         database: Database,
         *,
+        leasing: Database,
         node: int,
         ids: IdSource,
         snapshots: Snapshots,
@@ -70,6 +71,7 @@ class Pusher:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
+        self._leasing = leasing
         self._node = node
         self._snapshots = snapshots
         self._hub = hub
@@ -114,7 +116,7 @@ class Pusher:
         await asyncio.gather(*(queue.close(patience=STOP_PATIENCE) for queue in queues.values()))
         for queue in queues.values():
             try:
-                await leases.release(self._database, queue.lease)
+                await leases.release(self._leasing, queue.lease)
             except SmsgwError:
                 break  # it lapses by itself
         await self._writer.stop()
@@ -139,13 +141,13 @@ class Pusher:
         for id_ in [i for i, queue in self._queues.items() if i not in wanted or queue.closed]:
             queue = self._queues.pop(id_)
             await queue.close(patience=STOP_PATIENCE)
-            await leases.release(self._database, queue.lease)
+            await leases.release(self._leasing, queue.lease)
         if hooks is not self._seen:
             for id_, queue in self._queues.items():
                 self._refresh(queue, wanted[id_])
             self._seen = hooks
         free = {store.lease_of(id_): e for id_, e in wanted.items() if id_ not in self._queues}
-        for resource, lease in (await leases.acquire_many(self._database, list(free), self._node)).items():
+        for resource, lease in (await leases.acquire_many(self._leasing, list(free), self._node)).items():
             endpoint = free[resource]
             queue = self._queues[endpoint.id] = PushQueue(endpoint, lease, self)
             self._refresh(queue, endpoint)
@@ -160,7 +162,7 @@ class Pusher:
 
     async def _renew(self) -> None:
         held = {id(queue.lease): queue for queue in self._queues.values()}
-        for lease in await leases.renew(self._database, [queue.lease for queue in held.values()]):
+        for lease in await leases.renew(self._leasing, [queue.lease for queue in held.values()]):
             queue = held[id(lease)]
             log.warning("push.lease_lost", endpoint=queue.endpoint.label)
             if self._queues.get(queue.endpoint.id) is queue:

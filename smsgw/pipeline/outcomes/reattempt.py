@@ -22,7 +22,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.store.config import numbers as numbers_store
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.messages import reattempt as store
-from smsgw.store.messages.outcomes import Answer
+from smsgw.store.messages.outcomes import Answer, Unseen, accounted_for
 from smsgw.store.messages.reattempt import Again
 
 log = structlog.get_logger(__name__)
@@ -108,6 +108,16 @@ class Retrying:
                 outcome = replace(answer.outcome, kind=OutcomeKind.REFUSED, cls=meaning.cls)
                 rest.append(replace(answer, outcome=outcome, next_at=None))
         rows, events = await self._apply(connection, wanted, again, now)
+        # What was decided about has changed under way: the guard of answers tells. What still waits was passed over.
+        changed = {(row["id"], row["part"]) for row in rows}
+        missed = [
+            answer
+            for (answer, _), decided in zip(final, again, strict=True)
+            if decided is not None and (decided.id, decided.part) not in changed
+        ]
+        if missed:
+            await accounted_for(connection, [answer.outcome for answer in missed])
+            rest += missed
         return rest, rows, events
 
     def _of_answer(self, channel_id: int, outcome: Outcome) -> Meaning:
@@ -150,6 +160,17 @@ class Retrying:
         again = await self._again(connection, wanted, now)
         rest += [report for report, decided in zip(asked, again, strict=True) if decided is None]
         rows, events = await self._apply(connection, wanted, again, now)
+        changed = {(row["id"], row["part"]) for row in rows}
+        missed = [
+            report
+            for report, decided in zip(asked, again, strict=True)
+            if decided is not None and (decided.id, decided.part) not in changed
+        ]
+        if missed:
+            waiting = await store.parts_of_reports(connection, missed, oldest=oldest, newest=newest)
+            if waiting:
+                raise Unseen(f"{len(waiting)} of {len(missed)} reports of failures that changed nothing")
+            rest += missed
         return rest, rows, events
 
     # --- both --------------------------------------------------------------------------------------------------

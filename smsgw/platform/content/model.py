@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,6 +19,19 @@ DECIDE = {SIGN: Permission.SIGN_DECIDE, TEMPLATE: Permission.TEMPLATE_DECIDE}
 EDIT = {SIGN: Permission.SIGN_EDIT, TEMPLATE: Permission.TEMPLATE_EDIT}
 STOPPED, EXPIRED = "stopped", "expired"
 """What a status can be besides what the reviewer has said."""
+
+
+_DECIDED_ON = {SIGN: ("source", "note", "expires_at"), TEMPLATE: ("type", "content", "variables", "sign")}
+"""What may be changed of one before it is decided about."""
+
+
+def seen_of(kind: str, row: Mapping[str, Any]) -> str:
+    """What whoever decides about a row has seen of it, as a digest: another one when it was changed since."""
+    values = {key: row[key] for key in _DECIDED_ON[kind]}
+    if isinstance(values.get("variables"), str):
+        values["variables"] = json.loads(values["variables"])  # as the table has them
+    text = json.dumps(values, default=str, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Va
 from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.content import queries
-from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Answer
+from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Answer, seen_of
 from smsgw.store.engine.database import Row
 
 MAX_SIGNS, MAX_TEMPLATES = 1000, 2000
@@ -59,6 +59,14 @@ _SET_TEMPLATE = """
 UPDATE template SET name = $2, type = $3, content = $4, variables = $5, sign = $6, created_by = $7, state = 'pending',
     reason = '', reviewed_by = '', reviewed_at = NULL
 WHERE id = $1
+"""
+# A text that no carrier was shown is registered with none, whatever each has said of the one before.
+_FILE_AGAIN = """
+UPDATE registration r SET state = 'pending', note = '', code = '', answered_on = NULL, expires_at = NULL, at = now()
+FROM registration old
+WHERE r.kind = 'template' AND r.id = $1 AND r.state <> 'pending' AND old.kind = r.kind AND old.id = r.id
+    AND old.carrier = r.carrier
+RETURNING r.carrier, old.state
 """
 _STOP = "UPDATE {kind} SET stopped_at = CASE WHEN $2 THEN now() END WHERE id = $1"
 _LOCKED_ROW = "SELECT *, {label} AS label FROM {kind} WHERE id = $1 FOR UPDATE"
@@ -156,8 +164,9 @@ async def set_template(
     *,
     sign: str,
 ) -> None:
-    """Change a template that is not approved, and apply for it again. ``STATE_CONFLICT``: it is approved, as messages
-    are measured by it, or its name is taken."""
+    """Change a template that is not approved, and apply for it again; what carriers have said of another text or
+    signature counts no more. ``STATE_CONFLICT``: it is approved, as messages are measured by it, or its name is
+    taken."""
     stored = _checked(name, type_, content, variables)
     async with change.unit(Permission.TEMPLATE_EDIT) as unit:
         row = await _locked(unit, TEMPLATE, id_, Permission.TEMPLATE_EDIT)
@@ -169,7 +178,14 @@ async def set_template(
             await unit.connection.execute(_SET_TEMPLATE, id_, *values)
         except asyncpg.UniqueViolationError as exc:
             raise Refused("STATE_CONFLICT", reason=phrase("template.exists", name=name)) from exc
-        after = {"name": values[0], "type": type_, "content": content, "sign": values[4], "state": Review.PENDING.value}
+        after: dict[str, Any] = {
+            "name": values[0], "type": type_, "content": content, "sign": values[4],
+            "state": Review.PENDING.value,
+        }  # fmt: skip
+        if (row["content"], row["sign"]) != (content, values[4]):
+            filed = {r["carrier"]: r["state"] for r in await unit.connection.fetch(_FILE_AGAIN, id_)}
+            if filed:
+                before["carriers"], after["carriers"] = filed, dict.fromkeys(filed, Registration.PENDING.value)
         unit.record("template.set", f"template/{id_}", before=before, after=after)
 
 
@@ -211,13 +227,17 @@ async def _own(unit: Unit, kind: str, row: Row) -> None:
         raise Refused("STATE_CONFLICT", reason=phrase("review.own"))
 
 
-async def review(change: Change, kind: str, id_: int, state: Review, *, reason: str = "") -> int:
-    """The reviewer's word; the account is told of it. Its account. ``STATE_CONFLICT``: the reviewer's own."""
+async def review(
+    change: Change, kind: str, id_: int, state: Review, *, reason: str = "", seen: str | None = None
+) -> int:
+    """The reviewer's word; the account is told of it. Its account. ``seen``: what they have decided about (``seen_of``;
+    None: whatever it says). ``STATE_CONFLICT``: the reviewer's own, or it was changed since."""
     if state is Review.REFUSED and not reason.strip():
         raise Invalid("PARAM_MISSING", field="reason")
     async with change.unit(DECIDE[kind]) as unit:
         known = await _locked(unit, kind, id_, DECIDE[kind])
         await _own(unit, kind, known)
+        demand_seen(kind, dict(known), seen)
         row = await unit.connection.fetchrow(
             _REVIEWS[kind], id_, state.value, reason[:500], change.actor.label
         )
@@ -225,6 +245,12 @@ async def review(change: Change, kind: str, id_: int, state: Review, *, reason: 
         before, after = {"state": known["state"]}, {"state": state.value, "reason": reason}
         unit.record(f"{kind}.{state.value}", f"{kind}/{id_}", before=before, after=after)
     return owner
+
+
+def demand_seen(kind: str, row: Mapping[str, Any], seen: str | None) -> None:
+    """``STATE_CONFLICT`` when it says something else than whoever decides has seen."""
+    if seen is not None and seen != seen_of(kind, row):
+        raise Refused("STATE_CONFLICT", reason=phrase("content.changed"))
 
 
 async def register(change: Change, kind: str, id_: int, carriers: Sequence[str], answer: Answer) -> int:

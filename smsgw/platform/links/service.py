@@ -27,7 +27,7 @@ from smsgw.platform.links.model import (
     NewLink,
     ShortLink,
 )
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 
 AGAIN_MOST = timedelta(days=31)
@@ -135,27 +135,35 @@ async def make_like(
 
 
 async def lead(change: Change, id_: int, target: str, domains: Sequence[str]) -> ShortLink:
-    """Let it lead elsewhere from now on; the version before stays known, and clicks say which they were shown. Of
-    whoever may not decide on links a target that is not on file is reviewed first, and until then the link leads
-    nowhere. ``NOT_FOUND``, ``PARAM_INVALID``."""
+    """Let it lead elsewhere from now on, and with it the links that tasks have made like it, whose codes stand in the
+    same messages; the version before stays known, and clicks say which they were shown. Of whoever may not decide on
+    links a target that is not on file is reviewed first, and until then they lead nowhere. ``NOT_FOUND``,
+    ``PARAM_INVALID``, ``STATE_CONFLICT``."""
     wanted = target_of(target, domains)
     async with change.unit(Permission.LINK_EDIT) as unit:
         link = await _locked(unit, Permission.LINK_EDIT, id_)
-        if link.target == wanted:
+        all_ = [link, *await queries.alike(unit.connection, [link])]
+        others = [one for one in all_ if one.target != wanted]
+        if not others:
             unit.unchanged()
             return link
-        state, passed = link.stored_state, await _state_of(unit, link.account_id, wanted)
-        decides = passed is LinkState.ACTIVE
-        if state is LinkState.REJECTED:
-            await _demand_room(unit.connection, link.account_id)
-        if state is not LinkState.STOPPED:
-            state = passed
-        version = await unit.connection.fetchval(_LEAD, id_, wanted, state.value, decides)
-        await unit.connection.execute(_TARGET, id_, version, wanted, unit.actor.label)
-        after = {"target": wanted, "version": version, "state": state.value}
-        before = {"target": link.target, "version": link.version, "state": link.stored_state.value}
-        unit.record("short_link.target", f"short_link/{id_}", before=before, after=after)
+        passed = await _state_of(unit, link.account_id, wanted)
+        for one in others:
+            await _lead(unit, one, wanted, passed)
         return await queries.one(unit.connection, id_, accounts=None)
+
+
+async def _lead(unit: Unit, link: ShortLink, target: str, passed: LinkState) -> None:
+    state = link.stored_state
+    if state is LinkState.REJECTED:
+        await _demand_room(unit.connection, link.account_id)
+    if state is not LinkState.STOPPED:
+        state = passed
+    version = await unit.connection.fetchval(_LEAD, link.id, target, state.value, passed is LinkState.ACTIVE)
+    await unit.connection.execute(_TARGET, link.id, version, target, unit.actor.label)
+    after = {"target": target, "version": version, "state": state.value}
+    before = {"target": link.target, "version": link.version, "state": link.stored_state.value}
+    unit.record("short_link.target", f"short_link/{link.id}", before=before, after=after)
 
 
 def usable(link: ShortLink, now: datetime) -> ShortLink:
@@ -202,19 +210,29 @@ async def _start(unit: Unit, link: ShortLink) -> ShortLink:
 
 
 async def pass_(change: Change, id_: int, version: int, *, warn: bool | None = None) -> ShortLink:
-    """It may lead to that version of its target; ``warn``: behind a page that says so. ``NOT_FOUND``;
-    ``STATE_CONFLICT``, also when it leads elsewhere by now."""
+    """It may lead to that version of its target, and so may those like it that wait with it; ``warn``: behind a page
+    that says so. ``NOT_FOUND``; ``STATE_CONFLICT``, also when it leads elsewhere by now."""
     async with change.unit(Permission.LINK_DECIDE) as unit:
         link = await _seen(unit, id_, version)
+        for other in await waiting_with(unit.connection, link):
+            await _set(unit, other, "short_link.pass", LinkState.ACTIVE, warn=warn, decided=True)
         return await _set(unit, link, "short_link.pass", LinkState.ACTIVE, warn=warn, decided=True)
 
 
 async def reject(change: Change, id_: int, version: int, reason: str) -> ShortLink:
-    """It may not lead to that version of its target. ``NOT_FOUND``; ``STATE_CONFLICT``, also when it leads elsewhere
-    by now."""
+    """It may not lead to that version of its target, nor may those like it that wait with it. ``NOT_FOUND``;
+    ``STATE_CONFLICT``, also when it leads elsewhere by now."""
     async with change.unit(Permission.LINK_DECIDE) as unit:
         link = await _seen(unit, id_, version)
+        for other in await waiting_with(unit.connection, link):
+            await _set(unit, other, "short_link.reject", LinkState.REJECTED, reason=reason, decided=True)
         return await _set(unit, link, "short_link.reject", LinkState.REJECTED, reason=reason, decided=True)
+
+
+async def waiting_with(database: Database | Connection, link: ShortLink) -> list[ShortLink]:
+    """Those like it that are reviewed for the same target: one decision is about all of them."""
+    found = await queries.alike(database, [link])
+    return [one for one in found if one.stored_state is LinkState.REVIEWING and one.target == link.target]
 
 
 async def judge_again(change: Change, since: datetime, until: datetime) -> int:

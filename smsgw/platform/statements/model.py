@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from smsgw.core.permissions import Permission
 from smsgw.platform.exclusions.model import Version
 from smsgw.platform.mailing import OutMail
 from smsgw.platform.statistics.reports import Figures
@@ -18,6 +19,8 @@ MONTHS = 24
 SETTLED = timedelta(days=daily.SETTLED)
 """After a month, until all of its reports have come: then it is sent."""
 LEAST_REASON, MOST_REASON = 2, 200
+NAMES_RECEIVERS = (Permission.ACCOUNT_EDIT, Permission.STATISTICS_EXPORT, Permission.BALANCE_VIEW)
+"""What whoever names receivers needs: they get what these rights let a person take away, money included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from smsgw.platform.statements.model import (
     LEAST_REASON,
     MONTHS,
     MOST_REASON,
+    NAMES_RECEIVERS,
     SETTLED,
     Mail,
     Statement,
@@ -41,10 +42,13 @@ ON CONFLICT (account_id) DO UPDATE SET emails = excluded.emails, since = (
 _REMOVE = "DELETE FROM statement_receiver WHERE account_id = $1"
 
 
-async def set_receivers(change: Change, account_id: int, emails: Sequence[str], language: str) -> None:
-    """Let these get the account's statements from the month on that is not over yet; none: nobody does. What waits for
-    others is not sent any more. ``PARAM_INVALID``, ``NOT_FOUND``."""
-    wanted = mailing.receivers_of(emails, language)
+async def set_receivers(change: Change, account_id: int, emails: Sequence[str], language: str, reason: str) -> None:
+    """Let these get the account's statements, with its money, from the month on that is not over yet; none: nobody
+    does. What waits for others is not sent any more. ``PARAM_INVALID``, also without a reason; ``NOT_FOUND``;
+    ``PERMISSION_DENIED`` for who may not take such a statement away."""
+    wanted, reason = mailing.receivers_of(emails, language), _said(reason)
+    for permission in NAMES_RECEIVERS:
+        change.actor.require(permission, account_id)
     async with change.unit(Permission.ACCOUNT_EDIT, account_id) as unit:
         before = await queries.receivers_of(unit.connection, unit.actor, account_id)
         had = list(before.emails) if before else []
@@ -53,18 +57,22 @@ async def set_receivers(change: Change, account_id: int, emails: Sequence[str], 
         else:
             await unit.connection.execute(_REMOVE, account_id)
         await TABLE.drop(unit.connection, clock.now())
-        unit.record(
-            "statement.receivers", f"account/{account_id}", before={"receivers": had}, after={"receivers": wanted}
-        )
+        after = {"receivers": wanted, "reason": reason}
+        unit.record("statement.receivers", f"account/{account_id}", before={"receivers": had}, after=after)
+
+
+def _said(reason: str) -> str:
+    """``PARAM_INVALID`` when it says too little or too much."""
+    reason = " ".join(reason.split())
+    if not LEAST_REASON <= len(reason) <= MOST_REASON:
+        raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
+    return reason
 
 
 async def take(change: Change, account_id: int, month: date, reason: str) -> Statement:
     """A statement that somebody takes away. ``PARAM_INVALID`` without a reason, or for a month that is ahead or long
     gone; ``NOT_FOUND`` for an account that is not the actor's."""
-    reason = " ".join(reason.split())
-    if not LEAST_REASON <= len(reason) <= MOST_REASON:
-        raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
-    now = clock.now()
+    reason, now = _said(reason), clock.now()
     this = now.astimezone(CHINA).date().replace(day=1)
     if month.day != 1 or not this - timedelta(days=31 * MONTHS) <= month <= this:
         raise Invalid("PARAM_INVALID", field="month", reason=f"{month:%Y-%m}")

@@ -66,7 +66,7 @@ _LOG_FILE_MB = 10
 _LOG_FILES = 5
 
 
-CONNECTIONS = 60
+CONNECTIONS = 80
 """That a server takes, unless it is asked for more."""
 
 

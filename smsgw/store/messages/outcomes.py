@@ -173,11 +173,17 @@ RETURNING o.*
 
 _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 
-_HIT = "p.id, p.part, p.state AS was, p.carrier_id, r.state, r.code, r.class, r.at, r.pdu"
+_HIT = (
+    "p.id, p.part, p.state AS was, p.carrier_id, r.state, r.code, r.class, r.at, r.pdu, "
+    "p.resent > 0 AND r.state <> :DELIVERED AS moot"
+)
+_WAITS = "(was IN (:SENT, :UNKNOWN) OR (was IN (:NO_REPORT, :UNCONFIRMED) AND NOT moot))"
+"""Of a hit: the report can change the part."""
 
 # A report that hits nothing which it can change is settled only by a part whose end is told: that of a part which waits
 # for another attempt, or which changed under way, is still to be heard. The last row names the reports (``hit``) whose
-# part could have been changed, and those (``ended``) whose part had its end before.
+# part could have been changed, and those (``ended``) whose part had its end before. Of a part that was sent twice a
+# report that is no delivery (``moot``) does not tell whether the other attempt has arrived.
 _REPORTS = by_name(f"""
 WITH r AS MATERIALIZED (
     SELECT *, $8::bigint AS newest
@@ -187,13 +193,15 @@ WITH r AS MATERIALIZED (
 ),
 hit AS MATERIALIZED ({chosen(_HIT, "$7")}),
 first AS MATERIALIZED (
-    SELECT DISTINCT ON (id, part) * FROM hit WHERE was IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
+    SELECT DISTINCT ON (id, part) * FROM hit WHERE {_WAITS}
     ORDER BY id, part, n
 ),
 done AS (
-    UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
+    UPDATE part p SET state = CASE WHEN f.moot THEN :UNCONFIRMED ELSE f.state END, code = f.code, class = f.class,
+        final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND +p.state IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
+    WHERE p.id = f.id AND p.part = f.part
+        AND (+p.state IN (:SENT, :UNKNOWN) OR (+p.state IN (:NO_REPORT, :UNCONFIRMED) AND NOT f.moot))
         AND p.carrier_id IS NOT DISTINCT FROM f.carrier_id AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at, p.channel_id AS told_channel, p.carrier_id AS told_id, f.pdu
@@ -204,8 +212,9 @@ SELECT n, id, part, total, state, channel_id, carrier_id, account_id, code, clas
 FROM done
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       array_agg(n) FILTER (WHERE was IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)),
-       array_agg(n) FILTER (WHERE was IN (:DELIVERED, :UNDELIVERABLE, :EXPIRED, :REJECTED, :CANCELLED, :DUPLICATE))
+       array_agg(n) FILTER (WHERE {_WAITS}),
+       array_agg(n) FILTER (WHERE was IN (:DELIVERED, :UNDELIVERABLE, :EXPIRED, :REJECTED, :CANCELLED, :DUPLICATE)
+                                  OR (was IN (:NO_REPORT, :UNCONFIRMED) AND moot))
 FROM hit
 """)  # noqa: S608 - constant text
 
@@ -266,7 +275,7 @@ async def commit_answers(
     if len(rows) < len(best):
         tally.stale_answers += len(best) - len(rows)
         applied = {(row["id"], row["part"], row["attempt"]) for row in rows}
-        await _accounted_for(connection, [x for x in o if (x.id, x.part, x.attempt) not in applied])
+        await accounted_for(connection, [x for x in o if (x.id, x.part, x.attempt) not in applied])
         known += await _too_late(connection, ordered, applied)
         known += await _still_unknown(connection, ordered, applied)
     early: list[Report] = []
@@ -277,11 +286,13 @@ async def commit_answers(
 
 
 class Unseen(RuntimeError):
-    """Parts are not seen as their answers say that they were: these are tried again, and never taken for told. A part
-    whose answer is lost here would be found claimed and in nobody's hand, and be sent twice."""
+    """Parts are not seen as their answers say that they were, or as they were a moment ago: what was said is tried
+    again, and never taken for told. A part whose answer is lost here would be found claimed and in nobody's hand, and
+    be sent twice."""
 
 
-async def _accounted_for(connection: Connection, unapplied: Sequence[Outcome]) -> None:
+async def accounted_for(connection: Connection, unapplied: Sequence[Outcome]) -> None:
+    """Raise ``Unseen`` where an answer that has changed nothing ought to have."""
     unseen = await connection.fetchval(
         _UNSEEN,
         [x.id for x in unapplied],

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -21,6 +22,7 @@ from following import follow
 from structlog.testing import capture_logs
 
 from smsgw.api.auth import Authenticator
+from smsgw.api.context import asking
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.model import TEST_CHANNEL
@@ -28,9 +30,10 @@ from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
-from smsgw.platform.messages import queries
+from smsgw.platform.messages import inbound, queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
+from smsgw.runtime.shares import Shares
 from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -858,3 +861,56 @@ async def test_every_route_is_in_the_document_and_answers(api: Api, monkeypatch:
         operation = document["paths"][BASE + route.path][route.method.lower()]
         assert all(str(CODES[code]) in operation["responses"] for code in route.errors)
         assert str(route.status) in operation["responses"]
+
+
+async def test_an_account_asks_a_few_things_at_a_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question may have a connection for half a minute: others have their turn, and so have its own messages."""
+    enough, full, under_way = asyncio.Event(), asyncio.Event(), 0
+
+    async def search(*_: Any) -> Any:
+        nonlocal under_way
+        under_way += 1
+        if under_way == api.ctx.asked.own:
+            full.set()
+        await enough.wait()
+        return SimpleNamespace(rows=[], more=False)
+
+    monkeypatch.setattr(inbound, "search", search)
+    asked = [spawn(api.get("/mo"), name="asked") for _ in range(20)]
+    await full.wait()
+    other = await api.add_key(await accounts.add(by_test(api.ctx.db), "other", default_sign="测试"))
+    check(await api.get("/balance", key=other), 200, "OK")
+    check(await api.post("/messages", ONE), 202, "OK")
+    assert under_way == api.ctx.asked.own < 10
+    enough.set()
+    for answer in await asyncio.gather(*asked):
+        check(answer, 200, "OK")
+    assert (under_way, api.ctx.asked.taken) == (20, 0)
+
+
+async def test_who_asks_too_much_for_too_long_is_told_when_to_come_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enough, begun = asyncio.Event(), asyncio.Event()
+
+    async def search(*_: Any) -> Any:
+        begun.set()
+        await enough.wait()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(inbound, "search", search)
+    api.ctx.asked = Shares(2, 1, patience=0.05)
+    first = spawn(api.get("/mo"), name="asked")
+    await begun.wait()
+    refused = await api.get("/balance")
+    check(refused, 503, "BACKPRESSURE")
+    assert refused.headers["Retry-After"] == "5"
+    enough.set()
+    check(await first, 500, "INTERNAL")
+    check(await api.get("/balance"), 200, "OK")
+
+
+@pytest.mark.parametrize(("connections", "of_one", "of_all"), [(2, 1, 2), (3, 1, 2), (10, 4, 8), (200, 80, 198)])
+def test_places_for_questions_leave_some_for_pages(connections: int, of_one: int, of_all: int) -> None:
+    places = asking(connections)
+    assert (places.own, places.total) == (of_one, of_all)

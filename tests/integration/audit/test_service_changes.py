@@ -696,7 +696,7 @@ async def _(world: World, change: Change) -> None:
 
 @example(statements.set_receivers, "statement.receivers")
 async def _(world: World, change: Change) -> None:
-    await statements.set_receivers(change, world.account_id, ["a@buyer.example.org"], "zh")
+    await statements.set_receivers(change, world.account_id, ["a@buyer.example.org"], "zh", "合同约定")
 
 
 @example(statements.take, "statement.take")

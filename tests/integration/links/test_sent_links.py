@@ -160,6 +160,47 @@ async def test_the_same_number_twice_is_the_same_whatever_its_code(api: Api) -> 
     assert len(await carried(api.ctx.db)) == 1
 
 
+CONTRACT: dict[str, Any] = {
+    "to": ["13800000000", "+8613900000000"], "kind": "sms", "sign": "某某单位",
+    "content": "您的预约已确认,请于5月1日9点到场。{link} ", "template_id": None, "params": {}, "type": "notice",
+    "client_ref": "ORD-20260501-1", "ext": "任意回传", "extend_code": "88", "send_at": None,
+    "link": {"type": "individual", "target": TARGET, "placeholder": "{link}"}, "fallback": [], "report": True,
+    "callback_url": None, "dedupe": {"window_s": 60, "by": "content"}, "channel_hint": None, "dry_run": False,
+}  # fmt: skip
+"""A call with every field that there is."""
+
+
+async def test_a_call_with_every_field_is_accepted(api: Api) -> None:
+    key = await api.add_key(scopes=(*DEFAULT_SCOPES, "link"))
+    assert (await api.post("/messages", CONTRACT, key=key)).code == "LINK_NOT_ACTIVE"
+    await pass_all(api)
+    until = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    sent = await api.post("/messages", CONTRACT | {"expire_at": until}, key=key)
+    assert (sent.status, sent.data and sent.data["accepted"]) == (202, 2), sent.body
+    assert [row["n"] for row in await carried(api.ctx.db)] == [0, 1]
+    assert await api.ctx.db.fetchval("SELECT kind FROM short_link") == "personal"
+    properties = (await api.get("/openapi.json")).body["components"]["schemas"]
+    assert {"link", "dedupe"} <= set(properties["SendBody"]["properties"])
+    assert not {"fallback", "channel_hint", "report"} & set(properties["SendBody"]["properties"])
+    assert "fallback" in properties["TaskBody"]["properties"]
+
+
+async def test_a_place_of_ones_own_is_where_the_address_stands(api: Api) -> None:
+    link = await make(api.ctx.db, api.sealer, api.account_id)
+    body = {"to": ["13800000001"], "content": "点 #url# 查看", "link": {"id": str(link.id), "placeholder": "#url#"}}
+    tried = await api.post("/messages/explain", body)
+    assert "#url#" not in tried.data["items"][0]["content"], tried.body
+    sent = await api.post("/messages", body)
+    assert sent.status == 202, sent.body
+    (row,) = await carried(api.ctx.db)
+    assert row["content"] == f"【测试】点 {sent.data['items'][0]['link']} 查看"
+    missing = await api.post("/messages", body | {"content": "点这里"})
+    assert (missing.code, "#url#" in missing.body["message"]) == ("LINK_PLACE_MISSING", True), missing.body
+    for wrong in ("", "x", "a b", "x" * 33):
+        refused = await api.post("/messages", body | {"link": {"id": str(link.id), "placeholder": wrong}})
+        assert (refused.status, refused.code) == (400, "PARAM_INVALID"), wrong
+
+
 async def test_what_cannot_be_sent_with_a_link(api: Api) -> None:
     link = await make(api.ctx.db, api.sealer, api.account_id, codes=1)
     held = await make(api.ctx.db, api.sealer, api.account_id, beginner(api.ctx.db, api.account_id))
@@ -287,6 +328,36 @@ async def test_each_run_of_a_task_that_comes_round_has_codes_of_its_own(a_desk: 
         assert [(each.stored_state, each.held, each.reason) for each in both] == [("stopped", held, "投诉")] * 2
         await service.start(by, one.id)
         assert await a_desk.database.fetchval("SELECT array_agg(DISTINCT state) FROM short_link") == ["active"]
+
+
+async def test_a_link_leads_elsewhere_with_those_that_tasks_have_made_like_it(a_desk: Desk) -> None:
+    database = a_desk.database
+    link = await make(database, a_desk.sealer, a_desk.account_id)
+    async with database.transaction() as connection:
+        like = await service.make_like(by_test(database), connection, a_desk.sealer, link, 5, a_desk.now())
+    other = await make(database, a_desk.sealer, a_desk.account_id)
+
+    async def stand() -> list[tuple[str, str]]:
+        both = [await queries.one(database, one.id, accounts=None) for one in (link, like)]
+        return [(one.target.rpartition("/")[2], one.stored_state.value) for one in both]
+
+    led = await service.lead(by_test(database), link.id, "https://www.example.cn/mended", (HOST,))
+    assert (led.id, led.version, await stand()) == (link.id, 2, [("mended", "active")] * 2)
+    assert [one.target for one in await queries.targets(database, like)] == [led.target, TARGET]
+    await database.execute("UPDATE short_link SET target = $2 WHERE id = $1", like.id, TARGET)  # as it was left before
+    await service.lead(by_test(database), link.id, "https://www.example.cn/mended", (HOST,))
+    assert await stand() == [("mended", "active")] * 2
+    new = beginner(database, a_desk.account_id)
+    led = await service.lead(new, like.id, "https://www.example.cn/next", (HOST,))
+    assert (led.id, await stand()) == (like.id, [("next", "reviewing")] * 2)
+    await service.reject(by_test(database), like.id, led.version, "不是本单位的")
+    assert await stand() == [("next", "rejected")] * 2
+    await service.lead(new, link.id, "https://www.example.cn/last", (HOST,))
+    now = await queries.one(database, link.id, accounts=None)
+    await service.pass_(by_test(database), link.id, now.version, warn=True)
+    assert await stand() == [("last", "active")] * 2
+    assert (await queries.one(database, like.id, accounts=None)).warn
+    assert (await queries.one(database, other.id, accounts=None)).target == TARGET
 
 
 async def test_no_link_is_made_like_one_that_was_stopped_meanwhile(a_desk: Desk) -> None:

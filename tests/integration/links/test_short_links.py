@@ -511,6 +511,18 @@ async def test_whoever_is_led_on_gets_the_same_answer(edge: Edge) -> None:
     assert clicks[0]["address"] == "36.1.2.3"
 
 
+async def test_a_node_without_ids_leads_nobody_on(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number is another's: it says so, and the connection stays good."""
+    await edge.make(chosen="spring", visits_max=1)
+    with monkeypatch.context() as patch:
+        without = IdSource(1, lambda: time.time_ns() // 1_000_000)
+        without.revoke()
+        patch.setattr(edge.opening, "_context", replace(edge.context, ids=without.next))
+        assert (await edge.open("/spring")).status == 500
+    assert (await edge.open("/spring")).status == 302
+    assert edge.ways == {False: 1, True: 1}
+
+
 @pytest.mark.parametrize(
     "octets",
     [

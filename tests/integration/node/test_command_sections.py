@@ -244,6 +244,7 @@ STEPS = (
     Step("sign add", "other --account acme --json", "content"),
     Step("sign refuse", "{sign add[id]} doubtful", "content"),
     Step("template add", "one text --account acme --json", "content"),
+    Step("template approve", "{template add[id]} --seen another", exit_code=1),
     Step("template approve", "{template add[id]}", "content"),
     Step("template register", "{template add[id]} registered", "content"),
     Step("template show", "{template add[id]}"),

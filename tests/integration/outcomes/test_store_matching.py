@@ -238,6 +238,40 @@ async def test_an_answer_after_the_resend_leads_its_report_home(
     assert (await ledger.events())[-1] == "delivered"
 
 
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_failed_report_of_the_second_attempt_does_not_end_what_the_first_may_have_delivered(
+    ledger: Ledger, early: bool
+) -> None:
+    message_id, first = await sent_again(ledger)
+    second = await second_attempt(ledger)
+    answer(ledger, second, "second")
+    await ledger.outcomes.drain()
+    if early:
+        await ledger.outcomes.report(report(ledger, "late"))
+    await ledger.outcomes.report(report(ledger, "second", code="UNDELIV"))
+    assert await ledger.state(message_id) is S.UNCONFIRMED
+    assert await ledger.events() == ["unconfirmed"]
+    await ledger.outcomes.report(report(ledger, "second", code="UNDELIV"))
+    assert ledger.outcomes.tally.duplicate_reports == 1
+    assert await ledger.events() == ["unconfirmed"], "said twice, told once"
+    answer(ledger, first, "late")
+    await ledger.outcomes.drain()
+    if not early:
+        await ledger.outcomes.report(report(ledger, "late"))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert (await ledger.events())[-1] == "delivered"
+    assert await orphans(ledger) == []
+
+
+async def test_a_delivery_by_the_second_attempt_after_its_failure_is_its_end(ledger: Ledger) -> None:
+    message_id, _ = await sent_again(ledger)
+    answer(ledger, await second_attempt(ledger), "second")
+    await ledger.outcomes.drain()
+    await ledger.outcomes.report(report(ledger, "second", code="UNDELIV"))
+    await ledger.outcomes.report(report(ledger, "second"))
+    assert await ledger.state(message_id) is S.DELIVERED
+
+
 async def test_a_delivery_of_an_attempt_whose_message_waits_in_a_pool_is_kept_until_it_can_be_applied(
     ledger: Ledger,
 ) -> None:

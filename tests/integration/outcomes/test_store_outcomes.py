@@ -13,6 +13,7 @@ from ledger import BALANCE, Ledger, carrier_id
 
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import effects
 from smsgw.pipeline.outcomes.writer import REMATCH_BY_ITSELF, Sweep
@@ -560,6 +561,59 @@ async def test_answers_that_wait_for_another_node_s_transaction_are_all_stored(l
             while ledger.journal.open_keys():  # noqa: ASYNC110 - another task's
                 await asyncio.sleep(0.02)
         assert {await ledger.state(one.id) for one in claimed} == {S.SENT}
+    finally:
+        await other.close()
+
+
+@pytest.mark.parametrize(("kind", "fault"), [(K.DEFERRED, Fault.THROTTLE), (K.REFUSED, Fault.BUSY)])
+async def test_refusals_that_wait_for_another_node_s_transaction_are_all_tried_again(
+    ledger: Ledger, dsn: str, kind: K, fault: Fault
+) -> None:
+    """As above, of those that the retry table takes up."""
+    for _ in range(12):
+        await ledger.accept()
+    claimed = sorted(await ledger.claim(), key=lambda one: one.id)
+    ledger.journal.write([(one.id, 1, 1) for one in claimed])
+    other, now = await connect(dsn, writer=True), datetime.now(UTC)
+    theirs = [Outcome(one.id, 1, 1, K.UNKNOWN, code=outcomes.TAKEN_OVER) for one in claimed[:4]]
+    patience = outcomes.Patience(*[timedelta(hours=1)] * 3)
+    try:
+        async with other.transaction():
+            await outcomes.commit_answers(other, [Answer(one, now, None) for one in theirs], Tally(), patience)
+            refused = [Outcome(one.id, 1, 1, kind, code="8", cls="FREQ_CARRIER", fault=fault) for one in claimed]
+            ledger.outcomes.answered(refused, UnknownPolicy.HOLD)
+            async with asyncio.timeout(60):
+                while not await ledger.connection.fetchval(LOCKED_OUT):  # noqa: ASYNC110 - the server's
+                    await asyncio.sleep(0.02)
+        async with asyncio.timeout(20):
+            while ledger.journal.open_keys():  # noqa: ASYNC110 - another task's
+                await asyncio.sleep(0.02)
+        assert {await ledger.state(one.id) for one in claimed} == {S.DEFERRED}
+    finally:
+        await other.close()
+
+
+async def test_a_failed_report_whose_part_another_node_ends_under_way_is_applied(ledger: Ledger, dsn: str) -> None:
+    """The retry table takes the failure up; before its part is put aside, a sweep elsewhere says that none has come."""
+    ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
+    message_id = await ledger.accept()
+    (claimed,) = await ledger.claim()
+    await ledger.answer(K.ACCEPTED, claimed)
+    other = await connect(dsn, writer=True)
+    try:
+        async with other.transaction():
+            swept = await sweeps.end_report_wait(other, ledger.clock + timedelta(days=30), 0)
+            assert len(swept) == 1
+            said = Report(
+                ledger.channels["a"], carrier_id(claimed), S.UNDELIVERABLE, "NOROUTE", "", claimed.number, ledger.clock
+            )
+            heard = ledger.outcomes.report(said)
+            async with asyncio.timeout(60):
+                while not await ledger.connection.fetchval(LOCKED_OUT):  # noqa: ASYNC110 - the server's
+                    await asyncio.sleep(0.02)
+        await heard
+        assert await ledger.state(message_id) is S.UNDELIVERABLE
+        assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
     finally:
         await other.close()
 

@@ -260,7 +260,7 @@ async def test_what_was_sent_twice_is_not_sent_a_third_time(ledger: Ledger) -> N
     message_id, (first,) = await sent(ledger)
     await ledger.connection.execute("UPDATE part SET resent = 1 WHERE id = $1", message_id)
     await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
-    assert await ledger.state(message_id) is S.UNDELIVERABLE
+    assert await ledger.state(message_id) is S.UNCONFIRMED
 
 
 async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> None:

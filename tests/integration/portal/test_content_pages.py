@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from portal_site import Site, running
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission as P
-from smsgw.core.templates import Review, Variable
+from smsgw.core.templates import Registration, Review, Variable
 from smsgw.platform.change import Change
 from smsgw.platform.content import service
+from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
 from smsgw.platform.org import service as org
 from smsgw.store.config.policies import ContentLoader
 
@@ -40,6 +42,13 @@ def by_test(site: Site) -> Change:
 
 def ids(page: str, path: str) -> list[str]:
     return list(dict.fromkeys(re.findall(rf'href="{path}/([0-9]+)"', page)))
+
+
+async def asked(browser: Browser, path: str) -> dict[str, str]:
+    """What the page that decides about one says that was seen of it."""
+    found = re.search(r'name="seen" value="([0-9a-f]{16})"', await browser.get(f"{path}/decide"))
+    assert found, (browser.status, path)
+    return {"seen": found[1]}
 
 
 def filled(site: Site, **others: str) -> dict[str, str]:
@@ -89,18 +98,18 @@ async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and
         assert "待审核" in page
 
         said = {"decision": "approved", "reason": ""}
-        page = await chief.post(f"{here}/decide", said | {"confirmed": "1"})
+        page = await chief.post(f"{here}/decide", said | await asked(chief, here) | {"confirmed": "1"})
         assert chief.status == 422, "one's own"
         assert "不能" in page
         assert await site.db.fetchval("SELECT state FROM template") == "pending"
     async with Browser(site) as boss:
         await boss.login("boss")
-        await boss.get(f"{here}/decide")
-        page = await boss.post(f"{here}/decide", {"decision": "refused", "reason": ""})
+        seen = await asked(boss, here)
+        page = await boss.post(f"{here}/decide", seen | {"decision": "refused", "reason": ""})
         assert (boss.status, "驳回须写明原因" in page) == (422, True)
-        page = await boss.post(f"{here}/decide", {"decision": "refused", "reason": "缺少用途"})
+        page = await boss.post(f"{here}/decide", seen | {"decision": "refused", "reason": "缺少用途"})
         assert "将驳回“登录验证码”（账号 hall，申请人 chief）" in page
-        await boss.post(f"{here}/decide", {"decision": "refused", "reason": "缺少用途", "confirmed": "1"})
+        await boss.post(f"{here}/decide", seen | {"decision": "refused", "reason": "缺少用途", "confirmed": "1"})
     async with Browser(site) as chief:
         await chief.login("chief")
         assert "缺少用途" in await chief.get(here)
@@ -109,8 +118,7 @@ async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and
         assert await site.db.fetchval("SELECT state FROM template") == "pending"
     async with Browser(site) as boss:
         await boss.login("boss")
-        await boss.get(here)
-        await boss.post(f"{here}/decide", said | {"confirmed": "1"})
+        await boss.post(f"{here}/decide", said | await asked(boss, here) | {"confirmed": "1"})
         assert await site.db.fetchval("SELECT state FROM template") == "approved"
         page = await boss.post(f"{here}/edit", filled(site, confirmed="1"))
         assert (boss.status, "已通过的模板不能修改" in page) == (422, True)
@@ -183,8 +191,8 @@ async def test_a_signature_is_applied_for_registered_renewed_and_found_when_it_i
         assert (boss.status, "签名已申请" in page) == (422, True)
     async with Browser(site) as chief:
         await chief.login("chief")
-        await chief.get(f"/signs/{id_}")
-        await chief.post(f"/signs/{id_}/decide", {"decision": "approved", "reason": "", "confirmed": "1"})
+        seen = await asked(chief, f"/signs/{id_}")
+        await chief.post(f"/signs/{id_}/decide", seen | {"decision": "approved", "reason": "", "confirmed": "1"})
         refused = {"carriers": "CBN", "registration": "refused", "note": "材料不全", "confirmed": "1"}
         await chief.post(f"/signs/{id_}/register", refused)
         page = await chief.get(f"/signs/{id_}")
@@ -207,8 +215,71 @@ async def test_who_is_alone_decides_about_their_own(site: Site) -> None:
         await browser.get("/templates/-/new")
         await browser.post("/templates/-/new", filled(site, confirmed="1"))
         (id_,) = ids(await browser.get("/templates"), "/templates")
-        await browser.post(f"/templates/{id_}/decide", {"decision": "approved", "reason": "", "confirmed": "1"})
+        said = {"decision": "approved", "reason": "", "confirmed": "1"}
+        await browser.post(f"/templates/{id_}/decide", said | await asked(browser, f"/templates/{id_}"))
     assert await site.db.fetchval("SELECT state FROM template") == Review.APPROVED
+
+
+async def test_nobody_approves_a_text_that_they_have_not_seen(site: Site) -> None:
+    id_ = await add(site, "hall", "办件通知")
+    here, said = f"/templates/{id_}", {"decision": "approved", "reason": ""}
+    async with Browser(site) as boss, Browser(site) as chief:
+        await boss.login("boss")
+        await chief.login("chief")
+        seen = await asked(boss, here)
+        await boss.post(f"{here}/decide", said | seen)
+        await chief.get(here)
+        edited = filled(site, name="办件通知", type="notice", content="点击领取{name}", variables="", confirmed="1")
+        await chief.post(f"{here}/edit", edited)
+        page = await boss.post(f"{here}/decide", said | seen | {"confirmed": "1"})
+        assert (boss.status, "请重新打开" in page) == (422, True)
+        assert await site.db.fetchval("SELECT state FROM template") == Review.PENDING
+        page = await boss.post(f"{here}/decide", said | seen)
+        assert (boss.status, "请重新打开" in page) == (422, True), "also before the effect is confirmed"
+        await boss.post(f"{here}/decide", said | {"confirmed": "1"})
+        assert await site.db.fetchval("SELECT state FROM template") == Review.PENDING, "of a page that says nothing"
+        for other in ({"variables": "name 数字 4"}, {"type": "marketing"}, {"sign": "政务大厅"}):
+            seen = await asked(boss, here)
+            await chief.post(f"{here}/edit", edited | other)
+            await boss.post(f"{here}/decide", said | seen | {"confirmed": "1"})
+            assert boss.status == 422, other
+            edited |= other
+        await boss.post(f"{here}/decide", said | await asked(boss, here) | {"confirmed": "1"})
+        assert await site.db.fetchval("SELECT state FROM template") == Review.APPROVED
+
+
+async def test_nobody_approves_a_signature_for_reasons_that_they_have_not_seen(site: Site) -> None:
+    id_ = await service.add_sign(by_test(site), site.accounts["hall"], "政务大厅", note="自用")
+    await service.review(by_test(site), SIGN, id_, Review.REFUSED, reason="缺少证明")
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        said = await asked(boss, f"/signs/{id_}") | {"decision": "approved", "reason": "", "confirmed": "1"}
+        await service.add_sign(by_test(site), site.accounts["hall"], "政务大厅", note="他人商标")
+        page = await boss.post(f"/signs/{id_}/decide", said)
+        assert (boss.status, "请重新打开" in page, "他人商标" in page) == (422, True, True)
+        assert await site.db.fetchval("SELECT state FROM sign") == Review.PENDING
+
+
+async def test_what_carriers_have_said_of_a_text_does_not_stand_for_the_next_one(site: Site) -> None:
+    id_ = await add(site, "hall", "办件通知")
+    for carrier, state in (("CMCC", Registration.REFUSED), ("CUCC", Registration.REGISTERED)):
+        answer = Answer(state, "编号", f"no-{carrier}", date(2026, 5, 1))
+        await service.register(by_test(site), TEMPLATE, id_, [carrier], answer)
+    states = "SELECT carrier, state, note, code, answered_on FROM registration ORDER BY carrier"
+    before = [tuple(row) for row in await site.db.fetch(states)]
+    kept = {"name": Variable()}
+    await service.set_template(by_test(site), id_, "改名", "marketing", "您好{name}", kept, sign="")
+    assert [tuple(row) for row in await site.db.fetch(states)] == before, "the same text"
+    await service.set_template(by_test(site), id_, "改名", "marketing", "您好，{name}", kept, sign="")
+    assert [tuple(row) for row in await site.db.fetch(states)] == [
+        ("CMCC", "pending", "", "", None), ("CUCC", "pending", "", "", None),
+    ]  # fmt: skip
+    (_, was, now) = (await audited(site, "template.set"))[-1]
+    assert was["carriers"] == {"CMCC": "refused", "CUCC": "registered"}
+    assert now["carriers"] == {"CMCC": "pending", "CUCC": "pending"}
+    await service.register(by_test(site), TEMPLATE, id_, ["CMCC"], Answer(Registration.REGISTERED))
+    await service.set_template(by_test(site), id_, "改名", "marketing", "您好，{name}", kept, sign="政务大厅")
+    assert set(await site.db.fetchval("SELECT array_agg(state) FROM registration")) == {"pending"}, "another signature"
 
 
 # --- phrases ---------------------------------------------------------------------------------------------------------

@@ -211,7 +211,7 @@ def mailing(site: Site, config: MailConfig, clock: Clock) -> StatementMails:
 
 
 async def named(site: Site, *emails: str) -> None:
-    await service.set_receivers(by_test(site.db), site.accounts["hall"], emails, "zh")
+    await service.set_receivers(by_test(site.db), site.accounts["hall"], emails, "zh", "合同约定")
 
 
 async def all_of(mails: StatementMails) -> None:
@@ -496,7 +496,8 @@ async def test_receivers_are_named_on_their_page_and_a_month_that_was_over_is_no
     hall = site.accounts["hall"]
     async with Browser(site) as boss:
         await boss.login("boss")
-        form = {"account": str(hall), "emails": "a@buyer.example.org\nnot an address", "language": "en"}
+        form = {"account": str(hall), "language": "en", "reason": "合同约定"}
+        form["emails"] = "a@buyer.example.org\nnot an address"
         assert "邮箱" in await boss.post("/statements/receivers/-/new", form)
         assert boss.status == 422
         await boss.post("/statements/receivers/-/new", form | {"emails": "a@buyer.example.org"})
@@ -508,7 +509,31 @@ async def test_receivers_are_named_on_their_page_and_a_month_that_was_over_is_no
         await all_of(mailing(site, post.config, Clock()))
         ((_, message),) = post.got
         assert f"statement of {MONTH:%Y-%m}" in message["Subject"]
-        await boss.post(f"/statements/receivers/{hall}/edit", {"emails": "", "language": "zh"})
+        await boss.post(f"/statements/receivers/{hall}/edit", {"emails": "", "language": "zh", "reason": "合同已止"})
         assert "a@buyer.example.org" not in await boss.get("/statements/receivers")
     with pytest.raises(SmsgwError):
-        await service.set_receivers(by_test(site.db), hall, [f"a{n}@b.example" for n in range(11)], "zh")
+        await service.set_receivers(by_test(site.db), hall, [f"a{n}@b.example" for n in range(11)], "zh", "合同约定")
+    said = "SELECT after->>'reason' FROM audit WHERE action = 'statement.receivers' ORDER BY id"
+    assert [row[0] for row in await site.db.fetch(said)] == ["合同约定", "合同已止"]
+
+
+async def test_who_may_not_take_a_statement_away_names_nobody_who_gets_it(site: Site) -> None:
+    hall = site.accounts["hall"]
+    await service.set_receivers(by_test(site.db), hall, ["own@buyer.example.org"], "zh", "合同约定")
+    lacking = (P.STATISTICS_EXPORT, P.BALANCE_VIEW, P.ACCOUNT_EDIT)
+    for n, right in enumerate(lacking):
+        rights = [P.HOME_VIEW, P.STATISTICS_VIEW, *(one for one in lacking if one is not right)]
+        await org.add_role(by_test(site.db), f"lacks-{n}", f"少一项{n}", rights, ScopeKind.ALL)
+    await site.add_staff("machine", "sysadmin")
+    form = {"emails": "mine@example.net", "language": "zh", "reason": "自用"}
+    for n, login in enumerate(("machine", "lacks-0", "lacks-1", "lacks-2")):
+        if n:
+            await site.add_staff(login, login)
+        async with Browser(site) as one:
+            await one.login(login)
+            for path in (f"/statements/receivers/{hall}/edit", "/statements/receivers/-/new"):
+                await one.get(path)
+                assert one.status == 403, (login, path)
+                await one.post(path, form | {"account": str(hall)})
+                assert one.status == 403, (login, path)
+    assert await site.db.fetchval("SELECT emails FROM statement_receiver") == ["own@buyer.example.org"]

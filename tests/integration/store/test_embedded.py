@@ -103,7 +103,7 @@ async def test_starts_with_the_settings_that_the_promise_needs(data_dir: Path) -
             "timezone": "UTC",
             "server_encoding": "UTF8",
             "shared_buffers": "256MB",
-            "max_connections": "60",
+            "max_connections": "80",
             "log_error_verbosity": "terse",
             "log_parameter_max_length": "0",
             "log_parameter_max_length_on_error": "0",

@@ -11,6 +11,7 @@ from smsgw.api import decode
 from smsgw.api.messages import SearchQuery
 from smsgw.api.reports import PullBody
 from smsgw.api.sending import BatchBody, SendBody
+from smsgw.api.tasks import TaskBody
 from smsgw.core.errors import SmsgwError
 from smsgw.web.envelope import failure
 
@@ -104,6 +105,15 @@ def test_what_this_server_cannot_do_is_refused_by_name(field: str, value: bytes)
     assert (error.code, error.detail["field"]) == ("PARAM_INVALID", field)
     assert str(error.detail["reason"]) == "本服务器不支持此参数"
     assert error.detail["reason"].english == "not available on this server"
+
+
+def test_what_is_wrong_with_a_field_that_it_serves_is_said() -> None:
+    error = refused(b'{"to":["1"],"content":"x","link":{"target":"https://a.example","type":"each"}}')
+    assert (error.code, error.detail["field"]) == ("PARAM_INVALID", "link.type")
+    assert error.detail["reason"].english != "not available on this server"
+    with pytest.raises(SmsgwError) as wrong:
+        decode.decode_body(msgspec.json.Decoder(TaskBody), b'{"name":"x","fallback":7}')
+    assert wrong.value.detail["reason"].english != "not available on this server"
 
 
 def test_nothing_asked_of_them_is_accepted() -> None:

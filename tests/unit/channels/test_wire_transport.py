@@ -18,7 +18,7 @@ from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
 from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.protocols.events import Answer, Closed, Expired, Late, Request
-from smsgw.protocols.session import NotBound
+from smsgw.protocols.session import NotBound, SessionConfig
 from smsgw.protocols.states import SENDING
 
 SPEC = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069")
@@ -62,6 +62,8 @@ class Session:
         self.answered: list[Request] = []
         self.forgotten: list[Request] = []
         self.over = False
+        self.config = SessionConfig(keepalive_interval=None)
+        self.heard_at = 0.0
 
     @property
     def window_free(self) -> int:
@@ -89,6 +91,7 @@ class Link:
     """With a session of its own."""
 
     def __init__(self, window: int = 4) -> None:
+        self.name = f"a/{id(self)}"
         self.session = Session(window)
         self.writable = True
         self.flushed = 0

@@ -27,7 +27,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.words import Wording
 from smsgw.platform.content import queries, service
-from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Answer, Wanted
+from smsgw.platform.content.model import DECIDE, EDIT, SIGN, TEMPLATE, Answer, Wanted, seen_of
 from smsgw.runtime import clock
 
 Row = Mapping[str, Any]
@@ -104,7 +104,7 @@ def links(call: Call, kind: str, row: Row) -> list[tuple[str, str]]:
 
 _DECIDE = Form((Section((
     Input("decision", Kind.CHOICE, choices=words.DECISION, required=True),
-    Input("reason", Kind.LINES, most=500),
+    Input("reason", Kind.LINES, most=500), Input("seen", Kind.HIDDEN, most=64),
 )),))  # fmt: skip
 
 
@@ -172,7 +172,8 @@ def _back(kind: str) -> Callable[[Row], str]:
     return lambda row: f"{PATHS[kind]}/{row['id']}"
 
 
-async def _decide_effect(call: Call, row: Row, values: Mapping[str, Any]) -> Effect:
+async def _decide_effect(kind: str, row: Row, values: Mapping[str, Any]) -> Effect:
+    service.demand_seen(kind, row, values["seen"])
     if values["decision"] == Review.REFUSED and not values["reason"]:
         raise Wrong("reason", Problem(words.REASON_NEEDED))
     said = {"name": row["name"], "account": row["account"], "submitter": row["created_by"] or "—"}
@@ -190,13 +191,17 @@ def decide_page(kind: str) -> FormPage:
     """The page on which one is approved or refused."""
 
     async def save(call: Call, row: Row, values: Mapping[str, Any]) -> web.Response:
-        await service.review(call.change(), kind, row["id"], Review(values["decision"]), reason=values["reason"])
+        await service.review(
+            call.change(), kind, row["id"], Review(values["decision"]), reason=values["reason"], seen=values["seen"]
+        )
         call.toast(call.gettext(words.DECIDED))
         return call.redirect(_back(kind)(row))
 
     return FormPage(
         f"{PATHS[kind]}/{ONE}/decide", DECIDE[kind], words.DECIDE, words.SAVE, _DECIDE, save, _back(kind),
-        subject(kind), effect=_decide_effect, lead=lambda row: str(row["content"] if kind == TEMPLATE else row["name"]),
+        subject(kind), values=lambda row: {"seen": seen_of(kind, row)},
+        effect=lambda _, row, values: _decide_effect(kind, row, values),
+        lead=lambda row: row["content"] if kind == TEMPLATE else " · ".join(filter(None, (row["name"], row["note"]))),
     )  # fmt: skip
 
 

@@ -32,7 +32,14 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.mailing import MOST_RECEIVERS
 from smsgw.platform.statements import queries, service
-from smsgw.platform.statements.model import LEAST_REASON, MONTHS, MOST_REASON, Mail, Receivers
+from smsgw.platform.statements.model import (
+    LEAST_REASON,
+    MONTHS,
+    MOST_REASON,
+    NAMES_RECEIVERS,
+    Mail,
+    Receivers,
+)
 from smsgw.platform.statements.queries import WantedMails
 from smsgw.runtime import clock
 
@@ -50,9 +57,9 @@ def months() -> dict[str, str]:
 
 # --- as a file -------------------------------------------------------------------------------------------------------
 
+_REASON = Input("reason", required=True, least=LEAST_REASON, most=MOST_REASON)
 _PDF_FORM = Form((Inputs((
-    Input("month", Takes.CHOICE, required=True), Input("account", Takes.CHOICE, required=True),
-    Input("reason", required=True, least=LEAST_REASON, most=MOST_REASON),
+    Input("month", Takes.CHOICE, required=True), Input("account", Takes.CHOICE, required=True), _REASON,
 )),))  # fmt: skip
 
 
@@ -93,7 +100,7 @@ RECEIVER_COLUMNS = (
 
 
 async def _receiver_detail(call: Call, one: Receivers) -> Detail:
-    links = [(words.RECEIVERS_EDIT, f"{RECEIVERS}/{one.id}/edit")] if call.may(Permission.ACCOUNT_EDIT) else []
+    links = [(words.RECEIVERS_EDIT, f"{RECEIVERS}/{one.id}/edit")] if all(map(call.may, NAMES_RECEIVERS)) else []
     return Detail(one.name, [Section(RECEIVER_COLUMNS, one)], links=links)
 
 
@@ -111,8 +118,19 @@ LIST = ListPage(
 )  # fmt: skip
 _EMAILS = Input("emails", Takes.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS)
 _LANGUAGE = Input("language", Takes.CHOICE, choices=words.LANGUAGE, required=True)
-_NEW_FORM = Form((Inputs((Input("account", Takes.CHOICE, required=True), _EMAILS, _LANGUAGE)),))
-_EDIT_FORM = Form((Inputs((_EMAILS, _LANGUAGE)),))
+_NEW_FORM = Form((Inputs((Input("account", Takes.CHOICE, required=True), _EMAILS, _LANGUAGE, _REASON)),))
+_EDIT_FORM = Form((Inputs((_EMAILS, _LANGUAGE, _REASON)),))
+
+
+def _demand(call: Call) -> None:
+    """``PERMISSION_DENIED``, before the form is shown."""
+    for permission in NAMES_RECEIVERS:
+        call.actor.require(permission)
+
+
+async def _allowed(call: Call) -> tuple[()]:
+    _demand(call)
+    return ()
 
 
 async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
@@ -121,25 +139,26 @@ async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
 
 async def _set(call: Call, account_id: int, values: Mapping[str, Any]) -> web.Response:
     emails: Sequence[str] = values["emails"].split()
-    await service.set_receivers(call.change(), account_id, emails, values["language"])
+    await service.set_receivers(call.change(), account_id, emails, values["language"], values["reason"])
     call.toast(call.gettext(words.RECEIVERS_SAVED if emails else words.RECEIVERS_GONE))
     return call.redirect(RECEIVERS)
 
 
 async def _subject(call: Call) -> Receivers | None:
+    _demand(call)
     id_ = read_id(call.request.match_info["id"])
     return None if id_ is None else await queries.receivers_of(call.db, call.actor, id_)
 
 
 NEW = FormPage(
     _RECEIVERS_NEW, Permission.ACCOUNT_EDIT, words.RECEIVERS_NEW, people_words.SAVE, _NEW_FORM,
-    lambda call, _, values: _set(call, int(values["account"]), values), lambda _: RECEIVERS, choices=_accounts,
-    values=lambda _: {"language": "zh"}, about=words.RECEIVERS_LEAD,
+    lambda call, _, values: _set(call, int(values["account"]), values), lambda _: RECEIVERS, _allowed,
+    values=lambda _: {"language": "zh"}, choices=_accounts, about=words.RECEIVERS_LEAD, step_up=Proof.FACTOR,
 )  # fmt: skip
 EDIT = FormPage(
     f"{RECEIVERS}/{_ONE}/edit", Permission.ACCOUNT_EDIT, words.RECEIVERS_EDIT, people_words.SAVE, _EDIT_FORM,
     lambda call, one, values: _set(call, one.id, values), lambda _: RECEIVERS, _subject, lead=lambda one: one.name,
-    values=lambda one: {"emails": "\n".join(one.emails), "language": one.language},
+    values=lambda one: {"emails": "\n".join(one.emails), "language": one.language}, step_up=Proof.FACTOR,
 )  # fmt: skip
 
 # --- what became of them ---------------------------------------------------------------------------------------------

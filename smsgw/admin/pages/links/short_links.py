@@ -197,10 +197,13 @@ async def _lead(call: Call, one: Line, values: Mapping[str, Any]) -> web.Respons
 
 
 async def _lead_effect(call: Call, one: Line, values: Mapping[str, Any]) -> Effect:
-    said = words.ELSEWHERE_EFFECT if call.may(Permission.LINK_DECIDE) else words.ELSEWHERE_EFFECT_WAITS
+    also = await queries.alike(call.db, [one.link])
+    said = words.ELSEWHERE_EFFECT_ALSO if also else words.ELSEWHERE_EFFECT
+    if not call.may(Permission.LINK_DECIDE):
+        said = words.ELSEWHERE_EFFECT_WAITS_ALSO if also else words.ELSEWHERE_EFFECT_WAITS
     return Effect(said, {
-        "target": service.target_of(values["target"], call.portal.context.link_domains),
-        "version": one.link.version + 1, "humans": f"{one.link.humans:,}",
+        "target": service.target_of(values["target"], call.portal.context.link_domains), "also": len(also),
+        "version": one.link.version + 1, "humans": f"{sum(link.humans for link in (one.link, *also)):,}",
     })  # fmt: skip
 
 
@@ -233,10 +236,12 @@ def _version(values: Mapping[str, Any]) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
-async def _pass_effect(_: Call, one: Line, __: Mapping[str, Any]) -> Effect:
-    link = one.link
-    said = {"name": link.name, "account": link.account, "target": link.target, "version": link.version}
-    return Effect(words.PASS_EFFECT, said)
+async def _pass_effect(call: Call, one: Line, _: Mapping[str, Any]) -> Effect:
+    link, also = one.link, len(await service.waiting_with(call.db, one.link))
+    said = {
+        "name": link.name, "account": link.account, "target": link.target, "version": link.version, "also": also
+    }  # fmt: skip
+    return Effect(words.PASS_EFFECT_ALSO if also else words.PASS_EFFECT, said)
 
 
 PASS = FormPage(

@@ -102,15 +102,11 @@ class Cutter:
         if claimed.total == 1:
             return self._signed(Segment(1, 1, text.encode(claimed.content, coding)), claimed.content, coding)
         if claimed.id != self._id:
-            self._id = claimed.id
-            self._pieces = text.split(claimed.content, coding, ref=claimed.ref)
-            if (
-                len(self._pieces) != claimed.total
-            ):  # accepted for a pool where a single part has one unit less
-                self._pieces = text.split(
-                    claimed.content, coding, ref=claimed.ref, single_limit=STRICT_SINGLE
-                )
-            self._pieces[0] = self._signed(self._pieces[0], claimed.content, coding)
+            pieces = text.split(claimed.content, coding, ref=claimed.ref)
+            if len(pieces) != claimed.total:  # accepted for a pool where a single part has one unit less
+                pieces = text.split(claimed.content, coding, ref=claimed.ref, single_limit=STRICT_SINGLE)
+            pieces[0] = self._signed(pieces[0], claimed.content, coding)
+            self._id, self._pieces = claimed.id, pieces  # last: what cannot be split has no pieces, nor another's
         if len(self._pieces) != claimed.total:
             raise ValueError(f"content splits into {len(self._pieces)} parts, {claimed.total} were accepted")
         return self._pieces[claimed.part - 1]
