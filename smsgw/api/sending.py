@@ -259,7 +259,7 @@ async def _send(call: Call, body: Body, made: Callable[[Call, Body], SendRequest
     return _sent(result, call)
 
 
-_MAYBE_STORED = frozenset({"STORAGE_UNAVAILABLE", "INTERNAL"})
+_MAYBE_STORED = frozenset({"STORAGE_UNAVAILABLE", "STORAGE_UNCERTAIN", "INTERNAL"})
 """After which a code is rather lost than given to a second one."""
 
 
@@ -460,7 +460,7 @@ _ERRORS = (
     "BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED", "QUOTA_DEPARTMENT_EXCEEDED",
     "STATE_CONFLICT",
     "LINK_NOT_FOUND", "LINK_NOT_ACTIVE", "LINK_CODES_USED_UP", "LINK_PLACE_MISSING",
-    "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
+    "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE", "STORAGE_UNAVAILABLE", "STORAGE_UNCERTAIN",
 )  # fmt: skip
 
 ROUTES = (

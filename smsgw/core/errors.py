@@ -50,6 +50,10 @@ class Temporary(SmsgwError):
     """Not now: nothing was stored, and the same call may succeed later."""
 
 
+class Uncertain(Temporary):
+    """Nobody knows: it may have been stored, and only what tells a repeat (a key, a reference) makes one safe."""
+
+
 CODES: dict[str, int] = {
     "OK": 200,
     "PARAM_MISSING": 400,
@@ -139,6 +143,7 @@ CODES: dict[str, int] = {
     "NO_ROUTE": 503,
     "BACKPRESSURE": 503,
     "STORAGE_UNAVAILABLE": 503,
+    "STORAGE_UNCERTAIN": 504,
     "NOT_READY": 503,
     "BRANDS_FULL": 409,
     "BRAND_HOST_TAKEN": 409,

@@ -68,7 +68,7 @@ LOOK_AT_CROWD = 0.05
 FREE_WRONG = Rate(200, 20)
 """Requests of one partner's that are refused without a wait, beyond one for each that is accepted: a list with wrong
 numbers, not the habit of a program."""
-_OURS = frozenset({"STORAGE_UNAVAILABLE", "BACKPRESSURE", "NOT_READY", "INTERNAL"})
+_OURS = frozenset({"STORAGE_UNAVAILABLE", "STORAGE_UNCERTAIN", "BACKPRESSURE", "NOT_READY", "INTERNAL"})
 """Refusals that are no fault of the partner's."""
 WRONG_LOGIN_PAUSE = 1.0
 """Seconds before a wrong login is answered."""

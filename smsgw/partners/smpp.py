@@ -75,6 +75,7 @@ STATUSES: Final[dict[str, int]] = {
     "NO_ROUTE": codes.ESME_RMSGQFUL,
     "NOT_READY": codes.ESME_RMSGQFUL,
     "STORAGE_UNAVAILABLE": codes.ESME_RSYSERR,
+    "STORAGE_UNCERTAIN": codes.ESME_RUNKNOWNERR,
     "INTERNAL": codes.ESME_RSYSERR,
 }
 """By error code; what is not here is ESME_RSUBMITFAIL. docs/partners.md shows this table."""

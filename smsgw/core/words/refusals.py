@@ -356,6 +356,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "数据库不可用,消息未接收,请重试({reason})",
         "Storage unavailable, not accepted, retry ({reason})",
     ),
+    "STORAGE_UNCERTAIN": (
+        "数据库中断,消息可能已接收,请用相同幂等键重试或按 client_ref 查询,不要直接重发({reason})",
+        "Storage failed during the commit: it may have been accepted; repeat with the same key or ask by client_ref, "
+        "do not just send again ({reason})",
+    ),
     "NOT_READY": (
         "服务尚未就绪,请稍后重试",
         "Not ready; retry later",

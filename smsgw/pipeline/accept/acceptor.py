@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from smsgw.core import text
-from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, message_of
+from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, Uncertain, message_of
 from smsgw.core.histograms import Histogram
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
@@ -63,6 +63,11 @@ def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
         }
         for t in tried
     ]
+
+
+def _maybe_stored(error: Temporary) -> Temporary:
+    """What is said of a call whose commit has had no answer; not when to come again: a repeat may be a second one."""
+    return Uncertain("STORAGE_UNCERTAIN", **error.detail)
 
 
 _OF_THE_CALL = frozenset(
@@ -129,6 +134,7 @@ class Acceptor:
                 limit=MAX_QUEUED_PARTS,
                 give_up_after=OUTAGE_PATIENCE,
                 patience=lambda call: REPLAY_PATIENCE if call.spooled else OUTAGE_PATIENCE,
+                uncertain=_maybe_stored,
             )
 
         self._writer = Entering(writer, weight_of)
@@ -191,7 +197,8 @@ class Acceptor:
         return self._disk
 
     async def send(self, request: SendRequest) -> SendResult:
-        """Accept a call. Returns after the commit; raises ``SmsgwError`` when nothing was stored.
+        """Accept a call. Returns after the commit; raises ``SmsgwError`` when nothing was stored, or, as ``Uncertain``,
+        when it may have been.
 
         Recipients fail one by one (their result says why); what concerns the content or the account fails the call.
         """
@@ -290,9 +297,15 @@ class Acceptor:
         try:
             stored = await self._writer.put(call)
         except Temporary as problem:
-            if spooling is None or not self.open or problem.code != "STORAGE_UNAVAILABLE":
+            doubtful = isinstance(problem, Uncertain)
+            if spooling is None or not self.open or not (doubtful or problem.code == "STORAGE_UNAVAILABLE"):
                 raise
-            return await spooling.put(call, problem)
+            try:
+                return await spooling.put(call, problem)
+            except (Temporary, Refused):
+                if doubtful:  # that the spool does not take it is no reason to say that nobody has
+                    raise problem from None
+                raise
         as_it_is = isinstance(stored, Stored) and stored.replay is None and stored.revised is None
         if spooling is not None and call.keys and call.gate is None and as_it_is:
             spooling.remember(call)

@@ -515,7 +515,7 @@ class Feeder:
         if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":
             wait = 0.0 if exc.code == "STATE_CONFLICT" else min(PATIENCE_MOST, exc.retry_after or 1.0)
             feed.not_before = time.monotonic() + wait
-            if exc.code == "STORAGE_UNAVAILABLE" and task.reason != exc.code:
+            if exc.code in ("STORAGE_UNAVAILABLE", "STORAGE_UNCERTAIN") and task.reason != exc.code:
                 await self._note(task, exc)
             return 0
         if isinstance(exc, Invalid) and exc.code not in _OF_THE_TASK and task.mapping.get("names"):

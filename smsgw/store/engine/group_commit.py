@@ -106,7 +106,8 @@ class Batcher(Generic[Item, Result]):
     caller has more of it: nobody waits longer because another one, in his batch or before it, has. ``limit`` bounds
     what waits (by weight). ``interval``: seconds between the starts of two commits under load. ``parking``: for a
     writer of facts, which are tried until they are committed or laid aside; its statements bear a repeat that they are
-    not told of.
+    not told of. ``uncertain`` makes the error of an outage into that of an item whose commit was begun and has had no
+    answer: it may be committed.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Batcher(Generic[Item, Result]):
         interval: float = MIN_INTERVAL,
         after_commit: Callable[[], None] = lambda: None,
         parking: Parking[Item, Result] | None = None,
+        uncertain: Callable[[Temporary], Temporary] = lambda error: error,
     ) -> None:
         self.name = name
         self._dsn = dsn
@@ -149,6 +151,11 @@ class Batcher(Generic[Item, Result]):
         self._task: asyncio.Task[None] | None = None
         self._outage_since: float | None = None
         self._parking = parking
+        self._uncertain = uncertain
+        self._committing = False
+        """The attempt that is under way has begun its commit."""
+        self._in_doubt: set[asyncio.Future[Result]] = set()
+        """Of the batch that is under way, those of whose commit there was no answer."""
         self._suspects: dict[asyncio.Future[Result], _Suspect] = {}
         self._later: dict[asyncio.Future[Result], tuple[Item, asyncio.TimerHandle]] = {}
         """Suspects that wait for their next try."""
@@ -193,6 +200,7 @@ class Batcher(Generic[Item, Result]):
         later = [(item, future) for future, (item, _) in self._later.items()]
         for _, timer in self._later.values():
             timer.cancel()
+        self._doubt(self._under_way)
         left = (*((item, future) for future, item in self._under_way.items()), *self._queue, *later)
         self._fail(left, Temporary("STORAGE_UNAVAILABLE", reason=phrase("storage.stopping")))
         self._queue.clear()
@@ -256,6 +264,13 @@ class Batcher(Generic[Item, Result]):
                 self._fail(batch, Temporary("STORAGE_UNAVAILABLE", reason=phrase("storage.internal")))
             self._weight -= sum(self._weigh(item) for item in self._under_way.values())
             self._under_way = {}
+            self._in_doubt.clear()
+
+    def _doubt(self, futures: Iterable[asyncio.Future[Result]]) -> None:
+        """An attempt for these has ended without an answer."""
+        if self._committing:
+            self._in_doubt.update(futures)
+            self._committing = False
 
     async def _settle(
         self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool = False, *, piece: bool = False
@@ -281,12 +296,14 @@ class Batcher(Generic[Item, Result]):
                 log.info("writer.conflict", writer=self.name, error=type(exc).__name__)
                 conflicts += 1
                 self.conflicts += 1
+                self._committing = False  # that is an answer
                 if self._parking is not None and conflicts >= (CONFLICTS_OF_A_PIECE if piece else CONFLICTS):
                     await self._isolate(batch, again, exc)
                     return
                 await asyncio.sleep(backoff.next())
             except OUTAGE as exc:
                 again = True
+                self._doubt(future for _, future in batch)
                 if self._outage_since is None:
                     self._outage_since = started
                     log.error(
@@ -299,6 +316,7 @@ class Batcher(Generic[Item, Result]):
                 await asyncio.sleep(min(backoff.next(), max(0.0, self._shortest() - self.outage)))
                 self._give_up(unavailable(exc))
             except Exception as exc:
+                self._committing = False
                 if self._parking is not None and not piece:
                     piece = True  # once more, without what the connection remembers
                     self._drop_connection()
@@ -383,6 +401,7 @@ class Batcher(Generic[Item, Result]):
             else:
                 connecting.reschedule(loop.time())
 
+        self._committing = False
         guard = self._guard = aio.Deadline(limit, time_is_up)
         try:
             if self._connection is None or self._connection.is_closed():
@@ -396,9 +415,11 @@ class Batcher(Generic[Item, Result]):
                     await _record(connection)
                 results = await self._commit(connection, items, again)
                 failpoints.reach(f"{self.name}.commit")
+                self._committing = True
             self._ear.check()
             self._day.wrote(sum(map(self._weigh, items)))
             failpoints.reach(f"{self.name}.committed")
+            self._committing = False
             return results
         finally:
             guard.cancel()
@@ -448,8 +469,10 @@ class Batcher(Generic[Item, Result]):
             self._connection.terminate()
             self._connection = None
 
-    @staticmethod
-    def _fail(batch: Iterable[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
+    def _fail(self, batch: Iterable[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
         for _, future in batch:
             if not future.done():
-                future.set_exception(error)
+                if isinstance(error, Temporary) and future in self._in_doubt:
+                    future.set_exception(self._uncertain(error))
+                else:
+                    future.set_exception(error)

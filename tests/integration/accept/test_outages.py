@@ -221,6 +221,52 @@ async def test_a_commit_in_doubt_is_found_out(dsn: str, tmp_path: Path, late: fl
         assert (await here.api.get("/balance")).data["balance"] == 9_998
 
 
+async def test_a_commit_in_doubt_that_nobody_can_ask_about_is_not_called_refused(dsn: str, tmp_path: Path) -> None:
+    """Where calls are refused while the database is away: the row stands, whatever became of the answer."""
+    async with DatabaseProxy(dsn) as proxy, running(proxy.dsn, tmp_path) as api:
+        beside = await asyncpg.connect(dsn)
+        assert (await api.post("/messages", {"to": numbers(1), "content": TEXT.decode()})).status == 202
+        proxy.lose_commits(of=TEXT)
+        (to,) = numbers(1)
+        posted = aio.spawn(api.post("/messages", {"to": [to], "content": TEXT.decode()}), name="post")
+        await until(lambda: proxy.lost, every=0.001, what="the commit's answer is lost")
+        proxy.refusing = True
+        answer = await posted
+        assert await beside.fetchval("SELECT count(*) FROM message WHERE number = $1", f"86{to}") == 1
+        assert (answer.status, answer.code) == (504, "STORAGE_UNCERTAIN")
+        assert "未接收" not in answer.body["message"]
+        assert "Retry-After" not in answer.headers
+        never = await api.post("/messages", {"to": numbers(1), "content": TEXT.decode()})
+        assert (never.status, never.code) == (503, "STORAGE_UNAVAILABLE"), "no commit of it was begun"
+        await beside.close()
+
+
+@pytest.mark.parametrize("why", ["poor", "full"])
+async def test_a_commit_in_doubt_that_the_spool_does_not_take_is_not_called_refused(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        beside = await asyncpg.connect(dsn)
+        assert (await here.post(*numbers(1))).status == 202
+        if why == "poor":
+            monkeypatch.setattr(here.spooling, "_available", lambda account_id: 0)
+        else:
+
+            def full(octets: bytes) -> None:
+                raise OSError(28, "No space left on device")
+
+            monkeypatch.setattr(here.spooling._spool, "submit", full)
+        here.proxy.lose_commits(of=TEXT)
+        posted = aio.spawn(here.post(*numbers(1)), name="post")
+        await until(lambda: here.proxy.lost, every=0.001, what="the commit's answer is lost")
+        here.proxy.refusing = True
+        answer = await posted
+        assert (answer.status, answer.code) == (504, "STORAGE_UNCERTAIN")
+        assert await beside.fetchval("SELECT count(*) FROM message") == 2
+        await beside.close()
+        here.back()
+
+
 async def test_who_has_opted_out_meanwhile_gets_nothing(dsn: str, tmp_path: Path) -> None:
     beside = await asyncpg.connect(dsn)
     try:

@@ -23,7 +23,7 @@ from standins import AnyFleet
 from smsgw.core import words as catalogue
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
-from smsgw.core.errors import CODES, SmsgwError, message_of
+from smsgw.core.errors import CODES, SmsgwError, Uncertain, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import Account, MessageType, Origin
@@ -969,6 +969,15 @@ async def _(own: Own) -> Provoked:
     english = str(answer.body["message_en"]).partition("(")[2].removesuffix(")")
     assert english.endswith("the disk has to be cleared")
     return Provoked({"reason": Said(answer.data["reason"], english)}, answer)
+
+
+@case("STORAGE_UNCERTAIN")
+async def _(own: Own) -> Provoked:
+    async def lost(call: object) -> None:
+        raise Uncertain("STORAGE_UNCERTAIN", reason=phrase("storage.slow"))
+
+    own.patch.setattr(own.api.acceptor._writer, "put", lost)
+    return Provoked({"reason": Said("数据库响应超时", "the database did not answer in time")}, await own.send())
 
 
 @case("NOT_READY")

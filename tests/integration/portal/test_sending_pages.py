@@ -337,6 +337,23 @@ async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site) -> N
         assert await site.db.fetchval("SELECT state FROM task WHERE id = $1", task) == "running"
 
 
+async def test_who_may_send_begins_where_there_is_nothing_yet(site: Site) -> None:
+    rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.MESSAGE_SEND]
+    await org.add_role(by_test(site), "sender", "发送", rights, ScopeKind.ACCOUNTS)
+    await org.add_role(by_test(site), "looker", "查看", rights[:-1], ScopeKind.ACCOUNTS)
+    await org.add_role(by_test(site), "maker", "开户", [*rights, _P.ACCOUNT_EDIT], ScopeKind.ACCOUNTS)
+    button = re.compile(r'<a class="btn btn-primary[^"]*" href="/(send|setup/sign)"')
+    for role, wanted in (
+        ("sender", {"/tasks": ["send"], "/scheduled": ["send"], "/send": []}),
+        ("looker", {"/tasks": [], "/scheduled": []}),
+        ("maker", {"/send": ["setup/sign"], "/custom": ["setup/sign"]}),
+    ):
+        await site.add_staff(f"new-{role}", role)
+        async with Browser(site) as person:
+            await person.login(f"new-{role}")
+            assert {path: button.findall(await person.get(path)) for path in wanted} == wanted, role
+
+
 async def test_tasks_of_others_are_not_there(site: Site) -> None:
     mine, foreign = await planned(site, "hall"), await planned(site, "clinic")
     own_rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.TASK_EDIT]

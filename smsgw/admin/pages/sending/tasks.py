@@ -343,6 +343,7 @@ _FIELDS = (
     Field("type", FieldKind.CHOICE, "message_type", told.TYPE, more=True),
     Field("origin", FieldKind.CHOICE, choices=told.ORIGIN, more=True), Field("task", FieldKind.ID, more=True),
 )  # fmt: skip
+_BEGIN = (compose.NEW, "/send", Permission.MESSAGE_SEND)
 _TIMED = Field("timed", FieldKind.CHOICE, choices=words.TIMED, more=True)
 
 
@@ -373,13 +374,13 @@ def _list(name: str, path: str, **more: Any) -> ListPage:
 
 TASKS = _list(
     "tasks", PATH, filter=Filter((*_FIELDS, _TIMED), Period("30d")), columns=COLUMNS, sort=Sort("created_at"),
-    lead=words.LEAD, actions=ACTIONS, wide=True, empty=Empty(words.EMPTY, words.TEACHES, icon="send"),
+    lead=words.LEAD, actions=ACTIONS, wide=True, empty=Empty(words.EMPTY, words.TEACHES, *_BEGIN, icon="send"),
 )  # fmt: skip
 WAITING = _list(
     "scheduled", SCHEDULED, filter=Filter(_FIELDS, period=None), columns=WAITING_COLUMNS,
     sort=Sort("planned_at", descending=False), lead=words.SCHEDULED_LEAD, tabs=words.SCHEDULED_TABS,
     actions=(NOW, _CANCEL), links=((words.SINGLE, "/records?status=scheduled&time=30d", Permission.MESSAGE_VIEW),),
-    empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, icon="clock"),
+    empty=Empty(words.SCHEDULED_EMPTY, words.SCHEDULED_TEACHES, *_BEGIN, icon="clock"),
 )  # fmt: skip
 
 # --- another time ----------------------------------------------------------------------------------------------------
