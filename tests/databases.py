@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from smsgw.store.engine import partitions
 from smsgw.store.engine.database_roles import ADMIN, OWNER
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.migrate import migrate
@@ -38,6 +40,16 @@ async def change(dsn: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def drop_old(connection: asyncpg.Connection, today: date, keep: dict[str, int]) -> list[str]:
+    """Let days go as the daily job does; the names of the partitions that went."""
+    named = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'"
+    before = {row[0] for row in await connection.fetch(named)}
+    for day, tables in (await partitions.old(connection, today, keep)).items():
+        if not await partitions.drop(connection, day, tables):
+            break
+    return sorted(before - {row[0] for row in await connection.fetch(named)})
 
 
 async def migrated(database: EmbeddedPostgres) -> str:

@@ -24,7 +24,7 @@ TERMS: dict[str, str] = {
     "TIMEOUT": N_("超时"),
     "CHANNEL": N_("通道"),
     "failure_unknown": N_("未知"),
-    "short_address": N_("短链"),
+    "short_address": N_("短链地址"),
     "link_name": N_("短链名称"),
     "link_target": N_("目标地址"),
     "link_domain": N_("短链域名"),

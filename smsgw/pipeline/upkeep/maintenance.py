@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -68,8 +70,42 @@ EVER = datetime.min.replace(tzinfo=UTC)
 LOOK_BACK_EVERY = timedelta(hours=1)
 """Between looks at days on which nothing should be open any more."""
 
+UPKEEP_PATIENCE = 60.0
+"""Seconds for a step of what bounds the disk that says nothing else."""
+DAY_PATIENCE = daily.RECOUNT_PATIENCE + 90.0
+"""Seconds for a day whose events are counted before they go, …"""
+DROP_PATIENCE = partitions.UNFINISHED_PATIENCE + 60.0
+"""… and for one that is looked through, and dropped."""
+
 Step = Callable[[Connection, datetime, int], Awaitable[list[Row]]]
 """A connection, now, and the id from which to look -> the rows that changed."""
+T = TypeVar("T")
+
+
+class Steps:
+    """Steps of which each has a connection and time of its own: one that fails, or is cut off, keeps no other from its
+    turn. What went wrong first is raised at the end."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._failure: Exception | None = None
+
+    async def take(
+        self, name: str, step: Callable[[Connection], Awaitable[T]], seconds: float = UPKEEP_PATIENCE
+    ) -> T | None:
+        """What the step says; None when it has failed."""
+        try:
+            async with self._database.acquire(timeout=seconds) as connection:
+                return await step(connection)
+        except Exception as exc:  # a supervisor: whatever it is, the others have their turn
+            log.warning("upkeep.failed", step=name, error=type(exc).__name__, reason=str(exc))
+            self._failure = self._failure or exc
+            return None
+
+    def done(self) -> None:
+        """Raise what went wrong."""
+        if self._failure is not None:
+            raise self._failure
 
 
 class Maintenance:
@@ -99,6 +135,8 @@ class Maintenance:
         self._looked_back: dict[str, datetime] = {}
         self._indexed: dict[str, date | None] = {}
         """Table -> the day up to which it has its indexes for searching."""
+        self._counted: set[date] = set()
+        """Days of events that are counted, and not gone yet."""
         self.kept: list[date] = []
         """Days whose retention is over and that hold unfinished parts."""
 
@@ -117,7 +155,7 @@ class Maintenance:
             Periodic("rematch", 10.0, self._rematch),
             Periodic("join", 30.0, self._join),
             Periodic("nonces", 60.0, self._nonces),
-            Periodic("partitions", 600.0, self._partitions),
+            Periodic("partitions", 600.0, self._partitions, patience=RECOUNT_PATIENCE),
             Periodic("roll_up", 20.0, self._roll_up),
             Periodic("recount", 900.0, self._recount, patience=RECOUNT_PATIENCE),
             Periodic("index", 900.0, self._index, exclusive="partitions/index", patience=RECOUNT_PATIENCE),
@@ -209,7 +247,7 @@ class Maintenance:
             await abroad.sweep(connection)
 
     async def _nonces(self) -> None:
-        async with self._database.transaction(timeout=30) as connection:
+        async with self._database.acquire(timeout=30) as connection:
             await request_keys.sweep_nonces(connection, clock.now() - NONCES_KEPT)
 
     async def _join(self) -> None:
@@ -265,27 +303,73 @@ class Maintenance:
             "link_click": retention.messages_days,
             "message_link": retention.messages_days,
         }
-        today = clock.now().astimezone(CHINA).date()
-        oldest = first_id(clock.now() - self._config.durability.open_for - LATE_REPORTS)
-        async with self._database.acquire(timeout=60) as connection:
-            await partitions.ensure(connection, today, newest=self._ids.newest_made)
-            for day in await partitions.overdue(connection, today, "customer_event", keep["customer_event"]):
-                await events.count_lost(connection, day)
-                await daily.keep_ends(connection, day, oldest)
-            events_gone, records_gone = (
-                today - timedelta(days=keep[table] + 1) for table in ("customer_event", "message")
-            )
-            await daily.note_gone(connection, events=events_gone, records=records_gone, oldest=oldest)
-            await partitions.expire(connection, today, keep)
-            first = {name: today - timedelta(days=keep[table]) for name, table in TABLE.items()}
-            await forgetting.sweep(connection, first)
-            self.kept = await partitions.overdue(connection, today, "part", keep["part"])
-            await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
-            await fallback.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
-            await submits.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
-            await resends.sweep(connection, clock.now() - timedelta(days=retention.messages_days))
-            await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
-            await inbound.sweep_care(connection, clock.now() - timedelta(days=retention.mo_days))
-            for module in (alarms, blocklist, codes, complaints, node_events, number_filters):
-                await module.sweep(connection)
-            await number_status.sweep(connection, self._snapshots.current.settings.number_status_days)
+        now = clock.now()
+        today = now.astimezone(CHINA).date()
+        oldest = first_id(now - self._config.durability.open_for - LATE_REPORTS)
+        newest = self._ids.newest_made
+        steps = Steps(self._database)
+        await steps.take("ensure", lambda c: partitions.ensure(c, today, newest=newest))
+        uncounted = await self._count_events(steps, today, keep["customer_event"], oldest)
+        await self._drop(steps, today, keep, uncounted, oldest)
+        self.kept = await steps.take("overdue", lambda c: partitions.overdue(c, today, "part", keep["part"])) or []
+        first = {name: today - timedelta(days=keep[table]) for name, table in TABLE.items()}
+        messages, parts = now - timedelta(days=retention.messages_days), now - KEYS_KEPT
+        inbound_days = now - timedelta(days=retention.mo_days)
+        await steps.take("forgetting", lambda c: forgetting.sweep(c, first))
+        await steps.take("request_keys", lambda c: request_keys.sweep(c, now - KEYS_KEPT))
+        await steps.take("fallback", lambda c: fallback.sweep(c, messages))
+        await steps.take("submits", lambda c: submits.sweep(c, messages))
+        await steps.take("resends", lambda c: resends.sweep(c, messages))
+        await steps.take("inbound_parts", lambda c: inbound.sweep_parts(c, parts))
+        await steps.take("inbound_care", lambda c: inbound.sweep_care(c, inbound_days))
+        for module in (alarms, blocklist, codes, complaints, node_events, number_filters):
+            await steps.take(module.__name__.rpartition(".")[2], module.sweep)
+        days = self._snapshots.current.settings.number_status_days
+        await steps.take("number_status", lambda c: number_status.sweep(c, days))
+        steps.done()
+
+    async def _count_events(self, steps: Steps, today: date, kept: int, oldest: int) -> list[date] | None:
+        """Before days of events go: what nobody has taken, and what they have told last. The days that cannot go yet;
+        None when they are not known."""
+        due = await steps.take("events", lambda c: partitions.overdue(c, today, "customer_event", kept))
+        if due is None:
+            return None
+        self._counted &= set(due)
+        for day in (day for day in due if day not in self._counted):
+            count = partial(self._count_day, day, oldest)
+            if await steps.take(f"events/{day}", count, DAY_PATIENCE):
+                self._counted.add(day)
+        return [day for day in due if day not in self._counted]
+
+    @staticmethod
+    async def _count_day(day: date, oldest: int, connection: Connection) -> bool:
+        await events.count_lost(connection, day)
+        await daily.keep_ends(connection, day, oldest)
+        return True
+
+    async def _drop(
+        self, steps: Steps, today: date, keep: dict[str, int], uncounted: list[date] | None, oldest: int
+    ) -> None:
+        """Let the days go whose time is over; of events and messages only what is noted as gone."""
+        events_gone, records_gone = (
+            today - timedelta(days=keep[table] + 1) for table in ("customer_event", "message")
+        )
+        noted = uncounted is not None and await steps.take(
+            "note_gone", partial(self._note_gone, [events_gone, *uncounted], records_gone, oldest), DAY_PATIENCE
+        )
+        last = ("customer_event", *partitions.OF_MESSAGES)
+        going = {table: days for table, days in keep.items() if noted or table not in last}
+        for day, tables in (await steps.take("old", lambda c: partitions.old(c, today, going)) or {}).items():
+            some = [table for table in tables if table != "customer_event" or day not in (uncounted or ())]
+            drop = partial(partitions.drop, day=day, tables=some)
+            if await steps.take(f"drop/{day}", drop, DROP_PATIENCE) is False:
+                break
+
+    @staticmethod
+    async def _note_gone(events: list[date], records: date, oldest: int, connection: Connection) -> bool:
+        gone, *uncounted = events
+        await daily.note_gone(
+            connection, events=min([gone, *(day - timedelta(days=1) for day in uncounted)]), records=records,
+            oldest=oldest,
+        )  # fmt: skip
+        return True

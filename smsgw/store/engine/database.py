@@ -144,6 +144,22 @@ def reason(exc: BaseException) -> str:
     return " ".join(str(part) for part in parts if part)
 
 
+DELETED_AT_ONCE = 5_000
+"""Rows of one step of what forgets many."""
+
+
+async def delete_all(connection: Connection, sql: str, *args: Any) -> int:
+    """Run a DELETE that takes the most rows as its last parameter until nothing is left for it; how many rows went.
+    Each time is a transaction of its own where there is none: what is cut off has come as far as it has come."""
+    gone = 0
+    while True:
+        tag = await connection.execute(sql, *args, DELETED_AT_ONCE)
+        n = int(tag.rpartition(" ")[2])
+        gone += n
+        if n < DELETED_AT_ONCE:
+            return gone
+
+
 async def as_writer(connection: Connection) -> None:
     """Let the transaction under way be planned as a writer's: rows are touched by key only."""
     await connection.execute(

@@ -8,6 +8,7 @@ Making and dropping is the owner's: functions of the schema do it (docs/adr/036)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import asyncpg
@@ -124,34 +125,36 @@ async def unfinished(connection: Connection, day: date) -> bool:
     return found
 
 
-async def expire(connection: Connection, today: date, keep_days: dict[str, int]) -> list[str]:
-    """Drop partitions older than ``keep_days`` of their table (tables not named are kept); the names dropped.
-
-    A day with a part that is not finished is kept, whatever its age: it stays ``overdue``. Whoever reads a table for
-    long (a backup does) must not make all writers queue behind us: the rest is left for the next time.
-    """
-    dropped = []
-    try:
-        for day, tables in (await _old(connection, today, keep_days)).items():
-            keeps = OF_MESSAGES if await unfinished(connection, day) else ()
-            for table in sorted(set(tables) - set(keeps)):
-                await connection.execute(_DROP, table, day)
-                dropped.append(name(table, day))
-    except asyncpg.LockNotAvailableError:
-        log.info("partitions.put_off", partition=name(table, day), reason="somebody reads its table")
-    if dropped:
-        log.info("partitions.dropped", names=dropped)
-    return sorted(dropped)
-
-
-async def _old(connection: Connection, today: date, keep_days: dict[str, int]) -> dict[date, list[str]]:
-    """Days whose time is over, with the tables that have partitions of them."""
+async def old(connection: Connection, today: date, keep_days: dict[str, int]) -> dict[date, list[str]]:
+    """Days whose time is over (of tables that are not named it never is), with the tables that have partitions of them,
+    oldest first."""
     days: dict[date, list[str]] = {}
     for row in await connection.fetch(_EXISTING, list(keep_days)):
         table, day = _split(row["relname"])
         if table in keep_days and day < today - timedelta(days=keep_days[table]):
             days.setdefault(day, []).append(table)
     return dict(sorted(days.items()))
+
+
+async def drop(connection: Connection, day: date, tables: Sequence[str]) -> bool:
+    """Drop the partitions of a day; whether the next day may be tried.
+
+    A day with a part that is not finished is kept, whatever its age: it stays ``overdue``. Whoever reads a table for
+    long (a backup does) must not make all writers queue behind us: the rest is left for the next time.
+    """
+    dropped = []
+    try:
+        keeps = OF_MESSAGES if {*tables} & {*OF_MESSAGES} and await unfinished(connection, day) else ()
+        for table in sorted(set(tables) - set(keeps)):
+            await connection.execute(_DROP, table, day)
+            dropped.append(name(table, day))
+    except asyncpg.LockNotAvailableError:
+        log.info("partitions.put_off", partition=name(table, day), reason="somebody reads its table")
+        return False
+    finally:
+        if dropped:
+            log.info("partitions.dropped", names=dropped)
+    return True
 
 
 _STRAYS = " UNION ALL ".join(

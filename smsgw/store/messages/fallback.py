@@ -11,7 +11,7 @@ from typing import Any
 from smsgw.core.fallback import Chain, chain_of
 from smsgw.core.ids import first_id
 from smsgw.core.states import PartState
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database, Row, delete_all
 from smsgw.store.messages.calls import NewCall
 
 _ENTER = """
@@ -114,9 +114,12 @@ async def of_message(database: Database | Connection, message_id: int) -> Watch 
     return None if row is None else _watch(row)
 
 
-_SWEEP = "DELETE FROM fallback_watch WHERE base_id < $1"
+_SWEEP = """
+DELETE FROM fallback_watch WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM fallback_watch WHERE base_id < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+"""
 
 
 async def sweep(connection: Connection, before: datetime) -> None:
     """Forget messages that are kept no longer."""
-    await connection.execute(_SWEEP, first_id(before))
+    await delete_all(connection, _SWEEP, first_id(before))

@@ -10,7 +10,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import wants_out
 from smsgw.store.config import blocklist
-from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.database import Connection, Row, delete_all
 from smsgw.store.engine.together import enter
 from smsgw.store.messages import events
 from smsgw.store.messages.outcomes import EVENT_TYPES, Ids
@@ -235,13 +235,16 @@ async def _store(
     return _StoredMo(account_id, answered["sign"] if answered else "")
 
 
-_FORGET = ("DELETE FROM inbound_unread WHERE mo_id < $1", "DELETE FROM inbound_care WHERE mo_id < $1")
+_FORGET = tuple(
+    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE mo_id < $1 LIMIT $2))"  # noqa: S608
+    for table in ("inbound_unread", "inbound_care")
+)
 
 
 async def sweep_care(connection: Connection, before: datetime) -> None:
     """Forget who looked after messages that are kept no longer."""
     for statement in _FORGET:
-        await connection.execute(statement, max(first_id(before), 0))
+        await delete_all(connection, statement, max(first_id(before), 0))
 
 
 # All that waits of a message whose first arrival is too long ago; whoever is joining it at the moment keeps it.
@@ -289,9 +292,12 @@ async def give_up_joining(
     return told
 
 
-_SWEEP = "DELETE FROM mo_part WHERE received_at < $1 AND mo_id IS NOT NULL"
+_SWEEP = """
+DELETE FROM mo_part WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM mo_part WHERE received_at < $1 AND mo_id IS NOT NULL LIMIT $2 FOR UPDATE SKIP LOCKED))
+"""
 
 
 async def sweep_parts(connection: Connection, before: datetime) -> None:
     """Forget joined PDUs that the carrier will not send again."""
-    await connection.execute(_SWEEP, before)
+    await delete_all(connection, _SWEEP, before)

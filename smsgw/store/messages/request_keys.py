@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Connection, Database, delete_all
 from smsgw.store.messages.calls import NewCall, Stored
 
 _INSERT = """
@@ -139,12 +139,15 @@ async def change(connection: Connection, changed: Sequence[tuple[NewCall, NewCal
         )
 
 
-_SWEEP = "DELETE FROM request_key WHERE created_at < $1"
+_SWEEP = """
+DELETE FROM request_key WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM request_key WHERE created_at < $1 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+"""
 
 
-async def sweep(connection: Connection, before: datetime) -> str:
-    """Forget keys older than ``before``."""
-    return await connection.execute(_SWEEP, before)
+async def sweep(connection: Connection, before: datetime) -> int:
+    """Forget keys older than ``before``; how many they were."""
+    return await delete_all(connection, _SWEEP, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +176,16 @@ async def use_nonces(connection: Connection, uses: Sequence[NonceUse]) -> list[S
     ]
 
 
-_SWEEP_NONCES = "DELETE FROM request_key WHERE kind = 'n' AND created_at < $1"
+_SWEEP_NONCES = """
+DELETE FROM request_key WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM request_key WHERE kind = 'n' AND created_at < $1 ORDER BY created_at LIMIT $2
+    FOR UPDATE SKIP LOCKED))
+"""
 
 
-async def sweep_nonces(connection: Connection, before: datetime) -> str:
-    """Forget nonces older than ``before``."""
-    return await connection.execute(_SWEEP_NONCES, before)
+async def sweep_nonces(connection: Connection, before: datetime) -> int:
+    """Forget nonces older than ``before``; how many they were."""
+    return await delete_all(connection, _SWEEP_NONCES, before)
 
 
 _RECALL = "SELECT request_sha256, answer FROM request_key WHERE account_id = $1 AND kind = $2 AND key = $3"

@@ -8,7 +8,7 @@ from datetime import datetime
 from smsgw.core.ids import first_id
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database, Row, delete_all
 
 # Whoever else follows the message holds its row: of two nodes, or of a person and a chain, one goes first.
 _LOCK = "SELECT id FROM message WHERE id = $1 FOR UPDATE SKIP LOCKED"
@@ -16,7 +16,10 @@ _DONE = "SELECT EXISTS (SELECT FROM message_resend WHERE message_id = $1)"
 _NOTE = """
 INSERT INTO message_resend (message_id, again_id, hop, first_id, task_id, run) VALUES ($1, $2, $3, $4, $5, $6)
 """
-_SWEEP = "DELETE FROM message_resend WHERE message_id < $1"
+_SWEEP = """
+DELETE FROM message_resend WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM message_resend WHERE message_id < $1 ORDER BY message_id LIMIT $2))
+"""
 
 
 async def lock(connection: Connection, message_id: int) -> bool:
@@ -41,7 +44,7 @@ async def note(
 
 async def sweep(connection: Connection, before: datetime) -> None:
     """Forget messages that are kept no longer."""
-    await connection.execute(_SWEEP, first_id(before))
+    await delete_all(connection, _SWEEP, first_id(before))
 
 
 _ABOUT = """

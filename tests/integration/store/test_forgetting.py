@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from databases import change
+from databases import change, drop_old
 from ledger import Ledger, carrier_id
 
 from smsgw.core.errors import Temporary
@@ -322,8 +322,8 @@ async def test_recorded_submits_have_gone_before_numbers_go_and_evidence_does_no
     await change(ledger.dsn, f"SELECT partition_make('submit_pdu', '{day}')")
     by = (3 * 86_400_000) << 22
     await change(ledger.dsn, "UPDATE submit_pdu SET id = id - BY".replace("BY", str(by)))
-    assert await partitions.expire(ledger.connection, today, {"submit_pdu": 3}) == []
-    (dropped,) = await partitions.expire(ledger.connection, today, {"submit_pdu": 2})
+    assert await drop_old(ledger.connection, today, {"submit_pdu": 3}) == []
+    (dropped,) = await drop_old(ledger.connection, today, {"submit_pdu": 2})
     assert dropped == f"submit_pdu_{day:%Y%m%d}"
     assert not await ledger.connection.fetchval("SELECT count(*) FROM submit_pdu")
     assert not await problems(ledger)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
-from databases import change
+from databases import change, drop_old
 
 from smsgw.core.ids import day_of, day_range, first_id, time_of
 from smsgw.core.states import FINAL, PartState
@@ -38,7 +38,7 @@ async def test_every_id_of_the_coming_week_has_a_partition_up_to_the_last_millis
 async def test_only_what_is_older_than_its_retention_goes(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await partitions.ensure(connection, TODAY)
-    dropped = await partitions.expire(connection, TODAY + timedelta(days=8), {"customer_event": 7})
+    dropped = await drop_old(connection, TODAY + timedelta(days=8), {"customer_event": 7})
     assert set(dropped) >= {"customer_event_20250228", "customer_event_20250301"}
     assert "customer_event_20250302" not in dropped
     assert all(name.startswith("customer_event_") for name in dropped)
@@ -53,10 +53,10 @@ async def test_a_long_reader_delays_the_drop_and_not_the_writers(dsn: str) -> No
             "SELECT count(*) FROM event WHERE id >= $1", first_id(datetime(2025, 1, 1, tzinfo=UTC))
         )
         begun = time.monotonic()
-        assert await partitions.expire(connection, TODAY + timedelta(days=60), {"event": 7}) == []
+        assert await drop_old(connection, TODAY + timedelta(days=60), {"event": 7}) == []
         assert await partitions.ensure(connection, TODAY + timedelta(days=60)) == 3, "those before the one that is read"
         assert time.monotonic() - begun < 10, "writers queue behind it for as long"
-    assert await partitions.expire(connection, TODAY + timedelta(days=60), {"event": 7})
+    assert await drop_old(connection, TODAY + timedelta(days=60), {"event": 7})
     await reader.close()
     await connection.close()
 
@@ -134,14 +134,14 @@ async def test_a_day_with_an_unfinished_part_is_kept(dsn: str) -> None:
     await _part(connection, low + 1, PartState.UNKNOWN)
     keep = dict.fromkeys(partitions.OF_MESSAGES, 14) | {"customer_event": 7}
     later = TODAY + timedelta(days=15)
-    dropped = await partitions.expire(connection, later, keep)
+    dropped = await drop_old(connection, later, keep)
     assert await partitions.overdue(connection, later, "part", 14) == [TODAY]
     assert "message_20250228" in dropped
     assert {n for n in dropped if n.endswith("20250301")} == {"customer_event_20250301"}
     for state in PartState:
         await connection.execute("UPDATE part SET state = $2 WHERE id = $1", low + 1, state)
         assert await partitions.unfinished(connection, TODAY) is (state not in FINAL)
-    dropped = await partitions.expire(connection, later, keep)
+    dropped = await drop_old(connection, later, keep)
     assert await partitions.overdue(connection, later, "part", 14) == []
     assert {n for n in dropped if n.endswith("20250301")} == {
         f"{table}_20250301" for table in partitions.OF_MESSAGES

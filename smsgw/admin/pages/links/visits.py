@@ -57,7 +57,7 @@ COLUMNS = (
     Column("verdict", Kind.STATE, words=words.VERDICT | {"open": words.VERDICT[""]},
            tones=words.VERDICT_TONE | {"open": "secondary"}, value=lambda one: one.verdict or "open",
            phone=Phone.BESIDE),
-    Column("link", Kind.LINK, "short_address", value=lambda one: (one.link, f"{lines.PATH}/{one.link_id}"),
+    Column("link", Kind.LINK, "link_name", value=lambda one: (one.link, f"{lines.PATH}/{one.link_id}"),
            phone=Phone.SECOND),
     Column("account", shown=False, phone=Phone.AWAY),
     Column("link_n", Kind.NUMBER, value=lambda one: one.n + 1 if one.kind is LinkKind.PERSONAL else None,

@@ -183,7 +183,8 @@ async def _no_totals(_: Database, __: Actor, ___: Found) -> None:
 
 def _stage(stage: str, at: int) -> Column:
     return Column(
-        f"{stage}_{delays.SHARES[at]}", Kind.SPAN, phone=Phone.SECOND if at == 1 else Phone.AWAY,
+        f"{stage}_{delays.SHARES[at]}", Kind.SPAN, shown=at > 0 or stage == delays.STAGES[-1],
+        phone=Phone.SECOND if at == 1 else Phone.AWAY,
         value=lambda row: row.stages[stage][at],
     )  # fmt: skip
 
