@@ -158,5 +158,5 @@ async def test_a_quick_sending_is_marked_and_priced_while_it_is_typed(chromium: 
         await expect(page.locator("#preview mark.mark-block")).to_have_count(1)
         await page.fill("#content", "您好")
         await expect(page.locator("#no-marks")).to_be_visible()
-        await expect(page.locator("#count-total")).to_have_text("3 条 · 0.150 元")
+        await expect(page.locator("#count-total")).to_have_text("3 条 · 0.15 元")
         await fits(page)

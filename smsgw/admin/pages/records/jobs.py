@@ -17,7 +17,7 @@ from smsgw.platform.campaigns import imports
 from smsgw.platform.exports import service as exports
 from smsgw.platform.handles import Database
 from smsgw.platform.jobs import queries, service
-from smsgw.platform.jobs.model import Job
+from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.paging import Slice, Window
 from smsgw.runtime import clock
 
@@ -49,7 +49,8 @@ async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Sli
 
 
 async def _cancelled(_: Call, rows: Sequence[Job]) -> Effect:
-    tasks = sum(job.kind == imports.NAME for job in rows)
+    open_ = (JobState.WAITING, JobState.RUNNING)  # what has ended is refused, and its task goes on
+    tasks = sum(job.kind == imports.NAME and job.state in open_ for job in rows)
     return Effect(words.CANCEL_IMPORTS_EFFECT if tasks else words.CANCEL_EFFECT, {"n": len(rows), "tasks": tasks})
 
 

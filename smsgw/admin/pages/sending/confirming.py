@@ -159,15 +159,18 @@ async def clean(call: Call) -> web.StreamResponse:
     """The classes that the rows fall into."""
     step = await step_of(call, "audience")
     await look(call, step)
-    return step.render("sending/compose/clean.html", **_cleaned(step), far=await _far(step))
+    takes = await _may_take(call, step)
+    return step.render("sending/compose/clean.html", **_cleaned(step), far=await _far(step), takes=takes)
 
 
 @route("GET", AT + "/clean/live", _ONE, passive=True)
 async def live_clean(call: Call) -> web.StreamResponse:
     """The part of it that waits until the rows have been looked at."""
     step = await step_of(call, "audience")
-    far = await _far(step)
-    return call.piece("sending/compose/clean_live.html", form=step, compose=words, far=far, **_cleaned(step))
+    far, takes = await _far(step), await _may_take(call, step)
+    return call.piece(
+        "sending/compose/clean_live.html", form=step, compose=words, far=far, takes=takes, **_cleaned(step)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,13 @@ def _export(call: Call, state: State, upload: Upload | None) -> Permission | Non
     if state.source == Source.SEGMENT or (upload is not None and upload.submitter != call.actor.label):
         return Permission.MESSAGE_EXPORT
     return None
+
+
+async def _may_take(call: Call, step: Step) -> bool:
+    """Whether the rows may be taken away."""
+    upload = await upload_of(call, step.state) if step.state.source == Source.FILE else None
+    right = _export(call, step.state, upload)
+    return right is None or call.may(right)
 
 
 @route("GET", AT + "/clean/file", _ONE, step_up=Proof.PASSWORD, kept=False)
