@@ -269,8 +269,10 @@ class Dispatcher:
         return max(1, min(WINDOWS_AHEAD * window, int(self.pacer.rate * AHEAD)))
 
     def _reserve(self) -> int:
-        """Places of the window that are for emergency messages."""
-        return self.transport.window * self._services.snapshots.current.settings.emergency_reserve // 100
+        """Places of the window that are for emergency messages; of what can be used of it, where connections are in
+        doubt."""
+        usable = min(self.transport.window, self.transport.room + self.transport.window_used)
+        return usable * self._services.snapshots.current.settings.emergency_reserve // 100
 
     def give_back(self) -> None:
         """Return claimed parts that were never written: whole messages to the pool, others stay with the channel."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Uncertain
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
@@ -396,6 +396,8 @@ class Bind:
         )
         try:
             result = await self._service.acceptor.send(self._request(account, entries[0][1], items))
+        except Uncertain:  # they may be stored: by themselves they would be others
+            raise
         except SmsgwError:
             if len(entries) == 1:
                 raise

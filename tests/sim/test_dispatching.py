@@ -435,6 +435,18 @@ async def test_one_connection_that_is_not_answered_gets_little_and_the_other_its
     assert stage.channel.healthy()
 
 
+@staged(window=4, connections=3, profile={"response_timeout": 10})
+async def test_a_mute_connection_keeps_nobody_from_finding_out_that_others_answer(stage: Stage) -> None:
+    """All of them have lost submits; then the first stays mute."""
+    stage.carrier.change(silent=True)
+    stage.queue(12)
+    await stage.until(lambda: len(stage.verdicts.of(K.UNKNOWN)) == 12, within=15.0)
+    stage.network.wires[0].fall_silent()
+    stage.carrier.change(silent=False, answer_delay="50")
+    stage.queue(60)
+    await stage.until(lambda: len(stage.verdicts.of(K.ACCEPTED)) >= 50, within=6.0)
+
+
 @staged(window=4, profile={"response_timeout": 10})
 async def test_one_answer_that_is_lost_makes_no_carrier_silent(stage: Stage) -> None:
     stage.carrier.change(lose_answers=1.0)

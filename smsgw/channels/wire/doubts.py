@@ -28,6 +28,12 @@ class _Doubt:
     heard_after: float = -inf
     """Nothing is written before the peer has said something after that: it was asked whether it is there."""
     tried_at: float = -inf
+    trying: bool = False
+    """A part is under way by it."""
+    misses: int = 0
+    """Parts tried in vain."""
+    try_at: float = -inf
+    """From when on the next one may be tried."""
 
 
 class Doubts:
@@ -37,11 +43,11 @@ class Doubts:
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._of: dict[str, _Doubt] = {}
-        self._trial = ""
-        """The connection by which a part is tried."""
-        self.misses = 0
-        """Parts tried in vain since an answer came by a connection in doubt."""
-        self._try_at = -inf
+
+    @property
+    def misses(self) -> int:
+        """Parts that were tried in vain, by the connection by which most were."""
+        return max((doubt.misses for doubt in self._of.values()), default=0)
 
     def lost(self, connection: Connection, *, expired: bool) -> None:
         """Submits will have no answer: they have ``expired``, or the connection has ended."""
@@ -49,12 +55,12 @@ class Doubts:
         doubt = self._of.get(name)
         if doubt is None:
             doubt = self._of[name] = _Doubt()
-        elif name == self._trial:
-            self._trial = ""
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.misses, 16))
-            self.misses += 1
-            self._try_at = now + pause
-            log.warning("link.not_answering", channel=self._channel, link=name, tried=self.misses, again_in_s=pause)
+        elif doubt.trying:
+            doubt.trying = False
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(doubt.misses, 16))
+            doubt.misses += 1
+            doubt.try_at = now + pause
+            log.warning("link.not_answering", channel=self._channel, link=name, tried=doubt.misses, again_in_s=pause)
         else:
             return  # the rest of the same window
         # Where nobody is at the other end, keep-alives end the connection before another part is lost by it.
@@ -63,19 +69,17 @@ class Doubts:
 
     def answered(self, connection: Connection) -> None:
         """An answer has come by it, in time or not."""
-        if self._of.pop(connection.name, None) is not None:
-            self._trial = "" if self._trial == connection.name else self._trial
-            self.misses = 0
-            self._try_at = -inf
+        self._of.pop(connection.name, None)
 
     def wrote(self, connection: Connection) -> None:
         """A part has been given to it."""
         if (doubt := self._of.get(connection.name)) is not None:
-            self._trial = connection.name
+            doubt.trying = True
             doubt.tried_at = self._loop.time()
 
     def places(self, sending: Sequence[Connection]) -> list[tuple[Connection, int]]:
-        """Those of ``sending`` that take parts now, and how many. Of those in doubt one, and one part."""
+        """Those of ``sending`` that take parts now, and how many. Of those in doubt one, and one part; when it is under
+        way the next one has its turn: that one of them is mute keeps nobody from finding out that others are not."""
         found = [(one, free) for one in sending if one.writable and (free := one.session.window_free)]
         if not self._of:
             return found
@@ -90,19 +94,20 @@ class Doubts:
     def trial_due(self, sending: Sequence[Connection], *, asleep: int) -> bool:
         """Whether a part may be tried by one of them, or by one that would be opened for it."""
         if asleep and not any(one.session.outstanding for one in sending):
-            return self._loop.time() >= self._try_at
+            return any(self._loop.time() >= doubt.try_at for doubt in self._of.values())
         return self._next(sending) is not None
 
     def _next(self, sending: Sequence[Connection]) -> Connection | None:
-        """The one in doubt by which a part may be tried: that which was not for longest, while none is under way."""
-        if self._loop.time() < self._try_at:
-            return None
-        doubted = [(one, doubt) for one in sending if (doubt := self._of.get(one.name)) is not None]
-        if any(one.session.outstanding for one, _ in doubted):
-            return None
+        """The one in doubt by which a part may be tried: that which was not for longest, and has none under way."""
+        now = self._loop.time()
         able = [
             (doubt.tried_at, number)
-            for number, (one, doubt) in enumerate(doubted)
-            if one.writable and one.session.window_free and one.session.heard_at >= doubt.heard_after
+            for number, one in enumerate(sending)
+            if (doubt := self._of.get(one.name)) is not None
+            and now >= doubt.try_at
+            and not one.session.outstanding
+            and one.writable
+            and one.session.window_free
+            and one.session.heard_at >= doubt.heard_after
         ]
-        return doubted[min(able)[1]][0] if able else None
+        return sending[min(able)[1]] if able else None

@@ -11,7 +11,7 @@ import structlog
 
 from smsgw.core import numbers
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.errors import Refused, SmsgwError, Temporary, Uncertain
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
@@ -65,6 +65,9 @@ class LoginCodes:
                     origin=Origin.PORTAL, submitter=SENDER.label,
                 )
             )  # fmt: skip
+        except Uncertain as exc:  # it may be on its way; who gets none asks for another
+            log.warning("login.code_uncertain", account=account_id, code=exc.code)
+            return True
         except SmsgwError as exc:
             log.warning("login.code_refused", account=account_id, code=exc.code)
             return False

@@ -255,9 +255,7 @@ class EmbeddedPostgres:
             return False
 
     async def _too_small(self) -> bool:
-        """Whether the server was started for fewer connections (docs/adr/091)."""
-        if self._connections <= CONNECTIONS:
-            return False
+        """Whether the server was started for fewer connections (docs/adr/091), by fewer workers or an earlier release."""
         connection = await self._connect(ADMIN, "postgres")
         try:
             return int(await connection.fetchval("SHOW max_connections", timeout=5)) < self._connections

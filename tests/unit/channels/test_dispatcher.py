@@ -71,6 +71,8 @@ class Line:
 
     written: list[int] = field(default_factory=list)
     out: int = 0
+    shut: int = 0
+    """Places of connections in doubt, which take nothing."""
     window: int = WINDOW
     reachable: int = 1
     outstanding: int = 0
@@ -87,7 +89,11 @@ class Line:
 
     @property
     def room(self) -> int:
-        return self.window - self.out
+        return self.window - self.shut - self.out
+
+    @property
+    def window_used(self) -> int:
+        return self.out
 
     def call(self) -> None:
         """Nothing is asleep."""
@@ -214,6 +220,17 @@ async def test_places_of_the_window_are_kept_for_emergencies_while_there_are_any
     await bench.claim(*more)
     assert bench.line.written[-3:] == [part.id for part in more], "and they are for those"
     assert bench.line.room == 0
+
+
+async def test_what_is_kept_for_emergencies_is_of_the_places_that_can_be_used(bench: Bench) -> None:
+    """Of three connections two are in doubt: what is left is less than a share of all."""
+    bench.settings.emergency_reserve = 50
+    bench.line.shut = 6
+    first = bench.part(Lane.EMERGENCY)
+    await bench.claim(first)
+    others = [bench.part() for _ in range(WINDOW - 1)]
+    await bench.claim(*others)
+    assert bench.line.written == [first.id, others[0].id], "two of four are kept, of which one is used"
 
 
 async def test_without_emergencies_the_whole_window_is_for_everybody(bench: Bench) -> None:
