@@ -255,7 +255,7 @@ class EmbeddedPostgres:
             return False
 
     async def _too_small(self) -> bool:
-        """Whether the server was started for fewer connections (docs/adr/091), by fewer workers or an earlier release."""
+        """Whether the server was started for fewer connections (docs/adr/091), as fewer workers need."""
         connection = await self._connect(ADMIN, "postgres")
         try:
             return int(await connection.fetchval("SHOW max_connections", timeout=5)) < self._connections
