@@ -66,7 +66,6 @@ KINDS: Mapping[str, Kind] = {
     # channels
     "channel_down": Kind(CRITICAL, _setting("channel_down_seconds"), apart="channel", outage=True),
     "login_refused": _kind(CRITICAL, apart="channel", outage=True),
-    "channel_silent": _kind(CRITICAL, after=30, apart="channel", outage=True),
     "standby_low": _kind("", after=10, threshold=_setting("standbys_wanted"), apart="pool"),
     "probe_failed": _kind(WARNING, apart="channel", outage=True),
     "success_low": _kind(WARNING, threshold=_setting("success_limit"), minutes=_setting("success_minutes"),
@@ -126,6 +125,7 @@ KINDS: Mapping[str, Kind] = {
     "channel_throttled": _kind(WARNING, after=600, apart="channel"),
     "restored_undecided": _kind(WARNING),
     "redis_away": _kind(WARNING),
+    "channel_silent": _kind(CRITICAL, after=30, apart="channel", outage=True),
 }  # fmt: skip
 """In the order in which people read them."""
 OUTAGES = tuple(name for name, kind in KINDS.items() if kind.outage)

@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import pytest
 import pytest_asyncio
-from adversarial import BOUND, SIZE, TEXTS
+from adversarial import BOUND, SIZE, TEXTS, slowness
 from aiohttp import web_request
 from foreign_things import MARK, OWNER, furnish
 from portal_site import Site, running
@@ -254,7 +254,7 @@ class Bill:
         (self.refused if answer.status in (401, 403, 404) else self.reached).add(what)
         if least > BOUND:
             plain = await self.plain(method, path, body, **more)
-            if least - plain > BOUND:
+            if least - plain > BOUND * slowness():
                 self.found[f"{what} {kind}"] = f"{1000 * least:.0f} ms, {1000 * plain:.0f} ms without it"
 
     async def plain(self, method: str, path: str, body: bytes, **more: Any) -> float:
