@@ -128,8 +128,8 @@ def cost(call: Callable[[], Any], tries: int = 3, enough: float = BOUND / 2) -> 
 
 
 def slowness() -> float:
-    """How many times slower than ``PACE`` this machine is at the moment; 1 when it is as fast or faster. Beside others a
-    thread's own seconds are longer, too."""
+    """How many times slower than ``PACE`` this machine is at the moment, 1 at least. Beside others a thread's own
+    seconds are longer, too."""
     begin, n = time.thread_time(), 0
     for letter in "a," * 50_000:
         n += letter == ","
