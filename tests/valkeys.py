@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from harness import free_port
 
 from smsgw.runtime.config import split_address
@@ -38,6 +40,11 @@ class Valkey:
                 [str(BINARY), self._conf, *(["--sentinel"] if self._sentinel else [])], stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
+
+    def client(self) -> redis.Redis:
+        """Whoever asks it something."""
+        host, port = split_address(self.address)
+        return redis.Redis(host, port, socket_timeout=5, decode_responses=True)
 
     def signal(self, number: int) -> None:
         assert self.process is not None
@@ -77,12 +84,33 @@ class Stand:
         return tuple(one.address for one in self.sentinels)
 
     def start(self) -> None:
-        for one in (*self.servers, *self.sentinels):
+        """Sentinels ask a master for its replicas once in ten seconds: they begin when it has one, and whoever kills
+        the master finds all three agreed on what is to follow."""
+        for one in self.servers:
             one.start()
+        _until(lambda: self.servers[1].client().info("replication")["master_link_status"] == "up")
+        for one in self.sentinels:
+            one.start()
+        for one in self.sentinels:
+            _until(lambda one=one: self._knows(one.client()))  # type: ignore[misc]
+
+    def _knows(self, sentinel: redis.Redis) -> bool:
+        replicas, others = sentinel.sentinel_slaves(MASTER), sentinel.sentinel_sentinels(MASTER)
+        return len(others) == len(self.sentinels) - 1 and [r["master-link-status"] for r in replicas] == ["ok"]
 
     def stop(self) -> None:
         for one in (*self.sentinels, *self.servers):
             one.kill()
+
+
+def _until(holds: Callable[[], bool], within: float = 60.0) -> None:
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(redis.RedisError):  # it is not up yet
+            if holds():
+                return
+        assert time.monotonic() < deadline, "servers and sentinels are not at one"
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -243,22 +243,22 @@ class EmbeddedPostgres:
     async def _answers(self) -> bool:
         """Whether a server that serves our cluster, and no other, takes a connection."""
         try:
-            try:
-                connection = await self._connect(ADMIN, "postgres")
-            except cluster_roles.NO_SUCH_ROLE:  # an earlier release's, or one that was cut off while it was changed
-                connection = await self._connect(APPLICATION, "postgres")
-            try:
-                return bool(await connection.fetchval("SHOW data_directory", timeout=5) == str(self._cluster))
-            finally:
-                await connection.close(timeout=5)
+            return bool(await self._shows("data_directory") == str(self._cluster))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
 
     async def _too_small(self) -> bool:
         """Whether the server was started for fewer connections (docs/adr/091), as fewer workers need."""
-        connection = await self._connect(ADMIN, "postgres")
+        return int(await self._shows("max_connections")) < self._connections
+
+    async def _shows(self, setting: str) -> str:
+        """A setting of the server; also of an earlier release's, or one that was cut off while it was changed."""
         try:
-            return int(await connection.fetchval("SHOW max_connections", timeout=5)) < self._connections
+            connection = await self._connect(ADMIN, "postgres")
+        except cluster_roles.NO_SUCH_ROLE:
+            connection = await self._connect(APPLICATION, "postgres")
+        try:
+            return str(await connection.fetchval(f"SHOW {setting}", timeout=5))
         finally:
             await connection.close(timeout=5)
 

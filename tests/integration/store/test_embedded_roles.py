@@ -21,7 +21,7 @@ import pytest
 import pytest_asyncio
 
 from smsgw.store.engine import cluster_roles, database_roles, migrate
-from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
+from smsgw.store.engine.embedded import CONNECTIONS, EmbeddedError, EmbeddedPostgres
 
 ROOT = Path(__file__).parents[3]
 THEN = "smsgw/store"
@@ -122,7 +122,7 @@ async def test_a_server_that_an_earlier_release_left_running_is_taken_over(
     earlier: Path, data_dir: Path
 ) -> None:
     process = await asyncio.to_thread(run_earlier, earlier, data_dir)
-    pg = EmbeddedPostgres(data_dir)
+    pg = EmbeddedPostgres(data_dir, connections=60)  # as many as that one had
     with process:
         with pytest.raises(EmbeddedError, match="earlier release"):
             await pg.find()
@@ -144,8 +144,11 @@ async def test_a_server_that_an_earlier_release_left_running_is_taken_over(
     process = await asyncio.to_thread(run_earlier, earlier, data_dir)
     with process:
         process.kill()  # its server goes on, and knows the one role
+    pg = EmbeddedPostgres(data_dir)  # more than that one has: it is started again
+    running = pg._postmaster()
     await pg.start()
     try:
+        assert pg.pid != running
         await look(pg)
     finally:
         await pg.stop()
@@ -204,7 +207,7 @@ async def test_a_change_over_is_finished_wherever_it_was_cut_off(
 async def test_the_application_has_five_of_six_connections_that_there_are(data_dir: Path) -> None:
     """However many somebody wants there to be."""
     pg = EmbeddedPostgres(data_dir)
-    for connections in (60, 120):
+    for connections in (CONNECTIONS, 120):
         await pg.start()
         try:
             admin = await asyncpg.connect(pg.address(database_roles.ADMIN))
