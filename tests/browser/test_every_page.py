@@ -14,6 +14,7 @@ import pytest_asyncio
 from demo_site import DemoSite, demo_site
 from playwright.async_api import Browser, async_playwright, expect
 from portal_walk import ARGUMENTS, AXE, Looker, Stop, lists, pages, polls, stops, window
+from rotation import share as in_this_run
 
 from smsgw.admin.rights import PUBLIC, Route
 from smsgw.admin.staticfiles import ROOT, VENDOR
@@ -69,7 +70,8 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-# What is walked: a window, and every how many pages; a window that has all of them is shared by several tests.
+# What is walked, a third of it in each run (rotation.py): a window, and every how many pages; a window that has all of
+# them is shared by several tests.
 WALKS = [
     *(("desktop", "zh", "light", share, 9) for share in range(9)),
     *(("phone", "zh", "light", share, 8) for share in range(8)),
@@ -78,7 +80,7 @@ WALKS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "language", "theme", "share", "of"), WALKS)
+@pytest.mark.parametrize(("size", "language", "theme", "share", "of"), in_this_run(WALKS, 3))
 async def test_pages_are_open_to_all_light_and_quiet(
     chromium: Browser, site: DemoSite, size: str, language: str, theme: str, share: int, of: int
 ) -> None:

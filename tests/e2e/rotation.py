@@ -1,7 +1,9 @@
-"""Stories that are told over every carrier protocol: over one or two in a run, over all in ``scripts/matrix``.
+"""What is told and walked in parts: in each run some of it, in ``scripts/matrix`` all.
 
-In each run every protocol has a story, and in thirty turns every story is told in all its variants. Which turn it is
-comes from the commit, so that a run can be repeated; ``TEST_PROTOCOLS`` is another turn, or ``all``.
+Stories that are told over every carrier protocol: in each run every protocol has a story, and in thirty turns every
+story is told in all its variants. Walks over all pages, all addresses or many seeds, which take minutes of a processor:
+in each run one of so many shares. Which turn it is comes from the commit, so that a run can be repeated;
+``TEST_PROTOCOLS`` is another turn, or ``all``.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 V = TypeVar("V", bound="str | tuple[object, ...]")
+T = TypeVar("T")
 
 PROTOCOLS = ("cmpp30", "smpp34", "sgip12", "cmpp20", "smgp30")
 STORIES = {
@@ -24,8 +27,8 @@ STORIES = {
 
 def told(story: str, variants: Sequence[V], turn: str | None = None) -> list[V]:
     """The variants of a story for this run. A variant is a protocol, or begins with one."""
-    turn = os.environ["TEST_PROTOCOLS"] if turn is None else turn
-    if turn == "all" or os.environ.get("TEST_LONG"):
+    turn = _turn(turn)
+    if turn == "all":
         return list(variants)
     rounds, step = divmod(int(turn), len(PROTOCOLS))
     chosen = []
@@ -34,3 +37,20 @@ def told(story: str, variants: Sequence[V], turn: str | None = None) -> list[V]:
         speaking = [v for v in variants if (v if isinstance(v, str) else v[0]) == protocol]
         chosen.append(speaking[rounds % len(speaking)])
     return chosen
+
+
+def share(things: Sequence[T], of: int, turn: str | None = None) -> list[T]:
+    """One in ``of`` (2, 3 or 5: what thirty turns can be shared by) of the things, others with the next turn."""
+    turn = _turn(turn)
+    return list(things) if turn == "all" else list(things[int(turn) % of :: of])
+
+
+def whole(turn: str | None = None) -> bool:
+    """Whether this run has all of it."""
+    return _turn(turn) == "all"
+
+
+def _turn(turn: str | None) -> str:
+    if turn is not None:
+        return turn
+    return "all" if os.environ.get("TEST_LONG") else os.environ["TEST_PROTOCOLS"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from rotation import whole
 from simulation import calm, run_seed, run_seeds
 
 pytestmark = pytest.mark.xdist_group("sim")
 
-SEEDS = 200
+SEEDS = 200 if whole() else 60
 
 
 def test_a_calm_run_delivers_everything() -> None:

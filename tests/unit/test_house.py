@@ -9,17 +9,18 @@ import string
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from source_trees import dotted, forgotten, modules, nodes
 
 from smsgw.core import words as catalogue
 from smsgw.core.alarm_rules import KINDS
 from smsgw.core.errors import CODES
 from smsgw.core.words import alarm_rules, alarms, business, interface, output, reasons
 
+__all__ = ("forgotten",)
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smsgw"
 PURE = [PACKAGE / "core", PACKAGE / "protocols"]
@@ -55,21 +56,10 @@ def test_nothing_loses_its_cancellation() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path, tree in modules(PACKAGE)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for"
+        for node in nodes(tree)
+        if isinstance(node, ast.Attribute) and dotted(node) == "asyncio.wait_for"
     ]
     assert not found, f"async with asyncio.timeout(…) is wanted: {found}"
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-def modules(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            yield path, parsed(path)
 
 
 def requirements(*where: tuple[str, str]) -> list[str]:
@@ -97,7 +87,7 @@ def test_every_import_is_a_declared_dependency(folder: Path, where: tuple[tuple[
     distributions = packages_distributions()
     undeclared = set()
     for path, tree in modules(folder):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -120,7 +110,7 @@ def test_core_and_protocols_have_no_clock() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
         for path, tree in modules(*PURE)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Attribute)
         and node.attr in ("now", "utcnow", "today")
         and isinstance(node.value, ast.Name | ast.Attribute)
@@ -146,8 +136,8 @@ def _named(name: str) -> set[str]:
     return {
         str(path.relative_to(ROOT))
         for path, tree in modules(PACKAGE)
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name)
+        for node in nodes(tree)
+        if (isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == name)
         or (isinstance(node, ast.Constant) and node.value == name)
     }
 
@@ -157,7 +147,7 @@ def test_there_is_one_way_to_a_clients_address() -> None:
     asked = {
         str(path.relative_to(ROOT))
         for path, tree in modules(PACKAGE)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Attribute) and node.attr == "remote"
     }
     assert asked == CLIENT_ADDRESS
@@ -174,7 +164,7 @@ def test_there_is_one_kind_of_bucket() -> None:
     defined = {
         f"{path.relative_to(ROOT)} {node.name}"
         for path, tree in modules(PACKAGE)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.ClassDef) and re.search("Bucket|Limiter|Throttle", node.name)
     }
     assert defined == {"smsgw/core/bucket.py TokenBucket", "smsgw/core/guard.py Buckets"}
@@ -187,7 +177,7 @@ MOST_PARAMETERS = 10
 
 def constructors() -> Iterator[tuple[str, ast.arguments]]:
     for path, tree in modules(*WIRED):
-        for found in ast.walk(tree):
+        for found in nodes(tree):
             if isinstance(found, ast.FunctionDef) and found.name == "__init__":
                 yield f"{path.relative_to(ROOT)}:{found.lineno}", found.args
 
@@ -238,7 +228,7 @@ def test_a_node_is_not_patched_after_it_was_built() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{target.lineno} {ast.unparse(target)}"
         for path, tree in modules(PACKAGE / "node")
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         for target in _targets(node)
         if isinstance(target, ast.Attribute)
         and not (isinstance(target.value, ast.Name) and target.value.id == "self")
@@ -261,9 +251,9 @@ def test_the_wall_clock_is_looked_at_in_one_place() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}: use smsgw.runtime.clock"
         for path, tree in modules(PACKAGE)
         if not str(path.relative_to(PACKAGE)).startswith(OWN_TIME)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Attribute)
-        and ast.unparse(node)
+        and dotted(node)
         in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today")
     ]
     assert not found, found
@@ -323,7 +313,7 @@ HOLDING = re.compile(r"(^|\.)(db|database|connection)$")
 
 
 def asking(tree: ast.Module) -> Iterator[ast.Attribute]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and isinstance(called := node.func, ast.Attribute):
             if called.attr in ASKING and HOLDING.search(ast.unparse(called.value)):
                 yield called
@@ -350,7 +340,7 @@ STATE_NUMBER = re.compile(
 
 def statements(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The texts of a module, each on one line, however it is put together."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         match node:
             case ast.Constant(value=str() as text):
                 yield node.lineno, " ".join(text.split())
@@ -407,7 +397,7 @@ def test_who_acts_is_no_string() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{annotation.lineno} {name}: {ast.unparse(annotation)}"
         for path, tree in modules(PACKAGE)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         for name, annotation in _annotated(node)
         if (text := {part.strip() for part in ast.unparse(annotation).split("|")}) and "str" in text
         if "actor" in name.split("_") or name in ACTING or text & {"Actor", "Author", "ActorLabel"}
@@ -439,7 +429,7 @@ def test_no_module_needs_itself() -> None:
 def imported(tree: ast.Module, names: Collection[str]) -> set[str]:
     """Which of the modules a module imports, wherever in it."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -479,12 +469,12 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The texts of a module, those left out that only say something to its reader."""
     said = {
         id(line.value)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         for line in node.body
         if isinstance(line, ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
             yield node.lineno, node.value
 
@@ -519,8 +509,8 @@ def test_scripts_say_nothing_themselves() -> None:
 
 
 def calls_of(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
+    for node in nodes(tree):
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in names:
             yield node
 
 
@@ -643,12 +633,12 @@ def _writing(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDe
         for target in _targets(node)
         if isinstance(target, ast.Name)
     }
-    for function in ast.walk(tree):
+    for function in nodes(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             within = [node for line in function.body if not _only_said(line) for node in ast.walk(line)]
             if any(
                 (isinstance(node, ast.Name) and node.id in named)
-                or (isinstance(node, ast.Call) and STORE.match(ast.unparse(node.func)))
+                or (isinstance(node, ast.Call) and STORE.match(dotted(node.func)))
                 or (isinstance(node, ast.Constant) and isinstance(node.value, str) and WRITES.search(node.value))
                 for node in within
             ):
@@ -707,7 +697,7 @@ def test_what_is_changed_is_told_as_it_was_before() -> None:
     """``Unit.record`` takes what a thing was before as it is given: whoever changes something gives it."""
     untold = []
     for path, tree in modules(PACKAGE / "platform"):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             match node:
                 case ast.Call(func=ast.Attribute(attr="record"), args=[action, _], keywords=named):
                     given = {word.arg for word in named}
@@ -720,13 +710,13 @@ def test_jobs_that_read_what_lies_on_their_node_are_bound_to_it() -> None:
     """Another node's anchors, logs and folders say nothing of the one that was meant."""
     loose = []
     for path, tree in modules(PACKAGE):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if not isinstance(node, ast.FunctionDef | ast.ClassDef):
                 continue
-            made = [n for n in ast.walk(node) if isinstance(n, ast.Call) and ast.unparse(n.func) == "JobKind"]
-            local = any(a.annotation and ast.unparse(a.annotation) in LOCAL for a in _arguments(node))
-            bound = [any(word.arg == "bound" for word in call.keywords) for call in made]
-            if local and not all(bound):
+            if not any(a.annotation and ast.unparse(a.annotation) in LOCAL for a in _arguments(node)):
+                continue
+            made = calls_of(node, "JobKind")
+            if not all(any(word.arg == "bound" for word in call.keywords) for call in made):
                 loose.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     assert loose == []
 

@@ -20,9 +20,11 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 import pytest
+from source_trees import dotted, forgotten, nodes, parsed
 
 import smsgw
 
+__all__ = ("forgotten",)
 PACKAGE = Path(smsgw.__file__).parent
 OWN_TEXT = {
     "smsgw.bench": "runs against our own daemon",
@@ -311,11 +313,14 @@ METHODS = frozenset(
 )
 
 
+OF_RE = {f"re.{method}" for method in METHODS}
+
+
 def sources() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = "smsgw." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
         if not name.startswith(tuple(OWN_TEXT)):
-            yield name, ast.parse(path.read_text(encoding="utf-8"), str(path))
+            yield name, parsed(path)
 
 
 def calls() -> Iterator[tuple[str, str, ast.Call, bool]]:
@@ -326,7 +331,7 @@ def calls() -> Iterator[tuple[str, str, ast.Call, bool]]:
             inside = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
             if isinstance(child, ast.Lambda):
                 inside = inside or "lambda"
-            if isinstance(child, ast.Call) and ast.unparse(child.func) in {f"re.{m}" for m in METHODS}:
+            if isinstance(child, ast.Call) and dotted(child.func) in OF_RE:
                 yield module, function, child, not function
             yield from visit(module, child, inside)
 
@@ -350,7 +355,7 @@ def searched_names() -> set[str]:
     """Constants that are not only matched at the beginning of a text, by their bare name."""
     found = set()
     for _, tree in sources():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Attribute) and node.attr in METHODS - {"match", "fullmatch", "compile"}:
                 found |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
     return found
@@ -405,7 +410,7 @@ letter, so their length is looked at before."""
 
 def _unfolds(node: ast.Call) -> bool:
     """By its name, or as a part of what a codec does (RFC 3490)."""
-    name = ast.unparse(node.func)
+    name = dotted(node.func)
     return name.endswith("unicodedata.normalize") or any(
         isinstance(one, ast.Constant) and one.value in ("idna", "NFKC", "NFC", "NFKD", "NFD")
         for one in node.args
@@ -416,7 +421,7 @@ def test_texts_are_unfolded_where_their_length_is_known() -> None:
     found = {
         f"{module}:{function.name}"
         for module, tree in sources()
-        for function in ast.walk(tree)
+        for function in nodes(tree)
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Call) and _unfolds(node)

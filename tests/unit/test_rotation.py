@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rotation import PROTOCOLS, STORIES, told
+from rotation import PROTOCOLS, STORIES, share, told
 
 TURNS = range(30)
 VARIANTS = {
@@ -26,3 +26,12 @@ def test_every_variant_of_a_story_has_its_turn(story: str) -> None:
 
 def test_all_of_them_when_that_is_asked_for() -> None:
     assert told("recoded reports", VARIANTS["recoded reports"], "all") == VARIANTS["recoded reports"]
+
+
+@pytest.mark.parametrize("of", [2, 3, 5])
+def test_the_shares_of_a_walk_are_all_of_it(of: int) -> None:
+    things = list(range(101))
+    shares = [share(things, of, str(turn)) for turn in range(of)]
+    assert sorted(thing for one in shares for thing in one) == things
+    assert all(share(things, of, str(turn)) == shares[turn % of] for turn in TURNS)
+    assert share(things, of, "all") == things

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from source_trees import dotted, forgotten, nodes, parsed
+
 import smsgw
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.lists import ListPage
@@ -15,6 +17,7 @@ from smsgw.admin.words.audit import action_words, actions_called, object_words
 from smsgw.core.templates import Registration
 from smsgw.core.words import LABELS
 
+__all__ = ("forgotten",)
 PACKAGE = Path(smsgw.__file__).parent
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 ENTERING = {"record", "_record", "reads", "note", "_set_status", "_set", "_add_role"}
@@ -29,8 +32,8 @@ def _nodes() -> list[tuple[str, ast.AST]]:
     found: list[tuple[str, ast.AST]] = []
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE)
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        found += [(f"{name}:{n.lineno}", n) for n in nodes if isinstance(n, ast.Call | ast.Assign)]
+        every = nodes(parsed(path))
+        found += [(f"{name}:{n.lineno}", n) for n in every if isinstance(n, ast.Call | ast.Assign)]
     return found
 
 
@@ -47,12 +50,12 @@ def _entered() -> Iterator[tuple[str, str]]:
     for where, node in _nodes():
         found: list[str] = []
         if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
+            name = dotted(node.func)
             if (name.rpartition(".")[2] in ENTERING and name != "events.record") or name == "audit.append":
                 texts = [text for arg in node.args for text in _texts(arg)]
                 first = [text for text in texts if "." in text and ACTION.fullmatch(text)]
                 found = first[:2] if any(isinstance(arg, ast.IfExp) for arg in node.args) else first[:1]
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "action":
+        elif isinstance(node, ast.Assign) and dotted(node.targets[0]) == "action":
             found = list(_texts(node.value))
         for text in found:
             yield where, text
@@ -74,7 +77,7 @@ def test_every_action_has_a_name() -> None:
 def test_every_object_has_a_name() -> None:
     missing = set()
     for where, node in _nodes():
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "unit.record" and len(node.args) > 1:
+        if isinstance(node, ast.Call) and dotted(node.func) == "unit.record" and len(node.args) > 1:
             text = node.args[1]
             if isinstance(text, ast.JoinedStr) and isinstance(text.values[0], ast.Constant):
                 text = text.values[0]
@@ -108,7 +111,7 @@ def test_every_field_that_is_written_down_with_a_change_has_a_name() -> None:
     unknown = {
         f"{where}: {key.value}"
         for where, node in _nodes()
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ENTERING
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in ENTERING
         for keyword in node.keywords
         if keyword.arg in {"before", "after"}
         for told in ast.walk(keyword.value)
