@@ -6,7 +6,7 @@
   when all others are done, one after the other.
 * A test that is not marked ``slow`` and takes longer than ``QUICK`` seconds is named in the summary. On a machine that
   has more to do than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
-* Which protocols stories are told over (``e2e/rotation.py``) is decided once for all workers, and printed.
+* Which part of the stories and walks a run has (``e2e/rotation.py``) is decided once for all workers, and printed.
 * The process that shares the tests out ends ``END_WITHIN`` seconds after the last of them, interrupted or not.
 * With ``TEST_REQUIRE_ALL`` a skipped test fails the run, with an exit status of its own: no test that is run again
   makes up for it.
@@ -277,7 +277,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"SLOW FILE {file}: {seconds:.0f} s of {spent.total():.0f}")
     turn = os.environ["TEST_PROTOCOLS"]
     terminalreporter.write_line(
-        f"TEST_PROTOCOLS={turn}: which protocols stories were told over (scripts/matrix: all)"
+        f"TEST_PROTOCOLS={turn}: which of the stories and walks this run had (scripts/matrix: all)"
     )
     for name in config.stash.get(_left_out, []):
         terminalreporter.write_line(f"LEFT OUT {name}")
