@@ -518,8 +518,8 @@ class Looker:
         self._octets.clear()
         try:
             response = await self.page.goto(stop.address, wait_until="load")
-        except Error as exc:  # the page before has asked for itself again in the same moment
-            if "ERR_ABORTED" not in str(exc):
+        except Error as exc:  # the page before has asked for itself again, or led on, in the same moment
+            if "ERR_ABORTED" not in str(exc) and "interrupted by another navigation" not in str(exc):
                 raise
             response = await self.page.goto(stop.address, wait_until="load")
         seen.status = response.status if response else 0

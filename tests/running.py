@@ -21,6 +21,7 @@ import ast
 import contextlib
 import faulthandler
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -71,6 +72,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left]
     config.stash[_left_out] = [f"{item.nodeid}: {reason}" for item, reason in left.items()]
     config.hook.pytest_deselected(items=list(left))
+
+
+def pytest_collection_finish() -> None:
+    """What was read and collected stays to the end: whoever looks for garbage need not look at it over and over."""
+    gc.collect()
+    gc.freeze()
 
 
 def _namespaces() -> bool:
