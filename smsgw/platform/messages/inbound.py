@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -108,12 +109,13 @@ CASE WHEN e.id IS NULL THEN '' WHEN e.dead_at IS NOT NULL THEN 'dead'
 """
 _EVENT = """
 LEFT JOIN LATERAL (
-    SELECT * FROM customer_event x WHERE x.kind = 'mo' AND x.message_id = o.id AND x.id >= o.id ORDER BY x.id LIMIT 1
+    SELECT * FROM customer_event x
+    WHERE x.kind = 'mo' AND x.message_id = o.id AND x.id >= o.id AND x.id >= {first} ORDER BY x.id LIMIT 1
 ) e ON true
 """
 _ENTRY = """
 (SELECT max(b.version) FROM block_list b
- WHERE b.number = CASE WHEN o.opted_out AND o.number ~ '^[0-9]{{7,15}}$' THEN o.number::bigint END
+ WHERE b.number = CASE WHEN o.opted_out AND o.number ~ '^[0-9]{7,15}$' THEN o.number::bigint END
    AND b.account_id = COALESCE(o.account_id, 0) AND b.source = 'opt_out' AND b.removed_at IS NULL)
 """
 # Who sees only what they have submitted sees what answers it.
@@ -127,27 +129,28 @@ AND o.received_at >= $5 AND o.received_at < $6
 AND ($7::bigint IS NULL OR o.account_id = $7) AND ($8::text[] IS NULL OR o.number = ANY($8))
 AND ($9::int IS NULL OR o.channel_id = $9) AND ($10::text IS NULL OR starts_with(o.to_code, $10))
 AND ($11::text IS NULL OR o.extend_code = $11) AND ($12::bigint IS NULL OR o.in_reply_to = $12)
-AND ($13::text IS NULL OR {_OUTCOME} = $13) AND ($14::text IS NULL OR {_PUSHED} = $14)
+AND ($13::text IS NULL OR {_OUTCOME} = $13) AND {{pushed}}
 AND ($15::text IS NULL OR strpos(o.content, $15) > 0) AND ($16::text IS NULL OR {_CARE} = $16)
 AND ($17::text IS NULL OR COALESCE(k.assignee, '') = $17)
 AND ($18::bool IS NULL OR (o.channel_id = {TEST_CHANNEL}) = $18)
 """
 _VIEW = f"""
-SELECT o.id, {{key}} AS _key, o.received_at, o.number, o.content, a.name AS account_name,
+SELECT o.id, o.received_at, o.number, o.content, a.name AS account_name,
        COALESCE(c.name, '') AS channel_name, o.to_code, o.extend_code AS extension, m.id AS answers,
        {_OUTCOME} AS outcome, {_PUSHED} AS pushed, COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at,
        {_ENTRY} AS opt_out, o.parts, o.complete, o.account_id AS account, {_CARE} AS care, k.assignee, k.seen_at,
        k.seen_by, k.answered_by, k.done_at, k.done_by, m.sign, o.channel_id = {TEST_CHANNEL} AS test
-FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT}
+FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT.format(first="$2")}
 LEFT JOIN account a ON a.id = o.account_id LEFT JOIN channel c ON c.id = o.channel_id
-LEFT JOIN message m ON m.id = o.in_reply_to
+LEFT JOIN message m ON m.id = o.in_reply_to AND m.id = ANY($3)
+WHERE o.id = ANY($1)
 """  # noqa: S608 - constants
-_PAGE = f"{_VIEW} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
-_COUNT = f"""
-SELECT count(*) FROM (
-    SELECT FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT} WHERE {_MATCHES} LIMIT $19) f
-"""  # noqa: S608
-_ONE = f"{_VIEW} WHERE o.id = $3 AND {SEEN}"
+"""Of messages whose ids are known, $1, and of no more days than these are of: $2 is the least of them, $3 has what they
+answer. A statement over all days takes longer to be planned than to be carried out."""
+_FOUND = f"FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {{event}} WHERE {_MATCHES}"
+_PAGE = f"SELECT o.id, {{key}} AS _key, o.in_reply_to {_FOUND} AND {{where}} ORDER BY {{order}}"
+_COUNT = f"SELECT count(*) FROM (SELECT {_FOUND} LIMIT $19) f"  # noqa: S608
+_ONE = f"SELECT o.id, o.in_reply_to FROM mo o WHERE o.id = $3 AND {SEEN}"  # noqa: S608
 ORDERS = {"received_at": Order("o.id", "bigint")}
 """By when it was stored, which is when it was whole."""
 
@@ -169,23 +172,42 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
     """What was received in the scope, a window of it; what nobody owns is seen by those who see everything."""
     arguments = await _asked(database, actor, wanted)
     c = clauses(ORDERS, window, id_="o.id", first=len(arguments) + 1)
-    rows = await database.fetch(
-        _PAGE.format(key=c.key, where=c.where, order=c.order), *arguments, *c.arguments, timeout=30
-    )
+    page = _PAGE.format(key=c.key, where=c.where, order=c.order, **_by_event(wanted))
+    rows = await database.fetch(page, *arguments, *c.arguments, timeout=30)
     got = slice_of(rows, window, c.limit)
-    return Slice([_view(row) for row in got.rows], got.keys, got.more)
+    seen = await _seen(database, got.rows)
+    there = [(seen[row["id"]], key) for row, key in zip(got.rows, got.keys, strict=True) if row["id"] in seen]
+    return Slice([view for view, _ in there], [key for _, key in there], got.more)
+
+
+def _by_event(wanted: Wanted) -> dict[str, str]:
+    """The clauses for how it went to the customer, where that is asked for; it costs a look at all later events."""
+    if wanted.pushed is None:
+        return {"event": "", "pushed": "$14::text IS NULL"}
+    return {"event": _EVENT.format(first="$3"), "pushed": f"{_PUSHED} = $14"}
+
+
+async def _seen(database: Database, rows: Sequence[Row]) -> dict[int, InboundView]:
+    """All of these messages, by id; without one whose day has gone meanwhile."""
+    if not rows:
+        return {}
+    ids = [row["id"] for row in rows]
+    answers = [row["in_reply_to"] for row in rows if row["in_reply_to"] is not None]
+    found = await database.fetch(_VIEW, ids, min(ids), answers, timeout=30)
+    return {row["id"]: _view(row) for row in found}
 
 
 async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
     """How many there are, counted up to one more than ``most``."""
-    count: int = await database.fetchval(_COUNT, *await _asked(database, actor, wanted), most + 1, timeout=30)
+    asked = await _asked(database, actor, wanted)
+    count: int = await database.fetchval(_COUNT.format(**_by_event(wanted)), *asked, most + 1, timeout=30)
     return count
 
 
 async def one(database: Database, actor: Actor, id_: int) -> InboundView | None:
     """One of them, in the scope."""
-    row = await database.fetchrow(_ONE.format(key="''"), *actor.scope.narrowed, id_)
-    return None if row is None else _view(row)
+    row = await database.fetchrow(_ONE, *actor.scope.narrowed, id_)
+    return None if row is None else (await _seen(database, [row])).get(id_)
 
 
 _UNREAD = """
