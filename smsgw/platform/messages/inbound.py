@@ -11,6 +11,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import TEST_CHANNEL
 from smsgw.core.pseudonyms import shown
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import pseudonyms
 
@@ -110,8 +111,14 @@ CASE WHEN e.id IS NULL THEN '' WHEN e.dead_at IS NOT NULL THEN 'dead'
 _EVENT = """
 LEFT JOIN LATERAL (
     SELECT * FROM customer_event x
-    WHERE x.kind = 'mo' AND x.message_id = o.id AND x.id >= o.id AND x.id >= {first} ORDER BY x.id LIMIT 1
+    WHERE x.kind = 'mo' AND x.message_id = o.id AND x.id >= o.id AND x.id >= $3 ORDER BY x.id LIMIT 1
 ) e ON true
+"""
+_THEIR_EVENTS = """
+LEFT JOIN (
+    SELECT DISTINCT ON (x.message_id) x.* FROM customer_event x
+    WHERE x.kind = 'mo' AND x.message_id = ANY($1) AND x.id >= $2 AND x.id < $4 ORDER BY x.message_id, x.id
+) e ON e.message_id = o.id
 """
 _ENTRY = """
 (SELECT max(b.version) FROM block_list b
@@ -140,13 +147,13 @@ SELECT o.id, o.received_at, o.number, o.content, a.name AS account_name,
        {_OUTCOME} AS outcome, {_PUSHED} AS pushed, COALESCE(e.dead_at, e.acknowledged_at) AS pushed_at,
        {_ENTRY} AS opt_out, o.parts, o.complete, o.account_id AS account, {_CARE} AS care, k.assignee, k.seen_at,
        k.seen_by, k.answered_by, k.done_at, k.done_by, m.sign, o.channel_id = {TEST_CHANNEL} AS test
-FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_EVENT.format(first="$2")}
+FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {_THEIR_EVENTS}
 LEFT JOIN account a ON a.id = o.account_id LEFT JOIN channel c ON c.id = o.channel_id
 LEFT JOIN message m ON m.id = o.in_reply_to AND m.id = ANY($3)
 WHERE o.id = ANY($1)
 """  # noqa: S608 - constants
-"""Of messages whose ids are known, $1, and of no more days than these are of: $2 is the least of them, $3 has what they
-answer. A statement over all days takes longer to be planned than to be carried out."""
+"""Of messages whose ids are known, $1, and of no more days than must be: $2 is the least of them, $3 has what they
+answer, $4 comes after all. A statement over all days takes longer to be planned than to be carried out."""
 _FOUND = f"FROM mo o LEFT JOIN inbound_care k ON k.mo_id = o.id {{event}} WHERE {_MATCHES}"
 _PAGE = f"SELECT o.id, {{key}} AS _key, o.in_reply_to {_FOUND} AND {{where}} ORDER BY {{order}}"
 _COUNT = f"SELECT count(*) FROM (SELECT {_FOUND} LIMIT $19) f"  # noqa: S608
@@ -184,7 +191,7 @@ def _by_event(wanted: Wanted) -> dict[str, str]:
     """The clauses for how it went to the customer, where that is asked for; it costs a look at all later events."""
     if wanted.pushed is None:
         return {"event": "", "pushed": "$14::text IS NULL"}
-    return {"event": _EVENT.format(first="$3"), "pushed": f"{_PUSHED} = $14"}
+    return {"event": _EVENT, "pushed": f"{_PUSHED} = $14"}
 
 
 async def _seen(database: Database, rows: Sequence[Row]) -> dict[int, InboundView]:
@@ -193,7 +200,8 @@ async def _seen(database: Database, rows: Sequence[Row]) -> dict[int, InboundVie
         return {}
     ids = [row["id"] for row in rows]
     answers = [row["in_reply_to"] for row in rows if row["in_reply_to"] is not None]
-    found = await database.fetch(_VIEW, ids, min(ids), answers, timeout=30)
+    end = first_id(clock.now() + LATE)
+    found = await database.fetch(_VIEW, ids, min(ids), answers, end, timeout=30)
     return {row["id"]: _view(row) for row in found}
 
 
