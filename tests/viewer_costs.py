@@ -42,7 +42,7 @@ PAGES: dict[str, tuple[str, float]] = {
     "/board/-/live": ("super", 5), "/wall/live": ("super", 5), "/queues/-/live": ("super", 5),
     "/channels/-/live": ("super", 3), "/channels/{channel}/live": ("super", 3),
     "/channels/{channel}/wire/live": ("super", 2), "/home/live": ("super", 5), "/nodes/-/rows": ("super", 5),
-    "/alarms/-/rows": ("super", 5), "/inbound/-/rows?time=7d": ("super", 3), "/jobs/-/rows": ("super", 3),
+    "/alarms/-/rows": ("super", 5), "/inbound/-/rows?time=7d": ("super", 5), "/jobs/-/rows": ("super", 3),
     "/records/{message}/live": ("super", 3),
 }  # fmt: skip
 """What pages ask for again and again, by whom here, and every how many seconds."""

@@ -182,8 +182,8 @@ async def search(database: Database, actor: Actor, wanted: Wanted, window: Windo
     page = _PAGE.format(key=c.key, where=c.where, order=c.order, **_by_event(wanted))
     rows = await database.fetch(page, *arguments, *c.arguments, timeout=30)
     got = slice_of(rows, window, c.limit)
-    seen = await _seen(database, got.rows)
-    there = [(seen[row["id"]], key) for row, key in zip(got.rows, got.keys, strict=True) if row["id"] in seen]
+    full = await _in_full(database, got.rows)
+    there = [(full[row["id"]], key) for row, key in zip(got.rows, got.keys, strict=True) if row["id"] in full]
     return Slice([view for view, _ in there], [key for _, key in there], got.more)
 
 
@@ -194,7 +194,7 @@ def _by_event(wanted: Wanted) -> dict[str, str]:
     return {"event": _EVENT, "pushed": f"{_PUSHED} = $14"}
 
 
-async def _seen(database: Database, rows: Sequence[Row]) -> dict[int, InboundView]:
+async def _in_full(database: Database, rows: Sequence[Row]) -> dict[int, InboundView]:
     """All of these messages, by id; without one whose day has gone meanwhile."""
     if not rows:
         return {}
@@ -215,7 +215,7 @@ async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) 
 async def one(database: Database, actor: Actor, id_: int) -> InboundView | None:
     """One of them, in the scope."""
     row = await database.fetchrow(_ONE, *actor.scope.narrowed, id_)
-    return None if row is None else (await _seen(database, [row])).get(id_)
+    return None if row is None else (await _in_full(database, [row])).get(id_)
 
 
 _UNREAD = """

@@ -135,7 +135,7 @@ PAGE = ListPage(
     rows=lambda db, actor, found, window: inbound.search(db, actor, _wanted(actor, found), window),
     count=lambda db, actor, found, most: inbound.how_many(db, actor, _wanted(actor, found), most),
     one=lambda db, actor, id_: inbound.one(db, actor, id_), detail=_detail, sort=Sort("received_at"), wide=True,
-    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT, live=3, whole="inbound",
+    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT, live=5, whole="inbound",
     actions=(
         _action("take", words.TAKE, words.TAKE_EFFECT,
                 lambda call, one: care.assign(call.change(), one, call.who.login)),
