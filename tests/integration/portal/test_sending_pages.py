@@ -179,7 +179,7 @@ async def test_sensitive_words_are_marked_where_they_stand(site: Site) -> None:
         await boss.login("boss")
         for page in (await boss.get("/review"), await boss.get(f"/review/{batch}")):
             assert '&lt;<mark title="金融" data-why="金融">贷 款</mark>&gt;' in page
-            assert "敏感词:贷款" in page
+            assert "敏感词：贷款" in page
         await boss.post("/language", {"language": "en", "next": "/"})
         for path in ("/review", f"/review/{batch}"):
             page = await boss.get(path)
@@ -430,7 +430,7 @@ async def test_rules_say_what_they_would_have_held_and_then_hold_it(site: Site) 
         site.snapshots.change(policies=replace(site.snapshots.current.policies, changes=changes, _known={}))
         assert await send("第 7 件已办好，见 https://new.example.cn/a") == "held"
         assert await send("第 8 件已办好") == "queued"
-        assert "新链接:https://new.example.cn/a" in html.unescape(await boss.get("/review"))
+        assert "新链接：https://new.example.cn/a" in html.unescape(await boss.get("/review"))
         await boss.post(path, {"review": "", "review_over": "", "review_new_link": "", "confirmed": "1"})
         assert await site.db.fetchval("SELECT count(*) FROM policy") == 0, "empty: as above"
 
