@@ -341,17 +341,21 @@ async def test_who_may_send_begins_where_there_is_nothing_yet(site: Site) -> Non
     rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.MESSAGE_SEND]
     await org.add_role(by_test(site), "sender", "发送", rights, ScopeKind.ACCOUNTS)
     await org.add_role(by_test(site), "looker", "查看", rights[:-1], ScopeKind.ACCOUNTS)
-    await org.add_role(by_test(site), "maker", "开户", [*rights, _P.ACCOUNT_EDIT], ScopeKind.ACCOUNTS)
+    await org.add_role(by_test(site), "maker", "开户", [*rights, _P.ACCOUNT_VIEW, _P.ACCOUNT_EDIT], ScopeKind.ACCOUNTS)
     button = re.compile(r'<a class="btn btn-primary[^"]*" href="/(send|setup/sign)"')
     for role, wanted in (
         ("sender", {"/tasks": ["send"], "/scheduled": ["send"], "/send": []}),
         ("looker", {"/tasks": [], "/scheduled": []}),
-        ("maker", {"/send": ["setup/sign"], "/custom": ["setup/sign"]}),
+        ("maker", {"/send": [], "/custom": []}),  # who sees some accounts makes them below one of these alone
     ):
         await site.add_staff(f"new-{role}", role)
         async with Browser(site) as person:
             await person.login(f"new-{role}")
             assert {path: button.findall(await person.get(path)) for path in wanted} == wanted, role
+            if role == "maker":
+                page = await person.get("/accounts")
+                assert "还没有短信账号" in page
+                assert page.count('href="/accounts/-/new"') == 1, "in the head, not as where one begins"
 
 
 async def test_tasks_of_others_are_not_there(site: Site) -> None:
