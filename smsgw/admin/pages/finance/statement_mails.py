@@ -114,7 +114,7 @@ LIST = ListPage(
     notice=not_by_person,
     links=((words.RECEIVERS_NEW, _RECEIVERS_NEW, Permission.ACCOUNT_EDIT),),
     empty=Empty(words.RECEIVERS_EMPTY, words.RECEIVERS_TEACH, words.RECEIVERS_NEW, _RECEIVERS_NEW,
-                Permission.ACCOUNT_EDIT),
+                Permission.ACCOUNT_EDIT), links_need=NAMES_RECEIVERS,
 )  # fmt: skip
 _EMAILS = Input("emails", Takes.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS)
 _LANGUAGE = Input("language", Takes.CHOICE, choices=words.LANGUAGE, required=True)
