@@ -155,6 +155,9 @@ CASES: dict[str, list[Asked]] = {
     "GET /links/filings/{id}": [("filing", None)],
     "DELETE /links/filings/{id}": [("filing", None)],
     "POST /links": [("", {"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"})],
+    "POST /links/batch": [
+        ("", {"items": [{"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"}]}),
+    ],
     "GET /links": [("cursor={link}", None), ("text={mark}", None), ("", None)],
     "GET /links/{id}": [("link", None)],
     "POST /links/{id}/target": [("link", {"target": "https://{mark}.example.org/"})],
