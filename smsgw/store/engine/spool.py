@@ -445,15 +445,16 @@ class Spool:
         return None
 
     async def _prepare_until_over(self) -> None:
-        """Have the next segment of a mapped spool there before it is needed; who was faster waits for it."""
+        """Have the next segment of a mapped spool there before it is needed, from the first record on; who was faster
+        waits for it."""
         while not self._over:
+            if not self._waiting:
+                await self._wake.wait()
             self._wake.clear()
             error = None
-            if self._spare is None:
+            if self._spare is None and not self._over:
                 error = await self._try_to_prepare()
             self._put_waiting(error)
-            if self._spare is not None or not self._waiting:
-                await self._wake.wait()
 
     async def _try_to_prepare(self) -> OSError | None:
         try:

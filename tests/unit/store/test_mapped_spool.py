@@ -39,7 +39,6 @@ asyncio.run(main())
 async def opened(folder: Path, *, limit: int = 1 << 22) -> AsyncIterator[Spool]:
     spool = Spool(folder, limit=limit, segment_bytes=SEGMENT, mapped=True)
     await spool.open()
-    await ready(spool)
     try:
         yield spool
     finally:
@@ -67,15 +66,16 @@ async def test_a_record_is_kept_before_anybody_waits(tmp_path: Path) -> None:
     told: list[Exception | None] = []
     async with opened(tmp_path) as spool:
         assert spool.empty
+        await spool.append(b"very first")  # no segment is made for those who keep nothing
+        await ready(spool)
         spool.hand_over(b"first", told.append)
         assert told == [None]
         assert b"first" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
         assert not spool.empty
-        assert await everything(spool) == [b"first"]
-        await ready(spool)
+        assert await everything(spool) == [b"very first", b"first"]
         spool.hand_over(b"second", told.append)  # the next segment was at hand
         assert told == [None, None]
-        assert await everything(spool) == [b"first", b"second"]
+        assert await everything(spool) == [b"very first", b"first", b"second"]
 
 
 async def test_segments_follow_each_other_and_nothing_is_lost_between(tmp_path: Path) -> None:
@@ -189,8 +189,6 @@ async def test_who_waits_for_a_segment_when_the_spool_is_closed_hears_of_it(
             raise OSError(errno.EIO, "the disk is gone")
 
         monkeypatch.setattr(spool, "_new_memory", never)
-        spool._spare[1].remove()  # type: ignore[index]
-        spool._spare = None
         spool.hand_over(b"waits", told.append)
         assert told == []
     assert [getattr(one, "errno", None) for one in told] in ([errno.EIO], [errno.ESHUTDOWN])
