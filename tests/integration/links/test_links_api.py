@@ -128,8 +128,8 @@ async def test_a_batch_makes_what_can_be_made_and_says_of_each(api: Api) -> None
         ("a", "active", None), ("b", "reviewing", None), ("c", "active", None), ("d", None, "STATE_CONFLICT"),
         ("e", None, "PARAM_INVALID"), ("f", "active", None), ("g", "active", None),
     ]  # fmt: skip
-    assert (told[3]["message"], told[4]["message"].partition(",")[0]) == (
-        "当前状态不允许此操作:该短码已被使用,请换一个", "参数格式不正确:target",
+    assert (told[3]["message"], told[4]["message"].partition("，")[0]) == (
+        "当前状态不允许此操作：该短码已被使用，请换一个", "参数格式不正确：target",
     )  # fmt: skip
     assert told[2]["address"] == "https://s.example.cn/spring"
     listed = {one["link_id"]: one for one in (await api.get("/links")).data["items"]}
