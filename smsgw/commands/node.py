@@ -25,31 +25,35 @@ from smsgw.platform.database import queries
 from smsgw.runtime import log
 from smsgw.runtime.attached import attach
 from smsgw.runtime.config import MAX_WORKERS
-from smsgw.runtime.crew import Place, left_over
+from smsgw.runtime.crew import EDGE, Place, left_over
 
 
 @click.command()
 @click.option("--attached", is_flag=True, hidden=True, help="End with standard input: with what has begun it.")
-@click.option("--worker", type=click.IntRange(1, MAX_WORKERS), hidden=True, help="Of several, by their supervisor.")
+@click.option("--worker", type=click.IntRange(EDGE, MAX_WORKERS), hidden=True, help="Of several, by their supervisor.")
 @click.option("--of", "of", type=click.IntRange(1, MAX_WORKERS), default=1, hidden=True)
+@click.option("--edge", is_flag=True, hidden=True, help="Short links have a process of their own.")
 @pass_context
-def run(ctx: Context, attached: bool, worker: int | None, of: int) -> None:
+def run(ctx: Context, attached: bool, worker: int | None, of: int, edge: bool) -> None:
     """Run the daemon."""
+    from smsgw.node import edge as edges
     from smsgw.node import life, supervisor
 
     if attached:
         attach()
     settings = ctx.settings
     faulthandler.enable()  # the watchdog's SIGABRT: what stood still is on standard error
-    place = None if worker is None else Place(settings.node.data_dir, worker, of, crewed=True)
-    always = {"worker": place.worker} if place is not None else {}
+    place = None if worker is None else Place(settings.node.data_dir, worker, of, crewed=True, edge=edge)
+    always = {"worker": place.worker or "edge"} if place is not None else {}
     log.setup(os.environ.get("SMSGW_LOG_LEVEL", "info"), os.environ.get("SMSGW_LOG_FORMAT", "auto"), always)
     surplus = left_over(settings.node.data_dir, settings.node.processes) if place is None else []
     status = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            if place is None and (settings.node.processes > 1 or surplus):
+            if place is None and (settings.node.processes > 1 or settings.edge or surplus):
                 status = runner.run(supervisor.run(settings, ctx.config_path, surplus))
+            elif place is not None and place.worker == EDGE:
+                runner.run(edges.run(settings, place))
             else:
                 runner.run(life.run(settings, place))
     except (RuntimeError, OSError) as exc:

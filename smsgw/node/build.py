@@ -567,7 +567,7 @@ class Composition:
 
     @cached_property
     def connections(self) -> Connections:
-        share = 1 - SHARE if self.settings.public.listen else 1
+        share = 1 - SHARE if self.settings.public.listen and not self.place.edge else 1
         return Connections(most_connections(share), self.settings.http.connections_per_address, self.proxies)
 
     @cached_property
@@ -612,13 +612,8 @@ class Composition:
 
     @cached_property
     def clicks(self) -> Clicks:
-        room = self.settings.public.clicks_mb * 1024 * 1024
-        spool = Spool(
-            self.settings.node.data_dir / "clicks", limit=room, segment_bytes=MAPPED_BYTES, mapped=True
-        )
-        room_for_messages = self.settings.durability.min_free_mb + RESERVE_MB
-        disk = DiskGuard(self.ground.folders, room_for_messages)
-        return Clicks(self.database, spool, self.links, disk, FirstClicks(self.snapshots, self.hub, self.ids.next))
+        first = FirstClicks(self.snapshots, self.hub, self.ids.next)
+        return clicks_of(self.settings, self.database, self.links, self.ground.folders, first)
 
     @cached_property
     def visitors(self) -> VisitorCount:
@@ -701,6 +696,16 @@ class Composition:
 def build(ground: Ground) -> Node:
     """The parts of a node on this ground. To be called where the loop runs that they will run on."""
     return Composition(ground).node()
+
+
+def clicks_of(
+    settings: Config, database: Database, links: LinkTable, folders: Sequence[Path], first: FirstClicks | None
+) -> Clicks:
+    """The clicks of a data directory; ``folders`` need room for messages, which go first."""
+    room = settings.public.clicks_mb * 1024 * 1024
+    spool = Spool(settings.node.data_dir / "clicks", limit=room, segment_bytes=MAPPED_BYTES, mapped=True)
+    disk = DiskGuard(folders, settings.durability.min_free_mb + RESERVE_MB)
+    return Clicks(database, spool, links, disk, first)
 
 
 def is_loopback(listen: str) -> bool:

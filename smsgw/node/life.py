@@ -24,18 +24,17 @@ from smsgw.api.context import ApiContext
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.words import english_of
-from smsgw.net import tls as certificates
 from smsgw.net import unix_paths
-from smsgw.net.tls import Certificate
 from smsgw.node import control, metrics, opening, past
 from smsgw.node.build import Ground, build
 from smsgw.node.control import follow_now
 from smsgw.node.parts import Node
+from smsgw.node.sites import Sites
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.calls import queries as calls
 from smsgw.platform.org import setup_code
 from smsgw.public import app as public
-from smsgw.runtime import aio, clock, config, crew, failpoints, private
+from smsgw.runtime import aio, clock, crew, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.runtime.crew import HeldLock, Place
 from smsgw.store.config import keys, segments
@@ -47,8 +46,7 @@ from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.records import audit, node_events
 from smsgw.web import plain_http, serving
 from smsgw.web.health import add_health
-from smsgw.web.host_certificates import HostCertificates
-from smsgw.web.listening import AtOnce, Connections, Listener, most_connections
+from smsgw.web.listening import Connections, most_connections
 
 log = structlog.get_logger(__name__)
 
@@ -238,9 +236,11 @@ class Daemon:
         self._run("health mails", (*node.sizes.periodics(), *node.health_mails.periodics()))
         self._run("rebates", node.rebating.periodics())
         self._run("faults", node.faults.periodics())
-        await node.clicks.start()
-        self._closers.append(("clicks", node.clicks.stop))
-        self._run("clicks", (*node.clicks.periodics(), *node.visitors.periodics()))
+        if not (self._place.edge and self._place.worker == 1):  # else they are the edge's
+            await node.clicks.start()
+            self._closers.append(("clicks", node.clicks.stop))
+            self._run("clicks", node.clicks.entering())
+        self._run("visits", (*node.clicks.judging(), *node.visitors.periodics()))
         self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._beat),))
         self._closers.append(("alarm notes", node.notifier.stop))
         self._run("alarms", (*node.alarms.periodics(), *node.notifier.periodics()))
@@ -278,18 +278,18 @@ class Daemon:
             serving.dress_answers(pages, proxies)
             add_health(pages, node.health.ready)
         of_portal = portal.setup(pages, node.portal)
-        shared = node.connections
-        await self._serve(
+        shared, sites = node.connections, self._sites(node)
+        await sites.serve(
             application, "http", shared, settings.http.listen, settings.http.tls, settings.http.tls_listen
         )
         if pages is not application:
-            await self._serve(pages, "admin", shared, settings.admin.listen, settings.admin.tls)
+            await sites.serve(pages, "admin", shared, settings.admin.listen, settings.admin.tls)
         self._run("portal", of_portal)
 
-        if settings.public.listen:
+        if settings.public.listen and not self._place.edge:
             own = Connections(most_connections(public.SHARE), settings.http.connections_per_address, proxies)
             opening = public.Opening(node.public)
-            await self._serve(
+            await sites.serve(
                 public.application(node.public, opening), "public", own, settings.public.listen, settings.public.tls,
                 at_once=opening.at_once,
             )  # fmt: skip
@@ -298,7 +298,10 @@ class Daemon:
         serving.dress_answers(ops, ())
         add_health(ops, node.health.ready)
         ops.router.add_get("/metrics", metrics.handler(node))
-        await self._serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen, shared=False)
+        await sites.serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen, shared=False)
+
+    def _sites(self, node: Node) -> Sites:
+        return Sites(node.snapshots, node.urls, node.certificates, self._closers, self._run, shared=self._place.crewed)
 
     async def _listen_to_commands(self, node: Node) -> None:
         socket_path = node.settings.control_socket
@@ -344,56 +347,6 @@ class Daemon:
 
     async def _forget_calls(self) -> None:
         await calls.forget(self.node.database, clock.now())
-
-    async def _serve(
-        self,
-        application: web.Application,
-        name: str,
-        connections: Connections,
-        listen: str,
-        tls: Sequence[str] = (),
-        tls_listen: str = "",
-        *,
-        shared: bool = True,
-        at_once: AtOnce | None = None,
-    ) -> None:
-        """Serve an application: plain at ``listen``, or with a certificate there or at ``tls_listen``."""
-        shared = shared and self._place.crewed
-        options = api.runner_options()
-        how: dict[str, Any] = {
-            "connections": connections, "options": options, "shared": shared, "at_once": at_once
-        }  # fmt: skip
-        runner = web.AppRunner(application, **options)
-        await runner.setup()
-        self._closers.append((name, runner.cleanup))
-        certificate = None
-        if tls:
-            by_host = HostCertificates(self.node.snapshots)
-            await by_host.look()
-            certificate = Certificate(tls, f"[{name}] tls", by_host.choose)
-            await certificate.start()
-            self.node.certificates[name] = certificate
-            self._run(f"{name} certificate", (
-                Periodic(f"certificate.{name}", certificates.LOOK_EVERY, certificate.look),
-                Periodic(f"certificate.{name}.hosts", certificates.LOOK_EVERY, by_host.look),
-            ))  # fmt: skip
-        if certificate is None or tls_listen:
-            site = partial(Listener, runner, **how)
-            self.node.urls[name] = await self._site(site, f"[{name}] listen", listen)
-        if certificate is not None:
-            site = partial(Listener, runner, context=certificate.context, **how)
-            url = await self._site(site, f"[{name}] tls", tls_listen or listen)
-            self.node.urls[f"{name}s" if tls_listen else name] = url
-
-    @staticmethod
-    async def _site(make: Callable[[str, int], Listener], setting: str, listen: str) -> str:
-        host, port = config.split_address(listen)
-        site = make(host, port)
-        try:
-            await site.start()
-        except OSError as exc:
-            raise OSError(exc.errno, f"cannot listen on {host}:{port} ({setting}): {exc.strerror}") from exc
-        return site.name
 
     async def stop(self) -> None:
         """Stop in the reverse order of the start; each step is bounded and none keeps the next from happening."""
@@ -445,17 +398,8 @@ class Daemon:
     async def _take_locks(self, data_dir: Path) -> None:
         """One process a folder; and one without a supervisor is no worker's neighbour."""
         paths = [data_dir / crew.LOCK] if self._place.crewed else [data_dir / crew.SUPERVISOR, data_dir / crew.LOCK]
-        patience = clock.steady() + (LOCK_PATIENCE if self._place.crewed else LOOKED_AT)
         for path in paths:
-            lock = HeldLock(path)
-            # The one before may be ending still, or a neighbour reads what it has left.
-            while owner := lock.take():
-                if clock.steady() >= patience:
-                    raise AlreadyRunning(
-                        f"{data_dir} is in use by another smsgw (pid {owner}); stop it or choose another data directory"
-                    )
-                await asyncio.sleep(LOCK_EVERY)
-            self._locks.append(lock)
+            self._locks.append(await taken(path, LOCK_PATIENCE if self._place.crewed else LOOKED_AT))
 
     # --- while it runs -----------------------------------------------------------------------------------------
 
@@ -479,6 +423,19 @@ class Daemon:
             self.node.ids.revoke()
             self.node.acceptor.refuse()
             self.stop_asked.set()
+
+
+async def taken(path: Path, patience: float) -> HeldLock:
+    """The lock of a folder. The process before may be ending still, or a neighbour reads what it has left: so many
+    seconds are waited. ``AlreadyRunning``."""
+    lock, until = HeldLock(path), clock.steady() + patience
+    while owner := lock.take():
+        if clock.steady() >= until:
+            raise AlreadyRunning(
+                f"{path.parent} is in use by another smsgw (pid {owner}); stop it or choose another data directory"
+            )
+        await asyncio.sleep(LOCK_EVERY)
+    return lock
 
 
 async def run(

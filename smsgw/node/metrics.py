@@ -15,7 +15,8 @@ from prometheus_client.process_collector import ProcessCollector
 from smsgw.core.model import Lane
 from smsgw.partners.service import Partners
 from smsgw.pipeline.delivery.push import Pusher
-from smsgw.platform.links.clicks import Unkept
+from smsgw.platform.links.clicks import Clicks, Unkept
+from smsgw.platform.links.table import LinkTable
 from smsgw.runtime import clock
 
 if TYPE_CHECKING:
@@ -103,25 +104,23 @@ class _Collector:
         yield GaugeMetricFamily(
             "smsgw_number_status_entries", "Empty and suspended numbers in memory", len(node.numbers)
         )
-        if node.settings.public.listen:
-            yield from _links(node)
+        if node.settings.public.listen and not node.place.edge:
+            yield from of_links(node.links, node.clicks)
 
 
-def _links(node: Node) -> Iterator[Metric]:
-    """Short links and clicks on them, of a node that serves them."""
-    yield GaugeMetricFamily("smsgw_links", "Short links that may be opened, in memory", len(node.links))
+def of_links(links: LinkTable, clicks: Clicks) -> Iterator[Metric]:
+    """Short links and clicks on them, of a process that serves them."""
+    yield GaugeMetricFamily("smsgw_links", "Short links that may be opened, in memory", len(links))
     age = GaugeMetricFamily("smsgw_links_age_seconds", "Since the links in memory were as the database has them")
-    if node.links.age is not None:
-        age.add_metric([], node.links.age)
+    if links.age is not None:
+        age.add_metric([], links.age)
     yield age
-    yield CounterMetricFamily("smsgw_clicks_kept", "Clicks that were kept, each by itself", node.clicks.taken)
+    yield CounterMetricFamily("smsgw_clicks_kept", "Clicks that were kept, each by itself", clicks.taken)
     unkept = CounterMetricFamily("smsgw_clicks_unkept", "Clicks that were counted only", labels=["reason"])
     for why in Unkept:
-        unkept.add_metric([why.value], node.clicks.unkept[why])
+        unkept.add_metric([why.value], clicks.unkept[why])
     yield unkept
-    yield GaugeMetricFamily(
-        "smsgw_clicks_waiting_octets", "Clicks that are not in the database yet", node.clicks.waiting
-    )
+    yield GaugeMetricFamily("smsgw_clicks_waiting_octets", "Clicks that are not in the database yet", clicks.waiting)
 
 
 def _stages(node: Node) -> Iterator[Metric]:

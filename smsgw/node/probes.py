@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.core.carried import unpacked
 from smsgw.core.ids import CHINA
 from smsgw.core.words import Wording, label, listed, phrase
+from smsgw.node import control_client
 from smsgw.node.parts import Parts
 from smsgw.pipeline.accept.spooling import damaged
 from smsgw.pipeline.outcomes import parking
@@ -16,6 +19,22 @@ from smsgw.runtime import clock, crew
 from smsgw.store.engine import partitions
 from smsgw.store.messages import abroad, checking
 from smsgw.store.records import alarms as store
+
+ASK_EDGE_WITHIN = 2.0
+EDGE_BEGINS_WITHIN = 15.0
+"""Seconds without an answer of the edge after which nobody knows what it does."""
+
+
+async def _of_edge(root: Path, about: str) -> list[Finding]:
+    """What is wrong with the edge of an installation, told ``about`` the node that asks."""
+    socket = crew.folder_of(root, crew.EDGE) / crew.CONTROL
+    try:
+        said = await control_client.call(
+            socket, "GET", f"/edge/findings?about={about}", timeout_s=ASK_EDGE_WITHIN
+        )
+    except (control_client.DaemonAway, control_client.DaemonRefusal):
+        return [Finding("links_stale", about, WARNING, phrase("alarm.links_never"), after=EDGE_BEGINS_WITHIN)]
+    return [Finding(kind, object_, severity, unpacked(detail)) for kind, object_, severity, detail in said]
 
 
 def probes(parts: Parts) -> dict[str, Probe]:
@@ -117,6 +136,8 @@ def probes(parts: Parts) -> dict[str, Probe]:
     async def links() -> Iterable[Finding]:
         if not parts.settings.public.listen:
             return []
+        if parts.place.edge:
+            return await _of_edge(parts.place.root, node) if parts.place.worker == 1 else []
         return [*parts.links.findings(node), *parts.clicks.findings(node)]
 
     async def held() -> Iterable[Finding]:

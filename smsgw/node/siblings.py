@@ -244,15 +244,18 @@ class Siblings:
         """All workers, for ``status``."""
         if not self.several:
             return []
-        own = {"worker": self.place.worker, "state": Presence.SERVING.value, "channels": None}
-        others = [
+        own: dict[str, Any] = {"worker": self.place.worker, "state": Presence.SERVING.value, "channels": None}
+        others: list[dict[str, Any]] = [
             {
                 "worker": s.worker, "state": (s.presence or Presence.ABSENT).value,
                 "channels": sorted(line.name for line in s.lines),
             }
             for s in self._of.values()
         ]  # fmt: skip
-        return sorted([own, *others], key=lambda one: int(str(one["worker"])))
+        edge = crew.presence(crew.folder_of(self.place.root, crew.EDGE)).value
+        led: list[dict[str, Any]] = [{"worker": "edge", "state": edge, "channels": None}]
+        workers = sorted([own, *others], key=lambda one: int(str(one["worker"])))
+        return [*workers, *(led if self.place.edge else ())]
 
 
 class Lent(msgspec.Struct):

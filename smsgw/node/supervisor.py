@@ -150,8 +150,9 @@ class Supervisor:
         self._config_path = config_path
         self._root = settings.node.data_dir
         self._of = settings.node.processes
-        workers = [*range(1, self._of + 1), *surplus]
-        self._workers = [_Worker(Place(self._root, worker, self._of, crewed=True)) for worker in workers]
+        edge = settings.edge
+        workers = [*range(1, self._of + 1), *([crew.EDGE] if edge else []), *surplus]
+        self._workers = [_Worker(Place(self._root, worker, self._of, crewed=True, edge=edge)) for worker in workers]
         self._lock = HeldLock(self._root / crew.SUPERVISOR)
         self._watchdog = Watchdog()
         self._stopping = asyncio.Event()
@@ -311,6 +312,8 @@ class Supervisor:
     def _command(self, place: Place) -> list[str]:
         config = ["--config", str(self._config_path)] if self._config_path is not None else []
         which = ["--worker", str(place.worker), "--of", str(place.of)]
+        if place.edge:
+            which.append("--edge")
         return [sys.executable, "-m", "smsgw", *config, "run", "--attached", *which]
 
     async def _watch(self) -> None:

@@ -95,13 +95,13 @@ def application(context: PublicContext, opening: Opening) -> web.Application:
     """What is served to citizens. Most of them the listener leads on at once (``Opening.at_once``)."""
     app = web.Application(client_max_size=1024)
     serving.dress_answers(app, context.trusted_proxies)
-    add_health(app, lambda: _ready(context.links))
+    add_health(app, lambda: ready(context.links))
     app.router.add_route("*", "/robots.txt", _robots)
     app.router.add_route("*", "/{rest:.*}", opening.open)
     return app
 
 
-def _ready(links: LinkTable) -> tuple[bool, dict[str, str]]:
+def ready(links: LinkTable) -> tuple[bool, dict[str, str]]:
     """It answers from memory, so it is ready while the database is away, once it has read the links."""
     return links.age is not None, {"links": "missing" if links.age is None else "stale" if links.stale else "ok"}
 

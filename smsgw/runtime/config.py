@@ -135,6 +135,8 @@ class PublicConfig:
     """Names under which it is reached, in small letters: the domains of short links. The first is the usual one."""
     clicks_mb: int = 256
     """Room in the data directory for clicks that are not in the database yet."""
+    own_process: bool = False
+    """A process of its own serves them, the edge: visitors wait for no message, and messages for no visitor."""
 
 
 @dataclass(frozen=True)
@@ -309,6 +311,11 @@ class Config:
         return frozenset(split_address(listen)[1] for listen in listens if listen)
 
     @property
+    def edge(self) -> bool:
+        """Whether short links are served by a process of their own."""
+        return bool(self.public.listen) and self.public.own_process
+
+    @property
     def control_socket(self) -> Path:
         """Where ``smsgwctl`` talks to the daemon."""
         return self.node.data_dir / "control.sock"
@@ -455,11 +462,11 @@ def _misfits(settings: Config) -> Iterator[str]:
         yield f"[public] hosts: {', '.join(wrong)}: names of hosts in small letters, without scheme and port"
     if settings.http.tls_listen and not settings.http.tls:
         yield "[http] tls_listen needs tls, the files of the certificate"
-    if (ops := split_address(settings.ops.listen)[1]) and (more := settings.node.processes - 1):
+    if (ops := split_address(settings.ops.listen)[1]) and (more := settings.node.processes - 1 + settings.edge):
         last, taken = ops + more, sorted(settings.ports & {*range(ops + 1, ops + more + 1)})
         if taken or last > 65_535:
             why = f"this node listens at {', '.join(map(str, taken))} of them" if taken else "there is none above 65535"
-            yield f"[ops] listen: each worker has a port of its own for its metrics, here {ops} to {last}, and {why}"
+            yield f"[ops] listen: each process has a port of its own for its metrics, here {ops} to {last}, and {why}"
     durability, retention = settings.durability, settings.retention
     need = math.ceil(durability.open_for / timedelta(days=1))
     if retention.messages_days < need:

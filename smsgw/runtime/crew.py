@@ -18,6 +18,9 @@ from typing import IO
 from smsgw.runtime.config import Config, PartnerConfig, split_address
 
 FOLDER = "workers"
+EDGE = 0
+"""In the place of a worker's number: the process that serves short links and nothing else (``Config.edge``). It is no
+node: its clicks are those of the first worker's, which has none then."""
 LOCK = "daemon.lock"
 CONTROL = "control.sock"
 SUPERVISOR = "supervisor.lock"
@@ -29,6 +32,8 @@ SPOOLED = ".spool"
 """Ends the names of files of what waits for the database."""
 KEPT = ".kept"
 """The same of files with something that could not be entered."""
+EDGE_POOL = 4
+"""Connections of the edge to the database."""
 LEAST = {"spool_mb": 16, "clicks_mb": 16, "bodies_mb": 32}
 """Of what the workers of a crew divide among themselves, MB."""
 
@@ -52,6 +57,8 @@ class Place:
     """Workers that there are to be; one beyond them only brings to an end what it has left."""
     crewed: bool = False
     """A supervisor has begun it, and others beside it."""
+    edge: bool = False
+    """Short links are served by the edge, and not by it unless it is that."""
 
     @property
     def surplus(self) -> bool:
@@ -76,7 +83,7 @@ class Place:
 
 def folder_of(root: Path, worker: int) -> Path:
     """The folder of a worker."""
-    return root if worker == 1 else root / FOLDER / str(worker)
+    return root if worker == 1 else root / FOLDER / ("edge" if worker == EDGE else str(worker))
 
 
 def settings_of(settings: Config, place: Place) -> Config:
@@ -109,6 +116,14 @@ def settings_of(settings: Config, place: Place) -> Config:
     )
 
 
+def settings_of_edge(settings: Config, place: Place) -> Config:
+    """What the edge goes by: it asks the database for little, and its metrics have the port behind the workers'."""
+    return replace(
+        settings, database=replace(settings.database, pool=EDGE_POOL),
+        ops=replace(settings.ops, listen=_next_port(settings.ops.listen, place.of)),
+    )  # fmt: skip
+
+
 def _part(whole: int, of: int, name: str) -> int:
     return max(LEAST[name], whole // of)
 
@@ -121,7 +136,8 @@ def _next_port(listen: str, n: int) -> str:
 def ports_of_ops(settings: Config, place: Place) -> frozenset[int]:
     """Where the workers serve their metrics, by the settings of one of them."""
     _, port = split_address(settings.ops.listen)
-    return frozenset(range(port - place.worker + 1, port - place.worker + 1 + place.of) if port else ())
+    first = port - place.worker + 1
+    return frozenset(range(first, first + place.of + place.edge) if port else ())
 
 
 def left_over(root: Path, of: int) -> list[int]:

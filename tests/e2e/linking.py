@@ -66,7 +66,8 @@ async def linking_site(
     port = free_port()
     async with site(
         folder, behaviour=quick, balance=balance, public_listen=f"127.0.0.1:{port}", public_hosts=HOST,
-        http_trusted_proxies="127.0.0.1", node_workers=str(workers),
+        public_own_process=os.environ.get("TRIAL_EDGE", "false"), http_trusted_proxies="127.0.0.1",
+        node_workers=str(workers),
     ) as built:  # fmt: skip
         await built.node.furnish("account", "set", "acme", "rate=1000000")
         wanted = ("key", "add", "acme", "--requests-per-second", "100000", "--json")

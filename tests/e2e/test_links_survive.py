@@ -14,7 +14,7 @@ import pytest
 from databases import migrated
 from harness import Node, free_port, until
 
-from smsgw.runtime import aio
+from smsgw.runtime import aio, crew
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
@@ -157,6 +157,79 @@ async def test_workers_lead_on_alike_and_each_keeps_its_clicks(dsn: str, data_di
         with contextlib.suppress(Exception):
             await node.stop()
         await database.close()
+
+
+@pytest.mark.slow
+async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str, data_dir: Path) -> None:
+    """Links are led on while the node stands still, and after its death; the edge is replaced when it is killed."""
+    port = free_port()
+    public = {"public_listen": f"127.0.0.1:{port}", "public_hosts": HOST}
+    node = Node(data_dir, dsn=dsn, public_own_process="true", **public)
+    try:
+        await node.start()
+        await node.furnish("account", "add", "acme")
+        opener = Opener(port, await _codes(node, 1000))
+        async with aiohttp.ClientSession() as session:
+            await until(lambda: opener.one(session), what="the link is known to the edge")
+        assert {"worker": "edge", "state": "serving", "channels": None} in (await node.status())["workers"]
+
+        # A node that stands still, or is gone, is in nobody's way.
+        os.kill(node.workers[1], signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(10):
+                await opener.many(400)
+        finally:
+            os.kill(node.workers[1], signal.SIGCONT)
+        before = len(opener.led)
+        assert before > 400
+        os.kill(node.workers[1], signal.SIGKILL)
+        await opener.many(400)
+        assert len(opener.led) == before + 400
+
+        # Killed while people open links, and while clicks are entered.
+        for _ in range(2):
+            hammering = aio.spawn(opener.many(100_000), name="test.open")
+            before, edge = len(opener.led), node.workers[crew.EDGE]
+            await until(lambda at=before: len(opener.led) > at + 300, what="links are opened")  # type: ignore[misc]
+            os.kill(edge, signal.SIGKILL)
+            await hammering
+            async with aiohttp.ClientSession() as session:
+                await until(lambda: opener.one(session), what="another edge leads on")
+            assert node.workers[crew.EDGE] != edge
+        await node.ready()
+        await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
+
+        # Its figures, and what is wrong with it, which the node tells.
+        begun = [line for line in node.log_lines() if '"edge.started"' in line]
+        ops = json.loads(begun[-1])["ops"]
+        async with aiohttp.ClientSession() as session, session.get(f"{ops}/metrics") as answer:
+            assert "\nsmsgw_links 1.0\n" in await answer.text()
+        for n in range(400):
+            await _opened(port, f"{1111111 + n}A", "HEAD")
+
+        async def told() -> bool:
+            return any(one["kind"] == "guessing" for one in (await node.status())["alarms"])
+
+        await until(told, what="the node tells of who guesses codes at the edge")
+
+        # Without it the node has the clicks that it has left, and leads on itself.
+        hammering = aio.spawn(opener.many(100_000), name="test.open")
+        before = len(opener.led)
+        await until(lambda: len(opener.led) > before + 300, what="links are opened")
+        await node.stop()
+        await hammering
+        alone = Node(data_dir, dsn=dsn, **public)
+        await alone.start()
+        try:
+            assert alone.workers == {}
+            async with aiohttp.ClientSession() as session:
+                await until(lambda: opener.one(session), what="the node leads on")
+            await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
+        finally:
+            await alone.stop()
+    finally:
+        with contextlib.suppress(Exception):
+            await node.stop()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +43,7 @@ from smsgw.runtime.config import (
     NodeConfig,
     OpsConfig,
     PartnerConfig,
+    PublicConfig,
     RedisConfig,
 )
 from smsgw.runtime.crew import HeldLock, Place, Presence
@@ -97,6 +99,25 @@ def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Pa
         assert (one.durability.spool_mb, one.http.bodies_mb, one.http.connections_per_address) == (33, 42, 334)
         assert one.partners_smpp.listen
     assert not crew.settings_of(settings, place(tmp_path, 3, of=2)).partners_smpp.listen, "it takes nothing any more"
+
+
+def test_the_edge_has_a_folder_and_a_port_behind_the_workers(tmp_path: Path) -> None:
+    settings = Config(
+        node=NodeConfig(data_dir=tmp_path, workers=2), ops=OpsConfig("127.0.0.1:9090"),
+        public=PublicConfig(listen="127.0.0.1:8443", hosts=("s.example.cn",), own_process=True),
+    )  # fmt: skip
+    assert settings.edge
+    edge = Place(tmp_path, crew.EDGE, 2, crewed=True, edge=True)
+    made = crew.settings_of_edge(settings, edge)
+    assert (edge.folder, made.node.data_dir) == (tmp_path / "workers" / "edge", tmp_path)
+    assert (made.ops.listen, made.public) == ("127.0.0.1:9092", settings.public)
+    assert (edge.surplus, edge.siblings) == (False, [1, 2])
+    second = Place(tmp_path, 2, 2, crewed=True, edge=True)
+    assert second.siblings == [1]
+    assert crew.ports_of_ops(crew.settings_of(settings, second), second) == {9090, 9091, 9092}
+    edge.folder.mkdir(parents=True)
+    assert crew.beyond(tmp_path, 1) == {}, "it is no worker"
+    assert not replace(settings, public=replace(settings.public, listen="")).edge
 
 
 def test_the_least_is_left_to_each(tmp_path: Path) -> None:

@@ -248,10 +248,13 @@ class Clicks:
         finally:
             await self._spool.close()
 
-    def periodics(self) -> Sequence[Periodic]:
-        """Entering, judging, and what follows."""
+    def entering(self) -> Sequence[Periodic]:
+        """Of those that were taken here."""
+        return (Periodic("clicks.enter", ENTER_EVERY, self.enter, rest=self._rest),)
+
+    def judging(self) -> Sequence[Periodic]:
+        """Of all that were entered, and what follows."""
         return (
-            Periodic("clicks.enter", ENTER_EVERY, self.enter, rest=self._rest),
             Periodic("clicks.judge", JUDGE_EVERY, self.judge, rest=JUDGE_REST, exclusive="clicks.judge"),
             Periodic("clicks.follow", FOLLOW_EVERY, self.follow, exclusive="clicks.follow"),
         )

@@ -241,7 +241,14 @@ _CLICKS = """
 SELECT c.id, c.link_id, c.n, c.version, c.at, c.address, c.method, c.agent, c.referer, c.verdict, {key} AS _key
 FROM link_click c WHERE c.link_id = $1 AND ($2 = '' OR c.verdict = $2) AND {where} ORDER BY {order}
 """
+_NEWEST_CLICK = "SELECT COALESCE(max(id), 0) FROM link_click"
 _CLICK_ORDERS = {"clicked_at": Order("c.id", "bigint")}
+
+
+async def newest_click(database: Database) -> int:
+    """The highest id of a click; 0: there is none."""
+    newest: int = await database.fetchval(_NEWEST_CLICK, timeout=30)
+    return newest
 
 
 def _click(row: Row) -> Click:
