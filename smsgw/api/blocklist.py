@@ -11,7 +11,7 @@ from msgspec import Meta
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import MAX_NUMBERS, Id, Number, Request
-from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of
+from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, in_span
 from smsgw.core import numbers
 from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_NAMES, Scope
 from smsgw.core.errors import Invalid, message_of
@@ -19,6 +19,8 @@ from smsgw.core.model import MessageType
 from smsgw.core.words import phrase
 from smsgw.platform.lists import queries, service
 from smsgw.platform.lists.model import BlockEntry as Entry
+from smsgw.platform.lists.model import WantedOptOuts
+from smsgw.platform.paging import Window
 
 Numbers = Annotated[list[Number], Meta(min_length=1, max_length=MAX_NUMBERS, description="1-1000 numbers.")]
 Sign = Annotated[str, Meta(max_length=20, description="Only messages with this signature; empty: all.")]
@@ -56,6 +58,16 @@ class BlockQuery(Request):
     source: Annotated[
         Literal["manual", "opt_out", "complaint", "carrier"], Meta(description="How the entry came about.")
     ] | None = None  # fmt: skip
+    cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500, description="Entries in a page.")] = 100
+
+
+class OptOutQuery(Request):
+    """Filters; all given ones must match. Newest first."""
+
+    number: Number | None = None
+    from_time: Annotated[datetime, Meta(tz=True, description="Opted out at or after.")] | None = None
+    to_time: Annotated[datetime, Meta(tz=True, description="Opted out before.")] | None = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=500, description="Entries in a page.")] = 100
 
@@ -121,16 +133,10 @@ async def unblock(call: Call) -> BlockChanged:
 async def list_blocked(call: Call) -> BlockPage:
     """``GET /blocklist``."""
     query: BlockQuery = call.query or BlockQuery()
-    number = None
-    if query.number is not None:
-        try:
-            number = numbers.normalize(query.number)
-        except numbers.InvalidNumber as exc:
-            raise Invalid("NUMBER_INVALID") from exc
     found = await queries.page(
         call.ctx.db,
         accounts=(call.account.id,),
-        number=number,
+        number=_number(query.number),
         source=query.source,
         before=id_of(query.cursor),
         limit=query.limit,
@@ -147,6 +153,27 @@ async def opt_out(call: Call) -> BlockChanged:
     changed = await service.block(call.change(), good, scope, OPT_OUT, body.reason, tell=True)
     call.ctx.hub.notify([call.account.id], "optout.created")
     return BlockChanged(changed, rejected)
+
+
+async def list_opt_outs(call: Call) -> BlockPage:
+    """``GET /optouts``."""
+    query: OptOutQuery = call.query or OptOutQuery()
+    wanted = WantedOptOuts(_number(query.number) or "", in_span(query.from_time), in_span(query.to_time))
+    before = id_of(query.cursor)
+    window = Window("since", after=None if before is None else (str(before), before), limit=query.limit)
+    found = await queries.opt_outs(call.ctx.db, wanted, window, account_id=call.account.id)
+    items = [_entry(one, call.english) for one in found.rows]
+    return BlockPage(items, str(found.rows[-1].version) if found.more else None)
+
+
+def _number(given: str | None) -> str | None:
+    """A number that is looked for, in E.164 digits. ``NUMBER_INVALID``."""
+    if given is None:
+        return None
+    try:
+        return numbers.normalize(given)
+    except numbers.InvalidNumber as exc:
+        raise Invalid("NUMBER_INVALID") from exc
 
 
 def read_numbers(call: Call, given: list[str]) -> tuple[list[str], list[RefusedNumber]]:
@@ -184,4 +211,6 @@ ROUTES = (
           BlockChanged, UnblockBody, errors=STORAGE, idempotent=True),
     Route("POST", "/optouts", "number", opt_out, "Record opt-outs that were made elsewhere",
           BlockChanged, OptOutBody, errors=STORAGE, idempotent=True),
+    Route("GET", "/optouts", "number", list_opt_outs, "The account's opt-outs that hold, newest first",
+          BlockPage, query=OptOutQuery, errors=("NUMBER_INVALID", *STORAGE)),
 )  # fmt: skip

@@ -37,6 +37,8 @@ from smsgw.web.bodies import Bodies
 
 READS = 16
 """Large pages that are made at a time."""
+MADE = 2
+"""Calls that make many links at a time, each for a second or two."""
 FREE_REFUSALS = Rate(100, 5)
 """Refused calls of an account that are answered without a wait: a customer's mistakes, not the habit of a program."""
 READ_PATIENCE = 30.0
@@ -103,6 +105,8 @@ class ApiContext:
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
     asked: Shares = field(default_factory=lambda: asking(10))
     """Questions under way, by account: each has a connection, and may have it for half a minute."""
+    made: Shares = field(default_factory=lambda: Shares(MADE, 1, patience=READ_PATIENCE), init=False)
+    """Many links made at a time: one call of an account, as links are made by one after the other everywhere."""
     read_pace: Pace = field(default_factory=lambda: Pace(READ_RATE, READ_BURST), init=False)
     """Messages in them, by account."""
     readings: Readings = field(default_factory=Readings, init=False)

@@ -10,10 +10,10 @@ from msgspec import Meta
 
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import Id, Request, Time
+from smsgw.api.shapes import MAX_NUMBERS, Id, Request, Time
 from smsgw.api.values import china, id_of, in_span, path_id
 from smsgw.core.clicks import Verdict
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, SmsgwError, message_of, messages_of
 from smsgw.core.link_targets import MAX_TARGET
 from smsgw.core.pseudonyms import told_number
 from smsgw.core.short_codes import MAX_CHOSEN, Permutation
@@ -32,6 +32,7 @@ from smsgw.platform.links.model import (
 from smsgw.platform.links.queries import WantedLinks, WantedVisits
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
+from smsgw.web.envelope import AllRejected
 
 STATES = labels_of("link_state")
 MOST_PAGE, MOST_CODES_PAGE = 200, 1000
@@ -56,6 +57,12 @@ class LinkBody(Request):
         int, Meta(ge=0, le=MOST_VISITS, description="Visits of people after which it ends; 0: any number.")
     ] = 0
     warn: Annotated[bool, Meta(description="Show where it leads before leading there.")] = False
+
+
+class LinksBody(Request):
+    """1-1000 short links to make."""
+
+    items: Annotated[list[LinkBody], Meta(min_length=1, max_length=MAX_NUMBERS, description="1-1000 links.")]
 
 
 class LinkTargetBody(Request):
@@ -121,6 +128,25 @@ class LinkEntry(msgspec.Struct):
     created_at: datetime
 
 
+class MadeItem(msgspec.Struct, omit_defaults=True):
+    """What became of one link. ``link_id`` is absent when it was not made."""
+
+    name: Annotated[str, Meta(description="What it is called; nobody outside sees it.")]
+    link_id: Annotated[str | None, Meta(description="Id of the link.")] = None
+    address: Annotated[str | None, Meta(description="What people open; empty: each recipient has another.")] = None
+    state: Annotated[LinkState | None, Meta(description="How it stands.")] = None
+    code: Annotated[str | None, Meta(description="Why it was not made.")] = None
+    message: str | None = None
+
+
+class LinksMade(msgspec.Struct):
+    """What became of the links, in their order."""
+
+    accepted: Annotated[int, Meta(description="Links made.")]
+    rejected: Annotated[int, Meta(description="Links not made.")]
+    items: list[MadeItem]
+
+
 class LinkPage(msgspec.Struct):
     """A page of links; ``next_cursor`` is null on the last one."""
 
@@ -183,15 +209,44 @@ async def _own(call: Call) -> ShortLink:
     return await queries.one(call.ctx.db, path_id(call), accounts=[call.account.id])
 
 
-async def make(call: Call) -> LinkEntry:
-    """``POST /links``."""
-    body: LinkBody = call.body
-    wanted = NewLink(
+def _wanted(call: Call, body: LinkBody) -> NewLink:
+    return NewLink(
         call.account.id, body.name, body.target, body.kind, Origin.API, body.domain, body.codes, body.code,
         body.valid_from, body.valid_until, body.visits_max, body.warn,
     )  # fmt: skip
-    ctx = call.ctx
+
+
+async def make(call: Call) -> LinkEntry:
+    """``POST /links``."""
+    ctx, wanted = call.ctx, _wanted(call, call.body)
     return await _told(call, await service.make(call.change(), ctx.sealer, wanted, ctx.link_domains, now=clock.now()))
+
+
+async def make_many(call: Call) -> LinksMade:
+    """``POST /links/batch``."""
+    ctx, body = call.ctx, call.body
+    wanted = [_wanted(call, item) for item in body.items]
+    await ctx.made.take(call.account.id)
+    try:
+        codes = await queries.permutation(ctx.db, ctx.sealer)  # before: once links are made nothing shall go wrong
+        ended = await service.make_many(call.change(), ctx.sealer, wanted, ctx.link_domains, now=clock.now())
+    finally:
+        ctx.made.give(call.account.id)
+    if codes is None:  # they are the first of all
+        codes = await queries.permutation(ctx.db, ctx.sealer)
+    items = [_made(call, link.name, one, codes) for link, one in zip(wanted, ended, strict=True)]
+    refused = [one for one in ended if isinstance(one, SmsgwError)]
+    told = LinksMade(len(items) - len(refused), len(refused), items)
+    if not told.accepted:
+        raise AllRejected(refused[0].code, *messages_of(refused[0].code, refused[0].detail), told)
+    return told
+
+
+def _made(call: Call, name: str, one: ShortLink | SmsgwError, codes: Permutation | None) -> MadeItem:
+    if isinstance(one, SmsgwError):
+        return MadeItem(name, code=one.code, message=message_of(one.code, one.detail, english=call.english))
+    entry = _entry(one, codes, call.english)
+    return MadeItem(name, entry.link_id, entry.address, entry.state)
 
 
 async def list_links(call: Call) -> LinkPage:
@@ -270,6 +325,8 @@ _CHANGED = ("NOT_FOUND", "STATE_CONFLICT", *STORAGE)
 
 ROUTES = (
     Route("POST", "/links", "link", make, "Make a short link", LinkEntry, LinkBody, status=201,
+          errors=("STATE_CONFLICT", *STORAGE), idempotent=True),
+    Route("POST", "/links/batch", "link", make_many, "Make up to 1,000 short links", LinksMade, LinksBody, status=201,
           errors=("STATE_CONFLICT", *STORAGE), idempotent=True),
     Route("GET", "/links", "link", list_links, "The account's short links", LinkPage, query=LinksQuery, errors=STORAGE),
     Route("GET", "/links/{id}", "link", get_link, "One short link, and what has come of it", LinkEntry,

@@ -19,7 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from smsgw.core.alarms import CRITICAL, OTHERS
+from smsgw.core.alarms import CRITICAL, about_of
 from smsgw.core.carried import Moment
 from smsgw.core.push_format import Call, signature, webhook_id
 from smsgw.core.words import Wording, label, labels_of, phrase, spoken
@@ -71,11 +71,7 @@ class Note:
     @property
     def about(self) -> Wording | str:
         """Whom it concerns, in words."""
-        if self.object == OTHERS:
-            return phrase("alarm.about_others")
-        kind, _, name = self.object.partition("/")
-        what = labels_of("audit_object").get(kind)
-        return phrase("alarm.note_about", what=what, name=name) if what is not None else self.object
+        return about_of(self.object)
 
     @property
     def words(self) -> Wording:

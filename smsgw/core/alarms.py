@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from smsgw.core.words import Wording, phrase
+from smsgw.core.words import Wording, labels_of, phrase
 
 WARNING = "warning"
 CRITICAL = "critical"
@@ -31,6 +31,20 @@ class Finding:
     def key(self) -> tuple[str, str]:
         """An alarm is one for each of these."""
         return self.kind, self.object
+
+
+def about_of(code: str) -> Wording | str:
+    """Whom an alarm concerns, in words: 通道 mobile-a of ``channel/mobile-a``. As it is what we have no words for."""
+    if code == OTHERS:
+        return phrase("alarm.about_others")
+    kind, _, name = code.partition("/")
+    what = labels_of("audit_object").get(kind)
+    if what is None:
+        return code
+    if kind == "webhook" and "/" in name:
+        account, _, endpoint = name.partition("/")
+        return phrase("alarm.about_endpoint", what=what, name=endpoint, account=account)
+    return phrase("alarm.note_about", what=what, name=name) if name and kind != "facts" else what
 
 
 class Watch:

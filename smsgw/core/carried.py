@@ -83,15 +83,20 @@ class Remembered(Wording):
     __str__ = Wording.__str__
 
 
+_EVEN = str.maketrans("，；：（）", ",;:()")
+
+
 def _values(template: str, text: str) -> dict[str, str] | None:
-    """What fills the places of a template in a text that was made of it; None: it was not."""
+    """What fills the places of a template in a text that was made of it, whichever width its signs had then; None: it
+    was not."""
     values: dict[str, str] = {}
     place = ""
     for before, name, _, _ in Formatter().parse(template):
         if not before and place:
             return None
-        at = text.find(before) if place else 0
-        if at < 0 or not text.startswith(before, at):
+        before, even = before.translate(_EVEN), text.translate(_EVEN)  # as long as they were
+        at = even.find(before) if place else 0
+        if at < 0 or not even.startswith(before, at):
             return None
         if place:
             values[place] = text[:at]

@@ -107,7 +107,7 @@ from smsgw.platform.files.service import FileStore
 from smsgw.platform.health.report import Configured
 from smsgw.platform.health.sizes import Sizes
 from smsgw.platform.jobs.runner import JobRunner
-from smsgw.platform.links.clicks import RESERVE_MB, WRITE_EVERY, Clicks
+from smsgw.platform.links.clicks import RESERVE_MB, Clicks
 from smsgw.platform.links.code_files import CodeFiles
 from smsgw.platform.links.counting import VisitorCount
 from smsgw.platform.links.sending import SentLinks
@@ -136,7 +136,7 @@ from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, Replay
 from smsgw.store.engine.nodes import Number
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.engine.spool import Spool
+from smsgw.store.engine.spool import MAPPED_BYTES, Spool
 from smsgw.web.bodies import Bodies
 from smsgw.web.listening import Connections, most_connections
 
@@ -613,7 +613,9 @@ class Composition:
     @cached_property
     def clicks(self) -> Clicks:
         room = self.settings.public.clicks_mb * 1024 * 1024
-        spool = Spool(self.settings.node.data_dir / "clicks", limit=room, synced=False, every=WRITE_EVERY)
+        spool = Spool(
+            self.settings.node.data_dir / "clicks", limit=room, segment_bytes=MAPPED_BYTES, mapped=True
+        )
         room_for_messages = self.settings.durability.min_free_mb + RESERVE_MB
         disk = DiskGuard(self.ground.folders, room_for_messages)
         return Clicks(self.database, spool, self.links, disk, FirstClicks(self.snapshots, self.hub, self.ids.next))

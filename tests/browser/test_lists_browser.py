@@ -4,6 +4,7 @@ phone; and the gallery of all components."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -13,8 +14,10 @@ from portal_walk import open_to_all
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.store.messages import daily
 
 __all__ = ("chromium", "pytestmark")
 
@@ -177,3 +180,29 @@ async def test_a_whole_number_is_shown_in_a_dialog_for_a_reason(chromium: Browse
         await page.click("table a.eye")
         await expect(page.locator("#ask select[name=purpose]")).to_be_visible()
         await fits(page)
+
+
+async def test_a_digest_is_whole_and_no_table_is_wider_than_its_page(chromium: Browser, site: Site) -> None:
+    day, root = datetime.now(CHINA).date(), "9f86d081884c7d65" * 4
+    for days in range(3):
+        await site.db.execute(
+            "INSERT INTO evidence_root VALUES ($1, 12345, decode($2, 'hex'), now(), 'k', '')",
+            day - timedelta(days=days), root,
+        )  # fmt: skip
+    hall = site.snapshots.current.account(site.accounts["hall"])
+    assert hall
+    item = SendItem(to="13800138000", content="您好")
+    await site.acceptor.send(SendRequest(hall, (item,), MessageType.NOTICE, Origin.API, ActorLabel("key-1")))
+    await site.carrier_reports(await site.carrier_takes())
+    while await daily.roll_up(site.db, datetime.now(CHINA) + timedelta(minutes=1)):
+        pass
+    async with opened(chromium, site, DESKTOP, "admin") as page:
+        for path in ("/evidence", "/statements"):
+            await page.goto(path)
+            digest = page.locator("td code", has_text=root)
+            await expect(digest.first).to_be_visible()
+            wide = await page.locator("div.scroll").first.evaluate("one => one.scrollWidth - one.clientWidth")
+            assert wide <= 0, path
+            box = await digest.first.bounding_box()
+            assert box, path
+            assert box["x"] + box["width"] <= DESKTOP[0], path

@@ -730,7 +730,7 @@ async def test_a_word_far_down_in_a_table_is_seen_on_a_phone(
             await expect(held.locator(".clean-count")).to_have_text("1")
             await expect(held).to_contain_text("关于贷款贴息的通知")
             await page.goto(page.url.replace("/clean", "/confirm"))
-            await expect(page.locator("main")).to_contain_text("1 行的内容含敏感词:贷款(金融)")
+            await expect(page.locator("main")).to_contain_text("1 行的内容含敏感词：贷款(金融)")
             await page.click("#held-rows summary")
             await expect(page.locator("#held-rows")).to_contain_text("第 414 行")
             await fits(page)

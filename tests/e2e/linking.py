@@ -294,7 +294,8 @@ async def redirects(
 async def _waiting(built: Site) -> str:
     """How many clicks are not in the database yet, and how many nobody has judged."""
     folders = [crew.folder_of(built.node.data_dir, worker) for worker in built.node.workers or (1,)]
-    octets = sum(path.stat().st_size for folder in folders for path in (folder / "clicks").glob("*.spool"))
+    files = [path for folder in folders for path in (folder / "clicks").glob("*.spool")]
+    octets = sum(len(path.read_bytes().rstrip(b"\0")) for path in files)  # of the last ones much is room
     async with stored(built) as database:
         row = await database.fetchrow(_CLICKS, timeout=60)
     assert row is not None

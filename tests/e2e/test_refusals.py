@@ -171,7 +171,7 @@ async def test_disk_of_the_data_folder_fills_up(dsn: str, small_disk: Path) -> N
         await until(is_noticed, what="the disk is noticed")
         async with leaves_nothing(built):
             answer = refused(await built.client.post("/messages", body), 503, "STORAGE_UNAVAILABLE")
-        assert re.search(r"剩余空间 \d MB,低于下限 24 MB,请联系管理员清理磁盘", answer.message)
+        assert re.search(r"剩余空间 \d MB，低于下限 24 MB，请联系管理员清理磁盘", answer.message)
 
         ballast.unlink()
         content = built.customer.text()

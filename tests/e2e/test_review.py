@@ -43,7 +43,7 @@ async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
         assert len(carrier.messages) == 1, "what is held does not leave"
 
         listed = {r["batch_id"]: r for r in await waiting(built)}
-        assert listed[words.message_id]["reasons"] == ["敏感词:理财(金融)"]
+        assert listed[words.message_id]["reasons"] == ["敏感词：理财(金融)"]
         batch = many_sent[0].message_id
         assert listed[batch]["reasons"] == ["号码数 3 超过 2"]
         assert listed[batch]["numbers"] == 3
@@ -60,7 +60,7 @@ async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
         for sent in many_sent:
             message = await customer.reaches(sent.message_id, "rejected")
             assert message["carrier_code"] == "REVIEW_REJECTED"
-            assert message["description"] == "审核未通过:内容不合规"
+            assert message["description"] == "审核未通过：内容不合规"
         assert (await built.client.get("/balance")).data["balance"] == balance + 3
 
         # Nobody decides: first an alarm, then it expires and is paid back.

@@ -121,6 +121,8 @@ class Empty:
     path: str = ""
     permission: Permission | None = None
     icon: str = "list"
+    whole: bool = False
+    """The button is for who sees all accounts alone: others could not finish what it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ class ListPage:
     links_whole: bool = False
     """They, and the button of the empty list, are for who sees the whole platform alone; but for what the list's own
     permission is enough for."""
+    links_need: Sequence[Permission] = ()
+    """What whoever they, and the button of the empty list, are for needs besides."""
     links_quiet: bool = False
     """None of them is what one comes for: no button of theirs stands out."""
     lead: str = ""
@@ -241,6 +245,17 @@ class ListPage:
     def id_of(self, row: Any) -> int:
         """The id of a row."""
         return int(row.id if hasattr(row, "id") else row["id"])
+
+    def leads_to(self, call: Call, right: Permission) -> bool:
+        """Whether a page that the head leads to is for that person."""
+        whole = not self.links_whole or right == self.permission or call.actor.scope.whole is None
+        return whole and all(map(call.may, (right, *self.links_need)))
+
+    def begins(self, call: Call) -> bool:
+        """Whether the button of the empty list is for that person."""
+        right = self.empty.permission or self.permission
+        seen = not self.empty.whole or call.actor.scope.accounts is None
+        return bool(self.empty.button) and seen and self.leads_to(call, right)
 
     @property
     def counts(self) -> bool:

@@ -62,6 +62,8 @@ class Kind(StrEnum):
     """A text to be copied, with a button for it."""
     PICTURE = "picture"
     """The address of a small picture; None: there is none."""
+    HASH = "hash"
+    """A long digest as code: all of it, in as many lines as the table has room for."""
 
 
 NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.PRICE, Kind.SIZE})

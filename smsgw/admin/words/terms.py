@@ -317,6 +317,7 @@ TERMS: dict[str, str] = {
     "silence_until": N_("静默至"),
     "silence_for": N_("静默多久"),
     "alarm_kind": N_("告警名称"),
+    "alarm_object": N_("对象代码"),
     "alarm_state": N_("处理状态"),
     "allowed": N_("额外开通"),
     "amount": N_("金额"),

@@ -211,7 +211,7 @@ class Surveyor:
         survey.shown = {code: [self._bad(code, row) for row in rows] for code, rows in found.bad.items()}
         if found.held:
             survey.shown[HELD] = [
-                Row(r.line, r.number, f"{r.why}:{r.text}", f"{r.why_en}: {r.text}") for r in found.held_rows
+                Row(r.line, r.number, f"{r.why}：{r.text}", f"{r.why_en}: {r.text}") for r in found.held_rows
             ]
         kept_off = await self._standing(prepared, found, survey, told)
         opens = self._opens(prepared)
@@ -234,7 +234,7 @@ class Surveyor:
         if whole:
             bad = found.bad.get(cls, [])
             if cls == HELD:
-                bad = [BadRow(r.line, written(r.number), f"{r.why}:{r.text}") for r in found.held_rows]
+                bad = [BadRow(r.line, written(r.number), f"{r.why}：{r.text}") for r in found.held_rows]
             for at in range(0, max(1, len(bad)), SHARE):
                 yield bad[at : at + SHARE]
                 await asyncio.sleep(0)

@@ -1,8 +1,9 @@
 """Clicks on their way from the public edge into the database, and the judging of who it was.
 
 A click is in a file of this node before the visitor is sent on, whatever the database does; from there it is entered,
-once: its id is made with it, and what a crash would enter a second time is passed over. The file is not synced: it
-survives the end of the process, and of the machine all but the last moment.
+once: its id is made with it, and what a crash would enter a second time is passed over. The file is memory (a mapped
+spool): putting a click there waits for nothing, and survives the end of the process, and of the machine all but the
+last moments.
 
 Anybody may open a link as often as they like, and a row costs room. Beyond what people do, and where there is no room,
 a hit is counted for its link and nothing else is kept of it. Those counts are in memory for a second or so: a kill
@@ -42,8 +43,6 @@ log = structlog.get_logger(__name__)
 sparing = Sparing(log)
 
 ENTER_EVERY, JUDGE_EVERY, FOLLOW_EVERY = 1.0, 5.0, 60.0
-WRITE_EVERY = 0.002
-"""Seconds from one write of clicks to the next: under load many share a turn of a thread; a lone one waits for none."""
 READ_AT_ONCE = 48 * 1024
 """Octets of clicks that are read at a time, two hundred as a rule: whoever opens a link meanwhile waits for them."""
 ENTER_AT_ONCE = 200
@@ -176,18 +175,23 @@ class Unkept(StrEnum):
 class _Waiting:
     """Somebody who is told once."""
 
-    __slots__ = ("_told", "patience")
+    __slots__ = ("_patience", "_told")
 
     def __init__(self, told: Callable[[bool], object]) -> None:
         self._told: Callable[[bool], object] | None = told
-        self.patience: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def tell(self, kept: bool) -> None:
         told, self._told = self._told, None
-        if self.patience is not None:
-            self.patience.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
         if told is not None:
             told(kept)
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait, but not for ever; who was told at once does not."""
+        if self._told is not None:
+            self._patience = loop.call_later(PATIENCE, self.tell, False)
 
 
 class Clicks:
@@ -286,7 +290,7 @@ class Clicks:
             self._missed(click, exc)
             told(False)
         else:
-            waiting.patience = self._loop.call_later(PATIENCE, waiting.tell, False)
+            waiting.begin(self._loop)
 
     def _settle(self, click: NewClick, waiting: _Waiting, error: Exception | None) -> None:
         if error is None:

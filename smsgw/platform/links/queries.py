@@ -148,6 +148,14 @@ async def one(database: Database | Connection, id_: int, *, accounts: Sequence[i
     return link
 
 
+_SEVERAL = f"SELECT l.*, a.name AS account {_FROM} WHERE l.id = ANY($1) ORDER BY l.id"
+
+
+async def several(database: Database | Connection, ids: Sequence[int]) -> list[ShortLink]:
+    """Those of the ids that there are, whosever they are."""
+    return [_link(row) for row in await database.fetch(_SEVERAL, list(ids))]
+
+
 _ALIKE = """
 SELECT l.*, a.name AS account FROM short_link l JOIN account a ON a.id = l.account_id
 WHERE (l.id = ANY($1) OR l.like_id = ANY($1)) AND l.id <> ALL($2) ORDER BY l.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.core import short_codes
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import first_id
 from smsgw.core.link_targets import checked
 from smsgw.core.permissions import Permission
@@ -27,9 +28,13 @@ from smsgw.platform.links.model import (
     NewLink,
     ShortLink,
 )
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database
 from smsgw.store.engine.secrets import Sealer
 
+MANY_TIMEOUT = 30.0
+"""Seconds for making many links, of which a thousand take two; the rest is for those that are made before them."""
+STRETCH = 20
+"""Targets that are looked at in one go: a long one takes up to a millisecond."""
 AGAIN_MOST = timedelta(days=31)
 """Of clicks that are judged again by one call."""
 
@@ -51,7 +56,13 @@ UPDATE short_link_key SET next = $1 + GREATEST(
 _MAKE = """
 INSERT INTO short_link (account_id, name, kind, origin, domain, serial, codes, chosen, target, warn, state, passed,
                         valid_from, valid_until, visits_max, made_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, NULLIF($8, ''), $9, $10, $11, ($11 = 'active')::int, $12, $13, $14, $15)
+SELECT $1, d.name, d.kind, d.origin, d.domain, d.serial, d.codes, NULLIF(d.chosen, ''), d.target, d.warn, d.state,
+       (d.state = 'active')::int, d.valid_from, d.valid_until, d.visits_max, $2
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::int[], $9::text[], $10::text[],
+            $11::bool[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::int[]) WITH ORDINALITY
+     AS d(name, kind, origin, domain, serial, codes, chosen, target, warn, state, valid_from, valid_until, visits_max,
+          n)
+ORDER BY d.n
 ON CONFLICT (domain, chosen) WHERE chosen IS NOT NULL DO NOTHING RETURNING id
 """
 _LIKE = """
@@ -60,6 +71,10 @@ INSERT INTO short_link (account_id, name, kind, origin, domain, serial, codes, t
 SELECT account_id, name, kind, origin, domain, $2, $3, target, warn, state, 1, valid_from, valid_until, made_by,
        decided_at, decided_by, COALESCE(like_id, id)
 FROM short_link WHERE id = $1 RETURNING id
+"""
+_TARGETS = """
+INSERT INTO short_link_target (link_id, version, target, by)
+SELECT id, version, target, $2 FROM short_link WHERE id = ANY($1)
 """
 _TARGET = "INSERT INTO short_link_target (link_id, version, target, by) VALUES ($1, $2, $3, $4)"
 _LOCK = "SELECT account_id FROM short_link WHERE id = $1 FOR UPDATE"
@@ -89,25 +104,68 @@ async def make(
     """Make a link: in force at once when whoever makes it may decide on links, or a carrier has its target on file for
     the account; else after a review. ``PARAM_INVALID``; ``STATE_CONFLICT`` when the code is taken or there is no
     room."""
-    wanted = as_kept(wanted, domains, now)
-    domain, target = wanted.domain, wanted.target
-    async with change.unit(Permission.LINK_EDIT, wanted.account_id) as unit:
-        connection = unit.connection
-        await connection.execute(_TAKE_TURNS)
-        await _demand_room(connection, wanted.account_id)
-        serial = None if wanted.chosen else await _serials(connection, sealer, wanted.codes)
-        id_ = await connection.fetchval(
-            _MAKE, wanted.account_id, wanted.name.strip(), wanted.kind.value, wanted.origin.value, domain, serial,
-            wanted.codes, wanted.chosen, target, wanted.warn,
-            (await _state_of(unit, wanted.account_id, target)).value, wanted.valid_from,
-            wanted.valid_until, wanted.visits_max, unit.actor.label,
-        )  # fmt: skip
-        if id_ is None:
-            raise Refused("STATE_CONFLICT", reason=phrase("short_link.taken"))
-        await connection.execute(_TARGET, id_, 1, target, unit.actor.label)
-        made = await queries.one(connection, id_, accounts=None)
-        unit.record("short_link.make", f"short_link/{id_}", after=_told(made))
-        return made
+    (made,) = await make_many(change, sealer, [wanted], domains, now=now)
+    if isinstance(made, SmsgwError):
+        raise made
+    return made
+
+
+async def make_many(
+    change: Change, sealer: Sealer, wanted: Sequence[NewLink], domains: Sequence[str], *, now: datetime
+) -> list[ShortLink | SmsgwError]:
+    """Make links of one account, as ``make`` does: each of them or why it cannot be made, in their order. Those that
+    are made are made together; when this raises, none was."""
+    (account_id,) = {one.account_id for one in wanted}
+    ended: dict[int, ShortLink | SmsgwError] = {}
+    good: dict[int, NewLink] = {}
+    for place, one in enumerate(wanted):
+        if place % STRETCH == STRETCH - 1:
+            await asyncio.sleep(0)
+        try:
+            good[place] = as_kept(one, domains, now)
+        except (Invalid, Refused) as refused:
+            ended[place] = refused
+    if good:
+        timeout = STATEMENT_TIMEOUT if len(good) == 1 else MANY_TIMEOUT
+        async with change.unit(Permission.LINK_EDIT, account_id, timeout=timeout) as unit:
+            await unit.connection.execute(_TAKE_TURNS)
+            room, full = await _room(unit.connection, account_id)
+            ended |= dict.fromkeys(list(good)[room:], full)
+            some = {place: good[place] for place in list(good)[:room]}
+            ended |= dict(zip(some, await _make(unit, sealer, account_id, list(some.values())), strict=True))
+            made = [one for one in ended.values() if isinstance(one, ShortLink)]
+            for link in made:
+                unit.record("short_link.make", f"short_link/{link.id}", after=_told(link))
+            if not made:
+                unit.unchanged()
+    return [ended[place] for place in range(len(wanted))]
+
+
+async def _make(
+    unit: Unit, sealer: Sealer, account_id: int, wanted: Sequence[NewLink]
+) -> list[ShortLink | SmsgwError]:
+    """Links for which there is room; of two that want one code the first has it."""
+    connection, label = unit.connection, unit.actor.label
+    need = sum(one.codes for one in wanted if not one.chosen)
+    serial = await _serials(connection, sealer, need) if need else 0
+    serials: list[int | None] = []
+    for one in wanted:
+        serials.append(None if one.chosen else serial)
+        serial += 0 if one.chosen else one.codes
+    states = await _states_of(unit, account_id, [one.target for one in wanted])
+    rows = await connection.fetch(
+        _MAKE, account_id, label, [one.name.strip() for one in wanted], [one.kind.value for one in wanted],
+        [one.origin.value for one in wanted], [one.domain for one in wanted], serials, [one.codes for one in wanted],
+        [one.chosen for one in wanted], [one.target for one in wanted], [one.warn for one in wanted],
+        [state.value for state in states], [one.valid_from for one in wanted], [one.valid_until for one in wanted],
+        [one.visits_max for one in wanted],
+    )  # fmt: skip
+    ids = [row["id"] for row in rows]
+    await connection.execute(_TARGETS, ids, label)
+    made = {(one.domain, one.serial, one.chosen): one for one in await queries.several(connection, ids)}
+    taken = Refused("STATE_CONFLICT", reason=phrase("short_link.taken"))
+    keys = [(one.domain, serial, one.chosen) for one, serial in zip(wanted, serials, strict=True)]
+    return [made.pop(key) if key in made else taken for key in keys]
 
 
 def as_kept(wanted: NewLink, domains: Sequence[str], now: datetime) -> NewLink:
@@ -147,7 +205,7 @@ async def lead(change: Change, id_: int, target: str, domains: Sequence[str]) ->
         if not others:
             unit.unchanged()
             return link
-        passed = await _state_of(unit, link.account_id, wanted)
+        (passed,) = await _states_of(unit, link.account_id, [wanted])
         for one in others:
             await _lead(unit, one, wanted, passed)
         return await queries.one(unit.connection, id_, accounts=None)
@@ -280,10 +338,16 @@ def _demand(link: ShortLink, *states: LinkState) -> None:
 
 async def _demand_room(connection: Connection, account_id: int) -> None:
     """``STATE_CONFLICT`` when there may be no further link in force, of the account or of all."""
+    room, full = await _room(connection, account_id)
+    if not room:
+        raise full
+
+
+async def _room(connection: Connection, account_id: int) -> tuple[int, Refused]:
+    """How many further links of the account there may be in force, and what is said of one more."""
     (row,) = await connection.fetch(_IN_FORCE, account_id)
-    for most, n in ((MOST_IN_FORCE, row["n"]), (MOST_OF_ACCOUNT, row["own"])):
-        if n >= most:
-            raise Refused("STATE_CONFLICT", reason=phrase("short_link.full", most=most))
+    left, most = min((MOST_IN_FORCE - row["n"], MOST_IN_FORCE), (MOST_OF_ACCOUNT - row["own"], MOST_OF_ACCOUNT))
+    return max(0, left), Refused("STATE_CONFLICT", reason=phrase("short_link.full", most=most))
 
 
 async def _seen(unit: Unit, id_: int, version: int) -> ShortLink:
@@ -295,14 +359,20 @@ async def _seen(unit: Unit, id_: int, version: int) -> ShortLink:
     return link
 
 
-async def _state_of(unit: Unit, account_id: int, target: str) -> LinkState:
+async def _states_of(unit: Unit, account_id: int, targets: Sequence[str]) -> list[LinkState]:
     """Of what this actor wants: what a carrier has on file was looked at by somebody."""
     if unit.actor.may(Permission.LINK_DECIDE):
-        return LinkState.ACTIVE
+        return [LinkState.ACTIVE] * len(targets)
     rows = await unit.connection.fetch(_FILED, account_id)
     book = LinkBook.of(Filed(row["target"], row["account_id"], frozenset("+")) for row in rows)
-    links = found_in(target)
-    return LinkState.ACTIVE if links and book.known(links[0], [account_id]) else LinkState.REVIEWING
+    states = []
+    for place, target in enumerate(targets):
+        if place % STRETCH == STRETCH - 1:
+            await asyncio.sleep(0)
+        links = found_in(target)
+        filed = bool(links) and book.known(links[0], [account_id])
+        states.append(LinkState.ACTIVE if filed else LinkState.REVIEWING)
+    return states
 
 
 async def _serials(connection: Connection, sealer: Sealer, codes: int) -> int:

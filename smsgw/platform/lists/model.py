@@ -52,6 +52,17 @@ class WantedBlocks:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedOptOuts:
+    """Which opt-outs of an account are looked for; empty and None: all."""
+
+    number: str = ""
+    first: datetime | None = None
+    """Since then or later, …"""
+    until: datetime | None = None
+    """… and before that."""
+
+
+@dataclass(frozen=True, slots=True)
 class AllowEntry:
     """A number that is treated apart; ``kind`` is one of ``core.policy.Listed``. ``account`` None: for all."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smsgw.core.blocklist import Scope
+from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.settings import Settings
-from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed, WantedBlocks
+from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed, WantedBlocks, WantedOptOuts
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import complaints
@@ -116,6 +116,33 @@ async def one(
     """The entry of a version, if it holds and has not changed since."""
     rows = await database.fetch(_ONE, _whose(accounts), version)
     return _entry(rows[0]) if rows else None
+
+
+# Of one account, said so that its own index is of use however many entries others have; a number goes by its key.
+_OPT_OUTS = f"""
+SELECT b.version AS id, {{{{key}}}} AS _key, b.number, a.name AS account, b.type, b.sign, b.source, b.reason, b.actor,
+       b.since, b.expires_at, b.version, b.account_id
+FROM block_list b JOIN account a ON a.id = b.account_id
+WHERE {_LIVE} AND b.account_id = $1 AND b.account_id <> 0 AND b.source = '{OPT_OUT}'
+AND ($2::timestamptz IS NULL OR b.since >= $2) AND ($3::timestamptz IS NULL OR b.since < $3)
+{{number}} AND {{{{where}}}} ORDER BY {{{{order}}}}
+"""  # noqa: S608 - constants
+_OPT_OUTS_OF_ALL = _OPT_OUTS.format(number="")
+_OPT_OUTS_OF_ONE = _OPT_OUTS.format(number="AND b.number = $4")
+
+
+async def opt_outs(
+    database: Database, wanted: WantedOptOuts, window: Window, *, account_id: int
+) -> Slice[BlockEntry]:
+    """An account's own opt-outs that hold now, in the order of their last change; not those that hold for all."""
+    asked: tuple[object, ...] = (account_id, wanted.first, wanted.until)
+    statement = _OPT_OUTS_OF_ALL
+    if wanted.number:
+        asked, statement = (*asked, int(wanted.number)), _OPT_OUTS_OF_ONE
+    return await read(
+        database, statement, asked, _BLOCK_ORDERS, window,
+        lambda row: BlockEntry(str(row["number"]), *row[3:]), id_="b.version", timeout=30,
+    )  # fmt: skip
 
 
 _ALLOWED = """

@@ -5,6 +5,10 @@ Append-only segments in a folder of their own. A record is a mark (4 octets that
 pieces, and removed when everything in them is in the database. What is no record is passed over to the next one, and
 the file is kept; at the end of what a crash has left it was never acknowledged. After a failed sync nothing is known of
 what the disk holds: the spool takes nothing more in this run.
+
+A *mapped* spool is for what may be lost with the machine, and comes by the thousand a second: its segments are memory
+(``mapped``), a record is in one before ``hand_over`` returns, and a segment is made before it is needed. What is not
+written of one is zeros, which are no damage there.
 """
 
 from __future__ import annotations
@@ -25,11 +29,14 @@ import structlog
 
 from smsgw.runtime import aio, failpoints
 from smsgw.runtime.sparing import Sparing
+from smsgw.store.engine.mapped import MappedFile
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
 
 SEGMENT_BYTES = 16 * 1024 * 1024
+MAPPED_BYTES = 2 * 1024 * 1024
+"""Of a segment that is mapped: room for a second of clicks, several times."""
 MAX_RECORD = 64 * 1024 * 1024
 SUFFIX = ".spool"
 DOUBTFUL = ".restored"
@@ -67,6 +74,8 @@ class Segment:
     size: int
     last: bool = False
     """The newest that an earlier run has left: what a crash has cut short is at its end."""
+    roomy: bool = False
+    """A crash may have left room at its end."""
 
 
 def doubt(folder: Path) -> int:
@@ -80,6 +89,16 @@ def doubt(folder: Path) -> int:
             finally:
                 os.close(fd)
     return len(numbers)
+
+
+def _record_of(body: bytes) -> bytes:
+    return _MARK + _HEAD.pack(len(body), zlib.crc32(body)) + body
+
+
+def _untouched(path: Path) -> bool:
+    """Whether a mapped segment has no record: it was there for when it would be needed."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC) + 1)[len(_MAGIC) :] in (b"", b"\0")
 
 
 class Reader:
@@ -121,6 +140,9 @@ class Reader:
             try:
                 while self._at < self.segment.size and size < self._at_once:
                     body = self._record(file, self._at)
+                    if body is None and self.segment.roomy and self._rest_is_room(file):
+                        self._at = self.segment.size
+                        break
                     if body is None:
                         self._pass_over(file)
                         continue
@@ -145,6 +167,16 @@ class Reader:
             return None
         body = file.read(length, begin)
         return body if len(body) == length and zlib.crc32(body) == crc else None
+
+    def _rest_is_room(self, file: _Octets) -> bool:
+        """Nothing was ever written from here on."""
+        at = self._at
+        while (octets := file.read(1, at)) == b"\0":
+            octets = file.read(PIECE, at)
+            if octets.count(0) < len(octets):
+                return False
+            at += len(octets)
+        return not octets
 
     def _pass_over(self, file: _Octets) -> None:
         """To the next record, or the end."""
@@ -197,15 +229,19 @@ class Spool:
     """Appends to the current segment. One event loop owns it."""
 
     def __init__(
-        self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, synced: bool = True, every: float = 0.0
+        self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, mapped: bool = False
     ) -> None:
-        """``limit``: octets of all segments together. Not ``synced``: what is in it survives the end of the process,
-        and of the machine all but the last moments. ``every``: seconds at least from one write to the next."""
+        """``limit``: octets of all segments together. ``mapped``: what is in it survives the end of the process, and of
+        the machine all but the last moments; nothing is waited for."""
         self._folder = folder
         self._limit = limit
         self._segment_bytes = segment_bytes
-        self._synced = synced
-        self._every = every
+        self._mapped = mapped
+        self._longest = segment_bytes - len(_MAGIC) - _RECORD_OCTETS if mapped else MAX_RECORD
+        self._memory: MappedFile | None = None
+        """The current segment's, and …"""
+        self._spare: tuple[Segment, MappedFile] | None = None
+        """… the next one, which is there already."""
         self._closed: list[Segment] = []
         self._current: Segment | None = None
         self._fd = -1
@@ -230,7 +266,10 @@ class Spool:
     def _find(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            self._closed.append(Segment(path, int(path.stem), path.stat().st_size))
+            if self._mapped and _untouched(path):
+                path.unlink()
+            else:
+                self._closed.append(Segment(path, int(path.stem), path.stat().st_size, roomy=self._mapped))
         if self._closed:
             self._closed[-1].last = True
         self._kept = sorted(self._folder.glob(f"*{KEPT}"))
@@ -248,6 +287,19 @@ class Spool:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        await asyncio.to_thread(self._close_memory)
+
+    def _close_memory(self) -> None:
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+            assert self._current is not None  # noqa: S101 - the memory is its
+            with contextlib.suppress(OSError):  # then the room stays at its end
+                os.truncate(memory.path, self._current.size)
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            with contextlib.suppress(OSError):  # and then it is found untouched
+                spare[1].remove()
 
     @property
     def size(self) -> int:
@@ -278,18 +330,39 @@ class Spool:
         return future
 
     def hand_over(self, body: bytes, told: Told) -> None:
-        """As ``submit``, for many a second: ``told`` is called with the outcome, on the spot. It is quick; what it
-        raises is logged."""
+        """As ``submit``, for many a second: ``told`` is called with the outcome on the spot, of a mapped spool nearly
+        always before this returns. It is quick; what it raises is logged."""
         if self.broken:
             raise OSError(errno.EIO, "the spool has failed")
         if self._over:
             raise OSError(errno.ESHUTDOWN, "the spool is closed")
         need = _RECORD_OCTETS + len(body)
-        if len(body) > MAX_RECORD or self.size + self._waiting_octets + need > self._limit:
+        if len(body) > self._longest or self.size + self._waiting_octets + need > self._limit:
             raise SpoolFull(errno.ENOSPC, "the spool is full")
+        if self._mapped and not self._waiting and self._put(body):
+            self._tell([(body, told)], None)
+            return
         self._waiting.append((body, told))
         self._waiting_octets += need
         self._wake.set()
+
+    def _put(self, body: bytes) -> bool:
+        """Put a record into the mapped segment, or into the next one; False: that must be made first."""
+        record = _record_of(body)
+        if self._memory is None or self._at + len(record) > len(self._memory):
+            if self._spare is None:
+                return False
+            self._end_segment()
+            (self._current, self._memory), self._spare = self._spare, None
+            self._wake.set()
+        assert self._current is not None  # noqa: S101 - it has the memory
+        self._memory.put(self._current.size, record)
+        self._current.size += len(record)
+        return True
+
+    @property
+    def _at(self) -> int:
+        return 0 if self._current is None else self._current.size
 
     async def append(self, body: bytes) -> None:
         """``submit``, and wait for it."""
@@ -297,8 +370,8 @@ class Spool:
 
     async def rotate(self) -> list[Segment]:
         """Close the current segment; all closed ones, oldest first."""
-        if self._current is not None and (self._task is None or self._task.done()):
-            self._end_segment()
+        if self._current is not None and (self._mapped or self._task is None or self._task.done()):
+            self._end_segment()  # no thread is at it
         elif self._current is not None:
             closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._closing.append(closed)
@@ -327,7 +400,7 @@ class Spool:
 
     async def _write_for_ever(self) -> None:
         try:
-            await self._write_until_over()
+            await (self._prepare_until_over() if self._mapped else self._write_until_over())
         except Exception:
             log.critical("spool.ended", folder=self._folder.name, exc_info=True)
         finally:  # for whatever reason: nothing may wait for what does not come
@@ -335,17 +408,12 @@ class Spool:
             self._fail(OSError(errno.ESHUTDOWN, "the spool is closed" if self._over else "nobody writes any more"))
 
     async def _write_until_over(self) -> None:
-        clock = asyncio.get_running_loop().time
-        begun = 0.0
         while not self._over:
             self._wake.clear()
             if not self._waiting and not self._closing:
                 await self._wake.wait()
-            if self._every and not self._over and (rest := begun + self._every - clock()) > 0:
-                await asyncio.sleep(rest)
             if self._over:
                 return
-            begun = clock()
             batch = list(self._waiting)
             error: Exception | None = None
             if batch:
@@ -370,12 +438,39 @@ class Spool:
 
     async def _try_to_write(self, bodies: list[bytes]) -> Exception | None:
         try:
-            data = b"".join(_MARK + _HEAD.pack(len(body), zlib.crc32(body)) + body for body in bodies)
-            await asyncio.to_thread(self._write, data)
+            await asyncio.to_thread(self._write, b"".join(map(_record_of, bodies)))
         except Exception as exc:  # whoever waits must hear of it
             sparing.critical("spool.failed", self._folder, folder=self._folder.name, error=str(exc))
             return exc
         return None
+
+    async def _prepare_until_over(self) -> None:
+        """Have the next segment of a mapped spool there before it is needed; who was faster waits for it."""
+        while not self._over:
+            self._wake.clear()
+            error = None
+            if self._spare is None:
+                error = await self._try_to_prepare()
+            self._put_waiting(error)
+            if self._spare is not None or not self._waiting:
+                await self._wake.wait()
+
+    async def _try_to_prepare(self) -> OSError | None:
+        try:
+            self._spare = await asyncio.to_thread(self._new_memory)
+        except OSError as exc:
+            sparing.error("spool.no_segment", self._folder, folder=self._folder.name, error=str(exc))
+            return exc
+        return None
+
+    def _put_waiting(self, error: OSError | None) -> None:
+        waiting, self._waiting, self._waiting_octets = self._waiting, [], 0
+        for n, (body, told) in enumerate(waiting):
+            if error is None and not self._put(body):
+                self._waiting = waiting[n:]
+                self._waiting_octets = sum(_RECORD_OCTETS + len(body) for body, _ in self._waiting)
+                return
+            self._tell([(body, told)], error)
 
     def _write(self, data: bytes) -> None:
         failpoints.reach("spool.write")
@@ -390,8 +485,7 @@ class Spool:
                 data = data[written:]
             try:
                 failpoints.reach("spool.sync")
-                if self._synced:
-                    os.fdatasync(self._fd)
+                os.fdatasync(self._fd)
             except OSError:
                 self.broken = True
                 raise
@@ -411,12 +505,11 @@ class Spool:
         try:
             if os.pwrite(fd, _MAGIC, 0) < len(_MAGIC):
                 raise OSError(errno.ENOSPC, "no room for a new segment")
-            if self._synced:
-                folder = os.open(self._folder, os.O_RDONLY)
-                try:
-                    os.fsync(folder)  # the name of the file, too
-                finally:
-                    os.close(folder)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the name of the file, too
+            finally:
+                os.close(folder)
         except OSError:
             os.close(fd)
             path.unlink()
@@ -425,10 +518,22 @@ class Spool:
         self._last = number
         self._current = Segment(path, number, len(_MAGIC))
 
+    def _new_memory(self) -> tuple[Segment, MappedFile]:
+        number = self._last + 1
+        path = self._folder / f"{number:012d}{SUFFIX}"
+        memory = MappedFile(path, self._segment_bytes)
+        self._last = number
+        memory.put(0, _MAGIC)
+        return Segment(path, number, len(_MAGIC)), memory
+
     def _end_segment(self) -> None:
         if self._current is not None:
-            os.close(self._fd)
-            self._fd = -1
+            if self._memory is not None:
+                self._memory.close()
+                self._memory = None
+            else:
+                os.close(self._fd)
+                self._fd = -1
             self._closed.append(self._current)
             self._current = None
 

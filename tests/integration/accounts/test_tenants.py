@@ -184,7 +184,7 @@ def api_time(api: Api, **ahead: int) -> str:
 
 # --- what others send to the same number ----------------------------------------------------------------------------
 
-PLATFORM = "已达到平台对单个号码的保护上限,请稍后重试"
+PLATFORM = "已达到平台对单个号码的保护上限，请稍后重试"
 
 
 async def frequency_of(api: Api, key: NewKey, content: str, type_: str) -> tuple[str, str]:
@@ -223,7 +223,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
             assert (await send(api, key, content=f"验证码 {n}", type="otp")).status == 202
             clock.now += timedelta(minutes=1)
     code, said = await frequency_of(api, keys[3], "验证码 9", "otp")
-    assert (code, said) == ("NUMBER_FREQ_LIMITED", f"该号码发送过于频繁:{PLATFORM}")
+    assert (code, said) == ("NUMBER_FREQ_LIMITED", f"该号码发送过于频繁：{PLATFORM}")
     answer = await send(api, keys[3], content="验证码 9", type="otp")
     assert (answer.status, answer.data["items"][0]["message"]) == (400, said)
     assert (await send(api, keys[3], content="通知")).status == 202, "another type is not in question"
@@ -264,8 +264,8 @@ async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
     sale = {"content": "大促,拒收请回复R", "type": "marketing"}
     foreign = await send(api, bank, **sale)
     own = await send(api, api.key, OTHER, **sale)
-    assert "(2026-05-04)" in foreign.data["items"][0]["message"]
-    assert "(2026-05-04 13:27)" in own.data["items"][0]["message"]
+    assert "（2026-05-04）" in foreign.data["items"][0]["message"]
+    assert "（2026-05-04 13:27）" in own.data["items"][0]["message"]
 
 
 # --- what a partner is told of its own text -------------------------------------------------------------------------

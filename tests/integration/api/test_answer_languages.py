@@ -23,9 +23,9 @@ NUMBER = "13800138000"
 LONG = "x" * 65
 LATE, PAST = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (400, -1)]
 TASK = {"name": "n", "content": "hello", "to": [NUMBER]}
-WRONG = "参数格式不正确:{},{}"
-TAGS = WRONG.format("items[0].tags", "最多 20 个标签,每个 1–32 个字符")
-CONFLICT = "当前状态不允许此操作:{}"
+WRONG = "参数格式不正确：{}，{}"
+TAGS = WRONG.format("items[0].tags", "最多 20 个标签，每个 1–32 个字符")
+CONFLICT = "当前状态不允许此操作：{}"
 TYPES = (
     "message.report, message.mo, task.finished, template.reviewed, sign.reviewed, optout.created, link.click, "
     "balance.low, channel.state"
@@ -47,7 +47,7 @@ def upload(octets: bytes, reason: str) -> Call:
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
         % octets
     )
-    said = f"文件无法使用:{reason}"
+    said = f"文件无法使用：{reason}"
     return post("/files", body, said, Content_Type="multipart/form-data; boundary=b")
 
 
@@ -57,10 +57,10 @@ def task(said: str, **fields: Any) -> Call:
 
 REFUSED: list[Call] = [
     # what is no request
-    post("/messages", {"content": "x"}, "缺少参数:to"),
-    post("/messages", {"to": NUMBER, "content": "x"}, WRONG.format("to", "应为数组,实为字符串")),
-    post("/messages", {"to": [5], "content": "x"}, WRONG.format("to[0]", "应为字符串,实为整数")),
-    post("/messages", {"to": [NUMBER], "content": 5}, WRONG.format("content", "应为字符串,实为整数")),
+    post("/messages", {"content": "x"}, "缺少参数：to"),
+    post("/messages", {"to": NUMBER, "content": "x"}, WRONG.format("to", "应为数组，实为字符串")),
+    post("/messages", {"to": [5], "content": "x"}, WRONG.format("to[0]", "应为字符串，实为整数")),
+    post("/messages", {"to": [NUMBER], "content": 5}, WRONG.format("content", "应为字符串，实为整数")),
     post("/messages", {"to": [NUMBER], "typo": 5}, WRONG.format("typo", "未知的参数")),
     post(
         "/messages",
@@ -76,20 +76,20 @@ REFUSED: list[Call] = [
     post(
         "/messages",
         {"to": [NUMBER], "send_at": "2026-05-01T09:00:00"},
-        WRONG.format("send_at", "时间须带时区,如 2026-05-01T09:00:00+08:00"),
+        WRONG.format("send_at", "时间须带时区，如 2026-05-01T09:00:00+08:00"),
     ),
     post(
         "/messages",
         {"to": [NUMBER], "send_at": "soon"},
-        WRONG.format("send_at", "应为 ISO 8601 时间,如 2026-05-01T09:00:00+08:00"),
+        WRONG.format("send_at", "应为 ISO 8601 时间，如 2026-05-01T09:00:00+08:00"),
     ),
     post(
         "/messages",
         {"to": [NUMBER], "content": "x", "send_at": "1999-05-01T09:00:00Z"},
-        "发送时间不合法:send_at 超出允许的范围",
+        "发送时间不合法：send_at 超出允许的范围",
     ),
     post("/messages", {"to": [NUMBER], "content": "a\0b"}, WRONG.format("content", "含有 NUL 字符")),
-    post("/messages", b"{", "请求体不是合法的 JSON,请检查格式与 UTF-8 编码"),
+    post("/messages", b"{", "请求体不是合法的 JSON，请检查格式与 UTF-8 编码"),
     post("/messages", {}, WRONG.format("Content-Encoding", "不支持压缩的请求体"), Content_Encoding="gzip"),
     post(
         "/messages",
@@ -104,30 +104,30 @@ REFUSED: list[Call] = [
     get("/messages?status=null", WRONG.format("status", "取值不合法")),
     get("/messages?" + "&".join(f"a{n}=1" for n in range(60)), WRONG.format("query", "参数过多")),
     get("/messages/1", "记录不存在或无权查看"),
-    ("PUT", "/messages", None, {}, "该地址不支持此方法,请查看接口文档"),
+    ("PUT", "/messages", None, {}, "该地址不支持此方法，请查看接口文档"),
     get("/statistics?group=x", WRONG.format("group", "含有不允许的字符")),
     get(
         "/statistics?from_day=2026-01-02&to_day=2026-01-01",
-        WRONG.format("to_day", "须不早于 from_day,最多跨 366 天"),
+        WRONG.format("to_day", "须不早于 from_day，最多跨 366 天"),
     ),
     get(
         "/usage?from_day=2026-01-02&to_day=2026-01-01",
-        WRONG.format("to_day", "须不早于 from_day,最多跨 366 天"),
+        WRONG.format("to_day", "须不早于 from_day，最多跨 366 天"),
     ),
     # files
     upload(b"", "文件为空"),
     upload(b"\n\n", "文件中没有数据"),
     upload(b"PK\3\4 broken", "不是有效的 XLSX 文件"),
-    upload(b"\xd0\xcf\x11\xe0", "不支持 .xls 或加密的工作簿,请另存为未加密的 .xlsx 或 CSV"),
-    upload(b"a\0b", "文件不是文本,请上传 CSV 或 XLSX"),
+    upload(b"\xd0\xcf\x11\xe0", "不支持 .xls 或加密的工作簿，请另存为未加密的 .xlsx 或 CSV"),
+    upload(b"a\0b", "文件不是文本，请上传 CSV 或 XLSX"),
     upload(b",".join([b"x"] * 300), "第 1 行超过 256 列"),
     # tasks
     task(WRONG.format("to", "与 file_id、audience_id 只能填写一个"), audience_id="1"),
     task(WRONG.format("params", "只能与 template_id 一起使用"), params={"a": "b"}),
     task(WRONG.format("content", "与 template_id 只能填写一个"), template_id="1"),
-    task("模板 1 不存在,请核对 template_id", template_id="1", content=None),
-    task("内容为空,请填写 content", content=None),
-    task("号码为空,请在 to 中至少填写一个号码", to=None),
+    task("模板 1 不存在，请核对 template_id", template_id="1", content=None),
+    task("内容为空，请填写 content", content=None),
+    task("号码为空，请在 to 中至少填写一个号码", to=None),
     task(WRONG.format("mapping.variables", "内容中没有变量 a"), mapping={"variables": {"a": "b"}}),
     task(
         WRONG.format("window[0]", "开始与结束时间相同"),
@@ -138,17 +138,17 @@ REFUSED: list[Call] = [
         recurring={"every": "day", "at": ["09:00"], "on": [1]},
     ),
     task(
-        WRONG.format("recurring.on", "应为 1 至 31 的列表,-1 表示最后一天"),
+        WRONG.format("recurring.on", "应为 1 至 31 的列表，-1 表示最后一天"),
         recurring={"every": "month", "at": ["09:00"], "on": [0]},
     ),
     task(
         WRONG.format("recurring.on", "应为 1 至 7 的列表"),
         recurring={"every": "week", "at": ["09:00"], "on": [9]},
     ),
-    task("发送时间不合法:send_at 最多可提前 366 天", send_at=LATE),
-    task("发送时间不合法:expire_at 须晚于发送时间", expire_at=PAST),
+    task("发送时间不合法：send_at 最多可提前 366 天", send_at=LATE),
+    task("发送时间不合法：expire_at 须晚于发送时间", expire_at=PAST),
     # what an account has
-    post("/signs", {"sign": "a b"}, WRONG.format("sign", "签名须为 2 到 20 个字符,不含【】和空白")),
+    post("/signs", {"sign": "a b"}, WRONG.format("sign", "签名须为 2 到 20 个字符，不含【】和空白")),
     post(
         "/templates",
         {"name": " ", "content": "hello"},
@@ -170,7 +170,7 @@ REFUSED: list[Call] = [
         "/webhooks/own",
         {"url": "https://a.example/", "events": ["x"]},
         {},
-        WRONG.format("events", f"未知事件 x;可选 {TYPES}"),
+        WRONG.format("events", f"未知事件 x；可选 {TYPES}"),
     ),
     (
         "PUT",
@@ -184,14 +184,14 @@ REFUSED: list[Call] = [
         "/webhooks/callback",
         {"url": "https://a.example/"},
         {},
-        WRONG.format("url", "callback 的地址来自消息的 callback_url,请设置 hosts"),
+        WRONG.format("url", "callback 的地址来自消息的 callback_url，请设置 hosts"),
     ),
     (
         "PUT",
         "/webhooks/own",
         {"url": "https://a.example/", "options": {"format": "get"}},
         {},
-        WRONG.format("url", "get 格式的地址须含占位符,如 {message_id}"),
+        WRONG.format("url", "get 格式的地址须含占位符，如 {message_id}"),
     ),
 ]
 
@@ -234,7 +234,7 @@ async def test_a_refusal_is_in_the_language_that_was_asked_for(api: Api, call: C
 
 
 async def test_refusals_of_every_kind_are_among_them() -> None:
-    kinds = {call[4].partition(":")[0] for call in REFUSED}
+    kinds = {call[4].partition("：")[0] for call in REFUSED}
     assert len(REFUSED) >= 50
     assert {"参数格式不正确", "缺少参数", "发送时间不合法", "文件无法使用"} < kinds
 
@@ -247,20 +247,20 @@ async def test_a_task_says_in_both_languages_how_it_is(api: Api) -> None:
     in_english(english)
     for action, verb in (("pause", "暂停"), ("resume", "继续"), ("cancel", "取消")):
         chinese, english = await both(api, post(f"/tasks/{made}/{action}", None, ""))
-        assert chinese.body["message"] == CONFLICT.format(f"任务已取消,不能{verb}")
+        assert chinese.body["message"] == CONFLICT.format(f"任务已取消，不能{verb}")
         in_english(english)
 
 
 async def test_a_task_of_a_test_key_is_refused_in_both(api: Api) -> None:
     chinese, english = await both(api, task(""), await api.add_key(scopes=SCOPES, test=True))
-    assert chinese.body["message"] == CONFLICT.format("测试密钥不能创建或改动任务,请使用正式密钥")
+    assert chinese.body["message"] == CONFLICT.format("测试密钥不能创建或改动任务，请使用正式密钥")
     in_english(english)
 
 
 async def test_what_is_refused_item_by_item_is_in_the_language(api: Api) -> None:
     body = {"to": [NUMBER, "12", NUMBER], "content": "hello"}
     chinese, english = await both(api, post("/messages", body, ""))
-    assert chinese.data["items"][1]["message"] == "手机号码格式不正确,请检查后重新提交"
+    assert chinese.data["items"][1]["message"] == "手机号码格式不正确，请检查后重新提交"
     in_english(english)
     chinese, english = await both(api, post("/numbers/check", {"numbers": ["12", NUMBER]}, ""))
     assert chinese.data["items"][0]["state_name"] == "格式错误"

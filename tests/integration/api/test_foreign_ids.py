@@ -26,7 +26,7 @@ from smsgw.platform.keys.model import NewKey
 
 MARK = "甲方机密"
 """In all that the owner has; it is never told to anybody else."""
-PHONE, BLOCKED, OTHER = "13800138000", "13800138009", "13900139000"
+PHONE, BLOCKED, OUT, OTHER = "13800138000", "13800138009", "13800138008", "13900139000"
 GIVEN = {"source": "web", "proof": "x1", "given_at": "2026-01-01T00:00:00+08:00"}
 SALE = {"name": "n", "to": [OTHER]}
 
@@ -138,6 +138,7 @@ CASES: dict[str, list[Asked]] = {
     "GET /blocklist": [(f"number={BLOCKED}", None), ("", None)],
     "POST /blocklist/remove": [("", {"numbers": [BLOCKED]})],
     "POST /optouts": [("", {"numbers": [OTHER]})],
+    "GET /optouts": [(f"number={OUT}", None), ("cursor={optout}", None), ("", None)],
     "POST /numbers/check": [("", {"numbers": [PHONE, BLOCKED]})],
     "POST /signs": [("", {"sign": "{mark}"})],
     "GET /signs": [("cursor={sign}", None), ("", None)],
@@ -154,6 +155,9 @@ CASES: dict[str, list[Asked]] = {
     "GET /links/filings/{id}": [("filing", None)],
     "DELETE /links/filings/{id}": [("filing", None)],
     "POST /links": [("", {"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"})],
+    "POST /links/batch": [
+        ("", {"items": [{"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"}]}),
+    ],
     "GET /links": [("cursor={link}", None), ("text={mark}", None), ("", None)],
     "GET /links/{id}": [("link", None)],
     "POST /links/{id}/target": [("link", {"target": "https://{mark}.example.org/"})],
@@ -185,6 +189,8 @@ async def owned(api: Api) -> dict[str, str]:
         "POST", "/messages", {"to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()}
     )
     await made("POST", "/blocklist", {"numbers": [BLOCKED], "reason": MARK})
+    await made("POST", "/optouts", {"numbers": [OUT], "reason": MARK})
+    out = await api.ctx.db.fetchval("SELECT version FROM block_list WHERE source = 'opt_out'")
     await api.lists.follow()
     refused = (await api.post("/messages", {"to": [BLOCKED], "content": MARK})).data["items"][0]["message_id"]
     pulled = await made("POST", "/reports/pull", {})
@@ -240,7 +246,7 @@ async def owned(api: Api) -> dict[str, str]:
         "ref": "ref-1", "mark": "jiafang", "scenario": scenario["scenario_id"], "draft": draft["draft_id"],
         "phrase": phrase["phrase_id"], "consent": consent["consent_id"], "import": brought["import_id"],
         "filter": looked_at["filter_id"], "document": document["proof_id"],
-        "link": link["link_id"],
+        "link": link["link_id"], "optout": str(out),
     }  # fmt: skip
 
 
@@ -296,6 +302,7 @@ DO $$ DECLARE one record; BEGIN
                WHERE table_schema = 'public' AND is_identity = 'YES' AND data_type = 'bigint' LOOP
         PERFORM setval(pg_get_serial_sequence(one.table_name, one.column_name), 440000001);
     END LOOP;
+    PERFORM setval('block_version', 440000001);
 END $$
 """
 

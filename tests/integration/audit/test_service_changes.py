@@ -1025,6 +1025,13 @@ async def _(world: World, change: Change) -> None:
     await _link(world, change)
 
 
+@example(links.make_many, "short_link.make")
+async def _(world: World, change: Change) -> None:
+    wanted = [NewLink(world.account_id, name, "https://www.example.cn/") for name in ("spring", "summer")]
+    made = await links.make_many(change, world.sealer, wanted, LINK_HOSTS, now=clock.now())
+    assert all(isinstance(one, ShortLink) for one in made)
+
+
 @example(links.lead, "short_link.target")
 async def _(world: World, change: Change) -> None:
     await links.lead(change, await _link(world), "https://www.example.cn/summer", LINK_HOSTS)

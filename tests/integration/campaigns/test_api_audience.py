@@ -10,10 +10,12 @@ from pathlib import Path
 from api_server import Api, running
 from changes import by_test
 
+from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.lists import queries as list_queries
+from smsgw.platform.lists import service as list_changes
 from smsgw.store.engine.states import by_name
 
 A, B = "13800138000", "13900139000"
@@ -168,6 +170,48 @@ async def test_numbers_are_blocked_for_the_account_and_taken_off_again(dsn: str,
         assert gone.data["changed"] == 2
         (left,) = (await api.get("/blocklist")).data["items"]
         assert left["source"] == "opt_out"  # an opt-out is not lifted by the sender
+
+
+async def test_opt_outs_are_found_by_number_and_time_page_by_page(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        given = [f"1370013700{n}" for n in range(5)]
+        for number in given:
+            assert (await api.post("/optouts", {"numbers": [number], "sign": "测试", "reason": "来电"})).status == 200
+        await api.post("/blocklist", {"numbers": [B]})
+        for account in (0, await accounts.add(by_test(api.ctx.db), "another")):
+            scope = Scope(account, "marketing", "")
+            await list_changes.block(by_test(api.ctx.db, api.ctx.ids), ["86" + A], scope, OPT_OUT, "")
+        moved = "UPDATE block_list SET since = timestamptz '2026-05-01 00:00+08' + $2 * interval '1 day' "
+        for day, number in enumerate(given):
+            await api.ctx.db.execute(moved + "WHERE number = $1", int("86" + number), day)
+
+        async def found(query: str) -> list[str]:
+            items = (await api.get(f"/optouts?{query}")).data["items"]
+            assert {(one["source"], one["type"], one["sign"], one["reason"]) for one in items} <= {
+                ("opt_out", "marketing", "测试", "来电")
+            }
+            return [one["number"].removeprefix("86") for one in items]
+
+        newest = given[::-1]
+        assert await found("") == newest, "neither what was blocked, nor what holds for others or for all"
+        seen, cursor, pages = [], "", 0
+        while cursor is not None:
+            page = (await api.get(f"/optouts?limit=2{cursor}")).data
+            seen += [one["number"].removeprefix("86") for one in page["items"]]
+            cursor = f"&cursor={page['next_cursor']}" if page["next_cursor"] else None
+            pages += 1
+        assert (seen, pages) == (newest, 3)
+        assert (await api.get("/optouts?limit=5")).data["next_cursor"] is None, "there is nothing behind it"
+        assert await found(f"number={given[1]}") == [given[1]]
+        assert await found(f"number={A}") == []
+        day = "2026-05-0{}T00:00:00%2B08:00".format
+        assert await found(f"from_time={day(2)}&to_time={day(4)}") == [given[2], given[1]]
+        assert await found(f"to_time={day(1)}") == []
+        assert await found(f"number={given[3]}&from_time={day(5)}") == []
+        assert (await api.get("/optouts?number=12")).code == "NUMBER_INVALID"
+        ended = "UPDATE block_list SET removed_at = now() WHERE number = $1"
+        await api.ctx.db.execute(ended, int("86" + given[0]))
+        assert await found("") == newest[:-1], "those that hold"
 
 
 async def test_messages_are_looked_up_by_id(dsn: str, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ async def test_rules_ask_for_an_approval_of_the_new_text_alone(dsn: str, tmp_pat
         task_id = await d.make(5, send_at=_later(d))
         await _edit(d, task_id, content="返利活动")
         task = await _task(d, task_id)
-        assert (task.state, task.review, task.review_reasons) == ("review", True, ["敏感词:返利"])
+        assert (task.state, task.review, task.review_reasons) == ("review", True, ["敏感词：返利"])
         await _edit(d, task_id, rate=3)
         (again,) = await reviews.page(d.database, accounts=None)
         assert (again.content, (await _task(d, task_id)).state) == ("返利活动", "review")
@@ -280,7 +280,7 @@ async def test_how_often_a_number_gets_what_has_a_tag(dsn: str, tmp_path: Path) 
         assert (await d.view(first)).progress.statuses == {"queued": 3}
         assert (await d.view(second)).progress.statuses == {"queued": 1, "rejected": 3}
         refused = await d.database.fetch("SELECT DISTINCT refusal FROM message WHERE refusal <> ''")
-        assert [row["refusal"] for row in refused] == ["该号码发送过于频繁:发送频次 1 天内最多 1 条"]
+        assert [row["refusal"] for row in refused] == ["该号码发送过于频繁：发送频次 1 天内最多 1 条"]
         other = await d.make(to=to, frequency={**once, "tag": "另一个"})
         own = await d.make(to=to, frequency={**once, "tag": ""})
         free = await d.make(to=to)

@@ -279,10 +279,10 @@ async def test_a_word_far_down_in_the_table_lets_the_whole_wait_and_is_seen(dsn:
         await imported(d)
         view = await d.view(task.id)
         assert view.task.state == "review"
-        assert view.task.review_reasons == ["1 行的内容含敏感词:贷款(金融)"]
+        assert view.task.review_reasons == ["1 行的内容含敏感词：贷款(金融)"]
         seen = await reviews.get(d.database, task.id, accounts=None)
         assert seen is not None
-        assert seen.reasons == ["1 行的内容含敏感词:贷款(金融)"]
+        assert seen.reasons == ["1 行的内容含敏感词：贷款(金融)"]
         found = await reviews.held_rows(d.database, task.id)
         assert found[0] == 1
         assert [(one.number, one.content) for one in found[1]] == [("8613900000461", "关于贷 款的通知")]
@@ -311,7 +311,7 @@ async def test_rows_without_a_template_or_with_a_new_link_are_seen_before(dsn: s
         await imported(d)
         view = await d.view(task.id)
         assert view.task.state == "review"
-        assert view.task.review_reasons == ["2 行的内容不符合已审核的模板", "1 行的内容含新链接:t.cn/x"]
+        assert view.task.review_reasons == ["2 行的内容不符合已审核的模板", "1 行的内容含新链接：t.cn/x"]
         n, found = await reviews.held_rows(d.database, task.id)
         assert n == 3
         assert [one.content for one in found] == [
@@ -344,6 +344,6 @@ async def test_rows_of_an_edited_task_are_asked_anew(dsn: str, tmp_path: Path) -
         assert (await d.view(task.id)).task.state == "scheduled"
         change = by_test(d.database, d.ids.next)
         edited = await d.tasks.edit(change, task.id, {"content": "关于{事项}款的通知"})
-        assert (edited.state, edited.review_reasons) == ("review", ["1 行的内容含敏感词:贷款(金融)"])
+        assert (edited.state, edited.review_reasons) == ("review", ["1 行的内容含敏感词：贷款(金融)"])
         n, found = await reviews.held_rows(d.database, task.id)
         assert (n, [one.content for one in found]) == (1, ["关于贷款的通知"])

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from api_server import Api, running
 from changes import by_test
 
 from smsgw.core.url_filings import Filing
 from smsgw.pipeline.events import EventHub
-from smsgw.platform.links import clicks, queries
+from smsgw.platform.links import clicks, queries, service
 from smsgw.platform.links.telling import FirstClicks
 from smsgw.platform.url_filings import service as filings
+from smsgw.runtime.shares import Shares
 
 TARGET = "https://www.example.cn/spring?from=sms"
 PHONE = "Mozilla/5.0 (Linux; Android 13; V2241A Build/TP1A) AppleWebKit/537.36 Chrome/118.0 Mobile Safari/537.36"
@@ -107,3 +109,80 @@ async def test_a_first_click_is_told_once_to_who_has_asked_for_it(api: Api) -> N
     said = json.loads(rows[0]["detail"])
     assert (said["link_id"], said["n"], said["name"], said["target"]) == (link, 2, "春季", TARGET)
     assert (await queries.one(api.ctx.db, int(link), accounts=None)).humans == 3
+
+
+async def test_a_batch_makes_what_can_be_made_and_says_of_each(api: Api) -> None:
+    filed = await filings.file(by_test(api.ctx.db), api.account_id, "example.cn")
+    await filings.set_state(by_test(api.ctx.db), filed.id, Filing.REGISTERED, ["CMCC"])
+    other = "https://elsewhere.example.com/"
+    items = [
+        {"name": "a", "target": TARGET}, {"name": "b", "target": other},
+        {"name": "c", "target": TARGET, "code": "spring"}, {"name": "d", "target": TARGET, "code": "spring"},
+        {"name": "e", "target": "http://10.0.0.1/"}, {"name": "f", "target": TARGET, "kind": "personal", "codes": 40},
+        {"name": "g", "target": TARGET},
+    ]  # fmt: skip
+    made = await api.post("/links/batch", {"items": items}, Idempotency_Key="batch-1")
+    assert (made.status, made.data["accepted"], made.data["rejected"]) == (201, 5, 2)
+    told = made.data["items"]
+    assert [(one["name"], one.get("state"), one.get("code")) for one in told] == [
+        ("a", "active", None), ("b", "reviewing", None), ("c", "active", None), ("d", None, "STATE_CONFLICT"),
+        ("e", None, "PARAM_INVALID"), ("f", "active", None), ("g", "active", None),
+    ]  # fmt: skip
+    assert (told[3]["message"], told[4]["message"].partition("，")[0]) == (
+        "当前状态不允许此操作：该短码已被使用，请换一个", "参数格式不正确：target",
+    )  # fmt: skip
+    assert told[2]["address"] == "https://s.example.cn/spring"
+    listed = {one["link_id"]: one for one in (await api.get("/links")).data["items"]}
+    assert len(listed) == 5
+    for one in told:
+        if "link_id" in one:
+            stored = listed[one["link_id"]]
+            assert all(stored[field] == one[field] for field in ("name", "address", "state")), one
+    assert [listed[one["link_id"]]["target"] for one in told[:2]] == [TARGET, other]
+    codes = (await api.get(f"/links/{told[5]['link_id']}/codes")).data["items"]
+    addresses = {one["address"] for one in [*told, *codes] if one.get("address")}
+    assert len(addresses) == 4 + 40, "no code is another's"
+    versions = await api.ctx.db.fetch("SELECT link_id, version, target FROM short_link_target ORDER BY link_id")
+    assert [(str(row["link_id"]), row["version"]) for row in versions] == [(id_, 1) for id_ in sorted(listed, key=int)]
+    entered = await api.ctx.db.fetch("SELECT object, actor FROM audit WHERE action = 'short_link.make' ORDER BY id")
+    assert [row["object"] for row in entered] == [f"short_link/{one['link_id']}" for one in told if "link_id" in one]
+    again = await api.post("/links/batch", {"items": items}, Idempotency_Key="batch-1")
+    assert (again.status, again.data) == (201, made.data)
+    assert len((await api.get("/links")).data["items"]) == 5
+
+
+async def test_a_batch_of_which_nothing_can_be_made_is_refused(api: Api) -> None:
+    items = [{"name": "a", "target": "http://10.0.0.1/"}, {"name": "b", "target": TARGET, "codes": 5}]
+    refused = await api.post("/links/batch", {"items": items}, Accept_Language="en")
+    assert (refused.status, refused.code) == (400, "PARAM_INVALID")
+    assert (refused.data["accepted"], [one["code"] for one in refused.data["items"]]) == (0, ["PARAM_INVALID"] * 2)
+    assert refused.body["message"] == refused.data["items"][0]["message"]
+    assert "target" in refused.body["message"]
+    assert "codes" in refused.data["items"][1]["message"]
+    assert (await api.get("/links")).data["items"] == []
+    for none in ({"items": []}, {"items": [{"name": "a", "target": TARGET}] * 1001}, {"items": [{"name": "a"}]}):
+        answer = await api.post("/links/batch", none)
+        assert (answer.status, answer.code in ("PARAM_INVALID", "PARAM_MISSING")) == (400, True)
+    assert (await api.get("/links")).data["items"] == []
+
+
+async def test_of_a_batch_as_many_are_made_as_there_is_room_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_OF_ACCOUNT", 3)
+    await api.post("/links", {"name": "first", "target": TARGET})
+    items = [{"name": str(n), "target": TARGET} for n in range(4)]
+    made = (await api.post("/links/batch", {"items": items})).data
+    assert [one.get("code") for one in made["items"]] == [None, None, "STATE_CONFLICT", "STATE_CONFLICT"]
+    assert "上限 3 个" in made["items"][2]["message"]
+    assert (await api.post("/links/batch", {"items": items})).status == 409
+    assert len((await api.get("/links")).data["items"]) == 3
+
+
+async def test_an_account_makes_one_batch_at_a_time(api: Api) -> None:
+    api.ctx.made = Shares(2, 1, patience=0.05)
+    await api.ctx.made.take(api.account_id)
+    items = {"items": [{"name": "a", "target": TARGET}]}
+    assert (await api.post("/links/batch", items)).code == "BACKPRESSURE"
+    assert (await api.get("/links")).data["items"] == []
+    api.ctx.made.give(api.account_id)
+    assert (await api.post("/links/batch", {"items": [{"name": "a", "target": "http://10.0.0.1/"}]})).status == 400
+    assert (await api.post("/links/batch", items)).status == 201, "whoever is refused has given it back"

@@ -49,9 +49,10 @@ from smsgw.public import app as public
 from smsgw.public.app import PublicContext
 from smsgw.runtime import aio, clock, config
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.mapped import MappedFile
 from smsgw.store.engine.migrate import migrations
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.engine.spool import Reader, Spool
+from smsgw.store.engine.spool import Reader, Segment, Spool
 from smsgw.web.listening import Connections, Listener
 
 HOST, OTHER = "s.example.cn", "t.example.cn"
@@ -146,7 +147,7 @@ async def opened(
 ) -> AsyncIterator[Edge]:
     ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
     links = LinkTable(database, SEALER)
-    room = Spool(folder / "clicks", limit=16 << 20, synced=False)
+    room = Spool(folder / "clicks", limit=16 << 20, segment_bytes=1 << 20, mapped=True)
     clicks = Clicks(database, room, links, DiskGuard([folder], 0), None)
     await clicks.start()
     await links.follow()
@@ -624,7 +625,8 @@ async def test_a_click_is_entered_once_however_often_it_is_read(edge: Edge) -> N
     folder = edge.folder / "again"
     folder.mkdir()
     (folder / "000000000001.spool").write_bytes(octets)
-    second = Clicks(edge.database, Spool(folder, limit=1 << 20, synced=False), edge.links, edge.clicks._disk, None)
+    room = Spool(folder, limit=1 << 22, segment_bytes=1 << 16, mapped=True)
+    second = Clicks(edge.database, room, edge.links, edge.clicks._disk, None)
     await second.start()
     while await second.enter():
         pass
@@ -702,7 +704,7 @@ async def test_clicks_that_have_no_place_are_counted(edge: Edge) -> None:
     link = await edge.make(chosen="spring")
     await edge.clicks.stop()
     (edge.folder / "file").write_text("where a folder should be")
-    edge.clicks._spool = Spool(edge.folder / "file", limit=1 << 20, synced=False)
+    edge.clicks._spool = Spool(edge.folder / "file", limit=1 << 20, segment_bytes=1 << 16, mapped=True)
     await edge.clicks.start()
     assert (await edge.open("/spring")).status == 302
     await edge.enter()
@@ -710,16 +712,28 @@ async def test_clicks_that_have_no_place_are_counted(edge: Edge) -> None:
     assert (await queries.one(edge.database, link.id, accounts=None)).unkept == 1
 
 
+async def hung(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No segment is at hand, and none is made before the event."""
+    spool, go_on = edge.clicks._spool, threading.Event()
+    made = spool._new_memory
+
+    def hanging() -> tuple[Segment, MappedFile]:
+        go_on.wait(30)
+        return made()
+
+    monkeypatch.setattr(spool, "_new_memory", hanging)
+    async with asyncio.timeout(10):
+        while spool._spare is None:  # noqa: ASYNC110 - a thread makes it
+            await asyncio.sleep(0.01)
+    spool._spare[1].remove()
+    spool._spare = None
+    return go_on
+
+
 async def test_a_disk_that_hangs_keeps_nobody_waiting(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     """The visitor is sent on; the click is kept when the disk comes back, and is not counted twice."""
     link = await edge.make(chosen="spring")
-    write, go_on = edge.clicks._spool._write, threading.Event()
-
-    def hanging(data: bytes) -> None:
-        go_on.wait(30)
-        write(data)
-
-    monkeypatch.setattr(edge.clicks._spool, "_write", hanging)
+    go_on = await hung(edge, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(clicking, "PATIENCE", 0.1)
         assert (await edge.open("/spring")).status == 302
@@ -737,14 +751,8 @@ async def test_a_code_is_not_taken_for_opened_while_its_click_is_under_way(
     """Whether the disk will have it nobody knows: the next one of its recipient is still the first."""
     link = await edge.make(kind=LinkKind.PERSONAL, codes=3)
     (code, *_) = await edge.codes(link)
-    write, go_on = edge.clicks._spool._write, threading.Event()
-
-    def hanging(data: bytes) -> None:
-        go_on.wait(30)
-        write(data)
-
+    go_on = await hung(edge, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr(edge.clicks._spool, "_write", hanging)
         patch.setattr(clicking, "PATIENCE", 0.1)
         assert (await edge.open(f"/{code}")).status == 302
     assert not edge.context.openings.known(link.id, 0)

@@ -257,11 +257,11 @@ async def test_rows_that_somebody_has_to_see_are_told_before_and_shown_to_the_re
         text = await looked_at(clerk, draft)
         assert re.search(r'data-class="held".{0,200}须审批.{0,80}>2<', text, re.DOTALL)
         assert "138****0500" in text
-        assert "敏感词:贷款(金融):办贷款您好，请于9点到场" in text
+        assert "敏感词：贷款(金融)：办贷款您好，请于9点到场" in text
         file = await clerk.get(f"/send/{draft}/clean/file?class=held")
         assert [line.split(",")[0] for line in file.splitlines()[1:]] == ["502", "503"]
         text = await looked_at(clerk, draft, "confirm")
-        assert "2 行的内容含敏感词:贷款(金融)" in text
+        assert "2 行的内容含敏感词：贷款(金融)" in text
         assert "须审批的 2 行" in text
         assert "第 502 行" in text
         assert "提交审批" in text
@@ -272,7 +272,7 @@ async def test_rows_that_somebody_has_to_see_are_told_before_and_shown_to_the_re
 
         await boss.login("boss")
         page = html.unescape(await boss.get(f"/review/{task}"))
-        assert "2 行的内容含敏感词:贷款(金融)" in page
+        assert "2 行的内容含敏感词：贷款(金融)" in page
         assert "办<mark>贷款" in re.sub(r"<mark [^>]*>", "<mark>", page), "the rows themselves, with the word marked"
         assert "缴水费您好，请于9点到场" in page, "texts as they are sent, not values"
 

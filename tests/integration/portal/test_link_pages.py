@@ -56,7 +56,7 @@ async def opened(site: Site, folder: Path, link: ShortLink, agents: Sequence[str
             " accept) VALUES ($1, $2, $3, 1, now(), $4, 'GET', $5, '=HYPERLINK(1)', '', 'zh-CN', 'text/html')",
             site.ids.next(), link.id, n % link.codes, address, agent,
         )  # fmt: skip
-    room = Spool(folder / "clicks", limit=1 << 20, synced=False)
+    room = Spool(folder / "clicks", limit=1 << 20, segment_bytes=1 << 16, mapped=True)
     clicks = Clicks(site.db, room, LinkTable(site.db, SEALER), DiskGuard([folder], 0), None)
     while await clicks.judge():
         pass

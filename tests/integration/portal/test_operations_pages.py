@@ -218,8 +218,8 @@ async def test_alarms_are_listed_open_first_and_taken_by_who_may(site: Site) -> 
         page = await boss.get("/alarms")
         listed = list(dict.fromkeys(re.findall(r'href="/alarms/([0-9]+)"', page)))
         assert listed == [str(second), str(first), str(over)], "what is over stands last"
-        assert "通道断开" in page
-        assert "Errno" not in page
+        assert all(said in page for said in ("通道断开", "通道 mobile-a", "节点 1", "数据库"))
+        assert not any(raw in page for raw in ("Errno", "channel/mobile-a", "node/1"))
         page = await boss.get("/alarms?state=cleared")
         assert re.findall(r'href="/alarms/([0-9]+)"', page)[0] == str(over)
         assert f'href="/alarms/{first}"' not in page
@@ -233,6 +233,7 @@ async def test_alarms_are_listed_open_first_and_taken_by_who_may(site: Site) -> 
         page = await boss.get(f"/alarms/{first}")
         assert "处理中" in page
         assert "boss" in page
+        assert "<code>channel/mobile-a</code>" in page, "as programs call it"
     rows = await site.db.fetch("SELECT id, acked_by FROM alarm WHERE acked_at IS NOT NULL")
     assert [tuple(row) for row in rows] == [(first, "boss")], "what is over is nobody's"
     assert await done(site, "alarm.%") == ["alarm.ack"]

@@ -138,12 +138,12 @@ async def test_what_is_found_is_summed_and_can_be_taken_away_with_the_right(site
 
 def test_facts_of_a_step_are_told_in_the_readers_language() -> None:
     detail: dict[str, str | int | Wording] = {
-        "reason": Recorded("NUMBER_EMPTY", "号码状态为空号,已过滤"), "problem": "[Errno 111] Connect call failed",
+        "reason": Recorded("NUMBER_EMPTY", "号码状态为空号，已过滤"), "problem": "[Errno 111] Connect call failed",
         "account": "hall", "tries": 2, "code": "",
     }  # fmt: skip
     step = TraceStep(datetime(2026, 1, 2, tzinfo=UTC), "rejected", "", 0, detail)
     assert _facts(step, "zh") == (
-        ("说明", "号码状态为空号,已过滤"), ("问题", "连接被对方拒绝"), ("账号", "hall"), ("推送次数", "2"),
+        ("说明", "号码状态为空号，已过滤"), ("问题", "连接被对方拒绝"), ("账号", "hall"), ("推送次数", "2"),
     )  # fmt: skip
     assert dict(_facts(step, "en"))["Note"] == "Number is not in service"
     assert "Errno" not in str(_facts(step, "en"))

@@ -179,7 +179,7 @@ async def test_sensitive_words_are_marked_where_they_stand(site: Site) -> None:
         await boss.login("boss")
         for page in (await boss.get("/review"), await boss.get(f"/review/{batch}")):
             assert '&lt;<mark title="金融" data-why="金融">贷 款</mark>&gt;' in page
-            assert "敏感词:贷款" in page
+            assert "敏感词：贷款" in page
         await boss.post("/language", {"language": "en", "next": "/"})
         for path in ("/review", f"/review/{batch}"):
             page = await boss.get(path)
@@ -341,17 +341,21 @@ async def test_who_may_send_begins_where_there_is_nothing_yet(site: Site) -> Non
     rights = [_P.HOME_VIEW, _P.TASK_VIEW, _P.MESSAGE_SEND]
     await org.add_role(by_test(site), "sender", "发送", rights, ScopeKind.ACCOUNTS)
     await org.add_role(by_test(site), "looker", "查看", rights[:-1], ScopeKind.ACCOUNTS)
-    await org.add_role(by_test(site), "maker", "开户", [*rights, _P.ACCOUNT_EDIT], ScopeKind.ACCOUNTS)
+    await org.add_role(by_test(site), "maker", "开户", [*rights, _P.ACCOUNT_VIEW, _P.ACCOUNT_EDIT], ScopeKind.ACCOUNTS)
     button = re.compile(r'<a class="btn btn-primary[^"]*" href="/(send|setup/sign)"')
     for role, wanted in (
         ("sender", {"/tasks": ["send"], "/scheduled": ["send"], "/send": []}),
         ("looker", {"/tasks": [], "/scheduled": []}),
-        ("maker", {"/send": ["setup/sign"], "/custom": ["setup/sign"]}),
+        ("maker", {"/send": [], "/custom": []}),  # who sees some accounts makes them below one of these alone
     ):
         await site.add_staff(f"new-{role}", role)
         async with Browser(site) as person:
             await person.login(f"new-{role}")
             assert {path: button.findall(await person.get(path)) for path in wanted} == wanted, role
+            if role == "maker":
+                page = await person.get("/accounts")
+                assert "还没有短信账号" in page
+                assert page.count('href="/accounts/-/new"') == 1, "in the head, not as where one begins"
 
 
 async def test_tasks_of_others_are_not_there(site: Site) -> None:
@@ -430,7 +434,7 @@ async def test_rules_say_what_they_would_have_held_and_then_hold_it(site: Site) 
         site.snapshots.change(policies=replace(site.snapshots.current.policies, changes=changes, _known={}))
         assert await send("第 7 件已办好，见 https://new.example.cn/a") == "held"
         assert await send("第 8 件已办好") == "queued"
-        assert "新链接:https://new.example.cn/a" in html.unescape(await boss.get("/review"))
+        assert "新链接：https://new.example.cn/a" in html.unescape(await boss.get("/review"))
         await boss.post(path, {"review": "", "review_over": "", "review_new_link": "", "confirmed": "1"})
         assert await site.db.fetchval("SELECT count(*) FROM policy") == 0, "empty: as above"
 

@@ -536,4 +536,13 @@ async def test_who_may_not_take_a_statement_away_names_nobody_who_gets_it(site: 
                 assert one.status == 403, (login, path)
                 await one.post(path, form | {"account": str(hall)})
                 assert one.status == 403, (login, path)
+            if n:
+                page = await one.get("/statements/receivers")
+                assert ("own@buyer.example.org" in page, "登记收件人" in page) == (True, False), login
     assert await site.db.fetchval("SELECT emails FROM statement_receiver") == ["own@buyer.example.org"]
+    await site.db.execute("DELETE FROM statement_receiver")
+    for login, times in (("lacks-0", 0), ("boss", 2)):  # in the head, and where there are no rows
+        async with Browser(site) as one:
+            await one.login(login)
+            page = await one.get("/statements/receivers")
+            assert page.count('href="/statements/receivers/-/new"') == times, login

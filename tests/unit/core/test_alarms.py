@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
+
 from smsgw.core.alarm_rules import Rules
-from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
+from smsgw.core.alarms import CRITICAL, OTHERS, WARNING, Finding, Watch, about_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import parse
@@ -16,6 +18,21 @@ from smsgw.core.words import english_of
 from smsgw.pipeline.upkeep.alarms import channel_findings, standby_findings
 
 DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "chinese", "english"),
+    [
+        ("channel/mobile-a", "通道 mobile-a", "Channel mobile-a"),
+        ("node/1/evidence", "节点 1/evidence", "Node 1/evidence"),
+        ("webhook/hall/main", "推送地址 main（账号 hall）", "Endpoint main (account hall)"),
+        ("webhook/main", "推送地址 main", "Endpoint main"), ("database", "数据库", "Database"),
+        ("facts/parked", "上行与回执", "Inbound messages and reports"), (OTHERS, "其他对象", "others"),
+        ("of/another version", "of/another version", "of/another version"), ("", "", ""),
+    ],
+)  # fmt: skip
+def test_whom_an_alarm_concerns_is_told_in_words(code: str, chinese: str, english: str) -> None:
+    assert (str(about_of(code)), english_of(about_of(code))) == (chinese, english)
 
 
 def test_it_must_last() -> None:

@@ -74,6 +74,12 @@ def test_what_was_written_in_chinese_has_its_english_again(words: Wording) -> No
     assert str(Remembered(str(words), "review.")) == str(words)
 
 
+def test_what_was_written_with_signs_of_half_width_has_its_english_too() -> None:
+    old = Remembered("1 行的内容含新链接:https://a.example:8443/b", "review.")
+    assert old.english == "1 rows with new links: https://a.example:8443/b"
+    assert str(old) == "1 行的内容含新链接:https://a.example:8443/b"
+
+
 def test_what_nobody_of_us_has_written_stays_as_it_is() -> None:
     assert Remembered("别人写的", "review.").english == "别人写的"
 

@@ -23,7 +23,7 @@ def test_a_message_says_something_with_and_without_its_details(code: str) -> Non
 
 
 def test_an_error_reads_as_its_message() -> None:
-    assert str(Refused("BALANCE_INSUFFICIENT", need=3, left=1)) == "余额不足,需要 3 条,剩余 1 条,请充值后重试"
+    assert str(Refused("BALANCE_INSUFFICIENT", need=3, left=1)) == "余额不足，需要 3 条，剩余 1 条，请充值后重试"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_words_among_words_are_in_the_language_of_the_whole() -> None:
 
 def test_an_error_says_its_reason_in_the_language_of_the_answer() -> None:
     error = Invalid("PARAM_INVALID", field="n", reason=phrase("number.between", low=1, high=9))
-    assert str(error) == "参数格式不正确:n,须为 1 到 9 的整数"
+    assert str(error) == "参数格式不正确：n，须为 1 到 9 的整数"
     assert (
         message_of(error.code, error.detail, english=True)
         == "Invalid parameter n: a whole number from 1 to 9"

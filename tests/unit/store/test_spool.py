@@ -153,7 +153,7 @@ async def test_whoever_reads_in_small_pieces_gets_the_same(tmp_path: Path) -> No
 
 async def test_whoever_hands_over_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Exception | None] = []
-    spool = Spool(tmp_path, limit=1 << 20, synced=False)
+    spool = Spool(tmp_path, limit=1 << 20)
     await spool.open()
     spool.hand_over(b"first", told.append)
     await spool.append(b"second")
@@ -206,7 +206,7 @@ async def test_when_nobody_writes_any_more_all_hear_of_it(tmp_path: Path, monkey
 
 async def test_a_write_under_way_ends_before_the_spool_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for it hears what became of it, and its file is open until then, also where whoever closes gives up."""
-    spool = Spool(tmp_path, limit=1 << 20, synced=False)
+    spool = Spool(tmp_path, limit=1 << 20)
     await spool.open()
     await spool.append(b"first")
     write, begun, go_on = spool._write, threading.Event(), threading.Event()
@@ -235,35 +235,6 @@ async def test_a_write_under_way_ends_before_the_spool_does(tmp_path: Path, monk
         spool.hand_over(b"fourth", told.append)
     async with opened(tmp_path) as again:
         assert await everything(again) == [b"first", b"second"]
-
-
-async def test_records_of_a_moment_share_a_write_and_a_lone_one_waits_for_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[int] = []
-    pwrite = os.pwrite
-
-    def counted(fd: int, data: bytes, at: int) -> int:
-        written.append(len(data))
-        return pwrite(fd, data, at)
-
-    monkeypatch.setattr(os, "pwrite", counted)
-    spool = Spool(tmp_path, limit=1 << 20, synced=False, every=5.0)
-    await spool.open()
-    try:
-        async with asyncio.timeout(4.5):
-            await spool.append(b"first")
-        before = len(written)
-        some = []
-        for n in range(20):
-            some.append(spool.submit(b"%d" % n))
-            await asyncio.sleep(0.01)
-        await asyncio.gather(*some)
-        assert len(written) - before < 5
-        (segment,) = await spool.rotate()
-        assert await records(Reader(segment)) == [b"first", *(b"%d" % n for n in range(20))]
-    finally:
-        await spool.close()
 
 
 async def test_a_segment_can_be_closed_while_records_go_on_coming(tmp_path: Path) -> None:

@@ -208,5 +208,6 @@ PAGE = ListPage(
              _turn("start", words.START, "active", words.START_EFFECT, danger=False)),
     links=((words.ADD, f"{PATH}/-/new", Permission.ACCOUNT_EDIT),), lead=words.LEAD,
     sort=Sort("path", descending=False), wide=True,
-    empty=Empty(words.EMPTY, words.TEACHES, words.ADD, f"{PATH}/-/new", Permission.ACCOUNT_EDIT, icon="building"),
+    empty=Empty(words.EMPTY, words.TEACHES, words.ADD, f"{PATH}/-/new", Permission.ACCOUNT_EDIT, icon="building",
+                whole=True),
 )  # fmt: skip

@@ -114,7 +114,7 @@ LIST = ListPage(
     notice=not_by_person,
     links=((words.RECEIVERS_NEW, _RECEIVERS_NEW, Permission.ACCOUNT_EDIT),),
     empty=Empty(words.RECEIVERS_EMPTY, words.RECEIVERS_TEACH, words.RECEIVERS_NEW, _RECEIVERS_NEW,
-                Permission.ACCOUNT_EDIT),
+                Permission.ACCOUNT_EDIT), links_need=NAMES_RECEIVERS,
 )  # fmt: skip
 _EMAILS = Input("emails", Takes.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS)
 _LANGUAGE = Input("language", Takes.CHOICE, choices=words.LANGUAGE, required=True)
@@ -177,7 +177,7 @@ MAIL_COLUMNS = (
     Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "last_mail"),
     Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
     Column("said", Kind.LONG, "answered", value=lambda one: one.answer),
-    Column("digest", Kind.CODE, "file_digest", shown=False, phone=Phone.AWAY),
+    Column("digest", Kind.HASH, "file_digest", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 

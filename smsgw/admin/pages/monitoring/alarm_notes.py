@@ -12,7 +12,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, PATH, RECEIVERS, TABS
 from smsgw.admin.words import monitoring as words
-from smsgw.admin.words.audit import object_words
+from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import notes, receivers
 from smsgw.platform.alarms.model import MOST_RECEIVERS, Delivery
@@ -29,8 +29,7 @@ COLUMNS = (
     Column("note_entered", Kind.TIME, sort=True, value=lambda one: one.entered_at, phone=Phone.THIRD),
     Column("note_event", Kind.WORD, words=words.EVENT, value=lambda one: one.event, phone=Phone.SECOND),
     Column("alarm_kind", Kind.WORD, words=all_words.ALARM, value=lambda one: one.kind or "", phone=Phone.TITLE),
-    Column("object", Kind.USER, value=lambda one: object_words(one.object) if one.object else None,
-           phone=Phone.SECOND),
+    Column("object", value=lambda one: about_of(one.object) if one.object else None, phone=Phone.SECOND),
     Column("alarm_receiver", value=lambda one: one.receiver, phone=Phone.SECOND),
     Column("note_way", Kind.WORD, words=words.WAY, value=lambda one: one.way, phone=Phone.AWAY),
     Column("note_state", Kind.STATE, words=words.NOTE_STATE, tones=words.NOTE_TONE, value=lambda one: one.state,

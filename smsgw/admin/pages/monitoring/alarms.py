@@ -15,11 +15,10 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring import duty
 from smsgw.admin.words import faults as fault_words
 from smsgw.admin.words import monitoring as words
-from smsgw.admin.words.audit import object_words
 from smsgw.core.alarm_rules import LASTING
-from smsgw.core.alarms import OTHERS
+from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
-from smsgw.core.words import Wording, labels_of, phrase
+from smsgw.core.words import labels_of
 from smsgw.platform.alarms import queries, service
 from smsgw.platform.alarms.queries import Alarm, Wanted
 from smsgw.platform.duty import roster
@@ -49,14 +48,10 @@ def _state(alarm: Alarm) -> str:
     return "open" if alarm.acked_at is None else "taken"
 
 
-def _about(alarm: Alarm) -> tuple[str | Wording, str]:
-    return (phrase("alarm.about_others"), "") if alarm.object == OTHERS else object_words(alarm.object)
-
-
 COLUMNS = (
     Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
     Column("severity", Kind.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
-    Column("object", Kind.USER, value=_about, phone=Phone.SECOND),
+    Column("object", value=lambda one: about_of(one.object), phone=Phone.SECOND),
     Column("detail", Kind.LONG, "alarm_detail", phone=Phone.SECOND),
     Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.ENDED, tones=words.STATE_TONE,
            phone=Phone.BESIDE),
@@ -66,7 +61,8 @@ COLUMNS = (
 )  # fmt: skip
 _ADVICE = Column("advice", Kind.LONG, value=lambda one: labels_of("alarm_advice").get(one.kind, ""))
 _DUTY = Column("duty_now", value=lambda name: name)
-_MORE = (Column("last", Kind.TIME, "last_raised"), Column("count", Kind.NUMBER, "raised"),
+_MORE = (Column("alarm_object", Kind.CODE, value=lambda one: one.object),
+         Column("last", Kind.TIME, "last_raised"), Column("count", Kind.NUMBER, "raised"),
          Column("acked_at", Kind.TIME))  # fmt: skip
 
 

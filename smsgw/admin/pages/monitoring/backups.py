@@ -34,7 +34,7 @@ COLUMNS = (
     Column("problem", Kind.LONG, "backup_problem", phone=Phone.AWAY),
 )
 _MORE = (
-    Column("sha256", Kind.CODE, "backup_sha256"),
+    Column("sha256", Kind.HASH, "backup_sha256"),
     Column("rows", Kind.NUMBER, "backup_rows"), Column("tables", Kind.NUMBER, "backup_tables"),
     Column("schema_version", Kind.NUMBER, "backup_schema"), Column("ended_at", Kind.TIME, "backup_ended"),
     Column("gone_at", Kind.TIME, "backup_gone"),

@@ -125,7 +125,7 @@ COLUMNS = (
     Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "last_mail"),
     Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
     Column("said", Kind.LONG, "answered", value=lambda one: one.answer),
-    Column("digest", Kind.CODE, "text_digest", shown=False, phone=Phone.AWAY),
+    Column("digest", Kind.HASH, "text_digest", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 

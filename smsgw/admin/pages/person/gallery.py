@@ -37,7 +37,7 @@ VALUES = {
     Kind.TAGS: ["a", "b"], Kind.MARKED: [("text ", ""), ("word", "why")],
     Kind.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
 }  # fmt: skip
-"""One value of each kind of cell; a picture has an address of its own list."""
+"""One value of each kind of cell; a picture has an address of its own list, a digest is code."""
 KEYS = dict(zip(Kind, sorted(TERMS), strict=False))
 COLUMNS = tuple(
     Column(

@@ -66,7 +66,7 @@ COLUMNS = (
     Column("account", phone=Phone.SECOND, value=lambda line: line.figures.name or None),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending", "billed")),
     Column("leaves", Kind.NUMBER, "platform_leaves", phone=Phone.AWAY),
-    Column("root", Kind.CODE, "platform_root"),
+    Column("root", Kind.HASH, "platform_root"),
 )
 
 

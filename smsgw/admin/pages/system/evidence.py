@@ -21,7 +21,7 @@ from smsgw.platform.paging import Slice, Window
 MENU = Entry("system.evidence", "/evidence", Permission.AUDIT_VIEW)
 COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE), Column("leaves", Kind.NUMBER, "evidence_leaves", phone=Phone.BESIDE),
-    Column("root", Kind.CODE, "evidence_root", phone=Phone.SECOND), Column("made_at", Kind.TIME, "created_at"),
+    Column("root", Kind.HASH, "evidence_root", phone=Phone.SECOND), Column("made_at", Kind.TIME, "created_at"),
 )  # fmt: skip
 
 
