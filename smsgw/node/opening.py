@@ -32,7 +32,7 @@ async def database(
     ``as_it_is`` left with the one that it has, if it is that one at least.
 
     An embedded database is used where it runs, or started for the moment. What is written to its audit log is signed
-    with the key file. Raises ``EmbeddedError``, ``SchemaTooOld``, ``SchemaTooNew``.
+    with the key file. Raises ``EmbeddedError``, ``SchemaTooOld``, ``SchemaTooNew``, ``ConnectionError``.
     """
     own = functools.cache(functools.partial(sealer, settings))
     audit.use(own)
@@ -41,10 +41,13 @@ async def database(
         owner = owner_dsn or settings.database.owner_dsn or dsn
         if not dsn:
             dsn, owner = await _embedded(settings, stack)
-        if as_it_is is None:
-            await migrate.migrate(owner, application=dsn)
-        else:
-            await migrate.look(dsn, as_it_is)
+        try:
+            if as_it_is is None:
+                await migrate.migrate(owner, application=dsn)
+            else:
+                await migrate.look(dsn, as_it_is)
+        except OSError as exc:  # a proxy without a database behind it hangs up, and says nothing
+            raise ConnectionError(f"the database does not answer ({str(exc) or type(exc).__name__})") from exc
         opened = Database(dsn, size=COMMAND_POOL, sealer=own)
         await opened.open()
         stack.push_async_callback(opened.close)

@@ -42,6 +42,8 @@ LOCK_PATIENCE = 60
 ENDING = 10.0
 JOBS = 2
 """Tables that a trial loads side by side."""
+OWN_PROGRAMS = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
+"""Where distributions put the programs of a version of PostgreSQL."""
 _PASSWORD = re.compile(r"(://[^:/?#@]*+):([^@/]*+)@")
 _IN_QUERY = re.compile(r"([?&])password=([^&]*+)&?")
 _TABLES = """
@@ -286,7 +288,12 @@ def _apart(dsn: str) -> tuple[str, str]:
 
 
 def _program(name: str, major: int) -> Path:
-    """Of the server's version, or of the next one that there is: an older one does not understand it."""
+    """Of the server's version, or of the next one that there is: an older one does not understand it. Dumps are made by
+    what has come with the server where that is here: its release may keep in its catalog what its own program alone
+    leaves out (17.12: ``pg_attver``), and a server that does not know that takes no such dump."""
+    own = (Path(place.format(major=major), name) for place in OWN_PROGRAMS)
+    if name == "pg_dump" and (beside := next((one for one in own if one.exists()), None)):
+        return beside
     found = sorted((version, folder) for version, folder in embedded.programs().items() if version >= major)
     for _, folder in found:
         if (folder / name).exists():
