@@ -15,7 +15,9 @@ import pytest
 from certificates import certified
 from failovers import SILENT_MOST, Failover, problems
 
+from smsgw.core.errors import SmsgwError
 from smsgw.runtime.config import load
+from smsgw.web import envelope
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf" / "ha"
@@ -37,6 +39,15 @@ def test_the_nodes_listen_where_haproxy_looks_for_them() -> None:
     for machine in MACHINES:
         assert re.search(rf"server db\d {machine}:5432 check port 8008", proxy)
     assert "bind 127.0.0.1:5000" in proxy
+
+
+def test_haproxy_says_in_the_words_of_the_api_that_no_node_is_ready() -> None:
+    """An outage that has lasted too long: programs read a code, not a page of HAProxy's."""
+    said = re.search(r"string '(.+)' if { path_beg /api/ } { nbsrv", (CONF / "haproxy.cfg").read_text("utf-8"))
+    assert said
+    status, body, _ = envelope.failure(SmsgwError("NOT_READY"), "", english=False)
+    assert status == 503
+    assert json.loads(body) | {"data": {}} == json.loads(said[1])
 
 
 def test_a_dead_primary_is_replaced_by_who_has_everything() -> None:
