@@ -350,7 +350,7 @@ class Dispatcher:
         unsent += submitted.unsent
         if submitted.named:  # still before the first octet is written
             self._services.journal.name(submitted.named)
-        self.transport.flush()
+        self.transport.flush(self.lease.still_mine)
         failpoints.reach("dispatch.written")
         self._count(int(now), len(prepared))
         if refused:

@@ -8,7 +8,7 @@ it in the window, and no octet is written before ``flush``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -130,8 +130,9 @@ class Transport(Protocol):
     def submit(self, prepared: Sequence[tuple[Claimed, Request]], now: float) -> Submitted:
         """Put them in the window, of which there is ``room`` for all. ``now`` is the loop's time."""
 
-    def flush(self) -> None:
-        """Write what was submitted."""
+    def flush(self, may: Callable[[], bool]) -> None:
+        """Write what was submitted, as long as ``may``, which is asked right before each write, says so. What is not
+        written then is lost with its connection."""
 
     # --- how it is ---------------------------------------------------------------------------------------------
 

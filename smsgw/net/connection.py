@@ -130,10 +130,15 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self.name = name
 
-    def flush(self) -> None:
-        """Write what the session has to say, read or not as it wants it, and set the timer to its next deadline."""
+    def flush(self, may: Callable[[], bool] = lambda: True) -> None:
+        """Write what the session has to say, read or not as it wants it, and set the timer to its next deadline.
+        ``may``: asked right before the write; where it is another's turn by then the connection is cut off instead, and
+        requests that were not written are lost like others."""
         output = self.session.output()
         if output and self._transport is not None and not self._transport.is_closing():
+            if not may():
+                self.abort("it is another's turn to write")
+                return
             if self.tap is not None:
                 self.tap.written(output, self._loop.time())
             self._transport.write(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -174,6 +175,20 @@ async def test_who_does_not_read_our_answers_is_cut_off(peer: Peer) -> None:
         if peer.side.link.closed.done():
             break
     assert await asyncio.wait_for(peer.side.link.closed, 30) == "it does not read what it is sent"
+
+
+async def test_when_it_is_anothers_turn_nothing_is_written_and_what_was_to_be_is_lost(peer: Peer) -> None:
+    await peer.connect()
+    link, loop = peer.side.link, asyncio.get_running_loop()
+    link.session.request(DeliverSm(), loop.time(), "first")
+    link.flush(lambda: True)
+    link.session.request(DeliverSm(), loop.time(), "second")
+    link.flush(lambda: False)
+    assert await asyncio.wait_for(link.closed, 30) == "it is another's turn to write"
+    assert peer.side.lost == ["first", "second"]
+    with contextlib.suppress(ConnectionResetError):
+        said = [SMPP34.decode(frame) for frame in SMPP34.framer().feed(await peer.reader.read(-1))]
+        assert sum(isinstance(pdu, DeliverSm) for pdu in said) == 1
 
 
 async def unread(peer: Peer, messages: int) -> Connection:

@@ -184,11 +184,11 @@ class WireTransport:
             keeping.leave_out()
             sparing.error("submits.not_noted", self._spec.name, channel=self._spec.name, exc_info=True)
 
-    def flush(self) -> None:
-        """Hand to the sockets what was submitted."""
+    def flush(self, may: Callable[[], bool]) -> None:
+        """Hand to the sockets what was submitted, as long as ``may`` says so."""
         touched, self._touched = self._touched, []
         for connection in touched:
-            connection.flush()
+            connection.flush(may)
 
     # --- how it is ---------------------------------------------------------------------------------------------
 

@@ -120,9 +120,10 @@ class Line:
                         submitted.named.append((claimed.key, self.names[claimed.id]))
         return submitted
 
-    def flush(self) -> None:
+    def flush(self, may: Callable[[], bool]) -> None:
         self.on_flush()
-        self.written += self._batch
+        if may():
+            self.written += self._batch
         self._batch.clear()
 
 
@@ -192,6 +193,19 @@ async def test_nothing_is_claimed_or_written_without_the_lease(bench: Bench) -> 
     bench.mine = True
     bench.answer(0)
     assert bench.line.written == [waiting.id]
+
+
+async def test_a_lease_that_ends_in_the_midst_of_a_write_stops_what_the_sockets_do_not_have(bench: Bench) -> None:
+    """The process was stopped between the look at its lease and the write: it looks again right before that."""
+
+    def stopped() -> None:
+        bench.mine = False
+
+    bench.line.on_flush = stopped
+    part = bench.part()
+    assert await bench.claim(part)
+    assert bench.line.written == []
+    assert {key[0] for key in bench.journal.open_keys()} == {part.id}, "whoever reads this knows no better"
 
 
 async def test_a_lease_that_ends_while_the_journal_is_written_stops_what_was_to_be_written(
