@@ -6,6 +6,7 @@ import asyncio
 import errno
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
