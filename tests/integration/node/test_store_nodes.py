@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from smsgw.store.engine import leases, nodes
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, node_of
 from smsgw.store.engine.migrate import SCHEMA_VERSION
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest_asyncio.fixture
@@ -43,6 +46,18 @@ async def dies(database: Database, number: nodes.Number, ago: str = "1 second") 
     await database.execute(
         "UPDATE node SET seen_at = now() - $2::text::interval WHERE number = $1", number.number, ago
     )
+
+
+async def test_the_age_of_a_database_is_asked_as_the_text_says(database: Database, tmp_path: Path) -> None:
+    """One machine of three (docs/ha.md): whether what it has is old decides if people get messages twice."""
+    asked = re.search(r"psql smsgw -Atc '(.+?)'", (ROOT / "docs/ha.md").read_text("utf-8"))
+    assert asked
+    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    await dies(database, one, "90 minutes")
+    old = await database.fetchval(asked[1])
+    await nodes.beat(database, one, 0)
+    new = await database.fetchval(asked[1])
+    assert abs((new - old).total_seconds() - 90 * 60) < 60
 
 
 async def test_nodes_count_those_that_have_said_so_lately(database: Database, tmp_path: Path) -> None:
