@@ -136,7 +136,7 @@ class PublicConfig:
     clicks_mb: int = 256
     """Room in the data directory for clicks that are not in the database yet."""
     own_process: bool = False
-    """A process of its own serves them, the edge: visitors wait for no message, and messages for no visitor."""
+    """A process of its own serves them, the edge: links are led on whatever the node does meanwhile."""
 
 
 @dataclass(frozen=True)
