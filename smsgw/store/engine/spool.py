@@ -468,7 +468,7 @@ class Spool:
         waiting, self._waiting, self._waiting_octets = self._waiting, [], 0
         for n, (body, told) in enumerate(waiting):
             if error is None and not self._put(body):
-                self._waiting = waiting[n:]
+                self._waiting = waiting[n:] + self._waiting  # before those whom the told ones have brought
                 self._waiting_octets = sum(_RECORD_OCTETS + len(body) for body, _ in self._waiting)
                 return
             self._tell([(body, told)], error)

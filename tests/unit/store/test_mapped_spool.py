@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,27 @@ async def test_without_room_on_the_disk_whoever_hands_over_is_told_and_later_one
     await spool.append(b"kept")
     assert await everything(spool) == [b"kept"]
     await spool.close()
+
+
+async def test_who_is_told_may_hand_over_more(tmp_path: Path) -> None:
+    """Also where the segment is full by then, and others have waited for longer."""
+    async with opened(tmp_path) as spool:
+        told: list[bytes] = []
+
+        def more(body: bytes, error: Exception | None) -> None:
+            assert error is None
+            told.append(body)
+            if body.startswith(b"a"):
+                spool.hand_over(b"b" + body[1:], partial(more, b"b"))
+
+        for n in range(20):  # as many as four segments have room for, before the first is made
+            body = b"a%02d" % n + b"x" * 3000
+            spool.hand_over(body, partial(more, body))
+        async with asyncio.timeout(10):
+            while len(told) < 40:  # noqa: ASYNC110 - segments are made by a thread
+                await asyncio.sleep(0.01)
+        found = await everything(spool)
+        assert len(found) == len(set(found)) == 40
 
 
 async def test_limits_hold(tmp_path: Path) -> None:
