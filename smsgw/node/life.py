@@ -397,6 +397,9 @@ class Daemon:
 
     async def _take_locks(self, data_dir: Path) -> None:
         """One process a folder; and one without a supervisor is no worker's neighbour."""
+        edge = crew.folder_of(self._place.root, crew.EDGE)
+        if self._place.worker == 1 and not self._place.edge and edge.exists():  # it had our clicks, and may still
+            self._locks.append(await taken(edge / crew.LOCK, LOCK_PATIENCE))
         paths = [data_dir / crew.LOCK] if self._place.crewed else [data_dir / crew.SUPERVISOR, data_dir / crew.LOCK]
         for path in paths:
             self._locks.append(await taken(path, LOCK_PATIENCE if self._place.crewed else LOOKED_AT))

@@ -206,7 +206,7 @@ class Supervisor:
     async def _alone(self) -> None:
         """Workers whose supervisor was killed end by themselves, and are waited for."""
         patience = asyncio.get_running_loop().time() + FORMER_PATIENCE
-        folders = [self._root, *crew.beyond(self._root, 1).values()]
+        folders = [self._root, crew.folder_of(self._root, crew.EDGE), *crew.beyond(self._root, 1).values()]
         while any(crew.presence(folder) is not Presence.ABSENT for folder in folders):
             if self._stopping.is_set() or asyncio.get_running_loop().time() > patience:
                 raise AlreadyRunning(f"workers of an earlier smsgw still run in {self._root}: end them and start again")

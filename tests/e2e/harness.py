@@ -258,13 +258,17 @@ class Node:
         self.process = None
         return process.returncode
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Kill the process and reap it."""
+    def die(self, number: int = signal.SIGKILL) -> None:
+        """Kill the process, not its workers, and reap it."""
         assert self.process is not None
-        workers = self.workers.values()
         self.process.send_signal(number)
         self.process.wait(timeout=10)
         self.process = None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Kill the process and reap it."""
+        workers = self.workers.values()
+        self.die(number)
         for pid in workers:  # all at once, as a machine would
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

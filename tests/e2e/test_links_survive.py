@@ -216,10 +216,19 @@ async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str,
         hammering = aio.spawn(opener.many(100_000), name="test.open")
         before = len(opener.led)
         await until(lambda: len(opener.led) > before + 300, what="links are opened")
-        await node.stop()
-        await hammering
+        edge, worker = node.workers[crew.EDGE], node.workers[1]
+        os.kill(edge, signal.SIGSTOP)  # it is there still when the next one begins
+        node.die()
+        os.kill(worker, signal.SIGKILL)
         alone = Node(data_dir, dsn=dsn, **public)
-        await alone.start()
+        alone.launch()
+        await asyncio.sleep(5)
+        assert crew.presence(data_dir) is not crew.Presence.SERVING, "two had the same clicks"
+        os.kill(edge, signal.SIGCONT)
+        await until(lambda: not Path(f"/proc/{edge}").exists(), what="the edge ends with its supervisor")
+        hammering.cancel()
+        await asyncio.wait([hammering])
+        await alone.ready()
         try:
             assert alone.workers == {}
             async with aiohttp.ClientSession() as session:
