@@ -763,7 +763,7 @@ async def test_the_fuller_the_file_the_shorter_the_rests_of_entering(
     await edge.make(chosen="spring")
     for _ in range(5):
         await edge.open("/spring")
-    rest = edge.clicks.periodics()[0].rest
+    rest = edge.clicks.entering()[0].rest
     assert callable(rest)
     entering = aio.spawn(_entered(edge), name="test.enter")
     async with edge.database.transaction() as connection:
