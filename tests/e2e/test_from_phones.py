@@ -87,6 +87,7 @@ async def test_whose_code_it_is(shared: Site) -> None:
 
 async def test_reply_to_an_extension(shared: Site) -> None:
     """The account's digits and the call's stand behind the access code on the phone."""
+    await shared.node.furnish("account", "set", "acme", "extend_code=11")
     customer, carrier = shared.customer, shared.carriers["cmpp20"]
     sent = await customer.send("cmpp20", extend_code="42")
     await customer.reaches(sent.message_id, "delivered")

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import python_calamine
+from children import children
 
 from smsgw.admin.kit import exports
 from smsgw.admin.kit.copied_file import FRAME, FULL_SAID, CopiedFile, Frame, copied_file
@@ -67,9 +68,9 @@ async def test_what_no_sheet_has_room_for_is_refused(tmp_path: Path, monkeypatch
 
 async def test_the_process_that_writes_runs_only_where_no_other_wants_to(tmp_path: Path) -> None:
     job = CopiedFile("records", ("id",), "zh", Format.CSV, str(tmp_path / "a.csv"), ("id",), "mark", "title")
-    before = _children()
+    before = children()
     async with copied_file(job):
-        (pid,) = _children() - before
+        (pid,) = children() - before
         assert os.sched_getscheduler(pid) == os.SCHED_IDLE
 
 
@@ -78,9 +79,9 @@ async def test_a_machine_that_never_rests_makes_it_slow_and_does_not_stop_it(
 ) -> None:
     monkeypatch.setattr("smsgw.admin.kit.copied_file.NICE", 0)
     job = CopiedFile("records", ("id",), "zh", Format.CSV, str(tmp_path / "a.csv"), ("id",), "mark", "title")
-    before = _children()
+    before = children()
     async with copied_file(job) as process:
-        (pid,) = _children() - before
+        (pid,) = children() - before
         os.kill(pid, signal.SIGSTOP)
         ending = aio.spawn(process.end(["the last line"]), name="ending")
         async with asyncio.timeout(120):
@@ -90,11 +91,6 @@ async def test_a_machine_that_never_rests_makes_it_slow_and_does_not_stop_it(
             await ending
         assert os.sched_getscheduler(pid) == os.SCHED_IDLE
     assert "the last line" in (tmp_path / "a.csv").read_text(encoding="utf-8-sig")
-
-
-def _children() -> set[int]:
-    told = (task / "children" for task in Path("/proc/self/task").iterdir())
-    return {int(pid) for task in told for pid in task.read_text().split()}
 
 
 def test_a_sheet_that_is_full_with_its_last_lines_is_refused_by_the_process_too(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
+from children import children
 
 from smsgw.core.errors import Invalid
 from smsgw.platform.campaigns import sheets, worker
@@ -211,14 +212,10 @@ async def reader_of(path: Path) -> tuple[asyncio.Task[object], Path]:
     async with asyncio.timeout(60):
         while not (new := children() - before) or not waits(next(iter(new)), path):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    return task, Path("/proc") / next(iter(new))
+    return task, Path("/proc") / str(next(iter(new)))
 
 
-def children() -> set[str]:
-    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
-
-
-def waits(pid: str, path: Path) -> bool:
+def waits(pid: int, path: Path) -> bool:
     """Whether the process is at its file: all of its limits are set before."""
     limits = Path(f"/proc/{pid}/limits").read_text()
     return str(worker.MEMORY) in limits and f" {worker.LOOK_SECONDS} " in limits
