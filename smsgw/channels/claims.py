@@ -11,9 +11,11 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
+import asyncpg
 import structlog
 
 from smsgw.channels.services import Services
+from smsgw.core.heads import LATE, Heads
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
 from smsgw.pipeline.fleet import Membership, Queue
@@ -70,6 +72,7 @@ class Claims:
         """Nobody had them in hand at the last look; an outcome of theirs may only have been slow to be stored."""
         self._lost: deque[tuple[float, int]] = deque(maxlen=100)
         self._hot: dict[Queue, None] = {}
+        self._heads: Heads[Queue] = Heads(self._loop.time)
         self._made = 0
         self._deferred_at = 0.0
         self._again_at = 0.0
@@ -83,7 +86,7 @@ class Claims:
 
     def look_everywhere(self) -> None:
         """There may be something in any queue."""
-        self._hot.update(dict.fromkeys((pool, int(lane)) for pool in self.pools for lane in Lane))
+        self._hot.update(dict.fromkeys(self._everywhere()))
 
     def deferred_in(self, seconds: float) -> None:
         """A part of ours comes due then."""
@@ -110,7 +113,8 @@ class Claims:
         connection = await self._connected(in_hand)
         if self._doubt:
             return []
-        if not self._hot and (urgent or min(self._deferred_at - clock.time(), self._again_at - self._loop.time()) > 0):
+        nothing_due = min(self._deferred_at - clock.time(), self._again_at - self._loop.time()) > 0
+        if not self._hot and (urgent or (nothing_due and not self._heads.due)):
             self._next_at = self._loop.time() + CLAIM_INTERVAL  # nothing to ask for, as behind most claims
             return []
         fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
@@ -138,19 +142,29 @@ class Claims:
             if len(claimed) < room and self._again_at <= self._loop.time() and not urgent:
                 # What a neighbour has failed at is not a matter of shares: any other channel of the pool may have it.
                 self._again_at = self._loop.time() + AGAIN_EVERY
-                everywhere = [(pool, int(lane)) for lane in Lane for pool in self.pools]
                 claimed += await claiming.claim(
-                    connection, fence, limit=room - len(claimed), queues=everywhere, oldest=oldest, newest=newest,
-                    halted=halted, again=True,
+                    connection, fence, limit=room - len(claimed), queues=self._everywhere(), oldest=oldest,
+                    newest=newest, halted=halted, again=True,
                 )  # fmt: skip
+            if len(claimed) < room and self._heads.due and not urgent:
+                claimed += await self._round(connection, fence, room - len(claimed), oldest, newest, trial=trial)
             if len(claimed) < room:
                 queues = [q for q in self._order(hot, trial=trial) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
                 failpoints.reach("claim.asked")
-                claimed += await claiming.claim(
-                    connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest,
-                    halted=halted,
-                )  # fmt: skip
+                late, left, begun = first_id(now - LATE), room - len(claimed), self._loop.time()
+                try:
+                    found = await claiming.claim(
+                        connection, fence, limit=left, queues=queues, oldest=oldest, newest=newest,
+                        since=[self._heads.since(queue, oldest, late) for queue in queues], halted=halted,
+                    )  # fmt: skip
+                except asyncpg.QueryCanceledError:
+                    self._heads.failed(queues)
+                    raise
+                self._heads.looked(
+                    queues, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < left
+                )
+                claimed += found
         self._ear.check()
         self._doubt = 0
         self._day.wrote(len(claimed))
@@ -163,6 +177,25 @@ class Claims:
         for part in claimed:
             self._services.shares.pulled(self._channel_id, part.pool_id, 1)
         return claimed
+
+    async def _round(
+        self, connection: Connection, fence: claiming.Fence, room: int, oldest: int, newest: int, *, trial: bool
+    ) -> list[Claimed]:
+        """A step of a round over all queues: what was queued behind the back of the last looks."""
+        if not (queues := self._order(self._everywhere(), trial=trial)):
+            return []
+        stretch, begun = self._heads.step(oldest, newest, CLAIM_TIMEOUT), self._loop.time()
+        found = await claiming.claim(
+            connection, fence, limit=room, queues=queues, oldest=stretch.first, newest=stretch.last,
+            halted=self._services.halted,
+        )  # fmt: skip
+        self._heads.stepped(
+            stretch, oldest, newest, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < room
+        )
+        return found
+
+    def _everywhere(self) -> list[Queue]:
+        return [(pool, int(lane)) for lane in Lane for pool in self.pools]
 
     def _order(self, hot: Iterable[Queue], *, trial: bool) -> list[Queue]:
         """The queues to claim from, in turn: urgent lanes first, now and then last; only pools that are ours now."""
@@ -191,8 +224,8 @@ class Claims:
             return
         connection = await self._connected(in_hand)
         if due:
+            self._look_at = self._loop.time() + LOOK_FOR_LOST_EVERY  # also of one that takes too long: claims go on
             before, self._suspects = self._suspects, await self._unaccounted(connection, in_hand)
-            self._look_at = self._loop.time() + LOOK_FOR_LOST_EVERY
             if lost := before & self._suspects:
                 self._give_back(lost, "nobody has them in hand")
                 self._lost.append((self._loop.time(), len(lost)))
@@ -242,3 +275,7 @@ class Claims:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _by_queue(claimed: Iterable[Claimed]) -> list[tuple[Queue, int]]:
+    return [((part.pool_id, part.lane), part.id) for part in claimed]

@@ -114,6 +114,10 @@ class Ledger:
         await self.database.close()
         self.journal.close()
 
+    def follow_the_clock(self) -> None:
+        """Ids to come are of now; before, each was a millisecond after the last one."""
+        self._ms = itertools.count(int(datetime.now(UTC).timestamp() * 1000))
+
     # --- accepting ---------------------------------------------------------------------------------------------
 
     def call(

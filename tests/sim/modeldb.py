@@ -504,13 +504,13 @@ def _with_messages(txn: Transaction, parts: Iterable[Row]) -> list[Row]:
 def _claiming(passes: Callable[[Row, int], bool]) -> Statement:
     async def claim(
         txn: Transaction, resource: str, node: int, epoch: int, limit: int, pools: list[int], lanes: list[int],
-        oldest: int, channel_id: int, newest: int, halted: Iterable[int] = (),
+        oldest: int, channel_id: int, newest: int, since: list[int], halted: Iterable[int] = (),
     ) -> list[Row]:  # fmt: skip
         if not await _own(txn, resource, node, epoch):
             return []
         halted = set(halted)
         head: list[Row] = []
-        for pool_id, lane in zip(pools, lanes, strict=True):
+        for pool_id, lane, first in zip(pools, lanes, since, strict=True):
             if (pool_id == TEST_POOL) != (channel_id == TEST_CHANNEL):
                 continue
             found = 0
@@ -519,7 +519,7 @@ def _claiming(passes: Callable[[Row, int], bool]) -> Statement:
                     found < limit
                     and (row["state"], row["part"]) == (10, 1)
                     and (row["pool_id"], row["lane"]) == (pool_id, lane)
-                    and oldest <= row["id"] <= newest
+                    and max(oldest, first) <= row["id"] <= newest
                     and row["account_id"] not in halted
                     and passes(row, channel_id)
                     and txn.lock_free("part", (row["id"], 1))

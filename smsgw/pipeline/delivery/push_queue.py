@@ -31,6 +31,9 @@ HOST_CALLS = 2
 """``callback_url``: calls under way to one host of an account."""
 TAKEN = 100
 """Events that are taken at once, at least, while all is well."""
+DEAR, REST, REST_AT_MOST, MORE = 0.05, 3, 2.0, 10
+"""A look that took longer (seconds) is rested after, so many times as long but not longer than so many seconds, and the
+next ones take so much more: while somebody keeps a snapshot each walks over all that was pushed since."""
 SUM_EVERY = timedelta(minutes=1)
 """Successful calls are recorded as sums of so long."""
 GONE = 410
@@ -114,6 +117,8 @@ class PushQueue:
         self._lanes: dict[str, _Lane] = {}
         self._sum = _Sum(services.now() - SUM_EVERY)  # the first success is recorded at once
         self._freed = asyncio.Event()
+        self._looked = 0.0
+        """Seconds that the last look for events took, when that was much."""
         self._runner: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -199,6 +204,7 @@ class PushQueue:
                 elif self._news:
                     kind = next(iter(self._news))
                     del self._news[kind]
+                    await asyncio.sleep(min(REST * self._looked, REST_AT_MOST))
                     await self._take(kind)
                 else:
                     break
@@ -226,10 +232,15 @@ class PushQueue:
             limit = (
                 1 if lane.failures >= FAILING_AFTER else max(TAKEN, options.concurrency * options.max_items)
             )
+            if self._looked and lane.failures < FAILING_AFTER:
+                limit *= MORE
         limit = self._services.room(limit)
+        begun = asyncio.get_running_loop().time()
         due = await self._services.due(
             self.endpoint, kind, limit, primary=self.primary, under_way=sorted(self._under_way), busy=busy
         )
+        took = asyncio.get_running_loop().time() - begun
+        self._looked = took if took > DEAR else 0.0
         if self.closed:
             return
         for batch in self._cut(kind, due):

@@ -16,7 +16,7 @@ LAST_ID = 2**63 - 1
 # rows seem to fit when a million wait, and then all of it for a lane that is empty: this order only part_claim has.
 # The upper bound comes from a row: it keeps days to come from being looked at, and two constants would look narrow.
 _HEAD = by_name("""
-        WHERE (p.pool_id, p.lane, p.id) >= (q.pool_id, q.lane, {oldest}) AND (p.pool_id, p.lane) <= (q.pool_id, q.lane)
+        WHERE (p.pool_id, p.lane, p.id) >= (q.pool_id, q.lane, q.since) AND (p.pool_id, p.lane) <= (q.pool_id, q.lane)
           AND p.state = :QUEUED AND p.part = 1 AND p.id >= {oldest} AND p.id <= q.newest{more}
         ORDER BY p.pool_id, p.lane, p.id""")
 
@@ -28,7 +28,8 @@ WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),
 q AS MATERIALIZED (
-    SELECT q.*, $9::bigint AS newest FROM unnest($5::int[], $6::smallint[]) WITH ORDINALITY AS q(pool_id, lane, turn)
+    SELECT q.*, $9::bigint AS newest
+    FROM unnest($5::int[], $6::smallint[], $10::bigint[]) WITH ORDINALITY AS q(pool_id, lane, since, turn)
     WHERE (q.pool_id = {TEST_POOL}) = ($8 = {TEST_CHANNEL})
 ),
 head AS MATERIALIZED (
@@ -68,14 +69,14 @@ _CLAIM_PAST = _CLAIM.replace(
     """        LIMIT $4 FOR UPDATE SKIP LOCKED
 """,
     by_name(f"""        LIMIT {LOOK}) h JOIN part p ON p.id = h.id AND p.part = 1 AND +p.state = :QUEUED AND p.id >= $7
-        WHERE h.account_id <> ALL($10::bigint[])
+        WHERE h.account_id <> ALL($11::bigint[])
         ORDER BY h.pool_id, h.lane, h.id LIMIT $4 FOR UPDATE OF p SKIP LOCKED
 """),
 )
 
 # The same, among messages that some other channel has failed at.
 _CLAIM_AGAIN = _CLAIM.replace(
-    "AND $8 <> ALL", "AND p.avoid_channels <> '{}' AND p.account_id <> ALL($10::bigint[]) AND $8 <> ALL"
+    "AND $8 <> ALL", "AND p.avoid_channels <> '{}' AND p.account_id <> ALL($11::bigint[]) AND $8 <> ALL"
 )
 
 # What this channel has to take up again.
@@ -119,12 +120,14 @@ async def claim(
     queues: Sequence[tuple[int, int]],
     oldest: int,
     newest: int = LAST_ID,
+    since: Sequence[int] = (),
     halted: Collection[int] = (),
     again: bool = False,
 ) -> list[Claimed]:
     """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
 
     ``queues`` are (pool, lane) pairs, most urgent first; below ``oldest`` and above ``newest`` nothing can be queued.
+    ``since``: by queue, from which id on it is looked at (``core/heads``); from ``oldest`` on without it.
     ``halted``: accounts of which nothing is claimed.
     ``again``: only messages that another channel has failed at. A channel never gets what it has failed at itself.
     """
@@ -140,6 +143,7 @@ async def claim(
         oldest,
         fence.channel_id,
         newest,
+        list(since) or [oldest] * len(queues),
         *past,
     )
     return [_claimed(row) for row in rows]
@@ -198,7 +202,7 @@ async def next_deferred(connection: Connection, channel_id: int, oldest: int) ->
 
 _OLDEST_QUEUED = f"""
 WITH q AS MATERIALIZED (
-    SELECT q.pool_id, lanes.lane, $3::bigint AS newest
+    SELECT q.pool_id, lanes.lane, $2::bigint AS since, $3::bigint AS newest
     FROM unnest($1::int[]) AS q(pool_id), unnest('{{0,1,2,3}}'::smallint[]) AS lanes(lane)
 )
 SELECT q.pool_id, min(f.id) AS id

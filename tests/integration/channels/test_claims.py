@@ -16,6 +16,7 @@ from databases import no_standby
 from ledger import LANE, NODE, POOL, Ledger
 
 from smsgw.channels import claims as claims_module
+from smsgw.core.heads import LATE, SHORT
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import parking
@@ -270,6 +271,51 @@ async def test_what_is_given_back_twice_in_one_breath_goes_back_to_its_pool(ledg
     ledger.outcomes.unsent(unsent)
     await ledger.outcomes.drain()
     assert [await ledger.states(i) for i in ids] == [[S.QUEUED], [S.QUEUED, S.QUEUED]]
+
+
+# --- beside somebody who keeps a snapshot -------------------------------------------------------------------------
+
+
+async def test_after_a_look_that_the_server_gave_up_the_queues_are_gone_through_in_pieces(
+    ledger: Ledger, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is found all the same, the newest first, and in the end a look is a look again."""
+    old = [await ledger.accept() for _ in range(3)]
+    await asyncio.sleep(LATE.total_seconds() + 0.1)
+    ledger.follow_the_clock()
+    new = await ledger.accept()
+    real = claiming.claim
+
+    async def too_long(connection: asyncpg.Connection, *_: object, **__: object) -> list[Claimed]:
+        await connection.execute("SET statement_timeout = 10")
+        await connection.execute("SELECT pg_sleep(10)")
+        return []
+
+    monkeypatch.setattr(claiming, "claim", too_long)
+    sender.claims._again_at = sender.claims._loop.time() + 3600  # of those who failed nothing is asked here
+    with pytest.raises(asyncpg.QueryCanceledError):
+        await sender.take()
+    monkeypatch.setattr(claiming, "claim", real)
+    assert sender.claims._heads.dear
+    asked: list[tuple[int, int]] = []
+
+    async def seen(*rest: object, oldest: int, newest: int, **options: object) -> list[Claimed]:
+        asked.append((oldest, newest))
+        return await real(*rest, oldest=oldest, newest=newest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(claiming, "claim", seen)
+    await sender.take()
+    assert {c.id for c in sender.in_hand} == {new}
+    await until_taken(sender, 4)
+    assert {c.id for c in sender.in_hand} == {new, *old}
+    pieces = {newest - oldest for oldest, newest in asked}
+    assert SHORT - 1 in pieces
+
+    async def as_before() -> bool:
+        await sender.take()
+        return not sender.claims._heads.dear
+
+    await poll(as_before)
 
 
 # --- fences ------------------------------------------------------------------------------------------------------

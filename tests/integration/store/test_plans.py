@@ -166,20 +166,46 @@ def listed(texts: list[str]) -> str:
 CLAIM = ("'channel/1'", "1", "1")
 
 
+def claimed(queues: str, since: int = OLDEST) -> tuple[str, ...]:
+    """Arguments of a claim behind its limit; ``queues``: pools and lanes."""
+    n = queues.partition("', '")[0].count(",") + 1
+    return (queues, str(OLDEST), "1", str(NEWEST), "'{" + ",".join([str(since)] * n) + "}'")
+
+
 async def test_a_claim_takes_the_head_of_each_queue(day: Day) -> None:
     """Of the lane that has a million, of empty lanes beside it and before it, and of a pool that has nothing."""
     for queues, rows in (("'{1}', '{3}'", 100), ("'{1,1,1}', '{0,1,3}'", 100), ("'{1,2,3}', '{1,3,3}'", 0)):
-        await day.cheap(claiming._CLAIM, *CLAIM, "100", queues, str(OLDEST), "1", str(NEWEST), rows=rows)
+        for since in (OLDEST, FIRST):
+            await day.cheap(claiming._CLAIM, *CLAIM, "100", *claimed(queues, since), rows=rows)
+
+
+async def test_a_claim_beside_a_kept_snapshot_looks_behind_what_was_sent(day: Day, dsn: str) -> None:
+    """All that was sent since then is still in the index; from where the last look has ended it is not walked over."""
+    keeper = await connect(dsn, writer=True, statement_timeout=0)
+    try:
+        snapshot = keeper.transaction(isolation="repeatable_read")
+        await snapshot.start()
+        await keeper.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await keeper.fetchval("SELECT count(*) FROM part")
+        kept = await day.connection.fetchval("SELECT max(id) - 10 FROM part WHERE state = 10")
+        await day.connection.execute("UPDATE part SET state = 40 WHERE state = 10 AND id < $1", kept)
+        queues = "'{1}', '{3}'"
+        plan = await day.run(claiming._CLAIM, *CLAIM, "100", *claimed(queues))
+        assert plan.pages > ROWS / 50, "nothing is in the way: this shows nothing"
+        plan = await day.cheap(claiming._CLAIM, *CLAIM, "100", *claimed(queues, kept), rows=11)
+        assert plan.root["Plan"]["Actual Rows"] == 11
+    finally:
+        await keeper.close()
 
 
 async def test_a_claim_passes_stopped_accounts_over(day: Day) -> None:
     """It looks at so much of the head and no further; where nobody at the head is stopped, no further than it needs."""
     queues = "'{1,1,1}', '{0,1,3}'"
-    rest = (str(OLDEST), "1", str(NEWEST))
-    plan = await day.cheap(claiming._CLAIM_PAST, *CLAIM, "100", queues, *rest, "'{1,2}'", rows=claiming.LOOK)
+    rest = claimed(queues)
+    plan = await day.cheap(claiming._CLAIM_PAST, *CLAIM, "100", *rest, "'{1,2}'", rows=claiming.LOOK)
     assert plan.pages < claiming.LOOK * 2
     assert plan.root["Plan"]["Actual Rows"] == 0
-    plan = await day.cheap(claiming._CLAIM_PAST, *CLAIM, "100", queues, *rest, "'{2,3}'", rows=100)
+    plan = await day.cheap(claiming._CLAIM_PAST, *CLAIM, "100", *rest, "'{2,3}'", rows=100)
     assert plan.root["Plan"]["Actual Rows"] == 100
 
 
@@ -205,9 +231,7 @@ async def test_what_waits_of_an_account_is_found_by_it(day: Day) -> None:
 
 async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day) -> None:
     lanes = "'{1,1,1,1}', '{0,1,2,3}'"
-    await day.cheap(
-        claiming._CLAIM_AGAIN, *CLAIM, "100", lanes, str(OLDEST), "1", str(NEWEST), "'{2}'", rows=0
-    )
+    await day.cheap(claiming._CLAIM_AGAIN, *CLAIM, "100", *claimed(lanes), "'{2}'", rows=0)
     await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), "'{2}'", "now()", rows=0)
     await day.cheap(claiming._NEXT_DEFERRED, "1", str(OLDEST), rows=0)
 
@@ -296,7 +320,7 @@ def keyed() -> dict[str, tuple[str, Callable[[int], tuple[str, ...]], int]]:
         return "now()", str(OLDEST)
 
     def claims(n: int) -> tuple[str, ...]:
-        return (*CLAIM, str(n), "'{1}', '{3}'", str(OLDEST), "1", str(NEWEST))
+        return (*CLAIM, str(n), *claimed("'{1}', '{3}'"))
 
     return {
         "claims": (claiming._CLAIM, claims, 500),

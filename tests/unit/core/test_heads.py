@@ -1,0 +1,185 @@
+"""Heads of queues beside what was taken before them: found, cheaply, wherever they come in."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, insort
+
+import pytest
+
+from smsgw.core.heads import DEAR, LATE, LEAST, REST, SHORT, Heads
+from smsgw.core.ids import stretch
+
+SECOND = stretch(LATE)
+A_ROW = 20e-6
+"""Seconds that a look takes for each dead row that it walks over."""
+
+
+class Queues:
+    """Some queues in an index from which nothing is cleared away, and one reader."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.live: dict[str, list[int]] = {"a": [], "b": []}
+        self.dead: dict[str, list[int]] = {"a": [], "b": []}
+        self.heads: Heads[str] = Heads(lambda: self.now)
+        self.walked = 0
+
+    @property
+    def newest(self) -> int:
+        return int(self.now * SECOND) + 1
+
+    def put(self, queue: str, age: float = 0.0) -> int:
+        insort(self.live[queue], id_ := max(1, self.newest - int(age * SECOND)))
+        return id_
+
+    def _find(self, queue: str, first: int, last: int, room: int) -> tuple[list[int], float]:
+        live, dead = self.live[queue], self.dead[queue]
+        found = [id_ for id_ in live[bisect_left(live, first) :] if id_ <= last][:room]
+        end = found[-1] if found and len(found) == room else last
+        walked = bisect_left(dead, end) - bisect_left(dead, first)
+        self.walked += max(0, walked)
+        for id_ in found:
+            live.remove(id_)
+            insort(dead, id_)
+        return found, 0.001 + max(0, walked) * A_ROW
+
+    def look(self, room: int = 10) -> list[tuple[str, int]]:
+        """A step of a round when one is due, then all queues: as ``channels/claims`` does."""
+        found: list[tuple[str, int]] = []
+        heads = self.heads
+        if heads.due:
+            part, newest = heads.step(0, self.newest, 5.0), self.newest
+            seconds = 0.0
+            for queue in ("a", "b"):
+                ids, took = self._find(queue, part.first, part.last, room - len(found))
+                found += [(queue, id_) for id_ in ids]
+                seconds += took
+            self.now += seconds
+            heads.stepped(part, 0, newest, found, seconds, all_of_it=len(found) < room)
+        left, more, seconds = room - len(found), [], 0.0
+        if left:
+            for queue in ("a", "b"):
+                since = heads.since(queue, 0, self.newest - SECOND)
+                ids, took = self._find(queue, since, self.newest, left - len(more))
+                more += [(queue, id_) for id_ in ids]
+                seconds += took
+            self.now += seconds
+            heads.looked(("a", "b"), more, seconds, all_of_it=len(more) < left)
+        return found + more
+
+
+def test_while_nothing_is_dear_every_look_begins_with_the_oldest() -> None:
+    queues = Queues()
+    for n in range(100):
+        queues.now += 0.1
+        old = queues.put("b", age=n / 20)
+        assert ("b", old) in queues.look()
+        assert not queues.heads.dear
+
+
+def test_beside_what_is_dead_a_look_stays_cheap() -> None:
+    """A million was sent while somebody kept a snapshot: the looks at what is new walk over little of it."""
+    queues = Queues()
+    queues.now = 1000.0
+    queues.dead["a"] = [n * SECOND // 100 for n in range(100_000)]
+    queues.look()
+    assert queues.heads.dear
+    before, begun = queues.walked, queues.now
+    for n in range(2000):
+        queues.now += 0.01
+        new = queues.put("a" if n % 3 else "b")
+        assert queues.look()[-1][1] == new
+    looks = 2000 * 100  # what a second leaves, for each
+    rounds = (queues.now - begun) / (REST + 1) / A_ROW
+    assert queues.walked - before < looks * 1.2 + rounds * 1.2
+    assert queues.now - begun < 20 * 1.5
+
+
+def test_what_comes_in_late_is_found_by_a_round() -> None:
+    queues = Queues()
+    queues.now = 1000.0
+    queues.dead["a"] = [n * SECOND // 20 for n in range(20_000)]
+    queues.look()
+    for age in (900.0, 5.0, 500.0, 1.5):
+        late, begun = queues.put("a", age=age), queues.now
+        while ("a", late) not in queues.look():
+            queues.now += 0.01
+            assert queues.now - begun < 60, "a round goes on for ever"
+
+
+def test_a_backlog_that_is_released_is_taken_without_a_pause() -> None:
+    """Its rows are old: the first is found by a round, the others behind it at once."""
+    queues = Queues()
+    queues.now = 1000.0
+    queues.dead["a"] = [n * SECOND // 20 for n in range(20_000)]
+    queues.look()
+    for n in range(5000):
+        queues.put("b", age=800 - n / 100)
+    while not queues.look():
+        queues.now += 0.01
+    for _ in range(499):
+        assert len(queues.look()) == 10
+
+
+def test_when_a_round_takes_no_time_any_more_it_is_over() -> None:
+    queues = Queues()
+    queues.now = 1000.0
+    queues.dead["a"] = list(range(0, 10_000 * SECOND // 100, SECOND // 100))
+    queues.look()
+    assert queues.heads.dear
+    queues.dead["a"].clear()  # the snapshot is gone, and vacuum has come
+    for _ in range(1000):
+        queues.now += 0.5
+        queues.look()
+        if not queues.heads.dear:
+            return
+    pytest.fail("it stays dear")
+
+
+def test_a_look_that_never_ends_is_made_in_pieces() -> None:
+    """From its beginning on, and in shorter ones each time one does not come to its end."""
+    now = 0.0
+    heads: Heads[str] = Heads(lambda: now)
+    heads.failed(["a"])
+    newest = 100 * SHORT
+    assert heads.due
+    assert heads.since("a", 0, newest - SECOND) == newest - SECOND
+    lengths = []
+    for _ in range(20):
+        step = heads.step(7, newest, 5.0)
+        assert step.first == 7
+        assert not heads.due
+        now += REST * 5.0
+        assert heads.due
+        lengths.append(step.last - step.first + 1)
+    assert lengths[0] == SHORT
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] == LEAST
+    heads.stepped(step, 7, newest, [], DEAR / 2, all_of_it=True)
+    now += REST * DEAR
+    assert heads.step(7, newest, 5.0).first == step.last + 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_stands_still(seed: int) -> None:
+    """Whatever comes in, however old and in whatever order, is taken in the end, and once."""
+    chance = random.Random(seed)  # noqa: S311 - a test's own
+    queues = Queues()
+    queues.now = 500.0
+    taken: list[tuple[str, int]] = []
+    put: list[tuple[str, int]] = []
+    for _ in range(1500):
+        queues.now += chance.choice((0.0, 0.01, 0.01, 0.5))
+        for _ in range(chance.choice((0, 1, 5, 30))):
+            queue = chance.choice("ab")
+            put.append((queue, queues.put(queue, chance.choice((0, 0, 0, chance.random() * 400)))))
+        if chance.random() < 0.002:
+            queues.heads.failed(["a", "b"])
+        taken += queues.look(chance.choice((1, 10, 100)))
+    for _ in range(5000):
+        queues.now += 0.5
+        taken += queues.look()
+        if not (queues.live["a"] or queues.live["b"]):
+            break
+    assert sorted(taken) == sorted(put)
