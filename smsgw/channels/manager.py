@@ -17,6 +17,7 @@ from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
 from smsgw.channels.probing import Probing
 from smsgw.channels.services import Services
 from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.heads import REST
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, AtWork, ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline.fleet import Membership, membership, pools_of
@@ -146,6 +147,7 @@ class ChannelManager:
             Periodic("channels.adopt", ADOPT_EVERY, self._adopt),
             Periodic("channels.probe", PROBE_EVERY, self._probe),
             Periodic("channels.say", SAY_EVERY, self._say),
+            Periodic("channels.waits", SAY_EVERY, self._see_waits, rest=REST),
             Periodic("channels.throttles", THROTTLES_EVERY, self._keep_throttles),
             Periodic("channels.free", FREE_EVERY, self._free),
         )
@@ -503,7 +505,7 @@ class ChannelManager:
         except (SmsgwError, TimeoutError, OSError, PostgresError) as exc:
             log.warning("channel.throttle_not_kept", channel=channel.spec.name, error=type(exc).__name__)
 
-    async def _say(self) -> None:
+    async def _see_waits(self) -> None:
         async with self._database.acquire() as connection:
             now = clock.now()
             oldest = await claiming.oldest_queued(
@@ -514,6 +516,8 @@ class ChannelManager:
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.shares.waits(waits)
+
+    async def _say(self) -> None:
         self._today = await counters.submitted_today(self._database)
         mine = [(c.spec.id, c.reachable, c.last_error[:500], c.refused) for c in self._channels.values()]
         await store.say(self._database, self._services.cluster.node, mine)
