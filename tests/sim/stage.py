@@ -84,6 +84,7 @@ class Queues:
         queues: Sequence[tuple[int, int]],
         oldest: int,
         newest: int,
+        since: Sequence[int] = (),
         halted: Collection[int],
         again: bool = False,
     ) -> list[Claimed]:
