@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ledger import LANE, POOL, Ledger, carrier_id
@@ -30,8 +31,10 @@ async def test_neither_a_plan_nor_its_run_looks_at_days_that_are_over(ledger: Le
     id_, fence = await ledger.accept(), await ledger.fence()
     oldest, newest = first_id(now - timedelta(days=7)), first_id(now + timedelta(hours=1))
     patience = outcomes.Patience(timedelta(days=3), timedelta(minutes=3), timedelta(minutes=5))
+    repeated = replace(ledger.call(), callback_url="https://customer.example/")
     async with connection.transaction():
-        (claimed,) = await claiming.claim(
+        await ledger.store(repeated, again=True)
+        (claimed, _) = await claiming.claim(
             connection, fence, limit=10, queues=[(POOL, LANE)], oldest=oldest, newest=newest
         )
         await claiming.claim_deferred(connection, fence, now=now, limit=10, oldest=oldest)
@@ -50,6 +53,7 @@ async def test_neither_a_plan_nor_its_run_looks_at_days_that_are_over(ledger: Le
         )  # fmt: skip
         assert [row["state"] for row in changed] == [PartState.DELIVERED]
         assert not unmatched
+        await outcomes.report(connection, {id_: changed}, ledger.ids.next, {ledger.account_id})
         assert not await sweeps.end_report_wait(connection, now, oldest)
         locked = {row["name"] for row in await connection.fetch(_LOCKED)}
     assert partitions.name("part", today) in locked
