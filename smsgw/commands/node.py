@@ -96,8 +96,8 @@ async def check(ctx: Context) -> None:
     wanted = queries.locks_wanted(settings.retention.messages_days)
     if server.locks < wanted:
         click.echo(
-            f"locks          WARNING: room for {server.locks:,}, and messages of {settings.retention.messages_days} days "
-            f"may need {wanted:,}: raise max_locks_per_transaction (docs/operations.md)"
+            f"locks          WARNING: room for {server.locks:,}, and messages of {settings.retention.messages_days} "
+            f"days may need {wanted:,}: raise max_locks_per_transaction (docs/operations.md)"
         )
     if not server.durable:
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
