@@ -93,7 +93,7 @@ async def _detail(call: Call, one: Listed) -> Detail:
             links.append((words.RULE_EXCEPT, f"{RULES}/{one.id}/except"))
     notice = call.gettext(words.RULE_LASTING) if one.kind.lasting else ""
     return Detail(call.gettext(all_words.ALARM[one.rule.kind]), [Section((*COLUMNS, _ADVICE), one)], links=links,
-                  notice=notice, past=await _past(call, one))  # fmt: skip
+                  notice=notice, good=None, past=await _past(call, one))  # fmt: skip
 
 
 async def _reset_effect(_: Call, rows: Sequence[Listed]) -> Effect:
