@@ -162,12 +162,13 @@ def _quota_headers() -> dict[str, Any]:
 
 
 def _errors(codes: tuple[str, ...], chinese: bool) -> dict[str, Any]:
+    sign = "：" if chinese else ": "
     by_status: dict[int, list[str]] = {}
     for code in sorted(set(codes)):
         by_status.setdefault(http_status(code), []).append(code)
     return {
         str(status): {
-            "description": "\n".join(f"* `{c}`: {message_of(c, english=not chinese)}" for c in listed),
+            "description": "\n".join(f"* `{c}`{sign}{message_of(c, english=not chinese)}" for c in listed),
             "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
         }
         for status, listed in sorted(by_status.items())

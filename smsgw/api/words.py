@@ -244,9 +244,9 @@ SAMPLES: dict[str, Any] = {
     "SignBody.sign": "某某单位",
     "SignBody.source": "企业全称",
     "SignEntry.source": "企业全称",
-    "TemplateBody.content": "您的验证码是 {code},{minutes} 分钟内有效。",
+    "TemplateBody.content": "您的验证码是 {code}，{minutes} 分钟内有效。",
     "TemplateBody.variables": {"code": {"form": "digits", "max_length": 6}, "minutes": {"form": "digits", "max_length": 2}},
-    "TemplateEntry.content": "您的验证码是 {code},{minutes} 分钟内有效。",
+    "TemplateEntry.content": "您的验证码是 {code}，{minutes} 分钟内有效。",
     "Explained.items": [
         {
             "to": "13800138000", "verdict": "accepted", "code": "OK", "message": "成功", "number": "8613800138000",
@@ -696,5 +696,5 @@ CHINESE |= words_links.CHINESE
 def chinese(text: str) -> str:
     """The Chinese of a text of the documents; the text itself where there is none."""
     if text.startswith("Scope `"):
-        return f"所需权限:{text[6:].strip(' .')}"
+        return f"所需权限：{text[6:].strip(' .')}"
     return CHINESE.get(text, text)

@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from smsgw.bench.load import Customer, Load, Observed
 from smsgw.bench.processes import CpuMeter
 from smsgw.bench.result import Against, Latency, Rival
 from smsgw.bench.sink import ANSWER, NOT_FOUND, Event, Sink, listening
-from smsgw.bench.stage import USER, Setting, Simulation, end
+from smsgw.bench.stage import USER, Setting, Simulation, end, free_ports
 from smsgw.bench.wire import Answer, Endpoint
 
 BEARERBOX, SMSBOX = "bearerbox", "smsbox"
@@ -115,7 +114,7 @@ async def running(folder: Path, setting: Setting) -> AsyncIterator[Kannel]:
     async with contextlib.AsyncExitStack() as stack:
         simulation = await Simulation.start(folder, setting, login)
         stack.push_async_callback(simulation.stop)
-        ports = dict(zip(("admin", "box", "send"), _free_ports(3), strict=True))
+        ports = dict(zip(("admin", "box", "send"), free_ports(3), strict=True))
         spool = folder / "kannel-spool"
         spool.mkdir()
         config = folder / "kannel.conf"
@@ -140,14 +139,6 @@ async def running(folder: Path, setting: Setting) -> AsyncIterator[Kannel]:
             await _listening(process, box, port)
         endpoint = Endpoint(f"http://127.0.0.1:{ports['send']}", "")
         yield Kannel(endpoint, password, [process.pid for process in boxes], simulation)
-
-
-def _free_ports(n: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 async def _listening(process: asyncio.subprocess.Process, box: str, port: int) -> None:
@@ -196,7 +187,7 @@ class KannelCustomer(Customer):
 
 async def run(parent: Path | None, setting: Setting, load: Load, warm_up: int, ours: Rival) -> Against:
     """Put it under the load, and hold it against ours."""
-    load = replace(load, batch=0)
+    load = replace(load, batch=0, template="", codes_rate=0.0)
     folder = Path(tempfile.mkdtemp(prefix="smsgw-bench-", dir=parent))
     try:
         async with running(folder, setting) as kannel, listening(Reports()) as sink:

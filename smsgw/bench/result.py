@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,10 @@ from typing import Any
 from smsgw.bench.processes import Cores
 
 TENTHS = 10
+POINTS = 300
+"""Of a course at most: each of them whole seconds."""
+SPREAD_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Where the classes of a spread end, in milliseconds; what took longer is in one more."""
 LONG = 30.0
 """Seconds from which on a run is told by tenths, too."""
 
@@ -91,6 +96,63 @@ def by_tenth(times: Iterable[float], begin: float, seconds: float) -> list[float
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """How a run went, in steps of ``step_s`` seconds from the first post."""
+
+    step_s: int
+    accepted_per_s: list[float]
+    reported_per_s: list[float]
+
+    @classmethod
+    def of(
+        cls, begin: float, seconds: float, accepted: Iterable[tuple[float, int]], reported: Iterable[float]
+    ) -> Course:
+        """From the times of accepted calls with their messages, and of reports."""
+        step = max(1, math.ceil(seconds / POINTS))
+        points = max(1, math.ceil(seconds / step))
+        last = seconds - (points - 1) * step  # a step that is not whole
+
+        def rates(counted: Iterable[tuple[float, int]]) -> list[float]:
+            sums = [0] * points
+            for at, n in counted:
+                sums[min(points - 1, max(0, int((at - begin) / step)))] += n
+            return [round(n / (last if at == points - 1 and last > 0 else step), 1) for at, n in enumerate(sums)]
+
+        return cls(step, rates(accepted), rates((at, 1) for at in reported))
+
+
+def spread(seconds: Iterable[float]) -> list[int]:
+    """How many took how long, by the classes of ``SPREAD_MS``."""
+    counts = [0] * (len(SPREAD_MS) + 1)
+    for one in seconds:
+        counts[bisect.bisect_left(SPREAD_MS, one * 1000)] += 1
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """One-time codes beside the load."""
+
+    per_s: float
+    posted: int
+    accept: Latency | None
+    post_to_carrier: Latency | None
+    post_to_report: Latency | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What died in the middle of the load."""
+
+    what: str
+    """``database`` or ``daemon``."""
+    after_s: float
+    """From the first post."""
+    seconds: float
+    """Until it was back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a message costs the database, the warm-up and all that the daemon does beside it included."""
 
@@ -157,6 +219,13 @@ class Counts:
     pulled_strange: int
     """Reports of messages that were never accepted."""
     lost_calls: int
+    unknown: int = 0
+    """Accepted messages that have no report because the platform says that it cannot know what became of them: what
+    dies while submits are without an answer leaves some."""
+    offered_again: int = 0
+    """Reports that came again since nobody had answered that they were taken: as promised."""
+    repeated_calls: int = 0
+    """Made again with their key, for want of an answer."""
     received: int | None = None
     """Messages that arrived at the carriers; None when the carriers are not ours."""
     received_distinct: int | None = None
@@ -174,13 +243,14 @@ class Counts:
             found.append(f"{self.lost_calls} calls got no answer")
         if self.billed != self.accepted:
             found.append(f"{self.accepted} accepted, {self.billed} billed")
-        if self.pulled != self.accepted:
-            found.append(f"{self.accepted - self.pulled} accepted messages have no report")
+        if self.pulled + self.unknown != self.accepted:
+            found.append(f"{self.accepted - self.pulled - self.unknown} accepted messages have no report")
         if self.pulled_again:
             found.append(f"{self.pulled_again} reports were pulled more than once")
         if self.pulled_strange:
             found.append(f"{self.pulled_strange} reports are of messages that nobody accepted")
-        if self.received_distinct is not None and self.received_distinct != self.accepted:
+        least = self.accepted - self.unknown
+        if self.received_distinct is not None and not least <= self.received_distinct <= self.accepted:
             found.append(f"{self.accepted} accepted, {self.received_distinct} arrived at the carriers")
         if self.received_again:
             found.append(f"{self.received_again} messages arrived at the carriers more than once")
@@ -215,6 +285,15 @@ class Result:
     cores: Cores | None = None
     """None: the gateway is not on a stage of ours."""
     against: Against | None = None
+    course: Course | None = None
+    accept_spread: list[int] = field(default_factory=list)
+    """Of calls, by the classes of ``SPREAD_MS``."""
+    codes: Codes | None = None
+    fault: Fault | None = None
+    balanced: bool = False
+    """Every channel could have had every message."""
+    channel_rate: int = 0
+    """Submits a second that each channel was allowed; 0: any."""
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
@@ -267,6 +346,19 @@ class Result:
             ("post to report", self.post_to_report),
         ):
             lines.append(f"  {name:<20}{latency if latency is not None else 'not known'}")
+        if self.codes is not None:
+            codes = self.codes
+            lines += [
+                f"one-time codes, {codes.per_s:g}/s beside it: {codes.posted:,}",
+                f"  post answered       {codes.accept or 'not known'}",
+                f"  post to carrier     {codes.post_to_carrier or 'not known'}",
+                f"  post to report      {codes.post_to_report or 'not known'}",
+            ]
+        if self.fault is not None:
+            fault = self.fault
+            lines.append(
+                f"the {fault.what} was killed after {fault.after_s:.1f} s and was back {fault.seconds:.1f} s later"
+            )
         if self.carried:
             lines.append("at the carriers, by their clock")
             lines += [
@@ -287,6 +379,11 @@ class Result:
             ),
             f"  reports pulled      {c.pulled:,}, {c.pulled_again:,} again  {_mix(c.statuses)}",
         ]
+        if self.fault is not None:
+            lines.append(
+                f"  unknown, and called so {c.unknown:,}; calls repeated with their key {c.repeated_calls:,}; "
+                f"reports offered again {c.offered_again:,}"
+            )
         if c.refusals:
             lines.append(f"  asked to wait       {_mix(c.refusals)}")
         if self.daemon_log:
@@ -298,8 +395,10 @@ class Result:
             lines += self.against.lines()
         lines += [f"PROBLEM: {problem}" for problem in c.problems] or [
             "every accepted message was submitted, reported and pulled exactly once"
-            if c.received is not None
+            if c.received is not None and not c.unknown
             else "every accepted message was reported and pulled exactly once"
+            if not c.unknown
+            else f"no message was lost or doubled; of {c.unknown:,} nobody can know whether they arrived"
         ]
         return lines
 

@@ -17,13 +17,14 @@ from typing import Any
 from smsgw import __version__
 from smsgw.bench import kannel, processes
 from smsgw.bench.database_work import DatabaseWork, pinned
+from smsgw.bench.faults import Kill, killing
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
-from smsgw.bench.partner import PartnerCustomer
+from smsgw.bench.partner import SPEECHES, PartnerCustomer
 from smsgw.bench.processes import CpuMeter
-from smsgw.bench.result import LONG, Carried, Counts, Latency, Result, Rival, by_tenth
+from smsgw.bench.result import LONG, Carried, Codes, Counts, Course, Latency, Result, Rival, by_tenth, spread
 from smsgw.bench.sink import Sink, listening
 from smsgw.bench.stage import (
-    ACCOUNT,
+    CMPP_LOGIN,
     MESSAGES_PER_SECOND,
     REQUESTS_PER_SECOND,
     Setting,
@@ -35,7 +36,6 @@ from smsgw.bench.wire import Endpoint
 from smsgw.bench.wiretap import WireTap
 from smsgw.core.words import samples
 from smsgw.runtime import aio
-from smsgw.runtime.config import split_address
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
@@ -78,9 +78,13 @@ class Options:
     told: Callable[[Told], None] | None = None
     """Called at each stage, and every second of the load."""
     partner_window: int = 0
-    """Submits without an answer on each of a partner's SMPP binds; 0: the load comes over HTTP."""
+    """Submits without an answer on each of a partner's binds; 0: the load comes over HTTP."""
+    kill: Kill | None = None
+    """What dies in the middle of the load."""
     pinned: bool = False
     """Beside a transaction that keeps its snapshot."""
+    hasty: bool = False
+    """What the database has written is not asked for, since one has to wait for that."""
     against_kannel: bool = False
     """Kannel is put under the same load afterwards."""
 
@@ -96,9 +100,11 @@ async def run(options: Options) -> Result:
         _tell(options, "prepare")
         if not options.url:
             stage = await stack.enter_async_context(staged(options.folder, options.setting))
-        url, bearer = (stage.url, stage.bearer) if stage else (options.url, options.bearer)
-        if sink is not None and stage is not None:
-            sink.use(stage.push_secret)
+        url, bearer = (stage.url, stage.seeded.bearer) if stage else (options.url, options.bearer)
+        if stage is not None:
+            options.load = replace(options.load, template=stage.seeded.template)
+            if sink is not None:
+                sink.use(stage.seeded.push_secret)
         tap: WireTap | None = None
         if stage is not None and options.setting.channel_rate:
             tap = WireTap(stage.simulation.ports.values())
@@ -107,7 +113,7 @@ async def run(options: Options) -> Result:
             else:
                 tap = None
         if options.pinned and stage is not None:
-            await stack.enter_async_context(pinned(stage.dsn))
+            await stack.enter_async_context(pinned(stage.seeded.dsn))
         result = await _run(options, Endpoint(url, bearer), stage, sink, tap)
         if sink is not None:
             result.settings["pushed"] = f"{sink.calls:,} calls, {sink.unsigned:,} with a wrong signature"
@@ -123,29 +129,29 @@ async def _run(
     options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None, tap: WireTap | None
 ) -> Result:
     load = options.load
-    balance = await _balance(endpoint)
+    codes = None
+    if stage is not None and stage.seeded.codes_bearer:
+        codes = Endpoint(stage.url, stage.seeded.codes_bearer)
+    balance = await _balance(endpoint, codes)
     runs: list[Observed] = []
-    work = await DatabaseWork.begin(stage.dsn) if stage else None
+    # what dies takes along what it has counted of itself
+    counted = stage is not None and options.kill is None and not options.hasty
+    work = await DatabaseWork.begin(stage.seeded.dsn) if stage is not None and counted else None
     _tell(options, "warm up")
     if options.warm_up:
-        warm = Load(
-            options.warm_up,
-            min(load.connections, 10),
-            load.batch,
-            0.0,
-            load.pullers,
-            load.prefixes,
-            load.patience,
+        warm = replace(
+            load, messages=options.warm_up, connections=min(load.connections, 10), rate=0.0, burst=0.0, codes_rate=0.0
         )
         runs.append(await _customer(options, endpoint, stage, sink, warm, 0).run())
     meter = _meter(stage)
     memory: list[float] = []
-    watch = aio.spawn(_watch_memory(stage.daemon_pids, memory), name="memory") if stage else None
+    watch = aio.spawn(_watch_memory(stage, memory), name="memory") if stage else None
     meter.start()
-    customer = _customer(options, endpoint, stage, sink, load, options.warm_up)
+    customer = _customer(options, endpoint, stage, sink, load, options.warm_up, codes)
     telling = aio.spawn(_keep_telling(options, customer.seen), name="telling")
     try:
-        seen = await customer.run()
+        async with killing(stage, options.kill, load, customer.seen) as death:
+            seen = await customer.run()
         used = meter.used()
         cores = meter.cores(used)
     finally:
@@ -153,16 +159,18 @@ async def _run(
     _tell(options, "count", seen)
     runs.append(seen)
     peak = sum(map(processes.peak_memory_mib, stage.daemon_pids)) if stage else None
-    written = await work.done(options.warm_up + load.messages) if work else None
+    sent = load.messages + seen.codes_posted
+    written = await work.done(options.warm_up + sent) if work else None
     if tap is not None:
         tap.close()
-    counts = _count(runs, options.warm_up + load.messages, balance - await _balance(endpoint))
+    counts = _count(runs, options.warm_up + sent, balance - await _balance(endpoint, codes), _refused_by(options))
     arrivals: list[Arrival] = []
     if stage is not None:
         arrivals = await _witness(stage.simulation, counts)
         arrivals = [a for a in arrivals if a.serial >= options.warm_up]
     seconds = seen.last_pull - seen.first_post
-    ids = seen.accepted_ids()
+    calm = options.kill is None
+    figures = _Figures(seen, arrivals, options.warm_up, load.messages)
     return Result(
         machine=_machine(stage),
         settings=_settings(options),
@@ -170,19 +178,15 @@ async def _run(
         messages=load.messages,
         seconds=round(seconds, 3),
         accepted_per_s=round(seen.accepted / max(1e-9, seen.last_accept - seen.first_post), 1),
-        end_to_end_per_s=round(len(seen.pulled) / max(1e-9, seconds), 1),
+        end_to_end_per_s=round(seen.reported / max(1e-9, seconds), 1),
         by_tenth_per_s=by_tenth(seen.pulled.values(), seen.first_post, seconds) if seconds >= LONG else [],
-        cpu_ms_per_message={name: round(spent * 1000 / load.messages, 4) for name, spent in used.items()},
-        cores=cores if stage is not None else None,
+        cpu_ms_per_message={name: round(spent * 1000 / sent, 4) for name, spent in used.items()} if calm else {},
+        cores=cores if stage is not None and calm else None,
         daemon_peak_mib=peak,
         daemon_mib=memory,
         accept=Latency.of(seen.accept_seconds),
-        post_to_carrier=Latency.of(a.at - seen.posted_at[a.serial - options.warm_up] for a in arrivals),
-        post_to_report=Latency.of(
-            at - seen.posted_at[ids[message_id]]
-            for message_id, at in seen.pulled.items()
-            if message_id in ids
-        ),
+        post_to_carrier=figures.to_carrier(codes=False),
+        post_to_report=figures.to_report(codes=False),
         counts=counts,
         carried=[
             Carried.of(
@@ -191,8 +195,47 @@ async def _run(
             for carrier in sorted({a.carrier for a in arrivals})
         ],
         written=written,
+        course=Course.of(
+            seen.first_post, seconds, zip(seen.accepted_at, seen.accepted_size, strict=True), seen.pulled.values()
+        ),
+        accept_spread=spread(seen.accept_seconds),
+        codes=figures.codes(load.codes_rate) if load.codes_rate else None,
+        fault=death.fault,
+        balanced=options.setting.balanced and not options.url,
+        channel_rate=options.setting.channel_rate,
         daemon_log=stage.daemon_log() if stage else [],
     )
+
+
+class _Figures:
+    """Times of the messages of the load, and of the one-time codes beside it, whose serial numbers come behind."""
+
+    def __init__(self, seen: Observed, arrivals: Sequence[Arrival], first: int, messages: int) -> None:
+        self._seen = seen
+        self._arrivals = [(a.serial - first, a.at) for a in arrivals]
+        self._messages = messages
+        ids = seen.accepted_ids()
+        self._reports = [(ids[id_], at) for id_, at in seen.pulled.items() if id_ in ids]
+
+    def _of(self, times: Sequence[tuple[int, float]], *, codes: bool) -> Latency | None:
+        posted = self._seen.posted_at
+        return Latency.of(at - posted[n] for n, at in times if (n >= self._messages) == codes)
+
+    def to_carrier(self, *, codes: bool) -> Latency | None:
+        """From the post to the carrier."""
+        return self._of(self._arrivals, codes=codes)
+
+    def to_report(self, *, codes: bool) -> Latency | None:
+        """From the post to the report."""
+        return self._of(self._reports, codes=codes)
+
+    def codes(self, per_s: float) -> Codes:
+        """The codes by themselves."""
+        seen = self._seen
+        return Codes(
+            per_s, seen.codes_posted, Latency.of(seen.code_seconds), self.to_carrier(codes=True),
+            self.to_report(codes=True),
+        )  # fmt: skip
 
 
 def _tell(options: Options, stage: str, seen: Observed | None = None) -> None:
@@ -202,9 +245,9 @@ def _tell(options: Options, stage: str, seen: Observed | None = None) -> None:
         options.told(Told(stage, 0.0, 0, 0, 0, 0))
         return
     load, seconds = options.load, time.monotonic() - seen.first_post
-    due = min(load.messages, int(seconds * load.rate)) if load.rate else sum(1 for at in seen.posted_at if at)
+    due = load.pace.by(seconds) if load.rate else sum(1 for at in seen.posted_at[: load.messages] if at)
     refused = seen.refusals.total()
-    options.told(Told(stage, round(seconds, 1), due, seen.accepted, len(seen.pulled), refused))
+    options.told(Told(stage, round(seconds, 1), due, seen.accepted, seen.reported, refused))
 
 
 async def _keep_telling(options: Options, seen: Observed) -> None:
@@ -213,21 +256,33 @@ async def _keep_telling(options: Options, seen: Observed) -> None:
         await asyncio.sleep(TELL_EVERY)
 
 
-async def _watch_memory(pids: Sequence[int], into: list[float]) -> None:
+async def _watch_memory(stage: Stage, into: list[float]) -> None:
     while True:
         await asyncio.sleep(MEMORY_EVERY)
-        into.append(round(sum(map(processes.memory_mib, pids)), 1))
+        into.append(round(sum(map(processes.memory_mib, stage.daemon_pids)), 1))
 
 
 def _customer(
-    options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None, load: Load, first: int
+    options: Options,
+    endpoint: Endpoint,
+    stage: Stage | None,
+    sink: Sink | None,
+    load: Load,
+    first: int,
+    codes: Endpoint | None = None,
 ) -> Customer | PartnerCustomer:
-    if not options.partner_window or stage is None:
-        return Customer(endpoint, load, first_serial=first, sink=sink)
-    host, port = split_address(stage.smpp)
+    if stage is None or not options.setting.partner:
+        return Customer(endpoint, load, first_serial=first, sink=sink, codes=codes)
+    host, port = stage.partners(options.setting.partner)
     return PartnerCustomer(
-        host, port, ACCOUNT, stage.password, load, window=options.partner_window, first_serial=first
-    )
+        host, port, CMPP_LOGIN, stage.seeded.password, load, speech=SPEECHES[options.setting.partner](),
+        window=options.partner_window, first_serial=first,
+    )  # fmt: skip
+
+
+def _refused_by(options: Options) -> str:
+    """Whose statuses refusals are."""
+    return options.setting.partner.upper() or "HTTP"
 
 
 def _meter(stage: Stage | None) -> CpuMeter:
@@ -237,7 +292,12 @@ def _meter(stage: Stage | None) -> CpuMeter:
     return CpuMeter(groups | {"load generator": os.getpid()}, trees=("database",))
 
 
-async def _balance(endpoint: Endpoint) -> int:
+async def _balance(*endpoints: Endpoint | None) -> int:
+    """Of all their accounts."""
+    return sum([await _balance_of(endpoint) for endpoint in endpoints if endpoint is not None])
+
+
+async def _balance_of(endpoint: Endpoint) -> int:
     connection = await endpoint.connect()
     try:
         async with asyncio.timeout(10):
@@ -252,7 +312,7 @@ async def _balance(endpoint: Endpoint) -> int:
     return balance
 
 
-def _count(runs: list[Observed], posted: int, billed: int) -> Counts:
+def _count(runs: list[Observed], posted: int, billed: int, refused_by: str) -> Counts:
     accepted: dict[int, int] = {}
     counts = Counts(posted, 0, billed, 0, 0, 0, 0)
     pulled: set[int] = set()
@@ -261,14 +321,19 @@ def _count(runs: list[Observed], posted: int, billed: int) -> Counts:
         counts.pulled_again += seen.pulled_again + len(pulled & seen.pulled.keys())
         pulled |= seen.pulled.keys()
         counts.lost_calls += seen.lost_calls
+        counts.repeated_calls += seen.repeated_calls
+        counts.offered_again += seen.offered_again
+        counts.unknown += seen.unknown
         for status, n in seen.refusals.items():
-            name = f"HTTP {status}" if status >= 100 else f"SMPP 0x{status:02x}"
+            name = f"HTTP {status}" if refused_by == "HTTP" else f"{refused_by} 0x{status:02x}"
             counts.refusals[name] = counts.refusals.get(name, 0) + n
         for name, n in seen.statuses.items():
             counts.statuses[name] = counts.statuses.get(name, 0) + n
     counts.accepted = len(accepted)
     counts.pulled = len(pulled & accepted.keys())
     counts.pulled_strange = len(pulled - accepted.keys())
+    # of some that were called unknown the report has come since
+    counts.unknown = min(counts.unknown, counts.accepted - counts.pulled)
     return counts
 
 
@@ -311,7 +376,7 @@ def _machine(stage: Stage | None) -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
     if stage is not None:
-        machine |= {f"postgres {name}".replace("server_", ""): v for name, v in stage.database.items()}
+        machine |= {f"postgres {name}".replace("server_", ""): v for name, v in stage.seeded.settings.items()}
     return machine
 
 
@@ -319,27 +384,45 @@ def _settings(options: Options) -> dict[str, Any]:
     load, setting = options.load, options.setting
     settings: dict[str, Any] = {
         "messages": f"{load.messages:,} (and {options.warm_up:,} to warm up)",
-        "posts": f"batches of {load.batch}" if load.batch else "single recipients",
-        "pace": f"{load.rate:,.0f} messages/s" if load.rate else "as fast as answers come",
+        "posts": _posts(load),
+        "pace": _pace(load),
         "connections": f"{load.connections} posting, "
         + ("reports pushed, signed" if options.push else f"{load.pullers} pulling"),
         "pause of a puller": f"{PULL_PAUSE * 1000:.0f} ms after a batch that was not full",
     }
-    if options.partner_window:
+    if setting.partner:
         settings |= {
-            "posts": f"submit_sm over SMPP, window {options.partner_window}",
-            "connections": f"{load.connections} transceiver binds",
+            "posts": f"submits over {setting.partner.upper()}, window {options.partner_window}",
+            "connections": f"{load.connections} binds",
         }
         del settings["pause of a puller"]
+    if load.codes_rate:
+        whose = "an account of their own" if setting.codes_account else "the same account"
+        settings["codes"] = f"{load.codes_rate:g}/s, one a post, by {whose}"
     if options.url:
         return settings | {"gateway": options.url}
     return settings | {
         "channels": f"{setting.channels}, {setting.links} links each, window {setting.window}, "
-        + (f"{setting.channel_rate:,}/s each" if setting.channel_rate else "no limit of rate"),
+        + (f"{setting.channel_rate:,}/s each" if setting.channel_rate else "no limit of rate")
+        + (", each for all numbers" if setting.balanced else ""),
         "workers": str(setting.workers),
         **({"beside it": "a transaction that keeps its snapshot"} if options.pinned else {}),
+        **({"killed": f"the {options.kill}, in the middle of the load"} if options.kill else {}),
         "carriers": f"answer after {setting.answer_delay} ms, report after {setting.report_delay} ms",
     }
+
+
+def _posts(load: Load) -> str:
+    if not load.batch:
+        return "single recipients"
+    return f"batches of {load.batch}" + (", a template with each recipient's values" if load.template else "")
+
+
+def _pace(load: Load) -> str:
+    if not load.rate:
+        return "as fast as answers come"
+    pace = f"{load.rate:,.0f} messages/s"
+    return pace + (f", {load.burst:,.0f}/s for {load.burst_seconds:g} s in the middle" if load.burst else "")
 
 
 def _raised(stage: Stage | None) -> dict[str, str]:

@@ -8,11 +8,13 @@ import json
 import os
 import secrets
 import shutil
+import signal
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +24,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND
 from smsgw.core.keywords import Word
 from smsgw.core.partners import MAX_WINDOW
+from smsgw.core.templates import Form, Review, Variable
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.core.words import samples
 from smsgw.node import control_client
@@ -29,6 +32,8 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.channels import recordings
 from smsgw.platform.channels import service as channels
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import TEMPLATE
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
@@ -37,13 +42,16 @@ from smsgw.platform.webhooks.model import Wanted
 from smsgw.platform.words import service as words
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.engine.secrets import load_key
+from smsgw.store.engine.secrets import Sealer, load_key
 from smsgw.store.records import audit
 
 CARRIER_NICENESS = -10
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 40.0
-ACCOUNT = "bench"
+ACCOUNT, CODES_ACCOUNT = "bench", "bench-codes"
+CMPP_LOGIN = "bench"
+"""At most six octets."""
+HOST = "127.0.0.1"
 USER = "900001"
 MESSAGES_PER_SECOND = 1_000_000
 REQUESTS_PER_SECOND = MAX_REQUESTS_PER_SECOND
@@ -76,8 +84,15 @@ class Setting:
     answer_delay: str = "5"
     report_delay: str = "100"
     keep_messages: int = 100_000
-    partner: int = 0
-    """Binds of the account's partner login; 0: none, its reports are pulled."""
+    partner: str = ""
+    """The protocol of the account's partner login; empty: none, its reports are pulled."""
+    partner_binds: int = 0
+    codes_account: bool = False
+    """One-time codes have an account of their own."""
+    template: bool = False
+    """There is a template whose variables each recipient has values of."""
+    balanced: bool = False
+    """Every channel serves every carrier's numbers: which one takes a message is the platform's choice."""
     channel_rate: int = 0
     """Submits per second of each channel; 0 is unlimited."""
     push_to: str = ""
@@ -177,25 +192,77 @@ async def end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """What the database was given, and says of itself."""
+
+    dsn: str
+    bearer: str = field(repr=False)
+    password: str = field(repr=False)
+    """Of the partner."""
+    settings: dict[str, str]
+    """Of the database, that a figure depends on."""
+    push_secret: str = field(default="", repr=False)
+    codes_bearer: str = field(default="", repr=False)
+    """Of the account that one-time codes have; empty: they are the same account's."""
+    template: str = ""
+    """Id of the template."""
+
+
 @dataclass(slots=True)
 class Stage:
     """Everything that runs."""
 
-    url: str
-    bearer: str
-    smpp: str
-    """Address of the server for partners."""
-    password: str
-    """Of the partner."""
-    daemon_pids: Sequence[int]
-    """The daemon, or its supervisor and workers."""
-    postgres_pid: int
-    simulation: Simulation
+    setting: Setting
     folder: Path
-    database: dict[str, str]
-    """Settings of the database that a figure depends on."""
-    dsn: str
-    push_secret: str = ""
+    simulation: Simulation
+    daemon: asyncio.subprocess.Process
+    ports: Sequence[int]
+    """Of the API and of the servers for partners by SMPP and CMPP: the same after a new start."""
+    seeded: Seeded
+    daemon_pids: Sequence[int] = ()
+    """The daemon, or its supervisor and workers."""
+    postgres_pid: int = 0
+
+    @property
+    def url(self) -> str:
+        """Of the API."""
+        return f"http://{HOST}:{self.ports[0]}"
+
+    def partners(self, protocol: str) -> tuple[str, int]:
+        """Where the server for partners is."""
+        return HOST, self.ports[1 if protocol == "smpp" else 2]
+
+    def look(self) -> None:
+        """See which processes there are now."""
+        mine = processes.children(self.daemon.pid)
+        self.postgres_pid = _postmaster(self.folder / "data") or self.postgres_pid
+        self.daemon_pids = [self.daemon.pid, *(pid for pid in mine if pid != self.postgres_pid)]
+
+    async def kill_database(self) -> None:
+        """SIGKILL to its postmaster, which the daemon has to bring back. Returns when it is ready again."""
+        self.look()
+        gone = self.postgres_pid
+        os.kill(gone, signal.SIGKILL)
+        deadline = time.monotonic() + START_TIMEOUT
+        while _postmaster(self.folder / "data") in (gone, 0):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the database was not brought back")
+            await asyncio.sleep(0.02)
+        await _ready(self.daemon, self.folder)
+        self.look()
+
+    async def kill_daemon(self) -> None:
+        """SIGKILL, and a new start on the same folder. Returns when it is ready again and all channels are bound."""
+        self.look()
+        for pid in self.daemon_pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await self.daemon.wait()
+        self.daemon = await _start_daemon(self.folder, self.setting.workers, self.ports)
+        await _ready(self.daemon, self.folder)
+        await _bound(self.folder / "data" / "control.sock", self.setting.channels)
+        self.look()
 
     def daemon_log(self) -> list[str]:
         """What the daemon had to complain about."""
@@ -209,55 +276,63 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
     data = folder / "data"
     daemon: asyncio.subprocess.Process | None = None
     simulation: Simulation | None = None
+    stage: Stage | None = None
     try:
         password = secrets.token_hex(4)
         simulation = await Simulation.start(folder, setting, password)
-        daemon = await _start_daemon(folder, setting.workers)
-        status = await _ready(daemon, folder)
-        bearer, database, dsn, secret = await _seed(data, setting, simulation, password)
+        ports = free_ports(3)
+        daemon = await _start_daemon(folder, setting.workers, ports)
+        await _ready(daemon, folder)
+        seeded = await _seed(data, setting, simulation, password)
         await control_client.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
-        postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
-        pids = [daemon.pid, *(p for p in processes.children(daemon.pid) if p != postmaster)]
-        smpp = status["urls"]["smpp"].removeprefix("smpp://")
-        yield Stage(
-            status["urls"]["http"],
-            bearer,
-            smpp,
-            password,
-            pids,
-            postmaster,
-            simulation,
-            folder,
-            database,
-            dsn,
-            secret,
-        )
+        stage = Stage(setting, folder, simulation, daemon, ports, seeded)
+        stage.look()
+        yield stage
     finally:
         if daemon is not None:
-            await end(daemon)
+            await end(stage.daemon if stage is not None else daemon)
         if simulation is not None:
             await simulation.stop()
         shutil.rmtree(EmbeddedPostgres(data).home, ignore_errors=True)  # elsewhere when root runs it
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _start_daemon(folder: Path, workers: int) -> asyncio.subprocess.Process:
+def free_ports(n: int) -> list[int]:
+    """Of loopback, that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _postmaster(data: Path) -> int:
+    """Its process id, by the file that it writes; 0 while there is none."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pid = int((EmbeddedPostgres(data).home / "pg" / "postmaster.pid").read_text("ascii").split()[0])
+        return pid if processes.name(pid) == "postgres" else 0
+    return 0
+
+
+async def _start_daemon(folder: Path, workers: int, ports: Sequence[int]) -> asyncio.subprocess.Process:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
+    http, smpp, cmpp = (f"{HOST}:{port}" for port in ports)
     environment |= {
         "SMSGW_NODE_DATA_DIR": str(folder / "data"),
         "SMSGW_NODE_WORKERS": str(workers),
-        "SMSGW_HTTP_LISTEN": "127.0.0.1:0",
+        "SMSGW_HTTP_LISTEN": http,
         "SMSGW_HTTP_INSECURE_BEARER": "true",
-        "SMSGW_OPS_LISTEN": "127.0.0.1:0",
+        "SMSGW_OPS_LISTEN": f"{HOST}:0",
         "SMSGW_WEBHOOKS_HTTP": "true",
         "SMSGW_WEBHOOKS_NETWORKS": "127.0.0.0/8",
         "SMSGW_WEBHOOKS_PORTS": "1-65535",
-        "SMSGW_PARTNERS_SMPP_LISTEN": "127.0.0.1:0",
+        "SMSGW_PARTNERS_SMPP_LISTEN": smpp,
+        "SMSGW_PARTNERS_CMPP_LISTEN": cmpp,
         "SMSGW_LOG_LEVEL": "warning",
         "SMSGW_LOG_FORMAT": "json",
     }
-    with _open(folder / "daemon.log") as log:
+    with (folder / "daemon.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "smsgw", "run", "--attached",
             stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True,
@@ -280,11 +355,8 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
     raise TimeoutError("the daemon did not come up")
 
 
-async def _seed(
-    data: Path, setting: Setting, simulation: Simulation, password: str
-) -> tuple[str, dict[str, str], str, str]:
-    """An account with a key that may call as often as it likes, and the channels; the bearer, what runs, where the
-    database is, and the secret of pushes."""
+async def _seed(data: Path, setting: Setting, simulation: Simulation, password: str) -> Seeded:
+    """An account with a key that may call as often as it likes, what the run needs beside it, and the channels."""
     dsn = await EmbeddedPostgres(data).find()
     if dsn is None:
         raise RuntimeError("the daemon's database is not to be found")
@@ -295,24 +367,22 @@ async def _seed(
     try:
         ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
         change = Change(database, Actor.system("bench"), ids=ids.next)
-        account = await accounts.add(
-            change, ACCOUNT, default_sign=samples.BENCH_SIGN, rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
-        )
         for name, value in POLICIES.items():
             await policies.put(change, name, value)
         await words.put(change, [Word(samples.BENCH_WORD.format(n=n)) for n in range(WORDS)])
-        await accounts.top_up(change, account, BALANCE, "bench")
-        key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
+        account, bearer = await _account(change, sealer, ACCOUNT)
+        codes_bearer = (await _account(change, sealer, CODES_ACCOUNT))[1] if setting.codes_account else ""
         if setting.partner:
-            limits = {"max_binds": setting.partner, "window": MAX_WINDOW}
-            await partners.add(change, sealer, account, "smpp", ACCOUNT, password, limits)
+            limits = {"max_binds": setting.partner_binds, "window": MAX_WINDOW}
+            await partners.add(change, sealer, account, setting.partner, CMPP_LOGIN, password, limits)
+        template = await _template(change, account) if setting.template else ""
         for n in range(setting.channels):
             protocol, _, carrier, _ = setting.kinds[n % len(setting.kinds)]
             fields = {
-                "protocol": protocol, "host": "127.0.0.1", "port": simulation.ports[f"bench-{n}"],
+                "protocol": protocol, "host": HOST, "port": simulation.ports[f"bench-{n}"],
                 "username": USER, "password": password, "access_code": f"1069{n:04d}",
                 "connections": setting.links, "window": setting.window, "rate": setting.channel_rate,
-                "carriers": [carrier],
+                "carriers": [kind[2] for kind in KINDS] if setting.balanced else [carrier],
             }  # fmt: skip
             channel_id = await channels.add(change, sealer, f"bench-{n}", fields)
             if setting.recorded:
@@ -324,9 +394,28 @@ async def _seed(
             wanted = Wanted("bench", setting.push_to)
             made = await webhooks.put(change, sealer, account, wanted, reach)
             secret = made or ""
-        return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}, dsn, secret
+        told = {name: await database.fetchval(f"SHOW {name}") for name in names}
+        return Seeded(dsn, bearer, password, told, secret, codes_bearer, template)
     finally:
         await database.close()
+
+
+async def _account(change: Change, sealer: Sealer, name: str) -> tuple[int, str]:
+    """One that can pay, and what its key says of itself."""
+    account = await accounts.add(
+        change, name, default_sign=samples.BENCH_SIGN, rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
+    )
+    await accounts.top_up(change, account, BALANCE, "bench")
+    key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
+    return account, key.bearer
+
+
+async def _template(change: Change, account: int) -> str:
+    """An approved one; its id."""
+    variables = {"name": Variable(), "code": Variable(Form.DIGITS)}
+    id_ = await content.add_template(change, account, "bench", "notice", samples.BENCH_TEMPLATE, variables)
+    await content.review(change, TEMPLATE, id_, Review.APPROVED)
+    return str(id_)
 
 
 async def _bound(socket: Path, count: int) -> None:

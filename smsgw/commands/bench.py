@@ -15,8 +15,11 @@ import click
 import uvloop
 from click.core import ParameterSource
 
-from smsgw.bench import kannel
+from smsgw.bench import kannel, report
+from smsgw.bench.faults import Kill
 from smsgw.bench.load import Load
+from smsgw.bench.partner import SPEECHES
+from smsgw.bench.profiles import PRESETS
 from smsgw.bench.result import Result
 from smsgw.bench.run import MAX_ARRIVALS, Options, Told, run
 from smsgw.bench.stage import KINDS, SMPP, Setting
@@ -44,9 +47,28 @@ async def _until_told(options: Options, within: float | None) -> Result:
         return await run(options)
 
 
+def _preset(ctx: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    """What a profile says holds where nothing else is said."""
+    if name is not None:
+        ctx.default_map = dict(PRESETS[name].options)
+    return name
+
+
+def _beside(command: click.Command) -> click.Command:
+    """Tell of the profiles, each by what it is."""
+    width = max(map(len, PRESETS))
+    lines = "\n".join(f"  {name:<{width}}  {preset.about}" for name, preset in PRESETS.items())
+    command.epilog = f"\b\nProfiles; options that are given beside one go before it:\n{lines}"
+    return command
+
+
+@_beside
 @click.command()
-@click.option("--mode", type=click.Choice(["single", "batch", "smpp"]), default="single", show_default=True,
-              help="One recipient a post, batches, or a partner by SMPP.")  # fmt: skip
+@click.option("--profile", type=click.Choice([*PRESETS]), is_eager=True, expose_value=False, callback=_preset,
+              help="A load by name: see below.")  # fmt: skip
+@click.option("--mode", type=click.Choice(["single", "batch", "personalised", *SPEECHES]), default="single",
+              show_default=True,
+              help="One recipient a post, batches, batches of a template, or a partner by SMPP or CMPP.")  # fmt: skip
 @click.option("--messages", type=click.IntRange(1, 100_000_000), default=20_000, show_default=True)
 @click.option("--batch", "batch_size", type=click.IntRange(1, 1000), default=100, show_default=True,
               help="Messages in a batch.")  # fmt: skip
@@ -60,6 +82,12 @@ async def _until_told(options: Options, within: float | None) -> Result:
               help="Submits without an answer, on each of a partner's binds.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0), default=0.0,
               help="Messages a second, evenly spread; 0 is as fast as the answers come.")  # fmt: skip
+@click.option("--burst", type=click.FloatRange(min=0), default=0.0,
+              help="Messages a second for a while in the middle; 0: none.")  # fmt: skip
+@click.option("--burst-seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="How long.")
+@click.option("--codes", type=click.FloatRange(0, 1000), default=0.0,
+              help="One-time codes a second, one a post, beside it; 0: none.")  # fmt: skip
+@click.option("--codes-account", is_flag=True, help="They are of an account of their own.")
 @click.option("--warm-up", type=click.IntRange(0), default=1000, show_default=True, help="Messages before.")
 @click.option("--channels", type=click.IntRange(1, len(KINDS)), default=3, show_default=True,
               help="CMPP 3.0, CMPP 2.0, SMPP 3.4, in this order.")  # fmt: skip
@@ -71,6 +99,7 @@ async def _until_told(options: Options, within: float | None) -> Result:
 )
 @click.option("--channel-rate", type=click.IntRange(0, 100_000), default=0, show_default=True,
               help="Submits a second of each channel; 0 is unlimited.")  # fmt: skip
+@click.option("--balanced", is_flag=True, help="Each channel serves all numbers; else those of its carrier.")
 @click.option("--workers", type=click.IntRange(1, 32), default=1, show_default=True, help="Of the daemon.")
 @click.option("--recorded", is_flag=True, help="Submits of all channels are recorded for the trace.")
 @click.option("--answer-delay", default="5", show_default=True, metavar="MS", help="Of the carriers.")
@@ -85,6 +114,11 @@ async def _until_told(options: Options, within: float | None) -> Result:
               help="Put Kannel under the same load afterwards, by single posts: one SMPP channel, pushed.")  # fmt: skip
 @click.option("--pinned", is_flag=True,
               help="Beside a transaction that keeps its snapshot: no dead row is cleared away.")  # fmt: skip
+@click.option("--hasty", is_flag=True, help="Do not wait ten seconds for what the database has to tell of itself.")
+@click.option("--kill", type=click.Choice([one.value for one in Kill]),
+              help="SIGKILL to it in the middle of the load, which goes on.")  # fmt: skip
+@click.option("--report", "report_to", type=click.Path(path_type=Path, dir_okay=False, writable=True),
+              help="Write the report of acceptance, in Chinese, as a page to print.")  # fmt: skip
 @click.option("--progress", is_flag=True, help="How far it is, as a line of JSON a second on standard error.")
 @click.option("--modest", is_flag=True,
               help="Other work on this machine goes first: nice, and the first to go without memory.")  # fmt: skip
@@ -93,9 +127,10 @@ async def _until_told(options: Options, within: float | None) -> Result:
               help="End, and remove everything, when standard input ends: with what has begun it.")  # fmt: skip
 @json_option
 def bench(
-    mode: str, messages: int, batch_size: int, connections: int, pullers: int, rate: float, warm_up: int,
-    bind_window: int, folder: Path | None, url: str, bearer: str, push: bool, pinned: bool, against_kannel: bool,
-    progress: bool, within: float | None, attached: bool, as_json: bool, **setting: Any,
+    mode: str, messages: int, batch_size: int, connections: int, pullers: int, rate: float, burst: float,
+    burst_seconds: float, codes: float, warm_up: int, bind_window: int, folder: Path | None, url: str, bearer: str,
+    push: bool, pinned: bool, against_kannel: bool, hasty: bool, kill: str | None,
+    report_to: Path | None, progress: bool, within: float | None, attached: bool, as_json: bool, **setting: Any,
 ) -> None:  # fmt: skip
     """Measure: post messages, have simulated carriers take and report them, pull the reports.
 
@@ -103,29 +138,49 @@ def bench(
     always (fsync on), in a temporary folder that is removed at the end. Exits 1 unless every message was accepted,
     submitted, reported and pulled exactly once.
     """
-    if bool(url) != bool(bearer):
-        raise click.UsageError("--url and --bearer belong together")
-    if pinned and url:
-        raise click.UsageError("--pinned is of a stage of our own, not of --url")
-    if push and url:
-        raise click.UsageError("--push measures a stage of its own, not --url")
-    partner = mode == "smpp"
-    if partner and (url or push):
-        raise click.UsageError("--mode smpp brings its own gateway and receipts: leave out --url and --push")
+    partner = mode if mode in SPEECHES else ""
+    for wrong, why in (
+        (bool(url) != bool(bearer), "--url and --bearer belong together"),
+        (pinned and url, "--pinned is of a stage of our own, not of --url"),
+        (push and url, "--push measures a stage of its own, not --url"),
+        (kill and url, "--kill is of a stage of our own, not of --url"),
+        (partner and (url or push),
+         f"--mode {mode} brings its own gateway and receipts: leave out --url and --push"),
+        (partner and codes, "--codes come beside posts, not beside a partner"),
+        (partner and kill, "--kill is for posts: a call is repeated with its key, a submit of a partner has none"),
+        (push and kill, "--kill is for reports that are pulled"),
+        (mode == "personalised" and url, "--mode personalised needs a template of its own: leave out --url"),
+        (setting["codes_account"] and not codes, "--codes-account is for --codes"),
+        (setting["codes_account"] and (url or push), "--codes-account needs an own stage and reports that are pulled"),
+        (report_to and not report_to.parent.is_dir(), "--report: there is no such folder"),
+        (against_kannel and (partner or url), "--against-kannel compares posts to a stage of our own"),
+        (against_kannel and (codes or kill), "--against-kannel compares plain posts: leave out --codes and --kill"),
+    ):  # fmt: skip
+        if wrong:
+            raise click.UsageError(why)
     if against_kannel:
-        if partner or url:
-            raise click.UsageError("--against-kannel compares posts to a stage of our own")
         if not kannel.installed():
             raise Failed("Kannel is not installed here: neither bearerbox nor smsbox is found")
         push, setting["channels"], setting["kinds"] = True, 1, SMPP
     if partner and click.get_current_context().get_parameter_source("connections") is ParameterSource.DEFAULT:
         connections = PARTNER_BINDS
-    binds = connections if partner else 0
-    stage = Setting(**setting, partner=binds, keep_messages=min(MAX_ARRIVALS, messages + warm_up))
-    load = Load(messages, connections, batch_size if mode == "batch" else 0, rate, pullers, stage.prefixes)
-    told = _say if progress else None
-    window = bind_window if partner else 0
-    options = Options(load, stage, warm_up, folder, url, bearer, push, told, window, pinned, against_kannel)
+    stage = Setting(
+        **setting, partner=partner, partner_binds=connections if partner else 0, template=mode == "personalised",
+        keep_messages=min(MAX_ARRIVALS, messages + warm_up + (MAX_ARRIVALS if codes else 0)),
+    )  # fmt: skip
+    load = Load(
+        messages, connections, batch_size if mode in ("batch", "personalised") else 0, rate, burst,
+        burst_seconds, codes_rate=codes, keyed=kill is not None, pullers=pullers, prefixes=stage.prefixes,
+    )  # fmt: skip
+    try:
+        seconds = load.pace.seconds
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    options = Options(
+        load, stage, warm_up, folder, url, bearer, push, told=_say if progress else None,
+        partner_window=bind_window if partner else 0, kill=None if kill is None else Kill(kill), pinned=pinned,
+        against_kannel=against_kannel, hasty=hasty,
+    )  # fmt: skip
     if stage.modest:
         os.nice(NICENESS)
         with contextlib.suppress(OSError):  # where memory runs out it is this that goes, with all that it begins
@@ -135,6 +190,8 @@ def bench(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(_until_told(options, within))
+        if report_to is not None:
+            report_to.write_text(report.page(rate, seconds, result), "utf-8")
     except asyncio.CancelledError as exc:
         raise Failed("ended before its time; everything is removed") from exc
     except (OSError, RuntimeError, ValueError, SmsgwError) as exc:

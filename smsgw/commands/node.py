@@ -44,7 +44,7 @@ def run(ctx: Context, attached: bool, worker: int | None, of: int, edge: bool) -
     settings = ctx.settings
     faulthandler.enable()  # the watchdog's SIGABRT: what stood still is on standard error
     place = None if worker is None else Place(settings.node.data_dir, worker, of, crewed=True, edge=edge)
-    always = {"worker": place.worker or "edge"} if place is not None else {}
+    always = {"worker": place.name} if place is not None else {}
     log.setup(os.environ.get("SMSGW_LOG_LEVEL", "info"), os.environ.get("SMSGW_LOG_FORMAT", "auto"), always)
     surplus = left_over(settings.node.data_dir, settings.node.processes) if place is None else []
     status = 0

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -83,13 +84,16 @@ class Edge:
         self._closers.append(("database", database.close))
         clock.hear(await nodes.ask_time(database))
 
-        number = nodes.identity(place.root).number
+        number = _number(place.root)
+        if not number:
+            raise RuntimeError(f"{place.root} is of no node yet: the first worker makes it one")
         self._periodic = Supervisor(database, number)
         ids = IdSource(number, clock.ms, after=await queries.newest_click(database))
         snapshots, links, guesses = SnapshotFollower(database, sealer), LinkTable(database, sealer), Guesses()
-        clicks = clicks_of(settings, database, links, [place.root], None)
+        disks = opening.disks(place.root, place.root, settings.database.dsn)
+        clicks = clicks_of(settings, database, links, disks, None)
         await snapshots.follow()
-        await links.follow()
+        await links.begin()  # an edge that cannot start would end the nodes
         await clicks.start()
         self._closers.append(("clicks", clicks.stop))
         self._run("edge", (
@@ -124,7 +128,7 @@ class Edge:
     async def _hear(self, database: Database, number: int) -> None:
         """Go by the database's time; and end when the first worker has become another node, whose ids are others."""
         clock.hear(await nodes.ask_time(database))
-        if nodes.identity(self._place.root).number != number:
+        if _number(self._place.root) not in (0, number):
             log.error("edge.number_changed", number=number)
             self.ended.set()
 
@@ -158,6 +162,11 @@ class Edge:
                 log.error("stop.failed", part=name, error=exc)
         self._closers.clear()
         log.info("edge.stopped")
+
+
+def _number(root: Path) -> int:
+    """The first worker's; 0: it has none yet. It alone makes the file that says so, for it asks its journal."""
+    return nodes.identity(root).number if (root / nodes.FILE).exists() else 0
 
 
 def _metrics(links: LinkTable, clicks: Clicks) -> Callable[[web.Request], Any]:

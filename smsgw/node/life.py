@@ -137,8 +137,8 @@ class Daemon:
             dsn, owner = await embedded.start(), embedded.owner_dsn
             self._closers.append(("postgres", embedded.stop))
             folders.append(embedded.home)
-        elif self._place.crewed and dsn == (embedded := EmbeddedPostgres(self._place.root)).dsn:
-            folders.append(embedded.home)  # the supervisor's
+        elif self._place.crewed:
+            folders = opening.disks(data_dir, self._place.root, dsn)
         await migrate.migrate(owner, application=dsn)
         sizes = {"vital": VITAL_POOL, "readers": settings.database.read_pool, "database": settings.database.pool}
         pools = {name: Database(dsn, size=size, sealer=lambda: sealer) for name, size in sizes.items()}
@@ -260,7 +260,7 @@ class Daemon:
     async def _listen(self, node: Node) -> None:
         settings = node.settings
         if settings.public.hosts:  # also where none are opened: what is sent is judged by where it leads
-            await self._read_links(node)
+            await node.links.begin()
             self._run("links", node.links.periodics())
         proxies = node.api.trusted_proxies
         application = web.Application(client_max_size=3 * 1024 * 1024)
@@ -315,15 +315,6 @@ class Daemon:
         finally:
             os.umask(old_mask)
         self._closers.append(("control", runner.cleanup))
-
-    @staticmethod
-    async def _read_links(node: Node) -> None:
-        """So that the first visitor finds them. Messages do not hang on it: it is tried again each second, and until
-        then the edge is not ready and says so."""
-        try:
-            await node.links.follow()
-        except Exception as exc:  # the database, the key file, a row: whatever it is, the node serves
-            log.error("links.unread", error=str(exc))
 
     async def _note_keys(self, context: ApiContext) -> None:
         """Write down which keys were used since the last time: one statement, however many calls there were."""
@@ -397,12 +388,15 @@ class Daemon:
 
     async def _take_locks(self, data_dir: Path) -> None:
         """One process a folder; and one without a supervisor is no worker's neighbour."""
+        patience = LOCK_PATIENCE if self._place.crewed else LOOKED_AT
+        wanted = [(data_dir / crew.LOCK, patience)]
         edge = crew.folder_of(self._place.root, crew.EDGE)
         if self._place.worker == 1 and not self._place.edge and edge.exists():  # it had our clicks, and may still
-            self._locks.append(await taken(edge / crew.LOCK, LOCK_PATIENCE))
-        paths = [data_dir / crew.LOCK] if self._place.crewed else [data_dir / crew.SUPERVISOR, data_dir / crew.LOCK]
-        for path in paths:
-            self._locks.append(await taken(path, LOCK_PATIENCE if self._place.crewed else LOOKED_AT))
+            wanted.insert(0, (edge / crew.LOCK, LOCK_PATIENCE))
+        if not self._place.crewed:  # first: as long as there is a supervisor its edge does not end
+            wanted.insert(0, (data_dir / crew.SUPERVISOR, patience))
+        for path, seconds in wanted:
+            self._locks.append(await taken(path, seconds))
 
     # --- while it runs -----------------------------------------------------------------------------------------
 

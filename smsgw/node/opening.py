@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from smsgw.platform.backups.restore import Target
 from smsgw.runtime import private
@@ -52,6 +53,13 @@ async def database(
         await opened.open()
         stack.push_async_callback(opened.close)
         yield opened
+
+
+def disks(folder: Path, root: Path, dsn: str) -> list[Path]:
+    """Of a process under a supervisor, what must have room: its folder, and the database that the supervisor has begun
+    in its own, if it is that one."""
+    embedded = EmbeddedPostgres(root)
+    return [folder, embedded.home] if dsn == embedded.dsn else [folder]
 
 
 def owner_of(settings: Config, owner_dsn: str = "") -> str:

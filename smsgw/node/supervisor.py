@@ -84,7 +84,7 @@ class _Worker:
                     self._alive_at = 0.0
                     loop.remove_reader(signs)
         except OSError as exc:  # no memory, no descriptor, no folder: it is tried again
-            log.error("worker.not_begun", worker=self.place.worker, error=str(exc))
+            log.error("worker.not_begun", worker=self.place.name, error=str(exc))
             return 1
 
     @contextlib.contextmanager
@@ -119,7 +119,7 @@ class _Worker:
     def watch(self, now: float) -> None:
         """End it when its loop stands still."""
         if self._alive_at and now - self._alive_at > SILENT:
-            log.error("worker.stalled", worker=self.place.worker)
+            log.error("worker.stalled", worker=self.place.name)
             self._alive_at = 0.0
             self.signal(signal.SIGABRT)
             asyncio.get_running_loop().call_later(LAST_WORDS, self._surely, self.process)
@@ -179,7 +179,7 @@ class Supervisor:
             first, *others = self._workers
             for some in ([first], others):  # the others have the files that the first one makes
                 if not self._stopping.is_set():
-                    keeping += [aio.spawn(self._keep(one), name=f"worker.{one.place.worker}") for one in some]
+                    keeping += [aio.spawn(self._keep(one), name=f"worker.{one.place.name}") for one in some]
                     for task in keeping[len(keeping) - len(some) :]:
                         task.add_done_callback(self._failed)
                     await self._begun(some)
@@ -284,10 +284,10 @@ class Supervisor:
                     self._status = self._status or abs(status)
                 return
             if worker.place.surplus and status == 0:
-                log.info("worker.drained", worker=worker.place.worker)
+                log.info("worker.drained", worker=worker.place.name)
                 return
             if never_served:  # a configuration that cannot be used, a database that cannot be reached
-                log.critical("worker.not_started", worker=worker.place.worker, status=status)
+                log.critical("worker.not_started", worker=worker.place.name, status=status)
             if never_served and not worker.place.surplus:  # what is left over is no reason to end the rest
                 self._status = abs(status) or 1
                 self._stopping.set()
@@ -296,7 +296,7 @@ class Supervisor:
                 pauses.reset()
             pause = pauses.next(floor=0.5)
             log.error(
-                "worker.died", worker=worker.place.worker, status=status, lived=round(loop.time() - began, 1),
+                "worker.died", worker=worker.place.name, status=status, lived=round(loop.time() - began, 1),
                 replaced_in=round(pause, 1),
             )  # fmt: skip
             with contextlib.suppress(TimeoutError):
@@ -361,7 +361,7 @@ class Supervisor:
         for worker in self._workers:
             process = worker.process
             if process is not None and process.returncode is None:
-                log.error("worker.killed", worker=worker.place.worker)
+                log.error("worker.killed", worker=worker.place.name)
                 worker.signal(signal.SIGKILL)
                 self._status = self._status or 1
         if keeping:

@@ -61,6 +61,11 @@ class Place:
     """Short links are served by the edge, and not by it unless it is that."""
 
     @property
+    def name(self) -> int | str:
+        """What the log calls it."""
+        return "edge" if self.worker == EDGE else self.worker
+
+    @property
     def surplus(self) -> bool:
         """It is not wanted any more: it takes nothing, and ends when nothing of it is left."""
         return self.worker > self.of

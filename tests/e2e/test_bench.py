@@ -1,4 +1,4 @@
-"""A short bench run, all processes as in a long one: each message exactly once. Nothing is said about speed."""
+"""Short bench runs, all processes as in long ones: each message exactly once. Nothing is said about speed."""
 
 from __future__ import annotations
 
@@ -44,6 +44,82 @@ def test_each_message_is_submitted_and_reported_once(mode: str, how: str, tmp_pa
         "on",
         "on",
     )
+    assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
+
+
+def exactly(result: dict[str, Any], messages: int) -> None:
+    counts = result["counts"]
+    assert result["problems"] == []
+    assert counts["posted"] == counts["accepted"] == counts["billed"] == messages
+    assert counts["received"] == counts["received_distinct"] == counts["pulled"] == messages
+    assert counts["statuses"] == {"delivered": messages}
+
+
+@pytest.mark.parametrize(
+    ("profile", "how"),
+    [
+        ("steady", "batches of 100, 1,000 messages/s"),
+        ("flood", "batches of 100, as fast as answers come"),
+        ("day", "batches of 10, 58 messages/s, 1,000/s for 1 s in the middle"),
+        ("personalised", "batches of 100, a template with each recipient's values, as fast as answers come"),
+        ("smpp", "submits over SMPP, window 200, as fast as answers come"),
+        ("cmpp", "submits over CMPP, window 200, as fast as answers come"),
+    ],
+)
+@pytest.mark.slow
+def test_each_profile_carries_each_message_once(profile: str, how: str, tmp_path: Path) -> None:
+    result = bench(
+        tmp_path, "--profile", profile, "--messages", "1200", "--warm-up", "100", "--report-delay", "20",
+        "--burst-seconds", "1", "--hasty",
+    )  # fmt: skip
+    exactly(result, 1300)
+    assert f"{result['settings']['posts']}, {result['settings']['pace']}" == how
+    calls = {"batches of 100": 12, "batches of 10": 120}.get(how.partition(",")[0], 1200)
+    assert sum(result["accept_spread"]) == calls
+    if result["balanced"]:
+        assert len(result["carried"]) == 3, "every channel has its share"
+
+
+@pytest.mark.parametrize("whose", ["the same account", "an account of their own"])
+@pytest.mark.slow
+def test_codes_are_told_apart_from_what_they_come_beside(whose: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    result = bench(
+        tmp_path, "--profile", "otp", "--messages", "4000", "--rate", "2000", "--warm-up", "100", "--report-delay",
+        "20", "--hasty", "--report", str(report), *(["--codes-account"] if whose != "the same account" else []),
+    )  # fmt: skip
+    codes = result["codes"]
+    assert 10 < codes["posted"] < 1000
+    exactly(result, 4100 + codes["posted"])
+    assert result["settings"]["codes"] == f"20/s, one a post, by {whose}"
+    for name in ("accept", "post_to_carrier", "post_to_report"):
+        assert 0 < codes[name]["p50"] <= codes[name]["p99"]
+        assert codes[name] != result[name]
+    page = report.read_text("utf-8")
+    assert "S20b" in page
+    assert f"共 {codes['posted']:,} 条" in page
+
+
+@pytest.mark.parametrize("what", ["database", "daemon"])
+@pytest.mark.slow
+def test_what_dies_under_load_takes_nothing_along(what: str, tmp_path: Path) -> None:
+    result = bench(
+        tmp_path, "--mode", "batch", "--batch", "20", "--kill", what, "--messages", "3000", "--rate", "1000",
+        "--warm-up", "100", "--report-delay", "20",
+    )  # fmt: skip
+    counts = result["counts"]
+    assert result["problems"] == []
+    assert counts["posted"] == counts["accepted"] == counts["billed"] == 3100
+    assert counts["pulled"] + counts["unknown"] == 3100
+    assert counts["received_again"] == counts["pulled_again"] == 0
+    assert result["fault"]["what"] == what
+    assert 0 < result["fault"]["seconds"] < 60
+    if what == "database":
+        assert counts["unknown"] == 0, "what waits in memory is entered when it is back"
+        assert counts["received_distinct"] == 3100
+    else:
+        assert counts["repeated_calls"], "somebody had posted and got no answer"
+        assert 3100 - counts["unknown"] <= counts["received_distinct"] <= 3100
     assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
+from smsgw.api import openapi
 from smsgw.api import words as api
 from smsgw.core import words
 
@@ -33,12 +34,21 @@ def told() -> Iterator[tuple[str, str]]:
         yield from ((f"{kind}.{value}", chinese) for value, (chinese, _) in names.items())
     yield from ((name, field.chinese) for name, field in api.FIELDS.items())
     yield from api.CHINESE.items()
+    yield from ((path, re.sub("`.*?`", "码", said)) for path, said in _operations())
     for path in sorted((ROOT / "smsgw" / "admin" / "locale" / "en").rglob("*.po")):
         yield from ((path.name, str(message.id)) for message in read_po(BytesIO(path.read_bytes())) if message.id)
     manual = (ROOT / "smsgw" / "api" / "manual" / "manual.html").read_text("utf-8")
     for n, line in enumerate(re.sub(r"<code>.*?</code>", "码", manual).splitlines(), 1):
         if not line.startswith("<pre>"):
             yield f"manual.html:{n}", re.sub(r"<.*?>", "\0", line)
+
+
+def _operations() -> Iterator[tuple[str, str]]:
+    """What the document for programs says of each call and of how it is refused."""
+    for path, calls in openapi.document(chinese=True)["paths"].items():
+        for call in calls.values():
+            yield path, call.get("description", "")
+            yield from ((path, answer.get("description", "")) for answer in call["responses"].values())
 
 
 def half_of(chinese: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections import deque
@@ -28,6 +29,7 @@ from smsgw.core.model import Outcome, OutcomeKind
 from smsgw.node import control, control_client
 from smsgw.node import siblings as module
 from smsgw.node.anywhere import Anywhere, TryingOfAll, WatchesOfAll
+from smsgw.node.life import AlreadyRunning, Daemon
 from smsgw.node.news import News
 from smsgw.node.siblings import Lent, Siblings
 from smsgw.pipeline import neighbours
@@ -35,7 +37,7 @@ from smsgw.pipeline.accept.metering import SLOTS, SharedMeters
 from smsgw.pipeline.events import EventHub
 from smsgw.platform.calls.trying import Door, Signing, Tried, Trying
 from smsgw.platform.channels.watching import Passed, Watch, Watches
-from smsgw.runtime import crew
+from smsgw.runtime import aio, crew
 from smsgw.runtime.config import (
     Config,
     DurabilityConfig,
@@ -113,11 +115,32 @@ def test_the_edge_has_a_folder_and_a_port_behind_the_workers(tmp_path: Path) -> 
     assert (made.ops.listen, made.public) == ("127.0.0.1:9092", settings.public)
     assert (edge.surplus, edge.siblings) == (False, [1, 2])
     second = Place(tmp_path, 2, 2, crewed=True, edge=True)
+    assert (edge.name, second.name) == ("edge", 2), "as the log says"
     assert second.siblings == [1]
     assert crew.ports_of_ops(crew.settings_of(settings, second), second) == {9090, 9091, 9092}
     edge.folder.mkdir(parents=True)
     assert crew.beyond(tmp_path, 1) == {}, "it is no worker"
     assert not replace(settings, public=replace(settings.public, listen="")).edge
+
+
+async def test_who_begins_beside_a_supervisor_hears_of_it_at_once(tmp_path: Path, held: dict[int, HeldLock]) -> None:
+    """Its edge, whose end would be waited for, does not end."""
+    edge = crew.folder_of(tmp_path, crew.EDGE)
+    edge.mkdir(parents=True)
+    for n, path in enumerate((tmp_path / crew.SUPERVISOR, edge / crew.LOCK)):
+        held[n] = HeldLock(path)
+        assert held[n].take() is None
+    daemon = Daemon(Config(node=NodeConfig(data_dir=tmp_path)))
+    async with asyncio.timeout(30):
+        with pytest.raises(AlreadyRunning, match=f"^{re.escape(str(tmp_path))} is in use"):
+            await daemon._take_locks(tmp_path)
+        held[0].give()
+        waits = aio.spawn(daemon._take_locks(tmp_path), name="locks")
+        await asyncio.wait([waits], timeout=1)
+        assert not waits.done(), "an edge whose supervisor is gone ends, and is waited for"
+        held[1].give()
+        await waits
+    await daemon.stop()
 
 
 def test_the_least_is_left_to_each(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ SCENARIO: dict[str, str] = {
     "partner": N_("下游接入：SMPP 长连接提交"),
     "slow": N_("运营商较慢：40 毫秒应答"),
     "limited": N_("通道限速：三条通道各 1,000 条/秒"),
+    "flood": N_("全速批量：HTTP 批量，应答多快就提交多快，速率 × 时长只定条数"),
+    "otp": N_("验证码与批量并行：批量之外每秒另有 20 条验证码逐条提交"),
+    "personalised": N_("个性化短信：HTTP 批量，模板加每人各自的变量"),
+    "cmpp": N_("下游接入：CMPP 长连接提交"),
 }
 STATE: dict[str, str] = {
     "waiting": N_("排队中"), "running": N_("进行中"), "done": N_("已完成"), "failed": N_("未完成"),
@@ -56,7 +60,8 @@ FACT: dict[str, str] = {
     "postgres shared_buffers": N_("数据库共享缓存"), "messages": N_("条数"), "posts": N_("提交方式"),
     "pace": N_("速率"),
     "connections": N_("连接"), "pause of a puller": N_("拉取间隔"), "channels": N_("通道"),
-    "carriers": N_("仿真运营商"),
+    "carriers": N_("仿真运营商"), "codes": N_("验证码"), "workers": N_("工作进程"), "pushed": N_("报告推送"),
+    "killed": N_("强制结束"), "beside it": N_("同时进行"),
     "account": N_("账号限制（已放宽）"), "key": N_("密钥限制（已放宽）"),
 }  # fmt: skip
 """What a bench says of the machine and of itself, by its own names."""
@@ -78,8 +83,17 @@ def setting(value: object) -> tuple[str, dict[str, str]]:
 
 VERDICT: dict[str, str] = {"met": N_("达到"), "missed": N_("未达到"), "not_tested": N_("本次未验证")}
 VERDICT_TONE = {"met": "green", "missed": "red", "not_tested": "secondary"}
-CLAUSE: tuple[str, ...] = (
-    N_("处理能力：受理、提交并收到报告的速率"), N_("受理时延"), N_("提交成功率：受理且到达仿真运营商"),
-    N_("日处理能力：按实测速率折算"), N_("不丢失、不重复：缺少 / 重复的条数"),
-)  # fmt: skip
-"""In the order of ``model.findings``."""
+CLAUSE: dict[str, str] = {
+    "rate": N_("处理能力：受理、提交并收到报告的速率"),
+    "accept": N_("受理时延"),
+    "submitted": N_("提交成功率：受理且到达仿真运营商"),
+    "day": N_("日处理能力：按实测速率折算"),
+    "exact": N_("不丢失、不重复：缺少 / 重复的条数"),
+    "database": N_("数据库宕机不丢不重：缺少 / 重复 / 结果未知的条数，恢复用时"),
+    "server": N_("服务器宕机不丢不重：单台机器上无法验证"),
+    "daemon": N_("应用宕机不丢不重：缺少 / 重复 / 结果未知的条数，恢复用时"),
+    "channel": N_("每条通道的速率"),
+    "balance": N_("多通道自动均衡分配：各通道所占比例（限值为本系统自定）"),
+    "codes": N_("高并发下的及时性：与批量并行时验证码从提交到运营商（限值为本系统自定）"),
+}
+"""By ``Finding.what``."""

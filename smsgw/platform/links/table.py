@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.short_codes import LENGTH, Permutation
 from smsgw.core.url_filings import Link, found_in
@@ -23,6 +25,8 @@ from smsgw.platform.links import queries
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.engine.secrets import Sealer
+
+log = structlog.get_logger(__name__)
 
 FOLLOW_EVERY = 1.0
 VISITS_EVERY = 5.0
@@ -92,6 +96,14 @@ class LinkTable:
             Periodic("links.visits", VISITS_EVERY, self._look_at_visits),
             Periodic("links.sweep", SWEEP_EVERY, self._sweep),
         )
+
+    async def begin(self) -> None:
+        """Follow for the first time, so that the first visitor finds them. Messages do not hang on it: what fails is
+        logged and tried again with the next look, and until then the edge is not ready and says so."""
+        try:
+            await self.follow()
+        except Exception as exc:  # the database, the key file, a row: whatever it is, who has begun this goes on
+            log.error("links.unread", error=str(exc))
 
     async def follow(self) -> None:
         """Take up what has changed; at first, everything. ``STORAGE_UNAVAILABLE``, ``KeyFileError``."""

@@ -96,9 +96,12 @@ def _record_of(body: bytes) -> bytes:
 
 
 def _untouched(path: Path) -> bool:
-    """Whether a mapped segment has no record: it was there for when it would be needed."""
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC) + 1)[len(_MAGIC) :] in (b"", b"\0")
+    """Whether a mapped segment has no record: it was there for when it would be needed. One that cannot be read may."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC) + 1)[len(_MAGIC) :] in (b"", b"\0")
+    except OSError:
+        return False
 
 
 class Reader:

@@ -18,6 +18,7 @@ from browsing import Browser
 from databases import change as as_owner
 from portal_site import Site, by_test, running
 
+from smsgw.admin.words.load_tests import SCENARIO
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, ScopeKind
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
@@ -82,6 +83,16 @@ async def test_it_is_begun_with_its_effect_in_numbers_and_stopped(site: Site) ->
         assert "已停止" in await boss.get(f"/loadtest/{id_}")
     rows = await site.db.fetch("SELECT action FROM audit WHERE action LIKE 'load_test.%' ORDER BY id")
     assert [row["action"] for row in rows] == ["load_test.begin", "load_test.stop"]
+
+
+@pytest.mark.parametrize("scenario", [Scenario.FLOOD, Scenario.OTP, Scenario.PERSONALISED, Scenario.CMPP])
+async def test_every_scenario_can_be_begun(site: Site, scenario: Scenario) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert f'value="{scenario}"' in await boss.get("/loadtest/-/new")
+        await boss.post("/loadtest/-/new", ASKED | {"scenario": scenario.value, "confirmed": "yes"})
+        id_ = await site.db.fetchval("SELECT id FROM load_test WHERE scenario = $1", scenario.value)
+        assert str(SCENARIO[scenario]) in await boss.get(f"/loadtest/{id_}")
 
 
 async def test_who_may_look_may_not_begin(site: Site) -> None:
@@ -219,6 +230,15 @@ async def test_what_was_measured_is_reported_by_clause(site: Site, tmp_path: Pat
         assert "7,000 / 7,000" in page
         assert "p99 21.5" in page
         assert "2026-03-02 10:00:00" in page
+        for clause in ("S14a", "S14b", "S14c", "S16b", "S20a", "S20b"):
+            assert f">{clause}<" in page, "what was not tested is said"
+        assert "验证码到达运营商" not in page
+        codes = {"posted": 400, "accept": None, "post_to_report": None,
+                 "post_to_carrier": {"p50": 8.0, "p90": 20.0, "p99": 41.5, "worst": 60.0}}  # fmt: skip
+        await site.db.execute("UPDATE load_test SET result = result || $1::jsonb", json.dumps({"codes": codes}))
+        page = await watcher.get(f"/loadtest/{id_}/report")
+        assert "p50 8.0 · p99 41.5 ms" in page
+        assert "验证码到达运营商" in page
 
 
 async def test_one_that_a_restart_has_interrupted_is_cleared_away_and_does_not_begin_again(

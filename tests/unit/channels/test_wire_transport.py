@@ -172,6 +172,9 @@ async def test_parts_go_to_the_emptiest_link_first_and_only_links_with_submits_a
     wire.transport.flush(lambda: True)
     assert [link.flushed for link in (small, large, idle, deaf)] == [1, 1, 0, 0]
     assert (wire.transport.room, wire.transport.window_used) == (1, 5)
+    wire.submit(part(6))
+    wire.transport.flush(lambda: False)
+    assert [link.flushed for link in (small, large, idle, deaf)] == [1, 1, 0, 0], "each is asked whether it may"
 
 
 async def test_what_is_not_on_its_way_is_told(wire: Wire) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from smsgw.admin.words.load_tests import CLAUSE, SCENARIO
 from smsgw.platform.load_tests.model import MOST_MESSAGES, Finding, Profile, Scenario, Verdict, findings
 from smsgw.runtime.programs import environment
 
@@ -25,20 +26,20 @@ def verdicts(found: list[Finding]) -> list[str]:
 
 def test_a_full_run_meets_the_clauses() -> None:
     assert FULL.messages == MOST_MESSAGES
-    found = findings(FULL, result())
+    found = findings(FULL.rate, FULL.seconds, result())[:5]
     assert {one.verdict for one in found} == {Verdict.MET}
     assert found[0].measured == "999/s × 30 min"
 
 
 def test_a_short_run_says_nothing_of_what_it_did_not_try() -> None:
-    found = findings(Profile(Scenario.STEADY, 50, 60), result(end_to_end_per_s=50.0))
+    found = findings(50, 60, result(end_to_end_per_s=50.0))[:5]
     assert verdicts(found) == [
         "S13.1 not_tested", "S13.1 not_tested", "S13.2a met", "S13.3a not_tested", "S13.3b met",
     ]  # fmt: skip
 
 
 def test_a_full_rate_for_a_minute_is_not_half_an_hour() -> None:
-    found = findings(Profile(Scenario.STEADY, 1_000, 60), result())
+    found = findings(1_000, 60, result())
     assert verdicts(found)[:2] == ["S13.1 not_tested", "S13.1 met"]
     assert verdicts(found)[3] == "S13.3a not_tested", "a minute is no day"
 
@@ -47,8 +48,9 @@ def test_what_was_missed_is_said() -> None:
     n = FULL.messages
     counts = {"posted": n, "accepted": n, "received_distinct": n - 1, "received_again": 2}
     found = findings(
-        FULL, result(end_to_end_per_s=700.0, accept={"p99": 812.0}, problems=["2 again"], counts=counts)
-    )
+        1_000, 1_800,
+        result(end_to_end_per_s=700.0, accept={"p99": 812.0}, problems=["2 again"], counts=counts),
+    )[:5]  # fmt: skip
     assert verdicts(found) == [
         "S13.1 missed", "S13.1 missed", "S13.2a missed", "S13.3a met", "S13.3b missed",
     ]  # fmt: skip
@@ -69,3 +71,83 @@ def test_a_load_test_is_told_nothing_of_the_installation_and_cannot_speak_for_it
             "PGPASSWORD": "x", "NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1", "CREDENTIALS_DIRECTORY": "/run/c",
             "REDIS_URL": "x", "PYTHONPATH": "/x"}  # fmt: skip
     assert environment(ours) == {"PATH": "/bin", "LANG": "C.UTF-8"}
+
+
+# --- clauses that a special run says something of --------------------------------------------------------------------
+
+
+def carried(*messages: int, per_s: float = 1_010.0) -> list[dict[str, Any]]:
+    return [{"carrier": f"bench-{n}", "messages": many, "per_s": per_s} for n, many in enumerate(messages)]
+
+
+def of(clause: str, rate: float, seconds: float = 60, **changes: Any) -> Finding:
+    (found,) = (one for one in findings(rate, seconds, result(accepted_per_s=1.0, seconds=60.0, **changes))
+                if one.clause == clause)  # fmt: skip
+    return found
+
+
+def test_what_a_plain_run_did_not_try_is_said_and_never_claimed() -> None:
+    found = {one.clause: one for one in findings(1_000, 1_800, result())}
+    for clause in ("S14a", "S14b", "S14c", "S16b", "S20a", "S20b"):
+        assert found[clause].verdict is Verdict.NOT_TESTED
+    assert found["S14a"].measured == "—"
+
+
+def test_a_flood_is_judged_by_what_came() -> None:
+    met = findings(0, 0, result(accepted_per_s=4_100.0, seconds=1_800.0, end_to_end_per_s=4_000.0))
+    assert verdicts(met)[:2] == ["S13.1 met", "S13.1 met"]
+    slow = findings(0, 0, result(accepted_per_s=400.0, seconds=1_800.0, end_to_end_per_s=400.0))
+    assert verdicts(slow)[0] == "S13.1 not_tested", "this load was less than the clause asks for"
+
+
+@pytest.mark.parametrize("what", ["database", "daemon"])
+def test_what_died_under_load_is_held_against_its_own_clause_and_no_figure_of_speed(what: str) -> None:
+    n = FULL.messages
+    counts = {"posted": n, "accepted": n, "received_distinct": n - 2, "received_again": 0, "unknown": 3}
+    died = {"fault": {"what": what, "after_s": 3.0, "seconds": 2.345}, "counts": counts}
+    clause, other = ("S14a", "S14c") if what == "database" else ("S14c", "S14a")
+    assert of(clause, 1_000, **died).verdict is Verdict.MET
+    assert of(clause, 1_000, **died).measured == "0 / 0 / 3 · 2.3 s"
+    assert of(other, 1_000, **died).verdict is Verdict.NOT_TESTED
+    assert of(clause, 1_000, **died, problems=["2 again"]).verdict is Verdict.MISSED
+    assert verdicts(findings(1_000, 1_800, result(**died)))[:2] == ["S13.1 not_tested"] * 2
+
+
+def test_each_channel_is_tested_where_each_was_offered_as_much() -> None:
+    assert of("S16b", 3_000, carried=carried(9, 9, 9)).verdict is Verdict.MET
+    assert of("S16b", 3_000, carried=[*carried(9, 9), *carried(9, per_s=640.0)]).verdict is Verdict.MISSED
+    assert of("S16b", 1_000, carried=carried(9, 9, 9)).verdict is Verdict.NOT_TESTED
+    assert of("S16b", 1_000, carried=carried(9)).verdict is Verdict.MET
+    assert of("S16b", 3_000, carried=carried(9, 9, 9), channel_rate=500).verdict is Verdict.NOT_TESTED
+    assert of("S16b", 3_000, carried=carried(9, 9, 9)).measured.startswith("bench-0 1,010/s · bench-1")
+
+
+def test_shares_say_something_only_where_every_channel_could_have_had_every_message() -> None:
+    even, odd = carried(3_340, 3_330, 3_330), carried(5_000, 2_500, 2_500)
+    assert of("S20a", 500, carried=even, balanced=True).verdict is Verdict.MET
+    assert of("S20a", 500, carried=odd, balanced=True).verdict is Verdict.MISSED
+    assert of("S20a", 500, carried=even).verdict is Verdict.NOT_TESTED
+    assert of("S20a", 500, carried=carried(300, 300, 300), balanced=True).verdict is Verdict.NOT_TESTED
+    assert of("S20a", 500, carried=odd, balanced=True).measured == "50.0 % · 25.0 % · 25.0 %"
+
+
+def test_codes_are_judged_beside_a_mass() -> None:
+    def codes(p99: float, posted: int = 400) -> dict[str, Any]:
+        return {"posted": posted, "post_to_carrier": {"p50": 9.0, "p99": p99}}
+
+    assert of("S20b", 1_000, codes=codes(80.0)).verdict is Verdict.MET
+    assert of("S20b", 1_000, codes=codes(301.0)).verdict is Verdict.MISSED
+    assert of("S20b", 200, codes=codes(80.0)).verdict is Verdict.NOT_TESTED, "that was no mass"
+    assert of("S20b", 1_000, codes=codes(80.0, posted=99)).verdict is Verdict.NOT_TESTED
+    assert of("S20b", 1_000, codes=codes(80.0)).measured == "p50 9.0 · p99 80.0 ms"
+
+
+def test_every_finding_has_its_words() -> None:
+    assert {one.what for one in findings(1_000, 60, result())} == CLAUSE.keys()
+    assert {scenario.value for scenario in Scenario} == SCENARIO.keys()
+
+
+def test_only_a_flood_has_no_pace() -> None:
+    assert [scenario for scenario in Scenario if not Profile(scenario, 100, 60).pace] == [Scenario.FLOOD]
+    options = Profile(Scenario.FLOOD, 100, 60).options()
+    assert options[options.index("--rate") + 1] == "0"

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -110,6 +111,28 @@ async def test_what_was_kept_survives_a_kill(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL
     async with opened(tmp_path) as spool:
         assert await everything(spool) == [b"%d" % n * 10 for n in range(1000)]
+
+
+async def test_a_segment_that_cannot_be_read_is_kept_and_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad block, a file of somebody else's: what comes now has a place all the same."""
+    async with opened(tmp_path) as spool:
+        await spool.append(b"first")
+    (bad,) = tmp_path.iterdir()
+    opening = Path.open
+
+    def failing(path: Path, mode: str = "r") -> IO[Any]:
+        if path == bad:
+            raise OSError(errno.EIO, "input/output error")
+        return opening(path, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        async with opened(tmp_path) as again:
+            await again.append(b"second")
+    async with opened(tmp_path) as mended:
+        assert await everything(mended) == [b"first", b"second"]
 
 
 @pytest.mark.parametrize("cut", [2, 9, 30])
@@ -217,7 +240,7 @@ async def test_who_waits_for_a_segment_when_the_spool_is_closed_hears_of_it(
 
 
 def test_pages_are_there_before_they_are_needed(tmp_path: Path) -> None:
-    """What ``resident`` says of a file that was just made; where the kernel knows how to (5.14)."""
+    """All of a file that was just made is in memory and may be written; where the kernel knows how to (5.14)."""
     octets = 1 << 20
     file = MappedFile(tmp_path / "file", octets)
     try:

@@ -157,9 +157,9 @@ def _chart(call: Call, one: LoadTest) -> Chart:
 
 
 def _parts(call: Call, one: LoadTest) -> dict[str, Any]:
-    found = [] if one.result is None else model.findings(one.profile, one.result)
+    found = [] if one.result is None else model.findings(one.profile.pace, one.seconds, one.result)
     return {"one": one, "chart_of": _chart(call, one), "words_of": words, "accepted": _accepted(one),
-            "findings": list(zip(words.CLAUSE, found, strict=False)) if found else []}  # fmt: skip
+            "findings": found}  # fmt: skip
 
 
 async def _shown(call: Call) -> LoadTest:

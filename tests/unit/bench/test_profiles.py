@@ -1,0 +1,92 @@
+"""Loads by name: presets over the options that there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from smsgw.bench.profiles import PRESETS
+from smsgw.bench.run import Options
+from smsgw.commands import bench as command
+from smsgw.commands.bench import bench
+
+NAMES = {parameter.name for parameter in bench.params}
+
+
+class Told(Exception):
+    pass
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    """What would be run."""
+    found = list[Options]()
+
+    def run(options: Options, _: Any) -> Any:
+        found.append(options)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(command, "_until_told", run)
+    return found
+
+
+def told(asked: list[Options], *arguments: str) -> Options:
+    done = CliRunner().invoke(bench, [*arguments])
+    assert "enough" in str(done.exception) or "enough" in done.output, done.output
+    return asked[-1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_profile_says_nothing_but_what_could_be_said(name: str, asked: list[Options]) -> None:
+    assert PRESETS[name].options.keys() <= NAMES
+    options = told(asked, "--profile", name)
+    assert options.load.messages == PRESETS[name].options.get("messages", 20_000)
+    assert options.load.rate == PRESETS[name].options.get("rate", 0.0)
+
+
+def test_what_is_said_beside_a_profile_goes_before_it(asked: list[Options]) -> None:
+    options = told(asked, "--messages", "3000", "--profile", "day", "--burst-seconds", "1")
+    assert (options.load.messages, options.load.rate, options.load.burst_seconds) == (3000, 58.0, 1.0)
+
+
+def test_each_is_what_it_says(asked: list[Options]) -> None:
+    day = told(asked, "--profile", "day").load
+    assert round(day.rate * 86_400, -6) == 5_000_000
+    assert day.pace.seconds == pytest.approx(310)
+    steady = told(asked, "--profile", "steady")
+    assert (steady.load.rate, steady.load.pace.seconds, steady.setting.balanced) == (1000.0, 60.0, True)
+    assert told(asked, "--profile", "flood").load.rate == 0
+    assert told(asked, "--profile", "otp").load.codes_rate == 20
+    assert told(asked, "--profile", "otp", "--codes-account").setting.codes_account
+    assert told(asked, "--profile", "personalised").setting.template
+    cmpp = told(asked, "--profile", "cmpp")
+    assert (cmpp.setting.partner, cmpp.setting.partner_binds, cmpp.load.connections) == ("cmpp", 4, 4)
+    assert told(asked, "--profile", "smpp", "--connections", "2").setting.partner_binds == 2
+
+
+def test_the_help_says_what_each_is() -> None:
+    shown = CliRunner().invoke(bench, ["--help"]).output
+    for name, preset in PRESETS.items():
+        assert f"{name} " in shown
+        assert preset.about in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("--mode cmpp --codes 5", "beside posts"),
+        ("--profile smpp --kill daemon", "has none"),
+        ("--kill daemon --push", "pulled"),
+        ("--codes-account", "for --codes"),
+        ("--mode cmpp --push", "--mode cmpp brings"),
+        ("--burst 100", "give a rate"),
+        ("--rate 10 --burst 100 --burst-seconds 1000", "the burst has"),
+        ("--url http://127.0.0.1:1 --bearer x --kill database", "of our own"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments: str, why: str) -> None:
+    done = CliRunner().invoke(bench, arguments.split())
+    assert done.exit_code == 2
+    assert why in done.output
