@@ -294,6 +294,8 @@ class Result:
     """Every channel could have had every message."""
     channel_rate: int = 0
     """Submits a second that each channel was allowed; 0: any."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """As ``settings``, for who says it in other words."""
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
