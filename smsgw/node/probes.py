@@ -32,9 +32,10 @@ async def _of_edge(root: Path, about: str) -> list[Finding]:
         said = await control_client.call(
             socket, "GET", f"/edge/findings?about={about}", timeout_s=ASK_EDGE_WITHIN
         )
-    except (control_client.DaemonAway, control_client.DaemonRefusal):
+        return [Finding(kind, object_, severity, unpacked(detail)) for kind, object_, severity, detail in said]
+    except (control_client.DaemonAway, control_client.DaemonRefusal, ValueError, TypeError):
+        # It is not there, or is of another release and says what we do not understand.
         return [Finding("links_stale", about, WARNING, phrase("alarm.links_never"), after=EDGE_BEGINS_WITHIN)]
-    return [Finding(kind, object_, severity, unpacked(detail)) for kind, object_, severity, detail in said]
 
 
 def probes(parts: Parts) -> dict[str, Probe]:

@@ -25,10 +25,12 @@ from smsgw.core.states import STATUS, STATUS_NAMES, PartState
 from smsgw.core.words import Wording, english_of, listed, phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
+from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import alarms as store
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 EVERY = 2.0
 MOST_OF_A_KIND = 100
@@ -122,6 +124,9 @@ class AlarmTable:
             except SmsgwError as exc:  # the database is away: another probe says so
                 failed = True
                 log.debug("alarms.probe_failed", probe=name, error=exc.code)
+            except Exception:  # a fault of one keeps nothing that others have found from being told
+                failed = True
+                sparing.error("alarms.probe_failed", name, probe=name, exc_info=True)
         now = self._now()
         loop_time = asyncio.get_running_loop().time()
         rules = self._rules()

@@ -215,6 +215,20 @@ def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmTable:
     return AlarmTable(database, node, {"test": trouble}, NoTeller(), lambda: AT_ONCE)
 
 
+async def test_a_fault_of_one_probe_keeps_nothing_else_from_being_told(database: Database) -> None:
+    async def at_fault() -> Iterable[Finding]:
+        raise ValueError("words that nobody knows")
+
+    trouble = Trouble()
+    watch = AlarmTable(database, 1, {"at fault": at_fault, "test": trouble}, NoTeller(), lambda: AT_ONCE)
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, "no answer")]
+    await watch.look()
+    assert [alarm.kind for alarm in await alarms.list_(database)] == ["channel_down"]
+    trouble.found = []
+    await watch.look()
+    assert [alarm.kind for alarm in watch.standing] == ["channel_down"], "not seen is not gone"
+
+
 async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
     trouble = Trouble()
     watch = keeper(database, trouble)

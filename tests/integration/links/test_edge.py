@@ -13,11 +13,13 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from changes import by_test
 
 from smsgw.core.short_codes import KEY_OCTETS
+from smsgw.net import unix_paths
 from smsgw.node import edge as edges
-from smsgw.node import opening
+from smsgw.node import opening, probes
 from smsgw.node.build import clicks_of
 from smsgw.node.edge import Edge
 from smsgw.platform.accounts import service as accounts
@@ -139,3 +141,44 @@ async def test_clicks_leave_room_where_the_supervisors_database_lies(
         monkeypatch.setattr(EmbeddedPostgres, "dsn", settings.database.dsn)
     async with begun(settings):
         assert seen == [[root], [root, EmbeddedPostgres(root).home]]
+
+
+async def test_the_first_worker_tells_what_is_wrong_with_it(database: Database, settings: Config) -> None:
+    """That it is not there, too, or that nobody understands what it says."""
+    root = settings.node.data_dir
+    async with begun(settings) as edge:
+        assert await probes._of_edge(root, "node/7") == []
+        control = root / "workers" / "edge" / crew.CONTROL
+        for answer in (
+            web.Response(status=500, text="500 Internal Server Error"), web.json_response([["links_stale"]]),
+            web.json_response([["links_stale", "node/7", "warning", {"phrase": "of a later release", "with": {}}]]),
+        ):  # fmt: skip
+            async with answering(control, answer):
+                assert await _told(root) == ("links_stale", "node/7", True)
+        assert not edge.ended.is_set()
+    assert await _told(root) == ("links_stale", "node/7", True)
+
+
+async def _told(root: Path) -> tuple[str, str, bool]:
+    (one,) = await probes._of_edge(root, "node/7")
+    return one.kind, one.object, one.after == probes.EDGE_BEGINS_WITHIN
+
+
+@contextlib.asynccontextmanager
+async def answering(socket: Path, answer: web.Response) -> AsyncIterator[None]:
+    """Something else in the place of the edge."""
+
+    async def say(_: web.Request) -> web.StreamResponse:
+        return answer
+
+    application = web.Application()
+    application.router.add_get("/edge/findings", say)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    socket.unlink(missing_ok=True)
+    with unix_paths.reachable(socket) as near:
+        await web.UnixSite(runner, near).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()

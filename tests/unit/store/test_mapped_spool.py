@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -122,10 +122,10 @@ async def test_a_segment_that_cannot_be_read_is_kept_and_in_nobodys_way(
     (bad,) = tmp_path.iterdir()
     opening = Path.open
 
-    def failing(path: Path, *how: str) -> IO[bytes]:
+    def failing(path: Path, mode: str = "r") -> IO[Any]:
         if path == bad:
             raise OSError(errno.EIO, "input/output error")
-        return opening(path, *how)
+        return opening(path, mode)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", failing)
