@@ -12,9 +12,10 @@ from typing import Any
 from smsgw.admin.i18n import DEFAULT, agreeing, teller
 from smsgw.admin.mailing import Mailing
 from smsgw.admin.words import health as words
+from smsgw.core.alarms import about_of
 from smsgw.core.brand import Brands
 from smsgw.core.ids import CHINA
-from smsgw.core.words import labels_of
+from smsgw.core.words import labels_of, spoken
 from smsgw.net.mail import Mailer
 from smsgw.platform.handles import Database
 from smsgw.platform.health import report, service
@@ -48,6 +49,8 @@ def _told(item: Item, language: str) -> dict[str, Any]:
         elif name == "kind":
             known = labels_of("alarm")
             told[name] = known[value].text(language != DEFAULT) if value in known else value
+        elif item.code == "alarm" and name == "object":
+            told[name] = spoken(about_of(value), language != DEFAULT)
         elif name in ("used", "free", "growth"):
             told[name] = _size(value)
         elif isinstance(value, datetime):

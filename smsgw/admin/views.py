@@ -27,6 +27,7 @@ from smsgw.admin.words import people as words_people
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
+from smsgw.core.alarms import about_of
 from smsgw.core.carried import Heard, Remembered
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -148,6 +149,7 @@ class Views:
             role=lambda role: tell(role.name) if role.builtin else role.name,
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),
+            about=lambda code: spoken(about_of(code), language != DEFAULT),
             cause=lambda row: tell(words.CAUSE.get(key := words.cause_of(row), key)),
             word=lambda key, table: tell(table[key]) if table.get(key) else spoken(key, language != DEFAULT),
         )

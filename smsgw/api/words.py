@@ -50,7 +50,7 @@ FIELDS: dict[str, Field] = {
     "client_ref": Field("Your reference.", "客户流水号", "ORD-20260501-1"),
     "code": Field("Stable code; OK, or what is wrong.", "结果码（见附录）", "OK"),
     "complete": Field("No part of a long message is missing.", "长短信是否完整", True),
-    "content": Field("The text, as on the phone.", "短信内容", "您的预约已确认,请于5月1日9点到场。"),
+    "content": Field("The text, as on the phone.", "短信内容", "您的预约已确认，请于5月1日9点到场。"),
     "counted_to": Field("What happened later is not counted yet.", "统计截止时间", "2026-05-01T09:00:00+08:00"),
     "counts": Field("Rows by status.", "各状态的行数", {"delivered": 998, "failed": 2}),
     "created": Field("Contacts made.", "新增的联系人数", 1),

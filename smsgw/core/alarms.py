@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from smsgw.core.words import Wording, labels_of, phrase
+from smsgw.core.words import Wording, label, labels_of, phrase
 
 WARNING = "warning"
 CRITICAL = "critical"
@@ -38,6 +38,8 @@ def about_of(code: str) -> Wording | str:
     if code == OTHERS:
         return phrase("alarm.about_others")
     kind, _, name = code.partition("/")
+    if kind == "lane" and name in labels_of("lane"):
+        return phrase("alarm.about_lane", lane=label("lane", name))
     what = labels_of("audit_object").get(kind)
     if what is None:
         return code

@@ -84,8 +84,8 @@ class Detail:
     """A template of its own behind the notice, and its values (as ``piece``)."""
     refresh: int = 0
     notice: str = ""
-    good: bool = True
-    """Whether the notice is a good one."""
+    good: bool | None = True
+    """Whether the notice is a good one; ``None``: it explains."""
     standing: str = ""
     """What holds of it whatever else there is to notice, as that it rehearses."""
     past: Sequence[Past] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from smsgw.admin.i18n import N_
 
 LEAD = N_("在本机另起一套网关、数据库和仿真运营商，按设定的速率加压并核数；只发往自带的仿真器，不会发往任何运营商。")
@@ -59,10 +61,27 @@ FACT: dict[str, str] = {
     "pace": N_("速率"),
     "connections": N_("连接"), "pause of a puller": N_("拉取间隔"), "channels": N_("通道"),
     "carriers": N_("仿真运营商"), "codes": N_("验证码"), "workers": N_("工作进程"), "pushed": N_("报告推送"),
-    "killed": N_("强制结束"), "beside it": N_("同时进行"),
+    "killed": N_("强制结束"), "daemon": N_("网关"), "database": N_("数据库"),
+    "load generator": N_("加压程序"), "beside it": N_("同时进行"),
     "account": N_("账号限制（已放宽）"), "key": N_("密钥限制（已放宽）"),
 }  # fmt: skip
 """What a bench says of the machine and of itself, by its own names."""
+_SETTINGS: dict[str, str] = {
+    r"(?P<n>[\d,]+) messages/s": N_("%(n)s 条/秒"), "as fast as answers come": N_("应答即发"),
+    r"batches of (?P<n>\d+)": N_("每批 %(n)s 条"), "single recipients": N_("逐条提交"),
+    r"(?P<n>[\d,]+) \(and (?P<m>[\d,]+) to warm up\)": N_("%(n)s（另有 %(m)s 条预热）"),
+}  # fmt: skip
+"""How a bench says what it did: pattern -> words for it."""
+
+
+def setting(value: object) -> tuple[str, dict[str, str]]:
+    """What a bench says of a setting, in words with their values; as it is, what there are none for."""
+    for pattern, text in _SETTINGS.items():
+        if found := re.fullmatch(pattern, str(value)):
+            return text, found.groupdict()
+    return "%(value)s", {"value": str(value)}
+
+
 VERDICT: dict[str, str] = {"met": N_("达到"), "missed": N_("未达到"), "not_tested": N_("本次未验证")}
 VERDICT_TONE = {"met": "green", "missed": "red", "not_tested": "secondary"}
 CLAUSE: dict[str, str] = {

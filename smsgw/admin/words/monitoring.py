@@ -113,7 +113,6 @@ RULE_ON_TONE: dict[str, str] = {"on": "green", "off": "secondary"}
 RULE_SEVERITY: dict[str, str] = {**SEVERITY, "as_found": N_("按情况")}
 RULE_SEVERITY_TONE: dict[str, str] = {**SEVERITY_TONE, "as_found": "azure"}
 RULE_CHANGED: dict[str, str] = {"default": N_("默认"), "changed": N_("已修改"), "except": N_("例外")}
-RULE_ABOUT: dict[str, str] = {"": N_("全部")}
 RULE_EVERYBODY: dict[str, str] = {"": N_("全部接收人")}
 RULE_AFTER_HELP = N_("异常持续这么多秒才告警；0 为立即。")
 RULE_SEVERITY_HELP = N_("选“按情况”时由平台按严重程度判断。")

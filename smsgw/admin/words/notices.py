@@ -7,7 +7,7 @@ import json
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.lists import JOB_KIND, JOB_STATE
 from smsgw.admin.words.messages import ALARM
-from smsgw.core.words import Wording, label, labels_of, listed, phrase
+from smsgw.core.words import Wording, label, listed, phrase
 
 KIND: dict[str, str] = {
     "notice": N_("公告"),
@@ -61,15 +61,6 @@ SUBJECT: dict[str, str] = (
     | {f"security.{action}": word for action, word in SECURITY.items()}
 )
 DETAIL = JOB_STATE
-
-
-def about_alarm(object_: str) -> str | Wording:
-    """What an alarm is about, in words: the kind of thing, and its name where it has one."""
-    kind, _, name = object_.partition("/")
-    label = labels_of("audit_object").get(kind)
-    if label is None:
-        return object_
-    return phrase("object.named", kind=label, name=name) if name else label
 
 
 def about_sign(said: str) -> str | Wording:

@@ -181,6 +181,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Alarm ended: {kind}, {about}, {since} to {until}. Its rule was turned off; it may still be so",
     ),
     "alarm.about_endpoint": ("{what} {name}（账号 {account}）", "{what} {name} (account {account})"),
+    "alarm.about_lane": ("{lane}队列", "{lane} queue"),
     "alarm.about_others": ("其他对象", "others"),
     "alarm.others": ("另有 {n} 个对象同样如此，不再逐一告警", "so it is with {n} more; these have no alarm each"),
     "alarm.note_test": (

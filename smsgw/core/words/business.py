@@ -471,7 +471,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "仍有人员使用该角色，请先更换其角色",
         "people still have this role; give them another first",
     ),
-    "object.named": ("{kind} {name}", "{kind} {name}"),
     "emergency.codes": (
         "24 小时内最多为一人生成 {n} 个应急恢复码，请核实其身份或重置二次验证",
         "one person gets at most {n} emergency codes in 24 hours; make sure who it is, or reset the second factor",

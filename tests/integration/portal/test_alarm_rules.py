@@ -189,6 +189,8 @@ async def test_the_page_shows_the_effect_saves_and_remembers_what_was(desk: Desk
         await boss.post(f"{path}/except", form | {"object": f"channel/{name}", "threshold": "70", "confirmed": "1"})
         page = await boss.get("/alarms/rules")
         assert "成功率低于 70%" in page
+        assert f"通道 {name}" in page
+        assert f">channel/{name}" not in page
         assert "成功率低于 90%" in page, "the rule for all is as it was"
         id_ = await rule(desk, "success_low", f"channel/{name}")
         await boss.post("/alarms/rules/-/do/reset", {"id": str(id_), "confirmed": "1"})
@@ -361,7 +363,8 @@ async def test_what_nobody_may_hush_stays_loud(desk: Desk) -> None:
     await desk.site.add_staff("boss", "super")
     async with Browser(desk.site) as boss:
         await boss.login("boss")
-        assert "一律通知全部接收人" in await boss.get(f"/alarms/rules/{id_}")
+        page = await boss.get(f"/alarms/rules/{id_}")
+        assert re.search('note note-info".*?一律通知全部接收人', page, re.DOTALL)
         await boss.get(f"/alarms/rules/{id_}/edit")
         assert boss.status == 404
 

@@ -220,6 +220,11 @@ async def test_an_alarm_is_silenced_from_its_page_and_the_silence_ended(desk: De
         page = await boss.post("/alarms/silences/-/new", form | {"confirmed": "1"})
         assert "静默中" in page
         assert "光缆割接" in page
+        assert "通道 mobile-a" in page
+        assert "channel/mobile-a" not in page
+        await silences.add(by_test(site.db), "", "", datetime.now(CHINA) + timedelta(hours=1), "planned work")
+        page = await boss.get("/alarms/silences")
+        assert page.count('<span class="quiet">全部</span>') == 2, "every kind, and every object"
         id_ = await site.db.fetchval("SELECT id FROM alarm_silence")
         await boss.post("/alarms/silences/-/do/end", {"id": str(id_), "confirmed": "1"})
         assert "已结束" in await boss.get("/alarms/silences")

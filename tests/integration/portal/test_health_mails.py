@@ -18,7 +18,7 @@ from portal_site import Site, by_test, running
 from post import Post, serving
 
 from smsgw.admin import health_mail
-from smsgw.admin.health_mail import HealthMails
+from smsgw.admin.health_mail import HealthMails, lines
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.net.mail import Mailer
@@ -235,6 +235,7 @@ async def test_it_says_what_was_and_what_is(site: Site, tmp_path: Path) -> None:
     assert (said["figures"].facts["submitted"], said["figures"].facts["delivered"]) == (3, 2)
     assert said["alarms"].facts["open_critical"] == 1
     assert said["alarm"].state == "bad"
+    assert any("通道断开，通道 mobile-a，自 " in line.text for line in lines(found, "zh"))
     assert said["tickets"].facts == {"opened": 1, "open": 1}
     assert (said["disk"].facts["days"], said["disk"].state) == (4, "bad"), "it grows by 1 GB a day, and 4 are left"
     assert (said["backup_never"].state, said["archive_never"].state) == ("warning", "plain")

@@ -108,11 +108,12 @@ async def test_opening_reads_and_all_can_be_read(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("language", "shown"),
-    [("zh", ["通道 mobile-a", "审批", "节点 1", "没有这一类/x"]), ("en", ["Channel mobile-a", "Reviews", "Node 1"])],
+    [("zh", ["通道 mobile-a", "审批", "验证码队列", "没有这一类/x"]),
+     ("en", ["Channel mobile-a", "Reviews", "verification queue"])],
 )
 async def test_what_an_alarm_is_about_is_told_in_words(site: Site, language: str, shown: list[str]) -> None:
     await site.add_staff("ops", "ops")
-    for kind, about in (("channel_down", "channel/mobile-a"), ("review_waiting", "reviews"), ("disk_low", "node/1"),
+    for kind, about in (("channel_down", "channel/mobile-a"), ("review_waiting", "reviews"), ("queue_old", "lane/otp"),
                         ("clock_wrong", "没有这一类/x")):  # fmt: skip
         async with site.db.transaction() as connection:
             await alarms.raise_(connection, kind, about, "warning", "", now=datetime.now(UTC))

@@ -61,7 +61,7 @@ async def test_binds_of_all_nodes_are_shown_and_ended_with_the_effect_in_numbers
     async with Browser(site) as browser:
         await browser.login("boss")
         page = unescape(await browser.get(f"/partners/{id_}"))
-        for said in ("节点 2", "节点 3", "192.0.2.9", "smpp34", "15.0", "超过登录名的速率", "NUMBER_BLOCKED"):
+        for said in ("节点 2", "节点 3", "192.0.2.9", "SMPP 3.4", "15.0", "超过登录名的速率", "NUMBER_BLOCKED"):
             assert said in page, said
         assert "data-again" in page
         assert "crowd" in await browser.get("/partners?partner_state=bound")

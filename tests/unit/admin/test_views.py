@@ -112,3 +112,16 @@ def test_addresses_of_files_change_with_their_content(tmp_path) -> None:  # type
     first = StaticFiles(tmp_path).url("a.css")
     (tmp_path / "a.css").write_text("b{}")
     assert StaticFiles(tmp_path).url("a.css") != first
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("NUMBER_OPTED_OUT", '<code class="wraps">NUMBER_<wbr>OPTED_<wbr>OUT</code>'),
+        ("DELIVRD", "<code>DELIVRD</code>"), ("ak_live_22bed605d01b26a5", "<code>ak_live_22bed605d01b26a5</code>"),
+        ("RATE_<B>_LIMITED", '<code class="wraps">RATE_<wbr>&lt;B&gt;_<wbr>LIMITED</code>'),
+    ],
+)  # fmt: skip
+def test_a_long_code_of_ours_may_break_after_an_underscore(code: str, shown: str) -> None:
+    cell = Views(StaticFiles())._environments["zh"].get_template("ui/cell.html")
+    assert str(cell.module.coded(code)) == shown  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
         ("node/1/evidence", "节点 1/evidence", "Node 1/evidence"),
         ("webhook/hall/main", "推送地址 main（账号 hall）", "Endpoint main (account hall)"),
         ("webhook/main", "推送地址 main", "Endpoint main"), ("database", "数据库", "Database"),
+        ("lane/otp", "验证码队列", "verification queue"), ("lane/none", "lane/none", "lane/none"),
         ("facts/parked", "上行与回执", "Inbound messages and reports"), (OTHERS, "其他对象", "others"),
         ("of/another version", "of/another version", "of/another version"), ("", "", ""),
     ],

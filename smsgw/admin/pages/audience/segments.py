@@ -95,7 +95,7 @@ async def _detail(call: Call, one: SavedSegment) -> Detail:
         for action in (SEND, COUNT) if call.may(action.permission)
     ]  # fmt: skip
     sections = [Section((*COLUMNS[1:], *_MORE), one)]
-    return Detail(one.name, sections, buttons=buttons, links=links, notice=call.gettext(about))
+    return Detail(one.name, sections, buttons=buttons, links=links, notice=call.gettext(about), good=None)
 
 
 async def _count(call: Call, rows: Sequence[SavedSegment]) -> str:

@@ -119,8 +119,8 @@ _COLUMNS = (
     Column("key_id", Kind.CODE, phone=Phone.TITLE), Column("account", phone=Phone.AWAY), _call, _code,
     Column("answer_detail", Kind.LONG,
            value=lambda row: Recorded(row["code"], row["detail"], row["detail_en"])),
-    Column("request_id", Kind.CODE, phone=Phone.AWAY), Column("http_status", Kind.NUMBER, value=lambda r: r["status"],
-                                                            phone=Phone.AWAY),
+    Column("request_id", Kind.CODE, phone=Phone.AWAY),
+    Column("http_status", Kind.NUMBER, value=lambda r: r["status"], phone=Phone.AWAY, shown=False),
     Column("address", phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (

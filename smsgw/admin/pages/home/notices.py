@@ -16,6 +16,7 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import notices as words
 from smsgw.core.actor import Actor
+from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording
 from smsgw.platform.handles import Database
@@ -27,7 +28,7 @@ MENU = Entry("home.notices", "/notices", Permission.SELF_EDIT, lambda call: quer
 FILTER = Filter((Field("kind", FieldKind.CHOICE, choices=words.KIND),
                  Field("read", FieldKind.CHOICE, "status", choices=words.READ)), Period("30d"))  # fmt: skip
 _ABOUT: Mapping[str, Callable[[str], str | Wording]] = {
-    "alarm": words.about_alarm, "sign": words.about_sign, "contract": words.about_contract,
+    "alarm": about_of, "sign": words.about_sign, "contract": words.about_contract,
     "balance": partial(words.about_use, "balance"), "quota": partial(words.about_use, "quota"),
 }  # fmt: skip
 COLUMNS = (

@@ -101,7 +101,7 @@ async def _detail(call: Call, one: CodeTask) -> Detail:
         buttons.append(Button(job_words.CANCEL_JOB, "/jobs/-/effect/cancel", True, fields=fields, asks=True))
     return Detail(
         one.name, [Section((*COLUMNS[1:], *_MORE), one)], links=links, buttons=buttons,
-        refresh=2 if one.state in _OPEN else 0, notice=call.gettext(words.FILE_GONE) if gone else "", good=False,
+        refresh=2 if one.state in _OPEN else 0, notice=call.gettext(words.FILE_GONE) if gone else "", good=None,
     )  # fmt: skip
 
 

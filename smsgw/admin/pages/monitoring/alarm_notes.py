@@ -36,7 +36,8 @@ COLUMNS = (
            phone=Phone.BESIDE),
     Column("tries", Kind.NUMBER, phone=Phone.AWAY),
     Column("ended_at", Kind.TIME, "last_mail", value=lambda one: one.ended_at or one.begun_at),
-    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
+    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None,
+           shown=False),
     Column("note_said", Kind.LONG, value=lambda one: one.answer),
 )  # fmt: skip
 

@@ -26,6 +26,7 @@ from smsgw.admin.words import monitoring as words
 from smsgw.admin.words import people as people_words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.alarm_rules import Value
+from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
 from smsgw.core.words import labels_of
 from smsgw.platform.alarms import receivers, rules
@@ -45,7 +46,7 @@ def _source(one: Listed) -> str:
 COLUMNS = (
     Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, value=lambda one: one.rule.kind, sort=True,
            phone=Phone.TITLE),
-    Column("rule_about", Kind.WORD, words=words.RULE_ABOUT, value=lambda one: one.rule.object, phone=Phone.SECOND),
+    Column("rule_about", value=lambda one: about_of(one.rule.object), blank=words.ANY, phone=Phone.SECOND),
     Column("rule_condition", Kind.LONG, value=lambda one: one.rule.condition, phone=Phone.SECOND),
     Column("rule_after", Kind.NUMBER, value=lambda one: one.rule.after, phone=Phone.AWAY),
     Column("severity", Kind.STATE, words=words.RULE_SEVERITY, tones=words.RULE_SEVERITY_TONE, phone=Phone.THIRD,
@@ -92,7 +93,7 @@ async def _detail(call: Call, one: Listed) -> Detail:
             links.append((words.RULE_EXCEPT, f"{RULES}/{one.id}/except"))
     notice = call.gettext(words.RULE_LASTING) if one.kind.lasting else ""
     return Detail(call.gettext(all_words.ALARM[one.rule.kind]), [Section((*COLUMNS, _ADVICE), one)], links=links,
-                  notice=notice, past=await _past(call, one))  # fmt: skip
+                  notice=notice, good=None, past=await _past(call, one))  # fmt: skip
 
 
 async def _reset_effect(_: Call, rows: Sequence[Listed]) -> Effect:

@@ -23,6 +23,7 @@ from smsgw.admin.pages.monitoring.alarms import SILENCES, TABS
 from smsgw.admin.words import monitoring as words
 from smsgw.admin.words import people as people_words
 from smsgw.core.alarm_rules import LASTING
+from smsgw.core.alarms import about_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import silences
@@ -31,9 +32,9 @@ from smsgw.runtime import clock
 
 _NEW = f"{SILENCES}/-/new"
 COLUMNS = (
-    Column("silence_kind", Kind.WORD, words=all_words.ALARM | {"": words.ANY}, value=lambda one: one.kind,
+    Column("silence_kind", Kind.WORD, words=all_words.ALARM, value=lambda one: one.kind, blank=words.ANY,
            phone=Phone.TITLE),
-    Column("silence_object", value=lambda one: one.object, phone=Phone.SECOND),
+    Column("silence_object", value=lambda one: about_of(one.object), blank=words.ANY, phone=Phone.SECOND),
     Column("silence_state", Kind.STATE, words=words.HOLDS, tones=words.HOLDS_TONE, phone=Phone.BESIDE,
            value=lambda one: "holds" if one.holds else "over"),
     Column("silence_until", Kind.TIME, value=lambda one: one.until, sort=True, phone=Phone.SECOND),

@@ -130,7 +130,7 @@ COLUMNS = (
     Column("content", Kind.LONG, phone=Phone.SECOND),
     Column("reasons", Kind.TAGS, "held_for", value=lambda r: _held_for(r), phone=Phone.AWAY),
     Column("numbers", Kind.NUMBER),
-    Column("waited", Kind.SPAN, value=waited, phone=Phone.AWAY),
+    Column("waited", Kind.SPAN, value=waited, phone=Phone.AWAY, shown=False),
     Column("submitter", shown=False, phone=Phone.AWAY),
     Column("origin", Kind.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),

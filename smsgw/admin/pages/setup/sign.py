@@ -60,7 +60,7 @@ async def _form(call: Call, known: list[Account]) -> tuple[Form, dict[str, Mappi
     ]
     if call.may(Permission.SECURITY_EDIT) and not (await login_queries.policy(call.db)).sms_accounts:
         sections.append(Section((_CODES,), words.SECTION_CODES))
-    named = {str(a.id): f"{a.display_name} ({a.name})" if a.display_name else a.name for a in known}
+    named = {str(a.id): f"{a.name} · {a.display_name}" if a.display_name else a.name for a in known}
     return Form(sections), {"account": named}
 
 

@@ -47,7 +47,7 @@ def _choices(known: list[Account]) -> dict[str, dict[str, str]]:
 async def show(call: Call) -> web.StreamResponse:
     """The form; its text differs each time, so that it may be sent again."""
     known = await _usable(call)
-    text = f"{call.gettext(words.TEST_TEXT)} ({clock.now().astimezone(CHINA):%H:%M:%S})"
+    text = f"{call.gettext(words.TEST_TEXT)} {clock.now().astimezone(CHINA):%H:%M:%S}"
     filled = _FORM.blank({"account": known[0].id if known else None, "content": text})
     filled.choices = dict(_choices(known))
     return await _page(call, filled, known)
