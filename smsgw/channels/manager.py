@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from smsgw.core.heads import REST
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, AtWork, ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline.fleet import Membership, membership, pools_of
-from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
+from smsgw.pipeline.outcomes.recovery import correct_taken_over, give_back_unwritten, recover_channel
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshot
@@ -364,6 +364,7 @@ class ChannelManager:
                 self._database, self._services.outcomes, journal, self._replay.and_of(self._left_by.values()),
                 channel_id=channel_id, name=name, policy=policy, epoch=lease.epoch,
             )  # fmt: skip
+            await self._correct([channel_id])
             journal.disown(self._past.pop(channel_id, ()))
             journal.own(lease.epoch)
         except BaseException:
@@ -421,6 +422,14 @@ class ChannelManager:
             # Whatever still is in flight has been claimed since, by us or by another owner.
             self._services.journal.forget_before_start()
             self._replay = FORGOTTEN
+        await self._correct(self._past.keys() - self._channels.keys() - set(self._changes))
+
+    async def _correct(self, channels: Iterable[int]) -> None:
+        """What other owners of these channels have called unknown goes back where this process has not written it."""
+        journal = self._services.journal
+        claimed = {epoch for id_ in channels for epoch in self._past.get(id_, ()) if journal.owns(epoch)}
+        if claimed:
+            await give_back_unwritten(self._database, self._services.outcomes, journal, claimed)
 
     async def _known_to_all(self) -> bool:
         """Whether the journal can tell nobody anything more. A sibling may settle a channel at this very moment without

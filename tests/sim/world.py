@@ -20,17 +20,18 @@ import structlog
 from checks import Checks, Watcher
 from composing import Composed, ground
 from driver import Server
-from modeldb import PART, Model, Transaction
+from modeldb import PART, Model, Row, Transaction
 from snapshots import FixedSnapshots, snapshot_of
 from standins import Alone, NoComplaints, NoNumbers
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
-from smsgw.channels.manager import ChannelManager
+from smsgw.channels.manager import ADOPT_EVERY, ChannelManager
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
 from smsgw.core.report_ids import Spelling
+from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
@@ -44,6 +45,7 @@ from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.nodes import Identity
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import reattempt
+from smsgw.store.messages.outcomes import TAKEN_OVER
 
 POOL, LANE, ACCOUNT = 1, 2, 7
 PASSWORD = "secret"
@@ -210,6 +212,8 @@ class World:
         self._carrier_contexts: list[contextvars.Context] = []
         self.nodes = [Node(self, n) for n in range(1, setting.nodes + 1)]
         self._ids = IdSource(900, lambda: int((EPOCH + loop.time()) * 1000))
+        self._taken_over: dict[tuple[int, int, int], float] = {}
+        """When attempts were first seen to be called unknown by who took their channel."""
         self.context = contextvars.copy_context()
         self._by_port = {spec.port: n for n, spec in enumerate(setting.channels)}
         for n, spec in enumerate(setting.channels):
@@ -275,13 +279,20 @@ class World:
 
     def busy(self) -> bool:
         """Whether something is still under way that must come to an end."""
-        if any(row["state"] in (10, 11, 20) for row in self.model.rows["part"].values()):
+        if any(row["state"] in (10, 11, 20) or self._may_correct(row) for row in self.model.rows["part"].values()):
             return True
         if any(node.outcomes is None or node.outcomes.waiting for node in self.nodes):
             return True
         if self._parked():
             return True
         return any(carrier.owed(120.0) for carrier in self.carriers) or self._expected()
+
+    def _may_correct(self, row: Row) -> bool:
+        """Whether the part was called unknown by who took its channel, and who had it has not looked at that yet."""
+        if row["code"] != TAKEN_OVER or row["state"] != PartState.UNKNOWN:
+            return False
+        now = self.loop.time()
+        return now - self._taken_over.setdefault((row["id"], row["part"], row["attempt"]), now) < 2 * ADOPT_EVERY
 
     def _parked(self) -> bool:
         """Whether a report waits for the next look at those that have found no part."""

@@ -8,6 +8,8 @@ says more – or, when another node has taken the channel over, until the journa
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import structlog
 
 from smsgw.core.model import Outcome, OutcomeKind, UnknownPolicy
@@ -105,3 +107,29 @@ async def correct_taken_over(database: Database, outcomes: Outcomes, replay: Rep
     if counts:
         log.warning("channels.corrected", **{str(kind): n for kind, n in counts.items()})
     return counts
+
+
+async def give_back_unwritten(
+    database: Database, outcomes: Outcomes, journal: Journal, epochs: Collection[int]
+) -> int:
+    """What another owner has called unknown of what was claimed here under these epochs and never written; how many.
+
+    A claim whose answer came too late, or never, was in nobody's hands when the lease was over: the next owner could
+    not know that, and this process does, while it lives.
+    """
+    given_back, after = 0, (0, 0)
+    while True:
+        known = journal.open_keys()  # before the rows are read: what is settled meanwhile is no such row any more
+        async with database.acquire(timeout=30) as connection:
+            rows = await claiming.taken_over(connection, after)
+        if not rows:
+            break
+        after = (rows[-1]["id"], rows[-1]["part"])
+        keys = [(r["id"], r["part"], r["attempt"]) for r in rows if r["epoch"] in epochs]
+        unsent = [Outcome(*key, OutcomeKind.UNSENT) for key in keys if key not in known]
+        outcomes.unsent(unsent)
+        given_back += len(unsent)
+        await outcomes.drain()
+    if given_back:
+        log.warning("channels.gave_back", parts=given_back, why="claimed here, taken over, and never written")
+    return given_back
