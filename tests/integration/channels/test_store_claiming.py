@@ -13,7 +13,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import AHEAD, IdSource, first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
+from smsgw.pipeline.outcomes.recovery import correct_taken_over, give_back_unwritten, recover_channel
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import connect
 from smsgw.store.engine.journal import Journal, Replay
@@ -276,6 +276,30 @@ async def test_a_node_that_comes_back_without_an_answer_still_knows_what_it_neve
     assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 3}, "the other node"
     assert await correct_taken_over(ledger.database, ledger.outcomes, journal) == {OutcomeKind.UNSENT: 3}
     assert [await ledger.states(i) for i in ids] == [[S.QUEUED], [S.QUEUED, S.QUEUED]]
+
+
+async def test_who_lost_a_channel_and_lives_knows_what_it_never_wrote(ledger: Ledger) -> None:
+    """A claim whose answer came when the lease was over: nobody had it in hand, and the next owner could not know."""
+    ids = [await ledger.accept(parts=n) for n in (1, 2, 1, 2)]
+    claimed = {(c.id, c.part): (c.id, c.part, c.attempt) for c in await ledger.claim()}
+    epoch = ledger.leases["a"].epoch
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 6}, "the other node"
+    later = await ledger.accept()
+    await ledger.claim()
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1}, "of another's epoch"
+    ledger.journal.own(epoch)
+    ledger.journal.write([claimed[ids[2], 1], claimed[ids[3], 1]])
+
+    async def give_back(*epochs: int) -> int:
+        return await give_back_unwritten(ledger.database, ledger.outcomes, ledger.journal, epochs)
+
+    assert await give_back() == 0
+    assert await give_back(epoch) == 4
+    assert [await ledger.states(i) for i in ids] == [
+        [S.QUEUED], [S.QUEUED, S.QUEUED], [S.UNKNOWN], [S.UNKNOWN, S.DEFERRED],
+    ]  # fmt: skip
+    assert await ledger.states(later) == [S.UNKNOWN]
+    assert await give_back(epoch) == 0
 
 
 async def test_an_answer_counts_though_the_journal_does_not_know_all_that_was_claimed(ledger: Ledger) -> None:
