@@ -4,6 +4,9 @@ versions that are left behind.
 
 Without images of whole pages, which depend on when checkpoints come and not on what is done, and without autovacuum,
 which another run would find elsewhere.
+
+``--days``: beside so many days of before, empty and settled (``partitions.index``): what statements cost that open all
+days grows with them.
 """
 
 from __future__ import annotations
@@ -11,23 +14,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import asyncpg
-from databases import migrated
-from ledger import Ledger, carrier_id
+from databases import change, migrated
+from ledger import LANE, NODE, POOL, Ledger, carrier_id
 
+from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.runtime import log
+from smsgw.pipeline.outcomes.writer import MAX_AGE
+from smsgw.runtime import clock, log
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database_roles import ADMIN
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
 from smsgw.store.records import audit
 
@@ -38,6 +46,11 @@ _SETTINGS = (
 )  # fmt: skip
 _PAID = "UPDATE account SET balance = 1000000000"
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+_FOREVER = ("message", "part", "attempt", "event", "mo", "partner_part", "evidence", "link_click", "message_link")
+"""Tables of which days are kept as long as messages are; of the others ``SHORTLY`` days."""
+SHORTLY = 7
+VAIN = "claim of none"
+"""A stage of claims that find nothing."""
 _LEFT = """
 SELECT sum(n_tup_upd + n_tup_del)::bigint AS dead, sum(n_tup_hot_upd)::bigint AS hot FROM pg_stat_all_tables
 WHERE schemaname NOT LIKE 'pg\\_%'
@@ -76,6 +89,10 @@ class Meter:
         pids = [row["pid"] for row in await self.beside.fetch(_BACKENDS)]
         return Cost(await self.beside.fetchval(_WAL), sum(map(_run, pids)))
 
+    async def memory(self) -> int:
+        """Octets that the largest of the backends has for itself."""
+        return max([_own(row["pid"]) for row in await self.beside.fetch(_BACKENDS)])
+
     async def left(self) -> tuple[int, int]:
         """Dead rows so far; of them those whose successors are in no index anew. Takes its time."""
         await asyncio.sleep(_TOLD)
@@ -90,6 +107,15 @@ def _run(pid: int) -> float:
         return int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0]) / 1e9
     except OSError:  # it has just ended
         return 0.0
+
+
+def _own(pid: int) -> int:
+    """Octets of a process that it shares with no other."""
+    try:
+        told = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+    except OSError:
+        return 0
+    return sum(int(kib) * 1024 for kib in re.findall(r"^Private_\w+: +(\d+) kB", told, re.MULTILINE))
 
 
 def _spoken(call: NewCall) -> NewCall:
@@ -116,6 +142,16 @@ def _delivered(claimed: Claimed, ledger: Ledger) -> Report:
     )  # fmt: skip
 
 
+async def _claim(ledger: Ledger, limit: int) -> list[Claimed]:
+    """As a channel does: of the days in which something can be queued."""
+    now, lease = clock.now(), ledger.leases["a"]
+    fence = claiming.Fence(lease.resource, NODE, lease.epoch, ledger.channels["a"])
+    return await claiming.claim(
+        ledger.connection, fence, limit=limit, queues=[(POOL, LANE)], oldest=first_id(now - MAX_AGE),
+        newest=ledger.ids.newest(now),
+    )  # fmt: skip
+
+
 async def live(ledger: Ledger, meter: Meter, *, batch: int, batches: int) -> None:
     """Messages go all their way, stage by stage, ``batch`` of them in each transaction."""
     calls = [_spoken(ledger.call(messages=batch)) for _ in range(batches)]
@@ -124,8 +160,10 @@ async def live(ledger: Ledger, meter: Meter, *, batch: int, batches: int) -> Non
             await ledger.store(call)
     await ledger.fence()
     async with meter.stage("claim"):
-        claimed = [await ledger.claim(limit=batch) for _ in range(batches)]
+        claimed = [await _claim(ledger, batch) for _ in range(batches)]
     assert [len(some) for some in claimed] == [batch] * batches
+    async with meter.stage(VAIN):
+        assert [await _claim(ledger, batch) for _ in range(batches)] == [[]] * batches
     async with meter.stage("answer"):
         for some in claimed:
             ledger.outcomes.answered([_taken(c) for c in some], UnknownPolicy.HOLD)
@@ -135,16 +173,47 @@ async def live(ledger: Ledger, meter: Meter, *, batch: int, batches: int) -> Non
             await asyncio.gather(*(ledger.outcomes.report(_delivered(c, ledger)) for c in some))
 
 
+async def settle(connection: asyncpg.Connection, days: int) -> None:
+    """So many days before today, without a row, and with the indexes of settled days."""
+    today: date = await connection.fetchval(partitions.TODAY)
+    await partitions.ensure(connection, today)
+    for table in partitions.TABLES:
+        for ago in range(2, 1 + (days if table in _FOREVER else min(days, SHORTLY))):
+            await connection.execute("SELECT partition_make($1, $2)", table, today - timedelta(days=ago))
+    for table in partitions.SETTLED:
+        await partitions.index(connection, today, table, None)
+
+
 def each(costs: dict[str, Cost], messages: int) -> dict[str, tuple[float, float]]:
     """WAL and microseconds of one message: by stage, and of ``all`` of them."""
     told = {name: (c.wal / messages, c.seconds * 1e6 / messages) for name, c in costs.items()}
-    return told | {"all": (sum(wal for wal, _ in told.values()), sum(us for _, us in told.values()))}
+    way = [told[name] for name in told if name != VAIN]
+    return told | {"all": (sum(wal for wal, _ in way), sum(us for _, us in way))}
 
 
-async def _measure(given: argparse.Namespace) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """On a server of its own; with dead rows, all of them and HOT ones."""
+@dataclass
+class Told:
+    """What was measured."""
+
+    stages: dict[str, tuple[float, float]]
+    """``each``."""
+    dead: float
+    hot: float
+    anew: float
+    """Milliseconds of a processor more for a transaction of each kind when all plans are made anew, which the server
+    does whenever a partition was analysed."""
+    memory: int
+    """Octets of the largest backend."""
+
+
+async def _measure(given: argparse.Namespace) -> Told:
+    """On a server of its own."""
     with tempfile.TemporaryDirectory(prefix="smsgw-ledger-") as folder:
         embedded = EmbeddedPostgres(Path(folder) / "data")
+        if given.setting:
+            own = embedded.home / "pg-conf" / "local.conf"
+            own.parent.mkdir(parents=True)
+            own.write_text("\n".join(given.setting) + "\n", encoding="utf-8")
         try:
             dsn = await migrated(embedded)
             beside = await asyncpg.connect(embedded.address(ADMIN))
@@ -154,7 +223,7 @@ async def _measure(given: argparse.Namespace) -> tuple[dict[str, tuple[float, fl
             ledger = Ledger(dsn, Path(folder))
             await ledger.open()
             try:
-                await partitions.ensure(ledger.connection, await ledger.connection.fetchval(partitions.TODAY))
+                await settle(ledger.connection, given.days)
                 await ledger.change("DROP TRIGGER watch ON part", _PAID, *given.change)
                 await live(ledger, Meter(beside), batch=given.batch, batches=5)  # plans and caches are made
                 meter = Meter(beside)
@@ -162,6 +231,10 @@ async def _measure(given: argparse.Namespace) -> tuple[dict[str, tuple[float, fl
                 for _ in range(given.rounds):
                     await live(ledger, meter, batch=given.batch, batches=given.batches)
                 after = await meter.left()
+                afresh = Meter(beside)
+                await change(dsn, "ANALYZE message, part, attempt, customer_event")
+                await live(ledger, afresh, batch=given.batch, batches=1)
+                memory = await meter.memory()
             finally:
                 await ledger.close()
                 await beside.close()
@@ -169,7 +242,9 @@ async def _measure(given: argparse.Namespace) -> tuple[dict[str, tuple[float, fl
             await embedded.stop()
     messages = given.rounds * given.batches * given.batch
     dead, hot = ((late - early) / messages for early, late in zip(before, after, strict=True))
-    return each(meter.costs, messages), dead, hot
+    anew = sum(c.seconds * 1e3 for c in afresh.costs.values())
+    usual = sum(c.seconds * 1e3 for c in meter.costs.values()) / given.rounds / given.batches
+    return Told(each(meter.costs, messages), dead, hot, anew - usual, memory)
 
 
 def main() -> None:
@@ -178,20 +253,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=500, help="messages of a transaction")
     parser.add_argument("--batches", type=int, default=20, help="that lie between two stages")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--days", type=int, default=1, help="kept of before today, empty")
+    parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="of the server")
     parser.add_argument("--change", action="append", default=[], metavar="SQL", help="what if: run first, as the owner")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     log.setup("error")
     sealer = Sealer(bytes(32))
     audit.use(lambda: sealer)
-    told, dead, hot = asyncio.run(_measure(given))
+    told = asyncio.run(_measure(given))
     if given.json:
-        print(json.dumps({"stages": told, "dead": dead, "hot": hot}))
+        print(json.dumps(asdict(told)))
         return
-    print(f"{'a message':10}{'WAL octets':>12}{'CPU µs':>10}")
-    for name, (wal, us) in told.items():
-        print(f"{name:10}{wal:>12.0f}{us:>10.1f}")
-    print(f"dead rows {dead:.2f}, of them HOT {hot:.2f}")
+    print(f"{'a message':14}{'WAL octets':>12}{'CPU µs':>10}{'a transaction, µs':>20}")
+    for name, (wal, us) in told.stages.items():
+        print(f"{name:14}{wal:>12.0f}{us:>10.1f}{us * given.batch:>20.0f}")
+    print(f"dead rows {told.dead:.2f}, of them HOT {told.hot:.2f}")
+    print(f"plans anew {told.anew:.1f} ms; the largest backend {told.memory / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -294,6 +294,8 @@ class Result:
     """Every channel could have had every message."""
     channel_rate: int = 0
     """Submits a second that each channel was allowed; 0: any."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """As ``settings``, for who says it in other words."""
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
@@ -315,7 +317,8 @@ class Result:
         ]
         if self.by_tenth_per_s:
             lines.append(f"  by tenth            {' '.join(f'{per_s:,.0f}' for per_s in self.by_tenth_per_s)} /s")
-        lines.append("CPU per message")
+        if cpu:
+            lines.append("CPU per message")
         lines += [f"  {name:<18}  {ms:8.3f} ms" for name, ms in cpu.items()]
         if "daemon" in cpu and "database" in cpu:
             lines.append(f"  {'daemon + database':<20}{cpu['daemon'] + cpu['database']:8.3f} ms")

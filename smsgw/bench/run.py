@@ -203,6 +203,7 @@ async def _run(
         fault=death.fault,
         balanced=options.setting.balanced and not options.url,
         channel_rate=options.setting.channel_rate,
+        asked=_asked(options),
         daemon_log=stage.daemon_log() if stage else [],
     )
 
@@ -410,6 +411,19 @@ def _settings(options: Options) -> dict[str, Any]:
         **({"killed": f"the {options.kill}, in the middle of the load"} if options.kill else {}),
         "carriers": f"answer after {setting.answer_delay} ms, report after {setting.report_delay} ms",
     }
+
+
+def _asked(options: Options) -> dict[str, Any]:
+    """Of ``_settings``, what can be told in any language."""
+    load, setting = options.load, options.setting
+    posts = setting.partner or ("personalised" if load.template else "batch" if load.batch else "single")
+    asked = {"posts": posts, "window": options.partner_window, "push": options.push, "warm_up": options.warm_up}
+    of_load = ("batch", "rate", "burst", "burst_seconds", "connections", "pullers", "codes_rate")
+    asked |= {name: getattr(load, name) for name in of_load}
+    if options.url:
+        return asked | {"gateway": options.url}
+    of_setting = ("channels", "links", "answer_delay", "report_delay", "workers", "codes_account")
+    return asked | {name: getattr(setting, name) for name in of_setting} | {"channel_window": setting.window}
 
 
 def _posts(load: Load) -> str:

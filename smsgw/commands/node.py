@@ -93,6 +93,12 @@ async def check(ctx: Context) -> None:
     click.echo(f"role           {server.role}{', WARNING: ' + server.excess if server.excess else ''}")
     if server.excess:
         click.echo("               smsgw needs none of that while it runs: two roles are better (docs/operations.md)")
+    wanted = queries.locks_wanted(settings.retention.messages_days)
+    if server.locks < wanted:
+        click.echo(
+            f"locks          WARNING: room for {server.locks:,}, and messages of {settings.retention.messages_days} "
+            f"days may need {wanted:,}: raise max_locks_per_transaction (docs/operations.md)"
+        )
     if not server.durable:
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
 

@@ -19,6 +19,7 @@ COMMANDS = 0
 AHEAD = timedelta(hours=1)
 """No node's clock is so far ahead: later ids do not exist, unless a node has said so."""
 _SHIFT = 22
+_DAY_MS, _CHINA_MS = 86_400_000, 28_800_000
 _UNTOLD_MS = 10_000
 """Milliseconds of ids that a node may have borrowed since it last said how far it was (4096 ids each)."""
 
@@ -111,6 +112,12 @@ def time_of(id_: int) -> datetime:
 def day_of(id_: int) -> date:
     """The business day (China) of the id."""
     return time_of(id_).astimezone(CHINA).date()
+
+
+def day_start(id_: int) -> int:
+    """The smallest id of the business day of this one."""
+    ms = (id_ >> _SHIFT) + EPOCH_MS + _CHINA_MS
+    return (ms - ms % _DAY_MS - _CHINA_MS - EPOCH_MS) << _SHIFT
 
 
 def day_range(day: date) -> tuple[int, int]:

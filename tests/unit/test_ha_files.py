@@ -16,7 +16,8 @@ from certificates import certified
 from failovers import SILENT_MOST, Failover, problems
 
 from smsgw.core.errors import SmsgwError
-from smsgw.runtime.config import load
+from smsgw.platform.database.queries import locks_wanted
+from smsgw.runtime.config import RetentionConfig, load
 from smsgw.web import envelope
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,8 @@ def test_a_dead_primary_is_replaced_by_who_has_everything() -> None:
     limit = re.search(r"CONNECTION LIMIT (\d+)", roles)
     assert limit
     assert int(limit[1]) < int(said["max_connections"])
+    locks = int(said["max_locks_per_transaction"]) * int(said["max_connections"])
+    assert locks >= locks_wanted(RetentionConfig().messages_days)
 
 
 @pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")

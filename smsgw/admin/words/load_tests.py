@@ -61,7 +61,8 @@ FACT: dict[str, str] = {
     "pace": N_("速率"),
     "connections": N_("连接"), "pause of a puller": N_("拉取间隔"), "channels": N_("通道"),
     "carriers": N_("仿真运营商"), "codes": N_("验证码"), "workers": N_("工作进程"), "pushed": N_("报告推送"),
-    "killed": N_("强制结束"), "beside it": N_("同时进行"),
+    "killed": N_("强制结束"), "daemon": N_("网关"), "database": N_("数据库"),
+    "load generator": N_("加压程序"), "beside it": N_("同时进行"),
     "account": N_("账号限制（已放宽）"), "key": N_("密钥限制（已放宽）"),
 }  # fmt: skip
 """What a bench says of the machine and of itself, by its own names."""

@@ -22,6 +22,8 @@ class Server:
     """Ours."""
     excess: str
     """What that role may do without need; empty when there is a wall."""
+    locks: int
+    """That all its connections can have together."""
 
     @property
     def durable(self) -> bool:
@@ -29,9 +31,21 @@ class Server:
         return "off" not in (self.fsync, self.synchronous_commit)
 
 
+LOCKS_A_DAY = 40
+"""Tables and indexes of a day's messages and parts: a statement over all days locks them when its plan is made."""
+AT_ONCE = 4
+"""Such statements that have to be possible at a time: channels look for what is theirs when a node starts."""
+
+
+def locks_wanted(days: int) -> int:
+    """What a server needs that keeps the messages of so many days."""
+    return days * LOCKS_A_DAY * AT_ONCE
+
+
 _SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
-       current_setting('synchronous_commit') AS synchronous_commit
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('max_locks_per_transaction')::int * current_setting('max_connections')::int AS locks
 """
 
 
@@ -39,7 +53,7 @@ async def server(database: Database) -> Server:
     """How the server is set up, for this connection."""
     (row,) = await database.fetch(_SERVER)
     role, excess = await database.fetchrow(database_roles.WALLS) or ("", "")
-    return Server(row["version"], row["fsync"], row["synchronous_commit"], role, excess or "")
+    return Server(row["version"], row["fsync"], row["synchronous_commit"], role, excess or "", row["locks"])
 
 
 async def schema(database: Database) -> int:

@@ -13,6 +13,7 @@ import structlog
 from smsgw.core.errors import Temporary
 from smsgw.core.words import phrase
 from smsgw.runtime import aio
+from smsgw.store.engine import days
 from smsgw.store.engine.secrets import Sealer
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,23 @@ WRITER_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
 }
 COMMON_SETTINGS = {"timezone": "UTC", "jit": "off", "idle_in_transaction_session_timeout": "5s"}
+
+
+class Writer(asyncpg.Connection):
+    """A writer's connection: the plans of its statements have no day in them that lies before those it is about."""
+
+    async def fetch(self, query: str, *args: Any, **how: Any) -> Any:
+        return await super().fetch(days.named(query, args), *args, **how)
+
+    async def fetchrow(self, query: str, *args: Any, **how: Any) -> Any:
+        return await super().fetchrow(days.named(query, args), *args, **how)
+
+    async def fetchval(self, query: str, *args: Any, **how: Any) -> Any:
+        return await super().fetchval(days.named(query, args), *args, **how)
+
+    async def execute(self, query: str, *args: Any, **how: Any) -> Any:
+        return await super().execute(days.named(query, args), *args, **how)
+
 
 class BeingRestored(RuntimeError):
     """A backup is being loaded into the database, or was and did not come to its end: what it shows may be sent by
@@ -204,6 +222,7 @@ async def connect(
         timeout=min(timeout, CONNECT_TIMEOUT),
         command_timeout=command_timeout or COMMAND_TIMEOUT,
         server_settings={"application_name": "smsgw", **settings},
+        connection_class=Writer if writer else asyncpg.Connection,
     )
     if not unfinished:
         try:

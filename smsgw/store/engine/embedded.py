@@ -540,6 +540,8 @@ listen_addresses = ''
 unix_socket_directories = '{run}'
 unix_socket_permissions = 0700
 max_connections = {connections}
+# A statement over all days that are kept locks each of their tables and indexes when its plan is made (docs/adr/099).
+max_locks_per_transaction = 1024
 
 # The promise of smsgw rests on these three.
 fsync = on

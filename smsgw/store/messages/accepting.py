@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import cast
 
 from smsgw.core.actor import Author
 from smsgw.core.errors import Reason, Refused, SmsgwError
@@ -55,10 +56,10 @@ SELECT locked.*, NULL::bigint AS number, NULL::int AS seq, NULL::bytea AS sent F
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, number, seq, sent FROM ({frequency.READ.replace("$1", "$2")}) AS recent
 """  # noqa: S608 - constant text
-_PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
+_PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[]) AND id >= $2"
 
 _OWN_ADDRESS = "UPDATE customer_event SET target = $2 WHERE id = ANY($1::bigint[])"
-_CALLBACK = "UPDATE message SET callback_url = $2 WHERE id = ANY($1::bigint[])"
+_CALLBACK = "UPDATE message SET callback_url = $2 WHERE id = ANY($1::bigint[]) AND id >= $3"
 
 
 async def commit_calls(
@@ -121,7 +122,8 @@ async def _present(connection: Connection, doubtful: Sequence[NewCall]) -> Resul
     """An earlier try may have been committed: what is there is done."""
     if not doubtful:
         return {}
-    present = {row["id"] for row in await connection.fetch(_PRESENT, [c.first for c in doubtful])}
+    firsts = [cast(int, c.first) for c in doubtful]
+    present = {row["id"] for row in await connection.fetch(_PRESENT, firsts, min(firsts))}
     return {id(c): Stored(c.batch_id, present=True) for c in doubtful if c.first in present}
 
 
@@ -201,8 +203,9 @@ async def _write(connection: Connection, calls: Sequence[NewCall], day: date, no
 
 async def own_address(connection: Connection, call: NewCall) -> None:
     """The reports of the call's messages go to an address of its own."""
-    rows = [*call.messages, *(r.message for r in call.refused)]
-    await connection.execute(_CALLBACK, [row[0] for row in rows], call.callback_url)
+    ids = [cast(int, row[0]) for row in (*call.messages, *(r.message for r in call.refused))]
+    if ids:
+        await connection.execute(_CALLBACK, ids, call.callback_url, min(ids))
     if call.refused:
         await connection.execute(_OWN_ADDRESS, [r.event_id for r in call.refused], call.callback_url)
 

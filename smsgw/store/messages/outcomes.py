@@ -519,7 +519,7 @@ async def refund(connection: Connection, finals: Iterable[Row]) -> None:
 # Reports of accounts with addresses of the messages' own go there.
 _OWN_ADDRESS = """
 UPDATE customer_event e SET target = m.callback_url FROM message m
-WHERE e.id = ANY($1::bigint[]) AND m.id = e.message_id AND m.callback_url <> ''
+WHERE e.id = ANY($1::bigint[]) AND m.id = e.message_id AND m.id >= $2 AND m.callback_url <> ''
 """
 
 
@@ -564,7 +564,7 @@ async def report(
         return
     await enter(connection, "customer_event", EVENT_TYPES, records)
     if own:
-        await connection.execute(_OWN_ADDRESS, own)
+        await connection.execute(_OWN_ADDRESS, own, min(messages))
 
 
 def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:

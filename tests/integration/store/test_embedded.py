@@ -104,6 +104,7 @@ async def test_starts_with_the_settings_that_the_promise_needs(data_dir: Path) -
             "server_encoding": "UTF8",
             "shared_buffers": "256MB",
             "max_connections": "80",
+            "max_locks_per_transaction": "1024",
             "log_error_verbosity": "terse",
             "log_parameter_max_length": "0",
             "log_parameter_max_length_on_error": "0",

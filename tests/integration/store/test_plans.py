@@ -22,7 +22,7 @@ from smsgw.platform.routing import queries as routing
 from smsgw.platform.webhooks import queries as webhook_queries
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import KINDS
-from smsgw.store.engine import partitions
+from smsgw.store.engine import days, partitions
 from smsgw.store.engine.database import WRITER_SETTINGS, Connection, connect
 from smsgw.store.messages import (
     cancellation,
@@ -97,14 +97,22 @@ class Plan:
         return found
 
 
+def by_day(sql: str, arguments: Sequence[str]) -> str:
+    """The text that a writer's connection makes of it."""
+    return days.named(sql, [int(one) if one.isdigit() else one for one in arguments])
+
+
 class Day:
     """A day with a backlog."""
+
+    writer = True
+    """Whether a writer is looked at."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     async def run(self, sql: str, *arguments: str) -> Plan:
-        await self.connection.execute(f"PREPARE hot AS {sql}")
+        await self.connection.execute(f"PREPARE hot AS {by_day(sql, arguments) if self.writer else sql}")
         try:
             return await self.shown(arguments)
         finally:
@@ -348,7 +356,7 @@ async def test_a_plan_of_the_first_second_of_a_day_serves_all_of_it(dsn: str, na
         await connection.execute(_RIGHT)
         await connection.execute("INSERT INTO account (name, halted) VALUES ('a', true)")
         day = Day(connection)
-        await connection.execute(f"PREPARE hot AS {statement}")
+        await connection.execute(f"PREPARE hot AS {by_day(statement, arguments(1))}")
         await day.shown(arguments(1))
         first = FIRST
         for state, n in STATES.items():
@@ -411,7 +419,8 @@ async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> N
         "'report', $1::bigint + n, 'delivered' FROM generate_series(1, $2::int) AS n",
         FIRST, SENT,
     )  # fmt: skip
-    await day.connection.execute("RESET ALL")  # the roll-up is no writer
+    day.writer = False  # the roll-up is none
+    await day.connection.execute("RESET ALL")
     plan = await day.run(daily._ENDED, str(FIRST), str(FIRST + ROWS * 10), str(FIRST))
     earlier = [n for n in plan.nodes("Index") if n.get("Alias", "").startswith("x") and n["Actual Loops"] > 1]
     assert earlier
@@ -425,7 +434,8 @@ async def test_what_webhooks_are_owed_is_counted_beside_events_that_others_fetch
         "CASE WHEN n = 7 THEN 'https://a.example/' END FROM generate_series(1, $2::int) AS n",
         FIRST, ROWS, timeout=300,
     )  # fmt: skip
-    await day.connection.execute("RESET ALL")  # who counts is no writer
+    day.writer = False  # who counts is none
+    await day.connection.execute("RESET ALL")
     pulled = (
         "ARRAY[2, 3, 3]", "ARRAY['report', 'report', 'mo']", "ARRAY[false, true, true]", "ARRAY[false, false, true]",
     )  # fmt: skip
@@ -450,8 +460,9 @@ async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str |
             "FROM generate_series(1, $3::int) AS n",
             first, account, n, timeout=300,
         )  # fmt: skip
+    day.writer = False  # who lists is none
     for name in WRITER_SETTINGS:
-        if name.startswith("enable_"):  # who lists is no writer
+        if name.startswith("enable_"):
             await day.connection.execute(f"SET {name} = on")
     kinds = listed(KINDS)
     plan = await day.cheap(

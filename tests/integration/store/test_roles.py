@@ -302,6 +302,8 @@ async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path:
         assert (code, "WARNING" in said) == (0, False), said
         code, said = await ctl("check", SMSGW_DATABASE_OWNER_DSN=owner(dsn))
         assert (code, "WARNING" in said) == (0, False), said
+        code, said = await ctl("check", SMSGW_RETENTION_MESSAGES_DAYS="3650")
+        assert (code, "raise max_locks_per_transaction" in said) == (0, True), said
         code, said = await ctl("check", SMSGW_DATABASE_DSN=owner(dsn))
         assert (code, "WARNING: owns the tables" in said) == (0, True), said
         code, said = await ctl("migrate", "--dsn", owner(dsn), SMSGW_DATABASE_DSN="")

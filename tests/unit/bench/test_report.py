@@ -15,12 +15,17 @@ from smsgw.platform.load_tests.model import findings
 
 N = 61_000
 LATENCY = Latency(4.1, 9.0, 21.5, 30.0)
+ASKED: dict[str, Any] = {
+    "posts": "batch", "batch": 100, "window": 0, "push": False, "warm_up": 1_000, "rate": 1_000.0, "burst": 0.0,
+    "burst_seconds": 10.0, "connections": 50, "pullers": 2, "codes_rate": 0.0, "channels": 3, "links": 2,
+    "channel_window": 100, "answer_delay": "5", "report_delay": "100", "workers": 1, "codes_account": False,
+}  # fmt: skip
 
 
 def result(**changes: Any) -> Result:
     plain = Result(
         machine={"time": "2026-12-01 10:00:00 +0800", "smsgw": "0.1.0", "cores": "2"},
-        settings={"posts": "batches of 100", "pace": "1,000 messages/s", "odd": "<b>&"}, raised_limits={},
+        settings={"posts": "batches of 100"}, raised_limits={"odd": "<b>&"}, asked=ASKED,
         messages=60_000, seconds=60.2, accepted_per_s=999.8, end_to_end_per_s=997.0,
         cpu_ms_per_message={"daemon": 0.1}, daemon_peak_mib=200.0, accept=LATENCY, post_to_carrier=LATENCY,
         post_to_report=LATENCY, counts=Counts(N, N, N, N, 0, 0, 0, received=N, received_distinct=N, received_again=0),
@@ -86,6 +91,22 @@ def test_it_is_one_page_that_needs_nothing_and_says_what_was_found() -> None:
     assert [row[4] for row in shown].count("本次未验证") == 7
     assert "达到 4 项，未达到 0 项，本次未验证 7 项" in read.text
     assert ["odd", "<b>&"] in read.rows
+    assert ["速率", "1,000 条/秒"] in read.rows
+    assert ["提交方式", "HTTP 批量提交，每批 100 条；另有 1,000 条预热"] in read.rows
+
+
+@pytest.mark.parametrize(
+    ("asked", "row"),
+    [
+        ({"rate": 58.0, "burst": 1_000.0}, ["速率", "58 条/秒，中段 10 秒为 1,000 条/秒"]),
+        ({"rate": 0.0}, ["速率", "应答多快就提交多快"]),
+        ({"posts": "cmpp", "batch": 0, "window": 200}, ["提交方式", "下游 CMPP 长连接，窗口 200；另有 1,000 条预热"]),
+        ({"codes_rate": 20.0, "codes_account": True}, ["验证码", "每秒 20 条，逐条提交，另一账号"]),
+        ({"push": True}, ["连接", "50 个提交，报告带签名推送"]),
+    ],
+)
+def test_what_was_asked_for_is_said_in_chinese(asked: dict[str, Any], row: list[str]) -> None:
+    assert row in Read(report.page(1_000, 60.0, result(asked=ASKED | asked))).rows
 
 
 def test_what_went_wrong_stands_above() -> None:
@@ -104,7 +125,7 @@ def test_codes_and_a_fault_have_their_lines() -> None:
     text = Read(report.page(1_000, 60.0, died)).text
     assert "数据库在加压 30.1 秒后被强制结束，2.4 秒后恢复；重复提交的调用 51 次" in text
     assert "0 / 0 / 2 · 2.4 s" in text
-    assert "每秒 20.0 条，共 1,200 条" in text
+    assert "每秒 20 条，共 1,200 条" in text
 
 
 def test_a_run_that_has_measured_little_can_be_printed_too() -> None:

@@ -95,6 +95,7 @@ def test_a_long_run_shows_how_memory_went(samples: int, shown: str | None) -> No
         end_to_end_per_s=10.0, cpu_ms_per_message={}, daemon_peak_mib=20.0, accept=None, post_to_carrier=None,
         post_to_report=None, counts=GOOD, daemon_mib=[float(n) for n in range(1, samples + 1)],
     )  # fmt: skip
+    assert "CPU per message" not in result.lines(), "nobody has seen any"
     found = [line for line in result.lines() if "each tenth" in line]
     assert found[0].endswith(shown) if shown else not found, found
 

@@ -1,0 +1,61 @@
+"""Statements that name the first day they are about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from smsgw.core.ids import day_of, day_range, day_start, first_id
+from smsgw.store.engine.days import named
+
+NOON = first_id(datetime(2026, 11, 30, 4, tzinfo=UTC))
+START = day_range(day_of(NOON))[0]
+
+
+def test_the_start_of_a_day_is_that_of_all_its_ids() -> None:
+    low, high = day_range(day_of(NOON))
+    assert [day_start(id_) for id_ in (low - 1, low, NOON, high - 1, high)] == [
+        day_range(day_of(low) - timedelta(days=1))[0], low, low, low, high,
+    ]  # fmt: skip
+    for id_ in (0, 1, -1, 2**62):
+        assert day_start(id_) == day_range(day_of(id_))[0]
+
+
+def test_each_lower_bound_says_its_day_beside_it() -> None:
+    statement = "SELECT FROM part p JOIN message m ON m.id = p.id AND m.id >= $2 WHERE p.state = $1 OR p.id >= $2"
+    assert named(statement, (10, NOON)) == (
+        f"SELECT FROM part p JOIN message m ON m.id = p.id AND (m.id >= $2 AND m.id >= {START}) "
+        f"WHERE p.state = $1 OR (p.id >= $2 AND p.id >= {START})"
+    )
+
+
+def test_a_day_has_one_text_and_each_bound_its_own() -> None:
+    statement = "SELECT FROM event WHERE id >= $1 AND at > $2 AND id >= $3"
+    texts = {named(statement, (NOON + n, None, START - 1)) for n in range(3)}
+    assert texts == {
+        f"SELECT FROM event WHERE (id >= $1 AND id >= {START}) AND at > $2 "
+        f"AND (id >= $3 AND id >= {day_start(START - 1)})"
+    }
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1",
+        "SELECT FROM part WHERE id = $1",
+        "SELECT FROM part WHERE id > $1 AND id <= $1 AND $1 >= id",
+        "SELECT FROM part p WHERE (p.pool_id, p.id) >= (1, $1)",
+        "SELECT FROM evidence WHERE id >= $1 - 60",
+        "SELECT FROM evidence WHERE id >= $1+ 60",
+        "SELECT FROM part WHERE message_id >= $1 AND +p.id >= $1",
+        "SELECT FROM part WHERE id >= $12",
+    ],
+)
+def test_what_is_no_plain_bound_stays_as_it_is(statement: str) -> None:
+    assert named(statement, (NOON,)) == statement
+
+
+def test_a_bound_that_is_no_id_stays_as_it_is() -> None:
+    statement = "SELECT FROM part WHERE id >= $1 AND id >= $2"
+    assert named(statement, (None, NOON)) == f"SELECT FROM part WHERE id >= $1 AND (id >= $2 AND id >= {START})"
