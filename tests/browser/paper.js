@@ -12,6 +12,8 @@
     if (!shown(e) || e.closest(".visually-hidden") || e.scrollWidth <= e.clientWidth + 1 || e.clientWidth === 0) continue;
     if (getComputedStyle(e).overflowX !== "visible") faults.push(`is cut off: ${called(e)}`);
   }
+  for (const e of document.querySelectorAll(".rows code:not(.hash)"))
+    if (shown(e) && e.getBoundingClientRect().height > 5 * parseFloat(getComputedStyle(e).fontSize)) faults.push(`a column of letters: ${called(e)} ${e.textContent.slice(0, 20)}`);
   for (const table of document.querySelectorAll("main table")) {
     if (!shown(table)) continue;
     if (!table.tHead) faults.push(`has no head: ${called(table)}`);

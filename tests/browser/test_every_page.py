@@ -134,7 +134,7 @@ async def too_long(looker: Looker, path: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/records/{id}", "/reports/daily", "/records"])
+@pytest.mark.parametrize("path", ["/records/{id}", "/reports/daily", "/records", "/short-links"])
 async def test_records_and_reports_can_be_read_on_paper(
     chromium: Browser, site: DemoSite, path: str, theme: str
 ) -> None:

@@ -105,7 +105,7 @@ PAGE = ListPage(
     rows=lambda db, actor, _, window: rules.search(db, actor, window),
     count=lambda db, actor, _, __: rules.how_many(db, actor),
     one=lambda db, actor, id_: rules.one(db, actor, id_), detail=_detail, tabs=TABS,
-    sort=Sort("kind", descending=False), lead=words.RULES_LEAD,
+    sort=Sort("kind", descending=False), lead=words.RULES_LEAD, wide=True,
     actions=(Action("reset", words.RULE_RESET, Permission.ALARM_EDIT,
                     lambda call, one: rules.reset(call.change(), one.id), _reset_effect),),
     empty=Empty(words.RULES_EMPTY, words.RULES_TEACH, icon="bell"),

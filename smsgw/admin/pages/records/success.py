@@ -64,7 +64,7 @@ class Line:
     @property
     def rules(self) -> str:
         """The versions in short; none of them: a dash."""
-        return " · ".join(f"V{version}" if version else "—" for version in self.versions)
+        return "/".join(f"V{version}" if version else "—" for version in self.versions)
 
     def to(self, **narrowed: str) -> str:
         """The address of some of its records."""

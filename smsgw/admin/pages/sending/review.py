@@ -170,5 +170,5 @@ WAITING = _list(
     links=((words.RULES, f"{PATH}/rules", Permission.POLICY_VIEW),),
 )  # fmt: skip
 DECIDED = _list(
-    "decided", OVER, pending=False, lead=words.OVER_LEAD, empty=Empty(words.OVER_EMPTY, words.OVER_TEACHES)
+    "decided", OVER, pending=False, lead=words.OVER_LEAD, empty=Empty(words.OVER_EMPTY, words.OVER_TEACHES), wide=True
 )
