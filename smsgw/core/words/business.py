@@ -606,6 +606,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "群发短链只有 1 个短码；个性化短链 1–{most} 个，不能自选短码，也不能限制访问次数",
         "a shared link has one code; a personal one 1 to {most}, none chosen, without a limit of visits",
     ),
+    "short_link.codes_of_call": (
+        "一次调用的短码合计最多 {most} 个，其余请另行调用",
+        "a call makes up to {most} codes altogether: make the others by another one",
+    ),
     "short_link.until": ("失效时间须晚于现在和生效时间", "the end is after now and after the beginning"),
     "short_link.name": ("名称须为 1–100 个字符", "a name has 1 to 100 characters"),
     "short_link.visits": ("访问次数上限须为 0–{most}", "a limit of visits is 0 to {most}"),

@@ -118,13 +118,20 @@ async def make_many(
     (account_id,) = {one.account_id for one in wanted}
     ended: dict[int, ShortLink | SmsgwError] = {}
     good: dict[int, NewLink] = {}
+    codes = 0
     for place, one in enumerate(wanted):
         if place % STRETCH == STRETCH - 1:
             await asyncio.sleep(0)
         try:
-            good[place] = as_kept(one, domains, now)
+            kept = as_kept(one, domains, now)
+            if codes + kept.codes > MOST_CODES:
+                reason = phrase("short_link.codes_of_call", most=MOST_CODES)
+                raise Invalid("PARAM_INVALID", field="codes", reason=reason)
         except (Invalid, Refused) as refused:
             ended[place] = refused
+        else:
+            good[place] = kept
+            codes += kept.codes
     if good:
         timeout = STATEMENT_TIMEOUT if len(good) == 1 else MANY_TIMEOUT
         async with change.unit(Permission.LINK_EDIT, account_id, timeout=timeout) as unit:

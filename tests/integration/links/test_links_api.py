@@ -177,6 +177,14 @@ async def test_of_a_batch_as_many_are_made_as_there_is_room_for(api: Api, monkey
     assert len((await api.get("/links")).data["items"]) == 3
 
 
+async def test_a_batch_makes_no_more_codes_than_one_link_may_have(api: Api) -> None:
+    """Codes are counted up: one call must not use up those of hours."""
+    items = [{"name": str(n), "target": TARGET, "kind": "personal", "codes": 400_000} for n in range(3)]
+    made = (await api.post("/links/batch", {"items": [*items, {"name": "one", "target": TARGET}]})).data
+    assert [one.get("code") for one in made["items"]] == [None, None, "PARAM_INVALID", None]
+    assert "1000000" in made["items"][2]["message"].replace(",", "")
+
+
 async def test_an_account_makes_one_batch_at_a_time(api: Api) -> None:
     api.ctx.made = Shares(2, 1, patience=0.05)
     await api.ctx.made.take(api.account_id)
