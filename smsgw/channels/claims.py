@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from smsgw.channels.services import Services
-from smsgw.core.heads import LATE, Heads
+from smsgw.core.heads import Heads
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
 from smsgw.pipeline.fleet import Membership, Queue
@@ -152,7 +152,7 @@ class Claims:
                 queues = [q for q in self._order(hot, trial=trial) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
                 failpoints.reach("claim.asked")
-                late, left, begun = first_id(now - LATE), room - len(claimed), self._loop.time()
+                late, left, begun = first_id(now - self._heads.late), room - len(claimed), self._loop.time()
                 try:
                     found = await claiming.claim(
                         connection, fence, limit=left, queues=queues, oldest=oldest, newest=newest,

@@ -4,11 +4,15 @@ A queue is an index; what has been taken stays in it as dead versions until no s
 somebody keeps one (a backup, a long report, a standby's feedback), each look at a head walks over all that was sent
 since. When a look has taken long, the next ones begin where the last has ended. What comes into a queue with an older
 id (given back, released, entered late) is found by rounds: over all ids that may be open, a stretch at a time, as
-often as they can be afforded. When a round takes no time any more, heads are looked for from the oldest id again.
+often as they can be afforded. When a round costs nothing any more, heads are looked for from the oldest id again.
+
+What a step costs is what it takes beyond a look that walks over nothing: where each statement takes long (the network,
+the disk, a busy process), that is no reason to look at less.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,11 +23,15 @@ from smsgw.core.ids import stretch as stretch_of
 Queue = TypeVar("Queue", bound=Hashable)
 
 DEAR = 0.03
-"""Seconds that a look may take."""
+"""Seconds that a look may take, or a step cost."""
 REST = 19
-"""Times as long as it took rounds rest after a step: a twentieth of the time is theirs."""
-LATE = timedelta(seconds=1)
-"""What is entered with an id older than this is found by rounds."""
+"""Times as much as it cost rounds rest after a step: a twentieth of the time is theirs."""
+LATE = 1.0
+"""Seconds after which an id is old: what is entered with an older one is found by rounds …"""
+SLOW = 10
+"""… and so many times what a look takes, where that is longer: it takes others as long to enter something."""
+LOOKS = 16
+"""Of so many short looks the quickest tells what a look takes."""
 SHORT = stretch_of(timedelta(hours=1))
 """Ids of a stretch after a look that did not come to its end; half of them when a stretch has not, either, but not less
 than the next."""
@@ -48,12 +56,21 @@ class Heads(Generic[Queue]):
         """Up to where a queue has been looked through."""
         self.dear = False
         """Heads are not looked for from the oldest id on."""
+        self._short: deque[float] = deque(maxlen=LOOKS)
+        """Seconds that the last looks took that did not begin with the oldest id."""
+        self._first = 0.0
+        """Seconds of the look that was dear."""
         self._due = 0.0
         self._at = 0
         self._length = ALL
 
+    @property
+    def late(self) -> timedelta:
+        """How old an id may be of what is only just entered."""
+        return timedelta(seconds=max(LATE, SLOW * min(self._short, default=self._first)))
+
     def since(self, queue: Queue, oldest: int, late: int) -> int:
-        """From which id on to look for the queue's head. ``late``: what is older may still be entered."""
+        """From which id on to look for the queue's head. ``late``: the first id that is not older than ``late``."""
         return max(oldest, min(self._reached.get(queue, 0), late)) if self.dear else oldest
 
     def looked(
@@ -65,20 +82,26 @@ class Heads(Generic[Queue]):
             self._reached.update(dict.fromkeys(queues, ALL))
         else:
             self._reached.update(_last(taken))
-        if seconds > DEAR and not self.dear:
-            self.dear, self._at, self._length = True, 0, ALL
-            self._due = self._clock() + REST * seconds
+        if self.dear:
+            self._short.append(seconds)
+        elif seconds > DEAR:
+            self._begin(ALL, seconds)
+
+    def _begin(self, length: int, seconds: float) -> None:
+        self.dear, self._at, self._length, self._due = True, 0, length, self._clock()
+        self._first = seconds
+        self._short.clear()
 
     @property
     def due(self) -> bool:
         """Whether a round may take a step now."""
-        return self.dear and self._clock() >= self._due
+        return self.dear and bool(self._short) and self._clock() >= self._due
 
     def step(self, oldest: int, newest: int, seconds: float) -> Stretch:
-        """What is due. It counts as one that has taken ``seconds`` and did not come to its end, unless ``stepped``."""
+        """What is due. It counts as one that has cost ``seconds`` and did not come to its end, unless ``stepped``."""
         first = max(oldest, self._at)
         last = min(newest, first + self._length - 1)
-        self._length = _shorter(self._length)
+        self._length = max(LEAST, min(self._length, SHORT) // 2)
         self._due = self._clock() + REST * seconds
         return Stretch(first, last)
 
@@ -93,25 +116,22 @@ class Heads(Generic[Queue]):
         all_of_it: bool,
     ) -> None:
         """What became of the step."""
-        self._due = self._clock() + REST * seconds
+        cost = max(0.0, seconds - min(self._short))
+        self._due = self._clock() + REST * cost
         length = stretch.last - stretch.first + 1
-        self._length = length * 2 if seconds <= DEAR else max(LEAST, length // 2)
+        self._length = max(LEAST, length * 2 if cost <= DEAR else length // 2)
         for queue, id_ in _last(taken).items():  # there may be more behind it
             self._reached[queue] = min(self._reached.get(queue, 0), id_)
         if all_of_it:
             self._at = stretch.last + 1 if stretch.last < newest else 0
-            if seconds <= DEAR and stretch.first <= oldest and stretch.last >= newest:
+            if cost <= DEAR and stretch.first <= oldest and stretch.last >= newest:
                 self.dear = False
 
     def failed(self, queues: Iterable[Queue]) -> None:
         """A look at these did not come to its end: what they have is found by rounds."""
         if not self.dear:
-            self.dear, self._at, self._length, self._due = True, 0, SHORT, self._clock()
+            self._begin(SHORT, 0.0)
         self._reached.update(dict.fromkeys(queues, ALL))
-
-
-def _shorter(length: int) -> int:
-    return max(LEAST, min(length, SHORT) // 2)
 
 
 def _last(taken: Iterable[tuple[Queue, int]]) -> dict[Queue, int]:

@@ -281,7 +281,7 @@ async def test_after_a_look_that_the_server_gave_up_the_queues_are_gone_through_
 ) -> None:
     """What waits is found all the same, the newest first, and in the end a look is a look again."""
     old = [await ledger.accept() for _ in range(3)]
-    await asyncio.sleep(LATE.total_seconds() + 0.1)
+    await asyncio.sleep(LATE + 0.1)
     ledger.follow_the_clock()
     new = await ledger.accept()
     real = claiming.claim

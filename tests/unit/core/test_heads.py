@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, insort
+from datetime import timedelta
 
 import pytest
 
-from smsgw.core.heads import DEAR, LATE, LEAST, REST, SHORT, Heads
+from smsgw.core.heads import DEAR, LEAST, REST, SHORT, Heads
 from smsgw.core.ids import stretch
 
-SECOND = stretch(LATE)
+SECOND = stretch(timedelta(seconds=1))
 A_ROW = 20e-6
 """Seconds that a look takes for each dead row that it walks over."""
 
@@ -24,6 +25,8 @@ class Queues:
         self.dead: dict[str, list[int]] = {"a": [], "b": []}
         self.heads: Heads[str] = Heads(lambda: self.now)
         self.walked = 0
+        self.takes = 0.001
+        """Seconds of every statement, whatever it finds."""
 
     @property
     def newest(self) -> int:
@@ -42,7 +45,7 @@ class Queues:
         for id_ in found:
             live.remove(id_)
             insort(dead, id_)
-        return found, 0.001 + max(0, walked) * A_ROW
+        return found, self.takes / 2 + max(0, walked) * A_ROW
 
     def look(self, room: int = 10) -> list[tuple[str, int]]:
         """A step of a round when one is due, then all queues: as ``channels/claims`` does."""
@@ -60,7 +63,7 @@ class Queues:
         left, more, seconds = room - len(found), [], 0.0
         if left:
             for queue in ("a", "b"):
-                since = heads.since(queue, 0, self.newest - SECOND)
+                since = heads.since(queue, 0, self.newest - stretch(heads.late))
                 ids, took = self._find(queue, since, self.newest, left - len(more))
                 more += [(queue, id_) for id_ in ids]
                 seconds += took
@@ -143,6 +146,8 @@ def test_a_look_that_never_ends_is_made_in_pieces() -> None:
     heads: Heads[str] = Heads(lambda: now)
     heads.failed(["a"])
     newest = 100 * SHORT
+    assert not heads.due, "before a look has told what one takes"
+    heads.looked(["a"], [], 0.001, all_of_it=True)
     assert heads.due
     assert heads.since("a", 0, newest - SECOND) == newest - SECOND
     lengths = []
@@ -161,6 +166,23 @@ def test_a_look_that_never_ends_is_made_in_pieces() -> None:
     assert heads.step(7, newest, 5.0).first == step.last + 1
 
 
+@pytest.mark.parametrize("takes", [0.05, 0.5, 2.0])
+def test_where_all_takes_long_nothing_waits_for_rounds(takes: float) -> None:
+    """A slow disk, or network: what is entered with an id of some seconds ago is in the next looks."""
+    queues = Queues()
+    queues.now, queues.takes = 1000.0, takes
+    waited = []
+    for n in range(200):
+        queues.now += 0.1
+        new = queues.put("a", age=5 * takes if n % 2 else 300.0)
+        looks = 1
+        while ("a", new) not in queues.look():
+            looks += 1
+            assert looks < 10
+        waited.append(looks)
+    assert sum(waited) / len(waited) < 1.7
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_nothing_stands_still(seed: int) -> None:
     """Whatever comes in, however old and in whatever order, is taken in the end, and once."""
@@ -176,6 +198,8 @@ def test_nothing_stands_still(seed: int) -> None:
             put.append((queue, queues.put(queue, chance.choice((0, 0, 0, chance.random() * 400)))))
         if chance.random() < 0.002:
             queues.heads.failed(["a", "b"])
+        if chance.random() < 0.01:
+            queues.takes = chance.choice((0.001, 0.001, 0.04, 0.5))
         taken += queues.look(chance.choice((1, 10, 100)))
     for _ in range(5000):
         queues.now += 0.5
