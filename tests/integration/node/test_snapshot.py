@@ -153,4 +153,4 @@ async def test_a_reader_sees_all_of_a_change_or_nothing(database: Database, dsn:
         await writer.close()
     await follower.follow()
     assert follower.current.channels[0].rate == steps
-    assert len(seen) > 5
+    assert len(seen) > 1, "nothing was read while it was written"

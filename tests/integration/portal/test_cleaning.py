@@ -38,7 +38,7 @@ def classes(page: str) -> dict[str, tuple[str, list[str]]]:
     for cls, body in re.findall(r'data-class="([^"]+)".*?<summary>(.*?)</details>', page, re.S):
         count = re.search(r'clean-count">([^<]+)<', body)
         assert count
-        found[cls] = count[1], re.findall(r'<td class="nowrap">([^<]+)<', body)
+        found[cls] = count[1], re.findall(r'<td class="nowrap"[^>]*>([^<]+)<', body)
     return found
 
 
