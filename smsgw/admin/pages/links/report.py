@@ -135,7 +135,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 PAGE = ListPage(
     "link_report", PATH, "records.links", Permission.STATISTICS_VIEW, FILTER, COLUMNS, rows=_rows, count=_many,
     choices=_choices, sort=Sort("day"), lead=words.REPORT_LEAD, wide=True, export=Permission.STATISTICS_EXPORT,
-    report=Report(_totals, _chart, tuple(SHOWN), SHOWN),
+    report=Report(_totals, _chart, tuple(SHOWN), SHOWN), links_need=(Permission.LINK_VIEW,),
     empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES, words.NEW, f"{lines.PATH}/-/new", Permission.LINK_EDIT,
                 icon="link"),
 )  # fmt: skip
