@@ -16,7 +16,7 @@ import asyncio
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -29,14 +29,16 @@ from ledger import LANE, NODE, POOL, Ledger, carrier_id
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.pipeline.accept.at_once import messages_of
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.runtime import clock, log
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database_roles import ADMIN
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer
+from smsgw.store.engine.together import COPIED
 from smsgw.store.messages import claiming
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, Fence, NewCall
 from smsgw.store.records import audit
 
 _TEXTS = {"sign": "某某市政务", "submitter": "key:k-0001", "content": "您有一份材料已办结，请凭短信到窗口领取。" * 2}
@@ -49,6 +51,8 @@ _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backe
 _FOREVER = ("message", "part", "attempt", "event", "mo", "partner_part", "evidence", "link_click", "message_link")
 """Tables of which days are kept as long as messages are; of the others ``SHORTLY`` days."""
 SHORTLY = 7
+AT_ONCE = "accept + claim"
+"""Both in one transaction."""
 VAIN = "claim of none"
 """A stage of claims that find nothing."""
 _LEFT = """
@@ -152,15 +156,47 @@ async def _claim(ledger: Ledger, limit: int) -> list[Claimed]:
     )  # fmt: skip
 
 
-async def live(ledger: Ledger, meter: Meter, *, batch: int, batches: int) -> None:
-    """Messages go all their way, stage by stage, ``batch`` of them in each transaction."""
-    calls = [_spoken(ledger.call(messages=batch)) for _ in range(batches)]
-    async with meter.stage("accept"):
-        for call in calls:
-            await ledger.store(call)
+class Idle:
+    """A channel that takes all of a call as it is accepted."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+        self.taken_up: list[list[Claimed]] = []
+
+    def open(self, calls: Sequence[NewCall]) -> dict[int, Fence]:
+        """All of it."""
+        self._calls = calls
+        return {int(str(row[0])): self._fence for call in calls for row in call.messages}
+
+    def taken(self, ids: Collection[int]) -> None:
+        """What is claimed with that."""
+        parts = [part for call in self._calls for message in messages_of(call) for part in message]
+        self.taken_up.append([part for part in parts if part.id in ids])
+
+
+async def _accept_at_once(ledger: Ledger, meter: Meter, calls: Sequence[NewCall]) -> list[list[Claimed]]:
     await ledger.fence()
-    async with meter.stage("claim"):
-        claimed = [await _claim(ledger, batch) for _ in range(batches)]
+    lease = ledger.leases["a"]
+    idle = Idle(Fence(lease.resource, NODE, lease.epoch, ledger.channels["a"]))
+    async with meter.stage(AT_ONCE):
+        for call in calls:
+            await ledger.store(call, entrances=idle)
+    return idle.taken_up
+
+
+async def live(ledger: Ledger, meter: Meter, *, batch: int, batches: int, at_once: bool = False) -> None:
+    """Messages go all their way, stage by stage, ``batch`` of them in each transaction. ``at_once``: claimed as they
+    are accepted."""
+    calls = [_spoken(ledger.call(messages=batch)) for _ in range(batches)]
+    if at_once:
+        claimed = await _accept_at_once(ledger, meter, calls)
+    else:
+        async with meter.stage("accept"):
+            for call in calls:
+                await ledger.store(call)
+        await ledger.fence()
+        async with meter.stage("claim"):
+            claimed = [await _claim(ledger, batch) for _ in range(batches)]
     assert [len(some) for some in claimed] == [batch] * batches
     async with meter.stage(VAIN):
         assert [await _claim(ledger, batch) for _ in range(batches)] == [[]] * batches
@@ -225,15 +261,16 @@ async def _measure(given: argparse.Namespace) -> Told:
             try:
                 await settle(ledger.connection, given.days)
                 await ledger.change("DROP TRIGGER watch ON part", _PAID, *given.change)
-                await live(ledger, Meter(beside), batch=given.batch, batches=5)  # plans and caches are made
+                how = {"batch": given.batch, "at_once": given.at_once}
+                await live(ledger, Meter(beside), batches=5, **how)  # plans and caches are made
                 meter = Meter(beside)
                 before = await meter.left()
                 for _ in range(given.rounds):
-                    await live(ledger, meter, batch=given.batch, batches=given.batches)
+                    await live(ledger, meter, batches=given.batches, **how)
                 after = await meter.left()
                 afresh = Meter(beside)
                 await change(dsn, "ANALYZE message, part, attempt, customer_event")
-                await live(ledger, afresh, batch=given.batch, batches=1)
+                await live(ledger, afresh, batches=1, **how)
                 memory = await meter.memory()
             finally:
                 await ledger.close()
@@ -256,8 +293,13 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=1, help="kept of before today, empty")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="of the server")
     parser.add_argument("--change", action="append", default=[], metavar="SQL", help="what if: run first, as the owner")
+    parser.add_argument(
+        "--at-once", action="store_true", help=f"messages are claimed as they are accepted (batches below {COPIED})"
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.at_once and given.batch >= COPIED:
+        parser.error(f"--at-once: with a --batch below {COPIED}, larger ones are queued")
     log.setup("error")
     sealer = Sealer(bytes(32))
     audit.use(lambda: sealer)

@@ -12,11 +12,12 @@ from smsgw.channels.dispatcher import Dispatcher
 from smsgw.channels.services import Services
 from smsgw.channels.transport import Transport
 from smsgw.channels.wire.transport import WireTransport
-from smsgw.core.model import ChannelSpec, ChannelStatus
+from smsgw.core.model import ChannelSpec, ChannelStatus, Claimed
 from smsgw.core.throttling import Spell
 from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.runtime import clock
 from smsgw.store.engine.leases import Lease
+from smsgw.store.messages.calls import Fence
 
 GRACE = 60.0
 """Seconds after a lost connection during which messages are still accepted for a channel."""
@@ -120,6 +121,26 @@ class Channel:
         """Messages have been queued."""
         if self._claims.announce(queues):
             self._dispatcher.wake()
+
+    def comes_back(self, pools: set[int]) -> None:
+        """``Running``: older ones are about to be queued again."""
+        self._claims.comes_back(pools)
+
+    def offer(self, queue: Queue, account_id: int, parts: int) -> float | None:
+        """``Running``: whether it would take a message as it is accepted."""
+        return self._dispatcher.offer(queue, account_id, parts)
+
+    def reserve(self, message: Sequence[Claimed]) -> Fence:
+        """``Running``: keep room for it."""
+        return self._dispatcher.reserve(message)
+
+    def entered(self, reserved: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
+        """``Running``: so much of it is ours."""
+        self._dispatcher.entered(reserved, claimed)
+
+    def in_doubt(self, reserved: Sequence[Claimed]) -> None:
+        """``Running``: it may be ours, and is in nobody's hand."""
+        self._dispatcher.in_doubt(reserved)
 
     def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
         """All that passes, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import structlog
@@ -27,6 +27,7 @@ from smsgw.store.engine.journal import Key
 from smsgw.store.engine.leases import Lease
 from smsgw.store.engine.replanning import YoungDay
 from smsgw.store.messages import claiming
+from smsgw.store.messages.calls import Fence
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,8 @@ AGAIN_EVERY = 0.5
 """Seconds between looks for messages that a neighbour has failed at."""
 LOOK_AGAIN = 5.0
 """Seconds after which deferred parts are looked for unasked: time and operators defer parts, too."""
+BACK_FOR = 2.0
+"""Seconds in which what is given back is in its queue, and has been looked for: what comes meanwhile is behind it."""
 TURN_FOR_ALL = 10
 """Every so many claims the lanes are served from the other end: none is starved."""
 
@@ -67,11 +70,19 @@ class Claims:
         self._day = YoungDay()
         self._doubt = 0
         """The epoch of a claim that was asked for and of which it is not known what came of it; 0: none."""
+        self._entering: dict[Key, Claimed] = {}
+        """What is being entered as claimed by us and accepted in the same transaction: how it ends we are told."""
+        self._all_entered = asyncio.Event()
+        self._all_entered.set()
+        self._entry_doubt = 0
+        """The epoch when it was last not known how such a transaction has ended; 0: none is in doubt."""
+        self._asking = False
         self._look_at = self._loop.time() + LOOK_FOR_LOST_EVERY
         self._suspects: set[Key] = set()
         """Nobody had them in hand at the last look; an outcome of theirs may only have been slow to be stored."""
         self._lost: deque[tuple[float, int]] = deque(maxlen=100)
-        self._hot: dict[Queue, None] = {}
+        self._hot: dict[Queue, None] = dict.fromkeys(self._everywhere())
+        self._back_at = float("-inf")
         self._heads: Heads[Queue] = Heads(self._loop.time)
         self._made = 0
         self._deferred_at = 0.0
@@ -88,9 +99,81 @@ class Claims:
         """There may be something in any queue."""
         self._hot.update(dict.fromkeys(self._everywhere()))
 
+    @property
+    def waits(self) -> bool:
+        """Whether there may be something in some queue, as far as we have heard."""
+        return bool(self._hot)
+
     def deferred_in(self, seconds: float) -> None:
         """A part of ours comes due then."""
         self._deferred_at = min(self._deferred_at, clock.time() + seconds)
+
+    # --- what is claimed as it is accepted ---------------------------------------------------------------------
+
+    def offer(self, queue: Queue, account_id: int) -> float | None:
+        """How much we have had lately from the pool for our weight, when a message that is accepted may be ours at
+        once: nothing that we know of is before it. Else None."""
+        pool_id, lane = queue
+        services = self._services
+        if (
+            queue in self._hot
+            or self._asking
+            or self._doubt
+            or self._entry_doubt
+            or self._heads.dear
+            or pool_id not in self.pools
+            or lane == Lane.EMERGENCY
+            or self._loop.time() < self._back_at + BACK_FOR
+            or account_id in services.halted
+            or (lane == Lane.MARKETING and services.fleet.marketing_stopped(self._channel_id))
+        ):
+            return None
+        shares = services.shares
+        if shares.backlog(pool_id) or not shares.may_pull(self._channel_id, pool_id):
+            return None
+        if any(shares.may_pull(self._channel_id, pool) for pool, _ in self._hot):
+            return None  # what is in some other queue is about to be looked for
+        return shares.had(self._channel_id, pool_id, len(self._entering))
+
+    def comes_back(self, pools: set[int]) -> None:
+        """Messages of these pools are being given back."""
+        if not pools.isdisjoint(self.pools):
+            self._back_at = self._loop.time()
+
+    @property
+    def entering(self) -> int:
+        """Parts for which room is kept."""
+        return len(self._entering)
+
+    def reserve(self, message: Sequence[Claimed]) -> Fence:
+        """It may be entered as claimed under this fence. Until we are told how that has ended it is not given back,
+        whatever the database says: it may be handed to us the next moment."""
+        self._entering.update((part.key, part) for part in message)
+        self._all_entered.clear()
+        return self._fence()
+
+    def entered(self, reserved: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
+        """That has ended."""
+        for part in reserved:
+            self._entering.pop(part.key, None)
+        if not self._entering:
+            self._all_entered.set()
+        for part in claimed:
+            self._services.shares.pulled(self._channel_id, part.pool_id, 1)
+
+    def in_doubt(self, reserved: Sequence[Claimed]) -> None:
+        """How that has ended nobody will tell: under a new epoch what is ours of it is given back."""
+        self.entered(reserved, [])
+        self._entry_doubt = self._lease.epoch
+
+    async def all_entered(self) -> None:
+        """Returns when nothing is being entered as claimed by us any more."""
+        await self._all_entered.wait()
+
+    # --- claims ------------------------------------------------------------------------------------------------
+
+    def _fence(self) -> Fence:
+        return Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
 
     @property
     def emergency(self) -> bool:
@@ -110,14 +193,23 @@ class Claims:
 
         What the database raises when it is away is raised; ``drop`` the connection then.
         """
+        self._asking = True
+        try:
+            return await self._take(room, urgent=urgent, in_hand=in_hand, trial=trial)
+        finally:
+            self._asking = False
+
+    async def _take(
+        self, room: int, *, urgent: bool, in_hand: Iterable[Claimed], trial: bool
+    ) -> list[Claimed]:
         connection = await self._connected(in_hand)
-        if self._doubt:
+        if self._doubt or self._entry_doubt:
             return []
         nothing_due = min(self._deferred_at - clock.time(), self._again_at - self._loop.time()) > 0
         if not self._hot and (urgent or (nothing_due and not self._heads.due)):
             self._next_at = self._loop.time() + CLAIM_INTERVAL  # nothing to ask for, as behind most claims
             return []
-        fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
+        fence = self._fence()
         now = clock.now()
         oldest, newest = first_id(now - MAX_AGE), self._services.ids.newest(now)
         # Operators send again what is older than anything that is queued.
@@ -170,8 +262,10 @@ class Claims:
         self._day.wrote(len(claimed))
         if urgent and len(claimed) < room:
             self._hot = {q: None for q in hot if q[1] != Lane.EMERGENCY} | self._hot
-        elif len(claimed) >= room or len(queues) < len(hot):
+        elif len(claimed) >= room:
             self._hot = hot | self._hot  # there may be more where this came from
+        elif left_out := hot.keys() - queues:  # of pools that others have now
+            self._hot = dict.fromkeys(left_out) | self._hot
         else:
             self._next_at = self._loop.time() + CLAIM_INTERVAL
         for part in claimed:
@@ -179,7 +273,7 @@ class Claims:
         return claimed
 
     async def _round(
-        self, connection: Connection, fence: claiming.Fence, room: int, oldest: int, newest: int, *, trial: bool
+        self, connection: Connection, fence: Fence, room: int, oldest: int, newest: int, *, trial: bool
     ) -> list[Claimed]:
         """A step of a round over all queues: what was queued behind the back of the last looks."""
         if not (queues := self._order(self._everywhere(), trial=trial)):
@@ -220,7 +314,7 @@ class Claims:
         """Settle a claim whose outcome is not known. Now and then look for claimed parts that nobody has in hand: there
         should be none. To be called between claims; raises as ``take`` does."""
         due = self._loop.time() >= self._look_at and self._connection is not None
-        if not (self._doubt or due) or not self._lease.still_mine():
+        if not (self._doubt or self._entry_doubt or due) or not self._lease.still_mine():
             return
         connection = await self._connected(in_hand)
         if due:
@@ -241,8 +335,9 @@ class Claims:
             self._connection = self._ear.at(
                 await connect(self._services.dsn, writer=True, statement_timeout=SERVER_TIMEOUT)
             )
-        if self._doubt:
-            if self._doubt == self._lease.epoch:
+        if self._doubt or self._entry_doubt:
+            entries = self._entry_doubt
+            if self._lease.epoch in (self._doubt, entries):
                 async with aio.timeout(CLAIM_TIMEOUT):
                     if not await leases.reissue(self._connection, self._lease):
                         return self._connection
@@ -251,12 +346,15 @@ class Claims:
             if lost := await self._unaccounted(self._connection, in_hand):
                 self._give_back(lost, "their claim had no answer")
             self._doubt = 0
+            if self._entry_doubt == entries:  # else another one has come meanwhile
+                self._entry_doubt = 0
         return self._connection
 
     async def _unaccounted(self, connection: Connection, in_hand: Iterable[Claimed]) -> set[Key]:
         """What is ours in the database and unknown to us. It was not written: a WRITE record comes before that."""
         # Taken before the rows are read: what is written or answered meanwhile must not look lost.
         known: set[Key] = self._services.journal.open_keys() | {c.key for c in in_hand}
+        known |= self._entering.keys()
         lease = self._lease
         async with aio.timeout(CLAIM_TIMEOUT):
             rows = await claiming.held(connection, self._channel_id, lease.epochs, lease.epoch, LOST_AFTER)
@@ -267,6 +365,7 @@ class Claims:
 
     def _give_back(self, lost: set[Key], why: str) -> None:
         log.warning("claim.lost", channel=self._name, parts=len(lost), why=why)
+        self._services.fleet.comes_back(set(self.pools))
         self._services.outcomes.unsent([Outcome(*key, OutcomeKind.UNSENT) for key in lost])
         self.deferred_in(0.0)
 

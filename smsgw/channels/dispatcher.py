@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -22,10 +23,12 @@ from smsgw.channels.transport import Request, Source, Transport
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Lane, Outcome, OutcomeKind, Report
 from smsgw.core.pacing import Pacer
 from smsgw.core.throttling import Throttling
+from smsgw.pipeline.fleet import Queue
 from smsgw.runtime import aio, clock, failpoints
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import CONFLICT, OUTAGE
 from smsgw.store.engine.leases import Lease
+from smsgw.store.messages.calls import Fence
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -71,6 +74,9 @@ class Dispatcher:
         self._pump_due = 0.0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._entering: asyncio.Task[None] | None = None
+        """Waits for what is being entered as claimed, when it stops."""
+        self._looked_at = float("-inf")
         self._stopping = False
         self._per_second: deque[tuple[int, int]] = deque(maxlen=8)
 
@@ -84,15 +90,18 @@ class Dispatcher:
         """Write nothing more and give back what was not written; done when no claim is under way.
 
         A claim that is under way ends by itself and gives back; cut short, it might be committed behind our back.
+        So it is with what is being entered as claimed.
         """
         self._stopping = True
         self._wake.set()
         self.give_back()
-        return [self._task] if self._task is not None else []
+        self._entering = aio.spawn(self._claims.all_entered(), name=f"entering.{self.spec.name}")
+        return [self._entering, *([self._task] if self._task is not None else [])]
 
     async def end(self) -> None:
         """Whatever is still going on is cut short."""
         await aio.cancel(self._task)
+        await aio.cancel(self._entering)
         self.give_back()
         if self._pump_timer is not None:
             self._pump_timer.cancel()
@@ -181,7 +190,13 @@ class Dispatcher:
                 async with asyncio.timeout(POLL):
                     await self._wake.wait()
             except TimeoutError:
+                due = True
+            else:
+                # News comes, and each tells of its own queue: of what others have queued there is none.
+                due = not self._claims.waits and self._loop.time() - self._looked_at >= POLL
+            if due:
                 self._claims.look_everywhere()
+                self._looked_at = self._loop.time()
             self._wake.clear()
             try:
                 self._tend()
@@ -223,15 +238,44 @@ class Dispatcher:
                 self._answered_at = self._loop.time()
             return False
         failpoints.reach("claim.committed")
+        return self._take_up(claimed)
+
+    def _take_up(self, claimed: list[Claimed]) -> bool:
+        """Parts are claimed, and that is committed; False when nothing is to be written any more, and they go back."""
         self._ready.add(claimed)
         self.set_aside()
         if any(part.lane == Lane.EMERGENCY for part in claimed):
             self._urgent_until = self._loop.time() + URGENT_FOR
-        if self._stopping:
+        if self._stopping or self.draining:
             self.give_back()
             return False
         self._pump()
         return True
+
+    def offer(self, queue: Queue, account_id: int, parts: int) -> float | None:
+        """``Running``: it has nothing to do, and room for so many parts."""
+        had = self._claims.offer(queue, account_id)
+        if had is None or self.transport.doubted or time.monotonic() < self._paused_until:
+            return None
+        room, urgent = self._room()
+        return had if parts <= room and not urgent else None
+
+    def reserve(self, message: Sequence[Claimed]) -> Fence:
+        """``Running``: keep room for it."""
+        return self._claims.reserve(message)
+
+    def entered(self, reserved: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
+        """``Running``: this much of it is claimed, and that is committed. From here on it is as after a claim."""
+        self._claims.entered(reserved, claimed)
+        if claimed:
+            self._take_up(sorted(claimed, key=lambda part: (part.lane, part.id, part.part)))
+        if len(claimed) < len(reserved):
+            self._wake.set()  # room was kept for nothing
+
+    def in_doubt(self, reserved: Sequence[Claimed]) -> None:
+        """``Running``: it is in nobody's hand, and may be claimed."""
+        self._claims.in_doubt(reserved)
+        self._wake.set()
 
     def _room(self) -> tuple[int, bool]:
         """Parts that may be claimed now, and whether only emergency ones.
@@ -249,11 +293,12 @@ class Dispatcher:
             return 0, False
         if self.transport.doubted:
             self._wary = True
-            return int(self.transport.trial_due and not self._ready), False
+            in_hand = self._ready or self._claims.entering
+            return int(self.transport.trial_due and not in_hand), False
         if self.stalled():
             return 0, False
         ahead = self._ahead()
-        room = ahead - len(self._ready)
+        room = ahead - len(self._ready) - self._claims.entering
         if room * 2 >= ahead:
             return room, False
         if not self._claims.emergency:
@@ -279,6 +324,7 @@ class Dispatcher:
         if not self._ready:
             return
         log.info("channel.gave_back", channel=self.spec.name, parts=len(self._ready))
+        self._services.fleet.comes_back({claimed.pool_id for claimed in self._ready})
         self._services.outcomes.unsent([_unsent(claimed) for claimed in self._ready.clear()])
         self._claims.deferred_in(0.0)
 

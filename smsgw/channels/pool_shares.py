@@ -19,6 +19,8 @@ FADE = 20.0
 TOLERANCE = 1.05
 FEW = 20.0
 """Below so many recent parts shares are not judged."""
+BACKLOG = 1.0
+"""Seconds that a message may wait in a pool without being called a backlog."""
 STANDBY_AFTER = 30.0
 """Seconds that the oldest message of a pool may wait before standbys help."""
 
@@ -124,6 +126,20 @@ class PoolShares:
             and s.holder.has_room()
             for s in peers
         )
+
+    def had(self, channel_id: int, pool_id: int, more: int) -> float:
+        """What the channel has had lately from the pool, and ``more``, for its weight: who has had least is next."""
+        pool = self._pools.get(pool_id)
+        member = pool.members.get(channel_id) if pool else None
+        if pool is None or member is None:
+            return math.inf
+        pool.fade(self._clock())
+        return (member.pulled + more) / max(self._weight(member), 1e-9)
+
+    def backlog(self, pool_id: int) -> bool:
+        """Whether messages of the pool wait for longer than it takes to claim them, when last looked."""
+        pool = self._pools.get(pool_id)
+        return pool is not None and pool.oldest_wait > BACKLOG
 
     def may_borrow(self, channel_id: int, pool_id: int) -> bool:
         """Whether the channel may claim emergency messages of the pool now: shares do not count, and a standby helps

@@ -6,13 +6,15 @@ have said of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from smsgw.core.model import TEST_CHANNEL, TEST_POOL_NAME, ChannelSpec
+from smsgw.core.model import TEST_CHANNEL, TEST_POOL_NAME, ChannelSpec, Claimed
 from smsgw.core.routes import DEFAULT_POOL, RouteTable
 from smsgw.pipeline.snapshot import Snapshots
+from smsgw.store.messages.calls import Fence
 
 Queue = tuple[int, int]
 """(pool id, lane)."""
@@ -61,6 +63,22 @@ class Running(Protocol):
 
     def announce(self, queues: set[Queue]) -> None:
         """Messages have been queued: pull from there."""
+
+    def comes_back(self, pools: set[int]) -> None:
+        """Messages are about to be queued again there, older than what comes."""
+
+    def offer(self, queue: Queue, account_id: int, parts: int) -> float | None:
+        """Whether it has nothing to do and would take a message of so many parts as it is accepted: how much it has had
+        lately from the pool for its weight, or None."""
+
+    def reserve(self, message: Sequence[Claimed]) -> Fence:
+        """Keep room for a message that it has offered to take. ``entered`` or ``in_doubt`` is said of it in the end."""
+
+    def entered(self, reserved: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
+        """The transaction is over: of what was reserved this is committed as claimed, and nothing else will be."""
+
+    def in_doubt(self, reserved: Sequence[Claimed]) -> None:
+        """It is not known whether what was reserved is committed as claimed, or will be: it is in nobody's hand."""
 
 
 class Complaints(Protocol):
@@ -125,6 +143,20 @@ class Fleet:
         """The same has been said by another process: of the channels here."""
         for channel in self._running.values():
             channel.announce(queues)
+
+    def comes_back(self, pools: set[int]) -> None:
+        """A channel here gives messages of these pools back: what comes waits behind them for a while."""
+        for channel in self._running.values():
+            channel.comes_back(pools)
+
+    def taker(self, queue: Queue, account_id: int, parts: int) -> Running | None:
+        """The channel here that takes a message as it is accepted, of those that have nothing to do; None: it waits."""
+        best, least = None, math.inf
+        for channel in self._running.values():
+            had = channel.offer(queue, account_id, parts)
+            if had is not None and had < least:
+                best, least = channel, had
+        return best
 
     def members(self, pool: str) -> tuple[ChannelSpec, ...]:
         """The channels that pull from a pool."""

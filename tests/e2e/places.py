@@ -78,7 +78,7 @@ async def sending(built: Ground, dice: random.Random, place: str, action: str, n
     return windows(built)
 
 
-NOTHING_WRITTEN = {"accept.commit", "accept.committed", "claim.asked", "claim.committed"}
+NOTHING_WRITTEN = {"accept.commit", "accept.committed", "claim.asked"}
 """At their first passing no channel that is hit has written anything."""
 
 

@@ -30,7 +30,7 @@ from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming
 from smsgw.store.messages.accepting import commit_calls
-from smsgw.store.messages.calls import NewCall, RequestKey
+from smsgw.store.messages.calls import Entrances, NewCall, RequestKey
 from smsgw.store.messages.claiming import Fence
 
 NODE = 1
@@ -150,10 +150,12 @@ class Ledger:
         units = parts * messages if units is None else units
         return NewCall(account_id, ids[0], rows, part_rows, units, keys, b"answer of %d" % ids[0])
 
-    async def store(self, *calls: NewCall, again: bool = False, connection: object = None) -> list[object]:
+    async def store(
+        self, *calls: NewCall, again: bool = False, connection: object = None, entrances: Entrances | None = None
+    ) -> list[object]:
         """Commit calls in one transaction."""
         async with self.connection.transaction():
-            return list(await commit_calls(self.connection, list(calls), again, node=NODE))
+            return list(await commit_calls(self.connection, list(calls), again, node=NODE, entrances=entrances))
 
     async def accept(self, **about: object) -> int:
         """A message in the queue; its id."""

@@ -73,6 +73,10 @@ class Checks:
         """What was answered, and is in a journal."""
         self.taken: dict[Part, int] = defaultdict(int)
         """How often carriers have accepted a part."""
+        self.accepted: set[int] = set()
+        """Messages of which a node has said that it has them."""
+        self.at_once = 0
+        """How many of them a channel had with that."""
         self.told: dict[int, int] = defaultdict(int)
         self.acknowledged: set[tuple[int, str]] = set()
         self.closed = False
@@ -226,6 +230,8 @@ class Checks:
         for row in self.model.rows["part"].values():
             messages[row["id"]].append(row)
             self._judge(row)
+        for id_ in self.accepted - messages.keys():
+            self.fail("end", f"message {id_} was accepted, and is nowhere")
         for id_, rows in messages.items():
             final = all(row["state"] in FINAL for row in rows)
             if self.told[id_] != int(final):

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 import importlib
 import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -24,8 +25,10 @@ import asyncpg
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL
 from smsgw.core.states import TRANSITIONS, PartState
 from smsgw.store.engine.together import Together
-from smsgw.store.messages import counters, outcomes
+from smsgw.store.messages import accepting, counters, outcomes
+from smsgw.store.messages import calls as calls_store
 
+ACCOUNT = 7
 Key = tuple[Any, ...]
 Row = dict[str, Any]
 Place = tuple[str, Key]
@@ -35,6 +38,7 @@ TABLES = {
     "part": ("id", "part"),
     "message": ("id",),
     "lease": ("resource",),
+    "account": ("id",),
     "node": ("number",),
     "orphan": ("channel_id", "carrier_id", "code"),
     "attempt": ("id", "part", "attempt"),
@@ -471,6 +475,126 @@ async def _beat(txn: Transaction, number: int, epoch: int, ttl: float, last_id: 
 async def _leave_number(txn: Transaction, number: int, epoch: int, last_id: int) -> list[Row]:
     await _tell(txn, number, epoch, last_id, txn.model.clock())
     return []
+
+
+# --- acceptance ------------------------------------------------------------------------------------------------
+
+
+@_models("messages.credit.LOCK")
+async def _lock_accounts(txn: Transaction, ids: list[int]) -> list[Row]:
+    rows = []
+    for id_ in ids:  # nobody here has an end of money
+        await txn.lock("account", (id_,))
+        limits = {"halted": False, "training": False, "available": 10**9, "quota_day": None, "quota_month": None}
+        rows.append({"id": id_} | limits)
+    return rows
+
+
+@_models("messages.accepting._PRESENT")
+async def _present(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
+    return [{"id": id_} for id_ in ids if id_ >= lowest and txn.see("message", (id_,)) is not None]
+
+
+class _Noted:
+    """A connection that notes what it is asked."""
+
+    text = ""
+
+    async def execute(self, sql: str, *_: Any, **__: Any) -> None:
+        self.text = sql
+
+    async def fetch(self, sql: str, *_: Any, **__: Any) -> list[Row]:
+        self.text = sql
+        return []
+
+
+class _Some:
+    """Channels that take these messages."""
+
+    def __init__(self, *ids: int) -> None:
+        self._ids = ids
+
+    def open(self, calls: Any) -> dict[int, calls_store.Fence]:
+        return dict.fromkeys(self._ids, calls_store.Fence("", 1, 1, 1))
+
+    def taken(self, ids: Any) -> None:
+        pass
+
+
+def _text_of_entering(*, at_once: bool, queued: bool) -> str:
+    """The statement that enters messages which channels take at once, others, or both."""
+    messages = [(n, n, ACCOUNT, *("",) * (len(calls_store.MESSAGE_TYPES) - 3)) for n in (1, 2)]
+    part = [(n, *(0,) * (len(calls_store.PART_TYPES) - 1)) for n in (1, 2)]
+    rows = [n for n, there in enumerate((at_once, queued)) if there]
+    messages = [
+        tuple(1 if name == "parts" else value for name, value in zip(calls_store.MESSAGE_TYPES, row, strict=True))
+        for row in (messages[n] for n in rows)
+    ]
+    call = calls_store.NewCall(ACCOUNT, 1, messages, [part[n] for n in rows], 0, (), b"")
+    noted: Any = _Noted()
+    entering = accepting._write(noted, [call], date(2026, 1, 1), 1, _Some(1) if at_once else None)
+    with contextlib.suppress(StopIteration):
+        entering.send(None)  # it never has to wait
+    return noted.text
+
+
+def _entering(*, at_once: bool, queued: bool) -> Statement:
+    async def enter(txn: Transaction, *columns: Any) -> list[Row]:
+        given = list(columns)
+
+        def rows(types: Iterable[str]) -> list[Row]:
+            names = tuple(types)
+            values, given[:] = given[: len(names)], given[len(names) :]
+            return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+        def new(table: str, row: Row) -> None:
+            if txn.see(table, tuple(row[name] for name in TABLES[table])) is not None:
+                raise asyncpg.UniqueViolationError(f"{table} {row['id']} is there")
+            txn.put(table, row)
+
+        for row in rows(calls_store.MESSAGE_TYPES):
+            new("message", row)
+        taken = set()
+        if at_once:
+            own = {
+                lease["channel_id"]: lease["epoch"]
+                for lease in rows(("resource", "node", "epoch", "channel_id"))
+                if _own_at_once(txn, lease["resource"], lease["node"], lease["epoch"])
+            }
+            for row in rows((*calls_store.PART_TYPES, "to")):
+                channel_id = row.pop("to")
+                if channel_id in own:
+                    taken.add(row["id"])
+                    row |= {
+                        "state": 20, "channel_id": channel_id, "epoch": own[channel_id], "attempt": 1,
+                        "claimed_at": txn.model.clock(),
+                    }  # fmt: skip
+                new("part", PART | row)
+        if queued:
+            for row in rows(calls_store.PART_TYPES):
+                new("part", PART | row)
+        return [{"id": id_} for id_ in sorted(taken)]
+
+    return enter
+
+
+def _own_at_once(txn: Transaction, resource: str, node: int, epoch: int) -> bool:
+    """The fence, SKIP LOCKED."""
+    place = ("lease", (resource,))
+    row = txn.see(*place)
+    if (
+        row is None
+        or txn.model.lock(place).others(txn, shared=True)
+        or (row["node"], row["epoch"]) != (node, epoch)
+        or row["expires_at"] <= txn.model.clock()
+    ):
+        return False
+    txn._hold(place, shared=True)
+    return True
+
+
+for _at_once, _queued in ((True, False), (False, True), (True, True)):
+    STATEMENTS[_text_of_entering(at_once=_at_once, queued=_queued)] = _entering(at_once=_at_once, queued=_queued)
 
 
 # --- claims ----------------------------------------------------------------------------------------------------

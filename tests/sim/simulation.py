@@ -40,6 +40,8 @@ class Run:
     trace: list[str] = field(default_factory=list)
     digest: str = ""
     states: dict[str, int] = field(default_factory=dict)
+    at_once: int = 0
+    """Messages that a channel had as they were accepted."""
 
     def text(self, lines: int = 60) -> str:
         """For people: what was violated, what had been done, and the lines about the parts concerned."""
@@ -71,6 +73,7 @@ def draw(dice: random.Random) -> Setting:
         long=dice.choice((0.0, 0.3)),
         seconds=dice.uniform(3.0, 15.0),
         clocks=(dice.uniform(-5.0, 5.0), dice.uniform(-5.0, 5.0)),
+        direct=dice.choice((0.0, 0.5, 1.0, 1.0)),
     )
 
 
@@ -127,6 +130,7 @@ def run_seed(
         for exc in world.server.broken:
             checks.fail("states", repr(exc))
     run.violations = checks.violations
+    run.at_once = checks.at_once
     run.trace = list(checks.trace)
     run.digest = hashlib.sha256("\n".join(run.trace).encode()).hexdigest()
     for row in world.model.rows["part"].values():
@@ -154,14 +158,19 @@ def main() -> int:
     options = parser.parse_args()
     first, _, last = options.seeds.partition("..")
 
+    at_once = 0
+
     def tell(run: Run) -> None:
+        nonlocal at_once
+        at_once += run.at_once
         if run.violations:
             print(run.text(100_000 if options.trace else 60), end="\n\n", flush=True)
 
     begun = time.perf_counter()
     count = int(last or first) - int(first) + 1
     failures = run_seeds(int(first), count, each=tell)
-    print(f"{count} seeds, {len(failures)} failed, {time.perf_counter() - begun:.1f} s")
+    print(f"{count} seeds, {len(failures)} failed, {at_once} messages claimed as they were accepted, "
+          f"{time.perf_counter() - begun:.1f} s")  # fmt: skip
     return 1 if failures else 0
 
 

@@ -19,6 +19,7 @@ from world import Setting
 from smsgw.core.model import OutcomeKind
 from smsgw.core.pacing import Pacer
 from smsgw.net import connection as link
+from smsgw.pipeline.accept.at_once import AtOnce
 from smsgw.pipeline.outcomes import effects
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.protocols.events import Closed
@@ -26,6 +27,7 @@ from smsgw.protocols.session import Session
 from smsgw.protocols.states import Role
 from smsgw.runtime.clock import Clock
 from smsgw.store.engine import leases
+from smsgw.store.engine.group_commit import Ended
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.leases import Lease
 
@@ -86,6 +88,16 @@ def forgets_what_is_lost(real: Any) -> Any:
     return closed
 
 
+def takes_doubt_for_success(real: Any) -> Any:
+    def ended(self: AtOnce, how: Ended) -> None:
+        if how is Ended.IN_DOUBT:
+            for taken in self._takers.values():
+                taken.entered = {part.id for part in taken.parts}
+        real(self, Ended.NOT if how is Ended.NOT else Ended.COMMITTED)
+
+    return ended
+
+
 def tells_nobody(steps: Any) -> Any:
     return tuple(step for step in steps if step is not effects.report)
 
@@ -99,6 +111,7 @@ MUTATIONS: dict[str, tuple[str, Mutation]] = {
         "claimed",
         changed(driver.Connection, "_statement", commits_later),
     ),
+    "what may be claimed by its acceptance is sent": ("claimed", changed(AtOnce, "ended", takes_doubt_for_success)),
     "what is unknown is sent again": ("twice", changed(Outcomes, "answered", sends_unknown_again)),
     "writes are not recorded": ("twice", changed(Journal, "write", nothing)),
     "answers are not recorded": ("end", changed(Journal, "answer", nothing)),
@@ -123,9 +136,17 @@ def one_channel(nodes: int, rate: int) -> Callable[[random.Random], Setting]:
     def draw_(dice: random.Random) -> Setting:
         setting = draw(dice)
         channel = replace(setting.channels[0], connections=1, window=16, rate=rate)
-        return replace(setting, nodes=nodes, channels=[channel], messages=40, seconds=5.0)
+        return replace(setting, nodes=nodes, channels=[channel], messages=40, seconds=5.0, direct=0.5)
 
     return draw_
+
+
+async def database_breaks_off(faults: Faults, seconds: float) -> None:
+    """Requests get lost on their way, those to commit among them."""
+    weather = faults.world.server.weather.setdefault("node1", driver.Weather())
+    weather.lost_before = 0.1
+    await asyncio.sleep(seconds)
+    weather.lost_before = 0.0
 
 
 async def owner_stands_still(faults: Faults, _: float) -> None:
@@ -152,6 +173,9 @@ async def clock_is_set(faults: Faults, _: float) -> None:
 
 
 FORCED: dict[str, dict[str, Any]] = {
+    "what may be claimed by its acceptance is sent": {
+        "setting": one_channel(nodes=1, rate=0), "trouble": database_breaks_off,
+    },
     "nobody looks at the lease": {"setting": one_channel(nodes=2, rate=5), "trouble": owner_stands_still},
     "the machine's clock is believed": {"trouble": clock_is_set},
     "a closed connection is kept": {"setting": one_channel(nodes=1, rate=0), "trouble": carrier_is_silent},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,8 @@ from smsgw.store.engine import leases, nodes
 from smsgw.store.engine.database import connect
 from smsgw.store.engine.nodes import Identity, Number
 from smsgw.store.messages import claiming, failover, outcomes, reattempt, report_ids
-from smsgw.store.messages.claiming import Fence
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, Fence, NewCall, Stored
 from smsgw.store.messages.outcomes import Answer, GivenBack, Patience, Tally
 from smsgw.store.messages.reattempt import Again
 
@@ -112,6 +113,20 @@ class Side:
         yield self.connection
 
 
+class Offer:
+    """Channels that take messages as they are accepted."""
+
+    def __init__(self, fences: dict[int, Fence]) -> None:
+        self._fences = fences
+        self.had: Collection[int] = ()
+
+    def open(self, _: Any) -> dict[int, Fence]:
+        return self._fences
+
+    def taken(self, ids: Collection[int]) -> None:
+        self.had = ids
+
+
 class Pair:
     """Both sides, and the operations that are done to both of them."""
 
@@ -164,6 +179,39 @@ class Pair:
             await _insert(real.connection, "part", part | {"part": n})
             txn.put("part", PART | part | {"part": n})
         txn.commit()
+
+    async def accept_at_once(self) -> None:
+        """Two messages in a transaction, of which one is offered to a channel."""
+        n, node, valid = self.dice.randrange(2), self.dice.choice(NODES), self.now + timedelta(hours=24)
+        ids, totals = (self._source.next(), self._source.next()), (self.dice.choice((1, 2)), 1)
+        self.ids += ids
+        message: dict[str, Any] = dict.fromkeys(MESSAGE_COLUMNS, "") | {
+            "batch_id": ids[0], "account_id": ACCOUNT, "origin": "api", "type": "notice", "number": "138",
+            "carrier": "CMCC", "content": "x", "coding": "ucs2", "concat_ref": 1, "price": 0, "refund_failed": False,
+            "test": False, "template_id": 0,
+        }  # fmt: skip
+        part: dict[str, Any] = dict.fromkeys(PART_COLUMNS) | {
+            "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE, "state": 10, "code": "", "class": "", "by_us": False,
+            "accepted_at": self.now, "expires_at": valid,
+        }  # fmt: skip
+        messages = [
+            tuple((message | {"id": id_, "parts": total}).values())
+            for id_, total in zip(ids, totals, strict=True)
+        ]
+        parts = [
+            tuple((part | {"id": id_, "part": p, "total": total}).values())
+            for id_, total in zip(ids, totals, strict=True)
+            for p in range(1, total + 1)
+        ]
+        call = NewCall(ACCOUNT, ids[0], messages, parts, 0, (), b"")
+
+        async def enter(side: Side) -> Any:
+            one = Offer({ids[0]: self._fence(side, n, node)})
+            results = await commit_calls(side.connection, [call], False, node=1, entrances=one)
+            return sorted(one.had), [isinstance(r, Stored) and r.waits for r in results]
+
+        had, _ = await self.both(f"accept at once for {n} node {node}", enter)
+        self.claimed += [(id_, p, 1) for id_ in had for p in range(1, totals[0] + 1)]
 
     async def lease(self) -> None:
         n, node = self.dice.randrange(2), self.dice.choice(NODES)
@@ -457,7 +505,10 @@ async def test_the_model_does_what_the_database_does(dsn: str, seed: int, tmp_pa
             return Side(one, ids, {}, tuple(Identity(tmp_path, name, 0) for name in ("a", "b")))
 
         pair = Pair(dice_of(seed, "contract"), side(connection), side(model))
-        often = [pair.accept, pair.claim, pair.claim, pair.answer, pair.answer, pair.report, pair.give_back]
+        often = [
+            pair.accept, pair.accept_at_once, pair.claim, pair.claim, pair.answer, pair.answer, pair.report,
+            pair.give_back,
+        ]  # fmt: skip
         seldom = [
             pair.lease, pair.renew, pair.release, pair.claim_deferred, pair.try_again, pair.leave, pair.rematch,
             pair.look, pair.become, pair.beat, pair.leave_number,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,7 +21,7 @@ import structlog
 from checks import Checks, Watcher
 from composing import Composed, ground
 from driver import Server
-from modeldb import PART, Model, Row, Transaction
+from modeldb import ACCOUNT, PART, Model, Row, Transaction
 from snapshots import FixedSnapshots, snapshot_of
 from standins import Alone, NoComplaints, NoNumbers
 from virtual import EPOCH, Process, VirtualLoop, dice_of
@@ -32,6 +33,7 @@ from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
 from smsgw.core.report_ids import Spelling
 from smsgw.core.states import PartState
+from smsgw.pipeline.accept.at_once import AtOnce
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
@@ -41,13 +43,16 @@ from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
 from smsgw.store.engine import nodes
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.nodes import Identity
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import reattempt
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
 from smsgw.store.messages.outcomes import TAKEN_OVER
 
-POOL, LANE, ACCOUNT = 1, 2, 7
+POOL, LANE = 1, 2
 PASSWORD = "secret"
 SEALER = Sealer(bytes(32))
 SEGMENT = 1 << 12
@@ -69,6 +74,8 @@ class Setting:
     nodes: int = 1
     channels: list[ChannelSpec] = field(default_factory=list)
     messages: int = 40
+    direct: float = 0.7
+    """Share of messages that nodes accept themselves."""
     long: float = 0.0
     """Share of messages of two parts."""
     seconds: float = 20.0
@@ -96,6 +103,8 @@ class Node:
         self.process.dead = True
         self.manager: ChannelManager | None = None
         self.outcomes: Outcomes | None = None
+        self.entering: Batcher[NewCall, Stored | SmsgwError] | None = None
+        """The writer of accepted calls, while it serves."""
         self.starts = 0
         self.restart_after = 1.0
         self._stop: asyncio.Event
@@ -107,13 +116,13 @@ class Node:
         self.process = process = Process(self.name, wall_offset=self.world.setting.clocks[self.number - 1])
         self.world.processes.append(process)
         process.on_death.append(self._died)
-        self.manager = self.outcomes = None
+        self.manager = self.outcomes = self.entering = None
         self.stopped = self.world.loop.create_future()
         self.world.checks.note(f"{self.name} starts")
         process.context().run(self.world.loop.create_task, self._run(process), name=self.name)
 
     def _died(self) -> None:
-        self.manager = self.outcomes = None
+        self.manager = self.outcomes = self.entering = None
         self.world.checks.note(f"{self.name} is dead")
         self.world.loop.call_later(self.restart_after, self.start, context=self.world.context)
         self.restart_after = 1.0
@@ -172,8 +181,16 @@ class Node:
                 Periodic("rematch", 10.0, rematch),
             )
         )
-        self.manager, self.outcomes, self.fleet = manager, outcomes, parts.fleet
+        at_once = AtOnce(parts.fleet)
+        entering: Batcher[NewCall, Stored | SmsgwError] = Batcher(
+            "accept", "model", partial(commit_calls, node=self.number, entrances=at_once), max_batch=20,
+            give_up_after=3.0, ended=at_once.ended,
+        )  # fmt: skip
+        await entering.start()
+        self.manager, self.outcomes, self.fleet, self.entering = manager, outcomes, parts.fleet, entering
         await self._stop.wait()
+        self.entering = None
+        await entering.stop()
         await jobs.stop()
         await manager.stop()
         await outcomes.stop()
@@ -185,6 +202,29 @@ class Node:
     def stop(self) -> None:
         """As by SIGTERM; ``stopped`` is done when it is over."""
         self.process.context().run(self._stop.set)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it takes calls now."""
+        return self.entering is not None and not self.process.dead and not self.process.frozen
+
+    def accept(self, call: NewCall) -> None:
+        """Take a call, as it comes in by the API."""
+        self.process.context().run(self.world.loop.create_task, self._enter(call))
+
+    async def _enter(self, call: NewCall) -> None:
+        assert self.entering is not None
+        try:
+            stored = await self.entering.put(call)
+        except SmsgwError as exc:
+            self.world.checks.note(f"{self.name} does not know {call.batch_id}: {exc.code}")
+            return
+        assert isinstance(stored, Stored)
+        self.world.checks.accepted.add(call.batch_id)
+        if stored.waits:
+            self.world.announce()
+        else:
+            self.world.checks.at_once += 1
 
     def announce(self) -> None:
         """Tell it that messages are queued, as its accept writer would."""
@@ -250,30 +290,39 @@ class World:
         self._carrier_contexts[n].run(call)
 
     def accept(self) -> None:
-        """A message is in the ledger: what acceptance does has tests of its own."""
+        """A message comes: to one of the nodes, or it is in the ledger all at once, as if another one had it."""
         id_ = self._ids.next()
         total = 2 if self.dice.random() < self.setting.long else 1
         now = self.model.clock()
         number = f"138{len(self.checks.numbers):08}"
         self.checks.numbers[number] = id_
+        message = dict.fromkeys(MESSAGE_COLUMNS, "") | {
+            "id": id_, "batch_id": id_, "number": number, "content": "【小店】" + ("号" * (60 * total)),
+            "coding": "ucs2", "parts": total, "concat_ref": len(self.checks.numbers) % 256, "account_id": ACCOUNT,
+            "type": "notice", "carrier": "CMCC",
+        }  # fmt: skip
+        parts = [
+            dict.fromkeys(PART_COLUMNS) | {
+                "id": id_, "part": part, "total": total, "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE,
+                "state": 10, "code": "", "class": "", "by_us": False, "accepted_at": now,
+                "expires_at": now + timedelta(hours=24),
+            }
+            for part in range(1, total + 1)
+        ]  # fmt: skip
+        node = self.dice.choice(self.nodes)
+        if self.dice.random() < self.setting.direct and node.accepts:
+            rows = [tuple(part.values()) for part in parts]
+            node.accept(NewCall(ACCOUNT, id_, [tuple(message.values())], rows, 0, (), b""))
+            return
         txn = Transaction(self.model)
-        txn.put(
-            "message",
-            {
-                "id": id_, "number": number, "content": "【小店】" + ("号" * (60 * total)), "coding": "ucs2",
-                "extend_code": "", "concat_ref": len(self.checks.numbers) % 256, "account_id": ACCOUNT,
-                "type": "notice", "carrier": "CMCC", "sign": "",
-            },
-        )  # fmt: skip
-        for part in range(1, total + 1):
-            txn.put(
-                "part",
-                PART | {
-                    "id": id_, "part": part, "total": total, "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE,
-                    "state": 10, "accepted_at": now, "expires_at": now + timedelta(hours=24),
-                },
-            )  # fmt: skip
+        txn.put("message", message)
+        for part in parts:
+            txn.put("part", PART | part)
         txn.commit()
+        self.announce()
+
+    def announce(self) -> None:
+        """All nodes hear that messages are queued."""
         for node in self.nodes:
             node.announce()
 

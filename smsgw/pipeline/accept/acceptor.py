@@ -18,6 +18,7 @@ from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
 from smsgw.core.words import label, labels_of, listed, phrase
 from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Turns
+from smsgw.pipeline.accept.at_once import AtOnce
 from smsgw.pipeline.accept.checks import Checker, Failed, Passed, Tried
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.pipeline.accept.entering import Entering, Writer
@@ -31,7 +32,7 @@ from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Database
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import abroad, credit, frequency, replaying, request_keys
 from smsgw.store.messages.calls import NewCall, Stored
@@ -119,22 +120,24 @@ class Acceptor:
         self._meters = checker.meters
         self._turns = Turns(MAX_QUEUED_PARTS, monotonic=self._monotonic)
         known = Known(snapshots)
-        commit: Callable[[Connection, list[NewCall], bool], object] = partial(
+        commit: Callable[..., object] = partial(
             replaying.commit, node=cluster.node, ids=ids.next, seen=known.note, revise=self._builder.revise,
             reserved=lambda account_id: self._spooling.reserved(account_id) if self._spooling else 0,
         )  # fmt: skip
 
         def writer() -> Writer:
+            at_once = AtOnce(self._fleet)
             return Batcher(
                 "accept",
                 database.dsn,
-                commit,  # type: ignore[arg-type]
+                partial(commit, entrances=at_once),  # type: ignore[arg-type]
                 weigh=weight_of,
                 max_batch=2000,
                 limit=MAX_QUEUED_PARTS,
                 give_up_after=OUTAGE_PATIENCE,
                 patience=lambda call: REPLAY_PATIENCE if call.spooled else OUTAGE_PATIENCE,
                 uncertain=_maybe_stored,
+                ended=at_once.ended,
             )
 
         self._writer = Entering(writer, weight_of)
@@ -282,7 +285,8 @@ class Acceptor:
         if call.refused or revised:
             self._hub.notify({request.account.id}, "report")
         outcome = _decode(revised) if revised else prepared.outcome
-        if prepared.queues and outcome.accepted:
+        waits = not isinstance(stored, Stored) or stored.waits
+        if prepared.queues and outcome.accepted and waits:
             self._fleet.announce(prepared.queues)
         return outcome
 

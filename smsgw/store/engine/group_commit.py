@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
@@ -56,6 +57,16 @@ async def _record(connection: Connection) -> None:
 
 Commit = Callable[[Connection, list[Item], bool], Awaitable[list[Result]]]
 """Runs inside a transaction; gives one result an item. A result that is an ``SmsgwError`` is raised at its caller."""
+
+
+class Ended(Enum):
+    """How an attempt to commit has ended."""
+
+    COMMITTED = "committed"
+    NOT = "not"
+    """Its COMMIT was never sent: nothing of it is stored, nor will be."""
+    IN_DOUBT = "in doubt"
+    """Its COMMIT has had no answer, or none that can be relied on: it may be committed, or be so later."""
 
 
 class Parking(Protocol[Fact, Kept]):
@@ -107,7 +118,7 @@ class Batcher(Generic[Item, Result]):
     what waits (by weight). ``interval``: seconds between the starts of two commits under load. ``parking``: for a
     writer of facts, which are tried until they are committed or laid aside; its statements bear a repeat that they are
     not told of. ``uncertain`` makes the error of an outage into that of an item whose commit was begun and has had no
-    answer: it may be committed.
+    answer: it may be committed. ``ended`` is told of each attempt, before any caller is, and must be quick.
     """
 
     def __init__(
@@ -125,6 +136,7 @@ class Batcher(Generic[Item, Result]):
         after_commit: Callable[[], None] = lambda: None,
         parking: Parking[Item, Result] | None = None,
         uncertain: Callable[[Temporary], Temporary] = lambda error: error,
+        ended: Callable[[Ended], None] = lambda _: None,
     ) -> None:
         self.name = name
         self._dsn = dsn
@@ -152,6 +164,7 @@ class Batcher(Generic[Item, Result]):
         self._outage_since: float | None = None
         self._parking = parking
         self._uncertain = uncertain
+        self._ended = ended
         self._committing = False
         """The attempt that is under way has begun its commit."""
         self._in_doubt: set[asyncio.Future[Result]] = set()
@@ -402,6 +415,7 @@ class Batcher(Generic[Item, Result]):
                 connecting.reschedule(loop.time())
 
         self._committing = False
+        ended = Ended.NOT
         guard = self._guard = aio.Deadline(limit, time_is_up)
         try:
             if self._connection is None or self._connection.is_closed():
@@ -416,7 +430,9 @@ class Batcher(Generic[Item, Result]):
                 results = await self._commit(connection, items, again)
                 failpoints.reach(f"{self.name}.commit")
                 self._committing = True
+                ended = Ended.IN_DOUBT
             self._ear.check()
+            ended = Ended.COMMITTED
             self._day.wrote(sum(map(self._weigh, items)))
             failpoints.reach(f"{self.name}.committed")
             self._committing = False
@@ -425,6 +441,7 @@ class Batcher(Generic[Item, Result]):
             guard.cancel()
             self._guard = None
             self._lag = guard.lag
+            self._ended(ended)
 
     def _patience(self, item: Item) -> float:
         """Seconds of outage that an item waits."""

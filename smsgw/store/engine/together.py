@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Row
 
 COPIED = 40
 """Rows from which on they are copied: fewer go with a statement. A copy is two more ways to the server, but the driver
@@ -51,6 +51,8 @@ class Together:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._arguments: list[object] = []
+        self._question = "SELECT 1"
+        self._asked = False
 
     def add(self, changes: Mapping[str, str], *arguments: object) -> None:
         """By name, which must be the only one of its kind; ``$1`` is the first of ``arguments``. Rows that several
@@ -74,15 +76,22 @@ class Together:
         name = f"new_{table}_{len(self._texts)}"
         self.add({name: _insert(table, tuple(types.items()))}, *zip(*rows, strict=True))
 
+    def ask(self, question: str) -> None:
+        """A query of what the changes return, by their names; it takes no arguments."""
+        self._question, self._asked = question, True
+
     @property
     def text(self) -> str:
         """The statement; empty when there are no changes."""
-        return f"WITH {', '.join(self._texts)} SELECT 1" if self._texts else ""
+        return f"WITH {', '.join(self._texts)} {self._question}" if self._texts else ""
 
-    async def run(self, connection: Connection) -> None:
-        """Make the changes; nothing is sent when there are none."""
+    async def run(self, connection: Connection) -> list[Row]:
+        """Make the changes; the rows that were asked for. Nothing is sent when there are no changes."""
+        if self._texts and self._asked:
+            return await connection.fetch(self.text, *self._arguments, timeout=TIMEOUT)
         if self._texts:
             await connection.execute(self.text, *self._arguments, timeout=TIMEOUT)
+        return []
 
 
 async def copy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import cast
 
@@ -14,7 +15,8 @@ from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Row
-from smsgw.store.engine.together import Together
+from smsgw.store.engine.states import by_name
+from smsgw.store.engine.together import COPIED, Together
 from smsgw.store.messages import (
     abroad,
     complaints,
@@ -32,6 +34,8 @@ from smsgw.store.messages.calls import (
     PART_COLUMNS,
     PART_TYPES,
     REFUSED_TYPES,
+    Entrances,
+    Fence,
     NewCall,
     Refusal,
     Stored,
@@ -56,6 +60,30 @@ SELECT locked.*, NULL::bigint AS number, NULL::int AS seq, NULL::bytea AS sent F
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, number, seq, sent FROM ({frequency.READ.replace("$1", "$2")}) AS recent
 """  # noqa: S608 - constant text
+
+# Parts for channels that have nothing to do are entered as claimed: the fence is that of a claim, and holds as long as
+# the transaction lasts (store/messages/claiming.py). It waits for nobody: while a lease is being changed, or where it
+# is another's, they are queued like all others.
+_STATE = "CASE WHEN own.epoch IS NULL THEN d.state ELSE :SENDING END"
+_AT_ONCE = {
+    "own": """
+SELECT f.channel_id, l.epoch
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[]) AS f(resource, node, epoch, channel_id)
+JOIN lease l ON l.resource = f.resource
+WHERE l.node = f.node AND l.epoch = f.epoch AND l.expires_at > clock_timestamp()
+FOR SHARE OF l SKIP LOCKED
+""",
+    "at_once": by_name(f"""
+INSERT INTO part ({", ".join(PART_COLUMNS)}, channel_id, epoch, attempt, claimed_at)
+SELECT {", ".join(_STATE if name == "state" else f"d.{name}" for name in PART_COLUMNS)}, own.channel_id, own.epoch,
+       (own.epoch IS NOT NULL)::int, CASE WHEN own.epoch IS NOT NULL THEN clock_timestamp() END
+FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate((*PART_TYPES.values(), "int"), 5))})
+     AS d({", ".join(PART_COLUMNS)}, channel_id)
+LEFT JOIN own ON own.channel_id = d.channel_id
+RETURNING id, state
+"""),  # noqa: S608 - constant text
+}  # fmt: skip
+_TAKEN = by_name("SELECT DISTINCT id FROM at_once WHERE state = :SENDING")
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[]) AND id >= $2"
 
 _OWN_ADDRESS = "UPDATE customer_event SET target = $2 WHERE id = ANY($1::bigint[])"
@@ -71,13 +99,15 @@ async def commit_calls(
     seen: Callable[[Mapping[int, int]], None] = lambda _: None,
     revise: Revise | None = None,
     reserved: Callable[[int], int] = lambda _: 0,
+    entrances: Entrances | None = None,
 ) -> list[Stored | SmsgwError]:
     """Store the calls inside the caller's transaction; one result a call, in order.
 
     A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
     ``seen`` is told the units that the accounts can still spend. ``revise`` gives a call without some of its messages;
     without it no frequency is limited. ``reserved``: units of an account that spooled calls are going to need,
-    those of ``calls`` included; others do not get them.
+    those of ``calls`` included; others do not get them. ``entrances``: which channels take what at once; a repeat
+    (``again``) never asks: what it finds may be in their hands.
     """
     results: Results = {}
     newest = max(call.batch_id for call in calls)  # what was set apart long ago is sent, and counted, today
@@ -103,7 +133,13 @@ async def commit_calls(
     for call, was in zip(fresh, admitted, strict=True):
         results[id(was)] = Stored(call.batch_id, revised=call.answer if id(was) in revised else None)
     if fresh:
-        await _write(connection, fresh, day, node)
+        taken = await _write(connection, fresh, day, node, None if again else entrances)
+        if taken:
+            results |= {
+                id(was): replace(one, waits=False)
+                for call, was in zip(fresh, admitted, strict=True)
+                if isinstance(one := results[id(was)], Stored) and all(row[0] in taken for row in call.messages)
+            }
         await _follow_up(connection, fresh)
     seen(limits.available)
     return [results[id(call)] for call in calls]
@@ -188,17 +224,45 @@ async def _thin_out(
     return thinned, {id(was) for was, _ in changed}
 
 
-async def _write(connection: Connection, calls: Sequence[NewCall], day: date, node: int) -> None:
-    """Enter messages and parts, what was refused, and what is paid, and count what is sent."""
+async def _write(
+    connection: Connection, calls: Sequence[NewCall], day: date, node: int, entrances: Entrances | None
+) -> set[object]:
+    """Enter messages and parts, what was refused, and what is paid, and count what is sent. The messages that channels
+    have taken at once."""
     changes = Together()
+    parts = [row for call in calls for row in call.parts]
     await changes.enter(connection, "message", MESSAGE_TYPES, [row for call in calls for row in call.messages])
-    await changes.enter(connection, "part", PART_TYPES, [row for call in calls for row in call.parts])
+    # What comes in crowds waits for its turn in the queues.
+    fences = entrances.open(calls) if entrances is not None and len(parts) < COPIED else {}
+    if fences:
+        _at_once(changes, [row for row in parts if row[0] in fences], fences)
+        parts = [row for row in parts if row[0] not in fences]
+    await changes.enter(connection, "part", PART_TYPES, parts)
     await _refused(connection, changes, [r for call in calls for r in call.refused])
     _account_for(changes, [c for c in calls if c.messages and not c.test], day, node)
-    await changes.run(connection)
+    taken = {row["id"] for row in await changes.run(connection)}
+    if fences and entrances is not None:
+        entrances.taken(taken)
     for call in calls:
         if call.callback_url:
             await own_address(connection, call)
+    return taken
+
+
+def _at_once(changes: Together, parts: Sequence[tuple[object, ...]], fences: Mapping[int, Fence]) -> None:
+    """Enter parts as claimed, where the fence holds."""
+    channels = [fences[cast(int, row[0])].channel_id for row in parts]
+    own = sorted(set(fences.values()), key=lambda fence: fence.channel_id)
+    changes.add(
+        _AT_ONCE,
+        [fence.resource for fence in own],
+        [fence.node for fence in own],
+        [fence.epoch for fence in own],
+        [fence.channel_id for fence in own],
+        *zip(*parts, strict=True),
+        channels,
+    )
+    changes.ask(_TAKEN)
 
 
 async def own_address(connection: Connection, call: NewCall) -> None:

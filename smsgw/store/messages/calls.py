@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,6 +30,16 @@ PART_TYPES = {
 REFUSED_TYPES = MESSAGE_TYPES | {"refusal": "text"}
 """Of a message that is refused."""
 MESSAGE_COLUMNS, PART_COLUMNS = tuple(MESSAGE_TYPES), tuple(PART_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Under whose right a claim is made; without a live lease on ``resource`` it finds nothing."""
+
+    resource: str
+    node: int
+    epoch: int
+    channel_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,17 @@ class NewCall:
         return (self.messages or [r.message for r in self.refused])[0][0]
 
 
+class Entrances(Protocol):
+    """Channels that have nothing to do: what they take is entered as claimed by them, and never waits in a queue."""
+
+    def open(self, calls: Sequence[NewCall]) -> Mapping[int, Fence]:
+        """By message, for which channel it is to be entered as claimed; room is kept for it there. Called at the moment
+        in which it is entered, at most once in a transaction."""
+
+    def taken(self, ids: Collection[int]) -> None:
+        """The messages that were: the others are queued, because the lease of their channel was not its any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The call is committed; ``replay`` holds the first answer when it had been made before, as ``batch_id``."""
@@ -164,3 +185,5 @@ class Stored:
     """It had been committed before: a repeat of the transaction, or of a replay, has found it."""
     revised: bytes | None = None
     """The answer, where it is another than the call had."""
+    waits: bool = field(default=True, compare=False)
+    """Something of it may wait in a queue; False: channels have all of it already."""

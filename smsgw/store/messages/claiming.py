@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL, Claimed
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages.calls import Fence
 
 LAST_ID = 2**63 - 1
 
@@ -100,16 +100,6 @@ SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id AND m.id >= $6
 ORDER BY mine.lane, mine.id, mine.part
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """Under whose right a claim is made; without a live lease on ``resource`` it finds nothing."""
-
-    resource: str
-    node: int
-    epoch: int
-    channel_id: int
 
 
 async def claim(

@@ -25,6 +25,7 @@ from smsgw.store.messages.calls import (
     PART_COLUMNS,
     PART_TYPES,
     REFUSED_TYPES,
+    Entrances,
     NewCall,
     NewFollow,
     NewReview,
@@ -83,10 +84,11 @@ async def commit(
     seen: Callable[[Mapping[int, int]], None],
     revise: Revise,
     reserved: Callable[[int], int] = lambda _: 0,
+    entrances: Entrances | None = None,
 ) -> list[Stored | SmsgwError]:
     """``commit_calls``; spooled calls that it refuses, and repeats among them, are stored with their end."""
     results = await commit_calls(
-        connection, calls, again, node=node, seen=seen, revise=revise, reserved=reserved
+        connection, calls, again, node=node, seen=seen, revise=revise, reserved=reserved, entrances=entrances
     )
     if not any(call.spooled for call in calls):
         return results

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from ledger import NODE, Ledger
+from ledger_costs import Idle
 
 from smsgw.core.frequency import Watch, scope_of, seconds_of
 from smsgw.core.model import MessageType
 from smsgw.core.policy import Rate
+from smsgw.core.states import PartState
 from smsgw.store.messages.accepting import commit_calls
-from smsgw.store.messages.calls import NewCall, Stored
+from smsgw.store.messages.calls import Fence, NewCall, Stored
 
 
 class Spy:
@@ -63,3 +65,16 @@ async def test_single_messages_whose_numbers_are_counted_go_to_the_server_three_
 async def test_messages_that_are_not_counted_go_to_the_server_twice(ledger: Ledger) -> None:
     _, ways = await accept(ledger, *(ledger.call() for _ in range(20)))
     assert len(ways) == 2, [way.split("(")[0] for way in ways]
+
+
+async def test_messages_that_a_channel_takes_at_once_go_to_the_server_no_more_often(ledger: Ledger) -> None:
+    await ledger.fence()
+    lease = ledger.leases["a"]
+    idle: Any = Idle(Fence(lease.resource, NODE, lease.epoch, ledger.channels["a"]))
+    calls = [ledger.call() for _ in range(20)]
+    spy: Any = Spy(ledger.connection)
+    async with ledger.connection.transaction():
+        results = await commit_calls(spy, calls, False, node=NODE, entrances=idle)
+    assert [one.waits for one in results if isinstance(one, Stored)] == [False] * 20
+    assert len(spy.ways) == 2, [way.split("(")[0] for way in spy.ways]
+    assert [await ledger.state(call.batch_id) for call in calls] == [PartState.SENDING] * 20

@@ -29,6 +29,8 @@ class Queue:
     parts: list[Claimed] = field(default_factory=list)
     asked: list[tuple[int, bool]] = field(default_factory=list)
     pause: float = 0.0
+    entering: int = 0
+    """Parts that are being entered as claimed."""
     deferred: list[float] = field(default_factory=list)
 
     @property
@@ -45,6 +47,9 @@ class Queue:
 
     def deferred_in(self, seconds: float) -> None:
         self.deferred.append(seconds)
+
+    async def all_entered(self) -> None:
+        """Nobody is asked how that has ended."""
 
     def drop(self) -> None:
         """There is no connection."""
@@ -143,6 +148,7 @@ class Bench:
             outcomes=self.books,
             snapshots=SimpleNamespace(current=SimpleNamespace(settings=self.settings)),
             halted=frozenset(),
+            fleet=SimpleNamespace(comes_back=lambda _: None),
         )
         spec = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069", window=WINDOW)
         queue: Any = self.queue
