@@ -24,6 +24,7 @@ _HEAD = by_name("""
 # The claim holds only while the channel's lease is ours by the database's clock. Test messages are for the test channel
 # and for no other, whatever a caller asks for.
 _CLAIM = by_name(f"""
+-- ids from $7 to $9
 WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,7 +100,9 @@ class Plan:
 
 def by_day(sql: str, arguments: Sequence[str]) -> str:
     """The text that a writer's connection makes of it."""
-    return days.named(sql, [int(one) if one.isdigit() else one for one in arguments])
+    numbers = (re.findall(r"\d+", one) if re.fullmatch(r"\d+|'\{\d+(,\d+)*\}'", one) else None for one in arguments)
+    known = [None if n is None else [int(digits) for digits in n] for n in numbers]
+    return days.named(sql, [n[0] if n and one.isdigit() else n for n, one in zip(known, arguments, strict=True)])
 
 
 class Day:
