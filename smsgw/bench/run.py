@@ -34,8 +34,9 @@ from smsgw.bench.stage import (
 )
 from smsgw.bench.wire import Endpoint
 from smsgw.bench.wiretap import WireTap
+from smsgw.core.ids import CHINA
 from smsgw.core.words import samples
-from smsgw.runtime import aio
+from smsgw.runtime import aio, clock
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
@@ -373,7 +374,7 @@ def _sent(tap: WireTap | None, stage: Stage | None, carrier: str) -> Sequence[fl
 
 def _machine(stage: Stage | None) -> dict[str, str]:
     machine = {
-        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "time": clock.now().astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S %z"),
         "smsgw": __version__,
         "python": platform.python_version(),
         "cores": str(len(os.sched_getaffinity(0))),

@@ -71,6 +71,8 @@ _SETTINGS: dict[str, str] = {
     r"(?P<n>\d+), in turn by connection": N_("%(n)s 个，按连接轮流"),
     r"batches of (?P<n>\d+)": N_("每批 %(n)s 条"), "single recipients": N_("逐条提交"),
     r"(?P<n>[\d,]+) \(and (?P<m>[\d,]+) to warm up\)": N_("%(n)s（另有 %(m)s 条预热）"),
+    r"requests_per_second (?P<n>[\d,]+) \(default (?P<m>[\d,]+)\)": N_("%(n)s 次/秒（默认 %(m)s）"),
+    r"rate (?P<n>[\d,]+) messages/s \(default (?P<m>[\d,]+)\)": N_("%(n)s 条/秒（默认 %(m)s）"),
 }  # fmt: skip
 """How a bench says what it did: pattern -> words for it."""
 
