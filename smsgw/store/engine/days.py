@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from smsgw.core.ids import day_end, day_start
 
-_BOUND = re.compile(r"(?<![\w.+])((?:\w+\.)?id) >= \$(\d+)(?!\w| *[-+*/])")
+_BOUND = re.compile(r"(?<![\w.+])((?:\w+\.)?id) >= \$(\d+)(?!\w|::| *[-+*/])")
 """A lower bound of ids that is a parameter and nothing else."""
 _TO = re.compile(r"^-- ids from \$(\d+) to \$(\d+)$", re.MULTILINE)
 """What a statement says of itself: nowhere does it mean an id that is from the one parameter on and above the other (or

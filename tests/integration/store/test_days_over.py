@@ -64,11 +64,11 @@ async def test_neither_a_plan_nor_its_run_looks_at_days_that_are_over(ledger: Le
 async def test_what_is_done_for_each_message_looks_at_no_days_to_come(ledger: Ledger) -> None:
     """Neither making the plans nor running them: claims, answers and reports say up to which ids they go."""
     connection, now = ledger.connection, datetime.now(UTC)
-    oldest, newest = first_id(now - timedelta(days=7)), first_id(now)
     id_, fence = await ledger.accept(), await ledger.fence()
+    oldest, newest = first_id(now - timedelta(days=7)), ledger.ids.newest(now)
     patience = outcomes.Patience(timedelta(days=3), timedelta(minutes=3), timedelta(minutes=5))
     async with connection.transaction():
-        (claimed, _) = await claiming.claim(
+        (claimed,) = await claiming.claim(
             connection, fence, limit=10, queues=[(POOL, LANE)], oldest=oldest, newest=newest
         )
         outcome = Outcome(id_, 1, claimed.attempt, OutcomeKind.ACCEPTED, carrier_id=carrier_id(claimed))

@@ -99,10 +99,12 @@ class Plan:
 
 
 def by_day(sql: str, arguments: Sequence[str]) -> str:
-    """The text that a writer's connection makes of it."""
-    numbers = (re.findall(r"\d+", one) if re.fullmatch(r"\d+|'\{\d+(,\d+)*\}'", one) else None for one in arguments)
-    known = [None if n is None else [int(digits) for digits in n] for n in numbers]
-    return days.named(sql, [n[0] if n and one.isdigit() else n for n, one in zip(known, arguments, strict=True)])
+    """The text that a writer's connection makes of it. An argument may be two, written behind each other."""
+    known: list[object] = []
+    for one in (piece for argument in arguments for piece in re.split("(?<='), (?=')", argument)):
+        listed = re.fullmatch(r"'\{(\d+(?:,\d+)*)\}'", one)
+        known.append(int(one) if one.isdigit() else [int(n) for n in listed[1].split(",")] if listed else None)
+    return days.named(sql, known)
 
 
 class Day:

@@ -50,6 +50,7 @@ def test_a_day_has_one_text_and_each_bound_its_own() -> None:
         "SELECT FROM evidence WHERE id >= $1+ 60",
         "SELECT FROM part WHERE message_id >= $1 AND +p.id >= $1",
         "SELECT FROM part WHERE id >= $12",
+        "SELECT FROM part WHERE id >= $1::bigint",
     ],
 )
 def test_what_is_no_plain_bound_stays_as_it_is(statement: str) -> None:
