@@ -53,8 +53,8 @@ class Periodic:
     """Pause before more is done: others go first. A share of what the step has taken, or tells the seconds; at most
     ``REST_AT_MOST``. Nothing shortens it: who would wake says what is known, that there is more."""
     apart: float = 0.0
-    """So many times as long as a step has taken until the next one comes, where that is longer than ``every``: a look that
-    walks over dead rows takes ever longer beside a kept snapshot."""
+    """So many times as long as a step has taken until the next one comes, where that is longer than ``every``: a look
+    that walks over dead rows takes ever longer beside a kept snapshot."""
     jitter: float = 0.0
     """Seconds by which the pause is prolonged at random, so that nodes do not come together."""
     patience: float = PATIENCE

@@ -474,8 +474,12 @@ async def test_one_that_is_not_understood_keeps_no_other_from_being_heard(
     """It is of another release: its channels are not known, and it is not counted on."""
     begins(tmp_path, 2, held)
     begins(tmp_path, 3, held)
+
+    async def says(_: web.Request) -> web.Response:
+        return web.Response(text=said, content_type="application/json")
+
     strange = web.Application()
-    strange.router.add_get("/worker/channels", lambda _: _says(said))
+    strange.router.add_get("/worker/channels", says)
     there: Any = There(place(tmp_path, 3).folder / crew.CONTROL)
     there.status_here, there.heartbeat = list, SimpleNamespace(away=False)
     runners = []
@@ -491,10 +495,6 @@ async def test_one_that_is_not_understood_keeps_no_other_from_being_heard(
     finally:
         for runner in runners:
             await runner.cleanup()
-
-
-async def _says(text: str) -> web.Response:
-    return web.Response(text=text, content_type="application/json")
 
 
 async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:

@@ -703,11 +703,11 @@ async def test_visits_that_have_no_row_cost_nothing_more_while_the_database_is_a
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are numbers, by link; the limit holds all the same, before they are entered and afterwards."""
-    link, other = await edge.make(chosen="many", visits_max=30), await edge.make(chosen="few", visits_max=9)
+    link, other = await edge.make(chosen="many", visits_max=30), await edge.make(chosen="less", visits_max=9)
     with monkeypatch.context() as patch:
         patch.setattr(edge.clicks._spool, "_limit", 0)
         patch.setattr(edge.database, "_pool", None)
-        for path, n in (("/many", 20), ("/few", 3), ("/many", 9)):
+        for path, n in (("/many", 20), ("/less", 3), ("/many", 9)):
             for _ in range(n):
                 assert (await edge.open(path)).status == 302
             with pytest.raises(SmsgwError):
@@ -721,7 +721,7 @@ async def test_visits_that_have_no_row_cost_nothing_more_while_the_database_is_a
     assert (await edge.open("/many")).status == 404
     told = [await queries.one(edge.database, one.id, accounts=None) for one in (link, other)]
     assert [(one.unkept, one.visits) for one in told] == [(29, 30), (3, 3)]
-    assert [(await edge.open("/few")).status for _ in range(7)] == [302] * 6 + [404]
+    assert [(await edge.open("/less")).status for _ in range(7)] == [302] * 6 + [404]
 
 
 async def test_clicks_that_have_no_place_are_counted(edge: Edge) -> None:

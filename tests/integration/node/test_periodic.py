@@ -113,9 +113,8 @@ async def test_steps_lie_as_far_apart_as_they_take_long_where_that_is_asked_for(
         await asyncio.sleep(seconds)
         ended[name].append(clock())
 
-    group = supervisor.run(
-        Periodic(name, 0.01, partial(step, name, seconds), apart=4.0) for name, seconds in (("long", 0.05), ("short", 0))
-    )
+    wanted = {"long": 0.05, "short": 0.0}
+    group = supervisor.run(Periodic(name, 0.01, partial(step, name, s), apart=4.0) for name, s in wanted.items())
     await until(lambda: len(begun["long"]) == 4)
     await group.stop()
     assert min(after - before for before, after in zip(ended["long"], begun["long"][1:], strict=False)) > 0.19
