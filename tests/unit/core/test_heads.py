@@ -71,7 +71,8 @@ class Queues:
                 self._give_back(found)
                 return []
             heads.stepped(part, 0, newest, found, seconds, all_of_it=len(found) < room)
-        left, more, seconds = room - len(found), [], 0.0
+        more: list[tuple[str, int]] = []
+        left, seconds = room - len(found), 0.0
         if left:
             for queue in ("a", "b"):
                 since = heads.since(queue, 0, self.newest - stretch(heads.late))
