@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from smsgw.admin.words.load_tests import CLAUSE, VERDICT
 from smsgw.bench import report
 from smsgw.bench.result import Carried, Codes, Counts, Course, Fault, Latency, Result, spread
+from smsgw.commands import bench as command
 from smsgw.platform.load_tests.model import findings
 
 N = 61_000
@@ -25,7 +28,8 @@ ASKED: dict[str, Any] = {
 def result(**changes: Any) -> Result:
     plain = Result(
         machine={"time": "2026-12-01 10:00:00 +0800", "smsgw": "0.1.0", "cores": "2"},
-        settings={"posts": "batches of 100"}, raised_limits={"odd": "<b>&"}, asked=ASKED,
+        settings={"posts": "batches of 100"}, asked=ASKED,
+        raised_limits={"odd": "<b>&", "key": "requests_per_second 100,000 (default 200)"},
         messages=60_000, seconds=60.2, accepted_per_s=999.8, end_to_end_per_s=997.0,
         cpu_ms_per_message={"daemon": 0.1}, daemon_peak_mib=200.0, accept=LATENCY, post_to_carrier=LATENCY,
         post_to_report=LATENCY, counts=Counts(N, N, N, N, 0, 0, 0, received=N, received_distinct=N, received_again=0),
@@ -91,6 +95,7 @@ def test_it_is_one_page_that_needs_nothing_and_says_what_was_found() -> None:
     assert [row[4] for row in shown].count("本次未验证") == 7
     assert "达到 4 项，未达到 0 项，本次未验证 7 项" in read.text
     assert ["odd", "<b>&"] in read.rows
+    assert ["密钥限制（已放宽）", "100,000 次/秒（默认 200）"] in read.rows
     assert ["速率", "1,000 条/秒"] in read.rows
     assert ["提交方式", "HTTP 批量提交，每批 100 条；另有 1,000 条预热"] in read.rows
 
@@ -102,6 +107,7 @@ def test_it_is_one_page_that_needs_nothing_and_says_what_was_found() -> None:
         ({"rate": 0.0}, ["速率", "应答多快就提交多快"]),
         ({"posts": "cmpp", "batch": 0, "window": 200}, ["提交方式", "下游 CMPP 长连接，窗口 200；另有 1,000 条预热"]),
         ({"codes_rate": 20.0, "codes_account": True}, ["验证码", "每秒 20 条，逐条提交，另一账号"]),
+        ({"accounts": 4}, ["连接", "50 个提交，分属 4 个账号，2 个拉取报告"]),
         ({"push": True}, ["连接", "50 个提交，报告带签名推送"]),
     ],
 )
@@ -112,8 +118,30 @@ def test_what_was_asked_for_is_said_in_chinese(asked: dict[str, Any], row: list[
 def test_what_went_wrong_stands_above() -> None:
     counts = Counts(N, N, N, N - 1, 0, 0, 0, received=N, received_distinct=N, received_again=0)
     page = report.page(1_000, 60.0, result(counts=counts))
-    assert '<p class="bad">1 accepted messages have no report</p>' in page
+    assert '<p class="bad">受理的短信中有 1 条没有报告</p>' in page
     assert "未达到 1 项" in page
+
+
+def test_whatever_went_wrong_is_said_in_chinese() -> None:
+    wrong = Counts(N, N - 1, N, N - 9, 2, 3, 4, received=N, received_distinct=N - 4, received_again=5)
+    said = re.findall(r'<p class="bad">(.*?)</p>', report.page(1_000, 60.0, result(counts=wrong)))
+    assert len(said) == len(wrong.problems) == 8
+    assert not [one for one in said if re.search("[A-Za-z%]", one)]
+    assert f"受理 {N - 1} 条，到达运营商 {N - 4} 条" in said
+
+
+@pytest.mark.parametrize(("options", "shown"), [((), "end to end"), (("--json",), '"end_to_end_per_s"')])
+def test_a_report_that_cannot_be_written_costs_nobody_the_figures(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], shown: str
+) -> None:
+    async def run(*_: object) -> Result:
+        return result()
+
+    monkeypatch.setattr(command, "_until_told", run)
+    done = CliRunner().invoke(command.bench, ["--report", "/dev/full", *options])
+    assert done.exit_code == 1
+    assert shown in done.output
+    assert "No space left" in done.output
 
 
 def test_codes_and_a_fault_have_their_lines() -> None:
