@@ -757,7 +757,7 @@ async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site) -> Non
             assert browser.headers["X-Request-Id"] in page
         page = await browser.post("/send/quick", form)
         assert browser.status == 503
-        assert ("请先核对再重试" in page, "自动重试" in page) == (True, False), "a change is not tried again"
+        assert ("请先核对再重试" in page, "页面会自动重试" in page) == (True, False), "a change is not tried again"
         page = await browser.get("/home/live", headers={"HX-Request": "true"})
         assert browser.status == 503
         assert page.startswith("数据库不可用")
