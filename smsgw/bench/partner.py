@@ -192,11 +192,11 @@ class PartnerCustomer:
     def answered(self, n: int, pdu: Pdu, status: int) -> None:
         """An answer to a submit."""
         seen = self.seen
-        now = self._progress = time.monotonic()
-        if status:
+        if status:  # no progress: where all are refused the run ends
             seen.refusals[status] += 1
             self._again.append(n)
             return
+        now = self._progress = time.monotonic()
         seen.accept_seconds.append(now - seen.posted_at[n])
         seen.accepted_at.append(now)
         seen.accepted_size.append(1)

@@ -147,7 +147,7 @@ class ChannelManager:
             Periodic("channels.adopt", ADOPT_EVERY, self._adopt),
             Periodic("channels.probe", PROBE_EVERY, self._probe),
             Periodic("channels.say", SAY_EVERY, self._say),
-            Periodic("channels.waits", SAY_EVERY, self._see_waits, rest=REST),
+            Periodic("channels.waits", SAY_EVERY, self._see_waits, apart=REST),
             Periodic("channels.throttles", THROTTLES_EVERY, self._keep_throttles),
             Periodic("channels.free", FREE_EVERY, self._free),
         )

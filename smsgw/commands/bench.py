@@ -190,8 +190,6 @@ def bench(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(_until_told(options, within))
-        if report_to is not None:
-            report_to.write_text(report.page(rate, seconds, result), "utf-8")
     except asyncio.CancelledError as exc:
         raise Failed("ended before its time; everything is removed") from exc
     except (OSError, RuntimeError, ValueError, SmsgwError) as exc:
@@ -200,5 +198,10 @@ def bench(
         print_json(result.as_json())
     else:
         click.echo("\n".join(result.lines()))
+    if report_to is not None:  # at last: a disk that is full costs nobody the figures
+        try:
+            report_to.write_text(report.page(rate, seconds, result), "utf-8")
+        except OSError as exc:
+            raise Failed(what_failed(exc)) from exc
     if result.counts.problems:
         raise SystemExit(1)

@@ -54,6 +54,8 @@ class Heads(Generic[Queue]):
         self._clock = clock
         self._reached: dict[Queue, int] = {}
         """Up to where a queue has been looked through."""
+        self._late = 0
+        """The first id that was not old at the last look."""
         self.dear = False
         """Heads are not looked for from the oldest id on."""
         self._short: deque[float] = deque(maxlen=LOOKS)
@@ -70,18 +72,19 @@ class Heads(Generic[Queue]):
         return timedelta(seconds=max(LATE, SLOW * min(self._short, default=self._first)))
 
     def since(self, queue: Queue, oldest: int, late: int) -> int:
-        """From which id on to look for the queue's head. ``late``: the first id that is not older than ``late``."""
+        """From which id on to look now for the queue's head. ``late``: the first id that is not older than ``late``."""
+        self._late = late
         return max(oldest, min(self._reached.get(queue, 0), late)) if self.dear else oldest
 
     def looked(
         self, queues: Collection[Queue], taken: Iterable[tuple[Queue, int]], seconds: float, *, all_of_it: bool
     ) -> None:
-        """The queues were looked at together. ``taken``: queue and id of what was found; ``all_of_it``: no more is
-        there."""
+        """The queues were looked at together, from ``since`` on. ``taken``: queue and id of what was found;
+        ``all_of_it``: no more is there."""
         if all_of_it:
-            self._reached.update(dict.fromkeys(queues, ALL))
+            self._reached.update(dict.fromkeys(queues, self._late))
         else:
-            self._reached.update(_last(taken))
+            self._reached.update({queue: min(id_, self._late) for queue, id_ in _last(taken).items()})
         if self.dear:
             self._short.append(seconds)
         elif seconds > DEAR:
@@ -120,18 +123,19 @@ class Heads(Generic[Queue]):
         self._due = self._clock() + REST * cost
         length = stretch.last - stretch.first + 1
         self._length = max(LEAST, length * 2 if cost <= DEAR else length // 2)
-        for queue, id_ in _last(taken).items():  # there may be more behind it
-            self._reached[queue] = min(self._reached.get(queue, 0), id_)
-        if all_of_it:
+        if not all_of_it:  # a backlog: the next looks begin with what there is behind it
+            for queue, id_ in _last(taken).items():
+                self._reached[queue] = min(self._reached.get(queue, 0), id_)
+        else:
             self._at = stretch.last + 1 if stretch.last < newest else 0
             if cost <= DEAR and stretch.first <= oldest and stretch.last >= newest:
                 self.dear = False
 
     def failed(self, queues: Iterable[Queue]) -> None:
-        """A look at these did not come to its end: what they have is found by rounds."""
+        """A look at these, from ``since`` on, did not come to its end: what they have is found by rounds."""
         if not self.dear:
             self._begin(SHORT, 0.0)
-        self._reached.update(dict.fromkeys(queues, ALL))
+        self._reached.update(dict.fromkeys(queues, self._late))
 
 
 def _last(taken: Iterable[tuple[Queue, int]]) -> dict[Queue, int]:

@@ -100,8 +100,8 @@ class _Sibling:
             log.error("worker.gone", sibling=self.worker)
 
     async def ask(self) -> None:
-        """Hear how its channels are."""
-        with contextlib.suppress(control_client.DaemonAway, control_client.DaemonRefusal):
+        """Hear how its channels are. One that is not there, or of another release and not understood, says nothing."""
+        with contextlib.suppress(control_client.DaemonAway, control_client.DaemonRefusal, ValueError):
             said = await control_client.call(self.control, "GET", "/worker/channels", timeout_s=ASK_WITHIN)
             told = msgspec.convert(said, Told)
             self.lines = told.channels

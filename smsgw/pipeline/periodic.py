@@ -52,6 +52,9 @@ class Periodic:
     rest: float | Callable[[], float] = 0.0
     """Pause before more is done: others go first. A share of what the step has taken, or tells the seconds; at most
     ``REST_AT_MOST``. Nothing shortens it: who would wake says what is known, that there is more."""
+    apart: float = 0.0
+    """So many times as long as a step has taken until the next one comes, where that is longer than ``every``: a look
+    that walks over dead rows takes ever longer beside a kept snapshot."""
     jitter: float = 0.0
     """Seconds by which the pause is prolonged at random, so that nodes do not come together."""
     patience: float = PATIENCE
@@ -239,7 +242,8 @@ class _Runner:
         return min(rest() if callable(rest) else rest * self._figures.seconds, REST_AT_MOST)
 
     async def _pause(self) -> None:
-        seconds = self.work.every + random.random() * self.work.jitter  # noqa: S311 - spreading load, not a secret
+        seconds = max(self.work.every, self.work.apart * self._figures.seconds)
+        seconds += random.random() * self.work.jitter  # noqa: S311 - spreading load, not a secret
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

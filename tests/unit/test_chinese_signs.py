@@ -41,6 +41,16 @@ def told() -> Iterator[tuple[str, str]]:
     for n, line in enumerate(re.sub(r"<code>.*?</code>", "码", manual).splitlines(), 1):
         if not line.startswith("<pre>"):
             yield f"manual.html:{n}", re.sub(r"<.*?>", "\0", line)
+    yield from _readme()
+
+
+def _readme() -> Iterator[tuple[str, str]]:
+    """Without code, and without where links lead."""
+    code = False
+    for n, line in enumerate((ROOT / "README.zh-CN.md").read_text("utf-8").splitlines(), 1):
+        code ^= (fence := line.startswith("```"))
+        if not (code or fence):
+            yield f"README.zh-CN.md:{n}", re.sub(r"\]\(.*?\)", "]", re.sub("`.*?`", "码", line))
 
 
 def _operations() -> Iterator[tuple[str, str]]:

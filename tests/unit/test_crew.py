@@ -467,6 +467,36 @@ async def test_who_does_not_reach_the_database_is_not_counted_on_by_who_does(
         await runner.cleanup()
 
 
+@pytest.mark.parametrize("said", ["[1", '{"channels": 3}', '"words"'])
+async def test_one_that_is_not_understood_keeps_no_other_from_being_heard(
+    tmp_path: Path, held: dict[int, HeldLock], said: str
+) -> None:
+    """It is of another release: its channels are not known, and it is not counted on."""
+    begins(tmp_path, 2, held)
+    begins(tmp_path, 3, held)
+
+    async def says(_: web.Request) -> web.Response:
+        return web.Response(text=said, content_type="application/json")
+
+    strange = web.Application()
+    strange.router.add_get("/worker/channels", says)
+    there: Any = There(place(tmp_path, 3).folder / crew.CONTROL)
+    there.status_here, there.heartbeat = list, SimpleNamespace(away=False)
+    runners = []
+    for worker, application in ((2, strange), (3, control.application(there))):
+        runners.append(runner := web.AppRunner(application))
+        await runner.setup()
+        await web.UnixSite(runner, str(place(tmp_path, worker).folder / crew.CONTROL)).start()
+    try:
+        made = Siblings(place(tmp_path, 1))
+        made.look()
+        await made.ask()
+        assert made.able, "the third"
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+
+
 async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
     there: Any = There(tmp_path / crew.CONTROL)
     runner = web.AppRunner(control.application(there))

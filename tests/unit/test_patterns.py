@@ -34,7 +34,7 @@ OWN_TEXT = {
 REVIEWED = {
     "smsgw.core.policy:optout_pattern": "words of the operator, escaped; texts of an allowed length",
     "smsgw.admin.strength:password_problem": "constants of the module, in a loop",
-    "smsgw.admin.words.load_tests:setting": "constants of the module, in a loop; texts are a bench's own",
+    "smsgw.admin.words.load_tests:_told": "constants of the module, in a loop; texts are a bench's own",
     "smsgw.admin.kit.forms:_text": "the pattern is the page's own; texts of an allowed length",
     "smsgw.simulator.config:check": "the operator of a simulated carrier writes it, for the texts of tests",
     "smsgw.simulator.inbox:__init__": "the same",

@@ -72,14 +72,35 @@ _SETTINGS: dict[str, str] = {
     r"(?P<n>[\d,]+) \(and (?P<m>[\d,]+) to warm up\)": N_("%(n)s（另有 %(m)s 条预热）"),
 }  # fmt: skip
 """How a bench says what it did: pattern -> words for it."""
+_PROBLEMS: dict[str, str] = {
+    r"(?P<n>-?\d+) of (?P<of>\d+) posted messages were not accepted": N_("提交的 %(of)s 条中有 %(n)s 条未受理"),
+    r"(?P<n>\d+) calls got no answer": N_("有 %(n)s 次调用没有得到应答"),
+    r"(?P<accepted>\d+) accepted, (?P<billed>-?\d+) billed": N_("受理 %(accepted)s 条，计费 %(billed)s 条"),
+    r"(?P<n>-?\d+) accepted messages have no report": N_("受理的短信中有 %(n)s 条没有报告"),
+    r"(?P<n>\d+) reports were pulled more than once": N_("有 %(n)s 条报告重复收到"),
+    r"(?P<n>\d+) reports are of messages that nobody accepted": N_("有 %(n)s 条报告不属于已受理的短信"),
+    r"(?P<accepted>\d+) accepted, (?P<received>\d+) arrived at the carriers":
+        N_("受理 %(accepted)s 条，到达运营商 %(received)s 条"),
+    r"(?P<n>\d+) messages arrived at the carriers more than once": N_("有 %(n)s 条短信不止一次到达运营商"),
+}  # fmt: skip
+"""What a bench finds wrong (``bench.result.Counts.problems``): pattern -> words for it."""
 
 
 def setting(value: object) -> tuple[str, dict[str, str]]:
     """What a bench says of a setting, in words with their values; as it is, what there are none for."""
-    for pattern, text in _SETTINGS.items():
-        if found := re.fullmatch(pattern, str(value)):
+    return _told(_SETTINGS, str(value))
+
+
+def problem(said: str) -> tuple[str, dict[str, str]]:
+    """The same of what a bench finds wrong."""
+    return _told(_PROBLEMS, said)
+
+
+def _told(known: dict[str, str], said: str) -> tuple[str, dict[str, str]]:
+    for pattern, text in known.items():
+        if found := re.fullmatch(pattern, said):
             return text, found.groupdict()
-    return "%(value)s", {"value": str(value)}
+    return "%(value)s", {"value": said}
 
 
 VERDICT: dict[str, str] = {"met": N_("达到"), "missed": N_("未达到"), "not_tested": N_("本次未验证")}

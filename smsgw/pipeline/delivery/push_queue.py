@@ -202,9 +202,10 @@ class PushQueue:
                 elif self._stock:
                     self._start(self._stock.popleft())
                 elif self._news:
+                    if self._looked:  # what comes meanwhile needs no look of its own
+                        await asyncio.sleep(min(REST * self._looked, REST_AT_MOST))
                     kind = next(iter(self._news))
                     del self._news[kind]
-                    await asyncio.sleep(min(REST * self._looked, REST_AT_MOST))
                     await self._take(kind)
                 else:
                     break
@@ -236,11 +237,13 @@ class PushQueue:
                 limit *= MORE
         limit = self._services.room(limit)
         begun = asyncio.get_running_loop().time()
-        due = await self._services.due(
-            self.endpoint, kind, limit, primary=self.primary, under_way=sorted(self._under_way), busy=busy
-        )
-        took = asyncio.get_running_loop().time() - begun
-        self._looked = took if took > DEAR else 0.0
+        try:
+            due = await self._services.due(
+                self.endpoint, kind, limit, primary=self.primary, under_way=sorted(self._under_way), busy=busy
+            )
+        finally:  # also of one that took too long
+            took = asyncio.get_running_loop().time() - begun
+            self._looked = took if took > DEAR else 0.0
         if self.closed:
             return
         for batch in self._cut(kind, due):

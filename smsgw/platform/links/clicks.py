@@ -220,8 +220,8 @@ class Clicks:
         """When the last of them came that one address alone was not to blame for."""
         self._hits: Counter[int] = Counter()
         """Of links, that have no row and are to be counted, …"""
-        self._visits: list[tuple[int, int]] = []
-        """… and which of these (link, click) count towards a limit."""
+        self._visits: Counter[int] = Counter()
+        """… and how many of these count towards a limit."""
 
     async def start(self) -> None:
         """Find what an earlier run has left. Without a place for them clicks are counted only; messages do not hang on
@@ -314,7 +314,8 @@ class Clicks:
             self._unkept_at = clock.steady()
         self._hits[click.link_id] += 1
         if click.counted:
-            self._visits.append((click.link_id, click.id))
+            self._visits[click.link_id] += 1
+            self._links.unkept(click.link_id, click.id)
 
     async def enter(self) -> bool:
         """Bring what waits into the database; whether there may be more. ``STORAGE_UNAVAILABLE``."""
@@ -344,18 +345,17 @@ class Clicks:
 
     async def _enter_unkept(self) -> None:
         hits, visits = self._hits, self._visits
-        self._hits, self._visits = Counter(), []
-        limited = Counter(link_id for link_id, _ in visits)
+        self._hits, self._visits = Counter(), Counter()
         try:
             async with self._links.counting:
                 async with self._database.transaction() as connection:
                     await connection.execute(_TAKE_TURNS)
                     ids = sorted(hits)
-                    await connection.execute(_ENTER_UNKEPT, ids, [hits[i] for i in ids], [limited[i] for i in ids])
-                self._links.entered(visits)
+                    await connection.execute(_ENTER_UNKEPT, ids, [hits[i] for i in ids], [visits[i] for i in ids])
+                self._links.entered_unkept(visits)
         except BaseException:
             self._hits.update(hits)
-            self._visits += visits
+            self._visits.update(visits)
             raise
 
     def _decoded(self, bodies: Sequence[bytes]) -> list[NewClick]:

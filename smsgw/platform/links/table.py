@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,7 +77,9 @@ class LinkTable:
         self._visits: dict[int, int] = {}
         """Of links with a limit: those that the database knows, …"""
         self._under_way: dict[int, set[int]] = {}
-        """… and of this node, the clicks that are on their way there."""
+        """… and of this node, the clicks that are on their way there, as many as their file has room for, …"""
+        self._unkept: Counter[int] = Counter()
+        """… and how many are that have no row."""
         self._domains: set[str] = set()
         """Of all links that ever were."""
         self._change = 0
@@ -218,22 +221,39 @@ class LinkTable:
         link = self._links.get(id_)
         if link is None or link.begins > now or 0 < link.ends <= now:
             return None
-        if link.visits_max and self._visits.get(id_, 0) + len(self._under_way.get(id_, ())) >= link.visits_max:
+        if link.visits_max and self._seen(id_) >= link.visits_max:
             return None
         return link
+
+    def _seen(self, id_: int) -> int:
+        return self._visits.get(id_, 0) + len(self._under_way.get(id_, ())) + self._unkept[id_]
 
     def visited(self, link: LiveLink, click: int) -> None:
         """One more visit of a link with a limit is on its way to the database: that click's."""
         self._under_way.setdefault(link.id, set()).add(click)
 
+    def unkept(self, link_id: int, click: int) -> None:
+        """That visit gets no row: it is one of a number from now on, however long the database is away."""
+        self._arrived(link_id, click)
+        self._unkept[link_id] += 1
+
     def entered(self, visits: Iterable[tuple[int, int]]) -> None:
         """These (link, click) are there now; of an earlier run's, that was never under way here, nobody knew."""
         for link_id, click in visits:
             self._visits[link_id] = self._visits.get(link_id, 0) + 1
-            under_way = self._under_way.get(link_id, set())
-            under_way.discard(click)
-            if not under_way:
-                self._under_way.pop(link_id, None)
+            self._arrived(link_id, click)
+
+    def entered_unkept(self, visits: Mapping[int, int]) -> None:
+        """So many of each link are there now that have no row."""
+        for link_id, n in visits.items():
+            self._visits[link_id] = self._visits.get(link_id, 0) + n
+        self._unkept -= Counter(visits)  # and what is down to nothing goes
+
+    def _arrived(self, link_id: int, click: int) -> None:
+        under_way = self._under_way.get(link_id, set())
+        under_way.discard(click)
+        if not under_way:
+            self._under_way.pop(link_id, None)
 
 
 def _code_in(path: str) -> str:

@@ -699,6 +699,31 @@ async def test_without_room_for_clicks_people_are_led_on_and_counted(
     assert (await edge.open("/spring")).status == 404
 
 
+async def test_visits_that_have_no_row_cost_nothing_more_while_the_database_is_away(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are numbers, by link; the limit holds all the same, before they are entered and afterwards."""
+    link, other = await edge.make(chosen="many", visits_max=30), await edge.make(chosen="less", visits_max=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(edge.clicks._spool, "_limit", 0)
+        patch.setattr(edge.database, "_pool", None)
+        for path, n in (("/many", 20), ("/less", 3), ("/many", 9)):
+            for _ in range(n):
+                assert (await edge.open(path)).status == 302
+            with pytest.raises(SmsgwError):
+                await edge.enter()
+        assert edge.links._under_way == {}
+        assert len(edge.clicks._visits) == len(edge.links._unkept) == 2
+    assert (await edge.open("/many")).status == 302, "one that has a row"
+    assert (await edge.open("/many")).status == 404
+    await edge.enter()
+    assert not edge.links._unkept
+    assert (await edge.open("/many")).status == 404
+    told = [await queries.one(edge.database, one.id, accounts=None) for one in (link, other)]
+    assert [(one.unkept, one.visits) for one in told] == [(29, 30), (3, 3)]
+    assert [(await edge.open("/less")).status for _ in range(7)] == [302] * 6 + [404]
+
+
 async def test_clicks_that_have_no_place_are_counted(edge: Edge) -> None:
     """The node starts all the same."""
     link = await edge.make(chosen="spring")

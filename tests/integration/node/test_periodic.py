@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -98,6 +99,26 @@ async def test_a_step_with_more_to_do_rests_in_proportion_to_what_it_took() -> N
     await group.stop()
     rests = [after - before for before, after in zip(ended, begun[1:], strict=False)]
     assert min(rests) > 0.14, rests
+
+
+async def test_steps_lie_as_far_apart_as_they_take_long_where_that_is_asked_for() -> None:
+    """Also where nothing more is to be done; a short one comes as often as any."""
+    supervisor = Supervisor(NO_DATABASE, 1)
+    begun: dict[str, list[float]] = {"long": [], "short": []}
+    ended: dict[str, list[float]] = {"long": [], "short": []}
+    clock = asyncio.get_running_loop().time
+
+    async def step(name: str, seconds: float) -> None:
+        begun[name].append(clock())
+        await asyncio.sleep(seconds)
+        ended[name].append(clock())
+
+    wanted = {"long": 0.05, "short": 0.0}
+    group = supervisor.run(Periodic(name, 0.01, partial(step, name, s), apart=4.0) for name, s in wanted.items())
+    await until(lambda: len(begun["long"]) == 4)
+    await group.stop()
+    assert min(after - before for before, after in zip(ended["long"], begun["long"][1:], strict=False)) > 0.19
+    assert len(begun["short"]) > 2 * len(begun["long"])
 
 
 async def test_a_rest_has_an_end_however_long_the_step_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from smsgw.admin.words.load_tests import CLAUSE, VERDICT
 from smsgw.bench import report
 from smsgw.bench.result import Carried, Codes, Counts, Course, Fault, Latency, Result, spread
+from smsgw.commands import bench as command
 from smsgw.platform.load_tests.model import findings
 
 N = 61_000
@@ -112,8 +115,30 @@ def test_what_was_asked_for_is_said_in_chinese(asked: dict[str, Any], row: list[
 def test_what_went_wrong_stands_above() -> None:
     counts = Counts(N, N, N, N - 1, 0, 0, 0, received=N, received_distinct=N, received_again=0)
     page = report.page(1_000, 60.0, result(counts=counts))
-    assert '<p class="bad">1 accepted messages have no report</p>' in page
+    assert '<p class="bad">受理的短信中有 1 条没有报告</p>' in page
     assert "未达到 1 项" in page
+
+
+def test_whatever_went_wrong_is_said_in_chinese() -> None:
+    wrong = Counts(N, N - 1, N, N - 9, 2, 3, 4, received=N, received_distinct=N - 4, received_again=5)
+    said = re.findall(r'<p class="bad">(.*?)</p>', report.page(1_000, 60.0, result(counts=wrong)))
+    assert len(said) == len(wrong.problems) == 8
+    assert not [one for one in said if re.search("[A-Za-z%]", one)]
+    assert f"受理 {N - 1} 条，到达运营商 {N - 4} 条" in said
+
+
+@pytest.mark.parametrize(("options", "shown"), [((), "end to end"), (("--json",), '"end_to_end_per_s"')])
+def test_a_report_that_cannot_be_written_costs_nobody_the_figures(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], shown: str
+) -> None:
+    async def run(*_: object) -> Result:
+        return result()
+
+    monkeypatch.setattr(command, "_until_told", run)
+    done = CliRunner().invoke(command.bench, ["--report", "/dev/full", *options])
+    assert done.exit_code == 1
+    assert shown in done.output
+    assert "No space left" in done.output
 
 
 def test_codes_and_a_fault_have_their_lines() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unittest.mock import MagicMock
 
+from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import FADE, STANDBY_AFTER, PoolShares
+from smsgw.core.heads import REST
 from smsgw.pipeline.fleet import Membership
 
 POOL = 1
@@ -144,3 +147,9 @@ def test_a_slowed_channel_that_is_alone_takes_all() -> None:
     hall = Hall(a=1)
     hall.shares.slow({hall.ids["a"]: 0.2})
     assert hall.share() == {"a": 1.0}
+
+
+def test_looks_at_how_long_pools_have_waited_rest_by_what_they_take() -> None:
+    """Beside a kept snapshot each walks over all that was sent since."""
+    (work,) = [one for one in ChannelManager.periodics(MagicMock()) if one.name == "channels.waits"]
+    assert work.apart == REST

@@ -27,6 +27,8 @@ class Queues:
         self.walked = 0
         self.takes = 0.001
         """Seconds of every statement, whatever it finds."""
+        self.gives_up = float("inf")
+        """Seconds after which the server does."""
 
     @property
     def newest(self) -> int:
@@ -47,8 +49,14 @@ class Queues:
             insort(dead, id_)
         return found, self.takes / 2 + max(0, walked) * A_ROW
 
+    def _give_back(self, found: list[tuple[str, int]]) -> None:
+        for queue, id_ in found:
+            self.dead[queue].remove(id_)
+            insort(self.live[queue], id_)
+
     def look(self, room: int = 10) -> list[tuple[str, int]]:
-        """A step of a round when one is due, then all queues: as ``channels/claims`` does."""
+        """A step of a round when one is due, then all queues: as ``channels/claims`` does. When the server gives a
+        statement up nothing is taken: what was claimed before it, in the same breath, goes back."""
         found: list[tuple[str, int]] = []
         heads = self.heads
         if heads.due:
@@ -58,16 +66,24 @@ class Queues:
                 ids, took = self._find(queue, part.first, part.last, room - len(found))
                 found += [(queue, id_) for id_ in ids]
                 seconds += took
-            self.now += seconds
+            self.now += min(seconds, self.gives_up)
+            if seconds > self.gives_up:
+                self._give_back(found)
+                return []
             heads.stepped(part, 0, newest, found, seconds, all_of_it=len(found) < room)
-        left, more, seconds = room - len(found), [], 0.0
+        more: list[tuple[str, int]] = []
+        left, seconds = room - len(found), 0.0
         if left:
             for queue in ("a", "b"):
                 since = heads.since(queue, 0, self.newest - stretch(heads.late))
                 ids, took = self._find(queue, since, self.newest, left - len(more))
                 more += [(queue, id_) for id_ in ids]
                 seconds += took
-            self.now += seconds
+            self.now += min(seconds, self.gives_up)
+            if seconds > self.gives_up:
+                heads.failed(("a", "b"))
+                self._give_back(found + more)
+                return []
             heads.looked(("a", "b"), more, seconds, all_of_it=len(more) < left)
         return found + more
 
@@ -125,6 +141,45 @@ def test_a_backlog_that_is_released_is_taken_without_a_pause() -> None:
         assert len(queues.look()) == 10
 
 
+def test_what_came_while_nobody_looked_is_found_at_once() -> None:
+    """The carrier was away, or had no room: what has come since the last look is no business of rounds."""
+    queues = Queues()
+    queues.now = 1000.0
+    queues.dead["a"] = [n * SECOND // 20 for n in range(20_000)]
+    queues.look()
+    queues.look()
+    assert queues.heads.dear
+    for away in (5.0, 60.0):
+        while queues.heads.due:
+            queues.look()
+        queues.now += 0.01
+        came = [queues.put("a"), queues.put("b")]
+        queues.now += away
+        queues.heads._due = queues.now + 1  # no round comes to its help
+        assert queues.look() == [("a", came[0]), ("b", came[1])]
+
+
+def test_one_that_a_round_finds_is_taken_though_no_look_comes_to_its_end_from_there() -> None:
+    """Behind it lies more than a look can walk over in its time: looks that began there would all fail, and what the
+    step has found in the same breath would go back each time."""
+    queues = Queues()
+    queues.now, queues.gives_up = 1000.0, 4.0
+    queues.dead["a"] = [n * SECOND // 400 for n in range(400_000)]  # 8 s
+    assert queues.look() == []
+    assert queues.heads.dear
+    for age in (900.0, 500.0):
+        late, begun, failed = queues.put("a", age=age), queues.now, 0
+        while True:
+            new = queues.put("a")  # there is always something new as well
+            taken = queues.look()
+            if ("a", late) in taken:
+                break
+            failed += ("a", new) not in taken
+            queues.now += 0.1
+            assert queues.now - begun < 900, "it stands still"
+        assert failed < 10
+
+
 def test_when_a_round_takes_no_time_any_more_it_is_over() -> None:
     queues = Queues()
     queues.now = 1000.0
@@ -144,12 +199,13 @@ def test_a_look_that_never_ends_is_made_in_pieces() -> None:
     """From its beginning on, and in shorter ones each time one does not come to its end."""
     now = 0.0
     heads: Heads[str] = Heads(lambda: now)
-    heads.failed(["a"])
     newest = 100 * SHORT
+    assert heads.since("a", 0, newest - 2 * SECOND) == 0
+    heads.failed(["a"])
     assert not heads.due, "before a look has told what one takes"
     heads.looked(["a"], [], 0.001, all_of_it=True)
     assert heads.due
-    assert heads.since("a", 0, newest - SECOND) == newest - SECOND
+    assert heads.since("a", 0, newest - SECOND) == newest - 2 * SECOND
     lengths = []
     for _ in range(20):
         step = heads.step(7, newest, 5.0)
