@@ -175,7 +175,7 @@ class KannelCustomer(Customer):
         self._before = f"GET /cgi-bin/sendsms?{login}&from=10690001&coding=2&charset=UTF-8"
         self._report = quote(sink.url, safe="")
 
-    def _request(self, first: int, size: int) -> bytes:
+    def _request(self, endpoint: Endpoint, first: int, size: int) -> bytes:
         number, text = self._message(first)
         report = f"dlr-mask={_BOTH}&dlr-url={self._report}%3Fn%3D{self._first + first}%26s%3D%25d"
         wanted = f"{self._before}&to={number}&text={quote(text)}&{report}"

@@ -192,8 +192,8 @@ def message_of(load: Load, serial: int) -> tuple[str, str]:
 
 
 class Customer:
-    """Posts and pulls through one account, codes perhaps through another. One ``run`` after the other; serial numbers
-    go on."""
+    """Posts and pulls through one account or several, codes perhaps through one of their own. One ``run`` after the
+    other; serial numbers go on."""
 
     def __init__(
         self,
@@ -203,19 +203,21 @@ class Customer:
         first_serial: int = 0,
         sink: Sink | None = None,
         codes: Endpoint | None = None,
+        others: Sequence[Endpoint] = (),
     ) -> None:
         """``sink``: reports come there instead of being pulled. ``codes``: one-time codes are posted there, by an
-        account of their own."""
+        account of their own. ``others``: further accounts, whose turn it is by connection."""
         if sink is not None:
             sink.receive = self._note
         self._pushed = sink is not None
-        self._endpoint = endpoint
+        self._endpoints = (endpoint, *others)
         self._codes = codes or endpoint
         self._load = load
         self._first = first_serial
-        self._single = endpoint.head("POST", "/messages")
-        self._batch = endpoint.head("POST", "/messages/batch")
-        self._code = self._codes.head("POST", "/messages")
+        self._heads = {
+            one: (one.head("POST", "/messages"), one.head("POST", "/messages/batch"))
+            for one in (*self._endpoints, self._codes)
+        }
         self.seen = Observed(array("d", bytes(8 * load.messages)))
         self._progress = time.monotonic()
         self._pulling = True
@@ -226,22 +228,24 @@ class Customer:
     async def run(self) -> Observed:
         """Post everything and pull until every accepted message has its report. Raises ``TimeoutError``."""
         load = self._load
-        pulled = [] if self._pushed else [self._endpoint] * load.pullers
-        if not self._pushed and self._codes is not self._endpoint:
+        of_each = max(1, load.pullers // len(self._endpoints))
+        pulled = [] if self._pushed else [endpoint for endpoint in self._endpoints for _ in range(of_each)]
+        if not self._pushed and self._codes not in self._endpoints:
             pulled += [self._codes] * CODE_PULLERS
         pullers = [aio.spawn(self._pull(endpoint), name=f"bench.pull.{n}") for n, endpoint in enumerate(pulled)]
         posters: list[asyncio.Task[None]] = []
         coders: list[asyncio.Task[None]] = []
         connections: list[Connection] = []
         try:
-            connections = [await self._endpoint.connect() for _ in range(load.connections)]
+            turns = [self._endpoints[n % len(self._endpoints)] for n in range(load.connections)]
+            connections = [await endpoint.connect() for endpoint in turns]
             lines = [await self._codes.connect() for _ in range(CODE_CONNECTIONS if load.codes_rate else 0)]
             connections += lines
             self._progress = self.seen.first_post = time.monotonic()
             calls, codes = self._calls(), self._code_calls()
             posters = [
-                aio.spawn(self._post(c, self._endpoint, calls), name="bench.post")
-                for c in connections[: load.connections]
+                aio.spawn(self._post(c, endpoint, calls), name="bench.post")
+                for c, endpoint in zip(connections, turns, strict=False)
             ]
             coders = [aio.spawn(self._post(c, self._codes, codes), name="bench.code") for c in lines]
             await self._watched(posters, coders, pullers)
@@ -284,7 +288,7 @@ class Customer:
         """How many of those without a report the platform calls unknown, by its own word."""
         seen, found = self.seen, 0
         left = [id_ for id_ in seen.accepted_ids() if id_ not in seen.pulled]
-        for endpoint in {self._endpoint, self._codes}:  # of the other account's each knows nothing
+        for endpoint in {*self._endpoints, self._codes}:  # of another account's each knows nothing
             connection = await self._again(endpoint)
             try:
                 for first in range(0, len(left), ASKED_AT_ONCE):
@@ -320,7 +324,7 @@ class Customer:
         seen = self.seen
         try:
             for first, size, due in calls:
-                request = self._request(first, size)
+                request = self._request(endpoint, first, size)
                 if due:
                     await asyncio.sleep(due - time.monotonic())
                 at = due or time.monotonic()
@@ -394,18 +398,19 @@ class Customer:
                     raise
             await asyncio.sleep(RECONNECT_EVERY)
 
-    def _request(self, first: int, size: int) -> bytes:
+    def _request(self, endpoint: Endpoint, first: int, size: int) -> bytes:
         load = self._load
         serial = self._first + first
+        single, batch = self._heads[endpoint]
         if first >= load.messages:
             to, content = number_of(load, serial), samples.BENCH_CODE.format(serial=serial)
-            return self._body(self._code, serial, f'{{"to":["{to}"],"type":"otp","content":"{content}"}}')
+            return self._body(single, serial, f'{{"to":["{to}"],"type":"otp","content":"{content}"}}')
         if load.batch:
             items = ",".join([self._item(n) for n in range(first, first + size)])
             said = f'"template_id":"{load.template}",' if load.template else ""
-            return self._body(self._batch, serial, f'{{{said}"items":[{items}]}}')
+            return self._body(batch, serial, f'{{{said}"items":[{items}]}}')
         number, text = self._message(first)
-        return self._body(self._single, serial, f'{{"to":["{number}"],"content":"{text}"}}')
+        return self._body(single, serial, f'{{"to":["{number}"],"content":"{text}"}}')
 
     def _body(self, head: bytes, serial: int, body: str) -> bytes:
         octets = body.encode()

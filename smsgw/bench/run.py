@@ -34,8 +34,9 @@ from smsgw.bench.stage import (
 )
 from smsgw.bench.wire import Endpoint
 from smsgw.bench.wiretap import WireTap
+from smsgw.core.ids import CHINA
 from smsgw.core.words import samples
-from smsgw.runtime import aio
+from smsgw.runtime import aio, clock
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
@@ -130,9 +131,10 @@ async def _run(
 ) -> Result:
     load = options.load
     codes = None
+    others = [Endpoint(stage.url, bearer) for bearer in stage.seeded.other_bearers] if stage is not None else []
     if stage is not None and stage.seeded.codes_bearer:
         codes = Endpoint(stage.url, stage.seeded.codes_bearer)
-    balance = await _balance(endpoint, codes)
+    balance = await _balance(endpoint, codes, *others)
     runs: list[Observed] = []
     # what dies takes along what it has counted of itself
     counted = stage is not None and options.kill is None and not options.hasty
@@ -142,12 +144,12 @@ async def _run(
         warm = replace(
             load, messages=options.warm_up, connections=min(load.connections, 10), rate=0.0, burst=0.0, codes_rate=0.0
         )
-        runs.append(await _customer(options, endpoint, stage, sink, warm, 0).run())
+        runs.append(await _customer(options, endpoint, stage, sink, warm, 0, others=others).run())
     meter = _meter(stage)
     memory: list[float] = []
     watch = aio.spawn(_watch_memory(stage, memory), name="memory") if stage else None
     meter.start()
-    customer = _customer(options, endpoint, stage, sink, load, options.warm_up, codes)
+    customer = _customer(options, endpoint, stage, sink, load, options.warm_up, codes, others)
     telling = aio.spawn(_keep_telling(options, customer.seen), name="telling")
     try:
         async with killing(stage, options.kill, load, customer.seen) as death:
@@ -163,7 +165,8 @@ async def _run(
     written = await work.done(options.warm_up + sent) if work else None
     if tap is not None:
         tap.close()
-    counts = _count(runs, options.warm_up + sent, balance - await _balance(endpoint, codes), _refused_by(options))
+    billed = balance - await _balance(endpoint, codes, *others)
+    counts = _count(runs, options.warm_up + sent, billed, _refused_by(options))
     arrivals: list[Arrival] = []
     if stage is not None:
         arrivals = await _witness(stage.simulation, counts)
@@ -271,9 +274,10 @@ def _customer(
     load: Load,
     first: int,
     codes: Endpoint | None = None,
+    others: Sequence[Endpoint] = (),
 ) -> Customer | PartnerCustomer:
     if stage is None or not options.setting.partner:
-        return Customer(endpoint, load, first_serial=first, sink=sink, codes=codes)
+        return Customer(endpoint, load, first_serial=first, sink=sink, codes=codes, others=others)
     host, port = stage.partners(options.setting.partner)
     return PartnerCustomer(
         host, port, CMPP_LOGIN, stage.seeded.password, load, speech=SPEECHES[options.setting.partner](),
@@ -370,7 +374,7 @@ def _sent(tap: WireTap | None, stage: Stage | None, carrier: str) -> Sequence[fl
 
 def _machine(stage: Stage | None) -> dict[str, str]:
     machine = {
-        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "time": clock.now().astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S %z"),
         "smsgw": __version__,
         "python": platform.python_version(),
         "cores": str(len(os.sched_getaffinity(0))),
@@ -402,6 +406,8 @@ def _settings(options: Options) -> dict[str, Any]:
         settings["codes"] = f"{load.codes_rate:g}/s, one a post, by {whose}"
     if options.url:
         return settings | {"gateway": options.url}
+    if setting.accounts > 1:
+        settings["accounts"] = f"{setting.accounts}, in turn by connection"
     return settings | {
         "channels": f"{setting.channels}, {setting.links} links each, window {setting.window}, "
         + (f"{setting.channel_rate:,}/s each" if setting.channel_rate else "no limit of rate")
@@ -422,7 +428,7 @@ def _asked(options: Options) -> dict[str, Any]:
     asked |= {name: getattr(load, name) for name in of_load}
     if options.url:
         return asked | {"gateway": options.url}
-    of_setting = ("channels", "links", "answer_delay", "report_delay", "workers", "codes_account")
+    of_setting = ("channels", "links", "answer_delay", "report_delay", "workers", "accounts", "codes_account")
     return asked | {name: getattr(setting, name) for name in of_setting} | {"channel_window": setting.window}
 
 

@@ -87,6 +87,8 @@ class Setting:
     partner: str = ""
     """The protocol of the account's partner login; empty: none, its reports are pulled."""
     partner_binds: int = 0
+    accounts: int = 1
+    """That post."""
     codes_account: bool = False
     """One-time codes have an account of their own."""
     template: bool = False
@@ -203,6 +205,8 @@ class Seeded:
     settings: dict[str, str]
     """Of the database, that a figure depends on."""
     push_secret: str = field(default="", repr=False)
+    other_bearers: Sequence[str] = field(default=(), repr=False)
+    """Of further accounts."""
     codes_bearer: str = field(default="", repr=False)
     """Of the account that one-time codes have; empty: they are the same account's."""
     template: str = ""
@@ -371,6 +375,7 @@ async def _seed(data: Path, setting: Setting, simulation: Simulation, password: 
             await policies.put(change, name, value)
         await words.put(change, [Word(samples.BENCH_WORD.format(n=n)) for n in range(WORDS)])
         account, bearer = await _account(change, sealer, ACCOUNT)
+        others = [(await _account(change, sealer, f"{ACCOUNT}-{n}"))[1] for n in range(2, setting.accounts + 1)]
         codes_bearer = (await _account(change, sealer, CODES_ACCOUNT))[1] if setting.codes_account else ""
         if setting.partner:
             limits = {"max_binds": setting.partner_binds, "window": MAX_WINDOW}
@@ -395,7 +400,7 @@ async def _seed(data: Path, setting: Setting, simulation: Simulation, password: 
             made = await webhooks.put(change, sealer, account, wanted, reach)
             secret = made or ""
         told = {name: await database.fetchval(f"SHOW {name}") for name in names}
-        return Seeded(dsn, bearer, password, told, secret, codes_bearer, template)
+        return Seeded(dsn, bearer, password, told, secret, others, codes_bearer, template)
     finally:
         await database.close()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import asyncpg
 import structlog
@@ -46,6 +47,8 @@ AGAIN_EVERY = 0.5
 """Seconds between looks for messages that a neighbour has failed at."""
 LOOK_AGAIN = 5.0
 """Seconds after which deferred parts are looked for unasked: time and operators defer parts, too."""
+REST = 30.0
+"""Seconds for which is not asked again what the server has given up, beside the queues: they have their turn."""
 TURN_FOR_ALL = 10
 """Every so many claims the lanes are served from the other end: none is starved."""
 
@@ -75,6 +78,7 @@ class Claims:
         self._heads: Heads[Queue] = Heads(self._loop.time)
         self._made = 0
         self._deferred_at = 0.0
+        self._deferred_rests = 0.0
         self._again_at = 0.0
         self._next_at = 0.0
 
@@ -113,16 +117,13 @@ class Claims:
         connection = await self._connected(in_hand)
         if self._doubt:
             return []
-        nothing_due = min(self._deferred_at - clock.time(), self._again_at - self._loop.time()) > 0
-        if not self._hot and (urgent or (nothing_due and not self._heads.due)):
+        beside = self._deferred_due or self._again_at <= self._loop.time() or self._heads.due
+        if not self._hot and (urgent or not beside):
             self._next_at = self._loop.time() + CLAIM_INTERVAL  # nothing to ask for, as behind most claims
             return []
         fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
         now = clock.now()
         oldest, newest = first_id(now - MAX_AGE), self._services.ids.newest(now)
-        # Operators send again what is older than anything that is queued.
-        oldest_deferred = first_id(now - self._services.outcomes.open_for)
-        halted = self._services.halted
         claimed: list[Claimed] = []
         queues: list[Queue] = []
         if self._day.grown:
@@ -130,41 +131,27 @@ class Claims:
                 await self._day.renew(connection)
         hot, self._hot = self._hot, {}
         self._doubt = fence.epoch
-        async with aio.timeout(CLAIM_TIMEOUT):
-            if self._deferred_at <= clock.time() and not urgent:
-                claimed = await claiming.claim_deferred(
-                    connection, fence, now=now, limit=room, oldest=oldest_deferred, halted=halted
-                )
-                if len(claimed) < room:
-                    due = await claiming.next_deferred(connection, self._channel_id, oldest_deferred)
-                    soon = clock.time() + LOOK_AGAIN
-                    self._deferred_at = min(due.timestamp(), soon) if due else soon
-            if len(claimed) < room and self._again_at <= self._loop.time() and not urgent:
-                # What a neighbour has failed at is not a matter of shares: any other channel of the pool may have it.
-                self._again_at = self._loop.time() + AGAIN_EVERY
-                claimed += await claiming.claim(
-                    connection, fence, limit=room - len(claimed), queues=self._everywhere(), oldest=oldest,
-                    newest=newest, halted=halted, again=True,
-                )  # fmt: skip
-            if len(claimed) < room and self._heads.due and not urgent:
-                claimed += await self._round(connection, fence, room - len(claimed), oldest, newest, trial=trial)
-            if len(claimed) < room:
-                queues = [q for q in self._order(hot, trial=trial) if q[1] == Lane.EMERGENCY or not urgent]
-            if queues:
-                failpoints.reach("claim.asked")
-                late, left, begun = first_id(now - self._heads.late), room - len(claimed), self._loop.time()
-                try:
+        if not urgent:
+            claimed = await self._beside(connection, fence, room, oldest, newest, now, trial=trial)
+        if self._free(claimed, room):
+            queues = [q for q in self._order(hot, trial=trial) if q[1] == Lane.EMERGENCY or not urgent]
+        if queues:
+            failpoints.reach("claim.asked")
+            late, left, begun = first_id(now - self._heads.late), room - len(claimed), self._loop.time()
+            try:
+                async with aio.timeout(CLAIM_TIMEOUT):
                     found = await claiming.claim(
                         connection, fence, limit=left, queues=queues, oldest=oldest, newest=newest,
-                        since=[self._heads.since(queue, oldest, late) for queue in queues], halted=halted,
+                        since=[self._heads.since(queue, oldest, late) for queue in queues],
+                        halted=self._services.halted,
                     )  # fmt: skip
-                except asyncpg.QueryCanceledError:
-                    self._heads.failed(queues)
-                    raise
-                self._heads.looked(
-                    queues, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < left
-                )
-                claimed += found
+            except asyncpg.QueryCanceledError:
+                self._heads.failed(queues)
+                raise
+            self._heads.looked(
+                queues, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < left
+            )
+            claimed += found
         self._ear.check()
         self._doubt = 0
         self._day.wrote(len(claimed))
@@ -176,6 +163,55 @@ class Claims:
             self._next_at = self._loop.time() + CLAIM_INTERVAL
         for part in claimed:
             self._services.shares.pulled(self._channel_id, part.pool_id, 1)
+        return claimed
+
+    @property
+    def _deferred_due(self) -> bool:
+        return self._deferred_at <= clock.time() and self._deferred_rests <= self._loop.time()
+
+    def _free(self, claimed: Sequence[Claimed], room: int) -> bool:
+        """Whether to ask for more. Beside a kept snapshot each look may take seconds: what one has found goes first."""
+        return len(claimed) < room and not (claimed and self._heads.dear)
+
+    async def _beside(
+        self, connection: Connection, fence: claiming.Fence, room: int, oldest: int, newest: int, now: datetime, *,
+        trial: bool,
+    ) -> list[Claimed]:  # fmt: skip
+        """What a look at the heads of the queues does not find: our own deferred parts, what neighbours have failed at,
+        and what a round comes across. Each has its own time: what the server gives up rests, and keeps nothing up."""
+        claimed: list[Claimed] = []
+        halted = self._services.halted
+        if self._deferred_due:
+            # Operators send again what is older than anything that is queued.
+            since = first_id(now - self._services.outcomes.open_for)
+            try:
+                async with aio.timeout(CLAIM_TIMEOUT):
+                    claimed = await claiming.claim_deferred(
+                        connection, fence, now=now, limit=room, oldest=since, halted=halted
+                    )
+                if len(claimed) < room:
+                    async with aio.timeout(CLAIM_TIMEOUT):
+                        due = await claiming.next_deferred(connection, self._channel_id, since)
+                    soon = clock.time() + LOOK_AGAIN
+                    self._deferred_at = min(due.timestamp(), soon) if due else soon
+            except asyncpg.QueryCanceledError:
+                self._deferred_rests = self._loop.time() + REST
+                raise
+        if self._free(claimed, room) and self._again_at <= self._loop.time():
+            # What a neighbour has failed at is not a matter of shares: any other channel of the pool may have it.
+            self._again_at = self._loop.time() + AGAIN_EVERY
+            try:
+                async with aio.timeout(CLAIM_TIMEOUT):
+                    claimed += await claiming.claim(
+                        connection, fence, limit=room - len(claimed), queues=self._everywhere(), oldest=oldest,
+                        newest=newest, halted=halted, again=True,
+                    )  # fmt: skip
+            except asyncpg.QueryCanceledError:
+                self._again_at = self._loop.time() + REST
+                raise
+        if self._free(claimed, room) and self._heads.due:
+            async with aio.timeout(CLAIM_TIMEOUT):
+                claimed += await self._round(connection, fence, room - len(claimed), oldest, newest, trial=trial)
         return claimed
 
     async def _round(

@@ -78,6 +78,8 @@ def _beside(command: click.Command) -> click.Command:
     "--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports."
 )
 @click.option("--push", is_flag=True, help="Reports are pushed to a signed webhook instead of being pulled.")
+@click.option("--accounts", type=click.IntRange(1, 50), default=1, show_default=True,
+              help="That post, each over its part of the connections.")  # fmt: skip
 @click.option("--bind-window", type=click.IntRange(1, MAX_WINDOW), default=200, show_default=True,
               help="Submits without an answer, on each of a partner's binds.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0), default=0.0,
@@ -150,6 +152,9 @@ def bench(
         (partner and kill, "--kill is for posts: a call is repeated with its key, a submit of a partner has none"),
         (push and kill, "--kill is for reports that are pulled"),
         (mode == "personalised" and url, "--mode personalised needs a template of its own: leave out --url"),
+        (setting["accounts"] > connections, "--accounts: each needs a connection"),
+        (setting["accounts"] > 1 and (url or push or partner or mode == "personalised" or against_kannel),
+         "--accounts is for plain posts to a stage of our own, whose reports are pulled"),
         (setting["codes_account"] and not codes, "--codes-account is for --codes"),
         (setting["codes_account"] and (url or push), "--codes-account needs an own stage and reports that are pulled"),
         (report_to and not report_to.parent.is_dir(), "--report: there is no such folder"),

@@ -120,6 +120,11 @@ def day_start(id_: int) -> int:
     return (ms - ms % _DAY_MS - _CHINA_MS - EPOCH_MS) << _SHIFT
 
 
+def day_end(id_: int) -> int:
+    """What all ids of the business day of this one are below: the first of the next day."""
+    return day_start(id_) + (_DAY_MS << _SHIFT)
+
+
 def day_range(day: date) -> tuple[int, int]:
     """``[low, high)``: the ids of that business day."""
     start = datetime(day.year, day.month, day.day, tzinfo=CHINA)

@@ -25,7 +25,10 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("mode", "how"), [("single", "--push"), ("batch", "--pinned"), ("smpp", "--connections=2")])
+@pytest.mark.parametrize(
+    ("mode", "how"),
+    [("single", "--push"), ("batch", "--pinned"), ("smpp", "--connections=2"), ("single", "--accounts=3")],
+)
 @pytest.mark.slow
 def test_each_message_is_submitted_and_reported_once(mode: str, how: str, tmp_path: Path) -> None:
     result = bench(tmp_path, "--mode", mode, how, "--messages", "1800", "--warm-up", "200", "--report-delay", "20")
@@ -36,6 +39,7 @@ def test_each_message_is_submitted_and_reported_once(mode: str, how: str, tmp_pa
     assert counts["pulled"] == 2000
     assert counts["statuses"] == {"delivered": 2000}
     assert ("beside it" in result["settings"]) == (how == "--pinned")
+    assert ("accounts" in result["settings"]) == (how == "--accounts=3")
     assert 0 <= result["cores"]["idle"] < 1
     if how == "--push":
         assert result["settings"]["pushed"].endswith(", 0 with a wrong signature")

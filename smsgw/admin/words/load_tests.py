@@ -58,7 +58,7 @@ FACT: dict[str, str] = {
     "load before": N_("压测前负载"), "postgres version": N_("数据库版本"), "postgres fsync": N_("数据库 fsync"),
     "postgres synchronous_commit": N_("数据库同步提交"), "postgres full_page_writes": N_("数据库整页写"),
     "postgres shared_buffers": N_("数据库共享缓存"), "messages": N_("条数"), "posts": N_("提交方式"),
-    "pace": N_("速率"),
+    "pace": N_("速率"), "accounts": N_("账号"),
     "connections": N_("连接"), "pause of a puller": N_("拉取间隔"), "channels": N_("通道"),
     "carriers": N_("仿真运营商"), "codes": N_("验证码"), "workers": N_("工作进程"), "pushed": N_("报告推送"),
     "killed": N_("强制结束"), "daemon": N_("网关"), "database": N_("数据库"),
@@ -68,8 +68,11 @@ FACT: dict[str, str] = {
 """What a bench says of the machine and of itself, by its own names."""
 _SETTINGS: dict[str, str] = {
     r"(?P<n>[\d,]+) messages/s": N_("%(n)s 条/秒"), "as fast as answers come": N_("应答即发"),
+    r"(?P<n>\d+), in turn by connection": N_("%(n)s 个，按连接轮流"),
     r"batches of (?P<n>\d+)": N_("每批 %(n)s 条"), "single recipients": N_("逐条提交"),
     r"(?P<n>[\d,]+) \(and (?P<m>[\d,]+) to warm up\)": N_("%(n)s（另有 %(m)s 条预热）"),
+    r"requests_per_second (?P<n>[\d,]+) \(default (?P<m>[\d,]+)\)": N_("%(n)s 次/秒（默认 %(m)s）"),
+    r"rate (?P<n>[\d,]+) messages/s \(default (?P<m>[\d,]+)\)": N_("%(n)s 条/秒（默认 %(m)s）"),
 }  # fmt: skip
 """How a bench says what it did: pattern -> words for it."""
 _PROBLEMS: dict[str, str] = {

@@ -13,17 +13,19 @@ from smsgw.store.engine.states import by_name
 LAST_ID = 2**63 - 1
 
 # The head of a queue. Plain equality and ORDER BY id would let the planner read the day by its primary key, where most
-# rows seem to fit when a million wait, and then all of it for a lane that is empty: this order only part_claim has.
-# The upper bound comes from a row: it keeps days to come from being looked at, and two constants would look narrow.
+# rows seem to fit when a million wait, and then all of it for a lane that is empty: this order only part_claim has. For
+# the same reason the upper bound stands in a comparison of rows, where the primary key cannot use it.
 _HEAD = by_name("""
-        WHERE (p.pool_id, p.lane, p.id) >= (q.pool_id, q.lane, q.since) AND (p.pool_id, p.lane) <= (q.pool_id, q.lane)
-          AND p.state = :QUEUED AND p.part = 1 AND p.id >= {oldest} AND p.id <= q.newest{more}
+        WHERE (p.pool_id, p.lane, p.id) >= (q.pool_id, q.lane, q.since)
+          AND (p.pool_id, p.lane, p.id) <= (q.pool_id, q.lane, q.newest)
+          AND p.state = :QUEUED AND p.part = 1 AND p.id >= {oldest}{more}
         ORDER BY p.pool_id, p.lane, p.id""")
 
 # Whole messages by their first part, in the order of the given (pool, lane) pairs, as many as fit into $4 parts.
 # The claim holds only while the channel's lease is ours by the database's clock. Test messages are for the test channel
 # and for no other, whatever a caller asks for.
 _CLAIM = by_name(f"""
+-- ids from $7 to $9
 WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),

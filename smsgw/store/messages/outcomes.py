@@ -78,6 +78,7 @@ _TARGET = {
 # The whole message, or none of it, goes back to its pool: a claim begins with part 1 and takes what is queued. What is
 # sent twice stays where its first attempt may still arrive.
 _GIVE_BACK = by_name("""
+-- ids from $5 to $1
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::timestamptz[]) AS a(id, part, attempt, at)
 ),
@@ -128,6 +129,7 @@ async def commit_given_back(
 # has taken it before and reported a failure, that stands. Early reports of the ids that just became known are handed
 # over.
 _ANSWERS = by_name("""
+-- ids from $14 to $1
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
                          $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[])
@@ -159,6 +161,7 @@ SELECT * FROM done
 # Answers that have changed nothing, and that the parts as they are seen now do not account for: the claim is not seen
 # yet, or they ought to have been changed.
 _UNSEEN = by_name("""
+-- ids from $5 to $1
 SELECT count(*) FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[]) AS a(id, part, attempt, state)
 JOIN part p ON p.id = a.id AND p.part = a.part AND p.id >= $5
 WHERE p.attempt < a.attempt OR (p.attempt = a.attempt
@@ -185,6 +188,7 @@ _WAITS = "(was IN (:SENT, :UNKNOWN) OR (was IN (:NO_REPORT, :UNCONFIRMED) AND NO
 # part could have been changed, and those (``ended``) whose part had its end before. Of a part that was sent twice a
 # report that is no delivery (``moot``) does not tell whether the other attempt has arrived.
 _REPORTS = by_name(f"""
+-- ids from $7 to $8
 WITH r AS MATERIALIZED (
     SELECT *, $8::bigint AS newest
     FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[], $9::text[],
@@ -468,6 +472,7 @@ async def park(connection: Connection, reports: Sequence[Report], tally: Tally) 
 
 # After the update, in a statement of its own: whoever comes last to a message's rows sees all of them final.
 _SIBLINGS = """
+-- ids from $2 to $1
 SELECT id, part, total, state, code, class, by_us, account_id, answered_at, claimed_at, final_at, pool_id,
        channel_id
 FROM part WHERE id = ANY($1::bigint[]) AND id >= $2 ORDER BY id, part FOR UPDATE
@@ -479,6 +484,7 @@ EVENT_TYPES = {
 }  # fmt: skip
 
 _REFUND = """
+-- ids from $4 to $1
 WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)),
      r AS (SELECT m.id, m.account_id,
                   m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
@@ -494,6 +500,7 @@ WINDOW later AS (PARTITION BY r.account_id ORDER BY r.id ROWS BETWEEN CURRENT RO
 
 # After the accounts, as at acceptance: nobody waits for the other crosswise.
 _USAGE = """
+-- ids from $4 to $1
 INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
 SELECT m.account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date, m.submitter, m.type, 0, 0, 0,
        sum(m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END))

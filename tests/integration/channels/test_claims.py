@@ -318,6 +318,42 @@ async def test_after_a_look_that_the_server_gave_up_the_queues_are_gone_through_
     await poll(as_before)
 
 
+@pytest.mark.parametrize("which", ["claim_deferred", "next_deferred", "claim"])
+async def test_a_look_beside_the_queues_that_the_server_gave_up_keeps_no_message_up(
+    ledger: Ledger, sender: Sender, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """Our own deferred parts, and what neighbours have failed at: they are asked for again after a rest, though the
+    carrier throttles all the while and says that something comes due."""
+    waiting = await ledger.accept()
+    real, asked = getattr(claiming, which), 0
+
+    async def too_long(connection: asyncpg.Connection, *rest: object, **options: object) -> object:
+        nonlocal asked
+        if which == "claim" and not options.get("again"):
+            return await real(connection, *rest, **options)
+        asked += 1
+        await connection.execute("SET statement_timeout = 10")
+        try:
+            return await connection.execute("SELECT pg_sleep(10)")
+        finally:
+            await connection.execute("SET statement_timeout = 4000")
+
+    monkeypatch.setattr(claiming, which, too_long)
+    with pytest.raises(asyncpg.QueryCanceledError):
+        await sender.take()
+    assert asked == 1
+    sender.claims.deferred_in(0.0)
+    sender.claims.look_everywhere()
+    await sender.take()
+    assert {c.id for c in sender.in_hand} == {waiting}
+    assert asked == 1
+    monkeypatch.setattr(sender.claims, "_deferred_rests", 0.0)
+    monkeypatch.setattr(sender.claims, "_again_at", 0.0)
+    with pytest.raises(asyncpg.QueryCanceledError):
+        await sender.take()
+    assert asked == 2, "after its rest"
+
+
 # --- fences ------------------------------------------------------------------------------------------------------
 
 

@@ -59,3 +59,31 @@ async def test_neither_a_plan_nor_its_run_looks_at_days_that_are_over(ledger: Le
     assert partitions.name("part", today) in locked
     over = [f"{day:%Y%m%d}" for day in days]
     assert not {name for name in locked if any(day in name for day in over)}
+
+
+async def test_what_is_done_for_each_message_looks_at_no_days_to_come(ledger: Ledger) -> None:
+    """Neither making the plans nor running them: claims, answers and reports say up to which ids they go."""
+    connection, now = ledger.connection, datetime.now(UTC)
+    id_, fence = await ledger.accept(), await ledger.fence()
+    oldest, newest = first_id(now - timedelta(days=7)), ledger.ids.newest(now)
+    patience = outcomes.Patience(timedelta(days=3), timedelta(minutes=3), timedelta(minutes=5))
+    async with connection.transaction():
+        (claimed,) = await claiming.claim(
+            connection, fence, limit=10, queues=[(POOL, LANE)], oldest=oldest, newest=newest
+        )
+        outcome = Outcome(id_, 1, claimed.attempt, OutcomeKind.ACCEPTED, carrier_id=carrier_id(claimed))
+        answer = outcomes.Answer(outcome, now, now + timedelta(days=3))
+        assert len((await outcomes.commit_answers(connection, [answer], outcomes.Tally(), patience))[0]) == 1
+        report = Report(
+            fence.channel_id, carrier_id(claimed), PartState.DELIVERED, "DELIVRD", "", claimed.number, now
+        )
+        changed, _ = await outcomes.match_reports(
+            connection, [report], outcomes.Tally(), recent=oldest, oldest=oldest, newest=newest
+        )
+        assert [row["state"] for row in changed] == [PartState.DELIVERED]
+        locked = {row["name"] for row in await connection.fetch(_LOCKED)}
+    today = await connection.fetchval(partitions.TODAY)
+    assert partitions.name("part", today) in locked
+    ahead = [partitions.name(table, today + timedelta(days=n)) for table in ("part", "message") for n in range(2, 9)]
+    assert await connection.fetchval("SELECT count(*) FROM pg_class WHERE relname = ANY($1)", ahead) > 4
+    assert not locked & set(ahead)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,8 +99,12 @@ class Plan:
 
 
 def by_day(sql: str, arguments: Sequence[str]) -> str:
-    """The text that a writer's connection makes of it."""
-    return days.named(sql, [int(one) if one.isdigit() else one for one in arguments])
+    """The text that a writer's connection makes of it. An argument may be two, written behind each other."""
+    known: list[object] = []
+    for one in (piece for argument in arguments for piece in re.split("(?<='), (?=')", argument)):
+        listed = re.fullmatch(r"'\{(\d+(?:,\d+)*)\}'", one)
+        known.append(int(one) if one.isdigit() else [int(n) for n in listed[1].split(",")] if listed else None)
+    return days.named(sql, known)
 
 
 class Day:

@@ -28,7 +28,8 @@ ASKED: dict[str, Any] = {
 def result(**changes: Any) -> Result:
     plain = Result(
         machine={"time": "2026-12-01 10:00:00 +0800", "smsgw": "0.1.0", "cores": "2"},
-        settings={"posts": "batches of 100"}, raised_limits={"odd": "<b>&"}, asked=ASKED,
+        settings={"posts": "batches of 100"}, asked=ASKED,
+        raised_limits={"odd": "<b>&", "key": "requests_per_second 100,000 (default 200)"},
         messages=60_000, seconds=60.2, accepted_per_s=999.8, end_to_end_per_s=997.0,
         cpu_ms_per_message={"daemon": 0.1}, daemon_peak_mib=200.0, accept=LATENCY, post_to_carrier=LATENCY,
         post_to_report=LATENCY, counts=Counts(N, N, N, N, 0, 0, 0, received=N, received_distinct=N, received_again=0),
@@ -94,6 +95,7 @@ def test_it_is_one_page_that_needs_nothing_and_says_what_was_found() -> None:
     assert [row[4] for row in shown].count("本次未验证") == 7
     assert "达到 4 项，未达到 0 项，本次未验证 7 项" in read.text
     assert ["odd", "<b>&"] in read.rows
+    assert ["密钥限制（已放宽）", "100,000 次/秒（默认 200）"] in read.rows
     assert ["速率", "1,000 条/秒"] in read.rows
     assert ["提交方式", "HTTP 批量提交，每批 100 条；另有 1,000 条预热"] in read.rows
 
@@ -105,6 +107,7 @@ def test_it_is_one_page_that_needs_nothing_and_says_what_was_found() -> None:
         ({"rate": 0.0}, ["速率", "应答多快就提交多快"]),
         ({"posts": "cmpp", "batch": 0, "window": 200}, ["提交方式", "下游 CMPP 长连接，窗口 200；另有 1,000 条预热"]),
         ({"codes_rate": 20.0, "codes_account": True}, ["验证码", "每秒 20 条，逐条提交，另一账号"]),
+        ({"accounts": 4}, ["连接", "50 个提交，分属 4 个账号，2 个拉取报告"]),
         ({"push": True}, ["连接", "50 个提交，报告带签名推送"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Statements that name the first day they are about."""
+"""Statements that name the days they are about."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from smsgw.core.ids import day_of, day_range, day_start, first_id
+from smsgw.core.ids import day_end, day_of, day_range, day_start, first_id
 from smsgw.store.engine.days import named
 
 NOON = first_id(datetime(2026, 11, 30, 4, tzinfo=UTC))
@@ -19,7 +19,7 @@ def test_the_start_of_a_day_is_that_of_all_its_ids() -> None:
         day_range(day_of(low) - timedelta(days=1))[0], low, low, low, high,
     ]  # fmt: skip
     for id_ in (0, 1, -1, 2**62):
-        assert day_start(id_) == day_range(day_of(id_))[0]
+        assert (day_start(id_), day_end(id_)) == day_range(day_of(id_))
 
 
 def test_each_lower_bound_says_its_day_beside_it() -> None:
@@ -50,6 +50,7 @@ def test_a_day_has_one_text_and_each_bound_its_own() -> None:
         "SELECT FROM evidence WHERE id >= $1+ 60",
         "SELECT FROM part WHERE message_id >= $1 AND +p.id >= $1",
         "SELECT FROM part WHERE id >= $12",
+        "SELECT FROM part WHERE id >= $1::bigint",
     ],
 )
 def test_what_is_no_plain_bound_stays_as_it_is(statement: str) -> None:
@@ -59,3 +60,20 @@ def test_what_is_no_plain_bound_stays_as_it_is(statement: str) -> None:
 def test_a_bound_that_is_no_id_stays_as_it_is() -> None:
     statement = "SELECT FROM part WHERE id >= $1 AND id >= $2"
     assert named(statement, (None, NOON)) == f"SELECT FROM part WHERE id >= $1 AND (id >= $2 AND id >= {START})"
+
+
+@pytest.mark.parametrize("most", [NOON + 9, [NOON + 9, NOON + 1], (NOON,)])
+def test_a_statement_says_up_to_which_ids_it_goes(most: object) -> None:
+    statement = "\n-- ids from $1 to $2\nSELECT FROM part WHERE id >= $1 AND id <> ALL($2) AND id >= $3"
+    low, end = NOON - 86_400_000 * 2**22, day_end(NOON)
+    bounds = f"(id >= $1 AND id >= {day_start(low)} AND id < ANY ('{{{end}}}'))"
+    assert named(statement, (low, most, NOON)) == (
+        f"\n-- ids from $1 to $2\nSELECT FROM part WHERE {bounds} AND id <> ALL($2) AND (id >= $3 AND id >= {START})"
+    )
+
+
+@pytest.mark.parametrize("most", [2**63 - 1, [], [NOON - 1], NOON - 1, None, "x"])
+def test_an_end_that_is_none_is_not_named(most: object) -> None:
+    """The highest number there is, none, one below where it begins: days behind stay in the plan."""
+    statement = "-- ids from $1 to $2\nSELECT FROM part WHERE {} AND id <= $2"
+    assert named(statement.format("id >= $1"), (NOON, most)) == statement.format(f"(id >= $1 AND id >= {START})")
