@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -341,6 +341,10 @@ class Call:
     def gettext(self, text: str) -> str:
         """A text in the language of the request."""
         return translations(self.language).gettext(text)
+
+    def listed(self, texts: Iterable[str]) -> str:
+        """Several in a row, with the comma of the reader's language."""
+        return self.gettext("、").join(texts)
 
     def filled(self, text: str, values: Mapping[str, Any]) -> str:
         """A text with place holders in the language of the request."""

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
-from smsgw.admin.words.errors import BY_STATUS, REQUEST_ID, STALE, STORAGE
+from smsgw.admin.words.errors import BY_STATUS, REQUEST_ID, STALE, STORAGE, STORAGE_CHANGE
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.words import spoken
 
@@ -23,7 +23,10 @@ async def not_found(call: Call) -> web.StreamResponse:
 def page(call: Call, status: int, error: SmsgwError | None = None, *, stale: bool = False) -> web.Response:
     """The error page; for a page's script one plain line instead."""
     storage = error is not None and error.code == "STORAGE_UNAVAILABLE"
-    words = STORAGE if storage else STALE if stale else BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400])
+    if storage:
+        words = STORAGE if call.request.method in ("GET", "HEAD") else STORAGE_CHANGE
+    else:
+        words = STALE if stale else BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400])
     detail = ""
     if error is not None:
         english = call.language != DEFAULT

@@ -18,7 +18,10 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, P
 
 from smsgw.admin.words import messages as told
 from smsgw.admin.words import records, statements
+from smsgw.admin.words.kit import NAMED
 from smsgw.admin.words.terms import TERMS
+from smsgw.admin.words.times import ALSO, AND
+from smsgw.admin.words.trace import COLON
 from smsgw.core.ids import CHINA
 from smsgw.platform.exclusions.model import Version
 from smsgw.platform.statements.model import Statement
@@ -44,7 +47,7 @@ def made(one: Statement, say: Say, platform: str, mark: str) -> bytes:
     title = f"{platform} {say(statements.TITLE)}"
     document = BaseDocTemplate(
         out, pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=MARGIN,
-        title=f"{title} {one.account} {one.month:%Y-%m}", author=platform, lang="zh-CN",
+        title=f"{title} {one.account} {one.month:%Y-%m}", author=platform, lang=say(statements.TAG),
     )  # fmt: skip
     frame = Frame(MARGIN, MARGIN, A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN, 0, 0, 0, 0)
 
@@ -91,10 +94,10 @@ def _table(rows: Sequence[list[str]], widths: Sequence[float] | None = None, num
 
 def _head(one: Statement, say: Say) -> list[Flowable]:
     period = say(statements.PERIOD) % {"first": f"{one.month}", "last": f"{one.last}"}
-    whose = one.name if one.name == one.account else f"{one.name}（{one.account}）"
+    whose = one.name if one.name == one.account else say(NAMED) % {"name": one.name, "more": one.account}
     at = f"{one.made_at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
     told_ = ((statements.ACCOUNT, whose), (statements.MONTH, period), (statements.MADE, at))
-    return [_text(f"{say(label)}：{value}") for label, value in told_]
+    return [_text(f"{say(label)}{say(COLON)}{value}") for label, value in told_]
 
 
 def _summary(one: Statement, say: Say) -> list[Flowable]:
@@ -135,7 +138,7 @@ def _percent(value: float | None) -> str:
 def _success(one: Statement, say: Say) -> list[Flowable]:
     keys = ("channel", "ended_there", "delivered", "failed", "unknown", "left_out", "raw_rate", "counted_rate",
             "rules_version")  # fmt: skip
-    versions = "、".join(f"V{n}" if n else "—" for n in one.versions)
+    versions = say(AND).join(f"V{n}" if n else "—" for n in one.versions)
 
     def row(name: str, of: Success) -> list[str]:
         counts = [f"{n:,}" for n in (of.ended, of.delivered, of.failed, of.unknown, of.left_out)]
@@ -149,16 +152,16 @@ def _success(one: Statement, say: Say) -> list[Flowable]:
         parts.append(_text(say(statements.NO_CHANNELS), _SMALL))
     left_out = [f"{say(records.CATEGORY[key])} {n:,}" for key, n in one.success.left_out_as.items()]
     if left_out:
-        parts.append(_text(f"{say(records.LEFT_OUT)}：{'；'.join(left_out)}", _SMALL))
+        parts.append(_text(f"{say(records.LEFT_OUT)}{say(COLON)}{say(ALSO).join(left_out)}", _SMALL))
     parts += [_text(say(statements.RULES), _SECTION)]
     parts += [_text(_rule(each, say), _SMALL) for each in one.rules] or [_text(say(statements.NO_RULE), _SMALL)]
     return parts
 
 
 def _rule(version: Version, say: Say) -> str:
-    named = [f"{say(told.CLASS[key])}（{say(records.CATEGORY[as_])}）" for key, as_ in version.classes.items()]
-    named += [f"{key}（{say(records.CATEGORY[as_])}）" for key, as_ in version.codes.items()]
-    said = {"version": version.version, "from": f"{version.from_day}", "rules": "、".join(named),
+    listed = [(say(told.CLASS[key]), as_) for key, as_ in version.classes.items()] + [*version.codes.items()]
+    named = [say(NAMED) % {"name": name, "more": say(records.CATEGORY[as_])} for name, as_ in listed]
+    said = {"version": version.version, "from": f"{version.from_day}", "rules": say(AND).join(named),
             "reason": version.reason}  # fmt: skip
     return say(statements.RULE_OF) % said
 

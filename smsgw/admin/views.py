@@ -19,7 +19,7 @@ from smsgw.admin.kit import spans
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.kit.cells import masked
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
-from smsgw.admin.words import agents, home, login, times
+from smsgw.admin.words import agents, home, login, provinces, times
 from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import lists as words_lists
@@ -146,6 +146,7 @@ class Views:
             spans=lambda windows: spans.said(windows, tell),
             span_lines=spans.lines,
             held=lambda why: Remembered(why, "review.").text(language != DEFAULT),
+            province=partial(provinces.said, say=tell),
             role=lambda role: tell(role.name) if role.builtin else role.name,
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),

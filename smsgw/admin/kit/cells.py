@@ -49,6 +49,11 @@ def _percent(value: Any, _: Column, __: Say) -> Cell:
     return f"{value:.2f}%"
 
 
+def _progress(value: Any, _: Column, say: Say) -> Cell:
+    percent, rest = value if isinstance(value, tuple) else (value, "")
+    return f"{percent}% · {say(rest)}" if rest else int(percent)
+
+
 def _price(value: Any, _: Column, __: Say) -> Cell:
     return f"{value:.4f}"
 
@@ -108,6 +113,7 @@ def _device(value: Any, _: Column, say: Say) -> Cell:
 
 _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.PERCENT: _percent,
+    Kind.PROGRESS: _progress,
     Kind.PRICE: _price,
     Kind.TIME: _time,
     Kind.SPAN: _span,

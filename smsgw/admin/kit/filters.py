@@ -150,10 +150,22 @@ class Found:
             raise ValueError("this filter has no time")
         return self.from_time, self.to_time
 
+    @property
+    def days(self) -> tuple[date, date] | None:
+        """The first and the last day of its time; None: it has none."""
+        if self.from_time is None or self.to_time is None:
+            return None
+        last = self.to_time - timedelta(microseconds=1)
+        return self.from_time.astimezone(CHINA).date(), last.astimezone(CHINA).date()
+
     def longer(self, days: int) -> bool:
         """Whether its time is longer than that."""
         first, last = self.from_time, self.to_time
         return first is not None and last is not None and last - first > timedelta(days=days)
+
+    def typed(self, one: Field) -> list[str]:
+        """What a field has, as typed: of a span of days up to two texts."""
+        return [text for key in one.keys if (text := self.texts.get(key, ""))]
 
     def of(self, one: Field) -> Mapping[str, str]:
         """The choices of a field: its own are words to be translated, those of ``choices`` stand as they are."""

@@ -49,7 +49,7 @@ class Kind(StrEnum):
     LINK = "link"
     """(label, address inside the portal)."""
     PROGRESS = "progress"
-    """Percent, or None: not known."""
+    """Percent, or None: not known; with what is to be said of the rest: (percent, words)."""
     USER = "user"
     """(name, login), or (what a code means, the code)."""
     TAGS = "tags"

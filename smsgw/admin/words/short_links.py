@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.core.words import places
 
 KIND: dict[str, str] = {"shared": N_("群发"), "personal": N_("个性化")}
 KIND_TONE: dict[str, str] = {"shared": "blue", "personal": "purple"}
@@ -120,7 +119,7 @@ VERDICTS: dict[str, str] = {
 }  # fmt: skip
 ADDRESS_GONE = N_("已隐去")
 UNKNOWN = N_("未知")
-REGION: dict[str, str] = {places.ABROAD: N_("境外"), UNKNOWN: UNKNOWN}
+REGION: dict[str, str] = {UNKNOWN: UNKNOWN}
 HARDWARE: dict[str, str] = {"computer": N_("电脑"), "phone": N_("手机"), "tablet": N_("平板")}
 JUDGE, JUDGE_TITLE = N_("重新判定"), N_("重新判定访问")
 JUDGE_ABOUT = N_("按当前规则重新判定这些天的访问是真人还是程序，统计随之更新；在后台进行。")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from smsgw.admin.i18n import N_
 
 TITLE = N_("短信对账单")
+TAG = N_("zh-CN")
+"""The language of the file, as programs call it."""
 SUBJECT = N_("%(platform)s：%(account)s %(month)s 短信对账单")
 BODY = N_(
     "您好：\n\n附件为 %(account)s %(month)s 的短信对账单（PDF）：提交与结果，账单（扣费、返还与金额），剔除规则版本，"

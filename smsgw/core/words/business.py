@@ -657,6 +657,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "callback.only_hosts": ("只有 callback 可设置 hosts", "only callback has hosts"),
     "webhook.placeholder": ("get 格式的地址须含占位符，如 {example}", "get needs placeholders, as {example}"),
     "number.to": ("须为 {low} 到 {high}", "from {low} to {high}"),
+    "task.cancelled": ("已取消 {n}", "{n} cancelled"),
     "task.changed": ("任务状态已变化", "the task has changed meanwhile"),
     "file.gone": ("文件已被清除，请重新上传", "the file is not there any more; upload it again"),
     "import.failed": ("导入未能完成，请重新提交", "the import could not be finished; submit it again"),

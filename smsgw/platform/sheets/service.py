@@ -48,12 +48,14 @@ class Sheets:
         self, incoming: Incoming, purpose: str, submitter: ActorLabel, *, most: int = MOST_ROWS
     ) -> Sheet:
         """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used, as that it has
-        more than ``most`` rows."""
+        no rows, or more than ``most``."""
         made: list[Sheet] = []
         try:
             self.store.check(incoming)
             preview = (await self._workers.run(submitter, Job(inspect=str(incoming.path)))).preview
             assert preview is not None  # noqa: S101 - what an inspection gives
+            if not preview.rows:
+                raise bad_file(phrase("file.no_rows"))
             if preview.rows > most:
                 raise bad_file(phrase("file.rows", most=most))
             if len(preview.columns) > MOST_COLUMNS:

@@ -208,10 +208,15 @@ async def test_visits_say_when_from_where_and_with_what_and_keep_the_address_sho
         for said in ("广东", "北京", "V2241A", "Android", "Chrome", "真人", "爬虫", "112.96.*.*"):
             assert said in page, said
         assert GUANGDONG not in page
-        rows = {"verdict=human": 3, "verdict=program": 1, "verdict=crawler": 1, "province=广东": 3, "n=2": 0}
+        rows = {"verdict=human": 3, "verdict=program": 1, "verdict=crawler": 1, "province=广东": 3,
+                "province=guangdong": 3, "n=2": 0}  # fmt: skip
         for query, n in rows.items():
             page = await boss.get(f"/link-clicks?link={link.id}&{query}")
             assert page.count('data-label="访问判定"') == n, query
+        await boss.post("/language", {"language": "en", "next": "/"})
+        page = await boss.get(f"/link-clicks?link={link.id}")
+        assert ("Guangdong" in page, "Beijing" in page, "广东" in page) == (True, True, False)
+        await boss.post("/language", {"language": "zh", "next": "/"})
         page = await boss.get(f"/short-links/{link.id}")
         figures = re.findall(r'figure-number"[^>]*>(?:<span[^>]*>)?([0-9]+)', page)
         assert figures == ["3", "2", "4"], "visits of people, two devices, all hits"

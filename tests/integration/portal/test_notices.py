@@ -124,6 +124,8 @@ async def test_what_an_alarm_is_about_is_told_in_words(site: Site, language: str
         for words in shown:
             assert re.search(rf">\s*{words}\s*<", page), words
         assert not re.search(r">\s*reviews\s*<", page)
+        board = await browser.get("/board")
+        assert any(words in board for words in (shown[0], shown[2])), "the same words there"
 
 
 def test_everything_that_is_told_has_words() -> None:

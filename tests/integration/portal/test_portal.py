@@ -250,10 +250,16 @@ async def test_a_change_needs_our_token_and_our_page(site: Site) -> None:
             page = await browser.post("/logout", data, headers=headers)
             assert browser.status == 403
             assert "页面已过期" in page
+            assert "返回该页面" not in page, "which one is not known"
+        for host, leads in ((site.url, True), ("https://evil.example", False)):
+            page = await browser.post("/logout", {"csrf": ""}, headers={"Referer": f"{host}/tasks?status=paused"})
+            assert ('href="/tasks?status=paused">返回该页面' in page) == leads, host
         await browser.get("/")
         assert browser.path == "/"  # still logged in
         await browser.get("/logout")
         assert browser.status == 404  # changes are POST only
+        page = await browser.get("/not-there", headers={"Referer": f"{site.url}/tasks"})
+        assert 'href="/tasks">返回上一页' in page
 
 
 async def test_login_itself_is_protected_from_other_sites(site: Site) -> None:
@@ -747,9 +753,11 @@ async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site) -> Non
             page = await browser.get(path)
             assert browser.status == 503
             assert "数据库不可用" in page
+            assert "页面会自动重试" in page
             assert browser.headers["X-Request-Id"] in page
-        await browser.post("/send/quick", form)
+        page = await browser.post("/send/quick", form)
         assert browser.status == 503
+        assert ("请先核对再重试" in page, "页面会自动重试" in page) == (True, False), "a change is not tried again"
         page = await browser.get("/home/live", headers={"HX-Request": "true"})
         assert browser.status == 503
         assert page.startswith("数据库不可用")

@@ -54,11 +54,17 @@ async def test_one_is_set_with_its_effect_found_and_removed(site: Site) -> None:
             assert boss.status == 422, wrong
         await narrow.get("/prefixes/-/set")
         assert narrow.status == 403, "they are everybody's"
+        await boss.post("/prefixes/-/set", form | {"province": "Guangdong", "confirmed": "1"})
+        assert await site.db.fetchval("SELECT province FROM number_override") == "广东", "as routes ask for it"
+        await boss.post("/language", {"language": "en", "next": "/"})
+        page = await boss.get("/prefixes")
+        assert ("Guangdong" in page, "广东" in page) == (True, False)
+        await boss.post("/language", {"language": "zh", "next": "/"})
         id_ = await site.db.fetchval("SELECT id FROM number_override")
         await boss.post("/prefixes/-/do/remove", {"id": str(id_)})
         assert await site.db.fetchval("SELECT count(*) FROM number_override") == 0
     said = [row["action"] for row in await site.db.fetch("SELECT action FROM audit WHERE action LIKE 'number.%'")]
-    assert said == ["number.set", "number.remove"]
+    assert said == ["number.set", "number.set", "number.remove"]
 
 
 async def test_a_number_says_by_which_rule_it_is_whose(site: Site) -> None:
@@ -118,6 +124,8 @@ async def test_a_file_is_brought_in_with_its_difference_and_taken_back(site: Sit
         assert narrow.status == 403, "they are everybody's"
         await boss.login("boss")
         assert "还没有导入过文件" in await boss.get("/prefixes/imports")
+        assert "文件中没有数据" in await brought(boss, TABLE.partition("\n")[0].encode(encoding)), "its head alone"
+        assert boss.status == 422
         page = await brought(boss, TABLE.encode(encoding))
         for text in ("有 2 个号段与号码", "新增 1 个", "改变 1 个", "有 1 条发往这些号码"):
             assert text in page, text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from smsgw.admin.pages.records.sent import FILTER
 from smsgw.admin.pages.records.trace import _facts
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import Recorded
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.core.words import Wording
@@ -63,6 +65,11 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
             shown = {id_ for id_ in mine + others if f'data-href="/records/{id_}"' in page}
             assert shown == set(found), query
             assert f"共 {len(found)} 条" in await browser.get(f"/records/-/total?{query}"), query
+        page = await browser.get(f"/records?time=today&phone=13800138000&status=failed&account={site.accounts['hall']}")
+        (asked,) = re.findall(r'class="print-asked">(.*?)</p>', page)
+        assert "13800138000" not in asked
+        for said in (f"时间：{datetime.now(CHINA):%Y-%m-%d}<", "：138****8000<", "状态：失败<", "账号：政务大厅<"):
+            assert said in asked, f"on paper, where there are no fields: {said}"
 
 
 async def test_what_was_answered_is_told_from_what_was_not(site: Site) -> None:

@@ -196,6 +196,18 @@ async def test_what_cannot_be_is_told_at_its_field(site: Site) -> None:
             form = {"name": "新", "pool": "CMCC", "place": "0"} | now | wrong
             page = await boss.post("/routes/draft/rules/new", form)
             assert (boss.status, said in page) == (422, True), said
+        typed = {"name": "省内", "pool": "CMCC", "place": "1", "province": "Guangdong\n广东\n浙江"} | now
+        await boss.post("/routes/draft/rules/new", typed)
+        rules = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))["rule"]
+        assert rules[1]["province"] == ["广东", "浙江"], "as numbers' areas are called"
+        await boss.post("/language", {"language": "en", "next": "/"})
+        page = await boss.get("/routes/draft")
+        assert ("Guangdong" in page, "Zhejiang" in page, "广东" in page) == (True, True, False)
+        await boss.post("/language", {"language": "zh", "next": "/"})
+        now = {"revision": await revision(site)}
+        await boss.get("/routes/draft/rules/1/remove")
+        await boss.post("/routes/draft/rules/1/remove", {"name": "省内", "confirmed": "1"} | now)
+        now = {"revision": await revision(site)}
         page = await boss.get("/routes/draft/pools/new")
         for name, roles, said in (
             ("only-b", {"mobile_b": "primary"}, "留给切换账号"), ("Codes", {"mobile_b": "primary"}, "须为小写字母"),

@@ -295,6 +295,8 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
         assert await state(site, task) == "cancelled"
         assert not shown(await boss.get("/scheduled"), "/scheduled")
         assert shown(await boss.get("/scheduled?status=cancelled"), "/scheduled") == [task], "the record of it stays"
+        for page in (await boss.get("/tasks"), await boss.get(f"/tasks/{task}")):
+            assert ('value="0" aria-label="进度"' in page, "已取消 3" in page) == (True, True), "nothing was sent"
         await boss.get(f"/scheduled/{task}/time")
         assert boss.status == 404, "it has no time any more"
     done = [what for _, what, object_ in await actions(site, "task.") if object_ == f"task/{task}"]

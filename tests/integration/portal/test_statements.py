@@ -148,6 +148,9 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
     text = re.sub(r"\s+", "", read(statement_pdf.made(one, teller("zh"), "平台", "水印")))
     assert "单价0.0385元/条" in text
     assert "合计913490.35" in text, text
+    english = read(statement_pdf.made(one, teller("en"), "Platform", "mark"))
+    assert "Period: " in english
+    assert not re.search(r"[：（），、；]", english), "signs of the language"
     async with Browser(site) as boss:
         await boss.login("boss")
         page = html.unescape(await boss.get(f"/statements/bills?month={MONTH:%Y-%m}&account={hall}"))

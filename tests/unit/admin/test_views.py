@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from jinja2 import UndefinedError
 
 from smsgw.admin import words
-from smsgw.admin.i18n import translations
+from smsgw.admin.i18n import teller, translations
+from smsgw.admin.kit.cells import plain
 from smsgw.admin.pages.home.figures import Flow
 from smsgw.admin.pages.sending.preview import preview
 from smsgw.admin.pages.sending.send import effect
+from smsgw.admin.pages.sending.tasks import COLUMNS
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views, china_time, duration
+from smsgw.admin.words import provinces
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.words import chinese_of
+from smsgw.platform.campaigns.model import Progress
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,36 @@ from smsgw.core.words import chinese_of
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(timedelta(seconds=seconds), translations("en").gettext) == text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "shown"),
+    [
+        ({"delivered": 590, "failed": 10, "cancelled": 400}, "60% · 400 cancelled"),
+        ({"delivered": 590, "submitted": 10, "cancelled": 1400}, "29% · 1,400 cancelled"),
+        ({"cancelled": 3}, "0% · 3 cancelled"),
+        ({"delivered": 3}, 100),
+        ({}, ""),
+    ],
+)
+def test_what_was_cancelled_of_a_task_is_no_progress(statuses: dict[str, int], shown: str | int) -> None:
+    valid = sum(statuses.values())
+    listed = SimpleNamespace(progress=Progress(valid, valid, 0, statuses))
+    (column,) = (column for column in COLUMNS if column.key == "progress")
+    assert plain(column, listed, teller("en")) == shown
+
+
+def test_provinces_have_their_names_in_both_languages_and_are_found_by_either() -> None:
+    english, chinese_ = teller("en"), teller("zh")
+    assert len(provinces.PROVINCES) == 35, "the provinces, and abroad"
+    for name in provinces.PROVINCES:
+        assert provinces.said(name, english).isascii(), name
+        assert provinces.said(name, chinese_) == name
+        assert provinces.chinese(provinces.said(name, english).lower()) == provinces.chinese(name) == name
+    assert provinces.said("山西", english) != provinces.said("陕西", english)
+    assert provinces.said("火星", english) == provinces.chinese("火星") == "火星", "what we have no name for stays"
+    assert provinces.Region("广东", "深圳").english == "Guangdong · 深圳"
+    assert str(provinces.Region("北京", "")) == "北京"
 
 
 def test_durations_in_chinese() -> None:

@@ -45,7 +45,7 @@ async def _choices(call: Call, row: Mapping[str, Any]) -> Mapping[str, Mapping[s
 
 
 def _told(call: Call, one: ChannelView, state: str) -> str:
-    carriers = "、".join(call.gettext(messages.CARRIER.get(c, c)) for c in sorted(one.carriers))
+    carriers = call.listed(call.gettext(messages.CARRIER.get(c, c)) for c in sorted(one.carriers))
     served = carriers or call.gettext(words.EVERY_CARRIER)
     simulated = call.gettext(words.SIMULATED) if one.profile.get("simulated") is True else ""
     doing = call.gettext(messages.CHANNEL_STATE.get(state, (state, ""))[0])

@@ -119,7 +119,7 @@ async def _effect(call: Call, account_id: int, account: str, wanted: Wanted, *, 
     text = {Way.PULL: words.PUT_FIRST, Way.BIND: words.PUT_BIND}.get(Way(way), words.PUT_EFFECT)
     n = await queries.waiting_for(call.db, account_id, wanted.name, wanted.events)
     return Effect(text, {
-        "account": account, "events": "、".join(names), "host": host_of(wanted.url), "n": told(call, n),
+        "account": account, "events": call.listed(names), "host": host_of(wanted.url), "n": told(call, n),
         "again": again,
     })  # fmt: skip
 

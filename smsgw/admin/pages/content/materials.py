@@ -83,8 +83,8 @@ async def _remove(call: Call, one: Material) -> None:
     await service.remove(call.change(), one.id)
 
 
-async def _remove_effect(_: Call, rows: Sequence[Material]) -> Effect:
-    names = "、".join(one.title for one in rows[:5])
+async def _remove_effect(call: Call, rows: Sequence[Material]) -> Effect:
+    names = call.listed(one.title for one in rows[:5])
     return Effect(words.REMOVE_EFFECT, {"n": len(rows), "names": names, "taken": sum(one.taken for one in rows)})
 
 

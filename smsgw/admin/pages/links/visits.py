@@ -20,7 +20,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.links import lines
-from smsgw.admin.words import agents
+from smsgw.admin.words import agents, provinces
 from smsgw.admin.words import short_links as words
 from smsgw.core.permissions import Permission
 from smsgw.core.pseudonyms import is_pseudonym
@@ -47,9 +47,11 @@ def _address(one: Visit) -> str:
     return words.ADDRESS_GONE if is_pseudonym(one.address) else one.address
 
 
-def _region(one: Visit) -> str:
+def _region(one: Visit) -> provinces.Region | str:
     """Of IPv6 addresses nothing is known; of what is not judged yet nobody has looked."""
-    return " · ".join(filter(None, (one.province, one.city))) or (words.UNKNOWN if one.verdict else "")
+    if one.province or one.city:
+        return provinces.Region(one.province, one.city)
+    return words.UNKNOWN if one.verdict else ""
 
 
 COLUMNS = (
@@ -82,7 +84,7 @@ def _wanted(found: Found) -> WantedVisits:
     n = found.get("n", None)
     return WantedVisits(
         first, until, found.get("link", None), account, None if n is None else min(n - 1, 2**31 - 1),
-        found.get("verdict"), found.get("province"),
+        found.get("verdict"), provinces.chinese(found.get("province")),
     )  # fmt: skip
 
 

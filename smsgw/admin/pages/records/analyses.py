@@ -18,6 +18,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import records as words
+from smsgw.admin.words.provinces import PROVINCES
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.platform.handles import Database
@@ -34,7 +35,7 @@ MENU = (
 MOST_SHOWN = 12
 """Columns of the heat map, and its rows."""
 _choice = partial(Field, kind=FieldKind.CHOICE)
-_NAMED = {"carrier": told.CARRIER}
+_NAMED = {"carrier": told.CARRIER, "province": PROVINCES}
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -116,9 +117,9 @@ async def _heat(call: Call, found: Found) -> Chart:
 
 
 def _named(group: str) -> Column:
-    kind = Kind.WORD if group == "carrier" else Kind.TEXT
+    kind = Kind.WORD if group in _NAMED else Kind.TEXT
     return Column(
-        group, kind, words=told.CARRIER if group == "carrier" else {}, phone=Phone.SECOND,
+        group, kind, words=_NAMED.get(group, {}), phone=Phone.SECOND,
         value=lambda row: row["name"] or None, when=lambda found: _beside(found) == group,
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.words import records as words
+from smsgw.admin.words.kit import NAMED
 from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
@@ -136,7 +137,9 @@ REPLY = FormPage(
 async def _people(call: Call, _: InboundView) -> Mapping[str, Mapping[str, str]]:
     """Those in the scope who may log in; whether they may look after it, the service says."""
     rows = await org.people(call.db, call.actor.scope)
-    return {"assignee": {row["login"]: f"{row['name']}（{row['login']}）" for row in rows if row["status"] == "active"}}
+    named = {row["login"]: call.filled(NAMED, {"name": row["name"], "more": row["login"]})
+             for row in rows if row["status"] == "active"}  # fmt: skip
+    return {"assignee": named}
 
 
 async def _assign(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.StreamResponse:

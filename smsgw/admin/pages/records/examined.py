@@ -13,6 +13,7 @@ from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.admin.views import china_time
+from smsgw.admin.words import provinces
 from smsgw.admin.words import trace as words
 from smsgw.admin.words.audit import action_words
 from smsgw.core.numbers import mask
@@ -109,7 +110,7 @@ def _text(call: Call, trace: Trace, whole: bool) -> str:
 
     status = say(told.STATUS.get(m.status, m.status))
     reason = say(told.CAUSE[key]) if (key := told.cause_of(m)) in told.CAUSE else ""
-    place = f"{say(told.CARRIER.get(m.carrier, m.carrier))} {m.province}".strip()
+    place = f"{say(told.CARRIER.get(m.carrier, m.carrier))} {provinces.said(m.province, say)}".strip()
     lines = [
         named(words.MESSAGE, m.id), named(words.BATCH, m.batch_id), named(words.REQUEST, call.request_id),
         named(words.ACCOUNT, m.account_name), named(words.CLIENT_REF, m.client_ref),

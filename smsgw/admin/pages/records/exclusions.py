@@ -140,7 +140,7 @@ def _codes(call: Call, text: str) -> dict[str, str]:
     """A code and its category a line; categories by their names in the reader's language, in Chinese, or by key."""
     named = {call.gettext(word).casefold(): key for key, word in words.CATEGORY.items()}
     named |= {word: key for key, word in words.CATEGORY.items()} | {key: key for key in words.CATEGORY}
-    known = "、".join(call.gettext(word) for word in words.CATEGORY.values())
+    known = call.listed(map(call.gettext, words.CATEGORY.values()))
     codes: dict[str, str] = {}
     for n, line in enumerate(text.splitlines(), 1):
         if not line.strip():

@@ -20,6 +20,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import records as words
+from smsgw.admin.words.provinces import PROVINCES
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -151,7 +152,8 @@ def _columns(day: str, shape: str) -> tuple[Column, ...]:
         by("account"), by("type", Kind.WORD, "message_type", told.TYPE), by("sign"),
         Column("channel", Kind.WORD, words={words.NO_CHANNEL: words.NO_CHANNEL}, phone=Phone.SECOND, value=_channel,
                when=lambda found: found.get("group") == "channel"),
-        by("carrier", Kind.WORD, "", told.CARRIER), by("province"), by("origin", Kind.WORD, "", told.ORIGIN),
+        by("carrier", Kind.WORD, "", told.CARRIER), by("province", Kind.WORD, "", PROVINCES),
+        by("origin", Kind.WORD, "", told.ORIGIN),
         count("submitted"), count("ended"), count("delivered"), count("failed"), count("unknown"), count("unsent"),
         count("pending"),
         Column("success_rate", Kind.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),

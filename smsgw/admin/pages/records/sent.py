@@ -21,7 +21,9 @@ from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.fallback import HOP
+from smsgw.admin.words.kit import NAMED
 from smsgw.admin.words.messages import CAUSE
+from smsgw.admin.words.provinces import PROVINCES, chinese
 from smsgw.admin.words.records import NO_CHANNEL
 from smsgw.admin.words.short_links import HARDWARE
 from smsgw.core.actor import Actor
@@ -75,7 +77,7 @@ _hidden = partial(_away, shown=False)
 COLUMNS = (
     Column("time", Kind.TIME, value=lambda m: m.accepted_at, sort=True),
     _away("account", value=lambda m: m.account_name), Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("carrier", Kind.WORD, words=told.CARRIER), Column("province", shown=False),
+    Column("carrier", Kind.WORD, words=told.CARRIER), Column("province", Kind.WORD, words=PROVINCES, shown=False),
     _away("type", Kind.TAGS, "message_type", words=words.TYPES_OF, value=words.types_of), _hidden("sign"),
     _hidden("subject"),
     Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
@@ -104,6 +106,8 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
 def _wanted(found: Found) -> records.Wanted:
     values: dict[str, Any] = dict(found.values)
     values |= {key: int(values[key]) for key in ("account", "channel", "ended_at", "department") if key in values}
+    if "province" in values:
+        values["province"] = chinese(values["province"])
     return records.Wanted(*found.times, **values)
 
 
@@ -163,7 +167,7 @@ async def _block(call: Call, rows: Sequence[MessageView]) -> str:
 
 async def _groups(call: Call) -> Mapping[str, str]:
     rows = await book.open_groups(call.db, call.actor)
-    return {str(row["id"]): f"{row['name']}（{row['account']}）" for row in rows}
+    return {str(row["id"]): call.filled(NAMED, {"name": row["name"], "more": row["account"]}) for row in rows}
 
 
 async def _group_effect(_: Call, rows: Sequence[MessageView]) -> Effect:

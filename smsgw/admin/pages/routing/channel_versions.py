@@ -113,7 +113,7 @@ _BACK = Form((Section((_REASON, _SEEN)),))
 async def _effect(call: Call, subject: Shown, _: Mapping[str, Any]) -> Effect:
     active = await versions.one(call.db, subject.channel.id, subject.active)
     found = versions.difference(active, subject.version)
-    said: dict[str, Any] = {"n": len(found), "fields": call.gettext("、").join(_named(call, one) for one in found[:8])}
+    said: dict[str, Any] = {"n": len(found), "fields": call.listed(_named(call, one) for one in found[:8])}
     if not found:
         return Effect(words.NO_EFFECT, {})
     if subject.channel.desired == "stopped" or not versions.reconnects(found):

@@ -59,7 +59,7 @@ def _clash(call: Call, before: tuple[Sequence[Access], Sequence[Holder]],
 
 async def _used(call: Call, one: ChannelView) -> dict[str, str]:
     found = (await queries.users(call.db, one.id)).get(one.id, queries.Users())
-    named = call.filled(words.NAMES, {"names": "、".join(found.names)}) if found.names else ""
+    named = call.filled(words.NAMES, {"names": call.listed(found.names)}) if found.names else ""
     return {"accounts": f"{found.accounts:,}", "signs": f"{found.signs:,}", "parts": f"{found.parts:,}", "names": named}
 
 

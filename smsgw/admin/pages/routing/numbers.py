@@ -35,16 +35,16 @@ def _tabs(call: Call, here: str) -> list[tuple[str, str, bool]]:
     return [(call.gettext(text), path, path == here) for text, path in named]
 
 
-def who(holders: Sequence[Holder]) -> str:
+def who(call: Call, holders: Sequence[Holder]) -> str:
     """Some of these, by name."""
     named = list(dict.fromkeys(f"{one.account}【{one.sign}】" if one.sign else one.account for one in holders))
-    return "、".join(named[:MOST_NAMED]) + ("…" if len(named) > MOST_NAMED else "")
+    return call.listed(named[:MOST_NAMED]) + ("…" if len(named) > MOST_NAMED else "")
 
 
 def said(call: Call, one: Conflict) -> str:
     """A conflict in a sentence."""
-    channels_named = "、".join(dict.fromkeys(f"{a.channel}({a.code})" for a in one.access))
-    values = {"number": one.number, "who": who(one.holders), "channels": channels_named}
+    channels_named = call.listed(dict.fromkeys(f"{a.channel}({a.code})" for a in one.access))
+    values = {"number": one.number, "who": who(call, one.holders), "channels": channels_named}
     if one.kind is Clash.PLAIN:
         values["n"] = str(len({holder.account_id for holder in one.holders}))
     return call.filled(words.CLASH[one.kind], values)

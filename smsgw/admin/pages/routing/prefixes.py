@@ -23,6 +23,7 @@ from smsgw.admin.pages.routing.route_table import whole
 from smsgw.admin.rights import route
 from smsgw.admin.words import messages
 from smsgw.admin.words import prefixes as words
+from smsgw.admin.words.provinces import PROVINCES, chinese
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.routing import prefixes, service
@@ -50,7 +51,7 @@ def shown(one: Override) -> str:
 COLUMNS = (
     Column("prefix_digits", Kind.CODE, value=shown, phone=Phone.TITLE),
     Column("carrier", Kind.WORD, words=messages.CARRIER, value=lambda one: one.carrier, phone=Phone.BESIDE),
-    Column("province", phone=Phone.SECOND),
+    Column("province", Kind.WORD, words=PROVINCES, phone=Phone.SECOND),
     Column("prefix_source", Kind.WORD, words=words.SOURCE, value=lambda one: one.source, phone=Phone.SECOND),
     Column("prefix_code", Kind.CODE, value=lambda one: one.learned_code, phone=Phone.AWAY),
     Column("at", Kind.TIME, "prefix_since", sort=True, phone=Phone.THIRD),
@@ -107,7 +108,7 @@ async def _effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
 
 
 async def _save(call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResponse:
-    await prefixes.put(call.change(), values["prefix_digits"], values["carrier"], values["province"] or "")
+    await prefixes.put(call.change(), values["prefix_digits"], values["carrier"], chinese(values["province"] or ""))
     call.toast(call.gettext(words.SAVED))
     return call.redirect(PATH)
 

@@ -33,6 +33,7 @@ from smsgw.admin.pages.routing.route_table import (
 from smsgw.admin.rights import route
 from smsgw.admin.words import messages
 from smsgw.admin.words import route_table as words
+from smsgw.admin.words.provinces import chinese
 from smsgw.core import numbers, route_edit
 from smsgw.core import routes as core
 from smsgw.core.errors import Invalid, Refused, Temporary
@@ -121,7 +122,7 @@ async def catch_up(call: Call) -> web.StreamResponse:
     if keep:
         call.toast(call.gettext(words.KEPT))
     elif merged is not None and merged.clashes:
-        names = "、".join(name for _, name in merged.clashes[:10])
+        names = call.listed(name for _, name in merged.clashes[:10])
         call.toast(call.filled(words.MERGED_CLASHES, {"names": names}), Tone.BAD)
     else:
         call.toast(call.gettext(words.MERGED))
@@ -226,7 +227,7 @@ def _made(call: Call, item: _Item, values: Mapping[str, Any]) -> dict[str, Any]:
         raise Wrong("name", Problem(words.RULE_NAME_TAKEN))
     for key in _TYPED:
         if found := _typed_lines(values, key):
-            rule[key] = found
+            rule[key] = found if key != "province" else list(dict.fromkeys(map(chinese, found)))
     for key in ("type", "carrier"):
         if values[key]:
             rule[key] = list(values[key])

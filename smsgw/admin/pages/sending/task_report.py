@@ -17,6 +17,7 @@ from smsgw.admin.pages.records.reports import STACK
 from smsgw.admin.words import records as record_words
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.fallback import HOP
+from smsgw.admin.words.provinces import PROVINCES
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -89,8 +90,8 @@ def _arrived(found: Found) -> bool:
 
 
 COLUMNS = (
-    _by("carrier", Kind.WORD, told.CARRIER), _by("province"), _by("channel"), _by("reason", Kind.WORD, told.CLASS),
-    _by("hop", Kind.WORD, HOP),
+    _by("carrier", Kind.WORD, told.CARRIER), _by("province", Kind.WORD, PROVINCES), _by("channel"),
+    _by("reason", Kind.WORD, told.CLASS), _by("hop", Kind.WORD, HOP),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending")),
     Column("success_rate", Kind.PERCENT, value=lambda line: line.one.success_rate, phone=Phone.BESIDE,
            when=_arrived),
@@ -139,7 +140,7 @@ async def _totals(db: Database, actor: Actor, found: Found) -> Line:
 async def _chart(call: Call, found: Found) -> Chart:
     of, say = await _groups(call.db, call.actor, found), call.gettext
     lines = _lines(call.actor, found, of)[:MOST_BARS]
-    names = _NAMES.get(_group(found), {})
+    names = PROVINCES if _group(found) == "province" else _NAMES.get(_group(found), {})
     labels = [say(names.get(line.one.name, "")) or line.one.name or say(words.NOT_KNOWN) for line in lines]
     bars = {
         key: [line.one.pending if key == "pending" else line.one.counts.get(key, 0) for line in lines] for key in STACK

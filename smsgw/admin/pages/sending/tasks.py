@@ -34,6 +34,7 @@ from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.tasks import Task
+from smsgw.core.words import Wording
 from smsgw.core.words import phrase as said
 from smsgw.platform.audience import segments
 from smsgw.platform.audience.model import MOST_DAYS, Segment, SegmentKind
@@ -56,8 +57,17 @@ MOST_RUNS = 10
 """Of the times that a task has come round, those that are shown."""
 
 
-def _percent(one: ListedTask) -> int | None:
-    return one.progress.done * 100 // one.progress.valid if one.progress.valid else None
+def _cancelled(one: ListedTask) -> int:
+    return one.progress.statuses.get("cancelled", 0)
+
+
+def _percent(one: ListedTask) -> int | tuple[int, Wording] | None:
+    """How much of it has been sent and come to an end; beside it how much never will."""
+    if not one.progress.valid:
+        return None
+    cancelled = _cancelled(one)
+    percent = (one.progress.done - cancelled) * 100 // one.progress.valid
+    return (percent, said("task.cancelled", n=f"{cancelled:,}")) if cancelled else percent
 
 
 def _left(one: ListedTask) -> int:
@@ -81,7 +91,7 @@ _COUNTS = (
     Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
     Column("failed", Kind.NUMBER), Column("unknown", Kind.NUMBER),
 )  # fmt: skip
-_CANCELLED = Column("cancelled", Kind.NUMBER, value=lambda t: t.progress.statuses.get("cancelled", 0))
+_CANCELLED = Column("cancelled", Kind.NUMBER, value=_cancelled)
 _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
 _ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
