@@ -296,7 +296,10 @@ async def _waiting(built: Site) -> str:
     """How many clicks are not in the database yet, and how many nobody has judged."""
     folders = [crew.folder_of(built.node.data_dir, worker) for worker in built.node.workers or (1,)]
     files = [path for folder in folders for path in (folder / "clicks").glob("*.spool")]
-    octets = sum(len(path.read_bytes().rstrip(b"\0")) for path in files)  # of the last ones much is room
+    octets = 0
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # entered by now
+            octets += len(path.read_bytes().rstrip(b"\0"))  # of the last ones much is room
     async with stored(built) as database:
         row = await database.fetchrow(_CLICKS, timeout=60)
     assert row is not None

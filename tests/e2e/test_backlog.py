@@ -95,9 +95,13 @@ async def test_a_stopped_account_sends_nothing_until_it_is_started(dsn: str, dat
         # Everybody else's messages pass, in the same lane, too.
         text = built.customer.text("促销")
         body = {"to": [built.customer.number("cmpp30")], "content": text, "type": "marketing"}
-        built.customer.note(await built.client.post("/messages", body), [text])
+        (promotion,) = built.customer.note(await built.client.post("/messages", body), [text])
         code = await built.customer.send("cmpp30", type="otp")
         await until(lambda: carrier.inbox.tokens[MARK.search(code.content)[0]], what="the code")  # type: ignore[index]
+        # An answer of the carrier that dies with the daemon would leave its message unknown.
+        await built.customer.reaches(code.message_id, "delivered")
+        if carrier.inbox.tokens[MARK.search(text)[0]]:  # type: ignore[index]
+            await built.customer.reaches(promotion.message_id, "delivered")
         node.kill()
         await node.start()
         await built.bound()
