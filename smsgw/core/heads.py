@@ -96,9 +96,14 @@ class Heads(Generic[Queue]):
         self._short.clear()
 
     @property
+    def measured(self) -> bool:
+        """Whether a look that did not begin with the oldest id has told what one takes: no round begins before."""
+        return bool(self._short)
+
+    @property
     def due(self) -> bool:
         """Whether a round may take a step now."""
-        return self.dear and bool(self._short) and self._clock() >= self._due
+        return self.dear and self.measured and self._clock() >= self._due
 
     def step(self, oldest: int, newest: int, seconds: float) -> Stretch:
         """What is due. It counts as one that has cost ``seconds`` and did not come to its end, unless ``stepped``."""
@@ -130,6 +135,11 @@ class Heads(Generic[Queue]):
             self._at = stretch.last + 1 if stretch.last < newest else 0
             if cost <= DEAR and stretch.first <= oldest and stretch.last >= newest:
                 self.dear = False
+
+    def back(self, queue: Queue, id_: int) -> None:
+        """It was found and was not taken: the next look begins with it."""
+        if queue in self._reached:
+            self._reached[queue] = min(self._reached[queue], id_)
 
     def failed(self, queues: Iterable[Queue]) -> None:
         """A look at these, from ``since`` on, did not come to its end: what they have is found by rounds."""

@@ -18,21 +18,23 @@ from typing import Protocol
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.heads import Stretch
 from smsgw.core.partners import Partner
 from smsgw.core.webhooks import MO, REPORT, Way
 from smsgw.net import connection as net
 from smsgw.partners.protocol_server import ProtocolServer
+from smsgw.pipeline.delivery.event_heads import EventHead
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
-from smsgw.runtime import aio
+from smsgw.runtime import aio, clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import bind_events as store
 from smsgw.store.messages import events
 from smsgw.store.messages.bind_events import Claimed
-from smsgw.store.messages.events import MAX_PULL, BoundEvent
+from smsgw.store.messages.events import MAX_PULL, BoundEvent, Found
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -178,6 +180,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._hot: dict[str, None] = dict.fromkeys(KINDS)
         """Kinds of which there may be more to claim."""
+        self._heads = {kind: EventHead(clock.now) for kind in KINDS}
         self._stopping = False
         self._task = aio.spawn(self._run(), name=f"partner.feed.{account_id}")
 
@@ -195,6 +198,14 @@ class Feed:
     def primary(self) -> bool:
         """Whether the account gets its events this way; otherwise only what is redelivered by it."""
         return self._snapshots.current.hooks.account_way(self.account_id) is Way.BIND
+
+    def since(self, kind: str) -> int:
+        """From which id on events of the kind are looked for."""
+        return self._heads[kind].since
+
+    def round_due(self, kind: str) -> bool:
+        """Whether to look for what has come in behind that."""
+        return self._heads[kind].due
 
     def wake(self) -> None:
         """There may be room to tell something."""
@@ -261,17 +272,19 @@ class Feed:
 
     async def _claim(self, kind: str, limit: int) -> list[Claimed]:
         """Lease waiting events, and what is to be told of each."""
-        got = await events.claim_bound(
-            self._database,
-            self.account_id,
-            kind,
-            limit,
-            primary=self.primary,
-            lease_s=store.LEASE_S,
-            node=self._node,
-        )
+        got: list[BoundEvent] = []
+
+        async def claim(within: Stretch, most: int) -> Found[BoundEvent]:
+            found = await events.claim_bound(
+                self._database, self.account_id, kind, most, primary=self.primary, lease_s=store.LEASE_S,
+                node=self._node, within=within,
+            )  # fmt: skip
+            got.extend(found.events)
+            return found
+
         try:
-            return await store.describe(self._database, kind, got)
+            found = await self._heads[kind].look(limit, claim)
+            return await store.describe(self._database, kind, found.events)
         except BaseException:  # they are ours, and nobody else knows
             for event in got:
                 self._settler.put_off(self.account_id, event, 0.0)

@@ -544,11 +544,14 @@ class Partners:
 
     async def _look(self) -> None:
         if self._feeds:
-            accounts = {account_id: feed.primary for account_id, feed in self._feeds.items()}
-            for account_id in await events.with_bound(self._database, accounts):
-                feed = self._feeds.get(account_id)
-                if feed is not None:
-                    feed.look(*KINDS)
+            asked = {
+                (account_id, kind): (feed.primary, feed.since(kind))
+                for account_id, feed in self._feeds.items() for kind in KINDS
+            }  # fmt: skip
+            for account_id, kind in await events.with_bound(self._database, asked):
+                self._notified(account_id, kind)
+            for feed in self._feeds.values():
+                feed.look(*(kind for kind in KINDS if feed.round_due(kind)))
 
     # --- for people --------------------------------------------------------------------------------------------
 

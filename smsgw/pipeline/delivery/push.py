@@ -18,6 +18,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.carried import Heard, Moment
 from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.heads import REST, Stretch
 from smsgw.core.ids import IdSource, time_of
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
 from smsgw.core.words import phrase
@@ -33,6 +34,7 @@ from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import pushing
+from smsgw.store.messages.events import Found
 from smsgw.store.messages.pushing import Attempt, Due, Question, Result
 
 log = structlog.get_logger(__name__)
@@ -99,12 +101,12 @@ class Pusher:
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
         return tuple(
-            Periodic(f"push.{name}", every, step, jitter=every / 10)
-            for name, every, step in (
-                ("follow", FOLLOW_EVERY, self.follow),
-                ("renew", leases.RENEW_EVERY, self._renew),
-                ("look", LOOK_EVERY, self.look),
-                ("sample", SAMPLE_EVERY, self.sample),
+            Periodic(f"push.{name}", every, step, jitter=every / 10, apart=apart)
+            for name, every, step, apart in (
+                ("follow", FOLLOW_EVERY, self.follow, 0.0),
+                ("renew", leases.RENEW_EVERY, self._renew, 0.0),
+                ("look", LOOK_EVERY, self.look, 0.0),
+                ("sample", SAMPLE_EVERY, self.sample, REST),
             )
         )
 
@@ -188,23 +190,35 @@ class Pusher:
             if queue.resting:
                 callback = queue.endpoint.callback
                 for kind in queue.kinds:
-                    asked[Question(queue.endpoint.account_id, kind, queue.primary, callback)] = queue
+                    if queue.head(kind).due:
+                        queue.poke(kind, at_once=True)
+                    else:
+                        asked[Question(queue.endpoint.account_id, kind, queue.primary, callback)] = queue
         questions = list(asked)
         if len(questions) > QUESTIONS:
             first = self._turn % len(questions)
             self._turn += QUESTIONS
             questions = (questions + questions)[first : first + QUESTIONS]
-        for question in await pushing.ready(self._database, questions, self.now()):
+        since = {question: asked[question].head(question.kind).since for question in questions}
+        for question in await pushing.ready(self._database, since, self.now()):
             asked[question].poke(question.kind, at_once=True)
 
     async def sample(self) -> None:
         """Count what waits, for metrics, and record sums that are due."""
-        for queue in list(self._queues.values()):
+        queues = list(self._queues.values())
+        for queue in queues:
             await queue.settle_sum()
+        failed: SmsgwError | None = None
+        for queue in queues:
             one = queue.endpoint
-            queue.waiting, queue.oldest, _ = await pushing.waiting(
-                self._database, [(one.account_id, queue.kinds, one.callback, queue.primary)]
-            )
+            try:
+                queue.waiting, queue.oldest, _ = await pushing.waiting(
+                    self._database, [(one.account_id, queue.kinds, one.callback, queue.primary)]
+                )
+            except SmsgwError as exc:  # as beside a kept snapshot, where it takes ever longer: others have their turn
+                failed = exc
+        if failed is not None:
+            raise failed
 
     def status(self) -> list[EndpointState]:
         """How the endpoints of this node are doing."""
@@ -314,17 +328,19 @@ class Pusher:
         primary: bool,
         under_way: list[int],
         busy: list[str],
-    ) -> list[Due]:
+        within: Stretch,
+    ) -> Found[Due]:
         """The oldest events that can be pushed."""
         account_id, now = endpoint.account_id, self.now()
         async with self._claims:
             if endpoint.callback:
                 return await pushing.claim_targets(
-                    self._database, account_id, limit, now=now, under_way=under_way, busy=busy
+                    self._database, account_id, limit, now=now, under_way=under_way, busy=busy, within=within
                 )
             return await pushing.claim(
-                self._database, account_id, kind, limit, now=now, primary=primary, under_way=under_way
-            )
+                self._database, account_id, kind, limit, now=now, primary=primary, under_way=under_way,
+                within=within,
+            )  # fmt: skip
 
     async def call(self, endpoint: Endpoint, call: push_format.Call) -> Answer:
         """One call, to where the endpoint's account may push."""

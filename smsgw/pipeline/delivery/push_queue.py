@@ -18,11 +18,14 @@ import structlog
 
 from smsgw.core import push_format, webhooks
 from smsgw.core.errors import SmsgwError
+from smsgw.core.heads import Stretch
 from smsgw.core.webhooks import FAILING_AFTER, Endpoint, Wrong
 from smsgw.pipeline.delivery.destinations import Destinations
+from smsgw.pipeline.delivery.event_heads import EventHead
 from smsgw.pipeline.delivery.push_http import Answer
 from smsgw.runtime import aio, failpoints
 from smsgw.store.engine.leases import Lease
+from smsgw.store.messages.events import Found
 from smsgw.store.messages.pushing import Attempt, Due, Result, Said, Tried
 
 log = structlog.get_logger(__name__)
@@ -31,9 +34,8 @@ HOST_CALLS = 2
 """``callback_url``: calls under way to one host of an account."""
 TAKEN = 100
 """Events that are taken at once, at least, while all is well."""
-DEAR, REST, REST_AT_MOST, MORE = 0.05, 3, 2.0, 10
-"""A look that took longer (seconds) is rested after, so many times as long but not longer than so many seconds, and the
-next ones take so much more: while somebody keeps a snapshot each walks over all that was pushed since."""
+DEAR, REST, REST_AT_MOST = 0.05, 3, 2.0
+"""A look that took longer (seconds) is rested after, so many times as long but not longer than so many seconds."""
 SUM_EVERY = timedelta(minutes=1)
 """Successful calls are recorded as sums of so long."""
 GONE = 410
@@ -58,7 +60,8 @@ class Services(Protocol):
         primary: bool,
         under_way: list[int],
         busy: list[str],
-    ) -> list[Due]: ...
+        within: Stretch,
+    ) -> Found[Due]: ...
     async def call(self, endpoint: Endpoint, call: push_format.Call) -> Answer: ...
     async def write(self, result: Result) -> None: ...
     async def bring_forward(self, endpoint: Endpoint, host: str | None) -> None: ...
@@ -117,6 +120,7 @@ class PushQueue:
         self._lanes: dict[str, _Lane] = {}
         self._sum = _Sum(services.now() - SUM_EVERY)  # the first success is recorded at once
         self._freed = asyncio.Event()
+        self._heads: dict[str, EventHead] = {}
         self._looked = 0.0
         """Seconds that the last look for events took, when that was much."""
         self._runner: asyncio.Task[None] | None = None
@@ -150,6 +154,12 @@ class PushQueue:
     def failures(self) -> int:
         """In a row, of the host that does worst."""
         return max((lane.failures for lane in self._lanes.values()), default=0)
+
+    def head(self, kind: str) -> EventHead:
+        """Where events of the kind are looked for."""
+        if (head := self._heads.get(kind)) is None:
+            head = self._heads[kind] = EventHead(self._services.now)
+        return head
 
     def poke(self, kind: str, *, at_once: bool = False) -> None:
         """There may be new events of the kind. They wait a moment for others, unless ``at_once``."""
@@ -233,20 +243,23 @@ class PushQueue:
             limit = (
                 1 if lane.failures >= FAILING_AFTER else max(TAKEN, options.concurrency * options.max_items)
             )
-            if self._looked and lane.failures < FAILING_AFTER:
-                limit *= MORE
         limit = self._services.room(limit)
+        under_way = sorted(self._under_way)
+
+        async def find(within: Stretch, most: int) -> Found[Due]:
+            return await self._services.due(
+                self.endpoint, kind, most, primary=self.primary, under_way=under_way, busy=busy, within=within
+            )
+
         begun = asyncio.get_running_loop().time()
         try:
-            due = await self._services.due(
-                self.endpoint, kind, limit, primary=self.primary, under_way=sorted(self._under_way), busy=busy
-            )
+            due = await self.head(kind).look(limit, find)
         finally:  # also of one that took too long
             took = asyncio.get_running_loop().time() - begun
             self._looked = took if took > DEAR else 0.0
         if self.closed:
             return
-        for batch in self._cut(kind, due):
+        for batch in self._cut(kind, due.events):
             self._stock.append(batch)
             self._hold(batch.events)
         if len(due) >= limit:
@@ -260,13 +273,13 @@ class PushQueue:
         messages: set[int] = set()
         for one in due:
             if one.message_id in messages:
-                self._again[kind] = None
+                self._leave(kind, one.id)
                 continue
             url = one.target or self.endpoint.url
             batch = filling.get(url)
             host = batch.host if batch is not None else self._host(url)
             if self._lane(host).failures >= FAILING_AFTER and any(b.host == host for b in batches):
-                self._again[kind] = None
+                self._leave(kind, one.id)
                 continue
             if (
                 batch is None
@@ -291,7 +304,12 @@ class PushQueue:
         while self._stock:
             batch = self._stock.popleft()
             self._let_go(batch.events)
-            self._again[batch.kind] = None
+            self._leave(batch.kind, batch.events[0].id)
+
+    def _leave(self, kind: str, id_: int) -> None:
+        """What was found there can go only later."""
+        self.head(kind).back(id_)
+        self._again[kind] = None
 
     @staticmethod
     def _host(url: str) -> str:
@@ -317,7 +335,7 @@ class PushQueue:
         too_many = lane.failures >= FAILING_AFTER and len(batch.events) > 1
         if too_many or not self._may(lane, self._services.now()):
             self._let_go(batch.events)
-            self._again[batch.kind] = None
+            self._leave(batch.kind, batch.events[0].id)
             return
         lane.calls += 1
         task = aio.spawn(self._push(batch, lane), name=f"push.{self.endpoint.id}.call")
@@ -449,5 +467,6 @@ class PushQueue:
         if endpoint.url != self.endpoint.url:
             self._lanes.clear()
         self.endpoint, self.kinds, self.primary = endpoint, kinds, primary
+        self._heads.clear()  # other events may be meant
         for kind in kinds:
             self.poke(kind, at_once=True)

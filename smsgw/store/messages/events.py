@@ -7,12 +7,13 @@ own is offered by that one alone. Pushing to webhooks is in ``store/messages/pus
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import product
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from smsgw.core.heads import ALL, Stretch
 from smsgw.core.ids import day_range, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.pseudonyms import told_number
@@ -21,8 +22,30 @@ from smsgw.core.webhooks import MO, REPORT, TYPES, kind_of
 from smsgw.store.engine.database import Connection, Database, Row
 
 MAX_PULL = 500
+EVERYWHERE = Stretch(0, ALL)
+"""All ids."""
 OTHER_KINDS = tuple(kind_of(t) for t in TYPES if kind_of(t) not in (REPORT, MO))
 """Kinds that are pulled by ``/events/pull``."""
+
+Event = TypeVar("Event")
+
+
+@dataclass(slots=True)
+class Found(Generic[Event]):
+    """What a look for events has found."""
+
+    events: list[Event] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    """Of what was found; also where there is nothing left to tell of it."""
+    seconds: float = 0.0
+    """That the database took to find it."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __add__(self, other: Found[Event]) -> Found[Event]:
+        return Found(self.events + other.events, self.ids + other.ids, self.seconds + other.seconds)
+
 
 # --- recording --------------------------------------------------------------------------------------------------
 
@@ -139,7 +162,7 @@ WITH pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
-      AND test = $6 AND {which}
+      AND test = $6 AND id >= $7 AND id <= $8 AND {which}
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE customer_event e SET batch_id = $4, leased_until = clock_timestamp() + $5 * interval '1 second'
@@ -162,37 +185,30 @@ WHERE batch_id = $1 AND account_id = $2 AND kind = ANY($3::text[]) AND acknowled
 async def pull_events(
     database: Database,
     account_id: int,
-    kinds: Mapping[str, bool],
+    kind: str,
     limit: int,
     *,
+    batch: int,
+    primary: bool,
+    test: bool = False,
     lease_s: int = 60,
-    ids: Callable[[], int],
-    tests: Sequence[bool] = (False,),
-) -> tuple[int | None, list[dict[str, object]], bool]:
-    """Lease up to ``limit`` waiting events of the account, oldest first: (batch id, API items, more waiting?).
+    within: Stretch = EVERYWHERE,
+) -> Found[dict[str, object]]:
+    """Lease up to ``limit`` waiting events of the account, oldest first, to ``batch``: items of the API.
 
-    ``kinds``: kind -> whether pull is its primary way; otherwise only what was put there for redelivery is given.
-    What is not acknowledged within ``lease_s`` seconds is offered again. Parallel callers never overlap. ``tests``:
-    of real messages (False), of test ones (True), or of both.
+    ``primary``: whether pull is the kind's way; otherwise only what was put there for redelivery is given. What is not
+    acknowledged within ``lease_s`` seconds is offered again. Parallel callers never overlap. ``test``: of test
+    messages, and only those.
     """
-    limit = max(1, min(limit, MAX_PULL))
-    batch = ids()
-    items: list[dict[str, object]] = []
-    taken = 0
-    async with database.transaction() as connection:
-        for (kind, primary), test in product(kinds.items(), tests):
-            if taken == limit:
-                break
-            rows = sorted(
-                await connection.fetch(
-                    _LEASES[primary or test], account_id, kind, limit - taken, batch, lease_s, test
-                ),
-                key=lambda r: r["id"],
-            )
-            taken += len(rows)
-            if rows:
-                items += [item for item in await render(connection, kind, rows) if item is not None]
-    return batch if taken else None, items, taken == limit
+    async with database.acquire() as connection:
+        begun = time.monotonic()
+        rows = await connection.fetch(
+            _LEASES[primary or test], account_id, kind, limit, batch, lease_s, test, within.first, within.last
+        )
+        seconds = time.monotonic() - begun
+        rows.sort(key=lambda row: row["id"])
+        items = await render(connection, kind, rows) if rows else []
+    return Found([item for item in items if item is not None], [row["id"] for row in rows], seconds)
 
 
 async def ack_events(
@@ -238,7 +254,7 @@ pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
-      AND NOT test AND {which}
+      AND NOT test AND id >= $6 AND id <= $7 AND {which}
       AND message_id NOT IN (SELECT message_id FROM held)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
@@ -273,7 +289,8 @@ async def claim_bound(
     primary: bool = True,
     lease_s: int = 60,
     node: int = 0,
-) -> list[BoundEvent]:
+    within: Stretch = EVERYWHERE,
+) -> Found[BoundEvent]:
     """Take up to ``limit`` events (``report`` or ``mo``) for a connection of the account's partner, oldest first.
 
     Any number of connections on any number of nodes may claim for the account: no event is given to two, and an event
@@ -284,10 +301,14 @@ async def claim_bound(
     """
     async with database.transaction() as connection:
         await connection.execute(_TURN, account_id)
+        begun = time.monotonic()
         rows = await connection.fetch(
-            _CLAIMS[primary], account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, _holder(node)
-        )
-    return [
+            _CLAIMS[primary], account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, _holder(node),
+            within.first, within.last,
+        )  # fmt: skip
+        seconds = time.monotonic() - begun
+    rows.sort(key=lambda row: row["id"])
+    claimed = [
         BoundEvent(
             row["id"],
             kind,
@@ -298,8 +319,9 @@ async def claim_bound(
             row["code"],
             row["done_at"],
         )
-        for row in sorted(rows, key=lambda row: row["id"])
+        for row in rows
     ]
+    return Found(claimed, [row["id"] for row in rows], seconds)
 
 
 def _holder(node: int) -> int:
@@ -318,17 +340,24 @@ async def release_bound(database: Database, node: int) -> None:
 
 
 _WAITING = """
-SELECT a.id FROM unnest($1::bigint[], $2::boolean[]) AS a(id, is_primary)
+SELECT a.id, a.kind
+FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[]) AS a(id, kind, is_primary, since)
 WHERE EXISTS (SELECT 1 FROM customer_event e
-              WHERE e.account_id = a.id AND e.kind IN ('mo', 'report') AND e.acknowledged_at IS NULL
+              WHERE e.account_id = a.id AND e.kind = a.kind AND e.acknowledged_at IS NULL AND e.id >= a.since
                 AND (e.leased_until IS NULL OR e.leased_until < clock_timestamp())
                 AND NOT e.test AND (e.way = 'bind' OR (a.is_primary AND e.way IS NULL AND e.target IS NULL)))
 """
 
 
-async def with_bound(database: Database, accounts: Mapping[int, bool]) -> list[int]:
-    """Which of these accounts (id -> whether ``bind`` is its way) have events for a connection."""
-    return [row["id"] for row in await database.fetch(_WAITING, list(accounts), list(accounts.values()))]
+async def with_bound(database: Database, asked: Mapping[tuple[int, str], tuple[bool, int]]) -> list[tuple[int, str]]:
+    """Of which of these (account, kind) events wait for a connection. Of each: whether ``bind`` is the account's way,
+    and from which id on to look."""
+    if not asked:
+        return []
+    rows = await database.fetch(
+        _WAITING, [a for a, _ in asked], [k for _, k in asked], *map(list, zip(*asked.values(), strict=True))
+    )
+    return [(row["id"], row["kind"]) for row in rows]
 
 
 async def ack_bound(database: Database | Connection, account_id: int, event_ids: Sequence[int]) -> int:

@@ -6,15 +6,17 @@ What became of it is written in a group commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.errors import SmsgwError
+from smsgw.core.heads import Stretch
 from smsgw.core.webhooks import REPORT, WAITING_COUNTED
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.together import enter
-from smsgw.store.messages.events import render
+from smsgw.store.messages.events import EVERYWHERE, Found, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,13 @@ WITH held AS MATERIALIZED (
 SELECT * FROM customer_event
 WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= $4)
   AND message_id <> ALL($5::bigint[]) AND message_id NOT IN (SELECT message_id FROM held)
-  AND NOT test AND {which}
+  AND NOT test AND id >= $6 AND id <= $7 AND {which}
 ORDER BY id LIMIT $3
 """
 _OWN = _DUE.format(which="(way IS NULL OR way = 'webhook') AND target IS NULL")
 _PUT_THERE = _DUE.format(which="way = 'webhook' AND target IS NULL")
 _TARGETS = _DUE.format(
-    which="target IS NOT NULL AND (way IS NULL OR way = 'webhook') AND split_part(target, '/', 3) <> ALL($6::text[])"
+    which="target IS NOT NULL AND (way IS NULL OR way = 'webhook') AND split_part(target, '/', 3) <> ALL($8::text[])"
 )
 _GONE = (
     "UPDATE customer_event SET acknowledged_at = $2 WHERE id = ANY($1::bigint[]) AND acknowledged_at IS NULL"
@@ -62,16 +64,18 @@ async def claim(
     now: datetime,
     primary: bool,
     under_way: Sequence[int],
-) -> list[Due]:
+    within: Stretch = EVERYWHERE,
+) -> Found[Due]:
     """The oldest events of the kind that can be pushed. ``under_way``: messages whose events are just being pushed.
 
     ``primary``: webhook is the account's way; otherwise only what was put there for redelivery.
     """
     async with database.acquire() as connection:
+        begun = time.monotonic()
         rows = await connection.fetch(
-            _OWN if primary else _PUT_THERE, account_id, kind, limit, now, list(under_way)
+            _OWN if primary else _PUT_THERE, account_id, kind, limit, now, list(under_way), within.first, within.last
         )
-        return await _due(connection, kind, rows, now)
+        return await _due(connection, kind, rows, now, time.monotonic() - begun)
 
 
 async def claim_targets(
@@ -82,25 +86,30 @@ async def claim_targets(
     now: datetime,
     under_way: Sequence[int],
     busy: Sequence[str],
-) -> list[Due]:
+    within: Stretch = EVERYWHERE,
+) -> Found[Due]:
     """The same for reports that go to their message's own address, but to none of these hosts (with ports)."""
     async with database.acquire() as connection:
-        rows = await connection.fetch(_TARGETS, account_id, REPORT, limit, now, list(under_way), list(busy))
-        return await _due(connection, REPORT, rows, now)
+        begun = time.monotonic()
+        rows = await connection.fetch(
+            _TARGETS, account_id, REPORT, limit, now, list(under_way), within.first, within.last, list(busy)
+        )
+        return await _due(connection, REPORT, rows, now, time.monotonic() - begun)
 
 
-async def _due(connection: Connection, kind: str, rows: list[Row], now: datetime) -> list[Due]:
+async def _due(connection: Connection, kind: str, rows: list[Row], now: datetime, seconds: float) -> Found[Due]:
     if not rows:
-        return []
+        return Found(seconds=seconds)
     items = await render(connection, kind, rows)
     gone = [row["id"] for row, item in zip(rows, items, strict=True) if item is None]
     if gone:  # its message is past its retention: there is nothing to tell any more
         await connection.execute(_GONE, gone, now)
-    return [
+    due = [
         Due(row["id"], kind, row["message_id"], row["attempts"], row["target"], item)
         for row, item in zip(rows, items, strict=True)
         if item is not None
     ]
+    return Found(due, [row["id"] for row in rows], seconds)
 
 
 # --- what became of it ------------------------------------------------------------------------------------------
@@ -240,10 +249,10 @@ async def bring_forward(
 # --- what waits -------------------------------------------------------------------------------------------------
 
 _READY = """
-SELECT w.n FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS w(account_id, kind, n)
+SELECT w.n FROM unnest($1::bigint[], $2::text[], $4::bigint[]) WITH ORDINALITY AS w(account_id, kind, since, n)
 WHERE EXISTS (
     SELECT 1 FROM customer_event e
-    WHERE e.account_id = w.account_id AND e.kind = w.kind AND e.acknowledged_at IS NULL
+    WHERE e.account_id = w.account_id AND e.kind = w.kind AND e.acknowledged_at IS NULL AND e.id >= w.since
       AND (e.leased_until IS NULL OR e.leased_until <= $3) AND NOT e.test AND {which}
 )
 """
@@ -262,8 +271,8 @@ class Question:
     callback: bool
 
 
-async def ready(database: Database, questions: Sequence[Question], now: datetime) -> set[Question]:
-    """Those to which the answer is yes."""
+async def ready(database: Database, questions: Mapping[Question, int], now: datetime) -> set[Question]:
+    """Those to which the answer is yes; of each, from which id on to look."""
     found: set[Question] = set()
     for sql, asked in (
         (_READY_OWN, [q for q in questions if q.primary and not q.callback]),
@@ -271,7 +280,9 @@ async def ready(database: Database, questions: Sequence[Question], now: datetime
         (_READY_TARGETS, [q for q in questions if q.callback]),
     ):
         if asked:
-            rows = await database.fetch(sql, [q.account_id for q in asked], [q.kind for q in asked], now)
+            rows = await database.fetch(
+                sql, [q.account_id for q in asked], [q.kind for q in asked], now, [questions[q] for q in asked]
+            )
             found.update(asked[row["n"] - 1] for row in rows)
     return found
 

@@ -21,6 +21,7 @@ from changes import by_test
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 from standins import AnyFleet
 
+from smsgw.core.heads import Heads
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
@@ -174,6 +175,29 @@ async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
     assert [f.kind for f in await stage.pusher.findings()] == []
     attempts = await webhook_queries.attempts(stage.database, stage.account_id, "main")
     assert [a.status for a in attempts] == [200] + [500] * 12
+
+
+async def test_beside_a_kept_snapshot_what_failed_is_tried_again_though_nothing_else_comes(
+    stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = Heads.looked
+
+    def dear(self: Heads[None], *about: Any, **how: Any) -> None:
+        queues, taken, seconds = about
+        looked(self, queues, taken, seconds if self.dear else 1.0, **how)
+
+    monkeypatch.setattr(Heads, "looked", dear)
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    receiver.reply = lambda _: web.Response(status=500)
+    made = await stage.reports(3)
+    await stage.quiet()
+    assert receiver.calls
+    receiver.reply = lambda _: web.Response()
+    stage.shift += timedelta(minutes=10)
+    for _ in range(5):
+        await stage.quiet()
+    assert sorted(receiver.events) == [str(i) for i in made]
 
 
 async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(

@@ -14,10 +14,13 @@ from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Way
+from smsgw.pipeline.delivery import pulling
+from smsgw.pipeline.events import OTHERS
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.webhooks import queries as webhook_queries
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import EventSetting
+from smsgw.runtime import clock
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -52,15 +55,14 @@ class Stage:
         return made
 
     async def pull(self, *, primary: bool = True, lease_s: int = 60) -> tuple[int | None, list[int]]:
-        batch, items, _ = await events.pull_events(
-            self.database, self.account_id, {"report": primary}, 500, lease_s=lease_s, ids=self.ids.next
+        batch = self.ids.next()
+        found = await events.pull_events(
+            self.database, self.account_id, "report", 500, batch=batch, primary=primary, lease_s=lease_s
         )
-        return batch, [int(str(item["event_id"])) for item in items]
+        return batch if found else None, [int(str(item["event_id"])) for item in found.events]
 
     async def claim(self, limit: int = 10, **how: Any) -> list[int]:
-        return [
-            e.id for e in await events.claim_bound(self.database, self.account_id, "report", limit, **how)
-        ]
+        return (await events.claim_bound(self.database, self.account_id, "report", limit, **how)).ids
 
 
 @pytest_asyncio.fixture
@@ -75,19 +77,20 @@ async def stage(dsn: str) -> AsyncIterator[Stage]:
 @pytest.mark.asyncio
 async def test_events_for_a_connection_are_claimed_once_and_come_back(stage: Stage) -> None:
     a, b, c = await stage.reports(*(stage.ids.next() for _ in range(3)))
-    first = await events.claim_bound(stage.database, stage.account_id, "report", 2)
+    first = (await events.claim_bound(stage.database, stage.account_id, "report", 2)).events
     assert [e.id for e in first] == [a, b]
     assert first[0].code == "DELIVRD"
     assert await stage.claim() == [c], "what is claimed is nobody else's"
     assert await events.ack_bound(stage.database, stage.account_id, [a]) == 1
     assert await events.ack_bound(stage.database, stage.account_id, [a]) == 0
     assert await events.return_bound(stage.database, stage.account_id, [b]) == 1
-    again = await events.claim_bound(stage.database, stage.account_id, "report", 10)
+    again = (await events.claim_bound(stage.database, stage.account_id, "report", 10)).events
     assert [(e.id, e.tries) for e in again] == [(b, 0)], "a lost connection is no failed try"
     await events.return_bound(stage.database, stage.account_id, [b], delay_s=30, problem="0x14")
     assert await stage.claim() == [], "it has to wait"
     await events.return_bound(stage.database, stage.account_id, [b], problem="0x14")
-    assert [e.tries for e in await events.claim_bound(stage.database, stage.account_id, "report", 9)] == [2]
+    claimed = await events.claim_bound(stage.database, stage.account_id, "report", 9)
+    assert [e.tries for e in claimed.events] == [2]
 
 
 @pytest.mark.asyncio
@@ -151,9 +154,11 @@ async def test_each_way_takes_what_is_its_own(stage: Stage) -> None:
 async def test_who_rehearses_pulls_what_is_real_and_what_is_not(stage: Stage) -> None:
     real, rehearsed = await stage.reports(stage.ids.next(), stage.ids.next())
     await stage.database.execute("UPDATE customer_event SET test = true WHERE id = $1", rehearsed)
-    batch, items, _ = await events.pull_events(
-        stage.database, stage.account_id, {"report": True}, 500, ids=stage.ids.next, tests=(False, True)
-    )
+    stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
+    batch, items, _ = await pulling.take(
+        stage.database, pulling.Heads(clock.now), stored, stage.account_id, "report", 500, ids=stage.ids.next,
+        tests=(False, True),
+    )  # fmt: skip
     assert {int(str(i["event_id"])) for i in items} == {real, rehearsed}
     assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0, test=None) == 2
 
@@ -165,13 +170,14 @@ async def test_recorded_events_are_pulled_with_what_they_say(stage: Stage) -> No
         await events.record(connection, "balance.low", told, ids=stage.ids.next)
         with pytest.raises(ValueError, match="no type"):
             await events.record(connection, "message.report", told, ids=stage.ids.next)
-    kinds = dict.fromkeys(events.OTHER_KINDS, True)
-    batch, items, more = await events.pull_events(
-        stage.database, stage.account_id, kinds, 500, ids=stage.ids.next
-    )
+    stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
+    batch, items, more = await pulling.take(
+        stage.database, pulling.Heads(clock.now), stored, stage.account_id, OTHERS, 500, ids=stage.ids.next,
+        tests=(False,),
+    )  # fmt: skip
     assert not more
     assert [(i["type"], i["available"], i["below"]) for i in items] == [("balance.low", 7, 100)]
-    assert await events.ack_events(stage.database, stage.account_id, kinds, batch or 0) == 1
+    assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch or 0) == 1
 
 
 @pytest.mark.asyncio

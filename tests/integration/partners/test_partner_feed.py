@@ -110,4 +110,4 @@ async def test_a_claim_that_fails_half_way(
     monkeypatch.setattr(bind_events, "describe", describe)
     one = feed()
     assert await waits(database)
-    assert [e.kind for e in await events.claim_bound(database, ACCOUNT, REPORT, 5)] == [REPORT]
+    assert [e.kind for e in (await events.claim_bound(database, ACCOUNT, REPORT, 5)).events] == [REPORT]

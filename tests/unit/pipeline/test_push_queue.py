@@ -13,6 +13,7 @@ from smsgw.core.webhooks import Endpoint, Options
 from smsgw.pipeline.delivery import push_queue
 from smsgw.pipeline.delivery.push_queue import PushQueue
 from smsgw.store.engine.leases import Lease
+from smsgw.store.messages.events import Found
 from smsgw.store.messages.pushing import Due
 
 TAKES = 0.05
@@ -33,14 +34,14 @@ class Looks:
     def room(self, wanted: int) -> int:
         return wanted
 
-    async def due(self, *_: object, **__: object) -> list[Due]:
+    async def due(self, *_: object, **__: object) -> Found[Due]:
         loop = asyncio.get_running_loop()
         self.began.append(loop.time())
         await asyncio.sleep(TAKES)
         self.ended.append(loop.time())
         if self.fails:
             raise Temporary("STORAGE_UNAVAILABLE")
-        return []
+        return Found(seconds=0.0)
 
     @property
     def rests(self) -> list[float]:
