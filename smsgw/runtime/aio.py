@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 import gc
 import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -109,6 +111,54 @@ async def timeout(seconds: float) -> AsyncIterator[None]:
             yield
         finally:
             deadline.cancel()
+
+
+class Closable(Protocol):
+    """What is closed when it is done with."""
+
+    def close(self) -> object:
+        """Give back what it holds."""
+
+
+Closing = TypeVar("Closing", bound=Closable)
+
+
+async def in_thread(call: Callable[..., T], *args: object, **named: object) -> T:
+    """``asyncio.to_thread`` which has ended when this has, also when it is cancelled (however often): what it works on
+    is not closed or removed under it, and it is not left out because no thread was free. For what takes no time."""
+    return await _whole(_begun(call, *args, **named))
+
+
+@contextlib.asynccontextmanager
+async def opened(call: Callable[..., Closing], *args: object, **named: object) -> AsyncIterator[Closing]:
+    """What ``call`` opens in a thread. It is closed in one as well, in any case: what a thread has begun to open is
+    open, whoever has given up meanwhile."""
+    opening = _begun(call, *args, **named)
+    try:
+        yield await _whole(opening)
+    finally:
+        if opening.exception() is None:
+            await in_thread(opening.result().close)
+
+
+def _begun(call: Callable[..., T], *args: object, **named: object) -> asyncio.Future[T]:
+    work = functools.partial(contextvars.copy_context().run, call, *args, **named)
+    return asyncio.get_running_loop().run_in_executor(None, work)
+
+
+async def _whole(work: asyncio.Future[T]) -> T:
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    error = work.exception()  # seen, also where the cancellation is what is told
+    if cancelled is not None:
+        raise cancelled
+    if error is not None:
+        raise error
+    return work.result()
 
 
 class Backoff:

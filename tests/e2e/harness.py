@@ -32,6 +32,7 @@ from typing import Any, TypeVar
 from unittest import mock
 
 import aiohttp
+import structlog
 from changes import by_test
 from click.testing import CliRunner
 
@@ -159,6 +160,11 @@ class Unsettled(AssertionError):
     def __init__(self, left: int, text: str) -> None:
         super().__init__(text)
         self.left = left
+
+
+def _log_aside(*_: object) -> None:
+    """What a command logs in this process goes to standard error, as always: standard output is its result."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 class Node:
@@ -310,7 +316,7 @@ class Node:
             mask = os.umask(0o022)
             try:
                 gone = dict.fromkeys(os.environ.keys() - theirs.keys())
-                with mock.patch.object(log, "setup"):  # what is logged here goes on as it did
+                with mock.patch.object(log, "setup", _log_aside):
                     done = CliRunner(env=gone | theirs).invoke(main, args)
             finally:
                 os.umask(mask)

@@ -1,11 +1,13 @@
-"""Timeouts that a busy event loop does not use up."""
+"""Timeouts that a busy event loop does not use up; threads that nobody leaves with what they work on."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -73,3 +75,84 @@ async def test_a_deadline_can_be_made_shorter_and_not_longer() -> None:
     deadline.at_most(0.01)
     await asyncio.sleep(0.1)
     assert len(called) == 1
+
+
+class Opened:
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def cancelled(task: asyncio.Task[None], times: int) -> None:
+    """Cancel it so often, with turns of the loop in between."""
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_what_runs_in_a_thread_has_ended_when_its_caller_has(times: int) -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        may_end.wait(10)
+        ended.set()
+
+    task = aio.spawn(aio.in_thread(work), name="test")
+    await asyncio.sleep(0.02)
+    await cancelled(task, times)
+    assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_what_waits_for_a_thread_is_done_all_the_same() -> None:
+    busy, done = threading.Event(), threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    other = aio.spawn(aio.in_thread(busy.wait, 10), name="test")
+    task = aio.spawn(aio.in_thread(done.set), name="test")
+    await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.sleep(0.02)
+    busy.set()
+    await asyncio.wait([other, task])
+    assert task.cancelled()
+    assert done.is_set()
+
+
+async def test_what_fails_in_a_thread_fails_its_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await aio.in_thread(divmod, 1, 0)
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+async def test_what_is_opened_is_closed_once_whoever_gives_up(times: int) -> None:
+    one, may_open = Opened(), threading.Event()
+
+    def opening() -> Opened:
+        may_open.wait(10)
+        return one
+
+    async def use() -> None:
+        async with aio.opened(opening) as it:
+            assert it is one
+            assert not it.closed
+
+    task = aio.spawn(use(), name="test")
+    await asyncio.sleep(0.02)
+    await cancelled(task, times)
+    assert not task.done()
+    may_open.set()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled() == bool(times)
+    assert one.closed == 1
+
+
+async def test_what_cannot_be_opened_is_not_closed() -> None:
+    with pytest.raises(FileNotFoundError):
+        async with aio.opened(open, "/none/such"):
+            pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import os
@@ -251,12 +250,8 @@ async def writing(
     format_: Format, path: Path, head: Sequence[str], mark: str, title: str = ""
 ) -> AsyncIterator[Writer]:
     """The same, for rows that come a few at a time; closed in any case."""
-    opening = aio.spawn(asyncio.to_thread(opened, format_, path, head, mark, title), name="export's file")
-    try:
-        yield await asyncio.shield(opening)
-    finally:  # what a thread has begun to open is open, whoever has given up
-        writer = await opening
-        await asyncio.to_thread(writer.close)
+    async with aio.opened(opened, format_, path, head, mark, title) as writer:
+        yield writer
 
 
 def page_of(name: str) -> ListPage | TableExport:
@@ -337,13 +332,13 @@ class _Making:
         head = [cells.heading(column, self._say) for column in self._columns]
         async with writing(self.format, incoming.path, head, self._mark, self._title) as writer:
             async for rows, further in self._pages():
-                await asyncio.to_thread(writer.rows, rows)
+                await aio.in_thread(writer.rows, rows)
                 self._done, more = self._done + len(rows), further
                 await self._reserve(incoming)
                 await self._context.progress(self._done, max(total, self._done))
-            await asyncio.to_thread(writer.rows, await self._totals())
+            await aio.in_thread(writer.rows, await self._totals())
             cut = [self._say(words.CUT_OFF) % {"n": f"{MOST_ROWS:,}"}] if more else []
-            await asyncio.to_thread(writer.end, [*cut, self._mark])
+            await aio.in_thread(writer.end, [*cut, self._mark])
         await self._reserve(incoming)
 
     async def _reserve(self, incoming: Incoming) -> None:
@@ -440,7 +435,7 @@ class _Copying:
                 one = incoming.path.with_suffix(f".{self.format.value}")
                 try:
                     await self._file(incoming, one, [day], total, cut)
-                    await asyncio.to_thread(archive.write, one, f"{day:%Y%m%d}.{self.format.value}")
+                    await aio.in_thread(archive.write, one, f"{day:%Y%m%d}.{self.format.value}")
                 finally:
                     one.unlink(missing_ok=True)
 
@@ -499,8 +494,8 @@ class _MakingTable:
         """The file."""
         head, rows = await self._table.make(self._database, self._actor, self._say)
         async with writing(self.format, incoming.path, head, self._mark, self._title) as writer:
-            await asyncio.to_thread(writer.rows, rows)
-            await asyncio.to_thread(writer.end, [self._mark])
+            await aio.in_thread(writer.rows, rows)
+            await aio.in_thread(writer.end, [self._mark])
         self._done = len(rows)
 
     async def entered(self, connection: Any, file: StoredFile) -> None:

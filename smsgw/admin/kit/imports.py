@@ -6,7 +6,6 @@ A page says what its columns may mean; the two addresses are made here: ``path/-
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.files.model import Incoming
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.sheets.model import FILES, MOST_ROWS, Sheet
+from smsgw.runtime import aio
 
 BLOCK = 64 * 1024
 KINDS = ".csv,.xlsx"
@@ -63,13 +63,13 @@ async def write_down(part: BodyPartReader, store: FileStore, incoming: Incoming,
     """Write the file of a form down as it comes. ``FILE_TOO_LARGE`` beyond ``most`` octets; ``BACKPRESSURE`` and what
     else the store says when there is no room."""
     size = 0
-    with await asyncio.to_thread(incoming.path.open, "wb") as file:
+    async with aio.opened(incoming.path.open, "wb") as file:
         while piece := await part.read_chunk(BLOCK):
             size += len(piece)
             if size > most:
                 raise Invalid("FILE_TOO_LARGE")
             await store.reserve(incoming, size)
-            await asyncio.to_thread(file.write, piece)
+            await aio.in_thread(file.write, piece)
 
 
 async def short_text(part: BodyPartReader, most: int) -> str:

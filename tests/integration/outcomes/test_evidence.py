@@ -61,11 +61,16 @@ async def found(ledger: Ledger, *files: Path) -> list[tuple[str, str]]:
     return [(p.kind, p.about) for p in got.problems]
 
 
+def at_two(days: int = 0) -> datetime:
+    """Two in the morning (China) of today, or so many days after it: the day before is over, and settled."""
+    return datetime.now(CHINA).replace(hour=2, minute=0, second=0, microsecond=0) + timedelta(days=days)
+
+
 async def roots(ledger: Ledger) -> list[evidence.Root]:
-    """Those of days that are over, made now."""
+    """Those of days that are over today."""
     audit.use(lambda: SEALER)
-    made, now = [], datetime.now(UTC) + timedelta(hours=2)
-    while (root := await evidence.make_root(ledger.database, SEALER, now)) is not None:
+    made = []
+    while (root := await evidence.make_root(ledger.database, SEALER, at_two())) is not None:
         made.append(root)
     return made
 
@@ -122,8 +127,7 @@ async def test_the_root_of_a_day_is_made_when_it_is_over_and_late_reports_are_in
     assert await ledger.state(late - DAY) is S.DELIVERED
     assert await roots(ledger) == []
     assert await found(ledger) == []
-    tomorrow = datetime.now(UTC) + timedelta(days=1, hours=2)
-    second = await evidence.make_root(ledger.database, SEALER, tomorrow)
+    second = await evidence.make_root(ledger.database, SEALER, at_two(days=1))
     assert second is not None
     assert (second.day, second.leaves) == (today, 1)
     assert await found(ledger) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.numbers import filters as service
 from smsgw.platform.numbers.filters import MOST_LISTS, MOST_ROWS, STATES, NumberFilter
 from smsgw.platform.paging import Window
+from smsgw.runtime import aio
 
 DROPPED = ("empty", "suspended", "risky", "absent")
 """Classes that are not kept unless they are chosen."""
@@ -36,13 +36,13 @@ async def table(call: Call, one: NumberFilter, states: Sequence[str]) -> Upload:
     files = call.portal.context.tasks.files
     incoming = await files.receive(one.account_id, one.total * 16 + 64, f"numbers-{one.id}.csv")
     try:
-        with await asyncio.to_thread(incoming.path.open, "w", encoding="utf-8") as file:
+        async with aio.opened(incoming.path.open, "w", encoding="utf-8") as file:
             file.write(call.gettext(_HEAD) + "\n")
             for state in states:
                 after = 0
                 while rows := await service.rows(call.db, one.id, state, after=after, limit=MOST_ROWS):
                     after = int(rows[-1]["number"])
-                    await asyncio.to_thread(file.writelines, [row["number"] + "\n" for row in rows])
+                    await aio.in_thread(file.writelines, [row["number"] + "\n" for row in rows])
         return await files.keep(incoming, one.created_by)  # whose numbers they are: taking them away is theirs
     finally:
         files.store.drop(incoming)
