@@ -1,0 +1,96 @@
+"""Rows that all acceptances of an account change, beside somebody who keeps a snapshot: none of their versions goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest_asyncio
+from ledger import BALANCE, Ledger
+
+from smsgw.runtime import aio
+from smsgw.store.messages import credit
+
+SHARED = ("account", "usage_day", "quota_used")
+_AGE = """
+DO $$ BEGIN
+    FOR n IN 1..4000 LOOP
+        UPDATE account SET balance = balance WHERE id = ACCOUNT;
+        UPDATE usage_day SET units = units WHERE account_id = ACCOUNT;
+        UPDATE quota_used SET parts = parts WHERE account_id = ACCOUNT;
+    END LOOP;
+END $$
+"""
+_READ = """
+SELECT relname, heap_blks_read + heap_blks_hit AS blocks FROM pg_statio_user_tables WHERE relname = ANY($1::text[])
+"""
+_PAGES = """
+SELECT relname, pg_relation_size(oid) / 8192 AS pages FROM pg_class WHERE relname = ANY($1::text[])
+"""
+
+
+@pytest_asyncio.fixture
+async def kept(ledger: Ledger) -> AsyncIterator[Ledger]:
+    """A ledger whose account has had many acceptances since somebody began to keep a snapshot."""
+    await ledger.accept()
+    keeper = await asyncpg.connect(ledger.dsn)
+    try:
+        async with keeper.transaction(isolation="repeatable_read", readonly=True):
+            await keeper.fetchval("SELECT count(*) FROM account")
+            await ledger.change(_AGE.replace("ACCOUNT", str(ledger.account_id)))
+            await ledger.change(*(f"VACUUM ANALYZE {table}" for table in SHARED))
+            yield ledger
+    finally:
+        await keeper.close()
+
+
+async def read(ledger: Ledger) -> dict[str, int]:
+    """Blocks of the tables that the ledger's connection has looked at by now."""
+    await ledger.connection.execute("SELECT pg_stat_force_next_flush()")
+    await ledger.connection.execute("SELECT pg_stat_clear_snapshot()")
+    return {row["relname"]: row["blocks"] for row in await ledger.connection.fetch(_READ, list(SHARED))}
+
+
+async def test_an_acceptance_meets_the_newest_first(kept: Ledger) -> None:
+    await kept.accept()  # plans are made
+    pages = {row["relname"]: row["pages"] for row in await kept.connection.fetch(_PAGES, list(SHARED))}
+    assert all(n >= 20 for n in pages.values()), "the versions are there"
+    before = await read(kept)
+    await kept.accept()
+    after = await read(kept)
+    met = {table: after[table] - before[table] for table in SHARED}
+    assert all(0 < n <= 10 for n in met.values()), met
+
+
+async def test_what_is_booked_beside_it_is_right(kept: Ledger) -> None:
+    for parts in (1, 3, 5):
+        await kept.accept(parts=parts)
+    rows = await kept.connection.fetch("SELECT messages, parts, units FROM usage_day")
+    assert [tuple(row) for row in rows] == [(4, 10, 10)]
+    assert await kept.connection.fetchval("SELECT sum(parts) FROM quota_used") == 10
+    assert await kept.connection.fetchval("SELECT balance FROM account WHERE id = $1", kept.account_id) == BALANCE - 10
+
+
+async def test_use_and_quota_that_others_change_at_once_are_added_to_as_well(ledger: Ledger) -> None:
+    """Who changes them without the account's lock, as for one below it, is waited for, and nothing is lost."""
+    await ledger.accept()
+    other = await asyncpg.connect(ledger.dsn)
+    try:
+        async with other.transaction():
+            await other.execute("UPDATE usage_day SET messages = messages + 10")
+            await other.execute("UPDATE quota_used SET parts = parts + 10")
+            accepting = aio.spawn(ledger.accept(), name="accepting")
+            await asyncio.sleep(0.3)
+            assert not accepting.done()
+        await asyncio.wait_for(accepting, 10)
+    finally:
+        await other.close()
+    assert await ledger.connection.fetchval("SELECT messages FROM usage_day") == 12
+    assert await ledger.connection.fetchval("SELECT parts FROM quota_used") == 12
+
+
+async def test_an_account_that_is_not_there_locks_no_other(ledger: Ledger) -> None:
+    """What is looked for from above meets the account below it, and that is not meant."""
+    found = await ledger.connection.fetch(credit.LOCK, [ledger.account_id, ledger.account_id + 1])
+    assert [row["id"] for row in found] == [ledger.account_id]
