@@ -18,7 +18,7 @@ from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
-from smsgw.pipeline.delivery.pulling import Heads
+from smsgw.pipeline.delivery.pulling import PullHeads
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
@@ -95,7 +95,7 @@ class ApiContext:
     """Host names of short links, the usual one first."""
     waiting: dict[str, int] = field(default_factory=dict, init=False)
     """Long polls waiting, by key; only keys with some are in it."""
-    pulled: Heads = field(default_factory=lambda: Heads(clock.now), init=False)
+    pull_heads: PullHeads = field(default_factory=lambda: PullHeads(clock.now), init=False)
     """Where events are looked for that are pulled."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""

@@ -108,7 +108,7 @@ async def _pull(call: Call, kind: str) -> Pulled:
 async def _take(call: Call, kind: str, limit: int) -> Pulled:
     ctx = call.ctx
     batch, items, more = await pulling.take(
-        ctx.db, ctx.pulled, ctx.snapshots.current.hooks, call.account.id, kind, limit, ids=ctx.ids,
+        ctx.db, ctx.pull_heads, ctx.snapshots.current.hooks, call.account.id, kind, limit, ids=ctx.ids,
         tests=call.pulled,
     )  # fmt: skip
     return Pulled(None if batch is None else str(batch), dated(items), more)

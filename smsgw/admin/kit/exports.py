@@ -167,10 +167,8 @@ class _Xlsx:
         self.rows([[line] for line in mark])
 
     def close(self) -> None:
-        self._sheet.write(b"</sheetData>" + self._after)
-        self._sheet.close()
-        self._zip.close()
-        self._file.close()
+        with self._file, self._zip, self._sheet:
+            self._sheet.write(b"</sheetData>" + self._after)
 
 
 def _framed(head: Sequence[str], mark: str, title: str) -> zipfile.ZipFile:

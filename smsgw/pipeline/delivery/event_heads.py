@@ -52,12 +52,17 @@ class EventHead:
         self._heads.back(None, id_)
 
     async def look(self, limit: int, find: Find[Event]) -> Found[Event]:
-        """What waits, up to ``limit``, oldest first. Raises what ``find`` does where it looks from ``since`` on; what
-        rounds cannot look through in time waits for the next one."""
+        """What waits, up to ``limit``, oldest first. Raises what ``find`` does where it looks from ``since`` on, unless
+        something has been taken by then; what rounds cannot look through in time waits for the next one."""
         stepped = self._heads.due
         found = await self._step(limit, find) if stepped else Found[Event]()
         if len(found) < limit:
-            found += await self._look(limit - len(found), find)
+            try:
+                found += await self._look(limit - len(found), find)
+            except SmsgwError:
+                if not found:
+                    raise
+                return found
         if len(found) < limit and self._heads.due and not stepped:
             found = await self._step(limit - len(found), find) + found
         return found

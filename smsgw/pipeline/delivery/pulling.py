@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 
+from smsgw.core.errors import SmsgwError
 from smsgw.core.heads import Stretch
 from smsgw.core.webhooks import MO, REPORT, Hooks, Way, type_of
 from smsgw.pipeline.delivery.event_heads import EventHeads
@@ -17,13 +18,13 @@ KINDS = {REPORT: (REPORT,), MO: (MO,), OTHERS: events.OTHER_KINDS}
 """What is pulled together -> its kinds of events."""
 
 
-class Heads(EventHeads[tuple[int, str, bool, bool]]):
+class PullHeads(EventHeads[tuple[int, str, bool, bool]]):
     """Where events are looked for, by account, kind, whether pull is its way, and whether those of tests are meant."""
 
 
 async def take(
     database: Database,
-    heads: Heads,
+    heads: PullHeads,
     hooks: Hooks,
     account_id: int,
     kind: str,
@@ -33,7 +34,8 @@ async def take(
     tests: Sequence[bool],
 ) -> tuple[int | None, list[dict[str, object]], bool]:
     """Lease up to ``limit`` waiting events of one of ``KINDS``, by kind and oldest first: batch, items, more waiting?
-    ``tests``: of real messages (False), of test ones (True), or of both."""
+    ``tests``: of real messages (False), of test ones (True), or of both. ``STORAGE_UNAVAILABLE`` where none could be
+    leased; what was leased before that is a batch, and there may be more."""
     limit = max(1, min(limit, events.MAX_PULL))
     batch = ids()
     taken: Found[dict[str, object]] = Found()
@@ -49,7 +51,12 @@ async def take(
                 database, account_id, one, most, batch=batch, primary=primary, test=test, within=within
             )
 
-        taken += await heads.of((account_id, one, primary, test)).look(limit - len(taken), lease)
+        try:
+            taken += await heads.of((account_id, one, primary, test)).look(limit - len(taken), lease)
+        except SmsgwError:
+            if not taken:
+                raise
+            return batch, taken.events, True
     return batch if taken else None, taken.events, len(taken) == limit
 
 

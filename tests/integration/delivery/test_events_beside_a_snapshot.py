@@ -127,7 +127,7 @@ async def test_a_pull_whose_round_cannot_be_looked_through_has_what_is_new(
     beside: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heads, "DEAR", -1.0)
-    known = pulling.Heads(clock.now)
+    known = pulling.PullHeads(clock.now)
     hooks = await webhooks_store.load(beside.database, Sealer(secrets.token_bytes(32)))
 
     async def take() -> list[int]:

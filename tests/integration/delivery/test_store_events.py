@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Way
 from smsgw.pipeline.delivery import pulling
@@ -156,7 +157,7 @@ async def test_who_rehearses_pulls_what_is_real_and_what_is_not(stage: Stage) ->
     await stage.database.execute("UPDATE customer_event SET test = true WHERE id = $1", rehearsed)
     stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
     batch, items, _ = await pulling.take(
-        stage.database, pulling.Heads(clock.now), stored, stage.account_id, "report", 500, ids=stage.ids.next,
+        stage.database, pulling.PullHeads(clock.now), stored, stage.account_id, "report", 500, ids=stage.ids.next,
         tests=(False, True),
     )  # fmt: skip
     assert {int(str(i["event_id"])) for i in items} == {real, rehearsed}
@@ -172,11 +173,45 @@ async def test_recorded_events_are_pulled_with_what_they_say(stage: Stage) -> No
             await events.record(connection, "message.report", told, ids=stage.ids.next)
     stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
     batch, items, more = await pulling.take(
-        stage.database, pulling.Heads(clock.now), stored, stage.account_id, OTHERS, 500, ids=stage.ids.next,
+        stage.database, pulling.PullHeads(clock.now), stored, stage.account_id, OTHERS, 500, ids=stage.ids.next,
         tests=(False,),
     )  # fmt: skip
     assert not more
     assert [(i["type"], i["available"], i["below"]) for i in items] == [("balance.low", 7, 100)]
+    assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch or 0) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_a_pull_has_leased_before_it_failed_is_its_batch(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else would have it before that lease lapses."""
+    first, *others = events.OTHER_KINDS
+    async with stage.database.transaction() as connection:
+        told = [(stage.account_id, {"available": 7, "below": 100})]
+        await events.record(connection, first, told, ids=stage.ids.next)
+    stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
+    known, real, failing = pulling.PullHeads(clock.now), events.pull_events, {first}
+
+    async def away(database: Database, account_id: int, kind: str, *about: Any, **how: Any) -> Any:
+        if kind in failing:
+            raise Temporary("STORAGE_UNAVAILABLE")
+        return await real(database, account_id, kind, *about, **how)
+
+    async def take() -> tuple[int | None, list[dict[str, object]], bool]:
+        return await pulling.take(
+            stage.database, known, stored, stage.account_id, OTHERS, 500, ids=stage.ids.next, tests=(False,)
+        )
+
+    monkeypatch.setattr(events, "pull_events", away)
+    with pytest.raises(Temporary):
+        await take()
+    failing.clear()
+    failing.update(others)
+    batch, items, more = await take()
+    assert ([i["type"] for i in items], more) == ([first], True)
+    failing.clear()
+    assert await take() == (None, [], False)
     assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch or 0) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from bisect import bisect_left, insort
 from datetime import UTC, datetime, timedelta
@@ -145,3 +146,25 @@ async def test_without_a_snapshot_it_is_as_it_was(events: Events) -> None:
     lapsed = events.put(700.0)
     assert await events.take() == [lapsed]
     assert not events.head._heads.dear
+
+
+async def test_what_a_round_has_taken_is_not_lost_with_the_look_behind_it(events: Events) -> None:
+    """It is leased: nobody else would have it before that lapses."""
+    await events.deliver(60)
+    assert events.head._heads.dear
+    old = events.put(age=3600)
+    failing = False
+
+    async def find(within: Stretch, limit: int) -> Found[int]:
+        if failing and within.first >= events.head.since:
+            raise Temporary("STORAGE_UNAVAILABLE")
+        return await events.find(within, limit)
+
+    events.time += 60
+    failing = True
+    taken: list[int] = []
+    for _ in range(50):
+        with contextlib.suppress(Temporary):
+            taken += (await events.head.look(100, find)).events
+        events.time += 1
+    assert taken == [old]
