@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.words import phrase
+from smsgw.store.engine import newest
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.together import Together
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
@@ -21,49 +22,7 @@ id, halted OR status <> 'active' AS halted, balance - credit_floor AS available,
 """
 _LOOK = f"SELECT {_SPENDING} FROM account WHERE id = ANY($1::bigint[]) ORDER BY id"  # noqa: S608 - constant text
 
-# Each commit leaves a version of the rows that all of an account share, and while somebody keeps an old snapshot (a
-# backup) none can be cleared away. Their index leads from the oldest to the newest, a way that grows all the time; read
-# from its end it meets the newest first. The order is asked for over "up to this key": with "this key" the planner
-# takes all to be equal, and drops it (docs/adr/100).
-LOCK = f"""
-SELECT a.* FROM unnest($1::bigint[]) AS w(id)
-CROSS JOIN LATERAL (SELECT {_SPENDING} FROM account x WHERE x.id <= w.id ORDER BY x.id DESC LIMIT 1 FOR UPDATE) AS a
-WHERE a.id = w.id
-"""  # noqa: S608 - constant text
-
-
-def _adding(to: str, what: str, columns: str) -> str:
-    """Assignments that add the columns of ``what`` to those of ``to``."""
-    return ", ".join(f"{c} = {to}.{c} + {what}.{c}" for c in columns.split(", "))
-
-
-def _newest(table: str, key: str, source: str) -> str:
-    """The rows of ``source``, and where the newest versions of those with their keys are (``place``)."""
-    columns = key.split(", ")
-    return f"""
-SELECT s.*, n.place FROM {source} s CROSS JOIN LATERAL (
-    SELECT x.ctid AS place, {", ".join(f"x.{c}" for c in columns)} FROM {table} x
-    WHERE ({", ".join(f"x.{c}" for c in columns)}) <= ({", ".join(f"s.{c}" for c in columns)})
-    ORDER BY {", ".join(f"x.{c} DESC" for c in columns)} LIMIT 1
-) n WHERE {" AND ".join(f"n.{c} = s.{c}" for c in columns)}
-"""  # noqa: S608 - constant text
-
-
-def _there(table: str, key: str, sets: str, source: str) -> str:
-    """An update of the rows that ``_newest`` has found; the keys of those. One that another transaction changes
-    meanwhile may be left out. Nothing else is asked of them: a key would let the planner go through the index."""
-    returned = ", ".join(f"t.{c}" for c in key.split(", "))
-    return f"UPDATE {table} AS t SET {sets} FROM {source} s WHERE t.ctid = s.place RETURNING {returned}"  # noqa: S608
-
-
-def _new(table: str, columns: str, key: str, sets: str, source: str, there: str) -> str:
-    """The rows of ``source`` that ``there`` has not met, entered; those that are there all the same are added to."""
-    same = " AND ".join(f"t.{c} = s.{c}" for c in key.split(", "))
-    return f"""
-INSERT INTO {table} AS u ({columns}) SELECT {columns} FROM {source} s
-WHERE NOT EXISTS (SELECT FROM {there} t WHERE {same}) ORDER BY {key}
-ON CONFLICT ({key}) DO UPDATE SET {sets}
-"""  # noqa: S608 - constant text
+LOCK = newest.lock("account", _SPENDING)
 
 # Asked after the lock: only then is it certain that no other node is adding to it.
 _USED = """
@@ -108,8 +67,8 @@ FROM ({_MONTH}) AS m(root, month, parts) JOIN department d ON d.id = m.root
 LEFT JOIN department_used u ON u.department_id = m.root AND u.month = m.month
 """  # noqa: S608 - constant text
 
-_USAGE_KEY = "account_id, day, submitter, type"
-_QUOTA_KEY = "account_id, day"
+USAGE_KEY = "account_id, day, submitter, type"
+"""Of ``usage_day``."""
 
 # Rows that several writers share are touched in the order of their keys. Use is of the day of its ledger entry, as
 # refunds are: bills are of these days, also of what was set apart before midnight. Quotas have the day of acceptance.
@@ -126,27 +85,17 @@ SELECT account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date AS day, submitter,
        sum(messages) AS messages, sum(parts) AS parts, sum(units) AS units, 0 AS refunded FROM debit
 GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
 """,
-    "usage_newest": _newest("usage_day", _USAGE_KEY, "used"),
-    "usage_there": _there("usage_day", _USAGE_KEY, _adding("t", "s", "messages, parts, units"), "usage_newest"),
-    "usage": _new(
-        "usage_day", f"{_USAGE_KEY}, messages, parts, units, refunded", _USAGE_KEY,
-        _adding("u", "excluded", "messages, parts, units"), "used", "usage_there",
-    ),
+    **newest.added("usage", "usage_day", USAGE_KEY, "messages, parts, units", "used", "refunded"),
     "counted": """
 SELECT id AS account_id, $1::date AS day, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id
 """,
-    "quota_newest": _newest("quota_used", _QUOTA_KEY, "counted"),
-    "quota_there": _there("quota_used", _QUOTA_KEY, _adding("t", "s", "parts"), "quota_newest"),
-    "quota": _new(
-        "quota_used", f"{_QUOTA_KEY}, parts", _QUOTA_KEY, _adding("u", "excluded", "parts"), "counted", "quota_there"
-    ),
+    **newest.added("quota", "quota_used", "account_id, day", "parts", "counted"),
     "month": """
 UPDATE department_used q SET parts = q.parts + t.parts FROM unnest($11::bigint[], $12::bigint[]) AS t(id, parts)
 WHERE q.department_id = t.id AND q.month = date_trunc('month', $1::date)::date
 """,
     "paid": "SELECT account_id AS id, sum(units) AS units FROM debit GROUP BY account_id HAVING sum(units) > 0",
-    "paid_newest": _newest("account", "id", "paid"),
-    "balance": _there("account", "id", "balance = t.balance - s.units", "paid_newest"),  # it is locked
+    **newest.changed("balance", "account", "id", "balance = t.balance - s.units", "paid"),  # it is locked
 }
 
 

@@ -22,10 +22,11 @@ from smsgw.core.model import (
     UnknownPolicy,
 )
 from smsgw.core.states import PartState
+from smsgw.store.engine import newest
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.engine.together import Together, enter
-from smsgw.store.messages import counters
+from smsgw.store.messages import counters, credit
 from smsgw.store.messages.evidence import PROOF
 from smsgw.store.messages.matching import chosen, tails
 from smsgw.store.messages.reattempt import late_reports
@@ -483,33 +484,37 @@ EVENT_TYPES = {
     "code": "text", "parts_ok": "smallint", "submitted_at": "timestamptz", "done_at": "timestamptz", "test": "boolean",
 }  # fmt: skip
 
-_REFUND = """
+# What is given back of each message.
+_OWED = """
 -- ids from $4 to $1
-WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)),
-     r AS (SELECT m.id, m.account_id,
-                  m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
-           FROM p JOIN message m ON m.id = p.message_id WHERE m.price > 0 AND m.id >= $4),
-     paid AS (UPDATE account a SET balance = a.balance + s.units
-              FROM (SELECT account_id, sum(units) AS units FROM r WHERE units > 0 GROUP BY account_id) s
-              WHERE a.id = s.account_id RETURNING a.id, a.balance)
-INSERT INTO ledger (id, account_id, kind, units, balance)
-SELECT r.id, r.account_id, 'refund', r.units, paid.balance - sum(r.units) OVER later + r.units
-FROM r JOIN paid ON paid.id = r.account_id WHERE r.units > 0
-WINDOW later AS (PARTITION BY r.account_id ORDER BY r.id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
-"""
-
-# After the accounts, as at acceptance: nobody waits for the other crosswise.
-_USAGE = """
--- ids from $4 to $1
-INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
-SELECT m.account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date, m.submitter, m.type, 0, 0, 0,
-       sum(m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END))
+SELECT m.id, m.account_id, m.submitter, m.type,
+       m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)
 JOIN message m ON m.id = p.message_id
 WHERE m.price > 0 AND m.id >= $4 AND (p.unsent > 0 OR m.refund_failed)
-GROUP BY m.account_id, m.submitter, m.type ORDER BY m.account_id, m.submitter, m.type
-ON CONFLICT (account_id, day, submitter, type) DO UPDATE SET refunded = u.refunded + excluded.refunded
 """
+
+# Under the accounts' lock, as at acceptance: nobody waits for the other crosswise.
+_REFUND = {
+    "owed": """
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[])
+    AS o(id, account_id, submitter, type, units)
+""",
+    "back": "SELECT account_id AS id, sum(units) AS units FROM owed GROUP BY account_id",
+    **newest.changed("paid", "account", "id", "balance = t.balance + s.units", "back", ", t.balance"),
+    "entry": """
+INSERT INTO ledger (id, account_id, kind, units, balance)
+SELECT o.id, o.account_id, 'refund', o.units, paid.balance - sum(o.units) OVER later + o.units
+FROM owed o JOIN paid ON paid.id = o.account_id
+WINDOW later AS (PARTITION BY o.account_id ORDER BY o.id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+""",
+    "unused": """
+SELECT account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date AS day, submitter, type,
+       0 AS messages, 0 AS parts, 0 AS units, sum(units) AS refunded FROM owed
+GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
+""",
+    **newest.added("usage", "usage_day", credit.USAGE_KEY, "refunded", "unused", "messages, parts, units"),
+}  # fmt: skip
 
 
 async def refund(connection: Connection, finals: Iterable[Row]) -> None:
@@ -517,10 +522,15 @@ async def refund(connection: Connection, finals: Iterable[Row]) -> None:
     unsent = Counter(row["id"] for row in finals if row["state"] in states.REFUNDED)
     failed = Counter(row["id"] for row in finals if row["state"] == PartState.UNDELIVERABLE)
     ids = list(unsent | failed)
-    if ids:
-        counts = [unsent[id_] for id_ in ids], [failed[id_] for id_ in ids]
-        await connection.execute(_REFUND, ids, *counts, min(ids))
-        await connection.execute(_USAGE, ids, *counts, min(ids))
+    if not ids:
+        return
+    counts = [unsent[id_] for id_ in ids], [failed[id_] for id_ in ids]
+    owed = [row for row in await connection.fetch(_OWED, ids, *counts, min(ids)) if row["units"] > 0]
+    if owed:
+        await connection.fetch(credit.LOCK, sorted({row["account_id"] for row in owed}))
+        changes = Together()
+        changes.add(_REFUND, *zip(*owed, strict=True))
+        await changes.run(connection)
 
 
 # Reports of accounts with addresses of the messages' own go there.

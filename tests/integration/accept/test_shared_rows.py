@@ -9,8 +9,9 @@ import asyncpg
 import pytest_asyncio
 from ledger import BALANCE, Ledger
 
+from smsgw.core.states import PartState
 from smsgw.runtime import aio
-from smsgw.store.messages import credit
+from smsgw.store.messages import credit, outcomes
 
 SHARED = ("account", "usage_day", "quota_used")
 _AGE = """
@@ -61,6 +62,22 @@ async def test_an_acceptance_meets_the_newest_first(kept: Ledger) -> None:
     after = await read(kept)
     met = {table: after[table] - before[table] for table in SHARED}
     assert all(0 < n <= 10 for n in met.values()), met
+
+
+async def test_a_refund_meets_the_newest_first(kept: Ledger) -> None:
+    id_ = await kept.accept(parts=2)
+    rejected = [{"id": id_, "state": PartState.REJECTED}]
+    for measured in (False, True):
+        before = await read(kept)
+        trying = kept.connection.transaction()
+        await trying.start()
+        await outcomes.refund(kept.connection, rejected)  # type: ignore[arg-type]
+        (balance,) = await kept.connection.fetchrow("SELECT balance FROM ledger WHERE id = $1 AND units = 1", id_)
+        assert balance == BALANCE - 1 - 2 + 1
+        await trying.rollback()
+        met = await read(kept)
+        if measured:
+            assert all(0 < met[table] - before[table] <= 20 for table in SHARED[:2]), (before, met)
 
 
 async def test_what_is_booked_beside_it_is_right(kept: Ledger) -> None:
