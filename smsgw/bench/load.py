@@ -104,8 +104,9 @@ class Load:
     """Each call has an Idempotency-Key, and is repeated until it is answered."""
     pullers: int = 2
     prefixes: Sequence[str] = ("138",)
-    patience: float = 60.0
-    """Seconds without any progress after which the run is given up."""
+    patience: float = 90.0
+    """Seconds without any progress after which the run is given up: a batch whose answer was lost, with the database or
+    the daemon, comes again after 60."""
 
     @cached_property
     def pace(self) -> Pace:

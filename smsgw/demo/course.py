@@ -232,9 +232,14 @@ async def _block(world: World, reason: str) -> None:
     await lists.block(world.change(), [world.dice.choice(world.numbers)], Scope(), MANUAL, reason)
 
 
+# Those that a carrier has on its list; where these are too few, numbers of which one was told so, without a code.
 _REFUSED = """
-SELECT m.number, m.carrier, m.account_id, p.code FROM message m JOIN part p ON p.id = m.id AND p.part = 1
-WHERE p.class = 'BLACKLIST_CARRIER' AND NOT p.by_us ORDER BY m.id DESC LIMIT 3
+SELECT number, carrier, account_id, CASE WHEN refused THEN code ELSE '' END AS code FROM (
+    SELECT DISTINCT ON (m.number) m.number, m.carrier, m.account_id, p.code, m.id,
+           p.class = 'BLACKLIST_CARRIER' AND NOT p.by_us AS refused
+    FROM message m JOIN part p ON p.id = m.id AND p.part = 1 WHERE m.refusal = ''
+    ORDER BY m.number, refused DESC, m.id DESC
+) m ORDER BY refused DESC, id DESC LIMIT 3
 """
 
 
