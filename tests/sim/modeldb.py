@@ -1027,8 +1027,7 @@ async def _siblings(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
 
 
 @_models(
-    "messages.outcomes._REFUND",
-    "messages.outcomes._USAGE",
+    "messages.outcomes._OWED",
     "messages.outcomes._OWN_ADDRESS",
     "messages.outcomes._EVENTS",
     "messages.counters._CHANNELS_TODAY",
