@@ -81,7 +81,7 @@ def test_each_profile_carries_each_message_once(profile: str, how: str, tmp_path
     calls = {"batches of 100": 12, "batches of 10": 120}.get(how.partition(",")[0], 1200)
     assert sum(result["accept_spread"]) == calls
     if result["balanced"]:
-        assert len(result["carried"]) == 3, "every channel has its share"
+        assert len(result["carried"]) > 1, "they share it: one that is slow to ask finds little left"
 
 
 @pytest.mark.parametrize("whose", ["the same account", "an account of their own"])

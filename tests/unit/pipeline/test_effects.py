@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -19,8 +20,18 @@ S = PartState
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
+class Owed(dict[str, Any]):
+    """A row, which yields its values as the driver's do."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return iter(self.values())
+
+
 class Connection:
     """Remembers which table each statement is about."""
+
+    units = 1
+    """That are given back of a message."""
 
     def __init__(self, siblings: list[dict[str, Any]]) -> None:
         self.siblings = siblings
@@ -30,8 +41,11 @@ class Connection:
         self.arguments: tuple[Any, ...] = ()
 
     async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]:
-        self.asked.append("siblings" if "by_us" in sql else "replies")
-        return self.siblings if "by_us" in sql else []
+        asked = {"by_us": "siblings", "m.price": "owed", "FROM account": "account"}
+        self.asked.append(next((name for text, name in asked.items() if text in sql), "replies"))
+        if self.asked[-1] == "owed":
+            return [Owed(id=id_, account_id=5, submitter="k", type="otp", units=self.units) for id_ in args[0]]
+        return self.siblings if self.asked[-1] == "siblings" else []
 
     async def execute(self, sql: str, *args: Any, **_: Any) -> None:
         tables = ("INTO ledger", "usage_day", "callback_url", "INTO event ", "stat_minute", "customer_event")
@@ -72,13 +86,13 @@ def batch(n: int) -> Effects:
 
 
 ORDER = [
-    "INTO ledger", "usage_day", "siblings", "customer_event", "callback_url", "replies", "numbers", "INTO event ",
+    "owed", "account", "INTO ledger", "siblings", "customer_event", "callback_url", "replies", "numbers", "INTO event ",
     "stat_minute",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("n", [1, 40])
-async def test_each_step_is_one_statement_or_two_whatever_the_size_of_the_batch(n: int) -> None:
+async def test_each_step_is_as_many_statements_whatever_the_size_of_the_batch(n: int) -> None:
     effects = batch(n)
     await follow_up(effects)
     assert effects.connection.asked == ORDER  # type: ignore[attr-defined]
@@ -94,6 +108,13 @@ async def test_reports_and_counts_are_one_statement_where_no_message_has_an_addr
     assert "INTO customer_event" in connection.last
     told = zip(*connection.arguments[: len(EVENT_TYPES)], strict=True)
     assert [event[3] for event in told] == [100, 101, 102]
+
+
+async def test_where_nothing_is_given_back_no_account_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    effects = batch(1)
+    monkeypatch.setattr(Connection, "units", 0)
+    await follow_up(effects)
+    assert effects.connection.asked == [ORDER[0], *ORDER[3:]]  # type: ignore[attr-defined]
 
 
 async def test_a_batch_without_an_end_is_only_counted() -> None:
