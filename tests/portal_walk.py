@@ -505,6 +505,9 @@ class Looker:
                 round(statistics.median(each), 1) for each in zip(*took, strict=True)
             )
         await _patiently(self.page, lambda: self._measure(seen))
+        if stop.role and await self.page.locator("#palette").count():  # every page has it beside its own dialogs
+            await self.page.keyboard.press("Control+k")
+            await self.page.keyboard.press("Escape")
         seen.console = list(self._console)
         return seen
 

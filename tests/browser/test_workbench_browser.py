@@ -28,6 +28,7 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 async def test_the_palette_by_keys(chromium: Browser, site: Site, size: tuple[int, int]) -> None:
     async with opened(chromium, site, size, "admin") as page:
+        await page.goto("/records")  # it has other dialogs, too
         await page.locator("[data-palette]").focus()
         await page.keyboard.press("Control+k")
         field = page.locator(".palette-field")

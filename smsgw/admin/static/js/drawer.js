@@ -123,8 +123,8 @@ document.addEventListener("submit", (event) => {
   ask(dialog, address, { method: "POST", body, ...("follow" in form.dataset ? { redirect: "follow" } : {}) });
 });
 
-all("dialog").forEach((dialog) => dialog.addEventListener("close", () => {
-  one("[data-dialog-body]", dialog).replaceChildren();
+all("dialog [data-dialog-body]").forEach((body) => body.closest("dialog").addEventListener("close", () => {
+  body.replaceChildren();
   known.clear();
   if (opener && document.contains(opener)) opener.focus();
 }));
