@@ -134,9 +134,13 @@ def name_of(host: str) -> str:
 
 
 def parse_host(text: str) -> str:
-    """A host as it is compared: a DNS name (international ones in their ASCII form), an address, or ``*``. Raises
-    ``ValueError``."""
-    text = text.strip().lower().rstrip(".")
+    """A host as it is compared: a DNS name (international ones in their ASCII form), an address, or ``*``; a port, as
+    the address bar has it, is dropped. Raises ``ValueError``."""
+    text = text.strip().lower()
+    name, _, port = text.rpartition(":")
+    if re.fullmatch("[0-9]{1,5}", port) and (":" not in name or name.endswith("]")):
+        text = name
+    text = text.rstrip(".")
     if len(text) > _LONGEST_NAME:  # before anything unfolds it
         raise ValueError(text)
     if text == ANY_HOST:

@@ -24,7 +24,7 @@ def test_a_host_shows_its_brand_and_an_unknown_one_nobodys() -> None:
     ("given", "host"),
     [
         ("SMS.Example.", "sms.example"), ("*", "*"), ("10.0.0.7", "10.0.0.7"), ("[2001:DB8::1]", "2001:db8::1"),
-        ("短信.example", "xn--vuq298g.example"),
+        ("短信.example", "xn--vuq298g.example"), ("a:80", "a"), ("[::1]:8080", "::1"),
     ],
 )  # fmt: skip
 def test_hosts_are_compared_as_they_are_asked_for(given: str, host: str) -> None:
@@ -33,7 +33,7 @@ def test_hosts_are_compared_as_they_are_asked_for(given: str, host: str) -> None
 
 
 @pytest.mark.parametrize(
-    "given", ["", " ", "a b", "a/b", "a:80", "-a.example", "*.example", "a" * 64, "a." * 127 + "aa"]
+    "given", ["", " ", "a b", "a/b", "a:b", "http://a", "-a.example", "*.example", "a" * 64, "a." * 127 + "aa"]
 )
 def test_what_is_no_host_is_refused(given: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011

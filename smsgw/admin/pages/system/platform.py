@@ -19,7 +19,7 @@ from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.kit.toasts import Kind as Tone
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import brand as words
-from smsgw.core.brand import ANY_HOST, LONGEST, Look, contrast
+from smsgw.core.brand import ANY_HOST, LONGEST, Look, contrast, name_of
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
 from smsgw.platform.brand import queries, service
@@ -84,7 +84,7 @@ async def _all(call: Call, *, typed: str = "", error: str = "") -> web.Response:
     warnings = {brand.id: warnings_of(brand.hosts, brand.certificate) for brand in brands}
     return call.render(
         "system/brands.html", status=422 if error else 200, brands=brands, warnings=warnings, typed=typed, error=error,
-        here=call.request.host, pictures=_PICTURE, may=call.may(EDIT),
+        here=name_of(call.request.host), pictures=_PICTURE, may=call.may(EDIT),
     )  # fmt: skip
 
 
