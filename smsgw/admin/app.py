@@ -128,7 +128,7 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
             if isinstance(exc, web.HTTPForbidden) and not isinstance(exc, errors.Stale):  # which has a line
                 login = call.staff.login if call.staff else ""
                 sparing.warning("portal.forbidden", login, login=login, ip=call.ip, **_told(call))
-            response = errors.page(call, exc.status, stale=isinstance(exc, errors.Stale))
+            response = errors.page(call, exc.status, words=exc.words if isinstance(exc, errors.Forbidden) else None)
         except SmsgwError as exc:
             status = http_status(exc.code)
             if status >= 500:

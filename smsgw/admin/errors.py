@@ -6,13 +6,37 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
-from smsgw.admin.words.errors import BY_STATUS, REQUEST_ID, STALE, STORAGE, STORAGE_CHANGE
+from smsgw.admin.words.errors import (
+    ADDRESS,
+    BY_STATUS,
+    REFUSED,
+    REQUEST_ID,
+    SCOPE,
+    STALE,
+    STORAGE,
+    STORAGE_CHANGE,
+    ErrorWords,
+)
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.words import spoken
 
 
-class Stale(web.HTTPForbidden):
+class Forbidden(web.HTTPForbidden):
+    """Refused for another reason than the role."""
+
+    words: ErrorWords
+
+
+class Stale(Forbidden):
     """A change without a valid token: an old page, or somebody else's."""
+
+    words = STALE
+
+
+class OutOfScope(Forbidden):
+    """A change of what belongs to all accounts, by who sees some of them."""
+
+    words = SCOPE
 
 
 async def not_found(call: Call) -> web.StreamResponse:
@@ -20,13 +44,17 @@ async def not_found(call: Call) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
-def page(call: Call, status: int, error: SmsgwError | None = None, *, stale: bool = False) -> web.Response:
+def page(
+    call: Call, status: int, error: SmsgwError | None = None, words: ErrorWords | None = None
+) -> web.Response:
     """The error page; for a page's script one plain line instead."""
     storage = error is not None and error.code == "STORAGE_UNAVAILABLE"
     if storage:
         words = STORAGE if call.request.method in ("GET", "HEAD") else STORAGE_CHANGE
-    else:
-        words = STALE if stale else BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400])
+    elif status == 403 and error is not None and error.code != "PERMISSION_DENIED":
+        words = ADDRESS if error.code == "AUTH_IP_DENIED" else REFUSED
+    elif words is None:
+        words = BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400])
     detail = ""
     if error is not None:
         english = call.language != DEFAULT

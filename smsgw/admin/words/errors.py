@@ -28,6 +28,16 @@ BY_STATUS: dict[int, ErrorWords] = {
     500: ErrorWords(N_("系统错误"), N_("操作未完成。请稍后重试；若仍然出现，请把请求号提供给运维人员。")),
     503: ErrorWords(N_("服务暂时不可用"), N_("请稍后重试；若持续出现，请联系运维人员。")),
 }
+ADDRESS = ErrorWords(
+    N_("不能从当前地址访问"),
+    N_("平台或您的账号只允许从指定的网络地址访问。请换到允许的网络后重试；如需从此地址访问，请联系安全管理员。"),
+)
+REFUSED = ErrorWords(N_("不能进行此操作"), N_("原因见上方说明，操作没有进行。"))
+"""403 for a reason that the error itself says, and that is not the role."""
+SCOPE = ErrorWords(
+    N_("超出您的数据范围"),
+    N_("此处的内容由全平台共用，您的数据范围只有部分账号，可以查看，不能修改。请由数据范围为全部的人员操作。"),
+)
 STALE = ErrorWords(
     N_("页面已过期"), N_("页面打开过久，或已在别处重新登录，刚才的提交没有生效。请回到该页面，刷新后重新填写。")
 )

@@ -49,8 +49,11 @@ async def test_a_person_is_bound_to_addresses_and_is_refused_from_elsewhere_at_o
         shown = await boss.post(page + "/demand", {"networks": "10.1.0.0/16\n10.9.9.9", "confirmed": "1"})
         assert boss.path == page
         assert "10.1.0.0/16" in shown
-        await zhang.get("/")
+        refused = await zhang.get("/")
         assert zhang.status == 403
+        assert "来源 IP 127.0.0.1 不在白名单" in refused
+        assert "只允许从指定的网络地址访问" in refused
+        assert "您的角色不能" not in refused
         await boss.get(page + "/demand")
         await boss.post(page + "/demand", {"networks": "127.0.0.0/8\n::1", "factors": "totp", "confirmed": "1"})
         await zhang.get("/")

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from smsgw.admin.auth import Elsewhere, NewSession, Slowed
 from smsgw.admin.call import LOGIN_COOKIE, Call, local_path
+from smsgw.admin.errors import Stale
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry.login import device, elsewhere, page, slowed, through, wait
 from smsgw.admin.rights import PUBLIC, Handler, route
@@ -169,7 +170,7 @@ async def options(call: Call) -> web.StreamResponse:
     """What the browser needs to ask for a passkey, or to make one."""
     step = await _step(call, "")
     if step is None:
-        raise web.HTTPForbidden
+        raise Stale
     if Factor.PASSKEY in step.enrol:
         context = call.portal.context
         text, challenge = await passkeys.registration(

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
+from smsgw.admin.errors import OutOfScope
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
@@ -67,7 +68,7 @@ NOTE = Field("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
 def whole(call: Call) -> None:
     """A table is everybody's: who sees a part of the accounts sees their rules, and changes none."""
     if call.actor.scope.whole is not None:
-        raise web.HTTPForbidden
+        raise OutOfScope
 
 
 def document_of(newest: RouteVersion | None) -> Mapping[str, Any]:
