@@ -66,13 +66,14 @@ Choices = Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
 class Effect:
     """What an action will do, in numbers: a sentence and what fills it. ``typed``: what the person has to type first,
     for what cannot be undone. ``nothing``: there is nothing to do, and no button for it. ``made_of``: hidden fields of
-    the form (``FormPage.made_of``) that only the effect knows."""
+    the form (``FormPage.made_of``) that only the effect knows. ``but``: what of the values it passes over."""
 
     text: str
     values: Mapping[str, Any] = field(default_factory=dict)
     typed: str = ""
     nothing: bool = False
     made_of: Mapping[str, Any] = field(default_factory=dict)
+    but: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,14 +55,26 @@ def recipients(text: str) -> Recipients:
 
 
 def problem(text: str) -> Problem | None:
-    """What is wrong with what was typed into ``FIELD``."""
+    """What is wrong with what was typed into ``FIELD``; one bad number spoils no others (``left_out``)."""
     found = recipients(text)
-    if found.invalid:
-        shown = ", ".join(piece[:20] for piece, _ in found.invalid[:5]) + (" …" if len(found.invalid) > 5 else "")
-        return Problem(words.BAD_NUMBERS, {"numbers": shown})
+    if found.invalid and not found.valid:
+        return Problem(words.BAD_NUMBERS, {"numbers": _first(found)})
     if len(found.valid) > MOST:
         return Problem(words.TOO_MANY, {"n": MOST, "have": len(found.valid)})
     return None
+
+
+def left_out(text: str) -> Problem | None:
+    """What is passed over of what was typed into ``FIELD``: how many are no numbers, and how many came before."""
+    found = recipients(text)
+    said = {"bad": len(found.invalid), "numbers": _first(found), "twice": found.duplicates}
+    if found.invalid:
+        return Problem(words.LEFT_OUT_BOTH if found.duplicates else words.LEFT_OUT_BAD, said)
+    return Problem(words.LEFT_OUT_TWICE, said) if found.duplicates else None
+
+
+def _first(found: Recipients) -> str:
+    return ", ".join(piece[:20] for piece, _ in found.invalid[:5]) + (" …" if len(found.invalid) > 5 else "")
 
 
 FIELD = Field(

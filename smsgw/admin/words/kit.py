@@ -55,7 +55,7 @@ HINTS: dict[str, str] = {
     "tail": N_("4 位数字，限查一天"),
     "run": N_("与任务号一起填写"),
     "action": N_("如 登录 或 staff.stop"),
-    "object": N_("如 staff/zhang"),
+    "object": N_("编号或名称，如 zhang 或 staff/zhang"),
     "address": N_("地址或网段"),
     "beginning": N_("开头几位"),
     "word": N_("词语，至少 2 个字"),

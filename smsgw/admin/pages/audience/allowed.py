@@ -108,7 +108,8 @@ async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     scope = own_accounts(call).get(str(_account(call, values))) or call.gettext(words.ALL_ACCOUNTS)
     text = words.ALLOW_ONLY_EFFECT if values["kind"] == Listed.ONLY else words.ALLOW_ADD_EFFECT
     kind = words.LISTED[values["kind"]]
-    return Effect(text, {"n": len(found), "scope": scope, "kind": call.gettext(kind)})
+    said = {"n": len(found), "scope": scope, "kind": call.gettext(kind)}
+    return Effect(text, said, but=numbers.left_out(values["numbers"]))
 
 
 async def _form_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:

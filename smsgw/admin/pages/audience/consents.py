@@ -118,7 +118,9 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     at = service.moment(values["given_at"])
     given = Given(Source(values["source"]), values["wording"], values["proof"], at)
     n = await service.give(call.change(), int(values["account"]), found, given)
-    call.toast(call.filled(words.CONSENT_ADDED, {"n": n, "left": len(found) - n}))
+    said = call.filled(words.CONSENT_ADDED, {"n": n, "left": len(found) - n})
+    but = numbers.left_out(values["numbers"])
+    call.toast(said if but is None else f"{said} {call.filled(but.text, but.values)}")
     return call.redirect(PATH)
 
 

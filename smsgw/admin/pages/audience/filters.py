@@ -142,7 +142,8 @@ async def _effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     found = numbers.recipients(values["numbers"]).valid
     days = call.portal.context.snapshots.current.settings.number_status_days
     told = len(await known.known(call.db, found, days))
-    return Effect(words.FILTER_EFFECT, {"n": len(found), "known": told, "rest": len(found) - told})
+    said = {"n": len(found), "known": told, "rest": len(found) - told}
+    return Effect(words.FILTER_EFFECT, said, but=numbers.left_out(values["numbers"]))
 
 
 NEW = FormPage(
