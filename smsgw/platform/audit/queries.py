@@ -42,7 +42,7 @@ class Wanted:
     action: str = ""
     """All of it, or what it begins with up to a dot."""
     object: str = ""
-    """All of it, or what it begins with."""
+    """All of it, what it begins with, or what pages show of it: an id, a name, an account, a channel."""
     address: str = ""
     """An address or a network."""
     actions: Sequence[str] = ()
@@ -62,8 +62,11 @@ a.before, a.after, NOT EXISTS (SELECT FROM audit_open o WHERE o.id = a.id) AS se
 _WHERE = f"""
 {_SCOPE} AND a.at >= $2 AND a.at < $3 AND ($4 = '' OR a.actor = $4)
   AND ($5 = '' OR a.action = $5 OR starts_with(a.action, $5 || '.') OR a.action = ANY($8::text[]))
-  AND ($6 = '' OR starts_with(a.object, $6)) AND ($7 = '' OR a.ip <<= $7::text::inet)
-"""
+  AND ($6 = '' OR starts_with(a.object, $6) OR substr(a.object, strpos(a.object, '/') + 1) = $6
+       OR a.object = ANY(SELECT 'account/' || id FROM account WHERE name = $6)
+       OR a.object = ANY(SELECT 'channel/' || id FROM channel WHERE name = $6))
+  AND ($7 = '' OR a.ip <<= $7::text::inet)
+"""  # noqa: S608 - constants
 _SEARCH = f"""
 SELECT {_ENTRY}, {{key}} AS _key FROM audit a LEFT JOIN staff s ON s.login = a.actor
 WHERE {_WHERE} AND {{where}} ORDER BY {{order}}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest_asyncio
 from browsing import Browser
@@ -20,6 +22,7 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.core.words import Wording
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.messages.model import TraceStep
 from smsgw.platform.org import service as org
@@ -154,3 +157,24 @@ def test_facts_of_a_step_are_told_in_the_readers_language() -> None:
     )  # fmt: skip
     assert dict(_facts(step, "en"))["Note"] == "Number is not in service"
     assert "Errno" not in str(_facts(step, "en"))
+
+
+async def test_the_audit_log_is_asked_by_what_pages_show(site: Site) -> None:
+    """Who has seen a message, from its trace; and ids, names, accounts, as they stand on other pages."""
+    (id_,) = await send(site, "hall", "13800138000")
+    await site.add_staff("boss", "super")
+    by_test = Change(site.db, Actor.system("test"), ids=site.ids.next)
+    await accounts.top_up(by_test, site.accounts["hall"], 5, "test")
+    async with Browser(site) as browser, Browser(site) as clerk:
+        await browser.login("boss")
+        page = await browser.get(f"/records/{id_}")
+        (seen,) = re.findall(r'href="(/audit\?[^"]+)">谁看过这条短信', page)
+        page = await browser.get(unescape(seen))
+        assert "查看短信详情" in page or "message.read" in page
+        for typed in (id_, f"message/{id_}", "hall", f"account/{site.accounts['hall']}", "boss"):
+            page = await browser.get(f"/audit?{urlencode({'object': typed})}")
+            assert "data-href=\"/audit/" in page or "data-open=\"/audit/" in page, typed
+        page = await browser.get("/audit?object=nobody")
+        assert "data-open=\"/audit/" not in page
+        await clerk.login("admin")
+        assert "/audit?" not in await clerk.get(f"/records/{id_}") or await clerk.get("/audit")

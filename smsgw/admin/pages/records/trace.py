@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from smsgw.admin.words import fallback as chain_words
 from smsgw.admin.words import trace as named
 from smsgw.admin.words.records import PLAYBOOK
 from smsgw.core.carried import Heard
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, labels_of
 from smsgw.platform.fallback import queries as fallback
@@ -25,9 +27,12 @@ from smsgw.platform.links import queries as links
 from smsgw.platform.lists import complaints
 from smsgw.platform.messages import examining, queries
 from smsgw.platform.messages.model import MessageView, Trace, TraceStep
+from smsgw.runtime import clock
 
 EVERY = 2.0
 """Seconds for which what was found out is told to all who look; an open page looks a little less often."""
+AUDIT_DAYS = 366
+"""Of the audit log, in one look (``kit.filters.Period``)."""
 MOST_COMPLAINTS = 100
 """About one message that are counted."""
 
@@ -39,8 +44,15 @@ async def show(call: Call) -> web.StreamResponse:
     message: MessageView = shown["message"]
     return call.render(
         "records/trace.html", **shown, choice=await examining.choice(call.db, message),
-        complaints=await _complaints(call, message.id),
+        complaints=await _complaints(call, message.id), seen=_seen(message),
     )  # fmt: skip
+
+
+def _seen(message: MessageView) -> str:
+    """What asks the audit log who has looked at the message, since it was accepted or as far back as may be asked."""
+    today = clock.now().astimezone(CHINA).date()
+    first = max(message.accepted_at.astimezone(CHINA).date(), today - timedelta(days=AUDIT_DAYS - 1))
+    return urlencode({"object": f"message/{message.id}", "time": "custom", "from": first, "to": today})
 
 
 async def _complaints(call: Call, message_id: int) -> int:
