@@ -14,7 +14,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.demo.carriers import CHANNELS, SECRET, USER
 from smsgw.demo.fill import fill
-from smsgw.demo.links import DOMAINS
+from smsgw.demo.world import LINK_DOMAIN
 from smsgw.node.life import Daemon
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries, service, sessions
@@ -86,7 +86,7 @@ def _settings(dsn: str, data_dir: Path) -> Config:
         database=DatabaseConfig(dsn=dsn),
         http=HttpConfig(listen="127.0.0.1:0", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),
-        public=PublicConfig(hosts=DOMAINS),
+        public=PublicConfig(listen="127.0.0.1:0", hosts=(LINK_DOMAIN,)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import webbrowser
 from dataclasses import replace
@@ -25,7 +26,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.words import samples
 from smsgw.demo.carriers import CHANNELS, NOWHERE, SECRET, USER
-from smsgw.demo.links import DOMAINS
+from smsgw.demo.world import LINKS_PORT, LOCAL_LINKS
 from smsgw.node import life
 from smsgw.node.parts import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -47,6 +48,7 @@ from smsgw.runtime.config import (
     OpsConfig,
     PublicConfig,
     load,
+    split_address,
 )
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 
@@ -89,7 +91,6 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
         database=DatabaseConfig(),
         http=HttpConfig(listen=f"127.0.0.1:{port}", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),
-        public=PublicConfig(hosts=DOMAINS),
         durability=durability,
     )
     show = Demo(settings, open_browser=not no_browser)
@@ -117,6 +118,7 @@ class Demo:
         """Returns after a clean stop."""
         click.echo("starting: simulated carriers, PostgreSQL, daemon …")
         ports = self._last_ports()
+        self._serve_links(ports.get("links", LINKS_PORT))
         try:
             for name, (_, protocol, _, _) in CARRIERS.items():
                 behaviour = Behaviour(
@@ -132,6 +134,20 @@ class Demo:
             for carrier in self._carriers.values():
                 await carrier.stop()
         click.echo("stopped; the data stay in " + str(self._settings.node.data_dir))
+
+    def _serve_links(self, port: int) -> None:
+        """At the port that links of earlier runs have, or at any free one."""
+        if port == split_address(self._settings.http.listen)[1]:
+            port = 0
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        public = PublicConfig(listen=f"127.0.0.1:{port}", hosts=(f"{LOCAL_LINKS}:{port}",))
+        self._settings = replace(self._settings, public=public)
 
     @staticmethod
     async def _start_carrier(config: CarrierConfig, port: int) -> Carrier:
@@ -156,7 +172,9 @@ class Demo:
 
     def _keep_ports(self) -> None:
         self._ports_file.parent.mkdir(parents=True, exist_ok=True)
-        self._ports_file.write_text(json.dumps({n: c.port for n, c in self._carriers.items()}), "ascii")
+        ports = {name: carrier.port for name, carrier in self._carriers.items()}
+        ports["links"] = split_address(self._settings.public.listen)[1]
+        self._ports_file.write_text(json.dumps(ports), "ascii")
 
     async def _ready(self, node: Node) -> None:
         account = await self._account(node)
@@ -257,6 +275,6 @@ A new password:
   {ctl} user reset {LOGIN}
 
 Numbers ending 0001 fail, 0002 are empty numbers, 0003 never get a report. 138… goes by CMPP 3.0,
-130… by CMPP 2.0, 133… by SMPP.
+130… by CMPP 2.0, 133… by SMPP. Short links open at http://{self._settings.public.hosts[0]}/CODE, on this machine.
 """
         )

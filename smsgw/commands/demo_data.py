@@ -11,6 +11,7 @@ from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import Context, pass_context, run_async
 from smsgw.core.ids import CHINA
 from smsgw.demo.fill import DAILY, DAYS, MAX_DAILY, MAX_DAYS, SEED, fill
+from smsgw.demo.world import LINKS_PORT, LOCAL_LINKS
 from smsgw.runtime import clock
 
 
@@ -35,8 +36,9 @@ async def demo_data(ctx: Context, days: int, daily: int, seed: int) -> None:
     hashed = await asyncio.to_thread(hash_password, password)
     async with ctx.database() as database:
         filled = await fill(
-            database, ctx.sealer(), password_hash=hashed, now=clock.now(), days=days, daily=daily, seed=seed
-        )
+            database, ctx.sealer(), password_hash=hashed, now=clock.now(), days=days, daily=daily, seed=seed,
+            link_domain=next(iter(ctx.settings.public.hosts), f"{LOCAL_LINKS}:{LINKS_PORT}"),
+        )  # fmt: skip
     until = clock.now().astimezone(CHINA).date()
     click.echo(f"{filled.messages} messages of {days} days until {until}; all of it is demo data")
     click.echo(f"people    {' '.join(filled.people)}")

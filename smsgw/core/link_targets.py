@@ -58,6 +58,17 @@ def _is_number(label: str) -> bool:
     return label.isdigit() or label.startswith("0x")
 
 
+def name_of(domain: str) -> str:
+    """The name of a domain of short links, which may have a port."""
+    return domain.partition(":")[0]
+
+
+def origin_of(domain: str) -> str:
+    """Scheme and domain of a short link. Names under ``localhost`` never leave the machine (RFC 6761): no TLS there."""
+    scheme = "http" if name_of(domain).endswith(".localhost") else "https"
+    return f"{scheme}://{domain}"
+
+
 def host_of(target: str) -> str:
     """The host of an address that was ``checked``, as people are shown it."""
     return URL(target).host or ""

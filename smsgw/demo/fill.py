@@ -24,7 +24,7 @@ from smsgw.demo import (
     submits,
     tasks,
 )
-from smsgw.demo.world import World, texts
+from smsgw.demo.world import LINK_DOMAIN, World, texts
 from smsgw.platform.accounts.reminders import AccountReminders
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine.database import Database
@@ -64,16 +64,18 @@ async def fill(
     daily: int = DAILY,
     seed: int = SEED,
     ports: Mapping[str, int] | None = None,
+    link_domain: str = LINK_DOMAIN,
 ) -> Filled:
     """Make the history that ends ``now``. ``ports``: on loopback, of carriers that wait for the channels of these
-    names; the others are stopped.
+    names; the others are stopped. ``link_domain``: of its short links.
 
     Raises ``STATE_CONFLICT`` for a database that has accounts, channels or messages: nothing of it is touched.
     """
     used = await database.fetchrow(_USED)
     if used is None or any(used.values()):
         raise Refused("STATE_CONFLICT", reason=phrase("demo.not_empty"))
-    world = World(database, sealer, load_segments(), now, days, daily, seed, password_hash, dict(ports or {}))
+    known = dict(ports or {})
+    world = World(database, sealer, load_segments(), now, days, daily, seed, password_hash, known, link_domain)
     with world.then(world.start):
         after = {"days": days, "seed": seed, "note": texts()["fill"]}
         await audit.record(database, Actor.system("demo").author, "demo.fill", "database", after=after)

@@ -10,7 +10,6 @@ from typing import Any
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.sent_links import SAMPLE
-from smsgw.demo.messages import LINK_DOMAIN
 from smsgw.demo.world import Sent, World, texts
 from smsgw.platform.audience import saved
 from smsgw.platform.audience.model import Segment, SegmentKind, Sharing
@@ -21,7 +20,6 @@ from smsgw.platform.links.queries import permutation
 from smsgw.platform.org import queries as org
 from smsgw.runtime import clock
 
-DOMAINS = (LINK_DOMAIN,)
 HOURS = (1, 1, 0, 0, 0, 1, 2, 5, 9, 12, 13, 11, 10, 9, 9, 10, 10, 9, 8, 9, 10, 8, 5, 3)
 """How many open links, hour by hour."""
 AGENTS = (
@@ -99,6 +97,7 @@ def _sent(world: World, row: dict[str, Any]) -> Sent | None:
 
 
 async def _make(world: World, row: dict[str, Any], made: list[Made]) -> None:
+    domain = world.link_domain
     now, login = clock.now(), f"demo-{row.get('person', 'admin')}"
     person = await org.person(world.database, login)
     if person is None:
@@ -106,19 +105,19 @@ async def _make(world: World, row: dict[str, Any], made: list[Made]) -> None:
     actor = person.actor(None)
     wanted = NewLink(
         world.senders[row["account"]].id, row["name"], row["target"], LinkKind(row.get("kind", "shared")),
-        Origin(row.get("origin", "page")), DOMAINS[0], row.get("codes", 1), row.get("code", ""),
+        Origin(row.get("origin", "page")), domain, row.get("codes", 1), row.get("code", ""),
         valid_until=now + timedelta(days=row["days"]) if "days" in row else None, visits_max=row.get("visits", 0),
         warn=row.get("warn", False),
     )  # fmt: skip
     change = world.change(actor)
     sent = _sent(world, row)
     if wanted.kind is LinkKind.PERSONAL and sent is None:
-        link, job = await code_files.begin(change, world.sealer, wanted, DOMAINS, now=now, node=1)
+        link, job = await code_files.begin(change, world.sealer, wanted, [domain], now=now, node=1)
         await world.database.execute(_WRITTEN, job, link.codes, now)
     else:
-        link = await service.make(change, world.sealer, wanted, DOMAINS, now=now)
+        link = await service.make(change, world.sealer, wanted, [domain], now=now)
     if "elsewhere" in row:
-        link = await service.lead(change, link.id, row["elsewhere"], DOMAINS)
+        link = await service.lead(change, link.id, row["elsewhere"], [domain])
     if "stopped" in row:
         await service.stop(change, link.id, reason=row["stopped"])
     await world.date(_DATED)

@@ -38,7 +38,6 @@ CODES = {
     "DB:0141": 3, "MK:0015": 3, "CA:0051": 2,
 }  # fmt: skip
 """What carriers report of what was not delivered, and how often."""
-LINK_DOMAIN = "s.example.gov.cn"
 OPERATOR = ActorLabel("demo-operator")
 KEY = ActorLabel("demo-key")
 VALID = timedelta(hours=48)
@@ -147,7 +146,7 @@ def _of_link(world: World, row: dict[str, Any]) -> Call:
     sent = Sent(row["name"], Text(0, MessageType.NOTICE.value, row["text"]), link=row["name"])
     at = world.moment(world.days - 1 - min(row["ago"], world.days - 1), 11)
     numbers = tuple(world.dice.sample(sorted(set(world.numbers)), min(row["sent"], len(set(world.numbers)))))
-    content = f"【{sender.sign}】" + row["text"].replace(PLACE, f"{LINK_DOMAIN}/{SAMPLE}")
+    content = f"【{sender.sign}】" + row["text"].replace(PLACE, f"{world.link_domain}/{SAMPLE}")
     sent.call = Call(at, sender, sent.text.type, Origin.TASK, OPERATOR, content, numbers, 0, task=sent)
     world.tasks.append(sent)
     return sent.call

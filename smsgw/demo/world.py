@@ -22,6 +22,9 @@ from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
 NODE = 1
+LINK_DOMAIN = "s.example.gov.cn"
+LOCAL_LINKS, LINKS_PORT = "s.localhost", 8081
+"""Where ``smsgwctl demo`` serves short links: a name that leads browsers to this machine."""
 PREFIXES = {
     "CMCC": ("1360000", "1380013", "1390012", "1500010", "1880100"),
     "CUCC": ("1300108", "1310100", "1560101", "1860100"),
@@ -105,6 +108,7 @@ class World:
     """Of every person."""
     ports: dict[str, int]
     """Channel -> port of its carrier on loopback; a channel without one is stopped."""
+    link_domain: str = LINK_DOMAIN
     dice: random.Random = field(init=False)
     at: datetime = field(init=False)
     """The time that it is at the moment."""

@@ -623,7 +623,7 @@ class Composition:
     def public(self) -> PublicContext:
         return PublicContext(
             links=self.links, clicks=self.clicks, ids=self.ids.next, clock=clock.time,
-            monotonic=asyncio.get_running_loop().time, hosts=frozenset(self.settings.public.hosts),
+            monotonic=asyncio.get_running_loop().time, hosts=self.settings.public.names,
             trusted_proxies=self.proxies, guesses=self.guesses,
         )  # fmt: skip
 

@@ -104,7 +104,7 @@ class Edge:
         proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
         context = PublicContext(
             links=links, clicks=clicks, ids=ids.next, clock=clock.time, monotonic=asyncio.get_running_loop().time,
-            hosts=frozenset(settings.public.hosts), trusted_proxies=proxies, guesses=guesses,
+            hosts=settings.public.names, trusted_proxies=proxies, guesses=guesses,
         )  # fmt: skip
         sites = Sites(snapshots, self._urls, {}, self._closers, self._run, shared=True)
         led = public.Opening(context)

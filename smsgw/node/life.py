@@ -176,7 +176,12 @@ class Daemon:
         data_dir = self._settings.node.data_dir
         who = nodes.identity(data_dir, had=journals.node_of(data_dir / "journal"))
         await past.part_with(database, who)
-        return await nodes.take(database, who, self._settings.node.number)
+        public = self._settings.public
+        if public.hosts and not public.listen:
+            log.warning("links.not_served", hosts=public.hosts, hint="set [public] listen on at least one node")
+        return await nodes.take(
+            database, who, self._settings.node.number, serves_links=bool(public.listen)
+        )
 
     async def _begin(self, node: Node) -> None:
         """Start the parts, each after those that it needs."""

@@ -15,6 +15,7 @@ from smsgw.node.parts import Parts
 from smsgw.pipeline.accept.spooling import damaged
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
+from smsgw.platform.links import queries as link_queries
 from smsgw.runtime import clock, crew
 from smsgw.store.engine import partitions
 from smsgw.store.messages import abroad, checking
@@ -136,7 +137,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
 
     async def links() -> Iterable[Finding]:
         if not parts.settings.public.listen:
-            return []
+            return await link_queries.unserved(parts.database, parts.settings.public.hosts)
         if parts.place.edge:
             return await _of_edge(parts.place.root, node) if parts.place.worker == 1 else []
         return [*parts.links.findings(node), *parts.clicks.findings(node)]

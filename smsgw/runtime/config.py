@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
+from smsgw.core.link_targets import name_of
 from smsgw.core.model import LONGEST_VALIDITY
 from smsgw.core.webhooks import Reach, parse_networks, parse_ports
 from smsgw.runtime import failpoints
@@ -132,11 +133,17 @@ class PublicConfig:
     tls: tuple[str, ...] = ()
     """As in ``[http]``."""
     hosts: tuple[str, ...] = ()
-    """Names under which it is reached, in small letters: the domains of short links. The first is the usual one."""
+    """Names under which it is reached, in small letters: the domains of short links, with the port where people must
+    write one. The first is the usual one."""
     clicks_mb: int = 256
     """Room in the data directory for clicks that are not in the database yet."""
     own_process: bool = False
     """A process of its own serves them, the edge: links are led on whatever the node does meanwhile."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The hosts without their ports."""
+        return frozenset(map(name_of, self.hosts))
 
 
 @dataclass(frozen=True)
@@ -355,7 +362,7 @@ def _day_or_none(text: str) -> date | None:
 
 _ATOM = r"[\w!#$%&'*+/=?^`{|}~-]{1,64}"
 _MAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM}){{0,9}}@[a-zA-Z0-9](?:[a-zA-Z0-9.-]{{0,188}}[a-zA-Z0-9])?", re.ASCII)
-_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63}){1,10}", re.ASCII)
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63}){1,10}(?::[1-9][0-9]{0,4})?", re.ASCII)
 
 
 _MEMBER = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%25\w+)?\]|[^:\[\]]*)(?::[0-9]{1,5})?")
@@ -459,7 +466,9 @@ def _misfits(settings: Config) -> Iterator[str]:
     if public.listen and not public.hosts:
         yield "[public] listen needs hosts, the names under which short links are opened"
     if wrong := [host for host in public.hosts if not _HOST.fullmatch(host) or "." not in host or len(host) > 253]:
-        yield f"[public] hosts: {', '.join(wrong)}: names of hosts in small letters, without scheme and port"
+        yield f"[public] hosts: {', '.join(wrong)}: names of hosts in small letters, without scheme"
+    if len(public.names) < len(public.hosts):
+        yield "[public] hosts: the same name twice; a link is found by the name, not by the port"
     if settings.http.tls_listen and not settings.http.tls:
         yield "[http] tls_listen needs tls, the files of the certificate"
     if (ops := split_address(settings.ops.listen)[1]) and (more := settings.node.processes - 1 + settings.edge):

@@ -3,6 +3,7 @@ pages show alone."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from harness import free_port
+from harness import free_port, until
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits, opened
 from test_portal_browser import pytestmark as needs_chromium
@@ -40,6 +41,8 @@ class Demo:
     password: str
     command: str
     """For a new password."""
+    links: str
+    """Where short links open."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         )  # fmt: skip
     try:
         until = time.monotonic() + STARTS_WITHIN
-        while "by SMPP.\n" not in (printed := (folder / "out").read_text("utf-8")):
+        while "/CODE, on this machine.\n" not in (printed := (folder / "out").read_text("utf-8")):
             assert process.poll() is None, printed
             assert time.monotonic() < until, printed
             time.sleep(0.1)
@@ -66,7 +69,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         assert url
         assert login
         assert command
-        yield Demo(url[1], login[1], login[2], command[1])
+        links = re.search(r"Short links open at (\S+)CODE,", printed)
+        assert links
+        yield Demo(url[1], login[1], login[2], command[1], links[1])
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     finally:
@@ -172,3 +177,29 @@ async def test_a_forgotten_password_is_made_anew_as_printed(demo: Demo) -> None:
     """The last of these: the password that was printed is over then."""
     done = subprocess.run(demo.command, shell=True, capture_output=True, text=True, timeout=60, check=True)  # noqa: S602 - as a user does
     assert re.search(r"password +\S{12}", done.stdout), done.stdout
+
+
+async def test_a_short_link_opens_as_it_is_printed(chromium: Browser, demo: Demo) -> None:
+    """In the browser of whoever tries the demo, and in the text of a message as a phone would open it."""
+    ctl = demo.command.removesuffix(f" user reset {demo.login}")
+    folder, _, program = ctl.partition(" ")
+    made = subprocess.run(
+        [program, "short-link", "add", "Spring", "https://www.example.cn/spring", "--account", "demo", "--warn",
+         "--json"],
+        env={**os.environ, "SMSGW_NODE_DATA_DIR": folder.partition("=")[2],
+             "SMSGW_PUBLIC_HOSTS": demo.links.removeprefix("http://").rstrip("/")},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    address = json.loads(made.stdout)["address"]
+    assert address.startswith(demo.links)
+    context = await chromium.new_context()
+    try:
+        page = await context.new_page()
+
+        async def leads() -> bool:
+            await page.goto(address)
+            return "https://www.example.cn/spring" in await page.inner_text("body")
+
+        await until(leads, within=30, what="the page that says where it leads")
+    finally:
+        await context.close()

@@ -151,6 +151,7 @@ ALARM: dict[str, str] = {
     "clock_wrong": N_("时钟不一致"),
     "loop_stalled": N_("程序停顿"),
     "links_stale": N_("短链未更新"),
+    "links_unserved": N_("短链无人提供"),
     "clicks_unkept": N_("短链点击未逐条保存"),
     "backup_old": N_("备份过期"),
     "redis_away": N_("Redis 通信异常"),

@@ -55,6 +55,10 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "loop_stalled": ("程序停顿超过 {threshold} 秒", "the program stood still for {threshold} s"),
     "clock_wrong": ("本机与数据库的时钟不一致", "this machine's clock and the database's disagree"),
     "links_stale": ("短链无法从数据库更新", "short links cannot be brought up to date"),
+    "links_unserved": (
+        "配置了短链域名或已有短链，但没有节点提供短链访问",
+        "there are short links or domains for them, and no node serves them",
+    ),
     "clicks_unkept": (
         "最近 10 分钟有短链点击因过多或空间不足只计数、未逐条保存",
         "in the last 10 minutes clicks on short links were counted only: too many, or no room",
@@ -202,6 +206,11 @@ ADVICE: dict[str, tuple[str, str]] = {
     "links_stale": (
         "检查数据库与密钥文件；此前的短链照常跳转，新建的暂不可用，已停用的可能仍在跳转",
         "look at the database and the key file; meanwhile links lead on, stopped ones too, but new ones",
+    ),
+    "links_unserved": (
+        "在至少一个节点的配置文件中设置 [public] listen 并重启该节点；不用短链的，停用短链并删去 [public] hosts",
+        "set [public] listen in the configuration of at least one node and start it again; or, without short links, "
+        "stop them and remove [public] hosts",
     ),
     "clicks_unkept": (
         "查看磁盘空间与 [public] clicks_mb；访问量异常的，在防火墙限制来源地址",

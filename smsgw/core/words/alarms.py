@@ -42,6 +42,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "短链已 {seconds} 秒未能更新，新建与停用的短链尚未生效",
         "short links are as they were {seconds} s ago: those made or stopped since are not known",
     ),
+    "alarm.links_unserved": (
+        "没有节点提供短链访问，已发出的短链都打不开", "no node serves short links: none that was sent can be opened"
+    ),
     "alarm.clicks_unkept": (
         "最近 10 分钟有短链点击只计数、未逐条保存（启动以来：{why}）",
         "in the last 10 minutes clicks on short links were counted only (since the start: {why})",

@@ -198,6 +198,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "clock_wrong": ("时钟不一致", "clocks disagree"),
         "loop_stalled": ("程序停顿", "the program stood still"),
         "links_stale": ("短链未更新", "short links are stale"),
+        "links_unserved": ("短链无人提供", "no node serves short links"),
         "clicks_unkept": ("短链点击未逐条保存", "clicks are counted only"),
         "backup_old": ("备份过期", "backups are too old"),
         "redis_away": ("Redis 通信异常", "trouble with Redis"),

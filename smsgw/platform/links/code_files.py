@@ -17,6 +17,7 @@ import msgspec
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused, Temporary
+from smsgw.core.link_targets import origin_of
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.core.words.columns import CODES, CODES_OF_NUMBERS
@@ -218,7 +219,7 @@ class CodeFiles:
         first = int(job.params.get("first", 0))
         total, told = link.codes - first, Written(0)
         wanted = CodeFile(
-            str(incoming.path), key.hex(), link.serial + first, total, f"https://{link.domain}/", head,
+            str(incoming.path), key.hex(), link.serial + first, total, f"{origin_of(link.domain)}/", head,
             sheet is not None, first,
         )  # fmt: skip
         try:

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.link_targets import origin_of
 from smsgw.core.short_codes import Permutation
 from smsgw.platform.files.model import FileKind
 
@@ -137,7 +138,7 @@ class ShortLink:
 
     def address(self, n: int, codes: Permutation | None) -> str:
         """What people open."""
-        return f"https://{self.domain}/{self.code(n, codes)}"
+        return f"{origin_of(self.domain)}/{self.code(n, codes)}"
 
 
 @dataclass(frozen=True, slots=True)

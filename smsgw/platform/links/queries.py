@@ -8,10 +8,12 @@ from datetime import date, datetime
 from typing import Any
 
 from smsgw.core.addresses import shortened
+from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Refused
 from smsgw.core.ids import EPOCH_MS, first_id
 from smsgw.core.pseudonyms import shown
 from smsgw.core.short_codes import LENGTH, MAX_CHOSEN, Permutation
+from smsgw.core.words import phrase
 from smsgw.platform.links.model import (
     CarriedLink,
     Click,
@@ -463,3 +465,23 @@ async def unkept(database: Database, ids: Sequence[int], task_id: int | None = N
     """How many hits on these personal links, and on those of a task, were counted only: nobody knows of whom."""
     n: int = await database.fetchval(_UNKEPT, list(ids), task_id)
     return n
+
+
+# --- whether anybody serves them -------------------------------------------------------------------------------------
+
+# A node of an earlier version does not say whether it does.
+_UNSERVED = """
+SELECT NOT EXISTS (
+    SELECT FROM lease l LEFT JOIN node n ON n.number = l.node
+    WHERE l.resource LIKE 'node/%' AND l.expires_at > clock_timestamp() AND COALESCE(n.serves_links, true)
+) AND ($1 OR EXISTS (
+    SELECT FROM short_link WHERE state = 'active' AND (valid_until IS NULL OR valid_until > clock_timestamp())
+))
+"""
+
+
+async def unserved(database: Database, hosts: Sequence[str]) -> list[Finding]:
+    """The alarm that there are links, or domains for them, and no node at which they can be opened."""
+    if not await database.fetchval(_UNSERVED, bool(hosts)):
+        return []
+    return [Finding("links_unserved", "links", WARNING, phrase("alarm.links_unserved"))]

@@ -12,7 +12,7 @@ from typing import Any
 from smsgw.core import short_codes
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import first_id
-from smsgw.core.link_targets import checked
+from smsgw.core.link_targets import checked, name_of
 from smsgw.core.permissions import Permission
 from smsgw.core.url_filings import Filed, LinkBook, found_in
 from smsgw.core.words import label, phrase, reason_of
@@ -402,7 +402,7 @@ def _domain(wanted: str, domains: Sequence[str]) -> str:
 def target_of(text: str, domains: Sequence[str]) -> str:
     """A target as it would be kept. ``PARAM_INVALID``."""
     try:
-        return checked(text, domains)
+        return checked(text, [name_of(domain) for domain in domains])
     except ValueError as exc:
         raise Invalid("PARAM_INVALID", field="target", reason=reason_of(exc)) from exc
 

@@ -18,6 +18,7 @@ from datetime import datetime
 import structlog
 
 from smsgw.core.alarms import WARNING, Finding
+from smsgw.core.link_targets import name_of
 from smsgw.core.short_codes import LENGTH, Permutation
 from smsgw.core.url_filings import Link, found_in
 from smsgw.core.words import phrase
@@ -73,7 +74,7 @@ class LinkTable:
         self._serials: list[int] = []
         """The first serials of all links that ever were, in order, …"""
         self._ranges: list[tuple[int, int, str]] = []
-        """… and of each its id, how many codes it has, and its domain."""
+        """… and of each its id, how many codes it has, and the name of its domain."""
         self._visits: dict[int, int] = {}
         """Of links with a limit: those that the database knows, …"""
         self._under_way: dict[int, set[int]] = {}
@@ -81,7 +82,7 @@ class LinkTable:
         self._unkept: Counter[int] = Counter()
         """… and how many are that have no row."""
         self._domains: set[str] = set()
-        """Of all links that ever were."""
+        """Their names, of all links that ever were."""
         self._change = 0
         self._followed_at: float | None = None
         self._following = asyncio.Lock()
@@ -157,12 +158,12 @@ class LinkTable:
         self._visits.pop(id_, None)
 
     def _take(self, row: Row) -> None:
-        id_, serial = row["id"], row["serial"]
-        self._domains.add(row["domain"])
+        id_, serial, name = row["id"], row["serial"], name_of(row["domain"])
+        self._domains.add(name)
         if serial < 0:
-            self._chosen[row["domain"], row["chosen"]] = id_
+            self._chosen[name, row["chosen"]] = id_
         else:
-            self._know(serial, (id_, row["codes"], row["domain"]))
+            self._know(serial, (id_, row["codes"], name))
         if not row["live"]:
             self._forget(id_)
             return

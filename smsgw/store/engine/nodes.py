@@ -162,18 +162,19 @@ ON CONFLICT (resource) DO UPDATE SET epoch = excluded.epoch, expires_at = exclud
 RETURNING epoch
 """
 _TAKE = """
-INSERT INTO node AS n (number, instance, place, since, seen_at, last_id, schema, schema_epoch)
-VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5, $6)
+INSERT INTO node AS n (number, instance, place, since, seen_at, last_id, schema, schema_epoch, serves_links)
+VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5, $6, $7)
 ON CONFLICT (number) DO UPDATE SET place = excluded.place, seen_at = excluded.seen_at, instance = excluded.instance,
-    schema = excluded.schema, schema_epoch = excluded.schema_epoch,
+    schema = excluded.schema, schema_epoch = excluded.schema_epoch, serves_links = excluded.serves_links,
     since = CASE WHEN n.instance = excluded.instance THEN n.since ELSE excluded.since END, removed_at = NULL
 RETURNING last_id
 """
 _NEWEST = "SELECT COALESCE(max(id), 0) FROM message"
 
 
-async def take(database: Database, who: Identity, wanted: int) -> Number:
+async def take(database: Database, who: Identity, wanted: int, *, serves_links: bool = False) -> Number:
     """Take a node number: the one that is ``wanted``, or the one it had last, or the lowest that is free.
+    ``serves_links``: whether citizens can open short links at this node.
 
     Raises ``NumberTaken``.
     """
@@ -194,14 +195,13 @@ async def take(database: Database, who: Identity, wanted: int) -> Number:
                 for r in rows
             )
             if not unsure:
-                return await _enter(
-                    connection, who, choose(rows, who.instance, wanted=wanted, had=who.number), rows
-                )
+                number = choose(rows, who.instance, wanted=wanted, had=who.number)
+                return await _enter(connection, who, number, rows, serves_links=serves_links)
         await asyncio.sleep(0.5)
 
 
 async def _enter(
-    connection: Connection, who: Identity, number: int, rows: Sequence[dict[str, object]]
+    connection: Connection, who: Identity, number: int, rows: Sequence[dict[str, object]], *, serves_links: bool
 ) -> Number:
     before = next((row for row in rows if row["number"] == number), None)
     if before is not None and before["instance"] not in (None, who.instance):
@@ -211,7 +211,9 @@ async def _enter(
         await connection.execute(_DISOWN, number)
     last = 0 if before is not None and before["instance"] else await connection.fetchval(_NEWEST)
     epoch = await connection.fetchval(_TAKE_LEASE, number, TTL)
-    after = await connection.fetchval(_TAKE, number, who.instance, who.place, last, SCHEMA_VERSION, epoch)
+    after = await connection.fetchval(
+        _TAKE, number, who.instance, who.place, last, SCHEMA_VERSION, epoch, serves_links
+    )
     if who.number != number:
         who.number = number
         await asyncio.to_thread(who.save)

@@ -13,6 +13,7 @@ import pytest_asyncio
 from databases import change
 
 from smsgw.core.ids import IdSource, first_id
+from smsgw.platform.links import queries as links
 from smsgw.store.engine import leases, nodes
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, node_of
@@ -228,3 +229,18 @@ async def test_a_node_is_behind_whose_program_says_nothing_under_its_lease(datab
         assert await nodes.behind(connection, SCHEMA_VERSION) == [one.number], "an older program has taken it back"
         await dies(database, one)
         assert await nodes.behind(connection, SCHEMA_VERSION) == []
+
+
+async def test_links_that_no_node_serves_are_an_alarm(database: Database, tmp_path: Path) -> None:
+    async def alarmed(*hosts: str) -> list[str]:
+        return [found.kind for found in await links.unserved(database, hosts)]
+
+    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    assert await alarmed() == []  # nobody uses any
+    assert await alarmed("s.example.cn") == ["links_unserved"]
+    two = await nodes.take(database, directory(tmp_path, "two"), 0, serves_links=True)
+    assert await alarmed("s.example.cn") == []
+    await nodes.leave(database, two, 0)
+    assert await alarmed("s.example.cn") == ["links_unserved"]
+    await database.execute("UPDATE node SET serves_links = NULL WHERE number = $1", one.number)
+    assert await alarmed("s.example.cn") == []  # an earlier version does not say
