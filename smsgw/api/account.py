@@ -51,7 +51,7 @@ class UsageQuery(Request):
 
 
 class UsageLine(msgspec.Struct, omit_defaults=True):
-    """The use of one group. ``amount`` is yuan for units less refunds, at today's price of each account."""
+    """The use of one group. ``amount`` is yuan for units less refunds, at the prices of the debits."""
 
     messages: int
     parts: int

@@ -22,7 +22,7 @@ from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.words import phrase
-from smsgw.platform.accounts import queries, service, training
+from smsgw.platform.accounts import prices, queries, service, training
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView
 from smsgw.platform.handles import Database
 from smsgw.runtime import clock
@@ -152,10 +152,12 @@ async def account_show(ctx: Context, name: str, as_json: bool) -> None:
         raise Failed(f"no account {name}; see: smsgwctl account list")
     async with ctx.database() as database:
         used = await queries.quota_used(database, line["id"])
-    line |= {"used_day": used[0], "used_month": used[1]}
+        priced = [asdict(one) | {"price": str(one.price)} for one in await prices.history(database, line["id"])]
+    line |= {"used_day": used[0], "used_month": used[1], "prices": priced}
     if as_json:
         print_json(line)
     else:
+        line["prices"] = [f"{one['price']} since {one['since'] or 'the beginning'}" for one in priced]
         width = max(map(len, line))
         for field, value in (line | {"status": _standing(line)}).items():
             shown = ", ".join(value) if isinstance(value, list) else "-" if value in (None, "") else value
@@ -183,7 +185,7 @@ async def account_usage(
     below: bool,
     as_json: bool,
 ) -> None:
-    """What an account has used: messages, parts, units, refunds, yuan at today's price."""
+    """What an account has used: messages, parts, units, refunds, yuan at the prices of the debits."""
     to = last.date() if last else clock.now().astimezone(CHINA).date()
     async with ctx.database() as database:
         found = await account_id(database, name)

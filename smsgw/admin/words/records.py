@@ -214,7 +214,8 @@ EXCLUSION_TONE: dict[str, str] = {"now": "green", "ahead": "azure", "over": "sec
 REFUND = "refund"
 REBATE: dict[str, str] = {REFUND: N_("失败返还"), "rebate": N_("返点")}
 REBATES_LEAD = N_(
-    "未发出的短信，以及按账号约定未能送达的短信，所退回的条数，和按返点规则每月返还的条数；金额按账号现在的单价计算。"
+    "未发出的短信，以及按账号约定未能送达的短信，所退回的条数，和按返点规则每月返还的条数；"
+    "金额按原扣费时的单价计算（返点按返还时的单价），改价不影响已有记录。"
 )
 REBATES_EMPTY = N_("这段时间没有返点记录")
 REBATES_TEACHES = N_("短信未能发出，或账号开启了失败返还而短信未能送达时，退回的条数自动记在这里。")

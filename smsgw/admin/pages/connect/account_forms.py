@@ -152,8 +152,10 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
+    views = await account_queries.accounts(call.db, call.actor.scope.whole)
+    price = next((one.account.unit_price for one in views if one.account.name == values["parent"]), Decimal())
     return Effect(words.ADD_EFFECT, {
-        "name": values["name"], "parent": values["parent"] or call.gettext(words.NO_PARENT),
+        "name": values["name"], "parent": values["parent"] or call.gettext(words.NO_PARENT), "price": f"{price:.4f}",
     })  # fmt: skip
 
 
