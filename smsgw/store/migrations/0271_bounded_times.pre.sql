@@ -6,6 +6,7 @@ ALTER TABLE account
 ALTER TABLE api_key
     ADD CONSTRAINT api_key_expires_at_bounds CHECK (expires_at BETWEEN '2000-01-01 00:00+08' AND '2100-01-01 00:00+08') NOT VALID;
 ALTER TABLE block_list
+    ADD CONSTRAINT block_list_since_bounds CHECK (since BETWEEN '2000-01-01 00:00+08' AND '2100-01-01 00:00+08') NOT VALID,
     ADD CONSTRAINT block_list_expires_at_bounds CHECK (expires_at BETWEEN '2000-01-01 00:00+08' AND '2100-01-01 00:00+08') NOT VALID;
 ALTER TABLE consent
     ADD CONSTRAINT consent_given_at_bounds CHECK (given_at BETWEEN '2000-01-01 00:00+08' AND '2100-01-01 00:00+08') NOT VALID;
