@@ -200,7 +200,7 @@ async def test_every_field_of_the_api(dsn: str, tmp_path: Path, hurried: None) -
                 if route.method != "GET":
                     await calls.lists(f"{route.method} {route.path}")
         assert calls.failed == {}
-        assert await beyond(db, "1999-12-31 16:00+00", "2100-01-02") == []
+        assert set(await beyond(db, "1999-12-31 16:00+00", "2100-01-02")) <= {"review.expires_at"}  # of tasks
         # What is refused is refused again, and all that the database holds stays as it was.
         before = await contents(db, MOVES)
         taken = [one for one in calls.refused if await calls.call(*one, "again")]
