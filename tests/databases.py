@@ -124,6 +124,6 @@ WHERE a.atttypid IN ('timestamptz'::regtype, 'date'::regtype) AND c.relkind IN (
 async def beyond(database: Database, first: str, last: str) -> list[str]:
     """The columns that hold times or days before the first day, or not before the last."""
     columns = [(row["relname"], row["attname"]) for row in await database.fetch(_OF_TIME)]
-    one = "SELECT '{0}.{1}' AS name WHERE EXISTS (SELECT FROM {0} WHERE {1} < '{2}' OR {1} >= '{3}')"
-    every = " UNION ALL ".join(one.format(table, f'"{column}"', first, last) for table, column in columns)
+    one = """SELECT '{0}.{1}' AS name WHERE EXISTS (SELECT FROM {0} WHERE "{1}" < '{2}' OR "{1}" >= '{3}')"""
+    every = " UNION ALL ".join(one.format(table, column, first, last) for table, column in columns)
     return [row["name"] for row in await database.fetch(every, timeout=60)]
