@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import ClientRef, Id, Number, Request
+from smsgw.api.shapes import ClientRef, Id, Number, Request, Time
 from smsgw.api.values import MAX_ID, china, id_of, in_span, path_id
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Recorded, Refused
@@ -42,8 +42,8 @@ class SearchQuery(Request):
         ],
         Meta(description="Status of the message."),
     ] | None = None  # fmt: skip
-    from_time: Annotated[datetime, Meta(tz=True, description="Accepted at or after.")] | None = None
-    to_time: Annotated[datetime, Meta(tz=True, description="Accepted before.")] | None = None
+    from_time: Annotated[Time, Meta(description="Accepted at or after.")] | None = None
+    to_time: Annotated[Time, Meta(description="Accepted before.")] | None = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=500, description="Messages in a page.")] = 50
 

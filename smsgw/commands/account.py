@@ -12,6 +12,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -164,7 +165,7 @@ async def account_show(ctx: Context, name: str, as_json: bool) -> None:
             click.echo(f"{field:{width}}  {shown}")
 
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = When(["%Y-%m-%d"])
 
 
 @account.command("usage")

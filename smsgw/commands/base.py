@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
+from smsgw.core import moments
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
@@ -30,6 +31,17 @@ from smsgw.runtime.config import Config, ConfigError
 from smsgw.runtime.crew import CONTROL, serving
 
 T = TypeVar("T")
+
+
+class When(click.DateTime):
+    """A day or a time in China, within the bounds of ``core/moments.py``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Without a zone."""
+        try:
+            return moments.typed(super().convert(value, param, ctx).replace(tzinfo=CHINA)).replace(tzinfo=None)
+        except ValueError as exc:
+            self.fail(f"{value}: {exc}", param, ctx)
 
 
 class Failed(click.ClickException):

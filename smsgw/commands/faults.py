@@ -16,6 +16,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.core import moments
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.words import Wording, labels_of
@@ -33,7 +34,7 @@ class _Minute(click.ParamType):
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.strptime(str(value), "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+            return moments.minute(str(value))
         except ValueError:
             self.fail("a time in China such as '2026-01-31 09:05'", param, ctx)
 

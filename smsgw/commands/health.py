@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import click
 
 from smsgw.admin import health_mail
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.platform.health import queries, report, service
@@ -30,7 +30,7 @@ def _yesterday() -> date:
 
 
 @health.command("show")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Whose figures; yesterday otherwise.")
+@click.option("--day", type=When(["%Y-%m-%d"]), default=None, help="Whose figures; yesterday otherwise.")
 @json_option
 @pass_context
 @run_async

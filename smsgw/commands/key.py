@@ -11,6 +11,7 @@ import click
 from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -23,7 +24,7 @@ from smsgw.core.permissions import SCOPES
 from smsgw.platform.keys import queries, service
 from smsgw.platform.keys.model import NewKey
 
-EXPIRY = click.DateTime(["%Y-%m-%d"])
+EXPIRY = When(["%Y-%m-%d"])
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.commands.content import account_id_of
 from smsgw.core.clicks import Verdict
 from smsgw.core.ids import CHINA
@@ -28,7 +28,7 @@ from smsgw.platform.links.sending import told
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
-_WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"])
+_WHEN = When(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"])
 _COLUMNS = ("id", "name", "account", "kind", "address", "target", "state", "valid_until", "visits")
 AT_ONCE = 5000
 """Codes that are written at a time."""

@@ -10,6 +10,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -24,7 +25,7 @@ from smsgw.platform.content import matrix, proofs, queries, service
 from smsgw.platform.content.model import SIGN, TEMPLATE, Answer, Entry, WantedCells, seen_of
 from smsgw.platform.paging import Window
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = When(["%Y-%m-%d"])
 PATIENCE = 900.0
 
 

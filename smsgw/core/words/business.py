@@ -107,6 +107,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "brand.hosts": ("共 {n} 个", "{n} of them"),
     "brand.no_hosts": ("未填写", "none given"),
     "consent.future": ("不能晚于现在", "not later than now"),
+    "consent.early": ("不能早于 2000 年", "not before the year 2000"),
     "consent.later": ("本人在此之后已撤回同意", "the owner has withdrawn after that"),
     "consent.twice": ("与第 {line} 行的号码重复", "the number of line {line} again"),
     "consent.source": ("须为 {known} 之一", "one of {known}"),

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from smsgw.core import moments
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import MOST_HOPS, USUAL_MINUTES, chain_of
 from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.frequency import MOST_TAGGED, tagged_of
-from smsgw.core.ids import CHINA
 from smsgw.core.kinds import CustomKind, Kinds, is_type, resolve
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
@@ -32,7 +32,6 @@ from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
 from smsgw.platform.drafts.model import PRESETS, Draft, Source, State, When
 
 MOST_HOURS = 24 * 30
-YEARS = 2000, 2100
 ONE_EACH = ("number", "content")
 
 
@@ -139,12 +138,9 @@ def name_of(state: State) -> str:
 def moment(text: str, field: str) -> datetime:
     """A time as the pages write it, in China; of a year that can be counted with."""
     try:
-        at = datetime.strptime(text.replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        return moments.minute(text.replace("T", " ")[:16])
     except ValueError as exc:
         raise invalid(field, phrase("draft.time")) from exc
-    if not YEARS[0] <= at.year <= YEARS[1]:
-        raise invalid(field, phrase("draft.time"))
-    return at
 
 
 def _variables(state: State) -> dict[str, str]:

@@ -30,6 +30,7 @@ from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import accounts, compose, fallback
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
+from smsgw.core import moments
 from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -404,7 +405,7 @@ async def _subject(call: Call) -> ListedTask | None:
 
 def _time(values: Mapping[str, Any]) -> datetime:
     try:
-        at = datetime.strptime(values["planned_at"], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        at = moments.minute(values["planned_at"])
     except ValueError as exc:
         raise Wrong("planned_at", Problem(words.NO_TIME)) from exc
     if at <= clock.now():
