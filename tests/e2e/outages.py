@@ -113,12 +113,16 @@ async def outages(data_dir: Path, **how: Any) -> AsyncIterator[Outages]:
         async with DatabaseProxy(dsn) as proxy:
             how = {"behaviour": quick, "balance": 10_000_000, "channel_options": ("--window", "64")} | how
             async with site(data_dir.with_name("daemon"), dsn=proxy.dsn, **how) as built:
-                await built.node.furnish("account", "set", "acme", "rate=10000")
-                key_id = built.customer.client.key["key_id"]
-                await built.node.furnish("key", "set", key_id, "--requests-per-second", "5000")
+                await without_limits(built)
                 yield Outages(built, database, proxy)
     finally:
         await database.stop()
+
+
+async def without_limits(built: Site) -> None:
+    """The customer may post as fast as it likes."""
+    await built.node.furnish("account", "set", "acme", "rate=10000")
+    await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "5000")
 
 
 class Load:

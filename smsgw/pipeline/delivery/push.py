@@ -168,12 +168,16 @@ class Pusher:
 
     async def _renew(self) -> None:
         held = {id(queue.lease): queue for queue in self._queues.values()}
+        late = [queue for queue in held.values() if not queue.lease.still_mine()]
         for lease in await leases.renew(self._leasing, [queue.lease for queue in held.values()]):
             queue = held[id(lease)]
             log.warning("push.lease_lost", endpoint=queue.endpoint.label)
             if self._queues.get(queue.endpoint.id) is queue:
                 del self._queues[queue.endpoint.id]
             await queue.close()
+        for queue in late:  # nothing was taken meanwhile
+            for kind in queue.kinds:
+                queue.poke(kind, at_once=True)
 
     # --- when there is work ------------------------------------------------------------------------------------
 
