@@ -132,13 +132,19 @@ def actor() -> Actor:
 
 
 def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
-    """Let click call a coroutine; expected errors become one line and exit 1."""
+    """Let click call a coroutine; expected errors become one line and exit 1.
+
+    A command that changes something returns the line that says what is so now: it is printed.
+    """
 
     def wrapper(*args: Any, **kwargs: Any) -> T:
         try:
-            return asyncio.run(function(*args, **kwargs))
+            result = asyncio.run(function(*args, **kwargs))
         except (SmsgwError, RuntimeError, OSError) as exc:
             raise Failed(what_failed(exc)) from exc
+        if isinstance(result, str):
+            say(result)
+        return result
 
     return update_wrapper(wrapper, function)
 
