@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -250,16 +250,28 @@ def show_time(at: datetime | None) -> str:
     return at.astimezone(CHINA).strftime("%m-%d %H:%M:%S.%f")[:-3] if at else "-"
 
 
+def show_end(at: datetime) -> str:
+    """An end as people give it: at midnight it is the day before, which is its last one."""
+    there = at.astimezone(CHINA)
+    if there.time() != time():
+        return show_time(at)
+    return f"{there - timedelta(days=1):%Y-%m-%d}"
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
     """A table for people; Chinese characters count two columns."""
     if not rows:
         click.echo(empty)
         return
-    cells = [[_text(row.get(column)) for column in columns] for row in rows]
+    cells = [[_cell(column, row.get(column)) for column in columns] for row in rows]
     widths = [max(_width(c), *(_width(line[n]) for line in cells)) for n, c in enumerate(columns)]
     for line in [list(columns), *cells]:
         padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _cell(column: str, value: Any) -> str:
+    return show_end(value) if column == "expires_at" and isinstance(value, datetime) else _text(value)
 
 
 def _text(value: Any) -> str:

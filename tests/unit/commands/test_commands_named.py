@@ -85,4 +85,6 @@ def test_a_command_of_a_page_or_a_message_exists() -> None:
      ("setup-code</code>", ""), ("--conf x status", "no option --conf"), ("status, then", "")],
 )  # fmt: skip
 def test_what_does_not_exist_is_found(call: str, why: str) -> None:
-    assert why in wrong(call) and (why or not wrong(call))
+    found = wrong(call)
+    assert why in found
+    assert bool(why) is bool(found)
