@@ -244,7 +244,7 @@ async def account_tree(ctx: Context, as_json: bool) -> None:
 @click.argument("changes", nargs=-1, required=True, metavar="FIELD=VALUE...")
 @pass_context
 @run_async
-async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None:
+async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> str:
     """Change fields of an account."""
     fields = {}
     for change in changes:
@@ -255,6 +255,7 @@ async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None
     async with ctx.database() as database:
         await service.edit(ctx.change(database), await queries.id_of(database, name), fields)
     await ctx.tell_daemon()
+    return f"{name}: {', '.join(fields)} changed"
 
 
 async def _set_status(ctx: Context, name: str, status: str) -> None:
@@ -310,7 +311,7 @@ async def account_id(database: Database, name: str) -> int:
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
 @pass_context
 @run_async
-async def account_training(ctx: Context, name: str, on: bool, reason: str) -> None:
+async def account_training(ctx: Context, name: str, on: bool, reason: str) -> str:
     """Training mode (演练): all that the account sends goes to the simulated carrier, free and counted nowhere.
 
     The account has to be stopped, and nothing of it may be under way.
@@ -318,3 +319,6 @@ async def account_training(ctx: Context, name: str, on: bool, reason: str) -> No
     async with ctx.database() as database:
         await training.switch(ctx.change(database), await queries.id_of(database, name), on=on, reason=reason)
     await ctx.tell_daemon()
+    if on:
+        return f"{name} is in training: nothing goes to a carrier"
+    return f"{name} is out of training; smsgwctl account start {name} lets it send"

@@ -57,7 +57,7 @@ async def duty_show(ctx: Context, week: datetime | None, as_json: bool) -> None:
 @click.argument("login")
 @pass_context
 @run_async
-async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> None:
+async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> str:
     """Say who has a shift; "-" for nobody."""
     first = _monday(day)
     async with ctx.database() as database:
@@ -66,6 +66,7 @@ async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> None:
         if login != "-":
             wanted[day.date(), shift] = login
         await roster.put(ctx.change(database), first, wanted)
+    return f"{day:%Y-%m-%d} {shift}: {'nobody' if login == '-' else login}"
 
 
 @duty.command("copy")
@@ -111,7 +112,8 @@ async def contact_add(ctx: Context, kind: str, label: str, value: str, note: str
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def contact_remove(ctx: Context, id_: int) -> None:
+async def contact_remove(ctx: Context, id_: int) -> str:
     """Forget one."""
     async with ctx.database() as database:
         await contacts.remove(ctx.change(database), id_)
+    return f"contact {id_} is removed"

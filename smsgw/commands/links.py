@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import click
 
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.commands.content import account_id_of
 from smsgw.core.clicks import Verdict
 from smsgw.core.ids import CHINA
@@ -161,6 +161,8 @@ async def short_link_codes(ctx: Context, id_: int, out: Path | None) -> None:
     finally:
         if out:
             file.close()
+    if out:
+        say(f"{one.codes:,} codes in {out}")
 
 
 @short_link.command("clicks")

@@ -82,7 +82,8 @@ class ChannelSaid:
     bound: int
     last_bound_at: datetime | None
     last_error: str
-    updated_at: datetime
+    ago: float
+    """Seconds since it was said."""
     refused: bool
     """The carrier does not let it in."""
     bound_ago: float | None
@@ -109,7 +110,8 @@ async def say(database: Database, node: int, states: Sequence[tuple[int, int, st
 
 
 _SAID = """
-SELECT channel_id, node, bound, last_bound_at, last_error, updated_at, refused,
+SELECT channel_id, node, bound, last_bound_at, last_error, refused,
+       extract(epoch FROM clock_timestamp() - updated_at)::float8 AS ago,
        extract(epoch FROM clock_timestamp() - last_bound_at)::float8 AS bound_ago
 FROM channel_state
 """

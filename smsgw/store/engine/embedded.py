@@ -233,9 +233,10 @@ class EmbeddedPostgres:
         """Wait until the postmaster answers; False when it ended or took too long."""
         began = time.monotonic()
         while self._running():
-            if await self._answers():
+            status = self._status()
+            if status == "ready" and await self._answers():  # a refused connection is a line in the server's log
                 return True
-            limit = _RECOVERY_SECONDS if self._status() == "starting" else _ANSWER_SECONDS
+            limit = _RECOVERY_SECONDS if status == "starting" else _ANSWER_SECONDS
             if time.monotonic() - began > limit:
                 return False
             await asyncio.sleep(0.03)
@@ -368,7 +369,7 @@ class EmbeddedPostgres:
         """All that must be on disk before a start; idempotent, and safe to be killed in."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._identity_file.exists():
-            _write(self._identity_file, self._name + "\n")
+            _write(self._identity_file, self._name + "\n", 0o600)
         if self._as_root:
             _own_folder(ROOT_HOME, 0o755)
             _own_folder(self.home, 0o755)
@@ -631,9 +632,9 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
     path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
+    path.chmod(mode)
 
 
 def _user(name: str) -> pwd.struct_passwd | None:
