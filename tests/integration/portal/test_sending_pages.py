@@ -396,7 +396,8 @@ async def test_rules_say_what_they_would_have_held_and_then_hold_it(site: Site) 
     await policies.clear(by_test(site), "review")
     account = site.snapshots.current.account(site.accounts["hall"])
     assert account is not None
-    site.snapshots.change(policies=replace(site.snapshots.current.policies, changes={}, _known={}))
+    changes = await load_changes(site.db)
+    site.snapshots.change(policies=replace(site.snapshots.current.policies, changes=changes, _known={}))
 
     async def send(text: str) -> str:
         item = SendItem("+8613800130001", text)
