@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.model import MessageType
 from smsgw.platform.login.model import CODE_SENDER
 
@@ -24,12 +25,12 @@ _CODE_IN_TEXT = re.compile(_CODE.replace("]{4,}", "]{4,}+").replace("]+)+", "]++
 _MARKED = re.compile(_SAYS_SO, re.IGNORECASE)
 
 
-def coded(type_: str, submitter: str, content: str) -> bool:
+def coded(type_: str, submitter: ActorLabel, content: str) -> bool:
     """Whether such a text has a verification code."""
     return type_ == MessageType.OTP or submitter == CODE_SENDER or _MARKED.search(content) is not None
 
 
-def without(type_: str, submitter: str, content: str) -> str:
+def without(type_: str, submitter: ActorLabel, content: str) -> str:
     """The text with its code hidden, if it has one."""
     return _CODE_IN_TEXT.sub(HIDDEN, content) if coded(type_, submitter, content) else content
 

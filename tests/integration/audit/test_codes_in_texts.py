@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from smsgw.core.actor import ActorLabel
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages import codes
 
@@ -20,13 +21,13 @@ TEXTS = {
 
 @pytest.mark.parametrize(("text", "shown"), TEXTS.items())
 def test_the_code_of_a_text_is_hidden(text: str, shown: str) -> None:
-    assert codes.without("otp", "key", text) == shown
+    assert codes.without("otp", ActorLabel("key"), text) == shown
 
 
 def test_a_text_of_another_type_is_hidden_where_it_says_that_it_has_a_code() -> None:
-    assert codes.without("notice", "key", "您的验证码是1234") == "您的验证码是******"
-    assert codes.without("notice", "key", "您的订单1234已发货") == "您的订单1234已发货"
-    assert codes.without("notice", CODE_SENDER, "您的登录码1234") == "您的登录码******"
+    assert codes.without("notice", ActorLabel("key"), "您的验证码是1234") == "您的验证码是******"
+    assert codes.without("notice", ActorLabel("key"), "您的订单1234已发货") == "您的订单1234已发货"
+    assert codes.without("notice", ActorLabel(CODE_SENDER), "您的登录码1234") == "您的登录码******"
 
 
 _HIDDEN = f"""
@@ -37,9 +38,9 @@ SELECT {codes.without_sql("m")} FROM (SELECT $1::text AS type, $2::text AS submi
 async def test_the_database_hides_the_same(dsn: str) -> None:
     connection = await asyncpg.connect(dsn, timeout=60)
     try:
-        for type_, submitter in (("otp", "key"), ("notice", "key"), ("notice", CODE_SENDER)):
+        for type_, submitter in (("otp", ActorLabel("key")), ("notice", ActorLabel("key")), ("notice", CODE_SENDER)):
             for text in TEXTS:
                 shown = await connection.fetchval(_HIDDEN, type_, submitter, text)
-                assert shown == codes.without(type_, submitter, text)
+                assert shown == codes.without(type_, ActorLabel(submitter), text)
     finally:
         await connection.close()
