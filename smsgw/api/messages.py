@@ -139,7 +139,7 @@ class MessageTrace(msgspec.Struct):
 
 async def get_message(call: Call) -> Message:
     """``GET /messages/{id}``."""
-    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named)
+    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named, whole=True)
     if found is None:
         raise Refused("NOT_FOUND")
     return _message(found, call.english)
@@ -150,7 +150,7 @@ async def query_messages(call: Call) -> Messages:
     body: QueryBody = call.body
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
     async with _page(call, len(ids)):
-        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.named)
+        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.named, whole=True)
         return Messages(await _messages(call, found))
 
 
@@ -177,6 +177,7 @@ async def search(call: Call) -> MessagePage:
             limit=query.limit,
             now=datetime.fromtimestamp(call.ctx.clock(), UTC),
             test=call.tests,
+            whole=True,
         )
         cursor = str(found[-1].id) if len(found) == query.limit else None
         return MessagePage(await _messages(call, found), cursor)
@@ -191,7 +192,7 @@ async def cancel(call: Call) -> Message:
 
 async def trace(call: Call) -> MessageTrace:
     """``GET /messages/{id}/trace``."""
-    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named)
+    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named, whole=True)
     if found is None:
         raise Refused("NOT_FOUND")
     steps = [_step(step, call.english) for step in found.steps]

@@ -35,7 +35,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.channels import recordings
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
-from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
@@ -448,6 +448,8 @@ async def _account(change: Change, sealer: Sealer, name: str) -> tuple[int, str]
         change, name, default_sign=samples.BENCH_SIGN, rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
     )
     await accounts.top_up(change, account, BALANCE, "bench")
+    sign = await content.add_sign(change, account, samples.BENCH_SIGN)
+    await content.review(change, SIGN, sign, Review.APPROVED)
     key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
     return account, key.bearer
 

@@ -41,7 +41,7 @@ from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.handles import Database
 from smsgw.platform.lists import queries as lists
 from smsgw.platform.lists import service as blocking
-from smsgw.platform.messages import queries, records, resend
+from smsgw.platform.messages import queries, records, resend, service
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.org import queries as org
 
@@ -135,6 +135,24 @@ async def _effect(call: Call, rows: Sequence[MessageView]) -> Effect:
 async def _again(call: Call, row: MessageView) -> None:
     context = call.portal.context
     await resend.again(call.change(), context.acceptor, context.snapshots.current, row.id)
+
+
+# --- taken back ------------------------------------------------------------------------------------------------------
+
+_WAITS = frozenset({"held", "scheduled", "queued"})
+
+
+async def _cancel_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
+    waiting = [row for row in rows if row.status in _WAITS]
+    values = {
+        "n": f"{len(waiting):,}", "parts": f"{sum(row.price for row in waiting):,}",
+        "gone": f"{len(rows) - len(waiting):,}",
+    }  # fmt: skip
+    return Effect(words.CANCEL_EFFECT, values)
+
+
+async def _cancel(call: Call, row: MessageView) -> None:
+    await service.cancel(call.change(), call.portal.context.outcomes, row.id)
 
 
 # --- their numbers ---------------------------------------------------------------------------------------------------
@@ -262,6 +280,7 @@ TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _
 TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
                     goes=True)  # fmt: skip
 UNCLICKED = Action("unclicked", words.UNCLICKED, Permission.MESSAGE_SEND, _send_to_rest, _rest_effect, goes=True)
+CANCEL = Action("cancel", words.CANCEL, Permission.MESSAGE_CANCEL, _cancel, _cancel_effect, danger=True)
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
@@ -269,7 +288,7 @@ PAGE = ListPage(
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
     export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one,
-    actions=(RESEND, UNCLICKED, TO_GROUP, TO_BLOCKED), whole="message",
+    actions=(RESEND, CANCEL, UNCLICKED, TO_GROUP, TO_BLOCKED), whole="message",
     notice=lambda _, found: words.REPLIES_KEPT if found.get("replied") else "",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip
