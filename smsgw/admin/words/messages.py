@@ -46,7 +46,7 @@ STATUS: dict[str, str] = {
 RESULT: dict[str, str] = {
     "delivered": N_("成功"),
     "failed": N_("失败"),
-    "unknown": N_("结果未知"),
+    "unknown": N_("最终未知"),
     "unsent": N_("未发出"),
     "pending": N_("待结果"),
 }
