@@ -73,6 +73,8 @@ class Effect:
     typed: str = ""
     nothing: bool = False
     made_of: Mapping[str, Any] = field(default_factory=dict)
+    option: str = ""
+    """What the person may choose in addition; ``opted`` tells. Filled as the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,6 +549,11 @@ async def reason_of(call: Call) -> str:
 async def picked(call: Call) -> str:
     """What the person has chosen in the dialog of an action; not looked at yet when its rows are."""
     return str((await call.request.post()).get("pick", ""))
+
+
+async def opted(call: Call) -> bool:
+    """Whether the person has chosen the ``option`` of an action's effect."""
+    return (await call.request.post()).get("option") == "1"
 
 
 def _said_problem(said: str, action: Action) -> Problem | None:

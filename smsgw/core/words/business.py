@@ -418,6 +418,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "resend.earlier": (
         "此前一次提交的结果不明，可能已送达", "of an earlier try it is not known whether it has arrived",
     ),
+    "resend.dead": (
+        "空号或在运营商黑名单中，应从名单中删除",
+        "the number is not in service or on the carrier's block list: take it off your list",
+    ),
+    "resend.content": ("内容被运营商拦截，须修改内容", "the carrier blocks this content: change it"),
     "resend.again": ("已重发过", "it was sent again before"),
     "resend.test": ("测试短信", "it is a test"),
     "resend.reviewed": (

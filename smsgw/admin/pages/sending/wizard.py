@@ -44,7 +44,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content", "link"),
     "audience": (
         "source", "to", "phone", "audience", "below", "filter", "segment", "segment_days", "segment_task",
-        "segment_link", "segment_saved",
+        "segment_dead", "segment_link", "segment_saved",
     ),
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
