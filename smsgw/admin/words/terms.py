@@ -30,6 +30,7 @@ TERMS: dict[str, str] = {
     "link_domain": N_("短链域名"),
     "link_code": N_("自选短码"),
     "link_codes": N_("短码数"),
+    "link_codes_used": N_("已发放短码"),
     "link_from": N_("生效时间"),
     "link_until": N_("失效时间"),
     "link_visits_max": N_("访问上限"),
@@ -815,3 +816,8 @@ TERMS: dict[str, str] = {
     "wrong": N_("有误"),
     "year": N_("年份"),
 }
+FIELD_TERMS: dict[str, str] = {
+    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "windows",
+    "prefer": "preferred_pool", "recurring": "every", "template_id": "template", "audience_id": "audience",
+}  # fmt: skip
+"""What the engine and the API call a field -> the term of it on pages, where that is another."""
