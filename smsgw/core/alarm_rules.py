@@ -126,6 +126,7 @@ KINDS: Mapping[str, Kind] = {
     "restored_undecided": _kind(WARNING),
     "redis_away": _kind(WARNING),
     "channel_silent": _kind(CRITICAL, after=30, apart="channel", outage=True),
+    "database_faulty": _kind(CRITICAL),
 }  # fmt: skip
 """In the order in which people read them."""
 OUTAGES = tuple(name for name, kind in KINDS.items() if kind.outage)

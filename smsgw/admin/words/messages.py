@@ -147,6 +147,7 @@ ALARM: dict[str, str] = {
     "spool_failed": N_("本地缓存不可用"),
     "spool_damaged": N_("本地缓存有内容未能入库"),
     "database_down": N_("数据库不可用"),
+    "database_faulty": N_("数据库版本有缺陷"),
     "writer_stalled": N_("写库停滞"),
     "clock_wrong": N_("时钟不一致"),
     "loop_stalled": N_("程序停顿"),
