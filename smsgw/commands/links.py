@@ -13,7 +13,16 @@ from typing import Any, TextIO
 
 import click
 
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import (
+    Context,
+    When,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+    say,
+)
 from smsgw.commands.content import account_id_of
 from smsgw.core.clicks import Verdict
 from smsgw.core.ids import CHINA

@@ -30,6 +30,7 @@ TERMS: dict[str, str] = {
     "link_domain": N_("短链域名"),
     "link_code": N_("自选短码"),
     "link_codes": N_("短码数"),
+    "link_codes_used": N_("已发放短码"),
     "link_from": N_("生效时间"),
     "link_until": N_("失效时间"),
     "link_visits_max": N_("访问上限"),
@@ -445,7 +446,7 @@ TERMS: dict[str, str] = {
     "endpoint_url": N_("接收地址"),
     "endpoint_events": N_("推送的事件"),
     "endpoint_state": N_("推送状态"),
-    "endpoint_waiting": N_("等待推送"),
+    "endpoint_waiting": N_("待推送"),
     "endpoint_oldest": N_("最早等待"),
     "endpoint_dead": N_("已放弃"),
     "endpoint_ok_at": N_("上次成功"),
@@ -794,6 +795,7 @@ TERMS: dict[str, str] = {
     "units_out": N_("扣减条数"),
     "units_top_up": N_("充值条数"),
     "unknown": N_("结果未知"),
+    "unknown_for_good": N_("最终未知"),
     "unsent": N_("未发出"),
     "until_day": N_("有效期至"),
     "updated": N_("更新"),
@@ -818,3 +820,8 @@ TERMS: dict[str, str] = {
     "wrong": N_("有误"),
     "year": N_("年份"),
 }
+FIELD_TERMS: dict[str, str] = {
+    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "windows",
+    "prefer": "preferred_pool", "recurring": "every", "template_id": "template", "audience_id": "audience",
+}  # fmt: skip
+"""What the engine and the API call a field -> the term of it on pages, where that is another."""

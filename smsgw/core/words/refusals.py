@@ -112,7 +112,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "The signature {sign} is not registered with {carrier}; have it registered or use another one",
     ),
     "TEMPLATE_NOT_FOUND": (
-        "模板 {id} 不存在，请核对 template_id",
+        "模板 {id} 不存在，请核对模板编号",
         "No template {id}",
     ),
     "TEMPLATE_NOT_APPROVED": (
@@ -128,7 +128,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Rejected by the reviewer: {reason}",
     ),
     "TEMPLATE_REQUIRED": (
-        "账号只能发送已审核模板的内容，请使用 template_id 或按模板填写",
+        "账号只能发送已审核模板的内容，请选用模板或按模板填写",
         "The account sends texts of approved templates alone",
     ),
     "CONTENT_DUPLICATE": (

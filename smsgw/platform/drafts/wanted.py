@@ -118,7 +118,9 @@ def segment_of(state: State) -> Picked:
     if len(state.segment_messages) > MOST_MESSAGES_PICKED:
         raise invalid("segment", phrase("number.in", low=0, high=MOST_MESSAGES_PICKED))
     messages = tuple([id_of(one, "segment") for one in state.segment_messages])
-    return Picked(segment=Segment(SegmentKind(state.segment), days, task, link, messages=messages))
+    return Picked(
+        segment=Segment(SegmentKind(state.segment), days, task, link, messages=messages, dead=bool(state.segment_dead))
+    )
 
 
 def _type(state: State, kinds: Kinds) -> tuple[MessageType | None, CustomKind | None]:

@@ -16,7 +16,6 @@ from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.home import figures
 from smsgw.admin.rights import route
 from smsgw.admin.words import routing as words
 from smsgw.admin.words import setup as setup_words
@@ -25,6 +24,7 @@ from smsgw.core.permissions import Permission
 from smsgw.pipeline.fleet import pools_of
 from smsgw.platform.channels import queries, recordings, service, throttles, versions
 from smsgw.platform.channels.model import MOST_OWED, ChannelDay, ChannelLoad, ChannelView
+from smsgw.platform.statistics.today import midnight
 from smsgw.runtime import clock
 
 PATH = "/channels"
@@ -81,7 +81,7 @@ class Line:
 
 async def lines(call: Call, channels: list[ChannelView]) -> list[Line]:
     known = {status.id: status for status in call.portal.context.channel_status()}
-    start = figures.midnight(clock.now())
+    start = midnight(clock.now())
     days = await call.portal.remembered.get(("channels", start), DAY_SECONDS, lambda: queries.since(call.db, start))
     waits = {one.channel_id: one.number for one in await versions.waiting(call.db)}
     return [
@@ -127,7 +127,7 @@ async def _load(call: Call, line: Line) -> ChannelLoad:
 async def _parts(call: Call, line: Line) -> dict[str, Any]:
     """What both the page of a channel and the part of it that changes show."""
     asked = call.portal.remembered
-    start = figures.midnight(clock.now())
+    start = midnight(clock.now())
     owed = await asked.get(("channel load", line.id), LOAD_SECONDS, lambda: _load(call, line))
     codes = await asked.get(("channel codes", line.id, start), CODES_SECONDS,
                             lambda: queries.codes_since(call.db, line.id, start))  # fmt: skip
