@@ -182,6 +182,8 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres() -> AsyncIterator[PostgresServer]:
     """An embedded PostgreSQL for the whole run, migrated once into a template database."""
+    from databases import ANYTHING_GOES
+
     from smsgw.store.engine.migrate import migrate
 
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
@@ -195,6 +197,7 @@ async def postgres() -> AsyncIterator[PostgresServer]:
         server = PostgresServer(embedded, "smsgw_template", await _place_in_memory(embedded))
         made = await server.make(server.template)
         await migrate(embedded.address(OWNER, server.template), application=made)
+        await _execute(made, ANYTHING_GOES)
         yield server
     finally:
         await embedded.stop()

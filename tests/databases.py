@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import date
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from smsgw.store.engine import partitions
+from smsgw.store.engine.database import Database
 from smsgw.store.engine.database_roles import ADMIN, OWNER
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.migrate import migrate
+
+ANYTHING_GOES = """
+INSERT INTO policy (account_id, type, name, value)
+SELECT 0, '', name, 'off' FROM unnest(ARRAY['sign_policy', 'filed_links', 'consent']) AS name
+ON CONFLICT DO NOTHING
+"""
+"""Most tests send with whatever signature and to whomever; those about the defaults delete these rows."""
 
 
 def owner(dsn: str) -> str:
@@ -56,6 +64,7 @@ async def migrated(database: EmbeddedPostgres) -> str:
     """Start a server and bring its database to our schema; the address for the application, as of an external one."""
     dsn = await database.start()
     await migrate(database.owner_dsn, application=dsn)
+    await change(dsn, ANYTHING_GOES)
     return dsn
 
 
@@ -97,3 +106,32 @@ async def no_standby(dsn: str) -> AsyncIterator[Waiting]:
         await server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await server.execute("SELECT pg_reload_conf()")
         await server.close()
+
+
+_TABLES = """
+SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+    AND relnamespace = 'public'::regnamespace AND relname <> ALL($1) ORDER BY relname
+"""
+
+
+async def contents(database: Database, but: Sequence[str] = ()) -> dict[str, str]:
+    """All that the database holds, a sum for each table but these."""
+    rows = await database.fetch(_TABLES, list(but))
+    one = "SELECT '{0}' AS name, md5(string_agg(t::text, ',' ORDER BY t::text)) AS sum FROM {0} t"
+    every = " UNION ALL ".join(one.format(row["relname"]) for row in rows)
+    return {row["name"]: row["sum"] for row in await database.fetch(every, timeout=60)}
+
+
+_OF_TIME = """
+SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE a.atttypid IN ('timestamptz'::regtype, 'date'::regtype) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2
+"""
+
+
+async def beyond(database: Database, first: str, last: str) -> list[str]:
+    """The columns that hold times or days before the first day, or not before the last."""
+    columns = [(row["relname"], row["attname"]) for row in await database.fetch(_OF_TIME)]
+    one = """SELECT '{0}.{1}' AS name WHERE EXISTS (SELECT FROM {0} WHERE "{1}" < '{2}' OR "{1}" >= '{3}')"""
+    every = " UNION ALL ".join(one.format(table, column, first, last) for table, column in columns)
+    return [row["name"] for row in await database.fetch(every, timeout=60)]

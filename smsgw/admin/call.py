@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.delivery.push import Pusher
     from smsgw.pipeline.heartbeat import Cluster
     from smsgw.pipeline.neighbours import Neighbours
+    from smsgw.pipeline.outcomes.writer import Outcomes
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.pipeline.upkeep.measures import Measures
     from smsgw.platform.audit.readings import Readings
@@ -87,6 +88,7 @@ class PortalContext:
     db: Database
     snapshots: Snapshots
     acceptor: Acceptor
+    outcomes: Outcomes
     segments: Segments
     """Whose numbers are, by their segments."""
     channel_status: Callable[[], Sequence[ChannelStatus]]

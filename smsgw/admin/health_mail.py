@@ -31,6 +31,8 @@ class Line:
     state: str
     text: str
     path: str
+    figure: tuple[str, str, str] | None = None
+    """Name, scope and value of one that other pages show, too."""
 
 
 def _size(octets: float) -> str:
@@ -66,7 +68,16 @@ def lines(found: Report, language: str) -> list[Line]:
     """What a report says, in order."""
     say = teller(language)
     told = [(one, _told(one, language)) for one in found.items]
-    return [Line(one.state, agreeing(say(words.ITEM[one.code]), facts) % facts, one.path) for one, facts in told]
+    return [
+        Line(one.state, agreeing(say(words.ITEM[one.code]), facts) % facts, one.path, _figure(one))
+        for one, facts in told
+    ]
+
+
+def _figure(item: Item) -> tuple[str, str, str] | None:
+    if item.facts.get("percent") is None:
+        return None
+    return "disk_free", item.facts["object"], f"{item.facts['percent']:.1f}%"
 
 
 def whole(found: Report, language: str) -> str:

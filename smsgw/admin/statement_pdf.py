@@ -107,7 +107,7 @@ def _summary(one: Statement, say: Say) -> list[Flowable]:
 
 def _bill(one: Statement, say: Say) -> list[Flowable]:
     """What is to be paid, by the ledger; in money for who may see it."""
-    money = one.unit_price is not None
+    money = one.prices is not None
     keys = ("message_type", "parts_accepted", "units_taken", "units_back", "units_net", "amount_yuan")
 
     def row(name: str, parts: int, units: int, back: int, amount: str) -> list[str]:
@@ -122,8 +122,12 @@ def _bill(one: Statement, say: Say) -> list[Flowable]:
     rows.append(row(say(statements.ALL_TYPES), parts, units, back, f"{one.amount:,.2f}"))
     table = _table([[say(TERMS[key]) for key in (keys if money else keys[:-1])], *rows])
     notes = [_text(say(statements.BOOKED), _SMALL)]
+    for each in one.prices or ():
+        told_ = {"price": f"{each.price:.4f}", "units": f"{each.units:,}", "back": f"{each.refunded:,}",
+                 "net": f"{each.units - each.refunded:,}"}  # fmt: skip
+        notes.append(_text(say(statements.PRICE) % told_, _SMALL))
     if money:
-        notes.append(_text(say(statements.PRICE) % {"price": f"{one.unit_price:.4f}"}, _SMALL))
+        notes.append(_text(say(statements.PRICES), _SMALL))
     return [_text(say(statements.BILL), _SECTION), table, *notes]
 
 

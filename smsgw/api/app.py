@@ -27,7 +27,7 @@ from smsgw.api import manual, openapi
 from smsgw.api.auth import Authenticator, TooManyFailures
 from smsgw.api.body_digest import CONTENT_SHA256, check_sha256, claimed_sha256
 from smsgw.api.context import ApiContext, Call
-from smsgw.api.decode import decode_body, decode_query
+from smsgw.api.decode import decode_body, decode_query, decoder_of
 from smsgw.api.repeating import Repeating
 from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
@@ -441,7 +441,7 @@ def _end_of(day: date | None) -> datetime | None:
 
 
 def _decoder(route: Route) -> msgspec.json.Decoder[Any] | None:
-    return None if route.body is None else msgspec.json.Decoder(route.body)
+    return None if route.body is None else decoder_of(route.body)
 
 
 def _find(operations: _Operations, method: str) -> _Operation:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from smsgw.api.blocklist import Numbers, RefusedNumber, read_numbers
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import Id, Number, Request
+from smsgw.api.shapes import Id, Number, Request, Time
 from smsgw.api.stored import stored_file
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core import numbers
@@ -29,7 +29,7 @@ from smsgw.platform.sheets.model import MOST_ROWS, Outcome
 Wording = Annotated[str, Meta(max_length=MOST_TEXT, description="What was agreed to, or its version.")]
 Proof = Annotated[str, Meta(max_length=MOST_TEXT, description="Where the proof can be looked at.")]
 How = Annotated[Source, Meta(description="How somebody has agreed: paper, web, app, sms, call or other.")]
-GivenAt = Annotated[datetime, Meta(tz=True, description="When it was given; not later than now.")]
+GivenAt = Annotated[Time, Meta(description="When it was given; not later than now.")]
 ColumnName = Annotated[str, Meta(min_length=1, max_length=64, description="A column by its name or letter.")]
 State = Literal["given", "withdrawn", "replaced"]
 MOST_TOLD = 1000

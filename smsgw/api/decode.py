@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any, TypeVar
+from datetime import date, datetime
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Meta
 
+from smsgw.api.shapes import Day, Time
 from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.moments import nearest
 from smsgw.core.words import Phrase, Wording, labels_of, phrase
 
 T = TypeVar("T")
@@ -28,6 +32,22 @@ _LOST_PLUS = {
 }
 _TYPES = labels_of("json_type")
 _SOME_TIME = "2026-05-01T09:00:00+08:00"
+
+
+_PLAIN: dict[type, Any] = {Time: Annotated[datetime, Meta(tz=True)], Day: date}
+
+
+def _bounded(kind: type, value: Any, *, strict: bool) -> Any:
+    """A time or a day of a call: one that lies beyond what can be counted with is as good as the bound itself."""
+    try:
+        return nearest(msgspec.convert(value, _PLAIN[kind], strict=strict))
+    except msgspec.ValidationError as exc:
+        raise ValueError(str(exc)) from None  # of which msgspec says where it was
+
+
+def decoder_of(body: type[T]) -> msgspec.json.Decoder[T]:
+    """What decodes such bodies."""
+    return msgspec.json.Decoder(body, dec_hook=functools.partial(_bounded, strict=True))
 
 
 def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -64,7 +84,7 @@ def decode_query(kind: type[T], raw_query: str) -> T:
             if name in values:
                 values[name] = blank.sub("+", values[name])
     try:
-        query = msgspec.convert(values, kind, strict=False)
+        query = msgspec.convert(values, kind, strict=False, dec_hook=functools.partial(_bounded, strict=False))
     except msgspec.ValidationError as exc:
         raise explain(str(exc)) from None
     for name in values:  # "null" reads as None: absent is how a parameter is left out

@@ -12,7 +12,7 @@ from smsgw.api.contacts import Removed
 from smsgw.api.context import Call
 from smsgw.api.fallback import FallbackBody, chain, told
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import MAX_TEXT, ExtendCode, Id, Number, Params, Request
+from smsgw.api.shapes import MAX_TEXT, ExtendCode, Id, Number, Params, Request, Time
 from smsgw.api.tasks import CREATION, DayWindow, Mapping, TaskInfo, info_of, spans, spans_told
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Invalid, Refused
@@ -63,7 +63,7 @@ class DraftBody(Request):
         | None
     ) = None
     send_at: (
-        Annotated[datetime, Meta(tz=True, description="Not before; ISO 8601 with zone, at most 366 days ahead.")] | None
+        Annotated[Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")] | None
     ) = None
     window_from: Clock = ""
     window_to: Clock = ""

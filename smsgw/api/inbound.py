@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import Id, Number, Request
+from smsgw.api.shapes import Id, Number, Request, Time
 from smsgw.api.values import china, id_of, in_span, path_id
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
@@ -33,8 +33,8 @@ class InboundQuery(Request):
     code: Code | None = None
     in_reply_to: Annotated[Id, Meta(description="The message that it answers.")] | None = None
     content: Annotated[str, Meta(min_length=1, max_length=64, description="Part of the text.")] | None = None
-    from_time: Annotated[datetime, Meta(tz=True, description="Received at or after.")] | None = None
-    to_time: Annotated[datetime, Meta(tz=True, description="Received before.")] | None = None
+    from_time: Annotated[Time, Meta(description="Received at or after.")] | None = None
+    to_time: Annotated[Time, Meta(description="Received before.")] | None = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=500, description="Messages in a page.")] = 50
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import ClientRef, Id, Number, Request
+from smsgw.api.shapes import ClientRef, Id, Number, Request, Time
 from smsgw.api.values import MAX_ID, china, id_of, in_span, path_id
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Recorded, Refused
@@ -42,8 +42,8 @@ class SearchQuery(Request):
         ],
         Meta(description="Status of the message."),
     ] | None = None  # fmt: skip
-    from_time: Annotated[datetime, Meta(tz=True, description="Accepted at or after.")] | None = None
-    to_time: Annotated[datetime, Meta(tz=True, description="Accepted before.")] | None = None
+    from_time: Annotated[Time, Meta(description="Accepted at or after.")] | None = None
+    to_time: Annotated[Time, Meta(description="Accepted before.")] | None = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=500, description="Messages in a page.")] = 50
 
@@ -139,7 +139,7 @@ class MessageTrace(msgspec.Struct):
 
 async def get_message(call: Call) -> Message:
     """``GET /messages/{id}``."""
-    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named)
+    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named, whole=True)
     if found is None:
         raise Refused("NOT_FOUND")
     return _message(found, call.english)
@@ -150,7 +150,7 @@ async def query_messages(call: Call) -> Messages:
     body: QueryBody = call.body
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
     async with _page(call, len(ids)):
-        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.named)
+        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.named, whole=True)
         return Messages(await _messages(call, found))
 
 
@@ -177,6 +177,7 @@ async def search(call: Call) -> MessagePage:
             limit=query.limit,
             now=datetime.fromtimestamp(call.ctx.clock(), UTC),
             test=call.tests,
+            whole=True,
         )
         cursor = str(found[-1].id) if len(found) == query.limit else None
         return MessagePage(await _messages(call, found), cursor)
@@ -191,7 +192,7 @@ async def cancel(call: Call) -> Message:
 
 async def trace(call: Call) -> MessageTrace:
     """``GET /messages/{id}/trace``."""
-    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named)
+    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.named, whole=True)
     if found is None:
         raise Refused("NOT_FOUND")
     steps = [_step(step, call.english) for step in found.steps]

@@ -14,6 +14,7 @@ from smsgw.api import words
 from smsgw.api.route import PublicRoute, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.sending import Explained
+from smsgw.api.shapes import Day
 from smsgw.core.errors import CODES, http_status, message_of
 from smsgw.web.serving import API_BASE
 
@@ -103,7 +104,7 @@ def _schemas() -> dict[str, Any]:
     for route in ROUTES:
         kinds.extend(_alternatives(route.data))
         kinds.extend(kind for kind in (route.body, route.query) if kind is not None)
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF, schema_hook=_times)
     for name in {route.query.__name__ for route in ROUTES}:  # shown as parameters
         schemas.pop(name)
     for body in {route.body for route in ROUTES if route.body is not None}:
@@ -255,10 +256,17 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return parameters
 
 
+def _times(kind: type) -> dict[str, Any]:
+    """The schema of a time or a day that a call is given."""
+    if kind is Day:
+        return {"type": "string", "format": "date"}
+    return {"type": "string", "format": "date-time", "description": "ISO 8601 with zone."}
+
+
 def _query(kind: type) -> list[dict[str, Any]]:
     """The parameters of a query."""
     parameters: list[dict[str, Any]] = []
-    _, schemas = msgspec.json.schema_components([kind], ref_template=_REF)
+    _, schemas = msgspec.json.schema_components([kind], ref_template=_REF, schema_hook=_times)
     for name, shape in schemas[kind.__name__].get("properties", {}).items():
         # absent, not null, is how a query leaves a parameter out
         given = next((s for s in shape.get("anyOf", ()) if s.get("type") != "null"), None)

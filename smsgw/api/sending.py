@@ -25,6 +25,7 @@ from smsgw.api.shapes import (
     Request,
     Sign,
     Text,
+    Time,
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.actor import ActorLabel
@@ -100,9 +101,9 @@ class _Common(Request):
     client_ref: ClientRef | None = None
     ext: Ext | None = None
     extend_code: ExtendCode | None = None
-    send_at: Annotated[datetime, Meta(tz=True, description="Not before; ISO 8601 with zone.")] | None = None
+    send_at: Annotated[Time, Meta(description="Not before; ISO 8601 with zone.")] | None = None
     expire_at: (
-        Annotated[datetime, Meta(tz=True, description="Not written to a carrier after this.")] | None
+        Annotated[Time, Meta(description="Not written to a carrier after this.")] | None
     ) = None
     report: bool | None = True
     dry_run: Annotated[bool, Meta(description="Send nothing; explain what would happen.")] | None = False

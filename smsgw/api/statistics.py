@@ -10,12 +10,10 @@ from msgspec import Meta
 
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import Request, Sign
+from smsgw.api.shapes import Day, Request, Sign
 from smsgw.api.values import china
-from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.states import success_rate
-from smsgw.core.words import phrase
 from smsgw.platform.statistics import queries
 from smsgw.platform.statistics.model import STATUSES, Line
 
@@ -33,8 +31,8 @@ class StatisticsQuery(Request):
             description="Comma-separated: day, type, sign, channel, carrier, province, origin.",
         ),
     ] = "day"
-    from_day: Annotated[date, Meta(description="First day; 7 days are given without one.")] | None = None
-    to_day: Annotated[date, Meta(description="Last day; today without one.")] | None = None
+    from_day: Annotated[Day, Meta(description="First day; 7 days are given without one.")] | None = None
+    to_day: Annotated[Day, Meta(description="Last day; today without one.")] | None = None
     type: (
         Annotated[str, Meta(min_length=1, max_length=32, description="Only messages of this type or kind.")] | None
     ) = None
@@ -79,10 +77,7 @@ async def get_statistics(call: Call) -> Statistics:
     """``GET /statistics``."""
     query: StatisticsQuery = call.query or StatisticsQuery()
     last = query.to_day or datetime.fromtimestamp(call.ctx.clock(), UTC).astimezone(CHINA).date()
-    try:
-        first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
-    except OverflowError as exc:
-        raise Invalid("PARAM_INVALID", field="to_day", reason=phrase("date.range")) from exc
+    first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
     counted_to = await queries.counted_to(call.ctx.db)
     lines = await queries.by_day(
         call.ctx.db,

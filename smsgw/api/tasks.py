@@ -26,6 +26,7 @@ from smsgw.api.shapes import (
     Request,
     Sign,
     Text,
+    Time,
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.actor import ActorLabel
@@ -112,7 +113,7 @@ class Recurring(Request):
                   Meta(max_length=32, description="Weekdays 1-7, or days of the month 1-31 (-1: the last).")]
         | None
     ) = None  # fmt: skip
-    until: Annotated[datetime, Meta(tz=True, description="Not after this.")] | None = None
+    until: Annotated[Time, Meta(description="Not after this.")] | None = None
 
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -187,12 +188,12 @@ class TaskBody(Request):
     ) = None
     send_at: (
         Annotated[
-            datetime, Meta(tz=True, description="Not before; ISO 8601 with zone, at most 366 days ahead.")
+            Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")
         ]
         | None
     ) = None
     expire_at: (
-        Annotated[datetime, Meta(tz=True, description="Not written to a carrier after this.")] | None
+        Annotated[Time, Meta(description="Not written to a carrier after this.")] | None
     ) = None
     window: (
         Annotated[list[DayWindow], Meta(max_length=7, description="Only within these spans of the day.")]
@@ -243,13 +244,13 @@ class TaskChange(Request):
     ) = msgspec.UNSET
     send_at: (
         Annotated[
-            datetime, Meta(tz=True, description="Not before; ISO 8601 with zone, at most 366 days ahead.")
+            Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")
         ]
         | msgspec.UnsetType
         | None
     ) = msgspec.UNSET
     expire_at: (
-        Annotated[datetime, Meta(tz=True, description="Not written to a carrier after this.")]
+        Annotated[Time, Meta(description="Not written to a carrier after this.")]
         | msgspec.UnsetType
         | None
     ) = msgspec.UNSET

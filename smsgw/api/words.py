@@ -434,8 +434,8 @@ CHINESE: dict[str, str] = {
         "分组，逗号分隔：day 日期、account 账号、department 部门、key 密钥（或提交人）、type 业务类型"
     ),
     "The groups asked for, in order.": "所查询的各组，依次排列",
-    "The use of one group. ``amount`` is yuan for units less refunds, at today's price of each account.": (
-        "一组用量；amount 为扣除返还后的金额（元），按账号当前单价计算"
+    "The use of one group. ``amount`` is yuan for units less refunds, at the prices of the debits.": (
+        "一组用量；amount 为扣除返还后的金额（元），按扣费入账时的单价计算"
     ),
     "What was used, by day, account, department, key, type": "按日期、账号、部门、密钥、业务类型查询用量",
     "It can do its work": "就绪检查：能否接收短信",

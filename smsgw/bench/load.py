@@ -32,6 +32,8 @@ CODE_CONNECTIONS = 8
 CODE_PULLERS = 1
 """That pull the reports of the codes, where they are another account's."""
 RECONNECT_EVERY = 0.05
+UNAVAILABLE = b"STORAGE_UNAVAILABLE"
+"""In an answer: neither the database nor the disk for its outages took the call."""
 UNKNOWN_AFTER = 5.0
 """Seconds without a report after which the platform is asked, in a run with a fault, what became of the rest."""
 ASKED_AT_ONCE = 500
@@ -142,6 +144,8 @@ class Observed:
     """Message id -> serial, where the answers are not kept (SMPP)."""
     refusals: Counter[int] = field(default_factory=Counter)
     """Answers other than 202, by status; 429 and 503 are tried again."""
+    unavailable_at: array[float] = field(default_factory=_times)
+    """When calls were answered that the database is away, by the wall clock."""
     lost_calls: int = 0
     """Calls without an answer: what became of them is not known."""
     repeated_calls: int = 0
@@ -160,6 +164,12 @@ class Observed:
     unknown: int = 0
     """Accepted messages of which the platform says that it cannot know: in a run with a fault."""
     last_pull: float = 0.0
+
+    def refuse(self, answer: Answer) -> None:
+        """Count an answer other than the one that was wanted."""
+        self.refusals[answer.status] += 1
+        if answer.status == 503 and UNAVAILABLE in answer.body:
+            self.unavailable_at.append(time.time())
 
     @property
     def accepted_in_all(self) -> int:
@@ -382,7 +392,7 @@ class Customer:
                 self.seen.repeated_calls += 1
                 continue
             if answer.status != 202:
-                self.seen.refusals[answer.status] += 1
+                self.seen.refuse(answer)
                 if answer.status in (429, 503) or (keyed and (answer.status >= 500 or answer.status == 409)):
                     await asyncio.sleep(max(1, answer.retry_after))
                     continue
@@ -471,7 +481,7 @@ class Customer:
                 return answer
             if answer.status not in (429, 503) and not (self._load.keyed and answer.status >= 500):
                 raise RuntimeError(f"{answer.body[:300]!r} is answered to the customer: HTTP {answer.status}")
-            self.seen.refusals[answer.status] += 1
+            self.seen.refuse(answer)
             await asyncio.sleep(max(1, answer.retry_after))
 
     def _note(self, events: Sequence[_Event] | Sequence[Event]) -> None:

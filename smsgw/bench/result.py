@@ -153,6 +153,24 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """Of the daemon or its database, that nobody asked for."""
+
+    what: str
+    """``database`` or ``daemon``."""
+    at: str
+    """By the clock of China, with the offset."""
+    after_s: float | None
+    """From the first post; negative in what came before, None when there was none."""
+    cause: str
+    """A line of a log, or how a process has ended."""
+
+    def __str__(self) -> str:
+        when = "" if self.after_s is None else f" ({self.after_s:.1f} s after the first post)"
+        return f"outage of the {self.what} at {self.at}{when}: {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a message costs the database, the warm-up and all that the daemon does beside it included."""
 
@@ -290,6 +308,8 @@ class Result:
     """Of calls, by the classes of ``SPREAD_MS``."""
     codes: Codes | None = None
     fault: Fault | None = None
+    outages: list[Outage] = field(default_factory=list)
+    """With one of them the run has failed."""
     balanced: bool = False
     """Every channel could have had every message."""
     channel_rate: int = 0
@@ -299,9 +319,14 @@ class Result:
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
+    @property
+    def problems(self) -> list[str]:
+        """Why the run has failed; empty when it has not."""
+        return [*map(str, self.outages), *self.counts.problems]
+
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        return asdict(self) | {"problems": self.counts.problems}
+        return asdict(self) | {"problems": self.problems}
 
     def lines(self) -> list[str]:
         """For people."""
@@ -396,7 +421,7 @@ class Result:
             ]
         if self.against is not None:
             lines += self.against.lines()
-        lines += [f"PROBLEM: {problem}" for problem in c.problems] or [
+        lines += [f"PROBLEM: {problem}" for problem in self.problems] or [
             "every accepted message was submitted, reported and pulled exactly once"
             if c.received is not None and not c.unknown
             else "every accepted message was reported and pulled exactly once"

@@ -11,17 +11,30 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from smsgw import __version__
-from smsgw.bench import kannel, processes
+from smsgw.bench import kannel, outages, processes
 from smsgw.bench.database_work import DatabaseWork, pinned
 from smsgw.bench.faults import Kill, killing
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.partner import SPEECHES, PartnerCustomer
 from smsgw.bench.processes import CpuMeter
-from smsgw.bench.result import LONG, Carried, Codes, Counts, Course, Latency, Result, Rival, by_tenth, spread
+from smsgw.bench.result import (
+    LONG,
+    Carried,
+    Codes,
+    Counts,
+    Course,
+    Latency,
+    Outage,
+    Result,
+    Rival,
+    by_tenth,
+    spread,
+)
 from smsgw.bench.sink import Sink, listening
 from smsgw.bench.stage import (
     CMPP_LOGIN,
@@ -115,7 +128,13 @@ async def run(options: Options) -> Result:
                 tap = None
         if options.pinned and stage is not None:
             await stack.enter_async_context(pinned(stage.seeded.dsn))
-        result = await _run(options, Endpoint(url, bearer), stage, sink, tap)
+        try:
+            result = await _run(options, Endpoint(url, bearer), stage, sink, tap)
+        except (OSError, RuntimeError) as exc:
+            if stage is None or not (found := _outages(stage, stage.since, ())):
+                raise
+            said = str(exc) or type(exc).__name__
+            raise RuntimeError("\n".join([*map(str, found), f"so that the run came to no end: {said}"])) from exc
         if sink is not None:
             result.settings["pushed"] = f"{sink.calls:,} calls, {sink.unsigned:,} with a wrong signature"
     if options.against_kannel:
@@ -129,7 +148,7 @@ async def run(options: Options) -> Result:
 async def _run(
     options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None, tap: WireTap | None
 ) -> Result:
-    load = options.load
+    load, began = options.load, clock.now()
     codes = None
     others = [Endpoint(stage.url, bearer) for bearer in stage.seeded.other_bearers] if stage is not None else []
     if stage is not None and stage.seeded.codes_bearer:
@@ -172,7 +191,8 @@ async def _run(
         arrivals = await _witness(stage.simulation, counts)
         arrivals = [a for a in arrivals if a.serial >= options.warm_up]
     seconds = seen.last_pull - seen.first_post
-    calm = options.kill is None
+    failed = _outages(stage, began, runs)
+    calm = options.kill is None and not failed
     figures = _Figures(seen, arrivals, options.warm_up, load.messages)
     return Result(
         machine=_machine(stage),
@@ -197,18 +217,28 @@ async def _run(
             )
             for carrier in sorted({a.carrier for a in arrivals})
         ],
-        written=written,
+        written=None if failed else written,
         course=Course.of(
             seen.first_post, seconds, zip(seen.accepted_at, seen.accepted_size, strict=True), seen.pulled.values()
         ),
         accept_spread=spread(seen.accept_seconds),
         codes=figures.codes(load.codes_rate) if load.codes_rate else None,
         fault=death.fault,
+        outages=failed,
         balanced=options.setting.balanced and not options.url,
         channel_rate=options.setting.channel_rate,
         asked=_asked(options),
         daemon_log=stage.daemon_log() if stage else [],
     )
+
+
+def _outages(stage: Stage | None, since: datetime, runs: Sequence[Observed]) -> list[Outage]:
+    """Those that nobody asked for; of a gateway that is not ours what its answers say."""
+    events = outages.of_answers([at for seen in runs for at in seen.unavailable_at])
+    first = clock.now() - timedelta(seconds=time.monotonic() - runs[-1].first_post) if runs else None
+    if stage is None:
+        return outages.outages(events, since, first)
+    return outages.outages([*events, *stage.outage_events()], stage.since, first, stage.intended)
 
 
 class _Figures:

@@ -15,10 +15,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from smsgw.bench import processes
+from smsgw.bench import outages, processes
+from smsgw.bench.outages import Event, Intended
 from smsgw.core.actor import Actor
 from smsgw.core.ids import IdSource
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND
@@ -33,13 +35,14 @@ from smsgw.platform.change import Change
 from smsgw.platform.channels import recordings
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
-from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.platform.words import service as words
+from smsgw.runtime import aio, clock
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer, load_key
@@ -227,6 +230,13 @@ class Stage:
     daemon_pids: Sequence[int] = ()
     """The daemon, or its supervisor and workers."""
     postgres_pid: int = 0
+    since: datetime = field(default_factory=clock.now)
+    """From when on an outage is one."""
+    intended: list[Intended] = field(default_factory=list)
+    """Faults that were asked for."""
+    _ends: list[Event] = field(default_factory=list)
+    """Of the daemon's process, that nobody asked for."""
+    _watch: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -243,8 +253,27 @@ class Stage:
         self.postgres_pid = _postmaster(self.folder / "data") or self.postgres_pid
         self.daemon_pids = [self.daemon.pid, *(pid for pid in mine if pid != self.postgres_pid)]
 
+    def watch(self) -> None:
+        """Note it when the daemon's process ends."""
+        self._watch = aio.spawn(self._note_end(self.daemon), name="bench.daemon")
+
+    async def _note_end(self, daemon: asyncio.subprocess.Process) -> None:
+        status = await daemon.wait()
+        self._ends.append(outages.of_end(clock.now(), status))
+
+    async def unwatch(self) -> None:
+        """From here on its end is asked for."""
+        await aio.cancel(self._watch)
+        self._watch = None
+
+    def outage_events(self) -> list[Event]:
+        """Of daemon and database, also those that were asked for."""
+        server = EmbeddedPostgres(self.folder / "data").home / "pg-log"
+        return [*outages.of_server(server), *outages.of_daemon(self.daemon_log()), *self._ends]
+
     async def kill_database(self) -> None:
         """SIGKILL to its postmaster, which the daemon has to bring back. Returns when it is ready again."""
+        began = clock.now()
         self.look()
         gone = self.postgres_pid
         os.kill(gone, signal.SIGKILL)
@@ -254,10 +283,13 @@ class Stage:
                 raise TimeoutError("the database was not brought back")
             await asyncio.sleep(0.02)
         await _ready(self.daemon, self.folder)
+        self.intended.append(Intended(began, clock.now()))
         self.look()
 
     async def kill_daemon(self) -> None:
         """SIGKILL, and a new start on the same folder. Returns when it is ready again and all channels are bound."""
+        began = clock.now()
+        await self.unwatch()
         self.look()
         for pid in self.daemon_pids:
             with contextlib.suppress(ProcessLookupError):
@@ -265,7 +297,9 @@ class Stage:
         await self.daemon.wait()
         self.daemon = await _start_daemon(self.folder, self.setting.workers, self.ports)
         await _ready(self.daemon, self.folder)
+        self.watch()
         await _bound(self.folder / "data" / "control.sock", self.setting.channels)
+        self.intended.append(Intended(began, clock.now()))
         self.look()
 
     def daemon_log(self) -> list[str]:
@@ -292,8 +326,11 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
         await _bound(data / "control.sock", setting.channels)
         stage = Stage(setting, folder, simulation, daemon, ports, seeded)
         stage.look()
+        stage.watch()
         yield stage
     finally:
+        if stage is not None:
+            await stage.unwatch()
         if daemon is not None:
             await end(stage.daemon if stage is not None else daemon)
         if simulation is not None:
@@ -411,6 +448,8 @@ async def _account(change: Change, sealer: Sealer, name: str) -> tuple[int, str]
         change, name, default_sign=samples.BENCH_SIGN, rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
     )
     await accounts.top_up(change, account, BALANCE, "bench")
+    sign = await content.add_sign(change, account, samples.BENCH_SIGN)
+    await content.review(change, SIGN, sign, Review.APPROVED)
     key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
     return account, key.bearer
 

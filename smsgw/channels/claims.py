@@ -23,7 +23,7 @@ from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.runtime import aio, clock, failpoints
 from smsgw.store.engine import leases
-from smsgw.store.engine.database import Connection, Ear, connect
+from smsgw.store.engine.database import OUTAGE, SLOW, Connection, Ear, connect
 from smsgw.store.engine.journal import Key
 from smsgw.store.engine.leases import Lease
 from smsgw.store.engine.replanning import YoungDay
@@ -315,10 +315,15 @@ class Claims:
         if not (queues := self._order(self._everywhere(), trial=trial)):
             return []
         stretch, begun = self._heads.step(oldest, newest, CLAIM_TIMEOUT), self._loop.time()
-        found = await claiming.claim(
-            connection, fence, limit=room, queues=queues, oldest=stretch.first, newest=stretch.last,
-            halted=self._services.halted,
-        )  # fmt: skip
+        try:
+            found = await claiming.claim(
+                connection, fence, limit=room, queues=queues, oldest=stretch.first, newest=stretch.last,
+                halted=self._services.halted,
+            )  # fmt: skip
+        except OUTAGE as exc:
+            if not isinstance(exc, SLOW):
+                self._heads.undone(stretch)
+            raise
         self._heads.stepped(
             stretch, oldest, newest, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < room
         )

@@ -33,6 +33,7 @@ from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Replay
 from smsgw.store.engine.leases import Lease
+from smsgw.store.engine.rows import skip
 from smsgw.store.messages import claiming, counters
 
 log = structlog.get_logger(__name__)
@@ -114,6 +115,8 @@ class ChannelManager:
         """The one that was taken up."""
         self._today: dict[int, int] = {}
         self._elsewhere: dict[int, store.ChannelSaid] = {}
+        self._heard_at = 0.0
+        """When that was read, on the loop's clock."""
         self._others: set[int] = set()
         """Channels that another node has spoken of a moment ago."""
         self._removed: Sequence[int] = ()
@@ -193,6 +196,8 @@ class ChannelManager:
 
     def _status_elsewhere(self, spec: ChannelSpec, today: int, pools: tuple[str, ...]) -> ChannelStatus:
         said = self._elsewhere.get(spec.id)
+        if said is not None and asyncio.get_running_loop().time() - self._heard_at > FRESH:
+            said = _over(said)
         bound = said.bound if said and spec.desired == "started" else 0
         away = "refused" if said and said.refused else "connecting"
         state = "bound" if bound else "stopped" if spec.desired != "started" else away
@@ -260,13 +265,19 @@ class ChannelManager:
             if self._stopping:
                 return
             for channel in self._channels.values():
-                spec = self._specs.get(channel.spec.id)
-                if spec is not None and spec != channel.spec and not self._ends(channel):
-                    channel.change(spec)
-                channel.pull_from(self._pools_of(channel.spec))
+                try:
+                    self._change(channel)
+                except Exception as exc:  # of this channel alone
+                    skip("channel", channel.spec.name, exc)
             for channel_id in sorted(self._channels.keys() | self._specs.keys()):
                 if channel_id not in self._changes and self._must_change(channel_id):
                     self._changes.begin(channel_id, self._bring(channel_id))
+
+    def _change(self, channel: Channel) -> None:
+        spec = self._specs.get(channel.spec.id)
+        if spec is not None and spec != channel.spec and not self._ends(channel):
+            channel.change(spec)
+        channel.pull_from(self._pools_of(channel.spec))
 
     async def _load(self, snapshot: Snapshot) -> None:
         if snapshot.halted != self._snapshot.halted:
@@ -531,14 +542,17 @@ class ChannelManager:
         mine = [(c.spec.id, c.reachable, c.last_error[:500], c.refused) for c in self._channels.values()]
         await store.say(self._database, self._services.cluster.node, mine)
         said = await store.said(self._database)
-        last = max((s.updated_at for s in said.values()), default=None)
-        self._elsewhere = {id_: s for id_, s in said.items() if s.node != self._services.cluster.node}
-        self._others = {
-            id_
-            for id_, s in self._elsewhere.items()
-            if last and (last - s.updated_at).total_seconds() < FRESH and id_ not in self._channels
+        self._heard_at = asyncio.get_running_loop().time()
+        self._elsewhere = {
+            id_: s if s.ago < FRESH else _over(s)
+            for id_, s in said.items()
+            if s.node != self._services.cluster.node and id_ not in self._channels
         }
-        for id_ in self._elsewhere.keys() - self._others:
-            self._elsewhere[id_] = replace(self._elsewhere[id_], bound=0, refused=False)
+        self._others = {id_ for id_, s in self._elsewhere.items() if s.ago < FRESH}
         lately = [id_ for id_, s in said.items() if s.bound_ago is not None and s.bound_ago < GRACE]
         self._fleet.heard(lately, (id_ for id_, s in self._elsewhere.items() if s.bound > 0))
+
+
+def _over(said: store.ChannelSaid) -> store.ChannelSaid:
+    """The last word of a node whose lease is over: how its channel is now nobody knows."""
+    return replace(said, bound=0, refused=False, last_error=f"node {said.node}, which had it, no longer reports")

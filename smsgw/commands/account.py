@@ -12,6 +12,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -22,7 +23,7 @@ from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.words import phrase
-from smsgw.platform.accounts import queries, service, training
+from smsgw.platform.accounts import prices, queries, service, training
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView
 from smsgw.platform.handles import Database
 from smsgw.runtime import clock
@@ -152,17 +153,19 @@ async def account_show(ctx: Context, name: str, as_json: bool) -> None:
         raise Failed(f"no account {name}; see: smsgwctl account list")
     async with ctx.database() as database:
         used = await queries.quota_used(database, line["id"])
-    line |= {"used_day": used[0], "used_month": used[1]}
+        priced = [asdict(one) | {"price": str(one.price)} for one in await prices.history(database, line["id"])]
+    line |= {"used_day": used[0], "used_month": used[1], "prices": priced}
     if as_json:
         print_json(line)
     else:
+        line["prices"] = [f"{one['price']} since {one['since'] or 'the beginning'}" for one in priced]
         width = max(map(len, line))
         for field, value in (line | {"status": _standing(line)}).items():
             shown = ", ".join(value) if isinstance(value, list) else "-" if value in (None, "") else value
             click.echo(f"{field:{width}}  {shown}")
 
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = When(["%Y-%m-%d"])
 
 
 @account.command("usage")
@@ -183,7 +186,7 @@ async def account_usage(
     below: bool,
     as_json: bool,
 ) -> None:
-    """What an account has used: messages, parts, units, refunds, yuan at today's price."""
+    """What an account has used: messages, parts, units, refunds, yuan at the prices of the debits."""
     to = last.date() if last else clock.now().astimezone(CHINA).date()
     async with ctx.database() as database:
         found = await account_id(database, name)
@@ -241,7 +244,7 @@ async def account_tree(ctx: Context, as_json: bool) -> None:
 @click.argument("changes", nargs=-1, required=True, metavar="FIELD=VALUE...")
 @pass_context
 @run_async
-async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None:
+async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> str:
     """Change fields of an account."""
     fields = {}
     for change in changes:
@@ -252,6 +255,7 @@ async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None
     async with ctx.database() as database:
         await service.edit(ctx.change(database), await queries.id_of(database, name), fields)
     await ctx.tell_daemon()
+    return f"{name}: {', '.join(fields)} changed"
 
 
 async def _set_status(ctx: Context, name: str, status: str) -> None:
@@ -307,7 +311,7 @@ async def account_id(database: Database, name: str) -> int:
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
 @pass_context
 @run_async
-async def account_training(ctx: Context, name: str, on: bool, reason: str) -> None:
+async def account_training(ctx: Context, name: str, on: bool, reason: str) -> str:
     """Training mode (演练): all that the account sends goes to the simulated carrier, free and counted nowhere.
 
     The account has to be stopped, and nothing of it may be under way.
@@ -315,3 +319,6 @@ async def account_training(ctx: Context, name: str, on: bool, reason: str) -> No
     async with ctx.database() as database:
         await training.switch(ctx.change(database), await queries.id_of(database, name), on=on, reason=reason)
     await ctx.tell_daemon()
+    if on:
+        return f"{name} is in training: nothing goes to a carrier"
+    return f"{name} is out of training; smsgwctl account start {name} lets it send"

@@ -134,30 +134,33 @@ async def receiver_test(ctx: Context, id_: int) -> None:
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def receiver_stop(ctx: Context, id_: int) -> None:
+async def receiver_stop(ctx: Context, id_: int) -> str:
     """Tell it nothing for now."""
     async with ctx.database() as database:
         await receivers.switch(ctx.change(database), id_, active=False)
+    return f"receiver {id_} gets no notes for now"
 
 
 @receiver.command("start")
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def receiver_start(ctx: Context, id_: int) -> None:
+async def receiver_start(ctx: Context, id_: int) -> str:
     """Tell it again."""
     async with ctx.database() as database:
         await receivers.switch(ctx.change(database), id_, active=True)
+    return f"receiver {id_} gets notes again"
 
 
 @receiver.command("remove")
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def receiver_remove(ctx: Context, id_: int) -> None:
+async def receiver_remove(ctx: Context, id_: int) -> str:
     """Forget it and its address."""
     async with ctx.database() as database:
         await receivers.remove(ctx.change(database), id_)
+    return f"receiver {id_} is removed"
 
 
 @alarm.command("notes")
@@ -180,10 +183,11 @@ async def alarm_notes(ctx: Context, state: str | None, limit: int, as_json: bool
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def alarm_again(ctx: Context, id_: int) -> None:
+async def alarm_again(ctx: Context, id_: int) -> str:
     """Send a note once more that has failed, or may not have arrived."""
     async with ctx.database() as database:
         await notes.again(ctx.change(database), id_)
+    return f"note {id_} is sent once more"
 
 
 # --- silence ---------------------------------------------------------------------------------------------------------
@@ -225,10 +229,11 @@ async def silence_add(ctx: Context, reason: str, kind: str, about: str, minutes:
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def silence_end(ctx: Context, id_: int) -> None:
+async def silence_end(ctx: Context, id_: int) -> str:
     """It is over now."""
     async with ctx.database() as database:
         await silences.end(ctx.change(database), id_)
+    return f"silence {id_} is over"
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -315,13 +320,14 @@ async def _rule(database: Database, actor: Actor, name: str, about: str) -> rule
 @run_async
 async def rule_set(
     ctx: Context, name: str, about: str, receiver: tuple[int, ...], everybody: bool, **values: Any
-) -> None:
+) -> str:
     """Change a rule, such as queue_old, or its exception for an object, queue_old lane/otp; what is not named stays.
     Nodes follow within seconds."""
     async with ctx.database() as database:
         change = ctx.change(database)
         before = await _rule(database, change.actor, name, about)
         await rules.put(change, before.id, _wanted(before.rule, values, receiver, everybody))
+    return f"{' '.join([name, about]).strip()} is changed; smsgwctl alarm rule list shows it"
 
 
 @rule.command("except")
@@ -346,8 +352,9 @@ async def rule_except(
 @click.argument("about", metavar="[OBJECT]", default="")
 @pass_context
 @run_async
-async def rule_reset(ctx: Context, name: str, about: str) -> None:
+async def rule_reset(ctx: Context, name: str, about: str) -> str:
     """As by default; an exception is removed."""
     async with ctx.database() as database:
         change = ctx.change(database)
         await rules.reset(change, (await _rule(database, change.actor, name, about)).id)
+    return f"{' '.join([name, about]).strip()} is as by default"

@@ -1,4 +1,7 @@
-"""What the commands share: the configuration, a way to the database, output for people and for programs."""
+"""What the commands share: the configuration, a way to the database, output for people and for programs.
+
+Database and daemon are imported where they are used: a command that needs neither does not wait for their modules.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,39 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from smsgw.core.actor import Actor
+from smsgw.core import moments
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
 from smsgw.core.words import Wording
-from smsgw.node import control_client, opening, operators
-from smsgw.platform.change import Change
-from smsgw.platform.handles import Database, Sealer
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config, ConfigError
 from smsgw.runtime.crew import CONTROL, serving
 
+if TYPE_CHECKING:
+    from smsgw.core.actor import Actor
+    from smsgw.platform.change import Change
+    from smsgw.platform.handles import Database, Sealer
+
 T = TypeVar("T")
+
+
+class When(click.DateTime):
+    """A day or a time in China, within the bounds of ``core/moments.py``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Without a zone."""
+        try:
+            return moments.typed(super().convert(value, param, ctx).replace(tzinfo=CHINA)).replace(tzinfo=None)
+        except ValueError as exc:
+            self.fail(f"{value}: {exc}", param, ctx)
 
 
 class Failed(click.ClickException):
@@ -74,6 +90,8 @@ class Context:
 
         An embedded database is used where it runs, or started for the moment.
         """
+        from smsgw.node import opening
+
         return opening.database(self.settings, owner_dsn=owner_dsn, as_it_is=as_it_is)
 
     def ids(self) -> Callable[[], int]:
@@ -82,14 +100,20 @@ class Context:
 
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""
+        from smsgw.node import opening
+
         return opening.sealer(self.settings)
 
     async def daemon(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the running daemon."""
+        from smsgw.node import control_client
+
         return await control_client.call(self._control_sockets[0], method, path, body)
 
     def daemon_stream(self, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
         """Ask the running daemon for something that comes piece by piece."""
+        from smsgw.node import control_client
+
         return control_client.stream(self._control_sockets[0], path, body, timeout_s=timeout_s)
 
     @property
@@ -100,27 +124,39 @@ class Context:
 
     def change(self, database: Database) -> Change:
         """What the operator wishes to change, for a service."""
+        from smsgw.platform.change import Change
+
         return Change(database, actor(), ids=self.ids())
 
     async def tell_daemon(self) -> None:
         """Let a running daemon take up a change at once; without one it is taken up at the next start."""
+        from smsgw.node import control_client
+
         with contextlib.suppress(control_client.DaemonAway):
             await self.daemon("POST", "/reload")
 
 
 def actor() -> Actor:
     """Who is at the keyboard."""
+    from smsgw.node import operators
+
     return operators.actor(os.getpid(), os.getuid())
 
 
 def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
-    """Let click call a coroutine; expected errors become one line and exit 1."""
+    """Let click call a coroutine; expected errors become one line and exit 1.
+
+    A command that changes something returns the line that says what is so now: it is printed.
+    """
 
     def wrapper(*args: Any, **kwargs: Any) -> T:
         try:
-            return asyncio.run(function(*args, **kwargs))
+            result = asyncio.run(function(*args, **kwargs))
         except (SmsgwError, RuntimeError, OSError) as exc:
             raise Failed(what_failed(exc)) from exc
+        if isinstance(result, str):
+            say(result)
+        return result
 
     return update_wrapper(wrapper, function)
 
@@ -193,6 +229,8 @@ limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=200
 @contextlib.contextmanager
 def known(what: str, shown_by: str) -> Iterator[None]:
     """Where a service or the daemon knows no such thing: which, and the command that shows those that there are."""
+    from smsgw.node import control_client
+
     try:
         yield
     except (SmsgwError, control_client.DaemonRefusal) as exc:
@@ -224,16 +262,28 @@ def show_time(at: datetime | None) -> str:
     return at.astimezone(CHINA).strftime("%m-%d %H:%M:%S.%f")[:-3] if at else "-"
 
 
+def show_end(at: datetime) -> str:
+    """An end as people give it: at midnight it is the day before, which is its last one."""
+    there = at.astimezone(CHINA)
+    if there.time() != time():
+        return show_time(at)
+    return f"{there - timedelta(days=1):%Y-%m-%d}"
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
     """A table for people; Chinese characters count two columns."""
     if not rows:
         click.echo(empty)
         return
-    cells = [[_text(row.get(column)) for column in columns] for row in rows]
+    cells = [[_cell(column, row.get(column)) for column in columns] for row in rows]
     widths = [max(_width(c), *(_width(line[n]) for line in cells)) for n, c in enumerate(columns)]
     for line in [list(columns), *cells]:
         padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _cell(column: str, value: Any) -> str:
+    return show_end(value) if column == "expires_at" and isinstance(value, datetime) else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -140,12 +140,12 @@ _reason = click.option("--reason", default="", help="Why; kept with the version.
 @_reason
 @pass_context
 @run_async
-async def channel_set(ctx: Context, name: str, reason: str, **given: Any) -> None:
+async def channel_set(ctx: Context, name: str, reason: str, **given: Any) -> str:
     """Change a channel; window and rate take effect without reconnecting."""
     fields = _fields(given)
     if not fields:
         raise click.UsageError("nothing to change; see --help")
-    await _change(ctx, name, fields, reason)
+    return await _change(ctx, name, fields, f"has new settings: {', '.join(fields)}", reason)
 
 
 def _known(name: str) -> AbstractContextManager[None]:
@@ -161,7 +161,8 @@ def _version_known(name: str, number: int) -> AbstractContextManager[None]:
     return known(f"version {number} of channel {name}", f"smsgwctl channel versions {name}")
 
 
-async def _change(ctx: Context, name: str, fields: dict[str, Any], reason: str = "") -> None:
+async def _change(ctx: Context, name: str, fields: dict[str, Any], now: str, reason: str = "") -> str:
+    """Make it so; a line that says what is so ``now``, or for whom it waits."""
     sealer = ctx.sealer()
     async with ctx.database() as database:
         if fields.keys() & {"profile", "protocol"}:
@@ -169,14 +170,13 @@ async def _change(ctx: Context, name: str, fields: dict[str, Any], reason: str =
         with _known(name):
             made = await service.edit(ctx.change(database), sealer, name, fields, reason=reason)
     await ctx.tell_daemon()
-    _tell_made(name, made)
+    return _made(name, made, now)
 
 
-def _tell_made(name: str, made: versions.Made | None) -> None:
+def _made(name: str, made: versions.Made | None, now: str) -> str:
     if made is not None and made.waiting:
-        click.echo(
-            f"version {made.number} of {name} waits for somebody else: smsgwctl channel approve {name} {made.number}"
-        )
+        return f"version {made.number} of {name} waits for somebody else: smsgwctl channel approve {name} {made.number}"
+    return f"{name} {now}"
 
 
 async def _check_profile(database: Database, name: str, fields: dict[str, Any]) -> None:
@@ -222,13 +222,14 @@ def _changes(found: list[versions.Version], one: versions.Version) -> str:
 @_reason
 @pass_context
 @run_async
-async def channel_approve(ctx: Context, name: str, number: int, reason: str) -> None:
+async def channel_approve(ctx: Context, name: str, number: int, reason: str) -> str:
     """Put a version in force that waits; not one's own. Nodes follow without a restart."""
     async with ctx.database() as database:
         channel_id = await _id_of(database, name)
         with _version_known(name, number):
             await versions.approve(ctx.change(database), channel_id, number, reason)
     await ctx.tell_daemon()
+    return f"version {number} of {name} is in force"
 
 
 @channel.command("reject")
@@ -237,12 +238,13 @@ async def channel_approve(ctx: Context, name: str, number: int, reason: str) -> 
 @_reason
 @pass_context
 @run_async
-async def channel_reject(ctx: Context, name: str, number: int, reason: str) -> None:
+async def channel_reject(ctx: Context, name: str, number: int, reason: str) -> str:
     """Refuse a version that waits, or take one's own back."""
     async with ctx.database() as database:
         channel_id = await _id_of(database, name)
         with _version_known(name, number):
             await versions.reject(ctx.change(database), channel_id, number, reason)
+    return f"version {number} of {name} is refused; what was in force stays"
 
 
 @channel.command("rollback")
@@ -252,7 +254,7 @@ async def channel_reject(ctx: Context, name: str, number: int, reason: str) -> N
 @click.option("--seen", type=click.IntRange(0), help="The version in force when you looked; refused when another is.")
 @pass_context
 @run_async
-async def channel_rollback(ctx: Context, name: str, number: int, reason: str, seen: int | None) -> None:
+async def channel_rollback(ctx: Context, name: str, number: int, reason: str, seen: int | None) -> str:
     """Set a channel to what an earlier version says, its password included; a new version as any.
 
     At a terminal it shows what would be otherwise, and asks; elsewhere --seen says what was looked at.
@@ -264,7 +266,7 @@ async def channel_rollback(ctx: Context, name: str, number: int, reason: str, se
         with _version_known(name, number):
             made = await service.roll_back(ctx.change(database), channel_id, number, reason=reason, seen=seen)
     await ctx.tell_daemon()
-    _tell_made(name, made)
+    return _made(name, made, f"is set as in version {number}")
 
 
 async def _looked_at(database: Database, name: str, channel_id: int, number: int) -> int:
@@ -285,27 +287,27 @@ async def _looked_at(database: Database, name: str, channel_id: int, number: int
 @click.argument("name")
 @pass_context
 @run_async
-async def channel_start(ctx: Context, name: str) -> None:
+async def channel_start(ctx: Context, name: str) -> str:
     """Connect and send."""
-    await _change(ctx, name, {"desired": "started"})
+    return await _change(ctx, name, {"desired": "started"}, "is started")
 
 
 @channel.command("stop")
 @click.argument("name")
 @pass_context
 @run_async
-async def channel_stop(ctx: Context, name: str) -> None:
+async def channel_stop(ctx: Context, name: str) -> str:
     """Wait for answers under way, log out; what was never written flows to other channels."""
-    await _change(ctx, name, {"desired": "stopped"})
+    return await _change(ctx, name, {"desired": "stopped"}, "is stopped once what is under way is answered")
 
 
 @channel.command("drain")
 @click.argument("name")
 @pass_context
 @run_async
-async def channel_drain(ctx: Context, name: str) -> None:
+async def channel_drain(ctx: Context, name: str) -> str:
     """Write nothing new, and stay connected for the reports of what was written (before a removal)."""
-    await _change(ctx, name, {"desired": "draining"})
+    return await _change(ctx, name, {"desired": "draining"}, "is drained: nothing new is written, reports are received")
 
 
 @channel.command("replace")
@@ -333,12 +335,13 @@ async def channel_replace(ctx: Context, name: str, by: str, note: str) -> None:
 @click.argument("name")
 @pass_context
 @run_async
-async def channel_remove(ctx: Context, name: str) -> None:
+async def channel_remove(ctx: Context, name: str) -> str:
     """Take a channel out of use; its history stays. Reports that it still owes are not received: drain it first."""
     async with ctx.database() as database:
         with _known(name):
             await service.remove(ctx.change(database), name)
     await ctx.tell_daemon()
+    return f"{name} is removed; its history stays"
 
 
 @channel.command("list")

@@ -298,18 +298,24 @@ def policy() -> None:
     """Policies: how often, when, with which signatures; for all, an account or a type."""
 
 
+def _for(account: str, kind: str | None) -> str:
+    """Whom a policy is for, in words."""
+    return " and ".join([account or "all accounts", *([f"type {kind}"] if kind else [])])
+
+
 @policy.command("set")
 @click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
 @click.argument("value")
 @policy_options
 @pass_context
 @run_async
-async def policy_set(ctx: Context, name: str, value: str, account: str, kind: str | None) -> None:
+async def policy_set(ctx: Context, name: str, value: str, account: str, kind: str | None) -> str:
     """Change a policy (frequency "1/1m 5/1h 10/1d", hours "mon-fri 09:00-11:30 14:00-17:00", optout require …)."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
         await policies.put(ctx.change(database), name, value, account_id=scope, type_=kind or "")
     await ctx.tell_daemon()
+    return f"{name} is {value} for {_for(account, kind)}"
 
 
 @policy.command("clear")
@@ -317,7 +323,7 @@ async def policy_set(ctx: Context, name: str, value: str, account: str, kind: st
 @policy_options
 @pass_context
 @run_async
-async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) -> None:
+async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) -> str:
     """Go back to what is less particular."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
@@ -325,6 +331,7 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
     if not found:
         raise Failed("nothing was set there; see: smsgwctl policy list")
     await ctx.tell_daemon()
+    return f"{name} is no longer set for {_for(account, kind)}"
 
 
 @policy.command("list")

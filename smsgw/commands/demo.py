@@ -24,6 +24,7 @@ from smsgw.commands.base import BadConfiguration, Failed, what_failed
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.templates import Review
 from smsgw.core.words import samples
 from smsgw.demo.carriers import CHANNELS, NOWHERE, SECRET, USER
 from smsgw.demo.world import LINKS_PORT, LOCAL_LINKS
@@ -34,6 +35,8 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
+from smsgw.platform.content import model as content_model
+from smsgw.platform.content import service as content
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
@@ -194,6 +197,8 @@ class Demo:
             change = _change(node)
             account_id = await accounts.add(change, ACCOUNT, display_name=samples.DEMO_ACCOUNT, default_sign=SIGN)
             await accounts.top_up(change, account_id, BALANCE, samples.DEMO_BALANCE)
+            sign_id = await content.add_sign(change, account_id, SIGN)  # only approved ones are sent with
+            await content.review(change, content_model.SIGN, sign_id, Review.APPROVED)
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
                 await policies.put(change, name, "off")
             await node.snapshots.follow()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import Any
 
 import click
@@ -26,6 +25,7 @@ from smsgw.commands.base import (
 from smsgw.commands.content import account_id_of
 from smsgw.commands.hops import chain, hop_options
 from smsgw.commands.task import SPANS, spans
+from smsgw.core import moments
 from smsgw.core.fallback import chain_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
@@ -82,10 +82,10 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> str:
     if text is None:
         return ""
     try:
-        at = datetime.fromisoformat(text)
+        at = moments.iso(text)
     except ValueError as exc:
         raise click.BadParameter(f"{text}: should be like 2026-05-01T09:00 (China's time)") from exc
-    return f"{(at.astimezone(CHINA) if at.tzinfo else at):%Y-%m-%d %H:%M}"
+    return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}"
 
 
 def _draft_options(function: Callable[..., Any]) -> Callable[..., Any]:

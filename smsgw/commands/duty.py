@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.platform.duty import contacts, roster
 from smsgw.runtime import clock
@@ -35,7 +35,7 @@ async def duty_now(ctx: Context, as_json: bool) -> None:
 
 
 @duty.command("show")
-@click.option("--week", type=click.DateTime(["%Y-%m-%d"]), default=None, help="A day of it; this week otherwise.")
+@click.option("--week", type=When(["%Y-%m-%d"]), default=None, help="A day of it; this week otherwise.")
 @json_option
 @pass_context
 @run_async
@@ -52,12 +52,12 @@ async def duty_show(ctx: Context, week: datetime | None, as_json: bool) -> None:
 
 
 @duty.command("set")
-@click.argument("day", type=click.DateTime(["%Y-%m-%d"]))
+@click.argument("day", type=When(["%Y-%m-%d"]))
 @click.argument("shift", type=click.Choice(roster.SHIFTS))
 @click.argument("login")
 @pass_context
 @run_async
-async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> None:
+async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> str:
     """Say who has a shift; "-" for nobody."""
     first = _monday(day)
     async with ctx.database() as database:
@@ -66,10 +66,11 @@ async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> None:
         if login != "-":
             wanted[day.date(), shift] = login
         await roster.put(ctx.change(database), first, wanted)
+    return f"{day:%Y-%m-%d} {shift}: {'nobody' if login == '-' else login}"
 
 
 @duty.command("copy")
-@click.option("--week", type=click.DateTime(["%Y-%m-%d"]), default=None, help="A day of it; this week otherwise.")
+@click.option("--week", type=When(["%Y-%m-%d"]), default=None, help="A day of it; this week otherwise.")
 @pass_context
 @run_async
 async def duty_copy(ctx: Context, week: datetime | None) -> None:
@@ -111,7 +112,8 @@ async def contact_add(ctx: Context, kind: str, label: str, value: str, note: str
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def contact_remove(ctx: Context, id_: int) -> None:
+async def contact_remove(ctx: Context, id_: int) -> str:
     """Forget one."""
     async with ctx.database() as database:
         await contacts.remove(ctx.change(database), id_)
+    return f"contact {id_} is removed"

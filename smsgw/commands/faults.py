@@ -16,6 +16,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.core import moments
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.words import Wording, labels_of
@@ -33,7 +34,7 @@ class _Minute(click.ParamType):
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.strptime(str(value), "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+            return moments.minute(str(value))
         except ValueError:
             self.fail("a time in China such as '2026-01-31 09:05'", param, ctx)
 
@@ -93,10 +94,11 @@ async def fault_open(ctx: Context, title: str, alarm_id: int | None, severity: s
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def fault_respond(ctx: Context, id_: int) -> None:
+async def fault_respond(ctx: Context, id_: int) -> str:
     """Say that you look after it; its alarms are acknowledged."""
     async with ctx.database() as database:
         await service.respond(ctx.change(database), id_)
+    return f"you look after fault {id_}; its alarms are acknowledged"
 
 
 @fault.command("note")
@@ -104,10 +106,11 @@ async def fault_respond(ctx: Context, id_: int) -> None:
 @click.argument("text")
 @pass_context
 @run_async
-async def fault_note(ctx: Context, id_: int, text: str) -> None:
+async def fault_note(ctx: Context, id_: int, text: str) -> str:
     """Write down what was found or done."""
     async with ctx.database() as database:
         await service.note(ctx.change(database), id_, text)
+    return f"fault {id_} has the note"
 
 
 @fault.command("recover")
@@ -115,10 +118,11 @@ async def fault_note(ctx: Context, id_: int, text: str) -> None:
 @click.option("--at", type=_Minute(), default=None, help="In China's time; now otherwise.")
 @pass_context
 @run_async
-async def fault_recover(ctx: Context, id_: int, at: datetime | None) -> None:
+async def fault_recover(ctx: Context, id_: int, at: datetime | None) -> str:
     """The trouble is over."""
     async with ctx.database() as database:
         await service.recover(ctx.change(database), id_, at or clock.now())
+    return f"fault {id_} is recovered from; smsgwctl fault close {id_} closes it with its report"
 
 
 @fault.command("count")
@@ -127,10 +131,11 @@ async def fault_recover(ctx: Context, id_: int, at: datetime | None) -> None:
 @click.option("--no", "leave_out", is_flag=True, help="It is not one of the year's.")
 @pass_context
 @run_async
-async def fault_count(ctx: Context, id_: int, reason: str, leave_out: bool) -> None:
+async def fault_count(ctx: Context, id_: int, reason: str, leave_out: bool) -> str:
     """Say whether it is among the year's faults, and why."""
     async with ctx.database() as database:
         await service.count(ctx.change(database), id_, counts=not leave_out, reason=reason)
+    return f"fault {id_} {'does not count' if leave_out else 'counts'} among the faults of its year"
 
 
 @fault.command("close")
@@ -140,10 +145,11 @@ async def fault_count(ctx: Context, id_: int, reason: str, leave_out: bool) -> N
 @click.option("--prevention", default="", help="What keeps it from happening again.")
 @pass_context
 @run_async
-async def fault_close(ctx: Context, id_: int, cause: str, done: str, prevention: str) -> None:
+async def fault_close(ctx: Context, id_: int, cause: str, done: str, prevention: str) -> str:
     """Close it with its report."""
     async with ctx.database() as database:
         await service.close(ctx.change(database), id_, service.Findings(cause, done, prevention))
+    return f"fault {id_} is closed"
 
 
 @fault.command("year")

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import click
 
 from smsgw.admin import health_mail
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.platform.health import queries, report, service
@@ -30,7 +30,7 @@ def _yesterday() -> date:
 
 
 @health.command("show")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Whose figures; yesterday otherwise.")
+@click.option("--day", type=When(["%Y-%m-%d"]), default=None, help="Whose figures; yesterday otherwise.")
 @json_option
 @pass_context
 @run_async
@@ -66,10 +66,11 @@ async def health_plan(ctx: Context, as_json: bool) -> None:
 @click.option("--language", type=click.Choice(LANGUAGES), default="zh", show_default=True)
 @pass_context
 @run_async
-async def health_set(ctx: Context, emails: tuple[str, ...], hour: int, language: str) -> None:
+async def health_set(ctx: Context, emails: tuple[str, ...], hour: int, language: str) -> str:
     """Let these get it, and nobody else; without any it is not sent any more."""
     async with ctx.database() as database:
         await service.set_plan(ctx.change(database), emails, language, hour)
+    return f"sent at {hour}:00 to {', '.join(emails)}" if emails else "sent to nobody"
 
 
 @health.command("send")
@@ -104,7 +105,8 @@ async def health_mails(ctx: Context, state: str | None, limit: int, as_json: boo
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def health_again(ctx: Context, id_: int) -> None:
+async def health_again(ctx: Context, id_: int) -> str:
     """Send one once more that has failed, or may not have arrived."""
     async with ctx.database() as database:
         await service.again(ctx.change(database), id_)
+    return f"health mail {id_} is sent once more"

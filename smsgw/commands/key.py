@@ -11,6 +11,7 @@ import click
 from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -23,7 +24,7 @@ from smsgw.core.permissions import SCOPES
 from smsgw.platform.keys import queries, service
 from smsgw.platform.keys.model import NewKey
 
-EXPIRY = click.DateTime(["%Y-%m-%d"])
+EXPIRY = When(["%Y-%m-%d"])
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
@@ -137,7 +138,7 @@ async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
 async def key_set(
     ctx: Context, key_id: str, scopes: tuple[str, ...], networks: tuple[str, ...], any_ip: bool,
     expires: datetime | None, no_expiry: bool, requests_per_second: int | None,
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
     """Change what a key may do."""
     changes: dict[str, Any] = {}
     if scopes:
@@ -151,6 +152,7 @@ async def key_set(
     if not changes:
         raise click.UsageError("nothing to change; see: smsgwctl key set --help")
     await _change(ctx, key_id, changes)
+    return f"{key_id}: {', '.join(changes)} changed"
 
 
 async def _change(ctx: Context, key_id: str, changes: dict[str, Any]) -> None:
@@ -163,18 +165,20 @@ async def _change(ctx: Context, key_id: str, changes: dict[str, Any]) -> None:
 @click.argument("key_id")
 @pass_context
 @run_async
-async def key_stop(ctx: Context, key_id: str) -> None:
+async def key_stop(ctx: Context, key_id: str) -> str:
     """Refuse a key from now on."""
     await _change(ctx, key_id, {"status": "stopped"})
+    return f"{key_id} is stopped: calls with it are refused"
 
 
 @key.command("start")
 @click.argument("key_id")
 @pass_context
 @run_async
-async def key_start(ctx: Context, key_id: str) -> None:
+async def key_start(ctx: Context, key_id: str) -> str:
     """Take a stopped key again."""
     await _change(ctx, key_id, {"status": "active"})
+    return f"{key_id} is active"
 
 
 @key.command("rotate")

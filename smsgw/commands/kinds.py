@@ -42,11 +42,12 @@ def _line(one: CustomKind) -> dict[str, str]:
               help="Decides lane, price and what the law asks.")  # fmt: skip
 @pass_context
 @run_async
-async def kind_add(ctx: Context, name: str, label: str, base: str) -> None:
+async def kind_add(ctx: Context, name: str, label: str, base: str) -> str:
     """Make a kind: NAME for programs, for good; LABEL for people."""
     async with ctx.database() as database:
         await service.add(ctx.change(database), name, label, MessageType(base))
     await ctx.tell_daemon()
+    return f"{name} is a kind of {base}: {label}"
 
 
 @kind.command("rename")
@@ -54,33 +55,36 @@ async def kind_add(ctx: Context, name: str, label: str, base: str) -> None:
 @click.argument("label")
 @pass_context
 @run_async
-async def kind_rename(ctx: Context, name: str, label: str) -> None:
+async def kind_rename(ctx: Context, name: str, label: str) -> str:
     """Have people read another LABEL."""
     async with ctx.database() as database:
         with known(f"kind {name}", "smsgwctl kind list"):
             await service.rename(ctx.change(database), name, label)
     await ctx.tell_daemon()
+    return f"{name} is called {label}"
 
 
 @kind.command("retire")
 @click.argument("name")
 @pass_context
 @run_async
-async def kind_retire(ctx: Context, name: str) -> None:
+async def kind_retire(ctx: Context, name: str) -> str:
     """Send nothing new of it; what was sent is still counted by it."""
     async with ctx.database() as database:
         with known(f"kind {name}", "smsgwctl kind list"):
             await service.retire(ctx.change(database), name)
     await ctx.tell_daemon()
+    return f"{name} is retired: nothing new of it is sent"
 
 
 @kind.command("restore")
 @click.argument("name")
 @pass_context
 @run_async
-async def kind_restore(ctx: Context, name: str) -> None:
+async def kind_restore(ctx: Context, name: str) -> str:
     """Use a retired one again."""
     async with ctx.database() as database:
         with known(f"kind {name}", "smsgwctl kind list"):
             await service.restore(ctx.change(database), name)
     await ctx.tell_daemon()
+    return f"{name} is in use again"

@@ -13,7 +13,16 @@ from typing import Any, TextIO
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import (
+    Context,
+    When,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+    say,
+)
 from smsgw.commands.content import account_id_of
 from smsgw.core.clicks import Verdict
 from smsgw.core.ids import CHINA
@@ -28,7 +37,7 @@ from smsgw.platform.links.sending import told
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
-_WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"])
+_WHEN = When(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"])
 _COLUMNS = ("id", "name", "account", "kind", "address", "target", "state", "valid_until", "visits")
 AT_ONCE = 5000
 """Codes that are written at a time."""
@@ -161,6 +170,8 @@ async def short_link_codes(ctx: Context, id_: int, out: Path | None) -> None:
     finally:
         if out:
             file.close()
+    if out:
+        say(f"{one.codes:,} codes in {out}")
 
 
 @short_link.command("clicks")

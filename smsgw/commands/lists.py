@@ -505,7 +505,7 @@ async def setting_list(ctx: Context, as_json: bool) -> None:
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
 @pass_context
 @run_async
-async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
+async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> str:
     """Change a setting; several values make a list (optout_words R TD 退订)."""
     value: Any = list(values)
     if name != "optout_words":
@@ -518,4 +518,5 @@ async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
     await ctx.tell_daemon()
     if not holds:
         hours = core_settings.WISH_HOURS
-        click.echo(f"asked for; it holds once a second person sets {name} to the same within {hours} hours")
+        return f"asked for; it holds once a second person sets {name} to the same within {hours} hours"
+    return f"{name} is {' '.join(values)}"

@@ -99,6 +99,11 @@ async def check(ctx: Context) -> None:
             f"locks          WARNING: room for {server.locks:,}, and messages of {settings.retention.messages_days} "
             f"days may need {wanted:,}: raise max_locks_per_transaction (docs/operations.md)"
         )
+    if server.faulty:
+        raise Failed(
+            f"PostgreSQL {server.version} may crash or pass rows over when rows are updated concurrently: "
+            "upgrade it to 18.7 or later, or use 15, 16 or 17 (docs/operations.md)"
+        )
     if not server.durable:
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
 

@@ -126,9 +126,10 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
 @click.argument("prefix")
 @pass_context
 @run_async
-async def number_remove(ctx: Context, prefix: str) -> None:
+async def number_remove(ctx: Context, prefix: str) -> str:
     """Forget one override."""
     async with ctx.database() as database:
         if not await service.remove_override(ctx.change(database), prefix):
             raise Failed(f"no override {prefix}")
     await ctx.tell_daemon()
+    return f"{prefix} has no override"

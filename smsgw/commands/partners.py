@@ -159,7 +159,7 @@ async def partner_add(
 @run_async
 async def partner_set(
     ctx: Context, user: str, protocol: str | None, password: str | None, stopped: bool | None, **given: Any
-) -> None:
+) -> str:
     """Change a login; most of it takes effect without a new bind. ``--ip any`` lets it come from anywhere."""
     fields = _fields(given)
     if stopped is not None:
@@ -171,6 +171,7 @@ async def partner_set(
         with _known(user):
             await service.edit(ctx.change(database), sealer, user, protocol, fields, password=password)
     await ctx.tell_daemon()
+    return f"{user}: {', '.join([*fields, *(['password'] if password is not None else [])])} changed"
 
 
 @partner.command("remove")
@@ -178,12 +179,13 @@ async def partner_set(
 @_protocol
 @pass_context
 @run_async
-async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
+async def partner_remove(ctx: Context, user: str, protocol: str | None) -> str:
     """Take a login away and end its binds. Its messages stay; their reports can be pulled."""
     async with ctx.database() as database:
         with _known(user):
             await service.remove(ctx.change(database), user, protocol)
     await ctx.tell_daemon()
+    return f"{user} is removed, and its binds are ended"
 
 
 @partner.command("kick")

@@ -10,6 +10,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -24,7 +25,7 @@ from smsgw.platform.content import matrix, proofs, queries, service
 from smsgw.platform.content.model import SIGN, TEMPLATE, Answer, Entry, WantedCells, seen_of
 from smsgw.platform.paging import Window
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = When(["%Y-%m-%d"])
 PATIENCE = 900.0
 
 
@@ -43,7 +44,7 @@ def template() -> None:
 @click.option("--account", required=True)
 @click.option("--source", default="", help="What entitles to it: company, brand, app …")
 @click.option("--note", default="")
-@click.option("--expires", type=_DAY, default=None)
+@click.option("--expires", type=_DAY, default=None, help="Last day on which it holds.")
 @json_option
 @pass_context
 @run_async
@@ -51,7 +52,7 @@ async def sign_add(
     ctx: Context, text: str, account: str, source: str, note: str, expires: datetime | None, as_json: bool
 ) -> None:
     """Apply for a signature."""
-    until = expires.replace(tzinfo=CHINA) if expires else None
+    until = expires.replace(tzinfo=CHINA) + timedelta(days=1) if expires else None
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
         id_ = await service.add_sign(

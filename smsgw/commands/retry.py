@@ -73,7 +73,7 @@ async def retry_set(
     deadline: float,
     first: float,
     most: float | None,
-) -> None:
+) -> str:
     """Change one cell."""
     if Fault(fault) in NEVER_RETRIED and how != How.NEVER:
         raise Failed(f"{fault}: it may have arrived, or nobody knows what the code means; never retried")
@@ -84,6 +84,7 @@ async def retry_set(
     async with ctx.database() as database:
         await service.set_rule(ctx.change(database), Fault(fault), MessageType(kind), rule)
     await ctx.tell_daemon()
+    return f"{fault}, {kind}: {how}, {tries} tries within {deadline:g} s, {first:g} to {longest:g} s apart"
 
 
 @retry.command("reset")
@@ -146,13 +147,14 @@ _channel = click.option("--channel", help="For this channel only.")
 @run_async
 async def code_set(
     ctx: Context, value: str, cls: str, fault: str, carrier: str | None, answer: bool, channel: str | None
-) -> None:
+) -> str:
     """Say what a code means."""
     async with ctx.database() as database:
         await service.set_code(
             ctx.change(database), channel, _source(answer), value, cls, Fault(fault), carrier=carrier or ""
         )
     await ctx.tell_daemon()
+    return f"{value} means {cls}, fault {fault}{f', for {channel}' if channel else ''}"
 
 
 @code.command("reset")
@@ -161,9 +163,10 @@ async def code_set(
 @_channel
 @pass_context
 @run_async
-async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> None:
+async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> str:
     """Back to the built-in meaning."""
     async with ctx.database() as database:
         if not await service.remove_code(ctx.change(database), channel, _source(answer), value):
             raise Failed(f"no line for {value}")
     await ctx.tell_daemon()
+    return f"{value} has its built-in meaning{f' for {channel}' if channel else ''}"

@@ -359,10 +359,11 @@ async def route_approve(ctx: Context, id_: int, reason: str) -> None:
 @click.option("--reason", default="", help="Kept with it.")
 @pass_context
 @run_async
-async def route_reject(ctx: Context, id_: int, reason: str) -> None:
+async def route_reject(ctx: Context, id_: int, reason: str) -> str:
     """Refuse a table that waits, or take one's own back."""
     async with ctx.database() as database:
         await approvals.reject(ctx.change(database), id_, reason)
+    return f"table {id_} is refused; what is in force stays"
 
 
 @route.command("versions")

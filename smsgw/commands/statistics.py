@@ -10,6 +10,7 @@ from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
+    When,
     json_option,
     pass_context,
     print_json,
@@ -21,7 +22,7 @@ from smsgw.platform.statistics import queries, recount, service
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
 from smsgw.runtime import clock
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = When(["%Y-%m-%d"])
 
 
 @click.group()

@@ -22,6 +22,7 @@ from smsgw.commands.base import (
     run_async,
 )  # fmt: skip
 from smsgw.commands.hops import chain, hop_options
+from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.schedule import Windows, written
 from smsgw.core.stages import MOST_MINUTES, stage_of
@@ -56,10 +57,9 @@ def _time(_: click.Context, __: click.Parameter, text: str | None) -> str | None
     if text is None:
         return None
     try:
-        at = datetime.fromisoformat(text)
+        return moments.iso(text).isoformat()
     except ValueError as exc:
         raise click.BadParameter(f"{text}: should be like 2026-05-01T09:00") from exc
-    return (at if at.tzinfo else at.replace(tzinfo=CHINA)).isoformat()
 
 
 def spans(text: str) -> Windows:

@@ -74,10 +74,11 @@ async def ticket_open(ctx: Context, account: str, title: str, text: str, ids: tu
 @click.argument("id_", type=int, metavar="ID")
 @pass_context
 @run_async
-async def ticket_take(ctx: Context, id_: int) -> None:
+async def ticket_take(ctx: Context, id_: int) -> str:
     """Look after it."""
     async with ctx.database() as database:
         await service.take(ctx.change(database), id_)
+    return f"you look after ticket {id_}"
 
 
 @ticket.command("say")
@@ -96,10 +97,11 @@ async def ticket_say(ctx: Context, id_: int, text: str) -> None:
 @click.argument("login")
 @pass_context
 @run_async
-async def ticket_assign(ctx: Context, id_: int, login: str) -> None:
+async def ticket_assign(ctx: Context, id_: int, login: str) -> str:
     """Have somebody look after it who may."""
     async with ctx.database() as database:
         await service.assign(ctx.change(database), id_, login)
+    return f"{login} looks after ticket {id_}"
 
 
 @ticket.command("close")
@@ -107,10 +109,11 @@ async def ticket_assign(ctx: Context, id_: int, login: str) -> None:
 @click.argument("reply")
 @pass_context
 @run_async
-async def ticket_close(ctx: Context, id_: int, reply: str) -> None:
+async def ticket_close(ctx: Context, id_: int, reply: str) -> str:
     """Close it with the answer."""
     async with ctx.database() as database:
         await service.close(ctx.change(database), id_, reply)
+    return f"ticket {id_} is closed"
 
 
 @ticket.command("reopen")
@@ -118,7 +121,8 @@ async def ticket_close(ctx: Context, id_: int, reply: str) -> None:
 @click.argument("why")
 @pass_context
 @run_async
-async def ticket_reopen(ctx: Context, id_: int, why: str) -> None:
+async def ticket_reopen(ctx: Context, id_: int, why: str) -> str:
     """The answer was none."""
     async with ctx.database() as database:
         await service.reopen(ctx.change(database), id_, why)
+    return f"ticket {id_} is open again"

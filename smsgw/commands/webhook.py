@@ -17,6 +17,7 @@ from smsgw.commands.base import (
     print_json,
     print_table,
     run_async,
+    say,
 )
 from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import TYPES, Way, kind_of, type_of
@@ -133,6 +134,8 @@ async def webhook_set(
         print_json({"account": account, "name": name, "secret": secret})
     elif secret is not None:
         click.echo(f"secret (shown once): {secret}")
+    else:
+        say(f"{name} of {account} is pushed to {url}")
 
 
 @webhook.command("delete")
@@ -140,11 +143,12 @@ async def webhook_set(
 @click.argument("name")
 @pass_context
 @run_async
-async def webhook_delete(ctx: Context, account: str, name: str) -> None:
+async def webhook_delete(ctx: Context, account: str, name: str) -> str:
     """Remove an endpoint; its events go to the endpoint for the rest, or are pulled."""
     async with ctx.database() as database:
         await service.delete(ctx.change(database), await _account(database, account), name)
     await ctx.tell_daemon()
+    return f"{name} of {account} is removed"
 
 
 async def _switch(ctx: Context, account: str, name: str, *, active: bool) -> None:
@@ -159,9 +163,10 @@ async def _switch(ctx: Context, account: str, name: str, *, active: bool) -> Non
 @click.argument("name")
 @pass_context
 @run_async
-async def webhook_disable(ctx: Context, account: str, name: str) -> None:
+async def webhook_disable(ctx: Context, account: str, name: str) -> str:
     """Stop pushing; the events wait."""
     await _switch(ctx, account, name, active=False)
+    return f"{name} of {account} is disabled: its events wait"
 
 
 @webhook.command("enable")
@@ -169,9 +174,10 @@ async def webhook_disable(ctx: Context, account: str, name: str) -> None:
 @click.argument("name")
 @pass_context
 @run_async
-async def webhook_enable(ctx: Context, account: str, name: str) -> None:
+async def webhook_enable(ctx: Context, account: str, name: str) -> str:
     """Push again."""
     await _switch(ctx, account, name, active=True)
+    return f"{name} of {account} is pushed to again"
 
 
 @webhook.command("rotate")

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from smsgw.core import moments
 from smsgw.core.model import Account, MessageType, UnknownPolicy
 from smsgw.core.words import phrase
 
@@ -126,10 +127,8 @@ def _policy(value: Any) -> str:
 
 
 def _date(value: Any) -> date:
-    if isinstance(value, date):
-        return value
     try:
-        return date.fromisoformat(str(value).strip())
+        return moments.typed(value) if isinstance(value, date) else moments.day(str(value).strip())
     except ValueError:
         raise ValueError(phrase("date.wanted")) from None
 

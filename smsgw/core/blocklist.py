@@ -68,9 +68,11 @@ class BlockList:
             self.append(entry)
 
     def append(self, entry: Entry) -> None:
-        """Fill the arrays: in ascending order of numbers, none removed (``ValueError``)."""
+        """Fill the arrays: in ascending order of numbers, none removed, of times of 32 bits (``ValueError``)."""
         if entry.removed or (self._numbers and entry.number < self._numbers[-1]):
             raise ValueError("entries must be in order of their numbers, and none removed")
+        if not (0 <= entry.since < 1 << 32 and 0 <= entry.until < 1 << 32):
+            raise ValueError("a time of an entry is beyond 32 bits")
         what = (entry.scope, entry.source)
         kind = self._kind_of.get(what)
         if kind is None:

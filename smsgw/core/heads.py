@@ -106,12 +106,17 @@ class Heads(Generic[Queue]):
         return self.dear and self.measured and self._clock() >= self._due
 
     def step(self, oldest: int, newest: int, seconds: float) -> Stretch:
-        """What is due. It counts as one that has cost ``seconds`` and did not come to its end, unless ``stepped``."""
+        """What is due. It counts as one that has cost ``seconds`` and did not come to its end, unless ``stepped``
+        or ``undone``."""
         first = max(oldest, self._at)
         last = min(newest, first + self._length - 1)
         self._length = max(LEAST, min(self._length, SHORT) // 2)
         self._due = self._clock() + REST * seconds
         return Stretch(first, last)
+
+    def undone(self, stretch: Stretch) -> None:
+        """The step was not taken, as while the database is away: it is due as before."""
+        self._length, self._due = stretch.last - stretch.first + 1, self._clock()
 
     def stepped(
         self,

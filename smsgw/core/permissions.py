@@ -151,6 +151,28 @@ class Permission(StrEnum):
 ALL = frozenset(Permission)
 _P = Permission
 
+_ALONE = {_P.MESSAGE_SEND, _P.EVENT_PULL, _P.AUDIT_ACCEPT}
+_IMPLIED: dict[Permission, Permission] = {
+    permission: view
+    for view in ALL if view.endswith(".view")
+    for permission in ALL - _ALONE if permission.partition(".")[0] == view.partition(".")[0] and permission is not view
+} | {
+    _P.MESSAGE_URGENT: _P.MESSAGE_SEND, _P.SCENARIO_EDIT: _P.MESSAGE_SEND, _P.WALL_EDIT: _P.NODE_VIEW,
+}  # fmt: skip
+"""Permission -> the one without which nobody finds where to use it: who may do something may see what it is done to."""
+NOT_OF_PEOPLE = frozenset({_P.EVENT_PULL, _P.AUDIT_ACCEPT})
+"""For keys and for the command line: a person can do nothing with them."""
+
+
+def with_implied(permissions: Iterable[Permission]) -> frozenset[Permission]:
+    """These permissions of a person, and those that they imply."""
+    found = set(permissions)
+    for permission in tuple(found):
+        while (permission in _IMPLIED) and (permission := _IMPLIED[permission]) not in found:
+            found.add(permission)
+    return frozenset(found)
+
+
 SCOPES: dict[str, frozenset[Permission]] = {
     "send": frozenset({_P.MESSAGE_SEND, _P.MESSAGE_CANCEL, _P.TASK_EDIT}),
     "query": frozenset({_P.MESSAGE_VIEW, _P.MESSAGE_READ, _P.MESSAGE_UNMASK, _P.TASK_VIEW, _P.STATISTICS_VIEW}),

@@ -119,9 +119,9 @@ class Limits:
     consent: str = "off"
     """``marketing``: marketing goes to numbers alone whose owners have agreed."""
     filed_links: str = "off"
+    """``marketing``: links in marketing must be on file with the number's carrier."""
     filed_own_domain: bool = True
     """Where links must be on file, the domains of our own short links, too; where they lead must be in any case."""
-    """``marketing``: links in marketing must be on file with the number's carrier."""
     drop_empty: bool = False
     """Numbers that are known to be empty (空号) get nothing."""
     abroad_hourly: int = 200
@@ -136,17 +136,26 @@ DEFAULTS: Mapping[str, Limits] = {
     MessageType.OTP: Limits(
         frequency=(Rate(1, 60), Rate(5, 3600), Rate(10, 86_400)),
         frequency_all=(Rate(3, 60), Rate(15, 3600), Rate(30, 86_400)),
+        sign_policy=SignPolicy.APPROVED,
     ),
     MessageType.NOTICE: Limits(
-        frequency=(Rate(50, 86_400),), frequency_per="template", frequency_all=(Rate(150, 86_400),)
+        frequency=(Rate(50, 86_400),),
+        frequency_per="template",
+        frequency_all=(Rate(150, 86_400),),
+        sign_policy=SignPolicy.APPROVED,
     ),
     MessageType.MARKETING: Limits(
         frequency=(Rate(1, 86_400), Rate(4, 7 * 86_400)),
         frequency_all=(Rate(3, 86_400), Rate(12, 7 * 86_400)),
         hours=written("08:00-21:00"),
         optout=Mode.REQUIRE,
+        sign_policy=SignPolicy.APPROVED,
+        filed_links="marketing",
+        consent="marketing",
     ),
 }
+"""What holds where nothing is set. Installations that had accounts before the last three were defaults have them
+switched off in so many words (migration 0277)."""
 
 # --- forms ------------------------------------------------------------------------------------------------------
 
@@ -304,6 +313,9 @@ RELAXED = (
     "optout",
     "abroad_hourly",
     "abroad_countries",
+    "sign_policy",
+    "filed_links",
+    "consent",
 )
 """What limits by default."""
 NO_POLICY = PolicySet({(0, ""): {name: parse(name, "off") for name in RELAXED}})

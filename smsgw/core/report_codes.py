@@ -61,6 +61,10 @@ _FAULT_OF_CLASS = {
     "TIMEOUT": Fault.NETWORK,
     "CHANNEL": Fault.CHANNEL,
 }
+DEAD = frozenset({"EMPTY_NUMBER", "BLACKLIST_CARRIER"})
+"""Classes of failures after which a number should not be sent to again, whatever the message."""
+REFUSED_CONTENT = frozenset({"CONTENT_BLOCKED"})
+"""Classes of failures that the same message meets again."""
 # Where a code differs from its class.
 _BY_FAULT: dict[Fault, str] = {
     Fault.UNCERTAIN: "MC:0055 MC:0151 IC:0001 IC:0151 TIMEOUT ROUTEERR",

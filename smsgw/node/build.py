@@ -651,6 +651,7 @@ class Composition:
             db=self.readers,
             snapshots=self.snapshots,
             acceptor=self.acceptor,
+            outcomes=self.outcomes,
             segments=self.ground.segments,
             channel_status=self.channel_status,
             checker=self.checker_of_channels,

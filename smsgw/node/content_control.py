@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
 
+from smsgw.core import moments
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.words import phrase
 from smsgw.node.operators import ACTOR
@@ -54,7 +54,7 @@ def add(app: web.Application, node: Node) -> None:
             columns[key] = known[name]
         at, source = body.get("given_at"), body.get("source")
         plan = Plan(
-            account.id, columns, None if at is None else datetime.fromisoformat(at),
+            account.id, columns, None if at is None else moments.iso(at),
             None if source is None else Source(source), body.get("wording", ""), body.get("proof", ""),
         )  # fmt: skip
         table = Table(file.id, file.node, file.name, file.form, file.columns, file.rows)

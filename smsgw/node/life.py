@@ -499,7 +499,10 @@ async def _tell_setup_code(daemon: Daemon) -> None:
     """Where to begin, while nobody was ever entered. A database that goes away just now is no reason to end."""
     with contextlib.suppress(Temporary):
         if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
-            log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
+            hint = "open the portal; smsgwctl setup-code shows the code"
+            log.warning("setup.waiting", urls=daemon.node.urls, hint=hint)
+            if sys.stderr.isatty():  # a log is kept, and read by others
+                print(f"setup code: {code}", file=sys.stderr)
 
 
 async def _first(*awaited: Coroutine[Any, Any, Any]) -> None:

@@ -18,6 +18,7 @@ from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findin
 from smsgw.platform.links import queries as link_queries
 from smsgw.runtime import clock, crew
 from smsgw.store.engine import partitions
+from smsgw.store.engine.server_versions import is_faulty
 from smsgw.store.messages import abroad, checking
 from smsgw.store.records import alarms as store
 
@@ -125,6 +126,11 @@ def probes(parts: Parts) -> dict[str, Probe]:
         detail = await partitions.trouble(parts.database, parts.ids.newest_made, today)
         return [Finding("partition_missing", "database", CRITICAL, detail)] if detail is not None else []
 
+    async def server_version() -> Iterable[Finding]:
+        version = str(await parts.database.fetchval("SHOW server_version"))
+        detail = phrase("alarm.faulty_server", version=version)
+        return [Finding("database_faulty", "database", CRITICAL, detail)] if is_faulty(version) else []
+
     async def stalls() -> Iterable[Finding]:
         detail = parts.watchdog.trouble(rules().threshold("loop_stalled"))
         return [Finding("loop_stalled", node, WARNING, detail)] if detail is not None else []
@@ -156,6 +162,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "redis": redis,
         "stalls": stalls,
         "partitions": missing,
+        "server_version": server_version,
         "retention": held,
         "database": here("database_down", lambda: phrase("alarm.no_answer") if parts.heartbeat.away else None),
         "writers": here("writer_stalled", stalled),

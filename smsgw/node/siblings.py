@@ -86,7 +86,7 @@ class _Sibling:
             self.presence, self.since, self.answered = found, now, now
         for_long = now - self.since
         if found is Presence.SERVING and now - self.answered >= SILENT:  # it stands still: its leases end
-            self.trusted, self.silent = False, now
+            self.trusted, self.silent, self.lines = False, now, ()
         elif found is Presence.SERVING and min(for_long, now - self.silent) >= SETTLED:
             self.trusted = True
         elif found is not Presence.SERVING and not kept and for_long >= BEGINS_WITHIN:

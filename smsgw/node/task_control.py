@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
+from smsgw.core import moments
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.kinds import resolve
@@ -127,7 +128,7 @@ def view_of(view: TaskView) -> dict[str, Any]:
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else moments.iso(text)
 
 
 def _json(data: Any) -> web.Response:

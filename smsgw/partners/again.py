@@ -2,7 +2,8 @@
 
 A partner that has no answer in time sends its submit again (CMPP 7.1), over its connection or, when that is gone, over
 the next one. The first may be under way still: a commit takes its time. It may have been answered to a connection that
-was no more. Both are known here, by number and by all that the request says.
+was no more. Both are known here, by number and by all that the request says. A part of a long message may come again
+under another number, too: when its sender may not have read the answer.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from smsgw.protocols.events import Request
 from smsgw.protocols.pdu import Pdu
+from smsgw.store.messages.partner_parts import REPEATED_WITHIN, Part
 
 MAX_LEFT = 10_000
 GOOD_FOR = 240.0
@@ -83,3 +86,73 @@ class Left:
         """It was answered after all, or refused."""
         if self._left.get(one.key) is one:
             del self._left[one.key]
+
+
+MAX_PARTS = 100_000
+IMPATIENT_AFTER = timedelta(seconds=5)
+"""Nobody sends a submit again sooner over a connection that is well."""
+
+
+class Line(Protocol):
+    """A partner's connection."""
+
+    number: int
+    read_until: datetime | None
+    """It is lost, and answers from then on may not have been read. None while it is well, and when it was closed in
+    order."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Answer:
+    """To the submit of a part."""
+
+    line: Line
+    came_at: datetime
+    given_at: datetime | None = None
+    refused: bool = False
+
+
+class Answers:
+    """Of parts that have come to this process lately: whether their senders may send them again."""
+
+    def __init__(self, limit: int = MAX_PARTS) -> None:
+        self._limit = limit
+        self._answers: OrderedDict[int, _Answer] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def came(self, part: Part, line: Line) -> None:
+        """A submit of a part; what is older than a repeat can be is forgotten."""
+        self._answers[part.id] = _Answer(line, part.received_at)
+        while self._answers:
+            oldest = next(iter(self._answers.values()))
+            if len(self._answers) <= self._limit and part.received_at - oldest.came_at <= REPEATED_WITHIN:
+                break
+            self._answers.popitem(last=False)
+
+    def given(self, id_: int, line: Line, now: datetime) -> None:
+        """The id was answered over this connection."""
+        if (answer := self._answers.get(id_)) is not None:
+            answer.line, answer.given_at = line, now
+
+    def refused(self, id_: int) -> None:
+        """The submit was answered with an error: its sender knows of no id."""
+        if (answer := self._answers.get(id_)) is not None:
+            answer.refused = True
+
+    def line_of(self, id_: int) -> int:
+        """The connection that a part came by; 0: not known."""
+        answer = self._answers.get(id_)
+        return 0 if answer is None else answer.line.number
+
+    def open(self, id_: int, at: datetime) -> bool:
+        """Whether a part like this one, received then, may be the same submit: its sender may not have read its answer.
+        Of what came to another process, or before a restart, nothing is known, and it may."""
+        answer = self._answers.get(id_)
+        if answer is None or answer.refused:
+            return True
+        read_until = answer.line.read_until
+        if answer.given_at is None or answer.given_at >= at:
+            return read_until is not None or at - answer.came_at >= IMPATIENT_AFTER
+        return read_until is not None and answer.given_at >= read_until

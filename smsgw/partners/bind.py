@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -51,6 +51,11 @@ MAX_TOGETHER = 200
 """Submits that came in one read and are accepted as one call."""
 REMEMBERED = 1024
 """CMPP: submits of a connection that are known when they come again with their Sequence_Id."""
+
+LOGGED_OUT, HUNG_UP = "peer-logout", "closed by the peer"
+"""How a connection is over whose partner has read all that it was sent, but for what was on its way then …"""
+ON_THE_WAY = timedelta(seconds=0.2)
+"""… at most so long. Of one that was lost that holds for when the partner last sent something."""
 
 TOO_FAST = "rate"
 """Why a submit beyond the login's own rate is refused; other reasons are codes or sentences."""
@@ -140,10 +145,12 @@ class Bind:
         self.delivered = 0
         self.codes: Counter[str] = Counter()
         """Why submits were refused."""
-        self.last_at = self.bound_at
-        """When it last sent something."""
+        self.last_at = self._heard_at = self.bound_at
+        """When it last sent something, and the time before."""
         self.last_error = ""
         self.gone = False
+        self.read_until: datetime | None = None
+        """``again.Line``."""
         self.reads_from = 0.0
         """By the loop's clock: nothing is read before."""
         self.feed: Feed | None = None
@@ -189,7 +196,8 @@ class Bind:
     def on_events(self, link: Connection, events: list[Event]) -> None:
         """Submits first come, first served; what came in one read is accepted together."""
         requests: list[Request] = []
-        feed, self.last_at = self.feed, clock.now()
+        feed = self.feed
+        self._heard_at, self.last_at = self.last_at, clock.now()
         for event in events:
             match event:
                 case Request():
@@ -217,6 +225,9 @@ class Bind:
 
     def _over(self, why: str, lost: Sequence[object]) -> None:
         self.gone = True
+        if why != LOGGED_OUT:
+            last = clock.now() if why == HUNG_UP else self._heard_at
+            self.read_until = last - ON_THE_WAY
         if self.feed is not None:
             for delivery in lost:
                 if isinstance(delivery, Delivery):
@@ -462,7 +473,7 @@ class Bind:
             for n, (to, reply) in enumerate(zip(order.destinations, order.replies, strict=True))
         ]
         taken = await asyncio.gather(
-            *(self._service.parts.take(row, self.partner) for row in rows), return_exceptions=True
+            *(self._service.parts.take(row, self.partner, self) for row in rows), return_exceptions=True
         )
         failed: list[tuple[Part, str]] = []
         for row, result in zip(rows, taken, strict=True):
@@ -475,6 +486,9 @@ class Bind:
         if failed:
             await self._service.note_refused(failed)
         id_ = taken[0] if isinstance(taken[0], int) else base
+        for one in taken:
+            if isinstance(one, int):
+                self._service.parts.answers.given(one, self, clock.now())
         self._accepted(request, self.face.accepted(request.pdu, self.partner, id_))
 
     def _part_row(self, id_: int, order: Submit, reply: ReplyTo, number: str, extension: str) -> Part:

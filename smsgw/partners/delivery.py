@@ -121,9 +121,13 @@ class Settler:
         """The partner has it."""
         self._writer.submit(_Settled(account_id, event.id)).add_done_callback(_told)
 
-    def put_off(self, account_id: int, event: BoundEvent, seconds: float, problem: str = "") -> None:
-        """It is to be offered again after that time; with a ``problem`` that was a try."""
-        self._writer.submit(_Settled(account_id, event.id, seconds, problem)).add_done_callback(_told)
+    def put_off(
+        self, account_id: int, event: BoundEvent, seconds: float, problem: str = ""
+    ) -> asyncio.Future[bool | SmsgwError]:
+        """It is to be offered again after that time; with a ``problem`` that was a try. Done when that is written."""
+        written = self._writer.submit(_Settled(account_id, event.id, seconds, problem))
+        written.add_done_callback(_told)
+        return written
 
     def keep_reference(self, event_id: int, reference: int) -> None:
         """A long message that is offered again is to have this one. Outlives the feed, whose connections may all go."""
@@ -287,7 +291,7 @@ class Feed:
             return await store.describe(self._database, kind, found.events)
         except BaseException:  # they are ours, and nobody else knows
             for event in got:
-                self._settler.put_off(self.account_id, event, 0.0)
+                self._return(event, 0.0)
             raise
 
     def _pump(self) -> None:
@@ -423,4 +427,9 @@ class Feed:
         delivery.over = True
         if delivery.reference is not None and not delivery.refused:
             self._settler.keep_reference(delivery.claimed.event.id, delivery.reference)
-        self._settler.put_off(self.account_id, delivery.claimed.event, pause)
+        self._return(delivery.claimed.event, pause)
+
+    def _return(self, event: BoundEvent, pause: float) -> None:
+        written = self._settler.put_off(self.account_id, event, pause)
+        if not pause:  # it can be claimed at once: by a look from there on, not by a round
+            written.add_done_callback(lambda _: self._heads[event.kind].back(event.id))

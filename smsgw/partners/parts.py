@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -13,6 +15,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.model import Origin
 from smsgw.core.partners import IN_PARTS, Partner
 from smsgw.core.text import Coding
+from smsgw.partners.again import Answers, Line
 from smsgw.partners.protocol_server import NotText, text_of
 from smsgw.pipeline.accept.acceptor import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.events import EventHub
@@ -30,6 +33,9 @@ MAX_WAITING = 10_000
 SWEEP_EVERY = 5.0
 LEFT_UNDONE = timedelta(seconds=5)
 """A set that is complete for so long was left by whoever was joining it."""
+
+UNDECIDED_FOR = (0.05, 0.1, 0.2, 0.4, 0.5, 0.75)
+"""Seconds between the looks for others of a part that may be one that came before."""
 
 Work = Callable[[Connection], Awaitable[set[int]]]
 
@@ -54,6 +60,7 @@ class Parts:
             give_up_after=OUTAGE_PATIENCE,
         )
         self._told: set[int] = set()
+        self.answers = Answers()
         self.joined = 0
         self.given_up = 0
 
@@ -69,15 +76,27 @@ class Parts:
         """Commit what waits."""
         await self._writer.stop()
 
-    async def take(self, part: Part, partner: Partner) -> int:
-        """Keep a part, and accept the message when it is the last one; the id to answer with.
+    async def take(self, part: Part, partner: Partner, line: Line) -> int:
+        """Keep a part, and accept the message when it is the last one; the id to answer with over the ``line`` that it
+        came by.
 
         Raises ``SmsgwError`` when it was not kept, or when the message that it completes is refused: then it is
         forgotten, and its siblings get reports unless the refusal was for now.
         """
-        kept = await self._writer.put(part)
-        if isinstance(kept, SmsgwError):  # never: the writer raises it
-            raise kept
+        self.answers.came(part, line)
+        try:
+            return await self._take(part, partner)
+        except BaseException:
+            self.answers.refused(part.id)
+            raise
+
+    async def _take(self, part: Part, partner: Partner) -> int:
+        kept = await self._keep(part)
+        for pause in UNDECIDED_FOR:
+            if kept.id:
+                break
+            await asyncio.sleep(pause)
+            kept = await self._keep(replace(part, decided=pause == UNDECIDED_FOR[-1]))
         if self._told:
             told, self._told = self._told, set()
             self._hub.notify(told, "report")
@@ -93,11 +112,19 @@ class Parts:
                 raise
         return kept.id
 
+    async def _keep(self, part: Part) -> Kept:
+        kept = await self._writer.put(part)
+        if isinstance(kept, SmsgwError):  # never: the writer raises it
+            raise kept
+        return kept
+
     async def _commit(
         self, connection: Connection, parts: list[Part], again: bool
     ) -> list[Kept | SmsgwError]:
         # A repeat finds its own rows, as if the partner had sent them again.
-        results, told = await store.keep(connection, parts, self._ids.next, now=clock.now())
+        results, told = await store.keep(
+            connection, parts, self._ids.next, now=clock.now(), answers=self.answers
+        )
         self._told |= told
         return list(results)
 

@@ -47,6 +47,7 @@ from smsgw.runtime.sparing import Sparing
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.config import partners as store
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.rows import skip
 from smsgw.store.messages import events, partner_parts, partner_queries
 from smsgw.store.messages.partner_parts import Part
 
@@ -390,22 +391,28 @@ class Partners:
             return
         self._followed = snapshot
         for bind in list(self.binds.values()):
-            before = bind.partner
-            partner = snapshot.partners.get((before.protocol, before.username))
-            account = snapshot.account(before.account_id)
-            if (
-                partner is None
-                or partner.id != before.id
-                or partner.password != before.password
-                or account is None
-                or not _may_work(partner, account)
-                or not self._may_come(partner, account, bind.ip)
-            ):
-                bind.link.close("login changed")
-            elif partner != before:
-                bind.change(partner)
+            try:
+                self._check(bind, snapshot)
+            except Exception as exc:  # of this login alone
+                skip("partner", bind.partner.id, exc)
         known = {p.id for p in snapshot.partners.values()}
         self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
+
+    def _check(self, bind: Bind, snapshot: Snapshot) -> None:
+        before = bind.partner
+        partner = snapshot.partners.get((before.protocol, before.username))
+        account = snapshot.account(before.account_id)
+        if (
+            partner is None
+            or partner.id != before.id
+            or partner.password != before.password
+            or account is None
+            or not _may_work(partner, account)
+            or not self._may_come(partner, account, bind.ip)
+        ):
+            bind.link.close("login changed")
+        elif partner != before:
+            bind.change(partner)
 
     async def _confirm(self) -> None:
         self.follow()

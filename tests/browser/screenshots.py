@@ -18,7 +18,6 @@ from typing import Any
 
 import gallery
 import portal_walk
-from databases import migrated
 from demo_site import ROLES, DemoSite, demo_site, empty_site
 from mistakes import Mistake, mistakes
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -27,6 +26,7 @@ from portal_walk import ARGUMENTS, SIZES, Seen, Stop, stops_there_are, window
 from smsgw.core.permissions import Permission
 from smsgw.runtime import log, tarpit
 from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import migrate
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
@@ -129,7 +129,8 @@ async def _database() -> AsyncIterator[tuple[str, Path, EmbeddedPostgres]]:
     """An empty one, and a folder."""
     with tempfile.TemporaryDirectory(prefix="smsgw-screens-") as folder:
         database = EmbeddedPostgres(Path(folder) / "database")
-        dsn = await migrated(database)
+        dsn = await database.start()
+        await migrate(database.owner_dsn, application=dsn)  # with the policies of a new installation
         try:
             yield dsn, Path(folder), database
         finally:

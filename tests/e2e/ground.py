@@ -75,11 +75,10 @@ class Either(Client):
 
 @dataclass
 class Ground(Site):
-    """``database``: where it is a process beside the daemon; ``proxies``: the ways of the nodes to it."""
+    """``proxies``: the ways of the nodes to the database."""
 
     dsn: str = ""
     """Of the database, past all proxies; empty: embedded in the daemon."""
-    database: EmbeddedPostgres | None = None
     proxies: list[DatabaseProxy] = field(default_factory=list)
     others: list[Node] = field(default_factory=list)
     partner_port: int = 0

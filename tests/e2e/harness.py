@@ -27,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
@@ -36,12 +37,14 @@ import structlog
 from changes import by_test
 from click.testing import CliRunner
 
+from smsgw.bench import outages
+from smsgw.bench.outages import Intended
 from smsgw.bench.processes import children
 from smsgw.cli import main
 from smsgw.core.signing import canonical_query
 from smsgw.node import control_client
 from smsgw.platform.policies.service import relax
-from smsgw.runtime import log
+from smsgw.runtime import clock, log
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -132,6 +135,20 @@ async def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what or probe}")
         await asyncio.sleep(every)
+
+
+_intended: list[Intended] = []
+"""Faults of daemons and databases that tests of this process have made."""
+
+
+@contextlib.contextmanager
+def intended() -> Iterator[None]:
+    """Around a fault, until all works again: what it does to daemon or database is no outage by itself."""
+    began = clock.now()
+    try:
+        yield
+    finally:
+        _intended.append(Intended(began, clock.now()))
 
 
 def dice(seed: int | None = None) -> random.Random:
@@ -624,6 +641,20 @@ class Site:
     customer: Customer
     signer: Client
     """The same key, but signed requests."""
+    database: EmbeddedPostgres | None = None
+    """Where it is a process beside the daemon, of this site alone."""
+    since: datetime = field(default_factory=clock.now)
+
+    def outages(self) -> list[str]:
+        """Of daemon and database, that nobody asked for (``intended``)."""
+        servers = [EmbeddedPostgres(self.node.data_dir), *([self.database] if self.database else [])]
+        events = [event for one in servers for event in outages.of_server(one.home / "pg-log")]
+        # the database away, by way of a proxy for one, is what many tests are about
+        theirs = outages.of_daemon(line for line in self.node.log_lines() if '"worker.' in line or '"postgres.' in line)
+        process = self.node.process
+        if process is not None and process.poll() is not None:
+            theirs.append(outages.of_end(clock.now(), process.returncode))
+        return list(map(str, outages.outages([*events, *theirs], self.since, None, _intended)))
 
     @property
     def client(self) -> Client:
@@ -678,7 +709,7 @@ class Site:
         """Wait for quiet, then compare what was acknowledged, sent, listed, pulled and billed."""
         unknown = await self.settled(within=within)
         customer = self.customer
-        books = Books(accepted=len(customer.sent), unknown=unknown)
+        books = Books(accepted=len(customer.sent), unknown=unknown, problems=self.outages())
         problem = books.problems.append
 
         listed = await customer.listed()

@@ -1,7 +1,8 @@
-"""Receivers of pushes that hang, are slow or refuse, beside others: how long events wait for those.
+"""Receivers of pushes that hang, are slow or refuse, beside others: how long events wait for those. And how long they
+wait after the database was killed.
 
-At full length: ``scripts/trials --only webhooks``. The same with more hanging calls, and without a daemon, is in
-tests/integration/delivery/test_push.py.
+At full length: ``scripts/trials --only webhooks --only push-kills``. The former with more hanging calls, and without a
+daemon, is in tests/integration/delivery/test_push.py.
 """
 
 from __future__ import annotations
@@ -9,13 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
+import asyncpg
 from aiohttp import web
 from harness import Client, Customer, Site, until
+from outages import Load
 
 from smsgw.core.ids import time_of
+from smsgw.runtime import aio
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 Figures = dict[str, object]
 OPEN = {"webhooks_http": "true", "webhooks_networks": "127.0.0.0/8", "webhooks_ports": "1-65535"}
@@ -37,13 +45,18 @@ class Receivers:
         """Seconds from the event to the receivers of ``GOOD``."""
         self.calls = dict.fromkeys(BAD, 0)
         """While they misbehaved."""
+        self.first: dict[str, tuple[float, float, str]] = {}
+        """Event -> when it was made, when it came first, and its message; to the receivers of ``GOOD``."""
 
     async def handle(self, request: web.Request) -> web.Response:
         now = time.time()
         name = request.match_info["name"]
         items = (await request.json())["items"]
         if name in GOOD:
-            self.waits += [now - time_of(int(i["event_id"])).timestamp() for i in items]
+            for item in items:
+                made = time_of(int(item["event_id"])).timestamp()
+                self.waits.append(now - made)
+                self.first.setdefault(item["event_id"], (made, now, item["message_id"]))
         elif self.misbehave:
             self.calls[name] += 1
             if name == "failing":
@@ -148,6 +161,76 @@ async def beside_bad_receivers(
             "calls to the bad ones meanwhile": calls,
             "seconds until the bad ones had everything": round(time.monotonic() - ended, 1),
         }
+
+
+async def through_kills(
+    built: Site, there: Receivers, kills: int, per_second: float, *, apart: float = 15.0, most: float = 10.0
+) -> Figures:
+    """SIGKILL to the postmaster of the embedded database, so many times under single posts: no event comes later than
+    ``most`` seconds after it was made or, where that was not before, after the database was back."""
+    await built.node.furnish("webhook", "set", "acme", "main", f"{there.origin}/{GOOD[0]}")
+    database = EmbeddedPostgres(built.node.data_dir)
+    dsn = await database.find()
+    assert dsn
+    load = Load(built, batches=0, singles=per_second)
+    loading = aio.spawn(load.run(), name="load")
+    outages: list[tuple[float, float]] = []
+    try:
+        for _ in range(kills):
+            await asyncio.sleep(apart)
+            gone = database._postmaster()
+            assert gone
+            os.kill(gone, signal.SIGKILL)
+            killed = time.time()
+            await until(partial(_answers, dsn, database, gone), what="the database is back", every=0.02)
+            outages.append((killed, time.time()))
+        await asyncio.sleep(apart)
+    finally:
+        load.stop()
+        await loading
+    sent = built.customer.sent.keys()
+
+    def owed() -> int:
+        return len(sent - {message for _, _, message in there.first.values()})
+
+    with contextlib.suppress(AssertionError):
+        await until(lambda: not owed(), within=120, what="all events")
+    late = sorted(_late(made, came, outages) for made, came, _ in there.first.values())
+    figures: Figures = {
+        "messages": len(sent),
+        "calls not taken": dict(load.refused),
+        "seconds without a database": [round(back - killed, 1) for killed, back in outages],
+        "events": len(late),
+        "messages without one": owed(),
+        "events that came more than once": len(there.waits) - len(there.first),
+        "seconds after made or back": f"p50 {_at(late, 0.5):.2f}, p99 {_at(late, 0.99):.2f}, most {late[-1]:.2f}",
+        "later than allowed": sum(seconds > most for seconds in late),
+        "sent more than once": sum(n > 1 for n in built.received().values()),
+    }
+    wrong = ("messages without one", "later than allowed", "sent more than once")
+    assert not any(figures[what] for what in wrong), figures
+    return figures
+
+
+async def _answers(dsn: str, database: EmbeddedPostgres, gone: int) -> bool:
+    if database._postmaster() in (gone, None):
+        return False
+    try:
+        connection = await asyncpg.connect(dsn, timeout=5)
+    except (asyncpg.PostgresError, OSError):
+        return False
+    await connection.close()
+    return True
+
+
+def _late(made: float, came: float, outages: Sequence[tuple[float, float]]) -> float:
+    """Seconds from when it could come, be that after the first outage that has met it."""
+    met = (back for killed, back in outages if killed < came and back > made)
+    return max(0.0, came - max(made, next(met, made)))
+
+
+def _at(sorted_: Sequence[float], quantile: float) -> float:
+    return sorted_[int(len(sorted_) * quantile)]
 
 
 def _ms(waits: list[float], quantile: float) -> float:

@@ -20,7 +20,7 @@ import aiohttp
 import asyncpg
 from databases import migrated
 from dbproxy import DatabaseProxy
-from harness import Answer, Site, site
+from harness import Answer, Site, intended, site
 from tasking import quick
 
 from smsgw.runtime import aio
@@ -58,12 +58,13 @@ class Outages:
 
     async def killed(self, seconds: float) -> None:
         """SIGKILL to all processes of the server, and a new start so many seconds later."""
-        for pid in self.database._members():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        await self.database.stop()
-        await asyncio.sleep(seconds)
-        await self.database.start()
+        with intended():
+            for pid in self.database._members():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await self.database.stop()
+            await asyncio.sleep(seconds)
+            await self.database.start()
 
     async def read_only(self, seconds: float) -> None:
         """Every transaction is, as on a standby that has not been promoted."""
@@ -113,12 +114,17 @@ async def outages(data_dir: Path, **how: Any) -> AsyncIterator[Outages]:
         async with DatabaseProxy(dsn) as proxy:
             how = {"behaviour": quick, "balance": 10_000_000, "channel_options": ("--window", "64")} | how
             async with site(data_dir.with_name("daemon"), dsn=proxy.dsn, **how) as built:
-                await built.node.furnish("account", "set", "acme", "rate=10000")
-                key_id = built.customer.client.key["key_id"]
-                await built.node.furnish("key", "set", key_id, "--requests-per-second", "5000")
+                built.database = database
+                await without_limits(built)
                 yield Outages(built, database, proxy)
     finally:
         await database.stop()
+
+
+async def without_limits(built: Site) -> None:
+    """The customer may post as fast as it likes."""
+    await built.node.furnish("account", "set", "acme", "rate=10000")
+    await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "5000")
 
 
 class Load:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ground import Ground, frozen
-from harness import CHANNELS, Node, Site, until
+from harness import CHANNELS, Node, Site, intended, until
 
 from smsgw.node.control_client import DaemonAway
 from smsgw.runtime import aio
@@ -89,7 +89,6 @@ async def freeze_worker(built: Site, dice: random.Random) -> int:
 async def _lose_worker(built: Site, dice: random.Random, number: int) -> int:
     node = built.node
     worker, pid = dice.choice(sorted(node.workers.items()))
-    os.kill(pid, number)
 
     async def replaced() -> bool:
         with contextlib.suppress(DaemonAway):  # it is the first one
@@ -97,7 +96,9 @@ async def _lose_worker(built: Site, dice: random.Random, number: int) -> int:
             return node.workers.get(worker, pid) != pid and set(states.values()) == {"serving"}
         return False
 
-    await until(replaced, within=120, what=f"worker {worker} is replaced")
+    with intended():
+        os.kill(pid, number)
+        await until(replaced, within=120, what=f"worker {worker} is replaced")
     return _windows(built)
 
 
@@ -117,13 +118,14 @@ async def kill_postgres(built: Site, dice: random.Random) -> int:
     """SIGKILL to the postmaster of the embedded database; the daemon must bring it back."""
     pid_file = EmbeddedPostgres(built.node.data_dir).home / "pg" / "postmaster.pid"
     pid = int(pid_file.read_text().split()[0])
-    os.kill(pid, signal.SIGKILL)
-    await until(lambda: not Path(f"/proc/{pid}").exists() or _zombie(pid), what="the database is gone")
 
     async def back() -> bool:
         return pid_file.exists() and pid_file.read_text().split()[:1] != [str(pid)] and await _ready(built)
 
-    await until(back, within=60, what="the database is back")
+    with intended():
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not Path(f"/proc/{pid}").exists() or _zombie(pid), what="the database is gone")
+        await until(back, within=60, what="the database is back")
     return 0
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smsgw.bench import kannel
+from smsgw.bench.processes import children
+from smsgw.core.ids import CHINA
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -125,6 +130,44 @@ def test_what_dies_under_load_takes_nothing_along(what: str, tmp_path: Path) -> 
         assert counts["repeated_calls"], "somebody had posted and got no answer"
         assert 3100 - counts["unknown"] <= counts["received_distinct"] <= 3100
     assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
+
+
+@pytest.mark.parametrize("victim", ["backend", "postmaster"])
+@pytest.mark.slow
+def test_a_crash_of_the_database_that_nobody_asked_for_fails_the_run(victim: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "smsgw", "bench", "--data", str(tmp_path), "--json", "--progress", "--hasty",
+         "--mode", "batch", "--batch", "20", "--messages", "3000", "--rate", "500", "--warm-up", "100",
+         "--report-delay", "20", "--report", str(report)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        while (said := json.loads(process.stderr.readline()))["stage"] != "load" or said["accepted"] < 500:
+            pass
+        (folder,) = tmp_path.glob("smsgw-bench-*")
+        pid_file = EmbeddedPostgres(folder / "data").home / "pg" / "postmaster.pid"
+        postmaster = int(pid_file.read_text("ascii").split()[0])
+        began = datetime.now(CHINA)
+        if victim == "postmaster":
+            os.kill(postmaster, signal.SIGKILL)
+        else:
+            command = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(postmaster)}
+            os.kill(next(pid for pid, words in command.items() if b" [local] " in words), signal.SIGSEGV)
+        out, err = process.communicate(timeout=150)
+    assert process.returncode == 1, out + err
+    result = json.loads(out)
+    assert result["counts"]["accepted"] == result["counts"]["pulled"] == 3100, "customers have seen nothing of it"
+    cause = "was terminated by signal 11" if victim == "backend" else "database system was interrupted"
+    (outage,) = [one for one in result["outages"] if cause in one["cause"]]
+    assert outage["what"] == "database"
+    at = datetime.strptime(outage["at"], "%Y-%m-%d %H:%M:%S.%f %z")
+    assert 0 <= (at - began).total_seconds() + 0.001 < 60
+    assert any(outage["at"] in problem and cause in problem for problem in result["problems"])
+    page = report.read_text("utf-8")
+    assert cause in page
+    assert "达到 0 项" in page
 
 
 @pytest.mark.slow

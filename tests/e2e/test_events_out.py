@@ -15,13 +15,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from harness import Site, site, until
+from harness import PATIENCE, Site, site, until
+from hooks import OPEN, receivers, through_kills
 
 from smsgw.core.states import PartState
 
 pytestmark = pytest.mark.asyncio
-
-OPEN = {"webhooks_http": "true", "webhooks_networks": "127.0.0.0/8", "webhooks_ports": "1-65535"}
 
 PULL = """
 import json, sys, time, urllib.request
@@ -162,3 +161,12 @@ async def test_several_pullers_never_get_the_same(one: Site) -> None:
 
     await asyncio.gather(*(puller() for _ in range(5)))
     assert sorted(got) == sorted(sent)
+
+
+@pytest.mark.slow
+async def test_events_are_pushed_soon_after_the_database_was_killed(
+    data_dir: Path, embedded_data: None
+) -> None:
+    """At full length, and with its true limit: ``scripts/trials --only push-kills``."""
+    async with site(data_dir, channels=("smpp34",), **OPEN) as built, receivers() as there:
+        await through_kills(built, there, 1, 50, apart=4.0, most=PATIENCE)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from harness import until
+from harness import PATIENCE, until
 from partner_client import PartnerClient, PartnerSite, id_of, in_parts, module_site, submit, submit_sm
+from references import reused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -91,6 +92,12 @@ async def test_references_that_begin_anew(here: PartnerSite, protocol: str) -> N
     assert {number: sorted(here.texts_to(number)) for number in numbers} == {
         number: sorted(texts) for number, texts in sent.items()
     }
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_lists_under_the_same_references(here: PartnerSite, protocol: str) -> None:
+    """At full length: ``scripts/trials --only references``."""
+    await reused(here, protocol, runs=3, messages=100, references=1, within=PATIENCE)
 
 
 async def _owed(here: PartnerSite, n: int) -> None:

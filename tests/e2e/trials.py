@@ -19,13 +19,14 @@ from typing import Any
 import uvloop
 from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
-from hooks import OPEN, beside_bad_receivers, receivers
+from hooks import OPEN, beside_bad_receivers, receivers, through_kills
 from hostile import beside, hostile_site
 from linking import clicked_task, code_file, linking_site, redirects
 from million import through_the_page
-from outages import outages, through
+from outages import outages, through, without_limits
 from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
+from references import reused
 from tasking import quick, stopped_and_cancelled
 
 from smsgw.runtime import aio
@@ -323,9 +324,26 @@ async def _binds(folder: Path) -> Figures:
         return await binds(here, 10_000, 60)
 
 
+async def _references(folder: Path) -> Figures:
+    runs, messages = (int(os.environ.get(f"TRIAL_{name}", n)) for name, n in (("RUNS", "5"), ("MESSAGES", "1500")))
+    figures: Figures = {}
+    async with partner_site(folder, balance=1_000_000, behaviour=quick) as here:
+        for protocol in ("cmpp", "smpp"):
+            figures[protocol] = await reused(here, protocol, runs=runs, messages=messages, references=30, within=300)
+    return figures
+
+
 async def _webhooks(folder: Path) -> Figures:
     async with site(folder, channels=["cmpp30"], **OPEN) as built, receivers() as there:
         return await beside_bad_receivers(built, there, 120)
+
+
+async def _push_kills(folder: Path) -> Figures:
+    kills, load = (int(os.environ.get(f"TRIAL_{name}", n)) for name, n in (("KILLS", "15"), ("LOAD", "700")))
+    how: dict[str, Any] = {"balance": 10_000_000, "channel_options": ("--window", "64"), "behaviour": quick}
+    async with site(folder, **how, **OPEN) as built, receivers() as there:
+        await without_limits(built)
+        return await through_kills(built, there, kills, load)
 
 
 async def _pour(folder: Path) -> Figures:
@@ -386,7 +404,9 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "million": _million,
     "million-xlsx": _million_xlsx,
     "binds": _binds,
+    "references": _references,
     "webhooks": _webhooks,
+    "push-kills": _push_kills,
     "pour": _pour,
     "database": _database,
     "hostile": _hostile,

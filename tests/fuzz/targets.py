@@ -20,12 +20,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgspec
 from adversarial import ACCOUNT, OwnChecker, checker
 
 from smsgw.api import sending
 from smsgw.api.context import Call
-from smsgw.api.decode import decode_body, decode_query
+from smsgw.api.decode import decode_body, decode_query, decoder_of
 from smsgw.api.routes import ROUTES
 from smsgw.channels import profiles
 from smsgw.channels.wire.mapping import mapping_for
@@ -412,7 +411,7 @@ def seeds_templates() -> Iterable[bytes]:
 
 # --- API bodies ------------------------------------------------------------------------------------------------------
 
-_CALLS = [(r, msgspec.json.Decoder(r.body)) for r in ROUTES if r.body is not None]
+_CALLS = [(r, decoder_of(r.body)) for r in ROUTES if r.body is not None]
 
 
 def run_api(data: bytes) -> None:

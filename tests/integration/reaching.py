@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from urllib.parse import urldefrag, urlsplit
 
 from browsing import Browser
+from databases import contents
 from foreign_things import furnish
 from portal_site import Site
 
@@ -187,16 +188,9 @@ class World:
 
     async def state(self) -> dict[str, str]:
         """All that the database holds, table by table, but for what goes by itself or says who was there."""
-        rows = await self.site.db.fetch(_TABLES, list(_MOVES))
-        one = "SELECT '{0}' AS name, md5(string_agg(t::text, ',' ORDER BY t::text)) AS sum FROM {0} t"
-        every = " UNION ALL ".join(one.format(row["relname"]) for row in rows)
-        return {row["name"]: row["sum"] for row in await self.site.db.fetch(every)}
+        return await contents(self.site.db, _MOVES)
 
 
-_TABLES = """
-SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
-    AND relnamespace = 'public'::regnamespace AND relname <> ALL($1) ORDER BY relname
-"""
 _MOVES = ("audit", "audit_open", "audit_link", "audit_checkpoint", "portal_session", "staff_login", "lease")
 """What goes by itself, or says who was there."""
 

@@ -263,9 +263,11 @@ def test_who_stands_still_is_not_counted_on(tmp_path: Path, time: Time, held: di
     begins(tmp_path, 2, held)
     made = Siblings(place(tmp_path, 1, of=2))
     made.look()
+    made._of[2].lines = (SimpleNamespace(id=2, bound=2),)  # type: ignore[assignment]
     time.now += module.SILENT
     made.look()
     assert owners(made) == set(range(1, 10))
+    assert made._of[2].lines == (), "how its channels are is not known any more"
     assert made.dead() == [], "its process exists: its leases end by themselves"
     made._of[2].answered = time.now
     time.now += module.SETTLED

@@ -21,7 +21,7 @@ from smsgw.admin.pages.records.sent import FILTER
 from smsgw.admin.pages.sending.form import SendForm
 from smsgw.admin.pages.sending.preview import preview
 from smsgw.api.auth import Authenticator, canonical_query
-from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
+from smsgw.api.decode import decode_body, decode_query, decoder_of, explain, idempotency_key
 from smsgw.api.routes import ROUTES
 from smsgw.core import accounts, policy, settings
 from smsgw.core.addresses import client_address
@@ -80,7 +80,7 @@ def octets(text: str) -> bytes:
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
-DECODERS = {f"{r.method} {r.path}": msgspec.json.Decoder(r.body) for r in ROUTES if r.body is not None}
+DECODERS = {f"{r.method} {r.path}": decoder_of(r.body) for r in ROUTES if r.body is not None}
 
 
 @pytest.mark.parametrize("name", DECODERS)

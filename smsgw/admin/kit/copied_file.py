@@ -1,8 +1,9 @@
 """Files of copied rows, written by a process of their own (``copied_file_writer``).
 
 Turning millions of rows into cells takes a processor as long as it lasts. Next door it gives way to the rest of us
-(``programs.GivingWay``). What it does not read waits in the database's copy, for which time is limited. It rests after
-every piece, since the copy is no less work for the database than for us, and there it has no priority of its own.
+(``programs.GivingWay``), unless the rows are few. What it does not read waits in the database's copy, for which time
+is limited. It rests after every piece, since the copy is no less work for the database than for us, and there it has no
+priority of its own.
 
 On its standard input: a job (JSON), then octets of the copy, then the last lines (JSON), each with what it is and its
 length before it. On its standard output: the rows of every piece of octets as a number on a line of its own, or that
@@ -66,17 +67,18 @@ class CopiedFile(msgspec.Struct, frozen=True):
 class Process:
     """The process, from the outside."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, *, small: bool) -> None:
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
         self._in, self._out = process.stdin, process.stdout
-        self._way = programs.GivingWay(process, seconds=GIVES_WAY, rest=REST)
+        self._way = None if small else programs.GivingWay(process, seconds=GIVES_WAY, rest=REST)
 
     async def take(self, octets: bytes) -> int:
         """Work off a piece of a copy; how many rows it has made. ``STATE_CONFLICT`` when the format has no room for
         them."""
         rows = int(await self._asked(Frame.ROWS, octets, ANSWER))
-        await self._way.rest()
+        if self._way is not None:
+            await self._way.rest()
         return rows
 
     async def end(self, lines: Sequence[str]) -> None:
@@ -87,7 +89,8 @@ class Process:
     async def _asked(self, frame: Frame, octets: bytes, within: float) -> bytes:
         try:
             async with asyncio.timeout(within):
-                said = await self._way.answer(self._said(FRAME.pack(frame, len(octets)) + octets))
+                answer = self._said(FRAME.pack(frame, len(octets)) + octets)
+                said = await (answer if self._way is None else self._way.answer(answer))
         except (TimeoutError, ConnectionError) as exc:
             raise _broken() from exc
         if said == FULL_SAID:
@@ -112,12 +115,12 @@ def _broken() -> Temporary:
 
 
 @asynccontextmanager
-async def copied_file(job: CopiedFile) -> AsyncIterator[Process]:
-    """A process that writes this file; ended in any case. ``BACKPRESSURE`` when it breaks or does not answer: the job
-    begins anew."""
-    process = await programs.begin(f"{__name__}_writer", niceness=NICE)
+async def copied_file(job: CopiedFile, *, small: bool = False) -> AsyncIterator[Process]:
+    """A process that writes this file; ended in any case. A ``small`` one gives way to nobody: somebody waits for it,
+    and it is done soon. ``BACKPRESSURE`` when it breaks or does not answer: the job begins anew."""
+    process = await programs.begin(f"{__name__}_writer", niceness=0 if small else NICE)
     try:
-        made = Process(process)
+        made = Process(process, small=small)
         assert process.stdin is not None  # noqa: S101
         text = msgspec.json.encode(job)
         process.stdin.write(FRAME.pack(Frame.JOB, len(text)) + text)

@@ -252,6 +252,10 @@ async def writing(
         yield writer
 
 
+SMALL = 10_000
+"""Rows of a file that somebody waits for: a second of a processor, at the priority of everything else."""
+
+
 def page_of(name: str) -> ListPage | TableExport:
     """The list, or the table, of a name. ``NOT_FOUND``: of an earlier program."""
     for module in discovery.modules():
@@ -446,7 +450,7 @@ class _Copying:
         wanted = CopiedFile(
             of._page.name, tuple(keys), params["language"], self.format, str(path), head, of._mark, of._title
         )
-        async with copied_file(wanted) as process:
+        async with copied_file(wanted, small=total <= SMALL) as process:
             async def sink(octets: bytes) -> None:
                 nonlocal written
                 written += (n := await process.take(octets))

@@ -132,7 +132,8 @@ class FormPage:
     def _refuse(self, call: Call, filled: Filled, error: Invalid | Refused) -> None:
         if error.code == "NOT_FOUND":
             raise error
-        filled.refuse(error, refusal(call, error))
+        labels = {one.key: one.label for one in filled.form.fields if one.label}
+        filled.refuse(error, refusal(call, error, labels))
 
     def _page(self, call: Call, subject: Any, filled: Filled, effect: Effect | None = None) -> web.Response:
         return call.render(

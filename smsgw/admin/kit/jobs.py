@@ -44,6 +44,11 @@ def percent(job: Job) -> int | None:
     return min(99, job.done * 100 // job.total) if job.total else None
 
 
+def handled(job: Job) -> int | None:
+    """Units that were dealt with; None: its kind counts none, so that nothing beside 100 % would be a contradiction."""
+    return None if job.state is JobState.DONE and not job.done and not job.total else job.done
+
+
 def _until(job: Job) -> datetime | None:
     until = job.checkpoint.get("until")
     return datetime.fromisoformat(until) if until else None
@@ -53,7 +58,7 @@ _ABOUT = (
     Column("kind", Kind.WORD, "job_kind", words=words.JOB_KIND),
     Column("state", Kind.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE),
     Column("progress", Kind.PROGRESS, value=percent),
-    Column("done", Kind.NUMBER, "handled"),
+    Column("done", Kind.NUMBER, "handled", value=handled),
     Column("speed", Kind.NUMBER, value=lambda job: round(job.speed(clock.now()), 1)),
     Column("remaining", Kind.SPAN, value=lambda job: job.remaining(clock.now())),
     Column("submitter"),

@@ -15,6 +15,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -35,7 +36,7 @@ from smsgw.admin.kit.unmasking import Unmasking
 from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
-from smsgw.admin.words.terms import TERMS
+from smsgw.admin.words.terms import FIELD_TERMS, TERMS
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
@@ -66,14 +67,21 @@ Choices = Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
 class Effect:
     """What an action will do, in numbers: a sentence and what fills it. ``typed``: what the person has to type first,
     for what cannot be undone. ``nothing``: there is nothing to do, and no button for it. ``made_of``: hidden fields of
-    the form (``FormPage.made_of``) that only the effect knows. ``but``: what of the values it passes over."""
+    the form (``FormPage.made_of``) that only the effect knows. ``warning``: what of the values it passes over."""
 
     text: str
     values: Mapping[str, Any] = field(default_factory=dict)
     typed: str = ""
     nothing: bool = False
     made_of: Mapping[str, Any] = field(default_factory=dict)
-    but: Problem | None = None
+    warning: Problem | None = None
+    option: str = ""
+    """What the person may choose in addition; ``opted`` tells. Filled as the text."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to confirm: nobody and nothing would be concerned."""
+        return self.nothing or (not self.option and str(self.values.get("n")) == "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,14 +558,21 @@ async def picked(call: Call) -> str:
     return str((await call.request.post()).get("pick", ""))
 
 
+async def opted(call: Call) -> bool:
+    """Whether the person has chosen the ``option`` of an action's effect."""
+    return (await call.request.post()).get("option") == "1"
+
+
 def _said_problem(said: str, action: Action) -> Problem | None:
     return None if not said and not action.reason else _reason_problem(said)
 
 
-def refusal(call: Call, error: SmsgwError) -> str:
-    """What a service says no with, in the reader's language and with the names that fields have on pages."""
+def refusal(call: Call, error: SmsgwError, labels: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a service says no with, in the reader's language and with the names that fields have on pages: those of
+    ``labels`` (field -> term), else the usual ones."""
     detail = dict(error.detail)
-    if (name := detail.get("field")) in TERMS:
+    name = str(detail.get("field", ""))
+    if (name := labels.get(name) or FIELD_TERMS.get(name, name)) in TERMS:
         detail["field"] = call.gettext(TERMS[name])
     said = message_of(error.code, detail, english=call.language != DEFAULT)
     return said if call.language != DEFAULT else full_width(said)

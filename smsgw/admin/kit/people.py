@@ -91,7 +91,9 @@ def effect(text: str) -> Callable[[Call, Sequence[Any]], Awaitable[Effect]]:
     return tell
 
 
-_WITHIN_PAGES = frozenset({Permission.MESSAGE_READ, Permission.STATISTICS_VIEW})
+_WITHIN_PAGES = frozenset({
+    Permission.MESSAGE_READ, Permission.STATISTICS_VIEW, Permission.MESSAGE_URGENT, Permission.WEBHOOK_INTERNAL,
+})  # fmt: skip
 """What pages ask for by themselves, beside the right that opens them."""
 
 

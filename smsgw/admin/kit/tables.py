@@ -105,6 +105,8 @@ class Column:
     """For which filters (``Found``) it is there at all, and then always; None: for any."""
     blank: str = ""
     """What nothing means here, a word of ``words`` (长期有效); empty: a dash."""
+    figure: Callable[[Any], tuple[str, str]] | None = None
+    """Its name among the figures that several pages show, and its scope, of a row; None: it is none of them."""
 
     @property
     def right(self) -> bool:

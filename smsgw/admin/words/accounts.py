@@ -29,11 +29,15 @@ EDIT_EFFECT = N_(
     "%(keys)s 个在用密钥；今日已受理 %(used)s 条。"
 )
 NOTHING_EFFECT = N_("没有要修改的设置。")
-ADD_EFFECT = N_("将新建账号 %(name)s（上级：%(parent)s）。余额从 0 条开始，充值或设置授信后才能发送。")
+ADD_EFFECT = N_(
+    "将新建账号 %(name)s（上级：%(parent)s）。单价 %(price)s 元/条，余额从 0 条开始，充值或设置授信后才能发送。"
+)
 NO_PARENT = N_("无")
+PRICE_SINCE, PRICE_FIRST = N_("%(price)s 元，自 %(since)s 起"), N_("%(price)s 元，自开户起")
 PRICE_EFFECT = N_(
     "账号 %(name)s 的单价由 %(before)s 元改为 %(after)s 元，可用条数由 %(had)s 条变为 %(has)s 条。"
-    "近 30 天计费 %(used)s 条：按现价 %(cost)s 元，按新价 %(costs)s 元。账单按出账时的单价计算。"
+    "近 30 天计费 %(used)s 条：按现价 %(cost)s 元，按新价 %(costs)s 元。"
+    "新单价自保存时起生效，此前已入账的仍按原单价计费，账单不变。"
 )
 UNITS_EFFECT = N_("账号 %(name)s 的余额将由 %(before)s 条变为 %(after)s 条（%(change)s 条）。")
 UNITS_NONE = N_("请填写不为 0 的条数")
@@ -41,7 +45,10 @@ UNITS_HELP = N_("正数为增加，负数为扣减；不能低于授信下限。
 NOTE_HELP = N_("写明依据，如合同或单据编号；记入账目与审计日志。")
 NAME_HELP = N_("1 到 64 个字母、数字、点、下划线或连字符，建立后不能修改。")
 NAME_PROBLEM = N_("只能含字母、数字、点、下划线和连字符")
-PARENT_HELP = N_("上级账号的停用、合同期和额度对本账号同样有效。留空为没有上级，只有可查看全部账号的人员可以留空。")
+PARENT_HELP = N_(
+    "上级账号的停用、合同期和额度对本账号同样有效；新建时的单价和每条计费条数取自上级。"
+    "留空为没有上级，只有可查看全部账号的人员可以留空。"
+)
 DEPARTMENT_HELP = N_("能查看该部门的人员可查看此账号；留空则随上级账号。")
 PROTOCOLS_HELP = N_("业务系统可用的接入方式；都不选则只能在门户发送。")
 NETWORKS_HELP = N_("每行一个地址或网段，业务系统只能从这些地址接入；留空为不限。")

@@ -6,9 +6,9 @@ from smsgw.admin.i18n import N_
 
 LINES: dict[str, str] = {"accepted": N_("受理"), "submitted": N_("提交"), "reported": N_("已有回执")}
 TONES: dict[str, str] = {"accepted": "blue", "submitted": "azure", "reported": "green"}
-MINUTES = N_("最近 60 分钟（条/分钟）")
-HOURS = N_("最近 24 小时（条/小时）")
-SUMMARY = N_("受理 %(accepted)s 条，提交 %(submitted)s 条，已有回执 %(reported)s 条。")
+MINUTES = N_("最近 60 分钟（段/分钟）")
+HOURS = N_("最近 24 小时（段/小时）")
+SUMMARY = N_("受理 %(accepted)s 段，提交 %(submitted)s 段，已有回执 %(reported)s 段。")
 LANE: dict[str, str] = {
     "emergency": N_("特发"), "otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销"),
 }  # fmt: skip

@@ -44,11 +44,11 @@ WHOLE: dict[str, str] = {
 }
 ITEM: dict[str, str] = {
     "figures": N_(
-        "%(day)s 提交 %(submitted)s 条：成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s，"
+        "%(day)s 提交 %(submitted)s 条：成功 %(delivered)s，失败 %(failed)s，最终未知 %(unknown)s，未发出 %(unsent)s，"
         "尚无结果 %(pending)s。成功率 %(rate)s%%（告警线 %(limit)s%%），计费 %(billed)s 条。"
     ),
     "figures_unrated": N_(
-        "%(day)s 提交 %(submitted)s 条，没有成功或失败的回执：结果未知 %(unknown)s，未发出 %(unsent)s，"
+        "%(day)s 提交 %(submitted)s 条，没有成功或失败的回执：最终未知 %(unknown)s，未发出 %(unsent)s，"
         "尚无结果 %(pending)s，计费 %(billed)s 条。"
     ),
     "figures_unknown": N_("发送数据：限时内未能查出。"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 
-FLOW = N_("今日逐小时（条）")
+FLOW = N_("今日逐小时（段）")
 FLOW_LINES: dict[str, str] = {
     "submitted": N_("提交"),
     "delivered": N_("成功"),
@@ -12,7 +12,7 @@ FLOW_LINES: dict[str, str] = {
     "before": N_("昨日提交"),
 }
 FLOW_SUMMARY = N_(
-    "今天截至目前提交 %(submitted)s 条，成功 %(delivered)s 条，失败 %(failed)s 条；昨天全天提交 %(before)s 条。"
+    "今天截至目前提交 %(submitted)s 段，成功 %(delivered)s 段，失败 %(failed)s 段；昨天全天提交 %(before)s 段。"
 )
 CHANNEL_WAITS = N_("通道 %(name)s 的配置版本 %(n)s 待第二人批准，提交人 %(by)s")
 ROUTES_WAIT = N_("路由表 #%(n)s 待第二人批准，提交人 %(by)s")

@@ -42,3 +42,25 @@ FREQUENCY_EFFECT = N_(
 APART = N_("单独计数")
 NO_LIMIT = N_("不限")
 BY_CARRIER = N_("按运营商")
+GATES, GATES_SAVED = N_("修改发送条件"), N_("发送条件已保存，数秒内生效")
+SIGNS: dict[str, str] = {
+    "approved": N_("仅限本账号已审核的签名"),
+    "registered": N_("仅限已审核且已在号码所属运营商报备的签名"),
+    "off": N_("任意签名"),
+}
+SIGNS_HELP = N_("选“任意签名”后，接口可以冒用他人的签名发送。留空沿用上级，最上级为仅限本账号已审核的签名。")
+LINKS: dict[str, str] = {"marketing": N_("须已报备"), "off": N_("不检查")}
+LINKS_HELP = N_("选“不检查”后，营销短信可以含未报备的链接，运营商可能拦截。留空沿用上级，最上级为须已报备。")
+CONSENT: dict[str, str] = {"marketing": N_("须已同意"), "off": N_("不检查")}
+CONSENT_HELP = N_("选“不检查”后，营销短信可以发给未同意接收的号码，容易引起投诉。留空沿用上级，最上级为须已同意。")
+SIGNS_EFFECT = N_(
+    "将修改“%(name)s”的发送条件。按昨日全天均匀抽取的 %(messages)s 条短信和现有的签名计算，"
+    "会因签名拒绝 %(sign_policy)s 条（现行条件为 %(now)s 条）。"
+    "每 5 分钟只看最早的 %(read)s 条，少见的类型可能抽取不到。"
+)
+GATES_EFFECT = N_(
+    "将修改“%(name)s”的发送条件。按昨日全天均匀抽取的 %(messages)s 条短信和现有的签名、报备、同意记录计算，"
+    "会因签名拒绝 %(sign_policy)s 条、因链接拒绝 %(filed_links)s 条、因用户同意拒绝 %(consent)s 条"
+    "（现行条件共 %(now)s 条）。"
+    "每 5 分钟只看最早的 %(read)s 条，少见的类型可能抽取不到。"
+)

@@ -48,6 +48,11 @@ TO_BLOCKED_EFFECT = N_(
     "将 %(n)s 个号码加入 %(accounts)s 个账号各自的黑名单，此后不再向其发送任何短信；其中 %(there)s 个已在名单中。"
 )
 TO_BLOCKED_DONE = N_("已将 %(n)s 个号码加入黑名单")
+CANCEL = N_("取消发送")
+CANCEL_EFFECT = N_(
+    "将取消 %(n)s 条尚未提交运营商的短信（%(parts)s 条计费退回），取消后不会发送，不能恢复。"
+    "另外 %(gone)s 条已提交或已结束，不能取消。"
+)
 RESEND = N_("失败重发")
 RESEND_EFFECT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。")
 RESEND_BUT = N_("将重发 %(n)s 条失败的短信，共计费 %(parts)s 条，每条只重发一次。另外 %(refused)s 条不重发：%(why)s。")
@@ -56,8 +61,9 @@ RESEND_WHY = {
     "withdrawn": N_("已取消"), "duplicate": N_("同一内容已发给该号码"),
     "uncertain": N_("失败码不能确定手机没有收到"), "earlier": N_("此前一次提交结果不明"), "again": N_("已重发过"),
     "test": N_("测试短信"), "code": N_("登录验证码"), "gone": N_("号码已按保留规则脱敏"),
-    "reviewed": N_("未经审批通过"),
+    "reviewed": N_("未经审批通过"), "dead": N_("空号或在运营商黑名单中"), "content": N_("内容被运营商拦截"),
 }  # fmt: skip
+RESEND_FOR_GOOD = N_("仍重发 %(dead)s 条空号、运营商黑名单号码或内容被拦截的短信（多半再次失败，照常计费）")
 JOIN = N_("、")
 RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")
 RECORDS_EMPTY = N_("这段时间还没有短信")
@@ -68,10 +74,12 @@ CLICKED: dict[str, str] = {"true": N_("已点击"), "false": N_("未点击")}
 CLICKED_TONES = {"true": "green", "false": "plain"}
 UNCLICKED = N_("再次发送给未点击的人")
 UNCLICKED_EFFECT = N_(
-    "所选短信带个性化短链的号码中，%(n)s 个还没有点击，将为这些号码建立一份草稿；已点击的 %(clicked)s 个号码不在其中。"
+    "所选短信带个性化短链的号码中，%(n)s 个还没有点击，将为这些号码建立一份草稿；已点击的 %(clicked)s 个号码不在其中，"
+    "发送失败原因为空号或运营商黑名单的 %(dead)s 个号码默认不在其中。"
     "内容和时间在草稿中填写，确认后才发送；在那之前又点击的人不会收到，定时发送的，确认之后才点击的人仍会收到。%(unkept)s"
 )
 UNCLICKED_NONE = N_("所选短信没有带个性化短链且未点击的号码（已点击 %(clicked)s 个），没有可再次发送的。")
+UNCLICKED_DEAD = N_("也发给空号和运营商黑名单中的 %(dead)s 个号码（多半再次失败，照常计费）")
 UNCLICKED_DONE = N_("已建立草稿，接收号码为未点击的 %(n)s 个")
 TEST: dict[str, str] = {"false": N_("正式短信"), "true": N_("测试短信")}
 TESTED = N_("测试")

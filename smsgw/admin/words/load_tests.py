@@ -47,6 +47,7 @@ WHY: dict[str, str] = {
     "interrupted": N_("所在节点停止、重启或连不上数据库，压测已中断，不会自动重来。"),
     "killed": N_("压测进程意外结束（被终止或内存不足），临时环境已清理。可降低速率后重试。"),
     "slowed": N_("本系统自己的数据库明显变慢，压测已自动让位并停止，临时环境已清理。请避开高峰后重试。"),
+    "outage": N_("压测期间网关或数据库意外中断（原因见测得数据），结果不能作为验收依据。请查明原因后重新压测。"),
     "disk": N_("磁盘可用空间不足 1 GB，压测已自动停止，临时环境已清理。请清理磁盘后重试。"),
 }
 BUSY = N_("本机正忙，建议避开高峰。")
@@ -75,7 +76,13 @@ _SETTINGS: dict[str, str] = {
     r"rate (?P<n>[\d,]+) messages/s \(default (?P<m>[\d,]+)\)": N_("%(n)s 条/秒（默认 %(m)s）"),
 }  # fmt: skip
 """How a bench says what it did: pattern -> words for it."""
+_OUTAGE = r"outage of the {} at (?P<at>\S+ \S+) \S+{}: (?P<cause>.*)"
+_AFTER = r" \((?P<seconds>-?[\d.]+) s after the first post\)"
 _PROBLEMS: dict[str, str] = {
+    _OUTAGE.format("database", ""): N_("数据库于 %(at)s意外中断：%(cause)s"),
+    _OUTAGE.format("database", _AFTER): N_("数据库于 %(at)s（开始加压后 %(seconds)s 秒）意外中断：%(cause)s"),
+    _OUTAGE.format("daemon", ""): N_("网关于 %(at)s意外中断：%(cause)s"),
+    _OUTAGE.format("daemon", _AFTER): N_("网关于 %(at)s（开始加压后 %(seconds)s 秒）意外中断：%(cause)s"),
     r"(?P<n>-?\d+) of (?P<of>\d+) posted messages were not accepted": N_("提交的 %(of)s 条中有 %(n)s 条未受理"),
     r"(?P<n>\d+) calls got no answer": N_("有 %(n)s 次调用没有得到应答"),
     r"(?P<accepted>\d+) accepted, (?P<billed>-?\d+) billed": N_("受理 %(accepted)s 条，计费 %(billed)s 条"),
@@ -86,7 +93,7 @@ _PROBLEMS: dict[str, str] = {
         N_("受理 %(accepted)s 条，到达运营商 %(received)s 条"),
     r"(?P<n>\d+) messages arrived at the carriers more than once": N_("有 %(n)s 条短信不止一次到达运营商"),
 }  # fmt: skip
-"""What a bench finds wrong (``bench.result.Counts.problems``): pattern -> words for it."""
+"""What a bench finds wrong (``bench.result.Result.problems``): pattern -> words for it."""
 
 
 def setting(value: object) -> tuple[str, dict[str, str]]:

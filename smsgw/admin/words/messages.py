@@ -46,7 +46,7 @@ STATUS: dict[str, str] = {
 RESULT: dict[str, str] = {
     "delivered": N_("成功"),
     "failed": N_("失败"),
-    "unknown": N_("结果未知"),
+    "unknown": N_("最终未知"),
     "unsent": N_("未发出"),
     "pending": N_("待结果"),
 }
@@ -147,6 +147,7 @@ ALARM: dict[str, str] = {
     "spool_failed": N_("本地缓存不可用"),
     "spool_damaged": N_("本地缓存有内容未能入库"),
     "database_down": N_("数据库不可用"),
+    "database_faulty": N_("数据库版本有缺陷"),
     "writer_stalled": N_("写库停滞"),
     "clock_wrong": N_("时钟不一致"),
     "loop_stalled": N_("程序停顿"),
@@ -315,7 +316,7 @@ CLASS_ADVICE: dict[str, str] = {
     "NETWORK": N_("运营商网络原因：可稍后重发。"),
     "TIMEOUT": N_("运营商在有效期内未能送达：可稍后重发。"),
     "CHANNEL": N_("通道参数或状态问题：请运维检查通道配置与余额。"),
-    "UNKNOWN": N_("原始码不在映射表中，或未说明原因：可稍后重发；如反复出现，请把原始码提供给运维核对。"),
+    "UNKNOWN": N_("运营商未说明原因，或原始码未归入任何一类：可稍后重发；如反复出现，请把原始码提供给运维核对。"),
 }
 DETAIL: dict[str, str] = {
     "account": N_("账号"),

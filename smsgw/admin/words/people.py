@@ -89,8 +89,9 @@ OUTCOME: dict[str, str] = {"created": N_("已新建"), "updated": N_("更新"), 
 USERS_EMPTY = N_("没有可管理的子账号")
 USERS_TEACH = N_("子账号是登录本平台的人员；在角色之外，可以逐项开通或收回单项权限。")
 RIGHTS_SET = N_("设置权限")
-RIGHTS_HELP = N_("勾选即开通，取消即收回，与角色无关；您没有的权限不能更改，不在此列出。")
-NOT_GOVERNED = N_("%s（门户尚无使用此项权限的页面）")
+RIGHTS_HELP = N_(
+    "勾选即开通，取消即收回，与角色无关；操作权限包含找到其对象所需的查看权限。您没有的权限不能更改，不在此列出。"
+)
 RIGHTS_EFFECT = N_("将为 %(name)s 在角色之外开通 %(more)s 项、收回 %(less)s 项权限，下一次操作即生效。")
 NAMED: dict[str, str] = {
     "message.view": N_("搜索短信"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 
-STATE: dict[str, str] = {"waiting": N_("等待推送"), "delivered": N_("已送达"), "dead": N_("已放弃")}
+STATE: dict[str, str] = {"waiting": N_("待送达"), "delivered": N_("已送达"), "dead": N_("已放弃")}
 TONE: dict[str, str] = {"waiting": "azure", "delivered": "green", "dead": "red"}
 EVENT: dict[str, str] = {
     "message.report": N_("状态报告"), "message.mo": N_("上行短信"), "task.finished": N_("任务完成"),

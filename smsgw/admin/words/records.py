@@ -89,7 +89,7 @@ MONTHLY_LEAD = N_(
     "计费条数不含未发出的短信，未扣除失败返还。"
 )
 CHART_TITLE = N_("发送结果（条记录，统计截至 %(at)s）")
-CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，结果未知 %(unknown)s，未发出 %(unsent)s。")
+CHART_SUMMARY = N_("成功 %(delivered)s，失败 %(failed)s，最终未知 %(unknown)s，未发出 %(unsent)s。")
 RATE = N_("成功率（%）")
 THIS_MONTH = N_("本月")
 STATEMENT_LEAD = N_(
@@ -159,7 +159,7 @@ DIMENSION: dict[str, str] = {
     "province": N_("归属地"), "origin": N_("来源"), "submitter": N_("提交人"),
 }  # fmt: skip
 ENDED: dict[str, str] = {
-    "accepted": N_("受理"), "delivered": N_("成功"), "failed": N_("失败"), "unknown": N_("结果未知"),
+    "accepted": N_("受理"), "delivered": N_("成功"), "failed": N_("失败"), "unknown": N_("最终未知"),
     "unsent": N_("未发出"),
 }  # fmt: skip
 UNIT: dict[str, str] = {"messages": N_("短信条数"), "units": N_("计费条数")}
@@ -174,7 +174,7 @@ ANY_CATEGORY = N_("全部剔除的")
 SUCCESS_GROUP: dict[str, str] = {"carrier": N_("按通道与运营商"), "day": N_("按通道与日")}
 SUCCESS_BY = N_("按通道")
 SUCCESS_LEAD = N_(
-    "按受理日期统计在通道有结果的短信：未剔除 = 成功 ÷（成功 + 失败 + 结果未知）；剔除后再减去剔除规则所列的失败，"
+    "按受理日期统计在通道有结果的短信：未剔除 = 成功 ÷（成功 + 失败 + 最终未知）；剔除后再减去剔除规则所列的失败，"
     "各日用当日有效的规则版本。剔除每 5 分钟统计一次。"
 )
 SUCCESS_EMPTY = N_("这段时间没有通道结果")
@@ -214,7 +214,8 @@ EXCLUSION_TONE: dict[str, str] = {"now": "green", "ahead": "azure", "over": "sec
 REFUND = "refund"
 REBATE: dict[str, str] = {REFUND: N_("失败返还"), "rebate": N_("返点")}
 REBATES_LEAD = N_(
-    "未发出的短信，以及按账号约定未能送达的短信，所退回的条数，和按返点规则每月返还的条数；金额按账号现在的单价计算。"
+    "未发出的短信，以及按账号约定未能送达的短信，所退回的条数，和按返点规则每月返还的条数；"
+    "金额按原扣费时的单价计算（返点按返还时的单价），改价不影响已有记录。"
 )
 REBATES_EMPTY = N_("这段时间没有返点记录")
 REBATES_TEACHES = N_("短信未能发出，或账号开启了失败返还而短信未能送达时，退回的条数自动记在这里。")

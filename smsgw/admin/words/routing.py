@@ -27,6 +27,15 @@ DRAIN_ALONE_EFFECT = N_(
     "将不再发送新短信，但保持连接，以便收回 %(unreported)s 段短信的状态报告。所服务的通道组没有其他已连接的通道，"
     "%(queued)s 条排队的短信和 %(deferred)s 段待重发的将一直等待，超过有效期即作废。"
 )
+REMOVE, REMOVE_TITLE, REMOVED = N_("删除"), N_("删除通道"), N_("通道已删除。")
+REMOVE_EFFECT = N_(
+    "将删除通道“%(name)s”，不能恢复；发送记录和报表保留。它服务 %(pools)s 个通道组，%(rules)s 条路由规则送到这些组。"
+    "将等待 %(sending)s 段在途短信的应答，随后退出登录；%(unreported)s 段已提交的短信收不到状态报告，可先排空。"
+)
+REMOVE_OTHERS_EFFECT = N_("这些组中 %(queued)s 条排队的短信和 %(deferred)s 段待重发的改走 %(others)s。")
+REMOVE_ALONE_EFFECT = N_(
+    "这些组没有其他已连接的通道，%(queued)s 条排队的短信和 %(deferred)s 段待重发的将一直等待，超过有效期即作废。"
+)
 DESIRED_DONE: dict[str, str] = {
     "started": N_("通道已启用，正在连接。"),
     "stopped": N_("通道已停用。"),

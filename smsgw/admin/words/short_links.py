@@ -45,7 +45,7 @@ FILE_IT = N_("去报备")
 # --- one -------------------------------------------------------------------------------------------------------------
 
 FOR_GOOD, AT_ONCE, NO_LIMIT = N_("长期有效"), N_("立即生效"), N_("不限")
-ONE_CODE_EACH = N_("%(n)s 个收件人各有一个短码")
+ONE_CODE_EACH = N_("一人一码，已发放 %(n)s 个短码")
 LEAD_ELSEWHERE, LEADS_ELSEWHERE = N_("更换目标"), N_("目标已更换，几秒内生效。")
 LEADS_ELSEWHERE_WAITS = N_("新目标已提交审批，通过之前此短链打不开。")
 ELSEWHERE_EFFECT = N_(

@@ -153,9 +153,7 @@ class _Trial:
             context = await self._context()
             if live := [one for one in others if await self._meets(one, addresses)]:
                 sock.close() if context is None else await self._tls_alone(sock, context)
-                bound = sum(one.bound for one in live)
-                about: About = {"n": bound} if bound else {"name": live[0].name}
-                await self._say(Stage.LOGIN, "live" if bound else "started", about, Verdict.SKIPPED)
+                await self._say(Stage.LOGIN, *_at_work(self._spec.name, live), Verdict.SKIPPED)
                 return
             line = await self._log_in(address, sock, context)
             lines.append(line)
@@ -417,6 +415,14 @@ class _Trial:
                 raise _Bad(Stage.CONNECTIONS, code, about, bad.raw) from bad
             lines.append(line)
         await self._say(Stage.CONNECTIONS, "connections", {"n": wanted})
+
+
+def _at_work(name: str, live: Sequence[AtWork]) -> tuple[str, About]:
+    """Which channel has the login: this one before others, one that is logged in before one that may be soon."""
+    one = min(live, key=lambda one: (one.name != name, not one.bound))
+    if not one.bound:
+        return "started", {"name": one.name}
+    return ("live", {"n": one.bound}) if one.name == name else ("live_other", {"name": one.name, "n": one.bound})
 
 
 async def _end(lines: list[Line]) -> None:

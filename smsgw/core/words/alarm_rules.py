@@ -41,6 +41,7 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "events_lost": ("有事件超过保留期仍未送达", "events were never delivered and are past their retention"),
     "balance_low": ("可用余额低于 {threshold} 条", "less than {threshold} units are left"),
     "database_down": ("数据库没有应答", "the database does not answer"),
+    "database_faulty": ("数据库版本有已知缺陷", "the database server's release has a known fault"),
     "database_lag": ("备机落后超过 {threshold} 秒", "a standby of the database is more than {threshold} s behind"),
     "writer_stalled": ("写库超过 {threshold} 秒没有成功提交", "a writer has not committed for {threshold} s"),
     "node_missing": ("曾经运行的节点没有心跳", "a node that was there gives no sign of life"),
@@ -177,6 +178,10 @@ ADVICE: dict[str, tuple[str, str]] = {
     "database_down": (
         "检查数据库进程、磁盘和网络；期间提交写入本地缓存，恢复后自动入库",
         "look at the database's process, disk and network; calls are spooled meanwhile",
+    ),
+    "database_faulty": (
+        "升级 PostgreSQL 到 18.7 以上，或改用 15、16、17",
+        "upgrade PostgreSQL to 18.7 or later, or use 15, 16 or 17",
     ),
     "database_lag": (
         "检查备机负载与网络；此时切换会丢失未同步的数据",

@@ -104,6 +104,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the database's clock was set back by {seconds} s, which are being made up; a restart takes its time",
     ),
     "alarm.no_partition": ("{day} 的分区缺失：{tables}", "no partition for {day}: {tables}"),
+    "alarm.faulty_server": (
+        "PostgreSQL {version} 在并发更新时可能崩溃或漏改数据",
+        "PostgreSQL {version} may crash, or pass rows over, when rows are updated concurrently",
+    ),
     "alarm.strays": ("有数据落入默认分区：{tables}", "rows in the default partition of {tables}"),
     "alarm.stalled": (
         "程序停顿 {seconds} 秒，至 {until} 恢复；可能是主机繁忙、休眠或故障",

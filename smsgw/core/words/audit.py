@@ -243,6 +243,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "login.refused": ("登录被拒绝", "Login refused"),
     "login.role": ("设置角色登录要求", "Login demands of a role set"),
     "logout": ("退出登录", "Logged out"),
+    "message.cancel": ("取消发送", "Message cancelled"),
     "message.emergency": ("特急发送", "Emergency message sent"),
     "message.read": ("查看短信", "Message read"),
     "message.resend": ("失败重发", "Failed message sent again"),

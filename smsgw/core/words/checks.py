@@ -135,9 +135,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "cert_refused.do": ("请把原始代码告诉运营商", "Tell the carrier the raw code"),
     # --- login
     "live": (
-        "此登录名正有 {n} 条连接在线，因此没有再次登录：只允许一条连接的运营商会因此断开正在发送的通道",
-        "This login has {n} connections at work, so nobody logged in again: a carrier that allows only one would cut "
+        "通道正有 {n} 条连接在线，因此没有再次登录：只允许一条连接的运营商会因此断开正在发送的通道",
+        "The channel has {n} connections at work, so nobody logged in again: a carrier that allows only one would cut "
         "off the channel that is sending",
+    ),
+    "live_other": (
+        "通道 {name} 正以同一登录名连着同一网关（{n} 条连接），因此没有再次登录：只允许一条连接的运营商会因此断开它",
+        "Channel {name} is logged in to the same gateway with this login ({n} connections), so nobody logged in again: "
+        "a carrier that allows only one would cut it off",
     ),
     "started": (
         "通道 {name} 已启用并使用此登录名，随时会登录或重连，因此没有再次登录：只允许一条连接的运营商会因此断开它",

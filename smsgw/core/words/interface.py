@@ -4,7 +4,6 @@ from __future__ import annotations
 
 WORDS: dict[str, tuple[str, str]] = {
     "number.malformed": ("格式错误", "malformed"),
-    "date.range": ("日期超出允许的范围", "the day is out of range"),
     "nonce.form": ("应为 16 至 64 位字母、数字或连字符", "16 to 64 letters, digits or hyphens"),
     "bearer.https": ("只能经 HTTPS 使用", "it needs HTTPS"),
     "bearer.allow_list": ("密钥须设置 IP 白名单", "the key needs an IP allow-list"),

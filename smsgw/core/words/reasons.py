@@ -158,11 +158,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "audience.none": ("账号没有人群 {name}", "the account has no audience {name}"),
     "emergency.marketing": ("特发短信不能是营销类型", "an emergency message cannot be marketing"),
     "send_at.far": (
-        "send_at 最多可提前 {days} 天，更晚的请使用任务接口 POST /tasks",
+        "最多可提前 {days} 天，更晚的请建立发送任务（POST /tasks）",
         "at most {days} days ahead; for later times use POST /tasks",
     ),
-    "expire_at.early": ("expire_at 须晚于发送时间", "expire_at must be later than the time of sending"),
-    "expire_at.late": ("expire_at 最多可晚于当前时间 {days} 天", "expire_at is at most {days} days from now"),
+    "expire_at.early": ("有效期须晚于发送时间", "the validity must end after the time of sending"),
+    "expire_at.late": ("有效期最多可晚于当前时间 {days} 天", "the validity ends at most {days} days from now"),
     "review.words": ("敏感词：{words}", "words to be seen: {words}"),
     "review.all": ("该账号或类型的短信须审核", "all messages of the account or type are reviewed"),
     "review.untemplated": ("未使用已审核的模板", "not of an approved template"),
@@ -176,7 +176,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "template.type": ("模板 {id} 的类型是 {type}", "template {id} is of type {type}"),
     "template.sign": ("模板 {id} 的签名是 {sign}", "template {id} has the signature {sign}"),
     "complaint.pool": ("通道池 {name}", "pool {name}"),
-    "content.or_template": ("与 template_id 只能填写一个", "give this or template_id, not both"),
+    "content.or_template": ("与模板只能填写一个", "give this or a template (template_id), not both"),
     "client_ref.twice": ("同一请求内流水号重复", "the same client_ref twice in a call"),
     "sign.other": ("与内容开头的签名不一致", "not the signature that the content begins with"),
     "disk.low": (

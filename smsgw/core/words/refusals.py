@@ -72,8 +72,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "Number is not in service",
     ),
     "NUMBER_NO_CONSENT": (
-        "没有用户同意接收营销短信的有效记录",
-        "There is no consent of the owner to get marketing",
+        "没有用户同意接收营销短信的有效记录，请先登记同意，或不要发送",
+        "The owner has not agreed to get marketing; record the consent first, or do not send",
     ),
     "CONTENT_EMPTY": (
         "内容为空，请填写 content",
@@ -104,15 +104,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "Signature is missing",
     ),
     "SIGN_NOT_APPROVED": (
-        "签名“{sign}”未审核通过，请先申请并等待审核",
-        "The signature {sign} is not approved",
+        "签名“{sign}”未审核通过或不属于本账号，请先申请并等待审核",
+        "The signature {sign} is not approved for this account; apply for it and wait for the review",
     ),
     "SIGN_NOT_REGISTERED": (
         "签名“{sign}”未在{carrier}报备，请先报备或更换签名",
-        "The signature {sign} is not registered with {carrier}",
+        "The signature {sign} is not registered with {carrier}; have it registered or use another one",
     ),
     "TEMPLATE_NOT_FOUND": (
-        "模板 {id} 不存在，请核对 template_id",
+        "模板 {id} 不存在，请核对模板编号",
         "No template {id}",
     ),
     "TEMPLATE_NOT_APPROVED": (
@@ -128,7 +128,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Rejected by the reviewer: {reason}",
     ),
     "TEMPLATE_REQUIRED": (
-        "账号只能发送已审核模板的内容，请使用 template_id 或按模板填写",
+        "账号只能发送已审核模板的内容，请选用模板或按模板填写",
         "The account sends texts of approved templates alone",
     ),
     "CONTENT_DUPLICATE": (
@@ -156,8 +156,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "Not allowed at this hour ({type}); next {time}",
     ),
     "LINK_NOT_FILED": (
-        "短链未报备，不能用于营销：{link}，请先在{carrier}报备",
-        "The link is not filed with {carrier}: {link}",
+        "链接未报备，不能用于营销：{link}，请先在{carrier}报备",
+        "The link {link} is not filed with {carrier}; file it before you use it in marketing",
     ),
     "LINK_NOT_FOUND": (
         "短链 {id} 不存在",

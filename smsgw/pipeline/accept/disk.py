@@ -11,6 +11,11 @@ from smsgw.core.errors import Temporary
 from smsgw.core.words import Wording, phrase
 
 
+def free_percent(free: int, used: int) -> float:
+    """Of what a file system can still hold or holds, as ``df`` says it: blocks that nobody may have do not count."""
+    return 100 * free / max(1, free + used)
+
+
 class DiskGuard:
     """Knows whether the data folders have room, so that new messages are refused before a write fails half-way."""
 
@@ -38,8 +43,8 @@ class DiskGuard:
     def free_percent(self) -> float | None:
         """Of the fullest of the folders' file systems; blocks for a moment. None: it cannot be told."""
         try:
-            return min(100 * usage.free / usage.total for usage in map(shutil.disk_usage, self._folders))
-        except (OSError, ZeroDivisionError):
+            return min(free_percent(usage.free, usage.used) for usage in map(shutil.disk_usage, self._folders))
+        except OSError:
             return None
 
     def check(self) -> None:

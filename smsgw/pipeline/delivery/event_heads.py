@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from smsgw.core.errors import SmsgwError
 from smsgw.core.heads import ALL, DEAR, Heads, Stretch
 from smsgw.core.ids import first_id
+from smsgw.store.engine.database import was_slow
 from smsgw.store.messages.events import Found
 
 KEPT = timedelta(days=32)
@@ -55,7 +56,7 @@ class EventHead:
         """What waits, up to ``limit``, oldest first. Raises what ``find`` does where it looks from ``since`` on, unless
         something has been taken by then; what rounds cannot look through in time waits for the next one."""
         stepped = self._heads.due
-        found = await self._step(limit, find) if stepped else Found[Event]()
+        found = await self._round(limit, find)
         if len(found) < limit:
             try:
                 found += await self._look(limit - len(found), find)
@@ -63,34 +64,39 @@ class EventHead:
                 if not found:
                     raise
                 return found
-        if len(found) < limit and self._heads.due and not stepped:
-            found = await self._step(limit - len(found), find) + found
+        if not stepped:
+            found = await self._round(limit - len(found), find) + found
         return found
 
     async def _look(self, limit: int, find: Find[Event]) -> Found[Event]:
         first, begun = self.since, self._clock()
         try:
             found = await find(Stretch(first, ALL), limit)
-        except SmsgwError:
-            if self._clock() - begun > DEAR:
+        except SmsgwError as exc:
+            if was_slow(exc) and self._clock() - begun > DEAR:
                 self._heads.failed([None])
             raise
         taken = [(None, id_) for id_ in found.ids]
         self._heads.looked([None], taken, found.seconds, all_of_it=len(found) < limit)
         return found
 
-    async def _step(self, limit: int, find: Find[Event]) -> Found[Event]:
+    async def _round(self, limit: int, find: Find[Event]) -> Found[Event]:
+        """Steps up to the end of a round, as long as they cost nothing."""
+        found = Found[Event]()
         oldest, newest = first_id(self._now() - KEPT), self.since - 1
-        if newest < oldest:
-            return Found()
-        stretch = self._heads.step(oldest, newest, STEP_PATIENCE)
-        try:
-            found = await find(stretch, limit)
-        except SmsgwError:
-            return Found()
-        taken = [(None, id_) for id_ in found.ids]
-        all_of_it = len(found) < limit
-        self._heads.stepped(stretch, oldest, newest, taken, found.seconds, all_of_it=all_of_it)
+        reached = oldest - 1
+        while self._heads.due and reached < newest and len(found) < limit:
+            stretch, room = self._heads.step(oldest, newest, STEP_PATIENCE), limit - len(found)
+            try:
+                some = await find(stretch, room)
+            except SmsgwError as exc:
+                if not was_slow(exc):
+                    self._heads.undone(stretch)
+                break
+            taken = [(None, id_) for id_ in some.ids]
+            self._heads.stepped(stretch, oldest, newest, taken, some.seconds, all_of_it=len(some) < room)
+            found += some
+            reached = stretch.last
         return found
 
 

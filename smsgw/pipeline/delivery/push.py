@@ -33,6 +33,7 @@ from smsgw.store.config import webhooks as store
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.group_commit import Batcher
+from smsgw.store.engine.rows import skip
 from smsgw.store.messages import pushing
 from smsgw.store.messages.events import Found
 from smsgw.store.messages.pushing import Attempt, Due, Question, Result
@@ -146,7 +147,10 @@ class Pusher:
             await leases.release(self._leasing, queue.lease)
         if hooks is not self._seen:
             for id_, queue in self._queues.items():
-                self._refresh(queue, wanted[id_])
+                try:
+                    self._refresh(queue, wanted[id_])
+                except Exception as exc:  # of this endpoint alone
+                    skip("webhook", queue.endpoint.label, exc)
             self._seen = hooks
         free = {store.lease_of(id_): e for id_, e in wanted.items() if id_ not in self._queues}
         for resource, lease in (await leases.acquire_many(self._leasing, list(free), self._node)).items():
@@ -164,12 +168,16 @@ class Pusher:
 
     async def _renew(self) -> None:
         held = {id(queue.lease): queue for queue in self._queues.values()}
+        late = [queue for queue in held.values() if not queue.lease.still_mine()]
         for lease in await leases.renew(self._leasing, [queue.lease for queue in held.values()]):
             queue = held[id(lease)]
             log.warning("push.lease_lost", endpoint=queue.endpoint.label)
             if self._queues.get(queue.endpoint.id) is queue:
                 del self._queues[queue.endpoint.id]
             await queue.close()
+        for queue in late:  # nothing was taken meanwhile
+            for kind in queue.kinds:
+                queue.poke(kind, at_once=True)
 
     # --- when there is work ------------------------------------------------------------------------------------
 

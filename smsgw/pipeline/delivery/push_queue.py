@@ -89,6 +89,8 @@ class _Batch:
     url: str
     host: str
     events: list[Due]
+    settled: bool = False
+    """What became of it is written down."""
 
 
 @dataclass(slots=True)
@@ -206,6 +208,9 @@ class PushQueue:
     async def _run(self) -> None:
         try:
             while not self.closed:
+                if not self.lease.still_mine():  # the next look finds what waits, once the lease is renewed
+                    self._forget_stock()
+                    break
                 if len(self._tasks) >= self._slots():
                     self._freed.clear()
                     await self._freed.wait()
@@ -345,6 +350,8 @@ class PushQueue:
     def _ended(self, task: asyncio.Task[None], batch: _Batch, lane: _Lane) -> None:
         self._tasks.discard(task)
         self._let_go(batch.events)
+        if not batch.settled:
+            self.head(batch.kind).back(batch.events[0].id)
         lane.calls -= 1
         if not lane.calls and not lane.failures and lane.until is None:
             self._lanes.pop(batch.host, None)
@@ -379,6 +386,7 @@ class PushQueue:
                 await self._succeeded(batch, lane, answer)
             else:
                 await self._failed(batch, lane, answer)
+            batch.settled = True
         except SmsgwError as exc:  # the node stops: whoever pushes next pushes it again
             log.info("push.unwritten", endpoint=endpoint.label, events=len(ids), error=exc.code)
 
@@ -403,7 +411,11 @@ class PushQueue:
         await services.write(Result(now, tuple(e.id for e in batch.events), attempts=attempts, said=said))
         if was_failing:
             log.info("push.recovered", endpoint=self.endpoint.label)
-            await services.bring_forward(self.endpoint, batch.host if self.endpoint.callback else None)
+            try:
+                await services.bring_forward(self.endpoint, batch.host if self.endpoint.callback else None)
+            except SmsgwError:
+                lane.failures = FAILING_AFTER  # the next success does it
+                raise
             self._news |= dict.fromkeys(self.kinds)
 
     def _summed(self) -> Attempt:

@@ -56,7 +56,8 @@ USAGE_DIMENSIONS = ("day", "account", "department", "key", "type")
 
 @dataclass(frozen=True, slots=True)
 class UsageLine:
-    """The use of one group; ``refunded`` counts on the day of the refund, ``amount`` is in yuan at today's price."""
+    """The use of one group; ``refunded`` counts on the day of the refund, ``amount`` is in yuan at the prices of the
+    debits."""
 
     keys: Mapping[str, str | date]
     messages: int

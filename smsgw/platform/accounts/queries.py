@@ -9,6 +9,7 @@ from smsgw.core.accounts import resolve
 from smsgw.core.errors import Invalid
 from smsgw.core.words import phrase
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView, Balance, Runway, UsageLine
+from smsgw.platform.accounts.prices import PRICED
 from smsgw.store.config.accounts import account_of
 from smsgw.store.engine.database import Database, Row
 
@@ -94,9 +95,9 @@ _DIMENSIONS: Mapping[str, str] = dict(
 )
 _USAGE = """
 SELECT {keys} sum(u.messages)::bigint AS messages, sum(u.parts)::bigint AS parts, sum(u.units)::bigint AS units,
-       sum(u.refunded)::bigint AS refunded, sum((u.units - u.refunded) * a.unit_price) AS amount
-FROM usage_day u JOIN account a ON a.id = u.account_id
-WHERE u.day >= $1 AND u.day <= $2 AND u.account_id = ANY($3::bigint[])
+       sum(u.refunded)::bigint AS refunded, sum((u.units - u.refunded) * u.price) AS amount
+FROM {priced} u JOIN account a ON a.id = u.account_id
+WHERE u.account_id = ANY($3::bigint[])
 {group} LIMIT $4
 """
 
@@ -116,6 +117,7 @@ async def usage(
     names = list(dict.fromkeys(group))
     by = ", ".join(str(n) for n in range(1, len(names) + 1))
     query = _USAGE.format(
+        priced=PRICED,
         keys="".join(f"{_DIMENSIONS[name]} AS {name}_, " for name in names),
         group=f"GROUP BY {by} ORDER BY {by}",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from smsgw.platform.accounts.prices import OF_ENTRY
 from smsgw.platform.paging import Order, Slice, Window, as_it_is, read
 from smsgw.store.engine.database import Database, Row
 
@@ -40,7 +41,7 @@ AND ($5::bigint IS NULL OR l.id = $5)
 """
 _ORDERS = {"time": Order("l.at", "timestamptz")}
 _SEARCH = f"""
-SELECT l.id, l.at, l.kind, l.units, l.balance, a.name, a.display_name, l.units * a.unit_price AS amount,
+SELECT l.id, l.at, l.kind, l.units, l.balance, a.name, a.display_name, l.units * {OF_ENTRY} AS amount,
        (SELECT b.rule_id FROM rebate b WHERE b.entry_id = l.id AND l.kind = 'rebate') AS rule_id, {{key}} AS _key
 {_FOUND} AND {{where}} ORDER BY {{order}}
 """  # noqa: S608 - constant text

@@ -21,6 +21,7 @@ MONEY = frozenset(
     {"credit_floor", "units_otp", "units_notice", "units_marketing", "unit_price", "refund_failed"}
 )
 """Fields of an account that say what it costs; to change them takes ``balance.edit`` as well."""
+_PRICE_OF = "SELECT units_otp, units_notice, units_marketing, unit_price FROM account WHERE name = $1"
 
 _TREE_LOCK = "SELECT pg_advisory_xact_lock(1633906540)"
 """Changes of the tree take turns: two of them together could close a circle."""
@@ -54,8 +55,8 @@ WHERE t.id = a.id AND a.id = ANY($1::bigint[]) AND a.halted <> t.halted
 
 
 async def add(change: Change, name: str, **fields: object) -> int:
-    """Make an account; its id. ``fields`` as in ``core.accounts.FIELDS``. ``PARAM_INVALID`` for a name that is taken
-    or malformed, and for impossible values."""
+    """Make an account; its id. ``fields`` as in ``core.accounts.FIELDS``; what a part costs is the parent's price where
+    they do not say it. ``PARAM_INVALID`` for a name that is taken or malformed, and for impossible values."""
     if not NAME.fullmatch(name):
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("account.name"))
     values = _parsed(fields)
@@ -64,6 +65,8 @@ async def add(change: Change, name: str, **fields: object) -> int:
             _check_money(unit, values)
             if not values.get("parent"):
                 _check_top(unit)
+            elif (parent := await unit.connection.fetchrow(_PRICE_OF, values["parent"])) is not None:
+                values = dict(parent) | values
             account_id: int = await unit.connection.fetchval(
                 "INSERT INTO account (name) VALUES ($1) RETURNING id", name
             )

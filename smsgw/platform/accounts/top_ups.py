@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from smsgw.platform.accounts.prices import OF_ENTRY
 from smsgw.platform.paging import Order, Slice, Window, as_it_is, read
 from smsgw.store.engine.database import Database, Row
 
@@ -39,7 +40,7 @@ AND ($5 = '' OR strpos(l.note, $5) > 0) AND ($6 = '' OR l.who = $6)
 """
 _ORDERS = {"time": Order("l.at", "timestamptz")}
 _SEARCH = f"""
-SELECT l.id, l.at, l.units, l.note, l.who, l.balance, a.name, a.display_name, l.units * a.unit_price AS amount,
+SELECT l.id, l.at, l.units, l.note, l.who, l.balance, a.name, a.display_name, l.units * {OF_ENTRY} AS amount,
        {{key}} AS _key
 {_FOUND} AND {{where}} ORDER BY {{order}}
 """

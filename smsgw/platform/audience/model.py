@@ -212,6 +212,9 @@ class Segment(msgspec.Struct, frozen=True):
     """Whose messages whoever has chosen it sees; None: anybody's."""
     messages: tuple[int, ...] = ()
     """That were chosen; empty: none was, and all are meant."""
+    dead: bool = False
+    """With numbers to which a message failed for good (``report_codes.DEAD``), of the kinds that are about sending to
+    somebody once more; they are left out otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

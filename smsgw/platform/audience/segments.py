@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from smsgw.core.errors import Temporary
 from smsgw.core.ids import first_id
+from smsgw.core.report_codes import DEAD
 from smsgw.platform.audience.model import Segment, SegmentKind
 from smsgw.runtime import clock
 from smsgw.runtime.shares import Shares
@@ -53,7 +54,10 @@ _MEANT = {
 }  # fmt: skip
 
 
-def _statements(of: str) -> dict[SegmentKind, str]:
+_DEAD = ", ".join(f"'{cls}'" for cls in sorted(DEAD))
+
+
+def _statements(of: str, *, dead: bool) -> dict[SegmentKind, str]:
     meant = _MEANT[of].format
 
     def found(text: str) -> str:
@@ -62,16 +66,20 @@ def _statements(of: str) -> dict[SegmentKind, str]:
         return f"({text}) s"
 
     linked = found(f"""
-        SELECT m.number, k.link_id, k.clicked FROM message_link k
+        SELECT m.number, k.id, k.link_id, k.clicked FROM message_link k
         CROSS JOIN LATERAL (SELECT m.number FROM message m WHERE m.id = k.id AND {_SENT} OFFSET 0) m
         WHERE k.clicked IS NOT NULL AND {_LINK} AND {meant("k.id")}
     """)  # noqa: S608
     parts = found(f"""
-        SELECT m.number, p.state FROM message m
-        CROSS JOIN LATERAL (SELECT p.state FROM part p WHERE p.id = m.id AND p.id >= $2 OFFSET 0) p
+        SELECT m.number, p.state, p.class FROM message m
+        CROSS JOIN LATERAL (SELECT p.state, p.class FROM part p WHERE p.id = m.id AND p.id >= $2 OFFSET 0) p
         WHERE {_SENT} AND {meant("m.id")} AND ($5::bigint IS NULL OR EXISTS (
             SELECT FROM message_link k WHERE k.id = m.id AND {_LINK} AND {meant("k.id")}))
     """)  # noqa: S608
+    failed = "" if dead else f"""
+        EXCEPT SELECT s.number FROM {linked} CROSS JOIN LATERAL (
+            SELECT FROM part p WHERE p.id = s.id AND p.id >= $2 AND p.class IN ({_DEAD}) LIMIT 1) d
+    """  # noqa: S608
     return {
         SegmentKind.CLICKED: f"SELECT DISTINCT number FROM {linked} WHERE clicked",  # noqa: S608
         # Who has clicked it in another message than those meant has clicked it; who opened it just now is not judged
@@ -90,11 +98,13 @@ def _statements(of: str) -> dict[SegmentKind, str]:
             )
             SELECT number FROM meant
             EXCEPT SELECT (SELECT m.number FROM message m WHERE m.id = c.id AND m.account_id = $1) FROM clicked c
+            {failed}
         """,  # noqa: S608
         SegmentKind.REPLIED: f"SELECT DISTINCT number FROM ({_ANSWERED}) a",  # noqa: S608
         SegmentKind.UNREACHED: by_name(f"""
             SELECT number FROM {parts}
             GROUP BY number HAVING bool_and(state IN (:UNDELIVERABLE, :EXPIRED, :REJECTED))
+            {"" if dead else f"AND NOT bool_or(class IN ({_DEAD}))"}
         """),  # noqa: S608
         SegmentKind.SILENT: by_name(f"""
             SELECT number FROM {parts} WHERE state = :DELIVERED
@@ -104,7 +114,7 @@ def _statements(of: str) -> dict[SegmentKind, str]:
     }  # fmt: skip
 
 
-_NUMBERS = {of: _statements(of) for of in _MEANT}
+_NUMBERS = {(of, dead): _statements(of, dead=dead) for of in _MEANT for dead in (False, True)}
 _ROWS = """
 SELECT s.number::bigint AS id, s.number, COALESCE(c.name, '') AS name, COALESCE(c.fields, '{{}}') AS fields
 FROM ({numbers}) s LEFT JOIN contact c ON c.account_id = $1 AND c.number = s.number ORDER BY 1
@@ -115,7 +125,7 @@ _COUNT = "SELECT count(*) FROM ({numbers}) s"
 
 def _numbers(one: Segment) -> str:
     of = "chosen" if one.messages else "all" if one.task_id is None else "task"
-    return _NUMBERS[of][one.kind]
+    return _NUMBERS[of, one.dead][one.kind]
 
 
 def _asked(account_id: int, one: Segment) -> Sequence[object]:
@@ -174,10 +184,10 @@ async def pages(connection: Connection, account_id: int, one: Segment) -> AsyncI
 
 
 # Of messages that somebody has chosen: numbers that have clicked none of their links, by account.
-_REST = """
+_REST = f"""
 WITH meant AS MATERIALIZED (
     SELECT m.id, m.account_id, m.number, k.link_id FROM message_link k JOIN message m ON m.id = k.id
-    WHERE k.id = ANY($1::bigint[]) AND k.clicked IS NOT NULL AND m.number ~ '^[0-9]{5,15}$'
+    WHERE k.id = ANY($1::bigint[]) AND k.clicked IS NOT NULL AND m.number ~ '^[0-9]{{5,15}}$'
 ),
 links AS MATERIALIZED (SELECT DISTINCT link_id FROM meant),
 clicked AS MATERIALIZED (
@@ -189,12 +199,13 @@ clicked AS MATERIALIZED (
     ) k CROSS JOIN LATERAL (SELECT m.account_id, m.number FROM message m WHERE m.id = k.id OFFSET 0) m
 )
 SELECT account_id, number, max(link_id) AS link_id, array_agg(id) AS messages,
-       EXISTS (SELECT FROM clicked c WHERE c.account_id = t.account_id AND c.number = t.number) AS clicked
+       EXISTS (SELECT FROM clicked c WHERE c.account_id = t.account_id AND c.number = t.number) AS clicked,
+       bool_or(EXISTS (SELECT FROM part p WHERE p.id = t.id AND p.class IN ({_DEAD}))) AS dead
 FROM meant t GROUP BY account_id, number ORDER BY number
-"""
+"""  # noqa: S608 - constant text
 
 
 async def rest(database: Database, message_ids: Sequence[int]) -> list[Row]:
-    """The numbers of those messages that carry a personal link: account, number, link, which of the messages, and
-    whether they have clicked it, in whichever message."""
+    """The numbers of those messages that carry a personal link: account, number, link, which of the messages, whether
+    they have clicked it, in whichever message, and whether one of the messages has failed for good."""
     return await database.fetch(_REST, list(message_ids), timeout=60)

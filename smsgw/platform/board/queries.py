@@ -1,15 +1,11 @@
-"""The statements of the board, each of one row: what the database is like, and what waits for customers' systems."""
+"""What the database is like, for the board."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from smsgw.core.ids import time_of
-from smsgw.core.webhooks import Hooks, Way
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import pushing
 
 _FACTS = """
 SELECT pg_database_size(current_database()) AS size, current_setting('max_connections')::int AS most,
@@ -48,26 +44,3 @@ async def database_facts(database: Database) -> DatabaseFacts:
     row = await database.fetchrow(_FACTS)
     assert row is not None  # noqa: S101 - always one
     return DatabaseFacts(**dict(row))
-
-
-@dataclass(frozen=True, slots=True)
-class Pushes:
-    """What waits to be pushed."""
-
-    waiting: int
-    oldest: datetime | None
-    more: bool
-    """There may be more: of each kind of an endpoint at most ``MOST_PUSHES`` were looked at."""
-
-
-MOST_PUSHES = 10_000
-
-
-async def pushes(database: Database, hooks: Hooks) -> Pushes:
-    """Of all endpoints that are on, whichever nodes push to them."""
-    asked: Sequence[pushing.Pushed] = [
-        (one.account_id, hooks.kinds(one), one.callback, hooks.account_way(one.account_id) is Way.WEBHOOK)
-        for one in hooks.endpoints.values() if one.status == "active"
-    ]  # fmt: skip
-    waiting, oldest, more = await pushing.waiting(database, asked, MOST_PUSHES)
-    return Pushes(waiting, None if oldest is None else time_of(oldest), more)

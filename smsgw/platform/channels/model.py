@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,12 @@ class ChannelView:
     unknown_policy: str
     profile: Mapping[str, str | int | bool]
     desired: str
+
+
+def connected(states: Iterable[str]) -> tuple[int, int]:
+    """Of channels in these states those that are logged in, or would be at once, and those that should be."""
+    counted = Counter(states)
+    return counted["bound"] + counted["idle"], counted.total() - counted["stopped"] - counted["draining"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -93,7 +94,7 @@ class Reminders:
                 first = ends[0]
                 who = [one.id for one in people if one.scope.covers(first["account_id"])]
                 said = {
-                    "sign": first["sign"], "day": f"{min(e['expires_at'] for e in ends).astimezone(CHINA):%Y-%m-%d}",
+                    "sign": first["sign"], "day": _last_day(min(e["expires_at"] for e in ends)),
                     "carriers": [e["carrier"] for e in ends],
                 }  # fmt: skip
                 detail = json.dumps(said, ensure_ascii=False)
@@ -113,3 +114,8 @@ class Reminders:
             )
             for row in await self._database.fetch(_OVER, clock.now())
         ]  # fmt: skip
+
+
+def _last_day(end: datetime) -> str:
+    """The last day before an end."""
+    return f"{(end - timedelta(seconds=1)).astimezone(CHINA):%Y-%m-%d}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from smsgw.store.engine import database_roles, migrate
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.server_versions import is_faulty
 
 KNOWN_SCHEMA = migrate.SCHEMA_VERSION
 """What this program was written for."""
@@ -29,6 +30,11 @@ class Server:
     def durable(self) -> bool:
         """Whether what it has committed survives a power cut."""
         return "off" not in (self.fsync, self.synchronous_commit)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether its release must not carry the ledger."""
+        return is_faulty(self.version)
 
 
 LOCKS_A_DAY = 40

@@ -102,6 +102,8 @@ class State(msgspec.Struct, kw_only=True):
     does not know of the id, or loses it, asks for a choice and never means somebody else."""
     segment_messages: list[str] = []
     """Ids of chosen messages, which alone are meant; empty: none was chosen."""
+    segment_dead: str = ""
+    """Anything: numbers to which a message failed for good are meant, too."""
     filter: str = ""
     """Id of a number filter, and which of its classes are kept."""
     filter_keep: list[str] = []

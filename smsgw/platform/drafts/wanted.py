@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from smsgw.core import moments
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import MOST_HOPS, USUAL_MINUTES, chain_of
 from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
 from smsgw.core.frequency import MOST_TAGGED, tagged_of
-from smsgw.core.ids import CHINA
 from smsgw.core.kinds import CustomKind, Kinds, is_type, resolve
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.pasted import pieces
@@ -32,7 +32,6 @@ from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, TaskSpec, invalid
 from smsgw.platform.drafts.model import PRESETS, Draft, Source, State, When
 
 MOST_HOURS = 24 * 30
-YEARS = 2000, 2100
 ONE_EACH = ("number", "content")
 
 
@@ -119,7 +118,9 @@ def segment_of(state: State) -> Picked:
     if len(state.segment_messages) > MOST_MESSAGES_PICKED:
         raise invalid("segment", phrase("number.in", low=0, high=MOST_MESSAGES_PICKED))
     messages = tuple([id_of(one, "segment") for one in state.segment_messages])
-    return Picked(segment=Segment(SegmentKind(state.segment), days, task, link, messages=messages))
+    return Picked(
+        segment=Segment(SegmentKind(state.segment), days, task, link, messages=messages, dead=bool(state.segment_dead))
+    )
 
 
 def _type(state: State, kinds: Kinds) -> tuple[MessageType | None, CustomKind | None]:
@@ -139,12 +140,9 @@ def name_of(state: State) -> str:
 def moment(text: str, field: str) -> datetime:
     """A time as the pages write it, in China; of a year that can be counted with."""
     try:
-        at = datetime.strptime(text.replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        return moments.minute(text.replace("T", " ")[:16])
     except ValueError as exc:
         raise invalid(field, phrase("draft.time")) from exc
-    if not YEARS[0] <= at.year <= YEARS[1]:
-        raise invalid(field, phrase("draft.time"))
-    return at
 
 
 def _variables(state: State) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from smsgw.core.ids import CHINA
+from smsgw.pipeline.accept.disk import free_percent
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.board import queries as board
 from smsgw.runtime import clock
@@ -19,7 +20,7 @@ from smsgw.store.engine.database import Database
 
 log = structlog.get_logger(__name__)
 
-EVERY = 3600.0
+EVERY = 60.0
 DATABASE = "database"
 LOOKED_BACK, KEPT = 14, 60
 """Days that a forecast is made of, and that are kept."""
@@ -54,7 +55,7 @@ class Size:
     @property
     def free_percent(self) -> float | None:
         """Of what it can hold."""
-        return None if self.free is None else 100 * self.free / max(1, self.free + self.used)
+        return None if self.free is None else free_percent(self.free, self.used)
 
     @property
     def days_left(self) -> int | None:
@@ -79,6 +80,12 @@ async def sizes(database: Database) -> list[Size]:
     """All that was looked at since yesterday."""
     rows = await database.fetch(_READ, clock.now().astimezone(CHINA).date(), LOOKED_BACK)
     return [Size(row["object"], row["used"][-1], row["free"], daily(row["days"], row["used"])) for row in rows]
+
+
+def fullest(found: Sequence[Size], node: int) -> Size | None:
+    """The fullest disk of a node; None: none of it was looked at."""
+    disks = [one for one in found if one.free is not None and one.object.startswith(f"node/{node}/")]
+    return min(disks, key=lambda one: one.free_percent or 0.0, default=None)
 
 
 def _disks(folders: Sequence[Path]) -> dict[str, tuple[int, int]]:

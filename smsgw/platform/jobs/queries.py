@@ -153,7 +153,7 @@ async def checkpoint(database: Database, job: Job) -> Mapping[str, Any] | None:
 
 _END = """
 UPDATE job SET state = $3, error = $4, detail = $5::jsonb, ended_at = clock_timestamp(), leased_until = NULL,
-    expires_at = clock_timestamp() + $6
+    expires_at = clock_timestamp() + $6, done = COALESCE($7, done), total = COALESCE($8, total)
 WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING id
 """
 
@@ -165,10 +165,14 @@ async def end(
     kept: timedelta,
     error: str = "",
     detail: Mapping[str, Any] | None = None,
+    *,
+    progress: tuple[int, int] | None = None,
 ) -> bool:
-    """A run has come to the job's end; False when it is not ours any more."""
+    """A run has come to the job's end, with its last ``progress`` (done, total) if it has told any; False when it is
+    not ours any more."""
+    done, total = progress or (None, None)
     return (
-        await database.fetchval(_END, job.id, job.epoch, state, error, _json(detail or {}), kept)
+        await database.fetchval(_END, job.id, job.epoch, state, error, _json(detail or {}), kept, done, total)
     ) is not None
 
 

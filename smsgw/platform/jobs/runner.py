@@ -61,6 +61,8 @@ class JobContext:
         """Somebody wants it to end."""
         self._database = database
         self._told = float("-inf")
+        self.last: tuple[int, int] | None = None
+        """Done and total as told last, whether they were written or not."""
 
     async def progress(
         self,
@@ -76,6 +78,7 @@ class JobContext:
 
         Raises ``JobLost``, and ``CancelledError`` when somebody wants it to end.
         """
+        self.last = done, total
         now = asyncio.get_running_loop().time()
         if checkpoint is None and now - self._told < TELL_EVERY:
             return
@@ -269,13 +272,15 @@ class JobRunner:
             log.error("job.crashed", job=job.id, kind=job.kind, exc_info=exc)
             await queries.put_back(self._database, job, CRASH_PAUSE, crashed=True, error="INTERNAL")
         else:
-            if await queries.end(self._database, job, JobState.DONE, KEPT):
+            if await queries.end(self._database, job, JobState.DONE, KEPT, progress=run.context.last):
                 log.info("job.done", job=job.id, kind=job.kind)
 
     async def _fail(self, run: _Run, code: str, error: SmsgwError | None) -> None:
         await self._tell_failed(run.kind, run.job, error)  # first: should we die here, it is told once more
         detail = {} if error is None else {"message": str(error)}
-        if await queries.end(self._database, run.job, JobState.FAILED, KEPT, code, detail):
+        if await queries.end(
+            self._database, run.job, JobState.FAILED, KEPT, code, detail, progress=run.context.last
+        ):
             log.warning("job.failed", job=run.job.id, kind=run.job.kind, code=code)
 
     async def _tell_failed(self, kind: JobKind, job: Job, error: SmsgwError | None) -> None:
@@ -287,7 +292,9 @@ class JobRunner:
         with contextlib.suppress(SmsgwError, TimeoutError):  # the lease lapses by itself
             async with asyncio.timeout(END_PATIENCE):
                 if run.context.cancelled:
-                    if await queries.end(self._database, run.job, JobState.CANCELLED, KEPT):
+                    if await queries.end(
+                        self._database, run.job, JobState.CANCELLED, KEPT, progress=run.context.last
+                    ):
                         log.info("job.cancelled", job=run.job.id)
                 else:
                     await queries.put_back(self._database, run.job, timedelta(0), crashed=False, error="")

@@ -245,7 +245,7 @@ class DayFigures:
     account: str
     made: int
     codes: int
-    """Of those that were made."""
+    """Of those that were made, as many as recipients were given."""
     clicked: int
     """Links that somebody opened."""
     ended: int

@@ -366,7 +366,8 @@ SELECT (s.day - date '2000-01-01')::bigint * 4294967296 + s.account_id AS id, s.
     sum(s.made)::bigint AS made, sum(s.codes)::bigint AS codes, sum(s.clicked)::bigint AS clicked,
     sum(s.ended)::bigint AS ended, sum(s.hits)::bigint AS hits, sum(s.humans)::bigint AS humans
 FROM (
-    SELECT {_DAY.format(at="l.made_at")} AS day, l.account_id, count(*) AS made, sum(l.codes) AS codes, 0 AS clicked,
+    SELECT {_DAY.format(at="l.made_at")} AS day, l.account_id, count(*) AS made,
+        sum(CASE l.kind WHEN 'shared' THEN 1 ELSE l.used END) AS codes, 0 AS clicked,
         0 AS ended, 0 AS hits, 0 AS humans
     FROM short_link l WHERE {_OWN} AND l.made_at >= $2 AND l.made_at < $3 GROUP BY 1, 2
     UNION ALL

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
 
+from smsgw.core import moments
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
@@ -181,6 +182,8 @@ def checked(given: Given) -> Given:
     proof, wording = _text("proof", given.proof, 2), _text("wording", given.wording, 0)
     if given.given_at > clock.now():
         raise Invalid("PARAM_INVALID", field="given_at", reason=phrase("consent.future"))
+    if given.given_at <= moments.FIRST:  # what lies before it is not known
+        raise Invalid("PARAM_INVALID", field="given_at", reason=phrase("consent.early"))
     return Given(given.source, wording, proof, given.given_at)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -172,6 +172,8 @@ class Why(StrEnum):
     """It gave way: this installation's own database had become slow."""
     DISK = "disk"
     """It gave way: the disk had hardly any room left."""
+    OUTAGE = "outage"
+    """Its daemon or database had an outage that nobody asked for: it has a result, which says which."""
 
 
 class Verdict(StrEnum):
@@ -227,7 +229,7 @@ def findings(rate: float, seconds: float, result: Mapping[str, Any]) -> list[Fin
     seen = counts["received_distinct"] is not None
     lost = max(0, counts["accepted"] - (counts["received_distinct"] or 0) - counts.get("unknown", 0))
     again = counts["received_again"] or 0
-    return [
+    found = [
         Finding("S13.1", "rate", f"≥ {RATE_REQUIRED:,}/s × {RATE_SECONDS // 60} min",
                 f"{per_s:,.0f}/s × {seconds / 60:.3g} min",
                 _verdict(per_s >= RATE_REQUIRED * _NEARLY and not problems, tested=long and (much or flood) and calm)),
@@ -247,6 +249,9 @@ def findings(rate: float, seconds: float, result: Mapping[str, Any]) -> list[Fin
         _even_shares(result),
         _codes_in_time(much, result),
     ]  # fmt: skip
+    if result.get("outages"):  # whatever the figures are, they are not of a system that works
+        found = [replace(one, verdict=Verdict.MISSED) if one.verdict is Verdict.MET else one for one in found]
+    return found
 
 
 def _survived(clause: str, what: str, result: Mapping[str, Any], lost: int, again: int) -> Finding:

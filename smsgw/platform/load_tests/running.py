@@ -114,6 +114,9 @@ class LoadTests:
         if result is None:
             await queries.end(self._database, job_id, State.FAILED, error[-MOST_ERROR:] or Why.KILLED.value)
             raise Refused("STATE_CONFLICT", reason=phrase("load_test.failed"))
+        if result.get("outages"):
+            await queries.end(self._database, job_id, State.FAILED, Why.OUTAGE.value, result)
+            raise Refused("STATE_CONFLICT", reason=phrase("load_test.failed"))
         await queries.end(self._database, job_id, State.DONE, "", result)
 
     async def _measured(self, context: JobContext, test: LoadTest) -> tuple[Mapping[str, Any] | None, str]:

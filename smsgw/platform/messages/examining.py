@@ -15,6 +15,8 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_POOL, MessageType
 from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.routes import CONDITIONS, Considered, Member, RouteTable, Rule, Subject, parse
+from smsgw.platform.login.model import CODE_SENDER
+from smsgw.platform.messages import codes
 from smsgw.platform.messages.model import MessageView, PartView, Trace
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import evidence
@@ -120,12 +122,18 @@ async def said(
 ) -> list[Said]:
     """The evidence of a message, the oldest first. ``whole``: with the whole number; ``texts``: with what a receipt
     repeats of the text."""
-    rows = await evidence.of_message(database, message.id)
+    rows, texts = await evidence.of_message(database, message.id), _texts(message, whole=whole, texts=texts)
     known = await database.fetch(_CHANNELS, list({row["channel_id"] for row in rows}))
     channels = {row["id"]: row for row in known}
     return [
         _said(row, channels.get(row["channel_id"]), message.number, decode, whole=whole, texts=texts) for row in rows
     ]
+
+
+def _texts(message: MessageView, *, whole: bool, texts: bool) -> bool:
+    """Whether texts are shown: one with a verification code as whole numbers are, that of a login never."""
+    hidden = codes.coded(message.type, message.submitter, message.content)
+    return texts and (not hidden or (whole and message.submitter != CODE_SENDER))
 
 
 def _said(row: Row, channel: Row | None, number: str, decode: Decode, *, whole: bool, texts: bool) -> Said:
@@ -180,6 +188,7 @@ async def submits(
     if not rows:
         at_the_time = await recorded.at_the_time(database, message.id)
         return Submits((), at_the_time["channel"] if at_the_time else "")
+    texts = _texts(message, whole=whole, texts=texts)
     known = await database.fetch(_CHANNELS, list({row["channel_id"] for row in rows}))
     names = {row["id"]: row["name"] for row in known}
     return Submits(tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -18,6 +17,7 @@ from smsgw.core.pseudonyms import shown
 from smsgw.core.states import PartState
 from smsgw.core.words import Wording, labels_of, listed, phrase
 from smsgw.platform.login.model import CODE_SENDER
+from smsgw.platform.messages import codes
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
@@ -114,7 +114,7 @@ _PAGE = SELECT.format(
 _HISTORY = timedelta(days=90)
 
 
-def _view(row: Row) -> MessageView:
+def _view(row: Row, whole: bool = False) -> MessageView:
     part_states = [PartState(s) for s in row["states"]]
     state = states.message_state(part_states)
     worst = part_states.index(state)
@@ -129,7 +129,7 @@ def _view(row: Row) -> MessageView:
         number=shown(row["number"]),
         carrier=row["carrier"],
         province=row["province"],
-        content=_shown(row["content"], row["submitter"]),
+        content=_text(row, whole),
         sign=row["sign"],
         coding=row["coding"],
         parts=row["parts"],
@@ -158,18 +158,21 @@ def _view(row: Row) -> MessageView:
     )
 
 
-def _shown(content: str, submitter: ActorLabel) -> str:
-    """The text; a login code in it is for the person's phone alone."""
-    return re.sub(r"[0-9]{4,}", "******", content) if submitter == CODE_SENDER else content
+def _text(row: Row, whole: bool) -> str:
+    text: str = row["content"]
+    if whole and row["submitter"] != CODE_SENDER:
+        return text
+    return codes.without(row["type"], row["submitter"], text)
 
 
-async def views(rows: Sequence[Row]) -> list[MessageView]:
-    """Of rows of ``SELECT``, however large, with others' turns in between: a message may have dozens of parts."""
+async def views(rows: Sequence[Row], *, whole: bool = False) -> list[MessageView]:
+    """Of rows of ``SELECT``, however large, with others' turns in between: a message may have dozens of parts.
+    ``whole``, here and below: with verification codes in their texts, as the system has them that sent them."""
     made: list[MessageView] = []
     for begin in range(0, len(rows), SLICE):
         if begin:
             await asyncio.sleep(0)
-        made += [_view(row) for row in rows[begin : begin + SLICE]]
+        made += [_view(row, whole) for row in rows[begin : begin + SLICE]]
     return made
 
 
@@ -180,6 +183,7 @@ async def get(
     accounts: Sequence[int] | None,
     test: bool | None = None,
     submitter: ActorLabel | None = None,
+    whole: bool = False,
 ) -> MessageView | None:
     """One message, or None when there is none that the accounts may see. ``test``: only (or no) test messages."""
     if not 0 < message_id < 2**63:
@@ -187,7 +191,7 @@ async def get(
     row = await database.fetchrow(
         _ONE, message_id, None if accounts is None else list(accounts), test, submitter
     )
-    return None if row is None else _view(row)
+    return None if row is None else _view(row, whole)
 
 
 async def several(
@@ -196,12 +200,13 @@ async def several(
     *,
     accounts: Sequence[int] | None,
     test: bool | None = None,
+    whole: bool = False,
 ) -> list[MessageView]:
     """Those of the messages that the accounts may see, newest first."""
     rows = await database.fetch(
         _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
     )
-    return await views(rows)
+    return await views(rows, whole=whole)
 
 
 def states_of(status: str) -> tuple[list[int], bool | None]:
@@ -227,6 +232,7 @@ async def search(
     now: datetime,
     test: bool | None = None,
     submitter: ActorLabel | None = None,
+    whole: bool = False,
 ) -> list[MessageView]:
     """Newest first; the next page begins before the last id. Without times: the last 90 days.
 
@@ -247,7 +253,7 @@ async def search(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), spelled, client_ref, batch_id,
         wanted, by_us, max(1, min(limit, MAX_PAGE)), test, submitter,
     )  # fmt: skip
-    return await views(rows)
+    return await views(rows, whole=whole)
 
 
 TALLIED = 20_000
@@ -335,9 +341,10 @@ async def trace(
     accounts: Sequence[int] | None,
     test: bool | None = None,
     submitter: ActorLabel | None = None,
+    whole: bool = False,
 ) -> Trace | None:
     """The whole story of a message, or None when there is none that the accounts may see."""
-    view = await get(database, message_id, accounts=accounts, test=test, submitter=submitter)
+    view = await get(database, message_id, accounts=accounts, test=test, submitter=submitter, whole=whole)
     if view is None:
         return None
     rows = await database.fetch(_PARTS, message_id)

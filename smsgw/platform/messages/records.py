@@ -12,7 +12,7 @@ from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import EPOCH_MS, day_of, day_range, first_id, stretch, time_of
 from smsgw.core.pseudonyms import GONE, PREFIX
 from smsgw.core.states import PartState
-from smsgw.platform.login.model import CODE_SENDER
+from smsgw.platform.messages import codes
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import (
     CARRIED,
@@ -138,11 +138,10 @@ _TASK = """
          WHERE k.task_id = {0}::bigint AND x.id >= k.base_id AND x.id < k.base_id + k.size OF_RUN)
  OR x.id IN (SELECT h.again_id FROM message_resend h WHERE h.task_id = {0}::bigint AND h.hop > 0 OF_RUN))
 """
-# The index of a day that is over knows pairs of characters; the other days are read, newest first. Codes of logins are
-# for the person's phone alone.
-_CONTENT = f"""
-(text_pairs(x.content) @> text_pairs({{0}}) AND strpos(x.content, {{0}}) > 0 AND x.submitter <> '{CODE_SENDER}')
-"""
+# The index of a day that is over knows pairs of characters; the other days are read, newest first.
+_CONTENT = "text_pairs(x.content) @> text_pairs({0}) AND strpos(x.content, {0}) > 0 AND " + codes.searchable_sql(
+    "x", "{0}"
+)
 # Said in constants beside the rest, so that the index of the few that did not arrive, or not yet, is known to fit.
 _ENDED, _OPEN = by_name("s.state > :DELIVERED"), by_name("s.state < :DELIVERED")
 _NOT_ARRIVED = frozenset(state for state in PartState if state > PartState.DELIVERED)
@@ -430,8 +429,7 @@ FIELDS: Mapping[str, str] = {
     "number": f"CASE WHEN starts_with(m.number, '{GONE}') THEN '{GONE}' ELSE m.number END",
     "carrier": "m.carrier", "province": "m.province",
     "type": f"COALESCE(NULLIF({LABEL}, ''), m.type) || CASE WHEN m.test THEN ',test' ELSE '' END", "sign": "m.sign",
-    "content": f"CASE WHEN m.submitter = '{CODE_SENDER}' "
-               "THEN regexp_replace(m.content, '[0-9]{4,}', '******', 'g') ELSE m.content END",
+    "content": codes.without_sql("m"),
     "parts": "m.parts", "price": "m.price", "channel": "COALESCE(c.name, '')", "status": _STATUS,
     "reason": f"{_STATUS} || '|' || w.class || '|' || w.code", "code": "w.code", "origin": "m.origin",
     "submitter": "m.submitter", "submitted_at": f"COALESCE({_AT.format('p.submitted_at')}, '')",

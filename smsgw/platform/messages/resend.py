@@ -14,6 +14,7 @@ from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.pseudonyms import is_pseudonym
+from smsgw.core.report_codes import DEAD, REFUSED_CONTENT
 from smsgw.core.retry import NEVER_RETRIED
 from smsgw.core.states import FINAL, MAY_HAVE_ARRIVED, PartState
 from smsgw.core.words import phrase
@@ -32,9 +33,11 @@ REASONS = {
     "delivered": "resend.delivered", "maybe": "resend.maybe", "waiting": "resend.waiting",
     "withdrawn": "resend.withdrawn", "duplicate": "resend.duplicate", "uncertain": "resend.uncertain",
     "earlier": "resend.earlier", "again": "resend.again", "test": "resend.test", "code": "resend.code",
-    "gone": "number.gone", "reviewed": "resend.reviewed",
+    "gone": "number.gone", "reviewed": "resend.reviewed", "dead": "resend.dead", "content": "resend.content",
 }  # fmt: skip
 """Why a message is not sent again, and the phrase that says so."""
+FOR_GOOD = ("dead", "content")
+"""Those that somebody may overrule: it has definitely failed, and will again."""
 _BY_OPERATOR = "OPERATOR:"
 _REJECTED = "REVIEW_REJECTED"
 
@@ -79,7 +82,7 @@ async def judge(
 ) -> Mapping[int, Verdict]:
     """What is to be said of the messages in the actor's scope, by their ids; ``MOST`` at most."""
     rows = await judged(database, ids, *actor.scope.narrowed)
-    return {row["id"]: Verdict(row["id"], row["parts"], why_not(row, book)) for row in rows}
+    return {row["id"]: Verdict(row["id"], row["parts"], why_not(row, book) or for_good(row)) for row in rows}
 
 
 async def judged(
@@ -124,6 +127,12 @@ def why_not(row: Row, book: CodeBook) -> str:
     return "code" if row["submitter"] == CODE_SENDER else ""
 
 
+def for_good(row: Row) -> str:
+    """Whether a message that may follow would fail as this one has: one of ``FOR_GOOD``; empty: perhaps not."""
+    classes = set(row["classes"])
+    return "dead" if classes & DEAD else "content" if classes & REFUSED_CONTENT else ""
+
+
 class _Gate:
     """In the transaction that stores the new message: it has not been sent again, and is noted with who did it."""
 
@@ -152,8 +161,8 @@ class _Gate:
             unit.record("message.resend", f"message/{self._row['id']}", after={"message": str(self._again)})
 
 
-async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> int:
-    """Send a message once more; the id of the new one.
+async def again(change: Change, door: Door, now: Snapshot, message_id: int, *, overrule: bool = False) -> int:
+    """Send a message once more; the id of the new one. ``overrule``: one that has failed for good, too.
 
     ``NOT_FOUND`` out of the actor's scope; ``STATE_CONFLICT`` for what has not definitely failed, or was sent again
     before; ``LINK_NOT_ACTIVE`` when its short link leads nowhere any more; what the door refuses is refused as it would
@@ -165,7 +174,7 @@ async def again(change: Change, door: Door, now: Snapshot, message_id: int) -> i
     if not rows or (account := now.account(rows[0]["account_id"])) is None:
         raise Refused("NOT_FOUND")
     row = rows[0]
-    if reason := why_not(row, now.codes):
+    if reason := why_not(row, now.codes) or ("" if overrule else for_good(row)):
         raise _refused(reason)
     # A second press meets the key while the first is under way, and the note for ever after.
     key = f"resend-{message_id}"

@@ -45,6 +45,35 @@ async def sent(change: Change, account: str, *, batch_id: str, accepted: int, re
         unit.record("send", f"account:{account}", after=after)
 
 
+async def cancel(change: Change, outcomes: Outcomes, message_id: int) -> None:
+    """Cancel a message that waits, whole; what it has cost is paid back. Once more is as good as once.
+
+    ``PERMISSION_DENIED``; ``NOT_FOUND`` out of the actor's scope; ``STATE_CONFLICT`` when a part of it was handed to a
+    carrier, or it has ended.
+    """
+    actor = change.actor
+    actor.require(Permission.MESSAGE_CANCEL)
+    found = await queries.get(
+        change.database, message_id, accounts=actor.scope.accounts, submitter=actor.scope.submitter
+    )
+    if found is None:
+        raise Refused("NOT_FOUND")
+
+    async def run(connection: Connection, now: datetime) -> list[Row]:
+        rows = await cancellation.end_waiting(connection, [message_id], PartState.CANCELLED, "CANCELLED", "", now)
+        async with change.within(connection, Permission.MESSAGE_CANCEL) as unit:
+            if rows:
+                unit.record("message.cancel", f"message/{message_id}", after={"parts": len(rows)})
+            else:
+                unit.unchanged()
+        return rows
+
+    if await outcomes.sweep(Sweep(run, {PartState.CANCELLED: "cancelled"}, {"actor": actor.label})):
+        return
+    if not await cancellation.is_cancelled(change.database, message_id):
+        raise Refused("STATE_CONFLICT", reason=phrase("message.gone"))
+
+
 async def resolve(change: Change, outcomes: Outcomes, message_id: int, part: int, decision: str) -> int:
     """Decide about a part whose outcome is unknown (0: all that are); how many it was.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Scope, ScopeKind
-from smsgw.core.permissions import ALL, Duty, Permission, duties_of
+from smsgw.core.permissions import ALL, Duty, Permission, duties_of, with_implied
 
 MAX_DEPTH = 8
 """Levels of departments."""
@@ -101,7 +101,7 @@ class Person:
     def permissions(self) -> frozenset[Permission]:
         """What the person may do."""
         of_roles = (ALL if role.everything else role.permissions for role in self.roles)
-        return (frozenset().union(*of_roles) | self.allowed) - self.withheld
+        return with_implied(self.allowed.union(*of_roles)) - self.withheld
 
     @property
     def scope(self) -> Scope:

@@ -12,7 +12,7 @@ from smsgw.core import policy
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import MessageType
-from smsgw.core.policy import Limits, PolicySet
+from smsgw.core.policy import Limits
 from smsgw.core.words import reason_of
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.platform.change import Change
@@ -68,12 +68,6 @@ class Outcome:
     """By the wanted limits, counted from the beginning of the day."""
     refused_now: int
     """By those in force, counted so."""
-
-
-def own(policies: PolicySet, place: Place) -> dict[str, str]:
-    """What is put at exactly this place."""
-    found = policies.changes.get((place.account_id, place.type), {})
-    return {name: policy.shown(found[name]) for name in NAMES if name in found}
 
 
 def check(wanted: Mapping[str, str]) -> None:

@@ -84,6 +84,6 @@ async def replace(change: Change, where: Where, wanted: Mapping[str, str], *, se
 
 
 async def relax(change: Change) -> None:
-    """No limits of frequency, no quiet hours, no opt-out wording demanded: for benches and demonstrations."""
+    """Switch off whatever limits by default: for benches and demonstrations."""
     for name in policy.RELAXED:
         await put(change, name, "off")

@@ -10,19 +10,15 @@ import msgspec
 from smsgw.core.tasks import Recipient, Task
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.drafts.model import Survey
-from smsgw.platform.login.model import CODE_SENDER
+from smsgw.platform.messages import codes
 from smsgw.platform.paging import Order, Slice, Window, read
 from smsgw.platform.review.model import Homed, Reviewed, Sample, WantedReviews
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import tasks
 
-_NO_CODE = f"""
-CASE WHEN {{0}}.submitter = '{CODE_SENDER}' THEN regexp_replace({{0}}.content, '[0-9]{{{{4,}}}}', '******', 'g')
-     ELSE {{0}}.content END AS content
-"""
-"""A login code that is held must not let its reviewer in as somebody else."""
 _COLUMNS = f"""
-r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, {_NO_CODE.format("r")},
+r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts,
+{codes.without_sql("r")} AS content,
 r.due_at, r.validity, r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task,
 a.name AS account, COALESCE(t.sign, m.sign, '') AS sign, COALESCE(t.name, '') AS name, r.task_id,
 COALESCE(t.submitter, r.submitter) AS owner, COALESCE(t.emergency, false) AS emergency,
@@ -43,7 +39,7 @@ SELECT {_COLUMNS} {_FROM}
 WHERE r.batch_id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
 """
 _SAMPLE = f"""
-SELECT id, number, carrier, {_NO_CODE.format("message")}, sign FROM message
+SELECT id, number, carrier, {codes.without_sql("message")} AS content, sign FROM message
 WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
 """  # noqa: S608 - constant text
 _HELD = "SELECT held, held_rows FROM task_finding WHERE task_id = $1"
@@ -64,11 +60,11 @@ async def page(
 
 
 _ORDERS = {"created_at": Order("r.batch_id", "bigint")}
-_MATCHES = """
+_MATCHES = f"""
 ($1::bigint[] IS NULL OR r.account_id = ANY($1)) AND (r.state = 'pending') = $2
 AND ($3::bigint IS NULL OR r.account_id = $3) AND ($4 = '' OR r.type = $4) AND ($5 = '' OR r.origin = $5)
 AND ($6 = '' OR r.submitter = $6) AND ($7 = '' OR r.state = $7) AND ($8::bool IS NULL OR r.task = $8)
-AND ($9 = '' OR strpos(r.content, $9) > 0) AND ($10 = '' OR r.decided_by = $10)
+AND ($9 = '' OR strpos(r.content, $9) > 0 AND {codes.searchable_sql("r", "$9")}) AND ($10 = '' OR r.decided_by = $10)
 """
 _KEPT = _COLUMNS.replace("{", "{{").replace("}", "}}")
 _SEARCH = f"""

@@ -17,7 +17,7 @@ from smsgw.pipeline.accept.checks import Asked, held_for
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.platform.change import Change
 from smsgw.platform.policies import service as policies
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Database, Row
 
 NAMES = ("review", "review_over", "review_new_sign", "review_new_link")
 HOURS = ("hours",)
@@ -58,11 +58,11 @@ MOST_OF_SLICE = 20
 MOST_READ_OF_SLICE = 500
 """… of the first so many, whatever their type."""
 _TAKEN = """
-SELECT m.id, m.account_id, m.type, m.kind, m.origin
+SELECT m.id, m.account_id, m.type, m.kind, m.origin, m.number, m.sign, m.content
 FROM generate_series(0, $6::int - 1) AS slice (n), LATERAL (SELECT ($2::bigint - $1::bigint) / $6 AS long) s,
 LATERAL (
     SELECT * FROM (
-        SELECT id, account_id, type, kind, origin, test FROM message
+        SELECT id, account_id, type, kind, origin, test, number, sign, content FROM message
         WHERE id >= $1 + s.long * slice.n AND id < $1 + s.long * (slice.n + 1)
           AND ($3::bigint[] IS NULL OR account_id = ANY($3))
         ORDER BY id LIMIT $7) r
@@ -121,14 +121,18 @@ class Outside:
     """All of them with the hours of now."""
 
 
-async def outside(database: Database, snapshot: Snapshot, place: Place, wanted: str, now: datetime) -> Outside:
-    """What hours would have met yesterday (China)."""
-    today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
-    span = first_id(today - timedelta(days=1)), first_id(today)
-    rows = await database.fetch(
+async def taken(database: Database, span: tuple[int, int], snapshot: Snapshot, place: Place) -> list[Row]:
+    """Messages of the place that are drawn evenly from a day, refused ones too."""
+    return await database.fetch(
         _TAKEN, *span, accounts_below(snapshot, place), place.type, MOST_OF_SLICE, SLICES, MOST_READ_OF_SLICE,
         timeout=PATIENCE,
     )  # fmt: skip
+
+
+async def outside(database: Database, snapshot: Snapshot, place: Place, wanted: str, now: datetime) -> Outside:
+    """What hours would have met yesterday (China)."""
+    today = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = await taken(database, (first_id(today - timedelta(days=1)), first_id(today)), snapshot, place)
     after = with_policies(snapshot.policies, place, {"hours"}, {"hours": wanted} if wanted else {})
     met: Counter[str] = Counter()
     for n, row in enumerate(rows):

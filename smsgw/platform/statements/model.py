@@ -47,6 +47,15 @@ class BillLine:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceLine:
+    """What was debited at one price, in yuan for a unit, and given back of such debits."""
+
+    price: Decimal
+    units: int
+    refunded: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """An account's month."""
 
@@ -59,8 +68,8 @@ class Statement:
     total: Figures
     bill: Sequence[BillLine]
     """By type of message."""
-    unit_price: Decimal | None
-    """Of a unit, by now; None: whoever asks may see no money."""
+    prices: Sequence[PriceLine] | None
+    """The lowest first; None: whoever asks may see no money."""
     days: Sequence[Day]
     success: Success
     """Of all channels together."""
@@ -99,8 +108,8 @@ class Bill:
     """Taken when messages were accepted."""
     refunded: int
     """Given back, on the day on which it was: for what was never sent, and for failures where that was promised."""
-    unit_price: Decimal | None
-    """Yuan for a unit, by now; None: of several."""
+    prices: tuple[Decimal, ...]
+    """Yuan for a unit, by the time of the debits, the lowest first; none: of several accounts, or all was free."""
     amount: Decimal
     """In yuan, to the fen."""
 

@@ -8,16 +8,31 @@ from datetime import date, datetime, timedelta
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import queries as accounts
+from smsgw.platform.accounts.prices import PRICED
 from smsgw.platform.evidence import queries as evidence
 from smsgw.platform.exclusions import queries as exclusions
 from smsgw.platform.paging import MOST, Order, Slice, Window, read
-from smsgw.platform.statements.model import Bill, BillLine, Day, Mail, Receivers, Statement, last_of
+from smsgw.platform.statements.model import (
+    Bill,
+    BillLine,
+    Day,
+    Mail,
+    PriceLine,
+    Receivers,
+    Statement,
+    last_of,
+)
 from smsgw.platform.statistics import reports, success
 from smsgw.platform.statistics.reports import Wanted
 from smsgw.platform.statistics.success import WantedSuccess
 from smsgw.store.engine.database import Connection, Database, Row
 
-_ACCOUNT = "SELECT id, name, display_name, unit_price FROM account WHERE id = $1"
+_ACCOUNT = "SELECT id, name, display_name FROM account WHERE id = $1"
+
+_PRICES = f"""
+SELECT price, sum(units)::bigint, sum(refunded)::bigint FROM {PRICED} u
+WHERE account_id = $3 AND (units <> 0 OR refunded <> 0) GROUP BY price ORDER BY price
+"""  # noqa: S608 - constants
 
 
 async def statement(
@@ -44,25 +59,28 @@ async def statement(
     bill = [
         BillLine(str(u.keys["type"]), u.parts, u.units, u.refunded, u.amount if money else None) for u in used
     ]  # fmt: skip
+    prices = [PriceLine(*row) for row in await database.fetch(_PRICES, month, last, account_id)] if money else None
     return Statement(
         account_id, row["name"], row["display_name"] or row["name"], month, now,
-        await reports.totals(database, actor, wanted), bill, row["unit_price"] if money else None, days,
+        await reports.totals(database, actor, wanted), bill, prices, days,
         await success.totals(database, actor, counted), channels.rows, versions, rules,
     )  # fmt: skip
 
 
 # Rounded by account, so that what stands below each other adds up.
-_BILLS = """
+_BILLS = f"""
 FROM (
     SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, sum(u.parts)::bigint AS parts,
-           sum(u.units)::bigint AS units, sum(u.refunded)::bigint AS refunded, a.unit_price,
-           round(sum(u.units - u.refunded) * a.unit_price, 2) AS amount
-    FROM usage_day u JOIN account a ON a.id = u.account_id
-    WHERE a.id > 0 AND u.day >= $1 AND u.day <= $2 AND ($3::bigint[] IS NULL OR a.id = ANY($3))
+           sum(u.units)::bigint AS units, sum(u.refunded)::bigint AS refunded,
+           COALESCE(array_agg(DISTINCT u.price) FILTER (WHERE u.units <> 0 OR u.refunded <> 0),
+                    ARRAY[]::numeric[]) AS prices,
+           round(sum((u.units - u.refunded) * u.price), 2) AS amount
+    FROM {PRICED} u JOIN account a ON a.id = u.account_id
+    WHERE a.id > 0 AND ($3::bigint[] IS NULL OR a.id = ANY($3))
       AND ($4::text IS NULL OR u.submitter = $4) AND ($5::bigint IS NULL OR a.id = $5)
     GROUP BY a.id
 ) b
-"""
+"""  # noqa: S608 - constants
 _BILL_PAGE = f"SELECT b.*, {{key}} AS _key {_BILLS} WHERE {{where}} ORDER BY {{order}}"
 _BILL_COUNT = f"SELECT count(*) {_BILLS}"
 _BILL_TOTAL = f"""
@@ -78,7 +96,7 @@ def _billed(actor: Actor, month: date, account_id: int | None) -> tuple[object, 
 
 
 def _bill(row: Row) -> Bill:
-    return Bill(**{key: row[key] for key in Bill.__dataclass_fields__})
+    return Bill(**{key: row[key] for key in Bill.__dataclass_fields__ if key != "prices"}, prices=tuple(row["prices"]))
 
 
 async def bills(
@@ -98,7 +116,7 @@ async def bills_together(database: Database, actor: Actor, month: date, account_
     """All of them."""
     row = await database.fetchrow(_BILL_TOTAL, *_billed(actor, month, account_id))
     assert row is not None  # noqa: S101 - a sum has a row
-    return Bill(0, "", "", row["parts"], row["units"], row["refunded"], None, row["amount"])
+    return Bill(0, "", "", row["parts"], row["units"], row["refunded"], (), row["amount"])
 
 
 _RECEIVERS = """

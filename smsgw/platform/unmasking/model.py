@@ -27,3 +27,5 @@ class Whole:
 
     number: str
     shown: int
+    text: str = ""
+    """That of a message, where it is shown without its verification code otherwise and the person may read texts."""

@@ -1,5 +1,5 @@
-"""A whole number is shown once it was asked for: with the right to, with a reason, to who sees its row anyway, so many
-times a day; and the audit log knows of which row."""
+"""A whole number, with a message's text where that has a verification code, is shown once it was asked for: with the
+right to, with a reason, to who sees its row anyway, so many times a day; and the audit log knows of which row."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from smsgw.platform.audience import book_queries as book
 from smsgw.platform.change import Change
 from smsgw.platform.lists import carrier, complaints, consents, undoing
 from smsgw.platform.lists import queries as lists
-from smsgw.platform.messages import inbound
+from smsgw.platform.messages import codes, inbound
 from smsgw.platform.messages import queries as messages
+from smsgw.platform.messages.model import MessageView
 from smsgw.platform.unmasking.model import LEAST_NOTE, MOST_NOTE, Purpose, Whole
 from smsgw.store.engine.database import Database
 
@@ -30,12 +31,21 @@ class Kind:
 
     permission: Permission
     one: Callable[[Database, Actor, int], Awaitable[Any | None]]
+    text: Callable[[Actor, Any], str] = lambda _, __: ""
+    """What is shown with the number."""
+
+
+def _coded_text(actor: Actor, one: MessageView) -> str:
+    """The text of a message with its verification code, for who may read texts; empty when it has none."""
+    coded = codes.coded(one.type, one.submitter, one.content)
+    return one.content if coded and actor.may(Permission.MESSAGE_READ) else ""
 
 
 KINDS: Mapping[str, Kind] = {
     "message": Kind(
         Permission.MESSAGE_VIEW, lambda db, actor, id_: messages.get(
-            db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter)
+            db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter, whole=True),
+        _coded_text,
     ),
     "inbound": Kind(Permission.INBOUND_VIEW, inbound.one),
     "block": Kind(
@@ -95,10 +105,10 @@ async def whole(
         shown = await unit.connection.fetchval(_COUNT, actor.label, day, most)
         if shown is None:
             raise Refused("UNMASK_LIMIT", most=most)
-        unit.record(
-            "numbers.unmask", f"{kind}/{id_}", after={"purpose": purpose, "note": note, "shown": shown}
-        )
-    return Whole(str(row.number), shown)
+        text = of.text(actor, row)
+        after = {"purpose": purpose, "note": note, "shown": shown} | ({"content": True} if text else {})
+        unit.record("numbers.unmask", f"{kind}/{id_}", after=after)
+    return Whole(str(row.number), shown, text)
 
 
 _SHOWN = "SELECT shown FROM unmask_day WHERE actor = $1 AND day = $2"

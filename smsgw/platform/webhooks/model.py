@@ -86,6 +86,10 @@ class Standing:
     dead: Counted = Counted()
     """Given up, and not offered again since."""
 
+    def __add__(self, other: Standing) -> Standing:
+        moments = [at for at in (self.oldest_at, other.oldest_at) if at is not None]
+        return Standing(self.waiting + other.waiting, min(moments, default=None), self.dead + other.dead)
+
 
 @dataclass(frozen=True, slots=True)
 class ListedEndpoint:

@@ -78,8 +78,8 @@ _ENDPOINT_ORDERS = {"account": Order("a.name", "text"), "created_at": Order("w.c
 _SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"
 _HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} WHERE {_MATCHES} LIMIT $5) f"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} {_FROM} WHERE {_SEEN} AND w.id = $2"
-LISTED, SHOWN = 1000, 10_000
-"""Events that are looked at for each kind of an endpoint, in a list and on its own page."""
+SHOWN = 10_000
+"""Events that are looked at for each kind of an endpoint, on every page alike."""
 
 
 async def search_endpoints(
@@ -88,7 +88,7 @@ async def search_endpoints(
     """A window of endpoints, with what is owed to them."""
     asked = _array(accounts), wanted.account_id, wanted.name, wanted.state
     found = await read(database, _SEARCH, asked, _ENDPOINT_ORDERS, window, _view, id_="w.id")
-    standing = await owed(database, found.rows, LISTED)
+    standing = await owed(database, found.rows)
     return Slice([ListedEndpoint(one, standing[one.id]) for one in found.rows], found.keys, found.more)
 
 
@@ -112,7 +112,7 @@ async def endpoint(
 ) -> ListedEndpoint | None:
     """An endpoint by its id, with what is owed to it."""
     found = await view(database, id_, accounts=accounts)
-    return None if found is None else ListedEndpoint(found, (await owed(database, [found], SHOWN))[found.id])
+    return None if found is None else ListedEndpoint(found, (await owed(database, [found]))[found.id])
 
 
 # What waits is looked at from the oldest on, and never more of it than so many: an account that pulls may have millions
@@ -152,7 +152,7 @@ CROSS JOIN LATERAL (
 """  # noqa: S608 - constant text
 
 
-async def owed(database: Database, views: Sequence[EndpointView], most: int) -> dict[int, Standing]:
+async def owed(database: Database, views: Sequence[EndpointView], most: int = SHOWN) -> dict[int, Standing]:
     """By id what is owed to each of these endpoints; of each kind of events at most so many are looked at."""
     found = {one.id: Standing() for one in views}
     kinds = await _kinds(database, views)
@@ -163,12 +163,17 @@ async def owed(database: Database, views: Sequence[EndpointView], most: int) -> 
     )  # fmt: skip
     for row in rows:
         was = found[row["id"]]
-        moments = [at for at in (was.oldest_at, time_of(row["oldest"]) if row["oldest"] else None) if at]
-        found[row["id"]] = Standing(
-            was.waiting + Counted(row["waiting"], row["waiting_cut"]), min(moments, default=None),
-            was.dead + Counted(row["dead"], row["dead_cut"]),
+        found[row["id"]] = was + Standing(
+            Counted(row["waiting"], row["waiting_cut"]), time_of(row["oldest"]) if row["oldest"] else None,
+            Counted(row["dead"], row["dead_cut"]),
         )  # fmt: skip
     return found
+
+
+async def owed_to_all(database: Database) -> Standing:
+    """What is owed to all endpoints together, those that are switched off included: it waits all the same."""
+    found = await owed(database, await endpoints(database))
+    return sum(found.values(), Standing())
 
 
 _OF_ACCOUNTS = "SELECT id, account_id, name, events FROM webhook WHERE account_id = ANY($1::bigint[])"

@@ -7,6 +7,7 @@ import ipaddress
 from smsgw.core.accounts import resolve
 from smsgw.core.model import Account, UnknownPolicy
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each
 
 # With the departments whose quotas count the account, from the top down.
 _LIST = """
@@ -61,7 +62,11 @@ def account_of(row: Row) -> Account:
 
 async def load_accounts(source: Connection | Database) -> list[Account]:
     """All accounts by name, with what follows from those above them."""
-    return resolve(account_of(row) for row in await source.fetch(_LIST))
+    found = {one.id: one for one in each("account", await source.fetch(_LIST), account_of)}
+    while orphans := [one.id for one in found.values() if one.parent_id is not None and one.parent_id not in found]:
+        for id_ in orphans:  # nobody knows whether they are stopped
+            del found[id_]
+    return resolve(found.values())
 
 
 _AVAILABLE = "SELECT id, balance - credit_floor FROM account"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from smsgw.core.brand import Brand, HostCertificate, parse_look
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.rows import each
 from smsgw.store.engine.secrets import Sealer
 
 _LOAD = """
@@ -21,11 +22,14 @@ def context_of(brand_id: int) -> str:
 
 async def load(connection: Connection, sealer: Sealer) -> tuple[list[Brand], list[HostCertificate]]:
     """What holds now."""
-    brands, certificates = [], []
-    for row in await connection.fetch(_LOAD):
+    brands, certificates = list[Brand](), list[HostCertificate]()
+
+    def take(row: Row) -> None:
         hosts = tuple(row["hosts"])
         brands.append(Brand(row["id"], hosts, parse_look(json.loads(row["published"]))))
         if row["key_sealed"] is not None:
             key = sealer.open(row["key_sealed"], context_of(row["id"]))
             certificates.append(HostCertificate(hosts, row["certificate"], key))
+
+    each("brand", await connection.fetch(_LOAD), take)
     return brands, certificates

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from smsgw.core.model import ChannelSpec, SubmitRecording, UnknownPolicy
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each
 from smsgw.store.engine.secrets import Sealer
 
 # The channel of test keys (core.model.TEST_CHANNEL) has a row for others to refer to; what it is, its node knows.
@@ -68,7 +69,8 @@ def _recording(row: Row) -> SubmitRecording | None:
 
 async def load_channels(source: Connection | Database, sealer: Sealer) -> list[ChannelSpec]:
     """All channels that were not removed, by name, their passwords opened."""
-    return [replace(spec_of(row, sealer), recording=_recording(row)) for row in await source.fetch(_LOAD)]
+    rows = await source.fetch(_LOAD)
+    return each("channel", rows, lambda row: replace(spec_of(row, sealer), recording=_recording(row)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class ChannelSaid:
     bound: int
     last_bound_at: datetime | None
     last_error: str
-    updated_at: datetime
+    ago: float
+    """Seconds since it was said."""
     refused: bool
     """The carrier does not let it in."""
     bound_ago: float | None
@@ -107,7 +110,8 @@ async def say(database: Database, node: int, states: Sequence[tuple[int, int, st
 
 
 _SAID = """
-SELECT channel_id, node, bound, last_bound_at, last_error, updated_at, refused,
+SELECT channel_id, node, bound, last_bound_at, last_error, refused,
+       extract(epoch FROM clock_timestamp() - updated_at)::float8 AS ago,
        extract(epoch FROM clock_timestamp() - last_bound_at)::float8 AS bound_ago
 FROM channel_state
 """

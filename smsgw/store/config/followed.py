@@ -12,6 +12,7 @@ from typing import Any
 
 from smsgw.core.blocklist import BlockList, Entry, Scope
 from smsgw.store.engine.database import Database, Row
+from smsgw.store.engine.rows import each, skip
 
 PAGE = 20_000
 
@@ -38,7 +39,10 @@ class Followed:
         ):
             version: int = await connection.fetchval(self.newest)
             async for row in connection.cursor(self.all, prefetch=PAGE):
-                found.append(self.entry(row, scopes))
+                try:
+                    found.append(self.entry(row, scopes))
+                except Exception as exc:  # as ``each`` has it
+                    skip("list of numbers", "", exc)
         return found, version
 
     async def changes(self, database: Database, version: int) -> AsyncIterator[tuple[list[Entry], int]]:
@@ -49,6 +53,6 @@ class Followed:
             if not rows:
                 return
             version = rows[-1]["version"]
-            yield [self.entry(row, scopes) for row in rows], version
+            yield each("list of numbers", rows, lambda row: self.entry(row, scopes)), version
             if len(rows) < PAGE:
                 return

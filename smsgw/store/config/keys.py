@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from smsgw.core.keys import ApiKey
-from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each
 from smsgw.store.engine.secrets import Sealer
 
 _USED = """
@@ -29,19 +30,20 @@ _LOAD = "SELECT * FROM api_key"
 
 async def load_keys(source: Connection | Database, sealer: Sealer) -> list[ApiKey]:
     """All keys, their secrets opened."""
-    return [
-        ApiKey(
-            key_id=row["key_id"],
-            account_id=row["account_id"],
-            scopes=frozenset(row["scopes"]),
-            test=row["test"],
-            ip_allow=tuple(ipaddress.ip_network(n, strict=False) for n in row["ip_allow"]),
-            bearer_sha256=row["bearer_sha256"],
-            old_bearer_sha256=row["old_bearer_sha256"],
-            secrets=tuple(sealer.open(s, f"api_key/{row['key_id']}") for s in row["secrets_sealed"]),
-            status=row["status"],
-            expires_at=row["expires_at"],
-            requests_per_second=row["requests_per_second"],
-        )
-        for row in await source.fetch(_LOAD)
-    ]
+    return each("api_key", await source.fetch(_LOAD), lambda row: _key(row, sealer))
+
+
+def _key(row: Row, sealer: Sealer) -> ApiKey:
+    return ApiKey(
+        key_id=row["key_id"],
+        account_id=row["account_id"],
+        scopes=frozenset(row["scopes"]),
+        test=row["test"],
+        ip_allow=tuple(ipaddress.ip_network(n, strict=False) for n in row["ip_allow"]),
+        bearer_sha256=row["bearer_sha256"],
+        old_bearer_sha256=row["old_bearer_sha256"],
+        secrets=tuple(sealer.open(s, f"api_key/{row['key_id']}") for s in row["secrets_sealed"]),
+        status=row["status"],
+        expires_at=row["expires_at"],
+        requests_per_second=row["requests_per_second"],
+    )

@@ -12,6 +12,7 @@ from datetime import datetime
 from smsgw.core.blocklist import BlockList, Entry, Scope
 from smsgw.core.number_state import IMPORT, OF_CLASS, REPORT, NumberState
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each, skip
 from smsgw.store.engine.states import by_name
 
 LOCK = 0x6E756D737461  # "numsta"
@@ -119,7 +120,10 @@ async def load(database: Database, days: int) -> tuple[BlockList, int]:
     ):
         version: int = await connection.fetchval(_NEWEST)
         async for row in connection.cursor(_ALL, days, list(KEPT), MAX_KNOWN, prefetch=PAGE):
-            found.append(_entry(row))
+            try:
+                found.append(_entry(row))
+            except Exception as exc:  # as ``each`` has it
+                skip("number_status", "", exc)
     return found, version
 
 
@@ -130,7 +134,7 @@ async def changes(database: Database, version: int, days: int) -> AsyncIterator[
         if not rows:
             return
         version = rows[-1]["version"]
-        yield [_entry(row) for row in rows], version
+        yield each("number_status", rows, _entry), version
         if len(rows) < PAGE:
             return
 

@@ -11,6 +11,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.partners import Partner
 from smsgw.core.text import Coding
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each
 from smsgw.store.engine.secrets import Sealer
 
 BIND_TTL = 15
@@ -46,7 +47,8 @@ def _partner(row: Row, sealer: Sealer) -> Partner:
 
 async def load_partners(source: Connection | Database, sealer: Sealer) -> list[Partner]:
     """All of them, their passwords opened."""
-    return [_partner(row, sealer) for row in await source.fetch("SELECT * FROM partner ORDER BY id")]
+    rows = await source.fetch("SELECT * FROM partner ORDER BY id")
+    return each("partner", rows, lambda row: _partner(row, sealer))
 
 
 # --- binds -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from smsgw.core.templates import ContentBook, Form, Registration, Review, Sign, 
 from smsgw.core.url_filings import Filed, LinkBook
 from smsgw.store.config import traditional
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each
 
 _POLICIES = "SELECT account_id, type, name, value FROM policy"
 _WORDS = "SELECT word, category, action, replacement, account_id, type FROM word ORDER BY id"
@@ -67,10 +68,9 @@ def restricted_of(allowed: Allowed) -> frozenset[int]:
 
 async def load_words(source: Connection | Database) -> WordFilter:
     """The keywords; their automaton is made in a thread."""
-    words = [
-        Word(r["word"], r["category"], Action(r["action"]), r["replacement"], r["account_id"], r["type"])
-        for r in await source.fetch(_WORDS)
-    ]
+    words = each("word", await source.fetch(_WORDS), lambda r: Word(
+        r["word"], r["category"], Action(r["action"]), r["replacement"], r["account_id"], r["type"]
+    ))  # fmt: skip
     return await asyncio.to_thread(lambda: WordFilter(words, Plain(traditional.load())))
 
 
@@ -88,33 +88,22 @@ class ContentLoader:
             carriers[row["kind"], row["id"]][row["carrier"]] = Registration(row["state"])
             if row["expires_at"] is not None:
                 until[row["kind"], row["id"]][row["carrier"]] = row["expires_at"]
-        signs = [
-            Sign(
-                r["id"], r["account_id"], r["sign"], Review(r["state"]), carriers.get(("sign", r["id"]), {}),
-                r["reviewed_at"], r["expires_at"], until.get(("sign", r["id"]), {}),
-            )
-            for r in await source.fetch(_SIGNS)
-        ]  # fmt: skip
-        templates = []
-        for r in await source.fetch(_TEMPLATES):
-            known = self._templates.get(r["id"])
-            said = carriers.get(("template", r["id"]), {})
-            if known is None or known[0] != r or known[1].carriers != said:
-                variables = {
-                    n: Variable(Form(v["form"]), v["most"]) for n, v in json.loads(r["variables"]).items()
-                }
-                made = Template(
-                    r["id"],
-                    r["account_id"],
-                    r["type"],
-                    r["content"],
-                    variables,
-                    r["sign"],
-                    Review(r["state"]),
-                    said,
-                )
-                known = r, made
-            templates.append(known)
+        signs = each("sign", await source.fetch(_SIGNS), lambda r: Sign(
+            r["id"], r["account_id"], r["sign"], Review(r["state"]), carriers.get(("sign", r["id"]), {}),
+            r["reviewed_at"], r["expires_at"], until.get(("sign", r["id"]), {}),
+        ))  # fmt: skip
+        templates = each("template", await source.fetch(_TEMPLATES), lambda r: self._template(
+            r, carriers.get(("template", r["id"]), {})
+        ))  # fmt: skip
         self._templates = {r["id"]: (r, t) for r, t in templates}
         return ContentBook(signs, [t for _, t in templates])
+
+    def _template(self, r: Row, said: dict[str, Registration]) -> tuple[Row, Template]:
+        known = self._templates.get(r["id"])
+        if known is not None and known[0] == r and known[1].carriers == said:
+            return known
+        variables = {n: Variable(Form(v["form"]), v["most"]) for n, v in json.loads(r["variables"]).items()}
+        return r, Template(
+            r["id"], r["account_id"], r["type"], r["content"], variables, r["sign"], Review(r["state"]), said
+        )
 

@@ -9,6 +9,7 @@ from smsgw.core.actor import Author
 from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import Endpoint, Hooks, Options, Way, Wrong, parse_options
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import each
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
@@ -51,7 +52,7 @@ def _endpoint(row: Row, sealer: Sealer) -> Endpoint:
 
 async def load(source: Connection | Database, sealer: Sealer) -> Hooks:
     """All ways and endpoints, their secrets opened."""
-    endpoints = [_endpoint(row, sealer) for row in await source.fetch(_LOAD)]
+    endpoints = each("webhook", await source.fetch(_LOAD), lambda row: _endpoint(row, sealer))
     ways = {row["account_id"]: Way(row["way"]) for row in await source.fetch(_WAYS)}
     return Hooks(endpoints, ways)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 import structlog
 
-from smsgw.core.errors import Temporary
+from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.words import phrase
 from smsgw.runtime import aio
 from smsgw.store.engine import days
@@ -185,6 +185,15 @@ async def as_writer(connection: Connection) -> None:
     )
 
 
+SLOW = (TimeoutError, asyncpg.QueryCanceledError)
+"""A statement was given up for its time, by us or by the server."""
+
+
+def was_slow(exc: SmsgwError) -> bool:
+    """Whether an outage as ``unavailable`` reports it is a statement that took too long; else there is no server."""
+    return isinstance(exc.__cause__, SLOW)
+
+
 def unavailable(exc: BaseException) -> Temporary:
     """The error that callers see for an outage; its reason says what an operator has to look at."""
     if isinstance(exc, asyncpg.DiskFullError):
@@ -195,7 +204,7 @@ def unavailable(exc: BaseException) -> Temporary:
         reason = "storage.connections"
     elif isinstance(exc, BeingRestored):
         reason = "storage.restoring"
-    elif isinstance(exc, TimeoutError | asyncpg.QueryCanceledError | NotReplicated):
+    elif isinstance(exc, (*SLOW, NotReplicated)):
         reason = "storage.slow"
     else:
         reason = "storage.connect"

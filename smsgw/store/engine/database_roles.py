@@ -37,7 +37,7 @@ def _each(rights: frozenset[str], names: str) -> dict[str, frozenset[str]]:
 
 
 TABLES = {
-    **_each(_READ, "schema_info stat_sum"),
+    **_each(_READ, "account_price schema_info stat_sum"),
     **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
@@ -57,7 +57,7 @@ TABLES = {
         "pseudonym_key registration retention_rule review route_version setting sign sign_code stat_minute task_chunk "
         "ticket "
         "task_finding task_run "
-        "template usage_day",
+        "template usage_day usage_price",
     ),
     **_each(
         _LIST,
@@ -94,8 +94,8 @@ UNKNOWN = _ALL
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
 FUNCTIONS = (
-    "audit_prune", "evidence_forget", "mo_mask", "partition_drop", "partition_index", "partition_make", "stat_sum_keep",
-    "training_needs", "kinds_need", "links_need",
+    "account_priced", "audit_prune", "evidence_forget", "kinds_need", "links_need", "mo_mask", "partition_drop",
+    "partition_index", "partition_make", "stat_sum_keep", "training_needs",
 )  # fmt: skip
 """What the owner does for the application."""
 

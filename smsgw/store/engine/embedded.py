@@ -31,7 +31,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -42,6 +42,7 @@ import structlog
 from smsgw.runtime import aio
 from smsgw.store.engine import cluster_roles
 from smsgw.store.engine.database_roles import ADMIN, APPLICATION, OWNER
+from smsgw.store.engine.server_versions import is_faulty
 
 log = structlog.get_logger(__name__)
 
@@ -232,9 +233,10 @@ class EmbeddedPostgres:
         """Wait until the postmaster answers; False when it ended or took too long."""
         began = time.monotonic()
         while self._running():
-            if await self._answers():
+            status = self._status()
+            if status == "ready" and await self._answers():  # a refused connection is a line in the server's log
                 return True
-            limit = _RECOVERY_SECONDS if self._status() == "starting" else _ANSWER_SECONDS
+            limit = _RECOVERY_SECONDS if status == "starting" else _ANSWER_SECONDS
             if time.monotonic() - began > limit:
                 return False
             await asyncio.sleep(0.03)
@@ -367,7 +369,7 @@ class EmbeddedPostgres:
         """All that must be on disk before a start; idempotent, and safe to be killed in."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._identity_file.exists():
-            _write(self._identity_file, self._name + "\n")
+            _write(self._identity_file, self._name + "\n", 0o600)
         if self._as_root:
             _own_folder(ROOT_HOME, 0o755)
             _own_folder(self.home, 0o755)
@@ -448,13 +450,13 @@ class EmbeddedPostgres:
 
     def _binaries(self) -> Path:
         """The folder with ``initdb`` and ``postgres`` for this cluster."""
-        installs = _installs()
-        if installs is None:
+        installs = releases()
+        if not installs:
             raise EmbeddedError(
                 "no database is configured and the embedded one is not installed: "
                 "pip install 'smsgw[embedded]', or set [database] dsn"
             )
-        version = max(installs, key=_major, default="")
+        version = newest_sound(installs)
         with contextlib.suppress(FileNotFoundError):
             wanted = (self._cluster / "PG_VERSION").read_text().strip()
             version = next((v for v in installs if _major(v) == int(wanted)), "")
@@ -465,7 +467,7 @@ class EmbeddedPostgres:
                     "used before, dump the database, and load it into a new data directory"
                 )
         if not version:
-            raise EmbeddedError(f"the package {_PACKAGE} holds no PostgreSQL; install it again")
+            raise EmbeddedError(f"the package {_PACKAGE} holds no usable PostgreSQL; install it again")
         if not self._as_root:
             return installs[version] / "bin"
         copy = ROOT_HOME / f"postgresql-{version}-{importlib.metadata.version(_PACKAGE)}"
@@ -630,9 +632,9 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
     path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
+    path.chmod(mode)
 
 
 def _user(name: str) -> pwd.struct_passwd | None:
@@ -661,18 +663,23 @@ def _alive(pid: int) -> bool:
 
 
 @functools.cache
-def _installs() -> dict[str, Path] | None:
-    """What the package brings, by version; None: it is not there."""
+def releases() -> dict[str, Path]:
+    """The installations that the package brings, by version; none when it is not there."""
     spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        return None
+        return {}
     found = Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres")
     return {_version(path): path.parent.parent for path in found}
 
 
+def newest_sound(versions: Iterable[str]) -> str:
+    """The newest of these releases that may carry a new cluster; empty when there is none."""
+    return max((one for one in versions if not is_faulty(one)), key=_major, default="")
+
+
 def programs() -> dict[int, Path]:
     """Where the package's programs are, by PostgreSQL's major version."""
-    return {_major(version): path / "bin" for version, path in (_installs() or {}).items()}
+    return {_major(version): path / "bin" for version, path in releases().items()}
 
 
 def _version(postgres: Path) -> str:

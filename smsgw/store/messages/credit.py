@@ -69,6 +69,8 @@ LEFT JOIN department_used u ON u.department_id = m.root AND u.month = m.month
 
 USAGE_KEY = "account_id, day, submitter, type"
 """Of ``usage_day``."""
+TODAY = "(statement_timestamp() AT TIME ZONE 'Asia/Shanghai')::date"
+"""The day of entries that the statement makes in the ledger: their ``at`` is the same."""
 
 # Rows that several writers share are touched in the order of their keys. Use is of the day of its ledger entry, as
 # refunds are: bills are of these days, also of what was set apart before midnight. Quotas have the day of acceptance.
@@ -80,11 +82,11 @@ SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::t
     "entry": """
 INSERT INTO ledger (id, account_id, kind, units) SELECT batch_id, account_id, 'debit', -units FROM debit WHERE units > 0
 """,
-    "used": """
-SELECT account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date AS day, submitter, type,
+    "used": f"""
+SELECT account_id, {TODAY} AS day, submitter, type,
        sum(messages) AS messages, sum(parts) AS parts, sum(units) AS units, 0 AS refunded FROM debit
 GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
-""",
+""",  # noqa: S608 - constants
     **newest.added("usage", "usage_day", USAGE_KEY, "messages, parts, units", "used", "refunded"),
     "counted": """
 SELECT id AS account_id, $1::date AS day, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core import states
+from smsgw.core.ids import EPOCH_MS
 from smsgw.core.model import (
     PROBE_ACCOUNT,
     TEST_CHANNEL,
@@ -487,33 +488,58 @@ EVENT_TYPES = {
 # What is given back of each message.
 _OWED = """
 -- ids from $4 to $1
-SELECT m.id, m.account_id, m.submitter, m.type,
+SELECT m.id, m.account_id, m.submitter, m.type, m.batch_id,
        m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)
 JOIN message m ON m.id = p.message_id
 WHERE m.price > 0 AND m.id >= $4 AND (p.unsent > 0 OR m.refund_failed)
 """
 
-# Under the accounts' lock, as at acceptance: nobody waits for the other crosswise.
+_SKEW, _LATE = "interval '5 seconds'", "interval '1 day'"
+"""How far a node's clock may be ahead of the server's. How long after its id was made a call is booked at most: tasks
+set calls apart, a spool keeps them."""
+
+# Under the accounts' lock, as at acceptance: nobody waits for the other crosswise. ``former``: calls whose debit
+# was at another price than the one in force; looked for only where the price has changed since the call was made.
 _REFUND = {
     "owed": """
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[])
-    AS o(id, account_id, submitter, type, units)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+    AS o(id, account_id, submitter, type, batch_id, units)
 """,
+    "former": f"""
+SELECT o.batch_id, p.price FROM (SELECT DISTINCT account_id, batch_id FROM owed) o
+CROSS JOIN LATERAL (SELECT to_timestamp(((o.batch_id >> 22) + {EPOCH_MS}) / 1000.0) AS at) made
+CROSS JOIN LATERAL (
+    SELECT valid_from, price FROM account_price WHERE account_id = o.account_id ORDER BY valid_from DESC LIMIT 1
+) newest
+CROSS JOIN LATERAL (
+    SELECT price FROM account_price WHERE account_id = o.account_id AND valid_from <= COALESCE((
+        SELECT l.at FROM ledger l WHERE l.account_id = o.account_id AND l.id = o.batch_id AND l.kind = 'debit'
+        AND l.at >= made.at - {_SKEW} AND l.at < LEAST(made.at + {_LATE}, newest.valid_from) ORDER BY l.at LIMIT 1
+    ), made.at + {_LATE}) ORDER BY valid_from DESC LIMIT 1
+) p
+WHERE newest.valid_from > made.at - {_SKEW} AND p.price <> newest.price
+""",  # noqa: S608 - constants
     "back": "SELECT account_id AS id, sum(units) AS units FROM owed GROUP BY account_id",
     **newest.changed("paid", "account", "id", "balance = t.balance + s.units", "back", ", t.balance"),
     "entry": """
-INSERT INTO ledger (id, account_id, kind, units, balance)
-SELECT o.id, o.account_id, 'refund', o.units, paid.balance - sum(o.units) OVER later + o.units
-FROM owed o JOIN paid ON paid.id = o.account_id
+INSERT INTO ledger (id, account_id, kind, units, balance, price)
+SELECT o.id, o.account_id, 'refund', o.units, paid.balance - sum(o.units) OVER later + o.units, former.price
+FROM owed o JOIN paid ON paid.id = o.account_id LEFT JOIN former USING (batch_id)
 WINDOW later AS (PARTITION BY o.account_id ORDER BY o.id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 """,
-    "unused": """
-SELECT account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date AS day, submitter, type,
+    "unused": f"""
+SELECT account_id, {credit.TODAY} AS day, submitter, type,
        0 AS messages, 0 AS parts, 0 AS units, sum(units) AS refunded FROM owed
 GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
-""",
+""",  # noqa: S608 - constants
     **newest.added("usage", "usage_day", credit.USAGE_KEY, "refunded", "unused", "messages, parts, units"),
+    "priced": f"""
+INSERT INTO usage_price AS u (account_id, day, submitter, type, price, units, refunded)
+SELECT account_id, {credit.TODAY}, submitter, type, price, 0, sum(units) FROM owed JOIN former USING (batch_id)
+GROUP BY account_id, submitter, type, price ORDER BY account_id, submitter, type, price
+ON CONFLICT (account_id, day, submitter, type, price) DO UPDATE SET refunded = u.refunded + excluded.refunded
+""",  # noqa: S608 - constants
 }  # fmt: skip
 
 

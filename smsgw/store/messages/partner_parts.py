@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 from zlib import crc32
 
 from smsgw.core.ids import first_id
@@ -25,6 +26,9 @@ PATIENCE = timedelta(minutes=10)
 REPEATED_WITHIN = timedelta(seconds=60)
 """The same part of a message that is whole already is, within this time, the same submit: its sender had not got the
 answer. Later it is another message under the same reference."""
+
+MAX_FILLING = 100
+"""Messages under one key that wait for parts; the oldest of more give way."""
 
 WITHDRAWN = 0
 """As ``message_id``: refused for now."""
@@ -49,15 +53,20 @@ class Part:
     send_at: datetime | None
     expire_at: datetime | None
     received_at: datetime
+    decided: bool = False
+    """It has been waited for others: one that is like a part of a message that is whole is that part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A part is stored. ``id`` is another one's when it had come before."""
+    """A part is stored. ``id`` is another one's when it had come before; 0: that is not decided, nothing is stored."""
 
     id: int
     whole: tuple[int, ...] = ()
     """The ids of all parts of its message, once they are there and until they are joined."""
+
+
+UNDECIDED = Kept(0)
 
 
 @dataclass(slots=True)
@@ -85,6 +94,11 @@ class _Set:
         """Nothing can be added to it."""
         return self.joined or len(self.parts) == self.total
 
+    @property
+    def incomplete(self) -> bool:
+        """It was whole, and waits for a part that was refused for now."""
+        return any(known.withdrawn for known in self.parts.values())
+
     def has(self, part: Part) -> _Known | None:
         """The same part, when it came before."""
         mine = self.parts.get(part.part)
@@ -92,7 +106,7 @@ class _Set:
 
     def kept(self, part: Part) -> Kept:
         """What the sender of one of its parts is told."""
-        ready = self.whole and not self.joined and not any(p.withdrawn for p in self.parts.values())
+        ready = self.whole and not self.joined and not self.incomplete
         return Kept(self.parts[part.part].id, tuple(p.id for p in self.parts.values()) if ready else ())
 
 
@@ -123,15 +137,27 @@ UPDATE partner_part p SET received_at = s.at FROM unnest($1::bigint[], $2::times
 """
 
 
+class Answers(Protocol):
+    """What is known of the answers to the submits of parts."""
+
+    def line_of(self, id_: int) -> int:
+        """The connection that a part came by; 0: not known."""
+
+    def open(self, id_: int, at: datetime) -> bool:
+        """Whether a part like this one, received then, may be the same submit: its sender may not have read its
+        answer."""
+
+
 async def keep(
-    connection: Connection, parts: Sequence[Part], ids: Ids, *, now: datetime
+    connection: Connection, parts: Sequence[Part], ids: Ids, *, now: datetime, answers: Answers
 ) -> tuple[list[Kept], set[int]]:
     """Store parts; one result each, and the accounts with new events.
 
-    A part that came before is not stored again. One that comes with other content than its namesake in a set that
-    still waits begins another message: the waiting one will not be completed and is refused. A set that is whole is
-    a message, whatever comes after it. One that was refused for now is stored anew when it comes again: nobody was told
-    its id.
+    A part that came before, and whose sender may not have read the answer, is not stored again. Any other belongs to
+    the message that waits for it, or begins one: also while others under the same reference are being filled. Those
+    that have waited in vain give way after a while, and are refused. A set that is whole is a message, whatever comes
+    after it; whether a part like one of its own comes again or is the end of another message is decided when others
+    have had the time to come. One that was refused for now is stored anew when it comes again: nobody was told its id.
     """
     keys = sorted({(p.account_id, p.key) for p in parts})
     turns = sorted({crc32(f"{account_id}|{key}".encode()) % _TURNS for account_id, key in keys})
@@ -141,13 +167,13 @@ async def keep(
         _KNOWN, [k[0] for k in keys], [k[1] for k in keys], since, first_id(since - CLOCK_SKEW),
         now - REPEATED_WITHIN,
     )  # fmt: skip
-    heaps: dict[tuple[int, str], _Heap] = {key: _Heap() for key in keys}
+    heaps: dict[tuple[int, str], _Heap] = {key: _Heap(answers) for key in keys}
     for row in rows:
         heaps[row["account_id"], row["key"]].enter(row)
     results: list[Kept] = []
     for part in parts:
         heap = heaps[part.account_id, part.key]
-        results.append((heap.holder(part) or heap.put(part)).kept(part))
+        results.append(heap.keep(part))
     replaced = [id_ for heap in heaps.values() for id_ in heap.replaced]
     if replaced:
         await connection.execute(_FORGET, replaced)
@@ -163,9 +189,10 @@ async def keep(
 
 
 class _Heap:
-    """What has come under one key: a set that is being filled, and those that are whole."""
+    """What has come under one key: sets that are being filled, and those that are whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._sets: dict[int, _Set] = {}
         """In the order in which they began."""
         self.abandoned: list[int] = []
@@ -188,44 +215,70 @@ class _Heap:
             row["id"], row["octets"], row["received_at"], withdrawn=row["message_id"] == WITHDRAWN
         )
 
-    def holder(self, part: Part) -> _Set | None:
-        """The set that holds this part already: it came again."""
-        filling = self._filling()
-        if filling is not None and (known := filling.has(part)) is not None:
-            if known.withdrawn:
-                self._replace(filling, known, part)
-            return filling
-        for message in reversed(self._sets.values()):
-            known = message.has(part) if message.whole else None
-            if known is None or (known.id != part.id and self._wanted(part, filling, message)):
+    def keep(self, part: Part) -> Kept:
+        """Find its place."""
+        return self._held(part) or self._put(part).kept(part)
+
+    def _held(self, part: Part) -> Kept | None:
+        """It came again, or that is not decided; None: it is another one."""
+        waiting = self._waiting_for(part)
+        filling = any(not one.whole for one in self._sets.values())
+        alike = [one for one in self._sets.values() if one.has(part) is not None]
+        if (own := next((one for one in alike if one.parts[part.part].id == part.id), None)) is not None:
+            return own.kept(part)
+        for one in sorted(alike, key=lambda one: (one.whole, -one.id)):
+            known = one.parts[part.part]
+            if not (one.incomplete or self._answers.open(known.id, part.received_at)):
+                continue
+            if one.whole and self._wanted(part, waiting, one):
                 continue
             if known.withdrawn:
-                self._replace(message, known, part)
-            elif filling is not None:
+                self._replace(one, known, part)
+            elif one.whole and filling:
                 known.at = self.seen[known.id] = part.received_at
-            return message
+            return one.kept(part) if part.decided or one.incomplete or not one.whole else UNDECIDED
         return None
 
     @staticmethod
-    def _wanted(part: Part, filling: _Set | None, message: _Set) -> bool:
+    def _wanted(part: Part, waiting: _Set | None, message: _Set) -> bool:
         """Whether a part that is like one of a message is the one that another message waits for: texts may end
         alike. It is not when the message is coming again, part by part, or has yet to get it."""
-        if filling is None or part.part in filling.parts or message.parts[part.part].withdrawn:
+        if waiting is None or message.parts[part.part].withdrawn:
             return False
-        began = min(known.at for known in filling.parts.values())
+        began = min(known.at for known in waiting.parts.values())
         return all(known.at <= began for known in message.parts.values())
 
-    def put(self, part: Part) -> _Set:
+    def _put(self, part: Part) -> _Set:
         """The set that a new part belongs to."""
-        filling = self._filling()
-        if filling is not None and part.part in filling.parts:
-            self.abandoned += [known.id for known in filling.parts.values()]
-            del self._sets[filling.id]
-            filling = None
-        if filling is None:
-            filling = self._sets[part.id] = _Set(part.id, part.total)
-        self._enter_new(filling, part)
-        return filling
+        if (waiting := self._waiting_for(part)) is None:
+            filling = [one for one in self._sets.values() if not one.whole]
+            since = part.received_at - REPEATED_WITHIN
+            for number, one in enumerate(reversed(filling), 1):
+                if number >= MAX_FILLING or max(known.at for known in one.parts.values()) < since:
+                    self.abandoned += [known.id for known in one.parts.values()]
+                    del self._sets[one.id]
+            waiting = self._sets[part.id] = _Set(part.id, part.total)
+        self._enter_new(waiting, part)
+        return waiting
+
+    def _waiting_for(self, part: Part) -> _Set | None:
+        """The set that lacks this part. A connection sends one message after the other: it is the last that it has a
+        part of. Of those of other connections it is the oldest, and then one that this connection has left behind."""
+        line = self._answers.line_of(part.id)
+        lacking = [one for one in self._sets.values() if not one.whole and part.part not in one.parts]
+        if not lacking:
+            return None
+        begun: dict[int, int] = {}
+        """Sets that this connection has a part of, and its last one."""
+        for one in self._sets.values() if line else ():
+            if own := [known.id for known in one.parts.values() if self._answers.line_of(known.id) == line]:
+                begun[one.id] = max(own)
+        current = max(begun, key=begun.__getitem__, default=None)
+        return (
+            next((one for one in lacking if one.id == current), None)
+            or next((one for one in lacking if one.id not in begun), None)
+            or next(reversed(lacking), None)
+        )
 
     def _replace(self, among: _Set, known: _Known, part: Part) -> None:
         self.replaced.append(known.id)
@@ -234,9 +287,6 @@ class _Heap:
     def _enter_new(self, among: _Set, part: Part) -> None:
         among.parts[part.part] = _Known(part.id, part.octets, part.received_at)
         self.fresh.append((part, among.id))
-
-    def _filling(self) -> _Set | None:
-        return next((one for one in self._sets.values() if not one.whole), None)
 
 
 _OPEN = "SELECT * FROM partner_part WHERE id = ANY($1::bigint[]) AND message_id IS NULL ORDER BY part, id"

@@ -9,6 +9,7 @@ from smsgw.core.model import PROBE_ACCOUNT, PROBE_POOL, Lane
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.rows import each
 from smsgw.store.engine.states import by_name
 from smsgw.store.engine.together import enter
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, MESSAGE_TYPES, PART_COLUMNS, PART_TYPES
@@ -34,7 +35,8 @@ _LOAD = "SELECT * FROM channel_probe"
 
 async def load(database: Database) -> dict[int, Probe]:
     """Channel id -> its last probe."""
-    return {row["channel_id"]: Probe(*row.values()) for row in await database.fetch(_LOAD)}
+    rows = await database.fetch(_LOAD)
+    return dict(each("channel_probe", rows, lambda row: (row["channel_id"], Probe(*row.values()))))
 
 
 # One node makes it: whoever sees the last one still as it was. A probe that was not judged yet is not overtaken.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from smsgw.core.shifting import Shift
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.rows import each
 
 _READ = "SELECT channel_id, since, low_at, rate, ended, better, better_rate FROM channel_shift ORDER BY channel_id"
 _PUT = """
@@ -19,7 +20,8 @@ _END = "DELETE FROM channel_shift WHERE channel_id <> ALL($1::int[])"
 
 async def read(database: Database | Connection) -> dict[int, Shift]:
     """By channel."""
-    return {row["channel_id"]: Shift(*row.values()) for row in await database.fetch(_READ)}
+    rows = await database.fetch(_READ)
+    return dict(each("channel_shift", rows, lambda row: (row["channel_id"], Shift(*row.values()))))
 
 
 async def keep(connection: Connection, shifts: Mapping[int, Shift]) -> None:

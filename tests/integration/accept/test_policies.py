@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
+from databases import change
 from standins import Alone, AnyDestination
 
 from smsgw.core.errors import Invalid, message_of
@@ -30,10 +31,15 @@ from smsgw.platform.content.model import Answer as Said
 from smsgw.platform.links import service as short_links
 from smsgw.platform.links.model import NewLink
 from smsgw.platform.links.table import LinkTable
+from smsgw.platform.lists import consents
 from smsgw.platform.lists import service as lists
+from smsgw.platform.lists.consents import Given, Source
+from smsgw.platform.policies import queries as policy_queries
 from smsgw.platform.policies import service as policies
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.words import service as words
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.migrate import migrations
 from smsgw.store.messages import abroad
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -213,6 +219,55 @@ async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refus
 async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
     with pytest.raises(Invalid, match="frequency"):
         await policies.put(by_test(api.ctx.db), "frequency", value)
+
+
+# --- what is on from the start ---------------------------------------------------------------------------------------
+
+
+async def test_a_new_installation_sends_what_is_approved_filed_and_agreed_to(api: Api) -> None:
+    db, ids = api.ctx.db, api.ctx.ids
+    await db.execute("DELETE FROM policy")  # as migrations leave an empty database
+    await policies.put(by_test(db), "hours", "off")
+    other = await accounts.add(by_test(db), "other")
+    for owner, sign in ((api.account_id, "测试"), (other, "某某银行")):
+        id_ = await registry.add_sign(by_test(db, ids), owner, sign)
+        await changed(api)
+        if owner == api.account_id:
+            await refused(api, await post(api), "SIGN_NOT_APPROVED", sign=sign)
+        await registry.review(by_test(db, ids), "sign", id_, Review.APPROVED)
+    await changed(api)
+    assert (await post(api)).status == 202
+    for sign in ("某某银行", "无此签名"):  # another account's, and nobody's
+        await refused(api, await post(api, sign=sign), "SIGN_NOT_APPROVED", sign=sign)
+    text = "新品上市 t.cn/a 拒收请回复R"
+    await refused(api, await post(api, OTHER, content=text, type="marketing"), "NUMBER_NO_CONSENT")
+    given = Given(Source.PAPER, "v1", "纸质同意书", NOON - timedelta(days=1))
+    await consents.give(by_test(db, ids), api.account_id, ["86" + OTHER], given)
+    await api.lists.follow()
+    answer = await post(api, OTHER, content=text, type="marketing")
+    await refused(api, answer, "LINK_NOT_FILED", link="t.cn/a", carrier="中国移动")
+    filed = await url_filings.file(by_test(db), api.account_id, "t.cn/a")
+    await url_filings.set_state(by_test(db), filed.id, Filing.REGISTERED)
+    await changed(api)
+    assert (await post(api, OTHER, content=text, type="marketing")).status == 202
+
+
+async def test_an_installation_that_has_accounts_goes_on_as_before(dsn: str) -> None:
+    (migration,) = (m for m in migrations() if m.number == 277)
+    database = Database(dsn)
+    await database.open()
+    try:
+        await change(dsn, "DELETE FROM policy", migration.sql)
+        assert await policy_queries.deviations(database, accounts=None) == [], "nobody sends yet"
+        await accounts.add(by_test(database), "shop")
+        await policies.put(by_test(database), "sign_policy", "registered")
+        await change(dsn, migration.sql)
+        found = await policy_queries.deviations(database, accounts=None)
+    finally:
+        await database.close()
+    assert {one.name: one.value for one in found} == {
+        "consent": "off", "filed_links": "off", "sign_policy": "registered",
+    }  # fmt: skip
 
 
 # --- signatures and templates ---------------------------------------------------------------------------------------

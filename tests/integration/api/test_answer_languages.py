@@ -108,11 +108,11 @@ REFUSED: list[Call] = [
     get("/statistics?group=x", WRONG.format("group", "含有不允许的字符")),
     get(
         "/statistics?from_day=2026-01-02&to_day=2026-01-01",
-        WRONG.format("to_day", "须不早于 from_day，最多跨 366 天"),
+        WRONG.format("to_day", "须不早于起始日期，最多跨 366 天"),
     ),
     get(
         "/usage?from_day=2026-01-02&to_day=2026-01-01",
-        WRONG.format("to_day", "须不早于 from_day，最多跨 366 天"),
+        WRONG.format("to_day", "须不早于起始日期，最多跨 366 天"),
     ),
     # files
     upload(b"", "文件为空"),
@@ -122,10 +122,10 @@ REFUSED: list[Call] = [
     upload(b"a\0b", "文件不是文本，请上传 CSV 或 XLSX"),
     upload(b",".join([b"x"] * 300), "第 1 行超过 256 列"),
     # tasks
-    task(WRONG.format("to", "与 file_id、audience_id 只能填写一个"), audience_id="1"),
-    task(WRONG.format("params", "只能与 template_id 一起使用"), params={"a": "b"}),
-    task(WRONG.format("content", "与 template_id 只能填写一个"), template_id="1"),
-    task("模板 1 不存在，请核对 template_id", template_id="1", content=None),
+    task(WRONG.format("to", "与号码文件、人群只能填写一个"), audience_id="1"),
+    task(WRONG.format("params", "只能与模板一起使用"), params={"a": "b"}),
+    task(WRONG.format("content", "与模板只能填写一个"), template_id="1"),
+    task("模板 1 不存在，请核对模板编号", template_id="1", content=None),
     task("内容为空，请填写 content", content=None),
     task("号码为空，请在 to 中至少填写一个号码", to=None),
     task(WRONG.format("mapping.variables", "内容中没有变量 a"), mapping={"variables": {"a": "b"}}),
@@ -145,8 +145,8 @@ REFUSED: list[Call] = [
         WRONG.format("recurring.on", "应为 1 至 7 的列表"),
         recurring={"every": "week", "at": ["09:00"], "on": [9]},
     ),
-    task("发送时间不合法：send_at 最多可提前 366 天", send_at=LATE),
-    task("发送时间不合法：expire_at 须晚于发送时间", expire_at=PAST),
+    task("发送时间不合法：最多可提前 366 天", send_at=LATE),
+    task("发送时间不合法：有效期须晚于发送时间", expire_at=PAST),
     # what an account has
     post("/signs", {"sign": "a b"}, WRONG.format("sign", "签名须为 2 到 20 个字符，不含【】和空白")),
     post(

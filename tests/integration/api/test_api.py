@@ -637,11 +637,11 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
     paid: list[float] = []
     view = queries._view
 
-    def counted(row: Any) -> MessageView:
+    def counted(row: Any, *whole: bool) -> MessageView:
         if not made:
             asyncio.get_running_loop().call_soon(lambda: (in_a_row.append(len(made)), made.clear()))
         made.append(row["id"])
-        return view(row)
+        return view(row, *whole)
 
     async def pay(owner: object, n: float) -> None:
         assert owner == api.account_id

@@ -148,7 +148,7 @@ from smsgw.platform.partners import service as partners
 from smsgw.platform.phrases import service as phrases
 from smsgw.platform.phrases.model import Draft
 from smsgw.platform.phrases.model import Scope as PhraseScope
-from smsgw.platform.policies import frequency
+from smsgw.platform.policies import frequency, gates
 from smsgw.platform.policies import service as policies
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.preferences.queries import owner
@@ -546,6 +546,11 @@ async def _(world: World, change: Change) -> None:
 @example(frequency.put, "policy.set")
 async def _(world: World, change: Change) -> None:
     await frequency.put(change, rules.Place(world.account_id, "otp"), {"frequency": "1/1d"}, seen="{}")
+
+
+@example(gates.put, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await gates.put(change, rules.Place(world.account_id, "otp"), {"sign_policy": "registered"}, seen="{}")
 
 
 @example(policies.replace, "policy.set")
@@ -1495,6 +1500,19 @@ async def _(world: World, change: Change) -> None:
 @example(statistics.recount, "statistics.recount")
 async def _(world: World, change: Change) -> None:
     await statistics.recount(change, date(2026, 1, 1))
+
+
+@example(messages.cancel, "message.cancel")
+async def _(world: World, change: Change) -> None:
+    class Writer:
+        """Of outcomes: sweeps alone."""
+
+        async def sweep(self, wanted: Sweep) -> int:
+            async with world.database.transaction() as connection:
+                return len(await wanted.run(connection, clock.now()))
+
+    writer: Any = Writer()
+    await messages.cancel(change, writer, await a_message(world, PartState.QUEUED))
 
 
 @example(messages.resolve, "message.resolve")

@@ -218,12 +218,16 @@ async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch)
 async def test_a_login_that_is_at_work_is_left_alone_unless_asked_for() -> None:
     async with Carrier(config()) as carrier:
         for other, code in (
-            (AtWork("b", "localhost", 1), "live"),  # the same gateway by its name
-            (AtWork("b", "no-such-host.invalid", 2, frozenset({"127.0.0.1"})), "live"),
+            (AtWork("b", "localhost", 1), "live_other"),  # the same gateway by its name
+            (AtWork("b", "no-such-host.invalid", 2, frozenset({"127.0.0.1"})), "live_other"),
             (AtWork("a", "127.0.0.1", 0), "started"),  # between two connections
         ):
             found = await findings(spec(carrier.port), other)
             assert (found[-1].stage, found[-1].verdict, found[-1].code) == (Stage.LOGIN, Verdict.SKIPPED, code)
+        own = await findings(spec(carrier.port), AtWork("b", "127.0.0.1", 4), AtWork("a", "127.0.0.1", 2))
+        assert (own[-1].code, own[-1].params) == ("live", {"n": 2}), "those of others are not its own"
+        others = await findings(spec(carrier.port), AtWork("b", "127.0.0.1", 0), AtWork("c", "127.0.0.1", 4))
+        assert (others[-1].code, others[-1].params) == ("live_other", {"name": "c", "n": 4})
         assert not carrier.counts.logins
         await findings(spec(carrier.port), AtWork("a", "127.0.0.1", 1), login=True)
         assert carrier.counts.logins == 1

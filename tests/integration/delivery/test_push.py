@@ -200,6 +200,37 @@ async def test_beside_a_kept_snapshot_what_failed_is_tried_again_though_nothing_
     assert sorted(receiver.events) == [str(i) for i in made]
 
 
+async def test_what_was_taken_when_the_lease_ran_out_is_pushed_when_it_is_renewed(
+    stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an outage of the database. Looks begin behind what was found, and no round is due."""
+    claim, made = pushing.claim, list[int]()
+    looked = Heads.looked
+
+    def dear(self: Heads[None], *about: Any, **how: Any) -> None:
+        queues, taken, seconds = about
+        looked(self, queues, taken, seconds if self.dear else 1.0, **how)
+        self._due = float("inf")
+
+    async def late(*about: Any, **how: Any) -> Any:
+        found = await claim(*about, **how)
+        if found.ids == made:
+            (queue,) = stage.pusher._queues.values()
+            queue.lease.deadline = 0.0
+            monkeypatch.setattr(pushing, "claim", claim)
+        return found
+
+    monkeypatch.setattr(Heads, "looked", dear)
+    monkeypatch.setattr(pushing, "claim", late)
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    await stage.quiet()
+    made += await stage.reports(50)
+    await until(stage, lambda: pushing.claim is claim)
+    await until(stage, lambda: receiver.events == [str(i) for i in made], within=30)
+    await stage.quiet()
+
+
 async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(
     stage: Stage, receiver: Receiver
 ) -> None:

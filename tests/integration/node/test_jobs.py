@@ -284,6 +284,19 @@ async def test_cancel_while_it_waits_and_while_it_runs(database: Database) -> No
     assert [row["object"] for row in told] == [f"job/{waiting}", f"job/{running}"]
 
 
+async def test_what_was_done_last_is_known_at_the_end(database: Database) -> None:
+    """Progress is not written each time it is told; the last of it is, with the job's end."""
+
+    async def run(context: JobContext) -> None:
+        for n in range(UNITS + 1):
+            await context.progress(n, UNITS)
+
+    id_ = await put(database)
+    await finish(JobRunner(database, 1, [JobKind("test", run)]))
+    ended = await job(database, id_)
+    assert (ended.state, ended.done, ended.total) == (JobState.DONE, UNITS, UNITS)
+
+
 async def test_a_run_that_tells_its_progress_hears_of_the_cancel(database: Database) -> None:
     id_ = await put(database)
     heard = asyncio.Event()

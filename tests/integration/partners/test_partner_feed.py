@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from smsgw.core.errors import Temporary
+from smsgw.core.heads import ALL
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import REPORT, Way
 from smsgw.partners.delivery import Feed, Settler
@@ -111,3 +112,28 @@ async def test_a_claim_that_fails_half_way(
     one = feed()
     assert await waits(database)
     assert [e.kind for e in (await events.claim_bound(database, ACCOUNT, REPORT, 5)).events] == [REPORT]
+
+
+async def test_what_a_lost_connection_gives_back_is_found_by_the_next_look(
+    database: Database, feed: Callable[[], Feed]
+) -> None:
+    """Looks begin behind what was found, and no round is due: as beside a kept snapshot."""
+    one = feed()
+    one._pump = lambda: None  # type: ignore[method-assign]
+    head = one._heads[REPORT]
+    head._now = lambda: datetime.now(UTC) + timedelta(minutes=1)
+    head._heads._begin(ALL, 1.0)
+    head._heads._due = float("inf")
+    (bind,) = one.binds
+    event = await database.fetchval("SELECT id FROM customer_event")
+    async with asyncio.timeout(10):
+        while not one._queue:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        one.remove(bind)
+        Feed._pump(one)
+        while one.since(REPORT) > event:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        one.add(bind)
+        while not one._queue:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    assert [delivery.claimed.event.id for delivery in one._queue] == [event]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ def part(here: Desk, n: int) -> Part:
 
 
 PARTNER = Partner(1, 1, "cmpp", "shop", "secret")
+LINE: Any = SimpleNamespace(number=1, read_until=None)
 
 
 async def messages(here: Desk) -> int:
@@ -69,21 +71,21 @@ async def test_a_part_that_is_refused_again(
         parts = Parts(here.database, door, known, EventHub(), here.ids)  # type: ignore[arg-type]
         await parts._writer.start()
         try:
-            first = await parts.take(part(here, 1), PARTNER)
+            first = await parts.take(part(here, 1), PARTNER, LINE)
             door.refusal = Temporary("BACKPRESSURE", retry_after=1, n=1)
             for _ in range(3):
                 with pytest.raises(Temporary):
-                    await parts.take(part(here, 2), PARTNER)
+                    await parts.take(part(here, 2), PARTNER, LINE)
             if final:
                 door.refusal = Refused("ACCOUNT_STOPPED")
                 with pytest.raises(Refused):
-                    await parts.take(part(here, 2), PARTNER)
+                    await parts.take(part(here, 2), PARTNER, LINE)
                 assert await told(here) == [first], "of what was refused in its answer there is no report"
             door.refusal = None
             await parts._sweep()
             assert await messages(here) == 0, "what was refused is not sent"
             if not final:
-                await parts.take(part(here, 2), PARTNER)
+                await parts.take(part(here, 2), PARTNER, LINE)
                 await parts._sweep()
                 assert (await messages(here), await told(here)) == (1, [])
         finally:

@@ -17,6 +17,16 @@ from smsgw.store.messages import partner_parts as store
 from smsgw.store.messages.partner_parts import Kept, Part
 
 
+class Strangers:
+    """``store.Answers`` of parts that came to another process: each may come again."""
+
+    def line_of(self, _: int) -> int:
+        return 0
+
+    def open(self, *_: object) -> bool:
+        return True
+
+
 class Table:
     """Keeps parts, each in a transaction of its own, and remembers their ids by what they say."""
 
@@ -34,12 +44,13 @@ class Table:
             id=self.ids.next(), account_id=1, partner_id=1, key=f"cmpp|1069|13800000001|0|{ref}|{total}",
             total=total, part=int(said[-1]), number="13800000001", octets=said.encode(), coding="ucs2",
             extend_code="", reply="", urgent=False, send_at=None, expire_at=None, received_at=self.now,
+            decided=True,
         )  # fmt: skip
 
     async def keep(self, *parts: Part) -> list[Kept]:
         self.now += timedelta(milliseconds=10)
         async with self.database.transaction() as connection:
-            kept, _ = await store.keep(connection, parts, self.ids.next, now=self.now)
+            kept, _ = await store.keep(connection, parts, self.ids.next, now=self.now, answers=Strangers())
         for part, one in zip(parts, kept, strict=True):
             self.id.setdefault(part.octets.decode(), one.id)
         return kept
@@ -96,8 +107,16 @@ async def test_what_is_whole_stays_whole(table: Table) -> None:
 
 
 async def test_a_half_message_gives_way_to_another(table: Table) -> None:
-    assert await table.say("A1 A2 B1 C1 C2") == ["A1 A2", "C1 C2"]
+    """Which has nothing of it, once it has waited for a minute."""
+    assert await table.say("A1 A2 B1") == ["A1 A2"]
+    table.now += store.REPEATED_WITHIN + timedelta(seconds=1)
+    assert await table.say("C1 C2") == ["C1 C2"]
     assert await table.refused() == {"B1"}
+
+
+async def test_messages_that_come_at_the_same_time(table: Table) -> None:
+    assert await table.say("A1 B1 B2 A2") == ["A1 B2", "A2 B1"], "nothing tells which is whose"
+    assert await table.refused() == set()
 
 
 async def test_what_comes_again_gets_its_id(table: Table) -> None:
@@ -181,7 +200,7 @@ async def test_by_two_nodes_at_once(table: Table, dsn: str) -> None:
     one, other = await connect(dsn), await connect(dsn)
 
     async def keep(connection: Connection, part: Part) -> Kept:
-        kept, _ = await store.keep(connection, [part], table.ids.next, now=table.now)
+        kept, _ = await store.keep(connection, [part], table.ids.next, now=table.now, answers=Strangers())
         return kept[0]
 
     try:

@@ -19,11 +19,11 @@ from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
-from smsgw.platform.board import queries as board_queries
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries as org_queries
 from smsgw.platform.org import service as org
 from smsgw.platform.walls import queries, service
+from smsgw.platform.webhooks import queries as webhook_queries
 
 POLL = {"HX-Request": "true"}
 RIGHTS = [Permission.HOME_VIEW, Permission.NODE_VIEW, Permission.CHANNEL_VIEW]
@@ -73,7 +73,7 @@ async def test_the_figures_are_those_of_the_pages_that_they_lead_to(watched_site
         assert metric(page, "rate_out") == "12.5"
         assert metric(page, "success") == "75.0"
         assert "75.0%" in channels
-        assert "受理 6 条，提交 6 条，已有回执 4 条。" in page
+        assert "今日受理 6 条短信；提交 6 段，已有回执 4 段。" in re.sub(r"<[^>]+>", "", page)
         assert "90% 在" in page, "of the reports that came"
         assert metric(page, "channels") == "1 / 1"
         assert 'href="/channels"' in page
@@ -90,10 +90,10 @@ async def test_pushes_that_are_not_counted_in_time_are_not_known_and_all_else_is
 ) -> None:
     site, _ = watched_site
 
-    async def slow(*_: object) -> None:
+    async def slow(_: object) -> None:
         raise Temporary("STORAGE_UNAVAILABLE")
 
-    monkeypatch.setattr(board_queries, "pushes", slow)
+    monkeypatch.setattr(webhook_queries, "owed_to_all", slow)
     async with Browser(site) as duty:
         await duty.login("duty-1")
         page = await duty.get("/board")

@@ -250,6 +250,34 @@ async def test_the_rest_of_some_records_is_written_to_again(site: Site) -> None:
         assert "没有可再次发送的" in asked
 
 
+async def test_numbers_that_failed_for_good_are_left_out_unless_they_are_asked_for(site: Site) -> None:
+    link = await make(site)
+    ids = await send(site, [f"1380000000{n}" for n in range(4)], link)
+    taken = await site.carrier_takes()
+    for n, cls in ((1, "EMPTY_NUMBER"), (2, "BLACKLIST_CARRIER"), (3, "POWERED_OFF")):
+        mine = [one for one in taken if one[0] == ids[n]]
+        await site.carrier_reports(mine, PartState.UNDELIVERABLE, "MK:0001", cls)
+    assert await numbers(site, SegmentKind.NOT_CLICKED, link_id=link.id) == ["0", "3"]
+    assert await numbers(site, SegmentKind.NOT_CLICKED, messages=tuple(ids)) == ["0", "3"]
+    assert await numbers(site, SegmentKind.NOT_CLICKED, link_id=link.id, dead=True) == ["0", "1", "2", "3"]
+    assert await numbers(site, SegmentKind.UNREACHED) == ["3"]
+    assert await numbers(site, SegmentKind.UNREACHED, dead=True) == ["1", "2", "3"]
+    chosen = [("id", str(id_)) for id_ in ids]
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/records?time=today")
+        asked = html.unescape(await boss.post("/records/-/effect/unclicked", chosen))
+        assert "2 个还没有点击" in asked
+        assert "空号或运营商黑名单的 2 个号码默认不在其中" in asked
+        for option, kept in ((), [ids[0], ids[3]]), (("option", "1"), ids):
+            await boss.post("/records/-/do/unclicked", [*chosen, option] if option else chosen)
+            state = json.loads(
+                await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft_in(boss.path))
+            )
+            assert sorted(map(int, state["segment_messages"])) == kept
+            assert bool(state.get("segment_dead")) == bool(option)
+
+
 async def test_the_rest_of_a_task_is_written_to_again_and_never_who_has_clicked_meanwhile(site: Site) -> None:
     link = await make(site)
     tasks = site.surveyor.tasks

@@ -197,7 +197,7 @@ async def test_a_signature_is_applied_for_registered_renewed_and_found_when_it_i
         await chief.post(f"/signs/{id_}/register", refused)
         page = await chief.get(f"/signs/{id_}")
         assert "&lt;b&gt;全称&lt;/b&gt;" in page
-        for word in ("单位全称或简称", "被驳回", "未报备", "2100-01-01"):
+        for word in ("单位全称或简称", "被驳回", "未报备", "2099-12-31"):
             assert word in page
         await chief.post(f"/signs/{id_}/renew", {"until_day": "2088-08-08", "confirmed": "1"})
         assert 'value="2088-08-08"' in await chief.get(f"/signs/{id_}/renew")

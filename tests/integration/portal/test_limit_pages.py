@@ -19,6 +19,7 @@ from smsgw.core.ids import CHINA, first_id
 from smsgw.core.kinds import CustomKind
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import NO_POLICY
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.change import Change
 from smsgw.platform.org import service as org
@@ -34,7 +35,7 @@ PHONE = "13800138000"
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
+    async with running(dsn, tmp_path, listed=True) as site:
         rights = [Permission.HOME_VIEW, Permission.POLICY_VIEW, Permission.POLICY_EDIT]
         change = Change(site.db, Actor.system("test"), ids=site.ids)
         await org.add_role(change, "clerk", "科员", rights, ScopeKind.ACCOUNTS)
@@ -122,7 +123,47 @@ async def test_how_often_is_asked_in_numbers_and_put(site: Site) -> None:
         await follow(site)
         assert "单独计数" in html.unescape(await boss.get("/limits"))
         await boss.post(path, {"frequency": "", "confirmed": "1"})
-        assert await site.db.fetchval("SELECT count(*) FROM policy") == 0
+        assert await site.db.fetchval("SELECT count(*) FROM policy WHERE type <> ''") == 0
+
+
+async def test_signatures_links_and_consents_are_switched_with_the_effect_in_numbers(site: Site) -> None:
+    await site.db.execute("DELETE FROM policy")
+    await follow(site)
+    hall = site.snapshots.current.account(site.accounts["hall"])
+    assert hall is not None
+    async with Browser(site) as boss, Browser(site) as clerk:
+        await boss.login("boss")
+        await boss.get("/limits")
+        page = html.unescape(await boss.get("/limits"))
+        assert page.count("仅限本账号已审核的签名") == 3
+        assert ("须已报备" in page, "须已同意" in page) == (True, True), "on from the start"
+        path = "/limits/0/marketing/gates"
+        everything = {"sign_policy": "off", "filed_links": "off", "consent": "off"}
+        await boss.get(path)
+        await boss.post(path, everything | {"confirmed": "1"})
+        site.snapshots.change(policies=NO_POLICY)
+        for n, text in enumerate(("新品上市", "看看 t.cn/a")):
+            await site.acceptor.send(SendRequest(
+                hall, (SendItem(f"1380013800{n}", text, sign="政务"),), MessageType.MARKETING, Origin.API,
+                ActorLabel("k"),
+            ))  # fmt: skip
+        await follow(site)
+        noon = (datetime.now(CHINA) - timedelta(days=1)).replace(hour=12)
+        await site.db.execute("UPDATE message SET id = id - $1", first_id(datetime.now(UTC)) - first_id(noon))
+        await boss.get(path)
+        asked = html.unescape(await boss.post(path, dict.fromkeys(everything, "")))
+        assert "2 条短信和现有的签名、报备、同意记录计算" in asked
+        assert "因签名拒绝 2 条、因链接拒绝 1 条、因用户同意拒绝 2 条（现行条件共 0 条）" in asked
+        await boss.post(path, {"sign_policy": "registered", "confirmed": "1"})
+        rows = await site.db.fetch("SELECT type, name, value FROM policy")
+        assert [tuple(row) for row in rows] == [("marketing", "sign_policy", "registered")]
+        assert "营销链接" not in html.unescape(await boss.get("/limits/0/otp/gates")), "of marketing alone"
+        await clerk.login("hall-op")
+        await clerk.get(path)
+        assert clerk.status == 404
+        await clerk.get(f"/limits/{hall.id}/marketing/gates")
+        assert clerk.status == 200
+        assert f"/limits/{hall.id}/marketing/gates" in await clerk.get("/review/rules")
 
 
 async def test_two_who_change_how_often_do_not_undo_each_other(site: Site) -> None:
@@ -131,6 +172,7 @@ async def test_two_who_change_how_often_do_not_undo_each_other(site: Site) -> No
         for path, mine, theirs, name in (
             ("/limits/0/notice/frequency", {"frequency": "2/1d"}, {"frequency_all": "3/1d"}, "frequency_all"),
             ("/review/rules/0/notice", {"review": "all"}, {"review_over": "10"}, "review_over"),
+            ("/limits/0/notice/gates", {"sign_policy": "off"}, {"sign_policy": "registered"}, "sign_policy"),
         ):
             page = await boss.get(path)
             seen = html.unescape(re.findall(r'name="seen" value="([^"]*)"', page)[0])
@@ -142,7 +184,7 @@ async def test_two_who_change_how_often_do_not_undo_each_other(site: Site) -> No
             seen = html.unescape(re.findall(r'name="seen" value="([^"]*)"', page)[0])
             await boss.post(path, mine | {"seen": seen, "confirmed": "1"})
             assert await site.db.fetchval("SELECT array_agg(name) FROM policy WHERE type = 'notice'") == [*mine]
-            await site.db.execute("DELETE FROM policy")
+            await site.db.execute("DELETE FROM policy WHERE type = 'notice'")
 
 
 async def test_two_who_change_the_hours_do_not_undo_each_other(site: Site) -> None:
@@ -265,7 +307,8 @@ async def test_what_is_set_for_an_account_is_led_to_and_others_rules_are_not_nam
         assert f'href="{path}"' in await clerk.get("/review/rules")
         await clerk.get(path)
         await clerk.post(path, {"frequency": "7/1d", "confirmed": "1"})
-        assert (clerk.path, await site.db.fetchval("SELECT account_id FROM policy")) == ("/review/rules", hall)
+        of_account = await site.db.fetchval("SELECT account_id FROM policy WHERE type = 'bill'")
+        assert (clerk.path, of_account) == ("/review/rules", hall)
         asked = {"account": str(hall), "type": "bill", "number": "13800138000", "sign": "", "content": "账单已出"}
         await boss.get("/routes/explain")
         assert "bills of all" in await boss.post("/routes/explain", asked), "a kind is explained as it goes"

@@ -277,6 +277,8 @@ async def test_codes_are_generated_and_taken_away_each_once(site: Site) -> None:
         assert await rows_of(site, boss, boss.path) == rows, "again the same"
         part = await made(site, kind=LinkKind.PERSONAL, codes=10)  # messages have the first four
         await site.db.execute("UPDATE short_link SET used = 4 WHERE id = $1", part.id)
+        shown = await boss.get(f"/short-links/{part.id}")
+        assert "已发放 4 个短码" in shown, "what was given away, not what there is room for"
         assert "前 4 个" in await boss.post(f"/short-links/{part.id}/codes", {})
         await boss.post(f"/short-links/{part.id}/codes", {"confirmed": "1"})
         rows = await rows_of(site, boss, boss.path)

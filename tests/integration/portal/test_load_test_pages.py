@@ -7,7 +7,7 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from databases import change as as_owner
 from portal_site import Site, by_test, running
 
 from smsgw.admin.words.load_tests import SCENARIO
+from smsgw.bench.result import Outage
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, ScopeKind
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
@@ -190,6 +191,35 @@ async def test_it_gives_way(
     async with Browser(site) as watcher:
         await watcher.login("watcher-1")
         assert "压测已自动" in await watcher.get(f"/loadtest/{id_}")
+
+
+async def test_an_outage_fails_it_and_nothing_is_met(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage("database", "2026-12-01 18:00:03.250 +0800", 2.2, "terminated by signal 11")
+    measured = json.dumps(RESULT | {"outages": [asdict(outage)], "problems": [str(outage)]})
+
+    async def ended(*_: object) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"print({measured!r}); raise SystemExit(1)", stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+
+    monkeypatch.setattr(load_tests, "begun", ended)
+    id_ = await service.begin(by_test(site.db), Profile(Scenario.STEADY, 100, 60), reason="验收", node=1,
+                              folder=tmp_path)  # fmt: skip
+    await site.db.execute("UPDATE job SET not_before = now()")
+    job = await jobs.claim(site.db, 1, {"load_test": 1}, timedelta(minutes=1))
+    assert job is not None
+    with pytest.raises(SmsgwError):
+        await load_tests.LoadTests(site.db, tmp_path / load_tests.FOLDER).kind().run(JobContext(site.db, job))
+    assert await site.db.fetchval("SELECT state FROM load_test") == State.FAILED
+    async with Browser(site) as watcher:
+        await watcher.login("watcher-1")
+        for address in (f"/loadtest/{id_}", f"/loadtest/{id_}/report"):
+            page = await watcher.get(address)
+            assert "数据库于 2026-12-01 18:00:03.250（开始加压后 2.2 秒）意外中断：terminated by signal 11" in page
+            assert "不能作为验收依据" in page
+            assert ">达到<" not in page
 
 
 async def test_what_a_forgotten_one_has_left_goes(site: Site, tmp_path: Path) -> None:

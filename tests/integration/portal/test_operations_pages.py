@@ -26,6 +26,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
+from smsgw.platform.routing import service as routing
 from smsgw.platform.words import queries as word_queries
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
@@ -137,6 +138,32 @@ async def test_a_channel_is_stopped_drained_and_started_with_what_waits_said_bef
             assert boss.path == one
             assert await site.db.fetchval("SELECT desired FROM channel WHERE id = $1", site.channel_id) == desired
     assert await done(site, "channel.%") == ["channel.add", *["channel.set"] * 3]
+
+
+async def test_a_channel_is_removed_with_what_uses_it_said_before(site: Site) -> None:
+    site.channels.append(status(site))
+    await routing.publish(by_test(site.db), {"rule": [{"name": "codes", "type": ["otp"], "pool": "CMCC"}]}, "")
+    await site.snapshots.follow()
+    await send(site)
+    one = f"/channels/{site.channel_id}"
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert f'{one}/remove"' not in await boss.get(one), "it is stopped first"
+        await boss.post(f"{one}/stop", {"confirmed": "1"})
+        assert f'{one}/remove"' in await boss.get(one)
+        page = await boss.get(f"{one}/remove")
+        assert re.search(r"将删除通道“mobile-a”，不能恢复.*它服务 \d+ 个通道组，1 条路由规则送到这些组", page)
+        assert "1 条排队的短信和 0 段待重发的将一直等待" in page
+        site.channels.append(status(site, id=99, name="spare"))
+        page = await boss.post(f"{one}/remove", {})
+        assert "1 条排队的短信和 0 段待重发的改走 spare" in page
+        assert await site.db.fetchval("SELECT removed_at FROM channel WHERE id = $1", site.channel_id) is None
+        await boss.post(f"{one}/remove", {"confirmed": "1"})
+        assert boss.path == "/channels"
+        assert await site.db.fetchval("SELECT removed_at FROM channel WHERE id = $1", site.channel_id) is not None
+        await boss.get(one)
+        assert boss.status == 404
+    assert (await done(site, "channel.%"))[-1] == "channel.remove"
 
 
 async def test_a_channel_is_added_and_changed_and_its_password_is_never_shown(site: Site) -> None:

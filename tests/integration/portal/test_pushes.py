@@ -85,7 +85,7 @@ async def test_they_are_found_and_delivered_again_with_the_effect_in_numbers(sit
             assert f"共 {n} 条" in await browser.get(f"/pushes/-/total?{query}"), query
         waits = next(iter(shown(await browser.get(f"/pushes?message={hall[2]}"))))
         detail = await browser.get(f"/pushes/{waits}")
-        assert "等待推送" in detail
+        assert "待送达" in detail
         assert f"/records/{hall[2]}" in detail
         events = shown(page)
         asked = unescape(await browser.post("/pushes/-/effect/again", [("id", str(e)) for e in events]))

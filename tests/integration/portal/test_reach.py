@@ -223,7 +223,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /send/quick/result": (case(query="account={account}&key={key}"),),
     "GET /send/quick/result/live": (case(query="account={account}&key={key}"),),
     "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
-    **of_actions("/records", "message", "resend", "unclicked", "group", "block"),
+    **of_actions("/records", "message", "resend", "cancel", "unclicked", "group", "block"),
     "GET /records/{id}": (case("message"),),
     "GET /records/{id}/live": (case("message"),), "GET /records/{id}/wire": (case("message"),),
     "GET /records/{id}/verify": (case("message"),),
@@ -493,6 +493,8 @@ CASES: dict[str, tuple[Case, ...]] = {
        for what in ("rename", "retire", "restore")},
     "GET /limits/{id}/{type}/frequency": (case("account"),),
     "POST /limits/{id}/{type}/frequency": (sure("account", frequency="1/1d"),),
+    "GET /limits/{id}/{type}/gates": (case("account"),),
+    "POST /limits/{id}/{type}/gates": (sure("account", sign_policy="registered"),),
     "GET /review/rules/{id}/{type}": (case("account"),),
     "POST /review/rules/{id}/{type}": (sure("account", review="all"),),
     "GET /review/rules/{id}/{type}/hours": (case("account"),),
@@ -573,7 +575,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     **{f"{m} /channels/-/new/{p}": NOTHING for m in ("GET", "POST")
        for p in ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")},
     **{f"{m} /channels/{{id}}/{what}": (sure("nobody"),) for m in ("GET", "POST")
-       for what in ("start", "stop", "drain", "edit", "copy", "test", "probe", "wire", "record", "record/end")},
+       for what in ("start", "stop", "drain", "edit", "copy", "test", "probe", "wire", "record", "record/end",
+                    "remove")},
     "GET /channels/{id}/wire/live": (case("nobody"),),
     "GET /channels/{id}/versions": (case("nobody"),), "GET /channels/{id}/versions/{number}": (case("nobody"),),
     **{f"{m} /channels/{{id}}/versions/{{number}}/{what}": (sure("nobody"),) for m in ("GET", "POST")

@@ -23,10 +23,11 @@ from smsgw.runtime import clock
 from smsgw.store.messages import reviews, sweeps
 
 S = PartState
+DEAD = "空号或在运营商黑名单中"
 # State, code, class, refused by us, sent again by policy; and why it is not sent again ("": it is).
 FATES = (
-    (S.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER", False, 0, ""), (S.EXPIRED, "", "", False, 0, ""),
-    (S.REJECTED, "ID:0076", "CONTENT_BLOCKED", False, 0, ""), (S.REJECTED, "WORD", "", True, 0, ""),
+    (S.EXPIRED, "", "", False, 0, ""), (S.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER", False, 0, DEAD),
+    (S.REJECTED, "ID:0076", "CONTENT_BLOCKED", False, 0, "内容被运营商拦截"), (S.REJECTED, "WORD", "", True, 0, ""),
     (S.REJECTED, "REVIEW_REJECTED", "POLICY", True, 0, "未经审批通过"),
     (S.UNDELIVERABLE, "OPERATOR:FAILED", "", False, 0, ""),
     (S.DELIVERED, "DELIVRD", "", False, 0, "已送达"), (S.SENT, "", "", False, 0, "结果不明，可能已送达"),
@@ -92,7 +93,7 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
     all_ = await many(site)
     wanted = sorted(f"86{number}" for number, why in all_.values() if not why)
     refused = Counter(why for _, why in all_.values() if why)
-    assert len(wanted) >= 200
+    assert len(wanted) >= 100
     async with Browser(site) as admin, Browser(site) as other:
         for browser in (admin, other):
             await browser.login("admin")
@@ -193,3 +194,27 @@ async def refused(site: Site, admin: Browser, sent: SendResult) -> None:
     for item in sent.items:
         assert "未经审批通过" in await admin.post("/records/-/do/resend", {"id": str(item.message_id)})
     assert await site.db.fetchval("SELECT count(*) FROM message") == 2
+
+
+async def test_what_failed_for_good_is_sent_again_only_when_that_is_asked_for(site: Site) -> None:
+    account = site.snapshots.current.account(site.accounts["hall"])
+    assert account
+    items = tuple(SendItem(f"1380000000{n}", "您好") for n in range(3))
+    sent = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
+    ids = [int(item.message_id or 0) for item in sent.items]
+    await site.db.execute(
+        _FATE, ids, [int(S.UNDELIVERABLE)] * 3, ["MK:0001", "UNDELIV", "MK:0001"],
+        ["EMPTY_NUMBER", "POWERED_OFF", "BLACKLIST_CARRIER"], [False] * 3, [0] * 3, site.channel_id,
+    )  # fmt: skip
+    chosen = [("id", str(id_)) for id_ in ids]
+    async with Browser(site) as admin:
+        await admin.login("admin")
+        await admin.get("/records?time=today")
+        said = await admin.post("/records/-/effect/resend", chosen)
+        assert "将重发 1 条失败的短信" in said
+        assert f"另外 2 条不重发：{DEAD} 2" in said
+        assert "仍重发 2 条" in said
+        only = await admin.post("/records/-/effect/resend", chosen[:1])
+        assert 'name="option"' in only, "there is something to choose where nothing goes out by default"
+        assert "已处理 1 条，2 条未处理" in await admin.post("/records/-/do/resend", chosen)
+        assert "已处理 2 条，1 条未处理" in await admin.post("/records/-/do/resend", [*chosen, ("option", "1")])

@@ -61,6 +61,7 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         await site.add_staff("clinic-op", "cashier", "clinic")
         await site.add_staff("hall-op", "looker", "hall")
         await exclusions.add(by_test(site.db), Draft(TODAY, "合同约定", {"EMPTY_NUMBER": "handset"}, {"XX:1": "other"}))
+        await accounts.edit(by_test(site.db), site.accounts["hall"], {"unit_price": "0.0385"})
         ids = [await send(site, to=f"138001380{n:02}") for n in range(5)]
         taken = await site.carrier_takes()
         await site.carrier_reports([one for one in taken if one[0] in ids[:3]])
@@ -127,7 +128,7 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
     """Of what failed the price was promised back, of what never went out it is; a message of another account is not in
     it, and who may not see balances sees no money."""
     hall = site.accounts["hall"]
-    await accounts.edit(by_test(site.db), hall, {"unit_price": "0.0385", "refund_failed": True, "units_notice": 2})
+    await accounts.edit(by_test(site.db), hall, {"refund_failed": True, "units_notice": 2})
     await accounts.edit(by_test(site.db), site.accounts["clinic"], {"unit_price": "9"})
     await site.snapshots.follow()
     ids = [await send(site, to=f"139001390{n:02}") for n in range(3)]
@@ -146,7 +147,7 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
     one = await service.take(by_test(site.db), hall, MONTH, "why")
     assert one.amount == Decimal("0.35"), "nine times 0.0385"
     text = re.sub(r"\s+", "", read(statement_pdf.made(one, teller("zh"), "平台", "水印")))
-    assert "单价0.0385元/条" in text
+    assert "单价0.0385元/条：扣费13条，返还4条，净计费9条" in text
     assert "合计913490.35" in text, text
     english = read(statement_pdf.made(one, teller("en"), "Platform", "mark"))
     assert "Period: " in english
@@ -165,6 +166,8 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
 
 async def test_who_may_not_see_balances_takes_a_statement_without_money(site: Site) -> None:
     await accounts.edit(by_test(site.db), site.accounts["clinic"], {"unit_price": "0.0385"})
+    used = "INSERT INTO usage_day VALUES ($1, $2, 'k', 'notice', 1, 1, 1, 0)"
+    await site.db.execute(used, site.accounts["clinic"], TODAY)
     form = {"month": f"{MONTH:%Y-%m}", "account": str(site.accounts["clinic"]), "reason": "季度核对"}
     texts = []
     for name in ("clinic-op", "boss"):

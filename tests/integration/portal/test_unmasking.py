@@ -14,10 +14,12 @@ from browsing import Browser
 from portal_site import Site, running
 from test_inbound import reply, send
 
-from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.settings import Settings
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
@@ -34,7 +36,9 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         await site.add_staff("boss", "super")
         change = Change(site.db, Actor.system("test"), ids=site.ids)
         more = [*RIGHTS, Permission.MESSAGE_UNMASK]
-        for code, rights in (("clerk", RIGHTS), ("seer", more)):
+        reader = [*RIGHTS, Permission.MESSAGE_READ, Permission.MESSAGE_EXPORT, Permission.MESSAGE_WIRE]
+        more_texts = [*more, Permission.MESSAGE_READ]
+        for code, rights in (("clerk", RIGHTS), ("seer", more), ("reader", reader), ("seer-texts", more_texts)):
             await org.add_role(change, code, code, rights, ScopeKind.ACCOUNTS)
             await site.add_staff(f"{code}-hall", code, "hall")
         await site.add_staff("seer-clinic", "seer", "clinic")
@@ -74,6 +78,52 @@ async def test_a_number_is_shown_for_a_reason_and_written_down_without_it(site: 
         "SELECT object || COALESCE(before::text, '') || COALESCE(after::text, '') FROM audit"
     )
     assert not [row for row in entries if NUMBER in row[0]]
+
+
+async def coded(site: Site) -> int:
+    """A message with a verification code."""
+    hall = site.snapshots.current.account(site.accounts["hall"])
+    assert hall is not None
+    item = SendItem(NUMBER, "您的登录码是739155，5分钟内有效", sign="政务")
+    request = SendRequest(hall, (item,), MessageType.OTP, Origin.API, ActorLabel("k"))
+    return int((await site.acceptor.send(request)).items[0].message_id or 0)
+
+
+async def test_who_may_read_texts_reads_no_verification_codes(site: Site) -> None:
+    id_ = await coded(site)
+    async with Browser(site) as browser:
+        await browser.login("reader-hall")
+        for path in ("/records", f"/records/{id_}", f"/records/{id_}/live", f"/records/{id_}/wire", "/"):
+            page = await browser.get(path)
+            assert (browser.status, "739155" in page) == (200, False), path
+        assert "您的登录码是******，5分钟内有效" in await browser.get("/records")
+        assert f'href="/records/{id_}"' in await browser.get("/records?content=登录码")
+        for piece in ("73", "码是7"):
+            assert f'href="/records/{id_}"' not in await browser.get(f"/records?content={piece}"), "not found out so"
+        await browser.get("/records")
+        await browser.post("/records/-/export", {"q": "", "reason": "核对", "format": "csv"})
+        job = browser.path
+        await browser.job_done(job)
+        file = await browser.post(f"{job}/link", {})
+        assert ("登录码是******" in file, "739155" in file) == (True, False)
+
+
+async def test_a_text_with_its_code_is_shown_for_a_reason_and_written_down_without_it(site: Site) -> None:
+    id_ = await coded(site)
+    async with Browser(site) as browser:
+        await browser.login("seer-texts-hall")
+        assert f'href="/records/{id_}/number"' in await browser.get(f"/records/{id_}")
+        page = await browser.post(f"/records/{id_}/number", {"purpose": "customer", "note": ""})
+        assert ("739155" in page, browser.status) == (True, 200)
+    async with Browser(site) as browser:
+        await browser.login("seer-hall")
+        page = await browser.post(f"/records/{id_}/number", {"purpose": "customer", "note": ""})
+        assert ("739155" in page, browser.status) == (False, 200), "who may not read texts"
+    rows = await site.db.fetch("SELECT after FROM audit WHERE action = 'numbers.unmask' ORDER BY id")
+    assert [json.loads(row["after"]) for row in rows] == [
+        {"purpose": "customer", "note": "", "shown": 1, "content": True},
+        {"purpose": "customer", "note": "", "shown": 1},
+    ]
 
 
 async def test_lists_of_every_kind_have_it(site: Site) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from smsgw.admin.kit import discovery
+from smsgw.admin.kit import discovery, people
 from smsgw.admin.kit.menu import Entry, menu_for
+from smsgw.admin.pages.people.roles import GIVEN
+from smsgw.admin.rights import PROOFS
 from smsgw.admin.words.menu import ENTRIES, GROUPS, PERSONAL, EntryWords, Side
 from smsgw.admin.words.pinyin import PINYIN
-from smsgw.core.permissions import Permission
+from smsgw.core.permissions import Permission, duties_of, with_implied
 
 P = Permission
 
@@ -36,6 +38,24 @@ def test_every_entry_leads_to_a_page_that_needs_the_same_permission() -> None:
         assert (entry.path, entry.permission) in reached, entry
     keys = [entry.key for entry in discovery.entries()]
     assert len(keys) == len(set(keys))
+
+
+def test_every_permission_opens_something_by_itself() -> None:
+    for permission in GIVEN:
+        may = with_implied({permission})
+        open_ = {entry.path for entry in discovery.entries() if entry.permission in may | {P.SELF_EDIT}}
+        assert permission in people.governed(), f"{permission}: no page asks for it"
+        assert open_ - {"/notices", "/duty"}, f"{permission}: no way leads to what it is for"
+
+
+def test_what_a_permission_implies_goes_no_further_than_it_must() -> None:
+    assert with_implied({P.ACCOUNT_STOP}) == {P.ACCOUNT_STOP, P.ACCOUNT_VIEW}
+    assert with_implied({P.PERSON_RESET}) == {P.PERSON_RESET, P.PERSON_VIEW}
+    assert with_implied({P.MESSAGE_SEND}) == {P.MESSAGE_SEND}, "who sends need not see records"
+    for permission in P:
+        more = with_implied({permission}) - {permission}
+        assert duties_of(more) <= duties_of({permission}), permission
+        assert not PROOFS.keys() & more, f"{permission}: nobody asks who it is"
 
 
 def test_an_entry_without_words_is_refused() -> None:

@@ -105,6 +105,9 @@ def test_preview_counts_as_the_phone_will_show_it() -> None:
     assert preview("", "a" * 160).coding == "gsm7"
     assert preview("另一个", "【市政服务】你好").text == "【市政服务】你好"
     assert preview("", "").parts == 0
+    emoji = preview("", "好" * 69 + "😀")
+    assert (emoji.characters, emoji.double, emoji.parts) == (71, 1, 2), "as parts and the API's units count"
+    assert (preview("", "a" * 159 + "€").characters, preview("", "a" * 159 + "€").parts) == (161, 2)
     assert preview("市政服务", "x\ud800").characters == 8  # half a character does not break the page
 
 

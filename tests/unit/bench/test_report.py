@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from smsgw.admin.words.load_tests import CLAUSE, VERDICT
 from smsgw.bench import report
-from smsgw.bench.result import Carried, Codes, Counts, Course, Fault, Latency, Result, spread
+from smsgw.bench.result import Carried, Codes, Counts, Course, Fault, Latency, Outage, Result, spread
 from smsgw.commands import bench as command
 from smsgw.platform.load_tests.model import findings
 
@@ -128,6 +128,19 @@ def test_whatever_went_wrong_is_said_in_chinese() -> None:
     assert len(said) == len(wrong.problems) == 8
     assert not [one for one in said if re.search("[A-Za-z%]", one)]
     assert f"受理 {N - 1} 条，到达运营商 {N - 4} 条" in said
+
+
+@pytest.mark.parametrize(("what", "said"), [("database", "数据库"), ("daemon", "网关")])
+@pytest.mark.parametrize(("after", "when"), [(12.3, "（开始加压后 12.3 秒）"), (None, "")])
+def test_an_outage_stands_above_and_nothing_is_met(what: str, said: str, after: float | None, when: str) -> None:
+    outage = Outage(what, "2026-12-01 18:00:03.250000 +0800", after, "terminated by signal 11")
+    made = result(outages=[outage])
+    assert made.problems == [str(outage)]
+    page = report.page(1_000, 60.0, made)
+    assert (
+        f'<p class="bad">{said}于 2026-12-01 18:00:03.250000{when}意外中断：terminated by signal 11</p>' in page
+    )
+    assert "达到 0 项，未达到 4 项" in page
 
 
 @pytest.mark.parametrize(("options", "shown"), [((), "end to end"), (("--json",), '"end_to_end_per_s"')])

@@ -13,6 +13,7 @@ from smsgw.core.errors import Temporary
 from smsgw.core.heads import DEAR, Stretch
 from smsgw.core.ids import first_id
 from smsgw.pipeline.delivery.event_heads import EventHead
+from smsgw.store.engine.database import unavailable
 from smsgw.store.messages.events import Found
 
 A_ROW = 20e-6
@@ -31,6 +32,8 @@ class Events:
         self.walked = 0
         self.gives_up = float("inf")
         """Seconds after which a look is given up."""
+        self.away = False
+        """There is no server; it takes a while until that is known."""
         self.head = EventHead(self.now)
         self.head._clock = self.head._heads._clock = lambda: self.time
 
@@ -44,6 +47,9 @@ class Events:
         return id_
 
     async def find(self, within: Stretch, limit: int) -> Found[int]:
+        if self.away:
+            self.time += 2 * DEAR
+            raise unavailable(ConnectionRefusedError()) from ConnectionRefusedError()
         found = [i for i in self.waiting[bisect_left(self.waiting, within.first) :] if i <= within.last][:limit]
         end = found[-1] if len(found) == limit else within.last
         walked = max(0, bisect_left(self.dead, end) - bisect_left(self.dead, within.first))
@@ -51,7 +57,7 @@ class Events:
         self.walked += walked
         if seconds > self.gives_up:
             self.time += self.gives_up
-            raise Temporary("STORAGE_UNAVAILABLE")
+            raise unavailable(TimeoutError()) from TimeoutError()
         self.time += seconds
         for id_ in found:
             self.waiting.remove(id_)
@@ -168,3 +174,36 @@ async def test_what_a_round_has_taken_is_not_lost_with_the_look_behind_it(events
             taken += (await events.head.look(100, find)).events
         events.time += 1
     assert taken == [old]
+
+
+async def test_an_outage_leaves_nothing_to_rounds(events: Events) -> None:
+    """It does not tell that there is much to walk over."""
+    old = events.put(age=30.0)
+    events.away = True
+    for _ in range(3):
+        with contextlib.suppress(Temporary):
+            await events.take()
+    events.away = False
+    assert await events.take() == [old]
+
+
+async def test_a_round_goes_on_where_an_outage_has_met_it(events: Events) -> None:
+    """One that rested as long as after a statement of five seconds would rest for a minute and a half."""
+    await events.deliver(60)
+    assert events.head._heads.dear
+    old = events.put(age=3600.0)
+    events.time += 60
+    assert events.head.due
+    events.away = True
+    with contextlib.suppress(Temporary):
+        await events.take()
+    events.away = False
+    events.time += 2
+    assert old in [*await events.take(), *await events.take()]
+
+
+async def test_a_round_that_costs_nothing_is_made_at_once(events: Events) -> None:
+    """A look was given up while the database stood still; nothing is walked over."""
+    old = [events.put(age) for age in (1e6, 3600.0, 30.0)]
+    events.head._heads.failed([None])
+    assert await events.take() == old

@@ -1,20 +1,24 @@
-"""Looks for events to push, where each takes long: they rest, and are no more than there has to be."""
+"""The queue of one endpoint: how often it looks for events, and what it gives back when it cannot push them."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from smsgw.core.errors import Temporary
+from smsgw.core.heads import ALL, Stretch
+from smsgw.core.ids import first_id
 from smsgw.core.webhooks import Endpoint, Options
 from smsgw.pipeline.delivery import push_queue
+from smsgw.pipeline.delivery.push_http import Answer
 from smsgw.pipeline.delivery.push_queue import PushQueue
 from smsgw.store.engine.leases import Lease
 from smsgw.store.messages.events import Found
-from smsgw.store.messages.pushing import Due
+from smsgw.store.messages.pushing import Due, Result
 
 TAKES = 0.05
 ENDPOINT = Endpoint(1, 7, "hall", "main", "https://example.cn/", (), Options(linger_ms=0), (b"key",))
@@ -88,4 +92,91 @@ async def test_it_rests_after_a_look_that_took_too_long_as_well(looks: Looks) ->
         await settled(queue)
     assert len(looks.began) == 3
     assert min(looks.rests) > push_queue.REST * TAKES * 0.9
+    await queue.close()
+
+
+class Events:
+    """``push_queue.Services`` over events in memory. ``trouble`` is what meets the first batch."""
+
+    def __init__(self, trouble: str, ids: list[int]) -> None:
+        self.lease = Lease("push/1", 1, 1, float("inf"))
+        self.trouble = trouble
+        self.waiting = dict.fromkeys(ids)
+        self.pushed: list[int] = []
+        self.held = 0
+        self.destinations = SimpleNamespace(check=lambda *_: None)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def chance(self) -> float:
+        return 0.5
+
+    def new_id(self) -> int:
+        return 1
+
+    def room(self, wanted: int) -> int:
+        return wanted
+
+    def holds(self, change: int) -> None:
+        self.held += change
+
+    def _meets(self, trouble: str) -> bool:
+        met = self.trouble == trouble
+        if met:
+            self.trouble = ""
+        return met
+
+    async def due(
+        self, endpoint: Endpoint, kind: str, limit: int, *, under_way: list[int], within: Stretch, **_: object
+    ) -> Found[Due]:
+        found = [i for i in self.waiting if within.first <= i <= within.last and i not in under_way][:limit]
+        if found and self._meets("lease"):
+            self.lease.deadline = 0.0
+        return Found([Due(i, kind, i, 0, None, {"event_id": str(i)}) for i in found], found, 0.0)
+
+    async def call(self, *_: object) -> Answer:
+        if self._meets("call"):
+            raise RuntimeError("a fault of the program")
+        return Answer(True, 200, 1)
+
+    async def write(self, result: Result) -> None:
+        if result.done and self._meets("write"):
+            raise Temporary("STORAGE_UNAVAILABLE")
+        self.pushed += result.done
+        for id_ in result.done:
+            del self.waiting[id_]
+
+
+@pytest.mark.parametrize("trouble", ["lease", "call", "write"])
+async def test_what_could_not_be_pushed_is_found_by_the_next_look(trouble: str) -> None:
+    """Looks begin behind what was found, and no round is due: as beside a kept snapshot."""
+    first = first_id(datetime.now(UTC) - timedelta(seconds=30))
+    services: Any = Events(trouble, [first + n for n in range(250)])
+    ids = list(services.waiting)
+    queue = PushQueue(ENDPOINT, services.lease, services)
+    queue.kinds = ("report",)
+    heads = queue.head("report")._heads
+    heads._begin(ALL, 1.0)
+    heads._due = float("inf")
+    queue.poke("report")
+    await settled(queue)
+    assert not services.trouble
+    assert len(services.pushed) < 250
+    assert (queue.in_flight, services.held) == (0, 0)
+    services.lease.deadline = float("inf")
+    queue.poke("report")
+    await settled(queue)
+    assert sorted(services.pushed) == ids
+    await queue.close()
+
+
+async def test_without_its_lease_it_takes_nothing() -> None:
+    services: Any = Events("", [1, 2, 3])
+    queue = PushQueue(ENDPOINT, services.lease, services)
+    queue.kinds = ("report",)
+    services.lease.deadline = 0.0
+    queue.poke("report")
+    await settled(queue)
+    assert (len(services.waiting), services.pushed) == (3, [])
     await queue.close()

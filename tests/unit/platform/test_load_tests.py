@@ -57,6 +57,12 @@ def test_what_was_missed_is_said() -> None:
     assert found[-1].measured == "1 / 2"
 
 
+def test_nothing_is_met_by_a_run_with_an_outage() -> None:
+    good, bad = findings(1_000, 1_800, result()), findings(1_000, 1_800, result(outages=[{"what": "database"}]))
+    assert {one.verdict for one in bad} == {Verdict.MISSED, Verdict.NOT_TESTED}
+    assert [one.verdict is Verdict.NOT_TESTED for one in good] == [one.verdict is Verdict.NOT_TESTED for one in bad]
+
+
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_no_scenario_names_a_gateway_or_a_carrier(scenario: Scenario) -> None:
     options = Profile(scenario, 100, 60).options()

@@ -109,7 +109,7 @@ async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     text = words.ALLOW_ONLY_EFFECT if values["kind"] == Listed.ONLY else words.ALLOW_ADD_EFFECT
     kind = words.LISTED[values["kind"]]
     said = {"n": len(found), "scope": scope, "kind": call.gettext(kind)}
-    return Effect(text, said, but=numbers.left_out(values["numbers"]))
+    return Effect(text, said, warning=numbers.left_out(values["numbers"]))
 
 
 async def _form_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:

@@ -143,7 +143,7 @@ async def _effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     days = call.portal.context.snapshots.current.settings.number_status_days
     told = len(await known.known(call.db, found, days))
     said = {"n": len(found), "known": told, "rest": len(found) - told}
-    return Effect(words.FILTER_EFFECT, said, but=numbers.left_out(values["numbers"]))
+    return Effect(words.FILTER_EFFECT, said, warning=numbers.left_out(values["numbers"]))
 
 
 NEW = FormPage(

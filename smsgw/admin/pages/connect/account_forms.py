@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +16,7 @@ from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.connect.accounts import PATH, told
 from smsgw.admin.words import accounts as words
+from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing, service
@@ -32,7 +32,7 @@ MOST = 10**12
 
 def _day(text: str) -> Problem | None:
     try:
-        date.fromisoformat(text)
+        moments.day(text)
     except ValueError:
         return Problem(words.DAY_PROBLEM)
     return None if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) else Problem(words.DAY_PROBLEM)
@@ -152,8 +152,10 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
+    views = await account_queries.accounts(call.db, call.actor.scope.whole)
+    price = next((one.account.unit_price for one in views if one.account.name == values["parent"]), Decimal())
     return Effect(words.ADD_EFFECT, {
-        "name": values["name"], "parent": values["parent"] or call.gettext(words.NO_PARENT),
+        "name": values["name"], "parent": values["parent"] or call.gettext(words.NO_PARENT), "price": f"{price:.4f}",
     })  # fmt: skip
 
 

@@ -15,9 +15,11 @@ from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import account_route, webhooks
 from smsgw.admin.words import accounts as words
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.platform.accounts import listing, service
+from smsgw.platform.accounts import listing, prices, service
 from smsgw.platform.accounts.listing import Belongings, Reach, WantedAccounts
+from smsgw.platform.accounts.prices import Price
 from smsgw.platform.org import queries as org
 
 PATH = "/accounts"
@@ -73,7 +75,7 @@ _LIMITS = (
     Column("contract_until", value=lambda row: _day(row["ends_on"])), Column("stops_at_end", Kind.BOOL),
 )  # fmt: skip
 _MONEY = (
-    Column("unit_price", Kind.PRICE), Column("balance", Kind.NUMBER),
+    Column("unit_price", Kind.PRICE), Column("price_history", Kind.TAGS), Column("balance", Kind.NUMBER),
     Column("credit", Kind.NUMBER, value=lambda row: -row["credit_floor"]),
     Column("part_otp", Kind.NUMBER, value=lambda row: row["units_otp"]),
     Column("part_notice", Kind.NUMBER, value=lambda row: row["units_notice"]),
@@ -124,6 +126,13 @@ def _belongings(call: Call, row: Any, has: Belongings) -> Facts:
     return Facts(columns, values, words.BELONGS)
 
 
+def _since(call: Call, one: Price) -> str:
+    if one.since is None:
+        return call.filled(words.PRICE_FIRST, {"price": f"{one.price:.4f}"})
+    since = f"{one.since.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
+    return call.filled(words.PRICE_SINCE, {"price": f"{one.price:.4f}", "since": since})
+
+
 def given_to(call: Call, row: Any) -> str | None:
     """The channel that it was given to."""
     return call.portal.context.snapshots.current.table.given_to("account", row["name"])
@@ -134,7 +143,8 @@ async def _detail(call: Call, row: Any) -> Detail:
     sections = [Facts(_IDENTITY, row, words.IDENTITY), Facts(_ACCESS, row, words.ACCESS),
                 Facts(_LIMITS, row, words.LIMITS)]  # fmt: skip
     if call.may(Permission.BALANCE_VIEW):
-        sections.append(Facts(_MONEY, row, words.MONEY))
+        told_ = [_since(call, one) for one in await prices.history(call.db, id_)]
+        sections.append(Facts(_MONEY, dict(row) | {"price_history": told_}, words.MONEY))
     sections.append(_belongings(call, row, has))
     links = [
         (label, f"{PATH}/{id_}/{what}")

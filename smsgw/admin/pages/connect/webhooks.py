@@ -69,7 +69,8 @@ COLUMNS = (
     Column("endpoint_events", Kind.TAGS, words=_EVENTS, value=_events, phone=Phone.AWAY),
     Column("endpoint_state", Kind.STATE, "status", words=words.STATE, tones=words.TONE,
            value=lambda one: one.view.state, phone=Phone.BESIDE),
-    Column("endpoint_waiting", value=lambda one: _short(one.standing.waiting), phone=Phone.THIRD),
+    Column("endpoint_waiting", value=lambda one: _short(one.standing.waiting), phone=Phone.THIRD,
+           figure=lambda one: ("pending_push", f"endpoint/{one.id}")),
     Column("endpoint_oldest", Kind.TIME, value=lambda one: one.standing.oldest_at, phone=Phone.AWAY),
     Column("endpoint_dead", value=lambda one: _short(one.standing.dead), phone=Phone.THIRD),
     Column("last_result", Kind.WORD, phone=Phone.AWAY,
@@ -165,8 +166,7 @@ async def _piece(call: Call, one: ListedEndpoint) -> dict[str, Any]:
     return {
         "one": one, "span": span, "spans": words.SPANS, "charts": charts,
         "rate": None if not good + failed else 100 * good / (good + failed),
-        "waiting": told(call, standing.waiting),
-        "dead": told(call, standing.dead),
+        "waiting": _short(standing.waiting), "dead": _short(standing.dead),
         "to": {state: f"{PUSHES}?{urlencode(asked | {'push_state': state})}" if leads else ""
                for state in ("waiting", "dead")},
         "delays": delays and call.filled(words.DELAYS, {

@@ -23,6 +23,7 @@ from smsgw.admin.words import CARRIER
 from smsgw.admin.words import content as words
 from smsgw.admin.words.audit import action_words
 from smsgw.admin.words.kit import BAD_DAY
+from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.words import Wording
@@ -110,7 +111,7 @@ _DECIDE = Form((Section((
 
 def until(text: str) -> datetime | None:
     """The first moment after a day; None: there is no day."""
-    return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), CHINA) if text else None
+    return datetime.combine(moments.day(text) + timedelta(days=1), time(), CHINA) if text else None
 
 
 def last_day(at: datetime | None) -> str:
@@ -122,14 +123,14 @@ def day_to_come(text: str) -> Problem | None:
     """What is wrong with a last day."""
     try:
         at = until(text)
-    except (ValueError, OverflowError):
+    except ValueError:
         return Problem(BAD_DAY)
     return Problem(words.PAST_DAY) if at is not None and at <= clock.now() else None
 
 
 def _day_gone(text: str) -> Problem | None:
     try:
-        day = date.fromisoformat(text) if text else None
+        day = moments.day(text) if text else None
     except ValueError:
         return Problem(BAD_DAY)
     return Problem(words.FUTURE_DAY) if day is not None and day > clock.now().astimezone(CHINA).date() else None

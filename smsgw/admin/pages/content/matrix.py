@@ -30,7 +30,7 @@ COLUMNS = (
            phone=Phone.BESIDE),
     Column("code", Kind.CODE, "filing_code", phone=Phone.SECOND),
     Column("answered_on", label="filing_day", value=lambda one: str(one.answered_on or ""), phone=Phone.AWAY),
-    Column("expires_at", Kind.TIME, "filing_until", sort=True),
+    Column("expires_at", label="filing_until", sort=True, value=lambda one: common.last_day(one.expires_at)),
     Column("note", Kind.LONG, phone=Phone.AWAY),
     Column("proofs", Kind.NUMBER, "sign_proofs", phone=Phone.AWAY),
     Column("account", phone=Phone.AWAY),

@@ -45,7 +45,7 @@ COLUMNS = (
     Column("status", Kind.STATE, words=words.SIGN_STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
     *common.MATRIX,
     Column("extension", Kind.CODE, shown=False, phone=Phone.AWAY),
-    Column("expires_at", Kind.TIME, sort=True, phone=Phone.AWAY),
+    Column("expires_at", sort=True, value=lambda row: common.last_day(row["expires_at"]), phone=Phone.AWAY),
     *common.STATED,
 )
 

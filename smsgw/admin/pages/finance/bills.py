@@ -22,7 +22,8 @@ COLUMNS = (
     Column("units_taken", Kind.NUMBER, value=lambda one: one.units),
     Column("units_back", Kind.NUMBER, value=lambda one: one.refunded),
     Column("net", Kind.NUMBER, "units_net", sort=True, phone=Phone.SECOND),
-    Column("unit_price", Kind.PRICE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY),
+    Column("unit_price", Kind.CODE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY,
+           value=lambda one: " / ".join(f"{price:.4f}" for price in one.prices) or None),
     Column("amount", Kind.MONEY, "amount_yuan", permission=Permission.BALANCE_VIEW, phone=Phone.BESIDE),
 )  # fmt: skip
 

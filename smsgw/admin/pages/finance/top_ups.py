@@ -35,7 +35,7 @@ COLUMNS = (
     Column("account", Kind.USER, phone=Phone.TITLE,
            value=lambda row: (row["display_name"] or row["name"], row["name"])),
     Column("units_top_up", Kind.CODE, value=lambda row: f"{row['units']:+,}", phone=Phone.BESIDE),
-    Column("amount_now", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
+    Column("amount_then", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
     Column("balance_after", Kind.NUMBER, value=lambda row: row["balance"]),
     Column("handler", value=lambda row: row["who"] or "", phone=Phone.SECOND),
     Column("note_why", Kind.LONG, value=lambda row: row["note"]),

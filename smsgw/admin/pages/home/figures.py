@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.charts import Chart, Kind, Series, spark
-from smsgw.admin.words import METRIC
 from smsgw.admin.words import home as words
+from smsgw.core.actor import Scope
 from smsgw.core.ids import CHINA
-from smsgw.core.states import success_percent
-from smsgw.platform.messages import queries as messages
 from smsgw.platform.statistics import queries as statistics
+from smsgw.platform.statistics.today import DAY, Today, midnight, today
 
 HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 SETTLED_SECONDS = 60.0
 """Hours that are over are counted anew after this: a message that was spooled comes late."""
 Counts = Sequence[tuple[datetime, str, int]]
 """(hour, metric, parts)"""
-
-
-def midnight(now: datetime) -> datetime:
-    """The beginning of the day in China."""
-    return datetime.combine(now.astimezone(CHINA).date(), datetime.min.time(), CHINA)
-
-
-@dataclass(frozen=True, slots=True)
-class Today:
-    """Messages that were accepted today."""
-
-    counts: dict[str, int]
-    """Metric -> messages that the records show for it."""
-    others: dict[str, int]
-    """Status -> messages, of those that have no card of their own."""
-    from_statistics: bool
-    """There are more than records are counted: the figures are those of the statistics, some seconds old."""
-
-    @property
-    def rate(self) -> float | None:
-        """Percent of those whose end is known; None: of none."""
-        return success_percent(self.counts["delivered"], self.counts["failed"])
 
 
 FEW = 5_000
@@ -52,38 +28,14 @@ MANY_SECONDS = 10.0
 OTHERS = ("held", "scheduled", "queued", "uncertain", "rejected", "expired", "no_report")
 
 
-async def counted(call: Call, start: datetime) -> Mapping[str, int]:
-    """What ``messages.tally`` says of the day that begins then."""
-
-    scope = call.actor.scope
-
-    async def tally() -> Mapping[str, int]:
-        return await messages.tally(
-            call.db, accounts=scope.accounts, from_time=start, to_time=start + DAY, submitter=scope.submitter
-        )
-
-    return await call.portal.remembered.get(("today", scope, start), kept, tally)
+async def counted(call: Call, scope: Scope, start: datetime) -> Today:
+    """What the records say of the day that begins then, for all who see the same."""
+    return await call.portal.remembered.get(("today", scope, start), kept, lambda: today(call.db, scope, start))
 
 
-def kept(found: Mapping[str, int]) -> float:
+def kept(found: Today) -> float:
     """Seconds for which a day's count is good enough."""
-    return MANY_SECONDS if found[""] > FEW else 0.0
-
-
-async def today(call: Call, now: datetime) -> Today:
-    """What the records of today say, counted as their filter counts."""
-    start = midnight(now)
-    found = dict(await counted(call, start))
-    from_statistics = found[""] >= messages.TALLIED
-    if from_statistics:
-        day = start.date()
-        lines = await statistics.by_day(call.db, first=day, last=day, group=("day",), accounts=call.accounts)
-        for line in lines:
-            found |= dict(line.ended) | {"": line.accepted, "submitted": line.accepted - sum(line.ended.values())}
-    return Today(
-        {name: found[status] for name, (_, _, status) in METRIC.items()},
-        {status: found[status] for status in OTHERS if found[status]}, from_statistics,
-    )  # fmt: skip
+    return MANY_SECONDS if found.counts[""] > FEW else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from smsgw.platform.alarms import queries as alarms
 from smsgw.platform.audit import queries as audit
 from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.channels import versions
+from smsgw.platform.channels.model import connected
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.login import checks
 from smsgw.platform.messages import queries as messages
@@ -33,6 +34,7 @@ from smsgw.platform.notices import queries as notices
 from smsgw.platform.org import queries as org
 from smsgw.platform.review import queries as review
 from smsgw.platform.routing import approvals as routing
+from smsgw.platform.statistics.today import DAY, midnight
 from smsgw.runtime import clock
 
 MENU = Entry("home.workbench", "/", P.HOME_VIEW)
@@ -139,7 +141,9 @@ async def _notices(call: Call) -> list[notices.Notice]:
 
 async def _traffic(call: Call) -> dict[str, Any]:
     now = clock.now()
-    return {"today": await figures.today(call, now), "flow": await figures.flow(call, now)}
+    today = await figures.counted(call, call.actor.scope, midnight(now))
+    others = {status: n for status in figures.OTHERS if (n := today.counts[status])}
+    return {"today": today, "others": others, "flow": await figures.flow(call, now)}
 
 
 async def _flow(call: Call) -> Any:
@@ -147,12 +151,13 @@ async def _flow(call: Call) -> Any:
 
 
 async def _reasons(call: Call) -> list[tuple[str, int]]:
-    start = figures.midnight(clock.now())
-    seconds, scope = figures.kept(await figures.counted(call, start)), call.actor.scope
+    start = midnight(clock.now())
+    scope = call.actor.scope
+    seconds = figures.kept(await figures.counted(call, scope, start))
 
     async def found() -> list[tuple[str, int]]:
         return await messages.reasons(
-            call.db, accounts=scope.accounts, from_time=start, to_time=start + figures.DAY, limit=ROWS,
+            call.db, accounts=scope.accounts, from_time=start, to_time=start + DAY, limit=ROWS,
             submitter=scope.submitter,
         )  # fmt: skip
 
@@ -160,7 +165,7 @@ async def _reasons(call: Call) -> list[tuple[str, int]]:
 
 
 async def _runway(call: Call) -> dict[str, Any]:
-    day = figures.midnight(clock.now()).date()
+    day = midnight(clock.now()).date()
     found = await accounts.runways(call.db, seen=call.accounts, today=day)
     return {"accounts": found[:ACCOUNTS], "all": len(found), "sum": sum(one.available for one in found)}
 
@@ -176,11 +181,12 @@ async def _tasks(call: Call) -> Any:
 
 
 async def _channels(call: Call) -> Any:
-    return sorted(call.portal.context.channel_status(), key=lambda channel: channel.name)
+    channels = sorted(call.portal.context.channel_status(), key=lambda channel: channel.name)
+    return {"channels": channels, "connected": connected(one.state for one in channels)}
 
 
 async def _audit(call: Call) -> dict[str, Any]:
-    start = figures.midnight(clock.now())
+    start = midnight(clock.now())
     counted = {}
     for name, action in (("all", ""), ("refused", "login.failed"), ("exports", "export")):
         wanted = audit.Wanted(start, start + timedelta(days=1), action=action)

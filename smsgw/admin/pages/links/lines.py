@@ -12,8 +12,8 @@ from smsgw.admin.kit.form_pages import Wrong
 from smsgw.admin.words import CARRIER
 from smsgw.admin.words import short_links as words
 from smsgw.admin.words.lists import JOIN
+from smsgw.core import moments
 from smsgw.core.actor import Actor
-from smsgw.core.ids import CHINA
 from smsgw.core.short_codes import Permutation
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import found_in
@@ -103,7 +103,7 @@ def moment(key: str, text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        return moments.minute(text)
     except ValueError as exc:
         raise Wrong(key, Problem(words.WHEN_WRONG)) from exc
 

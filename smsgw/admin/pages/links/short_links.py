@@ -80,7 +80,8 @@ COLUMNS = (
     Column("link_id", value=lambda one: one.id, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _FACTS = (
-    *COLUMNS[3:5], COLUMNS[9], Column("link_codes", Cell.NUMBER, value=lambda one: one.codes or 1),
+    *COLUMNS[3:5], COLUMNS[9],
+    Column("link_codes_used", Cell.NUMBER, value=lambda one: one.link.used if one.codes else 1),
     Column("link_from", Cell.TIME, value=lambda one: one.link.valid_from, blank=words.AT_ONCE), COLUMNS[8],
     Column("link_visits_max", Cell.NUMBER, value=lambda one: one.link.visits_max or None, blank=words.NO_LIMIT),
     Column("link_warn", Cell.BOOL, value=lambda one: one.link.warn),

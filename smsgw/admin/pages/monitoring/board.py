@@ -24,8 +24,8 @@ PATH, WALL, SCREENS = "/board", "/wall", "/board/screens"
 MENU = Entry("monitoring.dashboard", PATH, Permission.NODE_VIEW)
 TABS = ((words.TABS[0], PATH), (words.TABS[1], SCREENS))
 _LINKS = (
-    "monitoring.nodes", "monitoring.alarms", "monitoring.queues", "routing.channels", "records.sent", "records.pushes",
-    "records.success", "records.latency", "records.daily",
+    "monitoring.nodes", "monitoring.alarms", "monitoring.queues", "routing.channels", "records.sent",
+    "connect.webhooks", "records.success", "records.latency", "records.daily",
 )  # fmt: skip
 
 

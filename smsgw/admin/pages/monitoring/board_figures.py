@@ -12,30 +12,38 @@ from smsgw.admin.kit.charts import Chart, Kind, Series
 from smsgw.admin.pages.home import figures
 from smsgw.admin.pages.routing import channels as channel_page
 from smsgw.admin.words import board as words
+from smsgw.core.actor import Scope
 from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Lane
 from smsgw.core.states import success_percent
-from smsgw.core.webhooks import Hooks
 from smsgw.platform.alarms import queries as alarms
 from smsgw.platform.board import queries
 from smsgw.platform.channels import queries as channels
+from smsgw.platform.channels.model import connected
 from smsgw.platform.handles import Database
+from smsgw.platform.health import sizes
+from smsgw.platform.health.sizes import Size
 from smsgw.platform.statistics import delays
 from smsgw.platform.statistics import queries as statistics
+from smsgw.platform.statistics.today import Today, midnight
+from smsgw.platform.webhooks import queries as webhooks
+from smsgw.platform.webhooks.model import Standing
 from smsgw.runtime import clock
 
 EVERY = 5.0
 """Seconds for which the figures are good for everybody; pages ask as often."""
 OLD = 20.0
 """Seconds from which they are called old."""
-PUSHES_SECONDS, FACTS_SECONDS, DELAY_SECONDS = 15.0, 60.0, 60.0
+PUSHES_SECONDS, FACTS_SECONDS, DELAY_SECONDS, SIZES_SECONDS = 15.0, 60.0, 60.0, 15.0
 """How old figures may be that take a look at many rows, or files."""
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 MINUTES, HOURS = 60, 24
 UNSETTLED = 3 * MINUTE
 """Minutes that are over for so long have all their figures; the others are counted anew each time."""
 MOST_ALARMS = 8
+ALL = Scope(None, None)
+"""The board is about the platform as a whole, whoever looks."""
 Counts = Mapping[datetime, Mapping[str, int]]
 
 
@@ -117,14 +125,15 @@ class Figures:
     at: datetime
     flow: Flow
     today: datetime
+    messages: Today
     lanes: Sequence[LaneLine]
     delay: Sequence[timedelta] | None
-    pushes: queries.Pushes | None
+    pushes: Standing | None
     """None: not to be had."""
     facts: queries.DatabaseFacts
     replication: Any
-    disk: float | None
-    """Percent that is free on the fullest disk with data of this node."""
+    disk: Size | None
+    """The fullest with data of this node."""
     disk_low: bool
     """New messages are refused for it."""
     live: int
@@ -154,7 +163,7 @@ class Figures:
     @property
     def push_age(self) -> timedelta | None:
         """Of the oldest that waits to be pushed."""
-        oldest = self.pushes.oldest if self.pushes else None
+        oldest = self.pushes.oldest_at if self.pushes else None
         return None if oldest is None else max(timedelta(0), self.at - oldest)
 
     @property
@@ -163,25 +172,25 @@ class Figures:
         return sum(line.now.rate_now for line in self.channels if line.now)
 
     @property
-    def up(self) -> int:
-        """Channels that are logged in, or would be at once."""
-        return sum(line.state in ("bound", "idle") for line in self.channels)
-
-    @property
-    def wanted(self) -> int:
-        """Channels that should be."""
-        return sum(line.channel.desired == "started" for line in self.channels)
+    def connected(self) -> tuple[int, int]:
+        """Channels that are logged in, and those that should be."""
+        return connected(line.state for line in self.channels)
 
     @property
     def success_today(self) -> float | None:
-        """Percent of what was reported on today, over all channels."""
-        days = [line.day for line in self.channels]
-        return success_percent(sum(day.delivered for day in days), sum(day.failed for day in days))
+        """Percent of today's messages whose end is known."""
+        return self.messages.rate
 
 
 async def found(call: Call) -> Figures:
     """The figures, at most ``EVERY`` seconds old where the database answers in time."""
     return await call.portal.remembered.get(("board",), EVERY, lambda: _find(call))
+
+
+async def database(call: Call) -> queries.DatabaseFacts:
+    """The database as it says itself, a minute ago at most."""
+    db = call.db
+    return await call.portal.remembered.get(("database facts",), FACTS_SECONDS, lambda: queries.database_facts(db))
 
 
 def age(found: Figures) -> float:
@@ -192,16 +201,18 @@ def age(found: Figures) -> float:
 async def _find(call: Call) -> Figures:
     context, asked, db, now = call.portal.context, call.portal.remembered, call.db, clock.now()
     flow = await _flow(call, now)
-    hooks = context.snapshots.current.hooks
+    today = midnight(now)
     standing = await alarms.page(db, accounts=None, limit=alarms.MOST_OPEN)
     measured, spooling = context.measures, context.acceptor.spooling
-    missing, disk = measured.missing.last, context.acceptor.disk
+    missing = measured.missing.last
+    disks = await asked.get(("sizes",), SIZES_SECONDS, lambda: sizes.sizes(db))
     return Figures(
-        at=now, flow=flow, today=figures.midnight(now), lanes=lanes(call),
+        at=now, flow=flow, today=today, messages=await figures.counted(call, ALL, today), lanes=lanes(call),
         delay=await asked.get(("board delay",), DELAY_SECONDS, lambda: delays.report_delays(db, now - HOUR)),
-        pushes=await asked.get(("board pushes",), PUSHES_SECONDS, lambda: _pushes(db, hooks)),
-        facts=await asked.get(("database facts",), FACTS_SECONDS, lambda: queries.database_facts(db)),
-        replication=measured.replication.last, disk=disk.free_percent, disk_low=disk.low is not None,
+        pushes=await asked.get(("board pushes",), PUSHES_SECONDS, lambda: _pushes(db)),
+        facts=await database(call),
+        replication=measured.replication.last, disk=sizes.fullest(disks, context.node),
+        disk_low=context.acceptor.disk.low is not None,
         live=context.cluster.live,
         missing=None if missing is None else len(missing), spooled=spooling.calls if spooling else 0,
         alarms=standing[:MOST_ALARMS], open_alarms=len(standing),
@@ -209,10 +220,10 @@ async def _find(call: Call) -> Figures:
     )  # fmt: skip
 
 
-async def _pushes(database: Database, hooks: Hooks) -> queries.Pushes | None:
+async def _pushes(database: Database) -> Standing | None:
     """None when they are not counted in time: the other figures do not wait for them."""
     try:
-        return await queries.pushes(database, hooks)
+        return await webhooks.owed_to_all(database)
     except Temporary:
         return None
 

@@ -20,6 +20,7 @@ from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
 from smsgw.admin.words import duty as words
+from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.duty import contacts, roster
@@ -36,7 +37,7 @@ MENU = Entry("home.duty", PATH, Permission.HOME_VIEW)
 def _monday(text: str) -> date | None:
     """The week that an address names; None for what is none."""
     try:
-        day = date.fromisoformat(text)
+        day = moments.day(text)
     except ValueError:
         return None
     today = clock.now().astimezone(CHINA).date()

@@ -14,6 +14,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.admin.words import faults as words
 from smsgw.admin.words.audit import action_words, object_words
+from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, spoken
@@ -145,7 +146,7 @@ def _bars(entries: Sequence[Entry], since: datetime, span: timedelta, sources: S
 def _until(text: str, now: datetime) -> datetime:
     """The end of what is shown; now for what is none, and nothing that is still to come."""
     try:
-        at = datetime.strptime(text, _FORM).replace(tzinfo=CHINA)
+        at = moments.minute(text)
     except ValueError:
         return now
     return min(at, now) if at.year >= queries.FIRST_YEAR else now

@@ -26,6 +26,7 @@ from smsgw.admin.views import china_time, duration
 from smsgw.admin.words import faults as words
 from smsgw.admin.words import monitoring as alarm_words
 from smsgw.admin.words.terms import TERMS
+from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import spoken
@@ -205,7 +206,7 @@ _WHEN = r"20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]"
 def _when(key: str, text: str) -> datetime:
     """A minute that somebody has typed, in China; one that is not over yet may be the present one."""
     try:
-        at = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        at = moments.minute(text)
     except ValueError as exc:
         raise Wrong(key, Problem(words.WHEN_WRONG)) from exc
     now = clock.now()

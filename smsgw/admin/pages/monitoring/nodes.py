@@ -13,10 +13,10 @@ from smsgw.admin.kit.filters import Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.monitoring import board_figures
 from smsgw.admin.words import monitoring as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
-from smsgw.platform.board.queries import database_facts
 from smsgw.platform.nodes import queries, service
 from smsgw.platform.nodes.queries import Listed
 from smsgw.platform.paging import Slice, Window
@@ -34,7 +34,7 @@ COLUMNS = (
     Column("node_seen", Kind.TIME, value=lambda one: one.seen_at, phone=Phone.SECOND),
     Column("node_channels", Kind.TAGS, value=lambda one: one.channels, phone=Phone.THIRD),
     Column("node_alarms", Kind.NUMBER, value=lambda one: one.alarms, to=lambda _: "/alarms?state=open",
-           phone=Phone.AWAY),
+           phone=Phone.AWAY, figure=lambda one: ("open_alarms", f"node/{one.id}")),
     Column("node_since", Kind.TIME, value=lambda one: one.since, shown=False, phone=Phone.AWAY),
     Column("removed_by", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
@@ -50,8 +50,9 @@ _FACTS = (
     Column("database_since", Kind.TIME, value=lambda one: one.since),
     Column("database_promotions", Kind.NUMBER, value=lambda one: one.promotions),
     Column("database_recovered", Kind.TIME, value=lambda one: one.recovered_at),
-    Column("database_size", Kind.SIZE, value=lambda one: one.size),
-    Column("database_connections", value=lambda one: f"{one.connections} / {one.most}"),
+    Column("database_size", Kind.SIZE, value=lambda one: one.size, figure=lambda _: ("database_size", "")),
+    Column("database_connections", value=lambda one: f"{one.connections} / {one.most}",
+           figure=lambda _: ("database_connections", "")),
 )  # fmt: skip
 _REDIS = (
     Column("redis_use", Kind.STATE, words=words.REDIS, tones=words.REDIS_TONE, value=lambda one: one.use),
@@ -110,7 +111,7 @@ async def _one(db: Any, actor: Actor, id_: int) -> Listed | None:
 
 
 async def _detail(call: Call, one: Listed) -> Detail:
-    database, facts = await queries.replication(call.db), await database_facts(call.db)
+    database, facts = await queries.replication(call.db), await board_figures.database(call)
     columns = [column for column in COLUMNS if column.key != "removed_by" or one.state == "removed"]
     return Detail(
         call.filled(words.NODE, {"n": one.id}),

@@ -25,7 +25,7 @@ from smsgw.admin.words.kit import NO, YES
 from smsgw.admin.words.roles import NAMES
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
-from smsgw.core.permissions import ALL, Permission
+from smsgw.core.permissions import ALL, NOT_OF_PEOPLE, Permission
 from smsgw.platform.handles import Database
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import ListedRole, WantedRoles
@@ -33,7 +33,7 @@ from smsgw.platform.org.model import ListedRole, WantedRoles
 PATH = "/roles"
 _ONE = PATH + "/{id:[0-9]{1,19}}"
 MENU = Entry("people.roles", PATH, Permission.ROLE_VIEW)
-GIVEN = ALL - {Permission.SELF_EDIT}
+GIVEN = ALL - NOT_OF_PEOPLE - {Permission.SELF_EDIT}
 """What roles are about: one's own things are everybody's."""
 FILTER = Filter(
     (

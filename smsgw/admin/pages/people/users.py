@@ -86,14 +86,8 @@ async def _person(call: Call) -> Person | None:
 
 
 async def _boxes(call: Call, _: Person) -> Mapping[str, Mapping[str, str]]:
-    governed = people.governed()
-    told = {True: "%s", False: call.gettext(words.NOT_GOVERNED)}
-    return {
-        "permission": {
-            key: told[Permission(key) in governed] % call.gettext(text)
-            for key, text in words.NAMED.items() if call.may(Permission(key))
-        }
-    }  # fmt: skip
+    named = {key: call.gettext(text) for key, text in words.NAMED.items() if call.may(Permission(key))}
+    return {"permission": named}
 
 
 def _single(call: Call, person: Person, chosen: Any) -> tuple[frozenset[Permission], frozenset[Permission]]:

@@ -31,7 +31,7 @@ COLUMNS = (
     Column("kind", Kind.WORD, "job_kind", sort=True, words=words.JOB_KIND, phone=Phone.TITLE),
     Column("state", Kind.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE, phone=Phone.BESIDE),
     Column("progress", Kind.PROGRESS, value=jobs.percent, phone=Phone.SECOND),
-    Column("done", Kind.NUMBER, "handled"),
+    Column("done", Kind.NUMBER, "handled", value=jobs.handled),
     Column("speed", Kind.NUMBER, value=lambda j: round(j.speed(clock.now()), 1), phone=Phone.AWAY),
     Column("remaining", Kind.SPAN, value=lambda j: j.remaining(clock.now())),
     Column("submitter", phone=Phone.AWAY),

@@ -30,7 +30,7 @@ COLUMNS = (
            value=lambda row: (row["display_name"] or row["name"], row["name"])),
     Column("rebate_kind", Kind.WORD, words=words.REBATE, value=lambda row: row["kind"], phone=Phone.SECOND),
     Column("units_back", Kind.NUMBER, value=lambda row: row["units"], phone=Phone.BESIDE),
-    Column("amount_now", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
+    Column("amount_then", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
     Column("balance_then", Kind.NUMBER, value=lambda row: row["balance"], phone=Phone.SECOND),
     Column("rebate_of", Kind.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
            value=lambda row: (f"#{row['rule_id']}", f"{RULES}/{row['rule_id']}") if row["kind"] == "rebate"

@@ -40,6 +40,8 @@ MENU = (
 SHOWN = {"submitted": "blue", "delivered": "green", "failed": "red", "unknown": "orange", "success_rate": "green",
          "billed": "secondary"}  # fmt: skip
 STACK = {"delivered": "green", "failed": "red", "unknown": "orange", "unsent": "secondary", "pending": "azure"}
+LABELS = {"unknown": "unknown_for_good"}
+"""Of what has ended: what may still be learned is on its way."""
 MONTHS, YEARS = 12, 3
 _choice = partial(Field, kind=FieldKind.CHOICE)
 _FIELDS = (
@@ -143,7 +145,7 @@ def _columns(day: str, shape: str) -> tuple[Column, ...]:
     def count(key: str) -> Column:
         result = "" if key == "submitted" else key
         return Column(
-            key, Kind.NUMBER, value=lambda line: getattr(line.figures, key), sort=key != "pending",
+            key, Kind.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.figures, key), sort=key != "pending",
             to=None if key in ("ended", "billed") else lambda line: line.to(result), when=_when.get(key),
         )  # fmt: skip
 
@@ -285,7 +287,8 @@ def _senders() -> tuple[Column, ...]:
     def count(key: str) -> Column:
         result = "" if key == "submitted" else key
         return Column(
-            key, Kind.NUMBER, value=lambda line: getattr(line.figures, key), sort=key in reports.ORDERS,
+            key, Kind.NUMBER, LABELS.get(key, ""), sort=key in reports.ORDERS,
+            value=lambda line: getattr(line.figures, key),
             to=None if key in ("billed", "portal", "api") else lambda line: line.to(result),
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -15,7 +15,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.bulk import Bulk, Sink
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.kinds import names_of
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked, reason_of
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, opted, picked, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
@@ -41,7 +41,7 @@ from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.handles import Database
 from smsgw.platform.lists import queries as lists
 from smsgw.platform.lists import service as blocking
-from smsgw.platform.messages import queries, records, resend
+from smsgw.platform.messages import queries, records, resend, service
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.org import queries as org
 
@@ -119,7 +119,7 @@ async def _effect(call: Call, rows: Sequence[MessageView]) -> Effect:
     ids, codes = [row.id for row in rows], call.portal.context.snapshots.current.codes
     verdicts = await resend.judge(call.db, call.actor, codes, ids)
     why = Counter(verdict.reason for verdict in verdicts.values())
-    fine = why.pop("", 0)
+    fine, dead = why.pop("", 0), sum(why[reason] for reason in resend.FOR_GOOD)
     said = [
         f"{call.gettext(words.RESEND_WHY[reason])} {why[reason]:,}"
         for reason in resend.REASONS
@@ -128,13 +128,34 @@ async def _effect(call: Call, rows: Sequence[MessageView]) -> Effect:
     values = {
         "n": f"{fine:,}", "parts": f"{sum(v.parts for v in verdicts.values() if not v.reason):,}",
         "refused": f"{why.total():,}", "why": call.gettext(words.JOIN).join(said),
+        "dead": f"{dead:,}",
     }  # fmt: skip
-    return Effect(words.RESEND_BUT if said else words.RESEND_EFFECT, values)
+    return Effect(words.RESEND_BUT if said else words.RESEND_EFFECT, values, nothing=not fine and not dead,
+                  option=words.RESEND_FOR_GOOD if dead else "")  # fmt: skip
 
 
 async def _again(call: Call, row: MessageView) -> None:
     context = call.portal.context
-    await resend.again(call.change(), context.acceptor, context.snapshots.current, row.id)
+    overrule = await opted(call)
+    await resend.again(call.change(), context.acceptor, context.snapshots.current, row.id, overrule=overrule)
+
+
+# --- taken back ------------------------------------------------------------------------------------------------------
+
+_WAITS = frozenset({"held", "scheduled", "queued"})
+
+
+async def _cancel_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
+    waiting = [row for row in rows if row.status in _WAITS]
+    values = {
+        "n": f"{len(waiting):,}", "parts": f"{sum(row.price for row in waiting):,}",
+        "gone": f"{len(rows) - len(waiting):,}",
+    }  # fmt: skip
+    return Effect(words.CANCEL_EFFECT, values)
+
+
+async def _cancel(call: Call, row: MessageView) -> None:
+    await service.cancel(call.change(), call.portal.context.outcomes, row.id)
 
 
 # --- their numbers ---------------------------------------------------------------------------------------------------
@@ -191,29 +212,48 @@ async def _one(db: Database, actor: Actor, id_: int) -> MessageView | None:
 # --- those who have not clicked --------------------------------------------------------------------------------------
 
 
-async def _rest(call: Call, rows: Sequence[MessageView]) -> tuple[dict[int, list[list[int]]], int, set[int]]:
-    """By account the messages of each number that has not clicked, how many have, and the links of the former."""
-    found: dict[int, list[list[int]]] = {}
-    clicked, links = 0, set()
-    for row in await segments.rest(call.db, [row.id for row in rows]):
-        clicked += row["clicked"]
-        if not row["clicked"]:
-            found.setdefault(row["account_id"], []).append(row["messages"])
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """Of chosen messages those to numbers that have not clicked."""
+
+    messages: Mapping[int, Sequence[Sequence[int]]]
+    """By account, of each number."""
+    links: Set[int]
+    clicked: int
+    """Numbers that have clicked."""
+    dead: int
+    """Numbers to which a message failed for good."""
+
+
+async def _rest(call: Call, rows: Sequence[MessageView], *, dead: bool) -> _Rest:
+    """``dead``: with numbers to which a message failed for good."""
+    found = await segments.rest(call.db, [row.id for row in rows])
+    meant: dict[int, list[list[int]]] = {}
+    links = set[int]()
+    for row in found:
+        if not row["clicked"] and (dead or not row["dead"]):
+            meant.setdefault(row["account_id"], []).append(row["messages"])
             links.add(row["link_id"])
-    return found, clicked, links
+    return _Rest(meant, links, sum(row["clicked"] for row in found),
+                 sum(row["dead"] and not row["clicked"] for row in found))  # fmt: skip
 
 
 async def _rest_effect(call: Call, rows: Sequence[MessageView]) -> Effect:
-    found, clicked, links = await _rest(call, rows)
-    n = sum(map(len, found.values()))
-    values = {"n": f"{n:,}", "clicked": f"{clicked:,}", "unkept": await unkept(call, sorted(links))}
-    return Effect(words.UNCLICKED_EFFECT if n else words.UNCLICKED_NONE, values)
+    rest = await _rest(call, rows, dead=False)
+    n = sum(map(len, rest.messages.values()))
+    values = {"n": f"{n:,}", "clicked": f"{rest.clicked:,}", "dead": f"{rest.dead:,}",
+              "unkept": await unkept(call, sorted(rest.links))}  # fmt: skip
+    if not n and not rest.dead:
+        return Effect(words.UNCLICKED_NONE, values, nothing=True)
+    return Effect(words.UNCLICKED_EFFECT, values, option=words.UNCLICKED_DEAD if rest.dead else "")
 
 
 async def _send_to_rest(call: Call, rows: Sequence[MessageView]) -> str:
     """A draft to exactly those: their messages say who they are, and who of them has not clicked is found once more
     when it becomes a task."""
-    found, _, links = await _rest(call, rows)
+    dead = await opted(call)
+    rest = await _rest(call, rows, dead=dead)
+    found = rest.messages
     if not found:
         raise Refused("STATE_CONFLICT", reason=phrase("segment.none"))
     if len(found) > 1:
@@ -224,7 +264,7 @@ async def _send_to_rest(call: Call, rows: Sequence[MessageView]) -> str:
         raise Refused("STATE_CONFLICT", reason=phrase("segment.many", most=MOST_MESSAGES_PICKED))
     state = State(
         account=str(account_id), source=Source.SEGMENT.value, segment=SegmentKind.NOT_CLICKED.value,
-        segment_messages=messages, link=str(max(links)),
+        segment_messages=messages, link=str(max(rest.links)), segment_dead="1" if dead else "",
     )  # fmt: skip
     draft = await drafts.begin(call.change(), secrets.token_urlsafe(18), DraftKind.SAME, state, ())
     call.toast(call.filled(words.UNCLICKED_DONE, {"n": f"{len(numbers):,}"}))
@@ -262,6 +302,7 @@ TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _
 TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
                     goes=True)  # fmt: skip
 UNCLICKED = Action("unclicked", words.UNCLICKED, Permission.MESSAGE_SEND, _send_to_rest, _rest_effect, goes=True)
+CANCEL = Action("cancel", words.CANCEL, Permission.MESSAGE_CANCEL, _cancel, _cancel_effect, danger=True)
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
@@ -269,7 +310,7 @@ PAGE = ListPage(
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
     most=MOST_COUNTED, sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,),
     export=Permission.MESSAGE_EXPORT, bulk=BULK, one=_one,
-    actions=(RESEND, UNCLICKED, TO_GROUP, TO_BLOCKED), whole="message",
+    actions=(RESEND, CANCEL, UNCLICKED, TO_GROUP, TO_BLOCKED), whole="message",
     notice=lambda _, found: words.REPLIES_KEPT if found.get("replied") else "",
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

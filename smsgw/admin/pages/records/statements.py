@@ -14,7 +14,7 @@ from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.records.reports import SHOWN, chart_of
+from smsgw.admin.pages.records.reports import LABELS, SHOWN, chart_of
 from smsgw.admin.words import records as words
 from smsgw.admin.words import statements as mail_words
 from smsgw.core.actor import Actor
@@ -58,7 +58,7 @@ class Line:
 
 
 def _count(key: str) -> Column:
-    return Column(key, Kind.NUMBER, value=lambda line: getattr(line.figures, key))
+    return Column(key, Kind.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.figures, key))
 
 
 COLUMNS = (

@@ -19,6 +19,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import not_by_person, own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.exclusions import PATH as RULES
+from smsgw.admin.pages.records.reports import LABELS
 from smsgw.admin.words import records as words
 from smsgw.core.actor import Actor
 from smsgw.core.exclusions import CATEGORIES
@@ -143,7 +144,7 @@ async def _chart(call: Call, found: Found) -> Chart:
 
 def _number(key: str, result: str = "", **more: Any) -> Column:
     to = None if not result else lambda line: line.to(result=result)
-    return Column(key, Kind.NUMBER, value=lambda line: getattr(line.one, key), to=to, **more)
+    return Column(key, Kind.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.one, key), to=to, **more)
 
 
 def _left_out(category: str) -> Column:

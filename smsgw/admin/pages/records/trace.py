@@ -25,7 +25,7 @@ from smsgw.core.words import Wording, labels_of
 from smsgw.platform.fallback import queries as fallback
 from smsgw.platform.links import queries as links
 from smsgw.platform.lists import complaints
-from smsgw.platform.messages import examining, queries
+from smsgw.platform.messages import codes, examining, queries
 from smsgw.platform.messages.model import MessageView, Trace, TraceStep
 from smsgw.runtime import clock
 
@@ -99,6 +99,7 @@ async def values(call: Call) -> dict[str, Any]:
         "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": call.may(Permission.MESSAGE_READ),
+        "hidden": codes.HIDDEN in found.message.content,
         "names": named,
         "rules": [
             (label, path) for begin, label, path, right in named.RULES

@@ -16,14 +16,15 @@ from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.home import figures
 from smsgw.admin.rights import route
 from smsgw.admin.words import routing as words
 from smsgw.admin.words import setup as setup_words
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
+from smsgw.pipeline.fleet import pools_of
 from smsgw.platform.channels import queries, recordings, service, throttles, versions
 from smsgw.platform.channels.model import MOST_OWED, ChannelDay, ChannelLoad, ChannelView
+from smsgw.platform.statistics.today import midnight
 from smsgw.runtime import clock
 
 PATH = "/channels"
@@ -80,7 +81,7 @@ class Line:
 
 async def lines(call: Call, channels: list[ChannelView]) -> list[Line]:
     known = {status.id: status for status in call.portal.context.channel_status()}
-    start = figures.midnight(clock.now())
+    start = midnight(clock.now())
     days = await call.portal.remembered.get(("channels", start), DAY_SECONDS, lambda: queries.since(call.db, start))
     waits = {one.channel_id: one.number for one in await versions.waiting(call.db)}
     return [
@@ -126,7 +127,7 @@ async def _load(call: Call, line: Line) -> ChannelLoad:
 async def _parts(call: Call, line: Line) -> dict[str, Any]:
     """What both the page of a channel and the part of it that changes show."""
     asked = call.portal.remembered
-    start = figures.midnight(clock.now())
+    start = midnight(clock.now())
     owed = await asked.get(("channel load", line.id), LOAD_SECONDS, lambda: _load(call, line))
     codes = await asked.get(("channel codes", line.id, start), CODES_SECONDS,
                             lambda: queries.codes_since(call.db, line.id, start))  # fmt: skip
@@ -220,6 +221,35 @@ def _page(key: str, title: str, send: str, desired: str, effects: tuple[str, str
     )  # fmt: skip
 
 
+async def _remove_effect(call: Call, one: ChannelView, _: Mapping[str, Any]) -> Effect:
+    now = call.portal.context.snapshots.current
+    spec = next((spec for spec in now.channels if spec.id == one.id), None)
+    served = pools_of(spec, now.pools, now.table) if spec else {}
+    named = {name for name, id_ in now.pools.items() if id_ in served}
+    owed = await queries.load(call.db, one.id, list(served))
+    others = [
+        status.name for status in call.portal.context.channel_status()
+        if status.id != one.id and status.state in ("bound", "idle") and named & set(status.pools)
+    ]  # fmt: skip
+    said = {key: _counted(call, getattr(owed, key)) for key in ("queued", "deferred", "sending", "unreported")}
+    said |= {
+        "name": one.name, "pools": f"{len(served):,}", "others": ", ".join(others[:5]),
+        "rules": f"{sum(rule.pool in named for rule in now.table.rules):,}",
+    }  # fmt: skip
+    rest = words.REMOVE_OTHERS_EFFECT if others else words.REMOVE_ALONE_EFFECT
+    return Effect("%(said)s%(rest)s", {"said": call.filled(words.REMOVE_EFFECT, said), "rest": call.filled(rest, said)})
+
+
+async def _remove(call: Call, one: ChannelView, _: Mapping[str, Any]) -> web.StreamResponse:
+    await service.remove(call.change(), one.name)
+    call.toast(call.gettext(words.REMOVED))
+    return call.redirect(PATH)
+
+
+REMOVE = FormPage(
+    f"{ONE}/remove", Permission.CHANNEL_EDIT, words.REMOVE_TITLE, words.REMOVE, Form(()), _remove,
+    lambda one: f"{PATH}/{one.id}", channel, effect=_remove_effect, lead=lambda one: one.name, danger=True,
+)  # fmt: skip
 START = _page("start", words.START_TITLE, words.START, "started", (words.START_EFFECT,) * 2, danger=False)
 STOP = _page("stop", words.STOP_TITLE, words.STOP, "stopped", (words.STOP_ALONE_EFFECT, words.STOP_EFFECT), danger=True)
 DRAIN = _page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,9 @@ from smsgw.core.permissions import Permission
 from smsgw.core.policy import Limits
 from smsgw.core.routes import RouteTable
 from smsgw.platform.kinds import queries, service
-from smsgw.platform.policies import frequency
+from smsgw.platform.policies import frequency, gates
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review import rules
 from smsgw.platform.review.rules import MOST_READ_OF_SLICE, Place
 from smsgw.runtime import clock
 
@@ -52,6 +53,7 @@ class Line:
     limits: Limits
     pools: tuple[str, ...]
     """Those that rules of its own lead to, for whatever account and signature."""
+    of_marketing: bool
 
 
 def _all(call: Call) -> bool:
@@ -74,7 +76,8 @@ async def show(call: Call) -> web.StreamResponse:
         for kind in (None, *(one for one in now.kinds.values() if one.base is base)):
             name = kind.name if kind else base.value
             limits = now.policies.limits(_EVERYBODY, base, kind.name if kind else "")
-            lines.append(Line(name, names[name], names[base], kind, limits, _pools(now.table, name)))
+            lines.append(Line(name, names[name], names[base], kind, limits, _pools(now.table, name),
+                              base is MessageType.MARKETING))  # fmt: skip
     return call.render(
         "routing/limits.html", lines=lines, limit_words=words, review_words=approval,
         may=call.may(_EDIT) and _all(call), may_routes=call.may(Permission.ROUTE_VIEW) and _all(call), most=core.MOST,
@@ -184,6 +187,9 @@ class _Place:
     place: Place
     name: str
     own: Mapping[str, str]
+    gates: Mapping[str, str]
+    marketing: bool
+    """Or a kind of it."""
 
 
 def _seen_on(subject: _Place) -> str:
@@ -191,7 +197,7 @@ def _seen_on(subject: _Place) -> str:
     return RULES if subject.place.account_id else PATH
 
 
-async def _frequency(call: Call) -> _Place | None:
+async def _place(call: Call) -> _Place | None:
     account_id, type_ = int(call.request.match_info["id"]), call.request.match_info["type"]
     now = await in_force(call)
     if not core.is_type(type_, now.kinds):
@@ -202,11 +208,15 @@ async def _frequency(call: Call) -> _Place | None:
     place = Place(account_id, type_)
     name = account.name if account else call.gettext(approval.EVERYBODY)
     label = names_of(call, retired=True, of=now.kinds)[type_]
-    return _Place(place, f"{name} · {label}", frequency.own(now.policies, place))
+    base = now.kinds[type_].base if type_ in now.kinds else type_
+    return _Place(
+        place, f"{name} · {label}", rules.own(now.policies, place, frequency.NAMES),
+        rules.own(now.policies, place, gates.NAMES), base == MessageType.MARKETING,
+    )  # fmt: skip
 
 
-def _wanted(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(values[name]) for name in frequency.NAMES if values[name] not in ("", None)}
+def _wanted(values: Mapping[str, Any], names: Sequence[str] = frequency.NAMES) -> dict[str, str]:
+    return {name: str(values[name]) for name in names if values.get(name) not in ("", None)}
 
 
 async def _frequency_effect(call: Call, subject: _Place, values: Mapping[str, Any]) -> Effect:
@@ -239,6 +249,44 @@ FREQUENCY = FormPage(
         Field("identical_seconds", Kind.NUMBER, "limit_identical", words.IDENTICAL_HELP, least=0, most=86_400),
         _SEEN,
     )),)),
-    _frequency_save, _seen_on, _frequency, values=lambda one: {**one.own, "seen": policies.seen_as(one.own)},
+    _frequency_save, _seen_on, _place, values=lambda one: {**one.own, "seen": policies.seen_as(one.own)},
     effect=_frequency_effect, lead=lambda one: one.name,
+)  # fmt: skip
+
+# --- what is sent at all ---------------------------------------------------------------------------------------------
+
+
+async def _gates_effect(call: Call, subject: _Place, values: Mapping[str, Any]) -> Effect:
+    now, wanted = await in_force(call), _wanted(values, gates.NAMES)
+    try:
+        checker = call.portal.context.surveyor.checker
+        met = await gates.outcome(call.db, checker, now, subject.place, wanted, clock.now())
+    except Temporary:
+        return Effect(approval.EFFECT_UNKNOWN, {"name": subject.name})
+    told = {name: f"{met.refused.get(name, 0):,}" for name in gates.NAMES}
+    text = words.GATES_EFFECT if subject.marketing else words.SIGNS_EFFECT
+    return Effect(text, {
+        "name": subject.name, "messages": f"{met.messages:,}", "now": f"{met.refused_now:,}",
+        "read": MOST_READ_OF_SLICE, **told,
+    })  # fmt: skip
+
+
+async def _gates_save(call: Call, subject: _Place, values: Mapping[str, Any]) -> web.Response:
+    await gates.put(call.change(), subject.place, _wanted(values, gates.NAMES), seen=values["seen"] or "")
+    call.toast(call.gettext(words.GATES_SAVED))
+    return call.redirect(_seen_on(subject))
+
+
+_SIGNS = Field("sign_policy", Kind.CHOICE, "limit_signs", words.SIGNS_HELP, choices=words.SIGNS)
+_OF_MARKETING = (
+    Field("filed_links", Kind.CHOICE, "limit_links", words.LINKS_HELP, choices=words.LINKS),
+    Field("consent", Kind.CHOICE, "limit_consent", words.CONSENT_HELP, choices=words.CONSENT),
+)
+_ALL_GATES = Form((Section((_SIGNS, *_OF_MARKETING, _SEEN)),))
+_SIGNS_ALONE = Form((Section((_SIGNS, _SEEN)),))
+GATES = FormPage(
+    PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_NAME}}}/gates", _EDIT, words.GATES, words.SAVE, _ALL_GATES,
+    _gates_save, _seen_on, _place, values=lambda one: {**one.gates, "seen": policies.seen_as(one.gates)},
+    effect=_gates_effect, lead=lambda one: one.name,
+    form_of=lambda _, one: _ALL_GATES if one.marketing else _SIGNS_ALONE,
 )  # fmt: skip

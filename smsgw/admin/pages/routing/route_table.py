@@ -23,7 +23,6 @@ from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.home import figures
 from smsgw.admin.rights import route
 from smsgw.admin.turns import Rank
 from smsgw.admin.words import route_table as words
@@ -39,6 +38,7 @@ from smsgw.platform.paging import Slice, Window
 from smsgw.platform.routing import approvals, drafts, queries, trial
 from smsgw.platform.routing.model import EMPTY, RouteVersion
 from smsgw.platform.routing.publication import Made
+from smsgw.platform.statistics.today import midnight
 from smsgw.runtime import clock
 
 PATH = "/routes"
@@ -128,11 +128,11 @@ async def show(call: Call) -> web.StreamResponse:
 
 def span_of(key: str, now: datetime) -> tuple[datetime, datetime]:
     """The time that a key of ``SPAN`` means, China."""
-    midnight = figures.midnight(now)
+    today = midnight(now)
     end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)  # what has just come, too
     if key == "today":
-        return midnight, end
-    return (end - timedelta(hours=1), end) if key == "hour" else (midnight - timedelta(days=1), midnight)
+        return today, end
+    return (end - timedelta(hours=1), end) if key == "hour" else (today - timedelta(days=1), today)
 
 
 async def tried(call: Call, document: Mapping[str, Any], span: str) -> trial.Trial:

@@ -107,7 +107,7 @@ def segment_fields(one: Segment) -> dict[str, Any]:
     return {
         "segment": one.kind.value, "segment_days": str(one.days), "segment_task": str(one.task_id or ""),
         "segment_link": str(one.link_id or ""), "segment_messages": [str(id_) for id_ in one.messages],
-        "segment_saved": "",
+        "segment_saved": "", "segment_dead": "1" if one.dead else "",
     }  # fmt: skip
 
 
@@ -124,11 +124,11 @@ async def copy(call: Call) -> web.StreamResponse:
     return call.redirect(f"/send/{draft.id}/content")
 
 
-async def to_rest(call: Call, task: Task) -> int:
+async def to_rest(call: Call, task: Task, *, dead: bool) -> int:
     """A draft with all of a task but its time, to the numbers that have not clicked its link; its id. Who they are is
     found when the draft is looked at, and once more when it becomes a task."""
     state = await _state(call, task, numbers=False)
-    segment = Segment(SegmentKind.NOT_CLICKED, MOST_DAYS, task.id)
+    segment = Segment(SegmentKind.NOT_CLICKED, MOST_DAYS, task.id, dead=dead)
     fields = segment_fields(segment) | {"source": Source.SEGMENT.value, "upload": "", "to": ""}
     state = msgspec.structs.replace(state, **fields)
     draft = await service.begin(call.change(), secrets.token_urlsafe(18), Kind.SAME, state, ())

@@ -19,6 +19,7 @@ from smsgw.admin.pages.sending import chains, terms
 from smsgw.admin.pages.sending.wizard import line_of, pools_of
 from smsgw.admin.words import compose, times
 from smsgw.admin.words import tasks as words
+from smsgw.admin.words.terms import FIELD_TERMS
 from smsgw.core.carried import Remembered
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
@@ -39,11 +40,6 @@ from smsgw.runtime import clock
 MOST_TEMPLATES = 200
 COMING = 5
 """Of the next runs, those that are shown."""
-_FIELD = {
-    "expire_at": "valid_until", "send_at": "planned_at", "rate": "send_rate", "window": "windows",
-    "prefer": "preferred_pool", "recurring": "every",
-}  # fmt: skip
-"""What the engine calls a field -> what it is called here."""
 _TEXT = Section((
     Field("version", Kind.HIDDEN), Field("subject", required=True, most=MAX_NAME), Field("sign", most=20),
     Field("content", Kind.LINES, required=True, most=MAX_CHARACTERS, help=words.EDIT_CONTENT_HELP),
@@ -265,7 +261,7 @@ def _placed(call: Call, error: Invalid | Refused, values: Mapping[str, Any]) -> 
     if said.startswith("fallback."):
         return Wrong(terms.hop_field(said, chains.places(values)), Problem("%(said)s", {"said": refusal(call, error)}))
     field = said.replace(".", "_").partition("[")[0]
-    field = _FIELD.get(field, field)
+    field = FIELD_TERMS.get(field, field)
     if error.code.startswith(("CONTENT_", "LINK_")):
         field = "content"
     elif error.code.startswith("SIGN_"):

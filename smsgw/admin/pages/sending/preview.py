@@ -15,10 +15,16 @@ class Preview:
 
     text: str
     characters: int
+    """As parts are filled (``text.count_units``), like the API's ``units``: some take the room of two."""
     coding: str
     parts: int
     left: int
     """Characters until the content is too long."""
+
+    @property
+    def double(self) -> int:
+        """Characters that take the room of two: emoji and rare ones, or those of GSM 7-bit's second table."""
+        return self.characters - len(self.text)
 
     @property
     def sampled(self) -> str:
@@ -38,7 +44,7 @@ def preview(sign: str, content: str) -> Preview:
         coding = text.choose(whole)
     return Preview(
         text=whole,
-        characters=len(whole),
+        characters=text.count_units(whole, coding),
         coding=coding.value,
         parts=text.count_parts(whole, coding) if whole else 0,
         left=MAX_CONTENT - len(whole),

@@ -16,6 +16,7 @@ from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.rights import route
 from smsgw.admin.words import approval as words
+from smsgw.admin.words import limits as limit_words
 from smsgw.core.errors import Temporary
 from smsgw.core.kinds import is_type, known, resolve
 from smsgw.core.permissions import Permission
@@ -64,7 +65,9 @@ async def show(call: Call) -> web.StreamResponse:
             kinds.append((name, limits, any(rules.own(now.policies, place) for place in places)))
         rows.append((account.name, account.id, kinds))
     return call.render(
-        "sending/rules.html", rows=rows, review_words=words, may=call.may(_EDIT), all=_all(call), asked=wanted,
+        "sending/rules.html", rows=rows, review_words=words, limit_words=limit_words,
+        bases={name: resolve(now.kinds, name)[0] for name in known(now.kinds)},
+        may=call.may(_EDIT), all=_all(call), asked=wanted,
         left=max(0, len(accounts) - MOST_ACCOUNTS), for_all=rules.own(now.policies, Place(0, "")),
         settings=now.settings, names=names_of(call, of=now.kinds), may_time=call.may(Permission.SETTING_EDIT),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from smsgw.admin.kit.charts import Kind as Look
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.records.reports import STACK
+from smsgw.admin.pages.records.reports import LABELS, STACK
 from smsgw.admin.words import records as record_words
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.fallback import HOP
@@ -70,8 +70,9 @@ def _count(key: str) -> Column:
     def value(line: Line) -> int:
         return line.one.counts.get(key, 0) if key in told.RESULT and key != "pending" else int(getattr(line.one, key))
 
-    return Column(key, Kind.NUMBER, value=value, to=lambda line: line.to("" if key == "submitted" else key),
-                  when=_arrived if key in ("delivered", "pending") else None)  # fmt: skip
+    return Column(key, Kind.NUMBER, LABELS.get(key, ""), value=value,
+                  to=lambda line: line.to("" if key == "submitted" else key),
+                  when=_arrived if key in ("submitted", "delivered", "pending") else None)  # fmt: skip
 
 
 def _clicks(key: str, clicked: bool) -> Column:

@@ -19,7 +19,7 @@ from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.forms import Section as Inputs
-from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, opted
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.sent_links import unkept
@@ -30,6 +30,7 @@ from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import accounts, compose, fallback
 from smsgw.admin.words import tasks as words
 from smsgw.admin.words.compose import CLASS
+from smsgw.core import moments
 from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -144,23 +145,26 @@ async def _release_effect(_: Call, rows: Sequence[ListedTask]) -> Effect:
     return Effect(text, {"next": f"{sum(stages.following(one.task) for one in rows):,}"})
 
 
-async def _rest(call: Call, task: Task, kind: SegmentKind) -> int:
+async def _rest(call: Call, task: Task, kind: SegmentKind, *, dead: bool = False) -> int:
     """How many of a task's numbers have clicked its link, or have not."""
-    segment = Segment(kind, MOST_DAYS, task.id, submitter=call.actor.scope.submitter)
+    segment = Segment(kind, MOST_DAYS, task.id, submitter=call.actor.scope.submitter, dead=dead)
     return await segments.count(call.db, task.account_id, segment)
 
 
 async def _rest_effect(call: Call, rows: Sequence[ListedTask]) -> Effect:
     if len(rows) != 1:
-        return Effect(words.UNCLICKED_ONE)
+        return Effect(words.UNCLICKED_ONE, nothing=True)
     n = await _rest(call, rows[0].task, SegmentKind.NOT_CLICKED)
+    dead = await _rest(call, rows[0].task, SegmentKind.NOT_CLICKED, dead=True) - n
     clicked = await _rest(call, rows[0].task, SegmentKind.CLICKED)
     link = rows[0].task.link_id
     values = {
-        "n": f"{n:,}", "clicked": f"{clicked:,}",
+        "n": f"{n:,}", "clicked": f"{clicked:,}", "dead": f"{dead:,}",
         "unkept": await unkept(call, () if link is None else (link,), rows[0].task.id),
     }  # fmt: skip
-    return Effect(words.UNCLICKED_EFFECT if n else words.UNCLICKED_NONE, values)
+    if not n and not dead:
+        return Effect(words.UNCLICKED_NONE, values, nothing=True)
+    return Effect(words.UNCLICKED_EFFECT, values, option=words.UNCLICKED_DEAD if dead else "")
 
 
 async def _send_to_rest(call: Call, rows: Sequence[ListedTask]) -> str:
@@ -170,9 +174,10 @@ async def _send_to_rest(call: Call, rows: Sequence[ListedTask]) -> str:
     task = rows[0].task
     if not again.may_take(call, task):
         raise Refused("PERMISSION_DENIED", permission=Permission.MESSAGE_READ.value)
-    if not (n := await _rest(call, task, SegmentKind.NOT_CLICKED)):
+    dead = await opted(call)
+    if not (n := await _rest(call, task, SegmentKind.NOT_CLICKED, dead=dead)):
         raise Refused("STATE_CONFLICT", reason=said("segment.none"))
-    draft = await again.to_rest(call, task)
+    draft = await again.to_rest(call, task, dead=dead)
     call.toast(call.filled(words.UNCLICKED_DONE, {"n": f"{n:,}"}))
     return f"/send/{draft}/content"
 
@@ -404,7 +409,7 @@ async def _subject(call: Call) -> ListedTask | None:
 
 def _time(values: Mapping[str, Any]) -> datetime:
     try:
-        at = datetime.strptime(values["planned_at"], "%Y-%m-%d %H:%M").replace(tzinfo=CHINA)
+        at = moments.minute(values["planned_at"])
     except ValueError as exc:
         raise Wrong("planned_at", Problem(words.NO_TIME)) from exc
     if at <= clock.now():

@@ -17,10 +17,11 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import spans
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.kinds import base_of, kind_in_use
+from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.sending.terms import hop_field
 from smsgw.admin.words import compose as words
 from smsgw.core import variables
-from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.errors import SmsgwError
 from smsgw.core.fallback import MOST_HOPS
 from smsgw.core.kinds import CustomKind
 from smsgw.core.model import Account, MessageType
@@ -44,7 +45,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "content": ("subject", "scenario", "account", "type", "sign", "template", "content", "link"),
     "audience": (
         "source", "to", "phone", "audience", "below", "filter", "segment", "segment_days", "segment_task",
-        "segment_link", "segment_saved",
+        "segment_dead", "segment_link", "segment_saved",
     ),
     "options": (
         "one_each", "rate", "hours", "extend_code", "review", "prefer", "emergency", "frequency", "frequency_most",
@@ -66,6 +67,8 @@ OF_ACCOUNT: Mapping[str, Any] = {
     "scenario": "", "link": "", "segment_messages": [], "segment_saved": "",
 }  # fmt: skip
 """What belongs to the account, as it is when none is chosen."""
+SKIPPED = frozenset({"options", "time"})
+"""Steps that can be left as they are."""
 _PLACES = {"check": "audience"}
 """Steps that have another's address."""
 WAITED = timedelta(seconds=10)
@@ -125,6 +128,15 @@ class Step:
         return {n: self.address(key) for n, (key, _) in enumerate(STEPS[self.kind], 1) if n < self.number}
 
     @property
+    def done(self) -> list[int]:
+        """Steps before this one that say something: one may skip those whose defaults will do."""
+        blank = State()
+        return [
+            n for n, (key, _) in enumerate(STEPS[self.kind], 1) if n < self.number and (key not in SKIPPED or any(
+                getattr(self.state, name) != getattr(blank, name) for name in FIELDS[key] if hasattr(blank, name)))
+        ]  # fmt: skip
+
+    @property
     def hops(self) -> list[int]:
         """The places in the form of the hops that there are."""
         state = self.state
@@ -179,8 +191,8 @@ _OF_CODE = {"CONTENT": "content", "SIGN": "content", "TEMPLATE": "content", "TIM
 
 
 def message(call: Call, error: SmsgwError) -> str:
-    """What an error says, in the reader's language."""
-    return message_of(error.code, error.detail, english=call.language != DEFAULT)
+    """What an error says, in the reader's language and with the names that fields have on pages."""
+    return refusal(call, error)
 
 
 def fresh(call: Call, state: State | None = None) -> Step:

@@ -1,0 +1,63 @@
+"""Which outages of a bench count: those that no fault explains which was asked for."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from smsgw.bench.outages import SETTLES, Intended, of_answers, of_daemon, of_end, outages
+
+BEGAN = datetime(2026, 12, 1, 10, tzinfo=UTC)
+KILLED = Intended(BEGAN + timedelta(seconds=10), BEGAN + timedelta(seconds=12))
+
+
+def at(seconds: float) -> datetime:
+    return BEGAN + timedelta(seconds=seconds)
+
+
+def test_an_outage_has_its_time_and_cause() -> None:
+    (one,) = outages([(at(3.25), "database", "it was terminated by signal 11")], BEGAN, at(1))
+    assert str(one) == (
+        "outage of the database at 2026-12-01 18:00:03.250000 +0800 (2.2 s after the first post): "
+        "it was terminated by signal 11"
+    )
+    assert "first post" not in str(outages([(at(3), "daemon", "x")], BEGAN, None)[0])
+
+
+def test_what_was_before_the_run_is_not_its_own() -> None:
+    assert not outages([(at(-1), "database", "x")], BEGAN, None)
+
+
+def test_a_fault_that_was_asked_for_explains_what_it_does_and_nothing_else() -> None:
+    def counted(seconds: float, cause: str) -> bool:
+        return bool(outages([(at(seconds), "database", cause)], BEGAN, None, [KILLED]))
+
+    assert not counted(10.5, "database system was interrupted")
+    assert not counted(10.5, "server process (PID 7) was terminated by signal 9: Killed")
+    assert not counted(12 + SETTLES.total_seconds(), "spool.begun")
+    assert counted(10.5, "server process (PID 7) was terminated by signal 11: Segmentation fault")
+    assert counted(9.9, "database system was interrupted")
+    assert counted(12.1 + SETTLES.total_seconds(), "database system was interrupted")
+
+
+def test_the_daemons_log_tells_of_outages() -> None:
+    lines = [
+        json.dumps({"event": event, "level": "error", "timestamp": f"2026-12-01T10:00:0{n}.5Z", "worker": "2"})
+        for n, event in enumerate(("worker.died", "postgres.died", "link.closed", "spool.begun"))
+    ]
+    found = of_daemon([*lines, "Traceback", '{"event": "worker.died"}', "7"])
+    assert [(what, cause) for _, what, cause in found] == [
+        ("daemon", "worker.died worker=2"), ("database", "postgres.died worker=2"),
+        ("database", "spool.begun worker=2"),
+    ]  # fmt: skip
+    assert found[0][0] == at(0.5)
+
+
+def test_an_end_is_named_by_its_signal_or_status() -> None:
+    assert of_end(at(1), -11)[2] == "the process ended, terminated by signal 11: Segmentation fault"
+    assert of_end(at(1), 3)[2] == "the process ended, exit status 3"
+
+
+def test_answers_without_a_database_are_one() -> None:
+    (event,) = of_answers([at(2).timestamp()])
+    assert event == (at(2), "database", "a call was answered STORAGE_UNAVAILABLE")
