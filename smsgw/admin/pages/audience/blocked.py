@@ -145,7 +145,8 @@ async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     found = numbers.recipients(values["numbers"]).valid
     scope = _scope(call, values)
     scope_ = told(call, own_accounts(call).get(str(scope.account_id), ""), scope.type, scope.sign)
-    return Effect(words.BLOCK_ADD_EFFECT, {"n": len(found), "scope": scope_}, warning=numbers.left_out(values["numbers"]))
+    said = {"n": len(found), "scope": scope_}
+    return Effect(words.BLOCK_ADD_EFFECT, said, warning=numbers.left_out(values["numbers"]))
 
 
 async def _entry(call: Call) -> BlockEntry | None:
