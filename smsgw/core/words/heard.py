@@ -24,3 +24,5 @@ CARRIERS = {
     "CBN": ("广电", "中国广电"),
 }
 """Carriers, as files name them."""
+CODE_WORDS = ("验证码", "校验码", "动态码", "动态密码", "verification code", "passcode")
+"""What texts with a verification code call it."""

@@ -11,10 +11,11 @@ import re
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.model import MessageType
+from smsgw.core.words.heard import CODE_WORDS
 from smsgw.platform.login.model import CODE_SENDER
 
 HIDDEN = "******"
-_SAYS_SO = "验证码|校验码|动态码|动态密码|verification code|passcode"
+_SAYS_SO = "|".join(CODE_WORDS)
 # Four characters or more with a digit among them, or digits with blanks or hyphens between; not within a signature.
 # Possessive for Python alone: PostgreSQL looks at a text but once.
 _CODE = (

@@ -63,7 +63,10 @@ async def cancel(change: Change, outcomes: Outcomes, message_id: int) -> None:
         rows = await cancellation.end_waiting(connection, [message_id], PartState.CANCELLED, "CANCELLED", "", now)
         async with change.within(connection, Permission.MESSAGE_CANCEL) as unit:
             if rows:
-                unit.record("message.cancel", f"message/{message_id}", after={"parts": len(rows)})
+                unit.record(
+                    "message.cancel", f"message/{message_id}",
+                    before={"status": "waiting"}, after={"status": "cancelled", "parts": len(rows)},
+                )  # fmt: skip
             else:
                 unit.unchanged()
         return rows
