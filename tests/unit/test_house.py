@@ -8,6 +8,7 @@ import re
 import string
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -738,3 +739,13 @@ def _happens(action: ast.expr) -> bool:
     if isinstance(action, ast.Constant):
         name = str(action.value)
     return name in NOTHING_BEFORE or name.endswith(".add") or name in ("ACCEPT", "action")
+
+
+def test_no_module_gives_a_constant_twice() -> None:
+    """The second would win without a word, also where the first was meant."""
+    twice = []
+    for path, tree in modules(PACKAGE):
+        targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+        names = Counter(target.id for target in targets if isinstance(target, ast.Name))
+        twice += [f"{path.relative_to(PACKAGE)}: {name}" for name, n in names.items() if n > 1]
+    assert twice == []

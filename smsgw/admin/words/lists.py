@@ -48,8 +48,8 @@ TO_BLOCKED_EFFECT = N_(
     "将 %(n)s 个号码加入 %(accounts)s 个账号各自的黑名单，此后不再向其发送任何短信；其中 %(there)s 个已在名单中。"
 )
 TO_BLOCKED_DONE = N_("已将 %(n)s 个号码加入黑名单")
-CANCEL = N_("取消发送")
-CANCEL_EFFECT = N_(
+CANCEL_MESSAGES = N_("取消发送")
+CANCEL_MESSAGES_EFFECT = N_(
     "将取消 %(n)s 条尚未提交运营商的短信（%(parts)s 条计费退回），取消后不会发送，不能恢复。"
     "另外 %(gone)s 条已提交或已结束，不能取消。"
 )

@@ -98,9 +98,7 @@ SELECT $1, clock_timestamp(), {values}
 FROM unnest({arrays}) AS b({columns})
 ON CONFLICT (node, number) DO UPDATE SET seen_at = excluded.seen_at, {update}
 RETURNING number, kick
-"""
-
-_CONFIRM = _CONFIRM.format(
+""".format(
     columns=", ".join(_TYPES),
     values=", ".join(f"b.{name}::jsonb" if name == "codes" else f"b.{name}" for name in _TYPES),
     arrays=", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(_TYPES.values(), 2)),

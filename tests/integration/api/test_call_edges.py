@@ -200,7 +200,8 @@ async def test_every_field_of_the_api(dsn: str, tmp_path: Path, hurried: None) -
                 if route.method != "GET":
                     await calls.lists(f"{route.method} {route.path}")
         assert calls.failed == {}
-        assert set(await beyond(db, "1999-12-31 16:00+00", "2100-01-02")) <= {"review.expires_at"}  # of tasks
+        ours = {"review.expires_at", "account_price.valid_from"}
+        assert set(await beyond(db, "1999-12-31 16:00+00", "2100-01-02")) <= ours
         # What is refused is refused again, and all that the database holds stays as it was.
         before = await contents(db, MOVES)
         other = [one for one in calls.refused if await calls.call(*one, "again")]

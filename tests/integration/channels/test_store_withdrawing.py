@@ -21,6 +21,7 @@ from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelli
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.lists import consents
 from smsgw.platform.lists import service as lists
+from smsgw.runtime import clock
 
 S = PartState
 NUMBER = "8613800138000"
@@ -224,6 +225,7 @@ def asked_for(ledger: Ledger, *accounts: Account) -> None:
 
 async def test_who_withdraws_gets_nothing_that_was_accepted_before(ledger: Ledger, job: Job) -> None:
     shop = Account(ledger.account_id, "shop", "active")
+    ledger.snapshots.current = snapshot_of((shop,), policies=PolicySet({(0, ""): {"consent": "off"}}))
     ids = [await ledger.accept(state=state) for state in (S.QUEUED, S.SCHEDULED, S.HELD)]
     notice = await ledger.accept()
     await ledger.connection.execute("UPDATE message SET type = 'marketing' WHERE id <> $1", notice)
@@ -251,9 +253,8 @@ async def test_a_kind_may_ask_for_consent_alone(ledger: Ledger, job: Job) -> Non
     ids = {kind: await ledger.accept() for kind in ("", "club", "news")}
     for kind, id_ in ids.items():
         await ledger.connection.execute("UPDATE message SET type = 'marketing', kind = $2 WHERE id = $1", id_, kind)
-    ledger.snapshots.current = snapshot_of(
-        (shop,), policies=PolicySet({(shop.id, "club"): {"consent": "marketing"}}), kinds=kinds
-    )
+    policies = PolicySet({(0, ""): {"consent": "off"}, (shop.id, "club"): {"consent": "marketing"}})
+    ledger.snapshots.current = snapshot_of((shop,), policies=policies, kinds=kinds)
     await withdrawn(ledger, ledger.account_id)
     await job.recall.step()
     assert {kind: await ledger.state(i) for kind, i in ids.items()} == {
@@ -277,6 +278,6 @@ async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, j
     id_ = await ledger.database.fetchval("SELECT id FROM consent WHERE account_id = $1 AND withdrawn_at IS NULL",
                                          ledger.account_id)  # fmt: skip
     await consents.withdraw(change, id_, "by telephone")
-    await consents.give(change, above, [NUMBER], replace(GIVEN, given_at=datetime.now(UTC)))
+    await consents.give(change, above, [NUMBER], replace(GIVEN, given_at=clock.now()))
     await job.recall.step()
     assert await ledger.state(message_id) == S.REJECTED, "what an account above was told does not count here"

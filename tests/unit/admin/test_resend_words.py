@@ -6,7 +6,7 @@ from smsgw.admin.words.fallback import WHY
 from smsgw.admin.words.lists import RESEND_WHY
 from smsgw.platform.messages.resend import REASONS
 
-ELSEWHERE = {"delivered", "maybe", "waiting", "again", "test", "code"}
+ELSEWHERE = {"delivered", "maybe", "waiting", "again", "test", "code", "dead", "content"}
 """What a chain says otherwise, or is never behind."""
 
 

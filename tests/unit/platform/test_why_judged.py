@@ -104,7 +104,7 @@ def test_where_consent_is_asked_for_a_number_without_it_is_not_free() -> None:
     withdrawn = told(Facts(NUMBER, consents=[gone], consented={7: False, 3: True}), below, policies)
     assert withdrawn["consent.withdrawn"].values["at"] == NOW
     assert "consent.account" in told(Facts(NUMBER))
-    assert "consent.clear" in told(Facts(NUMBER), below)
+    assert "consent.clear" in told(Facts(NUMBER), below, PolicySet({(0, ""): {"consent": "off"}}))
 
 
 def test_hours_reviews_and_complaints() -> None:

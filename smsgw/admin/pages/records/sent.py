@@ -151,7 +151,7 @@ async def _cancel_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
         "n": f"{len(waiting):,}", "parts": f"{sum(row.price for row in waiting):,}",
         "gone": f"{len(rows) - len(waiting):,}",
     }  # fmt: skip
-    return Effect(words.CANCEL_EFFECT, values)
+    return Effect(words.CANCEL_MESSAGES_EFFECT, values)
 
 
 async def _cancel(call: Call, row: MessageView) -> None:
@@ -302,7 +302,7 @@ TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _
 TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
                     goes=True)  # fmt: skip
 UNCLICKED = Action("unclicked", words.UNCLICKED, Permission.MESSAGE_SEND, _send_to_rest, _rest_effect, goes=True)
-CANCEL = Action("cancel", words.CANCEL, Permission.MESSAGE_CANCEL, _cancel, _cancel_effect, danger=True)
+CANCEL = Action("cancel", words.CANCEL_MESSAGES, Permission.MESSAGE_CANCEL, _cancel, _cancel_effect, danger=True)
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)
 PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
