@@ -428,12 +428,12 @@ async def _take_node_lease(txn: Transaction, number: int, ttl: float) -> list[Ro
 
 @_models("engine.nodes._TAKE")
 async def _take_node(
-    txn: Transaction, number: int, instance: str, place: str, last_id: int, schema: int, epoch: int
+    txn: Transaction, number: int, instance: str, place: str, last_id: int, schema: int, epoch: int, serves_links: bool
 ) -> list[Row]:
     now = txn.model.clock()
     old = txn.see("node", (number,))
     new = {"number": number, "instance": instance, "place": place, "since": now, "seen_at": now}
-    new |= {"schema": schema, "schema_epoch": epoch}
+    new |= {"schema": schema, "schema_epoch": epoch, "serves_links": serves_links}
     if old is not None:
         new |= {"last_id": old["last_id"]} | ({"since": old["since"]} if old["instance"] == instance else {})
     txn.put("node", {"last_id": last_id} | new)

@@ -140,9 +140,12 @@ def name_of(state: State) -> str:
 def moment(text: str, field: str) -> datetime:
     """A time as the pages write it, in China; of a year that can be counted with."""
     try:
-        return moments.minute(text.replace("T", " ")[:16])
+        at = moments.minute(text.replace("T", " ")[:16])
     except ValueError as exc:
         raise invalid(field, phrase("draft.time")) from exc
+    if at >= moments.LAST:  # nobody means to send then, or for ever
+        raise invalid(field, phrase("draft.time"))
+    return at
 
 
 def _variables(state: State) -> dict[str, str]:

@@ -491,9 +491,9 @@ async def test_who_sees_no_messages_is_told_of_no_clicks(site: Site) -> None:
     task = await tasked(site, link, OF_CARRIERS[:3])
     await opened(site, link, 0)
     (*_, last) = await found(site, task=task.id)
-    rights = [Permission.HOME_VIEW, Permission.TASK_VIEW, Permission.MESSAGE_SEND, Permission.MESSAGE_READ]
+    rights = [Permission.HOME_VIEW, Permission.TASK_VIEW, Permission.MESSAGE_SEND]
     await org.add_role(by_test(site.db), "blind", "只发送", rights, ScopeKind.ALL)
-    await org.add_role(by_test(site.db), "seeing", "也查看", [*rights, Permission.MESSAGE_VIEW], ScopeKind.ALL)
+    await org.add_role(by_test(site.db), "seeing", "也查看", [*rights, Permission.MESSAGE_READ], ScopeKind.ALL)
     await site.add_staff("blind", "blind")
     await site.add_staff("seeing", "seeing")
     for login, told in (("seeing", True), ("blind", False)):

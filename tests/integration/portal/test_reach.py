@@ -923,7 +923,7 @@ LATER = re.compile(
     "|GET /setup/test/{id}|POST /setup/channel/new/simulated|POST /staff/{id}/security/end"
     "|/scheduled/round/{id}|/send/{id}|/custom$|POST /send/-/|GET /drafts/{id}|GET /tasks/{id}/rows"
     "|/versions/{number}/(approve|reject|rollback)$"
-    "|/channels/{id}/(start|probe|wire|record/end|(test|wire)/live)$|/keys/{id}/retire$|/number-filters/{id}/ask$"
+    "|/channels/{id}/(start|remove|probe|wire|record/end|(test|wire)/live)$|/keys/{id}/retire$|/number-filters/{id}/ask$"
     "|POST /blocked/why$"
     "|GET /records/{id}/verify$"
     "|GET /(alarms|alarms/notes|nodes|faults|tickets|review|inbound|backups|loadtest|link-tasks)/-/total"

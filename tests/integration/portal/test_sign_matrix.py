@@ -183,7 +183,8 @@ async def test_what_cannot_have_a_document_stores_none(site: Site) -> None:
 
     first = await brought()
     removed = (proofs.DOCUMENTS.remove(by, first) for _ in range(2))
-    assert sum(isinstance(one, Refused) for one in await asyncio.gather(*removed, return_exceptions=True)) == 1
+    results = await asyncio.gather(*removed, return_exceptions=True)
+    assert sum(isinstance(one, Refused) for one in results) == 1, results
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'sign.proof_remove'") == 1
     with pytest.raises(Invalid):
         await brought("NONE")

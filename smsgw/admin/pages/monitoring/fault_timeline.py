@@ -146,7 +146,7 @@ def _bars(entries: Sequence[Entry], since: datetime, span: timedelta, sources: S
 def _until(text: str, now: datetime) -> datetime:
     """The end of what is shown; now for what is none, and nothing that is still to come."""
     try:
-        at = moments.minute(text)
+        at = moments.minute(text.replace("T", " "))
     except ValueError:
         return now
     return min(at, now) if at.year >= queries.FIRST_YEAR else now
