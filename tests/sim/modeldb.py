@@ -1249,8 +1249,13 @@ async def _say(
 @_models("config.channels._SAID")
 async def _said(txn: Transaction) -> list[Row]:
     now = txn.model.clock()
+
+    def ago(at: datetime | None) -> float | None:
+        return None if at is None else (now - at).total_seconds()
+
     return [
-        row | {"bound_ago": (now - row["last_bound_at"]).total_seconds() if row["last_bound_at"] else None}
+        {name: value for name, value in row.items() if name != "updated_at"}
+        | {"ago": ago(row["updated_at"]), "bound_ago": ago(row["last_bound_at"])}
         for row in txn.all("said")
     ]
 
