@@ -50,7 +50,7 @@ async def test_a_kind_is_made_limited_sent_with_held_reported_and_retired(chromi
         await boss.click(".effect ~ form button[type=submit]")
         await boss.wait_for_url("**/limits")
         await expect(line_of(boss)).to_contain_text("水费账单")
-        await line_of(boss).locator("a:has-text('修改'):not(:has-text('名称'))").first.click()
+        await line_of(boss).locator("a[href$='/frequency']").click()
         await boss.fill("#frequency", "1/1d")
         await sends(boss)
         await boss.wait_for_url("**/limits")
