@@ -182,7 +182,7 @@ async def test_what_cannot_have_a_document_stores_none(site: Site) -> None:
         return await proofs.DOCUMENTS.keep(by, store, id_, proofs.Kind.LICENSE, carrier, incoming)
 
     first = await brought()
-    removed = (proofs.DOCUMENTS.remove(by, first) for _ in range(2))
+    removed = (proofs.DOCUMENTS.remove(by_test(site.db), first) for _ in range(2))
     results = await asyncio.gather(*removed, return_exceptions=True)
     assert sum(isinstance(one, Refused) for one in results) == 1, results
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'sign.proof_remove'") == 1
