@@ -24,3 +24,7 @@ OTHERS: tuple[Any, ...] = (None, [], {}, True)
 
 WRITTEN = (*TIMES, *DAYS, *MINUTES, *SPELLED, *TEXTS)
 """All that a form, a query or a field for a text can be given."""
+TYPED = (
+    "9999-12-31 23:59", "0001-01-01 00:00", "9999-12-31", "0001-01-01", "9999-12", str(2**63), "1e400", "NaN", "\ufffe",
+)  # fmt: skip
+"""Of these what people may type into a page, one of a sort."""

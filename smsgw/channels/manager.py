@@ -33,7 +33,7 @@ from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Replay
 from smsgw.store.engine.leases import Lease
-from smsgw.store.engine.rows import skip
+from smsgw.store.engine.rows import apart
 from smsgw.store.messages import claiming, counters
 
 log = structlog.get_logger(__name__)
@@ -265,10 +265,8 @@ class ChannelManager:
             if self._stopping:
                 return
             for channel in self._channels.values():
-                try:
+                with apart("channel", channel.spec.name):
                     self._change(channel)
-                except Exception as exc:  # of this channel alone
-                    skip("channel", channel.spec.name, exc)
             for channel_id in sorted(self._channels.keys() | self._specs.keys()):
                 if channel_id not in self._changes and self._must_change(channel_id):
                     self._changes.begin(channel_id, self._bring(channel_id))

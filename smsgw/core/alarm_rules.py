@@ -128,6 +128,7 @@ KINDS: Mapping[str, Kind] = {
     "channel_silent": _kind(CRITICAL, after=30, apart="channel", outage=True),
     "links_unserved": _kind(WARNING, after=60),
     "database_faulty": _kind(CRITICAL),
+    "rows_skipped": _kind(CRITICAL),
 }  # fmt: skip
 """In the order in which people read them."""
 OUTAGES = tuple(name for name, kind in KINDS.items() if kind.outage)

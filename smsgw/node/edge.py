@@ -41,7 +41,7 @@ from smsgw.public.app import PublicContext
 from smsgw.runtime import aio, clock, crew
 from smsgw.runtime.config import Config
 from smsgw.runtime.crew import Place
-from smsgw.store.engine import nodes
+from smsgw.store.engine import nodes, rows
 from smsgw.store.engine.database import Database, forgive_abandoned
 from smsgw.web import serving
 from smsgw.web.health import add_health
@@ -135,7 +135,8 @@ class Edge:
     async def _listen_to_worker(self, links: LinkTable, clicks: Clicks, guesses: Guesses) -> None:
         async def findings(request: web.Request) -> web.Response:
             about = request.query.get("about", "")
-            found = [*links.findings(about), *clicks.findings(about), *guesses.findings(about, clock.steady())]
+            found = [*links.findings(about), *clicks.findings(about), *guesses.findings(about, clock.steady()),
+                     *rows.findings(about)]  # fmt: skip
             return web.json_response([[f.kind, f.object, f.severity, packed(f.detail)] for f in found])
 
         application = web.Application()

@@ -17,7 +17,7 @@ from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
 from smsgw.platform.links import queries as link_queries
 from smsgw.runtime import clock, crew
-from smsgw.store.engine import partitions
+from smsgw.store.engine import partitions, rows
 from smsgw.store.engine.server_versions import is_faulty
 from smsgw.store.messages import abroad, checking
 from smsgw.store.records import alarms as store
@@ -131,6 +131,9 @@ def probes(parts: Parts) -> dict[str, Probe]:
         detail = phrase("alarm.faulty_server", version=version)
         return [Finding("database_faulty", "database", CRITICAL, detail)] if is_faulty(version) else []
 
+    async def unreadable() -> Iterable[Finding]:
+        return rows.findings(node)
+
     async def stalls() -> Iterable[Finding]:
         detail = parts.watchdog.trouble(rules().threshold("loop_stalled"))
         return [Finding("loop_stalled", node, WARNING, detail)] if detail is not None else []
@@ -163,6 +166,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "stalls": stalls,
         "partitions": missing,
         "server_version": server_version,
+        "rows": unreadable,
         "retention": held,
         "database": here("database_down", lambda: phrase("alarm.no_answer") if parts.heartbeat.away else None),
         "writers": here("writer_stalled", stalled),

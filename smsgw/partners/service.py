@@ -47,7 +47,7 @@ from smsgw.runtime.sparing import Sparing
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.config import partners as store
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.rows import skip
+from smsgw.store.engine.rows import apart
 from smsgw.store.messages import events, partner_parts, partner_queries
 from smsgw.store.messages.partner_parts import Part
 
@@ -391,10 +391,8 @@ class Partners:
             return
         self._followed = snapshot
         for bind in list(self.binds.values()):
-            try:
+            with apart("partner", bind.partner.id):
                 self._check(bind, snapshot)
-            except Exception as exc:  # of this login alone
-                skip("partner", bind.partner.id, exc)
         known = {p.id for p in snapshot.partners.values()}
         self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
 

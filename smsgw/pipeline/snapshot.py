@@ -46,6 +46,7 @@ from smsgw.store.config import settings as settings_store
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.config.codes import AccessCode, Extension
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.rows import apart
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import report_ids as reportids_store
 
@@ -264,8 +265,8 @@ class SnapshotFollower:
         changes: dict[str, Any] = {}
         policies: dict[str, Any] = {}
         for name in moved:
-            found = await self._loaders[name](connection)
-            (policies if name in POLICIES else changes).update(found)
+            with apart(name):  # or what was known of it holds
+                (policies if name in POLICIES else changes).update(await self._loaders[name](connection))
         if policies or "accounts" in moved:  # limits that were looked up go by the tree of accounts
             changes["policies"] = replace(before.policies, **policies, _known={})
         available = await accounts_store.available(connection)

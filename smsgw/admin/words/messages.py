@@ -148,6 +148,7 @@ ALARM: dict[str, str] = {
     "spool_damaged": N_("本地缓存有内容未能入库"),
     "database_down": N_("数据库不可用"),
     "database_faulty": N_("数据库版本有缺陷"),
+    "rows_skipped": N_("有数据无法读取"),
     "writer_stalled": N_("写库停滞"),
     "clock_wrong": N_("时钟不一致"),
     "loop_stalled": N_("程序停顿"),

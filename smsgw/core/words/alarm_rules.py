@@ -42,6 +42,7 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "balance_low": ("可用余额低于 {threshold} 条", "less than {threshold} units are left"),
     "database_down": ("数据库没有应答", "the database does not answer"),
     "database_faulty": ("数据库版本有已知缺陷", "the database server's release has a known fault"),
+    "rows_skipped": ("数据库中有节点无法读取的数据", "the database has rows that a node cannot read"),
     "database_lag": ("备机落后超过 {threshold} 秒", "a standby of the database is more than {threshold} s behind"),
     "writer_stalled": ("写库超过 {threshold} 秒没有成功提交", "a writer has not committed for {threshold} s"),
     "node_missing": ("曾经运行的节点没有心跳", "a node that was there gives no sign of life"),
@@ -182,6 +183,11 @@ ADVICE: dict[str, tuple[str, str]] = {
     "database_faulty": (
         "升级 PostgreSQL 到 18.7 以上，或改用 15、16、17",
         "upgrade PostgreSQL to 18.7 or later, or use 15, 16 or 17",
+    ),
+    "rows_skipped": (
+        "所列数据不生效，其余照常；按表名与编号在页面或命令行修改或删除，日志 row.skipped 有原因",
+        "the rows named are not in force, all others are; change or remove them by table and id in the portal or by "
+        "smsgwctl; the log line row.skipped says why",
     ),
     "database_lag": (
         "检查备机负载与网络；此时切换会丢失未同步的数据",

@@ -195,6 +195,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "database_down": ("数据库不可用", "database is unavailable"),
         "database_faulty": ("数据库版本有缺陷", "the database server has a known fault"),
+        "rows_skipped": ("有数据无法读取", "rows cannot be read"),
         "writer_stalled": ("写库停滞", "writing to the database has stalled"),
         "clock_wrong": ("时钟不一致", "clocks disagree"),
         "loop_stalled": ("程序停顿", "the program stood still"),

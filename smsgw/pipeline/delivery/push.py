@@ -33,7 +33,7 @@ from smsgw.store.config import webhooks as store
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.group_commit import Batcher
-from smsgw.store.engine.rows import skip
+from smsgw.store.engine.rows import apart
 from smsgw.store.messages import pushing
 from smsgw.store.messages.events import Found
 from smsgw.store.messages.pushing import Attempt, Due, Question, Result
@@ -147,16 +147,15 @@ class Pusher:
             await leases.release(self._leasing, queue.lease)
         if hooks is not self._seen:
             for id_, queue in self._queues.items():
-                try:
+                with apart("webhook", queue.endpoint.label):
                     self._refresh(queue, wanted[id_])
-                except Exception as exc:  # of this endpoint alone
-                    skip("webhook", queue.endpoint.label, exc)
             self._seen = hooks
         free = {store.lease_of(id_): e for id_, e in wanted.items() if id_ not in self._queues}
         for resource, lease in (await leases.acquire_many(self._leasing, list(free), self._node)).items():
             endpoint = free[resource]
             queue = self._queues[endpoint.id] = PushQueue(endpoint, lease, self)
-            self._refresh(queue, endpoint)
+            with apart("webhook", endpoint.label):
+                self._refresh(queue, endpoint)
             log.info("push.taken", endpoint=endpoint.label, node=self._node)
 
     def _refresh(self, queue: PushQueue, endpoint: Endpoint) -> None:

@@ -36,6 +36,7 @@ from smsgw.runtime import clock
 from smsgw.runtime.address_regions import Region, region_of
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.rows import apart
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool, SpoolFull
 from smsgw.store.messages import message_links
 
@@ -483,9 +484,11 @@ def _placed(addresses: Sequence[str]) -> list[Region]:
 
 
 def _said(row: Row) -> Verdict:
-    if row["orphan"]:
-        return Verdict.ORPHAN
-    return judged(Hit(row["method"], row["agent"], row["purpose"], row["language"], row["accept"]), row["codes"])
+    if not row["orphan"]:
+        with apart("link_click", row["id"]):  # or it counts for nothing
+            hit = Hit(row["method"], row["agent"], row["purpose"], row["language"], row["accept"])
+            return judged(hit, row["codes"])
+    return Verdict.ORPHAN
 
 
 class _Count:

@@ -26,15 +26,16 @@ _REGISTRATIONS = "SELECT kind, id, carrier, state, expires_at FROM registration"
 
 
 _LINKS = """
-SELECT f.target, f.account_id, array_agg(s.carrier) AS carriers
+SELECT f.id, f.target, f.account_id, array_agg(s.carrier) AS carriers
 FROM filed_link f JOIN filed_link_state s ON s.link_id = f.id AND s.state = 'registered' GROUP BY f.id
 """
 
 
 async def load_links(source: Connection | Database) -> LinkBook:
     """The links that carriers have on file."""
-    rows = await source.fetch(_LINKS)
-    return LinkBook.of(Filed(r["target"], r["account_id"], frozenset(r["carriers"])) for r in rows)
+    return LinkBook.of(each("filed_link", await source.fetch(_LINKS), lambda r: Filed(
+        r["target"], r["account_id"], frozenset(r["carriers"])
+    )))  # fmt: skip
 
 
 async def load_changes(source: Connection | Database) -> dict[Key, dict[str, Any]]:
@@ -56,8 +57,9 @@ Allowed = dict[str, tuple[tuple[int, Listed], ...]]
 async def load_allowed(source: Connection | Database) -> Allowed:
     """The allow list."""
     allowed: dict[str, list[tuple[int, Listed]]] = defaultdict(list)
-    for row in await source.fetch(_ALLOWED):
-        allowed[row["number"]].append((row["account_id"], Listed(row["kind"])))
+    rows = await source.fetch(_ALLOWED)
+    for number, entry in each("allow_list", rows, lambda r: (r["number"], (r["account_id"], Listed(r["kind"])))):
+        allowed[number].append(entry)
     return {number: tuple(entries) for number, entries in allowed.items()}
 
 
@@ -84,8 +86,9 @@ class ContentLoader:
         """What holds now."""
         carriers: dict[tuple[str, int], dict[str, Registration]] = defaultdict(dict)
         until: dict[tuple[str, int], dict[str, datetime]] = defaultdict(dict)
-        for row in await source.fetch(_REGISTRATIONS):
-            carriers[row["kind"], row["id"]][row["carrier"]] = Registration(row["state"])
+        rows = await source.fetch(_REGISTRATIONS)
+        for row, state in each("registration", rows, lambda r: (r, Registration(r["state"]))):
+            carriers[row["kind"], row["id"]][row["carrier"]] = state
             if row["expires_at"] is not None:
                 until[row["kind"], row["id"]][row["carrier"]] = row["expires_at"]
         signs = each("sign", await source.fetch(_SIGNS), lambda r: Sign(

@@ -53,8 +53,8 @@ def _endpoint(row: Row, sealer: Sealer) -> Endpoint:
 async def load(source: Connection | Database, sealer: Sealer) -> Hooks:
     """All ways and endpoints, their secrets opened."""
     endpoints = each("webhook", await source.fetch(_LOAD), lambda row: _endpoint(row, sealer))
-    ways = {row["account_id"]: Way(row["way"]) for row in await source.fetch(_WAYS)}
-    return Hooks(endpoints, ways)
+    ways = each("event_setting", await source.fetch(_WAYS), lambda row: (row["account_id"], Way(row["way"])))
+    return Hooks(endpoints, dict(ways))
 
 
 _DISABLE = """

@@ -26,10 +26,10 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.links import queries, service
 from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.model import NewLink
-from smsgw.runtime import crew
+from smsgw.runtime import clock, crew
 from smsgw.runtime.config import Config, DatabaseConfig, NodeConfig, OpsConfig, PublicConfig
 from smsgw.runtime.crew import Place
-from smsgw.store.engine import nodes
+from smsgw.store.engine import nodes, rows
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer
@@ -143,11 +143,16 @@ async def test_clicks_leave_room_where_the_supervisors_database_lies(
         assert seen == [[root], [root, EmbeddedPostgres(root).home]]
 
 
-async def test_the_first_worker_tells_what_is_wrong_with_it(database: Database, settings: Config) -> None:
+async def test_the_first_worker_tells_what_is_wrong_with_it(
+    database: Database, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That it is not there, too, or that nobody understands what it says."""
     root = settings.node.data_dir
     async with begun(settings) as edge:
         assert await probes._of_edge(root, "node/7") == []
+        with monkeypatch.context() as patch:
+            patch.setattr(rows, "_skipped", {("short_link", "5"): clock.steady()})
+            assert [one.kind for one in await probes._of_edge(root, "node/7")] == ["rows_skipped"]
         control = root / "workers" / "edge" / crew.CONTROL
         for answer in (
             web.Response(status=500, text="500 Internal Server Error"), web.json_response([["links_stale"]]),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from changes import by_test
 from databases import change
 from structlog.testing import capture_logs
 
+from smsgw.core.words import english_of
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
@@ -19,6 +21,7 @@ from smsgw.platform.links import service as links
 from smsgw.platform.links.model import LinkKind, NewLink, Origin
 from smsgw.platform.links.table import LinkTable
 from smsgw.runtime import clock
+from smsgw.store.engine import rows
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -31,6 +34,16 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     await made.open()
     yield made
     await made.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_skipped", {})
+
+
+def told() -> str:
+    """What the alarm says."""
+    return "".join(english_of(one.detail) for one in rows.findings("node/1"))
 
 
 def skipped(logs: list) -> list[str]:
@@ -91,3 +104,43 @@ async def test_a_number_whose_time_cannot_be_kept_stops_no_other(database: Datab
         await numbers.load()
     assert skipped(logs) == ["list of numbers"]
     assert len(numbers) == 1
+
+
+async def test_a_section_that_cannot_be_read_stops_no_other(database: Database) -> None:
+    snapshots = SnapshotFollower(database, Sealer(bytes(32)))
+    await snapshots.follow()
+    before = snapshots.current.retry
+    await accounts.add(by_test(database), "shop")
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+        patch.setitem(snapshots._loaders, "retry_rules", unreadable)
+        await change(database.dsn, "UPDATE config_section SET version = version + 1 WHERE section = 'retry_rules'")
+        await snapshots.follow()
+    assert skipped(logs) == ["retry_rules"]
+    assert snapshots.current.account_by_name("shop") is not None
+    assert snapshots.current.retry is before
+    assert told() == "1 row(s) cannot be read and are not in force: retry_rules"
+    await change(database.dsn, "UPDATE config_section SET version = version + 1 WHERE section = 'retry_rules'")
+    await snapshots.follow()
+    assert told() == ""
+
+
+async def test_the_alarm_is_over_when_the_row_was_read_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await accounts.add(by_test(database), "shop")
+    ids = [await content.add_template(by_test(database), shop, f"n{n}", "notice", "bad", {}) for n in (1, 2)]
+    await change(database.dsn, """UPDATE template SET variables = '{"a": 1}'""")
+    snapshots = SnapshotFollower(database, Sealer(bytes(32)))
+    await snapshots.follow()
+    said = told()
+    assert said == f"2 row(s) cannot be read and are not in force: template {ids[0]}, template {ids[1]}"
+    await change(database.dsn, "UPDATE template SET variables = '{}' WHERE name = 'n1'")
+    await snapshots.follow()
+    assert told() == f"1 row(s) cannot be read and are not in force: template {ids[1]}"
+    at = clock.steady() + rows.KEPT_SECONDS + 1
+    monkeypatch.setattr(clock, "steady", lambda: at)
+    assert told() == ""
+
+
+async def unreadable(_: object) -> None:
+    raise ValueError("no such value")
