@@ -40,7 +40,7 @@ def told(story: str, variants: Sequence[V], turn: str | None = None) -> list[V]:
 
 
 def share(things: Sequence[T], of: int, turn: str | None = None) -> list[T]:
-    """One in ``of`` (2, 3 or 5: what thirty turns can be shared by) of the things, others with the next turn."""
+    """One in ``of`` (2, 3, 5 or 10: what thirty turns can be shared by) of the things, others with the next turn."""
     turn = _turn(turn)
     return list(things) if turn == "all" else list(things[int(turn) % of :: of])
 

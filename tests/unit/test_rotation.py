@@ -28,7 +28,7 @@ def test_all_of_them_when_that_is_asked_for() -> None:
     assert told("recoded reports", VARIANTS["recoded reports"], "all") == VARIANTS["recoded reports"]
 
 
-@pytest.mark.parametrize("of", [2, 3, 5])
+@pytest.mark.parametrize("of", [2, 3, 5, 10])
 def test_the_shares_of_a_walk_are_all_of_it(of: int) -> None:
     things = list(range(101))
     shares = [share(things, of, str(turn)) for turn in range(of)]
