@@ -1,27 +1,25 @@
-"""How the tests are run: what is left out, what runs alone, and what may take long.
+"""How the tests are run: which of them, what is left out, and what may take long.
 
+* Every test is of one shard (``SHARDS``): that of its mark ``shard``, that of its folder (``FOLDERS``), or ``core``.
+  ``--shard NAME`` runs one of them, whatever the commit, the hour or the neighbours; without it all that is named runs.
+  A whole run of a shard leaves a line in ``build/shards.jsonl``.
 * ``user_only`` and ``root_only`` tests are left out for the other kind of user, ``namespaces`` where none can be made;
   they are named in the summary.
-* A ``serial`` test looks at times that others would spoil: where several workers share the tests, those marked so come
-  when all others are done, one after the other.
 * A test that is not marked ``slow`` and takes longer than ``QUICK`` seconds is named in the summary. On a machine that
   has more to do than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
-* Which part of the stories and walks a run has (``e2e/rotation.py``) is decided once for all workers, and printed.
+* No test begins in the last ``BEFORE_MIDNIGHT`` seconds of a day in China: it would end on another day.
 * The process that shares the tests out ends ``END_WITHIN`` seconds after the last of them, interrupted or not.
-* With ``TEST_REQUIRE_ALL`` a skipped test fails the run, with an exit status of its own: no test that is run again
-  makes up for it.
-* What a module has made of the day on which it was read is made anew when that day is over: a run may pass midnight.
+* With ``TEST_REQUIRE_ALL`` a skipped test fails the run.
 * Compiled code is kept, also where the environment says not to: some hundred processes are started, as programs are
   where they are installed, and each would compile half a thousand modules.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import faulthandler
-import functools
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -29,49 +27,78 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from xdist.scheduler import WorkStealingScheduling
-from xdist.scheduler.worksteal import MIN_PENDING
-from xdist.workermanage import WorkerController
 
+SHARDS = {
+    "core": "of every change: what scripts/test runs without arguments",
+    "rights": "everybody at every address of the portal, and all that a page offers",
+    "attacks": "hostile texts, files, headers and bodies at every address",
+    "pages": "every page in every window and language, on paper, and its figures",
+    "browser": "stories in Chromium",
+    "protocols": "every story over every carrier protocol",
+    "processes": "the installed program: kills, faults of disk and database, partners, several nodes",
+    "peers": "programs of others: SMPP and CMPP stacks, Kannel, clients in other languages",
+    "volume": "benchmarks, load tests, and tables so large that plans and memory matter",
+    "simulation": "the sending path in virtual time: more seeds, and mistakes that it must find",
+    "alone": "what looks at times that other tests would spoil: one test after the other",
+}
+"""Each of them takes at most 25 minutes."""
+FOLDERS = {"browser": "browser", "e2e": "processes", "interop": "peers"}
+"""Of tests that are not marked."""
+ALONE = "alone"
 QUICK = 15.0
 """Seconds."""
-TURNS = 30
-"""In which every story is told in all its variants."""
 WORTH_A_LOOK = 60.0
 """Seconds of all tests from which on the files that took most of it are named."""
 NOT_WHOLE = 8
 """The exit status of a run that left out what it must not."""
 END_WITHIN = 120.0
 """Seconds for workers to end, and all else that comes after the tests."""
-_SERIAL = "pytest.mark.serial"
+BEFORE_MIDNIGHT = timedelta(seconds=QUICK + 5)
+RECORD = Path("build", "shards.jsonl")
+"""Below the root: a line a whole run of a shard."""
 _CHINA = timezone(timedelta(hours=8))
-_read_on: dict[str, date] = {}
-"""The day of which the constants of a module are; those that are not here: of the day on which this was read."""
-_BEGAN = datetime.now(_CHINA).date()
 
 _OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
 _left_out = pytest.StashKey[list[str]]()
 _LONG = "took long"
+_BEGAN = time.monotonic()
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which tests."""
+    parser.addoption("--shard", choices=list(SHARDS), help="run the tests of one shard")
+
+
+def shard_of(item: pytest.Item) -> str:
+    """The shard of a test. Raises ``pytest.UsageError`` for a mark that names none."""
+    mark = item.get_closest_marker("shard")
+    if mark is None:
+        return FOLDERS.get("".join(Path(item.nodeid).parts[1:2]), "core")
+    if mark.args[0] not in SHARDS:
+        raise pytest.UsageError(f"{item.nodeid}: there is no shard {mark.args[0]!r}")
+    return str(mark.args[0])
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what makes sense only for the other kind of user, or where networks of one's own may be made."""
+    """Leave out other shards, and what makes sense only for the other kind of user or with networks of one's own."""
+    shard = config.option.shard
+    others = [item for item in items if shard not in (None, shard_of(item))]
+    items[:] = [item for item in items if shard in (None, shard_of(item))]
     why = {_OTHER_USER: _OTHER_USER.replace("_", " ")}
     if any(item.get_closest_marker("namespaces") for item in items) and not _namespaces():
         why["namespaces"] = "no network namespaces here"
     left = {item: why[mark] for mark in why for item in items if item.get_closest_marker(mark)}
     items[:] = [item for item in items if item not in left]
     config.stash[_left_out] = [f"{item.nodeid}: {reason}" for item, reason in left.items()]
-    config.hook.pytest_deselected(items=list(left))
+    config.hook.pytest_deselected(items=[*others, *left])
 
 
 def pytest_collection_finish() -> None:
@@ -94,7 +121,6 @@ def _namespaces() -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Where several processes share the tests (pytest-xdist), the one that prints the summary asks them."""
-    os.environ.setdefault("TEST_PROTOCOLS", _turn(config.rootpath))
     # A run in the background of a script has interrupts ignored, and what it starts inherits that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -102,18 +128,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Workers(config), "workers")
 
 
-def _turn(root: Path) -> str:
-    """Of this commit; of today where there is none."""
-    command = ("git", "-c", "safe.directory=*", "-C", str(root), "rev-parse", "HEAD")
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return str(int(done.stdout.strip(), 16) % TURNS)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return str(int(time.time() // 86_400) % TURNS)
-
-
 class _Workers:
-    """Shares the tests out, and takes over what a worker has left out: each of them has collected all tests."""
+    """Takes over what a worker has left out: each of them has collected all tests."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None]:
@@ -125,119 +141,18 @@ class _Workers:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
 
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> SerialLast | None:
-        """With ``--dist worksteal``."""
-        return SerialLast(config, log) if config.getvalue("dist") == "worksteal" else None
-
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker has ended."""
         self.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left_out", [])
 
 
-class SerialLast(WorkStealingScheduling):
-    """Workers that steal tests from each other; when all are done but ``serial`` ones, one of them runs those."""
-
-    def __init__(self, config: pytest.Config, log: Any = None) -> None:
-        super().__init__(config, log)
-        self.alone: list[int] = []
-        """Tests that wait until all others are done."""
-
-    def schedule(self) -> None:
-        """Share the tests out, once all workers have collected them."""
-        if self.collection is None and self._check_nodes_have_same_collection():
-            self.collection = next(iter(self.node2collection.values()))
-            for n, name in enumerate(self.collection):
-                (self.alone if is_serial(self.config.rootpath, name) else self.pending).append(n)
-        self.check_schedule()
-
-    @property
-    def tests_finished(self) -> bool:
-        """Whether the workers may go."""
-        return not self.alone and super().tests_finished
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether there is something left to do."""
-        return bool(self.alone) or super().has_pending
-
-    def check_schedule(self) -> None:
-        """Give work to those who have none; one worker stays for what runs alone."""
-        if not self.alone:
-            super().check_schedule()
-            return
-        up = [node for node in self.nodes if not node.shutting_down]
-        idle = self._idle(up)
-        for n, node in enumerate(idle):
-            self._send_tests(node, len(self.pending) // (len(idle) - n))
-        idle = self._idle(up)
-        if not idle or self.steal_requested_from_node:
-            return
-        richest = max(up, key=lambda node: len(self.node2pending[node]))
-        spare = len(self.node2pending[richest]) - MIN_PENDING
-        if spare > 0:
-            richest.send_steal(self.node2pending[richest][-((spare + 1) // 2) :])
-            self.steal_requested_from_node = richest
-            return
-        stays = up[0]
-        for node in idle:
-            if node is not stays:
-                node.shutdown()  # and runs its last one: a worker keeps one until it knows what comes next
-        if not any(pending for node, pending in self.node2pending.items() if node is not stays):
-            self.pending, self.alone = self.alone, []
-            self._send_tests(stays, len(self.pending))
-            super().check_schedule()
-
-    def _idle(self, nodes: list[WorkerController]) -> list[WorkerController]:
-        return [node for node in nodes if len(self.node2pending[node]) < MIN_PENDING]
-
-
-def is_serial(root: Path, name: str) -> bool:
-    """Whether a test is marked so. The scheduler knows names of tests, not their marks: those are read in the file."""
-    file, _, test = name.partition("::")
-    marked = _serial_in(root / file)
-    return "" in marked or test.partition("[")[0] in marked
-
-
-@functools.cache
-def _serial_in(file: Path) -> frozenset[str]:
-    """Names of the functions of a file that are marked; an empty one when all are."""
-    marked = set()
-    for node in ast.parse(file.read_bytes()).body:
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                if _SERIAL in map(ast.unparse, node.decorator_list):
-                    marked.add(node.name)
-            case ast.Assign(targets=[ast.Name("pytestmark")]) if _SERIAL in ast.unparse(node.value):
-                marked.add("")
-    return frozenset(marked)
-
-
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Constants are of the day on which the test runs, in China."""
-    today, module = datetime.now(_CHINA).date(), getattr(item, "module", None)
-    if module is not None and _read_on.get(module.__name__, _BEGAN) != today:
-        _read_on[module.__name__] = today
-        renew(module)
-
-
-def renew(module: ModuleType) -> None:
-    """Make those constants of a module anew that ask what time it is, and those that are made of them."""
-    file = Path(str(module.__file__))
-    made: set[str] = set()
-    for node in ast.parse(file.read_bytes()).body:
-        match node:
-            case ast.Assign(targets=targets, value=value):
-                pass
-            case ast.AnnAssign(target=target, value=ast.expr() as value):
-                targets = [target]
-            case _:
-                continue
-        of = list(ast.walk(value))
-        asks = any(isinstance(one, ast.Attribute) and one.attr in ("now", "today") for one in of)
-        if asks or any(isinstance(one, ast.Name) and one.id in made for one in of):
-            exec(compile(ast.Module([node], []), file, "exec"), vars(module))  # noqa: S102 - as it was when it was read
-            made |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+def pytest_runtest_setup() -> None:
+    """Wait for the end of a day that is nearly over."""
+    now = datetime.now(_CHINA)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    if midnight - now < BEFORE_MIDNIGHT:
+        time.sleep((midnight - now).total_seconds() + 1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -282,10 +197,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if spent.total() > WORTH_A_LOOK:
         for file, seconds in spent.most_common(5):
             terminalreporter.write_line(f"SLOW FILE {file}: {seconds:.0f} s of {spent.total():.0f}")
-    turn = os.environ["TEST_PROTOCOLS"]
-    terminalreporter.write_line(
-        f"TEST_PROTOCOLS={turn}: which of the stories and walks this run had (scripts/matrix: all)"
-    )
     for name in config.stash.get(_left_out, []):
         terminalreporter.write_line(f"LEFT OUT {name}")
 
@@ -295,7 +206,44 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """With TEST_REQUIRE_ALL a skipped test fails the run: nothing that can be tested may be left out."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = session.config.stash.get(_left_out, [])
+        return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("TEST_REQUIRE_ALL") and reporter and reporter.stats.get("skipped"):
         reporter.write_line("\nTEST_REQUIRE_ALL is set and tests were skipped", red=True)
         session.exitstatus = NOT_WHOLE
+    if reporter and session.config.option.shard and _whole(session.config):
+        _record(
+            session,
+            {name: len(reporter.stats.get(name, ())) for name in ("passed", "failed", "error", "skipped")},
+        )
+
+
+def _whole(config: pytest.Config) -> bool:
+    """Whether no argument has left tests out."""
+    option = config.option
+    chosen = option.keyword or option.markexpr or option.deselect or getattr(option, "lf", False)
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
+
+
+def _record(session: pytest.Session, counts: dict[str, int]) -> None:
+    root, config = session.config.rootpath, session.config
+    commit = git(root, "rev-parse", "HEAD") if not git(root, "status", "--porcelain", "-uno") else ""
+    line = {
+        "shard": config.option.shard, "commit": commit, "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "minutes": round((time.monotonic() - _BEGAN) / 60, 1), "status": int(session.exitstatus), **counts,
+    }  # fmt: skip
+    (root / RECORD).parent.mkdir(exist_ok=True)
+    with (root / RECORD).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def git(root: Path, *command: str) -> str:
+    """What it prints; nothing where it cannot be asked."""
+    try:
+        done = subprocess.run(
+            ("git", "-c", "safe.directory=*", "-C", str(root), *command),
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

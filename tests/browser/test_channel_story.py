@@ -85,6 +85,7 @@ async def _confirms(page: Page) -> None:
     await page.click(".effect ~ form button[type=submit]")
 
 
+@pytest.mark.shard("core")
 @pytest.mark.slow
 async def test_a_channel_is_wrong_in_words_then_right_then_changed_by_two(
     chromium: Browser, node: Running, unused_tcp_port: int

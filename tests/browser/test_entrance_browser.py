@@ -158,6 +158,7 @@ async def test_a_code_comes_by_sms_with_a_countdown(chromium: Browser, site: Sit
         await page.wait_for_url("**/")
 
 
+@pytest.mark.shard("core")
 async def test_login_security_and_the_allow_list(chromium: Browser, site: Site) -> None:
     for size, name in ((DESKTOP, "desktop"), (PHONE, "phone")):
         async with opened(chromium, site, size, "boss") as page:
@@ -247,7 +248,7 @@ async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(chromium:
         await expect(own.locator("h1")).to_have_text("工作台")
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 @pytest.mark.usefixtures("hurried")
 async def test_a_wrong_person_and_a_wrong_password_look_and_take_the_same(chromium: Browser, placed: Site) -> None:
     seen: dict[str, set[str]] = {"li": set(), "no": set()}

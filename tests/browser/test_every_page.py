@@ -14,7 +14,6 @@ import pytest_asyncio
 from demo_site import DemoSite, demo_site
 from playwright.async_api import Browser, async_playwright, expect
 from portal_walk import ARGUMENTS, AXE, Looker, Stop, lists, pages, polls, stops, window
-from rotation import share as in_this_run
 
 from smsgw.admin.rights import PUBLIC, Route
 from smsgw.admin.staticfiles import ROOT, VENDOR
@@ -38,6 +37,7 @@ DAYS, DAILY = 4, 80
 """Of demo data, which are made once for all tests here."""
 
 pytestmark = [
+    pytest.mark.shard("pages"),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: pages were not looked at"),
     pytest.mark.skipif(
@@ -70,8 +70,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-# What is walked, a third of it in each run (rotation.py): a window, and every how many pages; a window that has all of
-# them is shared by several tests.
+# What is walked: a window, and every how many pages; several tests share a window that has all of them.
 WALKS = [
     *(("desktop", "zh", "light", share, 9) for share in range(9)),
     *(("phone", "zh", "light", share, 8) for share in range(8)),
@@ -80,7 +79,7 @@ WALKS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "language", "theme", "share", "of"), in_this_run(WALKS, 3))
+@pytest.mark.parametrize(("size", "language", "theme", "share", "of"), WALKS)
 async def test_pages_are_open_to_all_light_and_quiet(
     chromium: Browser, site: DemoSite, size: str, language: str, theme: str, share: int, of: int
 ) -> None:

@@ -17,10 +17,10 @@ from smsgw.admin.staticfiles import ROOT, VENDOR
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = pytest.mark.skipif(
+pytestmark = [pytest.mark.skipif(
     CHROMIUM is None or not all((ROOT / name).exists() for name in VENDOR),
     reason="no chromium or front-end files here: the look of pages was not compared",
-)
+), pytest.mark.shard("pages")]
 
 
 @pytest_asyncio.fixture

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 from portal_site import Site, running
@@ -63,6 +64,7 @@ async def test_sort_filter_and_columns(chromium: Browser, site: Site) -> None:
         await fits(page)
 
 
+@pytest.mark.shard("core")
 async def test_pick_all_that_match_and_stop_them(chromium: Browser, site: Site) -> None:
     async with opened(chromium, site, DESKTOP, "admin") as page:
         await page.goto("/staff?role=operator")

@@ -66,6 +66,7 @@ async def cleared(folder: Path) -> None:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.shard("volume")
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # three gateways come up, one after the other
 @pytest.mark.usefixtures("real_load_tests")

@@ -12,14 +12,13 @@ from demo_site import DemoSite, demo_site
 from mistakes import Mistake, mistakes
 from playwright.async_api import Browser
 from portal_walk import pages, shut_out, stops, window
-from rotation import share, whole
 from test_every_page import DAILY, DAYS, audit_key, chromium, first_of_each, pytestmark
 
 __all__ = ("audit_key", "chromium", "pytestmark")
 LEAST = {"not-there", "not-for-me", "no-such-row", "password-old-page", "login-too-often"}
 """Of which there have to be pages, …"""
-FORMS = FILTERS = 15 if whole() else 5
-"""… and of so many pages a wrong form, and a wrong filter; a third of those that there are is tried in each run."""
+FORMS = FILTERS = 15
+"""… and of so many pages a wrong form, and a wrong filter."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -39,9 +38,7 @@ async def site(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Async
 async def test_what_is_said_of_mistakes_shuts_nobody_out(chromium: Browser, site: DemoSite) -> None:
     faults, made = list[str](), set[str]()
     by_role = dict[str, list[Mistake]]()
-    every = [mistake async for mistake in mistakes(first_of_each(await stops(site, pages())))]
-    others = [mistake for mistake in every if mistake.stop.name not in LEAST]
-    for mistake in (*(one for one in every if one.stop.name in LEAST), *share(others, 3)):
+    async for mistake in mistakes(first_of_each(await stops(site, pages()))):
         by_role.setdefault(mistake.stop.role, []).append(mistake)
     for role, of_role in by_role.items():
         async with window(chromium, site, "phone", role=role) as looker:

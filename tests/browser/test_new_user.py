@@ -120,6 +120,7 @@ class NewUser:
         return self.page.get_by_role("main").get_by_role("link", name="新建发送任务")
 
 
+@pytest.mark.shard("core")
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
 async def test_the_first_message_of_somebody_who_has_read_nothing(
     chromium: Browser, demo: Demo, size: tuple[int, int]

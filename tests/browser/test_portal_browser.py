@@ -116,6 +116,7 @@ async def fits(page: Page) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
 
 
+@pytest.mark.shard("core")
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 async def test_log_in_send_watch_it_arrive_open_its_trace(
     chromium: Browser, site: Site, size: tuple[int, int]

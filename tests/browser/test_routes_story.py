@@ -86,7 +86,7 @@ async def grows(carrier: Carrier, other: Carrier) -> None:
     await until(seen)
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(
     chromium: Browser, node: Node
 ) -> None:

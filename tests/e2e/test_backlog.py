@@ -70,7 +70,7 @@ async def test_codes_reach_the_carrier_beside_a_backlog(dsn: str, data_dir: Path
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_a_stopped_account_sends_nothing_until_it_is_started(dsn: str, data_dir: Path) -> None:
     """In the middle of its backlog; another account goes on; kill -9 while it is being held changes nothing; started
     while holding still runs, then everything goes out once, and what has expired meanwhile is reported so."""

@@ -19,6 +19,8 @@ from smsgw.bench.processes import children
 from smsgw.core.ids import CHINA
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
+pytestmark = pytest.mark.shard("volume")
+
 
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from certificates import HERE, Authority
 from harness import PROTOCOLS, Site, site, until
-from rotation import told
 
 from smsgw.core.text import Coding
 from smsgw.simulator import Rule
+
+pytestmark = pytest.mark.shard("protocols")
 
 PHONE = "13000001111"
 LONG = "这是一条很长的短信,需要分成几段才能发出去。" * 8
@@ -118,7 +119,7 @@ async def _disconnect_in_mid_window(built: Site, channel: str) -> int:
 
 @pytest.mark.parametrize(
     ("channel", "tls"),
-    told("a whole channel", [*((name, False) for name in PROTOCOLS), ("smpp34", True)]),
+    [*((name, False) for name in PROTOCOLS), ("smpp34", True)],
     ids=lambda v: str(v),
 )
 async def test_the_same_story(channel: str, tls: bool, dsn: str, data_dir: Path, tmp_path: Path) -> None:

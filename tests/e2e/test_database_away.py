@@ -228,7 +228,7 @@ async def test_the_spool_has_an_end(data_dir: Path, embedded_data: None) -> None
 
 @pytest.mark.timeout(300)
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_faults_of_the_database_under_load(data_dir: Path, embedded_data: None) -> None:
     async with outages(data_dir) as here:
         for fault in (here.frozen, here.killed, here.read_only, here.slow, here.no_connections):

@@ -11,7 +11,7 @@ from patroni_cluster import needs_patroni
 
 @needs_patroni
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 @pytest.mark.timeout(900)
 async def test_the_primary_is_killed_and_its_successor_is_frozen(data_dir: Path) -> None:
     async with failing_over(data_dir) as (cluster, built):

@@ -12,6 +12,8 @@ from harness import Node, until
 
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
+pytestmark = pytest.mark.shard("core")
+
 ASKS = {"setup.waiting"}
 """Somebody has to do something."""
 TROUBLE = re.compile(r" (WARNING|ERROR|FATAL|PANIC): ")

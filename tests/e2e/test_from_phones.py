@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from harness import CHANNELS, Client, Site, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.shard("core")]
 
 
 async def pull(client: Client, *, n: int) -> list[dict[str, Any]]:

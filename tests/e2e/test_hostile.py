@@ -9,7 +9,7 @@ from hostile import beside, hostile_site
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_a_hostile_tenant_is_not_in_the_way_of_a_good_one(dsn: str, data_dir: Path) -> None:
     async with hostile_site(data_dir, dsn=dsn) as (built, smpp, cmpp):
         await beside(built, smpp, cmpp, 12, per_second=100)

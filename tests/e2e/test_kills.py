@@ -34,6 +34,7 @@ async def test_daemon_is_killed_five_times(dsn: str, data_dir: Path) -> None:
         print(books)
 
 
+@pytest.mark.shard("core")
 async def test_database_is_killed(data_dir: Path, embedded_data: None) -> None:
     async with site(data_dir, behaviour=slow_enough) as built:
         await storm(built, dice(), messages=1500, faults=["postgres"])
@@ -42,6 +43,7 @@ async def test_database_is_killed(data_dir: Path, embedded_data: None) -> None:
         assert books.statuses == {"delivered": len(built.customer.sent)}
 
 
+@pytest.mark.shard("core")
 async def test_a_key_has_one_answer_across_a_kill(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
         customer, client = built.customer, built.client

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from linking import clicked_task, code_file, linking_site, redirects
 
+pytestmark = pytest.mark.shard("volume")
+
 
 @pytest.mark.slow
 async def test_each_click_is_of_one_recipient(data_dir: Path, embedded_data: None) -> None:

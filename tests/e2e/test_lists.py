@@ -182,7 +182,7 @@ async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, d
         assert past["acked_by"].startswith("cli")
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_an_emergency_needs_the_right_and_goes_before_everything(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL], channel_options=["--window", "8"]) as built:
         node, carrier = built.node, built.carriers[CHANNEL]

@@ -17,7 +17,7 @@ from smsgw.platform.load_tests.model import LoadTest, Profile, Scenario, State, 
 from smsgw.platform.load_tests.running import FOLDER
 from smsgw.store.engine.database import Database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.shard("volume")]
 
 
 @pytest_asyncio.fixture

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from harness import Site, site, until
 
 from smsgw.simulator import Behaviour, Delay
+
+pytestmark = pytest.mark.shard("protocols")
 
 LONG = "这是一条很长的短信,需要分成几段才能发出去。" * 8
 
@@ -71,7 +72,7 @@ async def test_without_a_reference_they_stay_unknown(dsn: str, data_dir: Path) -
         assert books.statuses == {"uncertain": 3}
 
 
-@pytest.mark.parametrize("channel", ["cmpp30", "smgp30"] if os.environ.get("TEST_LONG") else ["cmpp30"])
+@pytest.mark.parametrize("channel", ["cmpp30", "smgp30"])
 async def test_the_number_and_the_minute_settle_what_is_certain(
     channel: str, dsn: str, data_dir: Path
 ) -> None:

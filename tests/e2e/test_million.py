@@ -12,6 +12,7 @@ from tasking import arrived, quick
 from smsgw.admin.staticfiles import ROOT, VENDOR
 
 pytestmark = [
+    pytest.mark.shard("volume"),
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the portal was not tried in a browser"),
     pytest.mark.skipif(

@@ -45,6 +45,7 @@ async def _story(built: Site, channel: str) -> None:
     assert message.source == CHANNELS[channel][2]
 
 
+@pytest.mark.shard("core")
 @pytest.mark.slow
 async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn) as built:

@@ -19,7 +19,7 @@ from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, mo
 from smsgw.core import udh
 from smsgw.protocols.cmpp import pdus
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.shard("core")]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

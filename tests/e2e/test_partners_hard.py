@@ -149,7 +149,7 @@ async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_masses_of_logins_hurt_nobody_who_is_bound(dsn: str, data_dir: Path) -> None:
     async with partner_site(data_dir, dsn=dsn, channels=("cmpp30",)) as here:
         for what, value in (await binds(here, 600, 4.0, n_regular=4)).items():

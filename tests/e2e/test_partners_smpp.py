@@ -39,6 +39,7 @@ def arrived(here: PartnerSite) -> dict[str, str]:
     return {f"86{number}": text for number, text in here.arrived().items()}
 
 
+@pytest.mark.shard("core")
 async def test_a_message_its_receipt_and_its_standing(here: PartnerSite) -> None:
     client = await here.smpp()
     answer = await client.call(submit_sm("8613800000101", "hello"))

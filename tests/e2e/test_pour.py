@@ -20,7 +20,7 @@ CREATE TRIGGER slowly BEFORE UPDATE ON part FOR EACH STATEMENT EXECUTE FUNCTION 
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_reports_without_a_window(dsn: str, data_dir: Path) -> None:
     async with pouring_site(data_dir, dsn=dsn) as built:
         figures = await pour(built, 4000, within=60)
@@ -29,7 +29,7 @@ async def test_reports_without_a_window(dsn: str, data_dir: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_five_reports_of_each_while_the_database_is_slow(dsn: str, data_dir: Path) -> None:
     """What is answered is stored; what is not stored waits with the carrier, and none of it is refused."""
     messages, copies = 600, 5

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
 from recordings import leaks
-from rotation import told
 
 from smsgw.node import control_client
 from smsgw.runtime.aio import spawn
@@ -19,6 +18,8 @@ from smsgw.simulator import Rule
 from smsgw.simulator.config import Delay
 from smsgw.simulator.plan import load
 from smsgw.simulator.replay import Replay
+
+pytestmark = pytest.mark.shard("protocols")
 
 LONG = "这一条很长,要分成几段才能发出去。" * 9
 CASES = ("普通", "失败", "拒绝", "无回执", "早到", "丢应答", "两次", LONG, "慢", "等等")
@@ -97,7 +98,7 @@ def personal(built: Site, channel: str, texts: list[str]) -> set[str]:
     return {*numbers, USER, PASSWORD, *texts, *(one.content for one in built.customer.sent.values())}
 
 
-@pytest.mark.parametrize("channel", told("recorded and replayed", list(PROTOCOLS)))
+@pytest.mark.parametrize("channel", list(PROTOCOLS))
 async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tmp_path: Path) -> None:
     profile: dict[str, Any] = {"response_timeout": 1}
     own: dict[str, Any] = {}

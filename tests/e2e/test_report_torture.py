@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from harness import PROTOCOLS, Site, TimeMachine, calendar, dice, site, until
-from rotation import told
 
 from smsgw.core.text import Coding
 from smsgw.simulator import Rule
+
+pytestmark = pytest.mark.shard("protocols")
 
 LONG = "这是一条很长的短信,需要分成几段才能发出去。"
 NOBODY = Rule(contains="失败", report="MK:0001", error="004")
@@ -65,7 +66,7 @@ RECODED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(
     ("channel", "carrier", "profile"),
-    told("recoded reports", RECODED),
+    RECODED,
     ids=lambda v: v if isinstance(v, str) else v.get("report_id", ""),
 )
 @pytest.mark.slow
@@ -165,7 +166,7 @@ async def corrected(built: Site) -> None:
 # --- long messages ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("channel", told("shuffled parts", list(PROTOCOLS)))
+@pytest.mark.parametrize("channel", list(PROTOCOLS))
 @pytest.mark.slow
 async def test_two_to_ten_parts_shuffled_repeated_and_missing(channel: str, dsn: str, data_dir: Path) -> None:
     chance = dice()

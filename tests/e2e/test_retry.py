@@ -11,6 +11,8 @@ from harness import PASSWORD, USER, Site, carrier_for, site, until
 
 from smsgw.simulator import Behaviour, Carrier, Delay, Rule
 
+pytestmark = pytest.mark.shard("protocols")
+
 TABLE = """
 [[pool]]
 name = "mobile"

@@ -314,7 +314,7 @@ async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: P
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_a_dying_channel_loses_and_doubles_nothing(dsn: str, data_dir: Path) -> None:
     """In three ways, one after the other: what was not written flows to the neighbour within 5 s."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built):
@@ -380,7 +380,7 @@ async def test_what_was_deferred_on_a_channel_that_dies_goes_elsewhere(dsn: str,
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path, tmp_path: Path) -> None:
     async with (
         site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built,

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import CHANNELS, PASSWORD, Site, site, until
 
 from smsgw.recording.contents import decoded
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.messages.evidence import EARLY
+
+pytestmark = pytest.mark.shard("protocols")
 
 WORDS = "这一段很长，要分成几段。" * 12
 

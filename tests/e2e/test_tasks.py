@@ -216,7 +216,7 @@ ROWS = 1_000_000 if os.environ.get("TEST_LONG") else 20_000
 
 @pytest.mark.timeout(900 if os.environ.get("TEST_LONG") else 180)
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, data_dir: Path) -> None:
     """With TEST_LONG=1 a million rows, and figures on standard output."""
     path = data_dir.with_name("large.xlsx")

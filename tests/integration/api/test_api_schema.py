@@ -12,7 +12,6 @@ import hypothesis
 import pytest
 import schemathesis
 from api_server import BASE, running
-from rotation import whole
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
@@ -21,7 +20,9 @@ from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.guard import Rate
 from smsgw.core.permissions import SCOPES
 
-EXAMPLES = 15 if whole() else 5
+pytestmark = pytest.mark.shard("attacks")
+
+EXAMPLES = 15
 NOT_CHECKED = [
     # A sound shape may still be refused by the pipeline: an unknown number, a blank text, a time gone by.
     checks.positive_data_acceptance,

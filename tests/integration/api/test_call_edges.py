@@ -28,6 +28,8 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
 
+pytestmark = pytest.mark.shard("attacks")
+
 RIGHT: dict[str, Any] = {
     "PUT /webhooks/{name}": {"url": "https://example.org/"},
     "POST /messages": {"to": [OTHER], "content": MARK},

@@ -19,6 +19,8 @@ from smsgw.core.errors import Temporary
 from smsgw.pipeline.accept.acceptor import SendRequest, SendResult
 from smsgw.store.engine.database import Database
 
+pytestmark = pytest.mark.shard("peers")
+
 FOLDER = Path(__file__).parents[3] / "smsgw" / "api" / "manual" / "examples"
 COMMANDS = {
     "python": ["python3", "python/smsgw_client.py"],

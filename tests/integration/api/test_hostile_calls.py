@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from adversarial import ACCOUNT, BOUND, TEXTS, checker, slowness
 from api_server import BASE, running
 from msgspec import inspect
@@ -23,6 +24,8 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import SCOPES
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.runtime import aio
+
+pytestmark = pytest.mark.shard("attacks")
 
 KINDS = (
     "braces", "a brace, a name, then blanks", "a greeting and commas", "marks in the wrong order", "lone surrogates",

@@ -1,8 +1,7 @@
 """What is no proper request is refused as such, at every address: no answer of 5xx, no traceback, few lines.
 
 Whoever asks may do everything, and what an address names is there: or the right or the id would be refused, and nothing
-of the request read. Of what is said to each page some is chosen by chance, the same again with ``SMSGW_SEED``; it is
-said to a third of the addresses in each run (rotation.py)."""
+of the request read. Of what is said to each page some is chosen by chance, the same again with ``SMSGW_SEED``."""
 
 from __future__ import annotations
 
@@ -21,7 +20,6 @@ from foreign_things import OWNER, furnish
 from portal_site import PASSWORD, Site
 from portal_site import running as portal_running
 from reaching import SEED, THINGS, odd, place
-from rotation import share
 from structlog.testing import capture_logs
 
 from smsgw.admin.app import routes as portal_routes
@@ -34,6 +32,8 @@ from smsgw.platform.audience.model import EntryDraft, Sharing
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as content
 from smsgw.platform.org import service as org
+
+pytestmark = pytest.mark.shard("attacks")
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
@@ -177,7 +177,7 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
     things = await api_things(api)
     wire = Wire(api.port)
     with capture_logs() as logs:
-        for method, path in share(api_paths(), 3):
+        for method, path in api_paths():
             plain = re.sub(
                 r"\{[^}]*\}", things.get("/" + path.split("/")[3] if "{" in path else "", "1"), path
             )
@@ -265,7 +265,7 @@ async def test_the_portal_refuses_what_is_malformed(
 
     routes = sorted(portal_routes(), key=lambda route: (route.path, route.method))
     with capture_logs() as logs:
-        for route in share(routes, 3):
+        for route in routes:
             if (route.method, route.path) == ("POST", "/logout"):
                 continue
             plain = place(route, things)

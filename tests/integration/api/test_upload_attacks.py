@@ -13,7 +13,7 @@ from test_foreign_ids import CASES, ask, owned
 from smsgw.api.routes import ROUTES
 from smsgw.core.permissions import SCOPES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.shard("attacks"), pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 async def test_every_upload_of_the_interface_takes_any_file_without_harm(dsn: str, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from smsgw.store.records import audit
 
 SEALER = Sealer(b"d" * 32)
 AWKWARD = "=1+1\tTab\\n 反斜杠\\\n下一行\r<b>&amp;\x07\x1b"
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [pytest.mark.shard("pages"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

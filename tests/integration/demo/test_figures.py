@@ -17,6 +17,8 @@ from smsgw.core.ids import CHINA
 from smsgw.platform.statistics import reports
 from smsgw.platform.statistics.reports import Wanted
 
+pytestmark = pytest.mark.shard("pages")
+
 
 @pytest.mark.slow
 async def test_figures_are_counts_of_records(dsn: str, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from page_costs import session_of
 
 from smsgw.admin.words.figures import FIGURES
 
+pytestmark = pytest.mark.shard("pages")
+
 VOID = {"area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 HEADS = {"h1", "h2", "h3", "a", "option", "label", "legend", "button", "summary", "title"}
 """Elements whose text is the name of a place or a choice, not the label of a figure."""

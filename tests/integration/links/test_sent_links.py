@@ -457,6 +457,7 @@ async def test_what_follows_a_failed_message_carries_its_code(a_desk: Desk) -> N
     assert [row["clicked"] for row in await carried(a_desk.database) if row["id"] == hops[0]["id"]] == [True]
 
 
+@pytest.mark.shard("volume")
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 async def test_a_hundred_thousand_rows_have_a_hundred_thousand_codes(a_desk: Desk) -> None:

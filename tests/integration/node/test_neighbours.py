@@ -226,7 +226,7 @@ async def far_away(to: str, seconds: float) -> AsyncIterator[str]:
             one.close()
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_a_slow_server_is_one_and_one_that_is_too_slow_is_away(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +307,7 @@ async def answers(valkey: Valkey) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_without_it_each_goes_by_itself_and_says_so(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.pipeline.neighbours.PATIENCE", 1.0)
     async with nodes(RedisConfig(url=f"redis://{valkey.address}")) as (one, two):
@@ -340,7 +340,7 @@ def sentinels(tmp_path: Path) -> AsyncIterator[Stand]:
 
 
 @pytest.mark.slow
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_a_failover_changes_nothing_but_rates_and_is_over_soon(sentinels: Stand, how: str) -> None:
     config = RedisConfig(sentinels=sentinels.addresses, master=MASTER)

@@ -523,7 +523,7 @@ async def test_who_may_bind_others(site: Site) -> None:
     assert await refused(service.set_policy(await by(site, "chief"), {"factors": []})) == "PERMISSION_DENIED"
 
 
-@pytest.mark.serial
+@pytest.mark.shard("alone")
 async def test_wrong_and_unknown_take_the_same_with_factors(site: Site, auth: Auth) -> None:
     await site.add_staff("li", "operator")
     await with_app(site, "li")

@@ -132,6 +132,7 @@ async def test_wrong_person_and_wrong_password_are_alike_to_the_last(site: Site)
             assert one.retry_after == two.retry_after
 
 
+@pytest.mark.shard("attacks")
 @pytest.mark.slow
 async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site, auth: Auth) -> None:
     """A few of them come first, at most, all the while: from a known device at once, from a new address once the

@@ -78,6 +78,7 @@ async def findings(site: Site) -> Sequence[str]:
     return [one.kind for one in await BackupWatch(site.db, Rules).due()]
 
 
+@pytest.mark.shard("processes")
 @pytest.mark.slow
 async def test_one_is_made_and_restored_with_the_same_rows(site: Site, dsn: str, folder: Path, scratch: Path) -> None:
     await send(site, to="13912345678")
@@ -146,6 +147,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.shard("processes")
 @pytest.mark.slow
 async def test_a_trial_that_is_stopped_leaves_nothing(site: Site, dsn: str, folder: Path, scratch: Path) -> None:
     got = await made(site, dsn, folder)
@@ -161,6 +163,7 @@ async def test_a_trial_that_is_stopped_leaves_nothing(site: Site, dsn: str, fold
     assert ("backup.rehearse", f"backup/{got.id}") in await entered(site)
 
 
+@pytest.mark.shard("processes")
 @pytest.mark.slow
 async def test_of_a_killed_trial_neither_server_nor_copy_is_left(scratch: Path) -> None:
     place = dumps.place_of(scratch)
@@ -179,6 +182,7 @@ async def test_of_a_killed_trial_neither_server_nor_copy_is_left(scratch: Path) 
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.shard("processes")
 @pytest.mark.slow
 async def test_rows_that_are_missing_are_named(site: Site, dsn: str, folder: Path, scratch: Path) -> None:
     got = await made(site, dsn, folder)

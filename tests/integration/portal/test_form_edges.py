@@ -16,7 +16,6 @@ from databases import beyond, contents
 from edges import TYPED, WHOLE, WRITTEN
 from harness import until
 from reaching import _MOVES, ROUTES, Page, filled, operation, route_of
-from rotation import share
 from test_hostile_pages import World, listen, listening, rank, world
 from test_reach import CASES
 
@@ -25,8 +24,13 @@ from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.rights import Route
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"), pytest.mark.slow,
-              pytest.mark.timeout(1500)]  # fmt: skip
+pytestmark = [
+    pytest.mark.shard("attacks"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("hurried"),
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+]
 __all__ = ["listening", "world"]
 
 FREE = (forms.Kind.TEXT, forms.Kind.LINES, forms.Kind.SECRET, forms.Kind.HIDDEN)
@@ -43,7 +47,7 @@ UNDER_WAY = """
 SELECT FROM job WHERE state IN ('waiting', 'running') AND not_before <= now() AND kind <> 'load_test' LIMIT 1
 """
 PARTS = 10
-"""In each run one of so many shares of the addresses; in scripts/matrix all (rotation.py)."""
+"""So many tests share the addresses."""
 
 
 def taken(field: forms.Field) -> Iterator[str]:
@@ -99,7 +103,7 @@ async def test_a_form_is_taken_as_it_is_shown(world: World) -> None:
     assert faults == []
 
 
-@pytest.mark.parametrize("part", share(range(PARTS), PARTS))
+@pytest.mark.parametrize("part", range(PARTS))
 async def test_every_field_of_the_portal(world: World, part: int) -> None:
     calls, failed, refused = 0, dict[str, str](), list[tuple[str, bytes]]()
 

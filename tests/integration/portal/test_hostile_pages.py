@@ -3,8 +3,7 @@ from who may do everything: what the loop spends on an answer is in proportion t
 
 What an address reads is not written down here: whatever it is heard to ask of its query and its form is given to it,
 beside what the kit says that it has. Which kinds of texts an address gets is by chance, and the same again with
-``SMSGW_SEED``; with ``SMSGW_KINDS=100`` it gets all of them. In each run it is a third of the addresses and of the
-headers (rotation.py)."""
+``SMSGW_SEED``; with ``SMSGW_KINDS=100`` it gets all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +21,6 @@ from aiohttp import web_request
 from foreign_things import MARK, OWNER, furnish
 from portal_site import Site, running
 from reaching import ROUTES, SEED, address, filled, operation
-from rotation import share
 from spending import Answer, Visitor
 from test_reach import CASES
 
@@ -39,7 +37,11 @@ from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 from smsgw.platform.org import sessions
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried")]
+pytestmark = [
+    pytest.mark.shard("attacks"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("hurried"),
+]
 
 KINDS = int(os.environ.get("SMSGW_KINDS", "2"))
 LINE = 7900
@@ -295,7 +297,7 @@ def some_kinds(chance: random.Random) -> list[str]:
 async def test_every_address(world: World, method: str) -> None:
     chance = random.Random(SEED)  # noqa: S311
     bill = Bill(world.ask)
-    wanted = [route for route in share(sorted(ROUTES, key=rank), 3) if route.method == method and not route.files]
+    wanted = [route for route in sorted(ROUTES, key=rank) if route.method == method and not route.files]
     for turn, route in enumerate(wanted):
         names = await listen(world, route)
         what, path = operation(route), world.path(route)
@@ -376,10 +378,10 @@ async def test_headers_cookies_and_paths(world: World) -> None:
     cookies = "; ".join(f"{name}={value}" for name, value in world.visitor.cookies.items())
     for kind in sorted(TEXTS):
         octets = in_a_header(given(kind))
-        for name in share(HEADERS, 3):
+        for name in HEADERS:
             for method, path in (("GET", "/login"), ("GET", "/me"), ("POST", "/theme")):
                 await bill.ask(f"{name} {path}", kind, method, path, headers={name: octets})
-        for name in share(COOKIES, 3):
+        for name in COOKIES:
             whole = f"{cookies}; {name}=".encode() + octets[: HEADER - len(cookies) - 40]
             for path in ("/login", "/me"):
                 await bill.ask(f"cookie {name} {path}", kind, "GET", path, headers={"Cookie": whole})

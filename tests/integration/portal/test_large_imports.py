@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from browsing import Browser
 from changes import by_test
@@ -39,6 +40,8 @@ from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import MOST_LARGE, MOST_ROWS, Outcome, Sheet
 from smsgw.platform.sheets.service import Sheets
 from smsgw.store.engine.database import Database
+
+pytestmark = pytest.mark.shard("volume")
 
 FIRST = 13_800_000_000
 ROWS = MOST_ROWS + 5 * PAGE_ROWS

@@ -27,7 +27,7 @@ MORE = {
 """Those that take more, and why."""
 WRITTEN = {"portal_session", "audit", "audit_open"}
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.shard("volume")]
 
 
 @pytest.fixture(autouse=True)

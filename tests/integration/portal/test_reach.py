@@ -34,7 +34,6 @@ from reaching import (
     operation,
     route_of,
 )
-from rotation import share
 
 from smsgw.admin.rights import Open, Route
 from smsgw.core.alarm_notes import Way
@@ -758,6 +757,7 @@ async def ask(browser: Browser, route: Route, one: Case, things: Mapping[str, st
     return text
 
 
+@pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_what_a_role_has_not_is_refused_and_nothing_changes(world: World) -> None:
     """Whether by its address or by a form made by hand; and nobody else's right is needed for it."""
@@ -766,7 +766,7 @@ async def test_what_a_role_has_not_is_refused_and_nothing_changes(world: World) 
         async with Browser(world.site) as browser:
             await enter(browser, walker)
             before = await world.state()
-            for route in share(ROUTES, 3):
+            for route in ROUTES:
                 if not walker.may(route):
                     for one in CASES[operation(route)]:
                         text = await ask(browser, route, one, things)
@@ -806,9 +806,10 @@ def told(walker: Walker, route: Route | None = None, one: Case | None = None) ->
     return (f"SMSGW_SEED={SEED}", walker.login, roles, route and operation(route), one)
 
 
+@pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_another_departments_things_look_like_none(world: World) -> None:
-    tried, routes = set(), share(ROUTES, 3)
+    tried, routes = set(), ROUTES
     for walker in world.walkers:
         things, none = world.things | walker.own, world.nobodys | walker.own
         async with Browser(world.site) as browser:
@@ -853,6 +854,7 @@ FROM message WHERE id = $1
 """
 
 
+@pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_a_file_has_nothing_of_another_department(world: World) -> None:
     message = int(world.things["message"])
@@ -939,6 +941,7 @@ list that refreshes itself does not say how many there are."""
 ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
 
 
+@pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) -> None:
     faults: list[object] = []

@@ -40,7 +40,12 @@ from smsgw.platform.exports.service import request
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, JobState
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.shard("attacks"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
 POISON = "=cmd|' /C calc'!A0\u202e"
 """In front of all that the other department's people have written, wherever it lies."""
 

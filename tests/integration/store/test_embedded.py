@@ -20,6 +20,8 @@ import pytest_asyncio
 from smsgw.store.engine import embedded
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
+pytestmark = pytest.mark.shard("processes")
+
 DAEMON = """
 import asyncio, pathlib, sys
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -314,6 +316,7 @@ async def test_a_new_data_directory_at_an_old_place_begins_anew(data_dir: Path) 
         shutil.rmtree(first_home, ignore_errors=True)
 
 
+@pytest.mark.shard("core")
 @pytest.mark.user_only
 async def test_a_deep_data_directory_gets_its_socket_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)

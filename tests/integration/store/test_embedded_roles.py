@@ -23,6 +23,8 @@ import pytest_asyncio
 from smsgw.store.engine import cluster_roles, database_roles, migrate
 from smsgw.store.engine.embedded import CONNECTIONS, EmbeddedError, EmbeddedPostgres
 
+pytestmark = pytest.mark.shard("processes")
+
 ROOT = Path(__file__).parents[3]
 THEN = "smsgw/store"
 """Where the database's modules stood in that release."""

@@ -40,6 +40,8 @@ from smsgw.store.messages import (
     sweeps,
 )
 
+pytestmark = pytest.mark.shard("volume")
+
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
 PAGES_OF_A_ROW = 40
 """Pages that a row may cost which is found and updated in all its indexes, or a look that finds nothing."""

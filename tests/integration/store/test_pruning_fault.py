@@ -15,6 +15,8 @@ from smsgw.store.engine.database import WRITER_SETTINGS
 from smsgw.store.engine.database_roles import OWNER
 from smsgw.store.engine.server_versions import is_faulty
 
+pytestmark = pytest.mark.shard("processes")
+
 WANTED = range(0, 1000, 100)
 """A row of each partition."""
 CHANGED = 3

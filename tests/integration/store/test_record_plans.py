@@ -23,6 +23,8 @@ from smsgw.platform.paging import Window
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import message_links
 
+pytestmark = pytest.mark.shard("volume")
+
 N = 20_000
 NOW = datetime.now(UTC)
 _MESSAGES = """

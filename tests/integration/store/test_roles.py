@@ -276,6 +276,7 @@ async def test_one_role_for_all_works_and_is_warned_of(dsn: str) -> None:
         await connection.close()
 
 
+@pytest.mark.shard("processes")
 async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path: Path) -> None:
     dsn = await postgres.make("two_roles")
     await durable(postgres, "on")
