@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import cycle
 from urllib.parse import urldefrag, urlsplit
 
 from browsing import Browser
@@ -29,7 +30,9 @@ from smsgw.platform.org.model import Person
 from smsgw.runtime import clock
 
 SEED = int(os.environ.get("SMSGW_SEED") or secrets.randbelow(1_000_000))
-"""Of the roles that are made by chance; give it to make the same again."""
+"""Of what is chosen by chance; give it to choose the same again."""
+ROLES = int(os.environ.get("SMSGW_SEED") or 1)
+"""Of the roles that are made by chance: the same in every run, unless it is given."""
 MADE = 4
 OF_ACCOUNTS = (
     "message", "account", "batch", "key", "lift", "complaint", "filter", "consent", "api_key", "sign",
@@ -146,6 +149,11 @@ class Walker:
         """What they may do."""
         return self.person.permissions | {Permission.SELF_EDIT}
 
+    @property
+    def kind(self) -> ScopeKind:
+        """The widest scope of their roles."""
+        return max((role.scope for role in self.person.roles), key=list(ScopeKind).index)
+
     def may(self, route: Route) -> bool:
         """Whether they may call it."""
         return isinstance(route.action, Open) or route.action in self.permissions
@@ -212,11 +220,11 @@ async def enter(browser: Browser, walker: Walker) -> None:
 
 
 async def _walkers(world: World, by: Change) -> None:
-    chance = random.Random(SEED)  # noqa: S311
+    chance = random.Random(ROLES)  # noqa: S311
     made = [await _a_role(by, chance, n) for n in range(MADE)]
-    for duty, scope in zip(Duty, (ScopeKind.BELOW, ScopeKind.ACCOUNTS, ScopeKind.OWN), strict=True):
+    for scope, duty in zip((kind for kind in ScopeKind if kind is not ScopeKind.ALL), cycle(Duty), strict=False):
         rights = {p for p in _needed() if duties_of([p]) <= {duty}}
-        await org.add_role(by, f"wide-{duty}", f"wide {duty}", rights, scope)
+        await org.add_role(by, f"wide-{scope}", f"wide {scope}", rights, scope)
     roles = [(role.code,) for role in await queries.roles(world.site.db) if role.code != "foreign"]
     roles += [
         tuple(sorted(pair)) for pair in (chance.sample(made, 2) for _ in range(2)) if await _fit(world, pair)

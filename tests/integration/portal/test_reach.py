@@ -1,7 +1,8 @@
 """Each address of the portal, from its route table, with each role and another department's ids: nothing is reached
 that should not be, what is hidden is forbidden too, and what is offered works. An address without a case here fails.
 
-The roles made by chance are the same again with ``SMSGW_SEED``."""
+In every run each address is tried by who lacks just its right, and by one walker of each kind of scope; in the shard
+``rights`` by all walkers. ``SMSGW_SEED`` makes other roles by chance than those of every run."""
 
 from __future__ import annotations
 
@@ -9,9 +10,8 @@ import asyncio
 import difflib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -21,8 +21,8 @@ from foreign_things import MARK, OWNER
 from portal_site import running
 from reaching import (
     OF_PERSONS,
+    ROLES,
     ROUTES,
-    SEED,
     Form,
     Page,
     Walker,
@@ -36,9 +36,12 @@ from reaching import (
 )
 
 from smsgw.admin.rights import Open, Route
+from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_notes import Way
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.org import queries
+from smsgw.runtime import clock
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"),
               pytest.mark.timeout(1500)]  # fmt: skip
@@ -61,8 +64,7 @@ class Case:
         return tuple(name for name in (self.thing, *self.names) if name not in ("", "nobody", *OWN))
 
 
-MONTH = f"{datetime.now(CHINA):%Y-%m}"
-OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
+OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker", "month")
 PLATFORM_WIDE = (
     "/reports/checks", "/reports/exclusions", "/roles/", "/channels/", "/setup/channel/", "/platform/", "/retention",
     "/routes/", "/numbers/channels/", "/unmatched/", "/prefixes", "/limits/",
@@ -252,9 +254,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "GET /rebates/rules": (case(query="account={account}"),), **of_list("/rebates/rules"),
     "GET /rebates/rules/-/new": NOTHING, "GET /rebates/rules/{id}": (case("rebate_rule"),),
     "POST /rebates/rules/-/new": (
-        sure(account="{account}", from_month=MONTH, per_thousand="5", from_units="0", reason="why"),),
+        sure(account="{account}", from_month="{month}", per_thousand="5", from_units="0", reason="why"),),
     "GET /statements/-/pdf": (case(query="account={account}"),),
-    "POST /statements/-/pdf": (case(account="{account}", month=MONTH, reason="why"),),
+    "POST /statements/-/pdf": (case(account="{account}", month="{month}", reason="why"),),
     "GET /statements/bills": (case(query="account={account}"),), **of_list("/statements/bills", export=True),
     "GET /statements/receivers": NOTHING, **of_list("/statements/receivers"),
     "GET /statements/receivers/-/new": NOTHING,
@@ -720,7 +722,7 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     dsn = await postgres.make("reach", postgres.template)
     try:
         async with running(dsn, tmp_path_factory.mktemp("reach")) as site:
-            print(f"SMSGW_SEED={SEED}")
+            print(f"SMSGW_SEED={ROLES}")
             yield await build(site)
     finally:
         await postgres.drop("reach")
@@ -746,6 +748,7 @@ async def test_every_address_has_its_case() -> None:
 
 
 async def ask(browser: Browser, route: Route, one: Case, things: Mapping[str, str]) -> str:
+    things = {**things, "month": f"{clock.now().astimezone(CHINA):%Y-%m}"}
     path = address(route, one.thing, things)
     if one.query:
         path += "?" + filled(one.query, things)
@@ -760,21 +763,49 @@ async def ask(browser: Browser, route: Route, one: Case, things: Mapping[str, st
 @pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_what_a_role_has_not_is_refused_and_nothing_changes(world: World) -> None:
-    """Whether by its address or by a form made by hand; and nobody else's right is needed for it."""
+    """Whether by its address or by a form made by hand: no other right is enough, not even all of them."""
+    db, tried = world.site.db, set()
+    staff = await world.site.add_staff("all-but", "super")
+    async with Browser(world.site) as browser:
+        await browser.login("all-but")
+        before = await world.state()
+        for right in sorted(ALL - {Permission.SELF_EDIT}):
+            await db.execute("INSERT INTO staff_permission VALUES ($1, $2, false)", staff, right)
+            person = await queries.person(db, "all-but")
+            assert person
+            assert person.permissions == ALL - {right}
+            walker = Walker("all-but", person, world.walkers[0].own)
+            for route in ROUTES:
+                if not walker.may(route):
+                    await refused(browser, walker, route, world.things | walker.own)
+                    tried.add(route)
+            await db.execute("DELETE FROM staff_permission WHERE staff_id = $1", staff)
+        after = await world.state()
+    assert {name for name in after if after[name] != before[name]} == set()
+    guarded = {r for r in ROUTES if not isinstance(r.action, Open) and r.action is not Permission.SELF_EDIT}
+    assert tried == guarded
+
+
+@pytest.mark.slow
+@pytest.mark.shard("rights")
+async def test_what_each_role_has_not_is_refused(world: World) -> None:
     for walker in world.walkers:
-        things = world.things | walker.own
         async with Browser(world.site) as browser:
             await enter(browser, walker)
             before = await world.state()
             for route in ROUTES:
                 if not walker.may(route):
-                    for one in CASES[operation(route)]:
-                        text = await ask(browser, route, one, things)
-                        about = told(walker, route, one)
-                        assert browser.status == 403, about
-                        assert MARK not in without_own(text, things), about
+                    await refused(browser, walker, route, world.things | walker.own)
             after = await world.state()
             assert {name for name in after if after[name] != before[name]} == set(), told(walker)
+
+
+async def refused(browser: Browser, walker: Walker, route: Route, things: Mapping[str, str]) -> None:
+    for one in CASES[operation(route)]:
+        text = await ask(browser, route, one, things)
+        about = told(walker, route, one)
+        assert browser.status == 403, about
+        assert MARK not in without_own(text, things), about
 
 
 async def test_each_thing_is_there_for_who_may_see_it(world: World) -> None:
@@ -803,40 +834,64 @@ async def test_each_thing_is_there_for_who_may_see_it(world: World) -> None:
 def told(walker: Walker, route: Route | None = None, one: Case | None = None) -> tuple[object, ...]:
     """For a failure."""
     roles = [(role.code, role.scope.value) for role in walker.person.roles]
-    return (f"SMSGW_SEED={SEED}", walker.login, roles, route and operation(route), one)
+    return (f"SMSGW_SEED={ROLES}", walker.login, roles, route and operation(route), one)
 
 
 @pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_another_departments_things_look_like_none(world: World) -> None:
-    tried, routes = set(), ROUTES
+    """To one walker of each kind of scope, in turn."""
+    wanted: dict[str, list[tuple[Route, Case]]] = {}
+    for n, (route, one) in enumerate(foreign_cases()):
+        for kind in ScopeKind:
+            some = [w for w in world.walkers if w.kind is kind and stranger(w, route, one, world)]
+            if some:
+                wanted.setdefault(some[n % len(some)].login, []).append((route, one))
+    await look_like_none(world, wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.shard("rights")
+async def test_another_departments_things_look_like_none_to_anybody(world: World) -> None:
+    every = foreign_cases()
+    await look_like_none(
+        world, {w.login: [asked for asked in every if stranger(w, *asked, world)] for w in world.walkers}
+    )
+
+
+def foreign_cases() -> list[tuple[Route, Case]]:
+    return [(route, one) for route in ROUTES for one in CASES[operation(route)] if one.foreign]
+
+
+def stranger(walker: Walker, route: Route, one: Case, world: World) -> bool:
+    """Whether they may ask, and nothing that is asked for is theirs to see."""
+    return walker.may(route) and not any(walker.reaches(thing, world) for thing in one.foreign)
+
+
+async def look_like_none(world: World, wanted: Mapping[str, Sequence[tuple[Route, Case]]]) -> None:
+    """The answer is the one for an id that nobody has: to the walker, or to one before, but for the menu."""
+    of_none: dict[tuple[Route, Case], set[tuple[int, str]]] = {}
     for walker in world.walkers:
         things, none = world.things | walker.own, world.nobodys | walker.own
         async with Browser(world.site) as browser:
             await enter(browser, walker)
             before = await world.state()
-            for route in routes:
-                for one in CASES[operation(route)] if walker.may(route) else ():
-                    if not one.foreign or any(walker.reaches(thing, world) for thing in one.foreign):
-                        continue
-                    tried.add(operation(route))
-                    foreign = await ask(browser, route, one, things)
-                    status, about = browser.status, told(walker, route, one)
-                    unknown = await ask(browser, route, one, none)
-                    assert status < 500, about
-                    seen, none_seen = looks(foreign, things), looks(unknown, none)
-                    assert (status, seen) == (browser.status, none_seen), (about, differing(seen, none_seen))
-                    assert MARK not in without_own(foreign, things), about
+            for route, one in wanted.get(walker.login, ()):
+                foreign = await ask(browser, route, one, things)
+                about, seen = told(walker, route, one), (browser.status, looks(foreign, things))
+                assert browser.status < 500, about
+                assert MARK not in without_own(foreign, things), about
+                if seen not in (answers := of_none.setdefault((route, one), set())):
+                    unknown = looks(await ask(browser, route, one, none), none)
+                    assert seen == (browser.status, unknown), (about, differing(seen[1], unknown))
+                    answers.add(seen)
             after = await world.state()
             assert {name for name in after if after[name] != before[name]} == set(), told(walker)
-            kept = await world.site.db.fetchval(
-                "SELECT count(*) FROM portal_session WHERE id = $1", int(things["session"])
-            )
-            assert kept == 1, told(walker)
-    missed = {name for name in map(operation, routes) if any(one.foreign for one in CASES[name])} - tried
-    assert {name for name in missed if not name.endswith("/-/total")} == set(), (
-        f"nobody has tried: SMSGW_SEED={SEED}"
-    )
+    session = int(world.things["session"])
+    assert await world.site.db.fetchval("SELECT count(*) FROM portal_session WHERE id = $1", session) == 1
+    tried = {operation(route) for asked in wanted.values() for route, _ in asked}
+    missed = {operation(route) for route, _ in foreign_cases()} - tried
+    assert {name for name in missed if not name.endswith("/-/total")} == set(), "nobody has tried"
 
 
 _SIGNED = "UPDATE message SET sign = $2 WHERE id = $1"
@@ -856,6 +911,7 @@ FROM message WHERE id = $1
 
 @pytest.mark.shard("rights")
 @pytest.mark.slow
+@pytest.mark.shard("rights")
 async def test_a_file_has_nothing_of_another_department(world: World) -> None:
     message = int(world.things["message"])
     await world.site.db.execute(_SIGNED, message, MARK)
@@ -907,7 +963,8 @@ def without_own(text: str, things: Mapping[str, str]) -> str:
 
 
 def looks(text: str, things: Mapping[str, str]) -> str:
-    """A page without tokens, what was asked for, and times."""
+    """A page without its menu, tokens, what was asked for, and times."""
+    text = re.sub(r'(?s)<nav id="menu".*?</nav>', "", text)
     text = re.sub(r"[\w.-]{16,}", "?", text)
     for id_ in sorted(things.values(), key=len, reverse=True):
         text = text.replace(id_, "?")
@@ -943,6 +1000,7 @@ ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
 
 @pytest.mark.shard("rights")
 @pytest.mark.slow
+@pytest.mark.shard("rights")
 async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) -> None:
     faults: list[object] = []
     for walker in world.walkers:
@@ -954,7 +1012,7 @@ async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) 
             right = {operation(route) for route in ROUTES if not isinstance(route.action, Open)}
             faults += [("no page leads there", name) for name in sorted(right - offers.offered)
                        if not LATER.search(name) and not offers.empty(name)]  # fmt: skip
-    assert not faults, "\n".join([f"SMSGW_SEED={SEED}", *map(str, faults)])
+    assert not faults, "\n".join([f"SMSGW_SEED={ROLES}", *map(str, faults)])
 
 
 class Offers:
