@@ -71,6 +71,9 @@ PLATFORM_WIDE = (
 )  # fmt: skip
 """What is there once for all departments: whoever has the right for it reaches all of it."""
 
+FOR_ALL = (*PLATFORM_WIDE, "/duty", "/security/login")
+"""And whom to ask, and the names of roles."""
+
 
 def case(thing: str = "", query: str = "", **fields: str) -> Case:
     """One of these things in the path, the query or the fields: ``{name}`` there."""
@@ -892,6 +895,25 @@ async def look_like_none(world: World, wanted: Mapping[str, Sequence[tuple[Route
     tried = {operation(route) for asked in wanted.values() for route, _ in asked}
     missed = {operation(route) for route, _ in foreign_cases()} - tried
     assert {name for name in missed if not name.endswith("/-/total")} == set(), "nobody has tried"
+
+
+@pytest.mark.slow
+async def test_no_list_has_what_is_anothers(world: World) -> None:
+    """As it is opened, by one walker of each kind of scope, in turn; with ids it is asked for above."""
+    shown = set()
+    pages = [r for r in ROUTES if r.method == "GET" and "{" not in r.path and not r.path.startswith(FOR_ALL)]
+    for walker in world.walkers:
+        if walker.kind is ScopeKind.ALL:
+            continue
+        async with Browser(world.site) as browser:
+            await enter(browser, walker)
+            for at, route in enumerate(pages):
+                some = [w for w in world.walkers if w.kind is walker.kind and w.may(route)]
+                if some and some[at % len(some)] is walker:
+                    text = await browser.get(route.path)
+                    if MARK in without_own(text, world.things):
+                        shown.add(operation(route))
+    assert shown == set()
 
 
 _SIGNED = "UPDATE message SET sign = $2 WHERE id = $1"
