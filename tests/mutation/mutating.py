@@ -1,6 +1,7 @@
 """A repeatable sample of mutants, each run against the tests that are near to it.
 
     scripts/mutate [--sample 100] [--seed 1] [--skip 0] [--seconds 3600] [PATH ...]
+    scripts/mutate --rights [--seed 1] [--count 10]                          # faults in rights (rights.py)
 
 No file is changed: the tests run in processes of their own whose import of the one module is changed on its way
 (this module is their plugin, too). Survivors are told; docs/mutants.md says what was thought of those before.
@@ -107,20 +108,23 @@ def near(path: str) -> tuple[list[str], list[str]]:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
-def run(tests: Sequence[str], mutant: Mutant | None = None, seconds: float = 600.0) -> tuple[str, str]:
+def run(
+    tests: Sequence[str], mutant: Mutant | None = None, seconds: float = 600.0, root: Path = ROOT,
+    one_test: int = ONE_TEST,
+) -> tuple[str, str]:  # fmt: skip
     """What becomes of a mutant (``killed``, ``survived``, ``timeout``), and the test that has killed it."""
     environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": f"{root}:{root / 'tests/mutation'}",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     if mutant is not None:
         fields = (mutant.path, mutant.start, mutant.end, mutant.text, mutant.line, mutant.was)
         environment[_VARIABLE] = repr(fields)
     plugins = [word for name in PLUGINS for word in ("-p", name)]
-    options = ["-x", "-q", "--no-header", "--tb=no", "-o", f"timeout={ONE_TEST}"]
+    options = ["-x", "-q", "--no-header", "--tb=no", "-o", f"timeout={one_test}"]
     command = [sys.executable, "-m", "pytest", *options, *plugins, *tests]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -158,6 +162,10 @@ def _files(paths: Sequence[str]) -> Iterator[Path]:
 
 def main() -> None:
     """Draw, run, tell."""
+    if sys.argv[1:2] == ["--rights"]:
+        import rights  # which imports this module
+
+        sys.exit(rights.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from mutants import mutants
 from mutating import ROOT, near, run
+from rights import drawn, faults
 
 SOURCE = b'''
 LIMIT = 5
@@ -58,3 +61,16 @@ def test_a_mutant_is_killed_and_the_module_is_left_as_it_is() -> None:
     became, by = run(["tests/unit/core/test_cells.py"], one)
     assert (became, by.partition("::")[0]) == ("killed", "tests/unit/core/test_cells.py")
     assert (ROOT / path).read_bytes() == before
+
+
+def test_faults_in_rights_are_the_same_with_the_same_seed() -> None:
+    every = faults(ROOT)
+    assert {kind for kind, some in every.items() if len(some) < 20} == set(), "the code is written otherwise now"
+    chosen = drawn(every, 1, 8)
+    assert [kind for kind, _ in chosen] == ["page", "operation", "scope", "role"] * 2
+    assert chosen == drawn(faults(ROOT), 1, 8) != drawn(every, 2, 8)
+    for _, fault in chosen:
+        source = (ROOT / fault.path).read_bytes()
+        assert fault.apply(source) != source
+        if fault.path.endswith(".py"):
+            ast.parse(fault.apply(source))
