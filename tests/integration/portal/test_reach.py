@@ -763,7 +763,6 @@ async def ask(browser: Browser, route: Route, one: Case, things: Mapping[str, st
     return text
 
 
-@pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_what_a_role_has_not_is_refused_and_nothing_changes(world: World) -> None:
     """Whether by its address or by a form made by hand: no other right is enough, not even all of them."""
@@ -840,7 +839,6 @@ def told(walker: Walker, route: Route | None = None, one: Case | None = None) ->
     return (f"SMSGW_SEED={ROLES}", walker.login, roles, route and operation(route), one)
 
 
-@pytest.mark.shard("rights")
 @pytest.mark.slow
 async def test_another_departments_things_look_like_none(world: World) -> None:
     """To one walker of each kind of scope, in turn."""
@@ -931,7 +929,6 @@ FROM message WHERE id = $1
 """
 
 
-@pytest.mark.shard("rights")
 @pytest.mark.slow
 @pytest.mark.shard("rights")
 async def test_a_file_has_nothing_of_another_department(world: World) -> None:
@@ -1020,7 +1017,6 @@ list that refreshes itself does not say how many there are."""
 ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
 
 
-@pytest.mark.shard("rights")
 @pytest.mark.slow
 @pytest.mark.shard("rights")
 async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) -> None:
