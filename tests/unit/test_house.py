@@ -14,7 +14,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from source_trees import dotted, forgotten, modules, nodes
+from source_trees import dotted, forgotten, modules, nodes, parsed
 
 from smsgw.core import words as catalogue
 from smsgw.core.alarm_rules import KINDS
@@ -258,6 +258,67 @@ def test_the_wall_clock_is_looked_at_in_one_place() -> None:
         in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today")
     ]
     assert not found, found
+
+
+CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "clock.now", "time.time", "time.time_ns"}
+DAYS = ROOT / "tests" / "days.py"
+
+
+def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """All of a module but the bodies of its functions; decorators and defaults are run with the rest."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        asked = [*getattr(node, "decorator_list", ()), *node.args.defaults, *filter(None, node.args.kw_defaults)]
+    else:
+        yield node
+        asked = list(ast.iter_child_nodes(node))
+    for below in asked:
+        yield from run_at_import(below)
+
+
+def asked_at_import(tree: ast.Module) -> Iterator[int]:
+    """Lines that ask for the time when a module is imported, themselves or by a function that stands before them."""
+    known = CLOCKS | {node.name for node in parsed(DAYS).body if isinstance(node, ast.FunctionDef)}
+
+    def asks(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and ".".join(dotted(node.func).split(".")[-2:]) in known
+
+    for line in tree.body:
+        if isinstance(line, ast.If) and dotted(next(ast.iter_child_nodes(line.test), line)) == "__name__":
+            continue  # a script, run
+        yield from (node.lineno for node in run_at_import(line) if isinstance(node, ast.Call) and asks(node))
+        if isinstance(line, ast.FunctionDef):
+            called = (node for within in line.body for node in run_at_import(within))
+            known |= {line.name} if any(asks(node) for node in called) else set()
+
+
+def test_no_test_is_of_the_day_on_which_it_was_read() -> None:
+    """A run may pass midnight: what is made of the time when a module is imported is of yesterday then."""
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path, tree in modules(ROOT / "tests")
+        for line in asked_at_import(tree)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TODAY = datetime.now(UTC).date()",
+        "DAYS = [date.today() + timedelta(days=n) for n in (0, 1)]",
+        "class Clock:\n    now: datetime = noon()",
+        "async def last(day=today()): ...",
+        "@pytest.mark.parametrize('day', [datetime.datetime.now()])\ndef test_x(day): ...",
+        "def due():\n    return noon()\n\nDUE = due()",
+    ],
+)
+def test_the_time_of_an_import_is_seen(text: str) -> None:
+    assert len(list(asked_at_import(ast.parse(text)))) == 1
+
+
+def test_the_time_of_a_test_is_its_own() -> None:
+    text = "class Clock:\n    now = field(default_factory=noon)\n    def at(self):\n        return today()"
+    assert list(asked_at_import(ast.parse(text))) == []
 
 
 def test_no_module_says_todo() -> None:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
+from days import noon
 
 from smsgw.core.errors import Invalid, Refused, message_of
 from smsgw.core.ids import CHINA
@@ -22,13 +23,12 @@ from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
 from smsgw.store.messages import daily
 
-NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
 PHONE, OTHER = "13800138000", "13800138001"
 
 
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path, now=lambda: NOON) as api:
+    async with running(dsn, tmp_path, now=noon) as api:
         yield api
 
 
@@ -82,7 +82,7 @@ async def test_hours_are_its_own_and_the_refusal_names_it(api: Api) -> None:
     await put(api, "hours", "14:00-16:00", "bill")
     answer = await send(api, "bill")
     assert (answer.status, answer.code) == (400, "TIME_WINDOW_CLOSED"), answer.body
-    opens = f"{NOON.replace(hour=14):%Y-%m-%d %H:%M}"
+    opens = f"{noon().replace(hour=14):%Y-%m-%d %H:%M}"
     assert answer.data["items"][0]["message"] == message_of("TIME_WINDOW_CLOSED", {"type": "账单", "time": opens})
     assert (await send(api, "notice")).status == 202
 

@@ -14,10 +14,11 @@ import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
 from databases import change
+from days import noon
 from standins import Alone, AnyDestination
 
 from smsgw.core.errors import Invalid, message_of
-from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import Listed
@@ -42,13 +43,12 @@ from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
 from smsgw.store.messages import abroad
 
-NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
 PHONE, OTHER = "13800138000", "13800138001"
 
 
 class Clock:
     def __init__(self) -> None:
-        self.now = NOON
+        self.now = noon()
 
     def __call__(self) -> datetime:
         return self.now
@@ -160,8 +160,8 @@ async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
     assert record["content"] == "【测试】大促,拒收请回复R"
 
-    clock.now = NOON.replace(hour=21)
-    tomorrow = NOON.replace(hour=8) + timedelta(days=1)
+    clock.now = noon().replace(hour=21)
+    tomorrow = noon().replace(hour=8) + timedelta(days=1)
     told = f"{tomorrow:%Y-%m-%d %H:%M}"
     await refused(api, await post(api, **sale), "TIME_WINDOW_CLOSED", type="营销", time=told)
     assert (await post(api, content="您好")).status == 202
@@ -241,7 +241,7 @@ async def test_a_new_installation_sends_what_is_approved_filed_and_agreed_to(api
         await refused(api, await post(api, sign=sign), "SIGN_NOT_APPROVED", sign=sign)
     text = "新品上市 t.cn/a 拒收请回复R"
     await refused(api, await post(api, OTHER, content=text, type="marketing"), "NUMBER_NO_CONSENT")
-    given = Given(Source.PAPER, "v1", "纸质同意书", NOON - timedelta(days=1))
+    given = Given(Source.PAPER, "v1", "纸质同意书", noon() - timedelta(days=1))
     await consents.give(by_test(db, ids), api.account_id, ["86" + OTHER], given)
     await api.lists.follow()
     answer = await post(api, OTHER, content=text, type="marketing")
@@ -292,10 +292,10 @@ async def test_signatures_are_approved_and_registered(api: Api) -> None:
     assert (await post(api, "+85261234567", content="【别人】abroad")).status == 202
     one = (await api.get(f"/signs/{id_}", key=key)).data
     assert (one["state"], one["carriers"]["CTCC"]["state"]) == ("approved", "registered")
-    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON + timedelta(hours=1))
+    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", noon() + timedelta(hours=1))
     await changed(api)
     assert (await post(api, "+8613900139000")).status == 202
-    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", NOON - timedelta(days=1))
+    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", noon() - timedelta(days=1))
     await changed(api)
     answer = await post(api, "+8613900139001")
     await refused(api, answer, "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
@@ -331,7 +331,7 @@ async def test_what_is_reviewed_first(api: Api) -> None:
     sign = int((await api.post("/signs", {"sign": "测试", "source": "公司"}, key=key)).data["sign_id"])
     await registry.review(by_test(db, ids), "sign", sign, Review.APPROVED)
     for days, expected in ((6, "held"), (7, "queued")):
-        await db.execute("UPDATE sign SET reviewed_at = $1", NOON - timedelta(days=days))
+        await db.execute("UPDATE sign SET reviewed_at = $1", noon() - timedelta(days=days))
         await changed(api)
         assert await state() == expected, days
     await policies.put(by_test(db), "review_new_sign", "off")
@@ -457,9 +457,9 @@ async def test_marketing_of_an_account(api: Api, clock: Clock) -> None:
     again = await api.post("/messages", body, key=key, Idempotency_Key="m1")
     assert again.data == answer.data, "a repeat is answered as the first, and counts nothing"
     for day in range(1, 4):
-        clock.now = NOON + timedelta(days=day, minutes=day)
+        clock.now = noon() + timedelta(days=day, minutes=day)
         assert (await post(api, content=f"大促{day},拒收请回复R", **sale)).status == 202
-    clock.now = NOON + timedelta(days=5)
+    clock.now = noon() + timedelta(days=5)
     await refused(
         api, await post(api, content="又一次,拒收请回复R", **sale), "NUMBER_FREQ_LIMITED",
         rule="营销短信 7 天内最多 4 条",

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
 from api_server import Api, running
 from changes import by_test
+from days import noon
 from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError, message_of
-from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -26,7 +25,6 @@ from smsgw.platform.review.service import Reviewing
 from smsgw.platform.words import service as words
 from smsgw.store.messages import replaying
 
-NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
 GOOD, BAD = ("13800138000", "您好"), ("13800138001", "来赌博")
 WORD = message_of("CONTENT_SENSITIVE", {"words": "赌博"})
 ADDRESS = "https://reports.example.com/"
@@ -34,7 +32,7 @@ ADDRESS = "https://reports.example.com/"
 
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path, now=lambda: NOON) as built:
+    async with running(dsn, tmp_path, now=noon) as built:
         await words.put(by_test(built.ctx.db), [Word("赌博")])
         await built.ctx.snapshots.follow()
         yield built

@@ -21,7 +21,6 @@ HAN = re.compile("[\u3400-\u9fff]")
 SCOPES = ("send", "query", "report", "mo", "balance", "webhook", "template", "link", "number")
 NUMBER = "13800138000"
 LONG = "x" * 65
-LATE, PAST = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (400, -1)]
 TASK = {"name": "n", "content": "hello", "to": [NUMBER]}
 WRONG = "参数格式不正确：{}，{}"
 TAGS = WRONG.format("items[0].tags", "最多 20 个标签，每个 1–32 个字符")
@@ -145,8 +144,8 @@ REFUSED: list[Call] = [
         WRONG.format("recurring.on", "应为 1 至 7 的列表"),
         recurring={"every": "week", "at": ["09:00"], "on": [9]},
     ),
-    task("发送时间不合法：最多可提前 366 天", send_at=LATE),
-    task("发送时间不合法：有效期须晚于发送时间", expire_at=PAST),
+    task("发送时间不合法：最多可提前 366 天", send_at=timedelta(days=400)),
+    task("发送时间不合法：有效期须晚于发送时间", expire_at=timedelta(days=-1)),
     # what an account has
     post("/signs", {"sign": "a b"}, WRONG.format("sign", "签名须为 2 到 20 个字符，不含【】和空白")),
     post(
@@ -209,8 +208,11 @@ async def api(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 
 async def both(api: Api, call: Call, key: NewKey | None = None) -> tuple[Answer, Answer]:
-    """The answers in Chinese and in English."""
+    """The answers in Chinese and in English. A time of a task is told by how far it is from now."""
     method, path, body, headers, _ = call
+    if isinstance(body, dict):
+        now = datetime.now(UTC)
+        body = {name: (now + of).isoformat() if isinstance(of, timedelta) else of for name, of in body.items()}
     languages = ("zh-CN", "en-GB,en;q=0.9")
     chinese, english = [
         await api.call(method, path, body, key=key, Accept_Language=wanted, **headers) for wanted in languages

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 from changes import by_test
+from days import noon, today
 from standins import AnyFleet
 
 from smsgw.core import words as catalogue
@@ -65,8 +66,6 @@ from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
-TOMORROW = NOON + timedelta(days=1)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -78,7 +77,7 @@ async def api(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     async with running(
         dsn,
         folder,
-        now=lambda: NOON,
+        now=noon,
         trusted_proxies=proxies,
         runner_changes={"lingering_time": 0.1},
     ) as built:
@@ -576,7 +575,7 @@ async def _(own: Own) -> Provoked:
 @case("TIME_WINDOW_CLOSED")
 async def _(own: Own) -> Provoked:
     await own.policy("hours", "08:00-11:00")
-    return await own.refused({"type": Said("通知", "notice"), "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
+    return await own.refused({"type": Said("通知", "notice"), "time": f"{today() + timedelta(days=1)} 08:00"})
 
 
 # --- who is calling -------------------------------------------------------------------------------------------------
@@ -659,14 +658,14 @@ async def _(own: Own) -> Provoked:
 
 @case("ACCOUNT_EXPIRED")
 async def _(own: Own) -> Provoked:
-    day = str(NOON.date() - timedelta(days=1))
+    day = str(today() - timedelta(days=1))
     await own.set(ends_on=day)
     return Provoked({"date": day}, await own.send())
 
 
 @case("ACCOUNT_NOT_BEGUN")
 async def _(own: Own) -> Provoked:
-    day = str(TOMORROW.date())
+    day = str(today() + timedelta(days=1))
     await own.set(starts_on=day)
     return Provoked({"date": day}, await own.send())
 

@@ -23,12 +23,11 @@ from smsgw.platform.settings import service as settings_service
 from smsgw.store.config import number_status as store
 
 PHONE, OTHER = "13800138000", "13800138001"
-NOW = datetime.now(UTC)
 
 
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path, now=lambda: NOW) as built:
+    async with running(dsn, tmp_path, now=lambda: datetime.now(UTC)) as built:
         await policies.put(by_test(built.ctx.db), "drop_empty", "true")
         await policies.put(by_test(built.ctx.db), "identical_seconds", "off")
         await built.ctx.snapshots.follow()
@@ -96,7 +95,7 @@ async def test_test_messages_teach_nothing(api: Api) -> None:
 
 
 async def test_our_own_refusals_teach_nothing(api: Api) -> None:
-    await number_service.learn(by_test(api.ctx.db), {f"86{PHONE}": NumberState.EMPTY}, NOW)
+    await number_service.learn(by_test(api.ctx.db), {f"86{PHONE}": NumberState.EMPTY}, datetime.now(UTC))
     await api.numbers.step()
     message_id = (await send(api)).data["items"][0]["message_id"]
     await number_service.forget(by_test(api.ctx.db), [f"86{PHONE}"])
@@ -107,20 +106,20 @@ async def test_our_own_refusals_teach_nothing(api: Api) -> None:
 
 
 async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
-    db, number = api.ctx.db, f"86{PHONE}"
-    assert await number_service.learn(by_test(db), {number: NumberState.LIVE}, NOW) == 1
-    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW - timedelta(days=1)) == 0
+    db, number, now = api.ctx.db, f"86{PHONE}", datetime.now(UTC)
+    assert await number_service.learn(by_test(db), {number: NumberState.LIVE}, now) == 1
+    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, now - timedelta(days=1)) == 0
     assert await known(api) == ["live"]
-    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW + timedelta(seconds=1)) == 1
+    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, now + timedelta(seconds=1)) == 1
     await api.numbers.step()
     assert api.numbers.empty(number)
 
     await number_service.forget(by_test(db), [number])
-    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW - timedelta(days=80)) == 0, (
+    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, now - timedelta(days=80)) == 0, (
         "it was forgotten since"
     )
     other = f"86{OTHER}"
-    assert await number_service.learn(by_test(db), {other: NumberState.EMPTY}, NOW - timedelta(days=80)) == 1
+    assert await number_service.learn(by_test(db), {other: NumberState.EMPTY}, now - timedelta(days=80)) == 1
     await api.numbers.step()
     assert (api.numbers.empty(number), api.numbers.empty(other)) == (False, True)
     await settings_service.put(by_test(db), "number_status_days", 60)
@@ -136,10 +135,10 @@ async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
 async def test_there_is_room_for_so_many_and_the_newest_stay(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    db = api.ctx.db
+    db, now = api.ctx.db, datetime.now(UTC)
     monkeypatch.setattr(number_service, "CHUNK", 2)
     for n in range(5):
-        await number_service.learn(by_test(db), {f"86138{n:08d}": NumberState.EMPTY}, NOW)
+        await number_service.learn(by_test(db), {f"86138{n:08d}": NumberState.EMPTY}, now)
     monkeypatch.setattr(store, "MAX_KNOWN", 3)
     await api.numbers.load()
     assert [n for n in range(5) if api.numbers.empty(f"86138{n:08d}")] == [2, 3, 4]
@@ -149,7 +148,7 @@ async def test_there_is_room_for_so_many_and_the_newest_stay(
 
 
 async def test_what_is_asked_is_answered_in_order(api: Api) -> None:
-    await number_service.learn(by_test(api.ctx.db), {f"86{OTHER}": NumberState.SILENT}, NOW)
+    await number_service.learn(by_test(api.ctx.db), {f"86{OTHER}": NumberState.SILENT}, datetime.now(UTC))
     key = await api.add_key(scopes=SCOPES)
     answer = await api.post("/numbers/check", {"numbers": [PHONE, OTHER, "12"]}, key=key)
     assert answer.data["counts"] == {"unknown": 1, "silent": 1, "invalid": 1}

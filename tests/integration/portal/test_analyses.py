@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser
+from days import noon
 from portal_site import Site, running
 from test_reports import person, send
 
-from smsgw.core.ids import CHINA
 from smsgw.core.states import PartState
 from smsgw.platform.statistics import delays, failures
 from smsgw.platform.statistics.delays import WantedDelays
 from smsgw.platform.statistics.failures import WantedFailures
 
-TODAY = datetime.now(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
-SPAN = (TODAY, TODAY + timedelta(days=1))
+
+def span() -> tuple[datetime, datetime]:
+    """Today."""
+    start = noon() - timedelta(hours=12)
+    return start, start + timedelta(days=1)
 
 
 @pytest_asyncio.fixture
@@ -44,12 +47,12 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 async def test_reasons_are_those_of_the_parts_and_lead_to_exactly_their_messages(site: Site) -> None:
     who = person(site)
     for group in failures.GROUPS:
-        cells = await failures.cells(site.db, who, WantedFailures(*SPAN, group=group))
+        cells = await failures.cells(site.db, who, WantedFailures(*span(), group=group))
         truth = await site.db.fetchval(
             "SELECT count(DISTINCT (id, class)) FROM part WHERE state IN (41, 45) AND NOT by_us"
         )
         assert sum(row["failed"] for row in cells) == truth == 7, group
-    narrow = await failures.cells(site.db, person(site, "clinic"), WantedFailures(*SPAN))
+    narrow = await failures.cells(site.db, person(site, "clinic"), WantedFailures(*span()))
     assert sum(row["failed"] for row in narrow) == 2
     async with Browser(site) as boss:
         await boss.login("boss")
@@ -72,14 +75,14 @@ async def test_percentiles_of_each_stage_are_those_of_the_rows(site: Site) -> No
         "answered_at = accepted_at + make_interval(secs => 10 + id % 5) WHERE channel_id IS NOT NULL"
     )
     rows = await site.db.fetch("SELECT * FROM part WHERE part = 1 AND claimed_at IS NOT NULL")
-    (all_,) = await delays.search(site.db, person(site), WantedDelays(*SPAN))
+    (all_,) = await delays.search(site.db, person(site), WantedDelays(*span()))
     assert all_.n == len(rows) > 8
     queue = sorted(row["claimed_at"] - row["accepted_at"] for row in rows)
     assert all_.stages["queue"][0] == statistics.median_low(queue)
     assert all_.stages["queue"][2] == queue[-1]
     answer = sorted(row["answered_at"] - row["claimed_at"] for row in rows)
     assert all_.stages["answer"][0] == statistics.median_low(answer)
-    hours = await delays.search(site.db, person(site), WantedDelays(*SPAN, group="hour"))
+    hours = await delays.search(site.db, person(site), WantedDelays(*span(), group="hour"))
     assert sum(one.n for one in hours) == all_.n
     async with Browser(site) as boss:
         await boss.login("boss")

@@ -18,13 +18,13 @@ import pytest
 import pytest_asyncio
 from browsing import Browser, send
 from databases import owner
+from days import today
 from portal_site import Site, by_test, running
 
 from smsgw.commands.backup import _opened
 from smsgw.commands.base import Context, Failed
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.errors import SmsgwError
-from smsgw.core.ids import CHINA
 from smsgw.platform.backups import queries, service
 from smsgw.platform.backups.queries import Backup
 from smsgw.platform.backups.watching import BackupWatch
@@ -38,7 +38,6 @@ from smsgw.store.engine.migrate import SchemaTooOld
 
 PASSWORD = "p%40ss word"
 BARE = report.Configured(tls=False, keys=1, files={})
-DAY = clock.now().astimezone(CHINA).date()
 
 
 @pytest_asyncio.fixture
@@ -111,7 +110,7 @@ async def test_what_is_not_what_was_written_is_found_by_the_trial(site: Site, ds
     standing = await queries.standing(site.db)
     assert standing.last is None, "it is none to fall back on"
     assert standing.failed is not None
-    (item,) = [one for one in (await report.made(site.db, BARE, DAY, DAY, clock.now())).items
+    (item,) = [one for one in (await report.made(site.db, BARE, today(), today(), clock.now())).items
                if one.path == "/backups"]  # fmt: skip
     assert (item.code, item.state) == ("backup_failed", "bad")
     whole = await made(site, dsn, folder, keep=1)

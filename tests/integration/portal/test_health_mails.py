@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser, send
 from certificates import certified
+from days import today
 from portal_site import Site, by_test, running
 from post import Post, serving
 
@@ -30,14 +31,13 @@ from smsgw.store.messages import daily
 from smsgw.store.records import alarms
 
 A, B = "a@buyer.example.org", "b@buyer.example.org"
-DAY = datetime.now(CHINA).date()
-"""What the first mail tells of, as it goes on the day after."""
 HOUR = timedelta(hours=1)
 BARE = report.Configured(tls=False, keys=1, files={})
 
 
 def at(hour: int, days: int = 1) -> datetime:
-    return datetime.combine(DAY + timedelta(days=days), datetime.min.time(), CHINA) + timedelta(hours=hour)
+    """The first mail tells of today, as it goes on the day after."""
+    return datetime.combine(today() + timedelta(days=days), datetime.min.time(), CHINA) + timedelta(hours=hour)
 
 
 @pytest_asyncio.fixture
@@ -86,7 +86,7 @@ async def told(site: Site) -> list[tuple[date, date, str, str]]:
 
 
 def days(n: int) -> date:
-    return DAY + timedelta(days=n)
+    return today() + timedelta(days=n)
 
 
 # --- who gets it, and how often --------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ async def test_each_receiver_gets_one_a_day_from_whichever_node(site: Site, post
     await asyncio.gather(*map(all_of, nodes))
     clock.now = at(23)
     await asyncio.gather(*map(all_of, nodes))
-    assert await told(site) == [(DAY, DAY, A, "sent"), (DAY, DAY, B, "sent")]
+    assert await told(site) == [(today(), today(), A, "sent"), (today(), today(), B, "sent")]
     clock.now = at(8, 2)
     await asyncio.gather(*map(all_of, nodes))
     assert sorted(receiver for receiver, _ in post.got) == [A, A, B, B]
@@ -220,14 +220,14 @@ async def test_it_says_what_was_and_what_is(site: Site, tmp_path: Path) -> None:
     async with site.db.transaction() as connection:
         await alarms.raise_(connection, "channel_down", "channel/mobile-a", "critical", "x", now=datetime.now(CHINA))
     await tickets.open_(by_test(site.db), tickets.Draft(site.accounts["hall"], "no report", "since noon"))
-    used = [(DAY - timedelta(days=n), 100 * 2**30 - n * 2**30) for n in range(5)]
+    used = [(today() - timedelta(days=n), 100 * 2**30 - n * 2**30) for n in range(5)]
     for day, octets in used:
         await site.db.execute(
             "INSERT INTO size_day VALUES ('node/7/data', $1, $2, $3)", day, octets, 4 * 2**30
         )
     files = {"http": tmp_path / "http.pem", "admin": tmp_path / "none.pem"}
     files["http"].write_text("".join(reversed(certified("sms.example.org", days=12))))  # the key first
-    found = await report.made(site.db, report.Configured(True, 1, files), DAY, DAY, datetime.now(CHINA))
+    found = await report.made(site.db, report.Configured(True, 1, files), today(), today(), datetime.now(CHINA))
     said = {one.code: one for one in found.items}
     assert (said["certificate"].facts["name"], said["certificate"].facts["days"]) == ("[http]", 11)
     assert said["certificate"].state == "warning"
@@ -256,15 +256,15 @@ async def test_what_cannot_be_found_in_time_is_unknown_and_holds_up_nothing(
     monkeypatch.setattr(report, "PATIENCE", 3.0)  # of which others need a part
     async with site.db.transaction() as connection:
         await connection.execute("LOCK TABLE ticket IN ACCESS EXCLUSIVE MODE")
-        found = await report.made(site.db, BARE, DAY, DAY, datetime.now(CHINA))
+        found = await report.made(site.db, BARE, today(), today(), datetime.now(CHINA))
     codes = {one.code: one.state for one in found.items}
     assert codes["tickets_unknown"] == "unknown"
     monkeypatch.setitem(report._PARTS, "queue", broken)  # type: ignore[arg-type]
     begun = time.monotonic()
-    late = await report.made(site.db, BARE, DAY, DAY, datetime.now(CHINA), within=0.0)
+    late = await report.made(site.db, BARE, today(), today(), datetime.now(CHINA), within=0.0)
     assert time.monotonic() - begun < 20
     assert {one.state for one in late.items} == {"unknown"}
-    found = await report.made(site.db, BARE, DAY, DAY, datetime.now(CHINA))
+    found = await report.made(site.db, BARE, today(), today(), datetime.now(CHINA))
     assert "queue_unknown" in {one.code for one in found.items}
     assert "security" in codes
     assert "figures_unrated" in codes
@@ -274,7 +274,7 @@ async def test_disks_and_database_are_written_down_once_a_day(site: Site, tmp_pa
     looking = sizes.Sizes(site.db, 3, [tmp_path, tmp_path / "gone", tmp_path])
     await looking.step()
     await looking.step()
-    await site.db.execute("INSERT INTO size_day VALUES ('node/1/old', $1, 1, 1)", DAY - timedelta(days=90))
+    await site.db.execute("INSERT INTO size_day VALUES ('node/1/old', $1, 1, 1)", today() - timedelta(days=90))
     await looking.step()
     rows = await site.db.fetch("SELECT object, free FROM size_day ORDER BY object")
     assert [row["object"] for row in rows] == ["database", f"node/3{tmp_path}"]
@@ -289,7 +289,7 @@ async def test_disks_and_database_are_written_down_once_a_day(site: Site, tmp_pa
     ([1, 2], None), ([5, 5, 5], 0), ([10, 20, 30, 40], 10), ([40, 30, 20], -10), ([0, 12, 18, 33], 10.5),
 ])  # fmt: skip
 def test_growth_is_that_of_the_line_that_fits_best(used: list[int], daily_: float | None) -> None:
-    got = sizes.daily([DAY + timedelta(days=n) for n in range(len(used))], used)
+    got = sizes.daily([today() + timedelta(days=n) for n in range(len(used))], used)
     assert got == daily_
 
 
@@ -310,7 +310,7 @@ async def test_it_is_set_up_looked_at_and_sent_at_once_by_its_page(site: Site, p
         page = await boss.get("/health-mail")
         assert "每天 9:00" in page
         assert A in page
-        assert f"{DAY - timedelta(days=1)} 提交 0 条" in page
+        assert f"{today() - timedelta(days=1)} 提交 0 条" in page
         assert "2 个收件人" in await boss.get("/health-mail/ask")
         await boss.post("/health-mail/ask", {"confirmed": "1"})
         with pytest.raises(SmsgwError):

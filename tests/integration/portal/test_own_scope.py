@@ -12,13 +12,13 @@ import pytest
 import pytest_asyncio
 from browsing import Browser
 from databases import change
+from days import today
 from portal_site import Site, running
 from test_inbound import reply
 from test_reports import roll_up
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.code_book import CodeBook
-from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
@@ -38,8 +38,11 @@ RIGHTS = [
     Permission.MESSAGE_SEND, Permission.STATISTICS_EXPORT, Permission.EVENT_VIEW, Permission.KEY_VIEW,
 ]  # fmt: skip
 NUMBER = "13800138001"
-TODAY = datetime.now(CHINA).date()
-DAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
+
+
+def about_now() -> tuple[datetime, datetime]:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    return now - day, now + day
 
 
 class Sent:
@@ -115,7 +118,7 @@ async def test_pages_show_exactly_what_one_has_submitted(sent: Sent, login: str)
 async def test_services_and_figures_know_exactly_what_one_has_submitted(sent: Sent, login: str) -> None:
     site, who = sent.site, await actor(sent.site, login)
     mine = {id_ for key, id_ in sent.by.items() if key in MINE[login]}
-    wanted = records.Wanted(*DAY)
+    wanted = records.Wanted(*about_now())
     assert {row.id for row in (await records.search(site.db, who, wanted, Window("time"))).rows} == mine
     assert (await records.sums(site.db, who, wanted, 100)).messages == len(mine)
     taken = bytearray()
@@ -133,13 +136,13 @@ async def test_services_and_figures_know_exactly_what_one_has_submitted(sent: Se
     seen = {id_ for id_ in sent.by.values() if await messages.read(mine_to_read, id_, unmasked=False)}
     assert seen == mine
     for by in ("", "account", "origin", "person"):
-        figures = await reports.totals(site.db, who, Wanted(TODAY, TODAY, group=by))
+        figures = await reports.totals(site.db, who, Wanted(today(), today(), group=by))
         assert (figures.submitted, figures.failed) == (len(mine), len(mine)), by
-    month = await reports.totals(site.db, who, Wanted(TODAY, TODAY, monthly=True))
+    month = await reports.totals(site.db, who, Wanted(today(), today(), monthly=True))
     assert month.submitted == len(mine)
-    rows = (await failures.search(site.db, who, failures.WantedFailures(*DAY), Window("failed"))).rows
+    rows = (await failures.search(site.db, who, failures.WantedFailures(*about_now()), Window("failed"))).rows
     assert sum(row["failed"] for row in rows) == len(mine)
-    assert sum(one.n for one in await delays.search(site.db, who, delays.WantedDelays(*DAY))) == len(mine)
+    assert sum(one.n for one in await delays.search(site.db, who, delays.WantedDelays(*about_now()))) == len(mine)
 
 
 async def test_what_is_not_counted_by_person_is_said_and_not_shown_as_nothing(sent: Sent) -> None:
@@ -162,7 +165,7 @@ async def test_what_is_not_counted_by_person_is_said_and_not_shown_as_nothing(se
         for path in WHOLE:
             assert said not in await browser.get(path), path
         assert f'value="{site.accounts["hall"]}"' in await browser.get("/statements/-/pdf")
-    figures = await reports.totals(site.db, await actor(site, "me"), Wanted(TODAY, TODAY, group="type"))
+    figures = await reports.totals(site.db, await actor(site, "me"), Wanted(today(), today(), group="type"))
     assert figures.submitted == 0, "nor what others have sent"
 
 
@@ -175,9 +178,9 @@ async def test_inbound_messages_are_those_that_answer_ones_own(sent: Sent) -> No
     loose = int(await reply(site, "hall", f"86{NUMBER}", "在吗"))
     await change(sent.dsn, f"UPDATE mo SET in_reply_to = NULL WHERE id = {loose}")  # noqa: S608
     who, own = await actor(site, "me"), answers["hall", "me"]
-    found = (await inbound.search(site.db, who, inbound.Wanted(*DAY), Window("received_at"))).rows
+    found = (await inbound.search(site.db, who, inbound.Wanted(*about_now()), Window("received_at"))).rows
     assert {one.id for one in found} == {own}
-    assert await inbound.how_many(site.db, who, inbound.Wanted(*DAY), 100) == 1
+    assert await inbound.how_many(site.db, who, inbound.Wanted(*about_now()), 100) == 1
     assert await inbound.unread(site.db, who) == 1
     assert await inbound.unread(site.db, await actor(site, "lead")) == 4
     async with Browser(site) as browser:

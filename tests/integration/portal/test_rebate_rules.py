@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser, send
 from databases import change
+from days import this_month
 from portal_site import Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
@@ -26,10 +27,14 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.rebate_rules import Draft, Rebating
 from smsgw.platform.org import service as org
 
-TODAY = datetime.now(CHINA).date()
-MONTH = TODAY.replace(day=1)
-NEXT = (MONTH + timedelta(days=31)).replace(day=1)
-DUE = datetime.combine(NEXT.replace(day=5), datetime.min.time(), CHINA) + timedelta(hours=9)
+
+def next_month() -> date:
+    return (this_month() + timedelta(days=31)).replace(day=1)
+
+
+def due() -> datetime:
+    """When this month is settled."""
+    return datetime.combine(next_month().replace(day=5), datetime.min.time(), CHINA) + timedelta(hours=9)
 
 
 @pytest_asyncio.fixture
@@ -51,8 +56,10 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-async def ruled(site: Site, account: str, per_thousand: int, from_units: int = 0, month: object = MONTH) -> int:
-    draft = Draft(month, per_thousand, from_units, "合同约定")  # type: ignore[arg-type]
+async def ruled(
+    site: Site, account: str, per_thousand: int, from_units: int = 0, month: date | None = None
+) -> int:
+    draft = Draft(month or this_month(), per_thousand, from_units, "合同约定")
     return await rebate_rules.add(by_test(site.db), site.accounts[account], draft)
 
 
@@ -61,27 +68,27 @@ async def balance(site: Site, account: str) -> int:
     return found
 
 
-async def settled(site: Site, at: datetime = DUE) -> None:
+async def settled(site: Site, at: datetime | None = None) -> None:
     """By three nodes at the same time, each twice."""
-    nodes = [Rebating(site.db, site.ids.next, lambda: at) for _ in range(3)]
+    nodes = [Rebating(site.db, site.ids.next, lambda: at or due()) for _ in range(3)]
     for _ in range(2):
         await asyncio.gather(*(node.step() for node in nodes))
 
 
 async def test_a_month_is_settled_once_by_the_rule_of_its_time(site: Site) -> None:
     rule = await ruled(site, "hall", 500, from_units=4)
-    await ruled(site, "hall", 900, month=NEXT)
+    await ruled(site, "hall", 900, month=next_month())
     await ruled(site, "clinic", 1000, from_units=2)
     before = await balance(site, "hall")
     assert before == 100_000 - 4
-    await settled(site, DUE - timedelta(days=1))
+    await settled(site, due() - timedelta(days=1))
     assert await balance(site, "hall") == before, "refunds of the month's last days may still come"
     await settled(site)
     assert await balance(site, "hall") == before + 2, "half of the four that were paid for"
     assert await balance(site, "clinic") == 100_000 - 1, "less than it takes"
     entry = await site.db.fetchrow("SELECT id, account_id, units, balance, note FROM ledger WHERE kind = 'rebate'")
     assert entry is not None
-    assert tuple(entry)[1:] == (site.accounts["hall"], 2, before + 2, f"{MONTH:%Y-%m}")
+    assert tuple(entry)[1:] == (site.accounts["hall"], 2, before + 2, f"{this_month():%Y-%m}")
     given = await site.db.fetch("SELECT object, after::text AS after FROM audit WHERE action = 'rebate.give'")
     assert [row["object"] for row in given] == [f"account/{site.accounts['hall']}"]
     assert json.loads(given[0]["after"])["paid"] == 4
@@ -107,13 +114,13 @@ async def test_a_month_is_settled_once_by_the_rule_of_its_time(site: Site) -> No
 
 
 async def test_a_rule_holds_from_its_month_until_a_newer_ones(site: Site) -> None:
-    before = (MONTH - timedelta(days=1)).replace(day=1)
+    before = (this_month() - timedelta(days=1)).replace(day=1)
     old = await site.db.fetchval(
         "INSERT INTO rebate_rule (account_id, from_month, per_thousand, from_units, reason, made_by) "
         "VALUES ($1, $2, 10, 0, 'why', 'boss') RETURNING id", site.accounts["hall"], before,
     )  # fmt: skip
     rules = {"old": old, "now": await ruled(site, "hall", 20)}
-    rules |= {"next": await ruled(site, "hall", 30, month=NEXT), "instead": await ruled(site, "hall", 40, month=NEXT)}
+    rules |= {name: await ruled(site, "hall", n, month=next_month()) for name, n in (("next", 30), ("instead", 40))}
     states = {"old": "已被取代", "now": "有效", "next": "已被取代", "instead": "待生效"}
     async with Browser(site) as boss:
         await boss.login("boss")
@@ -137,22 +144,22 @@ async def test_an_account_that_fails_keeps_no_other_waiting_and_is_settled_month
     given = {account: 100_000 - await balance(site, account) for account in (first, second)}
     await change(site.db.dsn, *(statement.format(site.accounts[first]) for statement in FAILS))
     with pytest.raises(asyncpg.RaiseError):
-        await Rebating(site.db, site.ids.next, lambda: DUE).step()
+        await Rebating(site.db, site.ids.next, due).step()
     assert {account: 100_000 - await balance(site, account) for account in given} == given | {second: 0}
     await change(site.db.dsn, "DROP TRIGGER test_fails ON rebate")
-    await settled(site, DUE + timedelta(days=95))
+    await settled(site, due() + timedelta(days=95))
     assert {account: 100_000 - await balance(site, account) for account in given} == {first: 0, second: 0}
     late = "SELECT month, paid FROM rebate WHERE account_id = $1 ORDER BY month"
     months = await site.db.fetch(late, site.accounts[first])
     assert [row["paid"] for row in months] == [given[first], 0, 0, 0]
-    assert [row["month"] for row in months[:2]] == [MONTH, NEXT]
+    assert [row["month"] for row in months[:2]] == [this_month(), next_month()]
     assert [line.problems for line in await reconciliation.check_ledger(site.db)] == [[]] * len(site.accounts)
 
 
 async def test_a_rule_is_made_on_its_page_and_a_newer_one_takes_its_place(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")
-        form = {"account": str(site.accounts["hall"]), "from_month": f"{MONTH:%Y-%m}", "per_thousand": "50",
+        form = {"account": str(site.accounts["hall"]), "from_month": f"{this_month():%Y-%m}", "per_thousand": "50",
                 "from_units": "1000", "reason": "补充协议"}  # fmt: skip
         await boss.get("/rebates/rules/-/new")
         await boss.post("/rebates/rules/-/new", form | {"per_thousand": "1001"})
@@ -168,8 +175,8 @@ async def test_a_rule_is_made_on_its_page_and_a_newer_one_takes_its_place(site: 
     before = await balance(site, "hall")
     await settled(site)
     assert await balance(site, "hall") == before
-    for month, per, units, reason in ((MONTH - timedelta(days=1), 5, 0, "why"), (MONTH, 1001, 0, "why"),
-                                      (MONTH, 5, -1, "why"), (MONTH, 5, 0, "")):  # fmt: skip
+    for month, per, units, reason in ((this_month() - timedelta(days=1), 5, 0, "why"), (this_month(), 1001, 0, "why"),
+                                      (this_month(), 5, -1, "why"), (this_month(), 5, 0, "")):  # fmt: skip
         draft = Draft(month, per, units, reason)
         with pytest.raises(Invalid):
             await rebate_rules.add(by_test(site.db), site.accounts["hall"], draft)

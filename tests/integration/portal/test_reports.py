@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser
+from days import this_month, today
 from portal_site import SEALER, Site, running
 
 from smsgw.admin.pages.records import reports as page
@@ -30,9 +31,6 @@ from smsgw.platform.statistics import service as statistics
 from smsgw.platform.statistics.reports import GROUPS, Acknowledged, Figures, Wanted
 from smsgw.store.messages import acknowledged, daily
 from smsgw.store.records import evidence
-
-TODAY = datetime.now(CHINA).date()
-MONTH = TODAY.replace(day=1)
 
 
 @pytest_asyncio.fixture
@@ -96,10 +94,10 @@ FROM (SELECT m.id, m.price,
 
 async def test_figures_are_those_of_the_rows(site: Site) -> None:
     for accounts in (("hall",), ("clinic",), ("hall", "clinic")):
-        got = await reports.totals(site.db, person(site, *accounts), Wanted(TODAY, TODAY))
+        got = await reports.totals(site.db, person(site, *accounts), Wanted(today(), today()))
         truth = await site.db.fetchrow(TRUTH, [site.accounts[a] for a in accounts])
         assert (got.submitted, got.delivered, got.failed, got.billed) == tuple(truth), accounts
-    whole = await reports.totals(site.db, person(site), Wanted(TODAY, TODAY))
+    whole = await reports.totals(site.db, person(site), Wanted(today(), today()))
     assert (whole.submitted, whole.delivered, whole.failed, whole.pending) == (15, 6, 2, 7)
     assert whole.success_rate == 75
 
@@ -121,12 +119,12 @@ async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_ac
     await site.db.execute(twice, site.ids.next(), hall)  # a report that was sent again is the same message's
     for _ in range(2):
         async with site.db.transaction() as connection:
-            await acknowledged.count_day(connection, TODAY)
-    wanted = Wanted(TODAY, TODAY, group="origin")
-    assert await reports.acknowledged(site.db, person(site), wanted) == {(TODAY, "api"): Acknowledged(7, 5)}
+            await acknowledged.count_day(connection, today())
+    wanted = Wanted(today(), today(), group="origin")
+    assert await reports.acknowledged(site.db, person(site), wanted) == {(today(), "api"): Acknowledged(7, 5)}
     assert await reports.acknowledged(site.db, person(site, "clinic"), wanted) == {}
-    monthly = replace(wanted, first=MONTH, monthly=True)
-    assert await reports.acknowledged(site.db, person(site), monthly) == {(MONTH, "api"): Acknowledged(7, 5)}
+    monthly = replace(wanted, first=this_month(), monthly=True)
+    assert await reports.acknowledged(site.db, person(site), monthly) == {(this_month(), "api"): Acknowledged(7, 5)}
     assert await reports.acknowledged(site.db, person(site), replace(wanted, carrier="CMCC")) == {}
     (ours,) = (await reports.search(site.db, person(site), wanted, WINDOW)).rows
     assert page._acknowledged({}, ours) == Acknowledged(), "nothing was acknowledged"
@@ -150,10 +148,10 @@ async def test_the_rate_of_success_is_one_and_the_same_in_the_portal_and_by_api(
             "INSERT INTO stat_day SELECT day, account_id, type, sign, channel_id, carrier, province, origin, $2, 3, 3, "
             "3 FROM stat_day WHERE account_id = $1 AND status = 'delivered' LIMIT 1", site.accounts["hall"], status,
         )  # fmt: skip
-    portal = await reports.totals(site.db, person(site, "hall"), Wanted(TODAY, TODAY))
+    portal = await reports.totals(site.db, person(site, "hall"), Wanted(today(), today()))
     assert (portal.unknown, portal.unsent) == (6, 12)
     (line,) = await queries.by_day(
-        site.db, first=TODAY, last=TODAY, group=("day",), accounts=(site.accounts["hall"],)
+        site.db, first=today(), last=today(), group=("day",), accounts=(site.accounts["hall"],)
     )
     assert _line(line).success_rate == round((portal.success_rate or 0) / 100, 4) == 0.7143
 
@@ -163,7 +161,7 @@ async def test_rows_come_to_the_totals_whatever_they_are_grouped_by(site: Site) 
     who = person(site)
     for monthly in (False, True):
         for group in ("", *GROUPS):
-            wanted = Wanted(MONTH - timedelta(days=62), TODAY, monthly, group)
+            wanted = Wanted(this_month() - timedelta(days=62), today(), monthly, group)
             rows = (await reports.search(site.db, who, wanted, WINDOW)).rows
             assert rows, group
             assert len({(row.day, row.value) for row in rows}) == len(rows)
@@ -174,9 +172,9 @@ async def test_rows_come_to_the_totals_whatever_they_are_grouped_by(site: Site) 
 
 async def test_a_month_is_the_sum_of_its_days(site: Site) -> None:
     await earlier(site)
-    who, first = person(site), MONTH - timedelta(days=62)
-    days = (await reports.search(site.db, who, Wanted(first, TODAY), WINDOW)).rows
-    months = (await reports.search(site.db, who, Wanted(first, TODAY, monthly=True), WINDOW)).rows
+    who, first = person(site), this_month() - timedelta(days=62)
+    days = (await reports.search(site.db, who, Wanted(first, today()), WINDOW)).rows
+    months = (await reports.search(site.db, who, Wanted(first, today(), monthly=True), WINDOW)).rows
     assert len(months) >= 2
     for month in months:
         own = [day for day in days if day.day and month.day and day.day.replace(day=1) == month.day]
@@ -193,7 +191,7 @@ async def earlier(site: Site) -> None:
     for back in (2, 40):
         await site.db.execute(
             "INSERT INTO stat_day SELECT day - $1::int, account_id, type, sign, channel_id, carrier, province, origin, "
-            "status, messages + 1, parts + 1, units + 1 FROM stat_day WHERE day = $2", back, TODAY,
+            "status, messages + 1, parts + 1, units + 1 FROM stat_day WHERE day = $2", back, today(),
         )  # fmt: skip
 
 
@@ -205,8 +203,8 @@ async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site)
     await site.db.execute("UPDATE account SET department_id = $1 WHERE name = 'hall'", hall)
     await send(site, "clinic", 3, "您好", origin=Origin.PORTAL, submitter="boss")
     await send(site, "hall", 2, "您好", origin=Origin.PORTAL, submitter="boss")
-    await statistics.recount(change, TODAY)
-    who, wanted = person(site), Wanted(TODAY, TODAY, group="person", people=True)
+    await statistics.recount(change, today())
+    who, wanted = person(site), Wanted(today(), today(), group="person", people=True)
     rows = {row.value: row for row in (await reports.search(site.db, who, wanted, SENT)).rows}
     assert {name: (row.submitted, row.portal, row.api) for name, row in rows.items()} == {
         "boss": (5, 5, 0), "ak_one": (15, 0, 15),
@@ -237,7 +235,7 @@ async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site)
 
 async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:
     await earlier(site)
-    who, wanted = person(site), Wanted(TODAY - timedelta(days=60), TODAY, group="carrier")
+    who, wanted = person(site), Wanted(today() - timedelta(days=60), today(), group="carrier")
     for sort in reports.ORDERS:
         for descending in (True, False):
             whole = (await reports.search(site.db, who, wanted, Window(sort, descending, limit=1000))).rows
@@ -309,7 +307,7 @@ def test_months_of_a_report() -> None:
     first, last = page._months("2024")
     assert (f"{first}", f"{last}") == ("2024-01-01", "2024-12-31")
     first, last = page._months("")
-    assert (first.day, last) == (1, TODAY)
+    assert (first.day, last) == (1, today())
     assert (last.year * 12 + last.month) - (first.year * 12 + first.month) == 11
 
 
@@ -323,8 +321,8 @@ async def test_a_statement_has_the_roots_of_its_days(site: Site) -> None:
         assert page.count(made.root.hex()) == 2  # a row an account
         assert page.count("全平台当日") >= 2, "of the platform, and of what came that day"
         assert "与同行的短信数不相等" in page
-        assert f"{TODAY:%Y-%m-%d}" in page
-        before = (MONTH - timedelta(days=1)).replace(day=1)
+        assert f"{today():%Y-%m-%d}" in page
+        before = (this_month() - timedelta(days=1)).replace(day=1)
         assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")
     async with Browser(site) as clerk:
         await clerk.login("hall-op")

@@ -8,7 +8,7 @@ import html
 import re
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest_asyncio
 from aiosmtpd.smtp import AuthResult
 from browsing import Browser, send
 from certificates import HERE, Authority
+from days import this_month, today
 from following import follow
 from portal_site import Site, by_test, running
 from post import Post, serving
@@ -44,10 +45,11 @@ from smsgw.platform.statements import service
 from smsgw.runtime.config import MailConfig
 from smsgw.store.messages import cancellation, daily, success
 
-TODAY = datetime.now(CHINA).date()
-MONTH = TODAY.replace(day=1)
-DUE = datetime.combine((MONTH + timedelta(days=31)).replace(day=5), datetime.min.time(), CHINA) + timedelta(hours=9)
-"""When this month's statements go out."""
+
+def due() -> datetime:
+    """When this month's statements go out."""
+    day = (this_month() + timedelta(days=31)).replace(day=5)
+    return datetime.combine(day, datetime.min.time(), CHINA) + timedelta(hours=9)
 
 
 @pytest_asyncio.fixture
@@ -60,7 +62,8 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         await org.add_role(by_test(site.db), "looker", "查看", rights[:2], ScopeKind.ACCOUNTS)
         await site.add_staff("clinic-op", "cashier", "clinic")
         await site.add_staff("hall-op", "looker", "hall")
-        await exclusions.add(by_test(site.db), Draft(TODAY, "合同约定", {"EMPTY_NUMBER": "handset"}, {"XX:1": "other"}))
+        draft = Draft(today(), "合同约定", {"EMPTY_NUMBER": "handset"}, {"XX:1": "other"})
+        await exclusions.add(by_test(site.db), draft)
         await accounts.edit(by_test(site.db), site.accounts["hall"], {"unit_price": "0.0385"})
         ids = [await send(site, to=f"138001380{n:02}") for n in range(5)]
         taken = await site.carrier_takes()
@@ -71,9 +74,9 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         while await daily.roll_up(site.db, datetime.now(CHINA) + timedelta(minutes=1)):
             pass
         async with site.db.transaction() as connection:
-            await success.count_day(connection, TODAY)
+            await success.count_day(connection, today())
         await site.db.execute(
-            "INSERT INTO evidence_root VALUES ($1, 5, decode(repeat('ab', 32), 'hex'), now(), 'k', '')", TODAY
+            "INSERT INTO evidence_root VALUES ($1, 5, decode(repeat('ab', 32), 'hex'), now(), 'k', '')", today()
         )
         yield site
 
@@ -87,7 +90,7 @@ def read(octets: bytes) -> str:
 def holds_all(text: str) -> None:
     whole = re.sub(r"\s+", "", text)
     for part in ("短信对账单", "（hall）", "60.00%", "75.00%", "V1", "空号（手机用户自身问题）", "XX:1（其他）",
-                 "合同约定", "ab" * 32, f"{TODAY}", "全平台当日收到回执（条）", "全平台当日默克尔根",
+                 "合同约定", "ab" * 32, f"{today()}", "全平台当日收到回执（条）", "全平台当日默克尔根",
                  "是全平台所有账号当天收到的回执"):  # fmt: skip
         assert part in whole, part
 
@@ -96,11 +99,11 @@ def holds_all(text: str) -> None:
 
 
 async def test_it_is_taken_away_by_right_with_all_that_it_says_and_entered(site: Site) -> None:
-    form = {"month": f"{MONTH:%Y-%m}", "account": str(site.accounts["hall"]), "reason": "季度核对"}
+    form = {"month": f"{this_month():%Y-%m}", "account": str(site.accounts["hall"]), "reason": "季度核对"}
     async with Browser(site) as boss:
         await boss.login("boss")
         assert "下载 PDF" in await boss.get("/statements")
-        await boss.get(f"/statements/-/pdf?month={MONTH:%Y-%m}&account={site.accounts['hall']}")
+        await boss.get(f"/statements/-/pdf?month={this_month():%Y-%m}&account={site.accounts['hall']}")
         assert "不能为空" in await boss.post("/statements/-/pdf", form | {"reason": ""}) or boss.status == 422
         async with boss.session.post("/statements/-/pdf", data=form | {"csrf": boss.csrf}) as response:
             assert response.content_type == "application/pdf"
@@ -144,7 +147,7 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
     )
     back = await site.db.fetchval("SELECT sum(units) FROM ledger WHERE account_id = $1 AND kind = 'refund'", hall)
     assert (paid, back) == (9, 4), "five, and two of three of the double price; the third has failed, one was withdrawn"
-    one = await service.take(by_test(site.db), hall, MONTH, "why")
+    one = await service.take(by_test(site.db), hall, this_month(), "why")
     assert one.amount == Decimal("0.35"), "nine times 0.0385"
     text = re.sub(r"\s+", "", read(statement_pdf.made(one, teller("zh"), "平台", "水印")))
     assert "单价0.0385元/条：扣费13条，返还4条，净计费9条" in text
@@ -154,7 +157,7 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
     assert not re.search(r"[：（），、；]", english), "signs of the language"
     async with Browser(site) as boss:
         await boss.login("boss")
-        page = html.unescape(await boss.get(f"/statements/bills?month={MONTH:%Y-%m}&account={hall}"))
+        page = html.unescape(await boss.get(f"/statements/bills?month={this_month():%Y-%m}&account={hall}"))
         assert "¥0.35" in page
         assert "月账单" in page
     async with Browser(site) as other:
@@ -167,8 +170,8 @@ async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site) -> None:
 async def test_who_may_not_see_balances_takes_a_statement_without_money(site: Site) -> None:
     await accounts.edit(by_test(site.db), site.accounts["clinic"], {"unit_price": "0.0385"})
     used = "INSERT INTO usage_day VALUES ($1, $2, 'k', 'notice', 1, 1, 1, 0)"
-    await site.db.execute(used, site.accounts["clinic"], TODAY)
-    form = {"month": f"{MONTH:%Y-%m}", "account": str(site.accounts["clinic"]), "reason": "季度核对"}
+    await site.db.execute(used, site.accounts["clinic"], today())
+    form = {"month": f"{this_month():%Y-%m}", "account": str(site.accounts["clinic"]), "reason": "季度核对"}
     texts = []
     for name in ("clinic-op", "boss"):
         async with Browser(site) as one:
@@ -187,12 +190,12 @@ async def test_who_may_not_see_balances_takes_a_statement_without_money(site: Si
 
 
 async def test_an_empty_month_is_a_statement_too(site: Site) -> None:
-    before = (MONTH - timedelta(days=1)).replace(day=1)
+    before = (this_month() - timedelta(days=1)).replace(day=1)
     one = await service.take(by_test(site.db), site.accounts["clinic"], before, "why")
     assert (one.days, one.total.submitted, one.versions) == ([], 0, [0])
-    for month in (MONTH + timedelta(days=31), MONTH - timedelta(days=900), MONTH + timedelta(days=3)):
+    for days in (31, -900, 3):
         with pytest.raises(SmsgwError):
-            await service.take(by_test(site.db), site.accounts["clinic"], month, "why")
+            await service.take(by_test(site.db), site.accounts["clinic"], this_month() + timedelta(days=days), "why")
 
 
 # --- as a mail -------------------------------------------------------------------------------------------------------
@@ -206,7 +209,7 @@ async def post() -> AsyncIterator[Post]:
 
 @dataclass
 class Clock:
-    now: datetime = DUE
+    now: datetime = field(default_factory=due)
 
     def __call__(self) -> datetime:
         return self.now
@@ -232,19 +235,19 @@ async def states(site: Site) -> dict[str, tuple[str, int]]:
 
 async def test_each_receiver_gets_a_months_statement_once(site: Site, post: Post) -> None:
     await named(site, "a@buyer.example.org", "b@buyer.example.org")
-    clock = Clock(DUE - timedelta(days=1))
+    clock = Clock(due() - timedelta(days=1))
     nodes = [mailing(site, post.config, clock) for _ in range(3)]
     for node in nodes:
         await all_of(node)
     assert post.got == [], "reports of the month's last days may still come"
-    clock.now = DUE
+    clock.now = due()
     await asyncio.gather(*map(all_of, nodes))
     clock.now += timedelta(hours=1)
     await asyncio.gather(*map(all_of, nodes))
     assert sorted(receiver for receiver, _ in post.got) == ["a@buyer.example.org", "b@buyer.example.org"]
     assert await states(site) == dict.fromkeys(("a@buyer.example.org", "b@buyer.example.org"), ("sent", 1))
     for receiver, message in post.got:
-        assert f"{MONTH:%Y-%m}" in message["Subject"]
+        assert f"{this_month():%Y-%m}" in message["Subject"]
         assert message["To"] == receiver
         (attached,) = message.iter_attachments()
         octets = attached.get_content()
@@ -344,11 +347,11 @@ async def test_who_is_named_later_gets_no_month_that_was_over_by_then(
     site: Site, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await named(site, "b@buyer.example.org")
-    monkeypatch.setattr("smsgw.platform.statements.service.clock.now", lambda: DUE)
+    monkeypatch.setattr("smsgw.platform.statements.service.clock.now", due)
     await named(site, "a@buyer.example.org", "b@buyer.example.org")
     await all_of(mailing(site, post.config, Clock()))
     assert [receiver for receiver, _ in post.got] == ["b@buyer.example.org"]
-    following = DUE + timedelta(days=31)
+    following = due() + timedelta(days=31)
     monkeypatch.setattr("smsgw.platform.statements.service.clock.now", lambda: following)
     await named(site, "a@buyer.example.org")
     await named(site, "b@buyer.example.org", "a@buyer.example.org")
@@ -365,13 +368,13 @@ async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, po
     mails = mailing(site, post.config, clock)
     await all_of(mails)
     assert await states(site) == dict.fromkeys((stays, gone, late), ("waiting", 1))
-    await site.db.execute("UPDATE statement_mail SET state = 'sending', begun_at = $1 WHERE receiver = $2", DUE, late)
+    await site.db.execute("UPDATE statement_mail SET state = 'sending', begun_at = $1 WHERE receiver = $2", due(), late)
     await named(site, stays)
     assert (await states(site))[gone] == ("failed", 1)
     # The one under way comes back to wait, after the receiver was removed.
     await site.db.execute("UPDATE statement_mail SET state = 'waiting' WHERE receiver = $1", late)
     async with site.db.transaction() as connection:
-        later = DUE + timedelta(hours=1)
+        later = due() + timedelta(hours=1)
         claimed = [await service.TABLE.claim(connection, later) for _ in range(2)]
         assert claimed[1] is None, "only who is named"
         await connection.execute("UPDATE statement_mail SET state = 'waiting' WHERE id = $1", claimed[0])
@@ -509,12 +512,12 @@ async def test_receivers_are_named_on_their_page_and_a_month_that_was_over_is_no
         await boss.post("/statements/receivers/-/new", form | {"emails": "a@buyer.example.org"})
         assert boss.path == "/statements/receivers"
         assert "a@buyer.example.org" in await boss.get("/statements/receivers")
-        earlier = datetime.combine(MONTH.replace(day=28), datetime.min.time(), CHINA)
+        earlier = datetime.combine(this_month().replace(day=28), datetime.min.time(), CHINA)
         await all_of(mailing(site, post.config, Clock(earlier)))
         assert post.got == [], "the month before was over when the receiver was named"
         await all_of(mailing(site, post.config, Clock()))
         ((_, message),) = post.got
-        assert f"statement of {MONTH:%Y-%m}" in message["Subject"]
+        assert f"statement of {this_month():%Y-%m}" in message["Subject"]
         await boss.post(f"/statements/receivers/{hall}/edit", {"emails": "", "language": "zh", "reason": "合同已止"})
         assert "a@buyer.example.org" not in await boss.get("/statements/receivers")
     with pytest.raises(SmsgwError):

@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,12 +16,13 @@ import pytest
 import pytest_asyncio
 from browsing import Browser, send
 from databases import owner
+from days import today
 from portal_site import SEALER, Site, by_test, running
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_rules import Rules, Stored
 from smsgw.core.errors import Invalid
-from smsgw.core.ids import CHINA, day_range
+from smsgw.core.ids import day_range
 from smsgw.core.permissions import Permission as P
 from smsgw.core.routes import parse
 from smsgw.core.settings import Settings
@@ -36,8 +37,6 @@ from smsgw.runtime import aio
 from smsgw.store.config import channels as channel_store
 from smsgw.store.messages import daily, success
 
-TODAY = datetime.now(CHINA).date()
-TOMORROW = TODAY + timedelta(days=1)
 LIMITS = Settings(success_least=1)
 
 
@@ -70,12 +69,12 @@ async def ended(site: Site) -> dict[str, int]:
     return ids
 
 
-async def counted(site: Site, day: date = TODAY) -> None:
-    """The day's figures and what is left out of it."""
+async def counted(site: Site) -> None:
+    """Today's figures and what is left out of it."""
     while await daily.roll_up(site.db, datetime.now(UTC) + timedelta(minutes=1)):
         pass
     async with site.db.transaction() as connection:
-        await success.count_day(connection, day)
+        await success.count_day(connection, today())
 
 
 RULES = {"EMPTY_NUMBER": "handset"}, {"XX:0077": "network"}
@@ -89,7 +88,7 @@ async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_o
         page = await boss.get("/reports/success?time=today")
         assert "44.44%" in page, "four of nine"
         assert "V1" not in page
-        await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+        await service.add(by_test(site.db), Draft(today(), "tender", *RULES))
         await counted(site)
         page = await boss.get("/reports/success?time=today")
         assert "44.44%" in page, "the figure of all stays beside it"
@@ -126,22 +125,24 @@ async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_o
 
 
 async def test_a_new_version_leaves_days_that_are_over_as_they_were(site: Site) -> None:
-    change, yesterday = by_test(site.db), TODAY - timedelta(days=1)
+    change, yesterday = by_test(site.db), today() - timedelta(days=1)
+    tomorrow = today() + timedelta(days=1)
     await ended(site)
-    for first, rules in ((TODAY, RULES), (TOMORROW, ({"CHANNEL": "other"}, {}))):
+    for first, rules in ((today(), RULES), (tomorrow, ({"CHANNEL": "other"}, {}))):
         await service.add(change, Draft(first, "tender", *rules))
     day = "SELECT COALESCE(sum(messages), 0)::int FROM left_out_day WHERE day = $1"
     await counted(site)
-    assert await site.db.fetchval(day, TODAY) == 3, "the second holds from tomorrow"
-    assert await queries.in_force(site.db, yesterday, TOMORROW) == [0, 1, 2]
-    third = await service.add(change, Draft(TODAY, "the first was wrong", {"CHANNEL": "other"}, {}))
+    assert await site.db.fetchval(day, today()) == 3, "the second holds from tomorrow"
+    assert await queries.in_force(site.db, yesterday, tomorrow) == [0, 1, 2]
+    third = await service.add(change, Draft(today(), "the first was wrong", {"CHANNEL": "other"}, {}))
     await counted(site)
-    assert await site.db.fetchval(day, TODAY) == 1
-    assert await queries.in_force(site.db, TODAY, TODAY + timedelta(days=9)) == [third], "in the place of the second"
+    assert await site.db.fetchval(day, today()) == 1
+    later = today() + timedelta(days=9)
+    assert await queries.in_force(site.db, today(), later) == [third], "in the place of the second"
     assert (await queries.one(site.db, 1)) is not None, "none is forgotten"
     for wrong in (
-        Draft(yesterday, "too late", *RULES), Draft(TODAY, "", *RULES), Draft(TODAY, "why", {"NOTHING": "handset"}),
-        Draft(TODAY, "why", {"CHANNEL": "nothing"}), Draft(TODAY, "why", {}, {"x" * 65: "other"}),
+        Draft(yesterday, "too late", *RULES), Draft(today(), "", *RULES), Draft(today(), "why", {"NOTHING": "handset"}),
+        Draft(today(), "why", {"CHANNEL": "nothing"}), Draft(today(), "why", {}, {"x" * 65: "other"}),
     ):  # fmt: skip
         with pytest.raises(Invalid):
             await service.add(change, wrong)
@@ -158,7 +159,7 @@ async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site) -> 
         await boss.login("boss")
         page = await boss.get("/reports/exclusions/-/new")
         assert re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected', page, re.DOTALL), "what is proposed"
-        form = {"from_day": f"{TOMORROW}", "reason": "招标文件", "class_NETWORK": "network"}
+        form = {"from_day": f"{today() + timedelta(days=1)}", "reason": "招标文件", "class_NETWORK": "network"}
         page = await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010"})
         assert "第 1 行须为" in page
         page = await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010 其他\nmk:0010/3 敏感词"})
@@ -194,11 +195,11 @@ async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_
     assert await told(success_low=Stored(True, values={"threshold": 30})) == [], "it has a rule of its own"
     assert await told(Settings(success_least=1, success_limit=0), success_low=Stored(True, values={"threshold": 90}))
     assert await told(Settings(success_least=1, success_limit=0)) == [], "nobody wants to know"
-    await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+    await service.add(by_test(site.db), Draft(today(), "tender", *RULES))
     (alarm,) = await told()
     assert "66.67" in alarm, "five of the failed parts do not count"
     assert await told(Settings(success_least=1, success_limit=60)) == []
-    await service.add(by_test(site.db), Draft(TODAY, "all", {"EMPTY_NUMBER": "handset", "CHANNEL": "other",
+    await service.add(by_test(site.db), Draft(today(), "all", {"EMPTY_NUMBER": "handset", "CHANNEL": "other",
                                                              "UNKNOWN": "other"}))  # fmt: skip
     assert await told() == []
 
@@ -206,15 +207,15 @@ async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_
 async def test_no_version_is_changed_and_what_is_old_is_not_looked_at(site: Site, dsn: str) -> None:
     """The figures of a day whose records are gone stay as they were counted."""
     await ended(site)
-    await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+    await service.add(by_test(site.db), Draft(today(), "tender", *RULES))
     await counted(site)
     with pytest.raises(asyncpg.UniqueViolationError):
-        await site.db.execute("INSERT INTO exclusion_version VALUES (1, $1, 'again', 'x')", TODAY)
+        await site.db.execute("INSERT INTO exclusion_version VALUES (1, $1, 'again', 'x')", today())
     for change in ("UPDATE exclusion_version SET from_day = from_day - 1", "DELETE FROM exclusion",
                    "UPDATE exclusion SET category = 'other'"):  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await site.db.execute(change)
-    low, high = day_range(TODAY)
+    low, high = day_range(today())
     connection = await asyncpg.connect(owner(dsn))
     for table in ("part", "message"):
         await connection.execute(f"DELETE FROM {table} WHERE id >= $1 AND id < $2", low, high)  # noqa: S608
@@ -231,11 +232,11 @@ WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database(
 async def test_two_count_a_day_one_after_the_other(site: Site, already: bool) -> None:
     """As a node does of itself while somebody counts the day anew."""
     await ended(site)
-    await service.add(by_test(site.db), Draft(TODAY, "tender", *RULES))
+    await service.add(by_test(site.db), Draft(today(), "tender", *RULES))
     if already:
         await counted(site)
     async with site.db.transaction() as connection:
-        await success.count_day(connection, TODAY)
+        await success.count_day(connection, today())
         other = aio.spawn(counted(site), name="other")
         for _ in range(3000):
             if await site.db.fetchval(WAITS):
@@ -244,7 +245,7 @@ async def test_two_count_a_day_one_after_the_other(site: Site, already: bool) ->
         else:
             raise AssertionError("nobody waits")
     await other
-    assert await site.db.fetchval("SELECT sum(messages) FROM left_out_day WHERE day = $1", TODAY) == 3
+    assert await site.db.fetchval("SELECT sum(messages) FROM left_out_day WHERE day = $1", today()) == 3
 
 
 class NobodyComplains:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -29,11 +29,10 @@ from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import acknowledged, checking, daily
 
-NOW = datetime.now(UTC)
-TODAY = NOW.astimezone(CHINA).date()
-SETTLED = TODAY - timedelta(days=daily.SETTLED)
-"""The last day that is compared whole."""
-YESTERDAY = TODAY - timedelta(days=1)
+
+def settled(book: Book) -> date:
+    """The last day that is compared whole."""
+    return book.today - timedelta(days=daily.SETTLED)
 
 
 @pytest_asyncio.fixture
@@ -42,8 +41,8 @@ async def book(dsn: str) -> AsyncIterator[Book]:
     database = Database(dsn)
     await database.open()
     book = Book(database, await accounts.add(by_test(database), "acme"))
-    await database.execute("UPDATE stat_cursor SET message_id = $1, event_id = $1", first_id(NOW))
-    for day in (SETTLED, YESTERDAY):
+    await database.execute("UPDATE stat_cursor SET message_id = $1, event_id = $1", first_id(book.now))
+    for day in (settled(book), book.yesterday):
         at = datetime.combine(day, datetime.min.time(), CHINA) + timedelta(hours=9)
         for n, (status, state, by_us) in enumerate((
             ("delivered", PartState.DELIVERED, False), ("failed", PartState.UNDELIVERABLE, False),
@@ -68,15 +67,16 @@ async def book(dsn: str) -> AsyncIterator[Book]:
     await database.close()
 
 
-async def last(book: Book, span: str = "day", day: date = SETTLED) -> dict[str, Any]:
-    row = await book.database.fetchrow("SELECT * FROM figure_check WHERE span = $1 AND day = $2", span, day)
+async def last(book: Book, span: str = "day", day: date | None = None) -> dict[str, Any]:
+    text, of = "SELECT * FROM figure_check WHERE span = $1 AND day = $2", day or settled(book)
+    row = await book.database.fetchrow(text, span, of)
     assert row is not None
     return dict(row)
 
 
-async def look(book: Book, day: date = SETTLED) -> int:
+async def look(book: Book, day: date | None = None) -> int:
     async with book.database.transaction() as connection:
-        return await checking.look(connection, day, NOW)
+        return await checking.look(connection, day or settled(book), book.now)
 
 
 async def test_what_is_right_is_found_right_and_the_day_adds_up(book: Book) -> None:
@@ -85,11 +85,11 @@ async def test_what_is_right_is_found_right_and_the_day_adds_up(book: Book) -> N
     assert found["different"] == 0, found["differences"]
     account = {name: found[name] for name in ("accepted", "submitted", "refused", "held")}
     assert account == {"accepted": 9, "submitted": 5, "refused": 3, "held": 1}
-    yesterday = await last(book, day=YESTERDAY)
+    yesterday = await last(book, day=book.yesterday)
     assert (yesterday["compared"], yesterday["accepted"], yesterday["held"]) == (0, 9, 1), (
         "its reports still come"
     )
-    month = await last(book, "month", SETTLED.replace(day=1))
+    month = await last(book, "month", settled(book).replace(day=1))
     assert month["compared"] > 60
     assert month["different"] == 0
     assert await checking.findings(book.database) == []
@@ -110,9 +110,9 @@ FALSIFIED = {
 async def test_a_falsified_figure_is_found_named_and_told_until_it_is_mended(
     book: Book, dsn: str, what: str
 ) -> None:
-    bounds = day_range(SETTLED)
+    bounds = day_range(settled(book))
     text = FALSIFIED[what]
-    arguments = [SETTLED] if "$1" in text else list(bounds)
+    arguments = [settled(book)] if "$1" in text else list(bounds)
     text = text if "$1" in text else text.replace("$2", "$1").replace("$3", "$2")
     connection = await asyncpg.connect(owner(dsn))  # as nobody of the program can
     await connection.execute(text, *arguments)
@@ -124,20 +124,20 @@ async def test_a_falsified_figure_is_found_named_and_told_until_it_is_mended(
     assert all(one["shown"] != one["counted"] for one in named)
     (finding,) = await checking.findings(book.database)
     assert (finding.kind, finding.severity) == ("figures_differ", "critical")
-    assert f"{SETTLED}" in f"{finding.detail}"
+    assert f"{settled(book)}" in f"{finding.detail}"
     if what not in ("a record", "a record that is gone"):  # these cannot be mended by counting
-        await service.recount(by_test(book.database), SETTLED)
+        await service.recount(by_test(book.database), settled(book))
         assert await checking.findings(book.database) == []
 
 
 async def test_days_whose_records_retention_has_removed_are_neither_compared_nor_told_of(
     book: Book, dsn: str
 ) -> None:
-    await book.database.execute("UPDATE stat_day SET messages = messages + 1 WHERE day = $1", SETTLED)
+    await book.database.execute("UPDATE stat_day SET messages = messages + 1 WHERE day = $1", settled(book))
     assert await look(book) > 0
     assert await checking.findings(book.database) != []
     async with book.database.acquire() as connection:
-        for gone in (SETTLED, SETTLED - timedelta(days=9)):  # a longer retention brings nothing back
+        for gone in (settled(book), settled(book) - timedelta(days=9)):  # a longer retention brings nothing back
             await daily.note_gone(connection, events=gone, records=gone, oldest=0)
     assert await checking.findings(book.database) == []
     await change(dsn, "DELETE FROM figure_check")
@@ -151,16 +151,16 @@ async def test_a_month_that_is_not_its_days_is_found(book: Book, dsn: str) -> No
     )
     assert await look(book) > 0
     assert (await last(book))["different"] == 0
-    assert (await last(book, "month", SETTLED.replace(day=1)))["different"] > 0
+    assert (await last(book, "month", settled(book).replace(day=1)))["different"] > 0
 
 
 async def test_a_message_of_which_nobody_knows_is_missing_in_the_account_of_its_day(book: Book) -> None:
-    low, high = day_range(YESTERDAY)
+    low, high = day_range(book.yesterday)
     await book.database.execute(
         "UPDATE part SET code = '', class = '' WHERE id >= $1 AND id < $2 AND state = 45 AND by_us", low, high
     )
-    await look(book, YESTERDAY)
-    found = await last(book, day=YESTERDAY)
+    await look(book, book.yesterday)
+    found = await last(book, day=book.yesterday)
     assert found["accepted"] - found["submitted"] - found["refused"] - found["held"] == 1
     assert [one.kind for one in await checking.findings(book.database)] == ["figures_differ"]
 
@@ -170,29 +170,29 @@ async def test_a_night_counts_checks_and_indexes_what_is_over(
 ) -> None:
     """By day nothing; by night every day that has records, once; and the settled days get their indexes."""
     await change(dsn, "DELETE FROM figure_check")
-    await book.database.execute("UPDATE stat_day SET messages = messages + 5 WHERE day = $1", YESTERDAY)
+    await book.database.execute("UPDATE stat_day SET messages = messages + 5 WHERE day = $1", book.yesterday)
     async with book.database.acquire() as connection:
         for table in ("message", "part"):
-            await connection.execute("SELECT partition_make($1, $2)", table, SETTLED - timedelta(days=1))
+            await connection.execute("SELECT partition_make($1, $2)", table, settled(book) - timedelta(days=1))
     nothing: Any = None
     nightly = upkeep.Maintenance(
         book.database, nothing, nothing, nothing, IdSource(1, lambda: 1), Config(), AnyFleet()
     )
     jobs = {one.name: one.step for one in nightly.periodics()}
-    noon = datetime.combine(TODAY, datetime.min.time(), CHINA) + timedelta(hours=12)
+    noon = datetime.combine(book.today, datetime.min.time(), CHINA) + timedelta(hours=12)
     for hour, days in ((12, 0), (3, 2)):
         monkeypatch.setattr(upkeep.clock, "now", lambda hour=hour: noon.replace(hour=hour))
         for name in ("recount", "index"):
             await jobs[name]()
         assert await book.database.fetchval("SELECT count(*) FROM figure_check WHERE span = 'day'") == days
     assert (await last(book))["compared"] > 60
-    assert (await last(book, day=YESTERDAY))["accepted"] == 9, "counted anew before its account was made"
+    assert (await last(book, day=book.yesterday))["accepted"] == 9, "counted anew before its account was made"
     for table, n in (("message", 10), ("part", 4)):
         made = await book.database.fetchval(
             "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
             "WHERE i.indrelid = to_regclass($1) AND c.relname LIKE $1 || '\\_%' AND (c.relname ~ "
             "'_(type|carrier|province|origin|extension|reference|test|template|tail|pairs|code|channel|state|unfinished)$')",
-            f"{table}_{SETTLED - timedelta(days=1):%Y%m%d}",
+            f"{table}_{settled(book) - timedelta(days=1):%Y%m%d}",
         )  # fmt: skip
         assert made == n, table
     at = await book.database.fetchval("SELECT max(checked_at) FROM figure_check")
@@ -209,8 +209,8 @@ SELECT sum(messages)::int AS messages, sum(delivered)::int AS delivered FROM ack
 """
 
 
-async def acknowledged_of(book: Book, day: date = SETTLED) -> tuple[int, int]:
-    row = await book.database.fetchrow(ACKNOWLEDGED, day)
+async def acknowledged_of(book: Book, day: date | None = None) -> tuple[int, int]:
+    row = await book.database.fetchrow(ACKNOWLEDGED, day or settled(book))
     assert row is not None
     return row["messages"] or 0, row["delivered"] or 0
 
@@ -222,14 +222,14 @@ async def test_what_customers_have_acknowledged_of_a_day_outlives_its_events(boo
     known = await acknowledged_of(book)
     assert known == (7, 1)
     async with book.database.acquire() as connection:
-        await daily.note_gone(connection, events=SETTLED, records=SETTLED - timedelta(days=9), oldest=0)
+        await daily.note_gone(connection, events=settled(book), records=settled(book) - timedelta(days=9), oldest=0)
     await change(dsn, "DELETE FROM customer_event")
     await look(book)
     assert await acknowledged_of(book) == known
 
 
 async def test_a_day_is_counted_over_all_of_its_hours(book: Book) -> None:
-    midnight = datetime.combine(SETTLED, datetime.min.time(), CHINA)
+    midnight = datetime.combine(settled(book), datetime.min.time(), CHINA)
     for hour in (0.0, 12.0, 23.999):
         at = midnight + timedelta(hours=hour)
         await book.report(at + timedelta(hours=1), await book.message(at), "delivered")
@@ -242,7 +242,7 @@ async def test_days_before_are_counted_once_a_night_and_today_each_time(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting = Successes(book.database, Settings)
-    midnight = datetime.combine(TODAY, datetime.min.time(), CHINA)
+    midnight = datetime.combine(book.today, datetime.min.time(), CHINA)
     await book.report(midnight + timedelta(minutes=2), await book.message(midnight), "delivered")
     await acknowledge(book)
 
@@ -250,7 +250,7 @@ async def test_days_before_are_counted_once_a_night_and_today_each_time(
         monkeypatch.setattr(clock, "now", lambda: midnight + timedelta(hours=hour))
         await book.database.execute("DELETE FROM acknowledged_day")
         await counting.count_acknowledged()
-        return (await acknowledged_of(book, TODAY))[0], (await acknowledged_of(book, YESTERDAY))[0]
+        return (await acknowledged_of(book, book.today))[0], (await acknowledged_of(book, book.yesterday))[0]
 
     assert [await at(hour) for hour in (1, 2, 3, 12)] == [(1, 0), (1, 7), (1, 0), (1, 0)]
 

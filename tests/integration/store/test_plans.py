@@ -11,14 +11,15 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from databases import change
+from days import noon, today
 
-from smsgw.core.ids import CHINA, first_id
+from smsgw.core.ids import first_id
 from smsgw.platform.routing import queries as routing
 from smsgw.platform.webhooks import queries as webhook_queries
 from smsgw.platform.webhooks import service as webhooks
@@ -45,11 +46,6 @@ pytestmark = pytest.mark.shard("volume")
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
 PAGES_OF_A_ROW = 40
 """Pages that a row may cost which is found and updated in all its indexes, or a look that finds nothing."""
-NOW = datetime.now(UTC)
-TODAY = NOW.astimezone(CHINA).date()
-FIRST = first_id(NOW) - ROWS - 1
-OLDEST = first_id(NOW - timedelta(days=7))
-NEWEST = first_id(NOW + timedelta(hours=1))
 SENT = 5000
 """Rows that wait for their report."""
 
@@ -98,6 +94,19 @@ class Plan:
             if node["Node Type"].startswith(kind):
                 found.append(node)
         return found
+
+
+def base() -> int:
+    """The id before those of the backlog."""
+    return first_id(noon()) - ROWS - 1
+
+
+def oldest() -> int:
+    return first_id(noon() - timedelta(days=7))
+
+
+def newest() -> int:
+    return first_id(noon() + timedelta(hours=1))
 
 
 def by_day(sql: str, arguments: Sequence[str]) -> str:
@@ -154,13 +163,13 @@ class Day:
 async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
     connection = await connect(dsn, writer=True, statement_timeout=0)
     try:
-        await partitions.ensure(connection, TODAY)
+        await partitions.ensure(connection, today())
         await connection.execute(_CHANNEL)
         await connection.execute(_RIGHT)
         await connection.execute(
             "INSERT INTO account (name) SELECT 'account' || n FROM generate_series(1, 20) n"
         )
-        await connection.execute(_FILL, FIRST, ROWS, SENT, timeout=300)
+        await connection.execute(_FILL, base(), ROWS, SENT, timeout=300)
         await connection.execute(_MESSAGES, timeout=300)
         if request.param == "analysed":
             await change(dsn, "VACUUM ANALYZE part", "ANALYZE message")
@@ -181,16 +190,16 @@ def listed(texts: list[str]) -> str:
 CLAIM = ("'channel/1'", "1", "1")
 
 
-def claimed(queues: str, since: int = OLDEST) -> tuple[str, ...]:
+def claimed(queues: str, since: int | None = None) -> tuple[str, ...]:
     """Arguments of a claim behind its limit; ``queues``: pools and lanes."""
     n = queues.partition("', '")[0].count(",") + 1
-    return (queues, str(OLDEST), "1", str(NEWEST), "'{" + ",".join([str(since)] * n) + "}'")
+    return (queues, str(oldest()), "1", str(newest()), "'{" + ",".join([str(since or oldest())] * n) + "}'")
 
 
 async def test_a_claim_takes_the_head_of_each_queue(day: Day) -> None:
     """Of the lane that has a million, of empty lanes beside it and before it, and of a pool that has nothing."""
     for queues, rows in (("'{1}', '{3}'", 100), ("'{1,1,1}', '{0,1,3}'", 100), ("'{1,2,3}', '{1,3,3}'", 0)):
-        for since in (OLDEST, FIRST):
+        for since in (oldest(), base()):
             await day.cheap(claiming._CLAIM, *CLAIM, "100", *claimed(queues, since), rows=rows)
 
 
@@ -226,18 +235,18 @@ async def test_a_claim_passes_stopped_accounts_over(day: Day) -> None:
 
 async def test_a_batch_of_a_stopped_account_is_found_at_once(day: Day) -> None:
     await day.connection.execute("UPDATE account SET halted = true WHERE id IN (1, 7)")
-    await day.cheap(holding._WITH_WAITING, str(OLDEST), rows=20)
-    plan = await day.cheap(holding._HOLD, "1", str(OLDEST), "now()", rows=holding.BATCH)
+    await day.cheap(holding._WITH_WAITING, str(oldest()), rows=20)
+    plan = await day.cheap(holding._HOLD, "1", str(oldest()), "now()", rows=holding.BATCH)
     assert plan.root["Plan"]["Actual Rows"] == 1
-    await day.cheap(holding._HOLD, "7", str(OLDEST), "now()", rows=0)
+    await day.cheap(holding._HOLD, "7", str(oldest()), "now()", rows=0)
     await day.connection.execute("UPDATE account SET halted = false")
-    await day.cheap(holding._WITH_HELD, str(OLDEST), rows=40)
-    await day.cheap(holding._RESUME, "1", str(OLDEST), "now()", rows=0)
+    await day.cheap(holding._WITH_HELD, str(oldest()), rows=40)
+    await day.cheap(holding._RESUME, "1", str(oldest()), "now()", rows=0)
 
 
 async def test_what_waits_of_an_account_is_found_by_it(day: Day) -> None:
     for account in ("1", "7"):
-        plan = await day.run(routing._WAITING, account, str(OLDEST))
+        plan = await day.run(routing._WAITING, account, str(oldest()))
         assert not plan.nodes("Seq Scan"), json.dumps(plan.root, indent=1)
         used = [str(node.get("Index Name")) for node in plan.nodes()]
         assert not [name for name in used if name.startswith("part_") and name.endswith("pkey")], used
@@ -247,16 +256,16 @@ async def test_what_waits_of_an_account_is_found_by_it(day: Day) -> None:
 async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day) -> None:
     lanes = "'{1,1,1,1}', '{0,1,2,3}'"
     await day.cheap(claiming._CLAIM_AGAIN, *CLAIM, "100", *claimed(lanes), "'{2}'", rows=0)
-    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), "'{2}'", "now()", rows=0)
-    await day.cheap(claiming._NEXT_DEFERRED, "1", str(OLDEST), rows=0)
+    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(oldest()), "'{2}'", "now()", rows=0)
+    await day.cheap(claiming._NEXT_DEFERRED, "1", str(oldest()), rows=0)
 
 
 async def test_whether_reports_are_late_is_seen_in_so_many_rows(day: Day) -> None:
     """Neither the day nor what a channel has sent in it is read through."""
     await day.connection.execute("INSERT INTO channel (name, protocol, host, port, username, password_sealed)"
                                  " SELECT 'c' || n, 'cmpp20', '127.0.0.1', 1, 'u', '' FROM generate_series(1, 5) n")
-    limits = ("now()", "'{a,c1,c2}'", "'{600,600,900}'", *(f"'{{{id_},{id_},{id_}}}'" for id_ in (FIRST, NEWEST)))
-    for statement, more in ((lateness._LATE, ("500",)), (lateness._OWN, ("500", str(FIRST)))):
+    limits = ("now()", "'{a,c1,c2}'", "'{600,600,900}'", *(f"'{{{id_},{id_},{id_}}}'" for id_ in (base(), newest())))
+    for statement, more in ((lateness._LATE, ("500",)), (lateness._OWN, ("500", str(base())))):
         plan = await day.run(statement, *limits, *more)
         parts = [node for node in plan.nodes() if str(node.get("Relation Name", "")).startswith("part")]
         assert not [node for node in parts if node["Node Type"] == "Seq Scan" and node["Actual Loops"]]
@@ -270,7 +279,7 @@ async def test_what_was_left_and_what_waits_longest_is_found_at_once(day: Day) -
     await day.cheap(claiming._INTERRUPTED, "1", "1", "0", "0", rows=0)
     await day.cheap(claiming._LEFT, "'{}'", rows=0)
     await day.cheap(claiming._TAKEN_OVER, "0", "0", rows=0)
-    await day.cheap(claiming._OLDEST_QUEUED, "'{1,2,3,4,5}'", str(OLDEST), str(NEWEST), rows=20)
+    await day.cheap(claiming._OLDEST_QUEUED, "'{1,2,3,4,5}'", str(oldest()), str(newest()), rows=20)
 
 
 async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
@@ -278,12 +287,12 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
     batch = 500
     channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
     ids = listed([f"{n:x}" for n in range(1, batch + 1)])
-    tails = listed([f"13{(FIRST + n) % 10**9:09d}" for n in range(1, batch + 1)])
+    tails = listed([f"13{(base() + n) % 10**9:09d}" for n in range(1, batch + 1)])
     pdus = filled(batch, r"'\x01'::bytea")[0]
-    for since in (OLDEST, first_id(NOW - timedelta(days=2))):
+    for since in (oldest(), first_id(noon() - timedelta(days=2))):
         plan = await day.cheap(
             outcomes._REPORTS,
-            *(channels, ids, states, blank, blank, times, str(since), str(NEWEST), tails, pdus),
+            *(channels, ids, states, blank, blank, times, str(since), str(newest()), tails, pdus),
             rows=batch,
         )
         assert plan.root["Plan"]["Actual Rows"] == batch + 1
@@ -293,13 +302,13 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
             for n in plan.nodes("Index Scan")
             if "channel_id_carrier" in n["Index Name"] and n["Actual Loops"]
         ]
-        ahead = partitions.name("part", TODAY + timedelta(days=3))
+        ahead = partitions.name("part", today() + timedelta(days=3))
         assert executed
         assert not [n for n in executed if n["Relation Name"] == ahead]
-        named = (channels, ids, str(since), str(NEWEST), tails)
+        named = (channels, ids, str(since), str(newest()), tails)
         await day.cheap(reattempt._LOOK_REPORTS, *named, rows=batch)
         await day.cheap(long_reports._SIBLINGS, *named, rows=batch)
-    late = (channels, ids, states, blank, times, str(OLDEST), tails, pdus)
+    late = (channels, ids, states, blank, times, str(oldest()), tails, pdus)
     await day.cheap(reattempt._LATE, *late, rows=batch)
 
 
@@ -307,32 +316,32 @@ def keyed() -> dict[str, tuple[str, Callable[[int], tuple[str, ...]], int]]:
     """Statements that come back to parts by their key: text, arguments for a batch of ``n``, rows of a batch."""
 
     def ids(n: int) -> str:
-        return listed([str(FIRST + k) for k in range(1, n + 1)])
+        return listed([str(base() + k) for k in range(1, n + 1)])
 
     def tries(n: int) -> list[str]:
         return filled(n, "1::smallint", "1::smallint")
 
     def answers(n: int) -> tuple[str, ...]:
         rest = filled(n, "30::smallint", *["''::text"] * 3, "now()", "now()", "'hold'::text")
-        return (ids(n), *tries(n), *rest, *["interval '1 day'"] * 3, str(OLDEST))
+        return (ids(n), *tries(n), *rest, *["interval '1 day'"] * 3, str(oldest()))
 
     def unknown(n: int) -> tuple[str, ...]:
-        return (ids(n), *tries(n), *filled(n, "''::text", "''::text"), str(OLDEST))
+        return (ids(n), *tries(n), *filled(n, "''::text", "''::text"), str(oldest()))
 
     def back(n: int) -> tuple[str, ...]:
-        return (ids(n), *tries(n), *filled(n, "now()"), str(OLDEST))
+        return (ids(n), *tries(n), *filled(n, "now()"), str(oldest()))
 
     def again(n: int) -> tuple[str, ...]:
         rest = filled(n, "now()", "true", "1", "false", "true", "''::text", "''::text")
-        return (ids(n), *tries(n), *rest, str(OLDEST))
+        return (ids(n), *tries(n), *rest, str(oldest()))
 
     def reports(n: int) -> tuple[str, ...]:
         channels, states, blank, times, pdus = filled(n, "1", "40::smallint", "''::text", "now()", r"'\x01'::bytea")
         named = listed([f"{k:x}" for k in range(2001, 2001 + n)])
-        return (channels, named, states, blank, blank, times, str(OLDEST), str(NEWEST), blank, pdus)
+        return (channels, named, states, blank, blank, times, str(oldest()), str(newest()), blank, pdus)
 
     def due(_: int) -> tuple[str, ...]:
-        return "now()", str(OLDEST)
+        return "now()", str(oldest())
 
     def claims(n: int) -> tuple[str, ...]:
         return (*CLAIM, str(n), *claimed("'{1}', '{3}'"))
@@ -343,19 +352,19 @@ def keyed() -> dict[str, tuple[str, Callable[[int], tuple[str, ...]], int]]:
         "claims again": (claiming._CLAIM_AGAIN, lambda n: (*claims(n), "'{2}'"), 500),
         "answers": (outcomes._ANSWERS, answers, 500),
         "still unknown": (outcomes._STILL_UNKNOWN, unknown, 500),
-        "unseen": (outcomes._UNSEEN, lambda n: (ids(n), *tries(n), *filled(n, "30::smallint"), str(OLDEST)), 500),
+        "unseen": (outcomes._UNSEEN, lambda n: (ids(n), *tries(n), *filled(n, "30::smallint"), str(oldest())), 500),
         "given back": (outcomes._GIVE_BACK, back, 500),
-        "looked up": (reattempt._LOOK_ANSWERS, lambda n: (ids(n), *tries(n), str(OLDEST)), 500),
-        "subjects": (rerouting._SUBJECTS, lambda n: (ids(n), str(OLDEST)), 500),
+        "looked up": (reattempt._LOOK_ANSWERS, lambda n: (ids(n), *tries(n), str(oldest())), 500),
+        "subjects": (rerouting._SUBJECTS, lambda n: (ids(n), str(oldest())), 500),
         "again": (reattempt._AGAIN, again, 500),
         "reports": (outcomes._REPORTS, reports, 500),
         "siblings": (long_reports._SIBLINGS, lambda n: (*reports(n)[:2], *reports(n)[6:9]), 500),
-        "moved": (rerouting._MOVE, lambda n: (ids(n), *filled(n, "1"), str(OLDEST), "now()"), 500),
+        "moved": (rerouting._MOVE, lambda n: (ids(n), *filled(n, "1"), str(oldest()), "now()"), 500),
         "scheduled": (sweeps._RELEASE_SCHEDULED, due, sweeps.STEP),
         "no report": (sweeps._END_REPORT_WAIT, due, sweeps.STEP),
         "no answer": (sweeps._RESOLVE_UNKNOWN, due, sweeps.STEP),
         "deferred": (reattempt._RELEASE, due, sweeps.STEP),
-        "hold": (holding._HOLD, lambda _: ("1", str(OLDEST), "now()"), holding.BATCH),
+        "hold": (holding._HOLD, lambda _: ("1", str(oldest()), "now()"), holding.BATCH),
     }
 
 
@@ -379,7 +388,7 @@ async def test_a_plan_of_the_first_second_of_a_day_serves_all_of_it(dsn: str, na
     statement, arguments, rows = keyed()[name]
     connection = await connect(dsn, writer=True, statement_timeout=0)
     try:
-        await partitions.ensure(connection, TODAY)
+        await partitions.ensure(connection, today())
         await change(dsn, _LEFT_ALONE)
         if analysed:  # as somebody does by night who keeps a database
             await change(dsn, *(f"VACUUM ANALYZE {one}" for one in ("message", "part", "attempt", "customer_event")))
@@ -389,7 +398,7 @@ async def test_a_plan_of_the_first_second_of_a_day_serves_all_of_it(dsn: str, na
         day = Day(connection)
         await connection.execute(f"PREPARE hot AS {by_day(statement, arguments(1))}")
         await day.shown(arguments(1))
-        first = FIRST
+        first = base()
         for state, n in STATES.items():
             await connection.execute(
                 "INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, epoch, attempt, "
@@ -398,7 +407,7 @@ async def test_a_plan_of_the_first_second_of_a_day_serves_all_of_it(dsn: str, na
                 "CASE WHEN $2 IN (20, 30, 31) THEN 1 END, CASE WHEN $2 IN (20, 31) THEN 1 END, 1, "
                 "CASE WHEN $2 IN (30, 31) THEN to_hex($1 - $4::bigint + n) END, "
                 "now() - interval '1 s', now() + interval '1 day', now() FROM generate_series(1, $3::int) AS n",
-                first, state, n, FIRST, timeout=300,
+                first, state, n, base(), timeout=300,
             )  # fmt: skip
             first += n
         await connection.execute(_MESSAGES, timeout=300)
@@ -416,12 +425,12 @@ async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day)
     batch = 1000
     await day.connection.execute(
         "INSERT INTO attempt (id, part, attempt, channel_id, carrier_id, code) "
-        "SELECT $1::bigint + n, 1, 1, 1, 'old' || n, '' FROM generate_series(1, $2::int) n", FIRST, batch
+        "SELECT $1::bigint + n, 1, 1, 1, 'old' || n, '' FROM generate_series(1, $2::int) n", base(), batch
     )  # fmt: skip
     channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
     ids = listed([f"old{n}" for n in range(1, batch + 1)])
     tails, pdus = filled(batch, "''::text", r"'\x01'::bytea")
-    plan = await day.run(reattempt._LATE, channels, ids, states, blank, times, str(OLDEST), tails, pdus)
+    plan = await day.run(reattempt._LATE, channels, ids, states, blank, times, str(oldest()), tails, pdus)
     assert plan.pages < PAGES_OF_A_ROW * batch
     assert plan.compared <= batch, json.dumps(plan.root, indent=1)
 
@@ -431,15 +440,15 @@ async def test_the_jobs_of_time_find_only_what_is_due(day: Day) -> None:
         sweeps._RELEASE_SCHEDULED, sweeps._RESOLVE_UNKNOWN, sweeps._EXPIRE_WAITING, sweeps._EXPIRE_HELD,
         sweeps._END_REPORT_WAIT, reattempt._RELEASE,
     ):  # fmt: skip
-        await day.cheap(statement, "now()", str(OLDEST), rows=30)
+        await day.cheap(statement, "now()", str(oldest()), rows=30)
     await day.connection.execute(
         "UPDATE part SET expires_at = now() - interval '1 s' WHERE id > $1::bigint + $2::int - 10",
-        FIRST,
+        base(),
         ROWS,
     )
-    plan = await day.cheap(sweeps._EXPIRE_WAITING, "now()", str(OLDEST), rows=30)
+    plan = await day.cheap(sweeps._EXPIRE_WAITING, "now()", str(oldest()), rows=30)
     assert plan.root["Plan"]["Actual Rows"] == 10, "behind a backlog that lives longer"
-    probes = await day.run(sweeps._EXPIRE_PROBES, "now()", str(OLDEST))  # reads one small table whole
+    probes = await day.run(sweeps._EXPIRE_PROBES, "now()", str(oldest()))  # reads one small table whole
     assert probes.pages < 30 * PAGES_OF_A_ROW
     assert {n["Relation Name"] for n in probes.nodes("Seq Scan")} <= {"channel_probe"}
 
@@ -448,11 +457,11 @@ async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> N
     await day.connection.execute(
         "INSERT INTO customer_event (id, account_id, kind, message_id, status) SELECT $1::bigint + $2::int + n, 1, "
         "'report', $1::bigint + n, 'delivered' FROM generate_series(1, $2::int) AS n",
-        FIRST, SENT,
+        base(), SENT,
     )  # fmt: skip
     day.writer = False  # the roll-up is none
     await day.connection.execute("RESET ALL")
-    plan = await day.run(daily._ENDED, str(FIRST), str(FIRST + ROWS * 10), str(FIRST))
+    plan = await day.run(daily._ENDED, str(base()), str(base() + ROWS * 10), str(base()))
     earlier = [n for n in plan.nodes("Index") if n.get("Alias", "").startswith("x") and n["Actual Loops"] > 1]
     assert earlier
     assert all("message_id" in n["Index Name"] for n in earlier), json.dumps(plan.root, indent=1)
@@ -463,7 +472,7 @@ async def test_what_webhooks_are_owed_is_counted_beside_events_that_others_fetch
         "INSERT INTO customer_event (id, account_id, kind, message_id, status, way, target) "
         "SELECT $1::bigint + n, 2 + n % 2, 'report', $1::bigint + n, 'delivered', CASE WHEN n = 16 THEN 'webhook' END, "
         "CASE WHEN n = 7 THEN 'https://a.example/' END FROM generate_series(1, $2::int) AS n",
-        FIRST, ROWS, timeout=300,
+        base(), ROWS, timeout=300,
     )  # fmt: skip
     day.writer = False  # who counts is none
     await day.connection.execute("RESET ALL")
@@ -478,12 +487,12 @@ async def test_what_webhooks_are_owed_is_counted_beside_events_that_others_fetch
         (([2, 3, 3], ["report", "report", "mo"], [False, True, True], [False, False, True]), 10_000),
         (([3], ["report"], [False], [True]), 100),
     )]  # fmt: skip
-    assert said == [(2, FIRST + 7, False), (99, FIRST + 1, True)], "one of the hundred has an address of its own"
+    assert said == [(2, base() + 7, False), (99, base() + 1, True)], "one of the hundred has an address of its own"
 
 
 @pytest.mark.parametrize(("state", "rows"), [("waiting", 5), ("dead", 5), ("delivered", 10), (None, 20)])
 async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str | None, rows: int) -> None:
-    for account, first, n in ((1, FIRST, ROWS), (2, FIRST - 20, 20)):
+    for account, first, n in ((1, base(), ROWS), (2, base() - 20, 20)):
         await day.connection.execute(
             "INSERT INTO customer_event (id, account_id, kind, message_id, status, acknowledged_at, dead_at) "
             "SELECT $1::bigint + n, $2, 'report', $1::bigint + n, 'delivered', "
@@ -497,16 +506,16 @@ async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str |
             await day.connection.execute(f"SET {name} = on")
     kinds = listed(KINDS)
     plan = await day.cheap(
-        webhook_queries._LISTS[state], "'{2}'", kinds, str(NEWEST), str(OLDEST), "50", rows=max(rows, 20)
+        webhook_queries._LISTS[state], "'{2}'", kinds, str(newest()), str(oldest()), "50", rows=max(rows, 20)
     )
     assert plan.root["Plan"]["Actual Rows"] == rows
     plan = await day.cheap(
-        webhook_queries._LISTS_ABOUT[state], str(FIRST - 16), "'{2}'", kinds, str(NEWEST), str(OLDEST), "50"
+        webhook_queries._LISTS_ABOUT[state], str(base() - 16), "'{2}'", kinds, str(newest()), str(oldest()), "50"
     )
     assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
-    span = ("2", str(OLDEST), str(NEWEST), kinds, "NULL", "10000")
+    span = ("2", str(oldest()), str(newest()), kinds, "NULL", "10000")
     assert (await day.cheap(webhooks._AGAINS[state], *span, rows=20)).root["Plan"]["Actual Rows"] == rows
-    one = f"'{{{FIRST - 16}}}'"
+    one = f"'{{{base() - 16}}}'"
     for named, arguments in (
         (webhooks._BY_ID, (one,)),
         (webhooks._BY_MESSAGE, (one,)),
@@ -520,7 +529,7 @@ async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day
     batch = 500
     accounts, types, sources = filled(batch, "0::bigint", "''::text", "'manual'::text")
     strangers = listed([f"85290{n:06d}" for n in range(batch)])
-    rest = (str(OLDEST), "0", "500")
+    rest = (str(oldest()), "0", "500")
     await day.cheap(cancellation._WAITING, strangers, accounts, types, types, sources, *rest, rows=batch)
     number = await day.connection.fetchval("SELECT number FROM message ORDER BY id DESC LIMIT 1")
     known = listed([number])
@@ -535,12 +544,12 @@ async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(
 ) -> None:
     await day.connection.execute(
         "UPDATE part SET state = 11, channel_id = 7, next_at = now() WHERE id > $1 AND id <= $1 + 20",
-        FIRST + SENT,
+        base() + SENT,
     )
     await day.connection.execute(
-        "UPDATE part SET avoid_channels = '{7}' WHERE id > $1 AND id <= $1 + 20", FIRST + SENT + 20
+        "UPDATE part SET avoid_channels = '{7}' WHERE id > $1 AND id <= $1 + 20", base() + SENT + 20
     )
     if statement == "leave":
-        await day.cheap(failover._LEAVE, "'{7}'", "'{1}'", "'{8}'", "now()", str(OLDEST), rows=20)
+        await day.cheap(failover._LEAVE, "'{7}'", "'{1}'", "'{8}'", "now()", str(oldest()), rows=20)
     else:
-        await day.cheap(failover._FORGIVE, "'{1}'", "'{7}'", str(OLDEST), rows=40)
+        await day.cheap(failover._FORGIVE, "'{1}'", "'{7}'", str(oldest()), rows=40)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from changes import by_test
 from databases import change as as_owner
+from days import noon
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Temporary
@@ -26,7 +27,6 @@ from smsgw.store.messages import message_links
 pytestmark = pytest.mark.shard("volume")
 
 N = 20_000
-NOW = datetime.now(UTC)
 _MESSAGES = """
 INSERT INTO message (id, batch_id, account_id, origin, submitter, type, number, carrier, province, content, sign,
                      coding, parts, concat_ref, price)
@@ -45,7 +45,7 @@ SELECT $1::bigint + n, 1, 1, $2, 1, 2, CASE WHEN n % 100 = 0 THEN 41 ELSE 40 END
 async def database(dsn: str) -> AsyncIterator[Database]:
     database = Database(dsn)
     await database.open()
-    account, low = await accounts.add(by_test(database), "acme"), first_id(NOW - timedelta(minutes=1))
+    account, low = await accounts.add(by_test(database), "acme"), first_id(noon() - timedelta(minutes=1))
     for statement in (_MESSAGES, _PARTS):
         await database.execute(statement, low, account, N)
     yield database
@@ -80,7 +80,7 @@ async def looked_at(database: Database, wanted: records.Wanted) -> tuple[int, in
 async def test_a_code_is_found_by_the_few_parts_that_have_another_than_deliveries(
     database: Database, code: str
 ) -> None:
-    wanted = records.Wanted(NOW - timedelta(days=3), NOW + timedelta(minutes=1), code=code)
+    wanted = records.Wanted(noon() - timedelta(days=3), noon() + timedelta(minutes=1), code=code)
     found, rows = await looked_at(database, wanted)
     assert found == {"NOSUCH": 0, "MK:3": 20}[code]
     assert rows < 500
@@ -92,10 +92,10 @@ async def test_who_has_clicked_is_found_by_the_codes_that_messages_carry(databas
     await database.execute(
         "INSERT INTO message_link "
         "SELECT id, 1, (id - $1)::int, (id - $1) % 2000 = 0 FROM message WHERE (id - $1) % 2 = 0",
-        first_id(NOW - timedelta(minutes=1)),
+        first_id(noon() - timedelta(minutes=1)),
     )
     await as_owner(database.dsn, "ANALYZE message_link")
-    wanted = records.Wanted(NOW - timedelta(days=3), NOW + timedelta(minutes=1), clicked=clicked)
+    wanted = records.Wanted(noon() - timedelta(days=3), noon() + timedelta(minutes=1), clicked=clicked)
     found, rows = await looked_at(database, wanted)
     assert found == {"true": 10, "false": 51}[clicked]
     assert rows < 1000
@@ -130,7 +130,7 @@ async def test_clicks_of_a_link_that_all_share_look_at_none_of_its_messages(data
 @pytest.mark.parametrize("kind", [SegmentKind.NOT_CLICKED, SegmentKind.SILENT])
 async def test_who_of_a_task_has_not_clicked_is_found_chunk_by_chunk(database: Database, kind: SegmentKind) -> None:
     """Half of the messages are the task's, in chunks of a hundred; of twenty of these one was clicked."""
-    (_, link), low = [row["id"] for row in await database.fetch(_LINKS)], first_id(NOW - timedelta(minutes=1))
+    (_, link), low = [row["id"] for row in await database.fetch(_LINKS)], first_id(noon() - timedelta(minutes=1))
     await database.execute(
         "INSERT INTO message_link SELECT id, $2, (id - $1::bigint)::int, (id - $1) % 20 = 0 FROM message", low, link
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import itertools
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,14 +25,6 @@ from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import daily
 
-NOW = datetime.now(UTC)
-TODAY = NOW.astimezone(CHINA).date()
-SINCE = NOW - timedelta(minutes=30)
-
-
-def _ids() -> Iterator[int]:
-    yield from range(first_id(SINCE), first_id(NOW))
-
 
 class Book:
     """Rows as the pipeline writes them, without the pipeline."""
@@ -39,7 +32,11 @@ class Book:
     def __init__(self, database: Database, account_id: int) -> None:
         self.database = database
         self.account_id = account_id
-        self._ids = _ids()
+        self._ids = itertools.count()
+        self.now = datetime.now(UTC)
+        self.since = self.now - timedelta(minutes=30)
+        self.today = self.now.astimezone(CHINA).date()
+        self.yesterday = self.today - timedelta(days=1)
 
     async def message(
         self, at: datetime, *, sign: str = "测试", type_: str = "notice", parts: int = 2
@@ -65,13 +62,17 @@ class Book:
             first_id(at) + next(self._ids) % 4096, self.account_id, message_id, status,
         )  # fmt: skip
 
-    async def roll(self, now: datetime = NOW) -> None:
-        while await daily.roll_up(self.database, now):
+    async def roll(self, now: datetime | None = None) -> None:
+        while await daily.roll_up(self.database, now or self.now):
             pass
 
-    async def ask(self, *group: str, first: date = TODAY - timedelta(days=1)) -> list[Line]:
+    async def ask(self, *group: str, first: date | None = None) -> list[Line]:
         return await statistics.by_day(
-            self.database, first=first, last=TODAY, group=group or ("day",), accounts=(self.account_id,)
+            self.database,
+            first=first or self.yesterday,
+            last=self.today,
+            group=group or ("day",),
+            accounts=(self.account_id,),
         )
 
 
@@ -84,25 +85,25 @@ async def book(dsn: str) -> AsyncIterator[Book]:
 
 
 async def test_a_message_is_counted_once_and_by_its_end(book: Book) -> None:
-    first = await book.message(SINCE)
-    second = await book.message(SINCE + timedelta(minutes=1), sign="别名", parts=3)
-    await book.report(SINCE + timedelta(minutes=2), first, "delivered")
-    await book.roll(SINCE + timedelta(minutes=5))
-    await book.roll(SINCE + timedelta(minutes=5))  # nothing new: nothing changes
+    first = await book.message(book.since)
+    second = await book.message(book.since + timedelta(minutes=1), sign="别名", parts=3)
+    await book.report(book.since + timedelta(minutes=2), first, "delivered")
+    await book.roll(book.since + timedelta(minutes=5))
+    await book.roll(book.since + timedelta(minutes=5))  # nothing new: nothing changes
     (line,) = await book.ask()
     assert (line.accepted, line.parts, line.units, line.ended) == (2, 5, 5, {"delivered": 1})
 
-    await book.report(SINCE + timedelta(minutes=20), second, "failed")
+    await book.report(book.since + timedelta(minutes=20), second, "failed")
     await book.roll()
     by_sign = {line.keys["sign"]: (line.accepted, line.ended) for line in await book.ask("sign")}
     assert by_sign == {"测试": (1, {"delivered": 1}), "别名": (1, {"failed": 1})}
 
 
 async def test_a_late_report_moves_the_message_it_corrects(book: Book) -> None:
-    one = await book.message(SINCE)
-    await book.report(SINCE + timedelta(minutes=2), one, "no_report")
-    await book.roll(SINCE + timedelta(minutes=5))
-    await book.report(SINCE + timedelta(minutes=20), one, "delivered")
+    one = await book.message(book.since)
+    await book.report(book.since + timedelta(minutes=2), one, "no_report")
+    await book.roll(book.since + timedelta(minutes=5))
+    await book.report(book.since + timedelta(minutes=20), one, "delivered")
     await book.roll()
     (line,) = await book.ask()
     assert line.ended == {"delivered": 1}
@@ -119,7 +120,7 @@ async def _gone(book: Book, config: Config) -> None:
 async def test_a_report_that_corrects_an_end_whose_event_is_gone_counts_once(book: Book) -> None:
     """Of one that was told of before, and corrected twice since; of one that had no end; of one not counted in time."""
     config = Config()
-    old = NOW - timedelta(days=config.retention.events_days + 2)
+    old = book.now - timedelta(days=config.retention.events_days + 2)
     day = old.astimezone(CHINA).date()
     told = old + timedelta(minutes=10)
     async with book.database.acquire() as connection:
@@ -139,8 +140,8 @@ async def test_a_report_that_corrects_an_end_whose_event_is_gone_counts_once(boo
     for n, (one, status) in enumerate((
         (corrected, "delivered"), (late, "no_report"), (twice, "failed"), (twice, "delivered"), (uncounted, "delivered")
     )):  # fmt: skip
-        await book.report(SINCE + timedelta(minutes=n), one, status)
-    await book.database.execute("UPDATE stat_cursor SET event_id = $1", first_id(SINCE) - 1)
+        await book.report(book.since + timedelta(minutes=n), one, status)
+    await book.database.execute("UPDATE stat_cursor SET event_id = $1", first_id(book.since) - 1)
     await book.roll()
     (line,) = await book.ask(first=day)
     assert (line.accepted, line.ended) == (4, {"delivered": 3, "no_report": 1})
@@ -150,18 +151,18 @@ async def test_a_report_that_corrects_an_end_whose_event_is_gone_counts_once(boo
 
 
 async def test_what_is_younger_than_the_margin_waits(book: Book) -> None:
-    await book.message(NOW - daily.MARGIN / 2)
+    await book.message(book.now - daily.MARGIN / 2)
     await book.roll()
     assert await book.ask() == []
-    await book.roll(NOW + daily.MARGIN)
+    await book.roll(book.now + daily.MARGIN)
     assert [line.accepted for line in await book.ask()] == [1]
 
 
 async def test_two_nodes_roll_up_without_counting_twice(book: Book) -> None:
     for minute in range(20):
         await book.report(
-            SINCE + timedelta(minutes=minute + 1),
-            await book.message(SINCE + timedelta(minutes=minute)),
+            book.since + timedelta(minutes=minute + 1),
+            await book.message(book.since + timedelta(minutes=minute)),
             "delivered",
         )
     await asyncio.gather(book.roll(), book.roll(), book.roll())
@@ -171,14 +172,14 @@ async def test_two_nodes_roll_up_without_counting_twice(book: Book) -> None:
 
 
 async def test_a_recount_finds_what_the_roll_up_could_not_see(book: Book) -> None:
-    one = await book.message(SINCE + timedelta(minutes=10))
-    await book.report(SINCE + timedelta(minutes=11), one, "no_report")
-    await book.report(SINCE + timedelta(minutes=12), one, "delivered")
+    one = await book.message(book.since + timedelta(minutes=10))
+    await book.report(book.since + timedelta(minutes=11), one, "no_report")
+    await book.report(book.since + timedelta(minutes=12), one, "delivered")
     await book.roll()
-    late = await book.message(SINCE)  # committed long after its id was made
-    await book.report(SINCE + timedelta(minutes=1), late, "failed")
+    late = await book.message(book.since)  # committed long after its id was made
+    await book.report(book.since + timedelta(minutes=1), late, "failed")
     await book.roll()
-    day = SINCE.astimezone(CHINA).date()
+    day = book.since.astimezone(CHINA).date()
     counted = sum(line.accepted for line in await book.ask())
     await service.recount(by_test(book.database), day)
     lines = await book.ask()
@@ -188,9 +189,9 @@ async def test_a_recount_finds_what_the_roll_up_could_not_see(book: Book) -> Non
 
 
 async def test_settled_days_are_recounted_once(book: Book) -> None:
-    await book.message(NOW - timedelta(hours=20))
+    await book.message(book.now - timedelta(hours=20))
     await book.roll()
-    later = NOW + timedelta(days=daily.SETTLED + 1)
+    later = book.now + timedelta(days=daily.SETTLED + 1)
     await book.roll(later)
     days = []
     while day := await daily.recount_settled(book.database, later, 7):
@@ -226,32 +227,32 @@ async def sums_are_right(database: Database) -> int:
 
 
 async def test_sums_and_people_follow_whatever_changes_a_day(book: Book) -> None:
-    one = await book.message(SINCE, type_="otp")
-    await book.report(SINCE + timedelta(minutes=2), one, "no_report")
-    await book.roll(SINCE + timedelta(minutes=5))
-    earlier = await book.message(SINCE - timedelta(days=40), sign="别名", parts=3)
-    await book.report(SINCE - timedelta(days=39), earlier, "failed")
-    await service.recount(by_test(book.database), (SINCE - timedelta(days=40)).astimezone(CHINA).date())
+    one = await book.message(book.since, type_="otp")
+    await book.report(book.since + timedelta(minutes=2), one, "no_report")
+    await book.roll(book.since + timedelta(minutes=5))
+    earlier = await book.message(book.since - timedelta(days=40), sign="别名", parts=3)
+    await book.report(book.since - timedelta(days=39), earlier, "failed")
+    await service.recount(by_test(book.database), (book.since - timedelta(days=40)).astimezone(CHINA).date())
     first = await sums_are_right(book.database)
     assert first > 2 * 7 * 2, "two days, two months"
-    await book.report(SINCE + timedelta(minutes=20), one, "delivered")  # late, and corrects
-    late = await book.message(SINCE + timedelta(minutes=1))  # committed long after its id was made
-    await book.report(SINCE + timedelta(minutes=21), late, "delivered")
+    await book.report(book.since + timedelta(minutes=20), one, "delivered")  # late, and corrects
+    late = await book.message(book.since + timedelta(minutes=1))  # committed long after its id was made
+    await book.report(book.since + timedelta(minutes=21), late, "delivered")
     await book.roll()
     await sums_are_right(book.database)
     for _ in range(2):
-        await service.recount(by_test(book.database), SINCE.astimezone(CHINA).date())
+        await service.recount(by_test(book.database), book.since.astimezone(CHINA).date())
         await sums_are_right(book.database)
     (line,) = await book.ask()
     assert (line.accepted, line.ended) == (2, {"delivered": 2})
-    await book.database.execute("DELETE FROM stat_day WHERE day > $1", TODAY - timedelta(days=20))
-    await book.database.execute("DELETE FROM stat_person WHERE day > $1", TODAY - timedelta(days=20))
+    await book.database.execute("DELETE FROM stat_day WHERE day > $1", book.today - timedelta(days=20))
+    await book.database.execute("DELETE FROM stat_person WHERE day > $1", book.today - timedelta(days=20))
     assert 0 < await sums_are_right(book.database) < first
 
 
 async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
     with pytest.raises(Invalid, match="group"):
-        await statistics.by_day(book.database, first=TODAY, last=TODAY, group=("number",), accounts=None)
-    last = TODAY - timedelta(days=1)
+        await statistics.by_day(book.database, first=book.today, last=book.today, group=("number",), accounts=None)
+    last = book.yesterday
     with pytest.raises(Invalid, match="to_day"):
-        await statistics.by_day(book.database, first=TODAY, last=last, group=("day",), accounts=None)
+        await statistics.by_day(book.database, first=book.today, last=last, group=("day",), accounts=None)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from databases import owner
+from days import today
 
-from smsgw.core.ids import CHINA, day_range
+from smsgw.core.ids import day_range
 from smsgw.runtime.aio import spawn
 from smsgw.store.engine import migrate, partitions
 
-TODAY = datetime.now(CHINA).date()
-SETTLED = TODAY - timedelta(days=10)
 _PART = """
 INSERT INTO part (id, part, total, account_id, pool_id, lane, state, accepted_at, expires_at, code)
 SELECT $1::bigint + n, 1, 1, 1, 1, 2, 41, now(), now(), CASE WHEN n = 7 THEN 'MK:7' ELSE 'DELIVRD' END
@@ -78,23 +77,23 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def _index(connection: asyncpg.Connection, today: date) -> None:
-    await partitions.index(connection, today, "part", None)
+async def _index(connection: asyncpg.Connection) -> None:
+    await partitions.index(connection, today(), "part", None)
 
 
 async def test_days_with_parts_get_their_index_of_codes_one_by_one_and_it_serves_before_it_is_whole(
     empty: str, dsn: str
 ) -> None:
     await up_to(empty, 98)
-    tomorrow = TODAY + timedelta(days=1)
+    tomorrow, settled = today() + timedelta(days=1), today() - timedelta(days=10)
     async with connected(empty) as connection:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(partitions, "TABLES", _days_of(98))
-            await partitions.ensure(connection, SETTLED)
-        for day in (SETTLED, SETTLED + timedelta(days=1)):
+            await partitions.ensure(connection, settled)
+        for day in (settled, settled + timedelta(days=1)):
             await connection.execute(_PART, day_range(day)[0])
         await migrate.migrate(owner(empty), application=empty)
-        held = {partitions.name("part", SETTLED + timedelta(days=n)) for n in (0, 1)}
+        held = {partitions.name("part", settled + timedelta(days=n)) for n in (0, 1)}
         indexed = {row[0] for row in await connection.fetch(_INDEXED)}
         assert not held & indexed, "their writers would have waited"
         assert partitions.name("part", tomorrow) in indexed
@@ -102,7 +101,7 @@ async def test_days_with_parts_get_their_index_of_codes_one_by_one_and_it_serves
         assert not await connection.fetchval(_WHOLE)
 
         # Days that come later have it, also those whose rows came before them.
-        far = TODAY + timedelta(days=60)
+        far = today() + timedelta(days=60)
         await connection.execute(_PART, day_range(far)[0])
         assert await connection.fetchval("SELECT partition_make('part', $1)", far) == "moved"
         assert await connection.fetchval("SELECT partition_make('part', $1)", far + timedelta(days=1)) == "made"
@@ -114,10 +113,10 @@ async def test_days_with_parts_get_their_index_of_codes_one_by_one_and_it_serves
         )
         assert f"{partitions.name('part', far)}_code_id_idx" in "\n".join(row[0] for row in plan)
 
-        await _index(connection, TODAY)
+        await _index(connection)
         assert held <= {row[0] for row in await connection.fetch(_INDEXED)}
         assert await connection.fetchval(_WHOLE)
-        await _index(connection, TODAY)  # all have all
+        await _index(connection)  # all have all
         updated = [row["said"] for row in await connection.fetch(_SCHEMA)]
     async with connected(dsn) as connection:
         assert updated == [row["said"] for row in await connection.fetch(_SCHEMA)]
