@@ -79,11 +79,11 @@ async def test_what_a_receiver_asks_to_wait_for_an_event_waits(stage: Stage, rec
     await stage.reports()
     await stage.quiet()
     receiver.reply = lambda _: web.Response()
-    stage.shift += timedelta(seconds=3595)
+    stage.shift += timedelta(minutes=50)
     await stage.reports()
     await stage.quiet()
     assert len(receiver.calls) == 1, "nor does anything else go there"
-    stage.shift += timedelta(seconds=10)
+    stage.shift += timedelta(minutes=11)
     await stage.quiet()
     assert len(receiver.calls) == 3
 

@@ -136,7 +136,7 @@ async def test_every_field_of_the_portal(world: World, part: int) -> None:
     # What was refused for the state of things, such as a balance, may be taken now, which changes them for others: what
     # is refused in a round in which all are is refused for itself. (Of a table one import goes at a time.)
     for _ in range(ROUNDS):
-        await until(ended, what="no job is under way", within=120)
+        await until(ended, what="no job is under way", within=600)
         before = await contents(world.site.db, _MOVES)
         settled = [one for one in refused if await ask("again", "POST", *one) == 422]
         others, refused = set(refused) - set(settled), settled
