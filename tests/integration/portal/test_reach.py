@@ -870,7 +870,7 @@ def stranger(walker: Walker, route: Route, one: Case, world: World) -> bool:
 
 
 async def look_like_none(world: World, wanted: Mapping[str, Sequence[tuple[Route, Case]]]) -> None:
-    """The answer is the one for an id that nobody has: to the walker, or to one before, but for the menu."""
+    """The answer is the one for an id that nobody has: to them or to a walker before, but for the menu and the name."""
     of_none: dict[tuple[Route, Case], set[tuple[int, str]]] = {}
     for walker in world.walkers:
         things, none = world.things | walker.own, world.nobodys | walker.own
@@ -982,8 +982,8 @@ def without_own(text: str, things: Mapping[str, str]) -> str:
 
 
 def looks(text: str, things: Mapping[str, str]) -> str:
-    """A page without its menu, tokens, what was asked for, and times."""
-    text = re.sub(r'(?s)<nav id="menu".*?</nav>', "", text)
+    """A page without its menu, whose it is, tokens, what was asked for, and times."""
+    text = re.sub(r'(?s)<nav id="menu".*?</nav>|<div class="person-head">.*?</div>', "", text)
     text = re.sub(r"[\w.-]{16,}", "?", text)
     for id_ in sorted(things.values(), key=len, reverse=True):
         text = text.replace(id_, "?")
