@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import asyncpg
-import pytest_asyncio
-from api_server import Answer, Api, running
+from api_server import Answer, Api
 from changes import by_test
 
 from smsgw.core.permissions import SCOPES
@@ -19,12 +17,6 @@ from smsgw.platform.accounts import service as accounts
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 OTHER = ONE | {"content": "您的验证码是 9999"}
-
-
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as built:
-        yield built
 
 
 async def post(api: Api, body: dict[str, object] = ONE, key: str = "key-1") -> Answer:

@@ -3,13 +3,10 @@ database."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from api_server import Answer, Api, running
+from api_server import Answer, Api
 from changes import by_test
 from days import noon
 
@@ -26,10 +23,7 @@ from smsgw.store.messages import daily
 PHONE, OTHER = "13800138000", "13800138001"
 
 
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path, now=noon) as api:
-        yield api
+pytestmark = pytest.mark.api(now=noon)
 
 
 async def make(api: Api, name: str = "bill", label: str = "账单", base: MessageType = MessageType.NOTICE) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from api_server import Answer, Api, running
+from api_server import Answer, Api
 from changes import by_test
 
 from smsgw.core.actor import Actor
@@ -27,12 +25,6 @@ from smsgw.store.engine.database import Database
 from smsgw.store.messages import credit
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
-
-
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as built:
-        yield built
 
 
 class Tree:

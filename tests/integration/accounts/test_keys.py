@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from api_server import BASE, Api, running
+from api_server import BASE, Api
 from changes import by_test
 
 from smsgw.api.context import FREE_REFUSALS
@@ -26,12 +23,6 @@ from smsgw.runtime import aio, tarpit
 from smsgw.store.config import keys as keys_store
 
 PATH = BASE + "/balance"
-
-
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as built:
-        yield built
 
 
 async def codes(api: Api, key: NewKey) -> tuple[str, str]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
-import pytest_asyncio
-from api_server import Api, running
+from api_server import Api
 from changes import by_test
 from ledger import BALANCE, Ledger
 
@@ -21,12 +18,6 @@ from smsgw.platform.accounts import reconciliation
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.store.engine import partitions
-
-
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as built:
-        yield built
 
 
 async def test_use_by_key_account_and_department(api: Api) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
@@ -35,11 +36,7 @@ GIVEN = {"source": "web", "proof": "archive 7", "given_at": "2026-01-01T09:00:00
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
 
 
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as made:
-        made.key = await made.add_key(scopes=SCOPES)
-        yield made
+pytestmark = pytest.mark.api(scopes=SCOPES)
 
 
 async def template(api: Api, text: str, kind: str = "notice") -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest_asyncio
-from api_server import Answer, Api, running
+import pytest
+from api_server import Answer, Api
 from changes import by_test
 from databases import change
 
@@ -170,11 +168,7 @@ CASES: dict[str, list[Asked]] = {
 }  # fmt: skip
 
 
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as made:
-        made.key = await made.add_key(scopes=SCOPES)
-        yield made
+pytestmark = pytest.mark.api(scopes=SCOPES)
 
 
 async def owned(api: Api) -> dict[str, str]:

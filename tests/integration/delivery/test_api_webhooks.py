@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from api_server import Api, running
+from api_server import Api
 from changes import by_test
 from receiver import Receiver, Stage, receiving
 
@@ -27,12 +26,6 @@ from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as made:
-        yield made
 
 
 @pytest_asyncio.fixture

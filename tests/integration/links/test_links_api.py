@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from api_server import Api, running
+from api_server import Api
 from changes import by_test
 
 from smsgw.core.url_filings import Filing
@@ -24,11 +21,7 @@ PHONE = "Mozilla/5.0 (Linux; Android 13; V2241A Build/TP1A) AppleWebKit/537.36 C
 SCOPES = ("link", "webhook", "report")
 
 
-@pytest_asyncio.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as made:
-        made.key = await made.add_key(scopes=SCOPES)
-        yield made
+pytestmark = pytest.mark.api(scopes=SCOPES)
 
 
 async def opened(api: Api, link: str, n: int, agent: str = PHONE, *, first: FirstClicks | None = None) -> None:

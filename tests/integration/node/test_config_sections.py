@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from changes import by_test
 
 from smsgw.platform.accounts import service as accounts
@@ -38,14 +36,6 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdroppe
 WHERE t.tgname = 'config_moved' AND c.relnamespace = current_schema()::regnamespace
   AND cardinality(t.tgattr::int2[]) > 0 AND a.attnum <> ALL (t.tgattr::int2[])
 """
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn)
-    await database.open()
-    yield database
-    await database.close()
 
 
 async def versions(database: Database) -> dict[str, int]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from changes import by_test
 
 from smsgw.core.actor import Actor, ActorLabel, Author
@@ -43,14 +41,6 @@ SGIP: dict[str, object] = {
     "protocol": "sgip12", "host": "127.0.0.1", "port": 8801, "username": "900001", "password": "channel-pass-word",
     "profile": {"node": 3021000001, "corp_id": "10001", "peer_password": "peer-pass-word"},
 }  # fmt: skip
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    one = Database(dsn)
-    await one.open()
-    yield one
-    await one.close()
 
 
 async def _furnish(database: Database, sealer: Sealer) -> list[str]:

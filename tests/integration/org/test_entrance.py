@@ -7,12 +7,11 @@ import base64
 import time
 from collections.abc import AsyncIterator, Awaitable
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from portal_site import PASSWORD, Site, running
+from portal_site import PASSWORD, Site
 from soft_passkey import SoftPasskey
 
 from smsgw.admin.auth import Auth, BegunLogin, Elsewhere, NewSession, Slowed, token_sha256
@@ -39,11 +38,7 @@ HERE = Host("https://sms.example.com")
 PHONE = "13800138000"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture

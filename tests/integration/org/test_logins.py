@@ -9,13 +9,12 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from portal_site import PASSWORD, Site, running
+from portal_site import PASSWORD, Site
 
 from smsgw.admin.auth import Auth, Slowed
 from smsgw.admin.security import masked
@@ -32,12 +31,6 @@ WRONG = "Wrong-Horse-7"
 HEARD_BEFORE = 20
 """Guesses, of hundreds that wait, that may be heard until a person is in: those whose turn it is, and a few more."""
 WHERE: dict[str, Any] = {"agent": "", "brand": ()}
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 @pytest_asyncio.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from alarm_desk import PHONE, Desk, at_desk
+from alarm_desk import PHONE, Desk
 from browsing import Browser
 from portal_site import SEALER, by_test
 from robots import HOOK_SECRET
@@ -27,12 +24,6 @@ from smsgw.platform.brand import service as brands
 from smsgw.platform.org import service as org
 
 HELD = timedelta(seconds=91)
-
-
-@pytest_asyncio.fixture
-async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with at_desk(dsn, tmp_path) as desk:
-        yield desk
 
 
 async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from alarm_desk import Desk, at_desk
+from alarm_desk import Desk
 from browsing import Browser
 from portal_site import by_test
 from robots import HOOK_SECRET
@@ -33,12 +31,6 @@ from smsgw.store.engine.database import Database
 from smsgw.store.records import measures
 
 ID = "SELECT id FROM alarm_rule WHERE kind = $1 AND object = $2"
-
-
-@pytest_asyncio.fixture
-async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with at_desk(dsn, tmp_path) as desk:
-        yield desk
 
 
 async def rule(desk: Desk, kind: str, object_: str = "") -> int:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from alarm_desk import Desk, at_desk
+from alarm_desk import Desk
 from browsing import Browser
 from portal_site import by_test
 from robots import HOOK_SECRET
@@ -23,12 +20,6 @@ from smsgw.platform.alarms import service, silences
 from smsgw.store.records import alarms
 
 HELD = timedelta(seconds=91)
-
-
-@pytest_asyncio.fixture
-async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with at_desk(dsn, tmp_path) as desk:
-        yield desk
 
 
 def events(desk: Desk) -> list[tuple[str, str]]:

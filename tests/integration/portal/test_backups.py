@@ -9,17 +9,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from browsing import Browser, send
 from databases import owner
 from days import today
-from portal_site import Site, by_test, running
+from portal_site import Site, by_test
 
 from smsgw.commands.backup import _opened
 from smsgw.commands.base import Context, Failed
@@ -38,12 +37,6 @@ from smsgw.store.engine.migrate import SchemaTooOld
 
 PASSWORD = "p%40ss word"
 BARE = report.Configured(tls=False, keys=1, files={})
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ import io
 import re
 import zipfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import unquote
 
 import aiohttp
-import pytest_asyncio
+import pytest
 from certificates import certified
 from changes import by_test
-from portal_site import PASSWORD, Site, running
+from portal_site import PASSWORD, Site
 
 from smsgw.platform.brand import queries, service
 
@@ -23,12 +22,7 @@ RED = b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9" fill=
 CITY, BANK, OTHER = "sms.city.example", "sms.bank.example", "unknown.example"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("chief", "super")
-        await site.add_staff("clerk", "operator", "hall")
-        yield site
+pytestmark = pytest.mark.staff(chief="super", clerk=("operator", "hall"))
 
 
 class Visitor:

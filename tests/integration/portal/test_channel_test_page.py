@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncGenerator
 
 import pytest
-import pytest_asyncio
 from browsing import Browser
-from portal_site import SEALER, Site, by_test, running
+from portal_site import SEALER, Site, by_test
 
 from smsgw.core.errors import Refused
 from smsgw.platform.channels import checks, service, watching
@@ -22,12 +20,7 @@ FORM = {"name": "mobile-b", "host": "127.0.0.1", "username": "900001", "password
         "connections": "1", "window": "16"}  # fmt: skip
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("clerk", "operator", "hall")
-        yield site
+pytestmark = pytest.mark.staff(boss="super", clerk=("operator", "hall"))
 
 
 async def result_of(boss: Browser, one: str) -> str:

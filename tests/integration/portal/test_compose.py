@@ -6,18 +6,15 @@ import html
 import io
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from browsing import Browser
 from changes import by_test
-from portal_site import Site, running
+from portal_site import Site
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import EVERYTHING, Actor
@@ -50,13 +47,7 @@ TABLE = """手机号,姓名,时间
 """
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("clerk", "operator", "hall")
-        await site.add_staff("other", "operator", "hall")
-        yield site
+pytestmark = pytest.mark.staff(boss="super", clerk=("operator", "hall"), other=("operator", "hall"))
 
 
 async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) -> None:

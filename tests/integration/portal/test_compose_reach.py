@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
-import pytest_asyncio
 from browsing import Browser
 from databases import change as as_owner
-from portal_site import Site, running
+from portal_site import Site
 from wizard_steps import begun, draft_in, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import Actor
@@ -29,12 +26,7 @@ from smsgw.platform.org import queries as people
 TABLE = "手机号,姓名\n13800138000,王一\n+1 310 555 1234,李二\n138,赵三\n"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("clerk", "operator", "hall")
-        await site.add_staff("other", "operator", "hall")
-        yield site
+pytestmark = pytest.mark.staff(clerk=("operator", "hall"), other=("operator", "hall"))
 
 
 async def group(site: Site, account: str, name: str, *, owner: str = "", number: str = "13800138000") -> int:

@@ -8,15 +8,13 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from browsing import Browser, send
-from portal_site import NODE, Site, by_test, running
+from portal_site import NODE, Site, by_test
 
 from smsgw.core.ids import CHINA
 from smsgw.platform.diagnostics import bundle, service
@@ -34,12 +32,6 @@ from smsgw.store.records import alarms
 NUMBERS = ("13912345678", "+8613812345678", "159 1234 5678", "+447911123456", "008613712345678")
 MAIL_PASSWORD, DSN_PASSWORD, OWNER_PASSWORD = 'Mail-"Pa55\\ö', "dsn%40pa55", "own er"
 REDIS_PASSWORDS = ("in%40url", "in@url", "of-the-master", "of-sentinels")
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 def planted(folder: Path) -> Config:

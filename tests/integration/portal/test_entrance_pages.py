@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest_asyncio
+import pytest
 from browsing import Browser
-from portal_site import PASSWORD, Site, running
+from portal_site import PASSWORD, Site
 
 from smsgw.core import totp
 from smsgw.core.actor import Actor
@@ -23,10 +21,7 @@ from smsgw.runtime import clock
 NEW_PASSWORD = "Other-Horse-8"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path, proven=False) as site:
-        yield site
+pytestmark = pytest.mark.site(proven=False)
 
 
 def machine(site: Site) -> Change:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from alarm_desk import Desk, at_desk
+from alarm_desk import Desk
 from browsing import Browser
 from portal_site import by_test
 from robots import HOOK_SECRET
@@ -33,12 +31,6 @@ from smsgw.platform.paging import Window
 from smsgw.platform.settings import service as settings
 from smsgw.store.engine import leases, nodes
 from smsgw.store.records import alarms, node_events
-
-
-@pytest_asyncio.fixture
-async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with at_desk(dsn, tmp_path) as desk:
-        yield desk
 
 
 def watch(desk: Desk) -> FaultWatch:

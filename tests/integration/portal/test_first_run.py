@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from portal_site import Site, running
+from portal_site import Site
 from test_brand_pages import Visitor, visiting
 
 from smsgw.platform.org import setup_code
@@ -16,12 +13,6 @@ from smsgw.store.engine.secrets import Sealer
 
 SEALER = Sealer(b"k" * 32)
 WHO = {"login": "chief", "name": "Chief", "password": "Right-Horse-7", "again": "Right-Horse-7"}
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 async def shown(visitor: Visitor, site: Site) -> None:

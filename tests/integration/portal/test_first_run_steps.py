@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from browsing import Browser
 from changes import by_test
-from portal_site import Site, running
+from portal_site import Site
 
 from smsgw.core.errors import Refused
 from smsgw.platform.channels import service as channels
@@ -23,12 +20,7 @@ REAL = {"name": "mobile-1", "host": "192.0.2.1", "port": "7890", "username": "90
 SIMULATE = "/setup/channel/new/simulated"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("clerk", "operator", "hall")
-        yield site
+pytestmark = pytest.mark.staff(boss="super", clerk=("operator", "hall"))
 
 
 async def stop_all(site: Site) -> None:

@@ -15,7 +15,7 @@ import pytest_asyncio
 from browsing import Browser, send
 from certificates import certified
 from days import today
-from portal_site import Site, by_test, running
+from portal_site import Site, by_test
 from post import Post, serving
 
 from smsgw.admin import health_mail
@@ -38,12 +38,6 @@ BARE = report.Configured(tls=False, keys=1, files={})
 def at(hour: int, days: int = 1) -> datetime:
     """The first mail tells of today, as it goes on the day after."""
     return datetime.combine(today() + timedelta(days=days), datetime.min.time(), CHINA) + timedelta(hours=hour)
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 @pytest_asyncio.fixture

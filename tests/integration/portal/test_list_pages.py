@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 import pytest_asyncio
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 
 from smsgw.admin import pages
 from smsgw.admin.kit import discovery, selection
@@ -32,11 +32,7 @@ from smsgw.store.records import audit
 DIALOG = {"X-Dialog": "1"}
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from browsing import Browser
 from changes import by_test
-from portal_site import Site, running
+from portal_site import Site
 from yarl import URL
 
 from smsgw.admin.words import notices as words
@@ -30,12 +28,6 @@ from smsgw.store.records import alarms, audit, inbox
 
 ROOT = Path(__file__).parents[3]
 NEVER = datetime(2099, 1, 1, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 async def bell(browser: Browser) -> int:

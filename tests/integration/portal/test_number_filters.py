@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,7 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 from standins import AnyFleet
 from wizard_steps import begun, looked_at
 
@@ -46,11 +45,7 @@ from smsgw.store.engine.secrets import Sealer
 NUMBERS = [f"1380013{n:04}" for n in range(120)]
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path, networks=["127.0.0.0/8"]) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = [pytest.mark.site(networks=["127.0.0.0/8"]), pytest.mark.staff(boss="super")]
 
 
 @pytest_asyncio.fixture

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest_asyncio
 from browsing import Browser, send
-from portal_site import Site, running
+from portal_site import Site
 
 from smsgw.admin.pages.person.favourites import MOST
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 async def found(browser: Browser, query: str) -> list[str]:

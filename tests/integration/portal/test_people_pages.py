@@ -9,12 +9,11 @@ import io
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 from test_sending_pages import held
 
 from smsgw.admin.app import routes
@@ -32,11 +31,7 @@ Fields = Sequence[tuple[str, str]]
 P = Permission
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest_asyncio
+import pytest
 from browsing import Browser
-from portal_site import PASSWORD, Site, running
+from portal_site import PASSWORD, Site
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
@@ -21,11 +19,7 @@ P = Permission
 EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36 Edg/120.0.2210.91"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super")
 
 
 async def id_of(site: Site, login: str) -> int:

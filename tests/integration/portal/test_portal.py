@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from browsing import Browser, send
 from databases import change
 from portal_site import PASSWORD, Site, running
@@ -29,12 +28,6 @@ from smsgw.runtime import clock
 from smsgw.store.records import alarms, audit, audit_chain
 
 NEW_PASSWORD = "Other-Horse-8"
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 # --- login and session ----------------------------------------------------------------------------------------------

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from portal_site import Site, running
+from portal_site import Site
 from test_portal import NEW_PASSWORD, PASSWORD, Browser, filled, send
 
 from smsgw.admin.pages.records import trace
@@ -25,11 +22,7 @@ CHANNEL = ChannelStatus(
 )
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("admin", "admin")
-        yield site
+pytestmark = pytest.mark.staff(admin="admin")
 
 
 async def test_pages_come_compressed_to_who_takes_it(site: Site) -> None:

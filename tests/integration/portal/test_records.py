@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from html import unescape
-from pathlib import Path
 from urllib.parse import urlencode
 
-import pytest_asyncio
+import pytest
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 
 from smsgw.admin.pages.records.sent import FILTER
 from smsgw.admin.pages.records.trace import _facts
@@ -27,12 +25,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.messages.model import TraceStep
 from smsgw.platform.org import service as org
 
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("admin", "admin")
-        yield site
+pytestmark = pytest.mark.staff(admin="admin")
 
 
 async def send(

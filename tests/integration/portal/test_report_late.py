@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from portal_site import Site, running
+from portal_site import Site
 from test_reports import send
 
 from smsgw.core.alarm_rules import Rules, Stored
@@ -19,12 +17,6 @@ from smsgw.store.messages import lateness
 from smsgw.store.messages.lateness import Late
 
 CHANNEL = "mobile-a"
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 async def looked(site: Site, minutes: int, values: Mapping[str, int], **own: int) -> list[Late]:

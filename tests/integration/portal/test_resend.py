@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import RELAXED, PolicySet, parse
@@ -51,12 +48,7 @@ WHERE p.id = f.id AND p.part = 1
 _SECOND = "UPDATE part SET state = $2, code = $3 WHERE id = ANY($1::bigint[]) AND part = 2"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("admin", "admin")
-        await site.add_staff("clerk", "operator", "clinic")
-        yield site
+pytestmark = pytest.mark.staff(admin="admin", clerk=("operator", "clinic"))
 
 
 async def many(site: Site) -> dict[int, tuple[str, str]]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest_asyncio
+import pytest
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 from wizard_steps import draft_in, fields, looked_at, submitted
 
 from smsgw.core.actor import Actor
@@ -29,12 +27,7 @@ from smsgw.runtime import clock
 TEXT = "验证码123456，五分钟内有效"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("clerk", "operator", "hall")
-        yield site
+pytestmark = pytest.mark.staff(boss="super", clerk=("operator", "hall"))
 
 
 def by(site: Site) -> Change:

@@ -7,14 +7,13 @@ import io
 import re
 import zipfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 import xlsxwriter
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
@@ -28,11 +27,7 @@ P = Permission
 HEAD = "姓名,登录名,手机号,部门,角色\n"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture

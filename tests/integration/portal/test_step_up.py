@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import aiohttp
-import pytest_asyncio
+import pytest
 from browsing import Browser
-from portal_site import PASSWORD, Site, running
+from portal_site import PASSWORD, Site
 from portal_walk import an_address, shape
 
 from smsgw.admin import app, rights
@@ -44,11 +43,7 @@ PASSWORD_WILL_DO = {
 }  # fmt: skip
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path, proven=False) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = [pytest.mark.site(proven=False), pytest.mark.staff(boss="super")]
 
 
 async def grown_old(site: Site) -> None:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
-import pytest_asyncio
+import pytest
 from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
 from wizard_steps import begun, looked_at, submitted
 
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock
 
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super")
 
 
 async def planned(site: Site, browser: Browser, **time: str) -> int:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from browsing import Browser, send
 from page_costs import watched
 from portal_site import Site, running
@@ -19,12 +17,6 @@ from smsgw.core.ids import CHINA
 from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as accounts
 from smsgw.runtime import clock
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        yield site
 
 
 async def traffic(site: Site) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from certificates import certified
 from changes import by_test
 
@@ -24,14 +23,6 @@ from smsgw.store.engine.database import Database
 from smsgw.web.host_certificates import HostCertificates
 
 RED = b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9" fill="red"/></svg>'
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    made = Database(dsn)
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def code_of(call: Awaitable[object]) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from changes import by_test
 from databases import change
 from structlog.testing import capture_logs
@@ -26,14 +24,6 @@ from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
 HOST = "s.example.cn"
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    made = Database(dsn)
-    await made.open()
-    yield made
-    await made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
 from changes import by_test
 from databases import change
 
@@ -18,14 +15,6 @@ from smsgw.store.config import accounts as accounts_store
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
 from smsgw.store.engine.secrets import Sealer
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    made = Database(dsn)
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def test_rights_that_were_used_are_kept(database: Database) -> None:

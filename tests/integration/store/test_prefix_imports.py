@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from changes import by_test
 
 from smsgw.core.errors import Invalid, Refused
@@ -17,14 +15,6 @@ from smsgw.store.config import numbers
 from smsgw.store.engine.database import Database
 
 FILE = "号段,运营商,省\n1380013,联通,北京\n13900139000,CTCC\n1700000,移动,\n"
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn)
-    await database.open()
-    yield database
-    await database.close()
 
 
 async def there(database: Database) -> dict[str, tuple[str, str, str]]:
