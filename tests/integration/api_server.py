@@ -200,6 +200,7 @@ async def running(
     now: Callable[[], datetime] | None = None,
     outage: OutageSpool | None = None,
     configured: Mapping[str, Any] | None = None,
+    sealer: Sealer | None = None,
     **how: Any,
 ) -> AsyncIterator[Api]:
     """The API over the database; ``how`` goes to ``ApiContext``, ``configured`` is put over the configuration
@@ -207,7 +208,7 @@ async def running(
     acceptor's clock) policies count."""
     db = Database(dsn)
     await db.open()
-    sealer = Sealer(secrets.token_bytes(32))
+    sealer = sealer or Sealer(secrets.token_bytes(32))
     ids = IdSource(1, lambda: int(time.time() * 1000))
     account_id = await accounts.add(by_test(db), "acme", default_sign="测试", webhook_networks="0.0.0.0/0")
     await accounts.top_up(by_test(db, ids.next), account_id, 10_000, "")
