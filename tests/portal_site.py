@@ -47,7 +47,7 @@ NODE = 1
 SEALER = Sealer(b"k" * 32)
 """Of the node that the portal belongs to."""
 LINK_DOMAINS = ("s.example.cn", "t.example.cn")
-_HASH = hash_password(PASSWORD)
+PASSWORD_HASH = hash_password(PASSWORD)
 _SEGMENTS = load_segments()
 
 
@@ -88,7 +88,7 @@ class Site:
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
         return await org.add_person(
-            Change(self.db, Actor.system("test")), login, f"{login} 先生", [role], _HASH,
+            Change(self.db, Actor.system("test")), login, f"{login} 先生", [role], PASSWORD_HASH,
             accounts=[self.accounts[a] for a in accounts], must_change=must_change,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 from certificates import HERE, Authority
 from changes import by_test
 from playwright.async_api import Browser, Page, expect
-from portal_site import _HASH, all_proven
+from portal_site import PASSWORD_HASH, all_proven
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
 from smsgw.node.life import Daemon
@@ -56,7 +56,7 @@ async def node(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
         hall = await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
         await accounts.top_up(change, hall, 1000, "test")
         for login in ("boss", "second"):
-            await org.add_person(change, login, login, ["super"], _HASH, accounts=[hall], must_change=False)
+            await org.add_person(change, login, login, ["super"], PASSWORD_HASH, accounts=[hall], must_change=False)
         yield Running(daemon.node.urls["http"], daemon, carrier, hall)
     finally:
         await daemon.stop()

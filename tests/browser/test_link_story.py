@@ -16,7 +16,7 @@ import pytest_asyncio
 from changes import by_test
 from harness import free_port
 from playwright.async_api import Browser, Page, expect
-from portal_site import _HASH, all_proven
+from portal_site import PASSWORD_HASH, all_proven
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 from test_wizard_story import Running, goes_on
 
@@ -75,7 +75,9 @@ async def edge(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
         await channels.add(change, daemon.node.sealer, "mobile", fields)
         for policy in ("frequency", "identical_seconds"):  # the same text goes out again within a minute
             await policies.put(change, policy, "off")
-        await org.add_person(change, "leader", "leader", ["super"], _HASH, accounts=[account], must_change=False)
+        await org.add_person(
+            change, "leader", "leader", ["super"], PASSWORD_HASH, accounts=[account], must_change=False
+        )
         yield Running(daemon.node.urls["http"], daemon, carrier), f"http://127.0.0.1:{port}"
     finally:
         await daemon.stop()

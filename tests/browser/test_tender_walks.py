@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
-from portal_site import _HASH, all_proven
+from portal_site import PASSWORD_HASH, all_proven
 from test_phrases_browser import picture
 from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
 from test_portal_browser import opened as opened_
@@ -127,7 +127,7 @@ async def walked(postgres: Any, folder: Path, name: str) -> AsyncIterator[Node]:
         }  # fmt: skip
         await channels.add(change, daemon.node.sealer, "mobile", fields)
         for login, role in (("boss", "super"), ("chief", "admin"), ("clerk", "operator")):
-            await org.add_person(change, login, login, [role], _HASH, accounts=[hall], must_change=False)
+            await org.add_person(change, login, login, [role], PASSWORD_HASH, accounts=[hall], must_change=False)
         yield Node(daemon.node.urls["http"], daemon, carrier, hall)
     finally:
         await daemon.stop()

@@ -15,7 +15,7 @@ import pytest_asyncio
 import xlsxwriter
 from changes import by_test
 from playwright.async_api import Browser, Page, expect
-from portal_site import _HASH, all_proven
+from portal_site import PASSWORD_HASH, all_proven
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
 from smsgw.core.ids import CHINA
@@ -76,7 +76,7 @@ async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         await channels.add(change, daemon.node.sealer, "mobile", fields)
         await policies.put(change, "review", "all")
         for login, role in (("clerk", "operator"), ("leader", "super")):
-            await org.add_person(change, login, login, [role], _HASH, accounts=[account], must_change=False)
+            await org.add_person(change, login, login, [role], PASSWORD_HASH, accounts=[account], must_change=False)
         yield Running(daemon.node.urls["http"], daemon, carrier)
     finally:
         await daemon.stop()

@@ -12,7 +12,7 @@ import pytest_asyncio
 import xlsxwriter
 from changes import by_test
 from playwright.async_api import Browser, expect
-from portal_site import _HASH, all_proven
+from portal_site import PASSWORD_HASH, all_proven
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
 from smsgw.core.keywords import Action, Word
@@ -60,7 +60,7 @@ async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Node]:
         await all_proven(dsn)
         change = by_test(daemon.node.database, daemon.node.ids.next)
         await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
-        await org.add_person(change, "boss", "boss", ["super"], _HASH, must_change=False)
+        await org.add_person(change, "boss", "boss", ["super"], PASSWORD_HASH, must_change=False)
         await words.put(change, [Word("赌博", "违法", Action.BLOCK), Word("dubo", "违法", Action.BLOCK)])
         yield Node(daemon)
     finally:

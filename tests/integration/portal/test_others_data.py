@@ -1,6 +1,6 @@
-"""What belongs to others changes no page and no answer: somebody of one department of the demo, who may do everything
-there, and the key of its account see the same before and after all other departments and accounts are gone with
-everything that they had."""
+"""Pages and answers do not depend on other accounts' data: a person of one department of the demo, with all
+permissions, and the key of its account see the same before and after the rows of all other departments and accounts are
+deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api_server import Api
 from api_server import running as api_running
 from browsing import Browser
 from databases import admin
-from portal_site import _HASH, SEALER, running
+from portal_site import PASSWORD_HASH, SEALER, running
 from reaching import ROUTES, Page, operation, route_of
 
 from smsgw.api.routes import ROUTES as OPERATIONS
@@ -31,12 +31,12 @@ EACH = 1
 NOT_OPENED = re.compile("/_ui|/logout|/login")
 PLATFORM_WIDE = re.compile(r"/audit|/channels/|/duty$|/numbers|/retention$|/security$|/tickets/\d+/assign$")
 """Show figures of the whole platform to whoever may see them; the audit log shows that pages are opened."""
-ASKED = {
+QUERIES = {
     "/statistics": "?group=sign,channel", "/usage": "?group=account,department,key",
     "/webhooks/deliveries": "?state=any",
 }  # fmt: skip
 """Of an operation that needs more than its path."""
-_WHEREVER = re.compile(
+_VOLATILE = re.compile(
     r"""(?xs) [\w.-]{16,} | "[\w-]{16,}" | \d\d:\d\d(:\d\d)?(\.\d+)? | \d\d%3A\d\d | 已等\ [\d ]+\ \w+
     | \d+\ 分(\ \d+\ 秒)? | <ul\ class="looks">.*?</ul> | <b\ data-audit="all">\d+</b>"""
 )
@@ -51,21 +51,21 @@ WITH made AS (
 DELETE FROM staff_role WHERE staff_id = $2
 """
 """No role of the portal could have all of them: duties are kept apart."""
-_WITH_COLUMN = """
+_TABLES_WITH = """
 SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = $1
   AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.table_name::regclass)
 """
 
 
-async def remove_all_but(dsn: str, departments: list[int], accounts: list[int]) -> int:
-    """Rows of all other accounts and departments; how many there were. What no account has is everybody's."""
+async def delete_all_but(dsn: str, departments: list[int], accounts: list[int]) -> int:
+    """Delete the rows of all other accounts and departments; how many. Account 0 stands for all of them."""
     connection = await asyncpg.connect(admin(dsn), timeout=60, command_timeout=300)
     gone = 0
     try:
         await connection.execute("SET session_replication_role = replica")  # without triggers and foreign keys
         for column, own in (("account_id", [0, *accounts]), ("department_id", departments)):
-            for (table,) in await connection.fetch(_WITH_COLUMN, column):
+            for (table,) in await connection.fetch(_TABLES_WITH, column):
                 told = await connection.execute(f"DELETE FROM {table} WHERE {column} <> ALL($1)", own)  # noqa: S608
                 gone += int(told.split()[1])
         await connection.execute("DELETE FROM account WHERE id <> ALL($1)", accounts)
@@ -76,10 +76,10 @@ async def remove_all_but(dsn: str, departments: list[int], accounts: list[int]) 
 
 
 @pytest.mark.slow
-async def test_what_belongs_to_others_changes_no_page(dsn: str, tmp_path: Path) -> None:
+async def test_pages_and_answers_do_not_depend_on_others_data(dsn: str, tmp_path: Path) -> None:
     database = Database(dsn, sealer=lambda: SEALER)
     await database.open()
-    await fill(database, SEALER, password_hash=_HASH, now=clock.now(), days=9, daily=120)
+    await fill(database, SEALER, password_hash=PASSWORD_HASH, now=clock.now(), days=9, daily=120)
     await database.close()
     async with (
         running(dsn, tmp_path) as site,
@@ -98,10 +98,10 @@ async def test_what_belongs_to_others_changes_no_page(dsn: str, tmp_path: Path) 
         names = re.compile("|".join(sorted({re.escape(name) for row in others for name in row}, reverse=True)))
         key = await api.add_key(accounts[0], scopes=SCOPES)
         pages, told = await walk(browser), await answers(api, key)
-        assert await remove_all_but(dsn, departments, accounts) > 1000
+        assert await delete_all_but(dsn, departments, accounts) > 1000
         changed = {}
         for path, text in pages.items():
-            now = steady(await browser.get(path))
+            now = without_volatile(await browser.get(path))
             # who has done something keeps their name
             one, other = (names.sub("?", each).splitlines() for each in (text, now))
             if one != other and not PLATFORM_WIDE.match(path):
@@ -115,9 +115,9 @@ async def answers(api: Api, key: NewKey) -> dict[str, str]:
     """Path of each operation that reads a list or a sum -> what it answers with."""
     found = {}
     for path in (route.path for route in OPERATIONS if route.method == "GET" and "{" not in route.path):
-        answer = await api.get(path + ASKED.get(path, ""), key=key)
+        answer = await api.get(path + QUERIES.get(path, ""), key=key)
         assert answer.status == 200, (path, answer.body)
-        found[path] = steady(answer.raw.decode())
+        found[path] = without_volatile(answer.raw.decode())
     return found
 
 
@@ -130,18 +130,19 @@ async def walk(browser: Browser) -> dict[str, str]:
         route = route_of("GET", path)
         if route is None or path in pages or NOT_OPENED.match(path):
             continue
-        seen[name] = seen[(name := operation(route))] + 1
-        if seen[name] > EACH:
+        name = operation(route)
+        if seen[name] == EACH:
             continue
+        seen[name] += 1
         text = await browser.get(path)
         assert browser.status < 500, (path, text)
         if browser.status == 200:
-            pages[path] = steady(text)
+            pages[path] = without_volatile(text)
             if "html" in browser.headers.get("Content-Type", ""):
                 waiting += Page(text, browser.path).links
     return pages
 
 
-def steady(text: str) -> str:
-    """Without what is another one each time."""
-    return _WHEREVER.sub("?", text)
+def without_volatile(text: str) -> str:
+    """Without what differs from one request to the next."""
+    return _VOLATILE.sub("?", text)
