@@ -29,7 +29,7 @@ DEPARTMENT = "政务服务中心"
 EACH = 1
 """Addresses of each route that are opened: with the ids and the filters of the first links that lead to it."""
 NOT_OPENED = re.compile("/_ui|/logout|/login")
-PLATFORM_WIDE = re.compile(r"/audit|/channels/|/duty$|/numbers|/retention$|/security$|/tickets/\d+/assign$")
+PLATFORM_WIDE = re.compile(r"/audit|/channels|/duty$|/numbers|/retention$|/security$|/tickets/\d+/assign$")
 """Show figures of the whole platform to whoever may see them; the audit log shows that pages are opened."""
 QUERIES = {
     "/statistics": "?group=sign,channel", "/usage": "?group=account,department,key",
