@@ -7,20 +7,21 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from changes import by_test
 from composing import Composed, ground
 from standins import AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Reason
+from smsgw.core.errors import Reason, SmsgwError
 from smsgw.core.ids import CHINA, IdSource
-from smsgw.core.model import Origin
+from smsgw.core.model import Account, Origin
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks
 from smsgw.pipeline.snapshot import SnapshotFollower
@@ -57,6 +58,12 @@ class Desk:
     numbers: int = 0
     queued: set[tuple[int, int]] = field(default_factory=set)
 
+    @property
+    def account(self) -> Account:
+        account = self.snapshots.current.account(self.account_id)
+        assert account is not None
+        return account
+
     def now(self) -> datetime:
         return self.clock() + self.offset
 
@@ -79,11 +86,9 @@ class Desk:
         to: Sequence[str] = (),
         **fields: Any,
     ) -> int:
-        account = self.snapshots.current.account(self.account_id)
-        assert account is not None
         numbers = tuple(to) or tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
         self.numbers += rows
-        spec = TaskSpec(account, "测试", content, Origin.API, "key", to=numbers, **fields)
+        spec = TaskSpec(self.account, "测试", content, Origin.API, "key", to=numbers, **fields)
         change = Change(self.database, Actor.key("key", self.account_id, ("send",)))
         task, _ = await self.tasks.create(change, spec)
         return task.id
@@ -122,6 +127,15 @@ class SomeBlocked(NoLists):
     def refusal(self, number: str, *_: Any) -> Reason | None:
         """As said."""
         return BLOCKED if number.startswith("86139") and number[-1] == "7" else None
+
+
+@contextlib.contextmanager
+def refusing(code: str, **detail: Any) -> Iterator[None]:
+    """What is done within is refused with this code, and with this detail."""
+    with pytest.raises(SmsgwError) as refused:
+        yield
+    assert refused.value.code == code
+    assert detail.items() <= refused.value.detail.items()
 
 
 @contextlib.asynccontextmanager

@@ -190,28 +190,27 @@ class Calls:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_every_field_of_the_api(dsn: str, tmp_path: Path, hurried: None) -> None:
-    async with running(dsn, tmp_path) as api:
-        db = api.ctx.db
-        await accounts.top_up(by_test(db, api.ctx.ids), api.account_id, 10**9, "")
-        api.key = await api.add_key(scopes=tuple(SCOPES), requests_per_second=100_000)
-        calls = Calls(api, await owned(api), api.key.bearer)
-        for route in sorted(ROUTES, key=lambda one: (one.method == "DELETE", one.path)):
-            if not route.upload:
-                await calls.every_field(route)
-                if route.method != "GET":
-                    await calls.lists(f"{route.method} {route.path}")
-        assert calls.failed == {}
-        ours = {"review.expires_at", "account_price.valid_from"}
-        assert set(await beyond(db, "1999-12-31 16:00+00", "2100-01-02")) <= ours
-        # What is refused is refused again, and all that the database holds stays as it was.
-        before = await contents(db, MOVES)
-        other = [one for one in calls.refused if await calls.call(*one, "again")]
-        after = await contents(db, MOVES)
-        assert calls.failed == {}
-        print(f"{calls.n} calls, {len(calls.refused)} of them refused; {calls.unread} more values cannot be decoded")
-        assert other == []
-        assert {name for name, sum_ in after.items() if before[name] != sum_} == set()
+async def test_every_field_of_the_api(api: Api, hurried: None) -> None:
+    db = api.ctx.db
+    await accounts.top_up(by_test(db, api.ctx.ids), api.account_id, 10**9, "")
+    api.key = await api.add_key(scopes=tuple(SCOPES), requests_per_second=100_000)
+    calls = Calls(api, await owned(api), api.key.bearer)
+    for route in sorted(ROUTES, key=lambda one: (one.method == "DELETE", one.path)):
+        if not route.upload:
+            await calls.every_field(route)
+            if route.method != "GET":
+                await calls.lists(f"{route.method} {route.path}")
+    assert calls.failed == {}
+    ours = {"review.expires_at", "account_price.valid_from"}
+    assert set(await beyond(db, "1999-12-31 16:00+00", "2100-01-02")) <= ours
+    # What is refused is refused again, and all that the database holds stays as it was.
+    before = await contents(db, MOVES)
+    other = [one for one in calls.refused if await calls.call(*one, "again")]
+    after = await contents(db, MOVES)
+    assert calls.failed == {}
+    print(f"{calls.n} calls, {len(calls.refused)} of them refused; {calls.unread} more values cannot be decoded")
+    assert other == []
+    assert {name for name, sum_ in after.items() if before[name] != sum_} == set()
 
 
 MOVES = ("lease", "api_key")

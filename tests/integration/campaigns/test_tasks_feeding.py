@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from changes import by_test
-from taskdesk import desk
+from taskdesk import Desk, refusing
 
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, Scope
-from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.errors import Refused, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_POOL, MessageType, Origin
 from smsgw.core.permissions import ALL
@@ -31,557 +30,461 @@ from smsgw.platform.routing import service as routing
 from smsgw.store.engine.database import Database
 
 
-async def test_no_more_is_fed_than_may_wait(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_more_is_fed_than_may_wait(d: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "BACKLOG", 400)
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(1500)
+    task_id = await d.make(1500)
+    await d.feed()
+    assert await d.states() == {PartState.QUEUED: 400}
+    assert (await d.view(task_id)).progress.statuses == {"queued": 400}
+    assert await d.submit(250) == 250
+    await d.feed()
+    assert await d.states() == {PartState.QUEUED: 550, PartState.DELIVERED: 250}
+    for _ in range(5):
+        await d.submit()
         await d.feed()
-        assert await d.states() == {PartState.QUEUED: 400}
-        assert (await d.view(task_id)).progress.statuses == {"queued": 400}
-        assert await d.submit(250) == 250
-        await d.feed()
-        assert await d.states() == {PartState.QUEUED: 550, PartState.DELIVERED: 250}
-        for _ in range(5):
-            await d.submit()
-            await d.feed()
-        view = await d.view(task_id)
-        assert view.task.state in ("sent", "finished")
-        assert view.progress.statuses == {"delivered": 1500}
+    view = await d.view(task_id)
+    assert view.task.state in ("sent", "finished")
+    assert view.progress.statuses == {"delivered": 1500}
 
 
-async def test_less_is_fed_at_a_time_beside_others_who_wait_for_answers(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        account = d.snapshots.current.account(d.account_id)
-        assert account is not None
-        item = SendItem("13800000000", "您好")
-        await d.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.API, "key"))
-        task_id = await d.make(300)
-        await d.feed(1)
-        assert (await d.view(task_id)).progress.statuses == {"queued": feeding.CHUNK_BESIDE}
-        d.acceptor.called = float("-inf")
-        await d.feed(2)
-        assert (await d.view(task_id)).progress.statuses == {"queued": 300}
+async def test_less_is_fed_at_a_time_beside_others_who_wait_for_answers(d: Desk) -> None:
+    item = SendItem("13800000000", "您好")
+    await d.acceptor.send(SendRequest(d.account, (item,), MessageType.NOTICE, Origin.API, "key"))
+    task_id = await d.make(300)
+    await d.feed(1)
+    assert (await d.view(task_id)).progress.statuses == {"queued": feeding.CHUNK_BESIDE}
+    d.acceptor.called = float("-inf")
+    await d.feed(2)
+    assert (await d.view(task_id)).progress.statuses == {"queued": 300}
 
 
-async def test_rows_that_the_door_refuses_stop_only_themselves(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(300, prefix="139")
-        d.numbers = 7
-        other = await d.make(1, prefix="139")
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 270, "rejected": 30})
-        found, _ = await recipients.search(
-            d.database, view.task, 1, True, status="rejected", after=0, limit=100
-        )
-        assert [r.number[-1] for r in found] == ["7"] * 30
-        assert found[0].code == "NUMBER_BLACKLISTED"
-        view = await d.view(other)
-        assert (view.task.state in ("sent", "finished"), view.progress.statuses) == (True, {"rejected": 1})
+async def test_rows_that_the_door_refuses_stop_only_themselves(d: Desk) -> None:
+    task_id = await d.make(300, prefix="139")
+    d.numbers = 7
+    other = await d.make(1, prefix="139")
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 270, "rejected": 30})
+    found, _ = await recipients.search(d.database, view.task, 1, True, status="rejected", after=0, limit=100)
+    assert [r.number[-1] for r in found] == ["7"] * 30
+    assert found[0].code == "NUMBER_BLACKLISTED"
+    view = await d.view(other)
+    assert (view.task.state in ("sent", "finished"), view.progress.statuses) == (True, {"rejected": 1})
 
 
-async def test_hours_hold_and_release_by_themselves(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        d.at("20:59")
-        task_id = await d.make(300, content="新品 拒收请回复R", type=MessageType.MARKETING)
-        await d.feed()
-        await d.submit(100)
-        assert (await d.view(task_id)).progress.statuses == {"delivered": 100, "queued": 200}
-        d.at("21:00")
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason) == ("paused", "TIME_WINDOW_CLOSED")
-        assert view.progress.statuses == {"delivered": 100, "held": 200}
-        d.at("07:59")
-        await d.feed()
-        assert (await d.view(task_id)).task.state == "paused"
-        d.at("08:00")
-        await d.feed()
-        assert await d.submit() == 200
-        assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
+async def test_hours_hold_and_release_by_themselves(d: Desk) -> None:
+    d.at("20:59")
+    task_id = await d.make(300, content="新品 拒收请回复R", type=MessageType.MARKETING)
+    await d.feed()
+    await d.submit(100)
+    assert (await d.view(task_id)).progress.statuses == {"delivered": 100, "queued": 200}
+    d.at("21:00")
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.task.reason) == ("paused", "TIME_WINDOW_CLOSED")
+    assert view.task.detail["time"] == f"{d.now().astimezone(CHINA) + timedelta(days=1):%Y-%m-%d} 08:00"
+    assert view.progress.statuses == {"delivered": 100, "held": 200}
+    d.at("07:59")
+    await d.feed()
+    assert (await d.view(task_id)).task.state == "paused"
+    d.at("08:00")
+    await d.feed()
+    assert await d.submit() == 200
+    assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
 
 
-async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_knew_first_of_the_stop(
-    dsn: str, tmp_path: Path
-) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(30)
-        # This node has not heard of it.
-        await accounts.set_status(by_test(d.database), d.account_id, "stopped")
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason) == ("paused", "ACCOUNT_STOPPED")
-        await accounts.set_status(by_test(d.database), d.account_id, "active")
-        d.later(seconds=2)
-        await d.feed()
-        assert (await d.view(task_id)).progress.statuses == {"queued": 30}
+async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_knew_first_of_the_stop(d: Desk) -> None:
+    task_id = await d.make(30)
+    # This node has not heard of it.
+    await accounts.set_status(by_test(d.database), d.account_id, "stopped")
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.task.reason) == ("paused", "ACCOUNT_STOPPED")
+    await accounts.set_status(by_test(d.database), d.account_id, "active")
+    d.later(seconds=2)
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {"queued": 30}
 
 
-async def test_several_spans_and_weekdays_hold_and_release(dsn: str, tmp_path: Path) -> None:
+async def test_several_spans_and_weekdays_hold_and_release(d: Desk) -> None:
     """Of the kind: weekdays; of the task: two spans of the day. What is open in both is sent in."""
-    async with desk(dsn, tmp_path) as d:
-        kind = "mon-fri 09:00-17:00"
-        await policies.put(by_test(d.database), "hours", kind, account_id=d.account_id, type_="notice")
-        await d.snapshots.follow()
-        friday = d.now().astimezone(CHINA).replace(hour=11, minute=29, second=0, microsecond=0)
-        friday += timedelta(days=(4 - friday.weekday()) % 7 or 7)
-        d.offset += friday - d.now()
-        spans = [{"from": "08:00", "to": "11:30"}, {"from": "14:00", "to": "20:00"}]
-        task_id = await d.make(300, windows=spans)
+    kind = "mon-fri 09:00-17:00"
+    await policies.put(by_test(d.database), "hours", kind, account_id=d.account_id, type_="notice")
+    await d.snapshots.follow()
+    friday = d.now().astimezone(CHINA).replace(hour=11, minute=29, second=0, microsecond=0)
+    friday += timedelta(days=(4 - friday.weekday()) % 7 or 7)
+    d.offset += friday - d.now()
+    spans = [{"from": "08:00", "to": "11:30"}, {"from": "14:00", "to": "20:00"}]
+    task_id = await d.make(300, windows=spans)
+    await d.feed()
+    await d.submit(100)
+    for hour, state in (("11:30", "paused"), ("13:59", "paused"), ("14:00", "running"), ("17:00", "paused")):
+        d.at(hour)
         await d.feed()
-        await d.submit(100)
-        for hour, state in (("11:30", "paused"), ("13:59", "paused"), ("14:00", "running"), ("17:00", "paused")):
-            d.at(hour)
-            await d.feed()
-            assert (await d.view(task_id)).task.state in (state, "sent" if state == "running" else state), hour
-            if hour == "14:00":
-                await d.submit(100)
-        assert (await d.view(task_id)).progress.statuses == {"delivered": 200, "held": 100}
-        for days, n in ((1, 0), (3, 100)):  # Saturday, Monday
-            d.offset += friday.replace(hour=9, minute=30) + timedelta(days=days) - d.now()
-            await d.feed()
-            assert await d.submit() == n
-        assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
-
-
-async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        await policies.put(
-            by_test(d.database), "hours", "10:00-11:00", account_id=d.account_id, type_="notice"
-        )
-        await d.snapshots.follow()
-        d.at("09:00")
-        task_id = await d.make(30)
+        assert (await d.view(task_id)).task.state in (state, "sent" if state == "running" else state), hour
+        if hour == "14:00":
+            await d.submit(100)
+    assert (await d.view(task_id)).progress.statuses == {"delivered": 200, "held": 100}
+    for days, n in ((1, 0), (3, 100)):  # Saturday, Monday
+        d.offset += friday.replace(hour=9, minute=30) + timedelta(days=days) - d.now()
         await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason) == ("paused", "TIME_WINDOW_CLOSED")
-        assert view.task.detail["time"] == f"{d.now().astimezone(CHINA):%Y-%m-%d} 10:00"
-        d.at("10:00")
-        await d.feed()
-        assert (await d.view(task_id)).progress.statuses == {"queued": 30}
+        assert await d.submit() == n
+    assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
 
 
-async def test_a_text_is_refused_with_what_is_wrong_with_it(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        with pytest.raises(SmsgwError) as refused:
-            await d.make(3, content="新品上市", type=MessageType.MARKETING)
-        assert refused.value.code == "CONTENT_OPTOUT_MISSING"
-        assert "拒收请回复" in str(refused.value)
+async def test_a_text_is_refused_with_what_is_wrong_with_it(d: Desk) -> None:
+    with refusing("CONTENT_OPTOUT_MISSING"):
+        await d.make(3, content="新品上市", type=MessageType.MARKETING)
 
 
-async def test_rows_without_a_channel_wait_and_the_others_go_on(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        d.away.add("CUCC")
-        numbers = [f"{('138', '130')[i % 2]}{i:08d}" for i in range(500)]
-        task_id = await d.make(to=numbers)
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason) == ("running", "NO_ROUTE")
-        assert (view.progress.statuses, view.progress.pending) == ({"queued": 250}, 250)
-        assert await d.submit() == 250
-        found, _ = await recipients.search(
-            d.database, view.task, 1, False, status="pending", after=0, limit=500
-        )
-        assert [r.number for r in found] == ["86" + n for n in numbers[1::2]]
-        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
-        d.away.clear()
-        d.later(seconds=11)
-        await d.feed()
-        assert (await d.view(task_id)).progress.statuses == {"delivered": 250}
-        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason) == ("sent", "")
-        assert view.progress.statuses == {"delivered": 250, "queued": 250}
-        assert await d.submit() == 250
-        assert (await d.view(task_id)).progress.statuses == {"delivered": 500}
-        found, _ = await recipients.search(d.database, view.task, 1, True, status=None, after=0, limit=500)
-        assert [r.number for r in found] == ["86" + n for n in numbers]
-        assert {r.message_id for r in found} == set(
-            await d.database.fetchval("SELECT array_agg(id) FROM message")
-        )
+async def test_rows_without_a_channel_wait_and_the_others_go_on(d: Desk) -> None:
+    d.away.add("CUCC")
+    numbers = [f"{('138', '130')[i % 2]}{i:08d}" for i in range(500)]
+    task_id = await d.make(to=numbers)
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.task.reason) == ("running", "NO_ROUTE")
+    assert (view.progress.statuses, view.progress.pending) == ({"queued": 250}, 250)
+    assert await d.submit() == 250
+    found, _ = await recipients.search(d.database, view.task, 1, False, status="pending", after=0, limit=500)
+    assert [r.number for r in found] == ["86" + n for n in numbers[1::2]]
+    await d.tasks.pause(by_test(d.database, actor="t"), task_id)
+    d.away.clear()
+    d.later(seconds=11)
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {"delivered": 250}
+    await d.tasks.resume(by_test(d.database, actor="t"), task_id)
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.task.reason) == ("sent", "")
+    assert view.progress.statuses == {"delivered": 250, "queued": 250}
+    assert await d.submit() == 250
+    assert (await d.view(task_id)).progress.statuses == {"delivered": 500}
+    found, _ = await recipients.search(d.database, view.task, 1, True, status=None, after=0, limit=500)
+    assert [r.number for r in found] == ["86" + n for n in numbers]
+    assert {r.message_id for r in found} == set(await d.database.fetchval("SELECT array_agg(id) FROM message"))
 
 
-async def test_rows_that_no_channel_takes_in_a_day_are_refused(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        d.away.add("CUCC")
-        task_id = await d.make(to=["13000000001", "13800000002", "13000000003"])
-        await d.feed()
-        d.later(hours=23)
-        await d.feed()
-        assert (await d.view(task_id)).progress.pending == 2
-        d.later(hours=1.1)
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 1, "rejected": 2})
-        table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
-        assert table.count("NO_ROUTE") == 2
+async def test_rows_that_no_channel_takes_in_a_day_are_refused(d: Desk) -> None:
+    d.away.add("CUCC")
+    task_id = await d.make(to=["13000000001", "13800000002", "13000000003"])
+    await d.feed()
+    d.later(hours=23)
+    await d.feed()
+    assert (await d.view(task_id)).progress.pending == 2
+    d.later(hours=1.1)
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 1, "rejected": 2})
+    table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
+    assert table.count("NO_ROUTE") == 2
 
 
-async def test_rows_that_wait_for_a_channel_are_cancelled_with_their_task(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        d.away.update(("CUCC", "CMCC"))
-        task_id = await d.make(300)
-        await d.feed()
-        assert (await d.view(task_id)).progress.pending == 300
-        await d.tasks.cancel(by_test(d.database, actor="t"), task_id)
-        d.away.clear()
-        d.later(seconds=11)
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.progress.pending, view.progress.statuses) == (0, {"cancelled": 300})
-        assert not await d.states()
+async def test_rows_that_wait_for_a_channel_are_cancelled_with_their_task(d: Desk) -> None:
+    d.away.update(("CUCC", "CMCC"))
+    task_id = await d.make(300)
+    await d.feed()
+    assert (await d.view(task_id)).progress.pending == 300
+    await d.tasks.cancel(by_test(d.database, actor="t"), task_id)
+    d.away.clear()
+    d.later(seconds=11)
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.progress.pending, view.progress.statuses) == (0, {"cancelled": 300})
+    assert not await d.states()
 
 
-async def test_messages_are_made_shortly_before_their_time(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(30, send_at=d.now() + timedelta(days=40))
-        d.later(days=40, seconds=-60)
-        await d.feed()
-        assert await d.states() == {}
-        d.later(seconds=31)
-        await d.feed()
-        assert await d.states() == {PartState.SCHEDULED: 30}
-        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
-        assert await d.states() == {PartState.HELD: 30}
-        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-        assert await d.states() == {PartState.SCHEDULED: 30}
-        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
-        d.later(seconds=60)
-        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-        assert await d.states() == {PartState.QUEUED: 30}
+async def test_messages_are_made_shortly_before_their_time(d: Desk) -> None:
+    task_id = await d.make(30, send_at=d.now() + timedelta(days=40))
+    d.later(days=40, seconds=-60)
+    await d.feed()
+    assert await d.states() == {}
+    d.later(seconds=31)
+    await d.feed()
+    assert await d.states() == {PartState.SCHEDULED: 30}
+    await d.tasks.pause(by_test(d.database, actor="t"), task_id)
+    assert await d.states() == {PartState.HELD: 30}
+    await d.tasks.resume(by_test(d.database, actor="t"), task_id)
+    assert await d.states() == {PartState.SCHEDULED: 30}
+    await d.tasks.pause(by_test(d.database, actor="t"), task_id)
+    d.later(seconds=60)
+    await d.tasks.resume(by_test(d.database, actor="t"), task_id)
+    assert await d.states() == {PartState.QUEUED: 30}
 
 
-async def test_a_rate_is_kept(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        began = d.now()
-        d.clock = lambda: began  # what this machine needs is no time
-        await d.make(600, rate=20)
-        for seconds in range(1, 6):
-            await d.feed(3)
-            made = (await d.states()).total()
-            assert abs(made - (seconds + 1) * 20) <= 20, seconds
-            d.later(seconds=1)
-
-
-async def test_what_comes_round_while_nobody_is_there_is_missed(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        d.at("08:30")
-        task_id = await d.make(10, recurring={"every": "day", "at": ["09:00"]})
-        d.at("09:01")
-        await d.feed()
-        assert (await d.view(task_id)).task.run == 1
-        await d.submit()
-        d.later(days=2, hours=2)
-        await d.feed()
-        view = await d.view(task_id)
-        assert [(r["run"], r["missed"]) for r in view.runs] == [(2, True), (1, False)]
-        assert view.task.state == "scheduled"
-        d.later(hours=22)
-        await d.feed()
-        view = await d.view(task_id)
-        assert next((r["run"], r["missed"], r["fed"]) for r in view.runs) == (3, False, 10)
-        assert await d.states() == {PartState.DELIVERED: 10, PartState.QUEUED: 10}
-
-
-async def test_rows_whose_time_is_over_are_not_sent(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feeding, "BACKLOG", 400)
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(1000, expire_at=d.now() + timedelta(minutes=10))
-        await d.feed()
-        await d.submit()
-        d.later(minutes=11)
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 400, "expired": 600})
-
-
-async def test_a_call_that_was_prepared_before_a_pause_adds_nothing(dsn: str, tmp_path: Path) -> None:
-    """The feeder's picture of a task may be old: what counts is the task's row when the chunk is stored."""
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(50)
-        real = d.feeder._acceptor.send
-
-        async def pausing(request: Any) -> Any:
-            await d.tasks.pause(by_test(d.database, actor="t"), task_id)
-            return await real(request)
-
-        d.feeder._acceptor.send = pausing  # type: ignore[method-assign]
+async def test_a_rate_is_kept(d: Desk) -> None:
+    began = d.now()
+    d.clock = lambda: began  # what this machine needs is no time
+    await d.make(600, rate=20)
+    for seconds in range(1, 6):
         await d.feed(3)
-        assert await d.states() == {}
-        d.feeder._acceptor.send = real  # type: ignore[method-assign]
-        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-        await d.feed()
-        assert await d.states() == {PartState.QUEUED: 50}
-        assert (await d.view(task_id)).progress.statuses == {"queued": 50}
+        made = (await d.states()).total()
+        assert abs(made - (seconds + 1) * 20) <= 20, seconds
+        d.later(seconds=1)
 
 
-async def test_what_a_killed_command_left_undone_is_done(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(50)
-        await d.feed()
-        await d.database.execute("UPDATE task SET state = 'paused', paused_from = 'sent'")
-        d.feeder._reconciled = float("-inf")
-        await d.feed(1)
-        assert await d.states() == {PartState.HELD: 50}
-        await d.database.execute("UPDATE task SET state = 'sent', paused_from = NULL")
-        await d.database.execute("UPDATE task_chunk SET counts = '{\"queued\": 50}'")
-        d.feeder._reconciled = float("-inf")
-        await d.feed(1)
-        assert await d.states() == {PartState.QUEUED: 50}
-        await d.database.execute("UPDATE task SET state = 'cancelled'")
-        d.feeder._reconciled = float("-inf")
-        await d.feed(1)
-        assert await d.states() == {PartState.CANCELLED: 50}
-        assert (await d.view(task_id)).progress.statuses == {"cancelled": 50}
-        balance = await d.database.fetchval("SELECT balance FROM account")
-        assert balance == 100_000
+async def test_what_comes_round_while_nobody_is_there_is_missed(d: Desk) -> None:
+    d.at("08:30")
+    task_id = await d.make(10, recurring={"every": "day", "at": ["09:00"]})
+    d.at("09:01")
+    await d.feed()
+    assert (await d.view(task_id)).task.run == 1
+    await d.submit()
+    d.later(days=2, hours=2)
+    await d.feed()
+    view = await d.view(task_id)
+    assert [(r["run"], r["missed"]) for r in view.runs] == [(2, True), (1, False)]
+    assert view.task.state == "scheduled"
+    d.later(hours=22)
+    await d.feed()
+    view = await d.view(task_id)
+    assert next((r["run"], r["missed"], r["fed"]) for r in view.runs) == (3, False, 10)
+    assert await d.states() == {PartState.DELIVERED: 10, PartState.QUEUED: 10}
 
 
-async def test_a_hold_of_days_ends_as_cancelled_and_the_rest_is_sent(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rows_whose_time_is_over_are_not_sent(d: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "BACKLOG", 400)
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(500)
-        await d.feed()
+    task_id = await d.make(1000, expire_at=d.now() + timedelta(minutes=10))
+    await d.feed()
+    await d.submit()
+    d.later(minutes=11)
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 400, "expired": 600})
+
+
+async def test_a_call_that_was_prepared_before_a_pause_adds_nothing(d: Desk) -> None:
+    """The feeder's picture of a task may be old: what counts is the task's row when the chunk is stored."""
+    task_id = await d.make(50)
+    real = d.feeder._acceptor.send
+
+    async def pausing(request: Any) -> Any:
         await d.tasks.pause(by_test(d.database, actor="t"), task_id)
-        d.later(days=5, hours=1)
-        await d.tasks.end_long_holds(task_id)
-        assert await d.states() == {PartState.CANCELLED: 400}
-        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-        await d.feed()
-        assert (await d.view(task_id)).progress.statuses == {"cancelled": 400, "queued": 100}
+        return await real(request)
+
+    d.feeder._acceptor.send = pausing  # type: ignore[method-assign]
+    await d.feed(3)
+    assert await d.states() == {}
+    d.feeder._acceptor.send = real  # type: ignore[method-assign]
+    await d.tasks.resume(by_test(d.database, actor="t"), task_id)
+    await d.feed()
+    assert await d.states() == {PartState.QUEUED: 50}
+    assert (await d.view(task_id)).progress.statuses == {"queued": 50}
 
 
-async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(5, review=True)
-        other = await d.make(5, review=True)
-        await d.feed()
-        assert await d.states() == {}
-        withdrawn = await d.make(5, review=True)
-        await d.tasks.cancel(by_test(d.database, actor="key"), withdrawn)
-        waiting = await reviews.page(d.database, accounts=[d.account_id])
-        assert [(r.batch_id, r.task, r.numbers) for r in waiting if r.task] == [
-            (other, True, 5),
-            (task_id, True, 5),
-        ]
-        assert len(await reviews.sample(d.database, waiting[0])) == 5
+async def test_what_a_killed_command_left_undone_is_done(d: Desk) -> None:
+    task_id = await d.make(50)
+    await d.feed()
+    await d.database.execute("UPDATE task SET state = 'paused', paused_from = 'sent'")
+    d.feeder._reconciled = float("-inf")
+    await d.feed(1)
+    assert await d.states() == {PartState.HELD: 50}
+    await d.database.execute("UPDATE task SET state = 'sent', paused_from = NULL")
+    await d.database.execute("UPDATE task_chunk SET counts = '{\"queued\": 50}'")
+    d.feeder._reconciled = float("-inf")
+    await d.feed(1)
+    assert await d.states() == {PartState.QUEUED: 50}
+    await d.database.execute("UPDATE task SET state = 'cancelled'")
+    d.feeder._reconciled = float("-inf")
+    await d.feed(1)
+    assert await d.states() == {PartState.CANCELLED: 50}
+    assert (await d.view(task_id)).progress.statuses == {"cancelled": 50}
+    balance = await d.database.fetchval("SELECT balance FROM account")
+    assert balance == 100_000
+
+
+async def test_a_hold_of_days_ends_as_cancelled_and_the_rest_is_sent(d: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "BACKLOG", 400)
+    task_id = await d.make(500)
+    await d.feed()
+    await d.tasks.pause(by_test(d.database, actor="t"), task_id)
+    d.later(days=5, hours=1)
+    await d.tasks.end_long_holds(task_id)
+    assert await d.states() == {PartState.CANCELLED: 400}
+    await d.tasks.resume(by_test(d.database, actor="t"), task_id)
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {"cancelled": 400, "queued": 100}
+
+
+async def test_a_reviewer_decides_and_not_about_own_tasks(d: Desk) -> None:
+    task_id = await d.make(5, review=True)
+    other = await d.make(5, review=True)
+    await d.feed()
+    assert await d.states() == {}
+    withdrawn = await d.make(5, review=True)
+    await d.tasks.cancel(by_test(d.database, actor="key"), withdrawn)
+    waiting = await reviews.page(d.database, accounts=[d.account_id])
+    assert [(r.batch_id, r.task, r.numbers) for r in waiting if r.task] == [(other, True, 5), (task_id, True, 5)]
+    assert len(await reviews.sample(d.database, waiting[0])) == 5
+    with pytest.raises(Refused):
+        await d.reviewing.decide(Change(d.database, Actor.system("key")), task_id, passes=True)
+    boss = Actor(ActorKind.PERSON, "boss", 1, ALL, EVERYTHING)
+    elsewhere = Actor(ActorKind.PERSON, "boss", 1, ALL, Scope((d.account_id + 1,)))
+    with pytest.raises(Refused):
+        await d.reviewing.decide(Change(d.database, elsewhere), task_id, passes=True)
+    assert await d.reviewing.decide(Change(d.database, boss), task_id, passes=True) == 5
+    with pytest.raises(Refused):
+        await d.reviewing.decide(Change(d.database, boss), task_id, passes=True)
+    await d.reviewing.decide(Change(d.database, boss), other, passes=False, reason="内容不妥")
+    await d.feed()
+    assert not await reviews.page(d.database, accounts=None)
+    decided = await reviews.page(d.database, state="", accounts=None)
+    assert [(r.state, r.decided_by) for r in decided] == [("expired", ""), ("rejected", "boss"), ("passed", "boss")]
+    assert await d.states() == {PartState.QUEUED: 5}
+    view = await d.view(other)
+    assert (view.task.state, view.task.detail["reason"]) == ("cancelled", "内容不妥")
+
+
+async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(d: Desk) -> None:
+    await policies.put(by_test(d.database), "review_over", "100")
+    await d.snapshots.follow()
+    small, large = await d.make(100), await d.make(101)
+    await policies.put(by_test(d.database), "review", "all")
+    await d.snapshots.follow()
+    seen = await d.make(250)
+    await d.feed()
+    waiting = await reviews.page(d.database, accounts=None)
+    assert [(r.batch_id, r.reasons) for r in waiting if r.task] == [
+        (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
+    ]  # fmt: skip
+    await d.reviewing.decide(Change(d.database, Actor.system("boss")), seen, passes=True)
+    await d.feed()
+    assert (await d.view(seen)).progress.statuses == {"queued": 250}
+    # One that began before the policy came is seen call by call.
+    assert (await d.view(small)).progress.statuses == {"held": 100}
+    assert [r.task for r in await reviews.page(d.database, accounts=None)] == [False, True]
+
+
+async def test_only_one_node_feeds(d: Desk) -> None:
+    other = Feeder(d.database, d.tasks, d.acceptor, ids=d.ids, snapshots=d.snapshots, now=d.now)
+    first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
+    mine = first.run(d.feeder.periodics())
+    await first.run_now("tasks.feeder")  # before the other is there to be faster
+    theirs = second.run(other.periodics())
+    try:
         with pytest.raises(Refused):
-            await d.reviewing.decide(Change(d.database, Actor.system("key")), task_id, passes=True)
-        boss = Actor(ActorKind.PERSON, "boss", 1, ALL, EVERYTHING)
-        elsewhere = Actor(ActorKind.PERSON, "boss", 1, ALL, Scope((d.account_id + 1,)))
-        with pytest.raises(Refused):
-            await d.reviewing.decide(Change(d.database, elsewhere), task_id, passes=True)
-        assert await d.reviewing.decide(Change(d.database, boss), task_id, passes=True) == 5
-        with pytest.raises(Refused):
-            await d.reviewing.decide(Change(d.database, boss), task_id, passes=True)
-        await d.reviewing.decide(Change(d.database, boss), other, passes=False, reason="内容不妥")
-        await d.feed()
-        assert not await reviews.page(d.database, accounts=None)
-        decided = await reviews.page(d.database, state="", accounts=None)
-        assert [(r.state, r.decided_by) for r in decided] == [
-            ("expired", ""), ("rejected", "boss"), ("passed", "boss"),
-        ]  # fmt: skip
-        assert await d.states() == {PartState.QUEUED: 5}
-        view = await d.view(other)
-        assert (view.task.state, view.task.detail["reason"]) == ("cancelled", "内容不妥")
-
-
-async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
-    dsn: str, tmp_path: Path
-) -> None:
-    async with desk(dsn, tmp_path) as d:
-        await policies.put(by_test(d.database), "review_over", "100")
-        await d.snapshots.follow()
-        small, large = await d.make(100), await d.make(101)
-        await policies.put(by_test(d.database), "review", "all")
-        await d.snapshots.follow()
-        seen = await d.make(250)
-        await d.feed()
-        waiting = await reviews.page(d.database, accounts=None)
-        assert [(r.batch_id, r.reasons) for r in waiting if r.task] == [
-            (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
-        ]  # fmt: skip
-        await d.reviewing.decide(Change(d.database, Actor.system("boss")), seen, passes=True)
-        await d.feed()
-        assert (await d.view(seen)).progress.statuses == {"queued": 250}
-        # One that began before the policy came is seen call by call.
-        assert (await d.view(small)).progress.statuses == {"held": 100}
-        assert [r.task for r in await reviews.page(d.database, accounts=None)] == [False, True]
-
-
-async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        other = Feeder(
-            d.database,
-            d.tasks,
-            d.feeder._acceptor,
-            ids=d.ids,
-            snapshots=d.snapshots,
-            now=d.now,
-        )
-        first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
-        mine = first.run(d.feeder.periodics())
-        await first.run_now("tasks.feeder")  # before the other is there to be faster
-        theirs = second.run(other.periodics())
-        try:
-            with pytest.raises(Refused):
-                await second.run_now("tasks.feeder")
-            await mine.stop()
             await second.run_now("tasks.feeder")
-        finally:
-            await mine.stop()
-            await theirs.stop()
+        await mine.stop()
+        await second.run_now("tasks.feeder")
+    finally:
+        await mine.stop()
+        await theirs.stop()
 
 
-async def test_changes_until_it_begins(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(5, send_at=d.now() + timedelta(hours=5))
-        own = Actor(ActorKind.PERSON, "t", 1, ALL, Scope((d.account_id,)))
-        await d.tasks.edit(Change(d.database, own), task_id, {"name": "新名称", "rate": 10, "send_at": None})
-        await d.feed()
-        assert await d.states() == {PartState.QUEUED: 5}
-        with pytest.raises(SmsgwError) as caught:
-            await d.tasks.edit(by_test(d.database, actor="t"), task_id, {"send_at": d.now()})
-        assert caught.value.code == "STATE_CONFLICT"
-        elsewhere = Actor(ActorKind.PERSON, "t", 1, ALL, Scope((d.account_id + 1,)))
-        with pytest.raises(SmsgwError) as caught:
-            await d.tasks.pause(Change(d.database, elsewhere), task_id)
-        assert caught.value.code == "NOT_FOUND"
-
-
-async def test_what_a_pause_held_follows_its_account_to_another_channel(dsn: str, tmp_path: Path) -> None:
+async def test_what_a_pause_held_follows_its_account_to_another_channel(d: Desk) -> None:
     where = "SELECT DISTINCT l.name FROM part p JOIN pool l ON l.id = p.pool_id"
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(3)
-        await d.feed()
-        assert await d.database.fetchval(where) == "CMCC"
-        change = by_test(d.database, actor="t")
-        await d.tasks.pause(change, task_id)
-        await d.feed()
-        assert await d.states() == {PartState.HELD: 3}
-        other = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
-                 "access_code": "10690002"}  # fmt: skip
-        await channels.add(change, d.sealer, "b", other)
-        await routing.move(change, "account", "acme", "b", "割接")
-        await d.snapshots.follow()
-        await d.tasks.resume(change, task_id)
-        await d.feed()
-        assert await d.states() == {PartState.QUEUED: 3}
-        assert [row["name"] for row in await d.database.fetch(where)] == ["only-b"]
+    task_id = await d.make(3)
+    await d.feed()
+    assert await d.database.fetchval(where) == "CMCC"
+    change = by_test(d.database, actor="t")
+    await d.tasks.pause(change, task_id)
+    await d.feed()
+    assert await d.states() == {PartState.HELD: 3}
+    other = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+             "access_code": "10690002"}  # fmt: skip
+    await channels.add(change, d.sealer, "b", other)
+    await routing.move(change, "account", "acme", "b", "割接")
+    await d.snapshots.follow()
+    await d.tasks.resume(change, task_id)
+    await d.feed()
+    assert await d.states() == {PartState.QUEUED: 3}
+    assert [row["name"] for row in await d.database.fetch(where)] == ["only-b"]
 
 
-async def test_a_node_that_has_not_heard_of_a_switch_sends_nothing_the_wrong_way(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        for on in (True, False):
-            account = d.snapshots.current.account(d.account_id)
-            assert account is not None
-            one = SendRequest(account, (SendItem("13800000000", "您好"),), MessageType.NOTICE, Origin.API, "key")
-            await accounts.set_status(by_test(d.database), d.account_id, "stopped")
-            await training.switch(by_test(d.database), d.account_id, on=on, reason="培训")
-            await accounts.set_status(by_test(d.database), d.account_id, "active")
-            # The snapshot is that of before: it knows nothing of the stop, and nothing of the switch.
-            with pytest.raises(Refused) as refused:
-                await d.acceptor.send(one)
-            assert refused.value.code == "STATE_CONFLICT"
-            assert not await d.database.fetchval("SELECT count(*) FROM part")
-            await d.snapshots.follow()
-
-
-async def test_a_task_of_an_account_that_rehearses_goes_to_the_test_pool_alone(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
+async def test_a_node_that_has_not_heard_of_a_switch_sends_nothing_the_wrong_way(d: Desk) -> None:
+    for on in (True, False):
+        one = SendRequest(d.account, (SendItem("13800000000", "您好"),), MessageType.NOTICE, Origin.API, "key")
         await accounts.set_status(by_test(d.database), d.account_id, "stopped")
-        await training.switch(by_test(d.database), d.account_id, on=True, reason="培训")
+        await training.switch(by_test(d.database), d.account_id, on=on, reason="培训")
         await accounts.set_status(by_test(d.database), d.account_id, "active")
+        # The snapshot is that of before: it knows nothing of the stop, and nothing of the switch.
+        with refusing("STATE_CONFLICT"):
+            await d.acceptor.send(one)
+        assert not await d.database.fetchval("SELECT count(*) FROM part")
         await d.snapshots.follow()
-        balance = await d.database.fetchval("SELECT balance FROM account WHERE id = $1", d.account_id)
-        await d.make(5, "您好")
-        await d.feed()
-        pools = await d.database.fetch("SELECT DISTINCT pool_id FROM part")
-        assert [row["pool_id"] for row in pools] == [TEST_POOL]
-        assert await d.database.fetchval("SELECT bool_and(test) FROM message")
-        after = await d.database.fetchval("SELECT balance FROM account WHERE id = $1", d.account_id)
-        assert after == balance
-        assert not await d.database.fetchval("SELECT count(*) FROM usage_day")
-        await accounts.set_status(by_test(d.database), d.account_id, "stopped")
-        with pytest.raises(Refused) as waits:
-            await training.switch(by_test(d.database), d.account_id, on=False, reason="结束")
-        assert waits.value.code == "STATE_CONFLICT"
 
 
-async def test_what_is_wrong_with_one_task_keeps_no_other_one_waiting(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_task_of_an_account_that_rehearses_goes_to_the_test_pool_alone(d: Desk) -> None:
+    await accounts.set_status(by_test(d.database), d.account_id, "stopped")
+    await training.switch(by_test(d.database), d.account_id, on=True, reason="培训")
+    await accounts.set_status(by_test(d.database), d.account_id, "active")
+    await d.snapshots.follow()
+    balance = await d.database.fetchval("SELECT balance FROM account WHERE id = $1", d.account_id)
+    await d.make(5, "您好")
+    await d.feed()
+    pools = await d.database.fetch("SELECT DISTINCT pool_id FROM part")
+    assert [row["pool_id"] for row in pools] == [TEST_POOL]
+    assert await d.database.fetchval("SELECT bool_and(test) FROM message")
+    after = await d.database.fetchval("SELECT balance FROM account WHERE id = $1", d.account_id)
+    assert after == balance
+    assert not await d.database.fetchval("SELECT count(*) FROM usage_day")
+    await accounts.set_status(by_test(d.database), d.account_id, "stopped")
+    with refusing("STATE_CONFLICT"):
+        await training.switch(by_test(d.database), d.account_id, on=False, reason="结束")
+
+
+async def test_what_is_wrong_with_one_task_keeps_no_other_one_waiting(d: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever step it is in; the task is fed again once it is well."""
-    async with desk(dsn, tmp_path) as d:
-        broken, own = await d.make(20), d.account_id
-        d.account_id = await accounts.add(by_test(d.database), "beta", default_sign="测试")
-        await accounts.top_up(by_test(d.database, d.ids.next), d.account_id, 10_000, "")
-        await d.snapshots.follow()
+    broken, own = await d.make(20), d.account_id
+    d.account_id = await accounts.add(by_test(d.database), "beta", default_sign="测试")
+    await accounts.top_up(by_test(d.database, d.ids.next), d.account_id, 10_000, "")
+    await d.snapshots.follow()
+    other = await d.make(30)
+    assert broken < other
+    d.account_id = own
+    steps: dict[str, Any] = {name: getattr(d.feeder, name) for name in ("_prepare", "_feed")}
+    for name, step in steps.items():
+
+        async def failing(task: Any, *args: Any, step: Any = step) -> Any:
+            if task.id == broken:
+                raise ZeroDivisionError
+            return await step(task, *args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(d.feeder, name, failing)
+            patch.setattr(feeding, "AFTER_FAILURE", 0.0)
+            await d.feed(1)
+        assert (await d.view(other)).progress.statuses == {"queued": 30}, name
+        assert (await d.view(broken)).progress.statuses == {}, name
         other = await d.make(30)
-        assert broken < other
-        d.account_id = own
-        steps: dict[str, Any] = {name: getattr(d.feeder, name) for name in ("_prepare", "_feed")}
-        for name, step in steps.items():
-
-            async def failing(task: Any, *args: Any, step: Any = step) -> Any:
-                if task.id == broken:
-                    raise ZeroDivisionError
-                return await step(task, *args)
-
-            with monkeypatch.context() as patch:
-                patch.setattr(d.feeder, name, failing)
-                patch.setattr(feeding, "AFTER_FAILURE", 0.0)
-                await d.feed(1)
-            assert (await d.view(other)).progress.statuses == {"queued": 30}, name
-            assert (await d.view(broken)).progress.statuses == {}, name
-            other = await d.make(30)
-        monkeypatch.setattr(d.tasks, "settle_queue", failing_settle)
-        d.feeder._reconciled = float("-inf")
-        monkeypatch.setattr(feeding, "AFTER_FAILURE", 0.0)
-        await d.feed(1)
-        assert (await d.view(broken)).progress.statuses == {"queued": 20}
+    monkeypatch.setattr(d.tasks, "settle_queue", failing_settle)
+    d.feeder._reconciled = float("-inf")
+    monkeypatch.setattr(feeding, "AFTER_FAILURE", 0.0)
+    await d.feed(1)
+    assert (await d.view(broken)).progress.statuses == {"queued": 20}
 
 
 async def failing_settle(task_id: int) -> None:
     raise ZeroDivisionError(task_id)
 
 
-async def test_an_outage_is_not_met_by_each_task(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with desk(dsn, tmp_path) as d:
-        for _ in range(feeding.MOST_AWAY + 3):
-            await d.make(1)
-        asked: list[int] = []
+async def test_an_outage_is_not_met_by_each_task(d: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(feeding.MOST_AWAY + 3):
+        await d.make(1)
+    asked: list[int] = []
 
-        async def away(task: Any, *_: Any) -> Any:
-            asked.append(task.id)
-            raise Temporary("STORAGE_UNAVAILABLE", retry_after=2)
+    async def away(task: Any, *_: Any) -> Any:
+        asked.append(task.id)
+        raise Temporary("STORAGE_UNAVAILABLE", retry_after=2)
 
-        monkeypatch.setattr(d.feeder, "_prepare", away)
-        with pytest.raises(Temporary):
-            await d.feeder.step()
-        assert len(asked) == feeding.MOST_AWAY
+    monkeypatch.setattr(d.feeder, "_prepare", away)
+    with pytest.raises(Temporary):
+        await d.feeder.step()
+    assert len(asked) == feeding.MOST_AWAY
 
 
-async def test_a_run_is_finished_with_one_connection(dsn: str, tmp_path: Path) -> None:
+async def test_a_run_is_finished_with_one_connection(d: Desk, dsn: str) -> None:
     """Its figures are of the transaction that ends it: one that waited for a second one would wait for itself."""
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(20)
-        await d.feed(3)
-        await d.submit()
-        await d.tasks.count(task_id, None, 100)
-        alone = Database(dsn, size=1)
-        await alone.open()
-        usual, d.tasks.database = d.tasks.database, alone
-        try:
-            await d.tasks.finish(task_id, 1)
-        finally:
-            d.tasks.database = usual
-            await alone.close()
-        assert (await d.view(task_id)).task.state == "finished"
+    task_id = await d.make(20)
+    await d.feed(3)
+    await d.submit()
+    await d.tasks.count(task_id, None, 100)
+    alone = Database(dsn, size=1)
+    await alone.open()
+    usual, d.tasks.database = d.tasks.database, alone
+    try:
+        await d.tasks.finish(task_id, 1)
+    finally:
+        d.tasks.database = usual
+        await alone.close()
+    assert (await d.view(task_id)).task.state == "finished"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from changes import by_test
-from taskdesk import Desk, desk
+from taskdesk import Desk, desk, refusing
 
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
@@ -53,156 +53,131 @@ async def texts(d: Desk, column: str = "content") -> list[str]:
     return [row[column] for row in await d.database.fetch("SELECT * FROM message ORDER BY id")]
 
 
+async def uploaded(d: Desk, table: bytes = CSV) -> int:
+    """A file of the account; its id."""
+    incoming = await d.tasks.files.receive(d.account_id, len(table))
+    incoming.path.write_bytes(table)
+    incoming.name = "a.csv"
+    return (await d.tasks.files.keep(incoming, "t")).id
+
+
 async def imported(d: Desk) -> None:
     runner = JobRunner(d.database, 1, [Importer(d.database, d.tasks, keep_days=1).kind()])
     while await runner.claim():
         await runner.settled()
 
 
-async def test_a_template_is_filled_from_columns_and_values_of_the_task(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        order = await template(
-            d,
-            "{称呼}的订单{订单}已发货,客服{电话}。",
-            订单=Variable(Form.ALNUM, 10),
-            电话=Variable(Form.DIGITS, 12),
-        )
-        incoming = await d.tasks.files.receive(d.account_id, len(CSV))
-        incoming.path.write_bytes(CSV)
-        incoming.name = "a.csv"
-        file = await d.tasks.files.keep(incoming, "t")
-        how = {"template_id": order, "upload_id": file.id, "rows": 0, "content": ""}
-        with pytest.raises(SmsgwError) as refused:
-            await d.make(**how, params={"称呼": "您", "价格": "1"})
-        assert (refused.value.code, refused.value.detail) == ("TEMPLATE_PARAM_INVALID", {"name": "价格"})
-        with pytest.raises(SmsgwError, match="类型"):
-            await d.make(**how, type=MessageType.MARKETING)
-        with pytest.raises(SmsgwError, match="电话"):
-            await d.make(**how, params={"称呼": "您"})
-        task_id = await d.make(**how, params={"称呼": "您", "电话": "95555"})
-        await imported(d)
-        await d.feed()
-        view = await d.view(task_id)
-        assert view.task.problems == {"TEMPLATE_PARAM_INVALID": 1, "CONTENT_VARIABLE_UNRESOLVED": 1}
-        assert view.progress.statuses == {"queued": 2}
-        said = "【测试】您的订单{}已发货,客服95555。"
-        assert await texts(d) == [said.format("A1"), said.format("A3")]
-        assert await texts(d, "template_id") == [order] * 2
-
-
-async def uploaded(d: Desk) -> int:
-    """A task whose rows are to be brought in."""
-    incoming = await d.tasks.files.receive(d.account_id, len(CSV))
-    incoming.path.write_bytes(CSV)
-    incoming.name = "a.csv"
-    file = await d.tasks.files.keep(incoming, "t")
-    return await d.make(upload_id=file.id, rows=0)
+async def test_a_template_is_filled_from_columns_and_values_of_the_task(d: Desk) -> None:
+    order = await template(
+        d,
+        "{称呼}的订单{订单}已发货,客服{电话}。",
+        订单=Variable(Form.ALNUM, 10),
+        电话=Variable(Form.DIGITS, 12),
+    )
+    how = {"template_id": order, "upload_id": await uploaded(d), "rows": 0, "content": ""}
+    with refusing("TEMPLATE_PARAM_INVALID", name="价格"):
+        await d.make(**how, params={"称呼": "您", "价格": "1"})
+    with pytest.raises(SmsgwError, match="类型"):
+        await d.make(**how, type=MessageType.MARKETING)
+    with pytest.raises(SmsgwError, match="电话"):
+        await d.make(**how, params={"称呼": "您"})
+    task_id = await d.make(**how, params={"称呼": "您", "电话": "95555"})
+    await imported(d)
+    await d.feed()
+    view = await d.view(task_id)
+    assert view.task.problems == {"TEMPLATE_PARAM_INVALID": 1, "CONTENT_VARIABLE_UNRESOLVED": 1}
+    assert view.progress.statuses == {"queued": 2}
+    said = "【测试】您的订单{}已发货,客服95555。"
+    assert await texts(d) == [said.format("A1"), said.format("A3")]
+    assert await texts(d, "template_id") == [order] * 2
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_with_its_import_a_task_is_cancelled(dsn: str, tmp_path: Path, begun: bool) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await uploaded(d)
-        if begun:  # by a node that is away then
-            assert await job_queries.claim(d.database, 7, {imports.NAME: 1}, timedelta())
-        job_id = await d.database.fetchval("SELECT id FROM job")
-        change = Change(d.database, Actor.operator("root"))
-        job = await jobs.cancel(change, job_id, imports.ENDS)
-        assert job.state == ("running" if begun else "cancelled")
-        assert (await d.view(task_id)).task.state == "cancelled"
-        told = await d.database.fetch("SELECT action, object FROM audit WHERE action LIKE '%.cancel' ORDER BY id")
-        assert [tuple(row) for row in told] == [("job.cancel", f"job/{job_id}"), ("task.cancel", f"task/{task_id}")]
-        await imported(d)
-        assert await d.database.fetchval("SELECT state FROM job") == "cancelled"
-        # Whatever its task is said to be, nobody begins it anew.
-        await d.database.execute("UPDATE task SET state = 'importing'")
-        async with d.database.transaction() as connection:
-            assert await imports.enqueue(connection) == 0
-        await imported(d)
-        await d.feed()
-        assert await d.states() == {}
+async def test_with_its_import_a_task_is_cancelled(d: Desk, begun: bool) -> None:
+    task_id = await d.make(upload_id=await uploaded(d), rows=0)
+    if begun:  # by a node that is away then
+        assert await job_queries.claim(d.database, 7, {imports.NAME: 1}, timedelta())
+    job_id = await d.database.fetchval("SELECT id FROM job")
+    change = Change(d.database, Actor.operator("root"))
+    job = await jobs.cancel(change, job_id, imports.ENDS)
+    assert job.state == ("running" if begun else "cancelled")
+    assert (await d.view(task_id)).task.state == "cancelled"
+    told = await d.database.fetch("SELECT action, object FROM audit WHERE action LIKE '%.cancel' ORDER BY id")
+    assert [tuple(row) for row in told] == [("job.cancel", f"job/{job_id}"), ("task.cancel", f"task/{task_id}")]
+    await imported(d)
+    assert await d.database.fetchval("SELECT state FROM job") == "cancelled"
+    # Whatever its task is said to be, nobody begins it anew.
+    await d.database.execute("UPDATE task SET state = 'importing'")
+    async with d.database.transaction() as connection:
+        assert await imports.enqueue(connection) == 0
+    await imported(d)
+    await d.feed()
+    assert await d.states() == {}
 
 
-async def test_an_import_whose_rows_are_there_cannot_be_cancelled(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await uploaded(d)
-        await imported(d)
-        await d.database.execute("UPDATE job SET state = 'running', leased_until = now() + interval '1 minute'")
-        job_id = await d.database.fetchval("SELECT id FROM job")
-        with pytest.raises(SmsgwError) as refused:
-            await jobs.cancel(Change(d.database, Actor.operator("root")), job_id, imports.ENDS)
-        assert refused.value.code == "STATE_CONFLICT"
-        assert not await d.database.fetchval("SELECT cancel_asked FROM job")
-        await d.feed()
-        assert (await d.view(task_id)).progress.statuses == {"queued": 4}
+async def test_an_import_whose_rows_are_there_cannot_be_cancelled(d: Desk) -> None:
+    task_id = await d.make(upload_id=await uploaded(d), rows=0)
+    await imported(d)
+    await d.database.execute("UPDATE job SET state = 'running', leased_until = now() + interval '1 minute'")
+    job_id = await d.database.fetchval("SELECT id FROM job")
+    with refusing("STATE_CONFLICT"):
+        await jobs.cancel(Change(d.database, Actor.operator("root")), job_id, imports.ENDS)
+    assert not await d.database.fetchval("SELECT cancel_asked FROM job")
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {"queued": 4}
 
 
-async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_more(
-    dsn: str, tmp_path: Path
-) -> None:
-    async with desk(dsn, tmp_path) as d:
-        numbers = ["13800000001", "13800000002"]
-        with pytest.raises(SmsgwError) as unknown:
-            await d.make(to=numbers, content="", template_id=99)
-        assert (unknown.value.code, unknown.value.detail) == ("TEMPLATE_NOT_FOUND", {"id": "99"})
-        order = await template(d, "您的订单已发货。", Review.REFUSED)
-        with pytest.raises(SmsgwError) as refused:
-            await d.make(to=numbers, content="", template_id=order)
-        assert refused.value.code == "TEMPLATE_NOT_APPROVED"
-        await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.APPROVED)
-        await d.snapshots.follow()
-        task_id = await d.make(to=numbers, content="", template_id=order)
-        await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.REFUSED, reason="x")
-        await d.snapshots.follow()
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason, view.progress.pending) == (
-            "paused",
-            "TEMPLATE_NOT_APPROVED",
-            2,
-        )
+async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_more(d: Desk) -> None:
+    numbers = ["13800000001", "13800000002"]
+    with refusing("TEMPLATE_NOT_FOUND", id="99"):
+        await d.make(to=numbers, content="", template_id=99)
+    order = await template(d, "您的订单已发货。", Review.REFUSED)
+    with refusing("TEMPLATE_NOT_APPROVED"):
+        await d.make(to=numbers, content="", template_id=order)
+    await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.APPROVED)
+    await d.snapshots.follow()
+    task_id = await d.make(to=numbers, content="", template_id=order)
+    await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.REFUSED, reason="x")
+    await d.snapshots.follow()
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.task.reason, view.progress.pending) == ("paused", "TEMPLATE_NOT_APPROVED", 2)
 
 
-async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        change = Change(d.database, Actor.system("test"))
-        made = await audience.add_audience(change, d.account_id, "老客户")
-        with pytest.raises(SmsgwError) as empty:
-            await d.make(rows=0, content="您好", audience_id=made.id)
-        assert empty.value.code == "TO_EMPTY"
-        people = [
-            ContactInput("13800000001", "张三", None, {"city": "北京", "card": "1001"}),
-            ContactInput("13800000002", "李四", None, {"city": "上海"}),
-            ContactInput("13800000003", "王五", None, {}),
-            ContactInput("+85291234567", "陈六", None, {"city": "香港"}),
-        ]
-        await audience.put(change, d.account_id, people, made.id)
-        await audience.put(change, d.account_id, [ContactInput("13800000009", "无关")])
-        other = await accounts.add(by_test(d.database), "other")
-        theirs = await audience.add_audience(change, other, "别人的")
-        with pytest.raises(SmsgwError) as unknown:
-            await d.make(rows=0, content="您好", audience_id=theirs.id)
-        assert unknown.value.code == "NOT_FOUND"
-        with pytest.raises(SmsgwError) as lost:
-            await d.make(rows=0, content="{级别}您好", audience_id=made.id)
-        assert (lost.value.code, lost.value.detail) == ("CONTENT_VARIABLE_UNRESOLVED", {"name": "级别"})
-        task_id = await d.make(
-            rows=0,
-            content="{姓名}您好,{城市}门店开业",
-            audience_id=made.id,
-            variables={"城市": "city"},
-            ext_column="card",
-        )
-        await imported(d)
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.total, view.task.problems) == (4, {"CONTENT_VARIABLE_UNRESOLVED": 1})
-        assert await texts(d) == [
-            f"【测试】{who}门店开业" for who in ("陈六您好,香港", "张三您好,北京", "李四您好,上海")
-        ]
-        assert await texts(d, "ext") == ["", "1001", ""]
-        table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
-        assert "王五" in table
+async def test_an_audience_is_written_to_with_its_contacts_fields(d: Desk) -> None:
+    change = Change(d.database, Actor.system("test"))
+    made = await audience.add_audience(change, d.account_id, "老客户")
+    with refusing("TO_EMPTY"):
+        await d.make(rows=0, content="您好", audience_id=made.id)
+    people = [
+        ContactInput("13800000001", "张三", None, {"city": "北京", "card": "1001"}),
+        ContactInput("13800000002", "李四", None, {"city": "上海"}),
+        ContactInput("13800000003", "王五", None, {}),
+        ContactInput("+85291234567", "陈六", None, {"city": "香港"}),
+    ]
+    await audience.put(change, d.account_id, people, made.id)
+    await audience.put(change, d.account_id, [ContactInput("13800000009", "无关")])
+    other = await accounts.add(by_test(d.database), "other")
+    theirs = await audience.add_audience(change, other, "别人的")
+    with refusing("NOT_FOUND"):
+        await d.make(rows=0, content="您好", audience_id=theirs.id)
+    with refusing("CONTENT_VARIABLE_UNRESOLVED", name="级别"):
+        await d.make(rows=0, content="{级别}您好", audience_id=made.id)
+    task_id = await d.make(
+        rows=0,
+        content="{姓名}您好,{城市}门店开业",
+        audience_id=made.id,
+        variables={"城市": "city"},
+        ext_column="card",
+    )
+    await imported(d)
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.total, view.task.problems) == (4, {"CONTENT_VARIABLE_UNRESOLVED": 1})
+    assert await texts(d) == [f"【测试】{who}门店开业" for who in ("陈六您好,香港", "张三您好,北京", "李四您好,上海")]
+    assert await texts(d, "ext") == ["", "1001", ""]
+    table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
+    assert "王五" in table
 
 
 async def test_reports_of_a_task_go_to_its_own_address(dsn: str, tmp_path: Path) -> None:
@@ -224,35 +199,26 @@ async def test_reports_of_a_task_go_to_its_own_address(dsn: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ["您好", "订单{订单}已发货"])
-async def test_a_task_waits_when_its_digits_have_become_anothers(
-    dsn: str, tmp_path: Path, content: str
-) -> None:
+async def test_a_task_waits_when_its_digits_have_become_anothers(d: Desk, content: str) -> None:
     """All of its rows are alike in that: none of them is used up by it, though each may have a text of its own."""
-    async with desk(dsn, tmp_path) as d:
-        await accounts.edit(by_test(d.database), d.account_id, {"extend_code": "12"})
-        await d.snapshots.follow()
-        with pytest.raises(SmsgwError) as refused:
-            await accounts.add(by_test(d.database), "bank", extend_code="12")
-        assert refused.value.code == "STATE_CONFLICT"
-        incoming = await d.tasks.files.receive(d.account_id, len(CSV))
-        incoming.path.write_bytes(CSV)
-        file = await d.tasks.files.keep(incoming, "t")
-        task_id = await d.make(0, content, upload_id=file.id, extend_code="3")
-        await imported(d)
-        with pytest.raises(SmsgwError) as refused:
-            await accounts.add(by_test(d.database), "bank", extend_code="123")
-        assert refused.value.code == "STATE_CONFLICT"
-        await accounts.add(by_test(d.database), "bank")
-        # As a former version did.
-        await d.database.execute("UPDATE account SET extend_code = '123' WHERE name = 'bank'")
-        await d.snapshots.follow()
-        await d.feed()
-        view = await d.view(task_id)
-        assert (view.task.state, view.task.reason) == ("paused", "EXTEND_CODE_INVALID")
-        assert (view.progress.pending, await texts(d)) == (view.progress.valid, [])
-        with pytest.raises(SmsgwError) as refused:
-            await d.make(1, extend_code="34")
-        assert refused.value.code == "EXTEND_CODE_INVALID"
+    await accounts.edit(by_test(d.database), d.account_id, {"extend_code": "12"})
+    await d.snapshots.follow()
+    with refusing("STATE_CONFLICT"):
+        await accounts.add(by_test(d.database), "bank", extend_code="12")
+    task_id = await d.make(0, content, upload_id=await uploaded(d), extend_code="3")
+    await imported(d)
+    with refusing("STATE_CONFLICT"):
+        await accounts.add(by_test(d.database), "bank", extend_code="123")
+    await accounts.add(by_test(d.database), "bank")
+    # As a former version did.
+    await d.database.execute("UPDATE account SET extend_code = '123' WHERE name = 'bank'")
+    await d.snapshots.follow()
+    await d.feed()
+    view = await d.view(task_id)
+    assert (view.task.state, view.task.reason) == ("paused", "EXTEND_CODE_INVALID")
+    assert (view.progress.pending, await texts(d)) == (view.progress.valid, [])
+    with refusing("EXTEND_CODE_INVALID"):
+        await d.make(1, extend_code="34")
 
 
 async def test_files_in_a_relative_data_directory_are_found_by_the_process_that_reads_them(
@@ -261,89 +227,78 @@ async def test_files_in_a_relative_data_directory_are_found_by_the_process_that_
     """The data directory is "var" unless somebody says otherwise, and readers work elsewhere."""
     monkeypatch.chdir(tmp_path)
     async with desk(dsn, Path()) as d:
-        incoming = await d.tasks.files.receive(d.account_id, len(CSV))
-        incoming.path.write_bytes(CSV)
-        file = await d.tasks.files.keep(incoming, "t")
-        task_id = await d.make(0, "您好", upload_id=file.id)
+        task_id = await d.make(0, "您好", upload_id=await uploaded(d))
         await imported(d)
         assert (await d.view(task_id)).progress.valid == 4
 
 
-async def test_a_word_far_down_in_the_table_lets_the_whole_wait_and_is_seen(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        await words.put(by_test(d.database), [Word("贷款", "金融", Action.REVIEW)])
-        await d.snapshots.follow()
-        rows = [f"139{n:08},{'贷 款' if n == 461 else '水费'}" for n in range(600)]
-        task = await of_table(d, "手机号,事项\n" + "\n".join(rows), "关于{事项}的通知")
-        assert not task.review, "the first rows know nothing of it"
-        await imported(d)
-        view = await d.view(task.id)
-        assert view.task.state == "review"
-        assert view.task.review_reasons == ["1 行的内容含敏感词：贷款(金融)"]
-        seen = await reviews.get(d.database, task.id, accounts=None)
-        assert seen is not None
-        assert seen.reasons == ["1 行的内容含敏感词：贷款(金融)"]
-        found = await reviews.held_rows(d.database, task.id)
-        assert found[0] == 1
-        assert [(one.number, one.content) for one in found[1]] == [("8613900000461", "关于贷 款的通知")]
-        await d.feed()
-        assert not await d.states(), "nothing is sent before somebody has passed it"
-        await d.reviewing.decide(by_test(d.database, d.ids.next, actor="boss"), task.id, passes=True)
-        await d.feed()
-        states = await d.states()
-        assert PartState.HELD not in states, "nobody is asked twice"
-        assert states[PartState.QUEUED] == 540
-        assert await d.database.fetchval("SELECT count(*) FROM review WHERE NOT task") == 0
+async def test_a_word_far_down_in_the_table_lets_the_whole_wait_and_is_seen(d: Desk) -> None:
+    await words.put(by_test(d.database), [Word("贷款", "金融", Action.REVIEW)])
+    await d.snapshots.follow()
+    rows = [f"139{n:08},{'贷 款' if n == 461 else '水费'}" for n in range(600)]
+    task = await of_table(d, "手机号,事项\n" + "\n".join(rows), "关于{事项}的通知")
+    assert not task.review, "the first rows know nothing of it"
+    await imported(d)
+    view = await d.view(task.id)
+    assert view.task.state == "review"
+    assert view.task.review_reasons == ["1 行的内容含敏感词：贷款(金融)"]
+    seen = await reviews.get(d.database, task.id, accounts=None)
+    assert seen is not None
+    assert seen.reasons == ["1 行的内容含敏感词：贷款(金融)"]
+    found = await reviews.held_rows(d.database, task.id)
+    assert found[0] == 1
+    assert [(one.number, one.content) for one in found[1]] == [("8613900000461", "关于贷 款的通知")]
+    await d.feed()
+    assert not await d.states(), "nothing is sent before somebody has passed it"
+    await d.reviewing.decide(by_test(d.database, d.ids.next, actor="boss"), task.id, passes=True)
+    await d.feed()
+    states = await d.states()
+    assert PartState.HELD not in states, "nobody is asked twice"
+    assert states[PartState.QUEUED] == 540
+    assert await d.database.fetchval("SELECT count(*) FROM review WHERE NOT task") == 0
 
 
-async def test_rows_without_a_template_or_with_a_new_link_are_seen_before(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        await template(d, "关于{事项}的通知", 事项=Variable(Form.TEXT, 6))
-        await template(d, "详见 https://good.example.cn/a/{码}", 码=Variable(Form.ALNUM, 6))
-        await policies.put(by_test(d.database), "review", "untemplated", account_id=d.account_id)
-        await policies.put(by_test(d.database), "review_new_link", "true", account_id=d.account_id)
-        await d.snapshots.follow()
-        rows = [f"138{n:08},水费" for n in range(300)]
-        rows[250] = "13800000250,一件很长很长的事情"
-        rows[260] = "13800000260,t.cn/x"
-        rows[270] = "13800000270,good.example.cn/a/1 一件事"
-        task = await of_table(d, "手机号,事项\n" + "\n".join(rows), "关于{事项}的通知")
-        await imported(d)
-        view = await d.view(task.id)
-        assert view.task.state == "review"
-        assert view.task.review_reasons == ["2 行的内容不符合已审核的模板", "1 行的内容含新链接：t.cn/x"]
-        n, found = await reviews.held_rows(d.database, task.id)
-        assert n == 3
-        assert [one.content for one in found] == [
-            "关于一件很长很长的事情的通知", "关于t.cn/x的通知", "关于good.example.cn/a/1 一件事的通知",
-        ]  # fmt: skip
-        good = await of_table(d, "手机号,事项\n13700000001,水费", "关于{事项}的通知")
-        await imported(d)
-        assert (await d.view(good.id)).task.state == "scheduled", "nothing is held that need not be"
+async def test_rows_without_a_template_or_with_a_new_link_are_seen_before(d: Desk) -> None:
+    await template(d, "关于{事项}的通知", 事项=Variable(Form.TEXT, 6))
+    await template(d, "详见 https://good.example.cn/a/{码}", 码=Variable(Form.ALNUM, 6))
+    await policies.put(by_test(d.database), "review", "untemplated", account_id=d.account_id)
+    await policies.put(by_test(d.database), "review_new_link", "true", account_id=d.account_id)
+    await d.snapshots.follow()
+    rows = [f"138{n:08},水费" for n in range(300)]
+    rows[250] = "13800000250,一件很长很长的事情"
+    rows[260] = "13800000260,t.cn/x"
+    rows[270] = "13800000270,good.example.cn/a/1 一件事"
+    task = await of_table(d, "手机号,事项\n" + "\n".join(rows), "关于{事项}的通知")
+    await imported(d)
+    view = await d.view(task.id)
+    assert view.task.state == "review"
+    assert view.task.review_reasons == ["2 行的内容不符合已审核的模板", "1 行的内容含新链接：t.cn/x"]
+    n, found = await reviews.held_rows(d.database, task.id)
+    assert n == 3
+    assert [one.content for one in found] == [
+        "关于一件很长很长的事情的通知", "关于t.cn/x的通知", "关于good.example.cn/a/1 一件事的通知",
+    ]  # fmt: skip
+    good = await of_table(d, "手机号,事项\n13700000001,水费", "关于{事项}的通知")
+    await imported(d)
+    assert (await d.view(good.id)).task.state == "scheduled", "nothing is held that need not be"
 
 
 async def of_table(d: Desk, table: str, content: str, at: datetime | None = None) -> Task:
-    incoming = await d.tasks.files.receive(d.account_id, len(table.encode()))
-    incoming.path.write_bytes(table.encode())
-    incoming.name = "a.csv"
-    file = await d.tasks.files.keep(incoming, "t")
-    account = d.snapshots.current.account(d.account_id)
-    assert account is not None
-    spec = TaskSpec(account, "测试", content, Origin.API, ActorLabel("key"), upload_id=file.id, send_at=at)
+    file = await uploaded(d, table.encode())
+    spec = TaskSpec(d.account, "测试", content, Origin.API, ActorLabel("key"), upload_id=file, send_at=at)
     return (await d.tasks.create(by_test(d.database), spec))[0]
 
 
-async def test_rows_of_an_edited_task_are_asked_anew(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        await words.put(by_test(d.database), [Word("贷款", "金融", Action.REVIEW)])
-        await d.snapshots.follow()
-        rows = [f"138{n:08},{'贷' if n == 461 else '存'}" for n in range(600)]
-        table, at = "手机号,事项\n" + "\n".join(rows), d.now() + timedelta(days=1)
-        task = await of_table(d, table, "关于{事项}的通知", at)
-        await imported(d)
-        assert (await d.view(task.id)).task.state == "scheduled"
-        change = by_test(d.database, d.ids.next)
-        edited = await d.tasks.edit(change, task.id, {"content": "关于{事项}款的通知"})
-        assert (edited.state, edited.review_reasons) == ("review", ["1 行的内容含敏感词：贷款(金融)"])
-        n, found = await reviews.held_rows(d.database, task.id)
-        assert (n, [one.content for one in found]) == (1, ["关于贷款的通知"])
+async def test_rows_of_an_edited_task_are_asked_anew(d: Desk) -> None:
+    await words.put(by_test(d.database), [Word("贷款", "金融", Action.REVIEW)])
+    await d.snapshots.follow()
+    rows = [f"138{n:08},{'贷' if n == 461 else '存'}" for n in range(600)]
+    table, at = "手机号,事项\n" + "\n".join(rows), d.now() + timedelta(days=1)
+    task = await of_table(d, table, "关于{事项}的通知", at)
+    await imported(d)
+    assert (await d.view(task.id)).task.state == "scheduled"
+    change = by_test(d.database, d.ids.next)
+    edited = await d.tasks.edit(change, task.id, {"content": "关于{事项}款的通知"})
+    assert (edited.state, edited.review_reasons) == ("review", ["1 行的内容含敏感词：贷款(金融)"])
+    n, found = await reviews.held_rows(d.database, task.id)
+    assert (n, [one.content for one in found]) == (1, ["关于贷款的通知"])

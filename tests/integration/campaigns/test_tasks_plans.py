@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from databases import change
-from taskdesk import desk
+from taskdesk import Desk
 
 from smsgw.store.engine.database import Connection, connect
 from smsgw.store.messages import task_aside, task_parts
@@ -96,21 +95,18 @@ async def test_what_has_become_of_a_run_is_summed_up_once(filled: Connection) ->
     assert await store.totals(filled, [(500, 1)]) == {500: {"delivered": 500_000}}
 
 
-async def test_a_report_that_comes_late_changes_what_was_summed_up(dsn: str, tmp_path: Path) -> None:
-    async with desk(dsn, tmp_path) as d:
-        task_id = await d.make(5)
-        await d.feed()
-        await d.database.execute("UPDATE part SET state = 43, final_at = now()")  # no report
-        d.later(seconds=10)
-        for _ in range(2):  # counted, and then found to be over
-            await d.feeder._count()
-        view = await d.view(task_id)
-        assert (view.task.state, view.progress.statuses) == ("finished", {"no_report": 5})
-        assert (await d.tasks.page(accounts=[d.account_id]))[0].progress.statuses == {"no_report": 5}
-        await d.database.execute(
-            "UPDATE part SET state = 40 WHERE id IN (SELECT id FROM part ORDER BY id LIMIT 2)"
-        )
-        d.later(hours=1)
-        wanted = {"no_report": 3, "delivered": 2}
-        assert (await d.view(task_id)).progress.statuses == wanted
-        assert (await d.tasks.page(accounts=[d.account_id]))[0].progress.statuses == wanted
+async def test_a_report_that_comes_late_changes_what_was_summed_up(d: Desk) -> None:
+    task_id = await d.make(5)
+    await d.feed()
+    await d.database.execute("UPDATE part SET state = 43, final_at = now()")  # no report
+    d.later(seconds=10)
+    for _ in range(2):  # counted, and then found to be over
+        await d.feeder._count()
+    view = await d.view(task_id)
+    assert (view.task.state, view.progress.statuses) == ("finished", {"no_report": 5})
+    assert (await d.tasks.page(accounts=[d.account_id]))[0].progress.statuses == {"no_report": 5}
+    await d.database.execute("UPDATE part SET state = 40 WHERE id IN (SELECT id FROM part ORDER BY id LIMIT 2)")
+    d.later(hours=1)
+    wanted = {"no_report": 3, "delivered": 2}
+    assert (await d.view(task_id)).progress.statuses == wanted
+    assert (await d.tasks.page(accounts=[d.account_id]))[0].progress.statuses == wanted
