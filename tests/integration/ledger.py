@@ -5,6 +5,7 @@ Every change of a part's state is checked by a trigger against ``core.states.TRA
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from snapshots import FixedSnapshots, snapshot_of
 from standins import AnyFleet, AnyRouter, NoNumbers
 
 from smsgw.core.ids import IdSource
-from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPolicy
+from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import TRANSITIONS, PartState
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
@@ -50,6 +51,8 @@ BEGIN
 END $$;
 CREATE TRIGGER watch BEFORE UPDATE ON part FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION watch();
 """
+
+_BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 class Ledger:
@@ -141,12 +144,8 @@ class Ledger:
             for i in ids
         ]  # fmt: skip
         whole = (parts, account_id, POOL, LANE, int(state), policy, self.clock, self.clock + valid)
-        part_rows = [
-            (i, n, *whole, "", "", False, self.clock, None) for i in ids for n in range(1, parts + 1)
-        ]
-        keys = tuple(
-            RequestKey(k.kind, k.key, k.request_sha256, k.message_id or ids[0], k.answers) for k in keys
-        )
+        part_rows = [(i, n, *whole, "", "", False, self.clock, None) for i in ids for n in range(1, parts + 1)]
+        keys = tuple(RequestKey(k.kind, k.key, k.request_sha256, k.message_id or ids[0], k.answers) for k in keys)
         units = parts * messages if units is None else units
         return NewCall(account_id, ids[0], rows, part_rows, units, keys, b"answer of %d" % ids[0])
 
@@ -188,15 +187,11 @@ class Ledger:
             oldest=0,  # type: ignore[arg-type]
         )
 
-    async def answer(
-        self, kind: OutcomeKind, *claimed: Claimed, policy: UnknownPolicy = UnknownPolicy.HOLD
-    ) -> None:
+    async def answer(self, kind: OutcomeKind, *claimed: Claimed, policy: UnknownPolicy = UnknownPolicy.HOLD) -> None:
         """One answer for each part; accepted ones get the carrier id ``id-part-attempt``."""
         known = kind is OutcomeKind.ACCEPTED
         outcomes = [
-            Outcome(
-                c.id, c.part, c.attempt, kind, carrier_id=carrier_id(c) if known else "", code="x", delay=1.0
-            )
+            Outcome(c.id, c.part, c.attempt, kind, carrier_id=carrier_id(c) if known else "", code="x", delay=1.0)
             for c in claimed
         ]
         if kind is OutcomeKind.UNSENT:
@@ -204,6 +199,24 @@ class Ledger:
         else:
             self.outcomes.answered(outcomes, policy)
         await self.outcomes.drain()
+
+    async def claim_deferred(self, channel: str = "a") -> list[Claimed]:
+        """Claim what waits for its next attempt, however long it should."""
+        lease = self.leases[channel]
+        fence = Fence(lease.resource, NODE, lease.epoch, self.channels[channel])
+        await self.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
+        now = datetime.now(UTC)
+        return await claiming.claim_deferred(self.connection, fence, now=now, limit=10, oldest=0)
+
+    def report(
+        self, claimed: Claimed, state: PartState = PartState.DELIVERED, channel: str = "a", *, code: str = "",
+        cls: str = "", after: float = 0.0, pdu: bytes = b"",
+    ) -> Report:  # fmt: skip
+        """What the carrier says of a part that it has accepted."""
+        return Report(
+            self.channels[channel], carrier_id(claimed), state, code or state.name, cls, claimed.number,
+            self.clock + timedelta(seconds=after), pdu=pdu,
+        )  # fmt: skip
 
     # --- looking -----------------------------------------------------------------------------------------------
 
@@ -225,6 +238,17 @@ class Ledger:
             message_id,
         )
         return [row["status"] for row in rows]
+
+    async def orphans(self) -> list[str]:
+        """Numbers of the reports that have found no part."""
+        rows = await self.connection.fetch("SELECT number FROM receipt_orphan ORDER BY number")
+        return [row["number"] for row in rows]
+
+    async def until_blocked(self) -> None:
+        """Returns when a connection waits for a row of another."""
+        async with asyncio.timeout(60):
+            while not await self.connection.fetchval(_BLOCKED):  # noqa: ASYNC110 - the server's
+                await asyncio.sleep(0.02)
 
     async def balance(self) -> int:
         """Units that are left."""

@@ -20,7 +20,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HAN = re.compile("[\u3400-\u9fff]")
 SCOPES = ("send", "query", "report", "mo", "balance", "webhook", "template", "link", "number")
 NUMBER = "13800138000"
+ONE = {"to": [NUMBER], "content": "x"}
 LONG = "x" * 65
+LIKE, PAST, URL = "2026-05-01T09:00:00+08:00", "2020-01-01T00:00:00Z", "https://a.example/"
+BACKWARDS = "from_day=2026-01-02&to_day=2026-01-01"
 TASK = {"name": "n", "content": "hello", "to": [NUMBER]}
 WRONG = "参数格式不正确：{}，{}"
 TAGS = WRONG.format("items[0].tags", "最多 20 个标签，每个 1–32 个字符")
@@ -42,16 +45,21 @@ def get(path: str, said: str, **headers: str) -> Call:
 
 
 def upload(octets: bytes, reason: str) -> Call:
-    body = (
-        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
-        % octets
-    )
+    body = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n' % octets)
     said = f"文件无法使用：{reason}"
     return post("/files", body, said, Content_Type="multipart/form-data; boundary=b")
 
 
 def task(said: str, **fields: Any) -> Call:
     return post("/tasks", {name: value for name, value in (TASK | fields).items() if value is not None}, said)
+
+
+def every(unit: str, on: int) -> dict[str, Any]:
+    return {"every": unit, "at": ["09:00"], "on": [on]}
+
+
+def webhook(body: Any, said: str, name: str = "own") -> Call:
+    return "PUT", f"/webhooks/{name}", body, {}, said
 
 
 REFUSED: list[Call] = [
@@ -61,41 +69,16 @@ REFUSED: list[Call] = [
     post("/messages", {"to": [5], "content": "x"}, WRONG.format("to[0]", "应为字符串，实为整数")),
     post("/messages", {"to": [NUMBER], "content": 5}, WRONG.format("content", "应为字符串，实为整数")),
     post("/messages", {"to": [NUMBER], "typo": 5}, WRONG.format("typo", "未知的参数")),
-    post(
-        "/messages",
-        {"to": [NUMBER], "content": "x", "report": False},
-        WRONG.format("report", "本服务器不支持此参数"),
-    ),
-    post(
-        "/messages",
-        {"to": [NUMBER], "content": "x", "type": "x"},
-        WRONG.format("type", "可选 otp, notice, marketing"),
-    ),
+    post("/messages", ONE | {"report": False}, WRONG.format("report", "本服务器不支持此参数")),
+    post("/messages", ONE | {"type": "x"}, WRONG.format("type", "可选 otp, notice, marketing")),
     post("/messages", {"to": [NUMBER], "client_ref": LONG}, WRONG.format("client_ref", "长度应不超过 64")),
-    post(
-        "/messages",
-        {"to": [NUMBER], "send_at": "2026-05-01T09:00:00"},
-        WRONG.format("send_at", "时间须带时区，如 2026-05-01T09:00:00+08:00"),
-    ),
-    post(
-        "/messages",
-        {"to": [NUMBER], "send_at": "soon"},
-        WRONG.format("send_at", "应为 ISO 8601 时间，如 2026-05-01T09:00:00+08:00"),
-    ),
-    post(
-        "/messages",
-        {"to": [NUMBER], "content": "x", "send_at": "1999-05-01T09:00:00Z"},
-        "发送时间不合法：send_at 超出允许的范围",
-    ),
-    post("/messages", {"to": [NUMBER], "content": "a\0b"}, WRONG.format("content", "含有 NUL 字符")),
+    post("/messages", ONE | {"send_at": "2026-05-01T09:00:00"}, WRONG.format("send_at", f"时间须带时区，如 {LIKE}")),
+    post("/messages", ONE | {"send_at": "soon"}, WRONG.format("send_at", f"应为 ISO 8601 时间，如 {LIKE}")),
+    post("/messages", ONE | {"send_at": "1999-05-01T09:00:00Z"}, "发送时间不合法：send_at 超出允许的范围"),
+    post("/messages", ONE | {"content": "a\0b"}, WRONG.format("content", "含有 NUL 字符")),
     post("/messages", b"{", "请求体不是合法的 JSON，请检查格式与 UTF-8 编码"),
     post("/messages", {}, WRONG.format("Content-Encoding", "不支持压缩的请求体"), Content_Encoding="gzip"),
-    post(
-        "/messages",
-        {"to": [NUMBER], "content": "x"},
-        WRONG.format("Idempotency-Key", "应为 1 至 64 个可见字符"),
-        Idempotency_Key=LONG,
-    ),
+    post("/messages", ONE, WRONG.format("Idempotency-Key", "应为 1 至 64 个可见字符"), Idempotency_Key=LONG),
     get("/messages?limit=0", WRONG.format("limit", "应不小于 1")),
     get("/messages?limit=100000", WRONG.format("limit", "应不大于 500")),
     get("/messages?limit=1&limit=1", WRONG.format("limit", "参数重复")),
@@ -105,14 +88,8 @@ REFUSED: list[Call] = [
     get("/messages/1", "记录不存在或无权查看"),
     ("PUT", "/messages", None, {}, "该地址不支持此方法，请查看接口文档"),
     get("/statistics?group=x", WRONG.format("group", "含有不允许的字符")),
-    get(
-        "/statistics?from_day=2026-01-02&to_day=2026-01-01",
-        WRONG.format("to_day", "须不早于起始日期，最多跨 366 天"),
-    ),
-    get(
-        "/usage?from_day=2026-01-02&to_day=2026-01-01",
-        WRONG.format("to_day", "须不早于起始日期，最多跨 366 天"),
-    ),
+    get(f"/statistics?{BACKWARDS}", WRONG.format("to_day", "须不早于起始日期，最多跨 366 天")),
+    get(f"/usage?{BACKWARDS}", WRONG.format("to_day", "须不早于起始日期，最多跨 366 天")),
     # files
     upload(b"", "文件为空"),
     upload(b"\n\n", "文件中没有数据"),
@@ -128,70 +105,22 @@ REFUSED: list[Call] = [
     task("内容为空，请填写 content", content=None),
     task("号码为空，请在 to 中至少填写一个号码", to=None),
     task(WRONG.format("mapping.variables", "内容中没有变量 a"), mapping={"variables": {"a": "b"}}),
-    task(
-        WRONG.format("window[0]", "开始与结束时间相同"),
-        window=[{"from": "09:00", "to": "09:00", "days": [1]}],
-    ),
-    task(
-        WRONG.format("recurring.on", "每天发送时不能指定"),
-        recurring={"every": "day", "at": ["09:00"], "on": [1]},
-    ),
-    task(
-        WRONG.format("recurring.on", "应为 1 至 31 的列表，-1 表示最后一天"),
-        recurring={"every": "month", "at": ["09:00"], "on": [0]},
-    ),
-    task(
-        WRONG.format("recurring.on", "应为 1 至 7 的列表"),
-        recurring={"every": "week", "at": ["09:00"], "on": [9]},
-    ),
+    task(WRONG.format("window[0]", "开始与结束时间相同"), window=[{"from": "09:00", "to": "09:00", "days": [1]}]),
+    task(WRONG.format("recurring.on", "每天发送时不能指定"), recurring=every("day", 1)),
+    task(WRONG.format("recurring.on", "应为 1 至 31 的列表，-1 表示最后一天"), recurring=every("month", 0)),
+    task(WRONG.format("recurring.on", "应为 1 至 7 的列表"), recurring=every("week", 9)),
     task("发送时间不合法：最多可提前 366 天", send_at=timedelta(days=400)),
     task("发送时间不合法：有效期须晚于发送时间", expire_at=timedelta(days=-1)),
     # what an account has
     post("/signs", {"sign": "a b"}, WRONG.format("sign", "签名须为 2 到 20 个字符，不含【】和空白")),
-    post(
-        "/templates",
-        {"name": " ", "content": "hello"},
-        WRONG.format("name", "名称须为 1 到 64 个字符"),
-    ),
-    post(
-        "/contacts",
-        {"items": [{"number": NUMBER, "tags": [" "]}]},
-        TAGS,
-    ),
-    post(
-        "/blocklist",
-        {"numbers": [NUMBER], "expires_at": "2020-01-01T00:00:00Z"},
-        WRONG.format("expires_at", "须晚于当前时间"),
-    ),
+    post("/templates", {"name": " ", "content": "hello"}, WRONG.format("name", "名称须为 1 到 64 个字符")),
+    post("/contacts", {"items": [{"number": NUMBER, "tags": [" "]}]}, TAGS),
+    post("/blocklist", {"numbers": [NUMBER], "expires_at": PAST}, WRONG.format("expires_at", "须晚于当前时间")),
     post("/audiences", {"name": " "}, WRONG.format("name", "须为 1–64 个字符")),
-    (
-        "PUT",
-        "/webhooks/own",
-        {"url": "https://a.example/", "events": ["x"]},
-        {},
-        WRONG.format("events", f"未知事件 x；可选 {TYPES}"),
-    ),
-    (
-        "PUT",
-        "/webhooks/own",
-        {"hosts": ["a.example"]},
-        {},
-        WRONG.format("hosts", "只有 callback 可设置 hosts"),
-    ),
-    (
-        "PUT",
-        "/webhooks/callback",
-        {"url": "https://a.example/"},
-        {},
-        WRONG.format("url", "callback 的地址来自消息的 callback_url，请设置 hosts"),
-    ),
-    (
-        "PUT",
-        "/webhooks/own",
-        {"url": "https://a.example/", "options": {"format": "get"}},
-        {},
-        WRONG.format("url", "get 格式的地址须含占位符，如 {message_id}"),
-    ),
+    webhook({"url": URL, "events": ["x"]}, WRONG.format("events", f"未知事件 x；可选 {TYPES}")),
+    webhook({"hosts": ["a.example"]}, WRONG.format("hosts", "只有 callback 可设置 hosts")),
+    webhook({"url": URL}, WRONG.format("url", "callback 的地址来自消息的 callback_url，请设置 hosts"), "callback"),
+    webhook({"url": URL, "options": {"format": "get"}}, WRONG.format("url", "get 格式的地址须含占位符，如 {message_id}")),
 ]
 
 
@@ -235,12 +164,6 @@ async def test_a_refusal_is_in_the_language_that_was_asked_for(api: Api, call: C
     in_english(english)
 
 
-async def test_refusals_of_every_kind_are_among_them() -> None:
-    kinds = {call[4].partition("：")[0] for call in REFUSED}
-    assert len(REFUSED) >= 50
-    assert {"参数格式不正确", "缺少参数", "发送时间不合法", "文件无法使用"} < kinds
-
-
 async def test_a_task_says_in_both_languages_how_it_is(api: Api) -> None:
     made = (await api.post("/tasks", TASK)).data["task_id"]
     assert (await api.post(f"/tasks/{made}/cancel")).status == 200
@@ -270,9 +193,7 @@ async def test_what_is_refused_item_by_item_is_in_the_language(api: Api) -> None
 
 
 async def test_the_story_of_a_message_is_told_in_the_language(api: Api) -> None:
-    sent = (await api.post("/messages", {"to": [NUMBER], "content": "hello", "sign": "ACME"})).data["items"][
-        0
-    ]
+    sent = (await api.post("/messages", {"to": [NUMBER], "content": "hello", "sign": "ACME"})).data["items"][0]
     chinese, english = await both(api, get(f"/messages/{sent['message_id']}/trace", ""))
     assert [step["label"] for step in chinese.data["steps"]] == ["平台受理", "路由并排队"]
     assert [step["label"] for step in english.data["steps"]] == ["accepted and stored", "routed and queued"]
@@ -304,8 +225,8 @@ async def test_what_became_of_a_refused_message_is_in_the_language(api: Api) -> 
 
 async def test_a_table_of_recipients_has_its_headings_in_the_language(api: Api) -> None:
     made = (await api.post("/tasks", TASK)).data["task_id"]
-    for rows, first in (("all", ("行号", "line")), ("errors", ("行号", "line"))):
+    for rows in ("all", "errors"):
         tables = await both(api, get(f"/tasks/{made}/report?rows={rows}", ""))
         heads = [answer.raw.decode("utf-8-sig").splitlines()[0] for answer in tables]
-        assert tuple(head.split(",")[0] for head in heads) == first
+        assert [head.split(",")[0] for head in heads] == ["行号", "line"]
         assert not HAN.search(heads[1])

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from api_server import BASE, Api
 from api_server import running as api_running
 from portal_site import PASSWORD, Site
@@ -22,25 +20,7 @@ from yarl import URL
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.web.listening import Connections, Listener
 
-EVIL = [
-    "////evil.example/",
-    "//evil.example/",
-    "///evil.example",
-    "/\\evil.example",
-    "//",
-]
-
-
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with api_running(dsn, tmp_path) as api:
-        yield api
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with portal_running(dsn, tmp_path) as site:
-        yield site
+EVIL = ["////evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "//"]
 
 
 # --- headers --------------------------------------------------------------------------------------------------------
@@ -63,12 +43,8 @@ def decent(headers: aiohttp.typedefs.LooseHeaders) -> list[str]:
 
 
 async def test_every_answer_of_the_api_has_its_headers(api: Api, hurried: None) -> None:
-    paths = [(r.method, BASE + r.path) for r in ROUTES] + [
-        ("GET", BASE + p.path) for p in PUBLIC if not p.root
-    ]
-    paths += [("GET", p) for p in ("/health", "/ready", BASE, BASE + "/none", "/none", "/")] + [
-        ("PUT", "/health")
-    ]
+    paths = [(r.method, BASE + r.path) for r in ROUTES] + [("GET", BASE + p.path) for p in PUBLIC if not p.root]
+    paths += [("GET", p) for p in ("/health", "/ready", BASE, BASE + "/none", "/none", "/")] + [("PUT", "/health")]
     auth = {"Authorization": f"Bearer {api.key.bearer}"}
     for headers in ({}, auth):
         for method, path in paths:
@@ -196,9 +172,7 @@ async def flood(count: int, call: object) -> Counter[str]:
     return Counter(str(line["event"]) for line in logs)
 
 
-@pytest.mark.parametrize(
-    "provoked", ["no key", "another key", "signature", "path", "parameter", "malformed", "v1"]
-)
+@pytest.mark.parametrize("provoked", ["no key", "another key", "signature", "path", "parameter", "malformed", "v1"])
 async def test_strangers_and_tenants_write_few_lines(
     api: Api, provoked: str, caplog: pytest.LogCaptureFixture, hurried: None
 ) -> None:
@@ -219,9 +193,7 @@ async def test_strangers_and_tenants_write_few_lines(
             case "parameter":
                 await api.send("GET", f"{BASE}/balance?x{next(made)}=1", headers=auth)
             case "malformed":
-                assert (await api.raw(b"GET /\xff%d HTTP/1.1\r\n\r\n" % next(made))).startswith(
-                    b"HTTP/1.0 400"
-                )
+                assert (await api.raw(b"GET /\xff%d HTTP/1.1\r\n\r\n" % next(made))).startswith(b"HTTP/1.0 400")
             case "v1":
                 path = f"{BASE}/balance"
                 headers = api.signed("GET", path, key=key, version=1)

@@ -29,7 +29,6 @@ from smsgw.core.model import TEST_CHANNEL
 from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.messages import inbound, queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
@@ -39,12 +38,6 @@ from smsgw.web import listening
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 TWO = ["13800138001", "13800138002"]
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp"}
-
-
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as api:
-        yield api
 
 
 def check(answer: Answer, status: int, code: str) -> dict[str, Any]:
@@ -59,6 +52,12 @@ def check(answer: Answer, status: int, code: str) -> dict[str, Any]:
         assert status == CODES[code]
     assert re.search(r"[\u4e00-\u9fff]", body["message"])
     return body["data"]
+
+
+async def accepted(api: Api, body: Any = ONE, **how: Any) -> str:
+    """Send it; the id of the first message."""
+    found: str = check(await api.post("/messages", body, **how), 202, "OK")["items"][0]["message_id"]
+    return found
 
 
 async def stored(api: Api) -> int:
@@ -103,15 +102,9 @@ async def test_many_numbers_fail_one_by_one(api: Api) -> None:
     ]  # fmt: skip
     assert "号码" in data["items"][2]["message"]
     assert (data["accepted"], data["rejected"]) == (2, 3)
-    assert await stored(api) == 2
-
-
-async def test_a_call_with_no_good_number_takes_no_effect(api: Api) -> None:
-    answer = await api.post("/messages", ONE | {"to": ["1380013800x"]})
-    data = check(answer, 400, "NUMBER_INVALID")
-    assert data["items"][0]["code"] == "NUMBER_INVALID"
-    assert (data["accepted"], data["rejected"]) == (0, 1)
-    assert await stored(api) == 0
+    none = check(await api.post("/messages", ONE | {"to": to[2:3]}), 400, "NUMBER_INVALID")
+    assert (none["accepted"], none["rejected"]) == (0, 1)
+    assert await stored(api) == 2, "a call without a good number has no effect"
 
 
 async def test_personalised_texts_with_defaults(api: Api) -> None:
@@ -129,11 +122,9 @@ async def test_personalised_texts_with_defaults(api: Api) -> None:
     first, second = [check(await api.get(f"/messages/{i['message_id']}"), 200, "OK") for i in data["items"]]
     assert (first["content"], first["ext"], first["client_ref"]) == ("【我们】甲", "ours", "a")
     assert (second["content"], second["ext"], second["client_ref"]) == ("【别的】众", "mine", "")
-
-
-async def test_a_batch_item_without_any_content(api: Api) -> None:
     data = check(await api.post("/messages/batch", {"items": [{"to": "13800138000"}]}), 400, "PARAM_MISSING")
     assert data["field"] == "items[0].content"
+    check(await api.post("/messages", {"to": TWO, "content": None}), 400, "PARAM_MISSING")
 
 
 async def test_later_is_scheduled(api: Api) -> None:
@@ -163,47 +154,10 @@ async def test_the_edge_of_what_fits(api: Api) -> None:
     assert await stored(api) == 1000
 
 
-async def test_what_a_text_may_be(api: Api) -> None:
-    check(await api.post("/messages", ONE | {"content": "字" * 1001}), 400, "CONTENT_TOO_LONG")
-    check(await api.post("/messages", ONE | {"content": " \n"}), 400, "CONTENT_EMPTY")
-    missing = {"to": ["13800138000"]}
-    assert check(await api.post("/messages", missing), 400, "PARAM_MISSING")["field"] == "content"
-    check(await api.post("/messages", missing | {"content": None}), 400, "PARAM_MISSING")
-    data = check(await api.post("/messages", ONE | {"content": "a\u0000"}), 400, "PARAM_INVALID")
-    assert data["field"] == "content"
-    assert await stored(api) == 0
-
-
 async def test_times_that_no_calendar_needs(api: Api) -> None:
     for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
         check(await api.post("/messages", ONE | {"send_at": at}), 400, "TIME_INVALID")
         check(await api.post("/messages", ONE | {"expire_at": at}), 400, "TIME_INVALID")
-
-
-async def test_reports_cannot_be_declined(api: Api) -> None:
-    data = check(await api.post("/messages", ONE | {"report": False}), 400, "PARAM_INVALID")
-    assert (data["field"], data["reason"]) == ("report", "本服务器不支持此参数")
-
-
-async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
-    api.blocked.add("CMCC")
-    answer = await api.post("/messages", ONE)
-    check(answer, 503, "NO_ROUTE")
-    assert "未接收" in answer.body["message"]
-    assert answer.headers["Retry-After"] == "10"
-    api.blocked.clear()
-    poor = await accounts.add(by_test(api.ctx.db), "poor", default_sign="测试")
-    key = await api.add_key(poor)
-    check(await api.post("/messages", ONE, key=key), 402, "BALANCE_INSUFFICIENT")
-    await accounts.set_status(
-        by_test(api.ctx.db),
-        await id_of(api.ctx.db, "poor"),
-        "stopped",
-    )
-    await api.ctx.snapshots.follow()
-    check(await api.post("/messages", ONE, key=key), 403, "ACCOUNT_STOPPED")
-    check(await api.get("/balance", key=key), 200, "OK")  # looking is still allowed
-    assert await stored(api) == 0
 
 
 async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api: Api) -> None:
@@ -213,12 +167,10 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     before = await account_queries.balance(api.ctx.db, api.account_id)
     await accounts.edit(by_test(api.ctx.db), api.account_id, {"quota_day": 1})
     await api.ctx.snapshots.follow()
-    tried = check(await api.post("/messages", ONE | {"to": TWO}, key=key), 202, "OK")["items"][0][
-        "message_id"
-    ]
+    tried = await accepted(api, ONE | {"to": TWO}, key=key)
     assert await account_queries.quota_used(api.ctx.db, api.account_id) == (0, 0)
     assert await account_queries.balance(api.ctx.db, api.account_id) == before
-    meant = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    meant = await accepted(api)
     for mine, own, other in ((key, tried, meant), (api.key, meant, tried)):
         found = check(await api.get("/messages", key=mine), 200, "OK")["items"]
         assert own in {m["message_id"] for m in found}
@@ -231,17 +183,15 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     for act in ("pause", "resume", "release", "cancel"):
         check(await api.post(f"/tasks/1/{act}", key=key), 409, "STATE_CONFLICT")
     check(await api.call("PATCH", "/tasks/1", {"name": "x"}, key=key), 409, "STATE_CONFLICT")
-    assert (
-        await api.ctx.db.fetchval("SELECT count(*) FROM stat_minute WHERE metric = 'accepted' AND n > 1") == 0
-    )
+    assert (await api.ctx.db.fetchval("SELECT count(*) FROM stat_minute WHERE metric = 'accepted' AND n > 1") == 0)
 
 
 async def test_a_live_key_has_its_real_messages_and_reports_while_its_account_rehearses(api: Api) -> None:
-    real = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    real = await accepted(api)
     switch = "UPDATE account SET training = $2 WHERE id = $1"
     await api.ctx.db.execute(switch, api.account_id, True)
     await api.ctx.snapshots.follow()
-    tried = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    tried = await accepted(api)
     for id_, test in ((real, False), (tried, True)):
         assert check(await api.get(f"/messages/{id_}"), 200, "OK")["test"] is test
         check(await api.get(f"/messages/{id_}/trace"), 200, "OK")
@@ -255,8 +205,8 @@ async def test_a_live_key_has_its_real_messages_and_reports_while_its_account_re
 
 async def test_the_tables_refuse_a_test_message_on_a_real_channel_or_paid_for(api: Api) -> None:
     key = await api.add_key(test=True)
-    sent = check(await api.post("/messages", ONE, key=key), 202, "OK")["items"][0]["message_id"]
-    live = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    sent = await accepted(api, key=key)
+    live = await accepted(api)
     for sql, message_id in (
         ("UPDATE part SET channel_id = 1 WHERE id = $1", sent),
         ("UPDATE part SET channel_id = -1 WHERE id = $1", live),
@@ -273,11 +223,11 @@ async def test_a_database_that_is_gone(api: Api) -> None:
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-async def test_while_stopping_nothing_new(api: Api) -> None:
-    api.acceptor.open = False
-    answer = await api.post("/messages", ONE)
-    check(answer, 503, "BACKPRESSURE")
-    assert answer.headers["Retry-After"] == "5"
+async def test_a_stopped_account_may_still_look(api: Api) -> None:
+    await accounts.set_status(by_test(api.ctx.db), api.account_id, "stopped")
+    await api.ctx.snapshots.follow()
+    check(await api.post("/messages", ONE), 403, "ACCOUNT_STOPPED")
+    check(await api.get("/balance"), 200, "OK")
 
 
 # --- idempotency --------------------------------------------------------------------------------------------------
@@ -289,32 +239,9 @@ async def test_a_repeated_call_is_answered_as_before(api: Api) -> None:
     assert check(first, 202, "OK") == check(again, 202, "OK")
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
-    check(
-        await api.post("/messages", ONE | {"content": "别的"}, Idempotency_Key="key-1"),
-        422,
-        "IDEMPOTENCY_MISMATCH",
-    )
-    # the same body to another path is another request
-    check(
-        await api.post("/messages/batch", {"items": [ONE | {"to": "1"}]}, Idempotency_Key="k" * 65),
-        400,
-        "PARAM_INVALID",
-    )
+    other = await api.post("/messages", ONE | {"content": "别的"}, Idempotency_Key="key-1")
+    check(other, 422, "IDEMPOTENCY_MISMATCH")
     assert await stored(api) == 1
-
-
-async def test_repeated_at_the_same_time_it_is_stored_once(api: Api) -> None:
-    answers = await asyncio.gather(*[api.post("/messages", ONE, Idempotency_Key="key-2") for _ in range(8)])
-    done = [a for a in answers if a.status == 202]
-    assert len({a.data["batch_id"] for a in done}) == 1
-    assert {a.code for a in answers} <= {"OK", "IDEMPOTENCY_IN_PROGRESS"}
-    assert await stored(api) == 1
-
-
-async def test_a_refused_call_is_refused_again(api: Api) -> None:
-    bad = ONE | {"to": ["1380013800x"]}
-    for _ in range(2):
-        check(await api.post("/messages", bad, Idempotency_Key="key-3"), 400, "NUMBER_INVALID")
 
 
 async def test_a_client_ref_protects_too(api: Api) -> None:
@@ -327,11 +254,6 @@ async def test_a_client_ref_protects_too(api: Api) -> None:
     assert await stored(api) == 1
 
 
-async def test_idempotency_keys_have_a_shape(api: Api) -> None:
-    data = check(await api.post("/messages", ONE, Idempotency_Key="with space"), 400, "PARAM_INVALID")
-    assert data["field"] == "Idempotency-Key"
-
-
 async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: Api) -> None:
     urgent = ONE | {"emergency": True}
     assert check(await api.post("/messages", urgent), 403, "SCOPE_DENIED") == {"scope": "emergency"}
@@ -339,19 +261,14 @@ async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: A
     check(await api.post("/messages/batch", batch), 403, "SCOPE_DENIED")
     key = await api.add_key(scopes=("send", "emergency"))
     check(await api.post("/messages", urgent, key=key), 403, "EMERGENCY_DENIED")
-    name = api.ctx.snapshots.current.account(api.account_id).name  # type: ignore[union-attr]
-    await accounts.edit(by_test(api.ctx.db), await id_of(api.ctx.db, name), {"emergency": "true"})
+    await accounts.edit(by_test(api.ctx.db), api.account_id, {"emergency": "true"})
     await api.ctx.snapshots.follow()
     assert await stored(api) == 0
     data = check(await api.post("/messages", urgent | {"type": "marketing"}, key=key), 400, "PARAM_INVALID")
     assert data["field"] == "type"
     (line,) = check(await api.post("/messages/explain", urgent, key=key), 200, "OK")["items"]
     assert line["lane"] == "emergency"
-    for path, body in (
-        ("/messages", urgent),
-        ("/messages/batch", batch),
-        ("/messages", ONE | {"emergency": None}),
-    ):
+    for path, body in (("/messages", urgent), ("/messages/batch", batch), ("/messages", ONE | {"emergency": None})):
         check(await api.post(path, body, key=key), 202, "OK")
     lanes = await api.ctx.db.fetch("SELECT lane FROM part ORDER BY id")
     assert [row["lane"] for row in lanes] == [0, 0, 1]
@@ -376,35 +293,9 @@ async def test_signed_calls(api: Api) -> None:
     ):
         headers = api.signed(method, signed_path, data)
         check(await api.send("GET", path, headers=headers), 401, "AUTH_SIGNATURE_INVALID")
-
-
-async def test_signatures_that_are_wrong(api: Api) -> None:
-    path = f"{BASE}/balance"
-    used = api.signed("GET", path)
-    check(await api.send("GET", path, headers=used), 200, "OK")
-    check(await api.send("GET", path, headers=used), 401, "AUTH_NONCE_REPLAYED")
-    stale = api.signed("GET", path, at=int(time.time()) - 301)
-    data = check(await api.send("GET", path, headers=stale), 401, "AUTH_TIMESTAMP_EXPIRED")
-    assert abs(data["unix"] - time.time()) < 5
-    answer = await api.send("GET", path, headers=api.signed("GET", path, secret="wrong"))
-    assert "string_to_sign" not in check(answer, 401, "AUTH_SIGNATURE_INVALID")
-    unknown = api.signed("GET", path) | {"X-Sms-Key": "ak_live_nobody"}
-    check(await api.send("GET", path, headers=unknown), 401, "AUTH_KEY_INVALID")
     answer = await api.send("GET", path)
     check(answer, 401, "AUTH_MISSING")
     assert "WWW-Authenticate" in answer.headers
-
-
-async def test_a_test_key_is_told_what_to_sign(api: Api) -> None:
-    key = await api.add_key(test=True)
-    path = f"{BASE}/messages?limit=5&client_ref=%E4%B8%AD"
-    headers = api.signed("GET", path, key=key, secret="wrong")
-    data = check(await api.send("GET", path, headers=headers), 401, "AUTH_SIGNATURE_INVALID")
-    version, method, signed_path, query, timestamp, nonce, digest, once = data["string_to_sign"].split("\n")
-    assert (version, once) == ("v2", "")
-    assert (method, signed_path, query) == ("GET", f"{BASE}/messages", "client_ref=%E4%B8%AD&limit=5")
-    assert (timestamp, nonce) == (headers["X-Sms-Timestamp"], headers["X-Sms-Nonce"])
-    assert digest == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 async def test_scopes(api: Api) -> None:
@@ -421,26 +312,6 @@ async def test_source_addresses(api: Api) -> None:
     check(await api.get("/balance", key=away, X_Forwarded_For="192.0.2.1"), 403, "AUTH_IP_DENIED")
     here = await api.add_key(ip_allow=(ip_network("127.0.0.0/8"),))
     check(await api.get("/balance", key=here), 200, "OK")
-
-
-async def test_behind_a_trusted_proxy(dsn: str, tmp_path: Path) -> None:
-    trusted = (ip_network("127.0.0.1/32"),)
-    async with running(dsn, tmp_path, trusted_proxies=trusted) as api:
-        key = await api.add_key(ip_allow=(ip_network("192.0.2.0/24"),))
-        proxied = {"X_Forwarded_For": "6.6.6.6, 192.0.2.1", "X_Forwarded_Proto": "https"}
-        check(await api.get("/balance", key=key, **proxied), 200, "OK")
-        proxied["X_Forwarded_For"] = "192.0.2.1, 6.6.6.6"
-        check(await api.get("/balance", key=key, **proxied), 403, "AUTH_IP_DENIED")
-        check(await api.get("/balance", key=key, X_Forwarded_For="192.0.2.1"), 403, "AUTH_BEARER_INSECURE")
-
-
-async def test_bearer_without_tls_is_refused(dsn: str, tmp_path: Path) -> None:
-    async with running(dsn, tmp_path, allow_insecure_bearer=False) as api:
-        answer = await api.get("/balance", X_Forwarded_Proto="https")
-        check(answer, 403, "AUTH_BEARER_INSECURE")
-        assert "HTTPS" in answer.body["message"]
-        path = f"{BASE}/balance"
-        check(await api.send("GET", path, headers=api.signed("GET", path)), 200, "OK")
 
 
 async def test_request_limits(api: Api) -> None:
@@ -516,16 +387,6 @@ async def test_headers_that_never_end(dsn: str, tmp_path: Path) -> None:
         assert time.monotonic() - started < 10
 
 
-async def test_what_is_not_http_is_one_line_in_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    with capture_logs() as logs:
-        assert (await api.raw(b"GET /api/v1/\xff HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.0 400")
-        assert (await api.raw(b"GET / HTTP/1.1\r\nX: " + b"y" * 9000 + b"\r\n\r\n")).startswith(
-            b"HTTP/1.0 400"
-        )
-    assert [(entry["event"], entry["ip"]) for entry in logs] == [("http.malformed", "127.0.0.1")] * 2
-    assert caplog.records == []
-
-
 async def test_octets_that_are_no_text(api: Api) -> None:
     for line, code in (
         (b"GET /api/v1/messages?to=%ff HTTP/1.1\r\nAuthorization: Bearer " + api.key.bearer.encode(), "PARAM_INVALID"),
@@ -538,15 +399,9 @@ async def test_octets_that_are_no_text(api: Api) -> None:
     ):  # fmt: skip
         raw = await api.raw(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert json.loads(raw.partition(b"\r\n\r\n")[2])["code"] == code, line
-
-
-async def test_a_test_key_with_such_octets(api: Api) -> None:
-    key = await api.add_key(test=True)
-    headers = api.signed("GET", f"{BASE}/balance", key=key)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
-    raw = await api.raw(
-        b"GET /api/v1/balance?a=%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n"
-    )
+    headers = api.signed("GET", f"{BASE}/balance", key=await api.add_key(test=True))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    raw = await api.raw(f"GET {BASE}/balance?a=%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode())
     assert json.loads(raw.partition(b"\r\n\r\n")[2])["data"]["string_to_sign"].split("\n")[3] == "a=%FF"
 
 
@@ -562,12 +417,9 @@ async def test_paths_and_methods(api: Api) -> None:
     assert (head.status, head.raw) == (200, b"")
     # a batch is no message id: the fixed path wins for every method it does not know
     check(await api.get("/messages/batch"), 405, "METHOD_NOT_ALLOWED")
-
-
-async def test_ids_that_are_none(api: Api) -> None:
     for message_id in ("0", str(2**63 - 1), str(2**63), "9" * 40, "abc", "-1", "%D9%A3", "1.5"):
-        check(await api.get(f"/messages/{message_id}"), 404, "NOT_FOUND")
-        check(await api.get(f"/messages/{message_id}/trace"), 404, "NOT_FOUND")
+        for path in (f"/messages/{message_id}", f"/messages/{message_id}/trace"):
+            check(await api.get(path), 404, "NOT_FOUND")
 
 
 async def test_queries_are_strict(api: Api) -> None:
@@ -575,13 +427,6 @@ async def test_queries_are_strict(api: Api) -> None:
     assert check(await api.get("/balance?x=1"), 400, "PARAM_INVALID")["field"] == "x"
     check(await api.get("/messages?limit=501"), 400, "PARAM_INVALID")
     check(await api.get("/messages?to=abc"), 400, "NUMBER_INVALID")
-
-
-async def test_the_language_of_messages(api: Api) -> None:
-    answer = await api.get("/nothing", Accept_Language="en-US,en;q=0.9")
-    assert answer.body["message"] == answer.body["message_en"] == "Not found, or not yours"
-    answer = await api.post("/messages", ONE | {"to": ["13800138000", "x"]}, Accept_Language="en")
-    assert answer.data["items"][1]["message"] == "Invalid phone number"
 
 
 async def test_an_error_inside_is_internal_and_logged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -601,14 +446,9 @@ async def test_refusals_are_logged_and_successes_are_not(api: Api) -> None:
     with capture_logs() as logs:
         await api.get("/balance")
         await api.get("/nothing")
-    assert [entry["event"] for entry in logs] == ["api.refused"]
-    entry = logs[0]
-    assert (entry["code"], entry["status"], entry["ip"], entry["log_level"]) == (
-        "NOT_FOUND",
-        404,
-        "127.0.0.1",
-        "info",
-    )
+    (entry,) = logs
+    said = [entry[name] for name in ("event", "code", "status", "ip", "log_level")]
+    assert said == ["api.refused", "NOT_FOUND", 404, "127.0.0.1", "info"]
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -688,7 +528,7 @@ async def test_pages_of_messages(api: Api) -> None:
 
 
 async def test_others_messages_do_not_exist(api: Api) -> None:
-    mine = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    mine = await accepted(api)
     key = await api.add_key(await accounts.add(by_test(api.ctx.db), "other"))
     check(await api.get(f"/messages/{mine}", key=key), 404, "NOT_FOUND")
     check(await api.get(f"/messages/{mine}/trace", key=key), 404, "NOT_FOUND")
@@ -726,11 +566,7 @@ async def test_reports_are_pulled_and_acknowledged(api: Api) -> None:
     item = pulled["items"][0]
     assert pulled["batch"].isdecimal()
     assert (item["message_id"], item["client_ref"], item["ext"]) == (sent["message_id"], "R", "E")
-    assert (item["status"], item["parts"], item["carrier_code"]) == (
-        "delivered",
-        {"total": 1, "ok": 1},
-        "DELIVRD",
-    )
+    assert (item["status"], item["parts"], item["carrier_code"]) == ("delivered", {"total": 1, "ok": 1}, "DELIVRD")
     assert datetime.fromisoformat(item["done_at"]).utcoffset() == timedelta(hours=8)
     # held for this caller
     assert check(await api.post("/reports/pull", b""), 200, "OK")["batch"] is None
@@ -744,7 +580,7 @@ async def test_reports_are_pulled_and_acknowledged(api: Api) -> None:
 
 
 async def test_a_long_poll_ends_with_the_event(api: Api) -> None:
-    ids = [check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]]
+    ids = [await accepted(api)]
     started = time.monotonic()
     poll = spawn(api.post("/reports/pull", {"wait_s": 20}), name="poll")
     while not api.ctx.waiting:  # noqa: ASYNC110
@@ -848,9 +684,7 @@ async def test_every_route_is_in_the_document_and_answers(api: Api, monkeypatch:
     monkeypatch.setattr(Authenticator, "failed", lambda *_: None)  # every route is asked without a key
     document = json.loads((await api.send("GET", f"{BASE}/openapi.json")).raw)
     assert document["openapi"] == "3.1.0"
-    documented = {
-        (method.upper(), path) for path, operations in document["paths"].items() for method in operations
-    }
+    documented = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
     expected = {(r.method, BASE + r.path) for r in ROUTES}
     expected |= {("GET", p.path if p.root else BASE + p.path) for p in PUBLIC}
     assert documented == expected

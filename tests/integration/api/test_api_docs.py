@@ -51,18 +51,14 @@ async def test_the_python_example_signs_and_sends(dsn: str, tmp_path: Path) -> N
 
 async def test_the_shell_example_signs_and_sends(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path, allow_insecure_bearer=False) as api:
-        output = await shell(
-            example("sh", "openssl"), ORIGIN=api.origin, KEY=api.key.key_id, SECRET=api.key.secret
-        )
+        output = await shell(example("sh", "openssl"), ORIGIN=api.origin, KEY=api.key.key_id, SECRET=api.key.secret)
     assert json.loads(output)["code"] == "OK"
 
 
 async def test_the_quick_start_runs(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as api:
         script = (
-            example("sh", "MESSAGE_ID")
-            .replace("http://127.0.0.1:8080", api.origin)
-            .replace("curl ", "curl -sS ")
+            example("sh", "MESSAGE_ID").replace("http://127.0.0.1:8080", api.origin).replace("curl ", "curl -sS ")
         )
         sent = await api.post("/messages", {"to": ["13800138001"], "content": "先"})
         script = script.replace("MESSAGE_ID", sent.data["items"][0]["message_id"]).replace("BATCH", "1")

@@ -6,12 +6,11 @@ Requests are made from ``/openapi.json`` by schemathesis, sound ones and broken 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import hypothesis
 import pytest
 import schemathesis
-from api_server import BASE, running
+from api_server import BASE, Api
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 

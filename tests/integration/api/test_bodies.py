@@ -36,12 +36,6 @@ MULTIPART = {"Content-Type": "multipart/form-data; boundary=b"}
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as built:
-        yield built
-
-
 async def stranger(api: Api) -> NewKey:
     """A key of another account."""
     account = await accounts.add(by_test(api.ctx.db), "other", default_sign="测试")
@@ -51,10 +45,7 @@ async def stranger(api: Api) -> NewKey:
 
 def hashed(api: Api, path: str, body: bytes, **how: Any) -> dict[str, str]:
     """Headers of a signed request that tell the body's hash."""
-    return {
-        **api.signed("POST", BASE + path, body, **how),
-        "X-Sms-Content-SHA256": hashlib.sha256(body).hexdigest(),
-    }
+    return {**api.signed("POST", BASE + path, body, **how), "X-Sms-Content-SHA256": hashlib.sha256(body).hexdigest()}
 
 
 @contextlib.asynccontextmanager
@@ -80,9 +71,7 @@ async def answer(reader: asyncio.StreamReader, within: float = 5) -> tuple[int, 
 
 
 async def upload(api: Api, body: bytes = TABLE, **how: Any) -> Answer:
-    return await api.send(
-        "POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART
-    )
+    return await api.send("POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART)
 
 
 async def until(check: Any) -> None:
@@ -133,9 +122,7 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
         for n in range(12):
             body = b"%d" % n + TABLE.ljust(1_000_000)
             _, writer = await stack.enter_async_context(connected(api))
-            writer.write(
-                head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100]
-            )
+            writer.write(head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100])
         await until(lambda: len(api.ctx.tasks.files.store._arriving) == OWN_INCOMING)
         answers = await asyncio.gather(*(upload(api) for _ in range(4)))
         assert [a.status for a in answers] == [201] * 4, answers
@@ -159,10 +146,7 @@ async def test_what_trickles_is_cut_off_and_what_is_merely_slow_is_not(
                 await asyncio.sleep(0.1)
             return (await asked)[0], time.monotonic() - began
 
-    for path, body, good in (
-        ("/files", FORM % b"13800000001\n".ljust(6000), 201),
-        ("/messages", ONE.ljust(6000), 202),
-    ):
+    for path, body, good in (("/files", FORM % b"13800000001\n".ljust(6000), 201), ("/messages", ONE.ljust(6000), 202)):
         status, _ = await paced(path, body, 10)  # 100 octets a second
         assert status == 408
         status, seconds = await paced(path, body, 400)
@@ -225,9 +209,7 @@ async def test_bodies_of_one_account_leave_memory_to_others(dsn: str, tmp_path: 
         assert bodies.proven.taken <= 2 << 20
         large = ONE.ljust(1_000_000)
         for _ in range(3):
-            got = await api.send(
-                "POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large)
-            )
+            got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
             assert got.status == 202
     await until(lambda: not bodies.proven.taken)
 
@@ -267,10 +249,7 @@ async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() ->
 async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api, told: bool) -> None:
     db, path = api.ctx.db, "/messages"
     for stop, code in (
-        (
-            accounts.set_status(by_test(db), api.account_id, "stopped"),
-            "ACCOUNT_STOPPED",
-        ),
+        (accounts.set_status(by_test(db), api.account_id, "stopped"), "ACCOUNT_STOPPED"),
         (keys.edit(by_test(db), api.key.key_id, {"scopes": ("query",)}), "SCOPE_DENIED"),
         (keys.edit(by_test(db), api.key.key_id, {"status": "stopped"}), "AUTH_KEY_INVALID"),
     ):
@@ -304,9 +283,7 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     over = False
 
     def request(account: Account, *items: SendItem) -> SendRequest:
-        return SendRequest(
-            account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test"
-        )
+        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test")
 
     async def flood(call: Callable[[SendRequest], Awaitable[object]]) -> None:
         while not over:
@@ -330,6 +307,4 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     await asyncio.gather(*floods)
     assert refused.keys() <= {"RATE_LIMITED", "BACKPRESSURE"}
     mine, its = statistics.median(waits), statistics.median(flooded)
-    assert mine < its / 4, (
-        f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
-    )
+    assert mine < its / 4, (f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants")

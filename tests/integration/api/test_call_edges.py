@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from api_server import BASE, Api, running
+from api_server import BASE, Api
 from changes import by_test
 from databases import beyond, contents
 from edges import DAYS, FRACTIONS, OTHERS, TEXTS, TIMES, WHOLE, WRITTEN

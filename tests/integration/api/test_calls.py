@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
 import portal_site
-import pytest
-from api_server import Api, running
+from api_server import Api
 from browsing import Browser
 
 from smsgw.core.errors import messages_of
@@ -23,12 +21,6 @@ from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp", "client_ref": "order-1"}
-
-
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as api:
-        yield api
 
 
 def span() -> WantedCalls:

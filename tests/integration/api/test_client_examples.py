@@ -83,9 +83,7 @@ async def test_a_client_sends_pulls_and_acknowledges(
 ) -> None:
     async with running(dsn, tmp_path, allow_insecure_bearer=False, signature_v1_until=None) as api:
         busy = busy_once(api, monkeypatch)
-        code, output, errors = await run(
-            language, "send", "13800138000", '您好 "引号" \\ 结束', **access(api)
-        )
+        code, output, errors = await run(language, "send", "13800138000", '您好 "引号" \\ 结束', **access(api))
         assert code == 0, errors
         message_id = int(output)
         assert len(busy) == 2
@@ -98,10 +96,7 @@ async def test_a_client_sends_pulls_and_acknowledges(
         assert code == 0, errors
         assert str(message_id) in output
         assert "delivered" in output
-        assert (
-            await api.ctx.db.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL")
-            == 0
-        )
+        assert (await api.ctx.db.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL") == 0)
 
         code, _, errors = await run(language, "send", "123", "您好", **access(api))
         assert code == 1

@@ -9,12 +9,11 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from adversarial import ACCOUNT, BOUND, TEXTS, checker, slowness
-from api_server import BASE, running
+from api_server import BASE, Api
 from msgspec import inspect
 from spending import Visitor
 
@@ -84,9 +83,9 @@ def bodies(form: Any, text: str) -> Iterator[dict[str, Any]]:
         yield beside | {field.encode_name: filled(field.type, text)}
 
 
-async def test_calls_with_bad_texts(dsn: str, tmp_path: Path, hurried: None) -> None:
+async def test_calls_with_bad_texts(api: Api, hurried: None) -> None:
     """Every operation with a body: the text as long as its schema has it, and 64 KiB of it in each of its fields."""
-    async with running(dsn, tmp_path) as api, Visitor(api.origin) as visitor:
+    async with Visitor(api.origin) as visitor:
         key = await api.add_key(scopes=tuple(SCOPES))
         headers = {"Authorization": f"Bearer {key.bearer}", "Content-Type": "application/json"}
         dear, reached = {}, defaultdict[str, set[int]](set)
@@ -139,9 +138,7 @@ async def test_a_batch_of_dear_texts_leaves_the_loop_to_others(api: Api) -> None
             await asyncio.sleep(0)
             longest = max(longest, time.thread_time() - before)
 
-    request = SendRequest(
-        ACCOUNT, tuple(SendItem(**item) for item in items), MessageType.MARKETING, Origin.API, "key"
-    )
+    request = SendRequest(ACCOUNT, tuple(SendItem(**item) for item in items), MessageType.MARKETING, Origin.API, "key")
     tries = []
     for _ in range(4):  # the best of them: a collection of all that the tests before have left is not of the call
         watching = aio.spawn(others(), name="others")

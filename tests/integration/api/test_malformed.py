@@ -8,17 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from api_server import BASE, Api
-from api_server import running as api_running
 from changes import by_test
 from foreign_things import OWNER, furnish
 from portal_site import PASSWORD, Site
-from portal_site import running as portal_running
 from reaching import SEED, THINGS, odd, place
 from structlog.testing import capture_logs
 
@@ -110,9 +105,7 @@ class Wire:
         self.port = port
         self.statuses: list[tuple[str, int]] = []
 
-    async def say(
-        self, method: str, target: str, headers: dict[str, str], body: bytes = b""
-    ) -> tuple[int, bytes]:
+    async def say(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, bytes]:
         named = {"Host": "sms.example.org", "Connection": "close"} | headers
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
         if body or method in ("POST", "PUT"):
@@ -136,18 +129,6 @@ def tracebacks(logs: list, caplog: pytest.LogCaptureFixture) -> list:
     return [
         line for line in logs if line.get("exc_info") or line["log_level"] in ("error", "critical")
     ] + list(caplog.records)
-
-
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with api_running(dsn, tmp_path) as api:
-        yield api
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with portal_running(dsn, tmp_path) as site:
-        yield site
 
 
 def api_paths() -> list[tuple[str, str]]:
@@ -178,9 +159,7 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
     wire = Wire(api.port)
     with capture_logs() as logs:
         for method, path in api_paths():
-            plain = re.sub(
-                r"\{[^}]*\}", things.get("/" + path.split("/")[3] if "{" in path else "", "1"), path
-            )
+            plain = re.sub(r"\{[^}]*\}", things.get("/" + path.split("/")[3] if "{" in path else "", "1"), path)
             for kind, body in BODIES if method in ("POST", "PUT", "PATCH") else BODIES[:1]:
                 await wire.say(method, plain, auth | ({"Content-Type": kind} if kind else {}), body)
             for query in QUERIES:
@@ -249,9 +228,7 @@ def bodies(route: Route, token: str) -> list[tuple[str, bytes]]:
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
-async def test_the_portal_refuses_what_is_malformed(
-    site: Site, known: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_portal_refuses_what_is_malformed(site: Site, known: bool, caplog: pytest.LogCaptureFixture) -> None:
     wire, chance = Wire(int(site.url.rpartition(":")[2])), random.Random(SEED)  # noqa: S311
     cookie, token = {"Cookie": "smsgw-visitor=" + "v" * 32}, "v" * 32
     things = dict.fromkeys({*THINGS.values(), "nobody"}, "1")

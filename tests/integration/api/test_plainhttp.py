@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from ipaddress import ip_network
-from pathlib import Path
 
-import pytest
-from api_server import BASE, Api, running
+from api_server import BASE, Api
 from yarl import URL
 
 from smsgw.runtime.config import HttpConfig
 from smsgw.web import plain_http
 
 TRUSTED = (ip_network("127.0.0.1/32"),)
-
-
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as api:
-        yield api
 
 
 async def test_pages_go_on_to_tls_and_calls_are_refused(api: Api) -> None:
@@ -41,10 +32,7 @@ async def test_pages_go_on_to_tls_and_calls_are_refused(api: Api) -> None:
                 async with plain.session.get(
                     URL(plain.origin + page, encoded=True), headers={"Host": host}, allow_redirects=False
                 ) as sent_on:
-                    assert (sent_on.status, sent_on.headers["Location"]) == (
-                        307,
-                        f"https://{there}:8443{page}",
-                    )
+                    assert (sent_on.status, sent_on.headers["Location"]) == (307, f"https://{there}:8443{page}")
         whole = b"GET http://sms.example.org/login?a=%2F HTTP/1.1\r\nHost: sms.example.org\r\nConnection: close\r\n\r\n"
         assert b"Location: https://sms.example.org:8443/login?a=%2F\r\n" in await plain.raw(whole)
         for host in ("evil.example/x", "a@b", "a b", ""):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
-from api_server import running
+from api_server import Api
 from file_attacks import FILES, KINDS, MOST_SECONDS, form
 from test_foreign_ids import CASES, ask, owned
 

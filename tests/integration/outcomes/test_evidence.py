@@ -155,9 +155,7 @@ TAMPERED = {
         "FROM evidence LIMIT 1",
         {"root"},
     ),
-    "a result": (
-        "UPDATE part SET state = 43 WHERE id = (SELECT min(id) FROM part)", {"result"},
-    ),
+    "a result": ("UPDATE part SET state = 43 WHERE id = (SELECT min(id) FROM part)", {"result"}),
     "a delivery that is said to be of another time": (
         "UPDATE part SET state = 40, final_at = '2020-01-01' WHERE id = (SELECT max(id) FROM part)", {"unproven"},
     ),

@@ -132,9 +132,7 @@ async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
     assert await db.fetchval("SELECT count(*) FROM number_status") == 1  # the news of a removal
 
 
-async def test_there_is_room_for_so_many_and_the_newest_stay(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_there_is_room_for_so_many_and_the_newest_stay(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     db, now = api.ctx.db, datetime.now(UTC)
     monkeypatch.setattr(number_service, "CHUNK", 2)
     for n in range(5):

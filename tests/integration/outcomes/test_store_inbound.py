@@ -65,14 +65,7 @@ async def reply(
     ledger: Ledger, to: str, text: str = "好的", *, channel: str = "a", number: str = PHONE
 ) -> dict:  # type: ignore[type-arg]
     """A phone answers; the message as it was stored."""
-    inbound = Inbound(
-        ledger.channels[channel],
-        f"mo{next(_numbers)}",
-        number,
-        to,
-        text,
-        ledger.clock,
-    )
+    inbound = Inbound(ledger.channels[channel], f"mo{next(_numbers)}", number, to, text, ledger.clock)
     await ledger.outcomes.inbound(inbound)
     return dict(await ledger.connection.fetchrow("SELECT * FROM mo ORDER BY id DESC LIMIT 1"))
 
@@ -108,6 +101,7 @@ async def test_parts_in_any_order_with_repeats_over_two_channels(ledger: Ledger,
     rows = await ledger.connection.fetch("SELECT content, parts, complete FROM mo")
     assert sorted(r["content"] for r in rows) == sorted(wanted)
     assert {(r["parts"], r["complete"]) for r in rows} == {(total, True)}
+    assert await ledger.connection.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'mo'") == 6
 
 
 async def arrive(ledger: Ledger, *parts: Inbound, together: bool = False) -> None:
@@ -124,9 +118,7 @@ async def give_up(ledger: Ledger, after: timedelta = timedelta(minutes=10)) -> i
     async with ledger.connection.transaction():
         rows = await inbound_store.stale_parts(ledger.connection, ledger.clock + timedelta(seconds=1) - after)
         for row in rows:
-            await inbound_store.give_up_joining(
-                ledger.connection, row, ledger.account_id, "", ledger.ids.next
-            )
+            await inbound_store.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
     return len(rows)
 
 
@@ -211,6 +203,7 @@ async def test_what_stays_away_is_given_up_in_time_with_all_that_came(ledger: Le
     assert await give_up(ledger) == 1
     assert await give_up(ledger) == 0
     assert await inbox(ledger) == [("".join(f"<1.{n}>" if n != 100 else "…" for n in range(1, 256)), False)]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'mo'") == 1
     await arrive(ledger, replace(parts[99], received_at=ledger.clock))
     ledger.later(minutes=10)
     assert await give_up(ledger) == 1
@@ -282,9 +275,7 @@ async def test_where_two_accounts_share_a_number_the_answered_message_decides(le
     theirs = await sent(ledger, account_id=bank.id)
     stored = await reply(ledger, "10690001")
     assert (stored["account_id"], stored["in_reply_to"]) == (bank.id, theirs)
-    told = await ledger.connection.fetchval(
-        "SELECT account_id FROM customer_event WHERE message_id = $1", stored["id"]
-    )
+    told = await ledger.connection.fetchval("SELECT account_id FROM customer_event WHERE message_id = $1", stored["id"])
     assert told == bank.id
 
 
@@ -326,9 +317,7 @@ async def lists(ledger: Ledger) -> NumberLists:
     return found
 
 
-async def blocked(
-    ledger: Ledger, account_id: int, sign: str, kind: MessageType = MessageType.MARKETING
-) -> bool:
+async def blocked(ledger: Ledger, account_id: int, sign: str, kind: MessageType = MessageType.MARKETING) -> bool:
     refusal = (await lists(ledger)).refusal(PHONE, account_id, kind, sign)
     assert refusal is None or refusal[0] == "NUMBER_OPTED_OUT"
     return refusal is not None

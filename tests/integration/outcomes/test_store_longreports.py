@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from ledger import Ledger, carrier_id
+from ledger import Ledger
 
-from smsgw.core.model import Claimed, OutcomeKind, Report
+from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
 
 S, K = PartState, OutcomeKind
@@ -18,22 +18,16 @@ def ledger(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED, channel: str = "a") -> Report:
-    return Report(
-        ledger.channels[channel], carrier_id(claimed), state, state.name, "", claimed.number, ledger.clock
-    )
-
-
 async def test_one_report_is_for_all_parts(ledger: Ledger) -> None:
     message_id, parts = await ledger.accept(parts=3), await ledger.claim()
     other, others = await ledger.accept(parts=2), await ledger.claim()
     await ledger.answer(K.ACCEPTED, *parts, *others)
-    await ledger.outcomes.report(report(ledger, parts[1]))
+    await ledger.outcomes.report(ledger.report(parts[1]))
     assert await ledger.states(message_id) == [S.DELIVERED] * 3
     assert await ledger.events(message_id) == ["delivered"]
     # A report of its own that comes after all changes nothing, and of failures all parts fail.
-    await ledger.outcomes.report(report(ledger, parts[2]))
-    await ledger.outcomes.report(report(ledger, others[0], S.UNDELIVERABLE))
+    await ledger.outcomes.report(ledger.report(parts[2]))
+    await ledger.outcomes.report(ledger.report(others[0], S.UNDELIVERABLE))
     assert await ledger.states(other) == [S.UNDELIVERABLE] * 2
     assert await ledger.events(other) == ["failed"]
 
@@ -41,8 +35,8 @@ async def test_one_report_is_for_all_parts(ledger: Ledger) -> None:
 async def test_a_report_of_its_own_goes_before(ledger: Ledger) -> None:
     message_id, parts = await ledger.accept(parts=2), await ledger.claim()
     await ledger.answer(K.ACCEPTED, *parts)
-    ledger.outcomes.report(report(ledger, parts[0]))
-    await ledger.outcomes.report(report(ledger, parts[1], S.UNDELIVERABLE))
+    ledger.outcomes.report(ledger.report(parts[0]))
+    await ledger.outcomes.report(ledger.report(parts[1], S.UNDELIVERABLE))
     assert await ledger.states(message_id) == [S.DELIVERED, S.UNDELIVERABLE]
     assert await ledger.events(message_id) == ["failed"]
 
@@ -50,7 +44,7 @@ async def test_a_report_of_its_own_goes_before(ledger: Ledger) -> None:
 async def test_the_report_comes_before_the_other_answers(ledger: Ledger) -> None:
     message_id, parts = await ledger.accept(parts=3), await ledger.claim()
     await ledger.answer(K.ACCEPTED, parts[0])
-    await ledger.outcomes.report(report(ledger, parts[0]))
+    await ledger.outcomes.report(ledger.report(parts[0]))
     assert await ledger.states(message_id) == [S.DELIVERED, S.SENDING, S.SENDING]
     await ledger.answer(K.ACCEPTED, parts[1])
     # Whether the carrier has the last part is not known: a report does not tell. Its late answer does.
@@ -64,7 +58,7 @@ async def test_the_report_comes_before_the_other_answers(ledger: Ledger) -> None
 
 async def test_the_report_comes_before_all_answers(ledger: Ledger) -> None:
     message_id, parts = await ledger.accept(parts=2), await ledger.claim()
-    await ledger.outcomes.report(report(ledger, parts[0]))
+    await ledger.outcomes.report(ledger.report(parts[0]))
     await ledger.answer(K.ACCEPTED, *parts)
     assert await ledger.states(message_id) == [S.DELIVERED] * 2
     assert await ledger.events(message_id) == ["delivered"]
@@ -73,5 +67,5 @@ async def test_the_report_comes_before_all_answers(ledger: Ledger) -> None:
 async def test_other_channels_report_each_part(ledger: Ledger) -> None:
     message_id, parts = await ledger.accept(parts=2), await ledger.claim("b")
     await ledger.answer(K.ACCEPTED, *parts)
-    await ledger.outcomes.report(report(ledger, parts[0], channel="b"))
+    await ledger.outcomes.report(ledger.report(parts[0], channel="b"))
     assert await ledger.states(message_id) == [S.DELIVERED, S.SENT]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -16,7 +16,7 @@ from smsgw.core.numbers import tail
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.store.engine.database import connect
-from smsgw.store.messages import claiming, outcomes, reattempt, sweeps
+from smsgw.store.messages import outcomes, reattempt, sweeps
 from smsgw.store.messages.outcomes import Answer, Patience, Tally
 
 S = PartState
@@ -47,11 +47,6 @@ def report(ledger: Ledger, id_: str, number: str = NUMBER, code: str = "DELIVRD"
     return Report(ledger.channels["a"], id_, state, code, "", number, ledger.clock)
 
 
-async def orphans(ledger: Ledger) -> list[str]:
-    rows = await ledger.connection.fetch("SELECT number FROM receipt_orphan ORDER BY number")
-    return [row["number"] for row in rows]
-
-
 # --- ids that are used again -----------------------------------------------------------------------------------------
 
 
@@ -70,7 +65,7 @@ async def test_two_numbers_under_one_id_have_each_its_own_result(
             await futures[-1]
     await asyncio.gather(*futures)
     assert [await ledger.state(first), await ledger.state(second)] == [S.UNDELIVERABLE, S.DELIVERED]
-    assert await orphans(ledger) == []
+    assert await ledger.orphans() == []
 
 
 @pytest.mark.parametrize("code", ["DELIVRD", "MK:0001", "NOROUTE"])
@@ -80,7 +75,7 @@ async def test_a_report_about_another_number_is_not_applied(ledger: Ledger, code
     message_id = await sent(ledger, "7")
     await ledger.outcomes.report(report(ledger, "7", OTHER, code))
     assert await ledger.state(message_id) is S.SENT
-    assert await orphans(ledger) == [OTHER]
+    assert await ledger.orphans() == [OTHER]
     assert ledger.outcomes.tally.unmatched_reports == 1
     await ledger.outcomes.report(report(ledger, "7"))
     assert await ledger.state(message_id) is S.DELIVERED
@@ -92,17 +87,17 @@ async def test_a_report_of_another_channel_under_the_same_id_waits_on(ledger: Le
     await ledger.outcomes.report(elsewhere)
     message_id = await sent(ledger, "7")
     assert await ledger.state(message_id) is S.SENT
-    assert await orphans(ledger) == [NUMBER]
+    assert await ledger.orphans() == [NUMBER]
     await ledger.outcomes.report(report(ledger, "7"))
     assert await ledger.state(message_id) is S.DELIVERED
-    assert await orphans(ledger) == [NUMBER]
+    assert await ledger.orphans() == [NUMBER]
 
 
 async def test_reports_about_two_numbers_wait_for_two_answers_under_one_id(ledger: Ledger) -> None:
     await asyncio.gather(*(ledger.outcomes.report(report(ledger, "7", n)) for n in (NUMBER, OTHER)))
-    assert await orphans(ledger) == [NUMBER, OTHER]
+    assert await ledger.orphans() == [NUMBER, OTHER]
     first = await sent(ledger, "7")
-    assert await orphans(ledger) == [OTHER]
+    assert await ledger.orphans() == [OTHER]
     second = await sent(ledger, "7", OTHER)
     assert [await ledger.state(first), await ledger.state(second)] == [S.DELIVERED] * 2
 
@@ -110,14 +105,7 @@ async def test_reports_about_two_numbers_wait_for_two_answers_under_one_id(ledge
 @pytest.mark.parametrize(
     "spelled",
     [
-        *(
-            "8613800138000",
-            "13800138000",
-            "+8613800138000",
-            "008613800138000",
-            "013800138000",
-            " 13800138000",
-        ),
+        *("8613800138000", "13800138000", "+8613800138000", "008613800138000", "013800138000", " 13800138000"),
         *("", "0", "138****8000", "6" * 32, "1"),
     ],
 )
@@ -134,16 +122,7 @@ def test_the_end_of_a_number() -> None:
         assert tail(same) == "00138000"
     assert tail("85291234567") == tail("0085291234567") == tail("+85291234567") == "91234567"
     assert tail("5215512345678") == tail("525512345678"), "Mexico, with and without its 1"
-    for nothing in (
-        "",
-        "0",
-        "000000",
-        "12345",
-        "138****8000",
-        "1380013800a",
-        "9" * 16,
-        "１３８００１３８０００",
-    ):
+    for nothing in ("", "0", "000000", "12345", "138****8000", "1380013800a", "9" * 16, "１３８００１３８０００"):
         assert tail(nothing) == ""
 
 
@@ -178,23 +157,12 @@ async def sent_again(ledger: Ledger, id_: str = "", *, by_hand: bool = False) ->
     ledger.later(seconds=301)
 
     async def decide(connection: asyncpg.Connection, now: Any) -> list[asyncpg.Record]:
-        return await sweeps.decide_unknown(
-            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR", "me"
-        )
+        return await sweeps.decide_unknown(connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR", "me")
 
     run = decide if by_hand else lambda c, now: sweeps.resolve_unknown(c, now, 0)
     assert await ledger.outcomes.sweep(Sweep(run)) == 1  # type: ignore[arg-type]
     assert await ledger.state(message_id) is S.DEFERRED
     return message_id, first
-
-
-async def second_attempt(ledger: Ledger) -> Claimed:
-    lease = ledger.leases["a"]
-    fence = claiming.Fence(lease.resource, 1, lease.epoch, ledger.channels["a"])
-    await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
-    now = datetime.now(UTC)
-    (claimed,) = await claiming.claim_deferred(ledger.connection, fence, now=now, limit=10, oldest=0)
-    return claimed
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
@@ -205,36 +173,34 @@ async def test_the_first_attempt_is_delivered_while_the_second_is_under_way(
     """An id that we have made (SGIP) is known without an answer."""
     message_id, _ = await sent_again(ledger, "own1", by_hand=by_hand)
     if when != "waiting":
-        second = await second_attempt(ledger)
+        second = (await ledger.claim_deferred())[0]
         if when == "sent":
             answer(ledger, second, "own2")
     await ledger.outcomes.report(report(ledger, "own1"))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
-    assert await orphans(ledger) == []
+    assert await ledger.orphans() == []
 
 
 @pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("when", ["waiting", "sending", "sent", "unconfirmed"])
-async def test_an_answer_after_the_resend_leads_its_report_home(
-    ledger: Ledger, when: str, early: bool
-) -> None:
+async def test_an_answer_after_the_resend_leads_its_report_home(ledger: Ledger, when: str, early: bool) -> None:
     message_id, first = await sent_again(ledger)
     if when != "waiting":
-        second = await second_attempt(ledger)
+        second = (await ledger.claim_deferred())[0]
         if when == "sent":
             answer(ledger, second, "second")
         if when == "unconfirmed":
             await ledger.answer(K.REFUSED, second)
     if early:
         await ledger.outcomes.report(report(ledger, "late"))
-        assert await orphans(ledger) == [NUMBER]
+        assert await ledger.orphans() == [NUMBER]
     answer(ledger, first, "late")
     await ledger.outcomes.drain()
     if not early:
         await ledger.outcomes.report(report(ledger, "late"))
     assert await ledger.state(message_id) is S.DELIVERED
-    assert await orphans(ledger) == []
+    assert await ledger.orphans() == []
     assert (await ledger.events())[-1] == "delivered"
 
 
@@ -243,7 +209,7 @@ async def test_a_failed_report_of_the_second_attempt_does_not_end_what_the_first
     ledger: Ledger, early: bool
 ) -> None:
     message_id, first = await sent_again(ledger)
-    second = await second_attempt(ledger)
+    second = (await ledger.claim_deferred())[0]
     answer(ledger, second, "second")
     await ledger.outcomes.drain()
     if early:
@@ -260,12 +226,12 @@ async def test_a_failed_report_of_the_second_attempt_does_not_end_what_the_first
         await ledger.outcomes.report(report(ledger, "late"))
     assert await ledger.state(message_id) is S.DELIVERED
     assert (await ledger.events())[-1] == "delivered"
-    assert await orphans(ledger) == []
+    assert await ledger.orphans() == []
 
 
 async def test_a_delivery_by_the_second_attempt_after_its_failure_is_its_end(ledger: Ledger) -> None:
     message_id, _ = await sent_again(ledger)
-    answer(ledger, await second_attempt(ledger), "second")
+    answer(ledger, (await ledger.claim_deferred())[0], "second")
     await ledger.outcomes.drain()
     await ledger.outcomes.report(report(ledger, "second", code="UNDELIV"))
     await ledger.outcomes.report(report(ledger, "second"))
@@ -286,7 +252,7 @@ async def test_a_delivery_of_an_attempt_whose_message_waits_in_a_pool_is_kept_un
     assert await ledger.states(message_id) == [S.QUEUED] * 2
     await ledger.outcomes.report(report(ledger, carrier_id(claimed[1])))
     assert await ledger.states(message_id) == [S.QUEUED] * 2
-    assert await orphans(ledger) == [NUMBER]
+    assert await ledger.orphans() == [NUMBER]
     assert len(await ledger.claim("b")) == 2
     assert await ledger.outcomes.rematch() == 1
     assert await ledger.states(message_id) == [S.SENDING, S.DELIVERED]
@@ -347,7 +313,7 @@ async def test_an_answer_that_another_node_commits_between_two_statements_loses_
     await ledger.outcomes.rematch()  # as maintenance does
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
-    assert await orphans(ledger) == []
+    assert await ledger.orphans() == []
 
 
 @pytest.mark.parametrize("code", ["DELIVRD", "MK:0001"])
@@ -365,22 +331,11 @@ async def test_a_part_that_another_node_takes_back_while_its_report_waits_for_th
     )  # fmt: skip
     await other.execute("UPDATE part SET carrier_id = '8', attempt = 2 WHERE id = $1", message_id)
     waiting = ledger.outcomes.report(report(ledger, "7", code=code))
-    await blocked(ledger)
+    await ledger.until_blocked()
     await taking.commit()
     await other.close()
     await waiting
     await ledger.outcomes.rematch()
     # A delivery is the message's end, whichever attempt it was; a failure is that of the attempt which lies aside.
     assert await ledger.state(message_id) is (S.DELIVERED if code == "DELIVRD" else S.SENT)
-    assert await orphans(ledger) == []
-
-
-async def blocked(ledger: Ledger) -> None:
-    """Returns when a connection waits for a row of another."""
-    for _ in range(3000):
-        if await ledger.connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("nobody waits")
+    assert await ledger.orphans() == []

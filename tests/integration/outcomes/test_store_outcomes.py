@@ -8,7 +8,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from following import follow
 from ledger import BALANCE, Ledger, carrier_id
 
 from smsgw.core.errors import Temporary
@@ -21,7 +20,6 @@ from smsgw.pipeline.upkeep.maintenance import ORPHANS_KEPT, Maintenance
 from smsgw.runtime import aio
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import connect
-from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import inbound, outcomes, sweeps
 from smsgw.store.messages.cancellation import end_waiting
 from smsgw.store.messages.inbound import Arrived
@@ -29,12 +27,6 @@ from smsgw.store.messages.outcomes import Answer, Tally
 
 S = PartState
 K = OutcomeKind
-
-
-def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED, channel: str = "a") -> Report:
-    return Report(
-        ledger.channels[channel], carrier_id(claimed), state, state.name, "", claimed.number, ledger.clock
-    )
 
 
 async def send(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
@@ -62,8 +54,8 @@ async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> Non
     await ledger.answer(K.ACCEPTED, claimed)
     assert await ledger.state(message_id) is S.SENT
     for _ in range(3):
-        await ledger.outcomes.report(report(ledger, claimed))
-    await ledger.outcomes.report(report(ledger, claimed, S.UNDELIVERABLE))
+        await ledger.outcomes.report(ledger.report(claimed))
+    await ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
     assert ledger.outcomes.tally.duplicate_reports == 3
@@ -71,12 +63,12 @@ async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> Non
 
 async def test_a_report_before_its_answer_waits_for_it(ledger: Ledger) -> None:
     message_id, (claimed,) = await send(ledger)
-    await ledger.outcomes.report(report(ledger, claimed))
+    await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.SENDING
     await ledger.answer(K.ACCEPTED, claimed)
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
-    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+    assert await ledger.orphans() == []
 
 
 async def test_answer_and_report_of_one_breath(ledger: Ledger) -> None:
@@ -84,19 +76,19 @@ async def test_answer_and_report_of_one_breath(ledger: Ledger) -> None:
     ledger.outcomes.answered(
         [Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(claimed))], UnknownPolicy.HOLD
     )
-    await ledger.outcomes.report(report(ledger, claimed))
+    await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
 
 
 async def test_reports_that_find_no_home_are_swept(ledger: Ledger) -> None:
     _, (claimed,) = await send(ledger)
-    await ledger.outcomes.report(report(ledger, claimed))
+    await ledger.outcomes.report(ledger.report(claimed))
     old = ledger.clock - timedelta(hours=72)
     assert await outcomes.sweep_orphans(ledger.connection, old, 10) == []
     rows = await outcomes.sweep_orphans(ledger.connection, ledger.clock + timedelta(seconds=1), 10)
     assert [row["channel_id"] for row in rows] == [ledger.channels["a"]]
-    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+    assert await ledger.orphans() == []
 
 
 async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
@@ -107,59 +99,13 @@ async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
     assert await ledger.events() == []
     await ledger.answer(K.ACCEPTED, claimed[1])
     await ledger.answer(K.REFUSED, claimed[0])  # said again
-    await ledger.outcomes.report(report(ledger, claimed[1]))
+    await ledger.outcomes.report(ledger.report(claimed[1]))
     assert await ledger.states(message_id) == [S.REJECTED, S.DELIVERED]
     assert await ledger.events() == ["failed"]
     assert await ledger.balance() == BALANCE - 1
 
 
 # --- several parts, several transactions -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("promised", [False, True])
-async def test_a_failed_part_is_refunded_where_that_was_promised(ledger: Ledger, promised: bool) -> None:
-    ledger.refund_failed = promised
-    message_id, claimed = await send(ledger, parts=2)
-    await ledger.answer(K.ACCEPTED, *claimed)
-    await ledger.outcomes.report(report(ledger, claimed[0], S.UNDELIVERABLE))
-    await ledger.outcomes.report(report(ledger, claimed[0], S.UNDELIVERABLE))
-    await ledger.outcomes.report(report(ledger, claimed[1]))
-    assert await ledger.states(message_id) == [S.UNDELIVERABLE, S.DELIVERED]
-    assert await ledger.balance() == BALANCE - 2 + promised
-    assert await ledger.problems() == []
-    refunded = await ledger.connection.fetchval("SELECT sum(refunded) FROM usage_day")
-    assert refunded == promised
-
-
-async def test_two_writers_finish_the_parts_of_one_message_at_once(ledger: Ledger) -> None:
-    """Two nodes, a part each, twenty times: one report a message, whoever comes last."""
-    ids = [await ledger.accept(parts=2) for _ in range(20)]
-    claimed = await ledger.claim()
-    await ledger.answer(K.ACCEPTED, *claimed)
-    both = asyncio.Event()
-    inside = 0
-
-    async def finish(part: int) -> None:
-        async def commit(connection: asyncpg.Connection, items: list[Report], again: bool) -> list[int]:
-            nonlocal inside
-            rows, _ = await outcomes.match_reports(
-                connection, items, Tally(), recent=0, oldest=0, newest=2**63 - 1
-            )
-            inside += 1
-            if inside >= 2:
-                both.set()
-            await asyncio.wait_for(both.wait(), 30)  # both hold their rows before either looks at the other's
-            await follow(connection, rows, ledger.ids.next)
-            return [0] * len(items)
-
-        writer: Batcher[Report, int] = Batcher(f"node{part}", ledger.dsn, commit)  # type: ignore[arg-type]
-        await writer.start()
-        await asyncio.gather(*(writer.put(report(ledger, c)) for c in claimed if c.part == part))
-        await writer.stop()
-
-    await asyncio.gather(finish(1), finish(2))
-    for message_id in ids:
-        assert await ledger.events(message_id) == ["delivered"]
 
 
 async def test_a_step_withholds_a_report_and_money_and_counters_are_as_ever(
@@ -177,16 +123,14 @@ async def test_a_step_withholds_a_report_and_money_and_counters_are_as_ever(
     failed, delivered = [await ledger.accept() for _ in range(2)]
     one, other = await ledger.claim()
     await ledger.answer(K.ACCEPTED, one, other)
-    await ledger.outcomes.report(report(ledger, one, S.UNDELIVERABLE))
+    await ledger.outcomes.report(ledger.report(one, S.UNDELIVERABLE))
     assert await ledger.state(failed) is S.UNDELIVERABLE
     assert await ledger.events(failed) == []
     assert await ledger.balance() == BALANCE - 1
-    await ledger.outcomes.report(report(ledger, other))
+    await ledger.outcomes.report(ledger.report(other))
     assert await ledger.events() == ["delivered"]
     assert await ledger.events(delivered) == ["delivered"]
-    counted = await ledger.connection.fetch(
-        "SELECT metric, sum(n)::int AS n FROM stat_minute GROUP BY metric"
-    )
+    counted = await ledger.connection.fetch("SELECT metric, sum(n)::int AS n FROM stat_minute GROUP BY metric")
     assert {"submitted": 2, "delivered": 1, "failed": 1}.items() <= dict(counted).items()
     assert await ledger.problems() == []
 
@@ -210,10 +154,8 @@ async def test_the_policy_of_the_message_goes_before_that_of_the_channel(
 ) -> None:
     message_id, claimed = await send(ledger, policy=own)
     await ledger.answer(K.UNKNOWN, *claimed, policy=channels)
-    assert (
-        await ledger.connection.fetchval("SELECT next_at FROM part WHERE id = $1", message_id)
-        == ledger.clock + wait
-    )
+    until = await ledger.connection.fetchval("SELECT next_at FROM part WHERE id = $1", message_id)
+    assert until == ledger.clock + wait
 
 
 async def test_held_until_its_time_is_over_and_still_corrected_by_a_report(ledger: Ledger) -> None:
@@ -230,7 +172,7 @@ async def test_held_until_its_time_is_over_and_still_corrected_by_a_report(ledge
     assert await ledger.state(message_id) is S.UNCONFIRMED
     assert await ledger.events() == ["unconfirmed"]
     for _ in range(2):
-        await ledger.outcomes.report(report(ledger, claimed))
+        await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["unconfirmed", "delivered"]
     assert await ledger.balance() == BALANCE - 1
@@ -257,12 +199,12 @@ async def test_resend_once_after_the_time_and_never_twice(ledger: Ledger) -> Non
     message_id, (first,) = await send(ledger, policy="resend")
     await ledger.answer(K.DEFERRED, first)  # a throttled attempt is not a resend
     await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
-    (second,) = await claim_deferred(ledger)
+    (second,) = await ledger.claim_deferred()
     await ledger.answer(K.UNKNOWN, second)
     ledger.later(seconds=301)
     assert await resolve(ledger) == 1
     assert await ledger.state(message_id) is S.DEFERRED
-    (third,) = await claim_deferred(ledger)
+    (third,) = await ledger.claim_deferred()
     assert third.attempt == 3
     await ledger.answer(K.ACCEPTED, second)  # of an attempt that is over
     assert await ledger.state(message_id) is S.SENDING
@@ -274,9 +216,7 @@ async def test_resend_once_after_the_time_and_never_twice(ledger: Ledger) -> Non
 
 
 @pytest.mark.parametrize("end", ["refused", "expired", "never written"])
-async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(
-    ledger: Ledger, end: str
-) -> None:
+async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(ledger: Ledger, end: str) -> None:
     message_id, _ = await unknown(ledger, policy="resend")
     ledger.later(seconds=301)
     await resolve(ledger)
@@ -284,7 +224,7 @@ async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(
         ledger.later(days=2)
         await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0)))
     else:
-        (second,) = await claim_deferred(ledger)
+        (second,) = await ledger.claim_deferred()
         if end == "never written":
             ledger.later(days=2)
         await ledger.answer(K.REFUSED if end == "refused" else K.UNSENT, second)
@@ -293,23 +233,9 @@ async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(
     assert await ledger.balance() == BALANCE - 1  # it may have arrived
 
 
-async def claim_deferred(ledger: Ledger) -> list[Claimed]:
-    from smsgw.store.messages import claiming
-
-    lease = ledger.leases["a"]
-    fence = claiming.Fence(lease.resource, 1, lease.epoch, ledger.channels["a"])
-    await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
-    return await claiming.claim_deferred(ledger.connection, fence, now=datetime.now(UTC), limit=10, oldest=0)
-
-
 @pytest.mark.parametrize(
     ("decision", "status"),
-    [
-        (S.DELIVERED, ["delivered"]),
-        (S.UNDELIVERABLE, ["failed"]),
-        (S.UNCONFIRMED, ["unconfirmed"]),
-        (S.DEFERRED, []),
-    ],
+    [(S.DELIVERED, ["delivered"]), (S.UNDELIVERABLE, ["failed"]), (S.UNCONFIRMED, ["unconfirmed"]), (S.DEFERRED, [])],
 )
 async def test_an_operator_decides(ledger: Ledger, decision: S, status: list[str]) -> None:
     message_id, _ = await unknown(ledger, parts=2)
@@ -331,13 +257,13 @@ async def test_an_operator_decides(ledger: Ledger, decision: S, status: list[str
 async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
     message_id, claimed = await send(ledger, parts=2)
     await ledger.answer(K.ACCEPTED, *claimed)
-    await ledger.outcomes.report(report(ledger, claimed[0]))
+    await ledger.outcomes.report(ledger.report(claimed[0]))
     ledger.later(hours=73)
     end = Sweep(lambda c, now: sweeps.end_report_wait(c, now, 0))
     assert await ledger.outcomes.sweep(end) == 1
     assert await ledger.outcomes.sweep(end) == 0
     assert await ledger.events() == ["no_report"]
-    await ledger.outcomes.report(report(ledger, claimed[1]))
+    await ledger.outcomes.report(ledger.report(claimed[1]))
     assert await ledger.states(message_id) == [S.DELIVERED, S.DELIVERED]
     assert await ledger.events() == ["no_report", "delivered"]
 
@@ -347,7 +273,7 @@ async def test_a_report_for_what_was_accepted_ten_days_ago_finds_home(ledger: Le
     message_id, (claimed,) = await send(ledger)
     await ledger.answer(K.ACCEPTED, claimed)
     ledger.later(days=10)
-    await ledger.outcomes.report(report(ledger, claimed))
+    await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.DELIVERED
 
 
@@ -371,7 +297,7 @@ async def test_the_rest_of_a_message_stays_with_its_channel(ledger: Ledger) -> N
     await ledger.answer(K.UNSENT, *claimed[1:])
     assert await ledger.states(message_id) == [S.SENT, S.DEFERRED, S.DEFERRED]
     assert await ledger.claim("b") == []
-    assert [c.part for c in await claim_deferred(ledger)] == [2, 3]
+    assert [c.part for c in await ledger.claim_deferred()] == [2, 3]
 
 
 async def test_what_was_given_back_after_its_validity_is_expired_and_refunded(ledger: Ledger) -> None:
@@ -463,17 +389,7 @@ async def test_a_batch_whose_commit_was_lost_is_repeated_without_a_trace(ledger:
     other = await connect(dsn, writer=True)
 
     async def everything() -> dict[str, list[asyncpg.Record]]:
-        tables = (
-            "part",
-            "customer_event",
-            "receipt_orphan",
-            "mo",
-            "mo_part",
-            "event",
-            "ledger",
-            "account",
-            "stat_minute",
-        )
+        tables = "part customer_event receipt_orphan mo mo_part event ledger account stat_minute".split()
         return {t: await ledger.connection.fetch(f"SELECT * FROM {t} ORDER BY 1, 2, 3") for t in tables}  # noqa: S608
 
     async with other.transaction():
@@ -524,7 +440,7 @@ async def test_an_answer_to_a_claim_that_is_not_seen_yet_is_not_taken_for_told(l
             ledger.outcomes.answered(
                 [Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(claimed))], UnknownPolicy.HOLD
             )
-            await ledger.outcomes.report(report(ledger, claimed))  # what comes with it is not kept up
+            await ledger.outcomes.report(ledger.report(claimed))  # what comes with it is not kept up
             assert await ledger.state(message_id) is S.QUEUED
             assert ledger.journal.is_open((claimed.id, 1, 1))
         async with asyncio.timeout(20):
@@ -535,10 +451,13 @@ async def test_an_answer_to_a_claim_that_is_not_seen_yet_is_not_taken_for_told(l
         await claiming.close()
 
 
-LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
-async def test_answers_that_wait_for_another_node_s_transaction_are_all_stored(ledger: Ledger, dsn: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "fault", "state"),
+    [(K.ACCEPTED, "", S.SENT), (K.DEFERRED, Fault.THROTTLE, S.DEFERRED), (K.REFUSED, Fault.BUSY, S.DEFERRED)],
+)
+async def test_answers_that_wait_for_another_node_s_transaction_are_all_stored(
+    ledger: Ledger, dsn: str, kind: K, fault: str, state: S
+) -> None:
     """PostgreSQL 18 may look at no further row of a statement once one of them had to be waited for and was changed
     (its run-time pruning is begun anew by the recheck): what it has passed over is asked for again."""
     for _ in range(12):
@@ -551,44 +470,14 @@ async def test_answers_that_wait_for_another_node_s_transaction_are_all_stored(l
     try:
         async with other.transaction():
             await outcomes.commit_answers(other, [Answer(one, now, None) for one in theirs], Tally(), patience)
-            ledger.outcomes.answered(
-                [Outcome(one.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(one)) for one in claimed], UnknownPolicy.HOLD
-            )
-            async with asyncio.timeout(60):
-                while not await ledger.connection.fetchval(LOCKED_OUT):  # noqa: ASYNC110 - the server's
-                    await asyncio.sleep(0.02)
+            code, cls = ("8", "FREQ_CARRIER") if fault else ("", "")
+            answers = [Outcome(c.id, 1, 1, kind, carrier_id(c), code, cls, fault=fault) for c in claimed]
+            ledger.outcomes.answered(answers, UnknownPolicy.HOLD)
+            await ledger.until_blocked()
         async with asyncio.timeout(20):
             while ledger.journal.open_keys():  # noqa: ASYNC110 - another task's
                 await asyncio.sleep(0.02)
-        assert {await ledger.state(one.id) for one in claimed} == {S.SENT}
-    finally:
-        await other.close()
-
-
-@pytest.mark.parametrize(("kind", "fault"), [(K.DEFERRED, Fault.THROTTLE), (K.REFUSED, Fault.BUSY)])
-async def test_refusals_that_wait_for_another_node_s_transaction_are_all_tried_again(
-    ledger: Ledger, dsn: str, kind: K, fault: Fault
-) -> None:
-    """As above, of those that the retry table takes up."""
-    for _ in range(12):
-        await ledger.accept()
-    claimed = sorted(await ledger.claim(), key=lambda one: one.id)
-    ledger.journal.write([(one.id, 1, 1) for one in claimed])
-    other, now = await connect(dsn, writer=True), datetime.now(UTC)
-    theirs = [Outcome(one.id, 1, 1, K.UNKNOWN, code=outcomes.TAKEN_OVER) for one in claimed[:4]]
-    patience = outcomes.Patience(*[timedelta(hours=1)] * 3)
-    try:
-        async with other.transaction():
-            await outcomes.commit_answers(other, [Answer(one, now, None) for one in theirs], Tally(), patience)
-            refused = [Outcome(one.id, 1, 1, kind, code="8", cls="FREQ_CARRIER", fault=fault) for one in claimed]
-            ledger.outcomes.answered(refused, UnknownPolicy.HOLD)
-            async with asyncio.timeout(60):
-                while not await ledger.connection.fetchval(LOCKED_OUT):  # noqa: ASYNC110 - the server's
-                    await asyncio.sleep(0.02)
-        async with asyncio.timeout(20):
-            while ledger.journal.open_keys():  # noqa: ASYNC110 - another task's
-                await asyncio.sleep(0.02)
-        assert {await ledger.state(one.id) for one in claimed} == {S.DEFERRED}
+        assert {await ledger.state(one.id) for one in claimed} == {state}
     finally:
         await other.close()
 
@@ -604,16 +493,11 @@ async def test_a_failed_report_whose_part_another_node_ends_under_way_is_applied
         async with other.transaction():
             swept = await sweeps.end_report_wait(other, ledger.clock + timedelta(days=30), 0)
             assert len(swept) == 1
-            said = Report(
-                ledger.channels["a"], carrier_id(claimed), S.UNDELIVERABLE, "NOROUTE", "", claimed.number, ledger.clock
-            )
-            heard = ledger.outcomes.report(said)
-            async with asyncio.timeout(60):
-                while not await ledger.connection.fetchval(LOCKED_OUT):  # noqa: ASYNC110 - the server's
-                    await asyncio.sleep(0.02)
+            heard = ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE, code="NOROUTE"))
+            await ledger.until_blocked()
         await heard
         assert await ledger.state(message_id) is S.UNDELIVERABLE
-        assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+        assert await ledger.orphans() == []
     finally:
         await other.close()
 
@@ -621,71 +505,33 @@ async def test_a_failed_report_whose_part_another_node_ends_under_way_is_applied
 # --- inbound ---------------------------------------------------------------------------------------------------------
 
 
-def long_part(
-    ledger: Ledger, number: int, *, total: int = 3, ref: int = 7, at: timedelta = timedelta()
-) -> Inbound:
-    return Inbound(
-        ledger.channels["a"], f"m{ref}-{number}", "8613800138000", "106", f"part{number} ", ledger.clock + at,
-        ref, total, number,
-    )  # fmt: skip
-
-
-async def contents(ledger: Ledger) -> list[tuple[str, bool]]:
-    rows = await ledger.connection.fetch("SELECT content, complete FROM mo ORDER BY id")
-    return [(row["content"], row["complete"]) for row in rows]
-
-
 async def test_a_message_is_stored_once_however_often_it_is_delivered(ledger: Ledger) -> None:
     one = Inbound(ledger.channels["a"], "m1", "8613800138000", "106", "hi", ledger.clock)
     await asyncio.gather(ledger.outcomes.inbound(one), ledger.outcomes.inbound(one))
     await ledger.outcomes.inbound(one)
-    assert await contents(ledger) == [("hi", True)]
+    assert [row["content"] for row in await ledger.connection.fetch("SELECT content FROM mo")] == ["hi"]
     assert await ledger.connection.fetchval("SELECT n FROM stat_minute WHERE metric = 'mo'") == 1
 
 
-@pytest.mark.parametrize("together", [True, False])
-async def test_parts_are_joined_in_any_order(ledger: Ledger, together: bool) -> None:
-    parts = [long_part(ledger, n) for n in (3, 1, 2, 1)]
-    if together:
-        await asyncio.gather(*(ledger.outcomes.inbound(p) for p in parts))
-    else:
-        for part in parts:
-            await ledger.outcomes.inbound(part)
-    assert await contents(ledger) == [("part1 part2 part3 ", True)]
-    assert await ledger.connection.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'mo'") == 1
-
-
-async def test_what_stays_incomplete_is_stored_as_such_with_all_that_came(ledger: Ledger) -> None:
-    await ledger.outcomes.inbound(long_part(ledger, 1))
-    await ledger.outcomes.inbound(long_part(ledger, 3, at=timedelta(minutes=5)))
-    before = ledger.clock + timedelta(minutes=1)
-    for _ in range(2):
-        async with ledger.connection.transaction():
-            for row in await inbound.stale_parts(ledger.connection, before):
-                await inbound.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
-    assert await contents(ledger) == [("part1 …part3 ", False)]
-    assert await ledger.connection.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'mo'") == 1
-
-
 async def test_giving_up_and_the_last_part_do_not_both_store(ledger: Ledger, dsn: str) -> None:
-    for n in (1, 2):
-        await ledger.outcomes.inbound(long_part(ledger, n))
+    about = (ledger.clock, 7, 3)
+    parts = [Inbound(ledger.channels["a"], f"m{n}", "86138", "106", f"part{n} ", *about, n) for n in (1, 2, 3)]
+    for part in parts[:2]:
+        await ledger.outcomes.inbound(part)
     keeper = await connect(dsn)
     giving_up = keeper.transaction()
     await giving_up.start()
     rows = await inbound.stale_parts(keeper, ledger.clock + timedelta(minutes=1))
-    last = ledger.outcomes.inbound(long_part(ledger, 3))
+    last = ledger.outcomes.inbound(parts[2])
     async with ledger.connection.transaction():  # another node's keeper finds nothing to do
-        assert await inbound.stale_parts(ledger.connection, ledger.clock + timedelta(minutes=1)) in (
-            [],
-            rows[:0],
-        )
+        assert not await inbound.stale_parts(ledger.connection, ledger.clock + timedelta(minutes=1))
     for row in rows:
         await inbound.give_up_joining(keeper, row, None, "", ledger.ids.next)
     await giving_up.commit()
     await last
     await keeper.close()
-    assert await contents(ledger) == [("part1 part2 …", False)]
+    stored = await ledger.connection.fetch("SELECT content, complete FROM mo")
+    assert [tuple(row) for row in stored] == [("part1 part2 …", False)]
 
 
 _STRANGERS = """
@@ -694,15 +540,17 @@ SELECT $1, 'strange-' || $3::int + n, 40, 'DELIVRD', '', '8613800138000', $2 FRO
 """
 
 
+def maintenance(ledger: Ledger) -> Maintenance:
+    nothing: Any = None
+    return Maintenance(ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(), nothing)
+
+
 async def test_all_reports_that_have_found_no_part_in_time_go_however_many_there_are(ledger: Ledger) -> None:
     """More come in a minute than one step forgets."""
     now, a = datetime.now(UTC), ledger.channels["a"]
     await ledger.connection.execute(_STRANGERS, a, now - ORPHANS_KEPT - timedelta(minutes=1), 0, 3000)
     await ledger.connection.execute(_STRANGERS, a, now - ORPHANS_KEPT + timedelta(hours=1), 3000, 5)
-    nothing: Any = None
-    upkeep = Maintenance(
-        ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(), nothing
-    )  # fmt: skip
+    upkeep = maintenance(ledger)
     assert await upkeep._orphans() is False
     assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 5
 
@@ -710,10 +558,7 @@ async def test_all_reports_that_have_found_no_part_in_time_go_however_many_there
 async def test_a_flood_of_strange_reports_is_looked_at_again_in_small_portions(ledger: Ledger) -> None:
     """What comes round is in the way of the answers that come meanwhile; what somebody asks for may take longer."""
     await ledger.connection.execute(_STRANGERS, ledger.channels["a"], datetime.now(UTC), 0, 2 * REMATCH_BY_ITSELF)
-    nothing: Any = None
-    upkeep = Maintenance(
-        ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(), nothing
-    )  # fmt: skip
+    upkeep = maintenance(ledger)
     last = await ledger.connection.fetchval("SELECT max(id) FROM receipt_orphan")
     put_back = "SELECT count(*) FILTER (WHERE id > $1), count(*) FROM receipt_orphan"
     await upkeep._rematch()

@@ -77,9 +77,7 @@ async def test_answer_report_and_message_are_laid_aside_and_applied_when_they_ca
     refusal(ledger, claimed)
     await ledger.answer(K.ACCEPTED, other)
     assert await ledger.state(neighbour) is S.SENT
-    report = ledger.outcomes.report(
-        Report(channel, "refused", S.DELIVERED, "DELIVRD", "", NUMBER, ledger.clock)
-    )
+    report = ledger.outcomes.report(Report(channel, "refused", S.DELIVERED, "DELIVRD", "", NUMBER, ledger.clock))
     inbound = ledger.outcomes.inbound(Inbound(channel, "refused", NUMBER, "106", TEXT, ledger.clock))
     assert [await report, await inbound] == [parking.PARKED] * 2, "the carrier is answered"
     lines = await parked.list_(ledger.database, limit=10)

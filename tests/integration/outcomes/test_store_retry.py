@@ -9,7 +9,7 @@ from changes import by_test
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 
 from smsgw.core.code_book import CodeBook, Entry, Source
-from smsgw.core.model import Claimed, MessageType, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.model import Claimed, MessageType, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.numbers import CTCC, CUCC
 from smsgw.core.retry import DEFAULTS, Fault, How, Rule
 from smsgw.core.states import PartState
@@ -41,9 +41,7 @@ async def claim(ledger: Ledger, channel: str, *, pool: int = POOL, again: bool =
     fence = await ledger.fence(channel) if channel not in ledger.leases else None
     lease = ledger.leases[channel]
     fence = fence or Fence(lease.resource, NODE, lease.epoch, ledger.channels[channel])
-    return await claiming.claim(
-        ledger.connection, fence, limit=100, queues=[(pool, LANE)], oldest=0, again=again
-    )
+    return await claiming.claim(ledger.connection, fence, limit=100, queues=[(pool, LANE)], oldest=0, again=again)
 
 
 async def sent(ledger: Ledger, channel: str = "a", **about: object) -> tuple[int, list[Claimed]]:
@@ -54,21 +52,7 @@ async def sent(ledger: Ledger, channel: str = "a", **about: object) -> tuple[int
     return message_id, claimed
 
 
-def report(
-    ledger: Ledger, claimed: Claimed, code: str, channel: str = "a", state: S = S.UNDELIVERABLE
-) -> Report:
-    return Report(
-        ledger.channels[channel], carrier_id(claimed), state, code, "", claimed.number, ledger.clock
-    )
-
-
-def delivered(ledger: Ledger, claimed: Claimed, channel: str = "a") -> Report:
-    return report(ledger, claimed, "DELIVRD", channel, S.DELIVERED)
-
-
-async def refuse(
-    ledger: Ledger, fault: Fault, *claimed: Claimed, kind: K = K.REFUSED, code: str = "9"
-) -> None:
+async def refuse(ledger: Ledger, fault: Fault, *claimed: Claimed, kind: K = K.REFUSED, code: str = "9") -> None:
     ledger.outcomes.answered(
         [Outcome(c.id, c.part, c.attempt, kind, code=code, cls="CHANNEL", fault=fault) for c in claimed],
         UnknownPolicy.HOLD,
@@ -76,15 +60,17 @@ async def refuse(
     await ledger.outcomes.drain()
 
 
+async def failed(ledger: Ledger, claimed: Claimed, code: str = "NOROUTE", channel: str = "a") -> None:
+    await ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE, channel, code=code))
+
+
 async def release(ledger: Ledger) -> int:
     return await ledger.outcomes.sweep(Sweep(lambda c, now: reattempt.release(c, now, 0)))
 
 
-async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of_one_end(
-    ledger: Ledger,
-) -> None:
+async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of_one_end(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     assert await ledger.state(message_id) is S.QUEUED
     assert await ledger.events() == []
     assert await claim(ledger, "a") == []
@@ -92,8 +78,8 @@ async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of
     (second,) = await claim(ledger, "b", again=True)
     assert (second.id, second.attempt) == (message_id, 2)
     await ledger.answer(K.ACCEPTED, second)
-    await ledger.outcomes.report(delivered(ledger, second, "b"))
-    for late in (report(ledger, first, "NOROUTE"), delivered(ledger, first)):
+    await ledger.outcomes.report(ledger.report(second, channel="b"))
+    for late in (ledger.report(first, S.UNDELIVERABLE, code="NOROUTE"), ledger.report(first)):
         await ledger.outcomes.report(late)
     assert await ledger.events() == ["delivered"]
     assert await ledger.balance() == BALANCE - 1
@@ -103,22 +89,23 @@ async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of
 
 async def test_ten_copies_of_a_failure_are_one_failure(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    copies = [ledger.outcomes.report(report(ledger, first, "NOROUTE")) for _ in range(10)]
+    said = ledger.report(first, S.UNDELIVERABLE, code="NOROUTE")
+    copies = [ledger.outcomes.report(said) for _ in range(10)]
     for copy in copies:
         await copy
     (second,) = await claim(ledger, "b")
     await ledger.answer(K.ACCEPTED, second)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     assert await ledger.state(message_id) is S.SENT
     assert await ledger.connection.fetchval("SELECT tries FROM part") == 1
     assert ledger.outcomes.tally.duplicate_reports == 10
-    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+    assert await ledger.orphans() == []
 
 
 async def test_a_late_delivery_stops_what_is_not_written_yet(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
-    await ledger.outcomes.report(delivered(ledger, first))
+    await failed(ledger, first)
+    await ledger.outcomes.report(ledger.report(first))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await claim(ledger, "b") == []
     assert await ledger.events() == ["delivered"]
@@ -126,20 +113,20 @@ async def test_a_late_delivery_stops_what_is_not_written_yet(ledger: Ledger) -> 
 
 async def test_a_late_delivery_while_the_second_is_under_way(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     (second,) = await claim(ledger, "b")
-    await ledger.outcomes.report(delivered(ledger, first))
+    await ledger.outcomes.report(ledger.report(first))
     await ledger.answer(K.ACCEPTED, second)
-    await ledger.outcomes.report(report(ledger, second, "UNDELIV", "b"))
+    await failed(ledger, second, "UNDELIV", "b")
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
-    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+    assert await ledger.orphans() == []
 
 
 @pytest.mark.parametrize("code", ["MC:0055", "IC:0001", "TIMEOUT", "MK:0001", "DB:0141", "REJECTD", "QX:77"])
 async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger, code: str) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, code))
+    await failed(ledger, first, code)
     assert await ledger.state(message_id) is S.UNDELIVERABLE
     assert await ledger.events() == ["failed"]
     assert ledger.outcomes.retrying.unlisted == (code == "QX:77")
@@ -150,7 +137,7 @@ async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger
 async def test_without_another_channel_a_channels_fault_is_final(ledger: Ledger) -> None:
     ledger.fleet.served_by = lambda pool: frozenset({ledger.channels["a"]})
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     assert await ledger.state(message_id) is S.UNDELIVERABLE
     assert await ledger.balance() == BALANCE - 1
 
@@ -168,7 +155,7 @@ async def test_refused_everywhere_is_refunded_once(ledger: Ledger) -> None:
 
 async def test_what_a_carrier_has_taken_once_is_not_refunded(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     (second,) = await claim(ledger, "b")
     await refuse(ledger, Fault.PERMANENT, second)
     assert await ledger.state(message_id) is S.UNDELIVERABLE
@@ -178,7 +165,7 @@ async def test_what_a_carrier_has_taken_once_is_not_refunded(ledger: Ledger) -> 
 
 async def test_a_retry_whose_validity_ends_in_the_queue_has_failed(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger, valid=timedelta(hours=1))
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     ledger.later(hours=2)
     await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0)))
     assert await ledger.state(message_id) is S.UNDELIVERABLE
@@ -188,7 +175,7 @@ async def test_a_retry_whose_validity_ends_in_the_queue_has_failed(ledger: Ledge
 
 async def test_a_wait_before_another_channel(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "DB:9001"))  # network: 30 s
+    await failed(ledger, first, "DB:9001")  # network: 30 s
     assert await ledger.state(message_id) is S.DEFERRED
     assert await release(ledger) == 0
     assert await claim(ledger, "b") == []
@@ -199,13 +186,13 @@ async def test_a_wait_before_another_channel(ledger: Ledger) -> None:
 
 async def test_the_same_channel_after_a_while(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "MK:0008"))  # out of reach: half an hour
+    await failed(ledger, first, "MK:0008")  # out of reach: half an hour
     row = await ledger.connection.fetchrow("SELECT * FROM part WHERE id = $1", message_id)
     assert (row["state"], row["channel_id"]) == (S.DEFERRED, ledger.channels["a"])
     assert row["next_at"] == ledger.clock + timedelta(minutes=30)
     kept = await ledger.connection.fetchrow("SELECT * FROM attempt")
     assert (kept["carrier_id"], kept["code"]) == (carrier_id(first), "MK:0008")
-    await ledger.outcomes.report(delivered(ledger, first))
+    await ledger.outcomes.report(ledger.report(first))
     assert await ledger.events() == ["delivered"]
 
 
@@ -221,7 +208,7 @@ async def test_the_parts_of_a_message_leave_together(ledger: Ledger) -> None:
     assert [c.part for c in second] == [1, 2, 3]
     await ledger.answer(K.ACCEPTED, *second)
     for one in second:
-        await ledger.outcomes.report(delivered(ledger, one, "b"))
+        await ledger.outcomes.report(ledger.report(one, channel="b"))
     assert await ledger.events() == ["delivered"]
 
 
@@ -259,7 +246,7 @@ async def test_an_answer_that_an_operator_calls_uncertain_is_unknown(ledger: Led
 async def test_what_was_sent_twice_is_not_sent_a_third_time(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
     await ledger.connection.execute("UPDATE part SET resent = 1 WHERE id = $1", message_id)
-    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await failed(ledger, first)
     assert await ledger.state(message_id) is S.UNCONFIRMED
 
 
@@ -269,7 +256,7 @@ async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> 
         {ledger.channels["b"]} if pool == OTHER_POOL else {ledger.channels["a"]}
     )
     message_id, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "DB:0126"))
+    await failed(ledger, first, "DB:0126")
     assert await claim(ledger, "b") == []
     (second,) = await claim(ledger, "b", pool=OTHER_POOL)
     assert second.id == message_id
@@ -281,7 +268,7 @@ async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
     tables(ledger, codes=CodeBook([entry]))
     ledger.router.others = {CTCC: OTHER_POOL}
     _, (first,) = await sent(ledger)
-    await ledger.outcomes.report(report(ledger, first, "NP:1243"))
+    await failed(ledger, first, "NP:1243")
     (learned,) = await routing_queries.overrides(ledger.database, "13800138000")
     assert (learned["carrier"], learned["source"], learned["learned_code"]) == (CTCC, "learned", "NP:1243")
     assert len(await claim(ledger, "b", pool=OTHER_POOL)) == 1

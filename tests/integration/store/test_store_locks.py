@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from ledger import BALANCE, Ledger, carrier_id
 
-from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
@@ -39,28 +39,13 @@ async def other_node(ledger: Ledger, sql: str, *arguments: object) -> AsyncItera
     await connection.execute(sql, *arguments)
 
     async def commit() -> None:
-        for _ in range(6000):
-            if await ledger.connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                "AND datname = current_database()"
-            ):
-                break
-            await asyncio.sleep(0.01)
-        else:
-            raise AssertionError("nobody waits for the row")
+        await ledger.until_blocked()
         await under_way.commit()
 
     waiting = aio.spawn(commit(), name="other")
     yield
     await waiting
     await connection.close()
-
-
-def report(ledger: Ledger, claimed: Claimed, code: str = "DELIVRD", after: float = 0.0) -> Report:
-    return Report(
-        ledger.channels["a"], carrier_id(claimed), S.DELIVERED if code == "DELIVRD" else S.UNDELIVERABLE, code,
-        "" if code == "DELIVRD" else "NETWORK", claimed.number, ledger.clock + timedelta(seconds=after),
-    )  # fmt: skip
 
 
 async def refuse(ledger: Ledger, *claimed: Claimed, fault: Fault = Fault.PERMANENT) -> None:
@@ -91,7 +76,7 @@ async def test_what_another_node_has_just_seen_delivered_is_not_tried_again(ledg
     (claimed,) = await ledger.claim()
     await ledger.answer(K.ACCEPTED, claimed)
     async with other_node(ledger, "UPDATE part SET state = 40, final_at = now() WHERE id = $1", message_id):
-        await ledger.outcomes.report(report(ledger, claimed, "NOROUTE"))
+        await ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE, code="NOROUTE", cls="NETWORK"))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
 
@@ -112,9 +97,7 @@ async def test_a_late_answer_goes_before_a_resend_that_waits_for_its_row(ledger:
     ledger.later(seconds=301)
 
     async def decide(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
-        return await sweeps.decide_unknown(
-            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR", "me"
-        )
+        return await sweeps.decide_unknown(connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR", "me")
 
     async def by_policy(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
         return await sweeps.resolve_unknown(connection, ledger.clock, 0)
@@ -142,9 +125,7 @@ async def test_the_last_parts_of_a_message_come_to_two_nodes_in_one_moment(ledge
     ]
     other = await connect(ledger.dsn, writer=True)
     async with other.transaction():
-        await inbound.commit_inbound(
-            other, [inbound.Arrived(parts[0], ledger.account_id, "")], ledger.ids.next
-        )
+        await inbound.commit_inbound(other, [inbound.Arrived(parts[0], ledger.account_id, "")], ledger.ids.next)
         await ledger.outcomes.inbound(parts[1])
     await other.close()
     async with ledger.connection.transaction():
@@ -170,9 +151,7 @@ async def test_all_refunds_of_one_batch_reach_the_account(ledger: Ledger) -> Non
     assert sorted(tuple(row) for row in refunds) == sorted(zip(ids, (1, 2, 3), strict=True))
 
 
-async def test_refused_and_failed_parts_of_one_batch_are_refunded_by_what_was_promised(
-    ledger: Ledger,
-) -> None:
+async def test_refused_and_failed_parts_of_one_batch_are_refunded_by_what_was_promised(ledger: Ledger) -> None:
     kept, given = 0, 0
     for promised in (False, True):
         ledger.refund_failed = promised
@@ -184,10 +163,9 @@ async def test_refused_and_failed_parts_of_one_batch_are_refunded_by_what_was_pr
         [Outcome(c.id, 1, 1, K.REFUSED, code="9", fault=Fault.PERMANENT) for c in claimed if c.part == 1],
         UnknownPolicy.HOLD,
     )
-    codes = {2: "MK:0001", 3: "DELIVRD"}
-    await asyncio.gather(
-        *(ledger.outcomes.report(report(ledger, c, codes[c.part])) for c in claimed if c.part > 1)
-    )
+    ends = {2: S.UNDELIVERABLE, 3: S.DELIVERED}
+    said = [ledger.report(c, ends[c.part]) for c in claimed if c.part > 1]
+    await asyncio.gather(*(ledger.outcomes.report(one) for one in said))
     assert await ledger.balance() == BALANCE - 6 + 2 + 1
     refunds = await ledger.connection.fetch(
         "SELECT id, sum(units) AS units FROM ledger WHERE kind = 'refund' GROUP BY id"
@@ -201,9 +179,10 @@ async def test_the_customer_is_told_of_the_worst_part(ledger: Ledger, order: tup
     message_id = await ledger.accept(parts=3)
     claimed = {c.part: c for c in await ledger.claim()}
     await ledger.answer(K.ACCEPTED, *claimed.values())
-    codes = {1: "DELIVRD", 2: "MK:0001", 3: "DELIVRD"}
+    said = {part: ledger.report(one, after=part) for part, one in claimed.items()}
+    said[2] = ledger.report(claimed[2], S.UNDELIVERABLE, code="MK:0001", cls="NETWORK", after=2)
     for part in order:
-        await ledger.outcomes.report(report(ledger, claimed[part], codes[part], after=part))
+        await ledger.outcomes.report(said[part])
     row = await ledger.connection.fetchrow(
         "SELECT status, code, class, parts_ok, done_at FROM customer_event WHERE message_id = $1", message_id
     )
@@ -238,7 +217,7 @@ async def test_every_fourth_batch_meets_a_conflict_and_nothing_is_lost(ledger: L
     for n, one in enumerate(claimed):
         outcome = Outcome(one.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(one))
         ledger.outcomes.answered([outcome], UnknownPolicy.HOLD)
-        waiting.append(ledger.outcomes.report(report(ledger, one)))
+        waiting.append(ledger.outcomes.report(ledger.report(one)))
         said = Inbound(ledger.channels["a"], f"m{n}", "8613800138000", "106", f"<{n}>", ledger.clock)
         waiting.append(ledger.outcomes.inbound(said))
         await asyncio.gather(*waiting)
