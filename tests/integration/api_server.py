@@ -96,9 +96,7 @@ class Api:
         await self.ctx.snapshots.follow()
         return new
 
-    async def send(
-        self, method: str, path: str, *, data: bytes = b"", headers: Mapping[str, str] = {}
-    ) -> Answer:
+    async def send(self, method: str, path: str, *, data: bytes = b"", headers: Mapping[str, str] = {}) -> Answer:
         async with self.session.request(
             method,
             aiohttp.client.URL(self.origin + path, encoded=True),
@@ -120,8 +118,7 @@ class Api:
         """Send octets as they are, and read until the server closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            for chunk in chunks:
-                writer.write(chunk)
+            writer.writelines(chunks)
             return await asyncio.wait_for(reader.read(), 20)
         finally:
             writer.close()
@@ -135,18 +132,9 @@ class Api:
         return await self.call("GET", path, **how)
 
     def signed(
-        self,
-        method: str,
-        path: str,
-        data: bytes = b"",
-        *,
-        key: NewKey | None = None,
-        secret: str | None = None,
-        at: int | None = None,
-        nonce: str | None = None,
-        idempotency_key: str = "",
-        version: int = 2,
-    ) -> dict[str, str]:
+        self, method: str, path: str, data: bytes = b"", *, key: NewKey | None = None, secret: str | None = None,
+        at: int | None = None, nonce: str | None = None, idempotency_key: str = "", version: int = 2,
+    ) -> dict[str, str]:  # fmt: skip
         """Headers of a signed request, made as the documentation tells it (not with the code under test)."""
         key = key or self.key
         raw, _, query = path.partition("?")
@@ -158,12 +146,9 @@ class Api:
         if version == 2:
             lines = ["v2", *lines, idempotency_key]
         mac = hmac.new((secret or key.secret).encode(), "\n".join(lines).encode(), hashlib.sha256).hexdigest()
-        return {
-            "X-Sms-Key": key.key_id,
-            "X-Sms-Timestamp": timestamp,
-            "X-Sms-Nonce": nonce,
-            "X-Sms-Signature": f"v{version}={mac}",
-        } | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+        headers = {"X-Sms-Key": key.key_id, "X-Sms-Timestamp": timestamp, "X-Sms-Nonce": nonce}
+        headers |= {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return headers | {"X-Sms-Signature": f"v{version}={mac}"}
 
     @contextlib.asynccontextmanager
     async def another_node(self, *middlewares: Any, **how: Any) -> AsyncIterator[Api]:
@@ -175,8 +160,7 @@ class Api:
         setup(app, ctx)
         runner = web.AppRunner(app, **runner_options())
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
         try:
             yield replace(self, ctx=ctx, runner=runner, port=port, origin=f"http://127.0.0.1:{port}")
@@ -203,9 +187,8 @@ async def running(
     sealer: Sealer | None = None,
     **how: Any,
 ) -> AsyncIterator[Api]:
-    """The API over the database; ``how`` goes to ``ApiContext``, ``configured`` is put over the configuration
-    that accepting goes by. With ``now`` (the
-    acceptor's clock) policies count."""
+    """The API over the database; ``how`` goes to ``ApiContext``, ``configured`` is put over the configuration that
+    accepting goes by. With ``now`` (the acceptor's clock) policies count."""
     db = Database(dsn)
     await db.open()
     sealer = sealer or Sealer(secrets.token_bytes(32))
@@ -215,8 +198,7 @@ async def running(
     key = await keys.add(by_test(db), sealer, account_id, scopes=DEFAULT_SCOPES)
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
-    stand = ground(db, data_dir, sealer=sealer, ids=ids, min_free_mb=1,
-                   public=PublicConfig(hosts=("s.example.cn",)))  # fmt: skip
+    stand = ground(db, data_dir, sealer=sealer, ids=ids, min_free_mb=1, public=PublicConfig(hosts=("s.example.cn",)))
     instead = {} if now is None else {"now": now}
     parts = Composed(
         stand, {**({} if now else {"policies": NO_POLICY}), **(configured or {})},
@@ -238,27 +220,14 @@ async def running(
     setup(app, ctx)
     runner = web.AppRunner(app, **{**runner_options(), **runner_changes})
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             yield Api(
-                ctx,
-                acceptor,
-                session,
-                f"http://127.0.0.1:{port}",
-                port,
-                runner,
-                sealer,
-                account_id,
-                key,
-                parts.lists,
-                parts.numbers,
-                outcomes,
-                blocked,
-                checks,
-            )
+                ctx, acceptor, session, f"http://127.0.0.1:{port}", port, runner, sealer, account_id, key,
+                parts.lists, parts.numbers, outcomes, blocked, checks,
+            )  # fmt: skip
     finally:
         await runner.cleanup()
         await ctx.nonces.stop()

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from changes import by_test
@@ -22,9 +23,11 @@ from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, Report, Unk
 from smsgw.core.states import TRANSITIONS, PartState
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
+from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import reconciliation
 from smsgw.platform.accounts import service as accounts
+from smsgw.runtime.config import Config
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.journal import Journal
@@ -124,17 +127,10 @@ class Ledger:
     # --- accepting ---------------------------------------------------------------------------------------------
 
     def call(
-        self,
-        *,
-        parts: int = 1,
-        messages: int = 1,
-        keys: tuple[RequestKey, ...] = (),
-        policy: str | None = None,
-        state: PartState = PartState.QUEUED,
-        valid: timedelta = timedelta(hours=24),
-        account_id: int | None = None,
+        self, *, parts: int = 1, messages: int = 1, keys: tuple[RequestKey, ...] = (), policy: str | None = None,
+        state: PartState = PartState.QUEUED, valid: timedelta = timedelta(hours=24), account_id: int | None = None,
         units: int | None = None,
-    ) -> NewCall:
+    ) -> NewCall:  # fmt: skip
         """A call as accept would make it."""
         account_id = account_id or self.account_id
         ids = [self.ids.next() for _ in range(messages)]
@@ -173,19 +169,12 @@ class Ledger:
 
     async def claim(self, channel: str = "a", limit: int = 1000, connection: object = None) -> list[Claimed]:
         """Claim what is queued."""
-        lease = self.leases.get(channel)
-        fence = (
-            Fence(lease.resource, NODE, lease.epoch, self.channels[channel])
-            if lease is not None
-            else await self.fence(channel)
-        )
-        return await claiming.claim(
-            connection or self.connection,
-            fence,
-            limit=limit,
-            queues=[(POOL, LANE)],
-            oldest=0,  # type: ignore[arg-type]
-        )
+        if (lease := self.leases.get(channel)) is None:
+            fence = await self.fence(channel)
+        else:
+            fence = Fence(lease.resource, NODE, lease.epoch, self.channels[channel])
+        ours: Any = connection or self.connection
+        return await claiming.claim(ours, fence, limit=limit, queues=[(POOL, LANE)], oldest=0)
 
     async def answer(self, kind: OutcomeKind, *claimed: Claimed, policy: UnknownPolicy = UnknownPolicy.HOLD) -> None:
         """One answer for each part; accepted ones get the carrier id ``id-part-attempt``."""
@@ -250,6 +239,10 @@ class Ledger:
             while not await self.connection.fetchval(_BLOCKED):  # noqa: ASYNC110 - the server's
                 await asyncio.sleep(0.02)
 
+    async def ended(self, message_id: int) -> tuple[list[PartState], list[str]]:
+        """States of the parts of a message, and what the customer was told of it."""
+        return await self.states(message_id), await self.events(message_id)
+
     async def balance(self) -> int:
         """Units that are left."""
         left = await account_queries.balance(self.database, self.account_id)
@@ -269,6 +262,12 @@ class Ledger:
     def later(self, **about: float) -> None:
         """Let time pass for what is said to the ledger."""
         self.clock += timedelta(**about)
+
+
+def upkeep(database: Database, config: Config | None = None, **parts: Any) -> Maintenance:
+    """The jobs of the days; what a test does not need is missing."""
+    known = {"outcomes": None, "snapshots": FixedSnapshots(), "hub": None, "ids": IdSource(NODE, lambda: 1)} | parts
+    return Maintenance(database, *known.values(), config or Config(), AnyFleet())  # type: ignore[arg-type]
 
 
 def carrier_id(claimed: Claimed) -> str:

@@ -23,6 +23,7 @@ NUMBER = "13800138000"
 ONE = {"to": [NUMBER], "content": "x"}
 LONG = "x" * 65
 LIKE, PAST, URL = "2026-05-01T09:00:00+08:00", "2020-01-01T00:00:00Z", "https://a.example/"
+GET = {"format": "get"}
 BACKWARDS = "from_day=2026-01-02&to_day=2026-01-01"
 TASK = {"name": "n", "content": "hello", "to": [NUMBER]}
 WRONG = "参数格式不正确：{}，{}"
@@ -120,7 +121,7 @@ REFUSED: list[Call] = [
     webhook({"url": URL, "events": ["x"]}, WRONG.format("events", f"未知事件 x；可选 {TYPES}")),
     webhook({"hosts": ["a.example"]}, WRONG.format("hosts", "只有 callback 可设置 hosts")),
     webhook({"url": URL}, WRONG.format("url", "callback 的地址来自消息的 callback_url，请设置 hosts"), "callback"),
-    webhook({"url": URL, "options": {"format": "get"}}, WRONG.format("url", "get 格式的地址须含占位符，如 {message_id}")),
+    webhook({"url": URL, "options": GET}, WRONG.format("url", "get 格式的地址须含占位符，如 {message_id}")),
 ]
 
 

@@ -1,16 +1,20 @@
-"""What every answer carries and none tells, where links of the portal lead, and how many lines strangers can write."""
+"""What every answer carries and none tells, where links of the portal lead, and how many lines strangers can write.
+
+Where a request ends is never a matter of opinion, and methods and origins of others get nothing; beside TLS the plain
+listener says how the node is, and sends everybody on."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
 import pytest
-from api_server import BASE, Api
+from api_server import BASE, Answer, Api
 from api_server import running as api_running
 from portal_site import PASSWORD, Site
 from portal_site import running as portal_running
@@ -18,6 +22,8 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.runtime.config import HttpConfig
+from smsgw.web import plain_http
 from smsgw.web.listening import Connections, Listener
 
 EVIL = ["////evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "//"]
@@ -66,17 +72,9 @@ async def test_over_tls_every_answer_pins_it(dsn: str, tmp_path: Path) -> None:
 async def test_every_answer_of_the_portal_has_its_headers(site: Site) -> None:
     async with aiohttp.ClientSession(site.url) as session:
         for path in (
-            "/",
-            "/login",
-            "/none",
-            "/static/1/none.css",
-            "/static/1/css/base.css",
-            "/static/1/logo.svg",
-            "/favicon.ico",
-            "/records",
-            "//x",
-            "/api/none",
-        ):
+            "/", "/login", "/none", "/static/1/none.css", "/static/1/css/base.css", "/static/1/logo.svg",
+            "/favicon.ico", "/records", "//x", "/api/none",
+        ):  # fmt: skip
             async with session.get(URL(site.url + path, encoded=True), allow_redirects=False) as answer:
                 assert answer.status == 204 or decent(answer.headers) == [], path
         async with session.post("/login", data={"x": "y"}) as answer:
@@ -164,11 +162,11 @@ FLOOD = 1000
 FEW = 20
 
 
-async def flood(count: int, call: object) -> Counter[str]:
+async def flood(count: int, call: Callable[[], Awaitable[object]]) -> Counter[str]:
     """How many lines of each event were written while a call was made so often, twenty at a time."""
     with capture_logs() as logs:
         for _ in range(count // 20):
-            await asyncio.gather(*(call() for _ in range(20)))  # type: ignore[operator]
+            await asyncio.gather(*(call() for _ in range(20)))
     return Counter(str(line["event"]) for line in logs)
 
 
@@ -180,26 +178,26 @@ async def test_strangers_and_tenants_write_few_lines(
     auth = {"Authorization": f"Bearer {key.bearer}"}
     made = iter(range(10_000_000))
 
-    async def call() -> None:
-        match provoked:
-            case "no key":
-                await api.send("GET", f"{BASE}/balance")
-            case "another key":
-                await api.send("GET", f"{BASE}/balance", headers={"Authorization": f"Bearer {next(made)}"})
-            case "signature":
-                await api.send("GET", f"{BASE}/balance", headers=api.signed("GET", "/other", key=key))
-            case "path":
-                await api.send("GET", f"{BASE}/x{next(made)}")
-            case "parameter":
-                await api.send("GET", f"{BASE}/balance?x{next(made)}=1", headers=auth)
-            case "malformed":
-                assert (await api.raw(b"GET /\xff%d HTTP/1.1\r\n\r\n" % next(made))).startswith(b"HTTP/1.0 400")
-            case "v1":
-                path = f"{BASE}/balance"
-                headers = api.signed("GET", path, key=key, version=1)
-                assert (await api.send("GET", path, headers=headers)).code == "OK"
+    def ask(path: str = "/balance", **headers: str) -> Awaitable[Answer]:
+        return api.send("GET", BASE + path, headers=headers)
 
-    lines = await flood(FLOOD, call)
+    async def malformed() -> None:
+        assert (await api.raw(b"GET /\xff%d HTTP/1.1\r\n\r\n" % next(made))).startswith(b"HTTP/1.0 400")
+
+    async def outdated() -> None:
+        headers = api.signed("GET", f"{BASE}/balance", key=key, version=1)
+        assert (await ask(**headers)).code == "OK"
+
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "no key": ask,
+        "another key": lambda: ask(Authorization=f"Bearer {next(made)}"),
+        "signature": lambda: ask(**api.signed("GET", "/other", key=key)),
+        "path": lambda: ask(f"/x{next(made)}"),
+        "parameter": lambda: ask(f"/balance?x{next(made)}=1", **auth),
+        "malformed": malformed,
+        "v1": outdated,
+    }
+    lines = await flood(FLOOD, calls[provoked])
     assert 0 < lines.total() <= FEW, lines
     assert caplog.records == []
 
@@ -216,24 +214,18 @@ async def test_visitors_of_the_portal_write_few_lines(
     made = iter(range(10_000_000))
     async with aiohttp.ClientSession(site.url) as session:
 
-        async def call() -> None:
-            match provoked:
-                case "csrf":
-                    async with session.post(f"/login?{next(made)}", data={"csrf": "x"}) as answer:
-                        assert answer.status == 403
-                case "form":
-                    sent = {"Content-Type": "application/x-www-form-urlencoded; charset=foo"}
-                    async with session.post(f"/login?{next(made)}", data=b"x", headers=sent) as answer:
-                        assert answer.status == 400
-                case "path":
-                    async with session.get(f"/none{next(made)}") as answer:
-                        assert answer.status == 404
-                case "crash":
-                    sent = {"Cookie": "smsgw=x"}
-                    async with session.get(f"/login?{next(made)}", headers=sent) as answer:
-                        assert answer.status == 500
+        async def say(method: str, path: str, status: int, **sent: object) -> None:
+            async with session.request(method, f"{path}{next(made)}", **sent) as answer:  # type: ignore[arg-type]
+                assert answer.status == status
 
-        lines = await flood(FLOOD, call)
+        form = {"Content-Type": "application/x-www-form-urlencoded; charset=foo"}
+        calls: dict[str, Callable[[], Awaitable[None]]] = {
+            "csrf": lambda: say("POST", "/login?", 403, data={"csrf": "x"}),
+            "form": lambda: say("POST", "/login?", 400, data=b"x", headers=form),
+            "path": lambda: say("GET", "/none", 404),
+            "crash": lambda: say("GET", "/login?", 500, headers={"Cookie": "smsgw=x"}),
+        }
+        lines = await flood(FLOOD, calls[provoked])
     assert lines.total() <= FEW, lines
     assert caplog.records == []
 
@@ -253,3 +245,119 @@ async def test_what_a_client_expects_refuses_no_call(api: Api, expected: str) ->
     first = "HTTP/1.1 100 Continue" if expected == "100-continue" else "HTTP/1.1 401 Unauthorized"
     assert answer.startswith(first.encode())
     assert b"AUTH_KEY_INVALID" in answer
+
+
+TWO_ENDS = [
+    b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+    b"Content-Length: 4, 5\r\n\r\nabcde",
+    b"Content-Length : 4\r\n\r\nabcd",
+    b"Content-Length: +4\r\n\r\nabcd",
+    b"Content-Length: 4\r\n folded\r\n\r\nabcd",
+    b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n5;a\n\r\nabcde\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n",
+]
+SECOND = b"GET /health HTTP/1.1\r\nHost: smuggled\r\n\r\n"
+
+
+async def said(port: int, octets: bytes) -> bytes:
+    """All that is answered until the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(octets)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+@pytest.fixture(params=["api", "portal"])
+async def edge(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> AsyncIterator[tuple[int, str]]:
+    """A port, and a path there that everybody may ask for."""
+    if request.param == "api":
+        async with api_running(dsn, tmp_path) as api:
+            yield api.port, f"{BASE}/time"
+    else:
+        async with portal_running(dsn, tmp_path) as site:
+            yield int(site.url.rpartition(":")[2]), "/login"
+
+
+async def test_a_request_with_two_ends_is_refused_with_what_follows(edge: tuple[int, str]) -> None:
+    port, path = edge
+    for ends in TWO_ENDS:
+        answer = await said(port, f"POST {path} HTTP/1.1\r\nHost: here\r\n".encode() + ends + SECOND)
+        assert answer[9:12] == b"400", (ends, answer)
+        assert answer.count(b"HTTP/1.") == 1, ("the second request was heard", ends)
+
+
+async def test_no_method_gives_back_what_was_sent(edge: tuple[int, str]) -> None:
+    port, path = edge
+    for there in (path, "/none"):
+        request = f"TRACE {there} HTTP/1.1\r\nHost: here\r\nCookie: secret=1\r\nConnection: close\r\n\r\n"
+        answer = await said(port, request.encode())
+        assert answer[9:10] == b"4", answer
+        assert b"secret" not in answer
+
+
+async def test_no_other_origin_is_let_in(edge: tuple[int, str]) -> None:
+    port, path = edge
+    for method in ("GET", "OPTIONS"):
+        request = (
+            f"{method} {path} HTTP/1.1\r\nHost: here\r\nOrigin: https://evil.example\r\nConnection: close\r\n"
+            "Access-Control-Request-Method: POST\r\n\r\n"
+        )
+        answer = await said(port, request.encode())
+        assert answer.startswith(b"HTTP/1.")
+        assert b"access-control" not in answer.lower()
+
+
+TRUSTED = (ip_network("127.0.0.1/32"),)
+
+
+async def test_pages_go_on_to_tls_and_calls_are_refused(api: Api) -> None:
+    settings = HttpConfig(tls=("cert.pem",), tls_listen="0.0.0.0:8443")
+    async with api.another_node(plain_http.only_tls(settings, ())) as plain:
+        for path in ("/health", "/ready"):
+            assert (await plain.send("GET", path)).status == 200
+        path = f"{BASE}/balance"
+        for headers in (plain.signed("GET", path), {"Authorization": f"Bearer {plain.key.bearer}"}, {}):
+            answer = await plain.send("GET", path, headers=headers | {"X-Forwarded-Proto": "https"})
+            assert (answer.status, answer.code) == (403, "TLS_REQUIRED")
+        # the same nonce is still good where it should have gone
+        for host, there in (
+            ("sms.example.org:8080", "sms.example.org"),
+            ("[::1]:80", "[::1]"),
+            ("10.0.0.1", "10.0.0.1"),
+        ):
+            for page in ("/login?next=%2Frecords%3Fa", "/", "//evil.example/", "/@evil.example"):
+                async with plain.session.get(
+                    URL(plain.origin + page, encoded=True), headers={"Host": host}, allow_redirects=False
+                ) as sent_on:
+                    assert (sent_on.status, sent_on.headers["Location"]) == (307, f"https://{there}:8443{page}")
+        whole = b"GET http://sms.example.org/login?a=%2F HTTP/1.1\r\nHost: sms.example.org\r\nConnection: close\r\n\r\n"
+        assert b"Location: https://sms.example.org:8443/login?a=%2F\r\n" in await plain.raw(whole)
+        for host in ("evil.example/x", "a@b", "a b", ""):
+            async with plain.session.get(
+                plain.origin + "/login", headers={"Host": host}, allow_redirects=False
+            ) as sent_on:
+                assert sent_on.status in (400, 403)
+        assert (await plain.send("POST", "/login", data=b"login=a")).code == "TLS_REQUIRED"
+
+
+async def test_behind_a_proxy_that_speaks_tls_all_is_served(api: Api) -> None:
+    settings = HttpConfig(tls=("cert.pem",), tls_listen="0.0.0.0:443")
+    async with api.another_node(plain_http.only_tls(settings, TRUSTED), trusted_proxies=TRUSTED) as plain:
+        path = f"{BASE}/balance"
+        for said, code in (("https", "OK"), ("http", "TLS_REQUIRED")):
+            headers = plain.signed("GET", path) | {"X-Forwarded-Proto": said}
+            assert (await plain.send("GET", path, headers=headers)).code == code
+
+
+async def test_the_api_may_be_left_open_to_signed_requests(api: Api) -> None:
+    settings = HttpConfig(tls=("cert.pem",), tls_listen="0.0.0.0:443", plain_api=True)
+    async with api.another_node(plain_http.only_tls(settings, ()), allow_insecure_bearer=False) as plain:
+        path = f"{BASE}/balance"
+        assert (await plain.send("GET", path, headers=plain.signed("GET", path))).code == "OK"
+        assert (await plain.get("/balance")).code == "AUTH_BEARER_INSECURE"

@@ -284,6 +284,14 @@ async def test_phrases_of_a_program_are_the_accounts(api: Api) -> None:
 # --- consents --------------------------------------------------------------------------------------------------------
 
 
+async def imported(api: Api) -> None:
+    """Let the files be read."""
+    sheets = Sheets(api.ctx.db, api.ctx.tasks.files.store)
+    runner = JobRunner(api.ctx.db, 1, [ConsentImporter(api.ctx.db, sheets).kind()])
+    while await runner.claim():
+        await runner.settled()
+
+
 async def test_consents_are_entered_found_and_withdrawn(api: Api) -> None:
     made = await api.post("/consents", {**GIVEN, "numbers": [A, B, "12"]})
     assert (made.data["entered"], made.data["kept_withdrawn"]) == (2, 0)
@@ -334,11 +342,7 @@ async def test_a_file_of_consents_is_brought_in_row_by_row(api: Api) -> None:
     assert missing.data["field"] == "mapping.number"
     begun = await api.post("/consents/import", asked | {"proof": "archive 9", "source": "paper"})
     assert (begun.status, begun.data["state"]) == (201, "waiting"), begun.body
-    runner = JobRunner(
-        api.ctx.db, 1, [ConsentImporter(api.ctx.db, Sheets(api.ctx.db, api.ctx.tasks.files.store)).kind()]
-    )
-    while await runner.claim():
-        await runner.settled()
+    await imported(api)
     done = (await api.get(f"/consents/imports/{begun.data['import_id']}")).data
     counts = {name: done[name] for name in ("state", "total", "created", "updated", "skipped", "wrong")}
     assert counts == {"state": "done", "total": 6, "created": 1, "updated": 1, "skipped": 2, "wrong": 2}, done
@@ -354,14 +358,9 @@ async def test_an_import_ends_with_the_right_of_its_key(api: Api) -> None:
     asked = {**GIVEN, "file_id": file, "mapping": {"number": "手机号"}}
     begun = (await api.post("/consents/import", asked)).data["import_id"]
     await api.ctx.db.execute("UPDATE api_key SET status = 'stopped' WHERE key_id = $1", api.key.key_id)
-    runner = JobRunner(
-        api.ctx.db, 1, [ConsentImporter(api.ctx.db, Sheets(api.ctx.db, api.ctx.tasks.files.store)).kind()]
-    )
-    while await runner.claim():
-        await runner.settled()
-    assert await api.ctx.db.fetchval("SELECT state || error FROM job WHERE id = $1", int(begun)) == (
-        "failedPERMISSION_DENIED"
-    )
+    await imported(api)
+    ended = await api.ctx.db.fetchval("SELECT state || error FROM job WHERE id = $1", int(begun))
+    assert ended == "failedPERMISSION_DENIED"
     assert await api.ctx.db.fetchval("SELECT count(*) FROM consent") == 0
 
 

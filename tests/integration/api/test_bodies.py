@@ -87,6 +87,9 @@ async def test_a_wrong_signature_is_refused_before_the_body(api: Api, path: str)
         writer.write(head(path, 1_000_000, headers))
         status, told = await answer(reader)
     assert (status, told["code"]) == (401, "AUTH_SIGNATURE_INVALID")
+    async with connected(api) as (reader, writer):
+        writer.write(head(path, 1_000_000, {}))
+        assert (await answer(reader))[1]["code"] == "AUTH_MISSING"
 
 
 async def test_an_upload_has_to_tell_its_hash(api: Api) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +18,9 @@ from api_server import BASE, Api
 from changes import by_test
 from databases import beyond, contents
 from edges import DAYS, FRACTIONS, OTHERS, TEXTS, TIMES, WHOLE, WRITTEN
+from file_attacks import FILES, KINDS, MOST_SECONDS, form
 from msgspec import inspect
-from test_foreign_ids import CASES, MARK, OTHER, far, filled, owned
+from test_foreign_ids import CASES, MARK, OTHER, ask, far, filled, owned
 
 from smsgw.api.decode import decode_body, decode_query, decoder_of
 from smsgw.api.route import Route
@@ -94,27 +96,37 @@ def options(kind: inspect.EnumType | inspect.LiteralType) -> list[Any]:
     return list(kind.values) if isinstance(kind, inspect.LiteralType) else [one.value for one in kind.cls]
 
 
-def sound(kind: inspect.Type, name: str = "") -> Any:
-    """One that is right for most."""
+def sound(kind: inspect.Type, name: str = "", text: str = "", whole: bool = False) -> Any:
+    """One that is right for most; with a text wherever one can be, as long as it may be, or all of it."""
+
+    def inner(kind: inspect.Type, name: str = "") -> Any:
+        return sound(kind, name, text, whole)
+
     match kind:
-        case _ if name in INNER:
+        case _ if name in INNER and not text:
             return INNER[name]
         case inspect.StructType():
-            return {f.encode_name: sound(f.type, f.encode_name) for f in kind.fields if f.required}
+            return {f.encode_name: inner(f.type, f.encode_name) for f in kind.fields if f.required or text}
         case inspect.ListType() | inspect.VarTupleType():
-            return [sound(kind.item_type)]
+            return [inner(kind.item_type)] * (max(2, kind.min_length or 0) if text else 1)
         case inspect.DictType():
-            return {"x": sound(kind.value_type)}
+            return {inner(kind.key_type): inner(kind.value_type)}
         case inspect.UnionType():
-            return sound(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
+            some = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+            texts = [one for one in some if not isinstance(one, inspect.IntType | inspect.BoolType)]
+            return inner(((text and texts) or some)[0])
         case inspect.IntType() | inspect.FloatType():
             return kind.ge or 1
         case inspect.BoolType():
             return True
         case inspect.EnumType() | inspect.LiteralType():
             return options(kind)[0]
+        case inspect.StrType() if text:
+            return text if whole else (text[: kind.max_length] or "x").ljust(kind.min_length or 0, "x")
         case inspect.StrType():
             return "1" if kind.pattern else "x"
+        case inspect.AnyType() if text:
+            return text
         case _:
             return far()
 
@@ -214,3 +226,26 @@ async def test_every_field_of_the_api(api: Api, hurried: None) -> None:
 
 MOVES = ("lease", "api_key")
 """What moves by itself."""
+
+
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_every_upload_of_the_interface_takes_any_file_without_harm(api: Api) -> None:
+    uploads = [route for route in ROUTES if route.upload]
+    assert len(uploads) >= 3
+    api.key = key = await api.add_key(scopes=SCOPES, requests_per_second=1000)
+    ids = await owned(api)
+    for route in uploads:
+        for what, (name, octets) in FILES.items():
+            begun = time.monotonic()
+            (query, _), *_ = CASES[f"{route.method} {route.path}"]
+            asked = (query, form({}, name, octets))
+            kind = "multipart/form-data; boundary=b"
+            answer = await ask(api, key, f"{route.method} {route.path}", asked, ids, Content_Type=kind)
+            about = (route.path, what, answer.status, answer.raw[:300])
+            assert answer.status < 500 or answer.code in ("STORAGE_UNAVAILABLE", "BACKPRESSURE"), about
+            assert time.monotonic() - begun < MOST_SECONDS, about
+    media = {row["media_type"] for row in await api.ctx.db.fetch("SELECT DISTINCT media_type FROM file")}
+    assert media <= KINDS

@@ -4,9 +4,7 @@ to who may see its account."""
 from __future__ import annotations
 
 import json
-import re
 from datetime import timedelta
-from html import unescape
 from pathlib import Path
 
 import portal_site
@@ -15,7 +13,7 @@ from browsing import Browser
 
 from smsgw.core.errors import messages_of
 from smsgw.platform.calls import log, masking, queries
-from smsgw.platform.calls.log import CallLog, Cell, Refusal
+from smsgw.platform.calls.log import CallLog, Refusal
 from smsgw.platform.calls.queries import WantedCalls
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
@@ -69,27 +67,6 @@ async def test_groups_are_paged_in_both_orders_and_all_are_in_the_sum(api: Api) 
     assert await page(True, 3, True) == ([7, 6, 5], False)
     assert await page(False) == ([1, 2, 3], True)
     assert await queries.total(api.ctx.db, span(), accounts=None) == (28, 7)
-
-
-async def test_their_page_has_all_groups_in_the_order_that_is_asked_and_sums_those_of_all_pages(
-    dsn: str, tmp_path: Path
-) -> None:
-    async with portal_site.running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        minute, hall = int(clock.now().timestamp()) // 60, site.accounts["hall"]
-        cells = {(hall, f"key{n:02}", minute, "GET /x", "OK"): Cell(n + 1, n + 1, 1, "r") for n in range(25)}
-        await queries.write(site.db, cells, [])
-        async with Browser(site) as boss:
-            await boss.login("boss")
-            for sort, keys in (("", range(24, -1, -1)), ("calls", range(25)), ("-calls", range(24, -1, -1))):
-                page = await boss.get(f"/calls?sort={sort}")
-                found = re.findall(r"\bkey\d\d\b", page)
-                assert list(dict.fromkeys(found)) == [f"key{n:02}" for n in list(keys)[:20]], sort
-                assert f">{sum(range(26)):,}<" in page.partition("<tfoot")[2], "of all, not of the page"
-                (after,) = set(re.findall(r'href="([^"]*[?&;]at=[^"]*)"', page))
-                page = await boss.get(unescape(after))
-                found = re.findall(r"\bkey\d\d\b", page)
-                assert list(dict.fromkeys(found)) == [f"key{n:02}" for n in list(keys)[20:]], sort
 
 
 async def test_why_a_call_was_refused_is_told_in_the_readers_language(dsn: str, tmp_path: Path) -> None:

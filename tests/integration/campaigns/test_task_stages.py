@@ -11,7 +11,6 @@ from smsgw.core.ids import first_id
 from smsgw.core.stages import stage_of
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
-from smsgw.platform.campaigns.feeder import Feeder
 
 STEPS = {"shares": [1, 10], "minutes": 30, "failed": 5, "opted_out": 1, "complained": 0.1}
 
@@ -166,19 +165,6 @@ async def test_pause_and_resume_release_nothing(d: Desk) -> None:
     await d.tasks.resume(by_test(d.database), task_id)
     await _look(d)
     assert ((await _task(d, task_id)).reason, await _sent(d)) == ("STAGE_WATCHED", 10)
-
-
-async def test_another_feeder_goes_on_where_it_stood(d: Desk) -> None:
-    await d.make(1000, steps=STEPS)
-    await _look(d)
-    await _take(d)
-    await _look(d)
-    d.feeder = Feeder(d.database, d.tasks, d.acceptor, ids=d.ids, snapshots=d.snapshots, now=d.now)
-    await _look(d)
-    assert await _sent(d) == 10
-    d.later(minutes=31)
-    await _look(d)
-    assert await _sent(d) == 100
 
 
 async def test_every_run_begins_with_the_first_stage(d: Desk) -> None:

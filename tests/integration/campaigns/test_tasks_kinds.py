@@ -1,4 +1,4 @@
-"""Tasks of a template, to an audience, and with an address of their own."""
+"""Tasks of a template, to an audience, with an address of their own, and of a kind of the operator's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from taskdesk import Desk, desk, refusing
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.keywords import Action, Word
+from smsgw.core.kinds import CustomKind
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
@@ -28,6 +29,7 @@ from smsgw.platform.content.model import TEMPLATE
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.kinds import service as kinds
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries as reviews
 from smsgw.platform.words import service as words
@@ -302,3 +304,47 @@ async def test_rows_of_an_edited_task_are_asked_anew(d: Desk) -> None:
     assert (edited.state, edited.review_reasons) == ("review", ["1 行的内容含敏感词：贷款(金融)"])
     n, found = await reviews.held_rows(d.database, task.id)
     assert (n, [one.content for one in found]) == (1, ["关于贷款的通知"])
+
+
+async def _bill(d: Desk) -> CustomKind:
+    await kinds.add(by_test(d.database), "bill", "账单", MessageType.NOTICE)
+    await d.snapshots.follow()
+    return d.snapshots.current.kinds["bill"]
+
+
+async def _put(d: Desk, name: str, value: str, type_: str) -> None:
+    await policies.put(by_test(d.database), name, value, type_=type_)
+    await d.snapshots.follow()
+
+
+async def test_it_waits_for_the_hours_of_its_kind_and_goes_on_when_that_is_retired(d: Desk) -> None:
+    kind = await _bill(d)
+    d.at("09:00")
+    await _put(d, "hours", "10:00-11:00", "bill")
+    task_id = await d.make(5, type=MessageType.NOTICE, kind=kind)
+    plain = await d.make(3, type=MessageType.NOTICE)
+    await d.feed()
+    assert (await d.view(plain)).progress.statuses == {"queued": 3}
+    assert (await d.view(task_id)).progress.statuses == {}
+    await kinds.retire(by_test(d.database), "bill")
+    await d.snapshots.follow()
+    d.at("10:00")
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {"queued": 5}
+    counted = await d.database.fetch("SELECT kind, count(*)::int AS n FROM message GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in counted] == [("", 3), ("bill", 5)]
+
+
+async def test_it_goes_on_as_soon_as_its_hours_are_changed_so_that_it_may(d: Desk) -> None:
+    kind = await _bill(d)
+    d.at("09:00")
+    await _put(d, "hours", "10:00-11:00", "bill")
+    task_id = await d.make(5, type=MessageType.NOTICE, kind=kind)
+    await d.feed()
+    assert (await d.view(task_id)).task.reason == "TIME_WINDOW_CLOSED"
+    await _put(d, "hours", "09:30-11:00", "bill")
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {}
+    await _put(d, "hours", "08:00-11:00", "bill")
+    await d.feed()
+    assert (await d.view(task_id)).progress.statuses == {"queued": 5}

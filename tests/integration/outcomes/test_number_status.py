@@ -82,16 +82,12 @@ async def test_a_report_teaches_and_a_delivery_takes_it_back(api: Api) -> None:
     assert (await send(api)).status == 202
 
 
-async def test_what_is_suspended_is_shown_and_not_refused(api: Api) -> None:
-    await reported(api, "SUSPENDED")
-    assert await known(api) == ["suspended"]
-    await reported(api, "", PHONE)
-    assert await known(api) == ["live"]
-
-
-async def test_test_messages_teach_nothing(api: Api) -> None:
+async def test_test_messages_teach_nothing_and_what_is_suspended_is_shown_and_not_refused(api: Api) -> None:
     await reported(api, "EMPTY_NUMBER", test=True)
     assert await known(api) == ["unknown"]
+    for cls, state in (("SUSPENDED", "suspended"), ("", "live")):
+        await reported(api, cls)
+        assert await known(api) == [state]
 
 
 async def test_our_own_refusals_teach_nothing(api: Api) -> None:

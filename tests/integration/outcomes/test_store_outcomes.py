@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import asyncpg
 import pytest
-from ledger import BALANCE, Ledger, carrier_id
+from ledger import BALANCE, Ledger, carrier_id, upkeep
 
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
@@ -16,9 +15,8 @@ from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import effects
 from smsgw.pipeline.outcomes.writer import REMATCH_BY_ITSELF, Sweep
-from smsgw.pipeline.upkeep.maintenance import ORPHANS_KEPT, Maintenance
+from smsgw.pipeline.upkeep.maintenance import ORPHANS_KEPT
 from smsgw.runtime import aio
-from smsgw.runtime.config import Config
 from smsgw.store.engine.database import connect
 from smsgw.store.messages import inbound, outcomes, sweeps
 from smsgw.store.messages.cancellation import end_waiting
@@ -56,8 +54,7 @@ async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> Non
     for _ in range(3):
         await ledger.outcomes.report(ledger.report(claimed))
     await ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE))
-    assert await ledger.state(message_id) is S.DELIVERED
-    assert await ledger.events() == ["delivered"]
+    assert await ledger.ended(message_id) == ([S.DELIVERED], ["delivered"])
     assert ledger.outcomes.tally.duplicate_reports == 3
 
 
@@ -66,28 +63,7 @@ async def test_a_report_before_its_answer_waits_for_it(ledger: Ledger) -> None:
     await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.SENDING
     await ledger.answer(K.ACCEPTED, claimed)
-    assert await ledger.state(message_id) is S.DELIVERED
-    assert await ledger.events() == ["delivered"]
-    assert await ledger.orphans() == []
-
-
-async def test_answer_and_report_of_one_breath(ledger: Ledger) -> None:
-    message_id, (claimed,) = await send(ledger)
-    ledger.outcomes.answered(
-        [Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(claimed))], UnknownPolicy.HOLD
-    )
-    await ledger.outcomes.report(ledger.report(claimed))
-    assert await ledger.state(message_id) is S.DELIVERED
-    assert await ledger.events() == ["delivered"]
-
-
-async def test_reports_that_find_no_home_are_swept(ledger: Ledger) -> None:
-    _, (claimed,) = await send(ledger)
-    await ledger.outcomes.report(ledger.report(claimed))
-    old = ledger.clock - timedelta(hours=72)
-    assert await outcomes.sweep_orphans(ledger.connection, old, 10) == []
-    rows = await outcomes.sweep_orphans(ledger.connection, ledger.clock + timedelta(seconds=1), 10)
-    assert [row["channel_id"] for row in rows] == [ledger.channels["a"]]
+    assert await ledger.ended(message_id) == ([S.DELIVERED], ["delivered"])
     assert await ledger.orphans() == []
 
 
@@ -100,8 +76,7 @@ async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
     await ledger.answer(K.ACCEPTED, claimed[1])
     await ledger.answer(K.REFUSED, claimed[0])  # said again
     await ledger.outcomes.report(ledger.report(claimed[1]))
-    assert await ledger.states(message_id) == [S.REJECTED, S.DELIVERED]
-    assert await ledger.events() == ["failed"]
+    assert await ledger.ended(message_id) == ([S.REJECTED, S.DELIVERED], ["failed"])
     assert await ledger.balance() == BALANCE - 1
 
 
@@ -124,8 +99,7 @@ async def test_a_step_withholds_a_report_and_money_and_counters_are_as_ever(
     one, other = await ledger.claim()
     await ledger.answer(K.ACCEPTED, one, other)
     await ledger.outcomes.report(ledger.report(one, S.UNDELIVERABLE))
-    assert await ledger.state(failed) is S.UNDELIVERABLE
-    assert await ledger.events(failed) == []
+    assert await ledger.ended(failed) == ([S.UNDELIVERABLE], [])
     assert await ledger.balance() == BALANCE - 1
     await ledger.outcomes.report(ledger.report(other))
     assert await ledger.events() == ["delivered"]
@@ -165,16 +139,13 @@ async def test_held_until_its_time_is_over_and_still_corrected_by_a_report(ledge
     ledger.later(hours=2)
     assert await resolve(ledger) == 1
     assert await resolve(ledger) == 0
-    assert await ledger.state(message_id) is S.UNCONFIRMED
-    assert await ledger.events() == ["unconfirmed"]
+    assert await ledger.ended(message_id) == ([S.UNCONFIRMED], ["unconfirmed"])
     # the answer comes after all: it does not change the result, but tells the id by which a report can
     await ledger.answer(K.ACCEPTED, claimed)
-    assert await ledger.state(message_id) is S.UNCONFIRMED
-    assert await ledger.events() == ["unconfirmed"]
+    assert await ledger.ended(message_id) == ([S.UNCONFIRMED], ["unconfirmed"])
     for _ in range(2):
         await ledger.outcomes.report(ledger.report(claimed))
-    assert await ledger.state(message_id) is S.DELIVERED
-    assert await ledger.events() == ["unconfirmed", "delivered"]
+    assert await ledger.ended(message_id) == ([S.DELIVERED], ["unconfirmed", "delivered"])
     assert await ledger.balance() == BALANCE - 1
 
 
@@ -211,8 +182,7 @@ async def test_resend_once_after_the_time_and_never_twice(ledger: Ledger) -> Non
     await ledger.answer(K.UNKNOWN, third)
     ledger.later(seconds=301)
     assert await resolve(ledger) == 1
-    assert await ledger.state(message_id) is S.UNCONFIRMED
-    assert await ledger.events() == ["unconfirmed"]
+    assert await ledger.ended(message_id) == ([S.UNCONFIRMED], ["unconfirmed"])
 
 
 @pytest.mark.parametrize("end", ["refused", "expired", "never written"])
@@ -228,8 +198,7 @@ async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(l
         if end == "never written":
             ledger.later(days=2)
         await ledger.answer(K.REFUSED if end == "refused" else K.UNSENT, second)
-    assert await ledger.state(message_id) is S.UNCONFIRMED
-    assert await ledger.events() == ["unconfirmed"]
+    assert await ledger.ended(message_id) == ([S.UNCONFIRMED], ["unconfirmed"])
     assert await ledger.balance() == BALANCE - 1  # it may have arrived
 
 
@@ -264,8 +233,7 @@ async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
     assert await ledger.outcomes.sweep(end) == 0
     assert await ledger.events() == ["no_report"]
     await ledger.outcomes.report(ledger.report(claimed[1]))
-    assert await ledger.states(message_id) == [S.DELIVERED, S.DELIVERED]
-    assert await ledger.events() == ["no_report", "delivered"]
+    assert await ledger.ended(message_id) == ([S.DELIVERED, S.DELIVERED], ["no_report", "delivered"])
 
 
 async def test_a_report_for_what_was_accepted_ten_days_ago_finds_home(ledger: Ledger) -> None:
@@ -304,8 +272,7 @@ async def test_what_was_given_back_after_its_validity_is_expired_and_refunded(le
     message_id, claimed = await send(ledger, parts=2)
     ledger.later(days=2)
     await ledger.answer(K.UNSENT, *claimed)
-    assert await ledger.states(message_id) == [S.EXPIRED] * 2
-    assert await ledger.events() == ["expired"]
+    assert await ledger.ended(message_id) == ([S.EXPIRED] * 2, ["expired"])
     assert await ledger.balance() == BALANCE
     submitted = await ledger.connection.fetchval("SELECT submitted_at FROM customer_event")
     assert submitted is None
@@ -324,8 +291,7 @@ async def test_a_temporary_refusal_beyond_the_validity_is_the_end(ledger: Ledger
     message_id, (claimed,) = await send(ledger, valid=timedelta(minutes=5))
     ledger.later(minutes=6)
     await ledger.answer(K.DEFERRED, claimed)
-    assert await ledger.state(message_id) is S.EXPIRED
-    assert await ledger.events() == ["expired"]
+    assert await ledger.ended(message_id) == ([S.EXPIRED], ["expired"])
     assert await ledger.balance() == BALANCE
 
 
@@ -341,8 +307,7 @@ async def test_queued_and_deferred_expire(ledger: Ledger) -> None:
     await ledger.answer(K.DEFERRED, claimed)
     ledger.later(days=2)
     assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 1
-    assert await ledger.state(keeps) is S.EXPIRED
-    assert await ledger.events() == ["expired", "expired"]
+    assert await ledger.ended(keeps) == ([S.EXPIRED], ["expired", "expired"])
     assert await ledger.balance() == BALANCE
 
 
@@ -420,13 +385,6 @@ async def test_a_sweep_is_not_repeated_when_its_connection_is_lost(ledger: Ledge
         await sweep
     assert ran == 1
     assert await ledger.state(message_id) is S.SENT
-
-
-async def test_settled_parts_leave_the_journal(ledger: Ledger) -> None:
-    _, (claimed,) = await send(ledger)
-    ledger.journal.write([(claimed.id, 1, 1)])
-    await ledger.answer(K.UNKNOWN, claimed)
-    assert not ledger.journal.open_keys()
 
 
 async def test_an_answer_to_a_claim_that_is_not_seen_yet_is_not_taken_for_told(ledger: Ledger, dsn: str) -> None:
@@ -540,28 +498,23 @@ SELECT $1, 'strange-' || $3::int + n, 40, 'DELIVRD', '', '8613800138000', $2 FRO
 """
 
 
-def maintenance(ledger: Ledger) -> Maintenance:
-    nothing: Any = None
-    return Maintenance(ledger.database, ledger.outcomes, ledger.snapshots, ledger.hub, ledger.ids, Config(), nothing)
-
-
 async def test_all_reports_that_have_found_no_part_in_time_go_however_many_there_are(ledger: Ledger) -> None:
     """More come in a minute than one step forgets."""
     now, a = datetime.now(UTC), ledger.channels["a"]
     await ledger.connection.execute(_STRANGERS, a, now - ORPHANS_KEPT - timedelta(minutes=1), 0, 3000)
     await ledger.connection.execute(_STRANGERS, a, now - ORPHANS_KEPT + timedelta(hours=1), 3000, 5)
-    upkeep = maintenance(ledger)
-    assert await upkeep._orphans() is False
+    days = upkeep(ledger.database, outcomes=ledger.outcomes, snapshots=ledger.snapshots, ids=ledger.ids)
+    assert await days._orphans() is False
     assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 5
 
 
 async def test_a_flood_of_strange_reports_is_looked_at_again_in_small_portions(ledger: Ledger) -> None:
     """What comes round is in the way of the answers that come meanwhile; what somebody asks for may take longer."""
     await ledger.connection.execute(_STRANGERS, ledger.channels["a"], datetime.now(UTC), 0, 2 * REMATCH_BY_ITSELF)
-    upkeep = maintenance(ledger)
+    days = upkeep(ledger.database, outcomes=ledger.outcomes, snapshots=ledger.snapshots, ids=ledger.ids)
     last = await ledger.connection.fetchval("SELECT max(id) FROM receipt_orphan")
     put_back = "SELECT count(*) FILTER (WHERE id > $1), count(*) FROM receipt_orphan"
-    await upkeep._rematch()
+    await days._rematch()
     assert tuple(await ledger.connection.fetchrow(put_back, last)) == (REMATCH_BY_ITSELF, 2 * REMATCH_BY_ITSELF)
     await ledger.outcomes.rematch()
     assert tuple(await ledger.connection.fetchrow(put_back, last)) == (2 * REMATCH_BY_ITSELF, 2 * REMATCH_BY_ITSELF)

@@ -6,17 +6,25 @@ from datetime import timedelta
 
 import pytest
 from changes import by_test
+from claiming_sender import Sender
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 
+from smsgw.core.actor import Actor, ActorKind, Scope
 from smsgw.core.code_book import CodeBook, Entry, Source
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.ids import CHINA
 from smsgw.core.model import Claimed, MessageType, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.numbers import CTCC, CUCC
+from smsgw.core.permissions import Permission
 from smsgw.core.retry import DEFAULTS, Fault, How, Rule
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.platform.change import Change
+from smsgw.platform.messages import service
 from smsgw.platform.routing import queries as routing_queries
 from smsgw.platform.routing import service as routing
 from smsgw.store.config import retry_rules
+from smsgw.store.engine import partitions
 from smsgw.store.messages import claiming, reattempt, sweeps
 from smsgw.store.messages.claiming import Fence
 
@@ -30,11 +38,6 @@ def ledger(ledger: Ledger) -> Ledger:
     """Both channels serve every pool."""
     ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
     return ledger
-
-
-def tables(ledger: Ledger, **about: object) -> None:
-    """Put tables in force."""
-    ledger.snapshots.change(**about)
 
 
 async def claim(ledger: Ledger, channel: str, *, pool: int = POOL, again: bool = False) -> list[Claimed]:
@@ -53,10 +56,8 @@ async def sent(ledger: Ledger, channel: str = "a", **about: object) -> tuple[int
 
 
 async def refuse(ledger: Ledger, fault: Fault, *claimed: Claimed, kind: K = K.REFUSED, code: str = "9") -> None:
-    ledger.outcomes.answered(
-        [Outcome(c.id, c.part, c.attempt, kind, code=code, cls="CHANNEL", fault=fault) for c in claimed],
-        UnknownPolicy.HOLD,
-    )
+    said = [Outcome(c.id, c.part, c.attempt, kind, code=code, cls="CHANNEL", fault=fault) for c in claimed]
+    ledger.outcomes.answered(said, UnknownPolicy.HOLD)
     await ledger.outcomes.drain()
 
 
@@ -71,8 +72,7 @@ async def release(ledger: Ledger) -> int:
 async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of_one_end(ledger: Ledger) -> None:
     message_id, (first,) = await sent(ledger)
     await failed(ledger, first)
-    assert await ledger.state(message_id) is S.QUEUED
-    assert await ledger.events() == []
+    assert await ledger.ended(message_id) == ([S.QUEUED], [])
     assert await claim(ledger, "a") == []
     assert await claim(ledger, "a", again=True) == []
     (second,) = await claim(ledger, "b", again=True)
@@ -118,8 +118,7 @@ async def test_a_late_delivery_while_the_second_is_under_way(ledger: Ledger) -> 
     await ledger.outcomes.report(ledger.report(first))
     await ledger.answer(K.ACCEPTED, second)
     await failed(ledger, second, "UNDELIV", "b")
-    assert await ledger.state(message_id) is S.DELIVERED
-    assert await ledger.events() == ["delivered"]
+    assert await ledger.ended(message_id) == ([S.DELIVERED], ["delivered"])
     assert await ledger.orphans() == []
 
 
@@ -127,8 +126,7 @@ async def test_a_late_delivery_while_the_second_is_under_way(ledger: Ledger) -> 
 async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger, code: str) -> None:
     message_id, (first,) = await sent(ledger)
     await failed(ledger, first, code)
-    assert await ledger.state(message_id) is S.UNDELIVERABLE
-    assert await ledger.events() == ["failed"]
+    assert await ledger.ended(message_id) == ([S.UNDELIVERABLE], ["failed"])
     assert ledger.outcomes.retrying.unlisted == (code == "QX:77")
     expected = {ledger.channels["a"]: ["QX:77"]} if code == "QX:77" else {}
     assert ledger.outcomes.retrying.unlisted_codes() == expected
@@ -148,8 +146,7 @@ async def test_refused_everywhere_is_refunded_once(ledger: Ledger) -> None:
         (claimed,) = await claim(ledger, channel)
         await refuse(ledger, Fault.CHANNEL, claimed)
         await refuse(ledger, Fault.CHANNEL, claimed)
-    assert await ledger.state(message_id) is S.REJECTED
-    assert await ledger.events() == ["failed"]
+    assert await ledger.ended(message_id) == ([S.REJECTED], ["failed"])
     assert await ledger.balance() == BALANCE
 
 
@@ -158,8 +155,7 @@ async def test_what_a_carrier_has_taken_once_is_not_refunded(ledger: Ledger) -> 
     await failed(ledger, first)
     (second,) = await claim(ledger, "b")
     await refuse(ledger, Fault.PERMANENT, second)
-    assert await ledger.state(message_id) is S.UNDELIVERABLE
-    assert await ledger.events() == ["failed"]
+    assert await ledger.ended(message_id) == ([S.UNDELIVERABLE], ["failed"])
     assert await ledger.balance() == BALANCE - 1
 
 
@@ -168,8 +164,7 @@ async def test_a_retry_whose_validity_ends_in_the_queue_has_failed(ledger: Ledge
     await failed(ledger, first)
     ledger.later(hours=2)
     await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0)))
-    assert await ledger.state(message_id) is S.UNDELIVERABLE
-    assert await ledger.events() == ["failed"]
+    assert await ledger.ended(message_id) == ([S.UNDELIVERABLE], ["failed"])
     assert await ledger.balance() == BALANCE - 1
 
 
@@ -236,7 +231,7 @@ async def test_throttled_without_end_expires(ledger: Ledger) -> None:
 
 
 async def test_an_answer_that_an_operator_calls_uncertain_is_unknown(ledger: Ledger) -> None:
-    tables(ledger, codes=CodeBook([Entry(None, Source.ANSWER, "9", "TIMEOUT", Fault.UNCERTAIN)]))
+    ledger.snapshots.change(codes=CodeBook([Entry(None, Source.ANSWER, "9", "TIMEOUT", Fault.UNCERTAIN)]))
     message_id = await ledger.accept()
     (claimed,) = await claim(ledger, "a")
     await refuse(ledger, Fault.PERMANENT, claimed)
@@ -265,7 +260,7 @@ async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> 
 
 async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
     entry = Entry(ledger.channels["a"], Source.REPORT, "NP:1243", "CHANNEL", Fault.PORTED, CTCC)
-    tables(ledger, codes=CodeBook([entry]))
+    ledger.snapshots.change(codes=CodeBook([entry]))
     ledger.router.others = {CTCC: OTHER_POOL}
     _, (first,) = await sent(ledger)
     await failed(ledger, first, "NP:1243")
@@ -294,3 +289,83 @@ async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
     assert await routing.remove_code(by_test(ledger.database), "a", Source.REPORT, "XX:1")
     book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1").fault is Fault.NETWORK
+
+
+KIM = Actor.operator("kim")
+
+
+async def resolve(ledger: Ledger, message_id: int, part: int, decision: str, actor: Actor = KIM) -> int:
+    """Decide, and see that the audit log tells of it, or has nothing to tell."""
+    change = Change(ledger.database, actor)
+    said = "SELECT actor, object, after::text FROM audit WHERE action = 'message.resolve' ORDER BY id"
+    before = await ledger.connection.fetch(said)
+    done = 0
+    try:
+        done = await service.resolve(change, ledger.outcomes, message_id, part, decision)
+    finally:
+        new = (await ledger.connection.fetch(said))[len(before) :]
+        entry = (actor.label, f"message/{message_id}", f'{{"parts": {done}, "decision": "{decision}"}}')
+        assert [tuple(row) for row in new] == ([entry] if done else [])
+    return done
+
+
+async def unknown(ledger: Ledger, days: float, parts: int = 1) -> int:
+    """A message that was accepted so long ago and is UNKNOWN now; its id."""
+    await partitions.ensure(ledger.connection, (ledger.clock - timedelta(days=days)).astimezone(CHINA).date())
+    ledger.age(days)
+    message_id = await ledger.accept(parts=parts, valid=timedelta(days=7))
+    ledger.age(0)
+    await ledger.answer(OutcomeKind.UNKNOWN, *await ledger.claim())
+    assert await ledger.states(message_id) == [S.UNKNOWN] * parts
+    return message_id
+
+
+@pytest.mark.parametrize("days", [0, 10])
+async def test_a_resend_is_claimed_and_its_report_finds_it(ledger: Ledger, days: int) -> None:
+    message_id = await unknown(ledger, days)
+    assert await resolve(ledger, message_id, 0, "resend") == 1
+    sender = Sender(ledger, ledger.leases["a"])
+    (claimed,) = await sender.take()
+    assert (claimed.id, claimed.attempt) == (message_id, 2)
+    # Never written after all, it stays with its channel: the first attempt may still arrive there.
+    await ledger.answer(OutcomeKind.UNSENT, claimed)
+    assert await ledger.state(message_id) is S.DEFERRED
+    sender.claims.deferred_in(0.0)
+    sender.in_hand.clear()
+    (claimed,) = await sender.take()
+    await ledger.answer(OutcomeKind.ACCEPTED, claimed)
+    ledger.later(days=3.5)
+    await ledger.outcomes.report(ledger.report(claimed))
+    assert await ledger.state(message_id) is S.DELIVERED
+    sender.claims.drop()
+
+
+async def test_what_cannot_be_sent_again_is_refused_and_stays_unknown(ledger: Ledger) -> None:
+    old, resting = await unknown(ledger, 11.5), await unknown(ledger, 0, parts=2)
+    await ledger.connection.execute("UPDATE channel SET desired = 'stopped' WHERE name = 'a'")
+    for message_id, why in ((old, "已超过 11 天"), (resting, "通道 a")):
+        with pytest.raises(Refused, match=why) as refused:
+            await resolve(ledger, message_id, 0, "resend")
+        assert refused.value.code == "STATE_CONFLICT"
+        assert set(await ledger.states(message_id)) == {S.UNKNOWN}
+    assert await resolve(ledger, old, 0, "unconfirmed") == 1
+    assert await resolve(ledger, resting, 2, "delivered") == 1
+    assert await ledger.states(resting) == [S.UNKNOWN, S.DELIVERED]
+    with pytest.raises(Refused, match="没有结果未知"):
+        await resolve(ledger, old, 0, "delivered")
+    with pytest.raises(Invalid, match="可选"):
+        await resolve(ledger, resting, 0, "guess")
+
+
+async def test_nobody_decides_about_another_accounts_message(ledger: Ledger) -> None:
+    message_id = await unknown(ledger, 0)
+    account_id = await ledger.connection.fetchval("SELECT account_id FROM message WHERE id = $1", message_id)
+    rights = frozenset({Permission.MESSAGE_RESOLVE})
+    for scope in (Scope((account_id + 1,)), Scope((account_id,), (), "li")):
+        stranger = Actor(ActorKind.PERSON, "li", 3, rights, scope)
+        with pytest.raises(Refused) as refused:
+            await resolve(ledger, message_id, 0, "delivered", stranger)
+        assert refused.value.code == "NOT_FOUND"
+        assert await ledger.state(message_id) is S.UNKNOWN
+    own = Actor(ActorKind.PERSON, "li", 3, rights, Scope((account_id,)))
+    assert await resolve(ledger, message_id, 0, "delivered", own) == 1

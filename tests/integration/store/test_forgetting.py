@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
 from databases import change, drop_old
-from ledger import Ledger, carrier_id
+from ledger import Ledger
 
 from smsgw.core.errors import Temporary
 from smsgw.core.ids import CHINA, day_range, first_id
-from smsgw.core.model import OutcomeKind, Report
+from smsgw.core.model import OutcomeKind
 from smsgw.core.pseudonyms import is_pseudonym, pseudonym
 from smsgw.core.retention import least
 from smsgw.core.states import FINAL, PartState
@@ -45,10 +46,7 @@ async def delivered(ledger: Ledger, n: int = 3) -> list[int]:
         ids.append(await ledger.accept())
         (claimed,) = await ledger.claim()
         await ledger.answer(OutcomeKind.ACCEPTED, claimed)
-        await ledger.outcomes.report(Report(
-            ledger.channels["a"], carrier_id(claimed), PartState.DELIVERED, "DELIVERED", "", claimed.number,
-            ledger.clock, pdu=b"told of " + claimed.number.encode(),
-        ))  # fmt: skip
+        await ledger.outcomes.report(ledger.report(claimed, pdu=b"told of " + claimed.number.encode()))
     return ids
 
 
@@ -70,6 +68,20 @@ async def rule(ledger: Ledger, messages: int, inbound: int, pdus: int, *, texts:
     await ledger.connection.execute(RULE, messages, inbound, pdus, texts)
 
 
+async def forget(ledger: Ledger, *longer: Any) -> Any:
+    """What a night does."""
+    return await Forgetting(ledger.database, SEALER, *longer).run()
+
+
+async def old(ledger: Ledger, n: int, inbound: int = 0, *, texts: bool = True) -> None:
+    """Messages were delivered long ago, and are to be forgotten."""
+    await delivered(ledger, n)
+    if inbound:
+        await heard(ledger)
+    await long_ago(ledger)
+    await rule(ledger, 30, inbound, 30, texts=texts)
+
+
 async def problems(ledger: Ledger) -> list[str]:
     report = await evidence.verify(ledger.database, SEALER, (), now=datetime.now(UTC))
     return [p.kind for p in report.problems]
@@ -86,7 +98,7 @@ async def heard(ledger: Ledger, text: str = "回T退订") -> None:
 async def test_nothing_goes_without_a_rule(ledger: Ledger) -> None:
     await delivered(ledger)
     await long_ago(ledger)
-    done = await Forgetting(ledger.database, SEALER).run()
+    done = await forget(ledger)
     assert (done.rows, done.tasks) == ({}, 0)
     assert await ledger.connection.fetchval("SELECT count(*) FROM message WHERE number = $1", NUMBER) == 3
     assert await pseudonyms.key(ledger.database, SEALER) is None
@@ -99,7 +111,7 @@ async def test_numbers_become_one_hash_texts_go_and_evidence_holds(ledger: Ledge
     await delivered(ledger, 1)  # of today
     assert await problems(ledger) == []
     await rule(ledger, 30, 30, 30)
-    done = await Forgetting(ledger.database, SEALER).run()
+    done = await forget(ledger)
     assert done.rows == {"messages": 3, "inbound": 1, "pdus": 3}
 
     key = await pseudonyms.key(ledger.database, SEALER)
@@ -118,15 +130,11 @@ async def test_numbers_become_one_hash_texts_go_and_evidence_holds(ledger: Ledge
     said = await ledger.connection.fetch("SELECT object, after FROM audit WHERE action = 'retention.mask' ORDER BY id")
     assert [(r["object"].split("/")[1], json.loads(r["after"])["rows"]) for r in said] == [
         ("pdus", 3), ("inbound", 1), ("messages", 3)]  # fmt: skip
-    assert (await Forgetting(ledger.database, SEALER).run()).rows == {}
+    assert (await forget(ledger)).rows == {}
 
 
-async def test_a_killed_run_is_taken_up_and_does_nothing_twice(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await delivered(ledger, 5)
-    await long_ago(ledger)
-    await rule(ledger, 30, 0, 30)
+async def test_a_killed_run_is_taken_up_and_does_nothing_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    await old(ledger, 5)
     monkeypatch.setattr(forgetting, "STEP", 2)
     real = forgetting.numbers
 
@@ -137,7 +145,7 @@ async def test_a_killed_run_is_taken_up_and_does_nothing_twice(
 
     monkeypatch.setattr(forgetting, "numbers", killed)
     with pytest.raises(asyncio.CancelledError):
-        await Forgetting(ledger.database, SEALER).run()
+        await forget(ledger)
     numbers = [r[0] for r in await ledger.connection.fetch("SELECT number FROM message ORDER BY id")]
     assert [is_pseudonym(n) for n in numbers] == [True, True, False, False, False]
     left = await ledger.connection.fetchval("SELECT max(last_id) FROM masked_day WHERE class = 'messages'")
@@ -149,7 +157,7 @@ async def test_a_killed_run_is_taken_up_and_does_nothing_twice(
         return await real(*args, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(forgetting, "numbers", noted)
-    done = await Forgetting(ledger.database, SEALER).run()
+    done = await forget(ledger)
     assert done.rows == {"messages": 5}, "PDUs went before"
     assert began[0] == left, "what is masked is not looked through again"
     assert len({r[0] for r in await ledger.connection.fetch("SELECT number FROM message")}) == 1
@@ -157,15 +165,13 @@ async def test_a_killed_run_is_taken_up_and_does_nothing_twice(
 
 
 async def test_texts_may_stay_and_go_later(ledger: Ledger) -> None:
-    await delivered(ledger, 1)
-    await long_ago(ledger)
-    await rule(ledger, 30, 0, 30, texts=False)
-    await Forgetting(ledger.database, SEALER).run()
+    await old(ledger, 1, texts=False)
+    await forget(ledger)
     number, text = await ledger.connection.fetchrow("SELECT number, content FROM message")
     assert is_pseudonym(number)
     assert text
-    await rule(ledger, 30, 0, 30, texts=True)
-    assert (await Forgetting(ledger.database, SEALER).run()).days == {"messages": 1}
+    await rule(ledger, 30, 0, 30)
+    assert (await forget(ledger)).days == {"messages": 1}
     assert tuple(await ledger.connection.fetchrow("SELECT number, content FROM message")) == (number, "")
 
 
@@ -175,7 +181,7 @@ async def test_a_day_with_an_open_part_and_a_day_without_a_root_wait(ledger: Led
     await long_ago(ledger)
     await change(ledger.dsn, "DELETE FROM evidence_root")
     await rule(ledger, 30, 0, 30)
-    assert (await Forgetting(ledger.database, SEALER).run()).rows == {}
+    assert (await forget(ledger)).rows == {}
     ledger.balanced = False
 
 
@@ -225,14 +231,14 @@ async def test_a_task_that_is_over_knows_nobody_and_one_that_comes_round_does(le
             " VALUES ($1, 0, 1, '1380013800x', 'NUMBER_INVALID', '', '{张三}')", id_,
         )  # fmt: skip
     await rule(ledger, 30, 0, 30)
-    assert (await Forgetting(ledger.database, SEALER).run()).tasks == 1
+    assert (await forget(ledger)).tasks == 1
     key = await pseudonyms.key(ledger.database, SEALER)
     assert key is not None
     rows = await ledger.connection.fetch("SELECT DISTINCT task_id, number, vals FROM task_row ORDER BY task_id")
     assert [tuple(row) for row in rows] == [(1, pseudonym(key, NUMBER), None), (2, NUMBER, ["张三"])]
     rows = await ledger.connection.fetch("SELECT number, cells FROM task_problem ORDER BY task_id")
     assert [tuple(row) for row in rows] == [("", None), ("1380013800x", ["张三"])]
-    assert (await Forgetting(ledger.database, SEALER).run()).tasks == 0
+    assert (await forget(ledger)).tasks == 0
 
 
 async def test_values_that_stayed_with_a_task_go_by_a_later_rule(ledger: Ledger) -> None:
@@ -241,20 +247,17 @@ async def test_values_that_stayed_with_a_task_go_by_a_later_rule(ledger: Ledger)
         "INSERT INTO task_row (task_id, n, line, number, vals) VALUES (1, 1, 1, $1, '{张三}')", NUMBER
     )
     await rule(ledger, 30, 0, 30, texts=False)
-    assert (await Forgetting(ledger.database, SEALER).run()).tasks == 1
+    assert (await forget(ledger)).tasks == 1
     number, values = await ledger.connection.fetchrow("SELECT number, vals FROM task_row")
     assert (is_pseudonym(number), values) == (True, ["张三"])
-    assert (await Forgetting(ledger.database, SEALER).run()).tasks == 0
-    await rule(ledger, 30, 0, 30, texts=True)
-    assert (await Forgetting(ledger.database, SEALER).run()).tasks == 1
+    assert (await forget(ledger)).tasks == 0
+    await rule(ledger, 30, 0, 30)
+    assert (await forget(ledger)).tasks == 1
     assert tuple(await ledger.connection.fetchrow("SELECT number, vals FROM task_row")) == (number, None)
 
 
 async def test_a_class_that_fails_keeps_no_other_waiting(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    await delivered(ledger, 2)
-    await heard(ledger)
-    await long_ago(ledger)
-    await rule(ledger, 30, 30, 30)
+    await old(ledger, 2, inbound=30)
 
     async def slow(*_: object) -> bool:
         raise TimeoutError("asked for too long")
@@ -291,12 +294,10 @@ async def test_it_stops_when_the_night_is_over_and_says_what_is_late(
 
 
 async def test_a_rule_is_never_shorter_than_what_is_owed(ledger: Ledger) -> None:
-    await delivered(ledger, 1)
-    await long_ago(ledger)
-    await rule(ledger, 30, 0, 30)
+    await old(ledger, 1)
     longer = least(timedelta(days=30), 15, 3)
     assert longer == {"messages": 46, "inbound": 16, "pdus": 30, "clicks": 2}
-    assert (await Forgetting(ledger.database, SEALER, longer).run()).rows == {"pdus": 1}
+    assert (await forget(ledger, longer)).rows == {"pdus": 1}
     assert await ledger.connection.fetchval("SELECT number FROM message") == NUMBER
 
 

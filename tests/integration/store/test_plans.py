@@ -16,16 +16,24 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 from databases import change
 from days import noon, today
 
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Temporary
 from smsgw.core.ids import first_id
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.audience import segments
+from smsgw.platform.audience.model import Segment, SegmentKind
+from smsgw.platform.messages import records
+from smsgw.platform.paging import Window
 from smsgw.platform.routing import queries as routing
 from smsgw.platform.webhooks import queries as webhook_queries
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import KINDS
 from smsgw.store.engine import days, partitions
-from smsgw.store.engine.database import WRITER_SETTINGS, Connection, connect
+from smsgw.store.engine.database import WRITER_SETTINGS, Connection, Database, connect
 from smsgw.store.messages import (
     cancellation,
     claiming,
@@ -34,6 +42,7 @@ from smsgw.store.messages import (
     holding,
     lateness,
     long_reports,
+    message_links,
     outcomes,
     pushing,
     reattempt,
@@ -166,9 +175,7 @@ async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
         await partitions.ensure(connection, today())
         await connection.execute(_CHANNEL)
         await connection.execute(_RIGHT)
-        await connection.execute(
-            "INSERT INTO account (name) SELECT 'account' || n FROM generate_series(1, 20) n"
-        )
+        await connection.execute("INSERT INTO account (name) SELECT 'account' || n FROM generate_series(1, 20) n")
         await connection.execute(_FILL, base(), ROWS, SENT, timeout=300)
         await connection.execute(_MESSAGES, timeout=300)
         if request.param == "analysed":
@@ -253,13 +260,6 @@ async def test_what_waits_of_an_account_is_found_by_it(day: Day) -> None:
     assert plan.pages < 200, "of one that has nothing"
 
 
-async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day) -> None:
-    lanes = "'{1,1,1,1}', '{0,1,2,3}'"
-    await day.cheap(claiming._CLAIM_AGAIN, *CLAIM, "100", *claimed(lanes), "'{2}'", rows=0)
-    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(oldest()), "'{2}'", "now()", rows=0)
-    await day.cheap(claiming._NEXT_DEFERRED, "1", str(oldest()), rows=0)
-
-
 async def test_whether_reports_are_late_is_seen_in_so_many_rows(day: Day) -> None:
     """Neither the day nor what a channel has sent in it is read through."""
     await day.connection.execute("INSERT INTO channel (name, protocol, host, port, username, password_sealed)"
@@ -274,14 +274,6 @@ async def test_whether_reports_are_late_is_seen_in_so_many_rows(day: Day) -> Non
         assert plan.pages < 5000, (plan.pages, json.dumps(plan.root, indent=1))
 
 
-async def test_what_was_left_and_what_waits_longest_is_found_at_once(day: Day) -> None:
-    await day.cheap(claiming._HELD, "1", "'{1}'", "1", "15", rows=0)
-    await day.cheap(claiming._INTERRUPTED, "1", "1", "0", "0", rows=0)
-    await day.cheap(claiming._LEFT, "'{}'", rows=0)
-    await day.cheap(claiming._TAKEN_OVER, "0", "0", rows=0)
-    await day.cheap(claiming._OLDEST_QUEUED, "'{1,2,3,4,5}'", str(oldest()), str(newest()), rows=20)
-
-
 async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
     """A batch of them; and days to come are not looked at."""
     batch = 500
@@ -290,21 +282,13 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
     tails = listed([f"13{(base() + n) % 10**9:09d}" for n in range(1, batch + 1)])
     pdus = filled(batch, r"'\x01'::bytea")[0]
     for since in (oldest(), first_id(noon() - timedelta(days=2))):
-        plan = await day.cheap(
-            outcomes._REPORTS,
-            *(channels, ids, states, blank, blank, times, str(since), str(newest()), tails, pdus),
-            rows=batch,
-        )
+        reports = (channels, ids, states, blank, blank, times, str(since), str(newest()), tails, pdus)
+        plan = await day.cheap(outcomes._REPORTS, *reports, rows=batch)
         assert plan.root["Plan"]["Actual Rows"] == batch + 1
         assert plan.compared <= batch, json.dumps(plan.root, indent=1)
-        executed = [
-            n
-            for n in plan.nodes("Index Scan")
-            if "channel_id_carrier" in n["Index Name"] and n["Actual Loops"]
-        ]
-        ahead = partitions.name("part", today() + timedelta(days=3))
-        assert executed
-        assert not [n for n in executed if n["Relation Name"] == ahead]
+        scans = [n for n in plan.nodes("Index Scan") if "channel_id_carrier" in n["Index Name"] and n["Actual Loops"]]
+        assert scans
+        assert partitions.name("part", today() + timedelta(days=3)) not in {n["Relation Name"] for n in scans}
         named = (channels, ids, str(since), str(newest()), tails)
         await day.cheap(reattempt._LOOK_REPORTS, *named, rows=batch)
         await day.cheap(long_reports._SIBLINGS, *named, rows=batch)
@@ -435,7 +419,19 @@ async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day)
     assert plan.compared <= batch, json.dumps(plan.root, indent=1)
 
 
-async def test_the_jobs_of_time_find_only_what_is_due(day: Day) -> None:
+async def test_what_was_left_and_what_is_due_is_found_without_the_queue(day: Day) -> None:
+    lanes = claimed("'{1,1,1,1}', '{0,1,2,3}'")
+    for statement, arguments, rows in (
+        (claiming._CLAIM_AGAIN, (*CLAIM, "100", *lanes, "'{2}'"), 0),
+        (claiming._CLAIM_DEFERRED, (*CLAIM, "100", "1", str(oldest()), "'{2}'", "now()"), 0),
+        (claiming._NEXT_DEFERRED, ("1", str(oldest())), 0),
+        (claiming._HELD, ("1", "'{1}'", "1", "15"), 0),
+        (claiming._INTERRUPTED, ("1", "1", "0", "0"), 0),
+        (claiming._LEFT, ("'{}'",), 0),
+        (claiming._TAKEN_OVER, ("0", "0"), 0),
+        (claiming._OLDEST_QUEUED, ("'{1,2,3,4,5}'", str(oldest()), str(newest())), 20),
+    ):
+        await day.cheap(statement, *arguments, rows=rows)
     for statement in (
         sweeps._RELEASE_SCHEDULED, sweeps._RESOLVE_UNKNOWN, sweeps._EXPIRE_WAITING, sweeps._EXPIRE_HELD,
         sweeps._END_REPORT_WAIT, reattempt._RELEASE,
@@ -516,11 +512,8 @@ async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str |
     span = ("2", str(oldest()), str(newest()), kinds, "NULL", "10000")
     assert (await day.cheap(webhooks._AGAINS[state], *span, rows=20)).root["Plan"]["Actual Rows"] == rows
     one = f"'{{{base() - 16}}}'"
-    for named, arguments in (
-        (webhooks._BY_ID, (one,)),
-        (webhooks._BY_MESSAGE, (one,)),
-        (webhooks._BY_BOTH, (one, one)),
-    ):
+    by = {webhooks._BY_ID: (one,), webhooks._BY_MESSAGE: (one,), webhooks._BY_BOTH: (one, one)}
+    for named, arguments in by.items():
         plan = await day.cheap(webhooks._AGAINS_NAMED[state, named], *span, *arguments)
         assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
 
@@ -539,9 +532,7 @@ async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day
 
 
 @pytest.mark.parametrize("statement", ["leave", "forgive"])
-async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(
-    day: Day, statement: str
-) -> None:
+async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(day: Day, statement: str) -> None:
     await day.connection.execute(
         "UPDATE part SET state = 11, channel_id = 7, next_at = now() WHERE id > $1 AND id <= $1 + 20",
         base() + SENT,
@@ -553,3 +544,132 @@ async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(
         await day.cheap(failover._LEAVE, "'{7}'", "'{1}'", "'{8}'", "now()", str(oldest()), rows=20)
     else:
         await day.cheap(failover._FORGIVE, "'{1}'", "'{7}'", str(oldest()), rows=40)
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+N = 20_000
+_RECORDS = """
+INSERT INTO message (id, batch_id, account_id, origin, submitter, type, number, carrier, province, content, sign,
+                     coding, parts, concat_ref, price)
+SELECT $1::bigint + n, $1::bigint + n, $2, 'api', 'ak_one', 'notice', '8613' || lpad((n * 7919)::text, 9, '0'), 'CMCC',
+       '', 'x', 's', 'ucs2', 1, 0, 1 FROM generate_series(1, $3::int) n
+"""
+# Of a hundred one has failed, of ten codes.
+_PARTS = """
+INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, expires_at, accepted_at, code, class)
+SELECT $1::bigint + n, 1, 1, $2, 1, 2, CASE WHEN n % 100 = 0 THEN 41 ELSE 40 END, 1, now(), now(),
+       CASE WHEN n % 100 = 0 THEN 'MK:' || n / 100 % 10 ELSE 'DELIVRD' END, '' FROM generate_series(1, $3::int) n
+"""
+
+
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    database = Database(dsn)
+    await database.open()
+    account, low = await accounts.add(by_test(database), "acme"), first_id(noon() - timedelta(minutes=1))
+    for statement in (_RECORDS, _PARTS):
+        await database.execute(statement, low, account, N)
+    yield database
+    await database.close()
+
+
+def rows_of(told: str, **which: str) -> int:
+    """Rows of tables that a statement has looked at."""
+    scans = [node for node in Plan(json.loads(told)[0]).nodes() if "Relation Name" in node]
+    scans = [node for node in scans if all(node.get(name) == value for name, value in which.items())]
+    return int(sum((n["Actual Rows"] + n.get("Rows Removed by Filter", 0)) * n["Actual Loops"] for n in scans))
+
+
+async def looked_at(database: Database, wanted: records.Wanted) -> tuple[int, int]:
+    """Messages found, and rows of the tables that were looked at for them."""
+    shape = records._Shape("x.id", 51)
+    async with database.transaction() as connection:
+        for statement in ("ANALYZE message", "ANALYZE part", records._CUSTOM):
+            await connection.execute(statement)
+        known = await records._known(database, connection, wanted)
+        assert known is not None
+        search = records._search(Actor.system("test"), wanted, Window("time"), known)
+        statement, arguments = records._statement(search, search.days(True), shape, True)
+        told = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments)
+    return json.loads(told)[0]["Plan"]["Actual Rows"], rows_of(told)
+
+
+@pytest.mark.parametrize("code", ["NOSUCH", "MK:3"])
+async def test_a_code_is_found_by_the_few_parts_that_have_another_than_deliveries(
+    database: Database, code: str
+) -> None:
+    wanted = records.Wanted(noon() - timedelta(days=3), noon() + timedelta(minutes=1), code=code)
+    found, rows = await looked_at(database, wanted)
+    assert found == {"NOSUCH": 0, "MK:3": 20}[code]
+    assert rows < 500
+
+
+@pytest.mark.parametrize("clicked", ["true", "false"])
+async def test_who_has_clicked_is_found_by_the_codes_that_messages_carry(database: Database, clicked: str) -> None:
+    """Every second message has a personal link; of a thousand of these one was clicked."""
+    await database.execute(
+        "INSERT INTO message_link "
+        "SELECT id, 1, (id - $1)::int, (id - $1) % 2000 = 0 FROM message WHERE (id - $1) % 2 = 0",
+        first_id(noon() - timedelta(minutes=1)),
+    )
+    await change(database.dsn, "ANALYZE message_link")
+    wanted = records.Wanted(noon() - timedelta(days=3), noon() + timedelta(minutes=1), clicked=clicked)
+    found, rows = await looked_at(database, wanted)
+    assert found == {"true": 10, "false": 51}[clicked]
+    assert rows < 1000
+
+
+_LINKS = """
+INSERT INTO short_link (account_id, name, kind, origin, domain, serial, codes, target, state, passed, made_at, made_by)
+SELECT id, kind, kind, 'api', 's.example.cn', serial, serial, 'https://www.example.cn/', 'active', 1,
+       now() - interval '1 hour', 'x'
+FROM account, (VALUES ('shared', 1), ('personal', 1000)) AS k(kind, serial) RETURNING id
+"""
+
+
+async def test_clicks_of_a_link_that_all_share_look_at_none_of_its_messages(database: Database) -> None:
+    shared, personal = [row["id"] for row in await database.fetch(_LINKS)]
+    await database.execute(
+        "INSERT INTO message_link SELECT id, CASE WHEN n < 500 THEN $2 ELSE $1::bigint END, CASE WHEN n < 500 THEN n "
+        "ELSE 0 END, CASE WHEN n < 500 THEN false END FROM (SELECT id, row_number() OVER (ORDER BY id)::int AS n "
+        "FROM message) m", shared, personal,
+    )  # fmt: skip
+    await database.execute("INSERT INTO link_visitor VALUES ($1, 0, 1, 1), ($2, 3, 1, 1)", shared, personal)
+    await change(database.dsn, "ANALYZE message_link")
+    told = await database.fetchval(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {message_links._CLICKED}", [shared, personal], [0, 3]
+    )
+    assert rows_of(told, Alias="k") <= 2
+    assert await database.fetch("SELECT n FROM message_link WHERE clicked") == [(3,)]
+
+
+@pytest.mark.parametrize("kind", [SegmentKind.NOT_CLICKED, SegmentKind.SILENT])
+async def test_who_of_a_task_has_not_clicked_is_found_chunk_by_chunk(database: Database, kind: SegmentKind) -> None:
+    """Half of the messages are the task's, in chunks of a hundred; of twenty of these one was clicked."""
+    (_, link), low = [row["id"] for row in await database.fetch(_LINKS)], first_id(noon() - timedelta(minutes=1))
+    await database.execute(
+        "INSERT INTO message_link SELECT id, $2, (id - $1::bigint)::int, (id - $1) % 20 = 0 FROM message", low, link
+    )
+    await database.execute(
+        "INSERT INTO task_chunk (task_id, run, first, size, base_id) "
+        "SELECT 1 + n % 2, 1, n * 100, 100, $1::bigint + 1 + n * 100 FROM generate_series(0, $2::int) n",
+        low, N // 100 - 1,
+    )  # fmt: skip
+    await change(database.dsn, "ANALYZE message_link", "ANALYZE message", "ANALYZE part", "ANALYZE task_chunk")
+    account, one = await database.fetchval("SELECT id FROM account"), Segment(kind, 365, task_id=1)
+    assert await segments.count(database, account, one) == 9500
+    statement = segments._COUNT.format(numbers=segments._numbers(one))
+    told = await database.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *segments._asked(account, one))
+    assert rows_of(told) < 5 * N
+    assert await segments.count(database, account, Segment(kind, 365, link_id=link)) == 19_000
+
+
+async def test_one_segment_of_an_account_is_found_at_a_time(database: Database) -> None:
+    account = await database.fetchval("SELECT id FROM account")
+    async with database.transaction() as connection:
+        await segments.alone(connection, account)
+        with pytest.raises(Temporary):
+            await segments.count(database, account, Segment(SegmentKind.CLICKED))
+        assert await segments.count(database, account + 1, Segment(SegmentKind.CLICKED)) == 0
+    assert await segments.count(database, account, Segment(SegmentKind.CLICKED)) == 0

@@ -22,6 +22,14 @@ async def there(database: Database) -> dict[str, tuple[str, str, str]]:
     return {row["prefix"]: (row["carrier"], row["province"], row["source"]) for row in rows}
 
 
+async def brought(database: Database, name: str, entries: prefix_imports.Entries) -> int:
+    return await prefix_imports.bring_in(by_test(database), name, entries)
+
+
+async def taken_back(database: Database, id_: int) -> Undone:
+    return await prefix_imports.take_back(by_test(database), id_)
+
+
 async def known_before(database: Database) -> dict[str, tuple[str, str, str]]:
     await prefixes.put(by_test(database), "1380013", "CMCC", "上海")
     await prefixes.put(by_test(database), "1700000", "CMCC")
@@ -49,7 +57,7 @@ async def test_the_difference_is_told_before_and_taken_back_afterwards(database:
     told = await prefix_imports.difference(database, entries)
     assert told == Difference(added=1, changed=2, same=1, learned=1, messages=0, moved=0)
     assert await there(database) == before, "only told"
-    id_ = await prefix_imports.bring_in(by_test(database), "f.csv", entries)
+    id_ = await brought(database, "f.csv", entries)
     after = await there(database)
     assert after["1380013"] == ("CUCC", "北京", "import")
     assert after["13900139000"] == ("CTCC", "", "import")
@@ -57,18 +65,18 @@ async def test_the_difference_is_told_before_and_taken_back_afterwards(database:
     assert found is not None
     assert (found.added, found.changed, found.same, found.open) == (1, 2, 1, True)
     assert await prefix_imports.would_take_back(database, [found]) == Undone(3, 0)
-    assert await prefix_imports.take_back(by_test(database), id_) == Undone(3, 0)
+    assert await taken_back(database, id_) == Undone(3, 0)
     assert await there(database) == before
     with pytest.raises(Refused):
-        await prefix_imports.take_back(by_test(database), id_)
+        await taken_back(database, id_)
 
 
 async def test_what_something_else_has_changed_since_stays(database: Database) -> None:
     before, entries = await known_before(database), prefix_imports.parse(FILE).entries
-    id_ = await prefix_imports.bring_in(by_test(database), "f.csv", entries)
+    id_ = await brought(database, "f.csv", entries)
     async with database.transaction() as connection:
         await numbers.learn(connection, "13900139000", "CMCC", "NP:2")
-    assert await prefix_imports.take_back(by_test(database), id_) == Undone(1, 1)
+    assert await taken_back(database, id_) == Undone(1, 1)
     assert await there(database) == before | {"13900139000": ("CMCC", "", "learned")}
 
 
@@ -86,15 +94,6 @@ async def test_reports_wait_for_no_file(database: Database) -> None:
     assert (await there(database))["13900139000"][0] == "CTCC"
 
 
-async def test_the_later_of_two_files_is_taken_back_to_the_earlier(database: Database) -> None:
-    first = await prefix_imports.bring_in(by_test(database), "a.csv", {"1380013": ("CUCC", "")})
-    second = await prefix_imports.bring_in(by_test(database), "b.csv", {"1380013": ("CTCC", "")})
-    assert await prefix_imports.take_back(by_test(database), second) == Undone(1, 0)
-    assert (await there(database))["1380013"][0] == "CUCC"
-    assert await prefix_imports.take_back(by_test(database), first) == Undone(1, 0)
-    assert await there(database) == {}
-
-
 async def test_files_that_overlap_are_taken_back_in_any_order(database: Database) -> None:
     """What was withdrawn does not come again when what has replaced it is taken back, too."""
     await prefixes.put(by_test(database), "1380013", "CMCC", "上海")
@@ -103,34 +102,32 @@ async def test_files_that_overlap_are_taken_back_in_any_order(database: Database
         {"1380013": ("CUCC", ""), "1710000": ("CBN", "")}, {"1380013": ("CTCC", ""), "1710000": ("CUCC", "")},
         {"1710000": ("CTCC", "")},
     )  # fmt: skip
-    ids = [await prefix_imports.bring_in(by_test(database), "f.csv", entries) for entries in files]
+    ids = [await brought(database, "f.csv", entries) for entries in files]
     newest = await prefix_imports.latest(database)
     assert await prefix_imports.would_take_back(database, newest) == Undone(2, 0), "each entry once"
     assert await prefix_imports.would_take_back(database, newest[1:2]) == Undone(1, 1)
     for id_, done in zip(ids, (Undone(0, 2), Undone(1, 1), Undone(1, 0)), strict=True):
-        assert await prefix_imports.take_back(by_test(database), id_) == done
+        assert await taken_back(database, id_) == done
     assert await there(database) == before
 
 
-async def test_a_file_that_changes_nothing_takes_no_place(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_that_changes_nothing_takes_no_place(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_imports, "KEPT", 1)
-    id_ = await prefix_imports.bring_in(by_test(database), "a.csv", {"1380013": ("CUCC", "")})
-    same = await prefix_imports.bring_in(by_test(database), "a.csv", {"1380013": ("CUCC", "")})
+    id_ = await brought(database, "a.csv", {"1380013": ("CUCC", "")})
+    same = await brought(database, "a.csv", {"1380013": ("CUCC", "")})
     assert [(one.id, one.open) for one in await prefix_imports.latest(database)][1:] == [(id_, True)]
     with pytest.raises(Refused):
-        await prefix_imports.take_back(by_test(database), same)
-    assert await prefix_imports.take_back(by_test(database), id_) == Undone(1, 0)
+        await taken_back(database, same)
+    assert await taken_back(database, id_) == Undone(1, 0)
 
 
 async def test_old_imports_cannot_be_taken_back(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_imports, "KEPT", 1)
-    first = await prefix_imports.bring_in(by_test(database), "a.csv", {"1380013": ("CUCC", "")})
-    await prefix_imports.bring_in(by_test(database), "b.csv", {"1380014": ("CTCC", "")})
+    first = await brought(database, "a.csv", {"1380013": ("CUCC", "")})
+    await brought(database, "b.csv", {"1380014": ("CTCC", "")})
     with pytest.raises(Refused):
-        await prefix_imports.take_back(by_test(database), first)
+        await taken_back(database, first)
     with pytest.raises(Invalid):
-        await prefix_imports.bring_in(by_test(database), "c.csv", {})
+        await brought(database, "c.csv", {})
     with pytest.raises(Refused):
-        await prefix_imports.take_back(by_test(database), 99)
+        await taken_back(database, 99)

@@ -106,6 +106,8 @@ async def test_nothing_that_may_have_been_sent_is_sent(ledger: Ledger, each: dic
     for state, id_ in each.items():
         assert set(await ledger.states(id_)) == {state if state in (S.SENT, S.DELIVERED) else S.UNKNOWN}
     assert await ledger.state(later) == S.SCHEDULED
+    resent = await ledger.connection.fetchval("SELECT resent FROM part WHERE id = $1", each[S.SENT])
+    assert resent == 1, "a failure that is reported later is not tried again"
     ledger.later(days=30)
     assert await ledger.claim() == []
     fence = await ledger.fence()
@@ -122,11 +124,6 @@ async def test_no_epoch_comes_again_and_nobody_owns_anything(ledger: Ledger) -> 
     after = await leases.acquire(ledger.database, "channel/9", NODE + 1)
     assert after is not None
     assert after.epoch - before.epoch > 10**8
-
-
-async def test_a_failure_reported_later_is_not_tried_again(ledger: Ledger, each: dict[PartState, int]) -> None:
-    await settled(ledger)
-    assert await ledger.connection.fetchval("SELECT resent FROM part WHERE id = $1", each[S.SENT]) == 1
 
 
 async def test_they_are_sent_again_whole_and_once(ledger: Ledger, each: dict[PartState, int]) -> None:
@@ -153,6 +150,8 @@ async def test_they_are_sent_again_whole_and_once(ledger: Ledger, each: dict[Par
 async def test_what_is_over_is_sent_only_where_it_is_said(ledger: Ledger) -> None:
     id_ = await ledger.accept(valid=timedelta(hours=1))
     await settled(ledger)
+    for within, too_old in ((9, 0), (-1, 1)):
+        assert [one.too_old for one in await numbers(ledger, timedelta(days=within))] == [too_old]
     ledger.later(hours=2)
     assert await decide(ledger, "resend") == 0
     assert await decide(ledger, "resend", extend=timedelta(hours=1)) == 1
@@ -176,13 +175,6 @@ async def test_whoever_has_opted_out_since_is_left_alone(ledger: Ledger) -> None
     assert await decide(ledger, "resend", lists=Lists("8613800000000")) == 1
     assert (await ledger.state(out), await ledger.state(other)) == (S.UNKNOWN, S.QUEUED)
     assert [one.parts for one in await numbers(ledger)] == [1]
-
-
-async def test_what_is_too_old_is_told(ledger: Ledger) -> None:
-    await ledger.accept()
-    await settled(ledger)
-    assert [one.too_old for one in await numbers(ledger)] == [0]
-    assert [one.too_old for one in await numbers(ledger, timedelta(days=-1))] == [1]
 
 
 async def test_one_by_one_it_is_refused_in_words(ledger: Ledger) -> None:
@@ -262,15 +254,11 @@ async def test_tasks_jobs_and_chains_rest(ledger: Ledger) -> None:
     ]  # fmt: skip
 
 
-def of(file: Path) -> Plan:
-    return restore.plan(file)
-
-
 async def test_a_database_that_is_being_restored_is_used_by_nobody(dsn: str, tmp_path: Path) -> None:
     kept = await dumps.dump(owner(dsn), tmp_path / "smsgw-1.dump", migrate.SCHEMA_VERSION, dumps.Written(), 0)
     place = Target(dsn, owner(dsn), None)
     with pytest.raises(SmsgwError, match="空库"):
-        await restore.fits(of(tmp_path / "smsgw-1.dump"), place)
+        await restore.fits(restore.plan(tmp_path / "smsgw-1.dump"), place)
     async with restore.alone(place) as claim:
         await claim.mark(loads=True)
     for use in (migrate.migrate(owner(dsn), application=dsn), migrate.look(dsn, 1)):
@@ -279,12 +267,12 @@ async def test_a_database_that_is_being_restored_is_used_by_nobody(dsn: str, tmp
     async with restore.alone(place) as claim:
         with pytest.raises(DumpError, match="no database to be used"):
             await claim.open_parts()
-        assert await restore.fits(of(tmp_path / "smsgw-1.dump"), place), "what an earlier one has left goes"
-        assert await restore.load(of(tmp_path / "smsgw-1.dump"), place, claim, lambda _: None) == 0
+        assert await restore.fits(restore.plan(tmp_path / "smsgw-1.dump"), place), "what an earlier one has left goes"
+        assert await restore.load(restore.plan(tmp_path / "smsgw-1.dump"), place, claim, lambda _: None) == 0
         change = by_test(Database(dsn, size=2, unfinished=True))
         await change.database.open()
         done = await restore.settle(
-            change, of(tmp_path / "smsgw-1.dump"), claim, Sealer(bytes(32)), 0.0, 0, lost_key=False
+            change, restore.plan(tmp_path / "smsgw-1.dump"), claim, Sealer(bytes(32)), 0.0, 0, lost_key=False
         )
     assert (done.rows, done.tables, done.done) == (sum(kept.counts.values()), len(kept.counts), {})
     assert await migrate.migrate(owner(dsn), application=dsn) == 0
@@ -329,7 +317,7 @@ async def test_what_another_tool_has_put_back_is_settled(dsn: str, tmp_path: Pat
         assert await claim.open_parts() == {}
         await restore.take(place, claim, lambda _: None)
     with pytest.raises(SmsgwError, match="空库"):  # broken off: what is there is worth something
-        await restore.fits(of(tmp_path / "smsgw-1.dump"), place)
+        await restore.fits(restore.plan(tmp_path / "smsgw-1.dump"), place)
     async with restore.alone(place) as claim:
         await claim.open_parts()
         await restore.take(place, claim, lambda _: None)

@@ -26,11 +26,8 @@ from smsgw.store.engine.database import connect
 
 _STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|TABLE)\b", re.IGNORECASE)
 _NOT_PLAIN = (
-    "smsgw.store.engine.migrate",
-    "smsgw.store.engine.cluster_roles",
-    "smsgw.store.engine.embedded",
-    "smsgw.bench",
-    "smsgw.simulator",
+    *("smsgw.store.engine.migrate", "smsgw.store.engine.cluster_roles", "smsgw.store.engine.embedded"),
+    *("smsgw.bench", "smsgw.simulator"),
 )
 """Modules whose statements are the owner's, or nobody's."""
 
@@ -45,13 +42,7 @@ async def application(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 def _texts(module: object, path: Path) -> Iterator[str]:
     """Texts of a module that are statements: constants as they are made up, and those written where they are used."""
     for value in list(vars(module).values()):
-        values = (
-            value
-            if isinstance(value, tuple | list)
-            else value.values()
-            if isinstance(value, dict)
-            else [value]
-        )
+        values = (value if isinstance(value, tuple | list) else value.values() if isinstance(value, dict) else [value])
         yield from (v for v in values if isinstance(v, str) and _STATEMENT.match(v))
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _STATEMENT.match(node.value):
@@ -185,9 +176,7 @@ async def test_the_application_sees_no_other_database(postgres: object, dsn: str
             await asyncpg.connect(dsn.replace(dsn.split("@/")[1].split("?")[0], name, 1))
 
 
-async def test_the_owners_functions_do_what_they_are_for_and_nothing_else(
-    application: asyncpg.Connection,
-) -> None:
+async def test_the_owners_functions_do_what_they_are_for_and_nothing_else(application: asyncpg.Connection) -> None:
     for call, why in {
         "partition_drop('part', current_date)": "to be kept",
         "partition_drop('part', current_date - 13)": "to be kept",
@@ -236,9 +225,7 @@ async def test_rights_are_mended_and_a_second_look_changes_nothing(dsn: str) -> 
         await database_roles.settle(connection, database_roles.APPLICATION)
         await connection.execute("INSERT INTO later VALUES (1)")
         beside = await connect(dsn)
-        assert await beside.fetchval("DELETE FROM later RETURNING n") == 1, (
-            "a table that nobody decided about works"
-        )
+        assert await beside.fetchval("DELETE FROM later RETURNING n") == 1, ("a table that nobody decided about works")
         await beside.close()
         await connection.execute("DROP TABLE later")
         marks = "SELECT sum(xmin::text::bigint) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -265,10 +252,7 @@ async def test_one_role_for_all_works_and_is_warned_of(dsn: str) -> None:
     for address, may in (
         (dsn, ""),
         (alone, "owns the tables, may make tables and functions"),
-        (
-            admin(dsn),
-            "superuser, owns the tables, may make roles, may make databases, may make tables and functions",
-        ),
+        (admin(dsn), "superuser, owns the tables, may make roles, may make databases, may make tables and functions"),
     ):
         connection = await connect(address)
         row = await connection.fetchrow(database_roles.WALLS)
@@ -282,11 +266,7 @@ async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path:
     await durable(postgres, "on")
 
     async def ctl(*words: str, **settings: str) -> tuple[int, str]:
-        environ = {
-            "PATH": os.environ["PATH"],
-            "SMSGW_NODE_DATA_DIR": str(tmp_path / "data"),
-            "SMSGW_DATABASE_DSN": dsn,
-        }
+        environ = {"PATH": os.environ["PATH"], "SMSGW_NODE_DATA_DIR": str(tmp_path / "data"), "SMSGW_DATABASE_DSN": dsn}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "smsgw", *words, env=environ | settings,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -294,21 +274,19 @@ async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path:
         said, _ = await asyncio.wait_for(process.communicate(), 60)
         return process.returncode or 0, said.decode()
 
+    owned = owner(dsn)
     try:
-        code, said = await ctl("check")
-        assert (code, "does not own it: run smsgwctl migrate --dsn" in said) == (1, True), said
-        code, said = await ctl("migrate", "--dsn", owner(dsn))
-        assert (code, f"schema {migrate.SCHEMA_VERSION} " in said) == (0, True), said
-        code, said = await ctl("check")
-        assert (code, "WARNING" in said) == (0, False), said
-        code, said = await ctl("check", SMSGW_DATABASE_OWNER_DSN=owner(dsn))
-        assert (code, "WARNING" in said) == (0, False), said
-        code, said = await ctl("check", SMSGW_RETENTION_MESSAGES_DAYS="3650")
-        assert (code, "raise max_locks_per_transaction" in said) == (0, True), said
-        code, said = await ctl("check", SMSGW_DATABASE_DSN=owner(dsn))
-        assert (code, "WARNING: owns the tables" in said) == (0, True), said
-        code, said = await ctl("migrate", "--dsn", owner(dsn), SMSGW_DATABASE_DSN="")
-        assert (code, "--dsn is for" in said) == (1, True), said
+        for words, settings, code, text, warned in (
+            (("check",), {}, 1, "does not own it: run smsgwctl migrate --dsn", False),
+            (("migrate", "--dsn", owned), {}, 0, f"schema {migrate.SCHEMA_VERSION} ", False),
+            (("check",), {}, 0, "", False),
+            (("check",), {"SMSGW_DATABASE_OWNER_DSN": owned}, 0, "", False),
+            (("check",), {"SMSGW_RETENTION_MESSAGES_DAYS": "3650"}, 0, "raise max_locks_per_transaction", True),
+            (("check",), {"SMSGW_DATABASE_DSN": owned}, 0, "WARNING: owns the tables", True),
+            (("migrate", "--dsn", owned), {"SMSGW_DATABASE_DSN": ""}, 1, "--dsn is for", False),
+        ):
+            ended, said = await ctl(*words, **settings)
+            assert (ended, text in said, "WARNING" in said) == (code, True, warned), said
     finally:
         await durable(postgres, "off")
         await postgres.drop("two_roles")
@@ -316,9 +294,7 @@ async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path:
 
 async def durable(postgres: Any, state: str) -> None:
     """The tests' server does without fsync; ``check`` rightly refuses one that does."""
-    connection = await asyncpg.connect(
-        postgres.embedded.address(database_roles.ADMIN), timeout=10, command_timeout=30
-    )
+    connection = await asyncpg.connect(postgres.embedded.address(database_roles.ADMIN), timeout=10, command_timeout=30)
     try:
         await connection.execute(f"ALTER SYSTEM SET fsync = {state}")
         await connection.execute("SELECT pg_reload_conf()")

@@ -1,4 +1,5 @@
-"""The group-commit writer against a real server: what is repeated, what is given up, and who hears of it."""
+"""The group-commit writer against a real server: what is repeated, what is given up, and who hears
+of it; changes that go as one statement, and the time that the server gives one."""
 
 from __future__ import annotations
 
@@ -8,45 +9,72 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from databases import admin, change, no_standby
+from databases import admin, change, no_standby, owner
 from dbproxy import DatabaseProxy
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.runtime import aio
-from smsgw.store.engine import group_commit
-from smsgw.store.engine.database import Connection
+from smsgw.store.engine import database as db
+from smsgw.store.engine import group_commit, migrate, together
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.database_roles import APPLICATION
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.group_commit import Batcher
+from smsgw.store.engine.migrate import SCHEMA_VERSION, Migration
+from smsgw.store.engine.together import COPIED, Together, enter
 
 Writer = Batcher[int, "int | SmsgwError"]
+Hook = Callable[[Connection, list[int]], Awaitable[None]]
+Start = Callable[..., Awaitable[Writer]]
+_OTHER = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+async def raised(connection: Connection, code: str) -> None:
+    await connection.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$")
 
 
 class Book:
-    """A commit function that writes numbers into a table, and can be told to misbehave."""
+    """A commit function that writes numbers into a table, and can be told to misbehave before and after that."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Hook | None = None, after: Hook | None = None) -> None:
         self.calls: list[tuple[list[int], bool]] = []
-        self.before: Callable[[Connection], object] | None = None
-        self.after: Callable[[Connection], object] | None = None
+        self.before = before
+        self.after = after
+
+    @property
+    def again(self) -> list[bool]:
+        return [again for _, again in self.calls]
 
     async def commit(self, connection: Connection, items: list[int], again: bool) -> list[int | SmsgwError]:
         self.calls.append((items, again))
         if self.before is not None:
-            await self.before(connection)  # type: ignore[misc]
+            await self.before(connection, items)
         await connection.executemany(
             "INSERT INTO book VALUES ($1) ON CONFLICT DO NOTHING", [(n,) for n in items if n != 13]
         )
         if self.after is not None:
-            await self.after(connection)  # type: ignore[misc]
+            await self.after(connection, items)
         return [Refused("ACCOUNT_STOPPED") if n == 13 else n * 2 for n in items]
+
+    def poisoned(self, *numbers: int, code: str) -> Book:
+        """Batches that have one of these fail with an SQLSTATE."""
+
+        async def fail(connection: Connection, items: list[int]) -> None:
+            if set(items) & set(numbers):
+                await raised(connection, code)
+
+        self.before = fail
+        return self
 
 
 @pytest_asyncio.fixture
@@ -58,28 +86,38 @@ async def side(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def writer_pid(side: asyncpg.Connection) -> int:
-    """The backend of the only other connection."""
-    pid: int = await side.fetchval(
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        "AND backend_type = 'client backend'"
-    )
-    return pid
+@pytest_asyncio.fixture
+async def start(dsn: str, side: asyncpg.Connection) -> AsyncIterator[Start]:
+    """Begins a writer of a book, which ends with the test."""
+    begun: list[Writer] = []
+
+    async def start(book: Book, at: str = dsn, **how: object) -> Writer:
+        writer: Writer = Batcher("test", at, book.commit, **how)  # type: ignore[arg-type]
+        begun.append(writer)
+        await writer.start()
+        return writer
+
+    yield start
+    for writer in begun:
+        await writer.stop(timeout=1.0)
+
+
+async def stopped(writer: Writer, *waiting: Awaitable[object]) -> None:
+    """When the writer is stopped, nobody is left waiting."""
+    await writer.stop(timeout=0.1)
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 40)
+    assert [type(result) for result in results] == [Temporary] * len(waiting)
 
 
 async def test_items_of_one_turn_share_a_commit_and_each_hears_its_own_result(
-    dsn: str, side: asyncpg.Connection
+    start: Start, side: asyncpg.Connection
 ) -> None:
     book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
+    writer = await start(book)
     results = await asyncio.gather(*(writer.put(n) for n in (1, 13, 3)), return_exceptions=True)
-    assert results[0] == 2
-    assert results[2] == 6
-    assert isinstance(results[1], Refused)
+    assert (results[0], type(results[1]), results[2]) == (2, Refused, 6)
     assert len(book.calls) == 1
     assert await side.fetchval("SELECT count(*) FROM book") == 2
-    await writer.stop()
 
 
 class Wire:
@@ -135,19 +173,17 @@ class Wire:
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
 async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(
-    dsn: str, side: asyncpg.Connection, lost: str
+    dsn: str, start: Start, side: asyncpg.Connection, lost: str
 ) -> None:
     """It did not reach the server, or it did and the answer was lost: the writer cannot tell."""
-    book = Book()
     there: list[int] = []
 
-    async def look(connection: Connection) -> None:
+    async def look(*_: object) -> None:
         there.append(await side.fetchval("SELECT count(*) FROM book"))
 
-    book.before = look
+    book = Book(before=look)
     async with Wire(dsn) as wire:
-        writer: Writer = Batcher("test", wire.dsn, book.commit)
-        await writer.start()
+        writer = await start(book, wire.dsn)
         wire.lose = lost
         assert await asyncio.gather(writer.put(1), writer.put(2)) == [2, 4]
         assert book.calls == [([1, 2], False), ([1, 2], True)]
@@ -157,125 +193,65 @@ async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(
         await writer.stop()
 
 
-async def test_a_connection_that_is_lost_in_the_middle_of_a_transaction(
-    dsn: str, side: asyncpg.Connection
-) -> None:
-    book = Book()
-
-    async def die(connection: Connection) -> None:
-        book.after = None
-        await side.execute("SELECT pg_terminate_backend($1)", await writer_pid(side))
-
-    book.after = die
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
-    assert await asyncio.gather(writer.put(1), writer.put(2)) == [2, 4]
-    assert book.calls == [([1, 2], False), ([1, 2], True)]
-    assert writer.outage == 0.0
-    await writer.stop()
-
-
 async def test_an_argument_that_cannot_be_encoded_fails_alone_and_is_no_outage(
-    dsn: str, side: asyncpg.Connection
+    start: Start, side: asyncpg.Connection
 ) -> None:
-    book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
+    writer = await start(Book())
     results = await asyncio.wait_for(
         asyncio.gather(writer.put(1), writer.put(2**40), writer.put(3), return_exceptions=True), 10
     )
-    assert results[0] == 2
-    assert isinstance(results[1], asyncpg.DataError)
-    assert results[2] == 6
+    assert (results[0], isinstance(results[1], asyncpg.DataError), results[2]) == (2, True, 6)
     assert sorted(r["n"] for r in await side.fetch("SELECT n FROM book")) == [1, 3]
     assert await writer.put(4) == 8
-    await writer.stop()
 
 
 async def test_a_neighbour_of_a_bad_item_still_knows_that_it_is_repeated(
-    dsn: str, side: asyncpg.Connection
+    start: Start, side: asyncpg.Connection
 ) -> None:
-    book = Book()
-
-    async def die(connection: Connection) -> None:
+    async def die(*_: object) -> None:
         book.before = None
-        await side.execute("SELECT pg_terminate_backend($1)", await writer_pid(side))
+        await side.execute("SELECT pg_terminate_backend($1)", await side.fetchval(_OTHER))
 
-    book.before = die
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
+    book = Book(before=die)
+    writer = await start(book)
     results = await asyncio.gather(writer.put(1), writer.put(2**40), return_exceptions=True)
     assert results[0] == 2
     assert book.calls[-2:] == [([1], True), ([2**40], True)]
-    await writer.stop()
 
 
-async def test_conflicts_are_tried_again(dsn: str, side: asyncpg.Connection) -> None:
-    book = Book()
-
-    async def deadlock(connection: Connection) -> None:
-        book.after = None
-        await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$")
-
-    book.after = deadlock
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
-    assert await writer.put(1) == 2
-    assert book.calls == [([1], False), ([1], False)]
-    await writer.stop()
-
-
-async def test_a_frozen_server_is_waited_for_no_longer_than_agreed(
-    dsn: str, side: asyncpg.Connection
-) -> None:
-    book = Book()
+async def test_a_frozen_server_is_waited_for_no_longer_than_agreed(start: Start, side: asyncpg.Connection) -> None:
     frozen: list[int] = []
 
-    async def freeze(connection: Connection) -> None:
+    async def freeze(*_: object) -> None:
         book.before = None
-        frozen.append(await writer_pid(side))
+        frozen.append(await side.fetchval(_OTHER))
         os.kill(frozen[0], signal.SIGSTOP)
 
-    book.before = freeze
-    writer: Writer = Batcher("test", dsn, book.commit, give_up_after=0.5)
-    await writer.start()
+    book = Book(before=freeze)
+    writer = await start(book, give_up_after=0.5)
     try:
-        start = asyncio.get_running_loop().time()
-        with pytest.raises(Temporary) as caught:
-            await writer.put(1)
-        assert asyncio.get_running_loop().time() - start < 3
-        assert caught.value.code == "STORAGE_UNAVAILABLE"
+        await fails_in_time(aio.spawn(writer.put(1), name="put"))
     finally:
         os.kill(frozen[0], signal.SIGCONT)
     assert await writer.put(2) == 4
     assert writer.outage == 0.0
-    await writer.stop()
 
 
-async def test_facts_are_kept_through_an_outage(dsn: str, side: asyncpg.Connection) -> None:
-    book = Book()
-    failures = 3
-
-    async def refuse(connection: Connection) -> None:
-        nonlocal failures
-        failures -= 1
-        if failures >= 0:
-            await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '25006'; END $$")
-
-    book.before = refuse
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
-    assert await writer.put(1) == 2
-    assert [again for _, again in book.calls] == [False, True, True, True]
-    await writer.stop()
-
-
-async def test_a_full_queue_refuses_and_a_writer_of_facts_never_does(
-    dsn: str, side: asyncpg.Connection
+@pytest.mark.parametrize(("code", "times", "again"), [("40P01", 1, [False] * 2), ("25006", 3, [False, *[True] * 3])])
+async def test_conflicts_are_tried_again_and_facts_kept_through_an_outage(
+    start: Start, code: str, times: int, again: list[bool]
 ) -> None:
-    book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit, give_up_after=30.0, limit=2)
-    await writer.start()
+    async def fail(connection: Connection, _: object) -> None:
+        if len(book.calls) <= times:
+            await raised(connection, code)
+
+    book = Book(after=fail)
+    assert await (await start(book)).put(1) == 2
+    assert book.again == again
+
+
+async def test_a_full_queue_refuses_and_a_writer_of_facts_never_does(start: Start) -> None:
+    writer = await start(Book(), give_up_after=30.0, limit=2)
     first = [writer.submit(1), writer.submit(2)]
     with pytest.raises(Temporary) as caught:
         writer.submit(3)
@@ -285,20 +261,15 @@ async def test_a_full_queue_refuses_and_a_writer_of_facts_never_does(
     await asyncio.sleep(0)
     assert writer.waiting == 0
     assert await writer.put(3) == 6
-    await writer.stop()
 
-    patient: Writer = Batcher("test", dsn, book.commit, limit=1)
-    await patient.start()
+    patient = await start(Book(), limit=1)
     futures = [patient.submit(n) for n in (10, 11, 12)]
     assert patient.full
     assert await asyncio.gather(*futures) == [20, 22, 24]
-    await patient.stop()
 
 
-async def test_drain_does_not_wait_for_what_comes_later(dsn: str, side: asyncpg.Connection) -> None:
-    book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
+async def test_drain_does_not_wait_for_what_comes_later(start: Start) -> None:
+    writer = await start(Book())
     busy = True
 
     async def load() -> None:
@@ -310,41 +281,27 @@ async def test_drain_does_not_wait_for_what_comes_later(dsn: str, side: asyncpg.
         await asyncio.wait_for(writer.drain(), 30)
     busy = False
     await asyncio.gather(*loads)
-    await writer.stop()
 
 
-async def test_no_caller_is_left_waiting_when_the_writer_is_stopped_in_the_middle(
-    dsn: str, side: asyncpg.Connection
-) -> None:
-    book = Book()
-
+async def test_no_caller_is_left_waiting_when_the_writer_is_stopped_in_the_middle(start: Start) -> None:
     stalled = asyncio.Event()
 
-    async def stall(connection: Connection) -> None:
+    async def stall(connection: Connection, _: object) -> None:
         stalled.set()
         await connection.execute("SELECT pg_sleep(5)")
 
-    book.before = stall
-    writer: Writer = Batcher("test", dsn, book.commit, max_batch=1)
-    await writer.start()
+    writer = await start(Book(before=stall), max_batch=1)
     waiting = [aio.spawn(writer.put(n), name="put") for n in (1, 2)]
     await asyncio.wait_for(stalled.wait(), 30)
-    await writer.stop(timeout=0.1)
-    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 40)
-    assert [type(r) for r in results] == [Temporary, Temporary]
+    await stopped(writer, *waiting)
 
 
-async def test_a_bell_that_breaks_does_not_end_the_writer(dsn: str, side: asyncpg.Connection) -> None:
-    book = Book()
-
+async def test_a_bell_that_breaks_does_not_end_the_writer(start: Start) -> None:
     def ring() -> None:
         raise RuntimeError("broken hub")
 
-    writer: Writer = Batcher("test", dsn, book.commit, after_commit=ring)
-    await writer.start()
-    assert await writer.put(1) == 2
-    assert await writer.put(2) == 4
-    await writer.stop()
+    writer = await start(Book(), after_commit=ring)
+    assert [await writer.put(1), await writer.put(2)] == [2, 4]
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------
@@ -367,174 +324,120 @@ class Shelf:
         return -1
 
 
-def poison(*numbers: int, code: str) -> Callable[[Connection, list[int]], object]:
-    """Batches that have one of these fail with an SQLSTATE."""
-
-    async def fail(connection: Connection, items: list[int]) -> None:
-        if set(items) & set(numbers):
-            await connection.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$")
-
-    return fail
-
-
-class Facts(Book):
-    """Knows what it is asked to write."""
-
-    def __init__(self, fail: Callable[[Connection, list[int]], object] | None = None) -> None:
-        super().__init__()
-        self.fail = fail
-
-    async def commit(self, connection: Connection, items: list[int], again: bool) -> list[int | SmsgwError]:
-        if self.fail is not None:
-            await self.fail(connection, items)  # type: ignore[misc]
-        return await super().commit(connection, items, again)
-
-
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes two minutes takes a second."""
     monkeypatch.setattr(group_commit, "RETRY_MOST", 0.02)
 
 
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
 @pytest.mark.parametrize("code", ["55P03", "XX000", "0A000", "42P01", "P0001", "57014", "40P01", "23505"])
-async def test_no_error_of_the_moment_costs_a_fact(
-    dsn: str, side: asyncpg.Connection, hurried: None, code: str
-) -> None:
+async def test_no_error_of_the_moment_costs_a_fact(start: Start, shelf: Shelf, hurried: None, code: str) -> None:
     """Also one that a lonely fact meets several times."""
-    left = 4
 
-    async def fail(connection: Connection, items: list[int]) -> None:
-        nonlocal left
-        left -= 1
-        if left >= 0:
-            await poison(1, code=code)(connection, items)  # type: ignore[misc]
+    async def fail(connection: Connection, _: object) -> None:
+        if len(book.calls) <= 4:
+            await raised(connection, code)
 
-    shelf = Shelf()
-    writer: Writer = Batcher("test", dsn, Facts(fail).commit, parking=shelf)
-    await writer.start()
+    book = Book(before=fail)
+    writer = await start(book, parking=shelf)
     assert await asyncio.wait_for(writer.put(1), 60) == 2
     assert shelf.kept == []
-    await writer.stop()
 
 
-async def test_what_a_connection_remembers_goes_with_it(dsn: str, side: asyncpg.Connection) -> None:
+async def test_what_a_connection_remembers_goes_with_it(dsn: str, start: Start, shelf: Shelf) -> None:
     """A cached statement of a table that has changed under way: on a fresh connection it is a statement again."""
     await change(dsn, "CREATE TABLE shape (a int)", f"GRANT ALL ON shape TO {APPLICATION}")
-    book = Book()
 
-    async def look(connection: Connection) -> None:
+    async def look(connection: Connection, _: object) -> None:
         await connection.fetch("SELECT * FROM shape")
 
-    book.before = look
-    writer: Writer = Batcher("test", dsn, book.commit, parking=Shelf())
-    await writer.start()
+    book = Book(before=look)
+    writer = await start(book, parking=shelf)
     assert await writer.put(1) == 2
     await change(dsn, "ALTER TABLE shape ADD COLUMN b text")
     assert await asyncio.gather(*(writer.put(n) for n in (2, 3))) == [4, 6]
     assert len(book.calls) == 3
-    await writer.stop()
+
+
+async def until_done(writer: Writer, *futures: asyncio.Future[int | SmsgwError]) -> int:
+    """Others succeed while these do not; how many of them."""
+    n = 400
+    while not all(future.done() for future in futures):
+        await asyncio.wait_for(writer.put(n), 40)
+        n += 1
+        assert n < 2000
+    return n - 400
 
 
 @pytest.mark.parametrize(
     ("code", "name"), [("22P02", "InvalidTextRepresentationError"), ("XX000", "InternalServerError")]
 )
 async def test_a_fact_that_is_refused_is_laid_aside_and_its_neighbours_are_committed(
-    dsn: str, side: asyncpg.Connection, hurried: None, code: str, name: str
+    start: Start, shelf: Shelf, hurried: None, code: str, name: str
 ) -> None:
-    shelf = Shelf()
-    book = Facts(poison(77, 200, code=code))
-    writer: Writer = Batcher("test", dsn, book.commit, parking=shelf)
-    await writer.start()
+    book = Book().poisoned(77, 200, code=code)
+    writer = await start(book, parking=shelf)
     facts = {n: writer.submit(n) for n in range(20, 320)}
     others = [future for n, future in facts.items() if n not in (77, 200)]
     await asyncio.wait_for(asyncio.gather(*others), 40)
-    n = 400
-    while not (facts[77].done() and facts[200].done()):  # others succeed while these do not
-        await asyncio.wait_for(writer.put(n), 40)
-        n += 1
-        assert n < 2000
+    more = await until_done(writer, facts[77], facts[200])
     assert (facts[77].result(), facts[200].result()) == (-1, -1)
     assert sorted(shelf.kept) == [(77, f"{name} {code}"), (200, f"{name} {code}")]
-    assert writer.parked == 2
-    assert writer.waiting == 0
+    assert (writer.parked, writer.waiting) == (2, 0)
     tried = [items for items, _ in book.calls]
-    assert len(tried) == n - 400 + len([items for items in tried if max(items) < 400])
-    await writer.stop()
+    assert len(tried) == more + len([items for items in tried if max(items) < 400])
 
 
 async def test_what_fails_while_nothing_else_succeeds_is_not_laid_aside(
-    dsn: str, side: asyncpg.Connection, hurried: None
+    start: Start, shelf: Shelf, hurried: None
 ) -> None:
     """It is the database, not the fact."""
-    shelf = Shelf()
-    tries = 0
-    broken = True
-
-    async def fail(connection: Connection, items: list[int]) -> None:
-        nonlocal tries
-        tries += 1
-        if broken:
-            await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'XX000'; END $$")
-
-    writer: Writer = Batcher("test", dsn, Facts(fail).commit, parking=shelf)
-    await writer.start()
+    book = Book().poisoned(1, 2, 3, code="XX000")
+    writer = await start(book, parking=shelf)
     facts = [writer.submit(n) for n in (1, 2, 3)]
-    while tries < 6 * group_commit.FAILURES:  # noqa: ASYNC110
+    while len(book.calls) < 6 * group_commit.FAILURES:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     assert shelf.kept == []
-    broken = False
+    book.before = None
     assert await asyncio.wait_for(asyncio.gather(*facts), 40) == [2, 4, 6]
-    await writer.stop()
 
 
-async def test_nobody_drains_for_a_fact_that_is_tried_apart(
-    dsn: str, side: asyncpg.Connection, hurried: None
-) -> None:
+async def test_nobody_drains_for_a_fact_that_is_tried_apart(start: Start, shelf: Shelf, hurried: None) -> None:
     """Nothing else is committed while a start settles what was in flight: it would wait for ever."""
-    writer: Writer = Batcher("test", dsn, Facts(poison(1, code="XX000")).commit, parking=Shelf())
-    await writer.start()
+    writer = await start(Book().poisoned(1, code="XX000"), parking=shelf)
     fact, other = writer.submit(1), writer.submit(2)
     await asyncio.wait_for(writer.drain(), 40)
     assert (fact.done(), other.result()) == (False, 4)
-    await writer.stop(timeout=0.1)
-    with pytest.raises(Temporary):
-        await asyncio.wait_for(fact, 40)
+    await stopped(writer, fact)
 
 
 async def test_a_fact_stays_with_its_writer_until_it_can_be_laid_aside(
-    dsn: str, side: asyncpg.Connection, hurried: None
+    start: Start, shelf: Shelf, hurried: None
 ) -> None:
-    shelf = Shelf()
     shelf.closed = True
-    writer: Writer = Batcher("test", dsn, Facts(poison(1, code="22P02")).commit, parking=shelf)
-    await writer.start()
+    writer = await start(Book().poisoned(1, code="22P02"), parking=shelf)
     fact = writer.submit(1)
     assert await writer.put(2) == 4
     await asyncio.sleep(0.3)
-    assert not fact.done()
-    assert writer.waiting == 1
+    assert (fact.done(), writer.waiting) == (False, 1)
     shelf.closed = False
     assert await asyncio.wait_for(fact, 40) == -1
-    await writer.stop()
 
 
-async def test_what_is_no_fact_fails_at_its_caller_and_a_stop_leaves_nobody_waiting(
-    dsn: str, side: asyncpg.Connection
-) -> None:
-    writer: Writer = Batcher("test", dsn, Facts(poison(1001, 5, code="XX000")).commit, parking=Shelf())
-    await writer.start()
+async def test_what_is_no_fact_fails_at_its_caller(start: Start, shelf: Shelf) -> None:
+    writer = await start(Book().poisoned(1001, code="XX000"), parking=shelf)
     with pytest.raises(asyncpg.InternalServerError):
         await asyncio.wait_for(writer.put(1001), 30)
-    fact = writer.submit(5)
-    assert await writer.put(6) == 12
-    await writer.stop(timeout=0.1)
-    with pytest.raises(Temporary):
-        await asyncio.wait_for(fact, 40)
 
 
 @pytest.mark.parametrize("code", ["40P01", "40001"])
 async def test_every_third_batch_meets_a_conflict_and_nothing_is_lost(
-    dsn: str, side: asyncpg.Connection, code: str
+    dsn: str, start: Start, side: asyncpg.Connection, shelf: Shelf, code: str
 ) -> None:
     """Raised by the server itself, from a trigger."""
     await change(
@@ -549,87 +452,43 @@ async def test_every_third_batch_meets_a_conflict_and_nothing_is_lost(
         CREATE TRIGGER conflict AFTER INSERT ON book FOR EACH STATEMENT EXECUTE FUNCTION conflict()
         """,
     )
-    shelf = Shelf()
-    writer: Writer = Batcher("test", dsn, Facts().commit, parking=shelf, max_batch=1)
-    await writer.start()
+    writer = await start(Book(), parking=shelf, max_batch=1)
     assert await asyncio.gather(*(writer.put(n) for n in range(100, 130))) == [2 * n for n in range(100, 130)]
     assert await side.fetchval("SELECT count(*) FROM book") == 30
-    assert writer.conflicts == (await side.fetchval("SELECT last_value FROM batches")) // 3
-    assert writer.conflicts >= 10
+    assert writer.conflicts == (await side.fetchval("SELECT last_value FROM batches")) // 3 >= 10
     assert shelf.kept == []
-    await writer.stop()
 
 
 async def test_a_fact_that_always_meets_a_conflict_does_not_hold_its_neighbours_up(
-    dsn: str, side: asyncpg.Connection, hurried: None, monkeypatch: pytest.MonkeyPatch
+    start: Start, shelf: Shelf, hurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "CONFLICTS", 2)
-    shelf = Shelf()
-    writer: Writer = Batcher("test", dsn, Facts(poison(1, code="40P01")).commit, parking=shelf)
-    await writer.start()
+    writer = await start(Book().poisoned(1, code="40P01"), parking=shelf)
     fact = writer.submit(1)
     assert await asyncio.wait_for(asyncio.gather(*(writer.put(n) for n in (2, 3))), 40) == [4, 6]
-    n = 100
-    while not fact.done():
-        await asyncio.wait_for(writer.put(n), 40)
-        n += 1
+    await until_done(writer, fact)
     assert shelf.kept == [(1, "DeadlockDetectedError 40P01")]
-    await writer.stop()
 
 
-async def test_a_loop_that_stands_still_is_no_outage(dsn: str, side: asyncpg.Connection) -> None:
-    book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit, give_up_after=2.0)
-
-    async def stall(_: Connection) -> None:
+async def test_a_loop_that_stands_still_is_no_outage(start: Start, side: asyncpg.Connection) -> None:
+    async def stall(*_: object) -> None:
         asyncio.get_running_loop().call_later(0.05, time.sleep, 3.0)
         await side.fetchval("SELECT pg_sleep(0.2)")
 
-    await writer.start()
+    book = Book()
+    writer = await start(book, give_up_after=2.0)
     assert await writer.put(1) == 2
     book.before = stall
     assert await writer.put(2) == 4
-    assert [again for _, again in book.calls] == [False, False]
-    await writer.stop()
+    assert book.again == [False, False]
 
 
-async def test_who_waits_behind_a_batch_that_is_given_up_hears_of_it_with_it(
-    dsn: str, side: asyncpg.Connection
-) -> None:
-    book = Book()
-    async with DatabaseProxy(dsn) as proxy:
-        writer: Writer = Batcher(
-            "test", proxy.dsn, book.commit, max_batch=1, give_up_after=2.0,
-            patience=lambda n: 60.0 if n > 9 else 2.0,
-        )  # fmt: skip
-        await writer.start()
-        with proxy.frozen():
-            began = time.monotonic()
-            waiting = [aio.spawn(writer.put(n), name="put") for n in (1, 2, 10, 3)]
-            await asyncio.wait([w for w in waiting if w is not waiting[2]], timeout=20)
-            assert time.monotonic() - began < 5.5, "not one after the other"
-            assert [isinstance(w.exception(), Temporary) for w in waiting if w.done()] == [True] * 3
-        assert await asyncio.wait_for(waiting[2], 40) == 20
-        assert writer.waiting == 0
-        await writer.stop()
+# --- patience ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_is_slower_than_patience_commits_facts_nevertheless(
-    dsn: str, side: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(group_commit, "COMMIT_TIMEOUT", 0.2)
-    book = Book()
-    async with DatabaseProxy(dsn) as proxy:
-        writer: Writer = Batcher("test", proxy.dsn, book.commit)
-        await writer.start()
-        proxy.latency = 0.15
-        assert await asyncio.wait_for(writer.put(1), 40) == 2
-        await writer.stop()
-
-
-def patient(dsn: str, book: Book, seconds: float = 0.5) -> Writer:
-    """A writer whose callers wait for so long, but for 30 s with numbers above 9."""
-    return Batcher("test", dsn, book.commit, give_up_after=seconds, patience=lambda n: 30.0 if n > 9 else seconds)
+def patience(seconds: float = 0.5) -> dict[str, object]:
+    """Callers wait for so long, but for 30 s with numbers above 9."""
+    return {"give_up_after": seconds, "patience": lambda n: 30.0 if n > 9 else seconds}
 
 
 async def fails_in_time(*waiting: asyncio.Future[int | SmsgwError]) -> None:
@@ -641,13 +500,21 @@ async def fails_in_time(*waiting: asyncio.Future[int | SmsgwError]) -> None:
         assert error.code == "STORAGE_UNAVAILABLE"
 
 
-async def test_nobody_waits_longer_because_another_one_in_his_batch_is_patient(
-    dsn: str, side: asyncpg.Connection
+async def test_a_server_that_is_slower_than_patience_commits_facts_nevertheless(
+    dsn: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(group_commit, "COMMIT_TIMEOUT", 0.2)
+    async with DatabaseProxy(dsn) as proxy:
+        writer = await start(Book(), proxy.dsn)
+        proxy.latency = 0.15
+        assert await asyncio.wait_for(writer.put(1), 40) == 2
+        await writer.stop()
+
+
+async def test_nobody_waits_longer_because_another_one_in_his_batch_is_patient(dsn: str, start: Start) -> None:
     book = Book()
     async with DatabaseProxy(dsn) as proxy:
-        writer = patient(proxy.dsn, book)
-        await writer.start()
+        writer = await start(book, proxy.dsn, **patience())
         with proxy.frozen():
             ahead, live = writer.submit(10), writer.submit(1)
             await asyncio.sleep(0.2)
@@ -662,13 +529,11 @@ async def test_nobody_waits_longer_because_another_one_in_his_batch_is_patient(
 
 @pytest.mark.parametrize("cut", [False, True])
 async def test_who_comes_during_an_attempt_waits_for_it_no_longer_than_agreed(
-    dsn: str, side: asyncpg.Connection, cut: bool
+    dsn: str, start: Start, cut: bool
 ) -> None:
     """Also for one that has to connect first."""
-    book = Book()
     async with DatabaseProxy(dsn) as proxy:
-        writer = patient(proxy.dsn, book)
-        await writer.start()
+        writer = await start(Book(), proxy.dsn, **patience())
         with proxy.frozen():
             if cut:
                 proxy.cut()
@@ -680,39 +545,30 @@ async def test_who_comes_during_an_attempt_waits_for_it_no_longer_than_agreed(
         await writer.stop()
 
 
-async def test_an_attempt_that_nobody_impatient_waits_for_may_take_its_time(
-    dsn: str, side: asyncpg.Connection
-) -> None:
+async def test_an_attempt_that_nobody_impatient_waits_for_may_take_its_time(start: Start) -> None:
     """When those who had no time for it are gone."""
-    book = Book()
 
-    async def slow(connection: Connection) -> None:
+    async def slow(connection: Connection, _: object) -> None:
         await connection.execute("SELECT pg_sleep(3)")
 
-    book.before = slow
-    writer = patient(dsn, book)
-    await writer.start()
+    book = Book(before=slow)
+    writer = await start(book, **patience())
     ahead, live = writer.submit(10), writer.submit(1)
     await fails_in_time(live)
     assert await asyncio.wait_for(ahead, 40) == 20
     assert [items for items, _ in book.calls] == [[10, 1], [10]]
-    await writer.stop()
 
 
-async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(
-    dsn: str, side: asyncpg.Connection
-) -> None:
-    book = Facts()
+async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(dsn: str, start: Start) -> None:
     async with DatabaseProxy(dsn) as proxy:
 
         async def freeze(_: Connection, items: list[int]) -> None:
             if items == [10]:
-                book.fail = None
+                book.before = None
                 proxy.freeze()
 
-        book.fail = freeze
-        writer = patient(proxy.dsn, book, 3.0)
-        await writer.start()
+        book = Book(before=freeze)
+        writer = await start(book, proxy.dsn, **patience(3.0))
         good, bad, ahead, live = (writer.submit(n) for n in (3, 2**40, 10, 1))
         assert await asyncio.wait_for(good, 30) == 6
         with pytest.raises(asyncpg.DataError):
@@ -725,12 +581,15 @@ async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(
         await writer.stop()
 
 
-async def test_plans_that_were_made_for_an_empty_table_are_made_anew(dsn: str, side: asyncpg.Connection) -> None:
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+async def test_plans_that_were_made_for_an_empty_table_are_made_anew(dsn: str, start: Start) -> None:
     """It was analysed while it had nothing, so reading all of it looks as cheap as the key, for good."""
     await change(dsn, "VACUUM ANALYZE book")
     found: list[str] = []
 
-    async def look(connection: Connection) -> None:
+    async def look(connection: Connection, _: object) -> None:
         if not found:
             await connection.execute(
                 "PREPARE looked AS SELECT n FROM unnest($1::int[]) AS a (id) JOIN book ON n = a.id AND n >= $2"
@@ -738,47 +597,36 @@ async def test_plans_that_were_made_for_an_empty_table_are_made_anew(dsn: str, s
         plan = await connection.fetch("EXPLAIN EXECUTE looked('{1,2}', 0)")
         found.append("\n".join(row[0] for row in plan))
 
-    book = Book()
-    book.before = look
-    writer: Writer = Batcher("test", dsn, book.commit, max_batch=5)
-    await writer.start()
-    try:
-        for start in range(0, 5 * 20, 5):
-            await asyncio.gather(*(writer.put(n) for n in range(100 + start, 105 + start)))
-        by_key = ["Index Cond: ((n = a.id)" in plan for plan in found]
-        assert not by_key[0], found[0]
-        assert not by_key[1], "nothing else makes it anew"
-        assert by_key[-1], found[-1]
-    finally:
-        await writer.stop()
+    writer = await start(Book(before=look), max_batch=5)
+    for first in range(100, 200, 5):
+        await asyncio.gather(*(writer.put(n) for n in range(first, first + 5)))
+    by_key = ["Index Cond: ((n = a.id)" in plan for plan in found]
+    assert not by_key[0], found[0]
+    assert not by_key[1], "nothing else makes it anew"
+    assert by_key[-1], found[-1]
 
 
-async def test_another_warning_is_no_lost_commit(dsn: str, side: asyncpg.Connection) -> None:
+async def test_another_warning_is_no_lost_commit(start: Start) -> None:
     """Where transaction ids run out the server warns with every one of them, and goes on."""
-    book = Book()
     heard: list[asyncpg.PostgresLogMessage] = []
 
-    async def warned(connection: Connection) -> None:
+    async def warned(connection: Connection, _: object) -> None:
         connection.add_log_listener(lambda _, message: heard.append(message))
         await connection.execute("DO $$ BEGIN RAISE WARNING 'must be vacuumed within 1 transactions'; END $$")
 
-    book.before = warned
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
-    assert await writer.put(1) == 2
+    book = Book(before=warned)
+    assert await (await start(book)).put(1) == 2
     assert [(one.sqlstate, one.severity) for one in heard] == [("01000", "WARNING")]
     assert len(book.calls) == 1
-    await writer.stop()
 
 
 @pytest.mark.parametrize("lost", [True, False])
 async def test_what_is_committed_here_and_on_no_standby_is_not_answered(
-    dsn: str, side: asyncpg.Connection, lost: bool
+    dsn: str, start: Start, side: asyncpg.Connection, lost: bool
 ) -> None:
     """The wait for a standby is broken off, as by a crash: rows are seen, and the repeat waits for its own record."""
     book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
+    writer = await start(book)
     async with no_standby(dsn) as waiting:
         done = writer.submit(1)
         await waiting.until(waiting.pid)
@@ -796,8 +644,7 @@ async def test_what_is_committed_here_and_on_no_standby_is_not_answered(
         await waiting.until(repeated)
         assert not done.done()
     assert await done == 2
-    assert [again for _, again in book.calls] == [False, True]
-    await writer.stop()
+    assert book.again == [False, True]
 
 
 async def test_a_server_in_recovery_is_an_outage(tmp_path: Path) -> None:
@@ -831,25 +678,105 @@ async def test_a_server_in_recovery_is_an_outage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["XX000", "XX001", "XX002"])
 async def test_an_internal_error_of_a_primary_is_told_as_it_is(
-    dsn: str, side: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, state: str
+    dsn: str, start: Start, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     """It is no outage that would end by itself: whoever waits hears of it, and the log says which it was."""
     await change(
         dsn, f"CREATE FUNCTION broken() RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE SQLSTATE ''{state}''; END'"
     )
     monkeypatch.setattr(group_commit, "_RECORD", "SELECT broken()")
-    book = Book()
-    writer: Writer = Batcher("test", dsn, book.commit)
-    await writer.start()
 
-    async def lose(_: Connection) -> None:
+    async def lose(*_: object) -> None:
         book.before = None
         assert writer._connection is not None
         writer._connection.terminate()
 
-    book.before = lose
+    book = Book(before=lose)
+    writer = await start(book)
     async with asyncio.timeout(20):
         with pytest.raises(asyncpg.InternalServerError) as told:
             await writer.put(1)
     assert told.value.sqlstate == state
-    await writer.stop()
+
+
+TYPES = {"id": "int", "name": "text"}
+
+
+@pytest_asyncio.fixture
+async def connection(dsn: str) -> AsyncIterator[Connection]:
+    """In a transaction, with two tables of its own."""
+    tables = ("a (id int PRIMARY KEY, name text)", "b (n int)")
+    await change(dsn, *(f"CREATE TABLE {table}" for table in tables), f"GRANT ALL ON a, b TO {APPLICATION}")
+    one = await asyncpg.connect(dsn)
+    async with one.transaction():
+        yield one
+    await one.close()
+
+
+async def test_each_change_has_its_own_arguments(connection: Connection) -> None:
+    changes = Together()
+    await changes.run(connection)  # nothing is no statement
+    await changes.enter(connection, "a", TYPES, [(1, "one"), (2, None)])
+    changes.add(
+        {"given": "SELECT * FROM unnest($1::int[]) AS g(n)", "kept": "INSERT INTO b SELECT n + $2::int FROM given"},
+        [1, 2],
+        10,
+    )
+    await changes.enter(connection, "a", TYPES, [(3, "three")])
+    assert not await connection.fetchval("SELECT count(*) FROM a")  # nothing is sent before
+    await changes.run(connection)
+    assert await connection.fetch("SELECT id, name FROM a ORDER BY id") == [(1, "one"), (2, None), (3, "three")]
+    assert [row["n"] for row in await connection.fetch("SELECT n FROM b ORDER BY n")] == [11, 12]
+
+
+@pytest.mark.parametrize("n", [0, 1, COPIED - 1, COPIED, COPIED * 3])
+async def test_few_rows_and_many(connection: Connection, n: int) -> None:
+    await enter(connection, "a", TYPES, ((i, f"{i}") for i in range(n)))
+    assert await connection.fetchval("SELECT count(*) FROM a WHERE name = id::text") == n
+
+
+async def test_all_or_nothing(connection: Connection) -> None:
+    changes = Together()
+    await changes.enter(connection, "a", TYPES, [(1, "one")])
+    await changes.enter(connection, "a", TYPES, [(1, "again")])
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with connection.transaction():
+            await changes.run(connection)
+    assert not await connection.fetchval("SELECT count(*) FROM a")
+
+
+async def test_a_server_that_reads_no_more_holds_nobody_up(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "TIMEOUT", 1.0)
+    async with DatabaseProxy(dsn) as proxy:
+        await change(dsn, "CREATE TABLE a (id int PRIMARY KEY, name text)", f"GRANT ALL ON a TO {APPLICATION}")
+        held = await asyncpg.connect(proxy.dsn)
+        transaction = held.transaction()
+        await transaction.start()
+        proxy.freeze()
+        async with asyncio.timeout(30):
+            with pytest.raises(TimeoutError):
+                await enter(held, "a", TYPES, ((n, "x" * 2000) for n in range(20_000)))
+        held.terminate()
+
+
+async def test_the_server_gives_a_statement_as_long_as_its_caller(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "SERVER_TIMEOUT", 1.0)
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 1.2, raising=False)
+    database = Database(dsn, size=1)
+    await database.open()
+    try:
+        assert await database.fetchval("SELECT 1 FROM pg_sleep(1.5)", timeout=20) == 1
+        async with database.transaction(timeout=20) as connection:
+            assert await connection.fetchval("SELECT 1 FROM pg_sleep(1.5)", timeout=20) == 1
+        async with database.acquire(timeout=3600) as connection:
+            assert await connection.fetchval("SHOW statement_timeout") == "1h"
+        assert await database.fetchval("SHOW statement_timeout", timeout=1.0) == "1s", "it came back as it was"
+    finally:
+        await database.close()
+
+
+async def test_a_migration_may_take_long(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 0.3, raising=False)
+    slow = Migration(SCHEMA_VERSION + 1, "slow", "SELECT pg_sleep(1)")
+    monkeypatch.setattr(migrate, "migrations", lambda: [slow])
+    assert await migrate.migrate(owner(dsn)) == 1
