@@ -1,6 +1,7 @@
-"""The embedded PostgreSQL: data survives whatever is killed, and nothing keeps running; nobody but our user gets in, and
-a data directory of an earlier release is changed over, wherever that was cut off; the fault of PostgreSQL 18.0 to 18.6 in
-run-time partition pruning is none of its own."""
+"""The embedded PostgreSQL: data survives whatever is killed, and nothing keeps running; nobody but our user gets in.
+
+A data directory of an earlier release is changed over, wherever that was cut off; the fault of PostgreSQL 18.0 to 18.6
+in run-time partition pruning is none of its own."""
 
 from __future__ import annotations
 
