@@ -163,7 +163,6 @@ class Ledger:
     async def fence(self, channel: str = "a", node: int = NODE) -> Fence:
         """The right to claim for a channel."""
         lease = await leases.acquire(self.database, f"channel/{self.channels[channel]}", node)
-        assert lease is not None
         self.leases[channel] = lease
         return Fence(lease.resource, node, lease.epoch, self.channels[channel])
 
@@ -188,6 +187,11 @@ class Ledger:
         else:
             self.outcomes.answered(outcomes, policy)
         await self.outcomes.drain()
+
+    async def taken(self, **about: object) -> tuple[int, list[Claimed]]:
+        """A message that channel ``a`` has claimed: its id, and its parts."""
+        message_id = await self.accept(**about)
+        return message_id, await self.claim()
 
     async def claim_deferred(self, channel: str = "a") -> list[Claimed]:
         """Claim what waits for its next attempt, however long it should."""
@@ -246,7 +250,6 @@ class Ledger:
     async def balance(self) -> int:
         """Units that are left."""
         left = await account_queries.balance(self.database, self.account_id)
-        assert left is not None
         return left.balance
 
     async def problems(self) -> list[str]:

@@ -61,7 +61,6 @@ class Desk:
     @property
     def account(self) -> Account:
         account = self.snapshots.current.account(self.account_id)
-        assert account is not None
         return account
 
     def now(self) -> datetime:
@@ -107,6 +106,11 @@ class Desk:
         progress = view.progress
         assert progress.valid == progress.pending + sum(progress.statuses.values()), view
         return view
+
+    async def fed(self, task_id: int) -> TaskView:
+        """A task after what there was to do."""
+        await self.feed()
+        return await self.view(task_id)
 
     async def states(self) -> Counter[PartState]:
         rows = await self.database.fetch("SELECT state, count(*) AS n FROM part GROUP BY state")

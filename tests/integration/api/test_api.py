@@ -32,7 +32,6 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.messages import inbound, queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
-from smsgw.runtime.shares import Shares
 from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -711,28 +710,6 @@ async def test_an_account_asks_a_few_things_at_a_time(api: Api, monkeypatch: pyt
     for answer in await asyncio.gather(*asked):
         check(answer, 200, "OK")
     assert (under_way, api.ctx.asked.taken) == (20, 0)
-
-
-async def test_who_asks_too_much_for_too_long_is_told_when_to_come_again(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    enough, begun = asyncio.Event(), asyncio.Event()
-
-    async def search(*_: Any) -> Any:
-        begun.set()
-        await enough.wait()
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(inbound, "search", search)
-    api.ctx.asked = Shares(2, 1, patience=0.05)
-    first = spawn(api.get("/mo"), name="asked")
-    await begun.wait()
-    refused = await api.get("/balance")
-    check(refused, 503, "BACKPRESSURE")
-    assert refused.headers["Retry-After"] == "5"
-    enough.set()
-    check(await first, 500, "INTERNAL")
-    check(await api.get("/balance"), 200, "OK")
 
 
 @pytest.mark.parametrize(("connections", "of_one", "of_all"), [(2, 1, 2), (3, 1, 2), (10, 4, 8), (200, 80, 198)])

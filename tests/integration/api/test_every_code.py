@@ -120,7 +120,6 @@ class Own:
     @property
     def account(self) -> Account:
         found = self.api.ctx.snapshots.current.account(self.id)
-        assert found is not None
         return found
 
     async def set(self, **changes: Any) -> None:
@@ -285,7 +284,6 @@ def of_people(
         await done(own, before)
         await org.add_person(by_test(own.api.ctx.db), own.name, own.name, [role], "x")
         person = await queries.person(own.api.ctx.db, own.name)
-        assert person is not None
         return await own.caught(doing(own, Change(own.api.ctx.db, person.actor())))
 
     return provoke

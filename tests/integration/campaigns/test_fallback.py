@@ -104,7 +104,6 @@ async def test_only_what_has_definitely_failed_is_followed(d: Desk) -> None:
     third = await messages(d, "第三次")
     assert [row["number"] for row in third] == wanted[:1]
     last = await d.database.fetchrow("SELECT * FROM message_resend WHERE hop = 2")
-    assert last is not None
     assert (last["message_id"], last["again_id"], last["first_id"]) == (second[0]["id"], third[0]["id"], first[0]["id"])
     # Each was paid for.
     used = await d.database.fetchval("SELECT 100000 - balance FROM account WHERE id = $1", d.account_id)
@@ -197,8 +196,7 @@ async def test_a_task_that_is_paused_or_cancelled_takes_no_hop(d: Desk) -> None:
     (hop,) = await messages(d, "第二次")
     assert hop["state"] == S.QUEUED
     # Its run is not over: what follows may follow still.
-    await d.feed()
-    assert (await d.view(task)).task.state == "sent"
+    assert (await d.fed(task)).task.state == "sent"
     await d.tasks.pause(change, task)
     assert [row["state"] for row in await messages(d, "第二次")] == [S.HELD]
     await fail(d, first[1]["id"])

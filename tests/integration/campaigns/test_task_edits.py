@@ -69,7 +69,6 @@ async def test_what_it_says_and_how_is_changed_until_it_begins(d: Desk) -> None:
         "改过的内容", 7, "12", 2, "scheduled",
     )  # fmt: skip
     row = await d.database.fetchrow("SELECT actor, before, after FROM audit WHERE action = 'task.change'")
-    assert row is not None
     before, after = json.loads(row["before"]), json.loads(row["after"])
     assert row["actor"] == "editor"
     assert (before["content"], after["content"], before["rate"], after["rate"]) == ("您好", "改过的内容", 0, 7)
@@ -176,7 +175,6 @@ async def test_between_beginning_and_edit_one_wins(d: Desk, first: str) -> None:
     if first == "edit":
         await _edit(d, task_id, content="新")
         begun = await d.feeder._begin(seen, d.now())
-        assert begun is not None
         assert begun.content == "新"
         await d.feed()
         assert await _contents(d) == {"【测试】新"}
@@ -232,8 +230,7 @@ async def test_how_often_a_number_gets_what_has_a_tag(d: Desk) -> None:
     first = await d.make(to=to[:3], frequency=once)
     await d.feed()
     second = await d.make(to=to, frequency=once)
-    await d.feed()
-    assert (await d.view(first)).progress.statuses == {"queued": 3}
+    assert (await d.fed(first)).progress.statuses == {"queued": 3}
     assert (await d.view(second)).progress.statuses == {"queued": 1, "rejected": 3}
     refused = await d.database.fetch("SELECT DISTINCT refusal FROM message WHERE refusal <> ''")
     assert [row["refusal"] for row in refused] == ["该号码发送过于频繁：发送频次 1 天内最多 1 条"]
@@ -245,8 +242,7 @@ async def test_how_often_a_number_gets_what_has_a_tag(d: Desk) -> None:
         assert (await d.view(one)).progress.statuses == {"queued": 4}
     d.later(hours=25)
     again = await d.make(to=to, frequency=once)
-    await d.feed()
-    assert (await d.view(again)).progress.statuses == {"queued": 4}
+    assert (await d.fed(again)).progress.statuses == {"queued": 4}
 
 
 async def test_a_task_that_comes_round_reaches_a_number_as_often_as_it_says(d: Desk) -> None:
@@ -338,12 +334,10 @@ async def test_what_comes_round_is_edited_between_two_runs_and_what_was_sent_sta
     rule = {"every": "day", "at": ["10:30", "16:00"]}
     done = await _edit(d, task_id, content="第二版", recurring=rule, rate=50, fallback=chain)
     assert (done.state, done.run, done.content, done.recurring) == ("scheduled", 1, "第二版", rule)
-    assert done.next_at is not None
     assert f"{done.next_at.astimezone(CHINA):%H:%M}" == "10:30", "the next time of the new rule"
     for hour, runs in (("10:29", 1), ("10:30", 2)):
         d.at(hour)
-        await d.feed()
-        assert (await _task(d, task_id)).run == runs
+        assert (await d.fed(task_id)).task.run == runs
     await d.database.execute("UPDATE task SET state = 'running' WHERE id = $1", task_id)
     with refusing("STATE_CONFLICT"):  # not while a run is fed
         await _edit(d, task_id, content="其间")
@@ -377,13 +371,11 @@ async def test_what_rests_of_a_run_does_not_go_while_a_new_text_is_asked_about(d
     task = await _task(d, task_id)
     assert (task.state, task.paused_from, task.reason) == ("paused", "scheduled", "PAUSED")
     d.at("15:00")
-    await d.feed()
-    assert (await _task(d, task_id)).run == 1, "that it may be said does not let it go on"
+    assert (await d.fed(task_id)).task.run == 1, "that it may be said does not let it go on"
     assert await d.database.fetch("SELECT state FROM part") == held
     await d.tasks.resume(by_test(d.database), task_id)
     d.later(seconds=5)
-    await d.feed()
-    assert (await _task(d, task_id)).run == 2
+    assert (await d.fed(task_id)).task.run == 2
     assert await _contents(d) == {"【测试】早上好", "【测试】返利活动"}
 
 
@@ -429,17 +421,14 @@ async def test_a_rejected_edit_leaves_what_was_approved_going_on(d: Desk) -> Non
         "scheduled", "早上好", TWICE, 0, None, None,
     )  # fmt: skip
     assert (task.name, task.version, task.review, task.reason) == ("改名", before.version + 1, False, "REVIEW_REJECTED")
-    assert task.next_at is not None
     assert f"{task.next_at.astimezone(CHINA):%H:%M}" == "15:00"
     assert await _states(d) == [PartState.QUEUED] * 3, "none of the former run was cancelled"
     assert not await d.database.fetchval("SELECT count(*) FROM ledger WHERE kind = 'refund'")
     d.at("15:00")
-    await d.feed()
-    assert (await _task(d, task_id)).run == 2
+    assert (await d.fed(task_id)).task.run == 2
     assert await _contents(d) == {"【测试】早上好"}
     await d.submit()
     row = await d.database.fetchrow("SELECT actor, after FROM audit WHERE action = 'task.reject'")
-    assert row is not None
     assert {"content", "recurring", "rate", "fallback"} <= set(json.loads(row["after"])["put_back"])
 
 

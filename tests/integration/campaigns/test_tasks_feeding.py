@@ -66,8 +66,7 @@ async def test_rows_that_the_door_refuses_stop_only_themselves(d: Desk) -> None:
     task_id = await d.make(300, prefix="139")
     d.numbers = 7
     other = await d.make(1, prefix="139")
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 270, "rejected": 30})
     found, _ = await recipients.search(d.database, view.task, 1, True, status="rejected", after=0, limit=100)
     assert [r.number[-1] for r in found] == ["7"] * 30
@@ -83,14 +82,12 @@ async def test_hours_hold_and_release_by_themselves(d: Desk) -> None:
     await d.submit(100)
     assert (await d.view(task_id)).progress.statuses == {"delivered": 100, "queued": 200}
     d.at("21:00")
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.task.reason) == ("paused", "TIME_WINDOW_CLOSED")
     assert view.task.detail["time"] == f"{d.now().astimezone(CHINA) + timedelta(days=1):%Y-%m-%d} 08:00"
     assert view.progress.statuses == {"delivered": 100, "held": 200}
     d.at("07:59")
-    await d.feed()
-    assert (await d.view(task_id)).task.state == "paused"
+    assert (await d.fed(task_id)).task.state == "paused"
     d.at("08:00")
     await d.feed()
     assert await d.submit() == 200
@@ -101,13 +98,11 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
     task_id = await d.make(30)
     # This node has not heard of it.
     await accounts.set_status(by_test(d.database), d.account_id, "stopped")
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.task.reason) == ("paused", "ACCOUNT_STOPPED")
     await accounts.set_status(by_test(d.database), d.account_id, "active")
     d.later(seconds=2)
-    await d.feed()
-    assert (await d.view(task_id)).progress.statuses == {"queued": 30}
+    assert (await d.fed(task_id)).progress.statuses == {"queued": 30}
 
 
 async def test_several_spans_and_weekdays_hold_and_release(d: Desk) -> None:
@@ -124,8 +119,7 @@ async def test_several_spans_and_weekdays_hold_and_release(d: Desk) -> None:
     await d.submit(100)
     for hour, state in (("11:30", "paused"), ("13:59", "paused"), ("14:00", "running"), ("17:00", "paused")):
         d.at(hour)
-        await d.feed()
-        assert (await d.view(task_id)).task.state in (state, "sent" if state == "running" else state), hour
+        assert (await d.fed(task_id)).task.state in (state, "sent" if state == "running" else state), hour
         if hour == "14:00":
             await d.submit(100)
     assert (await d.view(task_id)).progress.statuses == {"delivered": 200, "held": 100}
@@ -145,8 +139,7 @@ async def test_rows_without_a_channel_wait_and_the_others_go_on(d: Desk) -> None
     d.away.add("CUCC")
     numbers = [f"{('138', '130')[i % 2]}{i:08d}" for i in range(500)]
     task_id = await d.make(to=numbers)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.task.reason) == ("running", "NO_ROUTE")
     assert (view.progress.statuses, view.progress.pending) == ({"queued": 250}, 250)
     assert await d.submit() == 250
@@ -155,11 +148,9 @@ async def test_rows_without_a_channel_wait_and_the_others_go_on(d: Desk) -> None
     await d.tasks.pause(by_test(d.database, actor="t"), task_id)
     d.away.clear()
     d.later(seconds=11)
-    await d.feed()
-    assert (await d.view(task_id)).progress.statuses == {"delivered": 250}
+    assert (await d.fed(task_id)).progress.statuses == {"delivered": 250}
     await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.task.reason) == ("sent", "")
     assert view.progress.statuses == {"delivered": 250, "queued": 250}
     assert await d.submit() == 250
@@ -174,11 +165,9 @@ async def test_rows_that_no_channel_takes_in_a_day_are_refused(d: Desk) -> None:
     task_id = await d.make(to=["13000000001", "13800000002", "13000000003"])
     await d.feed()
     d.later(hours=23)
-    await d.feed()
-    assert (await d.view(task_id)).progress.pending == 2
+    assert (await d.fed(task_id)).progress.pending == 2
     d.later(hours=1.1)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 1, "rejected": 2})
     table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
     assert table.count("NO_ROUTE") == 2
@@ -187,13 +176,11 @@ async def test_rows_that_no_channel_takes_in_a_day_are_refused(d: Desk) -> None:
 async def test_rows_that_wait_for_a_channel_are_cancelled_with_their_task(d: Desk) -> None:
     d.away.update(("CUCC", "CMCC"))
     task_id = await d.make(300)
-    await d.feed()
-    assert (await d.view(task_id)).progress.pending == 300
+    assert (await d.fed(task_id)).progress.pending == 300
     await d.tasks.cancel(by_test(d.database, actor="t"), task_id)
     d.away.clear()
     d.later(seconds=11)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.progress.pending, view.progress.statuses) == (0, {"cancelled": 300})
     assert not await d.states()
 
@@ -231,17 +218,14 @@ async def test_what_comes_round_while_nobody_is_there_is_missed(d: Desk) -> None
     d.at("08:30")
     task_id = await d.make(10, recurring={"every": "day", "at": ["09:00"]})
     d.at("09:01")
-    await d.feed()
-    assert (await d.view(task_id)).task.run == 1
+    assert (await d.fed(task_id)).task.run == 1
     await d.submit()
     d.later(days=2, hours=2)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert [(r["run"], r["missed"]) for r in view.runs] == [(2, True), (1, False)]
     assert view.task.state == "scheduled"
     d.later(hours=22)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert next((r["run"], r["missed"], r["fed"]) for r in view.runs) == (3, False, 10)
     assert await d.states() == {PartState.DELIVERED: 10, PartState.QUEUED: 10}
 
@@ -252,8 +236,7 @@ async def test_rows_whose_time_is_over_are_not_sent(d: Desk, monkeypatch: pytest
     await d.feed()
     await d.submit()
     d.later(minutes=11)
-    await d.feed()
-    view = await d.view(task_id)
+    view = await d.fed(task_id)
     assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 400, "expired": 600})
 
 
@@ -306,8 +289,7 @@ async def test_a_hold_of_days_ends_as_cancelled_and_the_rest_is_sent(d: Desk, mo
     await d.tasks.end_long_holds(task_id)
     assert await d.states() == {PartState.CANCELLED: 400}
     await d.tasks.resume(by_test(d.database, actor="t"), task_id)
-    await d.feed()
-    assert (await d.view(task_id)).progress.statuses == {"cancelled": 400, "queued": 100}
+    assert (await d.fed(task_id)).progress.statuses == {"cancelled": 400, "queued": 100}
 
 
 async def test_a_reviewer_decides_and_not_about_own_tasks(d: Desk) -> None:
@@ -352,8 +334,7 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(d: 
         (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
     ]  # fmt: skip
     await d.reviewing.decide(Change(d.database, Actor.system("boss")), seen, passes=True)
-    await d.feed()
-    assert (await d.view(seen)).progress.statuses == {"queued": 250}
+    assert (await d.fed(seen)).progress.statuses == {"queued": 250}
     # One that began before the policy came is seen call by call.
     assert (await d.view(small)).progress.statuses == {"held": 100}
     assert [r.task for r in await reviews.page(d.database, accounts=None)] == [False, True]
@@ -528,7 +509,6 @@ async def test_a_good_one_is_sent_in_steps_and_completes_by_itself(d: Desk) -> N
     task = await _task(d, task_id)
     stage = stage_of(task.stages)
     assert (task.state, task.reason) == ("running", "STAGE_WATCHED")
-    assert stage is not None
     assert (stage.stage, stage.end) == (1, 10)
     assert stage.since is not None
     d.later(minutes=29)
@@ -548,7 +528,6 @@ async def test_a_good_one_is_sent_in_steps_and_completes_by_itself(d: Desk) -> N
     assert task.state in ("sent", "finished")
     assert (await d.states())[PartState.DELIVERED] == 995
     stage = stage_of(task.stages)
-    assert stage is not None
     assert [(p["stage"], p["what"], p["sent"], p["failed"]) for p in stage.past] == [
         (1, "passed", 10, 0), (2, "passed", 100, 5),
     ]  # fmt: skip

@@ -152,8 +152,7 @@ async def test_two_reports_of_one_breath_for_two_messages_to_one_number_under_on
 
 async def sent_again(ledger: Ledger, id_: str = "", *, by_hand: bool = False) -> tuple[int, Claimed]:
     """A message whose answer was lost (``id_``: under an id that we have made), waiting for its second attempt."""
-    message_id = await ledger.accept(policy="resend")
-    (first,) = await ledger.claim()
+    message_id, (first,) = await ledger.taken(policy="resend")
     lost = Outcome(first.id, 1, 1, K.UNKNOWN, carrier_id=id_, code="TIMEOUT")
     ledger.outcomes.answered([lost], UnknownPolicy.HOLD)
     await ledger.outcomes.drain()
@@ -243,8 +242,7 @@ async def test_a_delivery_of_an_attempt_whose_message_waits_in_a_pool_is_kept_un
     ledger: Ledger,
 ) -> None:
     ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
-    message_id = await ledger.accept(parts=2)
-    claimed = await ledger.claim()
+    message_id, claimed = await ledger.taken(parts=2)
     await ledger.answer(K.ACCEPTED, *claimed)
     for one in claimed:
         await ledger.outcomes.report(report(ledger, carrier_id(one), code="NOROUTE"))
@@ -287,8 +285,7 @@ async def test_an_answer_that_another_node_commits_between_two_statements_loses_
     ledger: Ledger, at: int
 ) -> None:
     """After the first statement of the report's transaction, the second, …"""
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     seen = 0
     other = await connect(ledger.dsn, writer=True)
 
@@ -379,8 +376,7 @@ async def test_a_reference_settles_what_lost_answers_left_open(ledger: Ledger) -
 
 @pytest.mark.parametrize("together", [False, True])
 async def test_the_report_comes_before_the_loss_is_noticed(ledger: Ledger, together: bool) -> None:
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     await ledger.outcomes.report(referring(ledger, claimed))
     assert await ledger.state(message_id) is S.SENDING  # its answer may still come
     assert len(await ledger.orphans()) == 1
@@ -395,16 +391,14 @@ async def test_the_report_comes_before_the_loss_is_noticed(ledger: Ledger, toget
 
 
 async def test_the_answer_comes_and_the_id_in_the_report_is_another(ledger: Ledger) -> None:
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.ACCEPTED, claimed)
     await ledger.outcomes.report(referring(ledger, claimed))
     assert await ledger.state(message_id) is S.DELIVERED
 
 
 async def test_references_of_others_are_left_alone(ledger: Ledger) -> None:
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.UNKNOWN, claimed)
     wrong = reference_of(claimed.id, 1) ^ 1
     for report in (
@@ -438,8 +432,7 @@ async def test_a_number_settles_only_what_is_certain(ledger: Ledger) -> None:
 
 
 async def test_two_lost_answers_to_one_number_stay_unknown(ledger: Ledger) -> None:
-    message_id = await ledger.accept(parts=2)
-    claimed = await ledger.claim()
+    message_id, claimed = await ledger.taken(parts=2)
     for part in claimed:
         await ledger.outcomes.report(stranger(ledger, part, by_number=True))
     await ledger.answer(K.UNKNOWN, *claimed)
@@ -569,8 +562,7 @@ async def test_a_stranger_teaches_nothing(ledger: Ledger) -> None:
 
 
 async def test_an_operator_sees_the_proposal_and_adopts_it(ledger: Ledger) -> None:
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     answer(ledger, claimed, _canonical(f"{FIRST:x}"))
     await ledger.outcomes.report(report(ledger, _canonical(str(FIRST))))
     (line,) = await channel_queries.unmatched_reports(ledger.database, "a", limit=10, oldest=0)
@@ -581,8 +573,7 @@ async def test_an_operator_sees_the_proposal_and_adopts_it(ledger: Ledger) -> No
     assert await ledger.outcomes.rematch(channel_id) == 1
     assert await ledger.state(message_id) is S.DELIVERED
     # What is spelled as the answer still finds its part.
-    second = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    second, (claimed,) = await ledger.taken()
     answer(ledger, claimed, _canonical(f"{FIRST + 1}"))
     await ledger.outcomes.report(report(ledger, _canonical(str(FIRST + 1))))
     assert await ledger.state(second) is S.DELIVERED

@@ -13,7 +13,6 @@ from smsgw.core.errors import Temporary
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import effects
 from smsgw.pipeline.outcomes.writer import REMATCH_BY_ITSELF, Sweep
 from smsgw.pipeline.upkeep.maintenance import ORPHANS_KEPT
 from smsgw.runtime import aio
@@ -27,15 +26,9 @@ S = PartState
 K = OutcomeKind
 
 
-async def send(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
-    """A message that channel a has claimed."""
-    message_id = await ledger.accept(**about)
-    return message_id, await ledger.claim()
-
-
 async def unknown(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
     """A message whose answers are lost."""
-    message_id, claimed = await send(ledger, **about)
+    message_id, claimed = await ledger.taken(**about)
     await ledger.answer(K.UNKNOWN, *claimed)
     return message_id, claimed
 
@@ -48,7 +41,7 @@ async def resolve(ledger: Ledger) -> int:
 
 
 async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> None:
-    message_id, (claimed,) = await send(ledger)
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.ACCEPTED, claimed)
     assert await ledger.state(message_id) is S.SENT
     for _ in range(3):
@@ -59,7 +52,7 @@ async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> Non
 
 
 async def test_a_report_before_its_answer_waits_for_it(ledger: Ledger) -> None:
-    message_id, (claimed,) = await send(ledger)
+    message_id, (claimed,) = await ledger.taken()
     await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.SENDING
     await ledger.answer(K.ACCEPTED, claimed)
@@ -68,7 +61,7 @@ async def test_a_report_before_its_answer_waits_for_it(ledger: Ledger) -> None:
 
 
 async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
-    message_id, claimed = await send(ledger, parts=2)
+    message_id, claimed = await ledger.taken(parts=2)
     assert await ledger.balance() == BALANCE - 2
     await ledger.answer(K.REFUSED, claimed[0])
     assert await ledger.balance() == BALANCE - 1
@@ -81,32 +74,6 @@ async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
 
 
 # --- several parts, several transactions -----------------------------------------------------------------------------
-
-
-async def test_a_step_withholds_a_report_and_money_and_counters_are_as_ever(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one does that sends the same by another way: the failure is not the end for the customer."""
-
-    async def fall_back(made: effects.Effects) -> None:
-        made.withheld |= {id_ for id_, parts in made.ended.items() if parts[0]["state"] == S.UNDELIVERABLE}
-
-    steps = list(effects.STEPS)
-    steps.insert(steps.index(effects.report), fall_back)
-    monkeypatch.setattr(effects, "STEPS", tuple(steps))
-    ledger.refund_failed = True
-    failed, delivered = [await ledger.accept() for _ in range(2)]
-    one, other = await ledger.claim()
-    await ledger.answer(K.ACCEPTED, one, other)
-    await ledger.outcomes.report(ledger.report(one, S.UNDELIVERABLE))
-    assert await ledger.ended(failed) == ([S.UNDELIVERABLE], [])
-    assert await ledger.balance() == BALANCE - 1
-    await ledger.outcomes.report(ledger.report(other))
-    assert await ledger.events() == ["delivered"]
-    assert await ledger.events(delivered) == ["delivered"]
-    counted = await ledger.connection.fetch("SELECT metric, sum(n)::int AS n FROM stat_minute GROUP BY metric")
-    assert {"submitted": 2, "delivered": 1, "failed": 1}.items() <= dict(counted).items()
-    assert await ledger.problems() == []
 
 
 # --- UNKNOWN ---------------------------------------------------------------------------------------------------------
@@ -126,7 +93,7 @@ async def test_a_step_withholds_a_report_and_money_and_counters_are_as_ever(
 async def test_the_policy_of_the_message_goes_before_that_of_the_channel(
     ledger: Ledger, own: str | None, channels: UnknownPolicy, wait: timedelta
 ) -> None:
-    message_id, claimed = await send(ledger, policy=own)
+    message_id, claimed = await ledger.taken(policy=own)
     await ledger.answer(K.UNKNOWN, *claimed, policy=channels)
     until = await ledger.connection.fetchval("SELECT next_at FROM part WHERE id = $1", message_id)
     assert until == ledger.clock + wait
@@ -158,7 +125,7 @@ async def test_a_late_answer_resolves(ledger: Ledger) -> None:
 
 
 async def test_time_out_and_late_answer_of_one_breath(ledger: Ledger) -> None:
-    message_id, (claimed,) = await send(ledger)
+    message_id, (claimed,) = await ledger.taken()
     known = Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id="c")
     ledger.outcomes.answered([Outcome(claimed.id, 1, 1, K.UNKNOWN)], UnknownPolicy.HOLD)
     ledger.outcomes.answered([known], UnknownPolicy.HOLD)
@@ -167,7 +134,7 @@ async def test_time_out_and_late_answer_of_one_breath(ledger: Ledger) -> None:
 
 
 async def test_resend_once_after_the_time_and_never_twice(ledger: Ledger) -> None:
-    message_id, (first,) = await send(ledger, policy="resend")
+    message_id, (first,) = await ledger.taken(policy="resend")
     await ledger.answer(K.DEFERRED, first)  # a throttled attempt is not a resend
     await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
     (second,) = await ledger.claim_deferred()
@@ -224,7 +191,7 @@ async def test_an_operator_decides(ledger: Ledger, decision: S, status: list[str
 
 
 async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
-    message_id, claimed = await send(ledger, parts=2)
+    message_id, claimed = await ledger.taken(parts=2)
     await ledger.answer(K.ACCEPTED, *claimed)
     await ledger.outcomes.report(ledger.report(claimed[0]))
     ledger.later(hours=73)
@@ -238,7 +205,7 @@ async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
 
 async def test_a_report_for_what_was_accepted_ten_days_ago_finds_home(ledger: Ledger) -> None:
     """Scheduled for the seventh day, reported on the third after that."""
-    message_id, (claimed,) = await send(ledger)
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.ACCEPTED, claimed)
     ledger.later(days=10)
     await ledger.outcomes.report(ledger.report(claimed))
@@ -249,7 +216,7 @@ async def test_a_report_for_what_was_accepted_ten_days_ago_finds_home(ledger: Le
 
 
 async def test_a_whole_message_goes_back_to_its_pool(ledger: Ledger) -> None:
-    message_id, claimed = await send(ledger, parts=3)
+    message_id, claimed = await ledger.taken(parts=3)
     await ledger.answer(K.UNSENT, *claimed)
     assert await ledger.states(message_id) == [S.QUEUED] * 3
     await ledger.answer(K.UNSENT, *claimed)  # said twice
@@ -260,7 +227,7 @@ async def test_a_whole_message_goes_back_to_its_pool(ledger: Ledger) -> None:
 
 
 async def test_the_rest_of_a_message_stays_with_its_channel(ledger: Ledger) -> None:
-    message_id, claimed = await send(ledger, parts=3)
+    message_id, claimed = await ledger.taken(parts=3)
     await ledger.answer(K.ACCEPTED, claimed[0])
     await ledger.answer(K.UNSENT, *claimed[1:])
     assert await ledger.states(message_id) == [S.SENT, S.DEFERRED, S.DEFERRED]
@@ -269,7 +236,7 @@ async def test_the_rest_of_a_message_stays_with_its_channel(ledger: Ledger) -> N
 
 
 async def test_what_was_given_back_after_its_validity_is_expired_and_refunded(ledger: Ledger) -> None:
-    message_id, claimed = await send(ledger, parts=2)
+    message_id, claimed = await ledger.taken(parts=2)
     ledger.later(days=2)
     await ledger.answer(K.UNSENT, *claimed)
     assert await ledger.ended(message_id) == ([S.EXPIRED] * 2, ["expired"])
@@ -288,7 +255,7 @@ async def test_knowledge_of_never_having_written_corrects_a_takeover(ledger: Led
 
 
 async def test_a_temporary_refusal_beyond_the_validity_is_the_end(ledger: Ledger) -> None:
-    message_id, (claimed,) = await send(ledger, valid=timedelta(minutes=5))
+    message_id, (claimed,) = await ledger.taken(valid=timedelta(minutes=5))
     ledger.later(minutes=6)
     await ledger.answer(K.DEFERRED, claimed)
     assert await ledger.ended(message_id) == ([S.EXPIRED], ["expired"])
@@ -369,7 +336,7 @@ async def test_a_batch_whose_commit_was_lost_is_repeated_without_a_trace(ledger:
 
 
 async def test_a_sweep_is_not_repeated_when_its_connection_is_lost(ledger: Ledger) -> None:
-    message_id, (claimed,) = await send(ledger)
+    message_id, (claimed,) = await ledger.taken()
     ran = 0
 
     async def slow(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
@@ -443,8 +410,7 @@ async def test_answers_that_wait_for_another_node_s_transaction_are_all_stored(
 async def test_a_failed_report_whose_part_another_node_ends_under_way_is_applied(ledger: Ledger, dsn: str) -> None:
     """The retry table takes the failure up; before its part is put aside, a sweep elsewhere says that none has come."""
     ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.ACCEPTED, claimed)
     other = await connect(dsn, writer=True)
     try:

@@ -122,7 +122,6 @@ async def book(fresh: Book) -> Book:
 async def last(book: Book, span: str = "day", day: date | None = None) -> dict[str, Any]:
     text, of = "SELECT * FROM figure_check WHERE span = $1 AND day = $2", day or settled(book)
     row = await book.database.fetchrow(text, span, of)
-    assert row is not None
     return dict(row)
 
 
@@ -251,7 +250,6 @@ SELECT sum(messages)::int AS messages, sum(delivered)::int AS delivered FROM ack
 
 async def acknowledged_of(book: Book, day: date | None = None) -> tuple[int, int]:
     row = await book.database.fetchrow(ACKNOWLEDGED, day or settled(book))
-    assert row is not None
     return row["messages"] or 0, row["delivered"] or 0
 
 

@@ -81,7 +81,6 @@ async def start_daemon(data_dir: Path) -> tuple[subprocess.Popen[str], int]:
         [sys.executable, "-c", DAEMON, str(data_dir)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3],
         start_new_session=True,
     )  # fmt: skip
-    assert process.stdout is not None
     for line in iter(process.stdout.readline, ""):
         if line.startswith("up "):
             return process, int(line.split()[1])
@@ -108,7 +107,6 @@ async def test_data_survives_a_stop_and_nothing_runs_after_it(pg: EmbeddedPostgr
     await pg.start()
     await query(pg.owner_dsn, "CREATE TABLE kept AS SELECT 7 AS x")
     pid = pg.pid
-    assert pid is not None
     await pg.stop()
     assert not running(pid)
     assert await pg.find() is None
@@ -123,7 +121,6 @@ async def test_a_killed_postmaster_is_restarted(pg: EmbeddedPostgres) -> None:
     await pg.start()
     await query(pg.owner_dsn, "CREATE TABLE kept AS SELECT 7 AS x")
     first = pg.pid
-    assert first is not None
     os.kill(first, signal.SIGKILL)
     deadline = time.monotonic() + 20
     while True:
@@ -139,13 +136,12 @@ async def test_a_killed_postmaster_is_restarted(pg: EmbeddedPostgres) -> None:
 async def test_all_killed_at_once_then_started(pg: EmbeddedPostgres) -> None:
     daemon, postmaster = await start_daemon(pg.data_dir)
     pg = EmbeddedPostgres(pg.data_dir)
-    dsn = await pg.find()
-    assert dsn is not None
+    assert await pg.find()
     await query(pg.owner_dsn, "CREATE TABLE kept AS SELECT 7 AS x")
     with daemon:
         daemon.kill()
         os.kill(postmaster, signal.SIGKILL)
-    dsn = await pg.start()  # a stale postmaster.pid, children that may still be ending
+    await pg.start()  # a stale postmaster.pid, children that may still be ending
     assert pg.pid != postmaster
     assert await query(pg.owner_dsn, "SELECT x FROM kept") == 7
     await pg.stop()
@@ -165,7 +161,6 @@ async def test_the_server_of_a_killed_daemon_is_adopted(pg: EmbeddedPostgres) ->
     await until(lambda: pg.pid not in (None, postmaster))
     second = pg.pid
     await pg.stop()
-    assert second is not None
     assert not running(second)
 
 
@@ -175,7 +170,6 @@ async def test_interrupt_of_the_whole_group_stops_in_order(pg: EmbeddedPostgres)
     with daemon:
         os.killpg(daemon.pid, signal.SIGINT)  # what a terminal does at Ctrl-C
         assert await asyncio.to_thread(daemon.wait, 30) == 0
-        assert daemon.stdout is not None
         assert daemon.stdout.read().endswith("stopped\n")
     assert not running(postmaster)
     log = "".join(f.read_text() for f in (pg.home / "pg-log").glob("*.log"))
@@ -189,7 +183,6 @@ async def test_a_second_process_is_refused_and_told_by_whom(pg: EmbeddedPostgres
         with pytest.raises(EmbeddedError, match=f"pid {daemon.pid}"):
             await pg.start()
         dsn = await pg.find()
-        assert dsn is not None
         assert await query(dsn, "SELECT 1") == 1
         daemon.send_signal(signal.SIGINT)
 
@@ -244,7 +237,6 @@ async def test_for_root_it_runs_as_another_user_who_may_enter_nothing_of_ours(pg
     pg.data_dir.parent.chmod(0o700)
     before = pg.data_dir.stat()
     await pg.start()
-    assert pg.pid is not None
     owner = Path(f"/proc/{pg.pid}").stat().st_uid
     assert owner != 0
     assert pwd.getpwuid(owner).pw_name in ("smsgw", "postgres", "nobody")
@@ -356,7 +348,6 @@ def run_earlier(program: Path, data_dir: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", EARLIER, str(data_dir)],
         stdout=subprocess.PIPE, text=True, cwd=program, env=os.environ | {"PYTHONPATH": str(program)},
     )  # fmt: skip
-    assert process.stdout is not None
     for line in iter(process.stdout.readline, ""):
         if line.startswith("up "):
             return process

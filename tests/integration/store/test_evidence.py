@@ -82,8 +82,7 @@ async def roots(ledger: Ledger) -> list[evidence.Root]:
 
 
 async def test_a_result_comes_with_the_pdu_that_said_it_though_the_report_was_early(ledger: Ledger) -> None:
-    id_ = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    id_, (claimed,) = await ledger.taken()
     await ledger.outcomes.report(said_of(ledger, claimed))  # before its answer
     assert await ledger.connection.fetchval("SELECT count(*) FROM evidence") == 0
     parked = await ledger.connection.fetchrow("SELECT * FROM receipt_orphan")
@@ -97,8 +96,7 @@ async def test_a_result_comes_with_the_pdu_that_said_it_though_the_report_was_ea
 
 
 async def test_what_a_person_decides_is_a_kind_of_its_own(ledger: Ledger) -> None:
-    id_ = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    id_, (claimed,) = await ledger.taken()
     await ledger.answer(K.UNKNOWN, claimed)
     audit.use(lambda: SEALER)
     decide = Change(ledger.database, Actor.operator("li"))
@@ -110,8 +108,7 @@ async def test_what_a_person_decides_is_a_kind_of_its_own(ledger: Ledger) -> Non
 
 async def test_the_root_of_a_day_is_made_when_it_is_over_and_late_reports_are_in_the_next(ledger: Ledger) -> None:
     ids = await ended(ledger)
-    late = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    late, (claimed,) = await ledger.taken()
     await ledger.answer(K.ACCEPTED, claimed)
     today = datetime.now(UTC).astimezone(CHINA).date()
     audit.use(lambda: SEALER)
@@ -127,7 +124,6 @@ async def test_the_root_of_a_day_is_made_when_it_is_over_and_late_reports_are_in
     assert await roots(ledger) == []
     assert await found(ledger) == []
     second = await evidence.make_root(ledger.database, SEALER, at_two(days=1))
-    assert second is not None
     assert (second.day, second.leaves) == (today, 1)
     assert await found(ledger) == []
 
@@ -358,7 +354,6 @@ async def test_numbers_become_one_hash_texts_go_and_evidence_holds(ledger: Ledge
     assert done.rows == {"messages": 3, "inbound": 1, "pdus": 3}
 
     key = await pseudonyms.key(ledger.database, SEALER)
-    assert key is not None
     hashed = pseudonym(key, NUMBER)
     rows = await ledger.connection.fetch("SELECT number, content FROM message ORDER BY id")
     assert [(r["number"], r["content"]) for r in rows[:3]] == [(hashed, "")] * 3
@@ -476,7 +471,6 @@ async def test_a_task_that_is_over_knows_nobody_and_one_that_comes_round_does(le
     await rule(ledger, 30, 0, 30)
     assert (await forget(ledger)).tasks == 1
     key = await pseudonyms.key(ledger.database, SEALER)
-    assert key is not None
     rows = await ledger.connection.fetch("SELECT DISTINCT task_id, number, vals FROM task_row ORDER BY task_id")
     assert [tuple(row) for row in rows] == [(1, pseudonym(key, NUMBER), None), (2, NUMBER, ["张三"])]
     rows = await ledger.connection.fetch("SELECT number, cells FROM task_problem ORDER BY task_id")
@@ -582,7 +576,6 @@ async def test_events_tell_programs_no_hash(ledger: Ledger) -> None:
     await ledger.connection.execute("UPDATE message SET number = $1", "#" + "0" * 32)
     rows = await ledger.connection.fetch("SELECT * FROM customer_event WHERE kind = 'report'")
     (said,) = await events.render(ledger.connection, "report", rows)
-    assert said is not None
     assert said["to"] == ""
 
 

@@ -588,7 +588,6 @@ async def looked_at(database: Database, wanted: records.Wanted) -> tuple[int, in
         for statement in ("ANALYZE message", "ANALYZE part", records._CUSTOM):
             await connection.execute(statement)
         known = await records._known(database, connection, wanted)
-        assert known is not None
         search = records._search(Actor.system("test"), wanted, Window("time"), known)
         statement, arguments = records._statement(search, search.days(True), shape, True)
         told = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments)

@@ -62,7 +62,6 @@ async def test_the_difference_is_told_before_and_taken_back_afterwards(database:
     assert after["1380013"] == ("CUCC", "北京", "import")
     assert after["13900139000"] == ("CTCC", "", "import")
     found = await prefix_imports.one(database, id_)
-    assert found is not None
     assert (found.added, found.changed, found.same, found.open) == (1, 2, 1, True)
     assert await prefix_imports.would_take_back(database, [found]) == Undone(3, 0)
     assert await taken_back(database, id_) == Undone(3, 0)

@@ -75,8 +75,7 @@ async def refuse(ledger: Ledger, *claimed: Claimed, fault: Fault = Fault.PERMANE
 
 
 async def test_what_another_node_has_just_seen_accepted_does_not_go_back_to_its_pool(ledger: Ledger) -> None:
-    message_id = await ledger.accept(parts=2)
-    claimed = await ledger.claim()
+    message_id, claimed = await ledger.taken(parts=2)
     await ledger.answer(K.UNKNOWN, *claimed)
     taken = "UPDATE part SET state = 30, carrier_id = 'late' WHERE id = $1 AND part = 2"
     async with other_node(ledger, taken, message_id):
@@ -87,16 +86,14 @@ async def test_what_another_node_has_just_seen_accepted_does_not_go_back_to_its_
 
 async def test_what_another_node_has_just_seen_delivered_is_not_tried_again(ledger: Ledger) -> None:
     """Neither after a failure that was reported, nor after a refusal."""
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.ACCEPTED, claimed)
     async with other_node(ledger, "UPDATE part SET state = 40, final_at = now() WHERE id = $1", message_id):
         await ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE, code="NOROUTE", cls="NETWORK"))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
 
-    message_id = await ledger.accept()
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.UNKNOWN, claimed)
     async with other_node(ledger, "UPDATE part SET state = 40, final_at = now() WHERE id = $1", message_id):
         await refuse(ledger, claimed, fault=Fault.CHANNEL)
@@ -106,8 +103,7 @@ async def test_what_another_node_has_just_seen_delivered_is_not_tried_again(ledg
 
 @pytest.mark.parametrize("who", ["policy", "operator"])
 async def test_a_late_answer_goes_before_a_resend_that_waits_for_its_row(ledger: Ledger, who: str) -> None:
-    message_id = await ledger.accept(policy="resend")
-    (claimed,) = await ledger.claim()
+    message_id, (claimed,) = await ledger.taken(policy="resend")
     await ledger.answer(K.UNKNOWN, claimed)
     ledger.later(seconds=301)
 
