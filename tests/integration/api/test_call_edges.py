@@ -122,6 +122,8 @@ def sound(kind: inspect.Type, name: str = "", text: str = "", whole: bool = Fals
     match kind:
         case _ if name in INNER and not text:
             return INNER[name]
+        case inspect.Metadata() if text:
+            return inner(kind.type)
         case inspect.StructType():
             return {f.encode_name: inner(f.type, f.encode_name) for f in kind.fields if f.required or text}
         case inspect.ListType() | inspect.VarTupleType():
