@@ -274,7 +274,8 @@ async def test_queued_and_deferred_expire(ledger: Ledger) -> None:
     await ledger.answer(K.DEFERRED, claimed)
     ledger.later(days=2)
     assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 1
-    assert await ledger.ended(keeps) == ([S.EXPIRED], ["expired", "expired"])
+    assert await ledger.state(keeps) is S.EXPIRED
+    assert await ledger.events() == ["expired", "expired"]
     assert await ledger.balance() == BALANCE
 
 
