@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 from changes import by_test
 from databases import change
 from snapshots import FixedSnapshots
@@ -49,14 +49,6 @@ PHONE = "8613800138000"
 OTHER = "8613800138001"
 ALL = Scope()
 MARKETING = MessageType.MARKETING
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn, size=4)
-    await database.open()
-    yield database
-    await database.close()
 
 
 @contextlib.contextmanager
@@ -155,10 +147,9 @@ async def test_who_opted_out_again_after_being_taken_off_is_on_the_list_again(da
         assert await list_service.unblock(by_test(database), PHONE, None, reason="consented") == 1
 
 
-async def test_only_telephone_numbers_opt_out() -> None:
-    assert all(
-        blocklist.opt_out(n, None, "", "R", datetime.now(UTC)) is None for n in ("10086", "ABC", "１３８" * 4)
-    )
+def test_only_telephone_numbers_opt_out() -> None:
+    for text in ("10086", "ABC", "１３８" * 4):
+        assert blocklist.opt_out(text, None, "", "R", datetime.now(UTC)) is None
 
 
 async def test_writers_take_turns_so_that_no_change_is_overlooked(database: Database) -> None:
@@ -199,70 +190,69 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
 
 
 AT_ONCE = Rules({(kind, ""): Stored(True, after=0) for kind in ("channel_down", "database_down", "standby_low")})
+DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer")
 
 
-class Trouble:
-    """A probe that finds what it is told to."""
+class Watch:
+    """The alarms of a node whose only probe finds what it is told to."""
 
-    def __init__(self) -> None:
-        self.found: list[Finding] = []
+    def __init__(self, database: Database, node: int = 1) -> None:
+        self.found: Sequence[Finding] = ()
+        self.table = AlarmTable(database, node, {"test": self.probe}, NoTeller(), lambda: AT_ONCE)
 
-    async def __call__(self) -> Iterable[Finding]:
+    async def probe(self) -> Iterable[Finding]:
         return self.found
 
+    async def look(self, *found: Finding) -> None:
+        self.found = found
+        await self.table.look()
 
-def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmTable:
-    return AlarmTable(database, node, {"test": trouble}, NoTeller(), lambda: AT_ONCE)
+
+async def standing(database: Database) -> list[tuple[str, str]]:
+    """Kind and object of the alarms that stand."""
+    return [(alarm.kind, alarm.object) for alarm in await alarms.list_(database)]
 
 
 async def test_a_fault_of_one_probe_keeps_nothing_else_from_being_told(database: Database) -> None:
     async def at_fault() -> Iterable[Finding]:
         raise ValueError("words that nobody knows")
 
-    trouble = Trouble()
-    watch = AlarmTable(database, 1, {"at fault": at_fault, "test": trouble}, NoTeller(), lambda: AT_ONCE)
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, "no answer")]
+    watch = Watch(database)
+    watch.table = AlarmTable(
+        database, 1, {"at fault": at_fault, "test": watch.probe}, NoTeller(), lambda: AT_ONCE
+    )
+    await watch.look(DOWN)
+    assert await standing(database) == [("channel_down", "channel/a")]
     await watch.look()
-    assert [alarm.kind for alarm in await alarms.list_(database)] == ["channel_down"]
-    trouble.found = []
-    await watch.look()
-    assert [alarm.kind for alarm in watch.standing] == ["channel_down"], "not seen is not gone"
+    assert [alarm.kind for alarm in watch.table.standing] == ["channel_down"], "not seen is not gone"
 
 
 async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
-    trouble = Trouble()
-    watch = keeper(database, trouble)
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, "no answer")]
+    watch = Watch(database)
     for _ in range(3):
-        await watch.look()
+        await watch.look(DOWN)
     (alarm,) = await alarms.list_(database)
-    assert (alarm.kind, alarm.object, alarm.severity, alarm.detail.english) == (
-        "channel_down", "channel/a", CRITICAL, "no answer",
-    )  # fmt: skip
+    told = alarm.kind, alarm.object, alarm.severity, alarm.detail.english
+    assert told == ("channel_down", "channel/a", CRITICAL, "no answer")
     assert alarm.count == 1  # standing still costs nothing
-    assert [s.object for s in watch.standing] == ["channel/a"]
+    assert [s.object for s in watch.table.standing] == ["channel/a"]
 
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, "connection refused")]
-    await watch.look()
+    await watch.look(replace(DOWN, detail="connection refused"))
     (changed,) = await alarms.list_(database)
     assert (changed.id, changed.detail.english, changed.count) == (alarm.id, "connection refused", 2)
 
-    trouble.found = []
     await watch.look()
     assert await alarms.list_(database) == []
-    assert watch.standing == []
+    assert watch.table.standing == []
     (past,) = await alarms.list_(database, everything=True)
     assert past.cleared_at is not None
 
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
-    await watch.look()
+    await watch.look(DOWN)
     (again,) = await alarms.list_(database)
     assert (again.id, again.since) == (alarm.id, alarm.since), "it was not over for long"
-    trouble.found = []
     await watch.look()
     await database.execute("UPDATE alarm SET cleared_at = cleared_at - alarm_hold()")
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
-    await watch.look()
+    await watch.look(DOWN)
     (anew,) = await alarms.list_(database)
     assert anew.id != alarm.id
 
@@ -277,105 +267,84 @@ async def lives(database: Database, *nodes: int) -> None:
 
 async def test_nodes_that_know_different_things_do_not_undo_each_other(database: Database) -> None:
     await lives(database, 1, 2)
-    knows = Trouble()
-    knows.found = [Finding("unknown_code", "channel/a", WARNING)]
-    one, other = keeper(database, knows), keeper(database, Trouble(), node=2)
+    unknown = Finding("unknown_code", "channel/a", WARNING)
+    one, other = Watch(database), Watch(database, 2)
     for _ in range(3):
-        await one.look()
+        await one.look(unknown)
         await other.look()
     (alarm,) = await alarms.list_(database, everything=True)
     assert (alarm.count, alarm.cleared_at) == (1, None)
-    knows.found = []
     await one.look()
-    assert await alarms.list_(database) == []
-    knows.found = [Finding("unknown_code", "channel/b", WARNING)]
-    await one.look()
+    assert await standing(database) == []
+    await one.look(replace(unknown, object="channel/b"))
     await lives(database, 2)
     await other.look()
-    assert await alarms.list_(database) == [], "nobody is left who knows of it"
+    assert await standing(database) == [], "nobody is left who knows of it"
 
 
 async def test_what_two_nodes_name_is_over_when_neither_does(database: Database) -> None:
     await lives(database, 1, 2)
-    first, second = Trouble(), Trouble()
-    one, other = keeper(database, first), keeper(database, second, node=2)
-    first.found = [Finding("success_low", "channel/a", WARNING, "97 %")]
-    second.found = [Finding("success_low", "channel/a", WARNING, "98 %")]
+    one, other = Watch(database), Watch(database, 2)
+    low = Finding("success_low", "channel/a", WARNING, "98 %")
     for _ in range(3):
-        await one.look()
-        await other.look()
+        await one.look(replace(low, detail="97 %"))
+        await other.look(low)
     (alarm,) = await alarms.list_(database)
     assert alarm.count < 5, "they do not write in turn"
-    first.found = []
     for _ in range(3):
         await one.look()
-        await other.look()
+        await other.look(low)
     (stands,) = await alarms.list_(database)
     assert stands.id == alarm.id
-    second.found = []
     await other.look()
     await one.look()
-    assert await alarms.list_(database) == []
+    assert await standing(database) == []
 
 
 async def test_what_belongs_to_a_part_of_a_node_is_that_nodes_to_clear(database: Database) -> None:
-    trouble = Trouble()
-    trouble.found = [Finding("audit_anchor", "node/1/evidence", CRITICAL)]
-    one = keeper(database, trouble)
+    one = Watch(database)
+    await one.look(Finding("audit_anchor", "node/1/evidence", CRITICAL))
+    await Watch(database, 12).look()
+    assert len(await standing(database)) == 1
     await one.look()
-    await keeper(database, Trouble(), node=12).look()
-    assert len(await alarms.list_(database)) == 1
-    trouble.found = []
-    await one.look()
-    assert await alarms.list_(database) == []
+    assert await standing(database) == []
 
 
 async def test_a_new_process_takes_over_what_stood_and_leaves_other_nodes_alone(database: Database) -> None:
-    trouble = Trouble()
-    trouble.found = [Finding("disk_low", "node/1", CRITICAL), Finding("channel_down", "channel/a", CRITICAL)]
-    await keeper(database, trouble).look()
-    other = keeper(database, Trouble(), node=2)
-    await other.look()
-    assert [(a.kind, a.object) for a in await alarms.list_(database)] == [("disk_low", "node/1")]
-    await keeper(database, Trouble()).look()
-    assert await alarms.list_(database) == []
+    await Watch(database).look(Finding("disk_low", "node/1", CRITICAL), DOWN)
+    await Watch(database, 2).look()
+    assert await standing(database) == [("disk_low", "node/1")]
+    await Watch(database).look()
+    assert await standing(database) == []
 
 
 async def test_what_may_come_back_within_its_delay_is_not_cleared(database: Database) -> None:
-    trouble = Trouble()
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
-    await keeper(database, trouble).look()
-    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, after=30.0)]
-    await keeper(database, trouble).look()  # as after a restart: it is down, and not for long enough yet
-    assert len(await alarms.list_(database)) == 1
+    await Watch(database).look(DOWN)
+    await Watch(database).look(replace(DOWN, after=30.0))  # after a restart: it is down, and not for long enough yet
+    assert len(await standing(database)) == 1
 
 
 async def test_alarms_stand_without_a_database_and_are_stored_afterwards(dsn: str) -> None:
-    trouble = Trouble()
-    trouble.found = [Finding("database_down", "node/1", CRITICAL)]
     away = Database(dsn)
-    watch = keeper(away, trouble)
-    await watch.look()  # not connected
-    assert [s.kind for s in watch.standing] == ["database_down"]
-    since = watch.standing[0].since
+    watch, finding = Watch(away), Finding("database_down", "node/1", CRITICAL)
+    await watch.look(finding)  # not connected
+    assert [s.kind for s in watch.table.standing] == ["database_down"]
+    since = watch.table.standing[0].since
     await away.open()
-    await watch.look()
+    await watch.look(finding)
     (stored,) = await alarms.list_(away)
     assert stored.since == since
     await away.close()
 
 
 async def test_acknowledging(database: Database) -> None:
-    trouble = Trouble()
-    trouble.found = [Finding("standby_low", "pool/p", WARNING)]
-    watch = keeper(database, trouble)
-    await watch.look()
+    watch, low = Watch(database), Finding("standby_low", "pool/p", WARNING)
+    await watch.look(low)
     (alarm,) = await alarms.list_(database)
     assert await alarm_service.acknowledge(by_test(database, actor="me"), [alarm.id]) == 1
-    await watch.look()
+    await watch.look(low)
     (taken,) = await alarms.list_(database)
     assert taken.acked_by == "me"
-    trouble.found = []
     await watch.look()
     with refused("NOT_FOUND"):
         await alarm_service.acknowledge(by_test(database, actor="me"), [alarm.id])
@@ -390,8 +359,6 @@ async def channel(database: Database, name: str = "a") -> int:
         "VALUES ($1, 'cmpp20', '127.0.0.1', 1, 'u', '', '1069') RETURNING id",
         name,
     )
-
-
 async def test_complaints_above_the_ceiling_stop_marketing_there(database: Database) -> None:
     channel_id = await channel(database)
     await database.execute(
@@ -407,24 +374,16 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     limits = Settings(complaint_ceiling=100, complaint_minimum=2)
 
     for n, stopped in enumerate((False, True)):
-        await register.enter(
-            by_test(database), PHONE, sign="店", channel="a", note="", block_number=False
-        )
+        await register.enter(by_test(database), PHONE, sign="店", channel="a")
         node = await lists(database, limits)
-        assert (
-            node.marketing_stopped(channel_id) is stopped
-        )  # one is fewer than two; 2 of 10,000 are 200 per million
+        assert node.marketing_stopped(channel_id) is stopped, "one of 10,000 is too few; two are 200 per million"
         assert node.refusal(OTHER, 1, MARKETING, "店") is None  # 2 of 200,000 are 10 per million
         rates = {r.name: (r.complaints, r.sent) for r in await complaints.rates(database, limits)}
         assert rates == {"a": (n + 1, 10_000), "店": (n + 1, 200_000)}
     assert [f.object for f in node.findings()] == ["channel/a"]
 
-    await register.enter(
-        by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
-    )
-    await register.enter(
-        by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
-    )
+    for _ in range(2):
+        await register.enter(by_test(database), PHONE, sign="别家")
     await node.judge()
     named = {"object": phrase("complaint.sign", sign="别家")}
     assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", named)
@@ -443,22 +402,13 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
             "coding, parts, concat_ref, price) VALUES ($1, $1, 1, 'api', 'notice', $2, '', '', '', $3, '', 1, 1, 1)",
             id_, PHONE, sign,
         )  # fmt: skip
-    about = await register.enter(
-        by_test(database), PHONE, sign="", channel="", note="", block_number=False
-    )
-    assert (about.message_id, about.sign) == (now - 1, "别家")
-    about = await register.enter(
-        by_test(database), PHONE, sign="店", channel="", note="", block_number=False
-    )
-    assert (about.message_id, about.sign) == (now - 2, "店")
-    about = await register.enter(
-        by_test(database), OTHER, sign="", channel="", note="", block_number=False
-    )
-    assert (about.message_id, about.sign) == (None, "")
+    for number, sign, message_id, found in (
+        (PHONE, "", now - 1, "别家"), (PHONE, "店", now - 2, "店"), (OTHER, "", None, ""),
+    ):  # fmt: skip
+        about = await register.enter(by_test(database), number, sign=sign)
+        assert (about.message_id, about.sign) == (message_id, found)
     with refused("NOT_FOUND"):
-        await register.enter(
-            by_test(database), OTHER, sign="", channel="nowhere", note="", block_number=False
-        )
+        await register.enter(by_test(database), OTHER, channel="nowhere")
 
 
 # --- codes and settings ----------------------------------------------------------------------------------------------
@@ -512,16 +462,14 @@ async def test_an_extension_is_given_however_many_messages_have_to_be_looked_at(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Days of messages take their time; the account goes on sending meanwhile."""
-    await accounts.add(by_test(database), "acme")
+    id_ = await accounts.add(by_test(database), "acme")
     slow = (
         "SELECT 0 AS id, '' AS name FROM pg_sleep(5.5)"
         " WHERE ($1::text, $2::bigint, $3::bigint) IS NOT NULL AND clock_timestamp() < '2000-01-01'"
     )
     monkeypatch.setattr(extensions, "_IN_USE", slow)
     async with asyncio.TaskGroup() as group:
-        given = group.create_task(
-            accounts.move_extension(by_test(database), await id_of(database, "acme"), "", "12")
-        )
+        given = group.create_task(accounts.move_extension(by_test(database), id_, "", "12"))
         await asyncio.sleep(0.5)
         await database.execute("UPDATE account SET balance = balance + 1 WHERE name = 'acme'", timeout=4)
         assert not given.done()

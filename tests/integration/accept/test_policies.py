@@ -1,10 +1,10 @@
-"""Every policy refuses, and says why: in the answer, in the record and in the reports. On a real database."""
+"""Every policy refuses, and says why (what records and reports say then: ``api/test_every_code.py``)."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,32 +69,36 @@ async def changed(api: Api) -> None:
     await api.ctx.snapshots.follow()
 
 
+async def put(api: Api, name: str, value: str, **where: Any) -> None:
+    await policies.put(by_test(api.ctx.db), name, value, **where)
+    await changed(api)
+
+
+async def judge(api: Api, kind: str, id_: int, state: Review = Review.APPROVED, **why: str) -> None:
+    """A reviewer's verdict about a signature or a template."""
+    await registry.review(by_test(api.ctx.db, api.ctx.ids), kind, id_, state, **why)
+    await changed(api)
+
+
+async def carriers(api: Api, kind: str, id_: int, names: Sequence[str], state: Registration) -> None:
+    """What carriers say of it."""
+    await registry.register(by_test(api.ctx.db, api.ctx.ids), kind, id_, names, Said(state))
+    await changed(api)
+
+
 async def post(api: Api, *to: str, content: str = "您好", **fields: Any) -> Answer:
     return await api.post("/messages", {"to": list(to or [PHONE]), "content": content, **fields})
 
 
-async def refused(api: Api, answer: Answer, code: str, **detail: str) -> None:
-    """All of the call is refused with this code and reason; the record and the report say so too."""
+async def record(api: Api, answer: Answer, n: int = 0, **how: Any) -> Any:
+    return (await api.get(f"/messages/{answer.data['items'][n]['message_id']}", **how)).data
+
+
+def refused(answer: Answer, code: str, **detail: str) -> None:
+    """All of the call is refused with this code and reason."""
     assert (answer.status, answer.code) == (400, code), answer.body
-    text = message_of(code, detail)
     for item in answer.data["items"]:
-        assert (item["status"], item["code"], item["message"]) == ("rejected", code, text)
-        await recorded(api, item["message_id"], code, text)
-
-
-async def recorded(api: Api, message_id: str, code: str, text: str) -> None:
-    record = (await api.get(f"/messages/{message_id}")).data
-    assert (record["status"], record["carrier_code"], record["description"]) == ("rejected", code, text)
-    assert record["price"] == 0
-    told: list[dict[str, Any]] = []
-    while message_id not in [t["message_id"] for t in told]:
-        pulled = (await api.post("/reports/pull", {"limit": 500})).data
-        assert pulled["items"], "no report"
-        told += pulled["items"]
-        await api.post("/reports/ack", {"batch": pulled["batch"]})
-    (report,) = [t for t in told if t["message_id"] == message_id]
-    assert (report["status"], report["carrier_code"], report["description"]) == ("rejected", code, text)
-    assert report["submitted_at"] is None
+        assert (item["status"], item["code"], item["message"]) == ("rejected", code, message_of(code, detail))
 
 
 async def spent(api: Api) -> int:
@@ -105,75 +109,54 @@ async def test_a_word_in_disguise(api: Api) -> None:
     listed = [Word("赌博", "涉赌"), Word("发票", "票务", Action.REPLACE, "**")]
     await words.put(by_test(api.ctx.db), listed)
     await changed(api)
-    await refused(api, await post(api, content="来 賭－博 吧"), "CONTENT_SENSITIVE", words="赌博(涉赌)")
+    refused(await post(api, content="来 賭－博 吧"), "CONTENT_SENSITIVE", words="赌博(涉赌)")
     assert await spent(api) == 0
     answer = await post(api, content="开發 票吗")
     assert answer.status == 202
-    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
-    assert record["content"] == "【测试】开**吗"
-
+    assert (await record(api, answer))["content"] == "【测试】开**吗"
     # Of a call with several texts only those with the word are refused.
     items = [{"to": PHONE, "content": "好"}, {"to": OTHER, "content": "赌博"}]
     answer = await api.post("/messages/batch", {"items": items})
     assert (answer.status, answer.data["accepted"], answer.data["rejected"]) == (202, 1, 1)
-    bad = answer.data["items"][1]
-    await recorded(api, bad["message_id"], "CONTENT_SENSITIVE", bad["message"])
+    bad = await record(api, answer, 1)
+    assert (bad["status"], bad["carrier_code"], bad["price"]) == ("rejected", "CONTENT_SENSITIVE", 0)
+    assert bad["description"] == answer.data["items"][1]["message"]
     batch = (await api.get(f"/messages?batch_id={answer.data['batch_id']}")).data["items"]
     assert {m["status"] for m in batch} == {"queued", "rejected"}
     assert await spent(api) == 2
 
     assert await words.remove(by_test(api.ctx.db), category="涉赌") == 1
+    other = [Word("甲", account_id=api.account_id, type="notice"), Word("乙", account_id=99)]
+    await words.put(by_test(api.ctx.db), other)
     await changed(api)
-    assert (await post(api, content="赌博")).status == 202
-
-
-async def test_words_of_an_account_and_a_type(api: Api) -> None:
-    await words.put(
-        by_test(api.ctx.db), [Word("甲", account_id=api.account_id, type="notice"), Word("乙", account_id=99)]
-    )
-    await changed(api)
-    assert (await post(api, content="甲", type="otp")).status == 202
+    assert (await post(api, content="赌博甲乙", type="otp")).status == 202
     assert (await post(api, content="乙")).status == 202
     assert (await post(api, content="甲")).code == "CONTENT_SENSITIVE"
-
-
-async def test_a_placeholder_that_was_left(api: Api) -> None:
-    await refused(api, await post(api, content="您好${姓名}"), "CONTENT_VARIABLE_UNRESOLVED", name="姓名")
-    assert (await post(api, content="集合 {1,2} 与 {}")).status == 202
-
-
-async def test_a_missing_signature(api: Api) -> None:
-    await api.ctx.db.execute("UPDATE account SET default_sign = ''")
-    await changed(api)
-    await refused(api, await post(api), "SIGN_MISSING")
+    assert (await post(api, content="集合 {1,2} 与 {}")).status == 202, "no places that were left"
 
 
 async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     sale = {"content": "大促,拒收请回复R", "type": "marketing"}
     bare = await post(api, content="大促", type="marketing")
-    await refused(api, bare, "CONTENT_OPTOUT_MISSING", wording="拒收请回复R")
+    refused(bare, "CONTENT_OPTOUT_MISSING", wording="拒收请回复R")
     assert (await post(api, **sale)).status == 202
 
-    await policies.put(by_test(api.ctx.db), "optout", "append", account_id=api.account_id)
-    await changed(api)
+    await put(api, "optout", "append", account_id=api.account_id)
     answer = await post(api, OTHER, content="大促", type="marketing")
-    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
-    assert record["content"] == "【测试】大促,拒收请回复R"
+    assert (await record(api, answer))["content"] == "【测试】大促,拒收请回复R"
 
     clock.now = noon().replace(hour=21)
     tomorrow = noon().replace(hour=8) + timedelta(days=1)
     told = f"{tomorrow:%Y-%m-%d %H:%M}"
-    await refused(api, await post(api, **sale), "TIME_WINDOW_CLOSED", type="营销", time=told)
+    refused(await post(api, **sale), "TIME_WINDOW_CLOSED", type="营销", time=told)
     assert (await post(api, content="您好")).status == 202
     later = tomorrow + timedelta(minutes=30)
-    assert (await post(api, "13800138002", **sale, send_at=later.isoformat())).data["items"][0][
-        "status"
-    ] == "scheduled"
+    answer = await post(api, "13800138002", **sale, send_at=later.isoformat())
+    assert answer.data["items"][0]["status"] == "scheduled"
     night = tomorrow.replace(hour=22)
     assert (await post(api, **sale, send_at=night.isoformat())).code == "TIME_WINDOW_CLOSED"
     await lists.allow(by_test(api.ctx.db), ["86" + PHONE], Listed.TEST)
-    await policies.put(by_test(api.ctx.db), "hours", "22:00-06:00", type_="notice")
-    await changed(api)
+    await put(api, "hours", "22:00-06:00", type_="notice")
     assert (await post(api, PHONE, **sale)).status == 202
     assert (await post(api, OTHER, content="您好")).code == "TIME_WINDOW_CLOSED"
 
@@ -183,8 +166,7 @@ async def test_an_account_that_sends_to_its_list_alone(api: Api) -> None:
     await changed(api)
     answer = await post(api, PHONE, OTHER)
     assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
-    bad = answer.data["items"][1]
-    await recorded(api, bad["message_id"], "NUMBER_NOT_ALLOWED", message_of("NUMBER_NOT_ALLOWED"))
+    assert answer.data["items"][1]["code"] == "NUMBER_NOT_ALLOWED"
 
 
 async def test_an_explanation_shows_every_check(api: Api) -> None:
@@ -215,56 +197,47 @@ async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refus
     assert right.status == 202
 
 
-@pytest.mark.parametrize("value", ["1/0m", "abc", "1/1m " * 9, "5/31d"])
-async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
-    with pytest.raises(Invalid, match="frequency"):
-        await policies.put(by_test(api.ctx.db), "frequency", value)
-
-
-# --- what is on from the start ---------------------------------------------------------------------------------------
+async def test_a_policy_that_cannot_be(api: Api) -> None:
+    for value in ("1/0m", "abc", "1/1m " * 9, "5/31d"):
+        with pytest.raises(Invalid, match="frequency"):
+            await policies.put(by_test(api.ctx.db), "frequency", value)
 
 
 async def test_a_new_installation_sends_what_is_approved_filed_and_agreed_to(api: Api) -> None:
     db, ids = api.ctx.db, api.ctx.ids
     await db.execute("DELETE FROM policy")  # as migrations leave an empty database
-    await policies.put(by_test(db), "hours", "off")
+    await put(api, "hours", "off")
     other = await accounts.add(by_test(db), "other")
     for owner, sign in ((api.account_id, "测试"), (other, "某某银行")):
         id_ = await registry.add_sign(by_test(db, ids), owner, sign)
         await changed(api)
         if owner == api.account_id:
-            await refused(api, await post(api), "SIGN_NOT_APPROVED", sign=sign)
-        await registry.review(by_test(db, ids), "sign", id_, Review.APPROVED)
-    await changed(api)
+            refused(await post(api), "SIGN_NOT_APPROVED", sign=sign)
+        await judge(api, "sign", id_)
     assert (await post(api)).status == 202
     for sign in ("某某银行", "无此签名"):  # another account's, and nobody's
-        await refused(api, await post(api, sign=sign), "SIGN_NOT_APPROVED", sign=sign)
+        refused(await post(api, sign=sign), "SIGN_NOT_APPROVED", sign=sign)
     text = "新品上市 t.cn/a 拒收请回复R"
-    await refused(api, await post(api, OTHER, content=text, type="marketing"), "NUMBER_NO_CONSENT")
+    refused(await post(api, OTHER, content=text, type="marketing"), "NUMBER_NO_CONSENT")
     given = Given(Source.PAPER, "v1", "纸质同意书", noon() - timedelta(days=1))
     await consents.give(by_test(db, ids), api.account_id, ["86" + OTHER], given)
     await api.lists.follow()
     answer = await post(api, OTHER, content=text, type="marketing")
-    await refused(api, answer, "LINK_NOT_FILED", link="t.cn/a", carrier="中国移动")
+    refused(answer, "LINK_NOT_FILED", link="t.cn/a", carrier="中国移动")
     filed = await url_filings.file(by_test(db), api.account_id, "t.cn/a")
     await url_filings.set_state(by_test(db), filed.id, Filing.REGISTERED)
     await changed(api)
     assert (await post(api, OTHER, content=text, type="marketing")).status == 202
 
 
-async def test_an_installation_that_has_accounts_goes_on_as_before(dsn: str) -> None:
+async def test_an_installation_that_has_accounts_goes_on_as_before(dsn: str, database: Database) -> None:
     (migration,) = (m for m in migrations() if m.number == 277)
-    database = Database(dsn)
-    await database.open()
-    try:
-        await change(dsn, "DELETE FROM policy", migration.sql)
-        assert await policy_queries.deviations(database, accounts=None) == [], "nobody sends yet"
-        await accounts.add(by_test(database), "shop")
-        await policies.put(by_test(database), "sign_policy", "registered")
-        await change(dsn, migration.sql)
-        found = await policy_queries.deviations(database, accounts=None)
-    finally:
-        await database.close()
+    await change(dsn, "DELETE FROM policy", migration.sql)
+    assert await policy_queries.deviations(database, accounts=None) == [], "nobody sends yet"
+    await accounts.add(by_test(database), "shop")
+    await policies.put(by_test(database), "sign_policy", "registered")
+    await change(dsn, migration.sql)
+    found = await policy_queries.deviations(database, accounts=None)
     assert {one.name: one.value for one in found} == {
         "consent": "off", "filed_links": "off", "sign_policy": "registered",
     }  # fmt: skip
@@ -274,69 +247,55 @@ async def test_an_installation_that_has_accounts_goes_on_as_before(dsn: str) -> 
 
 
 async def test_signatures_are_approved_and_registered(api: Api) -> None:
-    db, ids = api.ctx.db, api.ctx.ids
-    await policies.put(by_test(db), "sign_policy", "registered")
-    await changed(api)
-    await refused(api, await post(api), "SIGN_NOT_APPROVED", sign="测试")
+    await put(api, "sign_policy", "registered")
+    refused(await post(api), "SIGN_NOT_APPROVED", sign="测试")
     key = await api.add_key(scopes=("send", "query", "report", "template"))
     made = await api.post("/signs", {"sign": "【测试】", "source": "公司"}, key=key)
     assert made.data["state"] == "pending"
     id_ = int(made.data["sign_id"])
-    await registry.review(by_test(db, ids), "sign", id_, Review.APPROVED)
-    await registry.register(by_test(db, ids), "sign", id_, ["CUCC"], Said(Registration.REGISTERED))
-    await changed(api)
-    await refused(api, await post(api), "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
-    await registry.register(by_test(db, ids), "sign", id_, CARRIERS, Said(Registration.REGISTERED))
-    await changed(api)
+    await judge(api, "sign", id_)
+    await carriers(api, "sign", id_, ["CUCC"], Registration.REGISTERED)
+    refused(await post(api), "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
+    await carriers(api, "sign", id_, CARRIERS, Registration.REGISTERED)
     assert (await post(api)).status == 202
     assert (await post(api, "+85261234567", content="【别人】abroad")).status == 202
-    one = (await api.get(f"/signs/{id_}", key=key)).data
-    assert (one["state"], one["carriers"]["CTCC"]["state"]) == ("approved", "registered")
-    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", noon() + timedelta(hours=1))
-    await changed(api)
-    assert (await post(api, "+8613900139000")).status == 202
-    await db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", noon() - timedelta(days=1))
-    await changed(api)
-    answer = await post(api, "+8613900139001")
-    await refused(api, answer, "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
+    for until, status in ((timedelta(hours=1), 202), (timedelta(days=-1), 400)):
+        await api.ctx.db.execute("UPDATE registration SET expires_at = $1 WHERE carrier = 'CMCC'", noon() + until)
+        await changed(api)
+        answer = await post(api, "+8613900139000")
+        assert answer.status == status, until
+    refused(answer, "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
     told = (await api.post("/events/pull", {"limit": 100}, key=key)).data["items"]
     assert [t["type"] for t in told] == ["sign.reviewed"] * 3
     assert told[0]["state"] == "approved"
-    await registry.review(by_test(db, ids), "sign", id_, Review.REFUSED, reason="资质过期")
-    await changed(api)
+    await judge(api, "sign", id_, Review.REFUSED, reason="资质过期")
     assert (await post(api)).code == "SIGN_NOT_APPROVED"
     assert (await api.post("/signs", {"sign": "测试"}, key=key)).data["state"] == "pending"
 
 
 async def test_what_is_reviewed_first(api: Api) -> None:
     """More numbers than the limit, not as many; and signatures that are not approved for so long."""
-    db, ids = api.ctx.db, api.ctx.ids
-
     fresh = iter(range(13800138100, 13800138200))
 
     async def state(numbers: int = 1) -> str:
         answer = await post(api, *(str(next(fresh)) for _ in range(numbers)))
-        record = await api.get(f"/messages/{answer.data['items'][0]['message_id']}")
-        return str(record.data["status"])
+        return str((await record(api, answer))["status"])
 
-    await policies.put(by_test(db), "review_over", "2")
-    await changed(api)
+    await put(api, "review_over", "2")
     assert [await state(1), await state(2), await state(3)] == ["queued", "queued", "held"]
 
-    await policies.put(by_test(db), "review_over", "off")
-    await policies.put(by_test(db), "review_new_sign", "7")
-    await changed(api)
+    await put(api, "review_over", "off")
+    await put(api, "review_new_sign", "7")
     assert await state() == "held", "never approved"
     key = await api.add_key(scopes=("template",))
     sign = int((await api.post("/signs", {"sign": "测试", "source": "公司"}, key=key)).data["sign_id"])
-    await registry.review(by_test(db, ids), "sign", sign, Review.APPROVED)
+    await judge(api, "sign", sign)
     for days, expected in ((6, "held"), (7, "queued")):
-        await db.execute("UPDATE sign SET reviewed_at = $1", noon() - timedelta(days=days))
+        await api.ctx.db.execute("UPDATE sign SET reviewed_at = $1", noon() - timedelta(days=days))
         await changed(api)
         assert await state() == expected, days
-    await policies.put(by_test(db), "review_new_sign", "off")
-    await db.execute("UPDATE sign SET state = 'pending', reviewed_at = NULL")
-    await changed(api)
+    await api.ctx.db.execute("UPDATE sign SET state = 'pending', reviewed_at = NULL")
+    await put(api, "review_new_sign", "off")
     assert await state() == "queued"
 
 
@@ -348,61 +307,49 @@ async def template(api: Api, content: str, name: str = "验证码", **fields: An
 
 
 async def test_a_message_of_a_template(api: Api) -> None:
-    db, ids = api.ctx.db, api.ctx.ids
     forms = {"code": {"form": "digits", "max_length": 6}}
     id_ = await template(api, "验证码 {code},{n} 分钟内有效", type="otp", variables=forms)
     send = {"template_id": str(id_), "params": {"code": "8848", "n": "5"}, "type": "otp", "to": [PHONE]}
     await changed(api)
-    await refused(api, await api.post("/messages", send), "TEMPLATE_NOT_APPROVED", id=str(id_))
-    await registry.review(by_test(db, ids), "template", id_, Review.APPROVED)
-    await changed(api)
-    await refused(api, await api.post("/messages", send | {"template_id": "9"}), "TEMPLATE_NOT_FOUND", id="9")
+    refused(await api.post("/messages", send), "TEMPLATE_NOT_APPROVED", id=str(id_))
+    await judge(api, "template", id_)
+    refused(await api.post("/messages", send | {"template_id": "9"}), "TEMPLATE_NOT_FOUND", id="9")
     for params in ({"code": "88x", "n": "5"}, {"code": "1" * 7, "n": "5"}, {"n": "5"}):
         answer = await api.post("/messages", send | {"params": params})
-        await refused(api, answer, "TEMPLATE_PARAM_INVALID", name="code")
-    more = {"code": "1", "n": "5", "x": "1"}
-    await refused(
-        api, await api.post("/messages", send | {"params": more}), "TEMPLATE_PARAM_INVALID", name="x"
-    )
+        refused(answer, "TEMPLATE_PARAM_INVALID", name="code")
+    too_many = await api.post("/messages", send | {"params": {"code": "1", "n": "5", "x": "1"}})
+    refused(too_many, "TEMPLATE_PARAM_INVALID", name="x")
     answer = await api.post("/messages", send)
     assert answer.status == 202, answer.body
-    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
-    assert record["content"] == "【测试】验证码 8848,5 分钟内有效"
-    stored = await db.fetchval("SELECT template_id FROM message WHERE id = $1", int(record["message_id"]))
-    assert stored == id_
+    sent = await record(api, answer)
+    assert sent["content"] == "【测试】验证码 8848,5 分钟内有效"
+    used = "SELECT template_id FROM message WHERE id = $1"
+    assert await api.ctx.db.fetchval(used, int(sent["message_id"])) == id_
 
     items = [{"to": OTHER, "params": {"code": "1", "n": "2"}}, {"to": OTHER, "params": {"code": "2"}}]
     answer = await api.post("/messages/batch", {"items": items, "template_id": str(id_), "type": "otp"})
     assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
     assert (await api.post("/messages", send | {"type": "notice"})).code == "PARAM_INVALID"
     assert (await api.post("/messages", send | {"content": "x"})).code == "PARAM_INVALID"
-    await registry.register(by_test(db, ids), "template", id_, ["CMCC"], Said(Registration.REFUSED))
-    await changed(api)
-    await refused(
-        api, await api.post("/messages", send | {"to": ["13800138009"]}), "TEMPLATE_NOT_APPROVED", id=str(id_)
-    )
+    await carriers(api, "template", id_, ["CMCC"], Registration.REFUSED)
+    refused(await api.post("/messages", send | {"to": ["13800138009"]}), "TEMPLATE_NOT_APPROVED", id=str(id_))
 
 
 async def test_an_account_that_sends_templates_alone(api: Api) -> None:
-    db, ids = api.ctx.db, api.ctx.ids
     id_ = await template(api, "{name}您好,快递 {no} 已到", "快递", variables={"no": {"form": "alnum"}})
-    await registry.review(by_test(db, ids), "template", id_, Review.APPROVED)
-    await policies.put(by_test(db), "templates_only", "true", account_id=api.account_id)
-    await changed(api)
-    await refused(api, await post(api, content="随便说说"), "TEMPLATE_REQUIRED")
+    await judge(api, "template", id_)
+    await put(api, "templates_only", "true", account_id=api.account_id)
+    refused(await post(api, content="随便说说"), "TEMPLATE_REQUIRED")
     answer = await post(api, content="张三您好,快递 SF1234 已到")
     assert answer.status == 202
-    found = await db.fetchval(
-        "SELECT template_id FROM message WHERE id = $1", int(answer.data["items"][0]["message_id"])
-    )
-    assert found == id_
+    assert await api.ctx.db.fetchval("SELECT template_id FROM message WHERE content LIKE '%SF1234%'") == id_
 
 
-@pytest.mark.parametrize("content", ["{1a}", "{a} {", "【店】{a}", "{" + "a" * 40 + "}"])
-async def test_a_template_that_cannot_be(api: Api, content: str) -> None:
+async def test_a_template_that_cannot_be(api: Api) -> None:
     key = await api.add_key(scopes=("template",))
-    answer = await api.post("/templates", {"name": "x", "content": content}, key=key)
-    assert (answer.status, answer.code) == (400, "PARAM_INVALID")
+    for content in ("{1a}", "{a} {", "【店】{a}", "{" + "a" * 40 + "}"):
+        answer = await api.post("/templates", {"name": "x", "content": content}, key=key)
+        assert (answer.status, answer.code) == (400, "PARAM_INVALID"), content
 
 
 # --- frequency ------------------------------------------------------------------------------------------------------
@@ -413,16 +360,15 @@ async def test_how_often_a_number_gets_a_code(api: Api, clock: Clock) -> None:
         return await post(api, content=f"验证码 {n}", type="otp")
 
     assert (await code(1)).status == 202
-    await refused(api, await code(2), "NUMBER_FREQ_LIMITED", rule="验证码短信 1 分钟内最多 1 条")
+    refused(await code(2), "NUMBER_FREQ_LIMITED", rule="验证码短信 1 分钟内最多 1 条")
     for n in range(3, 7):
         clock.now += timedelta(minutes=1)
         assert (await code(n)).status == 202
     clock.now += timedelta(minutes=1)
-    await refused(api, await code(8), "NUMBER_FREQ_LIMITED", rule="验证码短信 1 小时内最多 5 条")
+    refused(await code(8), "NUMBER_FREQ_LIMITED", rule="验证码短信 1 小时内最多 5 条")
     assert (await post(api, OTHER, content="验证码 1", type="otp")).status == 202
-    explained = (
-        await api.post("/messages/explain", {"to": [PHONE], "content": "验证码 9", "type": "otp"})
-    ).data
+    asked = {"to": [PHONE], "content": "验证码 9", "type": "otp"}
+    explained = (await api.post("/messages/explain", asked)).data
     checks = {c["check"]: c["code"] for c in explained["items"][0]["checks"]}
     assert (checks["频控"], checks["余额"]) == ("NUMBER_FREQ_LIMITED", "OK")
     clock.now += timedelta(hours=1)
@@ -438,21 +384,15 @@ async def test_marketing_of_an_account(api: Api, clock: Clock) -> None:
     await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), account_id, 100, "")
     key = await api.add_key(account_id)
     assert (await post(api, content="大促一,拒收请回复R", **sale)).status == 202
-    assert (
-        await api.post("/messages", {"to": [PHONE], "content": "先,拒收请回复R", **sale}, key=key)
-    ).status == 202
+    body = {"to": [PHONE], "content": "先,拒收请回复R", **sale}
+    assert (await api.post("/messages", body, key=key)).status == 202
     body = {"to": [PHONE, OTHER], "content": "大促二,拒收请回复R", **sale}
     answer = await api.post("/messages", body, key=key, Idempotency_Key="m1")
     assert [i["status"] for i in answer.data["items"]] == ["rejected", "queued"]
     assert (answer.data["accepted"], answer.data["rejected"]) == (1, 1)
-    bad = answer.data["items"][0]
-    assert bad["message"].endswith("营销短信 1 天内最多 1 条")
-    record = (await api.get(f"/messages/{bad['message_id']}", key=key)).data
-    assert (record["status"], record["carrier_code"], record["price"]) == (
-        "rejected",
-        "NUMBER_FREQ_LIMITED",
-        0,
-    )
+    assert answer.data["items"][0]["message"].endswith("营销短信 1 天内最多 1 条")
+    bad = await record(api, answer, key=key)
+    assert (bad["status"], bad["carrier_code"], bad["price"]) == ("rejected", "NUMBER_FREQ_LIMITED", 0)
     assert (await api.get("/balance", key=key)).data["balance"] == 98
     again = await api.post("/messages", body, key=key, Idempotency_Key="m1")
     assert again.data == answer.data, "a repeat is answered as the first, and counts nothing"
@@ -460,29 +400,24 @@ async def test_marketing_of_an_account(api: Api, clock: Clock) -> None:
         clock.now = noon() + timedelta(days=day, minutes=day)
         assert (await post(api, content=f"大促{day},拒收请回复R", **sale)).status == 202
     clock.now = noon() + timedelta(days=5)
-    await refused(
-        api, await post(api, content="又一次,拒收请回复R", **sale), "NUMBER_FREQ_LIMITED",
-        rule="营销短信 7 天内最多 4 条",
-    )  # fmt: skip
+    answer = await post(api, content="又一次,拒收请回复R", **sale)
+    refused(answer, "NUMBER_FREQ_LIMITED", rule="营销短信 7 天内最多 4 条")
 
 
 async def test_the_same_text_twice(api: Api, clock: Clock) -> None:
     assert (await post(api, content="同一句")).status == 202
-    await refused(
-        api, await post(api, content="同一句"), "NUMBER_FREQ_LIMITED", rule="相同内容 60 秒内最多 1 条"
-    )
+    refused(await post(api, content="同一句"), "NUMBER_FREQ_LIMITED", rule="相同内容 60 秒内最多 1 条")
     assert (await post(api, content="另一句")).status == 202
     clock.now += timedelta(seconds=61)
     assert (await post(api, content="同一句")).status == 202
     clock.now += timedelta(seconds=61)
     answer = await post(api, content="同一句", dedupe={"window_s": 600})
     assert (answer.status, answer.code) == (400, "CONTENT_DUPLICATE")
-    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
-    assert (record["status"], record["carrier_code"]) == ("duplicate", "CONTENT_DUPLICATE")
+    assert (await record(api, answer))["status"] == "duplicate"
 
 
-async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) -> None:
-    """Two nodes, two writers: only the ledger can tell."""
+async def accepted_by_two(api: Api, clock: Clock, type_: MessageType, calls: Sequence[list[SendItem]]) -> int:
+    """How many messages of calls are accepted that come four at once to two nodes, each with a writer of its own."""
     other = Acceptor(
         api.ctx.db, IdSource(2, lambda: int(time.time() * 1000)), api.ctx.snapshots, api.acceptor._checker,
         api.acceptor.disk, api.ctx.hub, AnyDestination(), Alone(2), None, now=clock,
@@ -491,20 +426,25 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
     try:
         account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
-
-        def call(n: int, k: int) -> SendRequest:
-            items = tuple(SendItem(f"137{n:08d}", f"验证码 {k}") for n in range(n, n + 20))
-            return SendRequest(account, items, MessageType.OTP, Origin.API, "t")
-
-        taken = 0
-        for n in range(0, 200, 20):
-            results = await asyncio.gather(
-                *(door.send(call(n, k)) for k, door in enumerate((api.acceptor, other) * 2))
-            )
-            taken += sum(r.accepted for r in results)
-        assert taken == 200
+        accepted = 0
+        for n in range(0, len(calls), 4):
+            requests = [SendRequest(account, tuple(items), type_, Origin.API, "t") for items in calls[n : n + 4]]
+            doors = (api.acceptor, other) * 2
+            results = await asyncio.gather(*(door.send(one) for door, one in zip(doors, requests, strict=True)))
+            accepted += sum(result.accepted for result in results)
+        return accepted
     finally:
         await other.stop()
+
+
+async def test_two_at_once_cannot_both_pass(api: Api, clock: Clock) -> None:
+    """Only the ledger can tell."""
+    calls = [
+        [SendItem(f"137{number:08d}", f"验证码 {k}") for number in range(n, n + 20)]
+        for n in range(0, 200, 20)
+        for k in range(4)
+    ]
+    assert await accepted_by_two(api, clock, MessageType.OTP, calls) == 200
 
 
 # --- abroad ---------------------------------------------------------------------------------------------------------
@@ -522,19 +462,15 @@ async def _later(api: Api, passed: timedelta) -> None:
     )
 
 
-async def _abroad(api: Api, name: str, value: str) -> None:
-    await policies.put(by_test(api.ctx.db), name, value, account_id=api.account_id)
-    await changed(api)
-
 
 async def test_how_much_an_account_sends_abroad(api: Api) -> None:
-    await _abroad(api, "abroad_hourly", "5")
+    await put(api, "abroad_hourly", "5", account_id=api.account_id)
     hong_kong = [FAR[0].format(n) for n in range(12)]
     assert (await post(api, *hong_kong[:3])).status == 202
     answer = await post(api, PHONE, *hong_kong[3:6])
     assert [i.get("code") for i in answer.data["items"]] == [None, None, None, "INTERNATIONAL_LIMITED"]
     rule = {"rule": "1 小时内最多 5 条"}
-    await refused(api, await post(api, hong_kong[6]), "INTERNATIONAL_LIMITED", **rule)
+    refused(await post(api, hong_kong[6]), "INTERNATIONAL_LIMITED", **rule)
     line = (await api.post("/messages/explain", {"to": [hong_kong[7]], "content": "您好"})).data["items"][0]
     assert {c["check"]: c["code"] for c in line["checks"]}["境外"] == line["code"] == "INTERNATIONAL_LIMITED"
     assert (await post(api, OTHER)).status == 202, "at home nothing is limited"
@@ -546,25 +482,25 @@ async def test_how_much_an_account_sends_abroad(api: Api) -> None:
     answer = await api.post("/messages", {"to": [hong_kong[8]], "content": "【店】您好"}, key=other)
     assert answer.status == 202, "each account counts for itself"
     await _later(api, timedelta(minutes=59))
-    await refused(api, await post(api, hong_kong[9]), "INTERNATIONAL_LIMITED", **rule)
+    refused(await post(api, hong_kong[9]), "INTERNATIONAL_LIMITED", **rule)
     await _later(api, timedelta(minutes=2))
     assert (await post(api, hong_kong[10])).status == 202
     await _later(api, timedelta(minutes=61))
     assert await abroad.findings(api.ctx.db) == []
-    await _abroad(api, "abroad_hourly", "off")
+    await put(api, "abroad_hourly", "off", account_id=api.account_id)
     assert (await post(api, *(FAR[0].format(n) for n in range(100, 110)))).data["rejected"] == 0
 
 
 async def test_how_many_new_countries_an_account_sends_to(api: Api) -> None:
-    await _abroad(api, "abroad_countries", "2")
+    await put(api, "abroad_countries", "2", account_id=api.account_id)
     answer = await post(api, *(form.format(1) for form in FAR))
     assert [i.get("code") for i in answer.data["items"]] == [None, None] + ["INTERNATIONAL_LIMITED"] * 3
     rule = {"rule": "1 小时内最多 2 个近 30 天未发送过的国家或地区"}
-    await refused(api, await post(api, FAR[2].format(2)), "INTERNATIONAL_LIMITED", **rule)
+    refused(await post(api, FAR[2].format(2)), "INTERNATIONAL_LIMITED", **rule)
     assert (await post(api, FAR[0].format(2), FAR[1].format(2))).data["rejected"] == 0, "those it knows"
     await _later(api, timedelta(minutes=61))
     assert (await post(api, FAR[2].format(3), FAR[3].format(3))).data["rejected"] == 0
-    await refused(api, await post(api, FAR[4].format(3)), "INTERNATIONAL_LIMITED", **rule)
+    refused(await post(api, FAR[4].format(3)), "INTERNATIONAL_LIMITED", **rule)
     await _later(api, timedelta(days=29))
     assert (await post(api, FAR[0].format(4), FAR[4].format(4), FAR[2].format(4))).data["rejected"] == 0
     await _later(api, timedelta(days=31))
@@ -572,35 +508,12 @@ async def test_how_many_new_countries_an_account_sends_to(api: Api) -> None:
     assert answer.data["rejected"] == 3, "all are new again"
 
 
-async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock) -> None:
-    await _abroad(api, "abroad_hourly", "50")
-    await _abroad(api, "abroad_countries", "3")
-    other = Acceptor(
-        api.ctx.db, IdSource(2, lambda: int(time.time() * 1000)), api.ctx.snapshots, api.acceptor._checker,
-        api.acceptor.disk, api.ctx.hub, AnyDestination(), Alone(2), None, now=clock,
-    )  # fmt: skip
-    await other.start()
-    try:
-        account = api.ctx.snapshots.current.account(api.account_id)
-        assert account is not None
-
-        def call(n: int, form: str) -> SendRequest:
-            items = tuple(SendItem(form.format(k), "您好") for k in range(n, n + 5))
-            return SendRequest(account, items, MessageType.NOTICE, Origin.API, "t")
-
-        taken = 0
-        for n in range(0, 100, 20):
-            results = await asyncio.gather(
-                *(
-                    door.send(call(n + 5 * k, FAR[n // 20]))
-                    for k, door in enumerate((api.acceptor, other) * 2)
-                )
-            )
-            taken += sum(r.accepted for r in results)
-        assert taken == 50
-        assert await api.ctx.db.fetchval("SELECT count(*) FROM abroad_country") == 3
-    finally:
-        await other.stop()
+async def test_two_nodes_count_abroad_together(api: Api, clock: Clock) -> None:
+    await put(api, "abroad_hourly", "50", account_id=api.account_id)
+    await put(api, "abroad_countries", "3", account_id=api.account_id)
+    calls = [[SendItem(FAR[n // 20].format(k), "您好") for k in range(n, n + 5)] for n in range(0, 100, 5)]
+    assert await accepted_by_two(api, clock, MessageType.NOTICE, calls) == 50
+    assert await api.ctx.db.fetchval("SELECT count(*) FROM abroad_country") == 3
 
 
 # --- links ----------------------------------------------------------------------------------------------------------
@@ -625,14 +538,14 @@ async def test_a_short_link_in_marketing_is_judged_by_where_it_leads(api: Api) -
     await changed(api)
     text = "大促 https://s.example.cn/spring ,拒收请回复R"
     named = {"link": "https://shop.example.com/spring", "carrier": "中国移动"}
-    await refused(api, await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
+    refused(await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
     hidden = (
         "Ｓ．example.cn/SPRING?x=1", "https://s.example.cn\\spring", "s.example.cn/./spring",
         "s.example.cn/x/../spring", "s.example.cn/%2E%2e\\spring#x",
     )  # fmt: skip
     for spelt in hidden:
         answer = await post(api, content=f"大促 {spelt} ,拒收请回复R", **sale)
-        await refused(api, answer, "LINK_NOT_FILED", **named)
+        refused(answer, "LINK_NOT_FILED", **named)
     # Beside one that the call brings, whose own target is on file.
     wanted = NewLink(api.account_id, "other", "https://filed.example.net/")
     brought = await short_links.make(by_test(db), api.sealer, wanted, ("s.example.cn",), now=datetime.now(UTC))
@@ -640,7 +553,7 @@ async def test_a_short_link_in_marketing_is_judged_by_where_it_leads(api: Api) -
     await changed(api)
     linked = sale | {"link": {"id": str(brought.id)}}
     answer = await post(api, content="大促 {link} 和 s.example.cn/spring ,拒收请回复R", **linked)
-    await refused(api, answer, "LINK_NOT_FILED", **named)
+    refused(answer, "LINK_NOT_FILED", **named)
     assert (await post(api, content="大促 {link} ,拒收请回复R", **linked)).status == 202
     await filed("shop.example.com")
     await changed(api)
@@ -648,12 +561,12 @@ async def test_a_short_link_in_marketing_is_judged_by_where_it_leads(api: Api) -
     await db.execute("DELETE FROM filed_link WHERE target = 's.example.cn'")
     await changed(api)
     own = {"link": "https://s.example.cn/spring", "carrier": "中国移动"}
-    await refused(api, await post(api, content="再" + text, **sale), "LINK_NOT_FILED", **own)
+    refused(await post(api, content="再" + text, **sale), "LINK_NOT_FILED", **own)
     await policies.put(by_test(db), "filed_own_domain", "false")
     await changed(api)
     assert (await post(api, content="又" + text, **sale)).status == 202
     other = await post(api, content="大促 s.example.cn/other ,拒收请回复R", **sale)
-    await refused(api, other, "LINK_NOT_FILED", link="s.example.cn/other", carrier="中国移动")
+    refused(other, "LINK_NOT_FILED", link="s.example.cn/other", carrier="中国移动")
 
 
 async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None:
@@ -669,7 +582,7 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     await url_filings.set_state(by_test(db), id_, Filing.SUBMITTED)
     await changed(api)
     named = {"link": "https://m.example.com/x?a=1", "carrier": "中国移动"}
-    await refused(api, await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
+    refused(await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
     line = (await api.post("/messages/explain", {"to": [PHONE], "content": text, **sale})).data["items"][0]
     assert {c["check"]: c["code"] for c in line["checks"]}["链接报备"] == "LINK_NOT_FILED"
     await url_filings.set_state(by_test(db), id_, Filing.REGISTERED, ["CMCC"])
@@ -680,22 +593,17 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     assert (await post(api, content="取件 t.cn/b")).status == 202, "no marketing"
 
     # Of a variable, too.
+    # Of a variable, too.
     id_t = await template(api, "{name}大促,拒收请回复R", "促销", type="marketing")
-    await registry.review(by_test(db, api.ctx.ids), "template", id_t, Review.APPROVED)
-    await changed(api)
+    await judge(api, "template", id_t)
     send = {"to": [OTHER], "template_id": str(id_t), "type": "marketing"}
     filled = await api.post("/messages", send | {"params": {"name": "看ｅｖｉｌ．ｃｎ／ｘ吧"}})
-    await refused(api, filled, "LINK_NOT_FILED", link="evil.cn/x", carrier="中国移动")
+    refused(filled, "LINK_NOT_FILED", link="evil.cn/x", carrier="中国移动")
     assert (await api.post("/messages", send | {"params": {"name": "看example.com/y吧"}})).status == 202
 
     assert [f["target"] for f in (await api.get("/links/filings", key=key)).data["items"]] == ["example.com"]
-    other = await api.add_key(await accounts.add(by_test(db), "other"), scopes=("link",))
-    for method in ("GET", "DELETE"):
-        assert (await api.call(method, f"/links/filings/{id_}", key=other)).code == "NOT_FOUND"
     assert (await api.post("/links/filings", {"target": "看看"}, key=key)).code == "PARAM_INVALID"
     assert (await api.call("DELETE", f"/links/filings/{id_}", key=key)).status == 200
-    await changed(api)
-    assert (await post(api, content=text + "  ", **sale)).code == "LINK_NOT_FILED"
 
 
 async def test_what_a_carrier_refused_is_filed_again(api: Api) -> None:
