@@ -135,6 +135,12 @@ async def test_a_word_in_disguise(api: Api) -> None:
     assert (await post(api, content="集合 {1,2} 与 {}")).status == 202, "no places that were left"
 
 
+async def test_a_missing_signature(api: Api) -> None:
+    await api.ctx.db.execute("UPDATE account SET default_sign = ''")
+    await changed(api)
+    refused(await post(api), "SIGN_MISSING")
+
+
 async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     sale = {"content": "大促,拒收请回复R", "type": "marketing"}
     bare = await post(api, content="大促", type="marketing")
