@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from api_server import Api
 from changes import by_test
-from receiver import Receiver, Stage, receiving
+from receiver import Receiver, Stage
 
 from smsgw.core import optout
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -24,22 +22,6 @@ from smsgw.platform.webhooks import service as webhooks
 from smsgw.store.config import channels as channels_store
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
-
-pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def stage(dsn: str) -> AsyncIterator[Stage]:
-    made = Stage(dsn)
-    await made.open()
-    yield made
-    await made.database.close()
 
 
 async def test_a_webhook_lives_from_first_secret_to_removal(api: Api, receiver: Receiver) -> None:

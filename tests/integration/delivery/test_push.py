@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -26,6 +27,7 @@ from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
 from smsgw.core.words import english_of
+from smsgw.pipeline.delivery import push_http
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.accounts import service as accounts
@@ -37,29 +39,78 @@ from smsgw.runtime.config import Config
 from smsgw.store.engine import partitions
 from smsgw.store.messages import pushing
 
-pytestmark = pytest.mark.asyncio
-
 
 @pytest_asyncio.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as made:
-        yield made
+async def stage(stage: Stage) -> AsyncIterator[Stage]:
+    """Its pusher has begun."""
+    await stage.start()
+    yield stage
+    await stage.stop_pusher()
 
 
-@pytest_asyncio.fixture
-async def stage(dsn: str) -> AsyncIterator[Stage]:
-    made = Stage(dsn)
-    await made.open()
-    await made.start()
-    yield made
-    await made.stop_pusher()
-    await made.database.close()
-
-
-async def until(stage: Stage, condition: Callable[[], bool], *, within: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], *, within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
+
+
+async def goes_to(stage: Stage, receiver: Receiver, **options: Any) -> None:
+    """Events of the account are pushed there as soon as they are found."""
+    await stage.put("main", receiver.origin, linger_ms=0, **options)
+    await stage.reload()
+
+
+def answers(receiver: Receiver, status: int = 200, **headers: str) -> None:
+    """From now on."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    receiver.reply = lambda _: web.Response(status=status, headers=named)
+
+
+def of(secret: str, call: Received) -> str:
+    """The signature of a call, as docs/webhooks.md tells a receiver to verify it."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode() + call.body
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def called(receiver: Receiver) -> list[list[int]]:
+    """The events of every call, answered well or not."""
+    return [[int(item["event_id"]) for item in call.json["items"]] for call in receiver.calls]
+
+
+def at_dear_looks(monkeypatch: pytest.MonkeyPatch, *, rounds: bool = True) -> None:
+    """As beside a kept snapshot: looks begin behind what was found."""
+    looked = Heads.looked
+
+    def dear(self: Heads[None], *about: Any, **how: Any) -> None:
+        queues, taken, seconds = about
+        looked(self, queues, taken, seconds if self.dear else 1.0, **how)
+        if not rounds:
+            self._due = float("inf")
+
+    monkeypatch.setattr(Heads, "looked", dear)
+
+
+@contextlib.asynccontextmanager
+async def sending(*own_ports: int) -> AsyncIterator[Sender]:
+    sender = Sender(own_ports=own_ports)
+    await sender.start()
+    try:
+        yield sender
+    finally:
+        await sender.stop()
+
+
+async def nothing_is_reached(stage: Stage, receiver: Receiver) -> None:
+    """When the pusher's node allows no private networks."""
+    await stage.stop_pusher()
+    stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
+    await stage.snapshots.follow()
+    await stage.start_pusher()
+    await stage.reports()
+    await stage.quiet()
+    assert receiver.calls == []
+    assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
 
 
 async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Receiver) -> None:
@@ -77,11 +128,7 @@ async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Recei
     assert call.json["type"] == "message.report"
     assert call.json["items"][0]["client_ref"] == "ref"
     assert call.json["items"][0]["done_at"].endswith("+08:00")
-    # as docs/webhooks.md tells a receiver to verify it
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode() + call.body
-    mac = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    assert call.headers["webhook-signature"] == f"v1,{mac}"
+    assert call.headers["webhook-signature"] == of(secret, call)
 
 
 async def test_both_secrets_sign_while_one_is_being_replaced(stage: Stage, receiver: Receiver) -> None:
@@ -96,39 +143,31 @@ async def test_both_secrets_sign_while_one_is_being_replaced(stage: Stage, recei
     stage.shift = timedelta(hours=2)
     await stage.reports()
     await stage.quiet()
-    (only,) = receiver.calls[1].headers["webhook-signature"].split()
-    call = receiver.calls[1]
-    signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode() + call.body
-    key = base64.b64decode(new.removeprefix("whsec_"))
-    assert only == "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert receiver.calls[1].headers["webhook-signature"].split() == [of(new, receiver.calls[1])]
 
 
 async def test_a_receiver_that_is_down_for_a_day_gets_everything(stage: Stage, receiver: Receiver) -> None:
     """24 hours pass in steps of 10 to 60 s; every 40 minutes new events come, some about messages told of before."""
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
-    receiver.reply = lambda _: web.Response(status=502)
+    await goes_to(stage, receiver)
+    answers(receiver, 502)
     made: list[int] = []
-    of_message: dict[int, list[int]] = {}
+    of_message: list[int] = []
     message = stage.ids.next()
-    end = timedelta(hours=24)
     step = timedelta(seconds=40)
-    new_every = timedelta(minutes=40)
-    while stage.shift < end:
-        if stage.shift % new_every < step:
+    while stage.shift < timedelta(hours=24):
+        if stage.shift % timedelta(minutes=40) < step:
             made += await stage.reports(30)
-            of_message.setdefault(message, []).extend(await stage.reports(1, message_id=message))
+            of_message += await stage.reports(1, message_id=message)
         await stage.quiet()
         stage.shift += step if stage.shift < timedelta(hours=1) else timedelta(minutes=7)
-    for events in of_message.values():
-        made += events
+    made += of_message
     assert receiver.accepted == []
     assert await stage.waiting() == len(made), "nothing is given up within a day"
     failing = await pushing.failing(stage.database, stage.now())
     assert [(row["name"], row["last_error"]) for row in failing] == [("main", "HTTP 502")]
     assert len(receiver.calls) < 1500, "a receiver that is down is not hammered"
 
-    receiver.reply = lambda _: web.Response()
+    answers(receiver)
     stage.shift += timedelta(minutes=2)
     for _ in range(20):
         await stage.quiet()
@@ -137,18 +176,16 @@ async def test_a_receiver_that_is_down_for_a_day_gets_everything(stage: Stage, r
         stage.shift += timedelta(seconds=5)
     assert sorted(receiver.events) == sorted(str(i) for i in made)
     assert repeated(receiver.events) == []
-    for events in of_message.values():
-        order = [i for i in receiver.events if int(i) in set(events)]
-        assert order == [str(i) for i in events], "events of a message come in order"
+    order = [int(i) for i in receiver.events if int(i) in of_message]
+    assert order == of_message, "events of a message come in order"
     assert await pushing.failing(stage.database, stage.now()) == []
 
 
 async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
     stage: Stage, receiver: Receiver
 ) -> None:
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
-    receiver.reply = lambda _: web.Response(status=500)
+    await goes_to(stage, receiver)
+    answers(receiver, 500)
     (event,) = await stage.reports()
     for delay in (*SCHEDULE, 0):
         await stage.quiet()
@@ -165,7 +202,7 @@ async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
     )
     assert (dead.id, dead.state, dead.tries) == (event, "dead", 12)
 
-    receiver.reply = lambda _: web.Response()
+    answers(receiver)
     since = stage.now() - timedelta(days=3)
     assert await webhooks.redeliver(
         by_test(stage.database), stage.account_id, state="dead", since=since, until=stage.now()
@@ -180,20 +217,13 @@ async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
 async def test_beside_a_kept_snapshot_what_failed_is_tried_again_though_nothing_else_comes(
     stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = Heads.looked
-
-    def dear(self: Heads[None], *about: Any, **how: Any) -> None:
-        queues, taken, seconds = about
-        looked(self, queues, taken, seconds if self.dear else 1.0, **how)
-
-    monkeypatch.setattr(Heads, "looked", dear)
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
-    receiver.reply = lambda _: web.Response(status=500)
+    at_dear_looks(monkeypatch)
+    await goes_to(stage, receiver)
+    answers(receiver, 500)
     made = await stage.reports(3)
     await stage.quiet()
     assert receiver.calls
-    receiver.reply = lambda _: web.Response()
+    answers(receiver)
     stage.shift += timedelta(minutes=10)
     for _ in range(5):
         await stage.quiet()
@@ -203,14 +233,8 @@ async def test_beside_a_kept_snapshot_what_failed_is_tried_again_though_nothing_
 async def test_what_was_taken_when_the_lease_ran_out_is_pushed_when_it_is_renewed(
     stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in an outage of the database. Looks begin behind what was found, and no round is due."""
+    """As in an outage of the database."""
     claim, made = pushing.claim, list[int]()
-    looked = Heads.looked
-
-    def dear(self: Heads[None], *about: Any, **how: Any) -> None:
-        queues, taken, seconds = about
-        looked(self, queues, taken, seconds if self.dear else 1.0, **how)
-        self._due = float("inf")
 
     async def late(*about: Any, **how: Any) -> Any:
         found = await claim(*about, **how)
@@ -220,22 +244,20 @@ async def test_what_was_taken_when_the_lease_ran_out_is_pushed_when_it_is_renewe
             monkeypatch.setattr(pushing, "claim", claim)
         return found
 
-    monkeypatch.setattr(Heads, "looked", dear)
+    at_dear_looks(monkeypatch, rounds=False)
     monkeypatch.setattr(pushing, "claim", late)
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
+    await goes_to(stage, receiver)
     await stage.quiet()
     made += await stage.reports(50)
-    await until(stage, lambda: pushing.claim is claim)
-    await until(stage, lambda: receiver.events == [str(i) for i in made], within=30)
+    await until(lambda: pushing.claim is claim)
+    await until(lambda: receiver.events == [str(i) for i in made], within=30)
     await stage.quiet()
 
 
 async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(
     stage: Stage, receiver: Receiver
 ) -> None:
-    await stage.put("main", receiver.origin, max_items=1, linger_ms=0, concurrency=8)
-    await stage.reload()
+    await goes_to(stage, receiver, max_items=1, concurrency=8)
     answered: list[str] = []
 
     async def slow(call: Received) -> web.Response:
@@ -249,15 +271,85 @@ async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(
     made = await stage.reports(4, message_id=message)
     others = await stage.reports(20)
     await stage.quiet()
-    await until(stage, lambda: len(answered) == 24)
+    await until(lambda: len(answered) == 24)
     assert [i for i in answered if int(i) in made] == [str(i) for i in made]
     started = [c.json["items"][0]["event_id"] for c in receiver.calls]
     assert set(started[:10]) & {str(i) for i in others}, "others go meanwhile"
 
 
+async def test_a_call_has_one_event_of_a_message(stage: Stage, receiver: Receiver) -> None:
+    await goes_to(stage, receiver, concurrency=8)
+    await stage.stop_pusher()  # all of them are there when it begins
+    message = stage.ids.next()
+    first, *later = await stage.reports(3, message_id=message)
+    (between,) = await stage.reports()
+    stage.pusher = stage.make_pusher()
+    await stage.start_pusher()
+    await stage.quiet()
+    assert called(receiver)[0] == [first, between]
+    assert called(receiver)[1:] == [[one] for one in later]
+
+
+async def test_while_an_event_waits_for_its_next_try_later_ones_of_its_message_wait(
+    stage: Stage, receiver: Receiver
+) -> None:
+    await goes_to(stage, receiver, max_items=1, concurrency=8)
+    message = stage.ids.next()
+    (refused,) = await stage.reports(1, message_id=message)
+    receiver.reply = lambda call: web.Response(status=500 if str(refused).encode() in call.body else 200)
+    await stage.quiet()
+    (later,) = await stage.reports(1, message_id=message)
+    (other,) = await stage.reports()
+    await stage.quiet()
+    assert called(receiver) == [[refused], [other]]
+
+    receiver.calls.clear()
+    stage.shift += timedelta(seconds=SCHEDULE[0] - 3)  # not due yet, on a slow machine neither
+    await stage.quiet()
+    assert called(receiver) == []
+    answers(receiver)
+    stage.shift += timedelta(seconds=3)
+    await stage.quiet()
+    assert called(receiver) == [[refused], [later]]
+
+
+async def test_what_a_receiver_asks_to_wait_for_an_event_waits(stage: Stage, receiver: Receiver) -> None:
+    """Longer than its schedule says, and no longer than an hour."""
+    await goes_to(stage, receiver, max_items=1)
+    answers(receiver, 503, Retry_After="86400")
+    await stage.reports()
+    await stage.quiet()
+    answers(receiver)
+    stage.shift += timedelta(minutes=50)
+    await stage.reports()
+    await stage.quiet()
+    assert len(receiver.calls) == 1, "nor does anything else go there"
+    stage.shift += timedelta(minutes=11)
+    await stage.quiet()
+    assert len(receiver.calls) == 3
+
+
+async def test_a_receiver_that_fails_is_asked_with_one_event_and_then_takes_all(
+    stage: Stage, receiver: Receiver
+) -> None:
+    await goes_to(stage, receiver, max_items=1, concurrency=4)
+    answers(receiver, 500)
+    made = await stage.reports(12)
+    await stage.quiet()
+    before = len(receiver.calls)
+    assert 3 <= before <= 3 + 4, "those that were under way, and no more"
+    stage.shift += timedelta(seconds=61)  # whatever it is asked next is due
+    await stage.quiet()
+    assert len(receiver.calls) == before + 1
+    answers(receiver)
+    stage.shift += timedelta(seconds=61)
+    await stage.quiet()
+    await stage.quiet()
+    assert sorted(receiver.events) == sorted(map(str, made)), "what waits for its next try is brought forward"
+
+
 async def test_one_event_that_is_not_taken_stands_alone_in_the_end(stage: Stage, receiver: Receiver) -> None:
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
+    await goes_to(stage, receiver)
     made = await stage.reports(100)
     poison = str(made[37])
     receiver.reply = lambda call: web.Response(status=400 if poison.encode() in call.body else 200)
@@ -281,49 +373,38 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
 
     async with receiving() as bad, receiving() as failing:
         bad.reply = lambda call: hang(call) if call.path == "/hang" else slow(call)
-        failing.reply = lambda _: web.Response(status=500)
-        hanging = [
-            await accounts.add(by_test(stage.database), f"hanging{n}", webhook_networks="127.0.0.0/8")
-            for n in range(20)
+        answers(failing, 500)
+        urls = [bad.origin + ("/hang" if n % 2 else "/slow") for n in range(20)] + [failing.origin] * 5
+        others = [
+            await accounts.add(by_test(stage.database), f"other{n}", webhook_networks="127.0.0.0/8")
+            for n in range(len(urls))
         ]
-        for n, account_id in enumerate(hanging):
-            url = bad.origin + ("/hang" if n % 2 else "/slow")
+        for account_id, url in zip(others, urls, strict=True):
             await stage.put("main", url, account_id=account_id, linger_ms=0)
-        refusing = [
-            await accounts.add(by_test(stage.database), f"refusing{n}", webhook_networks="127.0.0.0/8")
-            for n in range(5)
-        ]
-        for account_id in refusing:
-            await stage.put("main", failing.origin, account_id=account_id, linger_ms=0)
-        await stage.put("main", receiver.origin, linger_ms=0, max_items=1, concurrency=4)
-        await stage.reload()
-        for account_id in hanging + refusing:
+        await goes_to(stage, receiver, max_items=1, concurrency=4)
+        for account_id in others:
             await stage.reports(500, account_id=account_id)
-        await until(stage, lambda: bad.busy >= 20 * 4 and len(failing.calls) >= 5)
+        await until(lambda: bad.busy >= 20 * 4 and len(failing.calls) >= 5)
         waits = []
         for _ in range(50):
             before = len(receiver.accepted)
             started = asyncio.get_running_loop().time()
             await stage.reports()
-            await until(stage, lambda before=before: len(receiver.accepted) > before)
+            await until(lambda before=before: len(receiver.accepted) > before)
             waits.append(asyncio.get_running_loop().time() - started)
         waits.sort()
-        print(
-            f"beside 20 hanging or slow receivers and 5 that refuse: p50 {waits[25]:.3f} s, worst {waits[-1]:.3f} s"
-        )
         assert waits[-1] < 2.0
         assert bad.busy <= bad.most_busy == 80, "each has its four calls, no more"
         assert stage.pusher._held <= 25 * 401
 
 
 async def test_a_redirect_or_a_late_retry_is_obeyed_as_agreed(stage: Stage, receiver: Receiver) -> None:
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
-    receiver.reply = lambda _: web.Response(status=302, headers={"Location": f"{receiver.origin}/elsewhere"})
+    await goes_to(stage, receiver)
+    answers(receiver, 302, Location=f"{receiver.origin}/elsewhere")
     await stage.reports()
     await stage.quiet()
     assert [c.path for c in receiver.calls] == ["/"], "no redirect is followed"
-    receiver.reply = lambda _: web.Response(status=429, headers={"Retry-After": "120"})
+    answers(receiver, 429, Retry_After="120")
     stage.shift += timedelta(seconds=10)
     await stage.quiet()
     assert len(receiver.calls) == 2
@@ -331,16 +412,15 @@ async def test_a_redirect_or_a_late_retry_is_obeyed_as_agreed(stage: Stage, rece
     stage.shift += timedelta(seconds=100)
     await stage.quiet()
     assert len(receiver.calls) == 2, "the whole endpoint waits as it was asked to"
-    receiver.reply = lambda _: web.Response()
+    answers(receiver)
     stage.shift += timedelta(seconds=25)
     await stage.quiet()
     assert len(receiver.events) == 4
 
 
 async def test_gone_switches_an_endpoint_off_and_its_events_wait(stage: Stage, receiver: Receiver) -> None:
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
-    receiver.reply = lambda _: web.Response(status=410)
+    await goes_to(stage, receiver)
+    answers(receiver, 410)
     await stage.reports(5)
     await stage.quiet()
     await stage.reload()
@@ -350,7 +430,7 @@ async def test_gone_switches_an_endpoint_off_and_its_events_wait(stage: Stage, r
     (endpoint,) = await webhook_queries.endpoints(stage.database)
     assert (endpoint.status, endpoint.reason) == ("disabled", "HTTP 410")
     assert [f.kind for f in await stage.pusher.findings()] == ["webhook_failing"]
-    receiver.reply = lambda _: web.Response()
+    answers(receiver)
     await webhooks.set_status(by_test(stage.database), stage.account_id, "main", active=True)
     await stage.reload()
     await stage.quiet()
@@ -362,14 +442,7 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
     port = receiver.origin.rpartition(":")[2]
     await stage.put("name", f"http://localhost:{port}/", linger_ms=0, events=("message.report",))
     await stage.put("address", f"http://127.0.0.1:{port}/", linger_ms=0, events=("message.mo",))
-    await stage.stop_pusher()
-    stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
-    await stage.snapshots.follow()
-    await stage.start_pusher()
-    await stage.reports()
-    await stage.quiet()
-    assert receiver.calls == []
-    assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
+    await nothing_is_reached(stage, receiver)
     for endpoint in stage.snapshots.current.hooks.endpoints.values():
         assert not (await stage.pusher.test(endpoint)).ok
     assert receiver.calls == []
@@ -400,14 +473,10 @@ def find(stage: Stage, account_id: int) -> Endpoint:
 async def test_our_own_listeners_are_no_receivers(stage: Stage, receiver: Receiver) -> None:
     """Though loopback was allowed on purpose; and of what answers there nobody reads a word."""
     port = int(receiver.origin.rpartition(":")[2])
-    sender = Sender(own_ports={port})
-    await sender.start()
-    try:
+    async with sending(port) as sender:
         for host in ("127.0.0.1", "127.0.0.2", "localhost"):
             answer = await sender.send(Call("POST", f"http://{host}:{port}/metrics", {}, b"x"), LOOPBACK)
             assert (answer.ok, answer.problem) == (False, "the address may not be pushed to")
-    finally:
-        await sender.stop()
     assert receiver.calls == []
 
 
@@ -415,21 +484,12 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
     stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a resolver that vouches for an address cannot open a connection to it."""
-    from smsgw.pipeline.delivery import push_http
-
     async def vouch(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 6, "flags": 4}]
 
     monkeypatch.setattr(push_http._Resolver, "resolve", vouch)
     await stage.put("main", f"http://rebound.example.org:{receiver.origin.rpartition(':')[2]}/", linger_ms=0)
-    await stage.stop_pusher()
-    stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
-    await stage.snapshots.follow()
-    await stage.start_pusher()
-    await stage.reports()
-    await stage.quiet()
-    assert receiver.calls == []
-    assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
+    await nothing_is_reached(stage, receiver)
 
 
 async def test_a_huge_or_endless_answer_is_cut_off(stage: Stage) -> None:
@@ -517,7 +577,7 @@ async def test_a_messages_own_address_is_used_and_a_dead_one_stops_no_other(
     stage: Stage, receiver: Receiver
 ) -> None:
     async with receiving() as other:
-        other.reply = lambda _: web.Response(status=500)
+        answers(other, 500)
         await stage.put("callback", hosts=("127.0.0.1",), linger_ms=0)
         await stage.put("main", receiver.origin + "/main", linger_ms=0)
         await stage.reload()
@@ -534,15 +594,14 @@ async def test_a_messages_own_address_is_used_and_a_dead_one_stops_no_other(
         rows = {row["id"]: row for row in await stage.rows()}
         assert rows[foreign[0]]["dead_at"] is not None
         assert "list" in rows[foreign[0]]["problem"]
-        other.reply = lambda _: web.Response()
+        answers(other)
         stage.shift += timedelta(minutes=2)
         await stage.quiet()
         assert sorted(other.events) == [str(i) for i in dead]
 
 
 async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver) -> None:
-    await stage.put("main", receiver.origin, linger_ms=0)
-    await stage.reload()
+    await goes_to(stage, receiver)
     second = stage.make_pusher(node=2)
     await second.start()
     try:
@@ -556,7 +615,7 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
         await second.follow()
         more = await stage.reports(3)
         await second.look()
-        await until(stage, lambda: len(receiver.events) == 303)
+        await until(lambda: len(receiver.events) == 303)
         assert receiver.events[-3:] == [str(i) for i in more]
     finally:
         await second.stop()
@@ -593,7 +652,7 @@ async def test_what_waits_is_counted(stage: Stage, receiver: Receiver) -> None:
     await stage.put("main", receiver.origin, linger_ms=0)
     await stage.put("callback", hosts=("127.0.0.1",))
     await stage.reload()
-    receiver.reply = lambda _: web.Response(status=500)
+    answers(receiver, 500)
     first, *_ = await stage.reports(3)
     await stage.quiet()
     await stage.pusher.sample()
@@ -638,48 +697,39 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
 async def test_connections_for_many_grants_are_not_kept_for_ever(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from smsgw.pipeline.delivery import push_http
-
     monkeypatch.setattr(push_http, "MAX_WAYS", 2)
-    sender = Sender(own_ports=())
-    await sender.start()
-    try:
+    async with sending() as sender:
         for n in (1, 2, 3, 4, 1):
             reach = LOOPBACK.narrowed(parse_networks(["127.0.0.1/32", f"127.0.{n}.0/24"]))
             assert (await sender.send(Call("POST", receiver.origin, {}, b"x"), reach)).ok
             assert len(sender._ways) <= 2
-    finally:
-        await sender.stop()
     assert len(receiver.calls) == 5
 
 
 async def test_one_accounts_name_server_that_hangs_holds_up_no_other(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, known = threading.Event(), socket.getaddrinfo
+    go_on, known = threading.Event(), socket.getaddrinfo
 
     def getaddrinfo(host: str, *how: Any, **more: Any) -> Any:
         if host.endswith(".hangs"):
-            answers.wait(20)
+            go_on.wait(20)
         return known("127.0.0.1", *how, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    sender = Sender(own_ports=())
-    await sender.start()
     port = receiver.origin.rpartition(":")[2]
+    async with sending() as sender:
 
-    async def push(host: str, owner: int) -> bool:
-        return (await sender.send(Call("POST", f"http://{host}:{port}/", {}, b"x"), LOOPBACK, owner=owner)).ok
+        async def push(host: str, owner: int) -> bool:
+            return (await sender.send(Call("POST", f"http://{host}:{port}/", {}, b"x"), LOOPBACK, owner=owner)).ok
 
-    try:
-        hanging = [aio.spawn(push(f"{n}.hangs", 1), name="push") for n in range(100)]
-        await asyncio.sleep(0.2)
-        async with asyncio.timeout(4.5):  # before any of those that hang is given up
-            assert await push("answers", 2)
-        answers.set()
+        try:
+            hanging = [aio.spawn(push(f"{n}.hangs", 1), name="push") for n in range(100)]
+            await asyncio.sleep(0.2)
+            async with asyncio.timeout(4.5):  # before any of those that hang is given up
+                assert await push("answers", 2)
+        finally:
+            go_on.set()
         async with asyncio.timeout(30):
             assert any(await asyncio.gather(*hanging)), "it waited, and was not forgotten"
             assert await push("again", 1)
-    finally:
-        answers.set()
-        await sender.stop()
