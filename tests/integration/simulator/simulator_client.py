@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import rules as cmpp_rules
-from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, Request
+from smsgw.protocols.events import Answer, Bound, CloseNow, Event, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smgp import pdus as smgp
@@ -17,8 +17,18 @@ from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import rules as smpp_rules
 from smsgw.runtime.aio import cancel, spawn
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 
 USER, PASSWORD = "900001", "secret"
+WIDE = SessionConfig(window=1000, response_timeout=30)
+Start = Callable[..., Awaitable[Carrier]]
+
+
+def config(protocol: str, **keys: Any) -> CarrierConfig:
+    """Of a carrier; keys of a behaviour go to the behaviour."""
+    of_behaviour = {k: keys.pop(k) for k in list(keys) if k in Behaviour.__slots__}
+    of_behaviour.setdefault("report_delay", Delay.fixed(0.0))
+    return CarrierConfig(protocol=protocol, seed=1, behaviour=Behaviour(**of_behaviour), **keys)
 
 
 def timestamp() -> int:
@@ -26,36 +36,32 @@ def timestamp() -> int:
 
 
 def cmpp_client(version: int = 0x30, password: str = PASSWORD, user: str = USER) -> Session:
-    rules = cmpp_rules.client(user, password, version, timestamp=timestamp)
-    return Session(rules, config=SessionConfig(window=1000, response_timeout=30))
+    return Session(cmpp_rules.client(user, password, version, timestamp=timestamp), config=WIDE)
 
 
 def smpp_client(bind: str = "transceiver", password: str = PASSWORD, user: str = USER) -> Session:
-    return Session(
-        smpp_rules.client(user, password, bind=bind), config=SessionConfig(window=1000, response_timeout=30)
-    )
+    return Session(smpp_rules.client(user, password, bind=bind), config=WIDE)
 
 
 def smgp_client() -> Session:
-    rules = smgp_rules.client(USER, PASSWORD, smgp_rules.V30, timestamp=timestamp)
-    return Session(rules, config=SessionConfig(window=1000, response_timeout=30))
+    return Session(smgp_rules.client(USER, PASSWORD, smgp_rules.V30, timestamp=timestamp), config=WIDE)
 
 
 async def eventually(condition: Callable[[], Any], within: float = 30.0) -> None:
     """Wait for something that no event tells about."""
     async with asyncio.timeout(within):
-        while True:
-            if condition():
-                return
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
 class Client:
-    """Reads everything, keeps every event, and acknowledges what it is sent."""
+    """Reads everything, keeps every event, and acknowledges what it is sent. It is entered when it is logged in, or,
+    if it has to be refused, when it is closed."""
 
-    def __init__(self, session: Session, port: int) -> None:
+    def __init__(self, session: Session, port: int, *, refused: bool = False) -> None:
         self.session = session
         self.port = port
+        self.refused = refused
         self.events: list[Event] = []
         self.acknowledge = True
         self.closed = False
@@ -67,6 +73,8 @@ class Client:
         self._task = spawn(self._read(), name="client")
         self.session.start(self._now())
         self.flush()
+        await self.until(lambda: self.of(Bound) or self.closed)
+        assert bool(self.of(Bound)) is not self.refused, self.events
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -112,11 +120,6 @@ class Client:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def bound(self) -> Client:
-        await self.until(lambda: self.of(Bound) or self.of(Closed))
-        assert self.of(Bound), self.events
-        return self
-
     def log_out(self) -> None:
         """Leave politely, without waiting for answers that are still owed."""
         self.session.close(self._now())
@@ -143,16 +146,17 @@ class Client:
     def submit(self, to: str, text: str, *, part: bytes | None = None, **more: Any) -> None:
         """One part in UCS-2: a text, or the octets of a part with its header."""
         octets = text.encode("utf-16-be") if part is None else part
-        if self.session.dialect.name.startswith("cmpp"):
-            if part is not None:
-                more["tp_udhi"] = 1
-            fields = {"registered_delivery": 1, "src_id": "10690001", "msg_fmt": 8} | more
-            self.send(cmpp.Submit(dest_terminal_id=(to,), msg_content=octets, **fields))
-        elif self.session.dialect.name.startswith("smgp"):
-            fields = {"need_report": 1, "src_term_id": "10690001", "msg_format": 8} | more
-            self.send(smgp.Submit(dest_term_id=(to,), msg_content=octets, **fields))
-        else:
-            if part is not None:
-                more["esm_class"] = 0x40
-            fields = {"registered_delivery": 1, "source_addr": "10690001", "data_coding": 8} | more
-            self.send(smpp.SubmitSm(destination_addr=to, short_message=octets, **fields))
+        header = part is not None
+        match self.session.dialect.name[:4]:
+            case "cmpp":
+                fields = {"registered_delivery": 1, "src_id": "10690001", "msg_fmt": 8, "tp_udhi": int(header)} | more
+                self.send(cmpp.Submit(dest_terminal_id=(to,), msg_content=octets, **fields))
+            case "smgp":
+                fields = {"need_report": 1, "src_term_id": "10690001", "msg_format": 8} | more
+                self.send(smgp.Submit(dest_term_id=(to,), msg_content=octets, **fields))
+            case _:
+                esm_class = 0x40 if header else 0
+                fields = {"registered_delivery": 1, "source_addr": "10690001", "data_coding": 8} | more
+                self.send(
+                    smpp.SubmitSm(destination_addr=to, short_message=octets, esm_class=esm_class, **fields)
+                )

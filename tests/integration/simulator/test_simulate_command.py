@@ -32,9 +32,13 @@ class Process:
 
     def tell(self, command: Any) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(
-            (command if isinstance(command, str) else json.dumps(command)).encode() + b"\n"
-        )
+        line = command if isinstance(command, str) else json.dumps(command)
+        self.process.stdin.write(line.encode() + b"\n")
+
+    async def fails(self, code: int, told: bytes) -> None:
+        """It ends by itself, saying why."""
+        _, said = await self.process.communicate()
+        assert (self.process.returncode, told in said) == (code, True), said
 
 
 Run = Callable[..., Awaitable[Process]]
@@ -45,15 +49,9 @@ async def run() -> AsyncIterator[Run]:
     started: list[asyncio.subprocess.Process] = []
 
     async def start(*arguments: str) -> Process:
+        pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            RUN,
-            *arguments,
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            sys.executable, "-c", RUN, *arguments, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
         )
         started.append(process)
         return Process(process)
@@ -71,8 +69,6 @@ async def test_flags_commands_signal_and_summary(run: Run, tmp_path: Path) -> No
     process = await run(*flags, "--rule", "suffix=0001,report=UNDELIV", "--rule", "contains=流控,answer=8")
     ports = {c["protocol"]: c["port"] for c in (await process.says("ready"))["carriers"]}
     async with Client(cmpp_client(), ports["cmpp"]) as one, Client(smpp_client(), ports["smpp"]) as two:
-        await one.bound()
-        await two.bound()
         one.submit("13800130001", "一")
         one.submit("13800138000", "流控")
         await one.until(lambda: len(one.answers) == 2 and one.delivered)
@@ -89,14 +85,7 @@ async def test_flags_commands_signal_and_summary(run: Run, tmp_path: Path) -> No
         assert (await process.says("done"))["result"] == ["answers", "reports"]
         process.tell({"do": "messages", "limit": 1})
         assert [m["text"] for m in (await process.says("done"))["result"]] == ["二"]
-        for nonsense in (
-            "{",
-            "[]",
-            {"do": "dance"},
-            {"do": "mo"},
-            {"do": "set", "rate": "x"},
-            {"carrier": "x"},
-        ):
+        for nonsense in ("{", "[]", {"do": "dance"}, {"do": "mo"}, {"do": "set", "rate": "x"}, {"carrier": "x"}):
             process.tell(nonsense)
             assert (await process.says("error"))["message"]
         process.process.send_signal(signal.SIGUSR1)
@@ -123,7 +112,6 @@ async def test_a_scenario_file(run: Run, tmp_path: Path) -> None:
     process = await run(str(file), "--answers", "7")
     (listener,) = (await process.says("ready"))["carriers"]
     async with Client(cmpp_client(), listener["port"]) as client:
-        await client.bound()
         client.submit("13800138000", "a")
         client.submit("13800138001", "b")
         await client.until(lambda: len(client.answers) == 2)
@@ -139,7 +127,6 @@ async def test_record_and_replay(run: Run, tmp_path: Path) -> None:
     process = await run(*flags, "--rule", "suffix=0001,report=UNDELIV", "--record", str(file))
     port = (await process.says("ready"))["carriers"][0]["port"]
     async with Client(smgp_client(), port) as client:
-        await client.bound()
         client.submit("13300130001", "一")
         client.submit("13300130002", "二")
         await client.until(lambda: len(client.answers) == 2 and len(client.delivered) == 2)
@@ -152,7 +139,6 @@ async def test_record_and_replay(run: Run, tmp_path: Path) -> None:
     ready = await again.says("ready")
     assert ready["carriers"][0]["protocol"] == "smgp"
     async with Client(smgp_client(), ready["carriers"][0]["port"]) as client:
-        await client.bound()
         for phone in ("13300000007", "13300000008", "13300000009"):
             client.submit(phone, "三")
         await client.until(lambda: len(client.answers) == 3 and len(client.delivered) == 3)
@@ -166,29 +152,15 @@ async def test_record_and_replay(run: Run, tmp_path: Path) -> None:
     assert (counts["replayed"], counts["left"], counts["submits"]) == (2, 0, 3)
 
     for wrong in (("--cmpp", "127.0.0.1:0"), ("--smgp", "127.0.0.1:0", "--smgp", "127.0.0.1:0")):
-        bad = await run("--replay", str(file), *wrong)
-        _, told = await bad.process.communicate()
-        assert bad.process.returncode == 2
-        assert b"replay" in told
-    taken = await run("--smgp", "127.0.0.1:0", "--record", str(file))
-    _, told = await taken.process.communicate()
-    assert taken.process.returncode == 2
-    assert b"exists" in told
+        await (await run("--replay", str(file), *wrong)).fails(2, b"replay")
+    await (await run("--smgp", "127.0.0.1:0", "--record", str(file))).fails(2, b"exists")
 
 
 async def test_usage_errors(run: Run, tmp_path: Path) -> None:
-    bad = await run("--answers", "x", "--rule", "report=UNDELIV")
-    _, told = await bad.process.communicate()
-    assert bad.process.returncode == 2
-    assert b"answers: no mix" in told
-    log = await run("--log", str(tmp_path / "missing" / "log"))
-    _, told = await log.process.communicate()
-    assert log.process.returncode == 2
-    assert b"log:" in told
-    rule = await run("--rule", "nonsense")
-    await rule.process.communicate()
-    assert rule.process.returncode == 2
-    taken = await run("--cmpp", "192.0.2.1:7890")
-    _, told = await taken.process.communicate()
-    assert taken.process.returncode == 1
-    assert b"cannot listen" in told
+    for flags, code, told in (
+        (("--answers", "x", "--rule", "report=UNDELIV"), 2, b"answers: no mix"),
+        (("--log", str(tmp_path / "missing" / "log")), 2, b"log:"),
+        (("--rule", "nonsense"), 2, b""),
+        (("--cmpp", "192.0.2.1:7890"), 1, b"cannot listen"),
+    ):
+        await (await run(*flags)).fails(code, told)
