@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import socket
 import sys
 import tempfile
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +26,23 @@ from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 
 
+@contextlib.asynccontextmanager
+async def answering(app: web.Application, path: Path) -> AsyncIterator[None]:
+    runner = web.AppRunner(app)
+    await runner.setup()
+    with reachable(path) as near:
+        await web.UnixSite(runner, near).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def daemon(**parts: object) -> web.Application:
+    """What answers for a daemon that has these parts."""
+    return control.application(SimpleNamespace(**parts))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("depth", [0, 3])
 async def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, depth: int) -> None:
     folder = tmp_path.joinpath(*["d" * 60] * depth)
@@ -34,19 +53,15 @@ async def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, depth: i
     async def echo(request: web.Request) -> web.Response:
         return web.json_response({"got": await request.json()})
 
-    app = web.Application()
     async def refuse(_: web.Request) -> web.Response:
         return web.json_response({"code": "NOT_FOUND", "message": "no"}, status=404)
 
+    app = web.Application()
     app.router.add_post("/echo", echo)
     app.router.add_post("/refuse", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
     with pytest.raises(control_client.DaemonAway, match="no daemon answers"):
         await control_client.call(path, "POST", "/echo", 1)
-    with reachable(path) as near:
-        await web.UnixSite(runner, near).start()
-    try:
+    async with answering(app, path):
         assert path.is_socket()
         open_files = len(os.listdir("/proc/self/fd"))
         assert await control_client.call(path, "POST", "/echo", {"n": 1}) == {"got": {"n": 1}}
@@ -55,8 +70,6 @@ async def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, depth: i
         with pytest.raises(RuntimeError, match="NOT_FOUND: no"):
             await control_client.call(path, "POST", "/refuse", 1)
         assert len(os.listdir("/proc/self/fd")) <= open_files + 1
-    finally:
-        await runner.cleanup()
     with pytest.raises(control_client.DaemonAway):
         await control_client.call(tmp_path / "none" / ("x" * 120) / "control.sock", "GET", "/")
 
@@ -70,12 +83,9 @@ async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> Non
 
     app = web.Application(middlewares=[control.only_ours])
     app.router.add_get("/status", status)
-    runner = web.AppRunner(app)
-    await runner.setup()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "control.sock")
-        await web.UnixSite(runner, path).start()
-        try:
+        async with answering(app, path):
             os.chmod(folder, 0o755)  # noqa: S103 - on purpose
             path.chmod(0o777)
             assert await control_client.call(path, "GET", "/status") == {"ready": True}
@@ -93,8 +103,6 @@ async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> Non
             await writer.wait_closed()
             assert answer.startswith(b"HTTP/1.1 403")
             assert b"FORBIDDEN" in answer
-        finally:
-            await runner.cleanup()
 
 
 ASK = """
@@ -108,17 +116,10 @@ print(asyncio.run(control_client.call(path, "POST", "/facts/retry", {"ids": [], 
 
 
 @pytest.mark.root_only
-async def test_who_asks_is_named_by_the_kernel(dsn: str, tmp_path: Path) -> None:
+async def test_who_asks_is_named_by_the_kernel(database: Database, tmp_path: Path) -> None:
     """Neither the body nor the environment puts another's name into the audit log."""
-    database = Database(dsn, size=2)
-    await database.open()
-    daemon = SimpleNamespace(database=database, outcomes=None)
-    runner = web.AppRunner(control.application(daemon))  # type: ignore[arg-type]
-    await runner.setup()
-    path = tmp_path / "control.sock"
-    await web.UnixSite(runner, path).start()
-    who = pwd.getpwnam("nobody")
-    try:
+    path, who = tmp_path / "control.sock", pwd.getpwnam("nobody")
+    async with answering(daemon(database=database, outcomes=None), path):
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", ASK, str(path), str(who.pw_uid), env=os.environ | {"LOGNAME": "mallory"},
             stdout=asyncio.subprocess.PIPE,
@@ -129,22 +130,15 @@ async def test_who_asks_is_named_by_the_kernel(dsn: str, tmp_path: Path) -> None
         row = await database.fetchrow("SELECT actor, action FROM audit")
         assert row is not None
         assert (row["actor"], row["action"]) == (f"cli:{who.pw_name if known else 'root'}", "fact.retry")
-    finally:
-        await runner.cleanup()
-        await database.close()
 
 
-async def test_a_bundle_of_a_running_node_comes_through_and_its_file_is_the_owners(dsn: str, tmp_path: Path) -> None:
-    database = Database(dsn, size=4)
-    await database.open()
+async def test_a_bundle_of_a_running_node_comes_through_and_its_file_is_the_owners(
+    dsn: str, database: Database, tmp_path: Path
+) -> None:
     bundles = Bundles(database, Config(), 1, 5, lambda: b"smsgw_up 1\n", list)
-    daemon = SimpleNamespace(database=database, bundles=bundles)
-    runner = web.AppRunner(control.application(daemon))  # type: ignore[arg-type]
-    await runner.setup()
-    await web.UnixSite(runner, tmp_path / "control.sock").start()
     file = tmp_path / "bundle.zip"
     settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(tmp_path)}
-    try:
+    async with answering(daemon(database=database, bundles=bundles), tmp_path / "control.sock"):
         ask = CliRunner(env=settings).invoke
         result = await asyncio.to_thread(ask, main, ["diagnose", "--out", str(file)])
         assert result.exit_code == 0, result.output
@@ -154,6 +148,3 @@ async def test_a_bundle_of_a_running_node_comes_through_and_its_file_is_the_owne
         again = await asyncio.to_thread(ask, main, ["diagnose", "--out", str(file)])
         assert again.exit_code == 1, "a file that is there is not written over"
         assert await database.fetchval("SELECT count(*) FROM audit WHERE action = 'diagnostics.take'") == 2
-    finally:
-        await runner.cleanup()
-        await database.close()

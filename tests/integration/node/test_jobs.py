@@ -7,12 +7,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from changes import by_test
 
 from smsgw.core.actor import Actor, ActorKind, Scope
@@ -23,7 +22,6 @@ from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries, runner, service
 from smsgw.platform.jobs.model import CRASHED, EXPIRED, Job, JobState, NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind, JobLost, JobRunner
-from smsgw.runtime import aio
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 
@@ -35,14 +33,6 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> N
     async with asyncio.timeout(seconds):
         while not await true():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    made = Database(dsn, size=6)
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def put(database: Database, kind: str = "test", **how: object) -> int:
@@ -190,29 +180,23 @@ async def test_limits_by_owner_and_by_kind(database: Database, monkeypatch: pyte
     assert states == {"waiting"}, "what a stop has cut off goes on at the next start"
 
 
-async def test_long_jobs_leave_room_for_others_and_these_for_what_moves_a_queue(database: Database) -> None:
-    kinds = [
-        *(JobKind(name, hang, places=runner.LONG) for name in ("numbers", "words", "people")),
-        *(JobKind(name, hang) for name in ("export", "survey")), JobKind("follow", hang, places=runner.AT_ONCE),
-    ]  # fmt: skip
-    jobs = JobRunner(database, 1, kinds)
-    began: list[str] = []
-    for name in ("numbers", "words", "people", "export", "survey", "follow"):
-        await put(database, name)
-        began += [name] if await jobs.claim() else []
-    assert began == ["numbers", "words", "export", "follow"]
-    await jobs.stop()
-
-
-async def test_usual_jobs_alone_leave_a_place_too(database: Database) -> None:
-    names = ("export", "survey", "table", "numbers", "follow")
-    places = {"numbers": runner.LONG, "follow": runner.AT_ONCE}
+@pytest.mark.parametrize(
+    ("asked", "begun"),
+    [
+        # long ones leave room for others, and these for what moves a queue
+        ("numbers words people export survey follow", "numbers words export follow"),
+        ("export survey table numbers follow", "export survey table follow"),
+    ],
+)
+async def test_jobs_leave_places_to_others(database: Database, asked: str, begun: str) -> None:
+    places = dict.fromkeys(("numbers", "words", "people"), runner.LONG) | {"follow": runner.AT_ONCE}
+    names = asked.split()
     jobs = JobRunner(database, 1, [JobKind(name, hang, places=places.get(name, runner.USUAL)) for name in names])
     began: list[str] = []
     for name in names:
         await put(database, name)
         began += [name] if await jobs.claim() else []
-    assert began == ["export", "survey", "table", "follow"]
+    assert began == begun.split()
     await jobs.stop()
 
 
@@ -388,14 +372,12 @@ async def test_how_a_job_fails(database: Database) -> None:
         if context.job.attempts < 3:
             raise Temporary("STORAGE_UNAVAILABLE")
 
-    refused, crashed, put_off_, slow = [
-        await put(database, kind) for kind in ("refuse", "crash", "later", "slow")
-    ]
-    jobs = JobRunner(
-        database, 1,
-        [JobKind("refuse", refuse, failed=tell), JobKind("crash", crash, failed=tell), JobKind("later", put_off),
-         JobKind("slow", hang, patience=0.05, failed=tell)],
-    )  # fmt: skip
+    refused, crashed, put_off_, slow = [await put(database, kind) for kind in ("refuse", "crash", "later", "slow")]
+    kinds = [
+        JobKind("refuse", refuse, failed=tell), JobKind("crash", crash, failed=tell), JobKind("later", put_off),
+        JobKind("slow", hang, patience=0.05, failed=tell),
+    ]  # fmt: skip
+    jobs = JobRunner(database, 1, kinds)
 
     async def over() -> bool:
         await database.execute("UPDATE job SET not_before = now() WHERE state = 'waiting'")
@@ -445,7 +427,6 @@ async def test_stop_leaves_nothing_running(database: Database) -> None:
     await put(database)
     jobs = JobRunner(database, 1, [JobKind("test", hang)])
     await jobs.claim()
-    stopping = aio.spawn(jobs.stop(), name="stop")
     async with asyncio.timeout(30):
-        await stopping
+        await jobs.stop()
     assert await database.fetchval("SELECT (state, crashes)::text FROM job") == "(waiting,0)"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from valkeys import MASTER, Stand, Valkey, free_ports, stand
 from smsgw.core.demand import EVERY, Demand
 from smsgw.core.guard import PORTAL
 from smsgw.core.guessing import Guesses
-from smsgw.net.bus import BUDGET, STEADY
+from smsgw.net.bus import BUDGET, STEADY, Bus
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.neighbours import FOLLOW_AFTER, STALE, Neighbours, Word
 from smsgw.runtime import aio, clock
@@ -79,8 +79,13 @@ class OneNode:
             await following.step()
 
     @property
+    def bus(self) -> Bus:
+        assert self.told.bus is not None
+        return self.told.bus
+
+    @property
     def up(self) -> bool:
-        return self.told.bus is not None and self.told.bus.up
+        return self.told.bus is not None and self.bus.up
 
 
 @asynccontextmanager
@@ -99,52 +104,55 @@ async def nodes(config: RedisConfig, *sealers: Sealer) -> AsyncIterator[list[One
 
 
 @pytest.fixture
-def valkey(tmp_path: Path) -> Valkey:
-    return Valkey(tmp_path, free_ports(1)[0])
+def away(tmp_path: Path) -> Iterator[Valkey]:
+    """A server that is not there yet."""
+    made = Valkey(tmp_path, free_ports(1)[0])
+    yield made
+    made.kill()
 
 
-async def test_they_hear_of_each_other(valkey: Valkey) -> None:
-    valkey.start()
-    try:
-        async with nodes(RedisConfig(url=f"redis://{valkey.address}")) as (one, two):
-            await until(lambda: one.up and two.up and two.told.heard)
-            one.demand.share(7, 100.0, 2, time.monotonic(), 40)
-            await until(lambda: two.demand.share(7, 100.0, 2, time.monotonic(), 0) < 100.0)
-            one.told._queued({(1, 2)})
-            await until(lambda: {(1, 2)} in two.announced)
-            waiting = aio.spawn(two.hub.wait(5, "report", 20.0), name="waits")
-            await asyncio.sleep(0)
-            one.hub.notify((5,), "report")
-            assert await waiting
-            one.told.configured()
-            await until(lambda: two.followed)
-            assert (one.followed, one.announced) == (0, []), "nobody hears himself"
-            for _ in range(5):
-                one.guard.failed("192.0.2.1", "zhang", clock.steady())
-            await until(lambda: two.guard.wait("192.0.2.1", "zhang", clock.steady()) > 0)
-            one.guard.forgive("zhang")
-            await until(lambda: two.guard.wait("198.51.100.1", "zhang", clock.steady()) == 0)
-    finally:
-        valkey.kill()
+@pytest.fixture
+def valkey(away: Valkey) -> Valkey:
+    away.start()
+    return away
 
 
-async def test_a_stranger_is_not_listened_to(valkey: Valkey) -> None:
-    valkey.start()
-    try:
-        config = RedisConfig(url=f"redis://{valkey.address}")
-        async with nodes(config, KEY, Sealer(b"x" * 32)) as (one, other):
-            await until(lambda: one.up and other.up)
-            assert one.told.bus is not None
-            assert other.told.bus is not None
-            other.told.bus._topic = one.told.bus._topic
-            await until(lambda: one.told.refused)
-            assert one.told.heard == 0
-            one.told._hear(b"")
-            one.told._hear(b"\x01" + bytes(40))
-            one.told._hear(said(Word(9, 1, 1, 1.0, config=True)))
-            assert one.told.heard == 0, "kept by somebody, and played again"
-    finally:
-        valkey.kill()
+@pytest.fixture
+def server(valkey: Valkey) -> RedisConfig:
+    return RedisConfig(url=f"redis://{valkey.address}")
+
+
+async def test_they_hear_of_each_other(server: RedisConfig) -> None:
+    async with nodes(server) as (one, two):
+        await until(lambda: one.up and two.up and two.told.heard)
+        one.demand.share(7, 100.0, 2, time.monotonic(), 40)
+        await until(lambda: two.demand.share(7, 100.0, 2, time.monotonic(), 0) < 100.0)
+        one.told._queued({(1, 2)})
+        await until(lambda: {(1, 2)} in two.announced)
+        waiting = aio.spawn(two.hub.wait(5, "report", 20.0), name="waits")
+        await asyncio.sleep(0)
+        one.hub.notify((5,), "report")
+        assert await waiting
+        one.told.configured()
+        await until(lambda: two.followed)
+        assert (one.followed, one.announced) == (0, []), "nobody hears himself"
+        for _ in range(5):
+            one.guard.failed("192.0.2.1", "zhang", clock.steady())
+        await until(lambda: two.guard.wait("192.0.2.1", "zhang", clock.steady()) > 0)
+        one.guard.forgive("zhang")
+        await until(lambda: two.guard.wait("198.51.100.1", "zhang", clock.steady()) == 0)
+
+
+async def test_a_stranger_is_not_listened_to(server: RedisConfig) -> None:
+    async with nodes(server, KEY, Sealer(b"x" * 32)) as (one, other):
+        await until(lambda: one.up and other.up)
+        other.bus._topic = one.bus._topic
+        await until(lambda: one.told.refused)
+        assert one.told.heard == 0
+        one.told._hear(b"")
+        one.told._hear(b"\x01" + bytes(40))
+        one.told._hear(said(Word(9, 1, 1, 1.0, config=True)))
+        assert one.told.heard == 0, "kept by somebody, and played again"
 
 
 async def test_no_word_is_heard_twice() -> None:
@@ -174,18 +182,24 @@ async def test_the_configuration_is_followed_a_few_times_a_second() -> None:
     await aio.cancel(task)
 
 
-async def test_who_is_not_heard_is_told_of(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_not_heard_is_told_of(server: RedisConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.pipeline.neighbours.DEAF", 1.0)
     monkeypatch.setattr("smsgw.pipeline.neighbours.PATIENCE", 60.0)
-    valkey.start()
-    try:
-        async with nodes(RedisConfig(url=f"redis://{valkey.address}"), KEY, Sealer(b"x" * 32)) as (one, _):
-            await until(lambda: one.told.findings("node/1"))
-            assert (one.told.status or {})["hears"] == 0
-            one.live = 1
-            await until(lambda: not one.told.findings("node/1"))
-    finally:
-        valkey.kill()
+    async with nodes(server, KEY, Sealer(b"x" * 32)) as (one, _):
+        await until(lambda: one.told.findings("node/1"))
+        assert (one.told.status or {})["hears"] == 0
+        one.live = 1
+        await until(lambda: not one.told.findings("node/1"))
+
+
+async def answers(valkey: Valkey) -> None:
+    """It does, from now on."""
+    async with Redis.from_url(f"redis://{valkey.address}") as client:
+        for _ in range(100):
+            with contextlib.suppress(RedisError, OSError):
+                await client.ping()
+                return
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -231,86 +245,62 @@ async def test_a_slow_server_is_one_and_one_that_is_too_slow_is_away(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("smsgw.pipeline.neighbours.PATIENCE", 2.0)
-    valkey.start()
-    try:
-        await answers(valkey)
-        async with far_away(valkey.address, 0.12) as address:
-            async with nodes(RedisConfig(url=f"redis://{address}")) as (one, two):
-                await until(lambda: one.up and two.up and one.told.heard)
-                assert one.told.bus is not None
-                for n in range(50):  # many words do not pile up
-                    one.told._queued({(n, 1)})
-                    await asyncio.sleep(0.03)
-                await until(lambda: any((49, 1) in some for some in two.announced))
-                await asyncio.sleep(STEADY)
-                assert one.told.bus.connects == 1
-                assert one.told.bus.away == 0.0
-        async with far_away(valkey.address, BUDGET * 1.5) as address:
-            async with nodes(RedisConfig(url=f"redis://{address}")) as (one, _):
-                await until(lambda: one.told.findings("node/1"))
-                assert one.told.bus is not None
-                assert one.told.bus.connects == 0, "it is never believed"
-                assert one.demand.share(7, 100.0, 2, time.monotonic(), 10) == 50.0
-    finally:
-        valkey.kill()
+    await answers(valkey)
+    async with far_away(valkey.address, 0.12) as address:
+        async with nodes(RedisConfig(url=f"redis://{address}")) as (one, two):
+            await until(lambda: one.up and two.up and one.told.heard)
+            for n in range(50):  # many words do not pile up
+                one.told._queued({(n, 1)})
+                await asyncio.sleep(0.03)
+            await until(lambda: any((49, 1) in some for some in two.announced))
+            await asyncio.sleep(STEADY)
+            assert one.bus.connects == 1
+            assert one.bus.away == 0.0
+    async with far_away(valkey.address, BUDGET * 1.5) as address:
+        async with nodes(RedisConfig(url=f"redis://{address}")) as (one, _):
+            await until(lambda: one.told.findings("node/1"))
+            assert one.bus.connects == 0, "it is never believed"
+            assert one.demand.share(7, 100.0, 2, time.monotonic(), 10) == 50.0
 
 
 async def test_who_may_not_say_anything_is_away(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.pipeline.neighbours.PATIENCE", 2.0)
-    valkey.start()
-    try:
-        await answers(valkey)
-        client = Redis.from_url(f"redis://{valkey.address}")
-        await client.acl_setuser(
-            "deaf", enabled=True, passwords=["+pa55word"], channels=["*"], categories=["+@all"], commands=["-publish"]
-        )
-        await client.aclose()
-        async with nodes(RedisConfig(url=f"redis://deaf:pa55word@{valkey.address}")) as (one, _):
-            await until(lambda: one.told.findings("node/1"))
-            assert one.told.bus is not None
-            assert (one.told.bus.connects, one.up) == (0, False)
-            assert "publish" in one.told.bus.problem
-            assert "pa55word" not in str(one.told.status)
-    finally:
-        valkey.kill()
+    await answers(valkey)
+    client = Redis.from_url(f"redis://{valkey.address}")
+    await client.acl_setuser(
+        "deaf", enabled=True, passwords=["+pa55word"], channels=["*"], categories=["+@all"], commands=["-publish"]
+    )
+    await client.aclose()
+    async with nodes(RedisConfig(url=f"redis://deaf:pa55word@{valkey.address}")) as (one, _):
+        await until(lambda: one.told.findings("node/1"))
+        assert (one.bus.connects, one.up) == (0, False)
+        assert "publish" in one.bus.problem
+        assert "pa55word" not in str(one.told.status)
 
 
-async def test_who_floods_it_is_not_listened_to(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_floods_it_is_not_listened_to(
+    valkey: Valkey, server: RedisConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("smsgw.net.bus.MOST", 300)
-    valkey.start()
-    try:
-        async with nodes(RedisConfig(url=f"redis://{valkey.address}")) as (one, _):
-            await until(lambda: one.up)
-            assert one.told.bus is not None
-            client = Redis.from_url(f"redis://{valkey.address}")
-            async with client.pipeline(transaction=False) as pipeline:
-                for _ in range(20_000):
-                    pipeline.publish(one.told.bus._topic, b"x" * 50)
-                await pipeline.execute()
-            await until(lambda: one.told.bus and "says more" in one.told.bus.problem)
-            assert one.told.refused < 10_000
-            await until(lambda: one.up)
-            await client.publish(one.told.bus._topic, b"x" * (1 << 20))
-            await until(lambda: not one.up)
-            await client.aclose()
-    finally:
-        valkey.kill()
-
-
-async def answers(valkey: Valkey) -> None:
-    """It does, from now on."""
-    async with Redis.from_url(f"redis://{valkey.address}") as client:
-        for _ in range(100):
-            with contextlib.suppress(RedisError, OSError):
-                await client.ping()
-                return
-            await asyncio.sleep(0.05)
+    async with nodes(server) as (one, _):
+        await until(lambda: one.up)
+        client = Redis.from_url(f"redis://{valkey.address}")
+        async with client.pipeline(transaction=False) as pipeline:
+            for _ in range(20_000):
+                pipeline.publish(one.bus._topic, b"x" * 50)
+            await pipeline.execute()
+        await until(lambda: "says more" in one.bus.problem)
+        assert one.told.refused < 10_000
+        await until(lambda: one.up)
+        await client.publish(one.bus._topic, b"x" * (1 << 20))
+        await until(lambda: not one.up)
+        await client.aclose()
 
 
 @pytest.mark.shard("alone")
-async def test_without_it_each_goes_by_itself_and_says_so(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_it_each_goes_by_itself_and_says_so(away: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.pipeline.neighbours.PATIENCE", 1.0)
-    async with nodes(RedisConfig(url=f"redis://{valkey.address}")) as (one, two):
+    async with nodes(RedisConfig(url=f"redis://{away.address}")) as (one, two):
         await until(lambda: one.told.findings("node/1"))
         assert one.demand.share(7, 100.0, 2, time.monotonic(), 10) == 50.0
         begun = time.monotonic()
@@ -319,18 +309,15 @@ async def test_without_it_each_goes_by_itself_and_says_so(valkey: Valkey, monkey
             one.told._queued({(n, 1)})
         assert time.monotonic() - begun < 10.0, "nobody waits"
         assert one.told._queues == set(), "nothing is gathered for nobody"
-        valkey.start()
-        try:
-            assert await until(lambda: one.up and two.up) < BACK
-            await until(lambda: one.told.heard)
-            await until(lambda: not one.told.findings("node/1"), within=STEADY + BACK)
-            valkey.signal(signal.SIGSTOP)  # it takes connections, and is silent
-            took = await until(lambda: not one.up)
-            assert took < 3.0
-            valkey.signal(signal.SIGCONT)
-            assert await until(lambda: one.up and two.up) < BACK
-        finally:
-            valkey.kill()
+        away.start()
+        assert await until(lambda: one.up and two.up) < BACK
+        await until(lambda: one.told.heard)
+        await until(lambda: not one.told.findings("node/1"), within=STEADY + BACK)
+        away.signal(signal.SIGSTOP)  # it takes connections, and is silent
+        took = await until(lambda: not one.up)
+        assert took < 3.0
+        away.signal(signal.SIGCONT)
+        assert await until(lambda: one.up and two.up) < BACK
 
 
 @pytest.fixture
@@ -349,8 +336,7 @@ async def test_a_failover_changes_nothing_but_rates_and_is_over_soon(sentinels: 
         await until(lambda: all(seen.state == "up" and seen.sentinels == 3 and seen.replicas == 1
                                 for seen in one.told.sentinels))  # fmt: skip
         master, other = sentinels.servers
-        assert one.told.bus is not None
-        assert one.told.bus.server == master.address
+        assert one.bus.server == master.address
         other.signal(signal.SIGSTOP)  # its last writes are lost to the replica
         for _ in range(50):
             one.demand.share(7, 100.0, 2, time.monotonic(), 1)
@@ -369,7 +355,7 @@ async def test_a_failover_changes_nothing_but_rates_and_is_over_soon(sentinels: 
             assert at - begun < 30
             await asyncio.sleep(0.01)
         agreed = time.monotonic()
-        await until(lambda: one.up and two.up and one.told.bus and one.told.bus.server == other.address)
+        await until(lambda: one.up and two.up and one.bus.server == other.address)
         before = two.told.heard
         await until(lambda: two.told.heard > before)
         back = time.monotonic()
@@ -383,7 +369,7 @@ async def test_a_failover_changes_nothing_but_rates_and_is_over_soon(sentinels: 
         else:
             master.signal(signal.SIGCONT)
         await asyncio.sleep(2)
-        assert {one.told.bus.server, two.told.bus.server if two.told.bus else ""} == {other.address}
+        assert {one.bus.server, two.bus.server} == {other.address}
         heard = two.told.heard
         await until(lambda: two.told.heard > heard)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 
 import pytest
-import pytest_asyncio
 from structlog.testing import capture_logs
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
@@ -26,6 +25,17 @@ async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
             await asyncio.sleep(0.01)
 
 
+@contextlib.asynccontextmanager
+async def running(*work: Periodic) -> AsyncIterator[Supervisor]:
+    """On a node without a database."""
+    supervisor = Supervisor(NO_DATABASE, 1)
+    group = supervisor.run(work)
+    try:
+        yield supervisor
+    finally:
+        await group.stop()
+
+
 class Count:
     """A step that counts its rounds."""
 
@@ -42,114 +52,89 @@ class Count:
 
 
 async def test_a_failing_step_neither_ends_nor_stops_others_nor_fills_the_log() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
-    wrong, away, right = Count(ValueError("x")), Count(Temporary("STORAGE_UNAVAILABLE")), Count()
+    steps = {"wrong": Count(ValueError("x")), "away": Count(Temporary("STORAGE_UNAVAILABLE")), "right": Count()}
     with capture_logs() as lines:
-        group = supervisor.run(
-            [Periodic("wrong", 0.01, wrong), Periodic("away", 0.01, away), Periodic("right", 0.01, right)]
-        )
-        await until(lambda: min(wrong.rounds, away.rounds, right.rounds) > 5)
-        await group.stop()
+        async with running(*(Periodic(name, 0.01, step) for name, step in steps.items())):
+            await until(lambda: min(step.rounds for step in steps.values()) > 5)
     told = [(line["event"], line["job"]) for line in lines]
     assert sorted(told) == [("job.failed", "wrong"), ("job.put_off", "away")]
 
 
 async def test_figures_say_how_it_is_doing() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
     step = Count()
-    group = supervisor.run([Periodic("one", 3600, step)])
-    await until(lambda: step.rounds == 1)
-    step.error = ValueError("x")
-    with pytest.raises(ValueError, match="x"):
+    async with running(Periodic("one", 3600, step)) as supervisor:
+        with pytest.raises(ValueError, match="one"):
+            supervisor.run([Periodic("one", 3600, Count())])
+        await until(lambda: step.rounds == 1)
+        step.error = ValueError("x")
+        with pytest.raises(ValueError, match="x"):
+            await supervisor.run_now("one")
+        (figures,) = supervisor.figures
+        assert (figures.runs, figures.failures, figures.failing) == (2, 1, True)
+        assert figures.last_at is not None
+        step.error = None
         await supervisor.run_now("one")
-    (figures,) = supervisor.figures
-    assert (figures.runs, figures.failures, figures.failing) == (2, 1, True)
-    assert figures.last_at is not None
-    step.error = None
-    await supervisor.run_now("one")
-    assert not supervisor.figures[0].failing
-    await group.stop()
+        assert not supervisor.figures[0].failing
     assert supervisor.figures == []
     with pytest.raises(Refused):
         await supervisor.run_now("one")
 
 
-async def test_names_are_unique() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
-    group = supervisor.run([Periodic("one", 3600, Count())])
-    with pytest.raises(ValueError, match="one"):
-        supervisor.run([Periodic("one", 3600, Count())])
-    await group.stop()
+class Timed:
+    """A step that takes so long, and notes when it began and ended."""
+
+    def __init__(self, seconds: float, more: int = 0) -> None:
+        self.seconds, self.more = seconds, more
+        self.begun: list[float] = []
+        self.ended: list[float] = []
+
+    async def __call__(self) -> bool:
+        clock = asyncio.get_running_loop().time
+        self.begun.append(clock())
+        await asyncio.sleep(self.seconds)
+        self.ended.append(clock())
+        return len(self.begun) < self.more
+
+    @property
+    def shortest_rest(self) -> float:
+        return min(after - before for before, after in zip(self.ended, self.begun[1:], strict=False))
 
 
 async def test_a_step_with_more_to_do_rests_in_proportion_to_what_it_took() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
-    loop = asyncio.get_running_loop()
-    begun: list[float] = []
-    ended: list[float] = []
-
-    async def step() -> bool:
-        begun.append(loop.time())
-        await asyncio.sleep(0.05)
-        ended.append(loop.time())
-        return len(begun) < 3
-
-    group = supervisor.run([Periodic("one", 3600, step, rest=3.0)])
-    await until(lambda: len(ended) == 3)
-    await group.stop()
-    rests = [after - before for before, after in zip(ended, begun[1:], strict=False)]
-    assert min(rests) > 0.14, rests
+    step = Timed(0.05, more=3)
+    async with running(Periodic("one", 3600, step, rest=3.0)):
+        await until(lambda: len(step.ended) == 3)
+    assert step.shortest_rest > 0.14
 
 
 async def test_steps_lie_as_far_apart_as_they_take_long_where_that_is_asked_for() -> None:
     """Also where nothing more is to be done; a short one comes as often as any."""
-    supervisor = Supervisor(NO_DATABASE, 1)
-    begun: dict[str, list[float]] = {"long": [], "short": []}
-    ended: dict[str, list[float]] = {"long": [], "short": []}
-    clock = asyncio.get_running_loop().time
-
-    async def step(name: str, seconds: float) -> None:
-        begun[name].append(clock())
-        await asyncio.sleep(seconds)
-        ended[name].append(clock())
-
-    wanted = {"long": 0.05, "short": 0.0}
-    group = supervisor.run(Periodic(name, 0.01, partial(step, name, s), apart=4.0) for name, s in wanted.items())
-    await until(lambda: len(begun["long"]) == 4)
-    await group.stop()
-    assert min(after - before for before, after in zip(ended["long"], begun["long"][1:], strict=False)) > 0.19
-    assert len(begun["short"]) > 2 * len(begun["long"])
+    long, short = Timed(0.05), Timed(0.0)
+    async with running(Periodic("long", 0.01, long, apart=4.0), Periodic("short", 0.01, short, apart=4.0)):
+        await until(lambda: len(long.begun) == 4)
+    assert long.shortest_rest > 0.19
+    assert len(short.begun) > 2 * len(long.begun)
 
 
 async def test_a_rest_has_an_end_however_long_the_step_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that has waited for a lock must not make the next one wait as long."""
     monkeypatch.setattr(periodic, "REST_AT_MOST", 0.05)
-    supervisor = Supervisor(NO_DATABASE, 1)
-    step, told = Count(rounds=3), Count(rounds=3)
-
-    async def slow() -> bool:
-        await asyncio.sleep(0.01)
-        return await step()
-
-    group = supervisor.run(
-        [Periodic("share", 3600, slow, rest=1e6), Periodic("seconds", 3600, told, rest=lambda: 3600.0)]
-    )
-    await until(lambda: (step.rounds, told.rounds) == (3, 3))
-    await group.stop()
+    slow, told = Timed(0.01, more=3), Count(rounds=3)
+    async with running(
+        Periodic("share", 3600, slow, rest=1e6), Periodic("seconds", 3600, told, rest=lambda: 3600.0)
+    ):
+        await until(lambda: (len(slow.ended), told.rounds) == (3, 3))
 
 
 async def test_more_to_do_is_done_at_once_and_an_event_wakes() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
     step, wake = Count(rounds=5), asyncio.Event()
-    group = supervisor.run([Periodic("one", 3600, step, wake=wake)])
-    await until(lambda: step.rounds == 5)
-    wake.set()
-    await until(lambda: step.rounds == 6)
-    await group.stop()
+    async with running(Periodic("one", 3600, step, wake=wake)):
+        await until(lambda: step.rounds == 5)
+        wake.set()
+        await until(lambda: step.rounds == 6)
 
 
 async def test_what_wakes_during_a_step_is_not_lost() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
     wake, begun, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
     rounds = 0
 
@@ -159,32 +144,24 @@ async def test_what_wakes_during_a_step_is_not_lost() -> None:
         begun.set()
         await go_on.wait()
 
-    group = supervisor.run([Periodic("one", 3600, step, wake=wake)])
-    await begun.wait()
-    wake.set()
-    go_on.set()
-    await until(lambda: rounds == 2)
-    await group.stop()
+    async with running(Periodic("one", 3600, step, wake=wake)):
+        await begun.wait()
+        wake.set()
+        go_on.set()
+        await until(lambda: rounds == 2)
 
 
 async def test_a_step_has_an_end() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
-
-    async def hang() -> None:
-        await asyncio.sleep(3600)
-
     async def own_limit() -> None:
         raise TimeoutError
 
     with capture_logs() as lines:
-        group = supervisor.run([Periodic("hangs", 0.01, hang, patience=0.05)])
-        await until(lambda: supervisor.figures[0].runs > 2)
-        with pytest.raises(CutOff):
-            await supervisor.run_now("hangs")
-        await group.stop()
-        group = supervisor.run([Periodic("limit", 3600, own_limit)])
-        await until(lambda: supervisor.figures[0].runs == 1)
-        await group.stop()
+        async with running(Periodic("hangs", 0.01, Timed(3600), patience=0.05)) as supervisor:
+            await until(lambda: supervisor.figures[0].runs > 2)
+            with pytest.raises(CutOff):
+                await supervisor.run_now("hangs")
+        async with running(Periodic("limit", 3600, own_limit)) as limited:
+            await until(lambda: limited.figures[0].runs == 1)
     assert [line["event"] for line in lines] == ["job.cut_off", "job.failed"]
 
 
@@ -199,47 +176,40 @@ async def test_what_is_being_cut_off_is_not_cut_off_again() -> None:
         finally:
             await asyncio.sleep(0.3)
 
-    supervisor = Supervisor(NO_DATABASE, 1)
     with capture_logs() as lines:
-        group = supervisor.run([Periodic("one", 3600, step)])
-        await begun.wait()
-        (runner,) = supervisor._runners.values()
-        runner.interrupt()
-        await asyncio.sleep(0.1)
-        runner.interrupt()
-        await until(lambda: bool(lines))
-        await group.stop()
+        async with running(Periodic("one", 3600, step)) as supervisor:
+            await begun.wait()
+            (runner,) = supervisor._runners.values()
+            runner.interrupt()
+            await asyncio.sleep(0.1)
+            runner.interrupt()
+            await until(lambda: bool(lines))
     assert [line["event"] for line in lines] == ["job.cut_off"]
 
 
 async def test_a_step_never_runs_beside_itself() -> None:
-    supervisor = Supervisor(NO_DATABASE, 1)
-    running = most = 0
+    beside = most = 0
 
     async def step() -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
+        nonlocal beside, most
+        beside += 1
+        most = max(most, beside)
         await asyncio.sleep(0.01)
-        running -= 1
+        beside -= 1
 
-    group = supervisor.run([Periodic("one", 0.0, step)])
-    await asyncio.gather(*(supervisor.run_now("one") for _ in range(5)))
-    await group.stop()
+    async with running(Periodic("one", 0.0, step)) as supervisor:
+        await asyncio.gather(*(supervisor.run_now("one") for _ in range(5)))
     assert most == 1
 
 
-@pytest_asyncio.fixture
-async def database(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("TTL", 4.0), ("MARGIN", 1.0), ("RENEW_EVERY", 0.2)):
         monkeypatch.setattr(leases, name, value)
     monkeypatch.setattr(periodic, "LAPSE_EVERY", 0.05)
-    made = Database(dsn, size=4)
-    await made.open()
-    yield made
-    await made.close()
 
 
+@pytest.mark.usefixtures("short_leases")
 async def test_exclusive_work_is_done_by_one_node_and_taken_over(database: Database) -> None:
     steps, begun = (Count(), Count()), []
     nodes = [Supervisor(database, 1), Supervisor(database, 2)]
@@ -262,6 +232,7 @@ async def test_exclusive_work_is_done_by_one_node_and_taken_over(database: Datab
     assert await database.fetchval("SELECT count(*) FROM lease WHERE expires_at > clock_timestamp()") == 0
 
 
+@pytest.mark.usefixtures("short_leases")
 async def test_who_cannot_prolong_its_lease_is_cut_off_before_another_has_it(database: Database) -> None:
     """A node that has lost its database must not go on with what it was doing when the next one begins."""
     cut: list[float] = []
@@ -291,6 +262,7 @@ async def test_who_cannot_prolong_its_lease_is_cut_off_before_another_has_it(dat
     await theirs.stop()
 
 
+@pytest.mark.usefixtures("short_leases")
 async def test_a_lease_that_another_has_taken_is_noticed(database: Database) -> None:
     step = Count()
     supervisor = Supervisor(database, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -16,6 +15,7 @@ from smsgw.pipeline.snapshot import POLICIES, SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.channels import service as channels
 from smsgw.runtime import aio
+from smsgw.store.config import codes
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -27,13 +27,11 @@ CHANNEL: dict[str, object] = {
 
 
 @pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    one = Database(dsn)
-    await one.open()
-    await channels.add(by_test(one), SEALER, "old", CHANNEL)
-    await accounts.add(by_test(one), "old")
-    yield one
-    await one.close()
+async def database(database: Database) -> Database:
+    """With a channel and an account."""
+    await channels.add(by_test(database), SEALER, "old", CHANNEL)
+    await accounts.add(by_test(database), "old")
+    return database
 
 
 async def followed(database: Database) -> SnapshotFollower:
@@ -154,3 +152,74 @@ async def test_a_reader_sees_all_of_a_change_or_nothing(database: Database, dsn:
     await follower.follow()
     assert follower.current.channels[0].rate == steps
     assert len(seen) > 1, "nothing was read while it was written"
+
+
+# --- the versions of the sections --------------------------------------------------------------------------------
+
+PASSED_OVER = {
+    "account.balance", "api_key.last_used_at", "api_key.last_used_ip", "brand.draft", "brand.drafted_at",
+    "event_setting.balance_told", "number_override.id", "submit_recording.kept", "submit_recording.left_out",
+    "submit_recording.octets", "webhook.failing_since", "webhook.last_error", "webhook.last_ok_at",
+}  # fmt: skip
+"""Columns that are written all the time, or are names alone, and are no configuration."""
+
+_NOT_WATCHED = """
+SELECT c.relname || '.' || a.attname
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE t.tgname = 'config_moved' AND c.relnamespace = current_schema()::regnamespace
+  AND cardinality(t.tgattr::int2[]) > 0 AND a.attnum <> ALL (t.tgattr::int2[])
+"""
+
+
+async def versions(database: Database) -> dict[str, int]:
+    return {row["section"]: row["version"] for row in await database.fetch("SELECT * FROM config_section")}
+
+
+async def _common(database: Database) -> int:
+    """What earlier programs look at."""
+    found: int = await database.fetchval("SELECT last_value + is_called::int FROM config_version")
+    return found
+
+
+async def moved(database: Database, before: dict[str, int]) -> set[str]:
+    now = await versions(database)
+    assert now.keys() == before.keys()
+    assert all(now[section] >= version for section, version in before.items())
+    return {section for section, version in before.items() if now[section] != version}
+
+
+async def test_every_column_of_the_configuration_is_watched(database: Database) -> None:
+    found = {name for (name,) in await database.fetch(_NOT_WATCHED)}
+    assert found == PASSED_OVER, "a migration that adds a column calls config_watch again"
+
+
+async def test_what_is_no_configuration_moves_nothing(database: Database) -> None:
+    for changed, moves in (("balance = balance + 1", set[str]()), ("rate = 7", {"accounts"})):
+        before, common = await versions(database), await _common(database)
+        await database.execute(f"UPDATE account SET {changed}")  # noqa: S608
+        assert await moved(database, before) == moves
+        assert (await _common(database) > common) is bool(moves)
+
+
+async def test_changes_at_the_same_moment_are_all_counted(database: Database) -> None:
+    before = (await versions(database))["accounts"]
+    async with asyncio.TaskGroup() as group:
+        for n in range(8):
+            group.create_task(database.execute("INSERT INTO account (name) VALUES ($1)", f"a{n}", timeout=30))
+    assert (await versions(database))["accounts"] == before + 8
+
+
+async def test_a_sweep_that_finds_nothing_moves_nothing(database: Database) -> None:
+    """It comes round every ten minutes; all nodes would read the codes again."""
+    account_id = await accounts.add(by_test(database), "one")
+    add = "INSERT INTO old_code (account_id, code, until) VALUES ($1, $2, now() + make_interval(hours => $3))"
+    await database.execute(add, account_id, "1", 1)
+    before = await versions(database)
+    async with database.acquire() as connection:
+        await codes.sweep(connection)
+    assert await moved(database, before) == set()
+    await database.execute(add, account_id, "2", -1)
+    async with database.acquire() as connection:
+        await codes.sweep(connection)
+    assert [row["code"] for row in await database.fetch("SELECT code FROM old_code")] == ["1"]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from databases import change
 
 from smsgw.core.ids import IdSource, first_id
@@ -22,14 +20,6 @@ from smsgw.store.engine.migrate import SCHEMA_VERSION
 ROOT = Path(__file__).parents[3]
 
 
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    one = Database(dsn, size=4)
-    await one.open()
-    yield one
-    await one.close()
-
-
 def directory(tmp_path: Path, name: str) -> nodes.Identity:
     """What the data directory of that name says of itself."""
     folder = tmp_path / name
@@ -37,23 +27,25 @@ def directory(tmp_path: Path, name: str) -> nodes.Identity:
     return nodes.identity(folder)
 
 
+async def take(database: Database, tmp_path: Path, name: str, wanted: int = 0) -> nodes.Number:
+    """A number for the data directory of that name."""
+    return await nodes.take(database, directory(tmp_path, name), wanted)
+
+
 async def dies(database: Database, number: nodes.Number, ago: str = "1 second") -> None:
     """Its lease is over, and it has not been seen since."""
-    await database.execute(
+    for statement in (
         "UPDATE lease SET expires_at = now() - $2::text::interval WHERE resource = 'node/' || $1::int",
-        number.number,
-        ago,
-    )
-    await database.execute(
-        "UPDATE node SET seen_at = now() - $2::text::interval WHERE number = $1", number.number, ago
-    )
+        "UPDATE node SET seen_at = now() - $2::text::interval WHERE number = $1",
+    ):
+        await database.execute(statement, number.number, ago)
 
 
 async def test_the_age_of_a_database_is_asked_as_the_text_says(database: Database, tmp_path: Path) -> None:
     """One machine of three (docs/ha.md): whether what it has is old decides if people get messages twice."""
     asked = re.search(r"psql smsgw -Atc '(.+?)'", (ROOT / "docs/ha.md").read_text("utf-8"))
     assert asked
-    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    one = await take(database, tmp_path, "one")
     await dies(database, one, "90 minutes")
     old = await database.fetchval(asked[1])
     await nodes.beat(database, one, 0)
@@ -62,9 +54,9 @@ async def test_the_age_of_a_database_is_asked_as_the_text_says(database: Databas
 
 
 async def test_nodes_count_those_that_have_said_so_lately(database: Database, tmp_path: Path) -> None:
-    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    one = await take(database, tmp_path, "one")
     assert (await nodes.beat(database, one, 0)).live == 1
-    two = await nodes.take(database, directory(tmp_path, "two"), 0)
+    two = await take(database, tmp_path, "two")
     assert (one.number, two.number) == (1, 2)
     assert (await nodes.beat(database, one, 5)).live == 2
     heard = await nodes.beat(database, two, 3)
@@ -79,54 +71,54 @@ async def test_nodes_count_those_that_have_said_so_lately(database: Database, tm
 
 
 async def test_a_data_directory_keeps_its_number(database: Database, tmp_path: Path) -> None:
-    first = await nodes.take(database, directory(tmp_path, "one"), 0)
-    second = await nodes.take(database, directory(tmp_path, "two"), 0)
+    first = await take(database, tmp_path, "one")
+    second = await take(database, tmp_path, "two")
     # Killed and started again, at once; and after weeks, when others have come.
-    again = await nodes.take(database, directory(tmp_path, "two"), 0)
+    again = await take(database, tmp_path, "two")
     assert (again.number, again.epoch > second.epoch) == (2, True)
     await dies(database, first, "29 days")
-    assert (await nodes.take(database, directory(tmp_path, "three"), 0)).number == 3
-    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 1
+    assert (await take(database, tmp_path, "three")).number == 3
+    assert (await take(database, tmp_path, "one")).number == 1
     # The file names it even where the database does not know it any more.
     await change(database.dsn, "DELETE FROM node WHERE number = 3")
     await database.execute("DELETE FROM lease WHERE resource = 'node/3'")
-    assert (await nodes.take(database, directory(tmp_path, "three"), 0)).number == 3
+    assert (await take(database, tmp_path, "three")).number == 3
 
 
 async def test_a_number_that_was_not_seen_for_long_is_free(database: Database, tmp_path: Path) -> None:
-    first = await nodes.take(database, directory(tmp_path, "one"), 0)
+    first = await take(database, tmp_path, "one")
     await dies(database, first, "31 days")
-    assert (await nodes.take(database, directory(tmp_path, "two"), 0)).number == 1
-    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 2
+    assert (await take(database, tmp_path, "two")).number == 1
+    assert (await take(database, tmp_path, "one")).number == 2
 
 
 async def test_many_at_once_have_numbers_of_their_own(database: Database, tmp_path: Path) -> None:
-    taken = await asyncio.gather(*(nodes.take(database, directory(tmp_path, str(n)), 0) for n in range(8)))
+    taken = await asyncio.gather(*(take(database, tmp_path, str(n)) for n in range(8)))
     assert sorted(number.number for number in taken) == list(range(1, 9))
 
 
 async def test_a_given_number_is_asserted(database: Database, tmp_path: Path) -> None:
-    holder = await nodes.take(database, directory(tmp_path, "one"), 7)
+    holder = await take(database, tmp_path, "one", 7)
     with pytest.raises(nodes.NumberTaken) as refused:
-        await nodes.take(database, directory(tmp_path, "two"), 7)
+        await take(database, tmp_path, "two", 7)
     told = str(refused.value)
     for word in ("node number 7", str(tmp_path / "one"), "since 20", "or 0 for any", "stop the other"):
         assert word in told
     await dies(database, holder)
-    taken = await nodes.take(database, directory(tmp_path, "two"), 7)
+    taken = await take(database, tmp_path, "two", 7)
     assert taken.number == 7
     with pytest.raises(nodes.NumberTaken, match=r"was taken by \S+two while"):
         await nodes.beat(database, holder, 0)
     assert (await nodes.beat(database, taken, 0)).live == 1, "who has lost it prolongs nothing"
     with pytest.raises(nodes.NumberTaken, match="lives"):
-        await nodes.take(database, directory(tmp_path, "one"), 7)
-    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 1
+        await take(database, tmp_path, "one", 7)
+    assert (await take(database, tmp_path, "one")).number == 1
 
 
 async def test_a_copied_data_directory_is_noticed(database: Database, tmp_path: Path) -> None:
     """A machine was cloned: both are the same instance, and the later one has the number."""
-    original = await nodes.take(database, directory(tmp_path, "one"), 0)
-    copy = await nodes.take(database, directory(tmp_path, "one"), 0)
+    original = await take(database, tmp_path, "one")
+    copy = await take(database, tmp_path, "one")
     await nodes.beat(database, copy, 0)
     with pytest.raises(nodes.NumberTaken):
         await nodes.beat(database, original, 0)
@@ -134,14 +126,14 @@ async def test_a_copied_data_directory_is_noticed(database: Database, tmp_path: 
 
 async def test_what_the_one_before_holds_is_not_ours(database: Database, tmp_path: Path) -> None:
     """Channels of whoever had the number live until their own leases end; a restart has its own back at once."""
-    before = await nodes.take(database, directory(tmp_path, "one"), 0)
+    before = await take(database, tmp_path, "one")
     held = await leases.acquire(database, "channel/1", before.number)
     assert held is not None
-    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == before.number
+    assert (await take(database, tmp_path, "one")).number == before.number
     again = await leases.acquire(database, "channel/1", before.number)
     assert again is not None, "a restart"
     await dies(database, before)
-    other = await nodes.take(database, directory(tmp_path, "two"), before.number)
+    other = await take(database, tmp_path, "two", before.number)
     assert await leases.acquire(database, "channel/1", other.number) is None
     assert await leases.renew(database, [again]) == []
     await database.execute("UPDATE lease SET expires_at = now() WHERE resource = 'channel/1'")
@@ -150,16 +142,14 @@ async def test_what_the_one_before_holds_is_not_ours(database: Database, tmp_pat
 
 async def test_ids_go_on_above_those_made_before(database: Database, tmp_path: Path) -> None:
     ahead = first_id(datetime(2050, 1, 1, tzinfo=UTC))
-    number = await nodes.take(database, directory(tmp_path, "one"), 0)
+    number = await take(database, tmp_path, "one")
     assert number.after == 0
     await nodes.beat(database, number, ahead)
     await nodes.beat(database, number, ahead - 1)
-    again = await nodes.take(database, directory(tmp_path, "one"), 0)
+    again = await take(database, tmp_path, "one")
     assert again.after == ahead
-    assert (
-        IdSource(again.number, lambda: int(datetime.now(UTC).timestamp() * 1000), after=again.after).next()
-        > ahead
-    )
+    ids = IdSource(again.number, lambda: int(datetime.now(UTC).timestamp() * 1000), after=again.after)
+    assert ids.next() > ahead
 
 
 # --- nodes of versions before numbers were leased -----------------------------------------------------------------
@@ -203,9 +193,9 @@ async def test_a_node_of_an_earlier_version_lives(database: Database, tmp_path: 
 
     beating = asyncio.get_running_loop().create_task(lives())
     try:
-        assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 2
+        assert (await take(database, tmp_path, "one")).number == 2
         with pytest.raises(nodes.NumberTaken, match="an earlier version"):
-            await nodes.take(database, directory(tmp_path, "two"), 1)
+            await take(database, tmp_path, "two", 1)
     finally:
         beating.cancel()
 
@@ -220,8 +210,8 @@ def test_the_file_of_a_data_directory(tmp_path: Path) -> None:
 
 
 async def test_a_node_is_behind_whose_program_says_nothing_under_its_lease(database: Database, tmp_path: Path) -> None:
-    one = await nodes.take(database, directory(tmp_path, "one"), 0)
-    two = await nodes.take(database, directory(tmp_path, "two"), 0)
+    one = await take(database, tmp_path, "one")
+    two = await take(database, tmp_path, "two")
     async with database.acquire(timeout=5) as connection:
         assert await nodes.behind(connection, SCHEMA_VERSION) == []
         assert await nodes.behind(connection, SCHEMA_VERSION + 1) == [one.number, two.number]
@@ -235,7 +225,7 @@ async def test_links_that_no_node_serves_are_an_alarm(database: Database, tmp_pa
     async def alarmed(*hosts: str) -> list[str]:
         return [found.kind for found in await links.unserved(database, hosts)]
 
-    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    one = await take(database, tmp_path, "one")
     assert await alarmed() == []  # nobody uses any
     assert await alarmed("s.example.cn") == ["links_unserved"]
     two = await nodes.take(database, directory(tmp_path, "two"), 0, serves_links=True)
