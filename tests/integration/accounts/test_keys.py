@@ -152,14 +152,3 @@ async def test_who_is_refused_over_and_over_is_told_so_later_and_its_good_calls_
     assert (await spawned).status == 400
     assert time.monotonic() - begun > 7.9
     assert not pit.held
-
-
-async def test_a_test_key_is_shown_what_the_server_has_signed(api: Api) -> None:
-    key = await api.add_key(test=True)
-    headers = api.signed("GET", PATH + "?x=1", key=key)
-    answer = await api.send("GET", PATH, headers=headers)
-    assert answer.code == "AUTH_SIGNATURE_INVALID"
-    stamp, nonce = headers["X-Sms-Timestamp"], headers["X-Sms-Nonce"]
-    assert answer.data["string_to_sign"].splitlines()[:6] == ["v2", "GET", PATH, "", stamp, nonce]
-    live = await api.send("GET", PATH, headers=api.signed("GET", PATH + "?x=1"))
-    assert "string_to_sign" not in live.data

@@ -93,12 +93,13 @@ async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
         (line,) = await reconciliation.check_ledger(ledger.database)
         return " ".join(line.problems)
 
-    assert "balance" in await found("UPDATE account SET balance = balance + 1")
-    assert await found("UPDATE account SET balance = balance - 1") == ""
-    assert "price of the messages" in await found("UPDATE message SET price = 4")
-    assert await found("UPDATE message SET price = 2") == ""
-    assert "refunds" in await found("UPDATE ledger SET units = 2 WHERE kind = 'refund'")
-    assert await found("UPDATE ledger SET units = 1 WHERE kind = 'refund'") == ""
+    for problem, wrong, right in (
+        ("balance", "account SET balance = balance + 1", "account SET balance = balance - 1"),
+        ("price of the messages", "message SET price = 4", "message SET price = 2"),
+        ("refunds", "ledger SET units = 2 WHERE kind = 'refund'", "ledger SET units = 1 WHERE kind = 'refund'"),
+    ):
+        assert problem in await found(f"UPDATE {wrong}")
+        assert await found(f"UPDATE {right}") == ""
     # Not a change of state: the row itself was tampered with, past the table of transitions.
     await ledger.change("ALTER TABLE part DISABLE TRIGGER watch")
     assert "other parts" in await found("UPDATE part SET state = 46 WHERE state = 30")
@@ -123,10 +124,7 @@ async def test_the_books_are_sums_over_calls_batches_and_keys(ledger: Ledger) ->
     """Several calls of one account in one batch, and again in the next; each of them is debited by itself."""
     ledger.balanced = False  # the units are not those of the parts
     batches = [[(1, 1, 5), (2, 1, 7), (3, 2, 11)], [(1, 3, 2)]]
-    entered = [
-        [ledger.call(parts=parts, messages=messages, units=units) for parts, messages, units in batch]
-        for batch in batches
-    ]
+    entered = [[ledger.call(parts=p, messages=m, units=u) for p, m, u in batch] for batch in batches]
     for calls in entered:
         await ledger.store(*calls)
     assert await ledger.balance() == BALANCE - 25

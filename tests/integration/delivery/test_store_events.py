@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -62,20 +61,27 @@ class Stage:
         )
         return batch if found else None, [int(str(item["event_id"])) for item in found.events]
 
+    async def take(self, kind: str, *tests: bool, known: pulling.PullHeads | None = None) -> Any:
+        """What is pulled of it: the batch, its items, and whether there is more."""
+        stored = await webhooks_store.load(self.database, Sealer(secrets.token_bytes(32)))
+        return await pulling.take(
+            self.database, known or pulling.PullHeads(clock.now), stored, self.account_id, kind, 500,
+            ids=self.ids.next, tests=tests or (False,),
+        )  # fmt: skip
+
+    async def record(self, kind: str, **detail: int) -> None:
+        async with self.database.transaction() as connection:
+            await events.record(connection, kind, [(self.account_id, detail)], ids=self.ids.next)
+
     async def claim(self, limit: int = 10, **how: Any) -> list[int]:
         return (await events.claim_bound(self.database, self.account_id, "report", limit, **how)).ids
 
 
 @pytest_asyncio.fixture
-async def stage(dsn: str) -> AsyncIterator[Stage]:
-    database = Database(dsn)
-    await database.open()
-    account_id = await accounts.add(by_test(database), "acme")
-    yield Stage(database, account_id)
-    await database.close()
+async def stage(database: Database) -> Stage:
+    return Stage(database, await accounts.add(by_test(database), "acme"))
 
 
-@pytest.mark.asyncio
 async def test_events_for_a_connection_are_claimed_once_and_come_back(stage: Stage) -> None:
     a, b, c = await stage.reports(*(stage.ids.next() for _ in range(3)))
     first = (await events.claim_bound(stage.database, stage.account_id, "report", 2)).events
@@ -94,7 +100,6 @@ async def test_events_for_a_connection_are_claimed_once_and_come_back(stage: Sta
     assert [e.tries for e in claimed.events] == [2]
 
 
-@pytest.mark.asyncio
 async def test_a_claim_that_is_forgotten_lapses(stage: Stage) -> None:
     (a,) = await stage.reports(stage.ids.next())
     assert await stage.claim(lease_s=4) == [a]
@@ -103,7 +108,6 @@ async def test_a_claim_that_is_forgotten_lapses(stage: Stage) -> None:
     assert await stage.claim() == [a]
 
 
-@pytest.mark.asyncio
 async def test_a_second_report_of_a_message_waits_for_the_first(stage: Stage) -> None:
     message = stage.ids.next()
     first, second, other = await stage.reports(message, message, stage.ids.next())
@@ -115,7 +119,6 @@ async def test_a_second_report_of_a_message_waits_for_the_first(stage: Stage) ->
     assert await stage.claim() == [second]
 
 
-@pytest.mark.asyncio
 async def test_many_connections_claim_without_overlap(stage: Stage) -> None:
     made = await stage.reports(*(stage.ids.next() for _ in range(60)))
     taken: list[int] = []
@@ -128,7 +131,6 @@ async def test_many_connections_claim_without_overlap(stage: Stage) -> None:
     assert sorted(taken) == made
 
 
-@pytest.mark.asyncio
 async def test_only_the_accounts_own_events(stage: Stage) -> None:
     other = await accounts.add(by_test(stage.database), "other")
     (theirs,) = await stage.reports(stage.ids.next(), account_id=other)
@@ -137,7 +139,6 @@ async def test_only_the_accounts_own_events(stage: Stage) -> None:
     assert await events.return_bound(stage.database, stage.account_id, [theirs]) == 0
 
 
-@pytest.mark.asyncio
 async def test_each_way_takes_what_is_its_own(stage: Stage) -> None:
     a, b = await stage.reports(stage.ids.next(), stage.ids.next())
     await stage.database.execute("UPDATE customer_event SET way = 'pull' WHERE id = $1", b)
@@ -151,46 +152,30 @@ async def test_each_way_takes_what_is_its_own(stage: Stage) -> None:
     assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0) == 1
 
 
-@pytest.mark.asyncio
 async def test_who_rehearses_pulls_what_is_real_and_what_is_not(stage: Stage) -> None:
     real, rehearsed = await stage.reports(stage.ids.next(), stage.ids.next())
     await stage.database.execute("UPDATE customer_event SET test = true WHERE id = $1", rehearsed)
-    stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
-    batch, items, _ = await pulling.take(
-        stage.database, pulling.PullHeads(clock.now), stored, stage.account_id, "report", 500, ids=stage.ids.next,
-        tests=(False, True),
-    )  # fmt: skip
+    batch, items, _ = await stage.take("report", False, True)
     assert {int(str(i["event_id"])) for i in items} == {real, rehearsed}
-    assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0, test=None) == 2
+    assert await events.ack_events(stage.database, stage.account_id, ["report"], batch, test=None) == 2
 
 
-@pytest.mark.asyncio
 async def test_recorded_events_are_pulled_with_what_they_say(stage: Stage) -> None:
-    async with stage.database.transaction() as connection:
-        told = [(stage.account_id, {"available": 7, "below": 100})]
-        await events.record(connection, "balance.low", told, ids=stage.ids.next)
-        with pytest.raises(ValueError, match="no type"):
-            await events.record(connection, "message.report", told, ids=stage.ids.next)
-    stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
-    batch, items, more = await pulling.take(
-        stage.database, pulling.PullHeads(clock.now), stored, stage.account_id, OTHERS, 500, ids=stage.ids.next,
-        tests=(False,),
-    )  # fmt: skip
+    await stage.record("balance.low", available=7, below=100)
+    with pytest.raises(ValueError, match="no type"):
+        await stage.record("message.report", available=7)
+    batch, items, more = await stage.take(OTHERS)
     assert not more
     assert [(i["type"], i["available"], i["below"]) for i in items] == [("balance.low", 7, 100)]
-    assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch or 0) == 1
+    assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch) == 1
 
 
-@pytest.mark.asyncio
 async def test_what_a_pull_has_leased_before_it_failed_is_its_batch(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody else would have it before that lease lapses."""
     first, *others = events.OTHER_KINDS
-    async with stage.database.transaction() as connection:
-        told = [(stage.account_id, {"available": 7, "below": 100})]
-        await events.record(connection, first, told, ids=stage.ids.next)
-    stored = await webhooks_store.load(stage.database, Sealer(secrets.token_bytes(32)))
+    await stage.record(first, available=7, below=100)
     known, real, failing = pulling.PullHeads(clock.now), events.pull_events, {first}
 
     async def away(database: Database, account_id: int, kind: str, *about: Any, **how: Any) -> Any:
@@ -198,24 +183,18 @@ async def test_what_a_pull_has_leased_before_it_failed_is_its_batch(
             raise Temporary("STORAGE_UNAVAILABLE")
         return await real(database, account_id, kind, *about, **how)
 
-    async def take() -> tuple[int | None, list[dict[str, object]], bool]:
-        return await pulling.take(
-            stage.database, known, stored, stage.account_id, OTHERS, 500, ids=stage.ids.next, tests=(False,)
-        )
-
     monkeypatch.setattr(events, "pull_events", away)
     with pytest.raises(Temporary):
-        await take()
+        await stage.take(OTHERS, known=known)
     failing.clear()
     failing.update(others)
-    batch, items, more = await take()
+    batch, items, more = await stage.take(OTHERS, known=known)
     assert ([i["type"] for i in items], more) == ([first], True)
     failing.clear()
-    assert await take() == (None, [], False)
-    assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch or 0) == 1
+    assert await stage.take(OTHERS, known=known) == (None, [], False)
+    assert await events.ack_events(stage.database, stage.account_id, events.OTHER_KINDS, batch) == 1
 
 
-@pytest.mark.asyncio
 async def test_the_way_is_set_and_followed(stage: Stage) -> None:
     sealer = Sealer(secrets.token_bytes(32))
     assert (await webhooks_store.load(stage.database, sealer)).account_way(stage.account_id) is Way.PULL
