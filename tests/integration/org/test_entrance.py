@@ -27,6 +27,7 @@ from smsgw.platform.login.passkeys import Site as Host
 from smsgw.platform.messages import queries as message_queries
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
+from smsgw.platform.org.model import Person
 from smsgw.platform.review import queries as review_queries
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
@@ -53,9 +54,7 @@ def machine(site: Site) -> Change:
 
 
 async def by(site: Site, login: str, address: str | None = HOME) -> Change:
-    person = await queries.person(site.db, login)
-    assert person is not None
-    return Change(site.db, person.actor(address), ids=site.ids.next)
+    return Change(site.db, (await person_of(site, login)).actor(address), ids=site.ids.next)
 
 
 async def refused(doing: Awaitable[Any]) -> str:
@@ -80,6 +79,12 @@ async def with_app(site: Site, login: str) -> bytes:
     return secret
 
 
+async def li(site: Site) -> bytes:
+    """An operator who has an app; its secret."""
+    await site.add_staff("li", "operator")
+    return await with_app(site, "li")
+
+
 def code_of(secret: bytes, later: int = 0) -> str:
     return totp.code_at(secret, int(clock.time()) // totp.STEP + later)
 
@@ -97,6 +102,12 @@ async def begin(auth: Auth, login: str, address: str = HOME, device: str = "") -
     found = await auth.begun(opened.token)
     assert found is not None
     return found
+
+
+async def person_of(site: Site, login: str) -> Person:
+    person = await queries.person(site.db, login)
+    assert person is not None
+    return person
 
 
 async def shows(auth: Auth, begun: Begun, factor: Factor, what: str, address: str = HOME) -> Any:
@@ -124,10 +135,7 @@ def test_the_strictest_of_all_demands_wins() -> None:
     assert all_.ask({Factor.TOTP}) == {Factor.SMS}
     assert all_.through({Factor.TOTP, Factor.SMS})
     assert all_.through({Factor.RECOVERY})
-
-
-def test_who_has_an_app_is_asked_for_it_though_nobody_demands_any() -> None:
-    assert Standing((), frozenset({Factor.TOTP})).ask(()) == {Factor.TOTP}
+    assert Standing((), frozenset({Factor.TOTP})).ask(()) == {Factor.TOTP}, "who has an app, though nobody demands any"
     assert Standing((), frozenset({Factor.SMS})).through(()), "a contact number alone demands nothing"
 
 
@@ -196,16 +204,17 @@ async def test_the_right_password_from_elsewhere_opens_nothing_and_is_written_do
     moved = await auth.session(opened.token, passive=True, address="198.51.100.1")
     assert moved is not None
     assert not moved.admitted, "every request, not only the login"
-    assert (
-        await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'login.refused' AND actor = 'li'")
-        == 1
-    )
+    kept = "SELECT count(*) FROM audit WHERE action = 'login.refused' AND actor = 'li'"
+    assert await site.db.fetchval(kept) == 1
 
 
 def test_networks_are_read_as_people_write_them() -> None:
-    found = service.networks_of([" 192.0.2.9/24 ", "", "2001:db8::1", "192.0.2.0/24"])
-    assert [str(network) for network in found] == ["192.0.2.0/24", "2001:db8::1/128"]
-    for wrong in ("192.0.2", "192.0.2.1/33", "example.com"):
+    for given, read in (
+        ((" 192.0.2.9/24 ", "", "2001:db8::1", "192.0.2.0/24"), ["192.0.2.0/24", "2001:db8::1/128"]),
+        (("::ffff:192.0.2.0/120",), ["192.0.2.0/24"]), (("::ffff:192.0.2.9",), ["192.0.2.9/32"]), (("::/0",), ["::/0"]),
+    ):  # fmt: skip
+        assert [str(network) for network in service.networks_of(given)] == read
+    for wrong in ("192.0.2", "192.0.2.1/33", "example.com", "fe80::1%eth0"):
         with pytest.raises(SmsgwError) as caught:
             service.networks_of([wrong])
         assert caught.value.code == "NETWORK_INVALID"
@@ -215,8 +224,7 @@ def test_networks_are_read_as_people_write_them() -> None:
 
 
 async def test_an_app_is_asked_for_and_a_code_is_good_once(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    secret = await with_app(site, "li")
+    secret = await li(site)
     begun = await begin(auth, "li")
     assert await shows(auth, begun, Factor.TOTP, "000000") is None
     opened = await shows(auth, begun, Factor.TOTP, code_of(secret))
@@ -231,8 +239,7 @@ async def test_an_app_is_asked_for_and_a_code_is_good_once(site: Site, auth: Aut
 
 
 async def test_a_login_that_has_begun_is_no_session_and_never_becomes_one(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    secret = await with_app(site, "li")
+    secret = await li(site)
     begun = await auth.login("li", PASSWORD, HOME)
     assert isinstance(begun, BegunLogin)
     assert await auth.session(begun.token, passive=True) is None
@@ -247,8 +254,7 @@ async def test_a_login_that_has_begun_is_no_session_and_never_becomes_one(site: 
 
 
 async def test_a_new_password_ends_logins_that_have_begun(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    await with_app(site, "li")
+    await li(site)
     begun = await auth.login("li", PASSWORD, HOME)
     assert isinstance(begun, BegunLogin)
     await org.reset_password(machine(site), "li", "x")
@@ -256,8 +262,7 @@ async def test_a_new_password_ends_logins_that_have_begun(site: Site, auth: Auth
 
 
 async def test_guessing_codes_ends_the_login_and_slows_down_the_guesser_alone(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    secret = await with_app(site, "li")
+    secret = await li(site)
     guesser = "203.0.113.5"
     begun = await begin(auth, "li", guesser)
     for n in range(5):
@@ -273,8 +278,7 @@ async def test_guessing_codes_ends_the_login_and_slows_down_the_guesser_alone(si
 
 
 async def test_both_are_shown_where_every_one_is_demanded(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    secret = await with_app(site, "li")
+    secret = await li(site)
     await with_phone(site, "li")
     await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]]})
     await service.set_person(machine(site), "li", asks(Factor.SMS, Factor.TOTP, every=True))
@@ -286,16 +290,14 @@ async def test_both_are_shown_where_every_one_is_demanded(site: Site, auth: Auth
 
 
 async def test_a_recovery_code_stands_for_all_once(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    await with_app(site, "li")
+    await li(site)
     code = await service.emergency_code(machine(site), "li")
     assert isinstance(await shows(auth, await begin(auth, "li"), Factor.RECOVERY, code.lower()), NewSession)
     assert await shows(auth, await begin(auth, "li"), Factor.RECOVERY, code) is None
 
 
 async def test_an_emergency_code_ends_by_itself_and_there_are_few_a_day(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    await with_app(site, "li")
+    await li(site)
     former = await service.emergency_code(machine(site), "li")
     code = await service.emergency_code(machine(site), "li")
     assert await shows(auth, await begin(auth, "li"), Factor.RECOVERY, former) is None, "one at a time"
@@ -320,13 +322,16 @@ async def test_an_emergency_code_ends_by_itself_and_there_are_few_a_day(site: Si
 # --- codes to the phone ------------------------------------------------------------------------------------------
 
 
+def codes_of(site: Site) -> LoginCodes:
+    return LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
+
+
 async def test_a_login_code_is_a_message_of_ours_and_the_records_do_not_tell_it(
     site: Site, auth: Auth
 ) -> None:
     await site.add_staff("li", "operator")
     await with_phone(site, "li")
-    codes = LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
-    id_ = (await by(site, "li")).actor.id
+    codes, id_ = codes_of(site), (await by(site, "li")).actor.id
     assert await refused(codes.send(id_, "login")) == "LOGIN_SMS_UNSET"
     assert await refused(service.set_policy(machine(site), {"factors": ["sms"]})) == "LOGIN_SMS_UNSET"
     await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]], "factors": ["sms"]})
@@ -351,8 +356,7 @@ async def test_a_login_code_is_a_message_of_ours_and_the_records_do_not_tell_it(
 async def test_the_spare_account_sends_when_the_first_cannot(site: Site) -> None:
     await site.add_staff("li", "operator")
     await with_phone(site, "li")
-    codes = LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
-    id_ = (await by(site, "li")).actor.id
+    codes, id_ = codes_of(site), (await by(site, "li")).actor.id
     first, spare = site.accounts["hall"], site.accounts["clinic"]
     await service.set_policy(machine(site), {"sms_accounts": [first, spare]})
     await site.db.execute("UPDATE account SET status = 'stopped' WHERE id = $1", first)
@@ -383,8 +387,7 @@ async def test_codes_are_so_many_a_day(site: Site) -> None:
 
 
 async def with_passkey(site: Site, login: str) -> SoftPasskey:
-    person = await queries.person(site.db, login)
-    assert person is not None
+    person = await person_of(site, login)
     options, challenge = await passkeys.registration(site.db, SEALER, person, HERE, "短信平台")
     key = SoftPasskey(HERE.rp_id, HERE.origin)
     await passkeys.register(await by(site, login), key.register(options), challenge, HERE, "笔记本")
@@ -421,8 +424,7 @@ async def test_a_passkey_opens_its_own_host_and_each_challenge_once(site: Site, 
     await pending.challenge(site.db, begun, challenge)
     assert await pending.take_challenge(site.db, begun) == challenge
     assert await pending.take_challenge(site.db, begun) is None
-    person = await queries.person(site.db, "li")
-    assert person is not None
+    person = await person_of(site, "li")
     answer = key.use(options)
     assert await auth.right(person, Factor.PASSKEY, answer, HERE, challenge, HOME)
     assert not await auth.right(person, Factor.PASSKEY, answer, HERE, challenge, HOME), "replayed"
@@ -430,8 +432,7 @@ async def test_a_passkey_opens_its_own_host_and_each_challenge_once(site: Site, 
 
 async def test_a_registration_for_another_host_or_unverified_is_refused(site: Site) -> None:
     await site.add_staff("li", "operator")
-    person = await queries.person(site.db, "li")
-    assert person is not None
+    person = await person_of(site, "li")
     options, challenge = await passkeys.registration(site.db, SEALER, person, HERE, "短信平台")
     change = await by(site, "li")
     for key, verified in (
@@ -441,17 +442,18 @@ async def test_a_registration_for_another_host_or_unverified_is_refused(site: Si
     ):
         answer = key.register(options, verified=verified)
         assert await refused(passkeys.register(change, answer, challenge, HERE, "x")) == "CODE_WRONG"
-    for junk in ("", "{}", "[]", "null", '{"id": 1}', "x" * 20_000):
-        assert await refused(passkeys.register(change, junk, challenge, HERE, "x")) == "CODE_WRONG"
-        assert not await passkeys.check(site.db, person.id, junk, challenge, HERE)
+    for junk in ("", "{}", "[]", "null", '"x"', '{"id": 1}', '{"id":"\\ud800"}', "x" * 20_000,
+                 "[" * passkeys.MAX_RESPONSE):  # fmt: skip
+        assert await refused(passkeys.register(change, junk, challenge, HERE, "x")) == "CODE_WRONG", junk[:20]
+        assert not await passkeys.check(site.db, person.id, junk, challenge, HERE), junk[:20]
 
 
 def test_passkeys_are_offered_where_browsers_do_them() -> None:
-    assert Host("https://sms.example.com").able
-    assert Host("http://localhost:8080").able
-    assert not Host("http://sms.example.com").able
-    assert not Host("https://192.0.2.1").able
-    assert not Host("https://[2001:db8::1]:8443").able
+    for origin, able in {
+        "https://sms.example.com": True, "http://localhost:8080": True, "http://sms.example.com": False,
+        "https://192.0.2.1": False, "https://[2001:db8::1]:8443": False,
+    }.items():  # fmt: skip
+        assert Host(origin).able is able, origin
 
 
 # --- sessions, passwords, help -----------------------------------------------------------------------------------
@@ -492,8 +494,7 @@ async def test_an_administrator_ends_the_waits(site: Site, auth: Auth) -> None:
 
 async def test_the_policy_judges_a_new_password(site: Site, auth: Auth) -> None:
     await site.add_staff("li", "operator")
-    person = await queries.person(site.db, "li")
-    assert person is not None
+    person = await person_of(site, "li")
     await org.set_password_policy(machine(site), history=5, days=90, length=14, classes=4)
     change = await by(site, "li")
     for short in ("Plum-Kettle-9", "PlumKettle9Harbor"):
@@ -520,8 +521,7 @@ async def test_who_may_bind_others(site: Site) -> None:
 
 @pytest.mark.shard("alone")
 async def test_wrong_and_unknown_take_the_same_with_factors(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    await with_app(site, "li")
+    await li(site)
     await service.set_person(machine(site), "li", nets("192.0.2.0/24"))
 
     async def took(login: str) -> float:
@@ -541,8 +541,7 @@ async def test_wrong_and_unknown_take_the_same_with_factors(site: Site, auth: Au
 
 
 async def test_a_token_is_known_by_its_hash_alone(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    await with_app(site, "li")
+    await li(site)
     begun = await auth.login("li", PASSWORD, HOME)
     assert isinstance(begun, BegunLogin)
     rows = await site.db.fetch("SELECT token_sha256, password_hash FROM portal_login")
@@ -614,25 +613,8 @@ async def test_one_number_gets_no_more_codes_because_several_people_have_it(site
         assert await refused(factors.new_sms_code(site.db, SEALER, id_, "phone")) == "RATE_LIMITED"
 
 
-def test_networks_are_those_that_addresses_come_from() -> None:
-    assert service.networks_of(["::ffff:192.0.2.0/120"]) == (ip_network("192.0.2.0/24"),)
-    assert service.networks_of(["::ffff:192.0.2.9"]) == (ip_network("192.0.2.9/32"),)
-    assert service.networks_of(["::/0"]) == (ip_network("::/0"),)
-    with pytest.raises(SmsgwError) as caught:
-        service.networks_of(["fe80::1%eth0"])
-    assert caught.value.code == "NETWORK_INVALID"
-
-
-async def test_what_is_no_answer_of_a_passkey_is_wrong(site: Site) -> None:
-    change = await by(site, "boss")
-    for nothing in ("", "[]", "null", '"x"', "{}", "[" * passkeys.MAX_RESPONSE, '{"id":"\\ud800"}'):
-        assert not await passkeys.check(site.db, change.actor.id, nothing, b"c" * 32, HERE), nothing[:20]
-        assert await refused(passkeys.register(change, nothing, b"c" * 32, HERE, "x")) == "CODE_WRONG"
-
-
 async def test_an_unlocked_person_may_show_codes_again_too(site: Site, auth: Auth) -> None:
-    await site.add_staff("li", "operator")
-    secret = await with_app(site, "li")
+    secret = await li(site)
     for n in range(5):
         assert await shows(auth, await begin(auth, "li"), Factor.TOTP, f"{n:06d}") is None
     with pytest.raises(Slowed):
@@ -663,8 +645,7 @@ async def test_the_check_says_what_is_so(site: Site) -> None:
 async def test_a_reviewer_does_not_see_login_codes(site: Site) -> None:
     await with_phone(site, "boss")
     await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]]})
-    codes = LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
-    await codes.send((await by(site, "boss")).actor.id, "login")
+    await codes_of(site).send((await by(site, "boss")).actor.id, "login")
     batch = await site.db.fetchval("SELECT batch_id FROM message")
     await site.db.execute(
         """INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content,
