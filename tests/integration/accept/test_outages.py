@@ -17,6 +17,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
 from dbproxy import DatabaseProxy
@@ -92,58 +93,69 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "OUTAGE_PATIENCE", 0.5)
 
 
+@pytest_asyncio.fixture
+async def here(dsn: str, tmp_path: Path, short_patience: None) -> AsyncIterator[Gateway]:
+    """It has accepted a message."""
+    async with gateway(dsn, tmp_path) as one:
+        assert (await one.post(*numbers(1))).status == 202
+        yield one
+
+
+@pytest_asyncio.fixture
+async def beside(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A way to the database past the proxy."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
 async def test_calls_larger_than_what_the_writer_holds_drain(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acceptor, "MAX_QUEUED_PARTS", 1000)
     async with gateway(dsn, tmp_path) as here:
-        assert (await here.post(*numbers(1))).status == 202
         here.away()
         for _ in range(30):
             assert (await here.post(*numbers(41))).status == 202
         here.back()
         await here.drained()
-        assert await here.stored() == 1 + 30 * 41
+        assert await here.stored() == 30 * 41
 
 
-async def test_the_outage_ends_while_calls_go_on_coming(dsn: str, tmp_path: Path) -> None:
-    async with gateway(dsn, tmp_path) as here:
-        assert (await here.post(*numbers(1))).status == 202
-        here.away()
-        accepted = 1
-        stop = asyncio.Event()
+async def test_the_outage_ends_while_calls_go_on_coming(here: Gateway) -> None:
+    here.away()
+    accepted = 1
+    stop = asyncio.Event()
 
-        async def load() -> None:
-            nonlocal accepted
-            running: set[asyncio.Task[Answer]] = set()
-            while not stop.is_set():
-                running.add(aio.spawn(here.post(*numbers(1)), name="post"))
-                await asyncio.sleep(0.02)
-            answers = await asyncio.gather(*running)
-            assert {a.status for a in answers} == {202}
-            accepted += len(answers)
-
-        loading = aio.spawn(load(), name="load")
-        await until(lambda: here.spooling.active, what="calls are spooled")
-        await asyncio.sleep(0.5)
-        here.proxy.latency = 0.03  # a commit takes a while, in which more has come
-        here.back()
-        await until(lambda: not here.spooling.active and not here.spooling.octets, what="the outage is over")
-        assert not loading.done()
-        stop.set()
-        await loading
-        assert await here.stored() == accepted
-
-
-async def test_a_slow_database_drains_too(dsn: str, tmp_path: Path) -> None:
-    async with gateway(dsn, tmp_path) as here:
-        assert (await here.post(*numbers(1))).status == 202
-        here.proxy.latency = 0.3  # no commit is through within the patience of a caller
-        answers = await asyncio.gather(*(here.post(*numbers(1)) for _ in range(20)))
+    async def load() -> None:
+        nonlocal accepted
+        running: set[asyncio.Task[Answer]] = set()
+        while not stop.is_set():
+            running.add(aio.spawn(here.post(*numbers(1)), name="post"))
+            await asyncio.sleep(0.02)
+        answers = await asyncio.gather(*running)
         assert {a.status for a in answers} == {202}
-        assert here.spooling.octets
-        await here.drained()
-        assert await here.stored() == 21
+        accepted += len(answers)
+
+    loading = aio.spawn(load(), name="load")
+    await until(lambda: here.spooling.active, what="calls are spooled")
+    await asyncio.sleep(0.5)
+    here.proxy.latency = 0.03  # a commit takes a while, in which more has come
+    here.back()
+    await until(lambda: not here.spooling.active and not here.spooling.octets, what="the outage is over")
+    assert not loading.done()
+    stop.set()
+    await loading
+    assert await here.stored() == accepted
+
+
+async def test_a_slow_database_drains_too(here: Gateway) -> None:
+    here.proxy.latency = 0.3  # no commit is through within the patience of a caller
+    answers = await asyncio.gather(*(here.post(*numbers(1)) for _ in range(20)))
+    assert {a.status for a in answers} == {202}
+    assert here.spooling.octets
+    await here.drained()
+    assert await here.stored() == 21
 
 
 async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
@@ -209,22 +221,21 @@ async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: 
 
 
 @pytest.mark.parametrize("late", [0.0, 0.3])
-async def test_a_commit_in_doubt_is_found_out(dsn: str, tmp_path: Path, late: float) -> None:
+async def test_a_commit_in_doubt_is_found_out(here: Gateway, late: float) -> None:
     """Without a key, and with the first COMMIT still under way in the server when it is repeated."""
-    async with gateway(dsn, tmp_path) as here:
-        assert (await here.post(*numbers(1))).status == 202
-        here.proxy.lose_commits(of=TEXT, late=late)
-        answer = await here.post(*numbers(1))
-        assert here.proxy.lost == 1
-        assert answer.status == 202, answer.body
-        assert await here.stored() == 2
-        assert (await here.api.get("/balance")).data["balance"] == 9_998
+    here.proxy.lose_commits(of=TEXT, late=late)
+    answer = await here.post(*numbers(1))
+    assert here.proxy.lost == 1
+    assert answer.status == 202, answer.body
+    assert await here.stored() == 2
+    assert (await here.api.get("/balance")).data["balance"] == 9_998
 
 
-async def test_a_commit_in_doubt_that_nobody_can_ask_about_is_not_called_refused(dsn: str, tmp_path: Path) -> None:
+async def test_a_commit_in_doubt_that_nobody_can_ask_about_is_not_called_refused(
+    dsn: str, tmp_path: Path, beside: asyncpg.Connection
+) -> None:
     """Where calls are refused while the database is away: the row stands, whatever became of the answer."""
     async with DatabaseProxy(dsn) as proxy, running(proxy.dsn, tmp_path) as api:
-        beside = await asyncpg.connect(dsn)
         assert (await api.post("/messages", {"to": numbers(1), "content": TEXT.decode()})).status == 202
         proxy.lose_commits(of=TEXT)
         (to,) = numbers(1)
@@ -238,175 +249,142 @@ async def test_a_commit_in_doubt_that_nobody_can_ask_about_is_not_called_refused
         assert "Retry-After" not in answer.headers
         never = await api.post("/messages", {"to": numbers(1), "content": TEXT.decode()})
         assert (never.status, never.code) == (503, "STORAGE_UNAVAILABLE"), "no commit of it was begun"
-        await beside.close()
 
 
 @pytest.mark.parametrize("why", ["poor", "full"])
 async def test_a_commit_in_doubt_that_the_spool_does_not_take_is_not_called_refused(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+    here: Gateway, beside: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
-    async with gateway(dsn, tmp_path) as here:
-        beside = await asyncpg.connect(dsn)
-        assert (await here.post(*numbers(1))).status == 202
-        if why == "poor":
-            monkeypatch.setattr(here.spooling, "_available", lambda account_id: 0)
-        else:
+    if why == "poor":
+        monkeypatch.setattr(here.spooling, "_available", lambda account_id: 0)
+    else:
 
-            def full(octets: bytes) -> None:
-                raise OSError(28, "No space left on device")
+        def full(octets: bytes) -> None:
+            raise OSError(28, "No space left on device")
 
-            monkeypatch.setattr(here.spooling._spool, "submit", full)
-        here.proxy.lose_commits(of=TEXT)
-        posted = aio.spawn(here.post(*numbers(1)), name="post")
-        await until(lambda: here.proxy.lost, every=0.001, what="the commit's answer is lost")
-        here.proxy.refusing = True
-        answer = await posted
-        assert (answer.status, answer.code) == (504, "STORAGE_UNCERTAIN")
-        assert await beside.fetchval("SELECT count(*) FROM message") == 2
-        await beside.close()
-        here.back()
+        monkeypatch.setattr(here.spooling._spool, "submit", full)
+    here.proxy.lose_commits(of=TEXT)
+    posted = aio.spawn(here.post(*numbers(1)), name="post")
+    await until(lambda: here.proxy.lost, every=0.001, what="the commit's answer is lost")
+    here.proxy.refusing = True
+    answer = await posted
+    assert (answer.status, answer.code) == (504, "STORAGE_UNCERTAIN")
+    assert await beside.fetchval("SELECT count(*) FROM message") == 2
+    here.back()
 
 
-async def test_who_has_opted_out_meanwhile_gets_nothing(dsn: str, tmp_path: Path) -> None:
-    beside = await asyncpg.connect(dsn)
-    try:
-        async with gateway(dsn, tmp_path) as here:
-            assert (await here.post(*numbers(1))).status == 202
-            here.away()
-            one, other, third = numbers(3)
-            both = await here.post(one, other)
-            alone = await here.post(third, key="alone")
-            for number in (one, third):
-                await beside.execute(OPT_OUT, int(f"86{number}"))
-            here.back()
-            await here.drained()
-            gone, good, also = [i["message_id"] for i in both.data["items"] + alone.data["items"]]
-            assert (await here.api.get(f"/messages/{good}")).data["status"] == "queued"
-            for message_id in (gone, also):
-                record = (await here.api.get(f"/messages/{message_id}")).data
-                assert (record["status"], record["carrier_code"]) == ("rejected", "NUMBER_OPTED_OUT")
-                assert record["price"] == 0
-                assert record["description"].startswith(message_of("NUMBER_OPTED_OUT", {"time": ""})[:4])
-                reports = await beside.fetch(
-                    "SELECT status, code FROM customer_event WHERE message_id = $1", int(message_id)
-                )
-                assert [tuple(r) for r in reports] == [("rejected", "NUMBER_OPTED_OUT")]
-            assert (await here.api.get("/balance")).data["balance"] == 9_998
-    finally:
-        await beside.close()
+async def test_who_has_opted_out_meanwhile_gets_nothing(here: Gateway, beside: asyncpg.Connection) -> None:
+    here.away()
+    one, other, third = numbers(3)
+    both = await here.post(one, other)
+    alone = await here.post(third, key="alone")
+    for number in (one, third):
+        await beside.execute(OPT_OUT, int(f"86{number}"))
+    here.back()
+    await here.drained()
+    gone, good, also = [i["message_id"] for i in both.data["items"] + alone.data["items"]]
+    assert (await here.api.get(f"/messages/{good}")).data["status"] == "queued"
+    for message_id in (gone, also):
+        record = (await here.api.get(f"/messages/{message_id}")).data
+        told = record["status"], record["carrier_code"], record["price"]
+        assert told == ("rejected", "NUMBER_OPTED_OUT", 0)
+        assert record["description"].startswith(message_of("NUMBER_OPTED_OUT", {"time": ""})[:4])
+        reports = "SELECT status, code FROM customer_event WHERE message_id = $1"
+        assert [tuple(r) for r in await beside.fetch(reports, int(message_id))] == [told[:2]]
+    assert (await here.api.get("/balance")).data["balance"] == 9_998
 
 
 @pytest.mark.parametrize("name", ["marketing", "club"])
 async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(
-    dsn: str, tmp_path: Path, name: str
+    here: Gateway, database: Database, name: str
 ) -> None:
-    async with gateway(dsn, tmp_path) as here:
-        beside = Database(dsn, size=1)
-        await beside.open()
-        try:
-            change, account_id, (one, two) = by_test(beside), here.api.account_id, numbers(2)
-            given = Given(Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
-            await give(change, account_id, [f"86{one}", f"86{two}"], given)
-            asked = {**NO_POLICY.changes, (account_id, name): {"consent": "marketing"}}
-            kinds = {"club": CustomKind("club", "会员", MessageType.MARKETING)}
-            here.api.ctx.snapshots.change(policies=PolicySet(asked), kinds=kinds)  # type: ignore[attr-defined]
-            await here.api.lists.follow()
-            assert (await here.post(*numbers(1))).status == 202
-            here.away()
-            assert (await here.post(one, two, type=name)).status == 202
-            id_ = await beside.fetchval("SELECT id FROM consent WHERE number = $1", int(f"86{one}"))
-            await withdraw(change, id_, "by telephone")
-            here.back()
-            await here.drained()
-            rows = await beside.fetch(
-                "SELECT m.number, p.code FROM message m JOIN part p ON p.id = m.id WHERE m.type = 'marketing' "
-                "ORDER BY m.number"
-            )
-            assert [tuple(row) for row in rows] == [(f"86{one}", "NUMBER_NO_CONSENT"), (f"86{two}", "")]
-        finally:
-            await beside.close()
+    change, account_id, (one, two) = by_test(database), here.api.account_id, numbers(2)
+    given = Given(Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
+    await give(change, account_id, [f"86{one}", f"86{two}"], given)
+    asked = {**NO_POLICY.changes, (account_id, name): {"consent": "marketing"}}
+    kinds = {"club": CustomKind("club", "会员", MessageType.MARKETING)}
+    here.api.ctx.snapshots.change(policies=PolicySet(asked), kinds=kinds)  # type: ignore[attr-defined]
+    await here.api.lists.follow()
+    here.away()
+    assert (await here.post(one, two, type=name)).status == 202
+    id_ = await database.fetchval("SELECT id FROM consent WHERE number = $1", int(f"86{one}"))
+    await withdraw(change, id_, "by telephone")
+    here.back()
+    await here.drained()
+    rows = await database.fetch(
+        "SELECT m.number, p.code FROM message m JOIN part p ON p.id = m.id WHERE m.type = 'marketing' ORDER BY m.number"
+    )
+    assert [tuple(row) for row in rows] == [(f"86{one}", "NUMBER_NO_CONSENT"), (f"86{two}", "")]
 
 
-async def test_units_of_spooled_calls_are_not_spent_by_others(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_units_of_spooled_calls_are_not_spent_by_others(here: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """The outage is over, the spool is not empty: what was accepted first is paid first."""
     monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 40)
-    async with gateway(dsn, tmp_path) as here:
-        await here.api.ctx.db.execute("UPDATE account SET rate = 100000")
-        await here.api.ctx.snapshots.follow()
-        assert (await here.post(*numbers(1))).status == 202
-        here.away()
-        spooled = [await here.post(*numbers(1000)) for _ in range(9)]
-        assert {a.status for a in spooled} == {202}
-        here.back()
-        await until(lambda: here.spooling.draining, every=0.002, what="it drains")
-        assert here.spooling.reserved(here.api.account_id) >= 1000
-        answer = await here.post(*numbers(1000))  # 999 are left
-        assert (answer.status, answer.code) == (402, "BALANCE_INSUFFICIENT")
-        await here.drained()
-        assert await here.stored() == 9001
-        assert here.spooling.reserved(here.api.account_id) == 0
+    await here.api.ctx.db.execute("UPDATE account SET rate = 100000")
+    await here.api.ctx.snapshots.follow()
+    here.away()
+    spooled = [await here.post(*numbers(1000)) for _ in range(9)]
+    assert {a.status for a in spooled} == {202}
+    here.back()
+    await until(lambda: here.spooling.draining, every=0.002, what="it drains")
+    assert here.spooling.reserved(here.api.account_id) >= 1000
+    answer = await here.post(*numbers(1000))  # 999 are left
+    assert (answer.status, answer.code) == (402, "BALANCE_INSUFFICIENT")
+    await here.drained()
+    assert await here.stored() == 9001
+    assert here.spooling.reserved(here.api.account_id) == 0
 
 
-async def test_the_database_goes_again_while_the_spool_drains(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_database_goes_again_while_the_spool_drains(here: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a COMMIT under way that it makes all the same: calls are spooled as soon as in any outage, and what was
     committed and is spooled is one message."""
     monkeypatch.setattr(acceptor, "REPLAY_PATIENCE", 20.0)
     monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 4)
-    async with gateway(dsn, tmp_path) as here:
+    here.away()
+    for _ in range(80):
         assert (await here.post(*numbers(1))).status == 202
-        here.away()
-        for _ in range(80):
-            assert (await here.post(*numbers(1))).status == 202
-        here.back()
-        await until(lambda: here.spooling.draining, every=0.002, what="it drains")
-        posts: list[asyncio.Task[Answer]] = []
-        here.proxy.lose_commits(of=TEXT, late=0.2)
-        while not here.proxy.lost:
-            assert len(posts) < 1000, "no commit was lost"
-            posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
-            await asyncio.sleep(0.005)
-        here.proxy.refusing = True
-        assert here.spooling.octets, "it drains still"
+    here.back()
+    await until(lambda: here.spooling.draining, every=0.002, what="it drains")
+    posts: list[asyncio.Task[Answer]] = []
+    here.proxy.lose_commits(of=TEXT, late=0.2)
+    while not here.proxy.lost:
+        assert len(posts) < 1000, "no commit was lost"
         posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
-        done, waiting = await asyncio.wait(posts, timeout=12)
-        assert not waiting, "they wait as long as the replay does"
-        assert {post.result().status for post in done} == {202}
-        here.back()
-        await here.drained()
-        assert await here.stored() == 81 + len(posts)
-        assert (await here.api.get("/balance")).data["balance"] == 10_000 - 81 - len(posts)
+        await asyncio.sleep(0.005)
+    here.proxy.refusing = True
+    assert here.spooling.octets, "it drains still"
+    posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
+    done, waiting = await asyncio.wait(posts, timeout=12)
+    assert not waiting, "they wait as long as the replay does"
+    assert {post.result().status for post in done} == {202}
+    here.back()
+    await here.drained()
+    assert await here.stored() == 81 + len(posts)
+    assert (await here.api.get("/balance")).data["balance"] == 10_000 - 81 - len(posts)
 
 
 async def test_units_of_spooled_calls_are_counted_once_while_they_are_entered(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Gateway, beside: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call that can be paid is accepted, whichever part of a replay is in the ledger."""
     monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 3)
-    async with gateway(dsn, tmp_path) as here:
-        assert (await here.post(*numbers(1))).status == 202
-        here.away()
-        for n in (3, 1, 1, 1):  # two replays: the first ends the outage
-            assert (await here.post(*numbers(n))).status == 202
-        units = "UPDATE account SET balance = credit_floor + 7 WHERE id = $1"
-        beside = await asyncpg.connect(dsn)
-        await beside.execute(units, here.api.account_id)
-        await beside.close()
-        monkeypatch.setattr(here.api.acceptor._writer._small, "_max_batch", 2)
-        here.back()
-        here.proxy.latency = 0.01
-        writer = here.api.acceptor._writer
-        await until(
-            lambda: here.spooling.draining and writer.waiting == 3, every=0.001, what="the second one"
-        )
-        answer = await here.post(*numbers(1))  # shares a commit with the third call of it
-        assert answer.status == 202, answer.body
-        await here.drained()
-        assert (await here.api.get("/balance")).data["balance"] == 0
-        assert here.spooling.reserved(here.api.account_id) == 0
+    here.away()
+    for n in (3, 1, 1, 1):  # two replays: the first ends the outage
+        assert (await here.post(*numbers(n))).status == 202
+    units = "UPDATE account SET balance = credit_floor + 7 WHERE id = $1"
+    await beside.execute(units, here.api.account_id)
+    monkeypatch.setattr(here.api.acceptor._writer._small, "_max_batch", 2)
+    here.back()
+    here.proxy.latency = 0.01
+    writer = here.api.acceptor._writer
+    await until(
+        lambda: here.spooling.draining and writer.waiting == 3, every=0.001, what="the second one"
+    )
+    answer = await here.post(*numbers(1))  # shares a commit with the third call of it
+    assert answer.status == 202, answer.body
+    await here.drained()
+    assert (await here.api.get("/balance")).data["balance"] == 0
+    assert here.spooling.reserved(here.api.account_id) == 0
 
 
 @pytest.mark.root_only

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
+from typing import Any
 
 import pytest
-from api_server import BASE, Api, running
+from api_server import BASE, Answer, Api
 from changes import by_test
 from structlog.testing import capture_logs
 
@@ -22,30 +21,35 @@ from smsgw.runtime import clock
 from smsgw.store.messages import replaying, request_keys
 from smsgw.store.messages.calls import NewCall, Stored
 
-SEND = f"{BASE}/messages"
+SEND, BALANCE = f"{BASE}/messages", f"{BASE}/balance"
 BODY = json.dumps({"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp"}).encode()
-
-
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running(dsn, tmp_path) as api:
-        yield api
 
 
 async def stored(api: Api) -> int:
     return await api.ctx.db.fetchval("SELECT count(*) FROM message")
 
 
+async def send(api: Api, headers: dict[str, str] | None = None, **how: Any) -> Answer:
+    """The call, signed anew unless there are headers."""
+    return await api.send("POST", SEND, data=BODY, headers=headers or api.signed("POST", SEND, BODY, **how))
+
+
+async def look(api: Api, headers: dict[str, str] | None = None, **how: Any) -> Answer:
+    """For the balance, so."""
+    return await api.send("GET", BALANCE, headers=headers or api.signed("GET", BALANCE, **how))
+
+
+async def money(api: Api, units: int) -> None:
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, units, "")
+
+
 # --- the signature ------------------------------------------------------------------------------------------------
 
 
 async def test_a_send_is_signed_with_its_idempotency_key(api: Api) -> None:
-    first = api.signed("POST", SEND, BODY, idempotency_key="order-1")
-    answer = await api.send("POST", SEND, data=BODY, headers=first)
+    answer = await send(api, idempotency_key="order-1")
     assert answer.code == "OK"
-    again = await api.send(
-        "POST", SEND, data=BODY, headers=api.signed("POST", SEND, BODY, idempotency_key="order-1")
-    )
+    again = await send(api, idempotency_key="order-1")
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.data == answer.data
     assert await stored(api) == 1
@@ -59,7 +63,7 @@ async def test_another_idempotency_key_is_another_signature(api: Api, change: di
     ):
         if not headers["Idempotency-Key"]:
             del headers["Idempotency-Key"]
-        answer = await api.send("POST", SEND, data=BODY, headers=headers)
+        answer = await send(api, headers)
         assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_INVALID")
     assert await stored(api) == 0
 
@@ -68,7 +72,7 @@ async def test_a_signature_of_one_version_is_none_of_the_other(api: Api) -> None
     for version, other in ((1, "v2="), (2, "v1=")):
         headers = api.signed("POST", SEND, BODY, version=version)
         headers["X-Sms-Signature"] = other + headers["X-Sms-Signature"][3:]
-        answer = await api.send("POST", SEND, data=BODY, headers=headers)
+        answer = await send(api, headers)
         assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_INVALID")
 
 
@@ -78,14 +82,13 @@ async def test_a_signature_of_one_version_is_none_of_the_other(api: Api) -> None
 @pytest.mark.parametrize("version", [1, 2])
 async def test_a_send_that_comes_again_at_another_node_sends_nothing(api: Api, version: int) -> None:
     headers = api.signed("POST", SEND, BODY, version=version)
-    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+    assert (await send(api, headers)).code == "OK"
     async with api.another_node() as other:
         changes = [{}] if version == 2 else [{}, {"Idempotency-Key": "mine"}]  # v1 does not cover it
         for change in changes:
-            answer = await other.send("POST", SEND, data=BODY, headers=headers | change)
+            answer = await send(other, headers | change)
             assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
-        good = await other.send("POST", SEND, data=BODY, headers=other.signed("POST", SEND, BODY))
-        assert good.code == "OK"
+        assert (await send(other)).code == "OK"
     assert await stored(api) == 2
 
 
@@ -120,13 +123,13 @@ async def test_a_table_is_not_written_to_who_comes_with_it_again(api: Api) -> No
 
 async def test_what_was_refused_cannot_be_sent_later_by_somebody_else(api: Api) -> None:
     """Its caller was told that nothing was sent."""
-    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, -10_000, "")
+    await money(api, -10_000)
     headers = api.signed("POST", SEND, BODY)
-    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
-    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, 10_000, "")
+    assert (await send(api, headers)).code == "BALANCE_INSUFFICIENT"
+    await money(api, 10_000)
     await api.ctx.nonces.settled()
     async with api.another_node() as other:
-        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+        assert (await send(other, headers)).code == "AUTH_NONCE_REPLAYED"
     assert await stored(api) == 0
 
 
@@ -134,32 +137,19 @@ async def test_the_same_nonce_of_another_key_is_another(api: Api) -> None:
     key = await api.add_key()
     nonce = "n" * 32
     for one in (api.key, key):
-        headers = api.signed("POST", SEND, BODY, nonce=nonce, key=one)
-        assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+        assert (await send(api, nonce=nonce, key=one)).code == "OK"
 
 
-async def test_nonces_are_forgotten_and_keys_are_not(api: Api) -> None:
-    db = api.ctx.db
-    headers = api.signed("POST", SEND, BODY, idempotency_key="order-1")
-    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+async def test_nonces_are_forgotten_before_keys_and_each_in_its_time(api: Api) -> None:
+    assert (await send(api, idempotency_key="order-1")).code == "OK"
     kinds = "SELECT string_agg(kind::text, '' ORDER BY kind) FROM request_key"
-    assert await db.fetchval(kinds) == "kn"
-    async with db.acquire() as connection:
-        await request_keys.sweep_nonces(connection, clock.now() - NONCES_KEPT)
-        assert await db.fetchval(kinds) == "kn"
-        await request_keys.sweep_nonces(connection, clock.now() + timedelta(seconds=1))
-    assert await db.fetchval(kinds) == "k"
-
-
-async def test_keys_are_forgotten_in_their_time(api: Api) -> None:
-    db = api.ctx.db
-    headers = api.signed("POST", SEND, BODY, idempotency_key="order-1")
-    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
-    async with db.acquire() as connection:
-        await request_keys.sweep(connection, clock.now() - KEYS_KEPT)
-        assert await db.fetchval("SELECT count(*) FROM request_key WHERE kind = 'k'") == 1
-        await request_keys.sweep(connection, clock.now() + timedelta(seconds=1))
-    assert await db.fetchval("SELECT count(*) FROM request_key") == 0
+    async with api.ctx.db.acquire() as connection:
+        for sweep, before, left in (
+            (request_keys.sweep_nonces, -NONCES_KEPT, "kn"), (request_keys.sweep_nonces, timedelta(seconds=1), "k"),
+            (request_keys.sweep, -KEYS_KEPT, "k"), (request_keys.sweep, timedelta(seconds=1), None),
+        ):  # fmt: skip
+            await sweep(connection, clock.now() + before)
+            assert await api.ctx.db.fetchval(kinds) == left
 
 
 # --- without the database -------------------------------------------------------------------------------------------
@@ -175,7 +165,7 @@ async def _spooled(api: Api, headers: dict[str, str], monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(api.acceptor, "_commit", catch)
-        await api.send("POST", SEND, data=BODY, headers=headers)
+        await send(api, headers)
     return caught[0]
 
 
@@ -202,17 +192,15 @@ async def test_what_was_accepted_is_sent_though_another_node_refused_it_when_it_
     headers = api.signed("POST", SEND, BODY)
     async with api.another_node() as other:
         spooled = [await _spooled(node, headers, monkeypatch) for node in (api, other)]
-    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, -10_000, "")
+    await money(api, -10_000)
     async with api.another_node() as other:
-        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
+        assert (await send(other, headers)).code == "BALANCE_INSUFFICIENT"
         await other.ctx.nonces.settled()
-    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, 10_000, "")
-    results = await asyncio.gather(
-        *(api.acceptor._writer.put(call) for call in spooled), return_exceptions=True
-    )
+    await money(api, 10_000)
+    results = await asyncio.gather(*(api.acceptor._writer.put(call) for call in spooled), return_exceptions=True)
     assert [type(result) for result in results] == [Stored, Refused], "and once"
     async with api.another_node() as other:
-        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+        assert (await send(other, headers)).code == "AUTH_NONCE_REPLAYED"
     codes = await api.ctx.db.fetch("SELECT code FROM part ORDER BY id")
     assert [row["code"] for row in codes] == ["", "DUPLICATE"]
 
@@ -224,42 +212,38 @@ async def test_without_the_database_nobody_honest_is_refused(
     writer = api.ctx.nonces._writer
     monkeypatch.setattr(writer, "_dsn", "postgresql://nobody@127.0.0.1:1/none")
     writer._drop_connection()
-    path = f"{BASE}/balance"
     for _ in range(3):
-        headers = api.signed("GET", path)
+        headers = api.signed("GET", BALANCE)
         began = clock.time()
-        assert (await api.send("GET", path, headers=headers)).code == "OK"
+        assert (await look(api, headers)).code == "OK"
         assert clock.time() - began < 3
-        assert (await api.send("GET", path, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+        assert (await look(api, headers)).code == "AUTH_NONCE_REPLAYED"
     monkeypatch.undo()
     await asyncio.wait_for(api.ctx.nonces.settled(), 20)  # and entered afterwards
     async with api.another_node() as other:
-        assert (await other.send("GET", path, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+        assert (await look(other, headers)).code == "AUTH_NONCE_REPLAYED"
 
 
 # --- the end of version 1 ---------------------------------------------------------------------------------------------
 
 
 async def test_version_1_says_until_when_it_is_good(api: Api) -> None:
-    path = f"{BASE}/balance"
     async with api.another_node(signature_v1_until=date(2099, 12, 31)) as other:
         with capture_logs() as logs:
             for _ in range(3):
-                answer = await other.send("GET", path, headers=other.signed("GET", path, version=1))
+                answer = await look(other, version=1)
                 assert answer.code == "OK"
                 end = parsedate_to_datetime(answer.headers["Sunset"])
                 assert end == datetime(2099, 12, 31, 16, tzinfo=UTC)
                 assert answer.headers["Deprecation"].startswith("@")
-            answer = await other.send("GET", path, headers=other.signed("GET", path))
-            assert "Sunset" not in answer.headers
+            assert "Sunset" not in (await look(other)).headers
         told = [line for line in logs if line["event"] == "api.signature_v1"]
         assert [(line["key"], line["until"]) for line in told] == [(api.key.key_id, "2099-12-31")]
 
 
 @pytest.mark.parametrize("until", [None, date(2020, 1, 1)])
 async def test_version_1_has_an_end(api: Api, until: date | None) -> None:
-    path = f"{BASE}/balance"
     async with api.another_node(signature_v1_until=until) as other:
-        answer = await other.send("GET", path, headers=other.signed("GET", path, version=1))
+        answer = await look(other, version=1)
         assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_OUTDATED")
-        assert (await other.send("GET", path, headers=other.signed("GET", path))).code == "OK"
+        assert (await look(other)).code == "OK"

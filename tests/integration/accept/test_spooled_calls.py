@@ -86,13 +86,9 @@ QUEUED = ("queued", "", "")
 
 async def test_what_was_refused_is_recorded_beside_what_was_not(api: Api) -> None:
     assert await ends(api, await spooled(api, GOOD, BAD)) == [QUEUED, REJECTED]
-    assert await balance(api) == 9_999
-
-
-async def test_a_call_that_was_refused_as_a_whole(api: Api) -> None:
     other = ("13800138002", BAD[1])
-    assert await ends(api, await spooled(api, BAD, other)) == [REJECTED, REJECTED]
-    assert await balance(api) == 10_000
+    assert await ends(api, await spooled(api, BAD, other)) == [REJECTED, REJECTED], "as a whole"
+    assert await balance(api) == 9_999
 
 
 async def test_what_the_ledger_refuses_leaves_the_others_their_own_reason(api: Api) -> None:

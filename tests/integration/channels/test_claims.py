@@ -66,9 +66,36 @@ def keys(claimed: Iterable[Claimed]) -> list[tuple[int, int, int]]:
     return sorted((c.id, c.part, c.attempt) for c in claimed)
 
 
+KINDS = ("queued", "deferred", "again")
+
+
+async def waiting(ledger: Ledger, kind: str) -> int:
+    """A message that is found by claims of this kind; its id."""
+    message_id = await (deferred(ledger) if kind == "deferred" else ledger.accept())
+    if kind == "again":
+        await ledger.connection.execute("UPDATE part SET avoid_channels = '{99}'")
+    return message_id
+
+
+async def take(connection: asyncpg.Connection, fence: claiming.Fence, kind: str) -> list[Claimed]:
+    if kind == "deferred":
+        return await claiming.claim_deferred(connection, fence, now=datetime.now(UTC), limit=5, oldest=0)
+    return await claiming.claim(
+        connection, fence, limit=5, queues=[(POOL, LANE)], oldest=0, again=kind == "again",
+        halted=[99] if kind == "past" else [],
+    )  # fmt: skip
+
+
 async def sending(ledger: Ledger) -> list[tuple[int, int, int]]:
     await ledger.outcomes.drain()
     return [(r["id"], r["part"], r["attempt"]) for r in await ledger.connection.fetch(SENDING)]
+
+
+async def look(ledger: Ledger, sender: Sender) -> None:
+    """For claimed parts that nobody has in hand."""
+    sender.claims._look_at = 0.0
+    await sender.claims.look_after(sender.in_hand)
+    await ledger.outcomes.drain()
 
 
 async def running(ledger: Ledger, n: int) -> bool:
@@ -227,9 +254,7 @@ async def test_claimed_parts_that_nobody_has_in_hand_are_found_and_counted(
     for _ in range(2):  # what is found once may only be slow
         assert await ledger.state(lost) is S.SENDING
         assert sender.claims.lost == 0
-        sender.claims._look_at = 0.0
-        await sender.claims.look_after(sender.in_hand)
-        await ledger.outcomes.drain()
+        await look(ledger, sender)
     assert sender.claims.lost == 1
     assert [await ledger.state(i) for i in (lost, kept, fresh)] == [S.QUEUED, S.SENDING, S.SENDING]
     await sender.claims.look_after(sender.in_hand)  # not before it is time again
@@ -253,9 +278,7 @@ async def test_a_part_whose_answer_lies_aside_is_not_taken_for_one_that_was_neve
             await asyncio.sleep(0.02)
     await ledger.connection.execute("UPDATE part SET claimed_at = now() - interval '1 min'")
     for _ in range(2):
-        sender.claims._look_at = 0.0
-        await sender.claims.look_after(sender.in_hand)
-        await ledger.outcomes.drain()
+        await look(ledger, sender)
     assert await ledger.state(message_id) is S.SENDING, "it would be sent twice"
     await ledger.change("ALTER TABLE part DROP CONSTRAINT refused")
     assert await parking.retry(ledger.database, ledger.outcomes) == (1, 0)
@@ -369,62 +392,38 @@ async def deferred(ledger: Ledger) -> int:
     return message_id
 
 
-@pytest.mark.parametrize("over", ["epoch", "node", "expired", "resource"])
-@pytest.mark.parametrize("kind", ["queued", "deferred", "again"])
+@pytest.mark.parametrize("over", ["epoch", "node", "expired", "resource", "released"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_every_claim_needs_the_live_lease_of_its_epoch(ledger: Ledger, kind: str, over: str) -> None:
-    message_id = await (deferred(ledger) if kind == "deferred" else ledger.accept())
-    if kind == "again":
-        await ledger.connection.execute("UPDATE part SET avoid_channels = '{99}'")
-    fence = await ledger.fence("a")
-
-    async def take(fence: claiming.Fence) -> list[Claimed]:
-        if kind == "deferred":
-            return await claiming.claim_deferred(
-                ledger.connection, fence, now=datetime.now(UTC), limit=5, oldest=0
-            )
-        return await claiming.claim(
-            ledger.connection, fence, limit=5, queues=[(POOL, LANE)], oldest=0, again=kind == "again"
-        )
-
-    if over == "epoch":
-        await ledger.fence("a")
-        stale = fence
-    elif over == "node":
-        stale = claiming.Fence(fence.resource, 2, fence.epoch, fence.channel_id)
-    elif over == "resource":
-        stale = claiming.Fence("channel/none", NODE, fence.epoch, fence.channel_id)
-    else:
-        await ledger.connection.execute("UPDATE lease SET expires_at = now() - interval '1 ms'")
-        stale = fence
-    assert await take(stale) == []
+    message_id = await waiting(ledger, kind)
+    stale = fence = await ledger.fence("a")
+    match over:
+        case "epoch":
+            await ledger.fence("a")
+        case "node":
+            stale = claiming.Fence(fence.resource, 2, fence.epoch, fence.channel_id)
+        case "resource":
+            stale = claiming.Fence("channel/none", NODE, fence.epoch, fence.channel_id)
+        case "released":
+            await leases.release(ledger.database, ledger.leases["a"])
+        case _:
+            await ledger.connection.execute("UPDATE lease SET expires_at = now() - interval '1 ms'")
+    assert await take(ledger.connection, stale, kind) == []
     live = await ledger.fence("a")
-    (claimed,) = await take(live)
+    (claimed,) = await take(ledger.connection, live, kind)
     assert claimed.id == message_id
-    row = await ledger.connection.fetchrow(
-        "SELECT epoch, channel_id, state FROM part WHERE id = $1", message_id
-    )
+    row = await ledger.connection.fetchrow("SELECT epoch, channel_id, state FROM part WHERE id = $1", message_id)
     assert tuple(row) == (live.epoch, live.channel_id, S.SENDING)
 
 
-@pytest.mark.parametrize("kind", ["queued", "deferred", "again", "past"])
+@pytest.mark.parametrize("kind", [*KINDS, "past"])
 async def test_a_claim_passes_over_what_somebody_else_is_at_and_does_not_wait(
     ledger: Ledger, other: asyncpg.Connection, kind: str
 ) -> None:
-    busy, free = [await (deferred(ledger) if kind == "deferred" else ledger.accept()) for _ in range(2)]
-    if kind == "again":
-        await ledger.connection.execute("UPDATE part SET avoid_channels = '{99}'")
+    busy, free = [await waiting(ledger, kind) for _ in range(2)]
     fence = await ledger.fence("a")
-    async with locked(other, "SELECT 1 FROM part WHERE id = $1 FOR UPDATE", busy):
-        async with asyncio.timeout(20):
-            if kind == "deferred":
-                claimed = await claiming.claim_deferred(
-                    ledger.connection, fence, now=datetime.now(UTC), limit=5, oldest=0
-                )
-            else:
-                claimed = await claiming.claim(
-                    ledger.connection, fence, limit=5, queues=[(POOL, LANE)], oldest=0, again=kind == "again",
-                    halted=[99] if kind == "past" else [],
-                )  # fmt: skip
+    async with locked(other, "SELECT 1 FROM part WHERE id = $1 FOR UPDATE", busy), asyncio.timeout(20):
+        claimed = await take(ledger.connection, fence, kind)
     assert [c.id for c in claimed] == [free]
     assert await ledger.state(busy) is (S.DEFERRED if kind == "deferred" else S.QUEUED)
 
@@ -433,13 +432,10 @@ async def test_a_claim_passes_over_what_somebody_else_is_at_and_does_not_wait(
 async def test_who_takes_a_lease_waits_for_the_claim_under_it_and_sees_what_it_took(
     ledger: Ledger, other: asyncpg.Connection, kind: str
 ) -> None:
-    message_id = await (deferred(ledger) if kind == "deferred" else ledger.accept())
+    message_id = await waiting(ledger, kind)
     fence = await ledger.fence("a")
     async with other.transaction():
-        if kind == "deferred":
-            await claiming.claim_deferred(other, fence, now=datetime.now(UTC), limit=5, oldest=0)
-        else:
-            await claiming.claim(other, fence, limit=5, queues=[(POOL, LANE)], oldest=0)
+        await take(other, fence, kind)
         taking = aio.spawn(leases.acquire(ledger.database, fence.resource, NODE), name="taking")
         done, _ = await asyncio.wait({taking}, timeout=0.3)
         assert not done

@@ -1,4 +1,5 @@
-"""Queued, held and scheduled messages follow an account or a signature that is given to another channel."""
+"""Messages that wait follow an account or a signature that is given to another channel, and leave a channel that is
+gone."""
 
 from __future__ import annotations
 
@@ -23,6 +24,9 @@ from smsgw.store.messages import claiming, holding, sweeps
 from smsgw.store.messages import rerouting as store
 
 S = PartState
+OWN = {
+    "pool": [{"name": "own", "channels": ["b"]}], "rule": [{"name": "all", "account": ["shop"], "pool": "own"}],
+}  # fmt: skip
 
 
 async def where(ledger: Ledger) -> dict[int, set[str]]:
@@ -76,11 +80,7 @@ async def test_what_is_queued_follows_a_move_and_comes_back_with_its_pool(
 
 async def test_a_new_table_leaves_the_others_where_they_are(ledger: Ledger) -> None:
     message_id = await ledger.accept()
-    document = {
-        "pool": [{"name": "own", "channels": ["b"]}],
-        "rule": [{"name": "all", "account": ["shop"], "pool": "own"}],
-    }
-    await routing.publish(by_test(ledger.database), document, "")
+    await routing.publish(by_test(ledger.database), OWN, "")
     assert await follow(ledger) == rerouting.Followed()
     assert await where(ledger) == {message_id: {"CMCC"}}
 
@@ -101,10 +101,7 @@ async def test_what_waits_for_something_follows_when_it_is_released(ledger: Ledg
         ids = [id_ for row in rows for id_ in row["ids"]]
     assert ids == [message_id]
     wanted, moved = await rerouting.follow(ledger.connection, table, pools, ids, now)
-    assert (wanted, {(r["pool_id"], r["part"]) for r in moved}) == (
-        1,
-        {(pools["only-b"], 1), (pools["only-b"], 2)},
-    )
+    assert (wanted, {(r["pool_id"], r["part"]) for r in moved}) == (1, {(pools["only-b"], n) for n in (1, 2)})
     assert await where(ledger) == {message_id: {"only-b"}}
 
 
@@ -171,11 +168,7 @@ async def test_what_waits_for_a_channel_of_a_pool_that_is_no_more_goes_by_the_ru
 
 async def test_what_is_accepted_for_a_pool_that_is_no_more_is_led_on_by_and_by(ledger: Ledger) -> None:
     """Another node, or a spool, may know the table of before for a while."""
-    document = {
-        "pool": [{"name": "own", "channels": ["b"]}],
-        "rule": [{"name": "all", "account": ["shop"], "pool": "own"}],
-    }
-    await routing.publish(by_test(ledger.database), document, "")
+    await routing.publish(by_test(ledger.database), OWN, "")
     own = (await load_pools(ledger.database))["own"]
     await routing.rollback(by_test(ledger.database), 0)
     await in_force(ledger)
@@ -189,3 +182,63 @@ async def test_what_is_accepted_for_a_pool_that_is_no_more_is_led_on_by_and_by(l
     assert work["follow"].every <= 30
     await work["follow"].step()
     assert await where(ledger) == {late: {"CMCC"}, other: {"CMCC"}}
+
+
+# --- a channel that is gone --------------------------------------------------------------------------------------
+
+
+async def free(ledger: Ledger, *, gone: str = "a", well: str = "b") -> set[tuple[int, int]]:
+    serving = [(POOL, ledger.channels[name]) for name in well]
+    return await failover.free(ledger.outcomes, ledger.snapshots.current, {ledger.channels[gone]}, serving)
+
+
+async def states(ledger: Ledger, message_id: int) -> list[tuple[PartState, int | None]]:
+    rows = await ledger.connection.fetch(
+        "SELECT state, channel_id FROM part WHERE id = $1 ORDER BY part", message_id
+    )
+    return [(S(row["state"]), row["channel_id"]) for row in rows]
+
+
+async def test_what_a_channel_had_deferred_is_taken_by_another(ledger: Ledger) -> None:
+    message_id = await ledger.accept()
+    claimed = await ledger.claim()
+    await ledger.answer(OutcomeKind.DEFERRED, *claimed)
+    assert await states(ledger, message_id) == [(S.DEFERRED, ledger.channels["a"])]
+    assert await free(ledger, gone="b", well="a") == set(), "its channel is well"
+    await ledger.connection.execute("UPDATE part SET class = 'FREQ_CARRIER'")
+    assert await free(ledger, well="") == set(), "there is no other"
+    assert await free(ledger) == {(POOL, LANE)}
+    assert await states(ledger, message_id) == [(S.QUEUED, None)]
+    assert [c.id for c in await ledger.claim("b")] == [message_id]
+
+
+async def test_a_wait_that_the_retry_table_has_set_is_kept(ledger: Ledger) -> None:
+    message_id = await ledger.accept()
+    await ledger.answer(OutcomeKind.DEFERRED, *await ledger.claim())
+    await ledger.connection.execute("UPDATE part SET class = 'PHONE', next_at = now() + interval '1 hour'")
+    await free(ledger)
+    assert await states(ledger, message_id) == [(S.DEFERRED, None)]
+
+
+async def test_a_message_stays_when_a_part_of_it_was_taken_or_sent_twice(ledger: Ledger) -> None:
+    partly = await ledger.accept(parts=2)
+    one, two = await ledger.claim()
+    await ledger.answer(OutcomeKind.ACCEPTED, one)
+    await ledger.answer(OutcomeKind.DEFERRED, two)
+    twice = await ledger.accept()
+    await ledger.answer(OutcomeKind.DEFERRED, *await ledger.claim())
+    await ledger.connection.execute("UPDATE part SET resent = 1 WHERE id = $1", twice)
+    await ledger.connection.execute("UPDATE part SET class = 'FREQ_CARRIER' WHERE state = 11")
+    assert await free(ledger) == set()
+    a = ledger.channels["a"]
+    assert await states(ledger, partly) == [(S.SENT, a), (S.DEFERRED, a)]
+    assert await states(ledger, twice) == [(S.DEFERRED, a)]
+
+
+async def test_a_channel_that_has_failed_is_better_than_none(ledger: Ledger) -> None:
+    message_id = await ledger.accept()
+    await ledger.connection.execute("UPDATE part SET avoid_channels = $1", [ledger.channels["a"]])
+    assert await free(ledger, gone="b", well="ab") == set(), "another one may take it"
+    assert await ledger.claim() == []
+    assert await free(ledger, gone="b", well="a") == {(POOL, LANE)}
+    assert [c.id for c in await ledger.claim()] == [message_id]

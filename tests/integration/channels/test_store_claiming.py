@@ -104,28 +104,14 @@ async def test_a_reference_among_many_is_a_conflict_that_takes_nothing(ledger: L
 
 
 async def test_a_batch_is_repeated_after_a_lost_commit(ledger: Ledger) -> None:
-    done, refused, replay = (
-        ledger.call(keys=key("K")),
-        ledger.call(units=BALANCE + 1),
-        ledger.call(keys=key("K")),
-    )
+    done, refused, replay = ledger.call(keys=key("K")), ledger.call(units=BALANCE + 1), ledger.call(keys=key("K"))
     first = await ledger.store(done, refused, replay)
     again = await ledger.store(done, refused, replay, again=True)
     assert [type(r) for r in again] == [type(r) for r in first]
-    assert again[0] == first[0]
-    assert again[2] == first[2]
+    assert again[::2] == first[::2]
     assert await ledger.balance() == BALANCE - 1
     assert await ledger.connection.fetchval("SELECT count(*) FROM part") == 1
     assert await ledger.connection.fetchval("SELECT count(*) FROM ledger WHERE kind = 'debit'") == 1
-
-
-async def test_no_overdraft_by_many_at_once(ledger: Ledger) -> None:
-    half = BALANCE // 2
-    results = await ledger.store(*(ledger.call(units=half) for _ in range(3)))
-    assert [isinstance(r, Stored) for r in results] == [True, True, False]
-    assert await ledger.balance() == BALANCE - 2 * half
-    # the units of this test are not those of its parts: put it right for the ledger check
-    await ledger.connection.execute("UPDATE message SET price = $1", half)
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
@@ -153,21 +139,9 @@ async def test_two_nodes_never_overlap_and_never_split_a_message(ledger: Ledger,
     assert not ids[0] & ids[1]
     assert len(ids[0] | ids[1]) == 60
     for mine in both:
-        for message_id in {c.id for c in mine}:
-            parts = [c for c in mine if c.id == message_id]
-            assert sorted(c.part for c in parts) == list(range(1, parts[0].total + 1))
-            assert {c.attempt for c in parts} == {1}
-
-
-async def test_a_claim_needs_the_live_lease_of_its_epoch(ledger: Ledger) -> None:
-    await ledger.accept()
-    old = await ledger.fence("a")
-    await ledger.fence("a")  # the node has restarted
-    assert await claiming.claim(ledger.connection, old, limit=5, queues=[(POOL, LANE)], oldest=0) == []
-    await leases.release(ledger.database, ledger.leases["a"])
-    assert await ledger.claim() == []
-    del ledger.leases["a"]
-    assert len(await ledger.claim()) == 1
+        assert {c.attempt for c in mine} == {1}
+        for message_id, total in {(c.id, c.total) for c in mine}:
+            assert sorted(c.part for c in mine if c.id == message_id) == list(range(1, total + 1))
 
 
 async def test_a_lease_is_taken_over_only_when_it_is_over(ledger: Ledger) -> None:
@@ -190,6 +164,10 @@ async def test_a_lease_is_taken_over_only_when_it_is_over(ledger: Ledger) -> Non
 # --- recovery --------------------------------------------------------------------------------------------------------
 
 
+def key_of(part: Claimed) -> tuple[int, int, int]:
+    return part.id, part.part, part.attempt
+
+
 async def recover(ledger: Ledger, replay: Replay) -> dict[OutcomeKind, int]:
     fence = await ledger.fence("a")
     return await recover_channel(
@@ -202,7 +180,7 @@ async def test_after_a_kill_the_journal_tells_answered_written_and_never_written
     ledger: Ledger,
 ) -> None:
     ids = [await ledger.accept(parts=n) for n in (1, 1, 2, 2)]
-    claimed = {(c.id, c.part): (c.id, c.part, c.attempt) for c in await ledger.claim()}
+    claimed = {(c.id, c.part): key_of(c) for c in await ledger.claim()}
     answered, written, half = claimed[ids[0], 1], claimed[ids[1], 1], claimed[ids[3], 1]
     replay = Replay(
         written={answered, written, half},
@@ -217,13 +195,6 @@ async def test_after_a_kill_the_journal_tells_answered_written_and_never_written
     assert await recover(ledger, replay) == {}
 
 
-async def test_without_a_trusted_epoch_everything_in_flight_is_unknown(ledger: Ledger) -> None:
-    message_id = await ledger.accept()
-    await ledger.claim()
-    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1}
-    assert await ledger.state(message_id) is S.UNKNOWN
-
-
 async def test_a_channel_that_starts_anew_in_the_same_run_knows_what_was_never_written(
     ledger: Ledger,
 ) -> None:
@@ -231,14 +202,14 @@ async def test_a_channel_that_starts_anew_in_the_same_run_knows_what_was_never_w
     await ledger.fence("a")
     ledger.journal.own(ledger.leases["a"].epoch)
     first, _ = await ledger.claim()
-    ledger.journal.write([(first.id, first.part, first.attempt)])
+    ledger.journal.write([key_of(first)])
     assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1, OutcomeKind.UNSENT: 1}
     assert [await ledger.state(i) for i in ids] == [S.UNKNOWN, S.QUEUED]
 
 
 async def test_a_node_that_comes_back_knows_better_than_the_one_that_took_over(ledger: Ledger) -> None:
     ids = [await ledger.accept(parts=n) for n in (1, 1, 2, 1)]
-    claimed = {(c.id, c.part): (c.id, c.part, c.attempt) for c in await ledger.claim()}
+    claimed = {(c.id, c.part): key_of(c) for c in await ledger.claim()}
     answered, written, torn = claimed[ids[0], 1], claimed[ids[1], 1], claimed[ids[3], 1]
     own = {ledger.leases["a"].epoch}
     assert await recover(ledger, Replay()) == {
@@ -281,7 +252,7 @@ async def test_a_node_that_comes_back_without_an_answer_still_knows_what_it_neve
 async def test_who_lost_a_channel_and_lives_knows_what_it_never_wrote(ledger: Ledger) -> None:
     """A claim whose answer came when the lease was over: nobody had it in hand, and the next owner could not know."""
     ids = [await ledger.accept(parts=n) for n in (1, 2, 1, 2)]
-    claimed = {(c.id, c.part): (c.id, c.part, c.attempt) for c in await ledger.claim()}
+    claimed = {(c.id, c.part): key_of(c) for c in await ledger.claim()}
     epoch = ledger.leases["a"].epoch
     assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 6}, "the other node"
     later = await ledger.accept()
@@ -305,7 +276,7 @@ async def test_who_lost_a_channel_and_lives_knows_what_it_never_wrote(ledger: Le
 async def test_an_answer_counts_though_the_journal_does_not_know_all_that_was_claimed(ledger: Ledger) -> None:
     id_ = await ledger.accept()
     (one,) = await ledger.claim()
-    key = one.id, one.part, one.attempt
+    key = key_of(one)
     assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1}, "the other node"
     journal = Replay(answers={key: Outcome(*key, OutcomeKind.ACCEPTED, carrier_id="c")})
     assert await correct_taken_over(ledger.database, ledger.outcomes, journal) == {OutcomeKind.ACCEPTED: 1}
@@ -350,7 +321,7 @@ async def test_after_a_crash_of_the_machine_what_was_in_flight_is_unknown_and_no
     await ledger.fence("a")
     ledger.journal.own(ledger.leases["a"].epoch)
     claimed = await ledger.claim(limit=6)
-    keys = [(c.id, c.part, c.attempt) for c in claimed]
+    keys = [key_of(c) for c in claimed]
     ledger.journal.write(keys[:4])
     ledger.journal.answer([Outcome(*key, OutcomeKind.ACCEPTED, carrier_id="c") for key in keys[:2]])
     (path,) = ledger.folder.glob("*.journal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from changes import by_test
@@ -32,13 +33,11 @@ class Job:
         self.snapshots = FixedSnapshots()
         self.holding = Holding(ledger.database, self.snapshots, ledger.fleet)
 
-    async def switch(self, status: str) -> None:
-        await accounts.set_status(
-            by_test(self.ledger.database),
-            self.ledger.account_id,
-            status,
-        )
+    async def switch(self, status: str, *, step: bool = True) -> None:
+        await accounts.set_status(by_test(self.ledger.database), self.ledger.account_id, status)
         await self.follow()
+        if step:
+            await self.holding.step()
 
     async def follow(self) -> None:
         rows = await account_queries.accounts(self.ledger.database)
@@ -47,22 +46,9 @@ class Job:
     async def claim(self) -> list[int]:
         """Ids that a dispatcher which knows of the stop gets."""
         fence = await self.ledger.fence("a")
-        found = await claiming.claim(
-            self.ledger.connection,
-            fence,
-            limit=100,
-            queues=[(1, 2)],
-            oldest=0,
-            halted=self.snapshots.current.halted,
-        )
-        found += await claiming.claim_deferred(
-            self.ledger.connection,
-            fence,
-            now=datetime.now(UTC),
-            limit=100,
-            oldest=0,
-            halted=self.snapshots.current.halted,
-        )
+        how: dict[str, Any] = {"limit": 100, "oldest": 0, "halted": self.snapshots.current.halted}
+        found = await claiming.claim(self.ledger.connection, fence, queues=[(1, 2)], **how)
+        found += await claiming.claim_deferred(self.ledger.connection, fence, now=datetime.now(UTC), **how)
         return [c.id for c in found]
 
 
@@ -77,13 +63,11 @@ async def test_queued_and_deferred_are_held_and_go_back_where_they_were(ledger: 
     long = await ledger.accept(parts=3)
     (one, two, three) = await ledger.claim()
     await ledger.answer(OutcomeKind.ACCEPTED, one)
-    await ledger.answer(
-        OutcomeKind.UNSENT, two, three
-    )  # half of it is written: the rest stays with its channel
+    await ledger.answer(OutcomeKind.UNSENT, two, three)  # half of it is written: the rest stays with its channel
     queued = await ledger.accept(parts=2)
     assert await ledger.states(long) == [S.SENT, S.DEFERRED, S.DEFERRED]
 
-    await job.switch("stopped")
+    await job.switch("stopped", step=False)
     assert await job.claim() == [], "before anything is held"
     await job.holding.step()
     assert await ledger.states(long) == [S.SENT, S.HELD, S.HELD]
@@ -94,7 +78,6 @@ async def test_queued_and_deferred_are_held_and_go_back_where_they_were(ledger: 
 
     job.ledger.fleet.queues.clear()
     await job.switch("active")
-    await job.holding.step()
     assert await ledger.states(long) == [S.SENT, S.DEFERRED, S.DEFERRED]
     assert await ledger.states(queued) == [S.QUEUED, S.QUEUED]
     assert job.ledger.fleet.queues == {(1, 2)}
@@ -109,7 +92,6 @@ async def test_what_comes_back_to_a_stopped_account_is_held_too(ledger: Ledger, 
     claimed = await ledger.claim()
     later = await ledger.accept(state=S.SCHEDULED)
     await job.switch("stopped")
-    await job.holding.step()
     await ledger.answer(OutcomeKind.UNSENT, *claimed)
     await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.release_scheduled(c, now, 0)))
     assert [await ledger.state(m) for m in (in_hand, later)] == [S.QUEUED, S.QUEUED]
@@ -122,13 +104,11 @@ async def test_validity_ends_while_it_is_held(ledger: Ledger, job: Job) -> None:
     short = await ledger.accept(parts=2, valid=timedelta(minutes=5))
     long = await ledger.accept()
     await job.switch("stopped")
-    await job.holding.step()
     ledger.later(minutes=6)
     assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 2
     assert await ledger.events(short) == ["expired"]
     assert await ledger.balance() == BALANCE - 1
     await job.switch("active")
-    await job.holding.step()
     assert await ledger.state(long) == S.QUEUED
     assert await ledger.states(short) == [S.EXPIRED, S.EXPIRED]
 
@@ -136,13 +116,12 @@ async def test_validity_ends_while_it_is_held(ledger: Ledger, job: Job) -> None:
 async def test_a_start_in_the_middle_ends_the_holding(ledger: Ledger, job: Job) -> None:
     """A batch acts on what the account is at that moment, whatever the node believes."""
     queued = await ledger.accept()
-    await job.switch("stopped")
+    await job.switch("stopped", step=False)
     await accounts.set_status(by_test(ledger.database), ledger.account_id, "active")
     assert await holding.hold(ledger.connection, ledger.account_id, ledger.clock, 0) == []
     await job.holding.step()
     assert await ledger.state(queued) == S.QUEUED
     await job.switch("stopped")
-    await job.holding.step()
     assert await holding.resume(ledger.connection, ledger.account_id, ledger.clock, 0) == []
     assert await ledger.state(queued) == S.HELD
 
@@ -153,30 +132,17 @@ async def test_an_account_below_a_stopped_one_is_held_and_what_waits_for_review_
     await accounts.add(by_test(ledger.database), "group")
     await accounts.edit(by_test(ledger.database), ledger.account_id, {"parent": "group"})
     queued, review = await ledger.accept(), await ledger.accept(state=S.HELD)
-    await accounts.set_status(
-        by_test(ledger.database),
-        await id_of(ledger.database, "group"),
-        "stopped",
-    )
-    await job.follow()
-    await job.holding.step()
-    assert await ledger.state(queued) == S.HELD
-    await accounts.set_status(
-        by_test(ledger.database),
-        await id_of(ledger.database, "group"),
-        "active",
-    )
-    await job.follow()
-    await job.holding.step()
-    assert [await ledger.state(m) for m in (queued, review)] == [S.QUEUED, S.HELD]
+    for status, state in (("stopped", S.HELD), ("active", S.QUEUED)):
+        await accounts.set_status(by_test(ledger.database), await id_of(ledger.database, "group"), status)
+        await job.follow()
+        await job.holding.step()
+        assert [await ledger.state(m) for m in (queued, review)] == [state, S.HELD]
 
 
 async def test_one_node_at_a_time(ledger: Ledger, job: Job) -> None:
     queued = await ledger.accept()
-    await job.switch("stopped")
-    await ledger.connection.execute(
-        "INSERT INTO lease VALUES ('job/holding', 2, 1, now() + interval '1 hour')"
-    )
+    await job.switch("stopped", step=False)
+    await ledger.connection.execute("INSERT INTO lease VALUES ('job/holding', 2, 1, now() + interval '1 hour')")
     supervisor = Supervisor(ledger.database, 1)
     running = supervisor.run((job.holding.periodic(),))
     try:

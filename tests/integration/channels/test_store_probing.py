@@ -41,13 +41,7 @@ class Seen:
         self.looked += 1
 
 
-def channel(ledger: Ledger) -> Seen:
-    profile = {"probe_number": "13900000000"}
-    spec = ChannelSpec(
-        id=ledger.channels["a"], name="a", protocol="cmpp20", host="h", port=1, username="u", password="p",
-        access_code="1069", profile=profile,
-    )  # fmt: skip
-    return Seen(spec, profiles.parse(profile))
+EXPIRE = Sweep(lambda connection, now: sweeps.expire(connection, now, 0))
 
 
 class Trier:
@@ -55,7 +49,12 @@ class Trier:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.channel = channel(ledger)
+        profile = {"probe_number": "13900000000"}
+        spec = ChannelSpec(
+            id=ledger.channels["a"], name="a", protocol="cmpp20", host="h", port=1, username="u", password="p",
+            access_code="1069", profile=profile,
+        )  # fmt: skip
+        self.channel = Seen(spec, profiles.parse(profile))
         self.probing = Probing(ledger.database, ledger.ids, lambda: ledger.clock)
 
     async def look(self) -> tuple[str, str]:
@@ -75,11 +74,8 @@ class Trier:
     async def delivered(self, state: S = S.DELIVERED) -> None:
         (claimed,) = await self.claimed()
         await self.ledger.answer(K.ACCEPTED, claimed)
-        await self.ledger.outcomes.report(
-            Report(
-                self.channel.spec.id, carrier_id(claimed), state, state.name, "", claimed.number, self.ledger.clock
-            )
-        )  # fmt: skip
+        told = state, state.name, "", claimed.number, self.ledger.clock
+        await self.ledger.outcomes.report(Report(self.channel.spec.id, carrier_id(claimed), *told))
 
 
 async def test_a_probe_is_for_its_channel_and_costs_and_tells_nobody_anything(ledger: Ledger) -> None:
@@ -138,24 +134,19 @@ async def test_failures_are_tried_again_soon_and_forgotten_with_the_next_deliver
     assert await trier.look() == ("ok", "delivers again")
 
 
-async def test_what_was_never_written_says_nothing(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("answer", "verdict"), [(K.UNSENT, ("", "not written")), (K.DEFERRED, ("failed", "expired x"))]
+)
+async def test_what_is_not_taken_in_time_has_failed_if_it_was_written(
+    ledger: Ledger, answer: OutcomeKind, verdict: tuple[str, str]
+) -> None:
     trier = Trier(ledger)
     await trier.look()
     (claimed,) = await trier.claimed()
-    await ledger.answer(K.UNSENT, claimed)
+    await ledger.answer(answer, claimed)
     assert await ledger.claim("b") == []  # it waits in a pool that nobody pulls from
     ledger.clock += VALID + timedelta(seconds=1)
-    assert await trier.look() == ("", "not written")
-    assert await ledger.state(claimed.id) is S.EXPIRED
-
-
-async def test_what_the_carrier_does_not_take_in_time_has_failed(ledger: Ledger) -> None:
-    trier = Trier(ledger)
-    await trier.look()
-    (claimed,) = await trier.claimed()
-    await ledger.answer(K.DEFERRED, claimed)
-    ledger.clock += VALID + timedelta(seconds=1)
-    assert await trier.look() == ("failed", "expired x")
+    assert await trier.look() == verdict
     assert await ledger.state(claimed.id) is S.EXPIRED
 
 
@@ -173,21 +164,20 @@ async def test_a_probe_of_a_channel_that_is_no_more_ends_and_its_day_can_go(ledg
     other = await ledger.accept()
     await ledger.change("UPDATE channel SET removed_at = now(), desired = 'stopped' WHERE name = 'a'")
     probe = await ledger.connection.fetchval("SELECT message_id FROM channel_probe")
-    expire = Sweep(lambda c, now: sweeps.expire(c, now, 0))
     ledger.later(minutes=4)
-    assert await ledger.outcomes.sweep(expire) == 0
+    assert await ledger.outcomes.sweep(EXPIRE) == 0
     ledger.later(minutes=2)
-    assert await ledger.outcomes.sweep(expire) == 1
+    assert await ledger.outcomes.sweep(EXPIRE) == 1
     assert await ledger.state(probe) is S.EXPIRED
     assert await ledger.state(other) is S.QUEUED
-    assert await ledger.outcomes.sweep(expire) == 0
+    assert await ledger.outcomes.sweep(EXPIRE) == 0
     # One that was given back, and overtaken by another one since.
     await ledger.change(
         "ALTER TABLE part DISABLE TRIGGER USER",
         f"UPDATE part SET state = 10, channel_id = NULL, final_at = NULL WHERE id = {probe}",  # noqa: S608
         "ALTER TABLE part ENABLE TRIGGER USER", "UPDATE channel_probe SET message_id = 1",
     )
-    assert await ledger.outcomes.sweep(expire) == 1
+    assert await ledger.outcomes.sweep(EXPIRE) == 1
     assert await ledger.state(probe) is S.EXPIRED
 
 
@@ -195,6 +185,6 @@ async def test_a_probe_that_the_sweep_has_ended_says_nothing_about_its_channel(l
     trier = Trier(ledger)
     await trier.look()
     ledger.later(minutes=6)
-    assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 1
+    assert await ledger.outcomes.sweep(EXPIRE) == 1
     ledger.clock += VALID + timedelta(seconds=1)
     assert await trier.look() == ("", "not written")

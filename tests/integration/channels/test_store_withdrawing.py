@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from changes import by_test
@@ -12,7 +15,7 @@ from snapshots import snapshot_of
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import SmsgwError
 from smsgw.core.kinds import CustomKind
 from smsgw.core.model import Account, MessageType, OutcomeKind
 from smsgw.core.policy import PolicySet
@@ -28,6 +31,9 @@ NUMBER = "8613800138000"
 """Of the messages of these tests."""
 
 
+ANYBODY = Actor.system("t")
+
+
 @pytest.fixture
 def cancelling(ledger: Ledger) -> Cancelling:
     return Cancelling(ledger.database, ledger.outcomes)
@@ -35,8 +41,12 @@ def cancelling(ledger: Ledger) -> Cancelling:
 
 class Job:
     def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
         self.clock = 0.0
         self.recall = Recall(ledger.database, ledger.outcomes, ledger.snapshots, lambda: self.clock)
+
+    async def block(self, scope: Scope = Scope(), source: str = MANUAL, **how: Any) -> None:  # noqa: B008 - it is frozen
+        await lists.block(by_test(self.ledger.database), [NUMBER], scope, source, "", **how)
 
 
 @pytest.fixture
@@ -46,6 +56,13 @@ def job(ledger: Ledger) -> Job:
 
 async def code_of(ledger: Ledger, message_id: int) -> str:
     return str(await ledger.connection.fetchval("SELECT min(code) FROM part WHERE id = $1", message_id))
+
+
+@contextlib.contextmanager
+def refused(code: str) -> Iterator[None]:
+    with pytest.raises(SmsgwError) as caught:
+        yield
+    assert caught.value.code == code
 
 
 # --- cancel ----------------------------------------------------------------------------------------------------------
@@ -73,40 +90,24 @@ async def test_it_is_too_late_once_a_part_was_claimed(ledger: Ledger, cancelling
     message_id = await ledger.accept(parts=2)
     one, two = await ledger.claim()
 
-    async def refused() -> str:
-        with pytest.raises(Invalid) as caught:
-            await cancelling.message(message_id, Actor.system("t"))
-        return caught.value.code
-
-    assert await refused() == "STATE_CONFLICT"
-    await ledger.answer(OutcomeKind.DEFERRED, one)
-    assert await refused() == "STATE_CONFLICT"
-    await ledger.answer(OutcomeKind.DEFERRED, two)
-    await cancelling.message(message_id, Actor.system("t"))
+    for part in (one, two):
+        with refused("STATE_CONFLICT"):
+            await cancelling.message(message_id, ANYBODY)
+        await ledger.answer(OutcomeKind.DEFERRED, part)
+    await cancelling.message(message_id, ANYBODY)
     assert await ledger.events(message_id) == ["cancelled"]
 
 
 async def test_another_accounts_message_is_not_there(ledger: Ledger, cancelling: Cancelling) -> None:
-    message_id = await ledger.accept()
-    anybody = Actor.system("t")
-    for wrong, actor in (
-        (message_id, Actor.key("k", ledger.account_id + 1, {"send"})),
-        (message_id + 1, anybody),
-        (-1, anybody),
-        (2**63, anybody),
-    ):
-        for call in (cancelling.message, cancelling.batch):
-            with pytest.raises(Refused) as caught:
-                await call(wrong, actor)
-            assert caught.value.code == "NOT_FOUND"
-    assert await ledger.state(message_id) == S.QUEUED
-
-
-async def test_a_test_key_cancels_no_real_message(ledger: Ledger, cancelling: Cancelling) -> None:
     message_id, key = await ledger.accept(), Actor.key("ak_test_1", ledger.account_id, {"send"})
-    with pytest.raises(Refused) as caught:
-        await cancelling.message(message_id, key, test=True)
-    assert (caught.value.code, await ledger.state(message_id)) == ("NOT_FOUND", S.QUEUED)
+    stranger = Actor.key("k", ledger.account_id + 1, {"send"})
+    for wrong, actor in ((message_id, stranger), (message_id + 1, ANYBODY), (-1, ANYBODY), (2**63, ANYBODY)):
+        for call in (cancelling.message, cancelling.batch):
+            with refused("NOT_FOUND"):
+                await call(wrong, actor)
+    with refused("NOT_FOUND"):
+        await cancelling.message(message_id, key, test=True)  # a test key's own are test messages
+    assert await ledger.state(message_id) == S.QUEUED
     await cancelling.message(message_id, key, test=False)
     assert await ledger.state(message_id) == S.CANCELLED
 
@@ -121,7 +122,7 @@ async def test_of_a_call_what_still_waits_is_cancelled(ledger: Ledger, cancellin
     assert await ledger.balance() == BALANCE - 30 - 1
     assert await ledger.state(other) == S.QUEUED
     assert {await ledger.state(c.id) for c in taken[:3]} == {S.SENDING}
-    assert await cancelling.batch(call.batch_id, Actor.system("t")) == Cancelled(1100, 0)
+    assert await cancelling.batch(call.batch_id, ANYBODY) == Cancelled(1100, 0)
 
 
 # --- recall ----------------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
     queued, review = await ledger.accept(parts=2), await ledger.accept(state=S.HELD)
     await job.recall.step()
     assert await ledger.states(queued) == [S.QUEUED] * 2
-    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "asked")
+    await job.block()
     await job.recall.step()
     for message_id in (queued, review):
         assert set(await ledger.states(message_id)) == {S.REJECTED}
@@ -142,16 +143,15 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
 
 async def test_only_what_falls_under_the_entry(ledger: Ledger, job: Job) -> None:
     notice = await ledger.accept()
-    change = by_test(ledger.database)
-    await lists.block(change, ["8613800138001"], Scope(), MANUAL, "")
-    await lists.block(change, [NUMBER], Scope(0, "marketing", ""), OPT_OUT, "")
-    await lists.block(change, [NUMBER], Scope(ledger.account_id + 1, "", ""), MANUAL, "")
-    await lists.block(change, [NUMBER], Scope(0, "", "别家"), MANUAL, "")
-    await lists.block(change, [NUMBER], Scope(), MANUAL, "", expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    await lists.block(by_test(ledger.database), ["8613800138001"], Scope(), MANUAL, "")
+    await job.block(Scope(0, "marketing", ""), OPT_OUT)
+    await job.block(Scope(ledger.account_id + 1, "", ""))
+    await job.block(Scope(0, "", "别家"))
+    await job.block(expires_at=datetime(2026, 1, 1, tzinfo=UTC))
     await job.recall.step()
     assert await ledger.state(notice) == S.QUEUED
     await ledger.connection.execute("UPDATE message SET type = 'marketing', sign = '店'")
-    await lists.block(change, [NUMBER], Scope(ledger.account_id, "marketing", "店"), OPT_OUT, "")
+    await job.block(Scope(ledger.account_id, "marketing", "店"), OPT_OUT)
     await job.recall.step()
     assert await ledger.state(notice) == S.REJECTED
     assert await code_of(ledger, notice) == "NUMBER_OPTED_OUT"
@@ -162,7 +162,7 @@ async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, job: Job)
     one, two = await ledger.claim()
     await ledger.answer(OutcomeKind.ACCEPTED, one)
     await ledger.answer(OutcomeKind.DEFERRED, two)
-    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "")
+    await job.block()
     await job.recall.step()
     assert await ledger.states(half) == [S.SENT, S.DEFERRED]
 
@@ -171,7 +171,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
     ledger: Ledger, job: Job
 ) -> None:
     """And a restart looks again: only the second look is remembered."""
-    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "")
+    await job.block()
     await job.recall.step()
     late = await ledger.accept()
     job.clock += LATECOMERS - 1
