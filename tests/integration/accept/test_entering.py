@@ -25,9 +25,7 @@ class Ledger:
         self.free = asyncio.Event()
         self.written: list[tuple[int, int]] = []
 
-    async def commit(
-        self, connection: Connection, calls: list[NewCall], again: bool
-    ) -> list[Stored | SmsgwError]:
+    async def commit(self, connection: Connection, calls: list[NewCall], again: bool) -> list[Stored | SmsgwError]:
         await connection.execute("SELECT 1")
         if any(len(one.parts) >= LARGE for one in calls):
             await self.free.wait()
@@ -51,9 +49,7 @@ async def entering(dsn: str, ledger: Ledger) -> AsyncIterator[Entering]:
     await made.stop()
 
 
-async def test_small_calls_do_not_wait_for_a_large_one_of_another_account(
-    entering: Entering, ledger: Ledger
-) -> None:
+async def test_small_calls_do_not_wait_for_a_large_one_of_another_account(entering: Entering, ledger: Ledger) -> None:
     large = entering.submit(call(1, LARGE, guards=(1, 7)))
     own = entering.submit(call(1, 1))
     kin = entering.submit(call(3, 1, guards=(7,)))

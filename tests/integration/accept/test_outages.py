@@ -377,9 +377,7 @@ async def test_units_of_spooled_calls_are_counted_once_while_they_are_entered(
     here.back()
     here.proxy.latency = 0.01
     writer = here.api.acceptor._writer
-    await until(
-        lambda: here.spooling.draining and writer.waiting == 3, every=0.001, what="the second one"
-    )
+    await until(lambda: here.spooling.draining and writer.waiting == 3, every=0.001, what="the second one")
     answer = await here.post(*numbers(1))  # shares a commit with the third call of it
     assert answer.status == 202, answer.body
     await here.drained()

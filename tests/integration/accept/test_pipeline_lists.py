@@ -218,9 +218,7 @@ async def test_a_fault_of_one_probe_keeps_nothing_else_from_being_told(database:
         raise ValueError("words that nobody knows")
 
     watch = Watch(database)
-    watch.table = AlarmTable(
-        database, 1, {"at fault": at_fault, "test": watch.probe}, NoTeller(), lambda: AT_ONCE
-    )
+    watch.table = AlarmTable(database, 1, {"at fault": at_fault, "test": watch.probe}, NoTeller(), lambda: AT_ONCE)
     await watch.look(DOWN)
     assert await standing(database) == [("channel_down", "channel/a")]
     await watch.look()

@@ -94,12 +94,8 @@ async def test_a_send_that_comes_again_at_another_node_sends_nothing(api: Api, v
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [
-        ("GET", "/balance", b""),
-        ("POST", "/reports/pull", b'{"wait_s": 0}'),
-        ("POST", "/messages/explain", BODY),
-    ],
-)
+    [("GET", "/balance", b""), ("POST", "/reports/pull", b'{"wait_s": 0}'), ("POST", "/messages/explain", BODY)],
+)  # fmt: skip
 async def test_any_other_call_that_comes_again_at_another_node_is_refused(
     api: Api, method: str, path: str, body: bytes
 ) -> None:
@@ -205,9 +201,7 @@ async def test_what_was_accepted_is_sent_though_another_node_refused_it_when_it_
     assert [row["code"] for row in codes] == ["", "DUPLICATE"]
 
 
-async def test_without_the_database_nobody_honest_is_refused(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_the_database_nobody_honest_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nonces are remembered by the node alone then; what is read fails, or does not, by itself."""
     writer = api.ctx.nonces._writer
     monkeypatch.setattr(writer, "_dsn", "postgresql://nobody@127.0.0.1:1/none")

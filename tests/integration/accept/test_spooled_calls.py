@@ -63,9 +63,7 @@ async def ends(api: Api, ids: list[str]) -> list[tuple[str, str, str]]:
     for id_ in ids:
         record = (await api.get(f"/messages/{id_}")).data
         end = record["status"], record["carrier_code"], record["description"]
-        rows = await api.ctx.db.fetch(
-            "SELECT status, code, target FROM customer_event WHERE message_id = $1", int(id_)
-        )
+        rows = await api.ctx.db.fetch("SELECT status, code, target FROM customer_event WHERE message_id = $1", int(id_))
         if record["status"] in ("queued", "held"):
             assert rows == []
             end = (record["status"], "", "")

@@ -41,9 +41,7 @@ async def test_use_by_key_account_and_department(api: Api) -> None:
     today = datetime.now(CHINA).date().isoformat()
     assert mine == [{"day": today, "messages": 2, "parts": 2, "units": 2, "refunded": 0, "amount": "0.0000"}]
     below = (await api.get("/usage?group=account,department,key,type&below=true")).data["items"]
-    assert [
-        (i["account"], i.get("department", ""), i["key"], i["type"], i["units"], i["amount"]) for i in below
-    ] == [
+    assert [(i["account"], i.get("department", ""), i["key"], i["type"], i["units"], i["amount"]) for i in below] == [
         ("acme", "", api.key.key_id, "notice", 2, "0.0000"),
         ("hall", "办事大厅", key.key_id, "notice", 9, "0.3465"),
         ("hall", "办事大厅", key.key_id, "otp", 4, "0.1540"),
@@ -154,9 +152,7 @@ async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> Non
     today = datetime.now(CHINA).date()
     yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
     beside = await accounts.add(by_test(ledger.database), "beside", default_sign="旁边")
-    await accounts.edit(
-        by_test(ledger.database), await id_of(ledger.database, "shop"), {"unit_price": "0.05"}
-    )
+    await accounts.edit(by_test(ledger.database), await id_of(ledger.database, "shop"), {"unit_price": "0.05"})
     rows = [
         (ledger.account_id, today, "k1", "otp", 1, 2, 30, 4),
         (ledger.account_id, today, "k2", "otp", 10, 20, 300, 40),
@@ -175,9 +171,7 @@ async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> Non
         lines = await account_queries.usage(
             ledger.database, first=first, last=last, group=group, accounts=[ledger.account_id]
         )
-        return [
-            (*(line.keys.values()), line.messages, line.parts, line.units, line.refunded) for line in lines
-        ]
+        return [(*(line.keys.values()), line.messages, line.parts, line.units, line.refunded) for line in lines]
 
     assert await asked("account") == [("shop", 111, 222, 3330, 444)]
     assert await asked("day") == [(yesterday, 100, 200, 3000, 400), (today, 11, 22, 330, 44)]

@@ -208,9 +208,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
     answer = await send(api, keys[3], content="验证码 9", type="otp")
     assert (answer.status, answer.data["items"][0]["message"]) == (400, said)
     assert (await send(api, keys[3], content="通知")).status == 202, "another type is not in question"
-    assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, (
-        "nor is who sent a part of it"
-    )
+    assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, "nor is who sent a part of it"
     await policies.put(by_test(api.ctx.db), "frequency_all", "off", type_="otp")
     await api.ctx.snapshots.follow()
     assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")

@@ -225,9 +225,7 @@ async def test_a_claim_that_no_standby_has_is_none(dsn: str, ledger: Ledger, sen
     assert sender.lease.epoch > old
 
 
-async def test_a_lease_that_is_over_is_not_taken_back_by_a_claim_in_doubt(
-    ledger: Ledger, sender: Sender
-) -> None:
+async def test_a_lease_that_is_over_is_not_taken_back_by_a_claim_in_doubt(ledger: Ledger, sender: Sender) -> None:
     await ledger.accept()
     await sender.take()
     sender.claims._doubt = sender.lease.epoch
@@ -236,9 +234,7 @@ async def test_a_lease_that_is_over_is_not_taken_back_by_a_claim_in_doubt(
     assert theirs is not None
     assert await sender.take() == []
     assert sender.lease.lost
-    row = await ledger.connection.fetchrow(
-        "SELECT node, epoch FROM lease WHERE resource = $1", theirs.resource
-    )
+    row = await ledger.connection.fetchrow("SELECT node, epoch FROM lease WHERE resource = $1", theirs.resource)
     assert (row["node"], row["epoch"]) == (2, theirs.epoch)
 
 
@@ -247,9 +243,7 @@ async def test_claimed_parts_that_nobody_has_in_hand_are_found_and_counted(
 ) -> None:
     lost, kept, fresh = [await ledger.accept() for _ in range(3)]
     await sender.take()
-    await ledger.connection.execute(
-        "UPDATE part SET claimed_at = now() - interval '1 min' WHERE id <> $1", fresh
-    )
+    await ledger.connection.execute("UPDATE part SET claimed_at = now() - interval '1 min' WHERE id <> $1", fresh)
     sender.in_hand = [c for c in sender.in_hand if c.id == kept]
     for _ in range(2):  # what is found once may only be slow
         assert await ledger.state(lost) is S.SENDING

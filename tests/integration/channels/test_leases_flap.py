@@ -102,9 +102,7 @@ class Node:
         shares = PoolShares(asyncio.get_running_loop().time)
         pools = {POOL: Membership()}
         shares.join(channel_id, Neighbour(), pools)
-        given = services(
-            self.proxy.dsn, self.number, self.journal, self.outcomes, shares, self.ledger.ids
-        )
+        given = services(self.proxy.dsn, self.number, self.journal, self.outcomes, shares, self.ledger.ids)
         claims = Claims(channel_id, "a", lease, pools, given)
         hand: list[Claimed] = []
         try:
@@ -127,9 +125,7 @@ class Node:
             key = (part.id, part.part, part.attempt)
             self.journal.write([key])
             self.writes.append((boottime(), lease.epoch, part))
-            self.outcomes.answered(
-                [Outcome(*key, OutcomeKind.ACCEPTED, carrier_id=str(part.id))], UnknownPolicy.HOLD
-            )
+            self.outcomes.answered([Outcome(*key, OutcomeKind.ACCEPTED, carrier_id=str(part.id))], UnknownPolicy.HOLD)
 
 
 @pytest.mark.slow

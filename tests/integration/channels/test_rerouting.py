@@ -24,9 +24,7 @@ from smsgw.store.messages import claiming, holding, sweeps
 from smsgw.store.messages import rerouting as store
 
 S = PartState
-OWN = {
-    "pool": [{"name": "own", "channels": ["b"]}], "rule": [{"name": "all", "account": ["shop"], "pool": "own"}],
-}  # fmt: skip
+OWN = {"pool": [{"name": "own", "channels": ["b"]}], "rule": [{"name": "all", "account": ["shop"], "pool": "own"}]}
 
 
 async def where(ledger: Ledger) -> dict[int, set[str]]:
@@ -153,9 +151,7 @@ async def test_what_waits_for_a_channel_of_a_pool_that_is_no_more_goes_by_the_ru
     assert (await follow(ledger)).moved == 1
     await in_force(ledger)
     own = ledger.snapshots.current.pools["only-a"]
-    claimed = await claiming.claim(
-        ledger.connection, await ledger.fence("a"), limit=10, queues=[(own, LANE)], oldest=0
-    )
+    claimed = await claiming.claim(ledger.connection, await ledger.fence("a"), limit=10, queues=[(own, LANE)], oldest=0)
     await ledger.answer(OutcomeKind.DEFERRED, *claimed)
     await ledger.connection.execute("UPDATE part SET class = 'FREQ_CARRIER'")
     await routing.restore(by_test(ledger.database), "account", "shop", "")
@@ -193,9 +189,7 @@ async def free(ledger: Ledger, *, gone: str = "a", well: str = "b") -> set[tuple
 
 
 async def states(ledger: Ledger, message_id: int) -> list[tuple[PartState, int | None]]:
-    rows = await ledger.connection.fetch(
-        "SELECT state, channel_id FROM part WHERE id = $1 ORDER BY part", message_id
-    )
+    rows = await ledger.connection.fetch("SELECT state, channel_id FROM part WHERE id = $1 ORDER BY part", message_id)
     return [(S(row["state"]), row["channel_id"]) for row in rows]
 
 

@@ -63,9 +63,7 @@ async def test_twins_of_a_refused_call_are_refused_and_leave_nothing(ledger: Led
 
 
 @pytest.mark.parametrize("entered", [False, True])
-async def test_what_a_spooled_call_was_kept_is_not_kept_from_its_batch_as_well(
-    ledger: Ledger, entered: bool
-) -> None:
+async def test_what_a_spooled_call_was_kept_is_not_kept_from_its_batch_as_well(ledger: Ledger, entered: bool) -> None:
     """Whether it is entered now or is found to have been before."""
     reserved = BALANCE - 30  # for these and for others that are not of the batch
     spooled = replace(ledger.call(messages=60), spooled=True)
@@ -75,11 +73,7 @@ async def test_what_a_spooled_call_was_kept_is_not_kept_from_its_batch_as_well(
     live, too_much, rest = (ledger.call(messages=n) for n in (30, 1, 1))
     async with ledger.connection.transaction():
         results = await commit_calls(
-            ledger.connection,
-            [spooled, live, too_much, later, rest],
-            False,
-            node=NODE,
-            reserved=lambda _: reserved,
+            ledger.connection, [spooled, live, too_much, later, rest], False, node=NODE, reserved=lambda _: reserved
         )
     codes = [result.code if isinstance(result, SmsgwError) else "OK" for result in results]
     assert codes == ["OK", "OK", "BALANCE_INSUFFICIENT", "OK", "BALANCE_INSUFFICIENT"]
@@ -176,9 +170,7 @@ async def recover(ledger: Ledger, replay: Replay) -> dict[OutcomeKind, int]:
     )  # fmt: skip
 
 
-async def test_after_a_kill_the_journal_tells_answered_written_and_never_written_apart(
-    ledger: Ledger,
-) -> None:
+async def test_after_a_kill_the_journal_tells_answered_written_and_never_written_apart(ledger: Ledger) -> None:
     ids = [await ledger.accept(parts=n) for n in (1, 1, 2, 2)]
     claimed = {(c.id, c.part): key_of(c) for c in await ledger.claim()}
     answered, written, half = claimed[ids[0], 1], claimed[ids[1], 1], claimed[ids[3], 1]
@@ -195,9 +187,7 @@ async def test_after_a_kill_the_journal_tells_answered_written_and_never_written
     assert await recover(ledger, replay) == {}
 
 
-async def test_a_channel_that_starts_anew_in_the_same_run_knows_what_was_never_written(
-    ledger: Ledger,
-) -> None:
+async def test_a_channel_that_starts_anew_in_the_same_run_knows_what_was_never_written(ledger: Ledger) -> None:
     ids = [await ledger.accept(), await ledger.accept()]
     await ledger.fence("a")
     ledger.journal.own(ledger.leases["a"].epoch)
@@ -212,9 +202,7 @@ async def test_a_node_that_comes_back_knows_better_than_the_one_that_took_over(l
     claimed = {(c.id, c.part): key_of(c) for c in await ledger.claim()}
     answered, written, torn = claimed[ids[0], 1], claimed[ids[1], 1], claimed[ids[3], 1]
     own = {ledger.leases["a"].epoch}
-    assert await recover(ledger, Replay()) == {
-        OutcomeKind.UNKNOWN: 5
-    }  # the other node: it has no journal of this
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 5}  # the other node: it has no journal of this
     known = Replay(
         written={answered, written, torn},
         answers={answered: Outcome(*answered, OutcomeKind.ACCEPTED, carrier_id="c")},
@@ -231,9 +219,7 @@ async def test_a_node_that_comes_back_knows_better_than_the_one_that_took_over(l
     known.written.discard(torn)
     assert await correct(Replay()) == {}
     assert await correct(known) == {OutcomeKind.ACCEPTED: 1, OutcomeKind.UNKNOWN: 1, OutcomeKind.UNSENT: 2}
-    assert [await ledger.states(i) for i in ids] == [
-        [S.SENT], [S.UNKNOWN], [S.QUEUED, S.QUEUED], [S.UNKNOWN],
-    ]  # fmt: skip
+    assert [await ledger.states(i) for i in ids] == [[S.SENT], [S.UNKNOWN], [S.QUEUED, S.QUEUED], [S.UNKNOWN]]
     row = await ledger.connection.fetchrow("SELECT code, carrier_id FROM part WHERE id = $1", ids[1])
     assert (row["code"], row["carrier_id"]) == ("INTERRUPTED", "n")
     assert await correct(known) == {}
@@ -305,9 +291,7 @@ async def test_test_messages_are_for_the_test_channel_and_nobody_else(ledger: Le
     assert [c.id for c in got] == [real]
     await ledger.accept()
     ledger.channels["test"] = -1
-    got = await claiming.claim(
-        ledger.connection, await ledger.fence("test"), limit=10, queues=queues, oldest=0
-    )
+    got = await claiming.claim(ledger.connection, await ledger.fence("test"), limit=10, queues=queues, oldest=0)
     assert [c.id for c in got] == [test]
 
 

@@ -67,9 +67,7 @@ class Trier:
     async def claimed(self) -> list[Claimed]:
         fence = await self.ledger.fence("a")
         await self.ledger.connection.execute("UPDATE part SET next_at = now() WHERE state = 11")
-        return await claiming.claim_deferred(
-            self.ledger.connection, fence, now=datetime.now(UTC), limit=10, oldest=0
-        )
+        return await claiming.claim_deferred(self.ledger.connection, fence, now=datetime.now(UTC), limit=10, oldest=0)
 
     async def delivered(self, state: S = S.DELIVERED) -> None:
         (claimed,) = await self.claimed()
@@ -93,9 +91,7 @@ async def test_a_probe_is_for_its_channel_and_costs_and_tells_nobody_anything(le
     assert await trier.look() == ("ok", "")
     assert (await ledger.events(), await ledger.balance()) == ([], money)
     counted = await ledger.connection.fetch("SELECT account_id, metric FROM stat_minute ORDER BY metric")
-    assert [tuple(row) for row in counted] == [
-        (PROBE_ACCOUNT, "probe_delivered"), (PROBE_ACCOUNT, "probe_submitted"),
-    ]  # fmt: skip
+    assert [tuple(row) for row in counted] == [(PROBE_ACCOUNT, "probe_delivered"), (PROBE_ACCOUNT, "probe_submitted")]
     today = await statistics.today(ledger.database, accounts=None)
     assert not any(n for m, n in today.items() if not m.startswith("probe_"))
     with pytest.raises(asyncpg.CheckViolationError):

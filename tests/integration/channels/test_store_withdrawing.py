@@ -79,9 +79,7 @@ async def test_a_message_is_cancelled_refunded_and_reported_once(
     assert await ledger.events(message_id) == ["cancelled"]
     assert await ledger.balance() == BALANCE
     assert await ledger.claim() == []
-    detail = await ledger.connection.fetchval(
-        "SELECT detail->>'actor' FROM event WHERE id = $1 LIMIT 1", message_id
-    )
+    detail = await ledger.connection.fetchval("SELECT detail->>'actor' FROM event WHERE id = $1 LIMIT 1", message_id)
     assert detail == "ak_live_1"
 
 
@@ -167,9 +165,7 @@ async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, job: Job)
     assert await ledger.states(half) == [S.SENT, S.DEFERRED]
 
 
-async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
-    ledger: Ledger, job: Job
-) -> None:
+async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(ledger: Ledger, job: Job) -> None:
     """And a restart looks again: only the second look is remembered."""
     await job.block()
     await job.recall.step()

@@ -454,9 +454,7 @@ async def test_a_connection_of_one_account_serves_no_other(stage: Stage, receive
     url = f"http://localhost:{receiver.origin.rpartition(':')[2]}/"
     await stage.put("main", url, linger_ms=0)
     await stage.put("main", url, account_id=other, linger_ms=0)
-    await accounts.edit(
-        by_test(stage.database), await id_of(stage.database, "other"), {"webhook_networks": ""}
-    )
+    await accounts.edit(by_test(stage.database), await id_of(stage.database, "other"), {"webhook_networks": ""})
     await stage.reload()
     mine, foreign = (find(stage, account_id) for account_id in (stage.account_id, other))
     for _ in range(2):
@@ -573,9 +571,7 @@ async def test_old_forms(stage: Stage, receiver: Receiver) -> None:
     assert (await stage.rows())[-1]["problem"] == "the answer does not say what is expected"
 
 
-async def test_a_messages_own_address_is_used_and_a_dead_one_stops_no_other(
-    stage: Stage, receiver: Receiver
-) -> None:
+async def test_a_messages_own_address_is_used_and_a_dead_one_stops_no_other(stage: Stage, receiver: Receiver) -> None:
     async with receiving() as other:
         answers(other, 500)
         await stage.put("callback", hosts=("127.0.0.1",), linger_ms=0)
@@ -631,14 +627,9 @@ async def test_events_change_over_with_the_way_of_their_account(stage: Stage, re
     await stage.quiet()
     assert receiver.calls == []
     counts = await webhooks.redeliver(
-        by_test(stage.database),
-        stage.account_id,
-        state="waiting",
-        since=stage.now() - timedelta(hours=1),
-        until=stage.now() + timedelta(hours=1),
-        event_ids=made[:1],
-        way="webhook",
-    )
+        by_test(stage.database), stage.account_id, state="waiting", since=stage.now() - timedelta(hours=1),
+        until=stage.now() + timedelta(hours=1), event_ids=made[:1], way="webhook",
+    )  # fmt: skip
     assert counts == {"report": 1}
     await stage.quiet()
     assert receiver.events == [str(made[0])]
@@ -662,9 +653,7 @@ async def test_what_waits_is_counted(stage: Stage, receiver: Receiver) -> None:
     assert (states["main"].failures, states["main"].last_error) == (1, "HTTP 500")
 
 
-async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
-    stage: Stage, receiver: Receiver
-) -> None:
+async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(stage: Stage, receiver: Receiver) -> None:
     config = Config()
     old = datetime.now(CHINA) - timedelta(days=config.retention.events_days + 1)
     async with stage.database.acquire() as connection:
@@ -677,9 +666,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
         "WHERE id = ANY($2)", dead, [dead, taken],
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
-    maintenance = Maintenance(
-        stage.database, nothing, stage.snapshots, stage.hub, stage.ids, config, AnyFleet()
-    )
+    maintenance = Maintenance(stage.database, nothing, stage.snapshots, stage.hub, stage.ids, config, AnyFleet())
     await maintenance._partitions()
     await maintenance._partitions()
     assert await stage.rows() == []

@@ -789,9 +789,7 @@ async def _entered(edge: Edge) -> float:
     return time.monotonic()
 
 
-async def test_a_stop_does_not_enter_for_ever_and_closes_its_file(
-    edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stop_does_not_enter_for_ever_and_closes_its_file(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clicking, "STOP_WITHIN", 0.1)
     await edge.make(chosen="spring")
     await edge.open("/spring")

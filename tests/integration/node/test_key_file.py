@@ -87,9 +87,7 @@ async def _opens(database: Database, sealer: Sealer) -> None:
     assert sealer.open(bound["secret_sealed"], f"staff_totp/{bound['staff_id']}")
 
 
-async def test_secrets_are_sealed_anew_step_by_step(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_secrets_are_sealed_anew_step_by_step(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resealing, "PAGE", 1)
     await _furnish(database, Sealer(OLD))
     both = Sealer(NEW, OLD)
@@ -128,9 +126,7 @@ async def test_every_sealed_column_is_known_to_it(database: Database) -> None:
         assert f"UPDATE {table} SET {name} =" in statements, column  # noqa: S608
 
 
-async def test_a_new_key_waits_its_turn_and_takes_it(
-    database: Database, tmp_path: Path
-) -> None:
+async def test_a_new_key_waits_its_turn_and_takes_it(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "key"
     sealer = load_key(path, create=True)
     audit.use(lambda: sealer)
@@ -174,9 +170,7 @@ async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:
     sealer = Sealer(OLD)
     told = await _furnish(database, sealer)
     profile: dict[str, Any] = {"node": 3021000001, "corp_id": "10001", "peer_password": "other-peer-pass"}
-    await channels.edit(
-        by_test(database), sealer, "unicom", {"password": "other-channel-pass", "profile": profile}
-    )
+    await channels.edit(by_test(database), sealer, "unicom", {"password": "other-channel-pass", "profile": profile})
     key_id = await database.fetchval("SELECT key_id FROM api_key")
     rotated = await keys.rotate(by_test(database), sealer, key_id)
     sealed = [

@@ -120,9 +120,7 @@ async def test_a_rest_has_an_end_however_long_the_step_was(monkeypatch: pytest.M
     """A step that has waited for a lock must not make the next one wait as long."""
     monkeypatch.setattr(periodic, "REST_AT_MOST", 0.05)
     slow, told = Timed(0.01, more=3), Count(rounds=3)
-    async with running(
-        Periodic("share", 3600, slow, rest=1e6), Periodic("seconds", 3600, told, rest=lambda: 3600.0)
-    ):
+    async with running(Periodic("share", 3600, slow, rest=1e6), Periodic("seconds", 3600, told, rest=lambda: 3600.0)):
         await until(lambda: (len(slow.ended), told.rounds) == (3, 3))
 
 
@@ -250,9 +248,7 @@ async def test_who_cannot_prolong_its_lease_is_cut_off_before_another_has_it(dat
     mine = first.run([Periodic("one", 0.02, long, exclusive="job/one")])
     await until(lambda: first.holds("job/one"))
     taken: list[float] = []
-    theirs = second.run(
-        [Periodic("one", 0.02, Count(), exclusive="job/one", taken=lambda: taken.append(loop.time()))]
-    )
+    theirs = second.run([Periodic("one", 0.02, Count(), exclusive="job/one", taken=lambda: taken.append(loop.time()))])
     await lost.close()
     await until(lambda: bool(taken))
     assert len(cut) == 1

@@ -67,9 +67,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("section", CHANGES)
-async def test_what_has_moved_is_read_again_and_nothing_else(
-    database: Database, dsn: str, section: str
-) -> None:
+async def test_what_has_moved_is_read_again_and_nothing_else(database: Database, dsn: str, section: str) -> None:
     follower = await followed(database)
     before = follower.current
     assert not await follower.follow()
@@ -104,9 +102,7 @@ async def test_every_table_that_is_read_moves_its_section(database: Database) ->
     assert {name for name, watched in read.items() if not watched} == {"config_section"}
 
 
-async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(
-    database: Database, dsn: str
-) -> None:
+async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(database: Database, dsn: str) -> None:
     follower = await followed(database)
     writer = await asyncpg.connect(owner(dsn))
     try:

@@ -183,14 +183,10 @@ async def test_nobody_shuts_out_themselves(site: Site) -> None:
     assert await refused(service.set_policy(boss, {"factors": ["totp"]})) == "LOGIN_UNENROLLED"
     await with_app(site, "boss")
     await service.set_policy(boss, {"factors": ["totp"]})
-    await service.set_policy(
-        machine(site), {"networks": ["203.0.113.0/24"], "factors": []}
-    )  # has the machine
+    await service.set_policy(machine(site), {"networks": ["203.0.113.0/24"], "factors": []})  # has the machine
 
 
-async def test_the_right_password_from_elsewhere_opens_nothing_and_is_written_down(
-    site: Site, auth: Auth
-) -> None:
+async def test_the_right_password_from_elsewhere_opens_nothing_and_is_written_down(site: Site, auth: Auth) -> None:
     await site.add_staff("li", "operator")
     await service.set_person(machine(site), "li", nets("192.0.2.7"))
     with pytest.raises(Elsewhere):
@@ -326,9 +322,7 @@ def codes_of(site: Site) -> LoginCodes:
     return LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
 
 
-async def test_a_login_code_is_a_message_of_ours_and_the_records_do_not_tell_it(
-    site: Site, auth: Auth
-) -> None:
+async def test_a_login_code_is_a_message_of_ours_and_the_records_do_not_tell_it(site: Site, auth: Auth) -> None:
     await site.add_staff("li", "operator")
     await with_phone(site, "li")
     codes, id_ = codes_of(site), (await by(site, "li")).actor.id
@@ -337,9 +331,7 @@ async def test_a_login_code_is_a_message_of_ours_and_the_records_do_not_tell_it(
     await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]], "factors": ["sms"]})
     begun = await begin(auth, "li")
     assert await codes.send(id_, "login") == "138****8000"
-    row = await site.db.fetchrow(
-        "SELECT id, content, type, submitter, lane FROM message JOIN part USING (id)"
-    )
+    row = await site.db.fetchrow("SELECT id, content, type, submitter, lane FROM message JOIN part USING (id)")
     assert row is not None
     assert row["submitter"] == "portal/login"
     found = await message_queries.search(site.db, accounts=None, before_id=None, limit=5, now=clock.now())
@@ -367,9 +359,7 @@ async def test_the_spare_account_sends_when_the_first_cannot(site: Site) -> None
     await site.snapshots.follow()
     await site.db.execute("UPDATE staff_sms_code SET sent_at = now() - interval '61 s'")
     assert await refused(codes.send(id_, "login")) == "LOGIN_SMS_FAILED"
-    assert await refused(codes.send(id_, "login")) == "LOGIN_SMS_FAILED", (
-        "what was not sent need not be waited for"
-    )
+    assert await refused(codes.send(id_, "login")) == "LOGIN_SMS_FAILED", "what was not sent need not be waited for"
 
 
 async def test_codes_are_so_many_a_day(site: Site) -> None:
@@ -398,13 +388,9 @@ async def test_a_passkey_opens_its_own_host_and_each_challenge_once(site: Site, 
     id_ = await site.add_staff("li", "operator")
     key = await with_passkey(site, "li")
 
-    async def tried(
-        with_: SoftPasskey, host: Host, *, verified: bool = True, challenge: bytes | None = None
-    ) -> bool:
+    async def tried(with_: SoftPasskey, host: Host, *, verified: bool = True, challenge: bytes | None = None) -> bool:
         options, asked = await passkeys.authentication(site.db, id_, HERE)
-        return await passkeys.check(
-            site.db, id_, with_.use(options, verified=verified), challenge or asked, host
-        )
+        return await passkeys.check(site.db, id_, with_.use(options, verified=verified), challenge or asked, host)
 
     assert await tried(key, HERE)
     assert not await tried(key, HERE, verified=False), "the device has not looked who it is"

@@ -105,9 +105,7 @@ async def test_a_burst_from_many_addresses_does_not_stop_who_is_known(site: Site
         assert [await person.login("zhang") for _ in range(3)] == [303] * 3
         heard = sum(each.done() for each in tries) - heard
         assert heard <= 3 * HEARD_BEFORE, f"{heard} others came first"
-        assert set(await asyncio.gather(*tries)) == {401}, (
-            "one try of each address is no attack, and can wait"
-        )
+        assert set(await asyncio.gather(*tries)) == {401}, "one try of each address is no attack, and can wait"
 
 
 @pytest.mark.usefixtures("standing")
@@ -184,23 +182,17 @@ async def test_the_end_of_a_session_is_in_the_audit_log(site: Site) -> None:
         await person.login("zhang")
         await site.db.execute("UPDATE portal_session SET seen_at = now() - interval '31 minutes'")
         await person.login("zhang")  # with the next login those that are over are swept
-    actions = [
-        r["action"] for r in await site.db.fetch("SELECT action FROM audit WHERE actor = 'zhang' ORDER BY id")
-    ]
+    actions = [r["action"] for r in await site.db.fetch("SELECT action FROM audit WHERE actor = 'zhang' ORDER BY id")]
     assert actions == ["login", "session.over", "login"]
 
 
-async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_down(
-    site: Site, auth: Auth
-) -> None:
+async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_down(site: Site, auth: Auth) -> None:
     id_ = await site.add_staff("zhang", "admin")
     person = await queries.person(site.db, "zhang")
     assert person
     assert person.id == id_
     change = Change(site.db, person.actor())
-    said = [
-        await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8", None, **WHERE) for n in range(8)
-    ]
+    said = [await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8", None, **WHERE) for n in range(8)]
     assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
     assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
     assert isinstance(await auth.change_password(change, person, PASSWORD, "Password123!", None, **WHERE), str), (
@@ -208,9 +200,7 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     )
 
 
-async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
-    site: Site, auth: Auth
-) -> None:
+async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(site: Site, auth: Auth) -> None:
     """Each costs up to a tenth of a second, which everybody else on the platform waits for."""
     await site.add_staff("zhang", "admin")
     person = await queries.person(site.db, "zhang")
@@ -285,9 +275,7 @@ async def test_who_is_wrong_over_and_over_is_told_so_later_and_others_there_get_
     assert time.monotonic() - begun > 7.9
 
 
-async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(
-    site: Site, auth: Auth
-) -> None:
+async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(site: Site, auth: Auth) -> None:
     await site.add_staff("zhang", "admin")
     guesses = (auth.login("zhang", f"{WRONG}{n}", "127.0.0.9") for n in range(40))
     answers = Counter(type(a).__name__ for a in await asyncio.gather(*guesses, return_exceptions=True))

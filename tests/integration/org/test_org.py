@@ -102,9 +102,7 @@ async def test_built_in_roles_open_and_see_what_they_did_before(org: Org) -> Non
     for code, words in PAGES.items():
         await org.add(code, code, accounts=[account])
         person = await org.person(code)
-        assert {p for p in NEEDED.values() if p in person.permissions} == {
-            NEEDED[w] for w in words.split()
-        }, code
+        assert {p for p in NEEDED.values() if p in person.permissions} == {NEEDED[w] for w in words.split()}, code
         assert person.scope.accounts == ((account,) if code in SEES_ASSIGNED else None), code
         assert known[code].builtin
         assert len(person.duties) <= 1
@@ -205,14 +203,11 @@ async def test_who_has_more_is_not_managed(org: Org) -> None:
     await org.add("admin", "admin")
     admin = await org.by("admin")
     for attempt in (
-        service.reset_password(admin, "boss", "y"),
-        service.set_person(admin, "boss", {"phone": "13800138000"}),
-        service.stop_person(admin, "boss"),
-        service.remove_person(admin, "boss"),
+        service.reset_password(admin, "boss", "y"), service.set_person(admin, "boss", {"phone": "13800138000"}),
+        service.stop_person(admin, "boss"), service.remove_person(admin, "boss"),
         service.grant(admin, "boss", ["operator"]),
-        service.set_permissions(admin, "boss", allowed=(), withheld=list(P)),
-        factors.reset_factors(admin, "boss"),
-    ):
+        service.set_permissions(admin, "boss", allowed=(), withheld=list(P)), factors.reset_factors(admin, "boss"),
+    ):  # fmt: skip
         assert await refused(attempt) == "PERSON_ABOVE"
     boss = await org.person("boss")
     assert await sessions.open_session(org.db, boss, "x", b"t" * 32, "c", None)
@@ -629,9 +624,7 @@ async def test_a_code_sent_to_a_phone_has_five_tries(org: Org) -> None:
     li = await org.by("li")
     assert await refused(factors.new_sms_code(org.db, SEALER, id_, "phone")) == "STATE_CONFLICT"
     await service.set_contact(li, {"phone": "13800138000"})
-    assert await refused(factors.new_sms_code(org.db, SEALER, id_, "login")) == "STATE_CONFLICT", (
-        "not verified"
-    )
+    assert await refused(factors.new_sms_code(org.db, SEALER, id_, "login")) == "STATE_CONFLICT", "not verified"
     number, code = await factors.new_sms_code(org.db, SEALER, id_, "phone")
     assert number == "8613800138000"
     assert await refused(factors.new_sms_code(org.db, SEALER, id_, "phone")) == "RATE_LIMITED"

@@ -147,16 +147,12 @@ def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from scans(below)
 
 
-async def test_what_a_request_reads_of_its_person_does_not_grow_with_their_number(
-    database: Database, dsn: str
-) -> None:
+async def test_what_a_request_reads_of_its_person_does_not_grow_with_their_number(database: Database, dsn: str) -> None:
     """Three thousand accounts, five thousand people with three sessions each: one statement, by indexes."""
     root = await asyncpg.connect(owner(dsn))
     try:
         await root.execute(_MANY)
-        told = await root.fetchval(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {queries._SESSION}", TOKEN, "127.0.0.1", timeout=60
-        )
+        told = await root.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries._SESSION}", TOKEN, "127.0.0.1", timeout=60)
     finally:
         await root.close()
     (whole,) = json.loads(told)

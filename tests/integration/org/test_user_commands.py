@@ -62,9 +62,7 @@ async def test_who_is_stopped_is_out_at_once_and_the_last_administrator_stays(ds
         assert refused.exit_code == 1
         assert "last administrator" in refused.output
         assert (await ctl("user", "stop", "boss", "--force")).exit_code == 0
-        rows = await db.fetch(
-            "SELECT action, object, after FROM audit WHERE action LIKE 'staff.st%' ORDER BY id"
-        )
+        rows = await db.fetch("SELECT action, object, after FROM audit WHERE action LIKE 'staff.st%' ORDER BY id")
         assert [(r["action"], r["object"]) for r in rows] == [
             ("staff.stop", "staff/zhang"), ("staff.start", "staff/zhang"), ("staff.stop", "staff/boss"),
         ]  # fmt: skip
@@ -119,9 +117,7 @@ async def test_what_the_platform_is_called_makes_no_password(dsn: str, ctl: Comm
         await db.close()
 
 
-async def test_passwords_of_partners_and_channels_come_from_a_file(
-    dsn: str, ctl: Command, tmp_path: Path
-) -> None:
+async def test_passwords_of_partners_and_channels_come_from_a_file(dsn: str, ctl: Command, tmp_path: Path) -> None:
     db = Database(dsn)
     await db.open()
     try:
@@ -136,24 +132,10 @@ async def test_passwords_of_partners_and_channels_come_from_a_file(
         assert (await ctl("partner", "set", "shop", "--password-file", str(tmp_path / "new"))).exit_code == 0
         (stored,) = await partners.load_partners(db, sealer)
         assert stored.password == "secret34"
-        for wrong in (
-            ("--password", "a", "--password-file", "-"),
-            ("--password-file", str(tmp_path / "none")),
-            (),
-        ):
+        for wrong in (("--password", "a", "--password-file", "-"), ("--password-file", str(tmp_path / "none")), ()):
             assert (await ctl(*partner[:-1], "else", *wrong, stdin="b\n")).exit_code == 2
         channel = (
-            "channel",
-            "add",
-            "mobile",
-            "--protocol",
-            "cmpp30",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "1",
-            "--user",
-            "9",
+            "channel", "add", "mobile", "--protocol", "cmpp30", "--host", "127.0.0.1", "--port", "1", "--user", "9"
         )
         added = await ctl(*channel, "--password-file", "-", stdin="secret\n")
         assert added.exit_code == 0, added.output

@@ -157,6 +157,4 @@ class Client:
             case _:
                 esm_class = 0x40 if header else 0
                 fields = {"registered_delivery": 1, "source_addr": "10690001", "data_coding": 8} | more
-                self.send(
-                    smpp.SubmitSm(destination_addr=to, short_message=octets, esm_class=esm_class, **fields)
-                )
+                self.send(smpp.SubmitSm(destination_addr=to, short_message=octets, esm_class=esm_class, **fields))

@@ -128,9 +128,7 @@ async def test_a_long_message_is_reported_once() -> None:
 async def test_sar_payload_and_several_destinations() -> None:
     def sar(number: int, content: str) -> smpp.SubmitSm:
         tlvs = (Tlv(0x020C, b"\0\5"), Tlv(0x020E, b"\2"), Tlv(0x020F, bytes((number,))))
-        return smpp.SubmitSm(
-            source_addr="1069", destination_addr=PHONE, short_message=content.encode(), tlvs=tlvs
-        )
+        return smpp.SubmitSm(source_addr="1069", destination_addr=PHONE, short_message=content.encode(), tlvs=tlvs)
 
     async with talk("smpp34") as (gate, client):
         payload = Tlv(0x0424, ("很长" * 100).encode("utf-16-be"))
@@ -151,9 +149,7 @@ async def test_cmpp_several_destinations_get_ids_in_a_row() -> None:
     numbers = ("13800138000", "13800138001", "13800138002")
     content = "群发".encode("utf-16-be")
     async with talk("cmpp30") as (_, client):
-        client.send(
-            cmpp.Submit(registered_delivery=1, msg_fmt=8, dest_terminal_id=numbers, msg_content=content)
-        )
+        client.send(cmpp.Submit(registered_delivery=1, msg_fmt=8, dest_terminal_id=numbers, msg_content=content))
         client.submit("13800138003", "单发")
         await client.until(lambda: len(client.delivered) == 4)
     first = client.answers[0].pdu.msg_id
@@ -414,9 +410,7 @@ async def test_reports_are_spread_over_connections(carrier: Start) -> None:
         ("dec10", "same", lambda a, r: a == r and len(a) == 10),
     ],
 )
-async def test_report_ids_in_another_form(
-    answer_form: str, report_form: str, read: Callable[[str, str], bool]
-) -> None:
+async def test_report_ids_in_another_form(answer_form: str, report_form: str, read: Callable[[str, str], bool]) -> None:
     async with talk("smpp34", answer_id=answer_form, report_id=report_form) as (_, client):
         client.submit(PHONE, "a")
         await client.until(lambda: client.delivered)
