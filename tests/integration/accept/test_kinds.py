@@ -46,7 +46,10 @@ def only(answer: Answer) -> str:
 
 
 async def test_a_kind_is_stored_told_and_counted_by_its_own_name(api: Api) -> None:
+    compat = "SELECT compat FROM schema_info"
+    assert await api.ctx.db.fetchval(compat) < kinds.SCHEMA
     await make(api)
+    assert await api.ctx.db.fetchval(compat) == kinds.SCHEMA, "no older program starts any more"
     answer = await send(api, "bill")
     assert answer.status == 202, answer.body
     record = (await api.get(f"/messages/{only(answer)}")).data
@@ -138,10 +141,10 @@ async def test_a_retired_one_sends_nothing_new_and_answers_repeats(api: Api) -> 
     assert (await send(api, "bill", "另一条")).status == 202
 
 
-@pytest.mark.parametrize("name", ["", "A", "账单", "otp", "all", "1bill", "b", "x" * 33, "a b"])
-async def test_names_that_are_none(api: Api, name: str) -> None:
-    with pytest.raises(Invalid):
-        await make(api, name)
+async def test_names_that_are_none(api: Api) -> None:
+    for name in ("", "A", "账单", "otp", "all", "1bill", "b", "x" * 33, "a b"):
+        with pytest.raises(Invalid):
+            await make(api, name)
 
 
 async def test_two_that_people_cannot_tell_apart(api: Api) -> None:
@@ -155,13 +158,6 @@ async def test_two_that_people_cannot_tell_apart(api: Api) -> None:
         await kinds.restore(by_test(api.ctx.db), "bill")
     await kinds.rename(by_test(api.ctx.db), "bill", "旧账单")
     await kinds.restore(by_test(api.ctx.db), "bill")
-
-
-async def test_no_older_program_starts_once_there_is_one(api: Api) -> None:
-    before = await api.ctx.db.fetchval("SELECT compat FROM schema_info")
-    assert before < kinds.SCHEMA
-    await make(api)
-    assert await api.ctx.db.fetchval("SELECT compat FROM schema_info") == kinds.SCHEMA
 
 
 async def test_none_is_made_while_a_node_runs_an_older_program(api: Api) -> None:

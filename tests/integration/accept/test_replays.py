@@ -43,9 +43,6 @@ async def money(api: Api, units: int) -> None:
     await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, units, "")
 
 
-# --- the signature ------------------------------------------------------------------------------------------------
-
-
 async def test_a_send_is_signed_with_its_idempotency_key(api: Api) -> None:
     answer = await send(api, idempotency_key="order-1")
     assert answer.code == "OK"
@@ -74,9 +71,6 @@ async def test_a_signature_of_one_version_is_none_of_the_other(api: Api) -> None
         headers["X-Sms-Signature"] = other + headers["X-Sms-Signature"][3:]
         answer = await send(api, headers)
         assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_INVALID")
-
-
-# --- nonces, wherever -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -148,9 +142,6 @@ async def test_nonces_are_forgotten_before_keys_and_each_in_its_time(api: Api) -
             assert await api.ctx.db.fetchval(kinds) == left
 
 
-# --- without the database -------------------------------------------------------------------------------------------
-
-
 async def _spooled(api: Api, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> NewCall:
     """The call that the headers make, as a spool keeps it and gives it back."""
     caught: list[NewCall] = []
@@ -216,9 +207,6 @@ async def test_without_the_database_nobody_honest_is_refused(api: Api, monkeypat
     await asyncio.wait_for(api.ctx.nonces.settled(), 20)  # and entered afterwards
     async with api.another_node() as other:
         assert (await look(other, headers)).code == "AUTH_NONCE_REPLAYED"
-
-
-# --- the end of version 1 ---------------------------------------------------------------------------------------------
 
 
 async def test_version_1_says_until_when_it_is_good(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""Rows that all acceptances of an account change, beside somebody who keeps a snapshot: none of their versions goes."""
+"""Acceptances on their way into the ledger: large beside small, and rows that all of an account change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import asyncpg
 import pytest_asyncio
 from ledger import BALANCE, Ledger
 
+from smsgw.core.errors import SmsgwError
 from smsgw.core.states import PartState
+from smsgw.pipeline.accept.entering import LARGE, Entering
 from smsgw.runtime import aio
+from smsgw.store.engine.database import Connection
+from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import credit, outcomes
+from smsgw.store.messages.calls import NewCall, Stored
 
 SHARED = ("account", "usage_day", "quota_used")
 _AGE = """
@@ -53,7 +58,7 @@ async def read(ledger: Ledger) -> dict[str, int]:
     return {row["relname"]: row["blocks"] for row in await ledger.connection.fetch(_READ, list(SHARED))}
 
 
-async def test_an_acceptance_meets_the_newest_first(kept: Ledger) -> None:
+async def test_acceptances_and_refunds_meet_the_newest_first_and_book_what_is_right(kept: Ledger) -> None:
     await kept.accept()  # plans are made
     pages = {row["relname"]: row["pages"] for row in await kept.connection.fetch(_PAGES, list(SHARED))}
     assert all(n >= 20 for n in pages.values()), "the versions are there"
@@ -63,8 +68,13 @@ async def test_an_acceptance_meets_the_newest_first(kept: Ledger) -> None:
     met = {table: after[table] - before[table] for table in SHARED}
     assert all(0 < n <= 10 for n in met.values()), met
 
+    for parts in (3, 5):
+        await kept.accept(parts=parts)
+    rows = await kept.connection.fetch("SELECT messages, parts, units FROM usage_day")
+    assert [tuple(row) for row in rows] == [(5, 11, 11)]
+    assert await kept.connection.fetchval("SELECT sum(parts) FROM quota_used") == 11
+    assert await kept.balance() == BALANCE - 11
 
-async def test_a_refund_meets_the_newest_first(kept: Ledger) -> None:
     id_ = await kept.accept(parts=2)
     rejected = [{"id": id_, "state": PartState.REJECTED}]
     for measured in (False, True):
@@ -73,20 +83,11 @@ async def test_a_refund_meets_the_newest_first(kept: Ledger) -> None:
         await trying.start()
         await outcomes.refund(kept.connection, rejected)  # type: ignore[arg-type]
         (balance,) = await kept.connection.fetchrow("SELECT balance FROM ledger WHERE id = $1 AND units = 1", id_)
-        assert balance == BALANCE - 1 - 2 + 1
+        assert balance == BALANCE - 11 - 2 + 1
         await trying.rollback()
         met = await read(kept)
         if measured:
             assert all(0 < met[table] - before[table] <= 20 for table in SHARED[:2]), (before, met)
-
-
-async def test_what_is_booked_beside_it_is_right(kept: Ledger) -> None:
-    for parts in (1, 3, 5):
-        await kept.accept(parts=parts)
-    rows = await kept.connection.fetch("SELECT messages, parts, units FROM usage_day")
-    assert [tuple(row) for row in rows] == [(4, 10, 10)]
-    assert await kept.connection.fetchval("SELECT sum(parts) FROM quota_used") == 10
-    assert await kept.connection.fetchval("SELECT balance FROM account WHERE id = $1", kept.account_id) == BALANCE - 10
 
 
 async def test_use_and_quota_that_others_change_at_once_are_added_to_as_well(ledger: Ledger) -> None:
@@ -111,3 +112,56 @@ async def test_an_account_that_is_not_there_locks_no_other(ledger: Ledger) -> No
     """What is looked for from above meets the account below it, and that is not meant."""
     found = await ledger.connection.fetch(credit.LOCK, [ledger.account_id, ledger.account_id + 1])
     assert [row["id"] for row in found] == [ledger.account_id]
+
+
+def call(account: int, parts: int, guards: tuple[int, ...] = ()) -> NewCall:
+    return NewCall(account, 1, [], [()] * parts, parts, (), b"", guards=guards)
+
+
+class Writes:
+    """Writes calls that are held back as long as the test says; in which order they were written."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.written: list[tuple[int, int]] = []
+
+    async def commit(self, connection: Connection, calls: list[NewCall], again: bool) -> list[Stored | SmsgwError]:
+        await connection.execute("SELECT 1")
+        if any(len(one.parts) >= LARGE for one in calls):
+            await self.free.wait()
+        self.written += [(one.account_id, len(one.parts)) for one in calls]
+        return [Stored(one.batch_id) for one in calls]
+
+
+@pytest_asyncio.fixture
+async def writes() -> Writes:
+    return Writes()
+
+
+@pytest_asyncio.fixture
+async def entering(dsn: str, writes: Writes) -> AsyncIterator[Entering]:
+    made = Entering(
+        lambda: Batcher("accept", dsn, writes.commit, weigh=lambda one: max(1, len(one.parts)), max_batch=2000),
+        lambda one: max(1, len(one.parts)),
+    )
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_small_calls_do_not_wait_for_a_large_one_of_another_account(entering: Entering, writes: Writes) -> None:
+    large = entering.submit(call(1, LARGE, guards=(1, 7)))
+    own = entering.submit(call(1, 1))
+    kin = entering.submit(call(3, 1, guards=(7,)))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(entering.put(call(2, 1)) for _ in range(20)))
+    assert not large.done()
+    assert not own.done(), "it would wait for the account's row, and everybody with it"
+    assert not kin.done(), "as would this one, for the row of the account above both"
+    assert entering.waiting == LARGE + 2
+    writes.free.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(large, own, kin)
+        await entering.put(call(1, 2))
+    assert writes.written == [(2, 1)] * 20 + [(1, LARGE), (1, 1), (3, 1), (1, 2)]
+    assert entering.waiting == 0

@@ -231,9 +231,6 @@ async def test_people_see_their_accounts_and_all_below(tree: Tree) -> None:
     assert person.scope.accounts == (tree.ids["sales"],)
 
 
-# --- departments -----------------------------------------------------------------------------------------------------
-
-
 async def departments(tree: Tree, **quotas: int | None) -> dict[str, int]:
     """bureau > office; sales (with shop below it) is the office's, care the bureau's."""
     change = by_test(tree.api.ctx.db)

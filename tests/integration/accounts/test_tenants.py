@@ -74,9 +74,6 @@ async def send(api: Api, key: NewKey, *to: str, content: str = "您好", **field
     return await api.post("/messages", {"to": list(to or [PHONE]), "content": content, **fields}, key=key)
 
 
-# --- the number that a message comes from ---------------------------------------------------------------------------
-
-
 async def test_digits_lead_to_nobody_else(api: Api) -> None:
     """Below its own code an account sends from any number that is not below a longer one of somebody else."""
     shop, bank = api.key, await tenant(api, "bank", extend_code="123")
@@ -163,8 +160,6 @@ async def test_a_code_does_not_change_hands_while_it_is_answered(api: Api) -> No
     await extension(api, "acme", "12")  # its own again
 
 
-# --- what others send to the same number ----------------------------------------------------------------------------
-
 PLATFORM = "已达到平台对单个号码的保护上限，请稍后重试"
 
 
@@ -245,9 +240,6 @@ async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
     own = await send(api, api.key, OTHER, **sale)
     assert "（2026-05-04）" in foreign.data["items"][0]["message"]
     assert "（2026-05-04 13:27）" in own.data["items"][0]["message"]
-
-
-# --- what a partner is told of its own text -------------------------------------------------------------------------
 
 
 async def test_a_receipt_begins_with_the_partners_own_text(api: Api) -> None:

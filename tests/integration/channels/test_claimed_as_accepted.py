@@ -112,9 +112,6 @@ async def other(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-# --- all is well ------------------------------------------------------------------------------------------------------
-
-
 async def test_a_message_is_claimed_as_it_is_accepted(ledger: Ledger, door: Door) -> None:
     """It is in hand as if it had been claimed, and stands so in the ledger."""
     first, waits = await door.put(parts=2)
@@ -164,9 +161,6 @@ async def test_a_call_that_is_refused_keeps_no_room(ledger: Ledger, door: Door) 
     assert door.sender.claims.entering == 0
 
 
-# --- the fence --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "what", ["expires_at = now() - interval '1 s'", "node = 9", "epoch = nextval('lease_epoch')", "resource = 'gone'"]
 )
@@ -213,9 +207,6 @@ async def test_a_lease_is_nobodys_while_something_is_entered_under_it(
         assert not done
     await taking
     assert await ledger.state(call.batch_id) is S.SENDING
-
-
-# --- what is not known ------------------------------------------------------------------------------------------------
 
 
 async def test_what_was_certainly_not_committed_is_entered_again_and_queued(

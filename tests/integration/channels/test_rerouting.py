@@ -180,9 +180,6 @@ async def test_what_is_accepted_for_a_pool_that_is_no_more_is_led_on_by_and_by(l
     assert await where(ledger) == {late: {"CMCC"}, other: {"CMCC"}}
 
 
-# --- a channel that is gone --------------------------------------------------------------------------------------
-
-
 async def free(ledger: Ledger, *, gone: str = "a", well: str = "b") -> set[tuple[int, int]]:
     serving = [(POOL, ledger.channels[name]) for name in well]
     return await failover.free(ledger.outcomes, ledger.snapshots.current, {ledger.channels[gone]}, serving)

@@ -65,9 +65,6 @@ def refused(code: str) -> Iterator[None]:
     assert caught.value.code == code
 
 
-# --- cancel ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("state", [S.QUEUED, S.SCHEDULED, S.HELD])
 async def test_a_message_is_cancelled_refunded_and_reported_once(
     ledger: Ledger, cancelling: Cancelling, state: PartState
@@ -121,9 +118,6 @@ async def test_of_a_call_what_still_waits_is_cancelled(ledger: Ledger, cancellin
     assert await ledger.state(other) == S.QUEUED
     assert {await ledger.state(c.id) for c in taken[:3]} == {S.SENDING}
     assert await cancelling.batch(call.batch_id, ANYBODY) == Cancelled(1100, 0)
-
-
-# --- recall ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, job: Job) -> None:
@@ -199,8 +193,6 @@ async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, jo
     assert [tuple(row) for row in counts] == [(S.REJECTED, 1300)]
     assert await ledger.balance() == BALANCE
 
-
-# --- consents --------------------------------------------------------------------------------------------------------
 
 GIVEN = consents.Given(consents.Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
 

@@ -135,10 +135,8 @@ async def test_a_batch_makes_what_can_be_made_and_says_of_each(api: Api) -> None
     codes = (await api.get(f"/links/{told[5]['link_id']}/codes")).data["items"]
     addresses = {one["address"] for one in [*told, *codes] if one.get("address")}
     assert len(addresses) == 4 + 40, "no code is another's"
-    versions = await api.ctx.db.fetch("SELECT link_id, version, target FROM short_link_target ORDER BY link_id")
-    assert [(str(row["link_id"]), row["version"]) for row in versions] == [(id_, 1) for id_ in sorted(listed, key=int)]
-    entered = await api.ctx.db.fetch("SELECT object, actor FROM audit WHERE action = 'short_link.make' ORDER BY id")
-    assert [row["object"] for row in entered] == [f"short_link/{one['link_id']}" for one in told if "link_id" in one]
+    versions = await api.ctx.db.fetch("SELECT link_id, version FROM short_link_target ORDER BY link_id")
+    assert [(str(id_), version) for id_, version in versions] == [(id_, 1) for id_ in sorted(listed, key=int)]
     again = await api.post("/links/batch", {"items": items}, Idempotency_Key="batch-1")
     assert (again.status, again.data) == (201, made.data)
     assert len((await api.get("/links")).data["items"]) == 5

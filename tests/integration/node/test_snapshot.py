@@ -150,8 +150,6 @@ async def test_a_reader_sees_all_of_a_change_or_nothing(database: Database, dsn:
     assert len(seen) > 1, "nothing was read while it was written"
 
 
-# --- the versions of the sections --------------------------------------------------------------------------------
-
 PASSED_OVER = {
     "account.balance", "api_key.last_used_at", "api_key.last_used_ip", "brand.draft", "brand.drafted_at",
     "event_setting.balance_told", "number_override.id", "submit_recording.kept", "submit_recording.left_out",

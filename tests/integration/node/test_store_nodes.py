@@ -152,8 +152,6 @@ async def test_ids_go_on_above_those_made_before(database: Database, tmp_path: P
     assert ids.next() > ahead
 
 
-# --- nodes of versions before numbers were leased -----------------------------------------------------------------
-
 _OLD_BEAT = """
 INSERT INTO lease (resource, node, epoch, expires_at)
 VALUES ('node/' || $1::int, $1, 0, clock_timestamp() + interval '15 seconds')
