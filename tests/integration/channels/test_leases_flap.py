@@ -9,6 +9,7 @@ import time
 from collections import Counter
 
 import pytest
+from claiming_sender import Neighbour
 from composing import Composed, ground, services
 from dbproxy import DatabaseProxy
 from harness import dice as make_dice
@@ -38,14 +39,6 @@ MESSAGES = 1000
 SECONDS = 10.0
 MOST_SECONDS = 90.0
 """Until both have had the channel, on a machine that is slow."""
-
-
-class Neighbour:
-    def healthy(self) -> bool:
-        return True
-
-    def has_room(self) -> bool:
-        return True
 
 
 class Node:
@@ -174,7 +167,6 @@ async def test_two_nodes_never_own_a_channel_at_once_nor_send_twice(
     twice = {id_: n for id_, n in Counter(part.id for _, _, part in writes).items() if n > 1}
     assert twice == {}
     states = Counter(row["state"] for row in await ledger.connection.fetch("SELECT state FROM part"))
-    print(states, [node.owned for node in nodes])
     # What was written is known or called unknown, what was not is still there to be sent.
     assert states[S.SENT] <= len(writes) <= states[S.SENT] + states[S.UNKNOWN]
     assert states[S.UNKNOWN] <= 2 * ROOM * (1 + sum(node.owned for node in nodes))

@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from changes import by_test
 
@@ -36,14 +35,6 @@ from smsgw.store.engine.secrets import Sealer
 
 HOST, TARGET = "s.example.cn", "https://www.example.cn/spring"
 NUMBER = 7
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    one = Database(dsn, size=2)
-    await one.open()
-    yield one
-    await one.close()
 
 
 @pytest.fixture

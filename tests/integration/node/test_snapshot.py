@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -32,6 +33,14 @@ async def database(database: Database) -> Database:
     await channels.add(by_test(database), SEALER, "old", CHANNEL)
     await accounts.add(by_test(database), "old")
     return database
+
+
+@pytest_asyncio.fixture
+async def writer(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """The owner's connection."""
+    connection = await asyncpg.connect(owner(dsn))
+    yield connection
+    await connection.close()
 
 
 async def followed(database: Database) -> SnapshotFollower:
@@ -102,29 +111,25 @@ async def test_every_table_that_is_read_moves_its_section(database: Database) ->
     assert {name for name, watched in read.items() if not watched} == {"config_section"}
 
 
-async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(database: Database, dsn: str) -> None:
+async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(
+    database: Database, writer: asyncpg.Connection
+) -> None:
     follower = await followed(database)
-    writer = await asyncpg.connect(owner(dsn))
-    try:
-        transaction = writer.transaction()
-        await transaction.start()
+    async with writer.transaction():
         await writer.execute("INSERT INTO account (name) VALUES ('new')")
         assert not await follower.follow()
         assert follower.current.account_by_name("new") is None
-        await transaction.commit()
-    finally:
-        await writer.close()
     assert await follower.follow()
     assert follower.current.account_by_name("new") is not None
 
 
-async def test_a_reader_sees_all_of_a_change_or_nothing(database: Database, dsn: str) -> None:
+async def test_a_reader_sees_all_of_a_change_or_nothing(
+    database: Database, dsn: str, writer: asyncpg.Connection
+) -> None:
     """A writer changes two sections at a time; whoever holds a snapshot finds both at the same step."""
     await change(dsn, "UPDATE account SET rate = 100", "UPDATE channel SET rate = 100")
     follower = await followed(database)
-    writer = await asyncpg.connect(owner(dsn))
-    steps = 60
-    seen: set[int] = set()
+    steps, seen = 60, set[int]()
 
     async def write() -> None:
         for n in range(1, steps + 1):
@@ -133,18 +138,15 @@ async def test_a_reader_sees_all_of_a_change_or_nothing(database: Database, dsn:
                 await asyncio.sleep(0)
                 await writer.execute("UPDATE channel SET rate = $1 WHERE name = 'old'", n)
 
-    try:
-        writing = aio.spawn(write(), name="writing")
-        while not writing.done():
-            if await follower.follow():
-                snapshot = follower.current
-                account = snapshot.account_by_name("old")
-                assert account is not None
-                assert snapshot.channels[0].rate == account.rate
-                seen.add(account.rate)
-        await writing
-    finally:
-        await writer.close()
+    writing = aio.spawn(write(), name="writing")
+    while not writing.done():
+        if await follower.follow():
+            snapshot = follower.current
+            account = snapshot.account_by_name("old")
+            assert account is not None
+            assert snapshot.channels[0].rate == account.rate
+            seen.add(account.rate)
+    await writing
     await follower.follow()
     assert follower.current.channels[0].rate == steps
     assert len(seen) > 1, "nothing was read while it was written"

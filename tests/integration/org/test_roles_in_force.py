@@ -30,17 +30,22 @@ TOKEN = hashlib.sha256(b"of the cookie").digest()
 
 
 @pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
+async def database(database: Database) -> Database:
     """Where one person with one role is logged in."""
-    one = Database(dsn)
-    await one.open()
-    await org.add_role(by_test(one), "desk", "窗口", [P.MESSAGE_VIEW], ScopeKind.ALL)
-    await org.add_person(by_test(one), "zhang", "张三", ["desk"], "hash")
-    found = await queries.person(one, "zhang")
+    await org.add_role(by_test(database), "desk", "窗口", [P.MESSAGE_VIEW], ScopeKind.ALL)
+    await org.add_person(by_test(database), "zhang", "张三", ["desk"], "hash")
+    found = await queries.person(database, "zhang")
     assert found is not None
-    assert await sessions.open_session(one, found, "hash", TOKEN, "csrf", "127.0.0.1")
-    yield one
-    await one.close()
+    assert await sessions.open_session(database, found, "hash", TOKEN, "csrf", "127.0.0.1")
+    return database
+
+
+@pytest_asyncio.fixture
+async def writer(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """The owner's connection."""
+    connection = await asyncpg.connect(owner(dsn))
+    yield connection
+    await connection.close()
 
 
 async def seen(database: Database) -> Person:
@@ -79,12 +84,11 @@ async def test_editing_a_role_reloads_nothing_and_counts_with_the_next_request_o
     assert not follower.loads
 
 
-async def test_a_request_sees_all_of_a_changed_role_or_nothing(database: Database, dsn: str) -> None:
+async def test_a_request_sees_all_of_a_changed_role_or_nothing(database: Database, writer: asyncpg.Connection) -> None:
     """Rights, scope and what is the person's own are changed one after the other in a transaction."""
     narrow = (frozenset({P.MESSAGE_VIEW, P.MESSAGE_SEND}), "zhang")
     wide = (frozenset({P.AUDIT_VIEW, P.AUDIT_EXPORT}), None)
     states = ((narrow, "own", "message.view", "message.send"), (wide, "all", "audit.view", "audit.export"))
-    writer = await asyncpg.connect(owner(dsn))
 
     async def write() -> None:
         for n in itertools.count():
@@ -101,18 +105,15 @@ async def test_a_request_sees_all_of_a_changed_role_or_nothing(database: Databas
                 await asyncio.sleep(0)
                 await writer.execute("UPDATE role SET scope = $1 WHERE code = 'desk'", scope)
 
-    try:
-        first = await seen(database)
-        known = {(first.permissions, first.scope.submitter), narrow, wide}
-        counted = dict.fromkeys(known, 0)
-        deadline = time.monotonic() + 30
-        writing = aio.spawn(write(), name="writing")
-        while not writing.done():
-            person = await seen(database)
-            counted[person.permissions, person.scope.submitter] += 1  # KeyError: half of a change
-        await writing
-    finally:
-        await writer.close()
+    first = await seen(database)
+    known = {(first.permissions, first.scope.submitter), narrow, wide}
+    counted = dict.fromkeys(known, 0)
+    deadline = time.monotonic() + 30
+    writing = aio.spawn(write(), name="writing")
+    while not writing.done():
+        person = await seen(database)
+        counted[person.permissions, person.scope.submitter] += 1  # KeyError: half of a change
+    await writing
     assert counted[narrow] > 3
     assert counted[wide] > 3
 
@@ -147,16 +148,13 @@ def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from scans(below)
 
 
-async def test_what_a_request_reads_of_its_person_does_not_grow_with_their_number(database: Database, dsn: str) -> None:
+async def test_what_a_request_reads_of_its_person_does_not_grow_with_their_number(
+    database: Database, writer: asyncpg.Connection
+) -> None:
     """Three thousand accounts, five thousand people with three sessions each: one statement, by indexes."""
-    root = await asyncpg.connect(owner(dsn))
-    try:
-        await root.execute(_MANY)
-        told = await root.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries._SESSION}", TOKEN, "127.0.0.1", timeout=60)
-    finally:
-        await root.close()
+    await writer.execute(_MANY)
+    told = await writer.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries._SESSION}", TOKEN, "127.0.0.1", timeout=60)
     (whole,) = json.loads(told)
-    print(f"planned in {whole['Planning Time']} ms, run in {whole['Execution Time']} ms")
     read = set(scans(whole["Plan"]))
     assert {table for table, _ in read} >= LARGE
     assert [one for one in read if one[0] in LARGE and one[1] == "Seq Scan"] == []
