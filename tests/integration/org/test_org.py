@@ -477,6 +477,13 @@ async def test_ones_own_password_is_not_reset(org: Org) -> None:
     assert await refused(service.reset_password(await org.by("boss"), "boss", "y")) == "RIGHTS_OWN"
 
 
+async def test_the_password_policy_is_set_by_the_rights_of_now(org: Org) -> None:
+    await org.add("sec", "secadmin")
+    sec = await org.by("sec")
+    await service.grant(org.machine, "sec", ["operator"])
+    assert await refused(service.set_password_policy(sec, history=0, days=0)) == "PERMISSION_DENIED"
+
+
 async def test_a_code_that_went_to_an_earlier_phone_is_good_no_more(org: Org) -> None:
     id_ = await org.add("li", "operator")
     li = await org.by("li")
