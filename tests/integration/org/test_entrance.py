@@ -223,10 +223,11 @@ async def test_an_app_is_asked_for_and_a_code_is_good_once(site: Site, auth: Aut
     secret = await li(site)
     begun = await begin(auth, "li")
     assert await shows(auth, begun, Factor.TOTP, "000000") is None
-    opened = await shows(auth, begun, Factor.TOTP, code_of(secret))
+    code = code_of(secret)
+    opened = await shows(auth, begun, Factor.TOTP, code)
     assert isinstance(opened, NewSession)
     replayed = await begin(auth, "li")
-    assert await shows(auth, replayed, Factor.TOTP, code_of(secret)) is None, "replayed"
+    assert await shows(auth, replayed, Factor.TOTP, code) is None, "replayed"
     session = await auth.session(opened.token, passive=True)
     assert session is not None
     assert session.factor_at is not None
