@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser, send
+from browsing import send
 from portal_site import Site, by_test, with_keeper
+from visits import having, lacking, refusal, signed_in, status_of
 
 from smsgw.admin.pages.connect import account_training
 from smsgw.admin.rights import Proof
@@ -21,11 +22,9 @@ from smsgw.platform.accounts import listing, service, training
 from smsgw.platform.org import service as org
 from smsgw.store.messages import tasks
 
-FORM = {
-    "display_name": "交通出行", "parent": "", "department": "", "protocols": "http", "ip_allow": "10.0.0.0/8",
-    "default_sign": "示例交通", "extend_code": "", "rate": "100", "quota_day": "500", "quota_month": "",
-    "starts_on": "2026-01-01", "ends_on": "2027-12-31", "stops_at_end": "1",
-}  # fmt: skip
+FORM = {"display_name": "交通出行", "parent": "", "department": "", "protocols": "http", "ip_allow": "10.0.0.0/8",
+        "default_sign": "示例交通", "extend_code": "", "rate": "100", "quota_day": "500", "quota_month": "",
+        "starts_on": "2026-01-01", "ends_on": "2027-12-31", "stops_at_end": "1"}  # fmt: skip
 
 
 @pytest_asyncio.fixture
@@ -53,16 +52,12 @@ async def done(site: Site) -> list[str]:
 
 async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> None:
     department = await org.add_department(by_test(site.db), "交通局")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/accounts/-/new")
-        page = await boss.post("/accounts/-/new", FORM | {"name": "a b", "starts_on": "2026-1-1"})
-        assert boss.status == 422
-        assert 'id="name-problem"' in page
-        assert 'id="starts_on-problem"' in page
+        page = await refusal(boss, "/accounts/-/new", FORM | {"name": "a b", "starts_on": "2026-1-1"})
+        assert not lacking(page, 'id="name-problem"', 'id="starts_on-problem"')
         new = FORM | {"name": "traffic", "parent": "hall", "department": str(department)}
-        page = await boss.post("/accounts/-/new", new)
-        assert "将新建账号 traffic（上级：hall）" in page
+        assert "将新建账号 traffic（上级：hall）" in await boss.post("/accounts/-/new", new)
         assert await site.db.fetchval("SELECT count(*) FROM account WHERE name = 'traffic'") == 0, "only asked"
         await boss.post("/accounts/-/new", new | {"confirmed": "1"})
         made = await row(site, "traffic")
@@ -70,12 +65,8 @@ async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> 
         assert boss.path == here
         assert (made["parent_id"], made["department_id"]) == (site.accounts["hall"], department)
         assert (made["rate"], made["quota_day"], made["protocols"]) == (100, 500, ["http"])
-        page = await boss.get(here)
-        for word in ("交通出行", "10.0.0.0/8", "示例交通", "0 / 500", "2027-12-31"):
-            assert word in page, word
-        page = await boss.get("/accounts")
-        assert "hall / traffic" in page
-        assert "交通局" in page
+        assert not lacking(await boss.get(here), "交通出行", "10.0.0.0/8", "示例交通", "0 / 500", "2027-12-31")
+        assert not lacking(await boss.get("/accounts"), "hall / traffic", "交通局")
 
         form = {k: v for k, v in new.items() if k != "name"}
         assert "没有要修改的设置" in await boss.post(f"{here}/edit", form)
@@ -93,8 +84,7 @@ async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> 
         )  # fmt: skip
         price = {"unit_price": "0.0385", "units_otp": "1", "units_notice": "1", "units_marketing": "2",
                  "credit_floor": "200", "refund_failed": "1"}  # fmt: skip
-        page = await boss.post(f"{here}/price", price | {"unit_price": "0.03851"})
-        assert boss.status == 422
+        assert await status_of(boss, f"{here}/price", price | {"unit_price": "0.03851"}) == 422
         page = await boss.post(f"{here}/price", price)
         assert "单价由 0.0000 元改为 0.0385 元，可用条数由 0 条变为 200 条" in page
         assert "按现价 0.00 元，按新价 38.50 元" in page
@@ -109,11 +99,8 @@ async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> 
         assert boss.status == 422, "never below the credit"
         assert (await row(site, "traffic"))["balance"] == 1000
         assert await site.db.fetchval("SELECT note FROM ledger WHERE account_id = $1", made["id"]) == "合同 7"
-    assert await done(site) == [
-        "account.add", "account.department", "account.set", "account.set", "account.topup",
-    ]  # fmt: skip
+    assert await done(site) == ["account.add", "account.department", "account.set", "account.set", "account.topup"]
     said = await site.db.fetchrow("SELECT before, after FROM audit WHERE action = 'account.set' ORDER BY id LIMIT 1")
-    assert said is not None
     assert json.loads(said["before"]) == {"rate": 100, "quota_day": 500}
     assert json.loads(said["after"]) == {"rate": 50, "quota_day": None}
 
@@ -123,12 +110,10 @@ async def test_a_stop_is_told_in_numbers_holds_below_and_ends_with_the_start(sit
     hall = site.accounts["hall"]
     for n in range(3):
         await send(site, to=f"1380013800{n}")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/accounts")
         asked = await boss.post("/accounts/-/effect/stop", {"id": str(hall)})
-        assert "连同下级共 2 个账号" in asked
-        assert "3 条排队的短信暂停" in asked
+        assert not lacking(asked, "连同下级共 2 个账号", "3 条排队的短信暂停")
         assert (await row(site, "hall"))["status"] == "active", "only asked"
         await boss.post("/accounts/-/do/stop", {"id": str(hall)})
         assert (await row(site, "hall"))["status"] == "stopped"
@@ -147,30 +132,23 @@ async def test_one_sees_and_changes_ones_own_accounts_and_prices_with_the_right_
     below = await service.add(by_test(site.db), "below", parent="hall", default_sign="下级")
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
     await service.edit(by_test(site.db), hall, {"unit_price": "0.0377"})
-    async with Browser(site) as keeper:
-        await keeper.login("hall-op")
+    async with signed_in(site, "hall-op") as keeper:
         page = await keeper.get("/accounts")
         assert set(shown(page)) == {str(hall), str(below)}
         assert "0.0377" not in page
-        page = await keeper.get(f"/accounts/{hall}")
-        assert "0.0377" not in page
-        assert "/price" not in page
+        assert not having(await keeper.get(f"/accounts/{hall}"), "0.0377", "/price")
         for what in ("", "/edit"):
-            await keeper.get(f"/accounts/{clinic}{what}")
-            assert keeper.status == 404
-        await keeper.get(f"/accounts/{hall}/price")
-        assert keeper.status == 403
+            assert await status_of(keeper, f"/accounts/{clinic}{what}") == 404
+        assert await status_of(keeper, f"/accounts/{hall}/price") == 403
         await keeper.post("/accounts/-/do/stop", {"id": str(clinic)})
-        await keeper.post(f"/accounts/{clinic}/edit", FORM | {"confirmed": "1"})
-        assert keeper.status == 404
+        assert await status_of(keeper, f"/accounts/{clinic}/edit", FORM | {"confirmed": "1"}) == 404
         assert (await row(site, "clinic"))["status"] == "active"
         await keeper.get("/accounts/-/new")
         page = await keeper.post("/accounts/-/new", FORM | {"name": "top", "confirmed": "1"})
         assert (keeper.status, 'id="parent-problem"' in page) == (422, True), "only below one's own"
         await keeper.post("/accounts/-/new", FORM | {"name": "mine", "parent": "hall", "confirmed": "1"})
         assert (await row(site, "mine"))["parent_id"] == hall
-        await keeper.post(f"/accounts/{below}/edit", FORM | {"parent": "clinic", "confirmed": "1"})
-        assert keeper.status == 422
+        assert await status_of(keeper, f"/accounts/{below}/edit", FORM | {"parent": "clinic", "confirmed": "1"}) == 422
         await keeper.post("/accounts/-/do/stop", {"id": str(below)})
         assert (await row(site, "below"))["status"] == "stopped"
     assert await done(site) == ["account.add", "account.stop"]
@@ -179,13 +157,9 @@ async def test_one_sees_and_changes_ones_own_accounts_and_prices_with_the_right_
 async def test_who_works_for_an_account_that_rehearses_is_told_on_every_page(site: Site) -> None:
     one = f"/accounts/{site.accounts['hall']}"
     await site.add_staff("clerk-hall", "operator", "hall")
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
-        await clerk.login("clerk-hall")
+    async with signed_in(site, "boss") as boss, signed_in(site, "clerk-hall") as clerk:
         assert "演练模式" not in await clerk.get("/")
-        page = await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
-        assert boss.status == 422
-        assert "须先停用账号" in page
+        assert "须先停用账号" in await refusal(boss, f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
         await service.set_status(by_test(site.db), site.accounts["hall"], "stopped")
         codes = "UPDATE login_policy SET sms_accounts = $1"
         await site.db.execute(codes, [site.accounts["hall"]])
@@ -202,8 +176,7 @@ async def test_who_works_for_an_account_that_rehearses_is_told_on_every_page(sit
         await site.db.execute("DELETE FROM lease WHERE resource = 'node/9'")
         compat = "SELECT compat FROM schema_info"
         assert await site.db.fetchval(compat) < training.SCHEMA, "older programs may still come back"
-        page = await boss.post(f"{one}/training", {"reason": "新员工培训"})
-        assert "不会到达任何手机" in page
+        assert "不会到达任何手机" in await boss.post(f"{one}/training", {"reason": "新员工培训"})
         await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
         assert await site.db.fetchval(compat) == training.SCHEMA, "and now none that would send it to phones"
         assert "演练模式" in await boss.get(one)
@@ -224,13 +197,11 @@ async def test_who_sees_all_accounts_is_told_by_what_was_rehearsed(site: Site) -
     await site.db.execute("UPDATE account SET training = true WHERE id = $1", hall)
     await site.snapshots.follow()
     tried = await send(site)
-    task = Task(
-        site.ids.next(), hall, "演练通知", "sent", "portal", ActorLabel("writer"), "notice", "好", datetime.now(UTC)
-    )
+    task = Task(site.ids.next(), hall, "演练通知", "sent", "portal", ActorLabel("writer"), "notice", "好",
+                datetime.now(UTC))  # fmt: skip
     async with site.db.transaction() as connection:
         assert await tasks.insert(connection, task)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "没有发往任何手机" not in await boss.get(f"/records/{real}")
         assert "没有发往任何手机" in await boss.get(f"/records/{tried}")
         for path in (f"/accounts/{hall}", f"/tasks/{task.id}"):

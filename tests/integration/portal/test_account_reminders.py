@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
 from changes import by_test
 from databases import change
 from portal_site import Site, running
+from visits import signed_in
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.ids import CHINA
@@ -50,9 +50,7 @@ KINDS = ("contract", "balance", "quota")
 
 async def of(site: Site, login: str) -> int:
     """The only row of somebody's inbox."""
-    (row,) = await site.db.fetch(
-        "SELECT i.id FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE s.login = $1", login
-    )
+    (row,) = await site.db.fetch("SELECT i.id FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE s.login = $1", login)
     return int(row["id"])
 
 
@@ -80,14 +78,12 @@ async def test_a_contract_is_reminded_of_once_at_each_distance(site: Site) -> No
     assert await left(30) == {who: ["contract.due30"] for who in both}
     assert await left(7) == {who: ["contract.due7"] for who in both}
     assert await left(0) == {}, "the last day is one of it"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = html.unescape(await boss.get("/notices"))
         assert "合同将在 7 天内到期" in page
         assert f"合同至 {today + timedelta(days=7)} · 到期后停止发送" in page
         assert f'href="/accounts/{site.accounts["hall"]}"' in await boss.get(f"/notices/{await of(site, 'boss')}")
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
+    async with signed_in(site, "hall-op") as clerk:
         assert "/accounts/" not in await clerk.get(f"/notices/{await of(site, 'hall-op')}"), "it would not open there"
     assert await left(-1) == {who: ["contract.due0"] for who in both}
     assert await left(-5) == {}
@@ -122,8 +118,7 @@ async def test_use_is_reminded_of_at_eighty_percent_and_at_the_end_once_for_each
     assert await after(balance=0) == {}
     await top_up(100)
     assert await after(balance=10) == {who: ["balance.used80"] for who in both}
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
+    async with signed_in(site, "hall-op") as clerk:
         assert "最近一次充值后可用 100 条 · 已用 90 条" in html.unescape(await clerk.get("/notices"))
     # The limit of a month is another volume, and a larger one another again.
     await sent(site, 80)
@@ -134,8 +129,7 @@ async def test_use_is_reminded_of_at_eighty_percent_and_at_the_end_once_for_each
     # Of one that pays afterwards it is what it may owe.
     await change(site.db.dsn, "DELETE FROM ledger")
     assert await after(quota_month=None, credit_floor=-100, balance=-80) == {who: ["balance.used80"] for who in both}
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "可透支 100 条 · 已用 80 条" in html.unescape(await boss.get("/notices"))
 
 
@@ -180,17 +174,13 @@ async def test_accounts_that_are_being_accepted_for_are_waited_for_by_nobody(sit
 
 async def test_who_would_be_told_of_many_accounts_is_told_how_many(site: Site) -> None:
     today = clock.now().astimezone(CHINA).date()
-    await site.db.execute(
-        "INSERT INTO account (name, ends_on) SELECT 'many-' || n, $1 FROM generate_series(1, $2) n",
-        today, MOST_EACH,
-    )  # fmt: skip
+    await site.db.execute("INSERT INTO account (name, ends_on) SELECT 'many-' || n, $1 FROM generate_series(1, $2) n",
+                          today, MOST_EACH)  # fmt: skip
     await of_hall(site, ends_on=today)
     await AccountReminders(site.db).step()
-    assert await site.unread(*KINDS) == {
-        "boss": ["contract.several"], "editor": ["contract.several"], "hall-op": ["contract.due7"],
-    }  # fmt: skip
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    assert await site.unread(*KINDS) == {"boss": ["contract.several"], "editor": ["contract.several"],
+                                         "hall-op": ["contract.due7"]}  # fmt: skip
+    async with signed_in(site, "boss") as boss:
         assert f"{MOST_EACH + 1} 个账号" in html.unescape(await boss.get("/notices"))
         assert 'href="/accounts"' in await boss.get(f"/notices/{await of(site, 'boss')}")
     await AccountReminders(site.db).step()
@@ -202,8 +192,7 @@ async def test_the_rights_are_asked_again_when_it_is_read(site: Site) -> None:
     await of_hall(site, balance=0)
     await AccountReminders(site.db).step()
     id_ = await of(site, "hall-op")
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
+    async with signed_in(site, "hall-op") as clerk:
         assert "可用条数已用完" in await clerk.get("/notices")
         await site.db.execute("UPDATE role SET permissions = array_remove(permissions, 'balance.view')")
         assert "可用条数已用完" not in await clerk.get("/notices")
@@ -228,9 +217,8 @@ async def test_what_is_no_longer_so_is_unread_by_nobody(site: Site) -> None:
 async def test_people_below_are_told_of_the_contract_above_that_stops_them(site: Site) -> None:
     today = clock.now().astimezone(CHINA).date()
     await of_hall(site, ends_on=today + timedelta(days=50), parent_id=site.accounts["clinic"])
-    await site.db.execute(
-        "UPDATE account SET ends_on = $2, stops_at_end = true WHERE id = $1", site.accounts["clinic"], today
-    )
+    await site.db.execute("UPDATE account SET ends_on = $2, stops_at_end = true WHERE id = $1", site.accounts["clinic"],
+                          today)  # fmt: skip
     await AccountReminders(site.db).step()
     due = ["contract.due7"]
     assert await site.unread(*KINDS) == {"boss": due, "editor": due, "clinic-op": due, "hall-op": due}

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser, send
+from browsing import send
 from portal_site import SEALER, Site, by_test, running
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.model import ChannelStatus
@@ -18,10 +19,8 @@ from smsgw.platform.channels import service as channels
 from smsgw.platform.org import service as org
 from smsgw.platform.routing import queries
 
-OTHER = {
-    "protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
-    "access_code": "10690002", "carriers": ["CMCC"],
-}  # fmt: skip
+OTHER = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+         "access_code": "10690002", "carriers": ["CMCC"]}  # fmt: skip
 
 
 @pytest_asyncio.fixture
@@ -48,24 +47,18 @@ async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> Non
     await send(site, to="13300138000")
     await send(site, "clinic", to="13800138000")
     assert await pools(site) == ["CMCC", "CTCC", "CMCC"]
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
+    async with signed_in(site, "boss") as boss, signed_in(site, "clinic-op") as stranger:
         page = await boss.get(f"/accounts/{hall}")
         assert f'href="/accounts/{hall}/route"' in page
         assert "/route/restore" not in page
-        page = await boss.get(f"/accounts/{hall}/route")
-        assert "mobile-b · 移动" in page
+        assert "mobile-b · 移动" in await boss.get(f"/accounts/{hall}/route")
         form = {"channel": "mobile-b", "reason": "原通道维护"}
-        page = await boss.post(f"/accounts/{hall}/route", form)
-        assert "现在没有连接" in page
+        assert "现在没有连接" in await boss.post(f"/accounts/{hall}/route", form)
         site.channels.append(ChannelStatus(
             7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ()))  # fmt: skip
-        page = await boss.post(f"/accounts/{hall}/route", form)
-        assert "等待中的 1 条随之改走，1 条的号码不属于" in page
+        assert "等待中的 1 条随之改走，1 条的号码不属于" in await boss.post(f"/accounts/{hall}/route", form)
         assert await pools(site) == ["CMCC", "CTCC", "CMCC"], "only asked"
-        await stranger.get(f"/accounts/{hall}/route")
-        assert stranger.status == 404
+        assert await status_of(stranger, f"/accounts/{hall}/route") == 404
         await boss.post(f"/accounts/{hall}/route", form | {"confirmed": "1"})
         assert re.fullmatch(r"/jobs/\d+", boss.path)
         assert "1 条等待中的短信已改走" in await boss.job_done(boss.path)
@@ -76,14 +69,12 @@ async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> Non
         assert 'value="mobile-b"' not in await boss.get(f"/accounts/{hall}/route"), "it is there"
         back = {"reason": "维护结束"}
         page = await boss.post(f"/accounts/{hall}/route/restore", back)
-        assert "不再固定走通道 mobile-b" in page
-        assert "2 条一并按规则改走" in page
+        assert not lacking(page, "不再固定走通道 mobile-b", "2 条一并按规则改走")
         await boss.post(f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
         await boss.job_done(boss.path)
         assert await pools(site) == ["CMCC", "CTCC", "CMCC"]
         await site.snapshots.follow()
-        page = await boss.post(f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
-        assert (boss.status, "没有改走其他通道" in page) == (422, True)
+        assert "没有改走其他通道" in await refusal(boss, f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
     said = await site.db.fetch("SELECT before, after FROM audit WHERE action = 'account.route' ORDER BY id")
     assert ['"mobile-b"' in str(row["after"]) for row in said] == [True, False]
     assert ['"mobile-b"' in str(row["before"]) for row in said] == [False, True]
@@ -106,9 +97,7 @@ async def test_the_effect_tells_apart_what_follows_and_what_stays(site: Site) ->
             " WHERE id = $1", id_, state, channel, held_for,
         )  # fmt: skip
     assert await queries.waiting(site.db, hall) == queries.Waiting({"CMCC": 2}, retried=2, held=1)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get(f"/accounts/{hall}/route")
         page = await boss.post(f"/accounts/{hall}/route", {"channel": "mobile-b", "reason": "原通道维护"})
-    for said in ("等待中的 2 条随之改走，0 条", "2 条在原通道等待重试", "暂停或审核中的 1 条"):
-        assert said in page
+    assert not lacking(page, "等待中的 2 条随之改走，0 条", "2 条在原通道等待重试", "暂停或审核中的 1 条")

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from alarm_desk import PHONE, Desk
-from browsing import Browser
 from portal_site import SEALER, by_test
 from robots import HOOK_SECRET
+from visits import lacking, signed_in, status_of
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_notes import MOST_CALLS, Way
@@ -37,7 +37,6 @@ async def test_an_alarm_reaches_each_receiver_once_and_its_end_too(desk: Desk) -
     ((receiver, mail),) = desk.post.got
     assert receiver == "ops@buyer.example.org"
     body = mail.get_body()
-    assert body is not None
     assert "通道断开" in mail["Subject"]
     for said in (body.get_content(), *desk.robots.wecom, *desk.robots.dingtalk, *await desk.texts()):
         assert "告警（严重）：通道断开，通道 mobile-a" in said
@@ -75,7 +74,6 @@ async def test_a_mail_of_an_alarm_says_whose_platform_it_is(desk: Desk) -> None:
         assert mail["Subject"].startswith(f"市民短信 · 市政务局{colon}")
         assert mail["From"].addresses[0].display_name == "市民短信 · 市政务局"
         body = mail.get_body()
-        assert body is not None
         assert body.get_content().rstrip().endswith("市民短信 · 市政务局")
 
 
@@ -239,7 +237,6 @@ async def test_the_address_comes_with_what_is_taken_and_a_phone_is_not_told_the_
     assert len(await desk.texts()) == 1, "it had been taken"
     await desk.raised("channel/b")
     batch = await notes.claim(desk.site.db, SEALER, desk.clock.now + timedelta(minutes=1), [])
-    assert batch is not None
     assert batch.receiver is not None
     assert batch.receiver.address == f"86{PHONE}"
 
@@ -282,7 +279,6 @@ async def test_an_outage_of_the_database_is_told_by_the_node_and_entered_when_it
     assert "（已于" in late, "told when it was over"
     assert "告警恢复" in over
     row = await desk.site.db.fetchrow("SELECT since, cleared_at FROM alarm")
-    assert row is not None
     assert row["since"] == since
     assert row["cleared_at"] is not None
 
@@ -330,8 +326,7 @@ async def test_a_node_that_is_alone_tells_what_still_stands_and_nothing_for_some
 async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(desk: Desk) -> None:
     site = desk.site
     await site.add_staff("boss", "super")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "还没有告警接收人" in await boss.get("/alarms/receivers")
         form = {"name": "值班手机", "account": str(site.accounts["hall"]), "address": PHONE, "language": "zh",
                 "after_minutes": "0"}  # fmt: skip
@@ -339,16 +334,14 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
         assert boss.path == "/alarms/receivers"
         assert "138****8000" in page
         assert PHONE not in page
-        await boss.post("/alarms/receivers/-/new/sms", form)
-        assert boss.status == 422, "the name is taken"
+        assert await status_of(boss, "/alarms/receivers/-/new/sms", form) == 422, "the name is taken"
         for way, wrong in (("mail", {"address": "nobody"}), ("wecom", {"address": "https://qyapi.weixin.qq.com/x"}),
                            ("webhook", {"address": "https://10.0.0.1/", "secret": HOOK_SECRET}),
                            ("webhook", {"address": "https://hooks.example.org/", "secret": "short"}),
                            ("dingtalk", {"address": "https://oapi.dingtalk.com/robot/send?access_token=a",
                                          "secret": "not one"})):  # fmt: skip
             form = {"name": "x", "language": "zh", "after_minutes": "0"} | wrong
-            await boss.post(f"/alarms/receivers/-/new/{way}", form)
-            assert boss.status == 422, (way, wrong)
+            assert await status_of(boss, f"/alarms/receivers/-/new/{way}", form) == 422, (way, wrong)
         robot = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-s3cret"
         page = await boss.post("/alarms/receivers/-/new/wecom", {"name": "值班群", "address": robot, "language": "zh",
                                                                        "after_minutes": "0"})  # fmt: skip
@@ -365,16 +358,14 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
         assert not any(b"s3cret" in sealed for row in rows for sealed in row["sealed"])
         assert "s3cret" not in str([dict(row) for row in await site.db.fetch("SELECT before, after FROM audit")])
         one = str(ids["值班手机"])
-        page = await boss.post("/alarms/receivers/-/effect/test", {"id": one})
-        assert "1 个接收人" in page
+        assert "1 个接收人" in await boss.post("/alarms/receivers/-/effect/test", {"id": one})
         await boss.post("/alarms/receivers/-/do/test", {"id": one, "confirmed": "1"})
         node = desk.node()
         desk.clock.now = datetime.now(UTC)
         await desk.told(node)
         assert any("告警测试" in text for text in await desk.texts())
         page = await boss.get("/alarms/notes")
-        assert "测试通知" in page
-        assert "已发送" in page
+        assert not lacking(page, "测试通知", "已发送")
         (note,) = set(re.findall(r'href="/alarms/notes/(\d+)"', page))
         page = await boss.get(f"/alarms/notes/{note}")
         message = await site.db.fetchval("SELECT id FROM message WHERE submitter LIKE '%alarms%'")
@@ -402,20 +393,14 @@ async def test_who_sees_some_accounts_sees_no_receiver_and_who_may_not_changes_n
     await org.add_role(by_test(site.db), "narrow", "局部", rights, ScopeKind.ACCOUNTS)
     await site.add_staff("watcher-1", "watcher")
     await site.add_staff("narrow-1", "narrow", "hall")
-    async with Browser(site) as watcher:
-        await watcher.login("watcher-1")
+    async with signed_in(site, "watcher-1") as watcher:
         assert "ops@buyer.example.org" in await watcher.get("/alarms/receivers")
-        await watcher.get("/alarms/receivers/-/new/mail")
-        assert watcher.status == 403
-        await watcher.post("/alarms/receivers/-/do/remove", {"id": str(id_), "confirmed": "1"})
-        assert watcher.status == 403
-    async with Browser(site) as narrow:
-        await narrow.login("narrow-1")
+        assert await status_of(watcher, "/alarms/receivers/-/new/mail") == 403
+        assert await status_of(watcher, "/alarms/receivers/-/do/remove", {"id": str(id_), "confirmed": "1"}) == 403
+    async with signed_in(site, "narrow-1") as narrow:
         for path in ("/alarms/receivers", "/alarms/notes"):
             assert "buyer.example.org" not in await narrow.get(path), path
-        await narrow.get(f"/alarms/receivers/{id_}/edit")
-        assert narrow.status == 404
+        assert await status_of(narrow, f"/alarms/receivers/{id_}/edit") == 404
         form = {"name": "x", "address": "x@buyer.example.org", "language": "zh", "after_minutes": "0"}
-        await narrow.post("/alarms/receivers/-/new/mail", form)
-        assert narrow.status in (403, 404)
+        assert await status_of(narrow, "/alarms/receivers/-/new/mail", form) in (403, 404)
     assert await site.db.fetchval("SELECT count(*) FROM alarm_receiver") == 1

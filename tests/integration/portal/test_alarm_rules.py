@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from alarm_desk import Desk
-from browsing import Browser
 from portal_site import by_test
 from robots import HOOK_SECRET
+from visits import lacking, signed_in, status_of
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.alarm_rules import KINDS
@@ -156,39 +156,29 @@ async def test_the_page_shows_the_effect_saves_and_remembers_what_was(desk: Desk
     await site.add_staff("boss", "super")
     await desk.add(Way.MAIL, "ops@buyer.example.org", name="值班")
     mail = str(await site.db.fetchval("SELECT id FROM alarm_receiver"))
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.get("/alarms/rules")
-        assert "最近 60 分钟有结果的不少于 100 段，成功率低于 99%" in page
+    async with signed_in(site, "boss") as boss:
+        assert "最近 60 分钟有结果的不少于 100 段，成功率低于 99%" in await boss.get("/alarms/rules")
         path = f"/alarms/rules/{await rule(desk, 'success_low')}"
-        page = await boss.get(path)
-        assert "排空该通道" in page, "what to do"
+        assert "排空该通道" in await boss.get(path), "what to do"
         form = {"on": "1", "threshold": "90", "minutes": "30", "least": "50", "after": "60", "severity": "critical",
                 "receivers": mail}  # fmt: skip
-        page = await boss.post(f"{path}/edit", form | {"threshold": "900"})
-        assert boss.status == 422
-        page = await boss.post(f"{path}/edit", form)
-        assert "最近 7 天会告警 0 次" in page
+        assert await status_of(boss, f"{path}/edit", form | {"threshold": "900"}) == 422
+        assert "最近 7 天会告警 0 次" in await boss.post(f"{path}/edit", form)
         await boss.post(f"{path}/edit", form | {"confirmed": "1"})
         page = await boss.get(path)
-        assert "最近 30 分钟有结果的不少于 50 段，成功率低于 90%" in page
-        assert "第 1 版" in page
-        assert "默认规则" in page
-        assert "值班" in page
+        assert not lacking(page, "最近 30 分钟有结果的不少于 50 段，成功率低于 90%", "第 1 版", "默认规则", "值班")
         page = await boss.post(f"{path}/except", form | {"object": "channel/mobile", "confirmed": "1"})
         assert boss.status == 422, "there is no such channel"
         name = await site.db.fetchval("SELECT name FROM channel WHERE id = $1", site.channel_id)
         await boss.post(f"{path}/except", form | {"object": f"channel/{name}", "threshold": "70", "confirmed": "1"})
         page = await boss.get("/alarms/rules")
-        assert "成功率低于 70%" in page
-        assert f"通道 {name}" in page
+        assert not lacking(page, "成功率低于 70%", f"通道 {name}")
         assert f">channel/{name}" not in page
         assert "成功率低于 90%" in page, "the rule for all is as it was"
         id_ = await rule(desk, "success_low", f"channel/{name}")
         await boss.post("/alarms/rules/-/do/reset", {"id": str(id_), "confirmed": "1"})
         assert "成功率低于 70%" not in await boss.get("/alarms/rules")
-        await boss.get(f"/alarms/rules/{id_}")
-        assert boss.status == 404
+        assert await status_of(boss, f"/alarms/rules/{id_}") == 404
     actions = {row["action"] for row in await site.db.fetch("SELECT action FROM audit")}
     assert {"alarm_rule.set", "alarm_rule.remove", "setting.set"} <= actions
 
@@ -197,11 +187,8 @@ async def test_the_page_of_nodes_says_who_lives_and_removes_who_does_not(desk: D
     site = desk.site
     await site.add_staff("boss", "super")
     await site.db.execute(GONE, 7)
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.get("/nodes")
-        assert "old:/data" in page
-        assert "失联" in page
+    async with signed_in(site, "boss") as boss:
+        assert not lacking(await boss.get("/nodes"), "old:/data", "失联")
         await site.db.execute(
             "INSERT INTO lease (resource, node, epoch, expires_at) SELECT r, 7, 1, now() + interval '1 hour' "
             "FROM unnest($1::text[]) r", ["retention/forget", "push/1", "push/2", "later/work"],
@@ -212,17 +199,12 @@ async def test_the_page_of_nodes_says_who_lives_and_removes_who_does_not(desk: D
         assert "push/" not in page
         assert re.search(r"负责推送的地址数</dt>\s*<dd[^>]*>\s*2", page)
         assert await site.db.fetchval("SHOW server_version") in page
-        assert "主备切换次数" in page
-        assert "未使用 Redis，因此没有哨兵" in page
-        assert "主库" in page
-        page = await boss.post("/nodes/-/effect/remove", {"id": "7"})
-        assert "将移除 1 个失联的节点" in page
+        assert not lacking(page, "主备切换次数", "未使用 Redis，因此没有哨兵", "主库")
+        assert "将移除 1 个失联的节点" in await boss.post("/nodes/-/effect/remove", {"id": "7"})
         await boss.post("/nodes/-/do/remove", {"id": "7", "confirmed": "1"})
         assert "已移除" in await boss.get("/nodes")
-        page = await boss.post("/nodes/-/effect/remove", {"id": "7"})
-        assert "没有可移除的" in page
-        await boss.get("/nodes/99999999999")
-        assert boss.status == 404
+        assert "没有可移除的" in await boss.post("/nodes/-/effect/remove", {"id": "7"})
+        assert await status_of(boss, "/nodes/99999999999") == 404
 
 
 async def test_who_may_not_change_settings_changes_the_rest_of_a_rule(desk: Desk) -> None:
@@ -266,9 +248,7 @@ async def test_a_lane_with_too_much_or_too_old_is_found_by_its_own_rule(desk: De
         await enqueue(site.db, number, 3, now - timedelta(hours=2))
     await enqueue(site.db, 9, 1, now - timedelta(minutes=2))
     later = await enqueue(site.db, 11, 0, now - timedelta(hours=2))
-    await site.db.execute(
-        "INSERT INTO event (id, at, part, kind) VALUES ($1, now(), 0, 'released')", later
-    )  # fmt: skip
+    await site.db.execute("INSERT INTO event (id, at, part, kind) VALUES ($1, now(), 0, 'released')", later)
     await rules.except_(by_test(site.db), "queue_old", "lane/otp", Draft(True, "critical", 0, {"threshold": 60}))
     await rules.put(by_test(site.db), await rule(desk, "queue_long"), Draft(True, "warning", 0, {"threshold": 3}))
     await site.snapshots.follow()
@@ -278,7 +258,6 @@ async def test_a_lane_with_too_much_or_too_old_is_found_by_its_own_rule(desk: De
         ("queue_long", "lane/marketing"), ("queue_old", "lane/marketing"), ("queue_old", "lane/otp"),
     }  # fmt: skip
     most = await measures.queue(site.db, 3, 0, 4)
-    assert most is not None
     assert most.waiting == 4, "no more is counted than is asked for"
     replication = await measures.replication(site.db)
     assert (replication.standby, replication.standbys, replication.lag) == (False, 0, 0.0)
@@ -353,12 +332,10 @@ async def test_what_nobody_may_hush_stays_loud(desk: Desk) -> None:
         with pytest.raises(SmsgwError):
             await rules.put(by, id_, draft)
     await desk.site.add_staff("boss", "super")
-    async with Browser(desk.site) as boss:
-        await boss.login("boss")
+    async with signed_in(desk.site, "boss") as boss:
         page = await boss.get(f"/alarms/rules/{id_}")
         assert re.search('note note-info".*?一律通知全部接收人', page, re.DOTALL)
-        await boss.get(f"/alarms/rules/{id_}/edit")
-        assert boss.status == 404
+        assert await status_of(boss, f"/alarms/rules/{id_}/edit") == 404
 
 
 async def test_a_rule_whose_receivers_hear_of_grave_ones_alone_reaches_everybody(desk: Desk) -> None:
@@ -382,8 +359,7 @@ async def test_an_alarm_whose_rule_is_turned_off_is_not_told_as_mended(desk: Des
     await desk.told(node, after=timedelta(minutes=3))
     assert "规则已停用" in str(desk.robots.hook[-1])
     await desk.site.add_staff("boss", "super")
-    async with Browser(desk.site) as boss:
-        await boss.login("boss")
+    async with signed_in(desk.site, "boss") as boss:
         assert "规则停用，异常可能仍在" in await boss.get("/alarms")
 
 
@@ -400,8 +376,7 @@ async def test_thousands_of_alarms_at_once_keep_no_grave_one_from_being_told(des
     (others,) = [row["detail"] for row in rows if row["object"] == "others"]
     assert "4900" in others
     await desk.site.add_staff("boss", "super")
-    async with Browser(desk.site) as boss:
-        await boss.login("boss")
+    async with signed_in(desk.site, "boss") as boss:
         assert "其他对象" in await boss.get("/alarms?object=others")
     before = await desk.site.db.fetchval("SELECT sum(xmin::text::bigint + xmax::text::bigint) FROM alarm")
     await table.look()

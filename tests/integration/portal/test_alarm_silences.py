@@ -7,9 +7,9 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from alarm_desk import Desk
-from browsing import Browser
 from portal_site import by_test
 from robots import HOOK_SECRET
+from visits import lacking, signed_in, status_of
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.alarm_rules import LASTING
@@ -150,9 +150,8 @@ async def test_the_second_line_is_told_of_what_nobody_has_taken_on(desk: Desk) -
 ])  # fmt: skip
 async def test_quiet_hours_are_those_of_china(desk: Desk, at: str, from_: str, to: str, until: str) -> None:
     moment = datetime.fromisoformat(at).replace(tzinfo=CHINA)
-    found = await desk.site.db.fetchval(
-        "SELECT alarm_quiet_until($1, $2, $3)", moment, time.fromisoformat(from_), time.fromisoformat(to)
-    )
+    found = await desk.site.db.fetchval("SELECT alarm_quiet_until($1, $2, $3)", moment, time.fromisoformat(from_),
+                                        time.fromisoformat(to))  # fmt: skip
     assert found == datetime.fromisoformat(until).replace(tzinfo=CHINA)
 
 
@@ -196,22 +195,16 @@ async def test_an_alarm_is_silenced_from_its_page_and_the_silence_ended(desk: De
     await site.add_staff("boss", "super")
     await desk.raised()
     alarm = await site.db.fetchval("SELECT id FROM alarm")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get(f"/alarms/{alarm}")
         (link,) = re.findall(r'href="(/alarms/silences/-/new\?[^"]*)"', page)
-        page = await boss.get(link.replace("&amp;", "&"))
-        assert 'value="channel/mobile-a"' in page
+        assert 'value="channel/mobile-a"' in await boss.get(link.replace("&amp;", "&"))
         form = {"kind": "channel_down", "object": "channel/mobile-a", "minutes": "60", "reason": ""}
-        await boss.post("/alarms/silences/-/new", form)
-        assert boss.status == 422
+        assert await status_of(boss, "/alarms/silences/-/new", form) == 422
         form["reason"] = "光缆割接"
-        page = await boss.post("/alarms/silences/-/new", form)
-        assert "不通知任何接收人" in page, "the effect comes first"
+        assert "不通知任何接收人" in await boss.post("/alarms/silences/-/new", form), "the effect comes first"
         page = await boss.post("/alarms/silences/-/new", form | {"confirmed": "1"})
-        assert "静默中" in page
-        assert "光缆割接" in page
-        assert "通道 mobile-a" in page
+        assert not lacking(page, "静默中", "光缆割接", "通道 mobile-a")
         assert "channel/mobile-a" not in page
         await silences.add(by_test(site.db), "", "", datetime.now(CHINA) + timedelta(hours=1), "planned work")
         page = await boss.get("/alarms/silences")
@@ -242,8 +235,7 @@ async def test_alarms_of_the_audit_log_are_never_hushed(desk: Desk) -> None:
     assert not any(one.covers("audit_changed", "audit") for one in await silences.holding(site.db))
     await site.add_staff("boss", "super")
     alarm = await site.db.fetchval("SELECT id FROM alarm WHERE kind = 'audit_changed'")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "/alarms/silences/-/new" not in await boss.get(f"/alarms/{alarm}")
         page = await boss.get("/alarms/silences/-/new")
         assert 'value="channel_down"' in page

@@ -10,10 +10,10 @@ from html import unescape
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
 from days import noon
 from portal_site import Site, running
 from test_reports import person, send
+from visits import signed_in
 
 from smsgw.core.states import PartState
 from smsgw.platform.statistics import delays, failures
@@ -54,8 +54,7 @@ async def test_reasons_are_those_of_the_parts_and_lead_to_exactly_their_messages
         assert sum(row["failed"] for row in cells) == truth == 7, group
     narrow = await failures.cells(site.db, person(site, "clinic"), WantedFailures(*span()))
     assert sum(row["failed"] for row in narrow) == 2
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         seen = 0
         for query in ("", "&beside=channel", "&beside=sign", f"&account={site.accounts['hall']}", "&type=notice"):
             shown = await boss.get(f"/reports/failures?time=today{query}")
@@ -64,8 +63,7 @@ async def test_reasons_are_those_of_the_parts_and_lead_to_exactly_their_messages
                 assert f"共 {number} 条" in await boss.get(f"/records/-/total{unescape(address)}"), (query, address)
                 seen += 1
         assert seen >= 5
-        shown = await boss.get("/reports/failures?time=today")
-        assert "并在错误码映射中登记" in shown, "what to do about it"
+        assert "并在错误码映射中登记" in await boss.get("/reports/failures?time=today"), "what to do about it"
         assert "这段时间没有失败的短信" in await boss.get("/reports/failures?time=yesterday")
 
 
@@ -84,8 +82,7 @@ async def test_percentiles_of_each_stage_are_those_of_the_rows(site: Site) -> No
     assert all_.stages["answer"][0] == statistics.median_low(answer)
     hours = await delays.search(site.db, person(site), WantedDelays(*span(), group="hour"))
     assert sum(one.n for one in hours) == all_.n
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         for query in ("", "&along=hour"):
             shown = await boss.get(f"/reports/delays?time=today{query}")
             assert sum(map(int, re.findall(r'data-label="短信条数">\s*(\d+)\s*</td>', shown))) == all_.n, query

@@ -13,6 +13,7 @@ import pytest_asyncio
 from browsing import Browser
 from databases import admin
 from portal_site import NODE, SEALER, Site, running
+from visits import signed_in
 
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.runtime.config import Config, NodeConfig
@@ -61,8 +62,7 @@ async def verdict(boss: Browser) -> str:
 async def test_a_row_that_was_changed_is_found_by_the_button(site: Site, dsn: str, tmp_path: Path) -> None:
     chain = Auditing(site.db, SEALER, Config(node=NodeConfig(number=NODE, data_dir=tmp_path)))
     await chain.start()
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/audit")
         await chain.step()
         sealed = await site.db.fetchval("SELECT count(*) FROM audit_link")
@@ -71,7 +71,6 @@ async def test_a_row_that_was_changed_is_found_by_the_button(site: Site, dsn: st
         assert await site.db.fetchval("SELECT actor FROM audit WHERE action = 'audit.verify'") == "boss"
 
         row = await site.db.fetchrow("SELECT id, actor FROM audit WHERE action = 'staff.add'")
-        assert row is not None
         assert await attack(dsn, EDIT, row["id"], "nobody") == "UPDATE 1"
         assert await verdict(boss) == f"bad 校验发现 1 处异常，请立即联系安全管理员 记录被改动（{row['id']}）"
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from browsing import Browser, send
+from browsing import send
 from databases import owner
 from days import today
 from portal_site import Site, by_test
+from visits import signed_in
 
 from smsgw.commands.backup import _opened
 from smsgw.commands.base import Context, Failed
@@ -121,7 +122,6 @@ async def test_a_trial_that_there_is_no_room_for_says_nothing_of_the_backup(
     with pytest.raises(DumpError, match="are needed"):
         await made(site, dsn, folder)
     one = await queries.one(site.db, by_test(site.db).actor, got.id)
-    assert one is not None
     assert one.trial == "never"
     assert ("backup.rehearse", f"backup/{got.id}") in await entered(site)
     assert await site.db.fetchval("SELECT count(*) FROM backup WHERE tried_in <> ''") == 0
@@ -244,7 +244,6 @@ async def test_whose_maker_was_killed_is_lost_and_holds_up_nobody(site: Site, ds
         "UPDATE backup SET state = 'running', seen_at = now() - interval '3 minutes', sha256 = '' WHERE state = 'done'")
     await made(site, dsn, folder)
     whole = await queries.one(site.db, by_test(site.db).actor, got.id)
-    assert whole is not None
     assert (whole.state, whole.sha256) == ("done", got.sha256), "it was killed after the file stood"
 
 
@@ -270,7 +269,6 @@ async def test_old_ones_go_once_there_are_newer_ones(site: Site, dsn: str, folde
     assert all(Path(one.file).exists() for one in (second, kept, newer)), "those below are others"
     assert stranger.exists()
     gone = await queries.one(site.db, by_test(site.db).actor, first.id)
-    assert gone is not None
     assert (gone.there, gone.state) == (False, "done")
     with pytest.raises(SmsgwError, match="文件已清理"):
         await service.rehearse(by_test(site.db), first.id, folder)
@@ -288,8 +286,7 @@ async def test_an_alarm_misses_what_was_not_made(site: Site, dsn: str, folder: P
 
 async def test_the_page_shows_them_and_teaches_where_there_are_none(site: Site, dsn: str, folder: Path) -> None:
     await site.add_staff("boss", "super")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "smsgwctl backup make" in await boss.get("/backups")
         got = await made(site, dsn, folder)
         assert "未演练" in await boss.get("/backups")

@@ -12,6 +12,7 @@ import pytest_asyncio
 from browsing import Browser, send
 from page_costs import Cost, watched
 from portal_site import Site, by_test, running
+from visits import lacking, signed_in, status_of
 
 from smsgw.admin.call import Call
 from smsgw.core.actor import Actor, ScopeKind
@@ -61,13 +62,11 @@ async def test_the_figures_are_those_of_the_pages_that_they_lead_to(watched_site
     taken = await site.carrier_takes()
     await site.carrier_reports(taken[:3])
     await site.carrier_reports(taken[3:4], PartState.UNDELIVERABLE, "UNDELIV", "HANDSET")
-    site.channels.append(ChannelStatus(
-        id=site.channel_id, name="mobile-a", protocol="cmpp30", carriers=("CMCC",), access_code="10690001",
-        state="bound", bound=1, connections=1, window_used=4, window=16, rate_now=12.5, rate_limit=0, submitted_today=6,
-        last_error="", pools=(), reason="nothing to send",
-    ))  # fmt: skip
-    async with Browser(site) as duty:
-        await duty.login("duty-1")
+    site.channels.append(ChannelStatus(id=site.channel_id, name="mobile-a", protocol="cmpp30", carriers=("CMCC",),
+                                       access_code="10690001", state="bound", bound=1, connections=1, window_used=4,
+                                       window=16, rate_now=12.5, rate_limit=0, submitted_today=6, last_error="",
+                                       pools=(), reason="nothing to send"))  # fmt: skip
+    async with signed_in(site, "duty-1") as duty:
         page, channels = await duty.get("/board"), await duty.get("/channels")
         assert metric(page, "rate_in") == "0.1", "six within the last minute"
         assert metric(page, "rate_out") == "12.5"
@@ -79,10 +78,8 @@ async def test_the_figures_are_those_of_the_pages_that_they_lead_to(watched_site
         assert 'href="/channels"' in page
         assert 'href="/pushes' not in page, "who may not open a page is not led there"
         assert "尚无数据" in page, "queues that nothing has measured are not called empty"
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
-        await clerk.get("/board")
-        assert clerk.status == 403
+    async with signed_in(site, "clerk") as clerk:
+        assert await status_of(clerk, "/board") == 403
 
 
 async def test_pushes_that_are_not_counted_in_time_are_not_known_and_all_else_is_shown(
@@ -94,8 +91,7 @@ async def test_pushes_that_are_not_counted_in_time_are_not_known_and_all_else_is
         raise Temporary("STORAGE_UNAVAILABLE")
 
     monkeypatch.setattr(webhook_queries, "owed_to_all", slow)
-    async with Browser(site) as duty:
-        await duty.login("duty-1")
+    async with signed_in(site, "duty-1") as duty:
         page = await duty.get("/board")
         assert metric(page, "pushes") == "未知"
         assert metric(page, "rate_in") == "0.0"
@@ -103,9 +99,7 @@ async def test_pushes_that_are_not_counted_in_time_are_not_known_and_all_else_is
 
 async def test_however_many_watch_the_database_is_asked_once(watched_site: tuple[Site, list[Cost]]) -> None:
     site, costs = watched_site
-    async with Browser(site) as first, Browser(site) as second:
-        await first.login("duty-1")
-        await second.login("boss")
+    async with signed_in(site, "duty-1") as first, signed_in(site, "boss") as second:
         await first.get("/board")
         costs.clear()
         text = await second.get("/board/-/live", headers=POLL)
@@ -117,17 +111,14 @@ async def test_however_many_watch_the_database_is_asked_once(watched_site: tuple
 
 async def test_who_sees_some_accounts_alone_does_not_see_the_platform(watched_site: tuple[Site, list[Cost]]) -> None:
     site, _ = watched_site
-    async with Browser(site) as narrow:
-        await narrow.login("narrow-1")
+    async with signed_in(site, "narrow-1") as narrow:
         page = await narrow.get("/board")
         assert "全部数据" in page
         assert "data-metric" not in page
         await narrow.get("/board/-/live", headers=POLL)
         assert narrow.status == 204
-        await narrow.get("/board/screens")
-        assert narrow.status == 403
-        page = await narrow.get("/wall")
-        assert 'name="code"' in page
+        assert await status_of(narrow, "/board/screens") == 403
+        assert 'name="code"' in await narrow.get("/wall")
         await narrow.get("/wall/live", headers=POLL)
         assert narrow.status == 401
 
@@ -148,24 +139,19 @@ async def test_a_screen_is_let_in_once_sees_the_board_and_nothing_else_and_is_en
     watched_site: tuple[Site, list[Cost]],
 ) -> None:
     site, _ = watched_site
-    async with Browser(site) as boss, Browser(site) as screen, Browser(site) as other:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as screen, Browser(site) as other:
         code = await make(boss)
         await screen.get("/wall")
         assert "data-metric" not in await screen.post("/wall", {"code": "00000000" if code != "00000000" else "1" * 8})
         assert screen.status == 401
-        page = await screen.post("/wall", {"code": f"{code[:4]} {code[4:]}"})
-        assert "值班室" in page
-        assert "wall-figures" in page
+        assert not lacking(await screen.post("/wall", {"code": f"{code[:4]} {code[4:]}"}), "值班室", "wall-figures")
         assert "wall-figures" in await screen.get("/wall/live", headers=POLL)
         for address in ("/board", "/channels", "/", "/board/screens"):
             await screen.get(address)
             assert screen.path.startswith("/login"), address
         await other.get("/wall")
-        await other.post("/wall", {"code": code})
-        assert other.status == 401, "a code is good once"
-        listed = await boss.get("/board/screens")
-        assert "显示中" in listed
+        assert await status_of(other, "/wall", {"code": code}) == 401, "a code is good once"
+        assert "显示中" in await boss.get("/board/screens")
         (id_,) = [row["id"] for row in await site.db.fetch("SELECT id FROM wall_screen")]
         await service.end(Change(site.db, (await person(site, "boss"))), id_)
         await screen.get("/wall/live", headers=POLL)
@@ -183,7 +169,6 @@ async def test_a_screen_is_let_in_once_sees_the_board_and_nothing_else_and_is_en
 
 async def person(site: Site, login: str) -> Actor:
     found = await org_queries.person_to_check(site.db, login)
-    assert found
     return found[0].actor("127.0.0.1")
 
 
@@ -202,14 +187,12 @@ async def person(site: Site, login: str) -> Actor:
     ],
     ids=["time", "stopped", "role", "right", "scope"],
 )
-async def test_a_screen_ends_with_its_time_and_with_who_has_made_it(
-    watched_site: tuple[Site, list[Cost]], over: str
-) -> None:
+async def test_a_screen_ends_with_its_time_and_with_who_has_made_it(watched_site: tuple[Site, list[Cost]],
+                                                                    over: str) -> None:  # fmt: skip
     site, _ = watched_site
     await site.add_staff("maker", "super")
     made = await service.add(Change(site.db, await person(site, "maker")), "大厅", timedelta(hours=1))
     opened = await service.open_(by_test(site.db), made.code, "10.0.0.9")
-    assert opened
     assert await queries.of_token(site.db, opened[0])
     await site.db.execute(over)
     assert await queries.of_token(site.db, opened[0]) is None
@@ -232,30 +215,25 @@ async def test_a_code_is_good_for_minutes_and_screens_are_so_many(watched_site: 
 @pytest.mark.usefixtures("standing")
 async def test_who_guesses_codes_is_slowed_down(watched_site: tuple[Site, list[Cost]]) -> None:
     site, _ = watched_site
-    async with Browser(site) as boss, Browser(site) as guest:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as guest:
         code = await make(boss)
         await guest.get("/wall")
         for n in range(12):
             await guest.post("/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"})
         assert guest.status == 429
-        await guest.post("/wall", {"code": code})
-        assert guest.status == 429, "the right one is not looked at, either"
+        assert await status_of(guest, "/wall", {"code": code}) == 429, "the right one is not looked at, either"
 
 
-async def test_who_guesses_elsewhere_keeps_no_screen_out(
-    watched_site: tuple[Site, list[Cost]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_guesses_elsewhere_keeps_no_screen_out(watched_site: tuple[Site, list[Cost]],
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     site, _ = watched_site
     here = "192.0.2.1"
     monkeypatch.setattr(Call, "ip", property(lambda _: here))
-    async with Browser(site) as boss, Browser(site) as guest:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as guest:
         code = await make(boss)
         await guest.get("/wall")
         for n in range(24):
             here = f"{n % 6 + 1}.51.100.7"
-            await guest.post("/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"})
-            assert guest.status == 401
+            assert await status_of(guest, "/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"}) == 401
         here = "203.0.113.9"
         assert "wall-figures" in await guest.post("/wall", {"code": code})

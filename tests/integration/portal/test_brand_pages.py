@@ -15,6 +15,7 @@ import pytest
 from certificates import certified
 from changes import by_test
 from portal_site import PASSWORD, Site
+from visits import lacking
 
 from smsgw.platform.brand import queries, service
 
@@ -39,13 +40,11 @@ class Visitor:
         """What is at an address to be kept: its name and its octets."""
         async with self._session.get(self._site.url + path, headers=self._headers, allow_redirects=False) as answer:
             named = re.fullmatch(r"attachment; filename\*=UTF-8''(.+)", answer.headers["Content-Disposition"])
-            assert named
             return unquote(named[1]), await answer.read()
 
     async def post(self, path: str, at: str, /, file: bytes | None = None, **fields: str) -> tuple[int, str, str]:
         """The form at ``at``, sent to ``path``: status, text, where to."""
         token = re.search(r'name="csrf" value="([^"]+)"', (await self.get(at))[1])
-        assert token
         data: aiohttp.FormData | dict[str, str] = {"csrf": token[1]} | fields
         if file is not None:
             data = aiohttp.FormData()
@@ -76,22 +75,19 @@ async def published(site: Site, host: str, **look: str) -> int:
 
 async def test_each_host_shows_its_brand(site: Site) -> None:
     logo = await service.put_picture(by_test(site.db), RED)
-    await published(
-        site, CITY, name="城市短信", purchaser="某市大数据局", colour="#aa0000", logo=logo, icp="京ICP备1号",
-        footer="市民热线 12345", support_phone="010-1234", welcome="欢迎使用", login_style="beside",
-    )  # fmt: skip
+    await published(site, CITY, name="城市短信", purchaser="某市大数据局", colour="#aa0000", logo=logo,
+                    icp="京ICP备1号", footer="市民热线 12345", support_phone="010-1234", welcome="欢迎使用",
+                    login_style="beside")  # fmt: skip
     await published(site, BANK, name="银行短信", colour="#ffd800")
     async with visiting(site, CITY) as city, visiting(site, BANK) as bank, visiting(site, OTHER) as other:
         page = (await city.get("/login"))[1]
-        for wanted in ("城市短信", "某市大数据局", f"/brand/{logo}", 'href="https://beian.miit.gov.cn/"', "京ICP备1号",
-                       "市民热线 12345", "010-1234", "欢迎使用"):  # fmt: skip
-            assert wanted in page, wanted
+        assert not lacking(page, "城市短信", "某市大数据局", f"/brand/{logo}", 'href="https://beian.miit.gov.cn/"',
+                           "京ICP备1号", "市民热线 12345", "010-1234", "欢迎使用")  # fmt: skip
         assert "银行短信" in (await bank.get("/login"))[1]
         neutral = (await other.get("/login"))[1]
         assert not re.search("城市短信|银行短信|某市|beian|/brand", neutral)
         assert "<title>登录 · 短信平台</title>" in neutral
         address = re.search(r'href="(/brand\.css[^"]+)"', page)
-        assert address
         _, style, answer = await city.get(address[1])
         assert "#aa0000" in style
         assert "immutable" in answer.headers["Cache-Control"]
@@ -181,8 +177,6 @@ async def test_what_leaves_a_host_has_its_brand(site: Site) -> None:
                 sheet = book.read("xl/worksheets/sheet1.xml").decode()
             assert f"<dc:title>{whole} · 审计日志</dc:title>" in about
             head, foot = (re.search(f"<odd{at}>(.*?)</odd{at}>", sheet) for at in ("Header", "Footer"))
-            assert head
-            assert foot
             assert f"{whole} · 审计日志" in head[1], "on every sheet of paper"
             assert whole in foot[1]
             for other in {"城市短信", "银行短信", "某市大数据局", "短信平台"} - {name, *whole.split(" · ")}:
@@ -218,10 +212,8 @@ async def test_who_may_not_see_settings_sees_no_draft(site: Site) -> None:
     picture = await service.put_picture(by_test(site.db), RED)
     id_ = await service.add(by_test(site.db), [CITY])
     async with visiting(site, login="clerk") as clerk:
-        for path in (
-            "", f"/{id_}", f"/{id_}/preview", f"/{id_}/preview/inside", f"/-/style/{id_}", f"/-/picture/{picture}",
-            f"/{id_}/publish",
-        ):  # fmt: skip
+        for path in ("", f"/{id_}", f"/{id_}/preview", f"/{id_}/preview/inside", f"/-/style/{id_}",
+                     f"/-/picture/{picture}", f"/{id_}/publish"):  # fmt: skip
             assert (await clerk.get("/platform" + path))[0] == 403, path
         for path in ("", f"/{id_}", f"/{id_}/hosts", f"/{id_}/publish", f"/{id_}/certificate"):
             assert (await clerk.post("/platform" + path, "/"))[0] == 403, path

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from browsing import Browser
 from portal_site import SEALER, Site, by_test
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.core.errors import Refused
 from smsgw.platform.channels import checks, service, watching
@@ -36,25 +37,20 @@ async def result_of(boss: Browser, one: str) -> str:
 
 
 async def test_a_new_channel_is_tested_until_it_is_right_and_then_started(site: Site) -> None:
-    async with Carrier(CarrierConfig(protocol="cmpp")) as carrier, Browser(site) as boss:
-        await boss.login("boss")
+    async with Carrier(CarrierConfig(protocol="cmpp")) as carrier, signed_in(site, "boss") as boss:
         page = await boss.post("/channels/-/new/cmpp30", FORM | {"port": str(carrier.port)})
         one = boss.path.removesuffix("/test")
         assert "还没有测试过" in page
         page = await result_of(boss, one)
-        assert "网关拒绝登录：900001 的密码不对" in page
-        assert "Status 3" in page
+        assert not lacking(page, "网关拒绝登录：900001 的密码不对", "Status 3")
         assert "wrong secret" not in page
         changed = {k: v for k, v in FORM.items() if k != "name"} | {"port": str(carrier.port)}
         await boss.post(f"{one}/edit", changed | {"password": "secret"})
-        page = await result_of(boss, one)
-        assert "测试通过" in page
-        assert f"{one}/start" in page
+        assert not lacking(await result_of(boss, one), "测试通过", f"{one}/start")
         await boss.post(f"{one}/start", {"confirmed": "1"})
     rows = await site.db.fetch("SELECT action, object FROM audit WHERE object = 'channel/mobile-b' ORDER BY id")
-    assert [row["action"] for row in rows] == [
-        "channel.add", "channel.check", "channel.set", "channel.check", "channel.set"
-    ]  # fmt: skip
+    assert [row["action"] for row in rows] == ["channel.add", "channel.check", "channel.set", "channel.check",
+                                               "channel.set"]  # fmt: skip
     assert "secret" not in str(await site.db.fetch("SELECT before, after FROM audit"))
     assert "secret" not in str(await site.db.fetch("SELECT * FROM channel_check"))
 
@@ -78,10 +74,8 @@ async def test_one_test_at_a_time_and_one_that_broke_off_is_called_so(site: Site
             await checks.begin(boss, slow, SEALER, site.channel_id)
     await site.db.execute("UPDATE channel_check SET begun_at = now() - interval '1 hour'")
     found = await checks.last(site.db, site.channel_id)
-    assert found is not None
     assert found.broken_off
-    async with Browser(site) as clerk:
-        await clerk.login("boss")
+    async with signed_in(site, "boss") as clerk:
         assert "测试中断" in await clerk.get(f"/channels/{site.channel_id}/test")
     again = await checks.begin(boss, slow, SEALER, site.channel_id)
     assert again != begun
@@ -107,7 +101,6 @@ async def test_one_that_was_broken_off_by_another_is_not_passed(site: Site) -> N
     await checks.begin(boss, slow, SEALER, other)
     slow.go.set()
     found = await checks.one(site.db, first)
-    assert found is not None
     assert found.ended_at is not None
     assert (found.broken_off, found.good, found.running) == (True, False, False)
 
@@ -124,36 +117,28 @@ async def test_a_fault_of_our_own_is_no_passed_test(site: Site) -> None:
     id_, spec = await checks.enter(by_test(site.db), SEALER, site.channel_id)
     await checks.run(site.db, Faulty(), spec, id_, login=False)
     found = await checks.one(site.db, id_)
-    assert found is not None
     assert not found.good
     assert found.bad is not None
     assert found.bad.code == "failed"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get(f"/channels/{site.channel_id}/test")
         assert "测试没有做完" in page
         assert "stays here" not in page
 
 
 async def test_who_may_not_write_channels_does_not_test_them(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         for path in ("test", "test/live", "probe"):
-            await clerk.get(f"/channels/{site.channel_id}/{path}")
-            assert clerk.status == 403, path
-        await clerk.post(f"/channels/{site.channel_id}/test", {})
-        assert clerk.status == 403
+            assert await status_of(clerk, f"/channels/{site.channel_id}/{path}") == 403, path
+        assert await status_of(clerk, f"/channels/{site.channel_id}/test", {}) == 403
     assert not await site.db.fetchval("SELECT count(*) FROM channel_check")
 
 
 async def test_the_wire_of_a_channel_that_does_not_run_here_is_not_seen(site: Site) -> None:
     one = f"/channels/{site.channel_id}/wire"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "还没有查看过" in await boss.get(one)
-        page = await boss.post(one, {})
-        assert boss.status == 422
-        assert "本节点没有运行此通道" in page
+        assert "本节点没有运行此通道" in await refusal(boss, one, {})
     assert not await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'channel.record'")
 
 
@@ -178,7 +163,6 @@ async def test_what_was_seen_of_a_wire_is_for_who_has_looked_and_for_a_while(
     watches, change = watching.Watches(), by_test(site.db)
     await watches.begin(change, Busy(), site.channel_id, "mobile-a")
     watch = watches.of(site.channel_id, change.actor.label)
-    assert watch is not None
     assert watches.of(site.channel_id, "boss") is None, "it is not in the audit log under this name"
     async with asyncio.timeout(60):
         while True:
@@ -196,11 +180,7 @@ async def test_what_was_seen_of_a_wire_is_for_who_has_looked_and_for_a_while(
 
 async def test_a_first_message_says_what_it_costs_before_it_is_sent(site: Site) -> None:
     one = f"/channels/{site.channel_id}/probe"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get(one)
-        page = await boss.post(one, {"number": "13800138000"})
-        assert "运营商按合同计 1 条费用" in page
-        page = await boss.post(one, {"number": "13800138000", "confirmed": "1"})
-        assert boss.status == 422
-        assert "本节点没有运行此通道" in page
+        assert "运营商按合同计 1 条费用" in await boss.post(one, {"number": "13800138000"})
+        assert "本节点没有运行此通道" in await refusal(boss, one, {"number": "13800138000", "confirmed": "1"})

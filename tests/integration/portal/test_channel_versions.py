@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browsing import Browser
 from portal_site import SEALER, Site, by_test, running
+from visits import refusal, signed_in, status_of
 
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.channels import queries, service, versions
@@ -44,27 +44,22 @@ async def states(site: Site) -> list[str]:
 
 async def test_without_approval_a_change_is_in_force_at_once_and_is_rolled_back_with_its_password(site: Site) -> None:
     one, first = f"/channels/{site.channel_id}", await password(site)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.post(f"{one}/edit", ONE | {"rate": "50", "password": "another", "reason": "合同调整"})
         assert await states(site) == ["replaced", "active"]
         assert await password(site) == "another"
-        page = await boss.get(f"{one}/versions")
-        assert "合同调整" in page
+        assert "合同调整" in await boss.get(f"{one}/versions")
         page = await boss.get(f"{one}/versions/2")
         assert "不同（密码不显示）" in page
         assert "another" not in page
-        page = await boss.post(f"{one}/versions/1/rollback", {"reason": "改错了"})
-        assert "将改变" in page
+        assert "将改变" in await boss.post(f"{one}/versions/1/rollback", {"reason": "改错了"})
         assert await states(site) == ["replaced", "active"], "only asked"
         await boss.post(f"{one}/versions/1/rollback", {"reason": "改错了", "confirmed": "1", "seen": "2"})
         assert await states(site) == ["replaced", "replaced", "active"]
         found = await queries.get(site.db, site.channel_id)
-        assert found is not None
         assert found.rate == 0
         assert await password(site) == first
-        page = await boss.get(f"{one}/versions/3")
-        assert "改错了" in page
+        assert "改错了" in await boss.get(f"{one}/versions/3")
     back = await versions.one(site.db, site.channel_id, 3)
     assert back is not None
     assert versions.difference(await versions.one(site.db, site.channel_id, 1), back) == []
@@ -76,14 +71,10 @@ async def test_without_approval_a_change_is_in_force_at_once_and_is_rolled_back_
 async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(site: Site) -> None:
     await settings.put(by_test(site.db), "channel_approval", 1)
     one = f"/channels/{site.channel_id}"
-    async with Browser(site) as boss, Browser(site) as second:
-        await boss.login("boss")
-        await second.login("second")
-        page = await boss.post(f"{one}/edit", ONE | {"rate": "70"})
-        assert "等待另一人批准后生效" in page
+    async with signed_in(site, "boss") as boss, signed_in(site, "second") as second:
+        assert "等待另一人批准后生效" in await boss.post(f"{one}/edit", ONE | {"rate": "70"})
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 0
-        await boss.post(f"{one}/edit", ONE | {"rate": "80"})
-        assert boss.status == 422, "one waits already"
+        assert await status_of(boss, f"{one}/edit", ONE | {"rate": "80"}) == 422, "one waits already"
         await boss.post(f"{one}/versions/2/approve", {"confirmed": "1"})
         assert boss.status == 422, "not by whoever has made it"
         assert await states(site) == ["active", "waiting"]
@@ -93,8 +84,7 @@ async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(
         waits = {name: json.loads(await who.get("/menu/badges")).get("routing.channels", 0)
                  for name, who in (("boss", boss), ("second", second))}  # fmt: skip
         assert waits == {"boss": 0, "second": 1}, "one's own is not counted"
-        page = await second.post(f"{one}/versions/2/approve", {})
-        assert "通道不断开" in page
+        assert "通道不断开" in await second.post(f"{one}/versions/2/approve", {})
         await second.post(f"{one}/versions/2/approve", {"confirmed": "1"})
         assert await states(site) == ["replaced", "active"]
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 70
@@ -105,8 +95,7 @@ async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(
         await second.post(f"{one}/versions/3/reject", {"reason": "不需要"})
         assert await states(site) == ["replaced", "active", "rejected"]
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 70
-        await second.post(f"{one}/versions/3/approve", {"confirmed": "1"})
-        assert second.status == 404, "it is decided"
+        assert await status_of(second, f"{one}/versions/3/approve", {"confirmed": "1"}) == 404, "it is decided"
     rows = await site.db.fetch("SELECT actor, action FROM audit WHERE action LIKE 'channel.%' ORDER BY id OFFSET 1")
     assert [tuple(row) for row in rows] == [
         ("boss", "channel.propose"), ("second", "channel.approve"), ("boss", "channel.set"),
@@ -126,8 +115,7 @@ async def test_a_new_channel_waits_too_and_follows_what_is_entered_until_then(si
     assert [one.state for one in await versions.of(site.db, id_)] == [State.WAITING, State.WITHDRAWN]
     with pytest.raises(SmsgwError, match="另一人"):
         await versions.approve(boss, id_, 2)
-    async with Browser(site) as second:
-        await second.login("second")
+    async with signed_in(site, "second") as second:
         await second.post(f"/channels/{id_}/versions/2/approve", {"confirmed": "1"})
         await second.post(f"/channels/{id_}/start", {"confirmed": "1"})
     assert await site.db.fetchval("SELECT desired FROM channel WHERE id = $1", id_) == "started"
@@ -138,13 +126,10 @@ async def test_a_version_made_before_another_change_is_not_put_in_force(site: Si
     await settings.put(boss, "channel_approval", 1)
     await service.edit(boss, SEALER, "mobile-a", {"rate": 5})
     await service.move_access_code(boss, "mobile-a", "10690002")  # which never waits
-    async with Browser(site) as second:
-        await second.login("second")
-        page = await second.post(f"/channels/{site.channel_id}/versions/2/approve", {"confirmed": "1"})
-        assert second.status == 422
+    async with signed_in(site, "second") as second:
+        page = await refusal(second, f"/channels/{site.channel_id}/versions/2/approve", {"confirmed": "1"})
         assert "现行版本已是 3" in page
     found = await queries.get(site.db, site.channel_id)
-    assert found is not None
     assert (found.rate, found.access_code) == (0, "10690002")
 
 
@@ -177,8 +162,7 @@ async def test_whatever_changes_an_access_code_keeps_the_former_one_for_replies(
     await settings.put(boss, "channel_approval", 1)
     await service.edit(boss, SEALER, "mobile-a", {"access_code": "3"})
     assert await kept(site) == [*before, "2"], "it waits"
-    async with Browser(site) as second:
-        await second.login("second")
+    async with signed_in(site, "second") as second:
         await second.post(f"/channels/{site.channel_id}/versions/6/approve", {"confirmed": "1"})
     assert await kept(site) == [*before, "2", "1"]
     await service.move_access_code(boss, "mobile-a", "4")
@@ -188,18 +172,14 @@ async def test_whatever_changes_an_access_code_keeps_the_former_one_for_replies(
 async def test_a_way_back_that_was_looked_at_before_another_change_is_looked_at_again(site: Site) -> None:
     await service.edit(by_test(site.db), SEALER, "mobile-a", {"rate": 5})
     one = f"/channels/{site.channel_id}/versions/1/rollback"
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.post(one, {"reason": "改错了"})
-        assert 'name="seen" value="2"' in page
+    async with signed_in(site, "boss") as boss:
+        assert 'name="seen" value="2"' in await boss.post(one, {"reason": "改错了"})
         await service.edit(by_test(site.db), SEALER, "mobile-a", {"window": 3})
-        page = await boss.post(one, {"reason": "改错了", "seen": "2", "confirmed": "1"})
-        assert boss.status == 422
+        page = await refusal(boss, one, {"reason": "改错了", "seen": "2", "confirmed": "1"})
         assert "现行版本已变为 3" in page
         assert "改错了" in page, "what was typed is not lost"
         assert await states(site) == ["replaced", "replaced", "active"]
-        page = await boss.post(one, {"reason": "改错了", "seen": "2"})
-        assert 'name="seen" value="3"' in page
+        assert 'name="seen" value="3"' in await boss.post(one, {"reason": "改错了", "seen": "2"})
         await boss.post(one, {"reason": "改错了", "seen": "3", "confirmed": "1"})
     assert await states(site) == ["replaced", "replaced", "replaced", "active"]
 
@@ -211,8 +191,7 @@ async def test_an_approval_does_not_set_simulated_beside_real(site: Site) -> Non
     await site.db.execute("UPDATE channel SET desired = 'started'")
     await settings.put(boss, "channel_approval", 1)
     await service.edit(boss, SEALER, "mobile-a", {"profile": {"simulated": True}})
-    async with Browser(site) as second:
-        await second.login("second")
+    async with signed_in(site, "second") as second:
         page = await second.post(f"/channels/{site.channel_id}/versions/2/approve", {"confirmed": "1"})
     assert second.status == 422
     assert "仿真通道与真实通道不能同时启用" in page
@@ -236,8 +215,7 @@ async def test_a_copy_has_all_but_name_and_secrets(site: Site) -> None:
     profile = {"keepalive": 7, "peer_password": "of the gateway"}
     await service.edit(boss, SEALER, "mobile-a", {"rate": 33, "profile": profile})
     one = f"/channels/{site.channel_id}/copy"
-    async with Browser(site) as second:
-        await second.login("second")
+    async with signed_in(site, "second") as second:
         page = await second.get(one)
         assert 'value="33"' in page
         assert "of the gateway" not in page
@@ -245,7 +223,6 @@ async def test_a_copy_has_all_but_name_and_secrets(site: Site) -> None:
         assert second.status == 422, "the password is to be entered"
         await second.post(one, ONE | {"rate": "33", "name": "mobile-copy", "password": "own"})
     row = await site.db.fetchrow("SELECT * FROM channel WHERE name = 'mobile-copy'")
-    assert row is not None
     assert (row["rate"], row["desired"], json.loads(row["profile"])) == (33, "stopped", {"keepalive": 7})
 
 
@@ -253,13 +230,9 @@ async def test_who_may_not_write_channels_decides_nothing(site: Site) -> None:
     await settings.put(by_test(site.db), "channel_approval", 1)
     await service.edit(by_test(site.db), SEALER, "mobile-a", {"rate": 5})
     one = f"/channels/{site.channel_id}"
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         for path in ("versions", "versions/2", "versions/2/approve", "versions/1/rollback", "copy"):
-            await clerk.get(f"{one}/{path}")
-            assert clerk.status == 403, path
-    async with Browser(site) as boss:
-        await boss.login("boss")
+            assert await status_of(clerk, f"{one}/{path}") == 403, path
+    async with signed_in(site, "boss") as boss:
         for path in ("versions/9", "versions/0", "versions/999999999/approve", "versions/1/approve"):
-            await boss.get(f"{one}/{path}")
-            assert boss.status == 404, path
+            assert await status_of(boss, f"{one}/{path}") == 404, path

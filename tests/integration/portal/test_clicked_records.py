@@ -21,6 +21,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import SEALER, Site, running
+from visits import lacking, refusal, signed_in, status_of
 from wizard_steps import begun, draft_in, imported, looked_at, submitted
 
 from smsgw.core.actor import Actor, ActorKind, ActorLabel, ScopeKind
@@ -82,9 +83,8 @@ async def send(site: Site, numbers: Sequence[str], link: ShortLink | None) -> li
     items = tuple(SendItem(number, "请看通知") for number in numbers)
     if link is not None:
         codes = await site.surveyor.tasks.links.take(account, link.id, len(numbers), datetime.now(UTC))
-        items = tuple(
-            SendItem(number, f"请看 {codes.at(n).address}", link=codes.at(n)) for n, number in enumerate(numbers)
-        )
+        items = tuple(SendItem(number, f"请看 {codes.at(n).address}", link=codes.at(n)) for n,
+                      number in enumerate(numbers))  # fmt: skip
     result = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, ActorLabel("key")))
     return [int(item.message_id or 0) for item in result.items]
 
@@ -124,7 +124,6 @@ async def test_records_tell_and_find_who_has_clicked(site: Site) -> None:
     assert [row.clicks for row in shown.rows] == [0, 2, 0, 1, 0, None, None]
     assert [row.clicked_at is not None for row in shown.rows] == [False, True, False, True, False, False, False]
     one = await queries.get(site.db, own[1], accounts=None)
-    assert one is not None
     assert one.clicks == 2
     written = bytearray()
 
@@ -148,15 +147,11 @@ async def test_records_tell_and_find_who_has_clicked(site: Site) -> None:
     await site.db.execute("UPDATE link_click SET rules = 0, agent = $1 WHERE n = 3", CURL)
     await opened(site, link)
     assert await found(site, clicked="true") == [own[1]]
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = html.unescape(await boss.get("/records?time=today&clicked=true"))
         assert "138****0001" in page
         assert "138****0003" not in page
-        told = html.unescape(await boss.get(f"/records/{own[1]}"))
-        assert "已点击 2 次" in told
-        assert "首次点击" in told
-        assert "iPhone · " in told
+        assert not lacking(html.unescape(await boss.get(f"/records/{own[1]}")), "已点击 2 次", "首次点击", "iPhone · ")
         assert "点击不能归到这个号码" in html.unescape(await boss.get(f"/records/{others[0]}"))
 
 
@@ -221,13 +216,10 @@ async def test_the_rest_of_some_records_is_written_to_again(site: Site) -> None:
     ids = await send(site, [f"1380000000{n}" for n in range(5)], link)
     await send(site, ["13800000002"], link)  # has code 5, too
     await opened(site, link, 0, 5)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         picked = re.search(r'data-pick-found="([^"]+)"', await boss.get("/records/-/total?time=today&origin=api"))
-        assert picked
         asked = html.unescape(await boss.post("/records/-/effect/unclicked", {"selection": picked[1]}))
-        assert "3 个还没有点击" in asked
-        assert "已点击的 2 个号码不在其中" in asked
+        assert not lacking(asked, "3 个还没有点击", "已点击的 2 个号码不在其中")
         await boss.post("/records/-/do/unclicked", {"selection": picked[1]})
         draft = draft_in(boss.path)
         state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
@@ -246,8 +238,7 @@ async def test_the_rest_of_some_records_is_written_to_again(site: Site) -> None:
         assert [row["number"][-1] for row in rows] == ["3", "4"]
         # Those who have all clicked leave nobody.
         await opened(site, link, 3, 4)
-        asked = html.unescape(await boss.post("/records/-/effect/unclicked", {"id": str(ids[0])}))
-        assert "没有可再次发送的" in asked
+        assert "没有可再次发送的" in html.unescape(await boss.post("/records/-/effect/unclicked", {"id": str(ids[0])}))
 
 
 async def test_numbers_that_failed_for_good_are_left_out_unless_they_are_asked_for(site: Site) -> None:
@@ -263,17 +254,14 @@ async def test_numbers_that_failed_for_good_are_left_out_unless_they_are_asked_f
     assert await numbers(site, SegmentKind.UNREACHED) == ["3"]
     assert await numbers(site, SegmentKind.UNREACHED, dead=True) == ["1", "2", "3"]
     chosen = [("id", str(id_)) for id_ in ids]
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/records?time=today")
         asked = html.unescape(await boss.post("/records/-/effect/unclicked", chosen))
-        assert "2 个还没有点击" in asked
-        assert "空号或运营商黑名单的 2 个号码默认不在其中" in asked
+        assert not lacking(asked, "2 个还没有点击", "空号或运营商黑名单的 2 个号码默认不在其中")
         for option, kept in ((), [ids[0], ids[3]]), (("option", "1"), ids):
             await boss.post("/records/-/do/unclicked", [*chosen, option] if option else chosen)
-            state = json.loads(
-                await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft_in(boss.path))
-            )
+            state = json.loads(await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1",
+                                                      draft_in(boss.path)))  # fmt: skip
             assert sorted(map(int, state["segment_messages"])) == kept
             assert bool(state.get("segment_dead")) == bool(option)
 
@@ -291,20 +279,17 @@ async def test_the_rest_of_a_task_is_written_to_again_and_never_who_has_clicked_
         await feeder.step()
     assert len(await found(site, task=task.id)) == 6
     await opened(site, link, 0, 1)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "再次发送给未点击的人" in html.unescape(await boss.get(f"/tasks/{task.id}"))
         asked = html.unescape(await boss.post("/tasks/-/effect/unclicked", {"id": str(task.id)}))
-        assert "4 个还没有点击短链" in asked
-        assert "已点击的 2 个号码不会再收到" in asked
+        assert not lacking(asked, "4 个还没有点击短链", "已点击的 2 个号码不会再收到")
         assert "只计了数" not in asked
         await site.db.execute("UPDATE short_link SET unkept = 3 WHERE id = $1", link.id)
         asked = html.unescape(await boss.post("/tasks/-/effect/unclicked", {"id": str(task.id)}))
         assert "短链另有 3 次访问只计了数" in asked, "who they were is not known, and that is said"
         await boss.post("/tasks/-/do/unclicked", {"id": str(task.id)})
         draft = draft_in(boss.path)
-        state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
-        assert "{link}" in state
+        assert "{link}" in await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
         assert "有效 4 行" in await looked_at(boss, draft)
         await boss.post(f"/send/{draft}/options", {"one_each": "number"})
         await boss.post(f"/send/{draft}/time", {"when": "at", "at": "2027-01-02T09:30"})
@@ -342,9 +327,7 @@ async def test_a_task_says_who_has_clicked_and_each_figure_leads_to_its_records(
     task, plain = await tasked(site, link, OF_CARRIERS), await tasked(site, None, OF_CARRIERS[:1])
     await opened(site, link, 0, 1, 2, 5)  # the first code is in the message of no task
     await opened(site, link, 3, agent=CURL)
-    async with Browser(site) as boss:
-        await boss.login("boss")
-
+    async with signed_in(site, "boss") as boss:
         async def counts(page: str, key: str) -> list[int]:
             """How many records the links with these figures find, and that these are the figures."""
             shown = re.findall(rf'href="(/records[?][^"]*clicked={key})">([0-9,]+)</a>', page)
@@ -375,8 +358,7 @@ async def test_a_task_says_who_has_clicked_and_each_figure_leads_to_its_records(
     rights = [Permission.HOME_VIEW, Permission.TASK_VIEW, Permission.STATISTICS_EXPORT]
     await org.add_role(by_test(site.db), "counting", "只看任务", rights, ScopeKind.ALL)
     await site.add_staff("counting", "counting")
-    async with Browser(site) as clerk:
-        await clerk.login("counting")
+    async with signed_in(site, "counting") as clerk:
         for path in (f"/tasks/{task.id}", f"/tasks/report?task={task.id}"):
             assert "未点击" not in html.unescape(await clerk.get(path)), path
     # As a table of its rows, for programs: behind what has become of each.
@@ -385,9 +367,8 @@ async def test_a_task_says_who_has_clicked_and_each_figure_leads_to_its_records(
     head, *rows = csv.reader(io.StringIO(b"".join(pieces).decode("utf-8-sig")))
     assert head[-4:-1] == ["点击", "点击次数", "首次点击"]
     clicked = [row[-4:-1] for row in rows]
-    assert [row[:2] for row in clicked] == [
-        ["已点击", "1"], ["已点击", "1"], ["未点击", "0"], ["未点击", "0"], ["已点击", "1"], ["未点击", "0"],
-    ]  # fmt: skip
+    assert [row[:2] for row in clicked] == [["已点击", "1"], ["已点击", "1"], ["未点击", "0"], ["未点击", "0"],
+                                            ["已点击", "1"], ["未点击", "0"]]  # fmt: skip
     assert all(bool(row[2]) is (row[0] == "已点击") for row in clicked)
     found_, _ = await recipients.search(site.db, await task_of(site, task), 1, True, status=None, after=0, limit=9)
     assert [one.clicked for one in found_] == [True, True, False, False, True, False]
@@ -400,9 +381,8 @@ async def test_figures_of_a_task_that_has_come_round_twice_that_day_lead_to_its_
     task = await tasked(site, link, OF_CARRIERS)
     again = await send(site, OF_CARRIERS[:2], link)
     await opened(site, link, 0, 1, 6)  # two of the first run, one of the second
-    await site.db.execute(
-        "INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1, 2, 1, 2, $2)", task.id, again[0]
-    )
+    await site.db.execute("INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1, 2, 1, 2, $2)",
+                          task.id, again[0])  # fmt: skip
     rule = json.dumps({"every": "day", "at": ["09:00", "15:00"]})
     await site.db.execute("UPDATE task SET run = 2, recurring = $2::jsonb WHERE id = $1", task.id, rule)
     assert await found(site, task=task.id, run=2) == again
@@ -410,8 +390,7 @@ async def test_figures_of_a_task_that_has_come_round_twice_that_day_lead_to_its_
     assert len(await found(site, task=task.id, run=1)) == len(OF_CARRIERS)
     assert len(await found(site, task=task.id)) == len(OF_CARRIERS) + 2
     assert await found(site, run=2) == [], "of no task"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         for page in (f"/tasks/{task.id}", f"/tasks/report?task={task.id}&group=province"):
             shown = html.unescape(await boss.get(page))
             (to,) = re.findall(r'href="(/records[?][^"]*clicked=true)">1</a>', shown)
@@ -425,8 +404,7 @@ async def test_a_task_whose_messages_are_gone_does_not_say_that_nobody_has_click
     long_ago = first_id(datetime.now(UTC) - timedelta(days=400))
     await site.db.execute("UPDATE task_chunk SET base_id = $2 WHERE task_id = $1", task.id, long_ago)
     assert await outcome.clicks_of(site.db, await task_of(site, task)) is Untold.GONE
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "已超过保存期限" in html.unescape(await boss.get(f"/tasks/{task.id}"))
 
 
@@ -497,8 +475,7 @@ async def test_who_sees_no_messages_is_told_of_no_clicks(site: Site) -> None:
     await site.add_staff("blind", "blind")
     await site.add_staff("seeing", "seeing")
     for login, told in (("seeing", True), ("blind", False)):
-        async with Browser(site) as clerk:
-            await clerk.login(login)
+        async with signed_in(site, login) as clerk:
             page = html.unescape(await clerk.get(f"/tasks/{task.id}"))
             assert ("再次发送给未点击的人" in page) is told
             assert ("/tasks/-/effect/unclicked" in await clerk.get("/tasks")) is told
@@ -517,8 +494,7 @@ async def test_a_segment_is_kept_under_a_name_and_chosen_again(site: Site) -> No
     await send(site, [f"1380000000{n}" for n in range(5)], link)
     await opened(site, link, 0, 1)
     hall = str(site.accounts["hall"])
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         # From the step of the numbers, for oneself.
         draft = await begun(site, boss)
         asked = {"source": "segment", "segment": "not_clicked", "segment_days": "30", "segment_link": str(link.id)}
@@ -546,8 +522,7 @@ async def test_a_segment_is_kept_under_a_name_and_chosen_again(site: Site) -> No
         id_ = int(boss.path.rpartition("/")[2].partition("?")[0])
         assert await counted(site, id_) is None
         assert "还没有计算人数" in page
-        effect = html.unescape(await boss.post("/contacts/segments/-/effect/send", {"id": str(id_)}))
-        assert "人数还没有计算" in effect
+        assert "人数还没有计算" in html.unescape(await boss.post("/contacts/segments/-/effect/send", {"id": str(id_)}))
         await boss.post("/contacts/segments/-/do/count", {"id": str(id_)})
         assert await counted(site, id_) == 2
         await opened(site, link, 2)
@@ -574,7 +549,6 @@ async def test_what_another_has_counted_is_no_figure_of_one_s_own(site: Site) ->
     await opened(site, link, 0)
     id_ = await saved.add(by_test(site.db), site.accounts["hall"], "点过的人", Segment(SegmentKind.CLICKED), Sharing())
     everybody = await saved.one(site.db, EVERYBODY, id_)
-    assert everybody is not None
     assert everybody.counted is None
     assert await saved.count(site.db, EVERYBODY, everybody) == 1
     own = await site.db.fetchval("SELECT id FROM staff")
@@ -582,7 +556,6 @@ async def test_what_another_has_counted_is_no_figure_of_one_s_own(site: Site) ->
     scope = replace(EVERYBODY.scope, submitter=ActorLabel("somebody"))
     narrow = replace(EVERYBODY, kind=ActorKind.PERSON, id=own, scope=scope)
     seen = await saved.one(site.db, narrow, id_)
-    assert seen is not None
     assert (seen.counted, seen.counted_at) == (None, None)
     assert await saved.count(site.db, narrow, seen) == 0
     assert await counted(site, id_) == 0
@@ -595,8 +568,7 @@ async def test_a_draft_whose_segment_is_gone_is_to_nobody_else(site: Site) -> No
     await send(site, ["13800000000", "13800000001"], link)
     await opened(site, link, 0)
     id_ = await saved.add(by_test(site.db), site.accounts["hall"], "点过的人", Segment(SegmentKind.CLICKED), Sharing())
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         draft = await begun(site, boss)
         form = {"source": "segment", "segment": "not_clicked", "segment_days": "90", "segment_saved": str(id_)}
         await boss.post(f"/send/{draft}/audience", form)
@@ -606,13 +578,10 @@ async def test_a_draft_whose_segment_is_gone_is_to_nobody_else(site: Site) -> No
         await saved.remove(by_test(site.db), id_)
         page = html.unescape(await boss.get(f"/send/{draft}/audience"))
         assert f'<option value="{id_}" selected>#{id_}（不存在或不可见' in page
-        page = html.unescape(await boss.post(f"/send/{draft}/audience", form))
-        assert boss.status == 422
-        assert 'id="segment_saved-problem"' in page
+        assert 'id="segment_saved-problem"' in await refusal(boss, f"/send/{draft}/audience", form)
         await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_days": "90", "segment_saved": ""})
         assert boss.status == 422, "no condition was chosen instead"
-        await boss.post(f"/send/{draft}/audience", form | {"segment_saved": ""})
-        assert boss.status == 200
+        assert await status_of(boss, f"/send/{draft}/audience", form | {"segment_saved": ""}) == 200
 
 
 async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site: Site) -> None:
@@ -621,19 +590,15 @@ async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site:
     await opened(site, link, 0)
     asked = Segment(SegmentKind.CLICKED, 30)
     id_ = await saved.add(by_test(site.db), site.accounts["hall"], "看过的人", asked, Sharing())
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         draft = await begun(site, boss)
         await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_saved": str(id_)})
         page = await looked_at(boss, draft, "confirm")
-        assert "看过的人" in page
-        assert "已点击短链 · 最近 30 天的短信" in page
+        assert not lacking(page, "看过的人", "已点击短链 · 最近 30 天的短信")
         of = re.search(r'name="of" value="([^"]+)"', page)
-        assert of
         # As many as before, who are others.
         await saved.put(by_test(site.db), id_, "看过的人", Segment(SegmentKind.NOT_CLICKED, 30), Sharing())
-        page = html.unescape(await boss.post(f"/send/{draft}/confirm", {"of": of[1]}))
-        assert "号码有变化" in page
+        assert "号码有变化" in html.unescape(await boss.post(f"/send/{draft}/confirm", {"of": of[1]}))
         assert await site.db.fetchval("SELECT count(*) FROM task") == 0
         assert "未点击短链 · 最近 30 天的短信" in await looked_at(boss, draft, "confirm")
         await submitted(boss, draft)
@@ -644,11 +609,9 @@ async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site:
 
 async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     hall = site.accounts["hall"]
-    many = [
-        await saved.add(by_test(site.db), hall, f"人群 {n}", Segment(SegmentKind.REPLIED), Sharing()) for n in range(4)
-    ]
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    many = [await saved.add(by_test(site.db), hall, f"人群 {n}", Segment(SegmentKind.REPLIED),
+                            Sharing()) for n in range(4)]  # fmt: skip
+    async with signed_in(site, "boss") as boss:
         page = await boss.post("/contacts/segments/-/do/count", [("id", str(id_)) for id_ in many])
         assert "一次最多重新计算 3 个人群" in html.unescape(page)
         assert await counted(site, many[0]) is None
@@ -668,7 +631,6 @@ async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytes
     # Who sees no messages is told no counts, and the account's keys see none that somebody keeps to himself.
     blind = replace(EVERYBODY, permissions=EVERYBODY.permissions - {Permission.MESSAGE_VIEW})
     seen = await saved.one(site.db, blind, many[0])
-    assert seen is not None
     assert (seen.counted, seen.counted_at) == (None, None)
     with pytest.raises(Refused) as denied:
         await saved.count(site.db, blind, one)
@@ -693,8 +655,7 @@ async def counted(site: Site, id_: int) -> int | None:
 
 @pytest.mark.parametrize("kind", ["nonsense", ""])
 async def test_a_segment_that_no_form_offers_is_refused(site: Site, kind: str) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         draft = await begun(site, boss)
         await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": kind, "segment_days": "90"})
         assert boss.status == 422

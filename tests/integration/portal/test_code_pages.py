@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browsing import Browser, send
+from browsing import send
 from portal_site import Site, by_test, running
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.admin.pages.routing import codes
 from smsgw.core.actor import ScopeKind
@@ -46,8 +47,7 @@ async def test_codes_are_shown_and_given_a_meaning_though_they_cannot_be_counted
     await failed(site, "XX:77")
     monkeypatch.setattr(codebook, "_SEEN", codebook._SEEN.replace("WHERE ", "WHERE pg_sleep(30) IS NOT NULL AND ", 1))
     monkeypatch.setattr(codebook, "PATIENCE", 0.3)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/codes")
         assert (boss.status, "尚未统计完" in page, "MK:0001" in page) == (200, True, True)
         await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
@@ -58,15 +58,12 @@ async def test_codes_are_shown_and_given_a_meaning_though_they_cannot_be_counted
         assert len(await queries.code_classes(site.db)) == 1
 
 
-async def test_each_look_counts_some_more_days_until_all_are_known(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_each_look_counts_some_more_days_until_all_are_known(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     await failed(site, "XX:77")
     slow = codebook._SEEN.replace("WHERE ", "WHERE (SELECT pg_sleep(0.2)) IS NOT NULL AND ", 1)
     monkeypatch.setattr(codebook, "_SEEN", slow)
     monkeypatch.setattr(codes, "PATIENCE", 0.5)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/codes?q=XX:77")
         assert "尚未统计完" in page, "seven days take longer than a look"
         for _ in range(60):
@@ -83,33 +80,23 @@ async def test_a_code_is_found_with_its_figures_and_given_a_meaning(site: Site) 
     await failed(site, "XX:77", "clinic")
     today = datetime.now(CHINA).date()
     await exclusions.add(by_test(site.db), Draft(today, "约定", {"EMPTY_NUMBER": "handset"}, {}))
-    async with Browser(site) as boss, Browser(site) as some:
-        await boss.login("boss")
-        await some.login("clinic-op")
-        page = await boss.get("/codes?show=seen")
-        assert 'href="/records?time=7d&amp;code=XX%3A77">3</a>' in page
-        assert 'href="/records?time=7d&amp;code=MK%3A0001">1</a>' in page
-        assert "剔除：手机用户自身问题" in page
-        assert "号码不存在：请从名单中删除。" in page
+    async with signed_in(site, "boss") as boss, signed_in(site, "clinic-op") as some:
+        assert not lacking(await boss.get("/codes?show=seen"), 'href="/records?time=7d&amp;code=XX%3A77">3</a>',
+                           'href="/records?time=7d&amp;code=MK%3A0001">1</a>', "剔除：手机用户自身问题",
+                           "号码不存在：请从名单中删除。")  # fmt: skip
         page = await some.get("/codes?q=xx:77")
         assert "XX%3A77\">1</a>" in page, "of its own accounts"
         assert "/codes/-/set" not in page
-        await some.get("/codes/-/set")
-        assert some.status == 403
-        page = await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
-        assert 'value="XX:77"' in page
+        assert await status_of(some, "/codes/-/set") == 403
+        assert 'value="XX:77"' in await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
         form = {"code": "xx:77", "source": "report", "channel": "", "class": "SUSPENDED", "fault": "permanent"}
-        page = await boss.post("/codes/-/set", form | {"carrier": "CMCC"})
-        assert (boss.status, "只有携号转网的码" in page) == (422, True)
-        page = await boss.post("/codes/-/set", form)
-        assert "最近 7 天有 3 条短信因此码失败" in page
+        assert "只有携号转网的码" in await refusal(boss, "/codes/-/set", form | {"carrier": "CMCC"})
+        assert "最近 7 天有 3 条短信因此码失败" in await boss.post("/codes/-/set", form)
         await boss.post("/codes/-/set", form | {"confirmed": "1"})
         (row,) = await queries.code_classes(site.db)
         assert (row["code"], row["class"], row["channel"]) == ("XX:77", "SUSPENDED", None)
         await site.snapshots.follow()
-        page = await boss.get("/codes?show=own")
-        assert "人工说明" in page
-        assert "XX:77" in page
+        assert not lacking(await boss.get("/codes?show=own"), "人工说明", "XX:77")
         await boss.get("/codes/-/reset?code=XX:77&source=report&channel=")
         named = {"code": "XX:77", "source": "report", "channel": "", "confirmed": "1"}
         await boss.post("/codes/-/reset", named)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browsing import Browser, send
+from browsing import send
 from portal_site import Site, running
+from visits import having, lacking, refusal, signed_in, status_of
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import SmsgwError
@@ -25,9 +26,7 @@ from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
 PHONE, NUMBER = "13800138000", "8613800138000"
-RIGHTS = [
-    Permission.HOME_VIEW, Permission.COMPLAINT_VIEW, Permission.COMPLAINT_EDIT, Permission.MESSAGE_VIEW,
-]  # fmt: skip
+RIGHTS = [Permission.HOME_VIEW, Permission.COMPLAINT_VIEW, Permission.COMPLAINT_EDIT, Permission.MESSAGE_VIEW]
 
 
 @pytest_asyncio.fixture
@@ -60,18 +59,14 @@ async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier
     message, hall = await send(site, content="停水通知"), site.accounts["hall"]
     at = clock.now() - timedelta(days=1)
     await consents.give(by_test(site), hall, [NUMBER], consents.Given(consents.Source.PAPER, "V2", "档案柜 A-3", at))
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.get(f"/records/{message}")
-        assert f'href="/complaints/-/of/{message}"' in page
+    async with signed_in(site, "boss") as boss:
+        assert f'href="/complaints/-/of/{message}"' in await boss.get(f"/records/{message}")
         form = {"origin": "carrier", "reference": "KF-7", "note": "半夜收到短信", "due_days": "2", "block": "1"}
-        page = await boss.post(f"/complaints/-/of/{message}", form | {"note": ""})
-        assert boss.status == 422
+        assert await status_of(boss, f"/complaints/-/of/{message}", form | {"note": ""}) == 422
         page = await boss.post(f"/complaints/-/of/{message}", form)
         for shown in ("138****8000", "半夜收到短信", "KF-7", "运营商", "停水通知", "档案柜 A-3", f"/records/{message}"):
             assert shown in page, shown
-        assert NUMBER not in page
-        assert PHONE not in page
+        assert not having(page, NUMBER, PHONE)
         entry = await site.db.fetchrow("SELECT type, source, account_id FROM block_list WHERE number = $1", int(NUMBER))
         assert tuple(entry) == ("marketing", "complaint", 0)
         id_ = await site.db.fetchval("SELECT id FROM complaint")
@@ -88,8 +83,7 @@ async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier
         assert "已致歉并停发" in page
         assert "boss 先生" in page, "people are called by their names"
         assert f"/complaints/{id_}/step" not in page, "it is over"
-        await boss.post(f"/complaints/{id_}/step", {"state": "checking", "said": "再查"})
-        assert boss.status == 422
+        assert await status_of(boss, f"/complaints/{id_}/step", {"state": "checking", "said": "再查"}) == 422
         assert len(await states(site)) == 3
 
         file = await boss.get(f"/complaints/-/file/{id_}")
@@ -119,8 +113,7 @@ async def test_lists_find_by_what_is_known_of_a_complaint_and_say_which_are_late
     assert await found(WantedComplaints(origin="authority")) == await found(WantedComplaints(reference="R1")) == [a]
     assert await found(WantedComplaints(state="answered")) == [c]
     assert await found(WantedComplaints(since=at + timedelta(days=1))) == []
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/complaints?due=over")
         assert set(re.findall(r'href="/complaints/(\d+)"', page)) == {str(a)}
         assert "已逾期" in page
@@ -130,25 +123,17 @@ async def test_lists_find_by_what_is_known_of_a_complaint_and_say_which_are_late
 
 async def test_who_sees_some_accounts_deals_with_theirs_and_stops_nothing_for_all(site: Site) -> None:
     message = await send(site)
-    async with Browser(site) as hall, Browser(site) as clinic:
-        await hall.login("hall-op")
-        await clinic.login("clinic-op")
+    async with signed_in(site, "hall-op") as hall, signed_in(site, "clinic-op") as clinic:
         form = {"origin": "user", "note": "为什么发给我", "due_days": "3"}
-        page = await hall.post(f"/complaints/-/of/{message}", form | {"block": "1"})
-        assert (hall.status, "停发营销短信对全部账号生效" in page) == (422, True)
+        assert "停发营销短信对全部账号生效" in await refusal(hall, f"/complaints/-/of/{message}", form | {"block": "1"})
         assert not await site.db.fetchval("SELECT count(*) FROM complaint")
-        await clinic.post(f"/complaints/-/of/{message}", form)
-        assert clinic.status == 404, "another's message"
-        page = await hall.post(f"/complaints/-/of/{message}", form)
-        assert "为什么发给我" in page
-        assert "没有查看名单的权限" in page
+        assert await status_of(clinic, f"/complaints/-/of/{message}", form) == 404, "another's message"
+        assert not lacking(await hall.post(f"/complaints/-/of/{message}", form), "为什么发给我", "没有查看名单的权限")
         id_ = await site.db.fetchval("SELECT id FROM complaint")
         assert "为什么发给我" not in await clinic.get("/complaints")
         for path in (f"/complaints/{id_}", f"/complaints/{id_}/step"):
-            await clinic.get(path)
-            assert clinic.status == 404
-        await hall.get(f"/complaints/-/file/{id_}")
-        assert hall.status == 403, "it takes the right to take data away"
+            assert await status_of(clinic, path) == 404
+        assert await status_of(hall, f"/complaints/-/file/{id_}") == 403, "it takes the right to take data away"
     foreign = Change(site.db, Actor.system("test"))
     await complaints.step(foreign, id_, State.CLOSED, "办结")
     with refused("STATE_CONFLICT"):

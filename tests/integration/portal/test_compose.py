@@ -15,6 +15,7 @@ import pytest
 from browsing import Browser
 from changes import by_test
 from portal_site import Site
+from visits import lacking, refusal, signed_in, status_of
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import EVERYTHING, Actor
@@ -51,16 +52,13 @@ pytestmark = pytest.mark.staff(boss="super", clerk=("operator", "hall"), other=(
 
 
 async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0, "looking keeps nothing"
         await clerk.post("/send", fields(site, page))
         draft = draft_in(clerk.path)
-        await clerk.post(
-            f"/send/{draft}/audience",
-            {"source": "typed", "to": "13800138000, 138 0013 8001\n13800138001\nabc"},
-        )
+        await clerk.post(f"/send/{draft}/audience", {"source": "typed",
+                                                     "to": "13800138000, 138 0013 8001\n13800138001\nabc"})  # fmt: skip
         assert urlsplit(clerk.path).path == f"/send/{draft}/clean", clerk.path
         text = await looked_at(clerk, draft)
         assert "共 4 行，有效 2 行" in text
@@ -71,10 +69,8 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) 
         await clerk.post(f"/send/{draft}/options", {"one_each": "number", "rate": "5"})
         await clerk.post(f"/send/{draft}/time", {"when": "at", "at": "2027-01-02T09:30"})
         text = await looked_at(clerk, draft, "confirm")
-        assert "将向 2 个号码发送，预计 2 条，计费 2 条" in text
-        assert "2027-01-02 09:30" in text
+        assert not lacking(text, "将向 2 个号码发送，预计 2 条，计费 2 条", "2027-01-02 09:30")
         of = re.search(r'name="of" value="([^"]+)"', text)
-        assert of
         assert "发送任务已建立" in await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
         task = await site.db.fetchrow("SELECT * FROM task")
         assert (task["valid"], task["total"], task["state"], task["rate"], task["name"]) == (
@@ -86,8 +82,7 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site) 
         )
         assert json.loads(task["problems"]) == {"NUMBER_DUPLICATE": 1, "NUMBER_INVALID": 1}
         assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0
-        await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
-        assert clerk.status == 404
+        assert await status_of(clerk, f"/send/{draft}/confirm", {"of": of[1]}) == 404
         said = [row["action"] for row in await site.db.fetch("SELECT action FROM audit ORDER BY id")]
         assert [a for a in said if a.startswith(("draft", "task"))][:2] == ["draft.add", "draft.set"]
         assert "task.add" in said
@@ -110,8 +105,7 @@ async def test_a_signature_is_chosen_among_those_that_are_approved(site: Site, p
     limits = {name: parse(name, "off") for name in RELAXED} | {"sign_policy": parse("sign_policy", policy)}
     site.snapshots.change(policies=PolicySet({(0, ""): limits}, book=await ContentLoader().load(site.db)))
     other = ["*"] if policy == "off" else []
-    async with Browser(site) as clerk, Browser(site) as boss:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk, Browser(site) as boss:
         page = html.unescape(await clerk.get("/send"))
         assert options(page) == ["", *names[:50], *other, ""], "the last says that there are more"
         assert "还有 10 个，请查找" in page
@@ -140,8 +134,7 @@ async def test_several_spans_of_the_day_are_kept_shown_and_sent_with(site: Site)
     spans = [("when", "now"), ("windows1_from", "09:00"), ("windows1_to", "11:30"), ("windows2_from", "14:00"),
              ("windows2_to", "17:00"), *(("windows2_days", str(day)) for day in range(1, 6)),
              *(("windows1_days", str(day)) for day in range(1, 6)), ("windows3_days", "6")]  # fmt: skip
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
         wrong = html.unescape(await clerk.post(f"/send/{draft}/time", {"when": "now", "windows1_to": "08:00"}))
@@ -152,19 +145,16 @@ async def test_several_spans_of_the_day_are_kept_shown_and_sent_with(site: Site)
         page = await looked_at(clerk, draft, "confirm")
         assert "周一至周五 09:00–11:30、14:00–17:00" in page
         ends = re.search(r'id="ends">(\d{4}-\d\d-\d\d \d\d:\d\d)', page)
-        assert ends
         kept = written("mon-fri 09:00-11:30 14:00-17:00")
         assert kept.open_until(datetime.fromisoformat(f"{ends[1]}+08:00")), "it ends when it may be sent"
         assert "发送任务已建立" in await submitted(clerk, draft)
         task = await site.db.fetchrow("SELECT id, windows FROM task")
-        assert task
         assert json.loads(task["windows"]) == kept.plain
         assert "周一至周五 09:00–11:30、14:00–17:00" in html.unescape(await clerk.get(f"/tasks/{task['id']}"))
 
 
 async def test_a_draft_of_the_version_before_keeps_its_span(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await site.db.execute(
             """UPDATE send_draft SET state = (state::jsonb - 'windows' || '{"window_from": "09:00"}')::text"""
@@ -173,48 +163,35 @@ async def test_a_draft_of_the_version_before_keeps_its_span(site: Site) -> None:
 
 
 async def test_a_table_makes_personal_texts_and_any_row_can_be_seen(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         await clerk.get("/custom")
         page = await upload(clerk, "/custom", TABLE.encode("gb18030"), account=site.accounts["hall"])
         draft = draft_in(clerk.path)
         assert "{姓名}" in page
         await clerk.post(f"/send/{draft}/content", fields(site, page, content=TEXT))
-        page = html.unescape(await clerk.get(clerk.path))
-        assert "【市政服务】王一您好，请于9点到场" in page
-        row = html.unescape(await clerk.post(f"/send/{draft}/row", {"n": "2"}))
-        assert "【市政服务】李二您好，请于10点到场" in row
+        assert "【市政服务】王一您好，请于9点到场" in html.unescape(await clerk.get(clerk.path))
+        assert "【市政服务】李二您好，请于10点到场" in html.unescape(await clerk.post(f"/send/{draft}/row", {"n": "2"}))
         assert "没有可用的内容" in html.unescape(await clerk.post(f"/send/{draft}/row", {"n": "5"}))
-        swapped = html.unescape(
-            await clerk.post(f"/send/{draft}/row", {"n": "2", "var_姓名": "时间", "var_时间": "姓名"})
-        )
+        swapped = html.unescape(await clerk.post(f"/send/{draft}/row", {"n": "2", "var_姓名": "时间",
+                                                                        "var_时间": "姓名"}))  # fmt: skip
         assert "10点您好，请于李二到场" in swapped
-        await clerk.post(
-            f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"}
-        )
-        text = await looked_at(clerk, draft)
-        assert "共 5 行，有效 2 行" in text
-        assert "缺少变量" in text
+        await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"})
+        assert not lacking(await looked_at(clerk, draft), "共 5 行，有效 2 行", "缺少变量")
         file = await clerk.get(f"/send/{draft}/clean/file?class=CONTENT_VARIABLE_UNRESOLVED")
-        assert "手机号,姓名,时间,行号,号码,原因" in file
-        assert "13800138004,,12点,6,13800138004" in file
+        assert not lacking(file, "手机号,姓名,时间,行号,号码,原因", "13800138004,,12点,6,13800138004")
         text = await looked_at(clerk, draft, "confirm")
         assert "将向 2 个号码发送" in text
         of = re.search(r'name="of" value="([^"]+)"', text)
-        assert of
         await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
         task = await imported(site)
         assert await site.db.fetchval("SELECT valid FROM task") == 2
 
         # The rows that stopped are taken away, mended, and sent with the same text.
-        page = html.unescape(await clerk.get(f"/tasks/{task}"))
-        assert f'action="/tasks/{task}/mend"' in page
+        assert f'action="/tasks/{task}/mend"' in html.unescape(await clerk.get(f"/tasks/{task}"))
         file = await clerk.get(f"/tasks/{task}/rows")
         head, *bad = file.removeprefix("\ufeff").splitlines()
         assert head == "手机号,姓名,时间,行号,原因"
-        assert [line.split(",")[:4] for line in bad] == [
-            ["138", "赵三", "11点", "5"], ["13800138004", "", "12点", "6"],
-        ]  # fmt: skip
+        assert [line.split(",")[:4] for line in bad] == [["138", "赵三", "11点", "5"], ["13800138004", "", "12点", "6"]]
         headers = {"X-Dialog": "1"}
         await clerk.get(f"/tasks/{task}", headers=headers)
         await clerk.get(f"/tasks/{task}", headers=headers | {"X-Have": clerk.headers["X-Piece"]})
@@ -238,8 +215,7 @@ async def test_rows_that_somebody_has_to_see_are_told_before_and_shown_to_the_re
     site.snapshots.change(policies=replace(site.snapshots.current.policies, words=words, _known={}))
     rows = [f"1380013{n:04},{'办贷款' if n in (500, 501) else '缴水费'},9点" for n in range(600)]
     table = "\n".join(["手机号,姓名,时间", *rows])
-    async with Browser(site) as clerk, Browser(site) as boss:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk, Browser(site) as boss:
         await clerk.get("/custom")
         page = await upload(clerk, "/custom", table.encode(), account=site.accounts["hall"])
         draft = draft_in(clerk.path)
@@ -247,17 +223,12 @@ async def test_rows_that_somebody_has_to_see_are_told_before_and_shown_to_the_re
         await clerk.post(f"/send/{draft}/audience", {"phone": "手机号", "var_姓名": "姓名", "var_时间": "时间"})
         text = await looked_at(clerk, draft)
         assert re.search(r'data-class="held".{0,200}须审批.{0,80}>2<', text, re.DOTALL)
-        assert "138****0500" in text
-        assert "敏感词：贷款(金融)：办贷款您好，请于9点到场" in text
+        assert not lacking(text, "138****0500", "敏感词：贷款(金融)：办贷款您好，请于9点到场")
         file = await clerk.get(f"/send/{draft}/clean/file?class=held")
         assert [line.split(",")[0] for line in file.splitlines()[1:]] == ["502", "503"]
         text = await looked_at(clerk, draft, "confirm")
-        assert "2 行的内容含敏感词：贷款(金融)" in text
-        assert "须审批的 2 行" in text
-        assert "第 502 行" in text
-        assert "提交审批" in text
-        page = await submitted(clerk, draft)
-        assert "等待审批" in page
+        assert not lacking(text, "2 行的内容含敏感词：贷款(金融)", "须审批的 2 行", "第 502 行", "提交审批")
+        assert "等待审批" in await submitted(clerk, draft)
         task = await imported(site)
         assert await site.db.fetchval("SELECT state FROM task") == "review"
 
@@ -269,32 +240,19 @@ async def test_rows_that_somebody_has_to_see_are_told_before_and_shown_to_the_re
 
 
 async def test_drafts_save_themselves_and_are_nobody_elses(site: Site) -> None:
-    async with Browser(site) as clerk, Browser(site) as other:
-        await clerk.login("clerk")
-        await other.login("other")
+    async with signed_in(site, "clerk") as clerk, signed_in(site, "other") as other:
         form = fields(site, await clerk.get("/send"), content="写到一半")
         for _ in range(2):
-            await clerk.post("/send/-/save", form)
-            assert clerk.status == 204
-        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 1, (
-            "the same form is the same draft"
-        )
+            assert await status_of(clerk, "/send/-/save", form) == 204
+        assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 1, "the same form is the same draft"
         draft = await site.db.fetchval("SELECT id FROM send_draft")
-        await clerk.post(f"/send/{draft}/save/content", form | {"content": "写完了"})
-        assert clerk.status == 204
+        assert await status_of(clerk, f"/send/{draft}/save/content", form | {"content": "写完了"}) == 204
         assert "写完了" in await clerk.get("/drafts")
         assert "写完了" in await clerk.get(f"/drafts/{draft}")
         assert "写完了" not in await other.get("/drafts")
-        for path in (
-            f"/drafts/{draft}",
-            f"/send/{draft}/content",
-            f"/send/{draft}/clean",
-            f"/send/{draft}/confirm",
-        ):
-            await other.get(path)
-            assert other.status == 404, path
-        await other.post(f"/send/{draft}/save/content", form)
-        assert other.status == 404
+        for path in (f"/drafts/{draft}", f"/send/{draft}/content", f"/send/{draft}/clean", f"/send/{draft}/confirm"):
+            assert await status_of(other, path) == 404, path
+        assert await status_of(other, f"/send/{draft}/save/content", form) == 404
         await clerk.post("/drafts/-/do/copy", {"id": str(draft)})
         assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 2
         await clerk.post("/drafts/-/do/remove", {"id": str(draft)})
@@ -313,17 +271,13 @@ async def test_what_will_be_stopped_is_marked_where_it_stands(site: Site) -> Non
     now = site.snapshots.current.policies
     found = WordFilter([Word("贷款", "金融", Action.BLOCK), Word("中奖", "营销", Action.REVIEW)])
     site.snapshots.change(policies=replace(now, words=found, _known={}))
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         form = fields(site, await clerk.get("/send"), content="<b>恭喜 中-奖 😀 贷　款")
         live = await clerk.post("/send/-/live", form)
-        assert '<mark class="mark-block" title="禁发 · 金融">贷　款</mark>' in live
-        assert '<mark class="mark-review" title="须审批 · 营销">中-奖</mark>' in live
-        assert '<mark class="mark-wide" title="部分手机无法显示">😀</mark>' in live
-        assert "&lt;b&gt;恭喜" in live
-        page = html.unescape(await clerk.post("/send", form))
-        assert clerk.status == 422
-        assert "含有禁发词：贷款" in page
+        assert not lacking(live, '<mark class="mark-block" title="禁发 · 金融">贷　款</mark>',
+                           '<mark class="mark-review" title="须审批 · 营销">中-奖</mark>',
+                           '<mark class="mark-wide" title="部分手机无法显示">😀</mark>', "&lt;b&gt;恭喜")  # fmt: skip
+        assert "含有禁发词：贷款" in await refusal(clerk, "/send", form)
         form["content"] = "恭喜中奖"
         await clerk.post("/send", form)
         draft = draft_in(clerk.path)
@@ -331,47 +285,32 @@ async def test_what_will_be_stopped_is_marked_where_it_stands(site: Site) -> Non
         text = await looked_at(clerk, draft, "confirm")
         assert "提交后须经他人审批" in text
         of = re.search(r'name="of" value="([^"]+)"', text)
-        assert of
         await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
         assert await site.db.fetchval("SELECT state FROM task") == "review", "as it was told before"
 
 
 async def test_what_is_wrong_is_told_at_its_step(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         form = fields(site, await clerk.get("/send"), content=TEXT)
         await clerk.post("/send", form)
         draft = draft_in(clerk.path)
-        page = html.unescape(
-            await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
-        )
-        assert clerk.status == 422
+        page = await refusal(clerk, f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
         assert "内容含变量 {姓名}" in page
-        page = html.unescape(await clerk.post(f"/send/{draft}/audience", {"source": "file"}))
-        assert "请先上传号码文件" in page
+        assert "请先上传号码文件" in html.unescape(await clerk.post(f"/send/{draft}/audience", {"source": "file"}))
         page = await upload(clerk, f"/send/{draft}/file", b"PK\x03\x04nothing")
         assert clerk.status == 422
-        page = html.unescape(
-            await clerk.post(f"/send/{draft}/options", {"rate": "fast", "one_each": "number"})
-        )
-        assert clerk.status == 422
-        assert "须在 1 到" in page
-        page = html.unescape(
-            await clerk.post(f"/send/{draft}/time", {"when": "at", "at": "2020-01-01T09:00"})
-        )
-        assert clerk.status == 422
+        assert "须在 1 到" in await refusal(clerk, f"/send/{draft}/options", {"rate": "fast", "one_each": "number"})
+        page = await refusal(clerk, f"/send/{draft}/time", {"when": "at", "at": "2020-01-01T09:00"})
         assert "计划时间须晚于现在" in page
         page = await clerk.post(f"/send/{draft}/time", {"when": "again", "every": "day", "every_at": "25:00"})
         assert clerk.status == 422
 
 
 async def test_another_department_s_account_is_not_there(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         assert "clinic" not in page
-        await clerk.post("/send", fields(site, page, account=str(site.accounts["clinic"])))
-        assert clerk.status == 422
+        assert await status_of(clerk, "/send", fields(site, page, account=str(site.accounts["clinic"]))) == 422
         await upload(clerk, "/custom", TABLE.encode(), account=site.accounts["clinic"])
         assert clerk.status == 422
         assert await site.db.fetchval("SELECT count(*) FROM upload") == 0
@@ -380,8 +319,7 @@ async def test_another_department_s_account_is_not_there(site: Site) -> None:
 async def test_duplicates_are_not_mended(site: Site) -> None:
     """Their number has its message; the others are taken as they stand, signs and foreign numbers, too."""
     table = "手机号,姓名,金额\n13800138000,@张三,-12.50\n13800138000,@张三,-12.50\n+1 310 555 1234,,-3\n"
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         await clerk.get("/custom")
         page = await upload(clerk, "/custom", table.encode(), account=site.accounts["hall"])
         draft = draft_in(clerk.path)
@@ -406,16 +344,13 @@ async def test_duplicates_are_not_mended(site: Site) -> None:
 
 
 async def test_what_was_found_gets_old(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
         text = await looked_at(clerk, draft, "confirm")
         of = re.search(r'name="of" value="([^"]+)"', text)
-        assert of
         await _made(site, "2026-01-01T00:00:00Z")
-        page = html.unescape(await clerk.post(f"/send/{draft}/confirm", {"of": of[1]}))
-        assert "正在逐行" in page
+        assert "正在逐行" in html.unescape(await clerk.post(f"/send/{draft}/confirm", {"of": of[1]}))
         assert await site.db.fetchval("SELECT count(*) FROM task") == 0
         await submitted(clerk, draft)
         assert await site.db.fetchval("SELECT count(*) FROM task") == 1
@@ -449,8 +384,7 @@ async def test_what_the_signature_is_not_registered_for_is_said_before_it_is_sen
     )
     limits = {name: parse(name, "off") for name in RELAXED} | {"sign_policy": parse("sign_policy", policy)}
     site.snapshots.change(policies=PolicySet({(0, ""): limits}, book=await ContentLoader().load(site.db)))
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         await clerk.post("/send", fields(site, page, sign="政务大厅"))
         draft = draft_in(clerk.path)
@@ -459,7 +393,6 @@ async def test_what_the_signature_is_not_registered_for_is_said_before_it_is_sen
     said = "按策略这些号码的短信会被拒绝" if policy == "registered" else "当前策略不拦截"
     assert said in text
     found = re.search(r'id="unregistered">(.*?)</ul>', text, re.S)
-    assert found
     assert re.findall(r"<li>(.*?)</li>", found[1]) == ["电信：已过期 · 2 个号码"]
     refused = "将向 1 个号码发送" in text
     assert refused == (policy == "registered")
@@ -474,10 +407,8 @@ async def test_a_group_with_those_below_it_gets_each_number_once(site: Site) -> 
     for n, groups in enumerate(((city,), (city, old), (old,), (own,))):
         await book.add(by, EntryDraft(hall, f"861380013800{n}", "", groups=groups))
     boss = await people.person(site.db, "boss")
-    assert boss is not None
     await site.db.execute("UPDATE audience SET owner_id = $2, shared = 'own' WHERE id = $1", own, boss.id)
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         await clerk.post("/send", fields(site, page))
         draft = draft_in(clerk.path)
@@ -489,7 +420,6 @@ async def test_a_group_with_those_below_it_gets_each_number_once(site: Site) -> 
             assert f"共 {n} 行，有效 {n} 行" in await looked_at(clerk, draft)
         text = await looked_at(clerk, draft, "confirm")
         of = re.search(r'name="of" value="([^"]+)"', text)
-        assert of
         await clerk.post(f"/send/{draft}/confirm", {"of": of[1]})
         task = await imported(site)
         numbers = await site.db.fetch("SELECT number FROM task_row WHERE task_id = $1 ORDER BY number", task)
@@ -502,14 +432,12 @@ async def test_other_numbers_than_those_confirmed_are_asked_about_again(site: Si
     group = (await audience.add_audience(change, hall, "大家的")).id
     one = EntryDraft(hall, "13800138000", name="", groups=(group,))
     await book.add(change, one)
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(group)})
         assert "将向 1 个号码发送" in await looked_at(clerk, draft, "confirm")
         await book.add(change, replace(one, number="13800138001"))
-        page = await submitted(clerk, draft)
-        assert "号码有变化" in page
+        assert "号码有变化" in await submitted(clerk, draft)
         assert await site.db.fetchval("SELECT count(*) FROM task") == 0
         assert "将向 2 个号码发送" in await looked_at(clerk, draft, "confirm")
         await submitted(clerk, draft)
@@ -519,8 +447,7 @@ async def test_other_numbers_than_those_confirmed_are_asked_about_again(site: Si
 async def test_long_texts_leave_room_for_what_was_found(site: Site) -> None:
     long = "好" * 900
     table = "手机号,内容\n" + "".join(f"1380013{n:04},{long}{n}\n" for n in range(200))
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         await clerk.get("/custom")
         page = await upload(clerk, "/custom", table.encode(), account=site.accounts["hall"])
         draft = draft_in(clerk.path)
@@ -530,37 +457,31 @@ async def test_long_texts_leave_room_for_what_was_found(site: Site) -> None:
 
 
 async def test_what_no_form_offers_is_refused_where_it_stands(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
-        await clerk.post(f"/send/{draft}/options", {"one_each": "both"})
-        assert clerk.status == 422
+        assert await status_of(clerk, f"/send/{draft}/options", {"one_each": "both"}) == 422
         for when in ({"when": "at", "at": "9999-12-31T23:59"}, {"when": "again", "every": "day", "every_at": "9:00",
                                                                "until": "9999-12-31"}):  # fmt: skip
             await clerk.post(f"/send/{draft}/options", {"one_each": "number", "hours": "720"})
-            await clerk.post(f"/send/{draft}/time", when)
-            assert clerk.status == 422, when
+            assert await status_of(clerk, f"/send/{draft}/time", when) == 422, when
         form = {"account": str(site.accounts["hall"]), "type": "gossip", "content": "您好", "later": "1"}
         await clerk.post(f"/send/{draft}/content", form)
         for page in ("time", "options", "audience", "content"):
-            await clerk.get(f"/send/{draft}/{page}")
-            assert clerk.status == 200, page
+            assert await status_of(clerk, f"/send/{draft}/{page}") == 200, page
         await looked_at(clerk, draft)
         assert clerk.status == 422, "the page says what stops it"
 
 
 async def test_opening_a_result_again_and_again_is_one_job_and_only_the_owners(site: Site) -> None:
     """The pages enter the job by GET, where a link of somebody else may lead: there is nothing to gain by it."""
-    async with Browser(site) as clerk, Browser(site) as other:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk, Browser(site) as other:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
         await site.add_staff("another", "super")
         await other.login("another")
         for page in ("clean", "confirm"):
-            await other.get(f"/send/{draft}/{page}")
-            assert other.status == 404
+            assert await status_of(other, f"/send/{draft}/{page}") == 404
         for _ in range(3):
             for page in ("clean", "confirm", "clean/live", "confirm/live"):
                 await clerk.get(f"/send/{draft}/{page}")
@@ -572,8 +493,7 @@ async def test_opening_a_result_again_and_again_is_one_job_and_only_the_owners(s
 
 
 async def test_a_job_that_fails_is_told_on_the_page(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
         await looked_at(clerk, draft)
@@ -584,20 +504,17 @@ async def test_a_job_that_fails_is_told_on_the_page(site: Site) -> None:
         failed = site.surveyor.kind().failed
         assert failed
         await failed(found, None)
-        await clerk.get(f"/send/{draft}/clean")
-        assert clerk.status == 422
+        assert await status_of(clerk, f"/send/{draft}/clean") == 422
 
 
 async def test_a_second_tab_empties_nothing_and_sends_nothing_twice(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         form = fields(site, await clerk.get("/send"))
         await clerk.post("/send", form)
         draft = draft_in(clerk.path)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
         await clerk.post("/send/-/save", form | {"subject": "另一个标签页"})
         one = await queries.any_one(site.db, draft)
-        assert one is not None
         assert (one.state.to, one.state.subject) == ("13800138000", "另一个标签页")
         text = await looked_at(clerk, draft, "confirm")
         hidden = dict(re.findall(r'name="(of|key)" value="([^"]+)"', text.partition("<aside>")[0]))
@@ -613,21 +530,18 @@ async def test_a_second_tab_empties_nothing_and_sends_nothing_twice(site: Site) 
 async def test_a_form_says_its_own_fields_alone(site: Site) -> None:
     """Two requests that have read the same draft: neither takes back what the other has kept."""
     person = await people.person(site.db, "clerk")
-    assert person is not None
     change = Change(site.db, person.actor())
     draft = (await service.begin(change, "key-of-two-tabs-0", Kind.SAME, State(content="您好"), ())).id
     await service.put(change, draft, State(to="13800138000"), {"to"})
     await service.put(change, draft, State(content="再见"), {"content"})
     one = await queries.any_one(site.db, draft)
-    assert one is not None
     assert (one.state.to, one.state.content) == ("13800138000", "再见")
 
 
 async def test_all_rows_of_a_class_come_block_by_block(site: Site) -> None:
     n = 5000
     table = "手机号\n" + "".join(f"139{at:08}\n" for at in range(n)) + "".join(f"12{at}\n" for at in range(n))
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await upload(clerk, f"/send/{draft}/file", table.encode())
         await clerk.post(f"/send/{draft}/audience", {"source": "file", "phone": "手机号"})
@@ -643,7 +557,6 @@ async def test_all_rows_of_a_class_come_block_by_block(site: Site) -> None:
         one = await queries.any_one(site.db, draft)
         person = await people.person(site.db, "clerk")
         assert one is not None
-        assert person is not None
         blocks = [len(rows) async for rows in site.surveyor.rows(one, person.actor(), "valid")]
         assert len(blocks) > 1, "others have their turn in between"
         assert sum(blocks) == n
@@ -660,8 +573,7 @@ def test_rows_of_a_class_are_bounded() -> None:
 
 
 async def test_a_form_that_is_none_is_refused(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         await clerk.get("/custom")
         for account in (b"\xff\xfe", b"1" * 100_000):
             form = aiohttp.FormData()
@@ -674,8 +586,7 @@ async def test_a_form_that_is_none_is_refused(site: Site) -> None:
 
 
 async def test_a_foreign_number_that_was_refused_stays_foreign(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "+13105551234"})
         await submitted(clerk, draft)

@@ -10,6 +10,7 @@ import pytest
 from browsing import Browser
 from databases import change as as_owner
 from portal_site import Site
+from visits import signed_in, status_of
 from wizard_steps import begun, draft_in, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import Actor
@@ -43,20 +44,16 @@ async def group(site: Site, account: str, name: str, *, owner: str = "", number:
 async def test_a_draft_cannot_be_made_to_look_at_another_account(site: Site) -> None:
     theirs = await group(site, "clinic", "病人")
     clinic = str(site.accounts["clinic"])
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         form = {"account": clinic, "type": "notice", "content": "您好", "later": "1"}
-        await clerk.post(f"/send/{draft}/content", form)
-        assert clerk.status == 404
+        assert await status_of(clerk, f"/send/{draft}/content", form) == 404
         await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(theirs), "later": "1"})
         # And should it stand there all the same, as when the account was taken away in between:
-        await site.db.execute(
-            "UPDATE send_draft SET state = jsonb_set(state::jsonb, '{account}', to_jsonb($1::text))", clinic
-        )
+        await site.db.execute("UPDATE send_draft SET state = jsonb_set(state::jsonb, '{account}', to_jsonb($1::text))",
+                              clinic)  # fmt: skip
         for page in ("clean", "clean/live", "clean/file?class=valid", "confirm", "confirm/live", "audience", "time"):
-            await clerk.get(f"/send/{draft}/{page}")
-            assert clerk.status == 404, page
+            assert await status_of(clerk, f"/send/{draft}/{page}") == 404, page
         assert await site.db.fetchval("SELECT count(*) FROM job") == 0
         await clerk.get(f"/drafts/{draft}")
         assert (clerk.status, clerk.path) == (200, f"/send/{draft}/content"), "another one can be chosen"
@@ -64,16 +61,13 @@ async def test_a_draft_cannot_be_made_to_look_at_another_account(site: Site) -> 
         await clerk.post(f"/send/{draft}/content", {"account": hall, "type": "notice", "content": "您好"})
         assert clerk.path == f"/send/{draft}/audience"
         one = await queries.any_one(site.db, draft)
-        assert one is not None
         assert (one.state.account, one.state.audience) == (hall, ""), "what was the other's is forgotten"
 
 
 async def test_the_job_has_the_reach_of_whoever_has_asked(site: Site) -> None:
     theirs, private = await group(site, "clinic", "病人"), await group(site, "hall", "同事的", owner="other")
     person = await people.person(site.db, "clerk")
-    assert person is not None
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
     one = await queries.any_one(site.db, draft)
     assert one is not None
@@ -87,8 +81,7 @@ async def test_the_job_has_the_reach_of_whoever_has_asked(site: Site) -> None:
 async def test_a_colleague_s_own_group_is_not_offered_nor_taken(site: Site) -> None:
     private = await group(site, "hall", "同事的", owner="other")
     shared = await group(site, "hall", "大家的", number="13800138001")
-    async with Browser(site) as clerk, Browser(site) as other:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk, Browser(site) as other:
         draft = await begun(site, clerk)
         page = html.unescape(await clerk.get(f"/send/{draft}/audience"))
         assert "大家的 <span class=\"quiet\">1</span>" in page
@@ -125,16 +118,13 @@ async def chosen(site: Site, source: str) -> dict[str, str]:
     return {"source": "segment", "segment": "unreached", "segment_days": "30"}
 
 
-SOURCES = pytest.mark.parametrize(
-    ("source", "right"), [("audience", "contact.export"), ("segment", "message.export")]
-)
+SOURCES = pytest.mark.parametrize(("source", "right"), [("audience", "contact.export"), ("segment", "message.export")])
 
 
 @SOURCES
 async def test_whole_numbers_of_an_audience_are_an_export(site: Site, dsn: str, source: str, right: str) -> None:
     fields = await chosen(site, source)
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", fields)
         await looked_at(clerk, draft)
@@ -144,8 +134,7 @@ async def test_whole_numbers_of_an_audience_are_an_export(site: Site, dsn: str, 
 @SOURCES
 async def test_rows_of_a_task_to_an_audience_are_an_export(site: Site, dsn: str, source: str, right: str) -> None:
     fields = await chosen(site, source)
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         await clerk.post(f"/send/{draft}/audience", fields)
         await submitted(clerk, draft)
@@ -155,8 +144,7 @@ async def test_rows_of_a_task_to_an_audience_are_an_export(site: Site, dsn: str,
 
 
 async def test_rows_of_a_colleague_s_table_are_an_export(site: Site, dsn: str) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         await clerk.get("/custom")
         await upload(clerk, "/custom", TABLE.encode(), account=site.accounts["hall"])
         draft = draft_in(clerk.path)
@@ -186,8 +174,7 @@ async def taken_away(site: Site, clerk: Browser, dsn: str, file: str, right: str
     """The file takes the right, and a second factor just now; the page that it is ``named`` on leads to it with the
     right alone."""
     await _may(dsn, right, yes=False)
-    await clerk.get(file)
-    assert clerk.status == 403
+    assert await status_of(clerk, file) == 403
     assert not named or file not in await clerk.get(named)
     await _may(dsn, right, yes=True)
     assert not named or file in await clerk.get(named)
@@ -198,8 +185,7 @@ async def taken_away(site: Site, clerk: Browser, dsn: str, file: str, right: str
 
 
 async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> None:
-    async with Browser(site) as clerk, Browser(site) as other:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk, Browser(site) as other:
         draft = await begun(site, clerk)
         to = "13800138000\n+13105551234"
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": to})
@@ -216,10 +202,8 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
         await other.login("other")
         await other.get("/send")
         for task in (typed, table):
-            page = html.unescape(await other.post(f"/tasks/{task}/copy", {}))
-            assert "号码只有提交人本人可以复制" in page
+            assert "号码只有提交人本人可以复制" in html.unescape(await other.post(f"/tasks/{task}/copy", {}))
             copied = await queries.any_one(site.db, draft_in(other.path))
-            assert copied is not None
             assert (copied.state.to, copied.state.upload) == ("", "")
             assert copied.state.content in ("您好，请到场", "{姓名}您好")
             theirs = copied
@@ -228,11 +212,9 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
         for task in (typed, table):
             assert f"/tasks/{task}/copy" not in await other.get(f"/tasks/{task}")
             for way in ("copy", "mend"):
-                await other.post(f"/tasks/{task}/{way}", {})
-                assert other.status == 404, way
+                assert await status_of(other, f"/tasks/{task}/{way}", {}) == 404, way
             assert f"/tasks/{task}/copy" in await clerk.get(f"/tasks/{task}"), "their own"
-            await clerk.post(f"/tasks/{task}/copy", {})
-            assert clerk.status == 200
+            assert await status_of(clerk, f"/tasks/{task}/copy", {}) == 200
         await _may(dsn, "message.read", yes=True)
         # Should a draft have a colleague's table from before:
         await site.db.execute(
@@ -240,12 +222,10 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
             "(SELECT to_jsonb(id::text) FROM upload)) WHERE id = $1", theirs.id,
         )  # fmt: skip
         await _may(dsn, "message.export", yes=False)
-        await other.get(f"/send/{theirs.id}/clean/file?class=valid")
-        assert other.status == 403
+        assert await status_of(other, f"/send/{theirs.id}/clean/file?class=valid") == 403
         # The person's own come as they can be typed again: a foreign number stays foreign.
         await clerk.post(f"/tasks/{typed}/copy", {})
         copied = await queries.any_one(site.db, draft_in(clerk.path))
-        assert copied is not None
         assert copied.state.to.split() == to.split()
         await clerk.post(f"/tasks/{table}/copy", {})
         again = draft_in(clerk.path)

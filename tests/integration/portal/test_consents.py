@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
 from portal_site import Site, running
 from snapshots import FixedSnapshots
+from visits import lacking, signed_in, status_of
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.ids import CHINA
@@ -45,15 +45,11 @@ async def test_a_consent_holds_until_it_is_withdrawn_and_stays_in_the_ledger(sit
     node = NumberLists(site.db, FixedSnapshots())
     await node.load()
     assert not node.consented(NUMBER, (hall,))
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
-        await clerk.login("hall-op")
+    async with signed_in(site, "boss") as boss, signed_in(site, "hall-op") as clerk:
         await boss.get("/consents/-/new")
         form = {"account": str(hall), "numbers": "13800138000", "source": "paper", "given_at": "2026-01-31"}
-        page = await boss.post("/consents/-/new", form)
-        assert boss.status == 422, "no proof, no consent"
-        page = await boss.post("/consents/-/new", form | {"proof": "档案 7", "given_at": "2026-02-30"})
-        assert boss.status == 422
+        assert await status_of(boss, "/consents/-/new", form) == 422, "no proof, no consent"
+        assert await status_of(boss, "/consents/-/new", form | {"proof": "档案 7", "given_at": "2026-02-30"}) == 422
         page = await boss.post("/consents/-/new", form | {"proof": "档案 7", "given_at": "2099-01-01"})
         assert (boss.status, "不能晚于现在" in page) == (422, True)
         await boss.post("/consents/-/new", form | {"proof": "档案 7"})
@@ -68,8 +64,7 @@ async def test_a_consent_holds_until_it_is_withdrawn_and_stays_in_the_ledger(sit
         assert "138****8000" in page
         assert "档案 8" not in page
         other = await site.db.fetchval("SELECT id FROM consent WHERE account_id = $1", clinic)
-        await clerk.get(f"/consents/{other}")
-        assert clerk.status == 404
+        assert await status_of(clerk, f"/consents/{other}") == 404
         await clerk.get("/consents")
         await clerk.post("/consents/-/do/withdraw", {"id": id_, "reason": ""})
         await node.follow()
@@ -78,9 +73,7 @@ async def test_a_consent_holds_until_it_is_withdrawn_and_stays_in_the_ledger(sit
         await node.follow()
         assert not node.consented(NUMBER, (hall,))
         assert node.consented(NUMBER, (clinic,))
-        page = await clerk.get(f"/consents/{id_}")
-        assert "本人来电撤回" in page
-        assert "档案 7" in page
+        assert not lacking(await clerk.get(f"/consents/{id_}"), "本人来电撤回", "档案 7")
 
         await boss.get("/consents/-/new")
         await boss.post("/consents/-/new", form | {"proof": "旧档案"})
@@ -126,10 +119,7 @@ async def test_no_entry_overwrites_the_proof_of_another(site: Site) -> None:
     await node.follow()
     assert node.consented(NUMBER, (hall,))
     assert await site.db.fetchval("SELECT withdrawal FROM consent WHERE proof = 'proof 2'") == "by telephone"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert len(ids(await boss.get("/consents?state=replaced"))) == 2
         assert len(ids(await boss.get("/consents?state=withdrawn"))) == 1
-        page = await boss.get(f"/consents/{rows[0]['id']}")
-        assert "由新的同意记录替代" in page
-        assert "proof 0" in page
+        assert not lacking(await boss.get(f"/consents/{rows[0]['id']}"), "由新的同意记录替代", "proof 0")

@@ -13,6 +13,7 @@ import aiohttp
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
+from visits import signed_in, status_of
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
@@ -51,8 +52,7 @@ async def upload(browser: Browser, path: str, name: str, octets: bytes) -> str:
 
 
 async def test_a_table_is_previewed_and_brought_in_with_what_became_of_each_row(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await upload(boss, "/consents/-/import", "名单.csv", TABLE.encode())
         assert "13900139000" in page, "the first rows are shown"
         selects = re.findall(r'<select [^>]*name="(column_\w+)"[^>]*>(.*?)</select>', page, re.S)
@@ -93,14 +93,12 @@ async def test_a_proof_is_shown_by_right_and_audited(site: Site) -> None:
         assert await site.db.fetchval("SELECT count(DISTINCT proof_file) FROM consent") == 1
         assert await site.db.fetchval("SELECT count(proof_file) FROM consent") == 2, "entered together, proven together"
         assert f"{at}/file" in await reader.get(f"/consents/{id_}")
-        await reader.get(at)
-        assert reader.status == 403, "who only looks brings nothing"
+        assert await status_of(reader, at) == 403, "who only looks brings nothing"
         async with reader.session.get(f"{at}/file") as response:
             assert (response.status, response.headers["Content-Type"]) == (200, "image/png")
             assert await response.read() == PNG
             assert response.headers["Content-Disposition"].startswith("inline")
-        await other.get(f"{at}/file")
-        assert other.status == 404
+        assert await status_of(other, f"{at}/file") == 404
         await upload(boss, at, "other.png", PNG)
         assert await site.db.fetchval("SELECT count(DISTINCT proof_file) FROM consent") == 1
     seen = await site.db.fetch("SELECT actor FROM audit WHERE action = 'consent.proof_read'")

@@ -17,6 +17,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import Site, running
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import Invalid, Refused
@@ -69,12 +70,10 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
         id_ = str(await entered(li, site))
         assert await seen(li) == [id_]
         page = await li.get(f"/contacts/{id_}")
-        assert "138****8000" in page
+        assert not lacking(page, "138****8000", "city=北京")
         assert "13800138000" not in page
-        assert "city=北京" in page
         assert await seen(wang) == await seen(zhao) == []
-        await wang.get(f"/contacts/{id_}")
-        assert wang.status == 404
+        assert await status_of(wang, f"/contacts/{id_}") == 404
         await wang.get("/contacts/-/new")
         page = await wang.post("/contacts/-/new", FORM | {"account": str(site.accounts["hall"])})
         assert (wang.status, "该账号的通讯录中已有此号码" in page) == (422, True), "within an account it is one"
@@ -84,8 +83,7 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
         assert await seen(wang) == [id_], "the department's is for those below it, too"
         assert await seen(zhao) == []
         assert "/edit" not in await wang.get(f"/contacts/{id_}"), "seen is not changed"
-        await wang.post(f"/contacts/{id_}/edit", FORM)
-        assert wang.status == 404
+        assert await status_of(wang, f"/contacts/{id_}/edit", FORM) == 404
         await li.get(f"/contacts/{id_}/edit")
         await li.post(f"/contacts/{id_}/edit", FORM | {"scope": "account"})
         assert await seen(zhao) == [id_]
@@ -99,18 +97,15 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
 async def test_each_reader_has_a_statement_that_names_no_other_reader(site: Site) -> None:
     """Whose is whose is found by indexes: no arm that says "or everybody"."""
     for everything in (False, True):
-        for statements in (
-            book_queries._SEARCH, book_queries._HOW_MANY, book_queries._GROUPS, book_queries._HOW_MANY_GROUPS,
-            book_queries._CHOICES,
-        ):  # fmt: skip
+        for statements in (book_queries._SEARCH, book_queries._HOW_MANY, book_queries._GROUPS,
+                           book_queries._HOW_MANY_GROUPS, book_queries._CHOICES):  # fmt: skip
             statement = statements[everything]
             assert "boolean" not in statement
             assert (".owner_id = $2" in statement) is not everything
     indexes = await site.db.fetch("SELECT indexdef FROM pg_indexes WHERE tablename IN ('contact', 'consent')")
     told = " ".join(row["indexdef"] for row in indexes)
-    for index in ("public.contact USING btree (number)", "public.contact USING btree (name, id)",
-                  "public.consent USING btree (account_id, id)"):  # fmt: skip
-        assert index in told
+    assert not lacking(told, "public.contact USING btree (number)", "public.contact USING btree (name, id)",
+                       "public.consent USING btree (account_id, id)")  # fmt: skip
 
 
 async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) -> None:
@@ -122,8 +117,7 @@ async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) 
     staff = await book.add_group(by, hall, "职工", Sharing())
     for n, groups in enumerate(((city, old), (old, east), (east, city, old), (staff,))):
         await book.add(by, EntryDraft(hall, f"861380013800{n}", "", groups=groups))
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get(f"/contacts/groups/{city}")
         assert re.search(r"含下级人数</dt><dd[^>]*>\s*3", page), "of 2, 3 and 2, who are three"
         page = await boss.get(f"/contacts/groups?within={city}")
@@ -136,8 +130,7 @@ async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) 
         assert "“职工”含下级由 1 位变为 4 位" in page
         await boss.post(f"/contacts/groups/{old}/move", {"parent": str(staff), "confirmed": "1"})
         assert boss.path == f"/contacts/groups/{old}"
-        await boss.post(f"/contacts/groups/{old}/move", {"parent": str(east), "confirmed": "1"})
-        assert boss.status == 422
+        assert await status_of(boss, f"/contacts/groups/{old}/move", {"parent": str(east), "confirmed": "1"}) == 422
     with pytest.raises(Invalid):
         await book.move_group(by, old, east)
     with pytest.raises(Invalid):
@@ -160,8 +153,7 @@ async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) 
 
 async def test_search_merge_and_groups(site: Site) -> None:
     hall = str(site.accounts["hall"])
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/contacts/groups/-/new")
         await boss.post("/contacts/groups/-/new", {"account": hall, "name": "志愿者", "scope": "account"})
         group = boss.path.rpartition("/")[2]
@@ -172,12 +164,10 @@ async def test_search_merge_and_groups(site: Site) -> None:
         assert await seen(boss, "name=张") == [str(first)]
         assert await seen(boss, f"group={group}") == [str(first)]
         assert await seen(boss, "tag=居民") == [str(second)]
-        page = await boss.get("/contacts/groups")
-        assert f'href="/contacts?group={group}"' in page
+        assert f'href="/contacts?group={group}"' in await boss.get("/contacts/groups")
 
         await boss.get(f"/contacts/{second}/merge")
-        page = await boss.post(f"/contacts/{second}/merge", {"number": "13700137000"})
-        assert (boss.status, "没有找到这个号码的联系人" in page) == (422, True)
+        assert "没有找到这个号码的联系人" in await refusal(boss, f"/contacts/{second}/merge", {"number": "13700137000"})
         page = await boss.post(f"/contacts/{second}/merge", {"number": "13800138000"})
         assert "将把 张三 138****8000 的标签、分组和资料并入 =cmd 139****9000" in page
         await boss.post(f"/contacts/{second}/merge", {"number": "13800138000", "confirmed": "1"})
@@ -200,12 +190,10 @@ async def test_who_sees_a_group_puts_nobody_into_it(site: Site) -> None:
     place = await site.db.fetchval("SELECT id FROM department WHERE name = '市局'")
     group = await book.add_group(by, hall, "名册", Sharing(Shared.DEPARTMENT, place))
     members = "SELECT count(*) FROM audience_member"
-    async with Browser(site) as wang:
-        await wang.login("wang")
+    async with signed_in(site, "wang") as wang:
         assert "名册" in await wang.get("/contacts/groups")
-        page = await wang.get("/contacts/-/new")
-        assert "名册" not in page
-        page = await wang.post("/contacts/-/new", FORM | {"account": str(hall), "groups": str(group)})
+        assert "名册" not in await wang.get("/contacts/-/new")
+        await wang.post("/contacts/-/new", FORM | {"account": str(hall), "groups": str(group)})
         assert await site.db.fetchval(members) == 0
         id_ = await entered(wang, site)
         await wang.get(f"/contacts/{id_}/edit")
@@ -213,8 +201,7 @@ async def test_who_sees_a_group_puts_nobody_into_it(site: Site) -> None:
         assert await site.db.fetchval(members) == 0
         await bring(wang, site, "王一,13800138001,,名册,\n")
         assert [row[3] for row in await rows(wang, "result")] == ["有误"]
-        page = await upload(wang, "王一,13800138001,,,\n")
-        assert "名册" not in page
+        assert "名册" not in await upload(wang, "王一,13800138001,,,\n")
         assert await site.db.fetchval(members) == 0
 
         await site.db.execute("INSERT INTO audience_member (audience_id, contact_id) VALUES ($1, $2)", group, id_)
@@ -225,7 +212,6 @@ async def test_who_sees_a_group_puts_nobody_into_it(site: Site) -> None:
         row = await site.db.fetchrow("SELECT name, (SELECT count(*) FROM audience_member) AS n FROM contact")
         assert tuple(row) == ("新名", 1), "one's contact is changed, and stays in it"
     wang_ = await people.person(site.db, "wang")
-    assert wang_ is not None
     sheet: Any = SimpleNamespace(id=1, columns=("n",), name="n", node=1, rows=1)
     plan = importing.Plan({"number": 0}, hall, Sharing(Shared.OWN), group_id=group)
     with pytest.raises(Refused):
@@ -269,9 +255,7 @@ async def stored(site: Site) -> dict[str, tuple[str, list[str], str]]:
 
 
 async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong(site: Site) -> None:
-    async with Browser(site) as boss, Browser(site) as li:
-        await boss.login("boss")
-        await li.login("li")
+    async with signed_in(site, "boss") as boss, signed_in(site, "li") as li:
         await entered(li, site, number="13700137000", name="私人")
         text = (
             "王一,13800138001,街道,第一组,北京\n"
@@ -299,10 +283,8 @@ async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong
         assert (await stored(site))["8613800138001"] == ("新名", ["街道", "居民"], '{"城市": "上海"}')
 
         job = li.path.rpartition("/")[2]
-        await boss.get(f"/contacts/-/import/{job}/result")
-        assert boss.status == 404, "whoever has brought them in"
-        async with Browser(site) as zhao:
-            await zhao.login("zhao")
+        assert await status_of(boss, f"/contacts/-/import/{job}/result") == 404, "whoever has brought them in"
+        async with signed_in(site, "zhao") as zhao:
             await bring(zhao, site, "偷改,13700137000,,,\n", duplicates="overwrite")
             ((*_, said),) = await rows(zhao, "result")
             assert "由同事保存且未共享给您" in said

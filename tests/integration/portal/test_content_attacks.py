@@ -21,17 +21,11 @@ from test_reach import CASES
 
 from smsgw.core.cells import harmless
 
-pytestmark = [
-    pytest.mark.shard("attacks"),
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.usefixtures("hurried"),
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-]
-GROUPS = (
-    "/send", "/custom", "/drafts", "/tasks", "/scheduled", "/review", "/templates", "/signs", "/phrases", "/words",
-    "/contacts", "/blocked", "/optouts", "/allowed", "/consents", "/number-filters", "/lifts", "/complaints",
-)  # fmt: skip
+pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="module"),
+              pytest.mark.usefixtures("hurried"), pytest.mark.slow, pytest.mark.timeout(900)]  # fmt: skip
+GROUPS = ("/send", "/custom", "/drafts", "/tasks", "/scheduled", "/review", "/templates", "/signs", "/phrases",
+          "/words", "/contacts", "/blocked", "/optouts", "/allowed", "/consents", "/number-filters", "/lifts",
+          "/complaints")  # fmt: skip
 MARKUP = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 RAW = ("<img src=x", "<script>alert(2)")
 ALONE = ("=<img src=x>文", "=<img src=x>\u202e")

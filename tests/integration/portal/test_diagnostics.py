@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from browsing import Browser, send
 from portal_site import NODE, Site, by_test
+from visits import signed_in, status_of
 
 from smsgw.core.ids import CHINA
 from smsgw.platform.diagnostics import bundle, service
@@ -89,9 +90,8 @@ async def test_a_bundle_has_what_helps_and_no_secret_and_no_number(site: Site, t
         assert digits not in re.sub(r"[ \-]", "", whole), number
 
 
-async def test_what_hangs_costs_its_time_and_is_said(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_hangs_costs_its_time_and_is_said(site: Site, tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(bundle, "PATIENCE", 0.5)
     monkeypatch.setattr(bundle, "MOST", 3000)
     for n in range(200):
@@ -108,9 +108,8 @@ async def test_what_hangs_costs_its_time_and_is_said(
     assert all(len(text.encode()) <= 3000 for name, text in found.items() if name != "contents.json")
 
 
-async def test_statements_that_are_slow_come_with_their_plans(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_statements_that_are_slow_come_with_their_plans(site: Site, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(bundle, "SLOW", timedelta(seconds=0.2))
     slow = aio.spawn(site.db.fetch("SELECT n, pg_sleep(1) FROM generate_series(1, $1) n", 60, timeout=90), name="slow")
     await asyncio.sleep(0.6)
@@ -174,11 +173,9 @@ async def test_it_is_made_and_taken_away_by_its_page_by_right_and_entered(site: 
     await site.db.execute(
         "INSERT INTO node (number, instance, place, since, seen_at) VALUES ($1, 'x', 'here', now(), now())", NODE)
     await site.db.execute("INSERT INTO lease VALUES ('node/' || $1::int, $1, 1, now() + interval '1 hour')", NODE)
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as clerk:
         assert "还没有诊断包" in await boss.get("/diagnostics")
-        await boss.post("/diagnostics/-/new", {"of_node": "99", "reason": "slow"})
-        assert boss.status == 422
+        assert await status_of(boss, "/diagnostics/-/new", {"of_node": "99", "reason": "slow"}) == 422
         await boss.post("/diagnostics/-/new", {"of_node": f"{NODE}", "reason": "slow since noon"})
         job = await site.db.fetchval("SELECT id FROM job WHERE kind = 'diagnostics'")
         for _ in range(600):
@@ -186,8 +183,7 @@ async def test_it_is_made_and_taken_away_by_its_page_by_right_and_entered(site: 
                 break
             await asyncio.sleep(0.1)
         assert "slow since noon" in await boss.get("/diagnostics")
-        page = await boss.get(f"/diagnostics/{job}")
-        assert f"/diagnostics/{job}/take" in page
+        assert f"/diagnostics/{job}/take" in await boss.get(f"/diagnostics/{job}")
         take = f"/diagnostics/{job}/take"
         async with boss.session.post(take, data={"csrf": boss.csrf}) as response:
             assert response.headers["Content-Type"] == "application/zip"
@@ -195,16 +191,13 @@ async def test_it_is_made_and_taken_away_by_its_page_by_right_and_entered(site: 
             octets = await response.read()
         assert "contents.json" in parts(octets)
         await clerk.login("clerk")
-        await clerk.get("/diagnostics")
-        assert clerk.status == 403
-        await clerk.post(take, {})
-        assert clerk.status == 403
+        assert await status_of(clerk, "/diagnostics") == 403
+        assert await status_of(clerk, take, {}) == 403
         await site.db.execute("UPDATE file SET node = node + 1")
         assert "文件只在节点 2 上" in await boss.post(take, {})
         assert boss.status == 409, "another node has made it, and nothing was taken"
         await site.db.execute("UPDATE file SET node = node - 1, expires_at = now() - interval '1 second'")
-        await boss.post(take, {})
-        assert boss.status == 404, "its time is over"
+        assert await status_of(boss, take, {}) == 404, "its time is over"
     rows = await site.db.fetch(
         "SELECT action, after::text AS after FROM audit WHERE action IN ('diagnostics.request', 'diagnostics.fetch') "
         "ORDER BY id")  # fmt: skip

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from alarm_desk import PHONE, Desk, at_desk
-from browsing import Browser
 from portal_site import by_test
+from visits import having, lacking, signed_in, status_of
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
@@ -51,7 +51,6 @@ def this_week() -> date:
 async def test_a_shift_lasts_twelve_hours_of_china(desk: Desk, at: str, place: tuple[str, str]) -> None:
     moment = datetime.fromisoformat(at).replace(tzinfo=CHINA)
     row = await desk.site.db.fetchrow("SELECT day, shift FROM duty_at($1)", moment)
-    assert row is not None
     assert (str(row["day"]), row["shift"]) == place
 
 
@@ -82,7 +81,6 @@ async def test_where_nobody_is_the_address_of_the_receiver_stands_in_and_is_told
         await desk.raised(f"channel/{name}")
         await desk.told(node)
         row = await desk.site.db.fetchrow("SELECT number, content FROM message ORDER BY id DESC LIMIT 1")
-        assert row is not None
         return row["number"], "改发备用接收人" in row["content"]
 
     assert await told("empty") == (f"86{PHONE}", True)
@@ -142,27 +140,21 @@ async def test_the_roster_and_contacts_are_kept_on_their_page_and_seen_by_everyb
     site, first = desk.site, this_week()
     await site.add_staff("boss", "super")
     await site.add_staff("clerk", "operator", "hall")
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
-        await clerk.login("clerk")
+    async with signed_in(site, "boss") as boss, signed_in(site, "clerk") as clerk:
         assert "无人值班" in await boss.get("/duty")
         page = await boss.get(f"/duty/{first}/edit")
         assert 'value="li"' in page
         assert 'value="clerk"' not in page
         form = {f"{shift}_{n}": "li" for shift in roster.SHIFTS for n in range(7)}
-        page = await boss.post(f"/duty/{first}/edit", form)
-        assert "LI" in page
+        assert "LI" in await boss.post(f"/duty/{first}/edit", form)
         for week in (first - timedelta(days=7), first):  # before eight on a Monday it is Sunday's night
             await roster.put(by_test(site.db), week, dict.fromkeys(roster.places(week), "li"))
         form = {"kind": "hotline", "label": "7×24", "value": "400-000-0000", "note": ""}
         await boss.post("/duty/contacts/-/new", form)
         page = await clerk.get("/duty")
-        assert "400-000-0000" in page
-        assert "LI" in page
-        assert LI not in page
-        assert f"/duty/{first}/edit" not in page
-        await clerk.get(f"/duty/{first}/edit")
-        assert clerk.status == 403
+        assert not lacking(page, "400-000-0000", "LI")
+        assert not having(page, LI, f"/duty/{first}/edit")
+        assert await status_of(clerk, f"/duty/{first}/edit") == 403
         following = first + timedelta(days=7)
         assert str(first) in await boss.get(f"/duty/{following}/copy")
         await boss.post(f"/duty/{following}/copy", {"confirmed": "1"})
@@ -174,5 +166,4 @@ async def test_the_roster_and_contacts_are_kept_on_their_page_and_seen_by_everyb
         await boss.post(f"/duty/contacts/{one.id}/remove", {"confirmed": "1"})
         assert await contacts.listed(site.db) == []
         for odd in ("2026-13-01", "2026-02-31", "2099-01-05"):
-            await boss.get(f"/duty/{odd}/edit")
-            assert boss.status == 404, odd
+            assert await status_of(boss, f"/duty/{odd}/edit") == 404, odd

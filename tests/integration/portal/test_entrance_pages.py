@@ -8,6 +8,7 @@ import re
 import pytest
 from browsing import Browser
 from portal_site import PASSWORD, Site
+from visits import refusal, signed_in, status_of
 
 from smsgw.core import totp
 from smsgw.core.actor import Actor
@@ -37,9 +38,7 @@ def code_of(page: str, later: int = 0) -> str:
 
 async def sent_code(site: Site) -> str:
     row = await site.db.fetchrow("SELECT content FROM message ORDER BY id DESC LIMIT 1")
-    assert row is not None
     found = re.search(r"[0-9]{6}", row["content"])
-    assert found is not None
     return found[0]
 
 
@@ -60,11 +59,9 @@ async def test_who_must_have_an_app_binds_one_at_the_login_and_is_asked_for_it_t
         used = code_of(page)
         await one.post("/login/enrol/confirm", {"factor": "totp", "shown": used})
         assert one.path == "/"
-    async with Browser(site) as two:
-        await two.login("zhang")
+    async with signed_in(site, "zhang") as two:
         assert two.path == "/login/step"
-        await two.post("/login/step", {"factor": "totp", "shown": used})
-        assert two.status == 401, "it was used to bind"
+        assert await status_of(two, "/login/step", {"factor": "totp", "shown": used}) == 401, "it was used to bind"
         page = await two.post("/login/step", {"factor": "totp", "shown": code_of(page, 1)})
         assert two.path == "/"
         assert "上次登录" in page
@@ -74,19 +71,16 @@ async def test_a_code_goes_to_the_phone_and_lets_in(site: Site) -> None:
     await site.add_staff("zhang", "admin")
     await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]], "factors": ["sms"]})
     await org.set_person(machine(site), "zhang", {"phone": "13800138000"})
-    async with Browser(site) as one:
-        await one.login("zhang")
+    async with signed_in(site, "zhang") as one:
         page = await one.post("/login/enrol", {"factor": "sms", "phone": "13900139000"})
         assert "138****8000" in page, "the number that the administrator gave, not another"
         await one.post("/login/enrol/confirm", {"factor": "sms", "shown": await sent_code(site)})
         assert one.path == "/"
     async with Browser(site) as two:
-        page = await two.login("zhang")
-        assert "138****8000" in page
+        assert "138****8000" in await two.login("zhang")
         page = await two.post("/login/step/sms", {})
         assert re.search('data-countdown="(60|[45][0-9])"', page)
-        await two.post("/login/step/sms", {})
-        assert two.status == 429
+        assert await status_of(two, "/login/step/sms", {}) == 429
         await two.post("/login/step", {"factor": "sms", "shown": await sent_code(site)})
         assert two.path == "/"
         page = await two.get("/records")
@@ -97,12 +91,10 @@ async def test_a_code_goes_to_the_phone_and_lets_in(site: Site) -> None:
 async def test_a_second_step_cannot_be_stepped_over(site: Site) -> None:
     await site.add_staff("zhang", "admin")
     await service.set_person(machine(site), "zhang", Demand(frozenset({Factor.TOTP})))
-    async with Browser(site) as one:
-        await one.login("zhang")
+    async with signed_in(site, "zhang") as one:
         page = await one.post("/login/enrol", {"factor": "totp"})
         await one.post("/login/enrol/confirm", {"factor": "totp", "shown": code_of(page)})
-    async with Browser(site) as two:
-        await two.login("zhang")
+    async with signed_in(site, "zhang") as two:
         for path, form in (
             ("/login/enrol", {"factor": "totp"}), ("/login/enrol", {"factor": "sms", "phone": "13900139000"}),
             ("/login/enrol/confirm", {"factor": "totp", "shown": code_of(page, 1)}),
@@ -110,8 +102,7 @@ async def test_a_second_step_cannot_be_stepped_over(site: Site) -> None:
         ):  # fmt: skip
             await two.post(path, form)
             assert two.path == "/login/step", path
-        await two.post("/login/step/passkey", {})
-        assert two.status == 403
+        assert await status_of(two, "/login/step/passkey", {}) == 403
         for path in ("/", "/me", "/me/security", "/password", "/security"):
             await two.get(path)
             assert two.path.startswith("/login"), path
@@ -129,23 +120,18 @@ async def test_the_personal_centre(site: Site) -> None:
         await site.add_staff(login, role)
         await org.set_person(change, login, {"department_id": department, "phone": "13700137000"})
     await service.set_policy(change, {"sms_accounts": [site.accounts["hall"]]})
-    async with Browser(site) as one, Browser(site) as two:
-        await one.login("zhang")
-        await two.login("zhang")
+    async with signed_in(site, "zhang") as one, signed_in(site, "zhang") as two:
         page = await one.get("/me")
         assert "wang" in page
         assert "13700137000" not in page
-        page = await one.post("/me/contact", {"name": "张三丰", "email": "z@example.com", "phone": "12"})
-        assert one.status == 422
+        page = await refusal(one, "/me/contact", {"name": "张三丰", "email": "z@example.com", "phone": "12"})
         for typed in ("张三丰", "z@example.com", "12"):
             assert f'value="{typed}"' in page, "to be mended, not typed again"
         await one.post("/me/contact", {"name": "张三", "email": "z@example.com", "phone": "13800138000"})
         assert one.status == 200
         await one.post("/me/phone/code", {})
-        await one.post("/me/phone", {"shown": "000000"})
-        assert one.status == 422
-        page = await one.post("/me/phone", {"shown": await sent_code(site)})
-        assert "已验证" in page
+        assert await status_of(one, "/me/phone", {"shown": "000000"}) == 422
+        assert "已验证" in await one.post("/me/phone", {"shown": await sent_code(site)})
         page = await one.post("/me/app", {})
         await one.post("/me/app/confirm", {"shown": code_of(page)})
         page = await one.post("/me/recovery", {})
@@ -156,8 +142,7 @@ async def test_the_personal_centre(site: Site) -> None:
         await two.get("/me")
         assert two.path.startswith("/login")
         foreign = await site.db.fetchval("SELECT id FROM portal_session LIMIT 1")
-        async with Browser(site) as other:
-            await other.login("wang")
+        async with signed_in(site, "wang") as other:
             await other.post("/me/sessions/end", {"id": str(foreign)})
         await one.get("/me")
         assert one.path == "/me", "ended by somebody else"
@@ -165,20 +150,16 @@ async def test_the_personal_centre(site: Site) -> None:
 
 async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> None:
     await site.add_staff("zhang", "admin")
-    async with Browser(site) as one:
-        await one.login("zhang")
+    async with signed_in(site, "zhang") as one:
         await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '11 minutes'")
         await one.get("/me/security")
-        page = await one.post("/me/app", {})
-        assert "确认身份" in page
+        assert "确认身份" in await one.post("/me/app", {})
         waiting = {"proof-of": "password", "proof-next": "/me/app", "proof-by": "password", "proof-kept": "1"}
-        await one.post("/proof", waiting | {"proof-shown": "Wrong-Horse-7"})
-        assert one.status == 422
+        assert await status_of(one, "/proof", waiting | {"proof-shown": "Wrong-Horse-7"}) == 422
         page = await one.post("/proof", waiting | {"proof-shown": PASSWORD})
         assert one.path == "/me/app"
         assert "secret" in page
-        page = await one.get("/proof?strong=1&next=/me")
-        assert "您尚未绑定" in page
+        assert "您尚未绑定" in await one.get("/proof?strong=1&next=/me")
         await one.post("/proof", {"proof-next": "/me", "proof-of": "factor", "proof-by": "password",
                                   "proof-shown": PASSWORD})  # fmt: skip
         assert await site.db.fetchval("SELECT factor_at FROM portal_session") is None
@@ -187,20 +168,15 @@ async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> No
 async def test_login_security_is_shown_and_changed(site: Site) -> None:
     await site.add_staff("sec", "secadmin")
     await site.add_staff("boss", "super")
-    async with Browser(site) as one:
-        await one.login("sec")
+    async with signed_in(site, "sec") as one:
         page = await one.get("/security")
         assert one.status == 200
         before = int(re.findall(r'class="score-number">(\d+)<', page)[0])
         page = await one.get("/security/login")
-        wanted = {
-            "factors": "totp", "idle_minutes": "20", "session_hours": "8", "sessions": "3", "sms_first": "",
-            "sms_spare": "", "sms_text": "验证码{code}",
-        }  # fmt: skip
-        await one.post("/security/login", wanted)
-        assert one.status == 200
-        await one.post("/security/login", wanted | {"idle_minutes": "99999"})
-        assert one.status == 422
+        wanted = {"factors": "totp", "idle_minutes": "20", "session_hours": "8", "sessions": "3", "sms_first": "",
+                  "sms_spare": "", "sms_text": "验证码{code}"}  # fmt: skip
+        assert await status_of(one, "/security/login", wanted) == 200
+        assert await status_of(one, "/security/login", wanted | {"idle_minutes": "99999"}) == 422
         await one.post("/security/password", {"length": "12", "classes": "4", "history": "6", "days": "90"})
         assert one.status == 200
         await one.post("/security/role", {"role": "operator", "factors": "passkey", "networks": "127.0.0.0/8"})
@@ -210,24 +186,19 @@ async def test_login_security_is_shown_and_changed(site: Site) -> None:
     person = await queries.person(site.db, "sec")
     assert person is not None
     row = await site.db.fetchrow("SELECT * FROM login_policy")
-    assert row is not None
     assert (row["factors"], row["idle_minutes"], row["sessions"]) == (["totp"], 20, 3)
 
 
 async def test_the_allow_list_keeps_others_out_and_not_its_editor(site: Site) -> None:
     await site.add_staff("sec", "secadmin")
-    async with Browser(site) as one:
-        await one.login("sec")
+    async with signed_in(site, "sec") as one:
         await one.get("/security/networks")
-        page = await one.post("/security/networks", {"networks": "198.51.100.0/24"})
-        assert one.status == 422
+        page = await refusal(one, "/security/networks", {"networks": "198.51.100.0/24"})
         assert "127.0.0.1" in page
         assert "198.51.100.0/24" in page, "what was typed is still there"
-        await one.post("/security/networks", {"networks": "127.0.0.0/8\n198.51.100.0/24"})
-        assert one.status == 200
+        assert await status_of(one, "/security/networks", {"networks": "127.0.0.0/8\n198.51.100.0/24"}) == 200
         await service.set_policy(machine(site), {"networks": ["198.51.100.0/24"]})
-        await one.get("/security/networks")
-        assert one.status == 403, "at the next request"
+        assert await status_of(one, "/security/networks") == 403, "at the next request"
         assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'session.elsewhere'") == 1
     async with Browser(site) as two:
         page = ""
@@ -248,8 +219,7 @@ async def test_a_policy_longer_than_ours_is_shown_and_holds(site: Site) -> None:
         page = await one.login("zhang")
         assert one.path == "/password"
         assert 'data-minimum="14"' in page
-        await one.post("/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD})
-        assert one.status == 422
+        assert await status_of(one, "/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}) == 422
         longer = NEW_PASSWORD + "-Kettle"
         await one.post("/password", {"old": PASSWORD, "new": longer, "again": longer})
         assert one.path == "/"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browsing import Browser
 from databases import change as as_owner
 from portal_site import SEALER, Site, by_test, running
 from test_inbound import send
+from visits import having, lacking, signed_in, status_of
 
 from smsgw.channels.wire.proofs import readings
 from smsgw.core.actor import Actor, ScopeKind
@@ -76,15 +76,13 @@ async def reported(site: Site, id_: str, state: PartState = PartState.DELIVERED,
 
 async def by(site: Site, login: str) -> Change:
     person = await people.person(site.db, login)
-    assert person
     return Change(site.db, person.actor(), ids=site.ids.next)
 
 
 async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_may(site: Site) -> None:
     id_ = await send(site, "hall", NUMBER)
     pdu = await reported(site, id_)
-    async with Browser(site) as browser:
-        await browser.login("wire-hall")
+    async with signed_in(site, "wire-hall") as browser:
         page = unescape(await browser.get(f"/records/{id_}/wire"))
         for field in ("Registered_Delivery", "Src_terminal_Id", "Stat", "DELIVRD", "CMPP_DELIVER", "138****8000"):
             assert field in page, field
@@ -96,8 +94,7 @@ async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_m
             assert digest[:12] not in await browser.get(f"/records/{id_}/{path}"), "ten thousand tries find the number"
         dumped = bytes.fromhex("".join(DUMPED.findall(page)))
         assert dumped == pdu.replace(NUMBER.encode(), b"138****8000")
-        page = await browser.post(f"/records/{id_}/number", {"purpose": "check", "note": ""})
-        assert NUMBER in page
+        assert NUMBER in await browser.post(f"/records/{id_}/number", {"purpose": "check", "note": ""})
         page = unescape(await browser.get(f"/records/{id_}/wire"))
         assert NUMBER in page
         dumped = bytes.fromhex("".join(DUMPED.findall(page)))
@@ -107,14 +104,10 @@ async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_m
         assert "查看完整号码" in page, "who looked"
         assert "wire-hall" in page
     for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
-        async with Browser(site) as browser:
-            await browser.login(login)
-            await browser.get(f"/records/{id_}/wire")
-            assert browser.status == status, login
-            await browser.post(f"/records/{id_}/verify", {})
-            assert browser.status == status, login
-    async with Browser(site) as browser:
-        await browser.login("clerk-hall")
+        async with signed_in(site, login) as browser:
+            assert await status_of(browser, f"/records/{id_}/wire") == status, login
+            assert await status_of(browser, f"/records/{id_}/verify", {}) == status, login
+    async with signed_in(site, "clerk-hall") as browser:
         assert "/wire" not in await browser.get(f"/records/{id_}")
     looked = await site.db.fetch("SELECT after::text FROM audit WHERE action = 'message.wire'")
     assert len(looked) == 2, "masked, and whole"
@@ -140,13 +133,10 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
     assert await checked() == {"pdu": "right", "said": "wrong", "result": "wrong", "root": "wrong"}
     await as_owner(dsn, f"UPDATE evidence SET code = 'DELIVRD', pdu = pdu || '\\x00' WHERE message_id = {id_}")  # noqa: S608
     assert await checked() == {"pdu": "wrong", "said": "wrong", "result": "right", "root": "right"}
-    async with Browser(site) as browser:
-        await browser.login("wire-hall")
+    async with signed_in(site, "wire-hall") as browser:
         assert "核验未通过" in await browser.post(f"/records/{id_}/verify", {})
         await as_owner(dsn, f"UPDATE evidence SET pdu = NULL WHERE message_id = {id_}")  # noqa: S608
-        page = await browser.post(f"/records/{id_}/verify", {})
-        assert "核验通过" in page
-        assert "报文已过保留期，只留摘要" in page
+        assert not lacking(await browser.post(f"/records/{id_}/verify", {}), "核验通过", "报文已过保留期，只留摘要")
         assert "报文已过保留期" in await browser.get(f"/records/{id_}/verify"), "the address loaded again"
         assert browser.path == f"/records/{id_}/wire"
     with pytest.raises(Refused) as refused:
@@ -160,8 +150,7 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
 async def test_a_result_and_its_row_changed_together_are_told_by_the_pdu(site: Site, dsn: str) -> None:
     id_ = await send(site, "hall", NUMBER)
     await reported(site, id_, PartState.UNDELIVERABLE, "UNDELIV")
-    async with Browser(site) as browser:
-        await browser.login("wire-hall")
+    async with signed_in(site, "wire-hall") as browser:
         assert "核验通过" in await browser.post(f"/records/{id_}/verify", {})
         for table in ("part", "evidence"):
             await as_owner(dsn, f"UPDATE {table} SET state = 40, code = 'DELIVRD'")  # noqa: S608
@@ -186,27 +175,22 @@ async def test_the_rule_is_that_of_the_table_in_force_when_it_was_accepted(site:
         message = await queries.get(site.db, int(id_), accounts=None)
         assert message
         found = await examining.choice(site.db, message)
-        assert found
         assert (found.rule.name if found.rule else None, found.version > 0) == (rule, version > 0)
         assert (found.decided, found.pool) == ("CMCC", "CMCC")
     assert found.conditions == [("type", "notice"), ("prefix", "138")]
     assert [(line.rule, line.miss) for line in found.passed] == [("of the clinic", "account")]
-    async with Browser(site) as browser:
-        await browser.login("boss")
+    async with signed_in(site, "boss") as browser:
         assert "没有发布路由表" in await browser.get(f"/records/{old}")
         page = await browser.get(f"/records/{new}")
         assert "“all of 138”，送入通道组 CMCC" in unescape(page)
         assert "of the clinic" in page
         await site.db.execute("INSERT INTO pool (name) VALUES ('codes') ON CONFLICT DO NOTHING")
-        await site.db.execute(
-            "UPDATE part SET pool_id = (SELECT id FROM pool WHERE name = 'codes') WHERE id = $1", int(new)
-        )
+        await site.db.execute("UPDATE part SET pool_id = (SELECT id FROM pool WHERE name = 'codes') WHERE id = $1",
+                              int(new))  # fmt: skip
         assert "gone-since" in await browser.get(f"/records/{new}"), "the channels of the pool in which it is now"
-    async with Browser(site) as browser:
-        await browser.login("clerk-hall")
+    async with signed_in(site, "clerk-hall") as browser:
         page = await browser.get(f"/records/{new}")
-        assert "为什么走这个通道" in page
-        assert "送入通道组 CMCC" in page
+        assert not lacking(page, "为什么走这个通道", "送入通道组 CMCC")
         for theirs in ("of the clinic", "all of 138", "号段", "gone-since"):
             assert theirs not in page, f"{theirs}: rules name other customers"
 
@@ -225,24 +209,19 @@ async def test_the_way_says_where_it_stands_and_what_to_do(site: Site) -> None:
     assert (await way(failed)) | {"push": ""} == passed | {"report": "stuck", "push": ""}
     assert (await way(waits)) == passed | {"report": "now", "push": "ahead"}
     assert (await way(done))["report"] == "done"
-    async with Browser(site) as browser:
-        await browser.login("clerk-hall")
+    async with signed_in(site, "clerk-hall") as browser:
         page = await browser.get(f"/records/{failed}")
         assert re.search(r'class="hop hop-stuck"><i></i>状态报告<span class="">（停在这里）', page)
-        assert "怎么办" in page
-        assert "用空号过滤剔除" in page
+        assert not lacking(page, "怎么办", "用空号过滤剔除")
         assert "怎么办" not in await browser.get(f"/records/{done}")
 
 
 async def test_what_may_have_arrived_is_not_to_be_sent_again(site: Site) -> None:
     id_ = await send(site, "hall", NUMBER)
-    async with Browser(site) as browser:
-        await browser.login("clerk-hall")
-        for state, advice in (
-            (PartState.NO_REPORT, "请勿重发"), (PartState.UNCONFIRMED, "请勿重发"), (PartState.UNKNOWN, "请勿重发"),
-            (PartState.CANCELLED, "需要时重新发送"), (PartState.DUPLICATE, "无需重发"),
-            (PartState.EXPIRED, "恢复后重发"),
-        ):  # fmt: skip
+    async with signed_in(site, "clerk-hall") as browser:
+        for state, advice in ((PartState.NO_REPORT, "请勿重发"), (PartState.UNCONFIRMED, "请勿重发"),
+                              (PartState.UNKNOWN, "请勿重发"), (PartState.CANCELLED, "需要时重新发送"),
+                              (PartState.DUPLICATE, "无需重发"), (PartState.EXPIRED, "恢复后重发")):  # fmt: skip
             await site.db.execute("UPDATE part SET state = $2, class = 'CHANNEL' WHERE id = $1", int(id_), state)
             page = await browser.get(f"/records/{id_}")
             told = re.search(r"怎么办：</strong>([^<]*)<", page)
@@ -255,12 +234,10 @@ async def test_what_we_refuse_leads_to_where_the_rule_stands(site: Site) -> None
     id_ = await send(site, "hall", NUMBER)
     for code, page in (("NUMBER_BLACKLISTED", "/blocked/why"), ("CONTENT_SENSITIVE", "/words"),
                        ("SIGN_INVALID", "/signs"), ("PARAM_INVALID", "")):  # fmt: skip
-        await site.db.execute(
-            "UPDATE part SET state = 45, by_us = true, code = $2, class = 'POLICY' WHERE id = $1", int(id_), code
-        )
+        await site.db.execute("UPDATE part SET state = 45, by_us = true, code = $2, class = 'POLICY' WHERE id = $1",
+                              int(id_), code)  # fmt: skip
         for login, seen in (("boss", bool(page)), ("clerk-hall", False)):
-            async with Browser(site) as browser:
-                await browser.login(login)
+            async with signed_in(site, login) as browser:
                 shown = await browser.get(f"/records/{id_}")
                 assert "平台校验" in shown
                 leads = re.search(r'怎么办：</strong>[^<]*<a href="([^"]+)"', shown)
@@ -270,17 +247,13 @@ async def test_what_we_refuse_leads_to_where_the_rule_stands(site: Site) -> None
 async def test_trouble_is_told_with_every_id_and_no_number(site: Site) -> None:
     id_ = await send(site, "hall", NUMBER)
     await reported(site, id_, PartState.UNDELIVERABLE, "MK:0001")
-    async with Browser(site) as browser:
-        await browser.login("clerk-hall")
+    async with signed_in(site, "clerk-hall") as browser:
         page = unescape(await browser.get(f"/records/{id_}/problem"))
         for told in (id_, f"{int(id_):016x}", "MK:0001", "138****8000", "hall", "批次号", "本页请求号", "受理时间"):
             assert told in page, told
-        assert NUMBER not in page
-        assert "您好" not in page
-    async with Browser(site) as browser:
-        await browser.login("wire-clinic")
-        await browser.get(f"/records/{id_}/problem")
-        assert browser.status == 404
+        assert not having(page, NUMBER, "您好")
+    async with signed_in(site, "wire-clinic") as browser:
+        assert await status_of(browser, f"/records/{id_}/problem") == 404
 
 
 def test_other_spellings_of_the_number_are_masked_too() -> None:
@@ -310,7 +283,6 @@ async def submitted(site: Site, id_: str) -> bytes:
     """A recorded submit of a message, and its answer, as a node writes them."""
     await recordings.begin(by_test(site.db), site.channel_id, hours=1, reason="投诉排查")
     found = await recordings.last(site.db, site.channel_id)
-    assert found is not None
     submit = CMPP20.encode(Submit(sequence=7, dest_terminal_id=(f"86{NUMBER}",), msg_fmt=8,
                                   msg_content="取件码一二三".encode("utf-16-be")))  # fmt: skip
     answer = CMPP20.encode(SubmitResp(sequence=7, msg_id=int(id_), result=0))
@@ -327,8 +299,7 @@ async def test_recorded_submits_stand_in_the_trace_masked_for_who_may_see_pdus(s
     await org.add_role(by_test(site.db), "blind", "blind", [Permission.HOME_VIEW, Permission.MESSAGE_VIEW,
                                                             Permission.MESSAGE_WIRE], ScopeKind.ACCOUNTS)  # fmt: skip
     await site.add_staff("blind-hall", "blind", "hall")
-    async with Browser(site) as browser:
-        await browser.login("wire-hall")
+    async with signed_in(site, "wire-hall") as browser:
         page = unescape(await browser.get(f"/records/{id_}/wire"))
         for told in ("提交报文", "运营商应答报文", "CMPP_SUBMIT", "CMPP_SUBMIT_RESP", "取件码一二三", "138****8000"):
             assert told in page, told
@@ -338,23 +309,19 @@ async def test_recorded_submits_stand_in_the_trace_masked_for_who_may_see_pdus(s
         assert dumped.startswith(submit.replace(NUMBER.encode(), b"138****8000"))
         await browser.post(f"/records/{id_}/number", {"purpose": "check", "note": ""})
         assert submit in bytes.fromhex("".join(DUMPED.findall(unescape(await browser.get(f"/records/{id_}/wire")))))
-    async with Browser(site) as browser:
-        await browser.login("blind-hall")
+    async with signed_in(site, "blind-hall") as browser:
         page = unescape(await browser.get(f"/records/{id_}/wire"))
         assert "CMPP_SUBMIT" in page
         assert "取件码" not in page
         assert "取件码一".encode("utf-16-be").hex() not in page
         assert "不能查看" in page
     for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
-        async with Browser(site) as browser:
-            await browser.login(login)
-            await browser.get(f"/records/{id_}/wire")
-            assert browser.status == status, login
+        async with signed_in(site, login) as browser:
+            assert await status_of(browser, f"/records/{id_}/wire") == status, login
     looked = await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'message.wire'")
     assert looked == 3, "each look, none that was refused"
     await site.db.execute("UPDATE message SET number = $1 WHERE id = $2", "#" + "0" * 32, int(id_))
-    async with Browser(site) as browser:
-        await browser.login("wire-hall")
+    async with signed_in(site, "wire-hall") as browser:
         assert "CMPP_SUBMIT" not in await browser.get(f"/records/{id_}/wire"), "it could not be masked"
 
 
@@ -363,26 +330,19 @@ async def test_a_channels_recording_is_begun_with_its_effect_and_ended_and_the_t
 ) -> None:
     id_ = await send(site, "hall", NUMBER)
     one = f"/channels/{site.channel_id}"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "未开启。开启后" in await boss.get(one)
         assert "通道未开启录制" in await boss.get(f"/records/{id_}/wire")
-        page = await boss.post(f"{one}/record", {"hours": "4", "reason": ""})
-        assert boss.status == 422
-        page = await boss.post(f"{one}/record", {"hours": "500", "reason": "投诉排查"})
-        assert boss.status == 422
-        page = await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查"})
-        assert "每秒最多留存 50 段" in page
+        assert await status_of(boss, f"{one}/record", {"hours": "4", "reason": ""}) == 422
+        assert await status_of(boss, f"{one}/record", {"hours": "500", "reason": "投诉排查"}) == 422
+        assert "每秒最多留存 50 段" in await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查"})
         assert await recordings.last(site.db, site.channel_id) is None, "only asked"
         await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查", "confirmed": "1"})
-        page = await boss.get(one)
-        assert "录制中" in page
-        assert "投诉排查" in page
+        assert not lacking(await boss.get(one), "录制中", "投诉排查")
         await boss.post(f"{one}/record", {"hours": "4", "reason": "再一次", "confirmed": "1"})
         assert boss.status == 422, "one at a time"
         (spec,) = [c for c in await load_channels(site.db, SEALER) if c.id == site.channel_id]
         found = await recordings.last(site.db, site.channel_id)
-        assert found is not None
         assert spec.recording == SubmitRecording(found.id, found.until)
         claimed = "UPDATE part SET channel_id = $2, claimed_at = now() WHERE id = $1"
         await site.db.execute(claimed, int(id_), site.channel_id)
@@ -396,14 +356,12 @@ async def test_a_channels_recording_is_begun_with_its_effect_and_ended_and_the_t
         (spec,) = [c for c in await load_channels(site.db, SEALER) if c.id == site.channel_id]
         assert spec.recording is None
     said = str(await site.db.fetch("SELECT action, after FROM audit WHERE action LIKE 'channel.record_%'"))
-    assert "channel.record_submits_end" in said
-    assert "投诉排查" in said
+    assert not lacking(said, "channel.record_submits_end", "投诉排查")
 
 
 async def test_a_database_that_refuses_costs_the_recording_and_nothing_else(site: Site) -> None:
     await recordings.begin(by_test(site.db), site.channel_id, hours=1, reason="投诉排查")
     found = await recordings.last(site.db, site.channel_id)
-    assert found is not None
     log = SubmitLog(site.db)
     one = RecordedPdu(found.id, 1, 1, 1, True, site.channel_id, clock.now(), "cmpp20", b"x")
     await as_owner(site.db.dsn, "ALTER TABLE submit_pdu RENAME TO away")
@@ -414,5 +372,4 @@ async def test_a_database_that_refuses_costs_the_recording_and_nothing_else(site
     log.note(one)
     await log.stop()
     found = await recordings.last(site.db, site.channel_id)
-    assert found is not None
     assert (found.kept, found.left_out) == (1, 1)

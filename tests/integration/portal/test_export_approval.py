@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import Browser, send
 from portal_site import Site, running
+from visits import signed_in, status_of
 
 from smsgw.core.settings import Settings
 from smsgw.platform.jobs import queries
@@ -43,24 +44,20 @@ async def until(browser: Browser, job: str, text: str) -> str:
 
 
 async def test_somebody_else_approves_what_is_large(site: Site) -> None:
-    async with Browser(site) as asker, Browser(site) as other:
-        await asker.login("asker")
+    async with signed_in(site, "asker") as asker, Browser(site) as other:
         job = await asked(asker)
         page = await asker.get(job)
         assert "asker 申请导出约 2 行" in page
         assert "批准导出" not in page
-        await asker.post(f"{job}/approve", {})
-        assert asker.status == 409
+        assert await status_of(asker, f"{job}/approve", {}) == 409
         assert await queries.claim(site.db, 1, {"export": 9}, timedelta(seconds=15)) is None
         await other.login("other")
         assert "批准导出" in await other.get(job)
         await other.post(f"{job}/approve", {})
         assert other.path == job
         await until(asker, job, "已完成")
-        await asker.post(f"{job}/link", {})
-        assert asker.status == 200
-        await other.post(f"{job}/approve", {})
-        assert other.status == 409
+        assert await status_of(asker, f"{job}/link", {}) == 200
+        assert await status_of(other, f"{job}/approve", {}) == 409
     rows = await site.db.fetch("SELECT actor, action FROM audit WHERE action LIKE 'export.%' ORDER BY id")
     assert [tuple(row) for row in rows] == [
         ("asker", "export.request"), ("other", "export.approve"), ("asker", "export.link"), ("asker", "export.fetch"),
@@ -68,8 +65,7 @@ async def test_somebody_else_approves_what_is_large(site: Site) -> None:
 
 
 async def test_or_does_not_and_says_why(site: Site) -> None:
-    async with Browser(site) as asker, Browser(site) as other:
-        await asker.login("asker")
+    async with signed_in(site, "asker") as asker, Browser(site) as other:
         job = await asked(asker)
         await other.login("other")
         await other.get(job)
@@ -87,9 +83,7 @@ async def test_a_list_that_cannot_be_counted_waits_as_well(site: Site) -> None:
     for n in range(2):
         await send(site, to=f"1380013800{n}")
     (first, _), _ = await site.carrier_takes()
-    async with Browser(site) as asker:
-        await asker.login("asker")
-
+    async with signed_in(site, "asker") as asker:
         async def wanted() -> str:
             query = "along=hour&time=7d"
             await asker.get(f"/reports/delays/-/export?{query}")
@@ -102,6 +96,5 @@ async def test_a_list_that_cannot_be_counted_waits_as_well(site: Site) -> None:
 
 
 async def test_what_is_small_is_made_at_once(site: Site) -> None:
-    async with Browser(site) as asker:
-        await asker.login("asker")
+    async with signed_in(site, "asker") as asker:
         await until(asker, await asked(asker, "action=staff.add&actor=nobody"), "已完成")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from alarm_desk import Desk
-from browsing import Browser
 from portal_site import by_test
 from robots import HOOK_SECRET
+from visits import having, lacking, signed_in, status_of
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_notes import Way
@@ -272,11 +272,9 @@ async def test_a_fault_is_registered_handled_closed_and_printed_on_its_pages(des
     await site.add_staff("boss", "super")
     await desk.raised()
     alarm = await site.db.fetchval("SELECT id FROM alarm")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "没有故障记录" in await boss.get("/faults")
-        page = await boss.get(f"/alarms/{alarm}")
-        assert f"/faults/-/of/{alarm}" in page
+        assert f"/faults/-/of/{alarm}" in await boss.get(f"/alarms/{alarm}")
         assert "自动恢复" in await boss.get(f"/faults/-/of/{alarm}")
         page = await boss.post(f"/faults/-/of/{alarm}", {"confirmed": "1"})
         id_ = await site.db.fetchval("SELECT id FROM fault")
@@ -289,32 +287,23 @@ async def test_a_fault_is_registered_handled_closed_and_printed_on_its_pages(des
         await boss.post("/faults/-/do/respond", {"id": str(id_), "confirmed": "1"})
         assert await site.db.fetchval("SELECT acked_by FROM alarm") == "boss"
         await boss.post(f"/faults/{id_}/note", {"said": "运营商确认光缆中断"})
-        await boss.post(f"/faults/{id_}/recover", {"recovered_at": "昨天"})
-        assert boss.status == 422
+        assert await status_of(boss, f"/faults/{id_}/recover", {"recovered_at": "昨天"}) == 422
         now = datetime.now(CHINA)
-        page = await boss.post(f"/faults/{id_}/recover", {"recovered_at": f"{now:%Y-%m-%d %H:%M}"})
-        assert "已恢复待结案" in page
+        assert "已恢复待结案" in await boss.post(f"/faults/{id_}/recover", {"recovered_at": f"{now:%Y-%m-%d %H:%M}"})
         form = {"cause": "光缆被挖断", "done": "切换备用通道", "prevention": ""}
-        page = await boss.post(f"/faults/{id_}/close", form)
-        assert "按时" in page, "the effect comes first"
-        page = await boss.post(f"/faults/{id_}/close", form | {"confirmed": "1"})
-        assert "光缆被挖断" in page
+        assert "按时" in await boss.post(f"/faults/{id_}/close", form), "the effect comes first"
+        assert "光缆被挖断" in await boss.post(f"/faults/{id_}/close", form | {"confirmed": "1"})
         page = await boss.get(f"/faults/{id_}/report")
-        for said in ("光缆被挖断", "切换备用通道", "运营商确认光缆中断", "data-print", "boss"):
-            assert said in page
-        page = await boss.get("/faults/year")
-        assert "/ 4" in page
-        assert "可用率 = 1 −" in page
-        page = await boss.post(f"/faults/{id_}/count", {"reason": "演练", "confirmed": "1"})
-        assert "演练" in page
+        assert not lacking(page, "光缆被挖断", "切换备用通道", "运营商确认光缆中断", "data-print", "boss")
+        assert not lacking(await boss.get("/faults/year"), "/ 4", "可用率 = 1 −")
+        assert "演练" in await boss.post(f"/faults/{id_}/count", {"reason": "演练", "confirmed": "1"})
         assert await site.db.fetchval("SELECT NOT counts FROM fault")
         form = {"fault_response_minutes": "30", "fault_recovery_minutes": "240", "faults_a_year": "4",
                 "fault_severity": "1", "fault_after_minutes": "5"}  # fmt: skip
         await boss.post("/faults/-/times", form)
         assert await site.db.fetchval("SELECT value FROM setting WHERE name = 'fault_response_minutes'") == "30"
         form = {"title": "群众反映收不到验证码", "severity": "critical", "began_at": f"{now:%Y-%m-%d %H:%M}"}
-        page = await boss.post("/faults/-/new", form)
-        assert "群众反映收不到验证码" in page
+        assert "群众反映收不到验证码" in await boss.post("/faults/-/new", form)
         limit = await site.db.fetchval("SELECT respond_by - opened_at FROM fault ORDER BY id DESC LIMIT 1")
         assert limit == timedelta(minutes=30)
 
@@ -323,23 +312,19 @@ async def test_the_line_of_time_is_zoomed_by_its_links(desk: Desk) -> None:
     site = desk.site
     await site.add_staff("boss", "super")
     await desk.raised()
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/faults/timeline")
-        assert "告警发生" in page
-        assert "time-bars" in page
+        assert not lacking(page, "告警发生", "time-bars")
         links = [link.replace("&amp;", "&") for link in re.findall(r'href="(/faults/timeline\?[^"]*)"', page)]
         assert any("span=360" in link for link in links), "closer"
         assert any("span=10080" in link for link in links), "wider"
         for link in links[:6]:
-            await boss.get(link)
-            assert boss.status == 200
+            assert await status_of(boss, link) == 200
         bar = next(link for link in links if "span=60" in link)
         assert "告警发生" in await boss.get(bar)
         assert "这段时间没有事件" in await boss.get("/faults/timeline?until=2021-01-01T00:00&span=15")
         for odd in ("until=x&span=9", "until=0001-01-01T00:00", "source=x", "until=9999-12-31T23:59"):
-            await boss.get(f"/faults/timeline?{odd}")
-            assert boss.status == 200
+            assert await status_of(boss, f"/faults/timeline?{odd}") == 200
 
 
 async def test_who_sees_some_accounts_sees_no_fault(desk: Desk) -> None:
@@ -348,21 +333,15 @@ async def test_who_sees_some_accounts_sees_no_fault(desk: Desk) -> None:
     rights = [Permission.HOME_VIEW, Permission.ALARM_VIEW, Permission.ALARM_HANDLE]
     await org.add_role(by_test(site.db), "local", "局部", rights, ScopeKind.ACCOUNTS)
     await site.add_staff("narrow", "local", "hall")
-    async with Browser(site) as narrow:
-        await narrow.login("narrow")
+    async with signed_in(site, "narrow") as narrow:
         assert "secret outage" not in await narrow.get("/faults")
         for path in (f"/faults/{id_}", f"/faults/{id_}/report", f"/faults/{id_}/note"):
-            await narrow.get(path)
-            assert narrow.status == 404, path
+            assert await status_of(narrow, path) == 404, path
         for path in ("/faults/year", "/faults/timeline"):
-            page = await narrow.get(path)
-            assert "secret outage" not in page
-            assert "#1" not in page
+            assert not having(await narrow.get(path), "secret outage", "#1")
         form = {"title": "slow", "severity": "critical", "began_at": f"{datetime.now(CHINA):%Y-%m-%d %H:%M}"}
-        await narrow.post("/faults/-/new", form)
-        assert narrow.status == 404
-        await narrow.post(f"/faults/{id_}/note", {"said": "hello"})
-        assert narrow.status in (403, 404)
+        assert await status_of(narrow, "/faults/-/new", form) == 404
+        assert await status_of(narrow, f"/faults/{id_}/note", {"said": "hello"}) in (403, 404)
 
 
 async def test_rules_of_promised_times_are_changed_as_others(desk: Desk) -> None:
@@ -497,8 +476,7 @@ async def test_persons_and_rules_are_called_by_their_names(desk: Desk) -> None:
     begun = datetime.now(UTC) - timedelta(seconds=5)
     await desk.site.add_staff("boss", "super")
     await db.execute("UPDATE staff SET name = '王主任' WHERE login = 'boss'")
-    async with Browser(desk.site) as boss:
-        await boss.login("boss")
+    async with signed_in(desk.site, "boss") as boss:
         form = {"title": "短信变慢", "severity": "critical", "began_at": f"{datetime.now(CHINA):%Y-%m-%d %H:%M}"}
         await boss.post("/faults/-/new", form)
         (one,) = await registered(desk)
@@ -543,9 +521,8 @@ async def test_beside_a_full_register_what_belongs_to_a_fault_still_joins(desk: 
         " FROM (SELECT $1::timestamptz - n * interval '1 day' AS t FROM generate_series(1, $2) n) d",
         desk.clock.now, MOST_OPEN,
     )  # fmt: skip
-    await db.execute(
-        "UPDATE fault SET began_at = $1 WHERE id = (SELECT max(id) FROM fault)", desk.clock.now + timedelta(minutes=45)
-    )
+    await db.execute("UPDATE fault SET began_at = $1 WHERE id = (SELECT max(id) FROM fault)",
+                     desk.clock.now + timedelta(minutes=45))  # fmt: skip
     await desk.raised("channel/alone")
     desk.clock.now += timedelta(minutes=40)
     await desk.raised("channel/near")

@@ -44,11 +44,8 @@ class Shelf:
         self.store = self.make()
 
     def make(self, node: int = 1, total_mb: int = 1) -> FileStore:
-        return FileStore(
-            self.database, self.folder, node=node, ids=self.id, total_mb=total_mb,
-            disk=SimpleNamespace(check=self.check_disk),
-            now=self.now,
-        )  # fmt: skip
+        return FileStore(self.database, self.folder, node=node, ids=self.id, total_mb=total_mb,
+                         disk=SimpleNamespace(check=self.check_disk), now=self.now)  # fmt: skip
 
     def id(self) -> int:
         self.last += 1
@@ -339,11 +336,9 @@ async def test_what_an_earlier_release_has_left_is_taken_over(shelf: Shelf) -> N
     made: dict[int, bytes] = {}
     for n, octets in enumerate((b"13800000001", b"13800000001", b"13800000002")):
         id_ = shelf.id()
-        upload = Upload(
-            id=id_, account_id=shelf.account_id, node=1, name="a.csv", size=len(octets), form={"kind": "csv"},
-            columns=("A",), phone_column=0, first_rows=[], rows=1, submitter="li",
-            expires_at=shelf.now() + (DAY if n else -DAY),
-        )  # fmt: skip
+        upload = Upload(id=id_, account_id=shelf.account_id, node=1, name="a.csv", size=len(octets),
+                        form={"kind": "csv"}, columns=("A",), phone_column=0, first_rows=[], rows=1, submitter="li",
+                        expires_at=shelf.now() + (DAY if n else -DAY))  # fmt: skip
         async with shelf.database.transaction() as connection:
             await uploads.add(connection, upload)
         (shelf.folder / str(id_)).write_bytes(octets)

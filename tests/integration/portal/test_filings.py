@@ -10,6 +10,7 @@ import aiohttp
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, by_test, with_keeper
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.core.permissions import Permission as P
 from smsgw.platform.url_filings import queries, service
@@ -27,35 +28,28 @@ def shown(page: str) -> list[str]:
 
 async def test_a_link_is_filed_answered_by_carriers_and_taken_back(site: Site) -> None:
     hall = str(site.accounts["hall"])
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "还没有短链报备" in await boss.get("/link-filings")
         await boss.get("/link-filings/-/new")
         form = {"target": "no target", "account": hall, "icp": "京ICP备1号", "note": "<b>首页</b>"}
-        page = await boss.post("/link-filings/-/new", form | {"confirmed": "1"})
-        assert (boss.status, 'id="target-problem"' in page) == (422, True)
+        assert 'id="target-problem"' in await refusal(boss, "/link-filings/-/new", form | {"confirmed": "1"})
         form["target"] = "http://Hall.Example.cn/act"
         assert "运营商答复通过之前按待报备处理" in await boss.post("/link-filings/-/new", form)
         assert await site.db.fetchval("SELECT count(*) FROM filed_link") == 0, "only asked"
         await boss.post("/link-filings/-/new", form | {"confirmed": "1"})
         (id_,) = shown(await boss.get("/link-filings"))
-        page = await boss.get(f"/link-filings/{id_}")
-        assert "hall.example.cn/act" in page
-        assert "&lt;b&gt;首页&lt;/b&gt;" in page
+        assert not lacking(await boss.get(f"/link-filings/{id_}"), "hall.example.cn/act", "&lt;b&gt;首页&lt;/b&gt;")
         answer = {"carriers": "CMCC", "state": "registered", "note": "工单 5"}
         assert "状态设为“通过”" in await boss.post(f"/link-filings/{id_}/register", answer)
         await boss.post(f"/link-filings/{id_}/register", answer | {"confirmed": "1"})
         one = await queries.one(site.db, int(id_), accounts=None)
-        assert one is not None
         assert {c: said.state.value for c, said in one.carriers.items()} == {
             "CMCC": "registered", "CUCC": "pending", "CTCC": "pending", "CBN": "pending",
         }  # fmt: skip
         assert "CMCC 工单 5" in await boss.get(f"/link-filings/{id_}")
-        for query, found in {
-            "target=example": [id_], "target=other": [], f"account={hall}": [id_], "icp=京ICP": [id_],
-            "state=registered": [id_], "carrier=CUCC&state=registered": [], "carrier=CUCC&state=pending": [id_],
-            "state=refused": [],
-        }.items():  # fmt: skip
+        for query, found in {"target=example": [id_], "target=other": [], f"account={hall}": [id_], "icp=京ICP": [id_],
+                             "state=registered": [id_], "carrier=CUCC&state=registered": [],
+                             "carrier=CUCC&state=pending": [id_], "state=refused": []}.items():  # fmt: skip
             assert shown(await boss.get(f"/link-filings?{query}")) == found, query
         assert "将删除 1 条报备（hall.example.cn/act）" in await boss.post("/link-filings/-/effect/remove", {"id": id_})
         await boss.post("/link-filings/-/do/remove", {"id": id_})
@@ -68,21 +62,16 @@ async def test_one_files_for_ones_own_accounts_and_sees_what_holds_for_all(site:
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
     ids = {account: (await service.file(by_test(site.db), account, f"a{account}.example.cn")).id
            for account in (hall, clinic, 0)}  # fmt: skip
-    async with Browser(site) as filer:
-        await filer.login("hall-op")
+    async with signed_in(site, "hall-op") as filer:
         assert set(shown(await filer.get("/link-filings"))) == {str(ids[hall]), str(ids[0])}
-        await filer.get(f"/link-filings/{ids[clinic]}")
-        assert filer.status == 404
-        await filer.get(f"/link-filings/{ids[0]}")
-        assert filer.status == 200
+        assert await status_of(filer, f"/link-filings/{ids[clinic]}") == 404
+        assert await status_of(filer, f"/link-filings/{ids[0]}") == 200
         answer = {"carriers": "CMCC", "state": "registered", "confirmed": "1"}
         for other in (ids[clinic], ids[0]):
-            await filer.post(f"/link-filings/{other}/register", answer)
-            assert filer.status == 404
+            assert await status_of(filer, f"/link-filings/{other}/register", answer) == 404
             await filer.post("/link-filings/-/do/remove", {"id": str(other)})
         await filer.get("/link-filings/-/new")
-        page = await filer.post("/link-filings/-/new", {"target": "b.example.cn", "confirmed": "1"})
-        assert (filer.status, "请选择账号" in page) == (422, True)
+        assert "请选择账号" in await refusal(filer, "/link-filings/-/new", {"target": "b.example.cn", "confirmed": "1"})
         await filer.post(f"/link-filings/{ids[hall]}/register", answer)
     states = await site.db.fetch("SELECT link_id, state FROM filed_link_state")
     assert [tuple(row) for row in states] == [(ids[hall], "registered")]
@@ -92,9 +81,8 @@ async def test_one_files_for_ones_own_accounts_and_sees_what_holds_for_all(site:
 async def test_documents_of_a_filing_are_brought_seen_and_taken_away(site: Site) -> None:
     """As a signature's: for a carrier or for all, by who may file it, and never another account's."""
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
-    own, other, all_ = [
-        (await service.file(by_test(site.db), account, f"a{account}.example.cn")).id for account in (hall, clinic, 0)
-    ]
+    own, other, all_ = [(await service.file(by_test(site.db), account,
+                                            f"a{account}.example.cn")).id for account in (hall, clinic, 0)]  # fmt: skip
 
     async def brought(who: Browser, filing: int, octets: bytes, **fields: str) -> str:
         await who.get(f"/link-filings/{filing}/proofs")
@@ -106,8 +94,7 @@ async def test_documents_of_a_filing_are_brought_seen_and_taken_away(site: Site)
         async with who.session.post(f"/link-filings/{filing}/proofs", data=form) as answer:
             return await who._read(answer)
 
-    async with Browser(site) as filer:
-        await filer.login("hall-op")
+    async with signed_in(site, "hall-op") as filer:
         page = await brought(filer, own, b"%PDF-1.4 licence", kind="icp", carrier="CMCC")
         assert (filer.status, "licence.pdf" in page, "网站备案" in page) == (200, True, True)
         await brought(filer, own, b"MZ no document", kind="icp", carrier="")
@@ -122,8 +109,7 @@ async def test_documents_of_a_filing_are_brought_seen_and_taken_away(site: Site)
         assert filer.headers["Content-Disposition"].startswith("attachment")
         await site.db.execute("UPDATE filed_link SET account_id = $2 WHERE id = $1", own, clinic)
         for path in ("", "/remove"):
-            await filer.get(f"/link-filings/proofs/{id_}{path}")
-            assert filer.status == 404
+            assert await status_of(filer, f"/link-filings/proofs/{id_}{path}") == 404
         await site.db.execute("UPDATE filed_link SET account_id = $2 WHERE id = $1", own, hall)
         assert "licence.pdf" in await filer.get(f"/link-filings/proofs/{id_}/remove")
         await filer.post(f"/link-filings/proofs/{id_}/remove", {"confirmed": "1"})

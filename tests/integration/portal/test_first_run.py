@@ -71,8 +71,6 @@ async def test_two_browsers_make_one_administrator(site: Site) -> None:
         await shown(one, site)
         await shown(other, site)
         page = "/setup/administrator"
-        answers = await asyncio.gather(
-            one.post(page, page, **WHO), other.post(page, page, **WHO | {"login": "second"})
-        )
+        answers = await asyncio.gather(one.post(page, page, **WHO), other.post(page, page, **WHO | {"login": "second"}))
     assert sorted(status for status, _, _ in answers) == [303, 404]
     assert await site.db.fetchval("SELECT count(*) FROM staff") == 1

@@ -24,23 +24,16 @@ from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.rights import Route
 
-pytestmark = [
-    pytest.mark.shard("attacks"),
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.usefixtures("hurried"),
-    pytest.mark.slow,
-    pytest.mark.timeout(1500),
-]
+pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="module"),
+              pytest.mark.usefixtures("hurried"), pytest.mark.slow, pytest.mark.timeout(1500)]  # fmt: skip
 __all__ = ["listening", "world"]
 
 FREE = (forms.Kind.TEXT, forms.Kind.LINES, forms.Kind.SECRET, forms.Kind.HIDDEN)
 FEW = ("9999-12-31 23:59", "0001-01-01", str(2**63), "\0")
 APART = ("POST /logout", "POST /password", "POST /debug", "POST /channels/{id}/wire", "POST /_ui")
 """They end the session; two ask a node, which this site has none of; and one shows what wrong values look like."""
-OURS = {
-    "review.expires_at", "job.not_before", "job.leased_until", "staff_sms_code.sent_at", "account_price.valid_from",
-    "alarm_receiver.free_at", "task_chunk.counted_at",
-}  # fmt: skip
+OURS = {"review.expires_at", "job.not_before", "job.leased_until", "staff_sms_code.sent_at", "account_price.valid_from",
+        "alarm_receiver.free_at", "task_chunk.counted_at"}  # fmt: skip
 """For ever, or never, as the program itself writes it."""
 ROUNDS = 5
 UNDER_WAY = """

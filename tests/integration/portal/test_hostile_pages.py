@@ -37,11 +37,8 @@ from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 from smsgw.platform.org import sessions
 
-pytestmark = [
-    pytest.mark.shard("attacks"),
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.usefixtures("hurried"),
-]
+pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="module"),
+              pytest.mark.usefixtures("hurried")]  # fmt: skip
 
 KINDS = int(os.environ.get("SMSGW_KINDS", "2"))
 LINE = 7900
@@ -167,9 +164,7 @@ class World:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(
-    postgres: Any, tmp_path_factory: pytest.TempPathFactory, listening: None
-) -> AsyncIterator[World]:
+async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory, listening: None) -> AsyncIterator[World]:
     dsn = await postgres.make("hostile", postgres.template)
     try:
         folder = tmp_path_factory.mktemp("hostile")
@@ -356,14 +351,11 @@ async def test_visitors(world: World) -> None:
     assert not bill.found
 
 
-HEADERS = (
-    "User-Agent", "Referer", "HX-Current-URL", "Accept-Language", "Accept-Encoding", "X-Request-Id", "X-Have",
-    "X-Forwarded-For", "X-Forwarded-Proto", "Origin", "Sec-Fetch-Site", "X-CSRF-Token", "If-None-Match", "Host",
-    "X-Upload", "HX-Request", "Authorization", "Range",
-)  # fmt: skip
-COOKIES = (
-    SESSION_COOKIE, LANGUAGE_COOKIE, "smsgw-login", "smsgw-visitor", "smsgw-theme", "smsgw-device", "smsgw-toasts", "x",
-)  # fmt: skip
+HEADERS = ("User-Agent", "Referer", "HX-Current-URL", "Accept-Language", "Accept-Encoding", "X-Request-Id", "X-Have",
+           "X-Forwarded-For", "X-Forwarded-Proto", "Origin", "Sec-Fetch-Site", "X-CSRF-Token", "If-None-Match", "Host",
+           "X-Upload", "HX-Request", "Authorization", "Range")  # fmt: skip
+COOKIES = (SESSION_COOKIE, LANGUAGE_COOKIE, "smsgw-login", "smsgw-visitor", "smsgw-theme", "smsgw-device",
+           "smsgw-toasts", "x")  # fmt: skip
 
 
 def in_a_header(text: str) -> bytes:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
 from portal_site import Site, running
+from visits import lacking, signed_in, status_of
 
 from smsgw.admin.pages.records.inbound import FILTER
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
@@ -69,16 +69,14 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
     await site.db.execute(pushed, int(answer))
     everything = {answer, out, unowned}
     assert len(FILTER.fields) >= 6
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        for query, found in {
-            "": everything, "time=yesterday": set(), f"account={site.accounts['hall']}": {answer, out},
-            f"account={site.accounts['clinic']}": set(), "phone=13800138001": {out}, "outcome=opt_out": {out},
-            "outcome=reply": {answer}, "outcome=unowned": {unowned}, "outcome=message": set(),
-            "pushed=pushed": {answer}, "pushed=waiting": {out}, "pushed=dead": set(),
-            f"channel={site.channel_id}": everything, "code=955": {unowned}, "code=1069": {answer, out},
-            "extension=88": {out}, f"answers={sent}": {answer}, "answers=1": set(),
-        }.items():  # fmt: skip
+    async with signed_in(site, "boss") as boss:
+        for query, found in {"": everything, "time=yesterday": set(), f"account={site.accounts['hall']}": {answer, out},
+                             f"account={site.accounts['clinic']}": set(), "phone=13800138001": {out},
+                             "outcome=opt_out": {out}, "outcome=reply": {answer}, "outcome=unowned": {unowned},
+                             "outcome=message": set(), "pushed=pushed": {answer}, "pushed=waiting": {out},
+                             "pushed=dead": set(), f"channel={site.channel_id}": everything, "code=955": {unowned},
+                             "code=1069": {answer, out}, "extension=88": {out}, f"answers={sent}": {answer},
+                             "answers=1": set()}.items():  # fmt: skip
             assert shown(await boss.get(f"/inbound?{query}")) == found, query
         assert "共 3 条" in await boss.get("/inbound/-/total")
 
@@ -87,16 +85,13 @@ async def test_a_reply_leads_to_what_it_answers_and_an_opt_out_to_its_entry(site
     sent = await send(site, "hall", "13800138000")
     answer = await reply(site, "hall", "8613800138000", "收到，谢谢")
     out = await reply(site, "hall", "8613800138001", "TD")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/inbound")
-        assert f'href="/records/{sent}"' in page
-        assert "138****8000" in page
+        assert not lacking(page, f'href="/records/{sent}"', "138****8000")
         assert "13800138000" not in page
         assert "收到，谢谢" in await boss.get(f"/inbound/{answer}")
         page = await boss.get(f"/inbound/{out}")
         entry = re.search(r'href="(/optouts/[0-9]+)"', page)
-        assert entry
         assert "TD" in await boss.get(entry[1])
         await boss.post("/inbound/-/export", {"q": "", "reason": "核对", "format": "csv"})
         assert boss.path.startswith("/jobs/")
@@ -106,15 +101,12 @@ async def test_one_sees_the_replies_of_ones_own_accounts_and_texts_with_the_righ
     own = await reply(site, "hall", "8613800138000", "收到，谢谢")
     others = await reply(site, "clinic", "8613800138001", "不来了")
     nobodys = await reply(site, None, "8613800138002", "在吗", to="95588")
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
+    async with signed_in(site, "hall-op") as clerk:
         page = await clerk.get("/inbound")
         assert shown(page) == {own}
         assert "收到，谢谢" not in page
         assert "收到，谢谢" not in await clerk.get(f"/inbound/{own}")
         assert clerk.status == 200
         for hidden in (others, nobodys):
-            await clerk.get(f"/inbound/{hidden}")
-            assert clerk.status == 404
-        await clerk.get("/inbound/-/export")
-        assert clerk.status == 403
+            assert await status_of(clerk, f"/inbound/{hidden}") == 404
+        assert await status_of(clerk, "/inbound/-/export") == 403

@@ -16,10 +16,10 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from browsing import Browser
 from changes import by_test
 from databases import change as as_owner
 from portal_site import running
+from visits import lacking, signed_in, status_of
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
@@ -83,10 +83,8 @@ class Desk:
         return await self.sheets.keep(incoming, purpose, self.actor.label, most=MOST_LARGE)
 
     def runner(self) -> JobRunner:
-        return JobRunner(
-            self.db, 1, [*importing.NumberImporter(self.db, self.sheets).kinds(),
-                         contacts.ContactImporter(self.db, self.sheets).kind()]
-        )  # fmt: skip
+        return JobRunner(self.db, 1, [*importing.NumberImporter(self.db, self.sheets).kinds(),
+                                      contacts.ContactImporter(self.db, self.sheets).kind()])  # fmt: skip
 
     async def finish(self) -> None:
         runner = self.runner()
@@ -120,7 +118,6 @@ async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
     account = await accounts.add(by_test(db), "hall")
     await org.add_person(by_test(db), "able", "", ["super"], "x", must_change=False)
     able = await people.person(db, "able")
-    assert able
     yield Desk(db, tmp_path / "files", able.actor(), account)
     await db.close()
 
@@ -143,9 +140,7 @@ async def begun(desk: Desk, what: str) -> int:
         return await importing.begin(desk.change, sheet, plan)
     sheet = await desk.sheet(contacts.NAME, table())
     group = await book.add_group(desk.change, desk.account, "全部", Sharing(Shared.ACCOUNT))
-    whole = contacts.Plan(
-        {"number": 0, "name": 1}, desk.account, Sharing(Shared.ACCOUNT), Duplicate.SKIP, group
-    )
+    whole = contacts.Plan({"number": 0, "name": 1}, desk.account, Sharing(Shared.ACCOUNT), Duplicate.SKIP, group)
     return await contacts.begin(desk.change, sheet, whole)
 
 
@@ -176,7 +171,6 @@ async def gated(dsn: str) -> None:
 async def test_an_import_of_blocks_that_is_cut_off_goes_on_behind_its_last_page(desk: Desk, dsn: str) -> None:
     await _cut_off_and_gone_on_with(desk, dsn, "block_list")
     row = await desk.db.fetchrow("SELECT * FROM block_list WHERE number = $1", int(f"86{FIRST + 9}"))
-    assert row
     assert (row["account_id"], row["type"], row["source"], row["reason"]) == (desk.account, "marketing", "manual", "r9")
     again = await begun(desk, "block_list")
     await desk.finish()
@@ -226,9 +220,7 @@ async def test_a_clerk_imports_for_their_own_account_and_fetches_what_was_left(d
         await org.add_role(by_test(site.db), "clerk", "名单管理员", rights, ScopeKind.ACCOUNTS)
         await site.add_staff("hall-op", "clerk", "hall")
         await site.add_staff("other", "clerk", "hall")
-        async with Browser(site) as clerk, Browser(site) as other:
-            await clerk.login("hall-op")
-            await other.login("other")
+        async with signed_in(site, "hall-op") as clerk, signed_in(site, "other") as other:
             assert 'href="/blocked/-/import"' in await clerk.get("/blocked")
             assert "1,000,000" in await clerk.get("/blocked/-/import")
             form = aiohttp.FormData()
@@ -238,21 +230,18 @@ async def test_a_clerk_imports_for_their_own_account_and_fetches_what_was_left(d
                 page = await clerk._read(response)
             assert 'value="0" selected' in page
             asked = {"column_number": "0", "reason": "停发"}
-            page = await clerk.post(clerk.path, asked)
-            assert clerk.status == 422, "not for everybody"
+            assert await status_of(clerk, clerk.path, asked) == 422, "not for everybody"
             page = await clerk.post(clerk.path, asked | {"account": str(site.accounts["hall"])})
             assert re.fullmatch(r"/jobs/\d+", clerk.path), page
             page = await clerk.job_done(clerk.path)
             job = clerk.path.rpartition("/")[2]
-            assert f"{GOOD:,}" in page
-            assert f"/blocked/-/import/{job}/wrong" in page
+            assert not lacking(page, f"{GOOD:,}", f"/blocked/-/import/{job}/wrong")
             assert f"/blocked/-/import/{job}/result" not in page, "a million rows that were taken are no list"
             async with clerk.session.get(f"/blocked/-/import/{job}/wrong") as response:
                 rows = list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))
             assert len(rows) == 1 + DOUBLE + WRONG
             assert [rows[1][0], rows[1][3], rows[-1][3]] == [str(GOOD + 2), "已跳过", "有误"]
-            await other.get(f"/blocked/-/import/{job}/wrong")
-            assert other.status == 404
+            assert await status_of(other, f"/blocked/-/import/{job}/wrong") == 404
         assert await site.db.fetchval("SELECT count(*) FROM block_list WHERE reason = '停发'") == GOOD
         said = await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'block.import'")
         assert said == 1

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, by_test, running
+from visits import lacking, refusal, signed_in, status_of
 from wizard_steps import begun, imported, looked_at, submitted
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
@@ -59,26 +60,21 @@ async def add(site: Site, boss: Browser, name: str = "bill", label: str = "账�
 
 
 async def test_a_kind_is_made_renamed_retired_and_used_again(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/limits/-/add")
         assert "将新增业务类型“账单”（bill），属于通知。" in await add(site, boss)
-        page = html.unescape(await boss.get("/limits"))
-        assert 'data-kind="bill"' in page
-        assert "与通知合计" in page
+        assert not lacking(html.unescape(await boss.get("/limits")), 'data-kind="bill"', "与通知合计")
         await boss.get("/limits/bill/rename")
         await boss.post("/limits/bill/rename", {"kind_label": "电子账单"})
         await follow(site)
         assert "电子账单" in html.unescape(await boss.get("/limits"))
         await boss.get("/limits/bill/retire")
-        asked = html.unescape(await boss.post("/limits/bill/retire", {}))
-        assert "最近 7 天发送了 0 条，未结束的任务 0 个" in asked
+        assert "最近 7 天发送了 0 条，未结束的任务 0 个" in html.unescape(await boss.post("/limits/bill/retire", {}))
         assert (await store.load(site.db))["bill"].retired is False, "only asked"
         await boss.post("/limits/bill/retire", {"confirmed": "1"})
         await follow(site)
         assert "已停用" in html.unescape(await boss.get("/limits"))
-        await boss.get("/limits/bill/retire")
-        assert boss.status == 404
+        assert await status_of(boss, "/limits/bill/retire") == 404
         await boss.get("/limits/bill/restore")
         await boss.post("/limits/bill/restore", {"confirmed": "1"})
         assert await store.load(site.db) == {"bill": CustomKind("bill", "电子账单", MessageType.NOTICE)}
@@ -87,8 +83,7 @@ async def test_a_kind_is_made_renamed_retired_and_used_again(site: Site) -> None
 
 
 async def test_what_is_no_kind_is_told_at_its_field(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/limits/-/add")
         wrong = await boss.post("/limits/-/add", {"kind_name": "账单", "kind_label": "账单", "base": "notice"})
         assert (boss.status, "以字母开头" in html.unescape(wrong)) == (422, True)
@@ -98,26 +93,22 @@ async def test_what_is_no_kind_is_told_at_its_field(site: Site) -> None:
 
 
 async def test_how_often_is_asked_in_numbers_and_put(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/limits/-/add")
         await add(site, boss)
         hall = site.snapshots.current.account(site.accounts["hall"])
         assert hall is not None
         kind = site.snapshots.current.kinds["bill"]
         for n in range(3):
-            await site.acceptor.send(SendRequest(
-                hall, (SendItem(PHONE, f"账单{n}", sign="政务"),), MessageType.NOTICE, Origin.API, ActorLabel("k"),
-                kind=kind,
-            ))  # fmt: skip
+            await site.acceptor.send(SendRequest(hall, (SendItem(PHONE, f"账单{n}", sign="政务"),), MessageType.NOTICE,
+                                                 Origin.API, ActorLabel("k"), kind=kind))  # fmt: skip
         noon = (datetime.now(CHINA) - timedelta(days=1)).replace(hour=12)
         await site.db.execute("UPDATE message SET id = id - $1", first_id(datetime.now(UTC)) - first_id(noon))
         path = "/limits/0/bill/frequency"
         await boss.get(path)
         asked = html.unescape(await boss.post(path, {"frequency": "1/1d"}))
         assert "均匀抽取的 1 个号码收到的 3 条短信计算，会拒绝 2 条（现行频控为 0 条）" in asked
-        wrong = html.unescape(await boss.post(path, {"frequency": "often"}))
-        assert (boss.status, "最长 30d" in wrong) == (422, True)
+        assert "最长 30d" in await refusal(boss, path, {"frequency": "often"})
         await boss.post(path, {"frequency": "1/1d", "confirmed": "1"})
         assert await site.db.fetchval("SELECT value FROM policy WHERE type = 'bill' AND name = 'frequency'") == "1/1d"
         await follow(site)
@@ -131,8 +122,7 @@ async def test_signatures_links_and_consents_are_switched_with_the_effect_in_num
     await follow(site)
     hall = site.snapshots.current.account(site.accounts["hall"])
     assert hall is not None
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as clerk:
         await boss.get("/limits")
         page = html.unescape(await boss.get("/limits"))
         assert page.count("仅限本账号已审核的签名") == 3
@@ -143,10 +133,8 @@ async def test_signatures_links_and_consents_are_switched_with_the_effect_in_num
         await boss.post(path, everything | {"confirmed": "1"})
         site.snapshots.change(policies=NO_POLICY)
         for n, text in enumerate(("新品上市", "看看 t.cn/a")):
-            await site.acceptor.send(SendRequest(
-                hall, (SendItem(f"1380013800{n}", text, sign="政务"),), MessageType.MARKETING, Origin.API,
-                ActorLabel("k"),
-            ))  # fmt: skip
+            await site.acceptor.send(SendRequest(hall, (SendItem(f"1380013800{n}", text, sign="政务"),),
+                                                 MessageType.MARKETING, Origin.API, ActorLabel("k")))  # fmt: skip
         await follow(site)
         noon = (datetime.now(CHINA) - timedelta(days=1)).replace(hour=12)
         await site.db.execute("UPDATE message SET id = id - $1", first_id(datetime.now(UTC)) - first_id(noon))
@@ -159,16 +147,13 @@ async def test_signatures_links_and_consents_are_switched_with_the_effect_in_num
         assert [tuple(row) for row in rows] == [("marketing", "sign_policy", "registered")]
         assert "营销链接" not in html.unescape(await boss.get("/limits/0/otp/gates")), "of marketing alone"
         await clerk.login("hall-op")
-        await clerk.get(path)
-        assert clerk.status == 404
-        await clerk.get(f"/limits/{hall.id}/marketing/gates")
-        assert clerk.status == 200
+        assert await status_of(clerk, path) == 404
+        assert await status_of(clerk, f"/limits/{hall.id}/marketing/gates") == 200
         assert f"/limits/{hall.id}/marketing/gates" in await clerk.get("/review/rules")
 
 
 async def test_two_who_change_how_often_do_not_undo_each_other(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         for path, mine, theirs, name in (
             ("/limits/0/notice/frequency", {"frequency": "2/1d"}, {"frequency_all": "3/1d"}, "frequency_all"),
             ("/review/rules/0/notice", {"review": "all"}, {"review_over": "10"}, "review_over"),
@@ -177,8 +162,7 @@ async def test_two_who_change_how_often_do_not_undo_each_other(site: Site) -> No
             page = await boss.get(path)
             seen = html.unescape(re.findall(r'name="seen" value="([^"]*)"', page)[0])
             await boss.post(path, theirs | {"seen": seen, "confirmed": "1"})
-            said = html.unescape(await boss.post(path, mine | {"seen": seen, "confirmed": "1"}))
-            assert (boss.status, "这里的设置又被改过" in said) == (422, True), path
+            assert "这里的设置又被改过" in await refusal(boss, path, mine | {"seen": seen, "confirmed": "1"}), path
             assert await site.db.fetchval("SELECT array_agg(name) FROM policy WHERE type = 'notice'") == [name]
             page = await boss.get(path)
             seen = html.unescape(re.findall(r'name="seen" value="([^"]*)"', page)[0])
@@ -197,8 +181,7 @@ async def test_two_who_change_the_hours_do_not_undo_each_other(site: Site) -> No
     def spans(from_: str, to: str) -> list[tuple[str, str]]:
         return [("windows1_from", from_), ("windows1_to", to), *week, ("confirmed", "1")]
 
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         opened = await seen()
         await boss.post(path, [*spans("09:00", "17:00"), opened])
         theirs = await site.db.fetchval(stored)
@@ -215,8 +198,7 @@ async def test_two_who_change_the_hours_do_not_undo_each_other(site: Site) -> No
 async def test_an_effect_that_is_not_found_out_in_time_is_unknown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (rules, frequency):
         monkeypatch.setattr(module, "PATIENCE", 0.3)
-    async with Browser(site) as boss, site.db.transaction() as connection:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, site.db.transaction() as connection:
         await connection.execute("LOCK TABLE message IN ACCESS EXCLUSIVE MODE")
         for path, form in (
             ("/limits/0/notice/frequency", {"frequency": "1/1d"}), ("/review/rules/0/notice", {"review": "all"}),
@@ -228,16 +210,14 @@ async def test_an_effect_that_is_not_found_out_in_time_is_unknown(site: Site, mo
 
 
 async def test_rows_of_a_report_lead_to_the_records_that_they_count(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/limits/-/add")
         await add(site, boss)
         hall = site.snapshots.current.account(site.accounts["hall"])
         assert hall is not None
         for text, kind in (("电费一元", site.snapshots.current.kinds["bill"]), ("停水两天", None)):
-            await site.acceptor.send(SendRequest(
-                hall, (SendItem(PHONE, text, sign="政务"),), MessageType.NOTICE, Origin.API, ActorLabel("k"), kind=kind,
-            ))  # fmt: skip
+            await site.acceptor.send(SendRequest(hall, (SendItem(PHONE, text, sign="政务"),), MessageType.NOTICE,
+                                                 Origin.API, ActorLabel("k"), kind=kind))  # fmt: skip
         await site.db.execute("UPDATE stat_cursor SET message_id = $1, event_id = $1", first_id(datetime.now(UTC)))
         await statistics.recount(by_test(site.db), datetime.now(CHINA).date())
         page = html.unescape(await boss.get("/reports/daily?group=type"))
@@ -258,8 +238,7 @@ async def test_rows_of_a_report_lead_to_the_records_that_they_count(site: Site) 
 
 
 async def test_its_hours_and_review_are_set_where_those_of_types_are(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/limits/-/add")
         await add(site, boss)
         assert "账单" in html.unescape(await boss.get("/review/rules"))
@@ -268,33 +247,27 @@ async def test_its_hours_and_review_are_set_where_those_of_types_are(site: Site)
         await boss.post("/limits/bill/retire", {"confirmed": "1"})
         assert "已停用" in await boss.get("/limits"), "at once, whatever the node has taken up"
         await follow(site)
-        await boss.get("/review/rules/0/bill")
-        assert boss.status == 200, "what it was reviewed by is still seen"
-        await boss.get("/review/rules/0/none")
-        assert boss.status == 404
+        assert await status_of(boss, "/review/rules/0/bill") == 200, "what it was reviewed by is still seen"
+        assert await status_of(boss, "/review/rules/0/none") == 404
 
 
 async def test_who_sees_a_part_changes_nothing_for_everybody(site: Site) -> None:
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as clerk:
         await boss.get("/limits/-/add")
         await add(site, boss)
         await clerk.login("hall-op")
         page = await clerk.get("/limits")
         assert (clerk.status, "/limits/-/add" in page) == (200, False)
         for path in ("/limits/-/add", "/limits/bill/rename", "/limits/bill/retire", "/limits/0/bill/frequency"):
-            await clerk.get(path)
-            assert clerk.status == 404, path
-        await clerk.get(f"/limits/{site.accounts['hall']}/bill/frequency")
-        assert clerk.status == 200
+            assert await status_of(clerk, path) == 404, path
+        assert await status_of(clerk, f"/limits/{site.accounts['hall']}/bill/frequency") == 200
 
 
 async def test_what_is_set_for_an_account_is_led_to_and_others_rules_are_not_named(site: Site) -> None:
     hall = site.accounts["hall"]
     rule = {"type": ["bill"], "name": "bills of all", "pool": "CUCC"}
     document = {"rule": [rule | {"name": "clinics", "account": ["clinic"], "pool": "CBN"}, rule]}
-    async with Browser(site) as boss, Browser(site) as clerk:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss, Browser(site) as clerk:
         await boss.get("/limits/-/add")
         await add(site, boss)
         await routing.publish(by_test(site.db), document, "")
@@ -315,8 +288,7 @@ async def test_what_is_set_for_an_account_is_led_to_and_others_rules_are_not_nam
 
 
 async def test_the_wizard_offers_a_kind_with_its_hours_and_the_task_is_of_it(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/limits/-/add")
         await add(site, boss)
         await boss.get("/review/rules/0/bill/hours")
@@ -334,8 +306,7 @@ async def test_the_wizard_offers_a_kind_with_its_hours_and_the_task_is_of_it(sit
         draft = await begun(site, boss, type="bill")
         assert ">账单<" in html.unescape(await boss.get(f"/send/{draft}/content"))
         await boss.post(f"/send/{draft}/audience", {"source": "typed", "to": PHONE})
-        page = await looked_at(boss, draft, "confirm")
-        assert "<dd>账单</dd>" in page
+        assert "<dd>账单</dd>" in await looked_at(boss, draft, "confirm")
         await submitted(boss, draft)
         await imported(site)
         task = await site.db.fetchrow("SELECT type, message_kind FROM task")

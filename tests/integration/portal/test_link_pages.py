@@ -16,6 +16,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import LINK_DOMAINS, SEALER, Site, with_keeper
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission as P
@@ -90,37 +91,32 @@ async def codes_of(site: Site) -> Permutation:
 
 async def test_a_link_is_made_shown_led_elsewhere_and_stopped(site: Site) -> None:
     form = {"name": "春季<活动>", "target": TARGET, "account": str(site.accounts["hall"]), "visits": "0", "warn": "1"}
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "还没有短链" in await boss.get("/short-links")
         await boss.get("/short-links/-/new")
         for wrong, field in (({"target": "http://10.0.0.1/"}, "target"), ({"code": "12345678"}, "code"),
                              ({"until": "2020-01-01 00:00"}, "until"), ({"begins": "soon"}, "begins")):  # fmt: skip
-            page = await boss.post("/short-links/-/new", form | wrong)
-            assert (boss.status, f'id="{field}-problem"' in page) == (422, True), wrong
+            assert f'id="{field}-problem"' in await refusal(boss, "/short-links/-/new", form | wrong), wrong
         assert "创建后立即生效" in await boss.post("/short-links/-/new", form)
         assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0, "only asked"
         page = await boss.post("/short-links/-/new", form | {"confirmed": "1"})
         link = await queries.one(site.db, 1, accounts=None)
         address = link.address(0, await codes_of(site))
         assert (boss.path, link.warn, link.domain) == (f"/short-links/{link.id}", True, LINK_DOMAINS[0])
-        assert address in page
-        assert "春季&lt;活动&gt;" in page
+        assert not lacking(page, address, "春季&lt;活动&gt;")
         for nothing in ("立即生效", "长期有效", "不限"):
             assert nothing in page, "what an empty field means is said"
         assert "审批人" not in page, "of what has not been there is nothing"
         page = await boss.get("/short-links")
-        assert f'data-copy-text="{address}"' in page
-        assert f"<code>{address.removeprefix('https://')}</code>" in page
+        assert not lacking(page, f'data-copy-text="{address}"', f"<code>{address.removeprefix('https://')}</code>")
         assert '<a href="/short-links">短链列表</a>' in await boss.get(f"/short-links/{link.id}/target")
         for kind, begins in (("svg", "<?xml"), ("png", "\ufffdPNG")):
             assert (await boss.get(f"/short-links/{link.id}/qr.{kind}?save")).startswith(begins)
             assert boss.headers["Content-Disposition"].startswith("attachment")
-        for query, found in {
-            "text=spring": [1], "text=none": [], f"text={address}": [1], f"text={address[-8:]}": [1],
-            "kind=personal": [], "state=active": [1], "origin=page": [1], "origin=api": [],
-            "made_from=2020-01-01&made_to=2020-01-02": [], "clicked_from=2020-01-01": [], "ends_from=2020-01-01": [],
-        }.items():  # fmt: skip
+        for query, found in {"text=spring": [1], "text=none": [], f"text={address}": [1], f"text={address[-8:]}": [1],
+                             "kind=personal": [], "state=active": [1], "origin=page": [1], "origin=api": [],
+                             "made_from=2020-01-01&made_to=2020-01-02": [], "clicked_from=2020-01-01": [],
+                             "ends_from=2020-01-01": []}.items():  # fmt: skip
             assert ids_on(await boss.get(f"/short-links?{query}")) == found, query
         other = {"target": "https://elsewhere.example.cn/"}
         await boss.get(f"/short-links/{link.id}/target")
@@ -130,28 +126,22 @@ async def test_a_link_is_made_shown_led_elsewhere_and_stopped(site: Site) -> Non
         assert "spring?from=sms" in page, "the version before is still known"
         act = {"id": str(link.id), "to": f"/short-links/{link.id}"}
         assert "将停用 1 条短链" in await boss.post("/short-links/-/effect/stop", act)
-        page = await boss.post("/short-links/-/do/stop", act | {"reason": "误发"})
-        assert "误发" in page
-        assert "由审批人停用" in page
+        assert not lacking(await boss.post("/short-links/-/do/stop", act | {"reason": "误发"}), "误发", "由审批人停用")
         await boss.post("/short-links/-/do/start", act)
     found = await queries.one(site.db, link.id, accounts=None)
     assert (found.stored_state.value, found.version, found.passed) == ("active", 2, 2)
     rows = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'short_link.') ORDER BY id")
-    assert [row["action"] for row in rows] == [
-        "short_link.make", "short_link.target", "short_link.stop", "short_link.start",
-    ]  # fmt: skip
+    assert [row["action"] for row in rows] == ["short_link.make", "short_link.target", "short_link.stop",
+                                               "short_link.start"]  # fmt: skip
 
 
 async def test_who_may_not_decide_waits_for_who_decides_on_the_version_that_was_seen(site: Site) -> None:
     form = {"name": "便民", "target": TARGET, "account": str(site.accounts["hall"]), "visits": "0", "confirmed": "1"}
-    async with Browser(site) as keeper, Browser(site) as boss:
-        await keeper.login("hall-op")
-        await boss.login("boss")
+    async with signed_in(site, "hall-op") as keeper, signed_in(site, "boss") as boss:
         await keeper.get("/short-links/-/new")
         assert "审核中" in await keeper.post("/short-links/-/new", form)
         assert "/short-links/1/pass" not in await keeper.get("/short-links/1")
-        await keeper.get("/short-links/1/pass")
-        assert keeper.status == 403
+        assert await status_of(keeper, "/short-links/1/pass") == 403
         assert 'name="version" value="1"' in await boss.get("/short-links/1/pass")
         await keeper.get("/short-links/1/target")
         other = {"target": "https://elsewhere.example.cn/", "confirmed": "1"}
@@ -174,26 +164,21 @@ async def test_one_sees_links_visits_files_and_figures_of_ones_own_accounts(site
     await opened(site, tmp_path, other, [PHONE])
     job = await code_files.again(by_test(site.db), other, node=1)
     today = f"{datetime.now(CHINA):%Y-%m-%d}"
-    async with Browser(site) as keeper:
-        await keeper.login("hall-op")
+    async with signed_in(site, "hall-op") as keeper:
         assert ids_on(await keeper.get("/short-links")) == [mine.id]
         for below in ("", "/target", "/codes", "/qr.svg"):
-            await keeper.get(f"/short-links/{other.id}{below}")
-            assert keeper.status == 404, below
+            assert await status_of(keeper, f"/short-links/{other.id}{below}") == 404, below
         for path in (f"/link-tasks/{job}", f"/link-tasks/{job}/file"):
-            await keeper.get(path)
-            assert keeper.status == 404, path
+            assert await status_of(keeper, path) == 404, path
         await keeper.post("/short-links/-/do/stop", {"id": str(other.id)})
         for path in ("/link-clicks?time=7d", f"/link-clicks?time=7d&link={other.id}", "/link-tasks",
                      f"/reports/links?time=custom&from={today}&to={today}"):  # fmt: skip
             page = await keeper.get(path)
             assert (keeper.status, "别家活动" in page, "社区医院" in page) == (200, False, False), path
-        await keeper.get("/link-clicks/-/judge")
-        assert keeper.status in (403, 404)
+        assert await status_of(keeper, "/link-clicks/-/judge") in (403, 404)
         form = {"name": "x", "target": TARGET, "account": str(site.accounts["clinic"]), "confirmed": "1"}
         await keeper.get("/short-links/-/new")
-        await keeper.post("/short-links/-/new", form)
-        assert keeper.status == 422
+        assert await status_of(keeper, "/short-links/-/new", form) == 422
     assert (await queries.one(site.db, other.id, accounts=None)).stored_state.value == "active"
     assert await site.db.fetchval("SELECT count(*) FROM short_link") == 2
 
@@ -202,11 +187,9 @@ async def test_visits_say_when_from_where_and_with_what_and_keep_the_address_sho
     link = await made(site)
     await opened(site, tmp_path, link, [PHONE, PHONE, SCANNER])
     await opened(site, tmp_path, link, [PHONE], BEIJING)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get(f"/link-clicks?link={link.id}")
-        for said in ("广东", "北京", "V2241A", "Android", "Chrome", "真人", "爬虫", "112.96.*.*"):
-            assert said in page, said
+        assert not lacking(page, "广东", "北京", "V2241A", "Android", "Chrome", "真人", "爬虫", "112.96.*.*")
         assert GUANGDONG not in page
         rows = {"verdict=human": 3, "verdict=program": 1, "verdict=crawler": 1, "province=广东": 3,
                 "province=guangdong": 3, "n=2": 0}  # fmt: skip
@@ -237,8 +220,7 @@ async def test_the_report_leads_to_what_it_counts(site: Site, tmp_path: Path) ->
     await opened(site, tmp_path, link, [PHONE, PHONE, SCANNER])
     await asyncio.sleep(max(0, (personal.valid_until - datetime.now(UTC)).total_seconds()))  # type: ignore[operator]
     day = datetime.now(CHINA).date()
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/reports/links")
         for key, counted in (("made", 2), ("clicked", 1), ("ends", 1)):
             address = f"/short-links?{key}_from={day}&{key}_to={day}&account={site.accounts['hall']}"
@@ -261,8 +243,7 @@ async def rows_of(site: Site, boss: Browser, job: str) -> list[list[str]]:
 
 async def test_codes_are_generated_and_taken_away_each_once(site: Site) -> None:
     form = {"name": "一人一码", "target": TARGET, "account": str(site.accounts["hall"]), "codes": "12000"}
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/link-tasks/-/new")
         assert "12,000 个短码" in await boss.post("/link-tasks/-/new", form)
         await boss.post("/link-tasks/-/new", form | {"confirmed": "1"})
@@ -292,8 +273,7 @@ async def test_codes_are_generated_and_taken_away_each_once(site: Site) -> None:
 async def test_numbers_of_a_table_get_a_code_each(site: Site) -> None:
     table = "手机号\n13800138000\n+86 139 0013 9000\nnonsense\n13800138000\n"
     form = {"name": "一号一码", "target": TARGET, "account": str(site.accounts["hall"]), "column_number": "0"}
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         await boss.get("/link-tasks/-/import")
         file = aiohttp.FormData()
         file.add_field("csrf", boss.csrf)
@@ -307,8 +287,6 @@ async def test_numbers_of_a_table_get_a_code_each(site: Site) -> None:
         rows = await rows_of(site, boss, f"/link-tasks/{job['id']}")
         page = await boss.get(f"/link-tasks/{job['id']}")
     link, codes = await queries.one(site.db, 1, accounts=None), await codes_of(site)
-    assert rows[1:] == [
-        ["1", "8613800138000", link.address(0, codes)], ["2", "8613900139000", link.address(1, codes)],
-    ]  # fmt: skip
+    assert rows[1:] == [["1", "8613800138000", link.address(0, codes)], ["2", "8613900139000", link.address(1, codes)]]
     assert re.search(r"无效号码</dt><dd>\s*1\s*</dd>", page)
     assert re.search(r"重复号码</dt><dd>\s*1\s*</dd>", page)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
 from changes import by_test
 from portal_site import SEALER, Site, running
+from visits import lacking, signed_in, status_of
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted
 
 from smsgw.core.sent_links import SAMPLE
@@ -40,8 +40,7 @@ async def make(site: Site, account: str = "hall") -> ShortLink:
 async def test_a_link_is_chosen_counted_and_each_number_has_its_code(site: Site) -> None:
     link = await make(site)
     of_another = await make(site, "clinic")
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         assert f'<option value="{link.id}"' in page
         assert f'<option value="{of_another.id}"' not in page
@@ -49,17 +48,14 @@ async def test_a_link_is_chosen_counted_and_each_number_has_its_code(site: Site)
         assert "内容中还没有 {link}" in html.unescape(await clerk.post("/send", given))
         assert clerk.status == 422
         live = html.unescape(await clerk.post("/send/-/live", given | {"content": TEXT}))
-        assert f"{HOST}/{SAMPLE}" in live
-        assert "只是占位" in live
+        assert not lacking(live, f"{HOST}/{SAMPLE}", "只是占位")
         draft = await begun(site, clerk, content=TEXT, link=str(link.id))
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000\n13800138001"})
-        text = await looked_at(clerk, draft)
-        assert "有效 2 行" in text
+        assert "有效 2 行" in await looked_at(clerk, draft)
         await clerk.post(f"/send/{draft}/options", {"one_each": "number"})
         await clerk.post(f"/send/{draft}/time", {"when": "at", "at": "2027-01-02T09:30"})
         assert "发送任务已建立" in await submitted(clerk, draft)
         task = await site.db.fetchrow("SELECT * FROM task WHERE id = $1", await imported(site))
-        assert task is not None
         assert (task["link_id"], task["content"]) == (link.id, TEXT)
         # Copied, it has the link again; edited, it keeps a place for it.
         await clerk.post(f"/tasks/{task['id']}/copy", {})
@@ -70,11 +66,9 @@ async def test_a_link_is_chosen_counted_and_each_number_has_its_code(site: Site)
 
 async def test_the_links_are_those_of_the_account_that_is_chosen(site: Site) -> None:
     link, other = await make(site), await make(site, "clinic")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         given = fields(site, await boss.get("/send"), link=str(link.id), link_target="https://a.example.cn/")
-        page = await boss.post("/send/-/links", given)
-        assert f'<option value="{link.id}" selected' in page
+        assert f'<option value="{link.id}" selected' in await boss.post("/send/-/links", given)
         page = await boss.post("/send/-/links", given | {"account": str(site.accounts["clinic"])})
         assert f'<option value="{other.id}">' in page
         assert f'<option value="{link.id}"' not in page
@@ -82,13 +76,10 @@ async def test_the_links_are_those_of_the_account_that_is_chosen(site: Site) -> 
 
 
 async def test_one_is_made_on_the_way_and_waits_for_who_decides(site: Site) -> None:
-    async with Browser(site) as clerk, Browser(site) as boss:
-        await clerk.login("clerk")
-        await boss.login("boss")
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         new = {"make_link": "1", "link_target": "ftp://nowhere", "link_kind": "personal", "link_name": "春季"}
-        await clerk.post("/send", fields(site, page, content="请点", **new))
-        assert clerk.status == 422
+        assert await status_of(clerk, "/send", fields(site, page, content="请点", **new)) == 422
         assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0
         given = fields(site, page, content="请点", **new | {"link_target": TARGET})
         made = html.unescape(await clerk.post("/send", given))
@@ -98,11 +89,8 @@ async def test_one_is_made_on_the_way_and_waits_for_who_decides(site: Site) -> N
         assert "还在审核" in made
         draft = await begun(site, clerk, content="请点 {link} ", link=str(id_))
         await clerk.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
-        text = await looked_at(clerk, draft)
-        assert "审核中" in text
-        assert "不能发送" in text
-        text = await looked_at(clerk, draft, "confirm")
-        assert 'name="of"' not in text, "what is not passed cannot be sent"
+        assert not lacking(await looked_at(clerk, draft), "审核中", "不能发送")
+        assert 'name="of"' not in await looked_at(clerk, draft, "confirm"), "what is not passed cannot be sent"
         assert await site.db.fetchval("SELECT count(*) FROM task") == 0
         await service.pass_(by_test(site.db), id_, 1)
         await site.db.execute("UPDATE send_draft SET survey = NULL")
@@ -113,14 +101,12 @@ async def test_one_is_made_on_the_way_and_waits_for_who_decides(site: Site) -> N
 
 async def test_a_saved_draft_makes_one_too_and_another_s_link_is_none(site: Site) -> None:
     other = await make(site, "clinic")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         draft = await begun(site, boss, content="请点")
         new = {"make_link": "1", "link_target": TARGET, "link_kind": "shared", "link_name": ""}
         await boss.post(f"/send/{draft}/content", fields(site, await boss.get("/send"), content="请点", **new))
         assert boss.path == f"/send/{draft}/content"
         row = await site.db.fetchrow("SELECT * FROM short_link WHERE account_id = $1", site.accounts["hall"])
-        assert row is not None
         assert (row["kind"], row["state"], row["name"], row["origin"]) == ("shared", "active", "预约提醒", "task")
         state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
         assert f'"link":"{row["id"]}"' in state.replace(" ", "")

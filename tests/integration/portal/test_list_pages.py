@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.admin import pages
 from smsgw.admin.kit import discovery, selection
@@ -37,8 +38,7 @@ pytestmark = pytest.mark.staff(boss="super")
 
 @pytest_asyncio.fixture
 async def boss(site: Site) -> AsyncIterator[Browser]:
-    async with Browser(site) as browser:
-        await browser.login("boss")
+    async with signed_in(site, "boss") as browser:
         yield browser
 
 
@@ -68,9 +68,8 @@ async def ids_of(site: Site, *logins: str) -> list[str]:
 
 
 async def actions(site: Site, prefix: str) -> list[tuple[str, str, str]]:
-    found = await site.db.fetch(
-        "SELECT actor, action, object FROM audit WHERE starts_with(action, $1) ORDER BY id", prefix
-    )
+    found = await site.db.fetch("SELECT actor, action, object FROM audit WHERE starts_with(action, $1) ORDER BY id",
+                                prefix)  # fmt: skip
     return [(row["actor"], row["action"], row["object"]) for row in found]
 
 
@@ -145,7 +144,6 @@ async def test_a_cursor_is_good_for_its_own_list_alone(site: Site, boss: Browser
     await staff(site, 25)
     first = await boss.get("/staff")
     cursor = re.search(r"at=([^&]+)", links(first, "next")[0])
-    assert cursor
     other_filter = await boss.get(f"/staff?login=p0&at={cursor[1]}")
     assert "已回到第一页" in other_filter
     assert "p000" in rows(other_filter)[0]
@@ -168,12 +166,10 @@ async def test_people_are_found_by_many_fields(site: Site, boss: Browser) -> Non
     await staff(site, 3)
     await org.set_person(by_test, "p001", {"phone": "13800138001", "email": "li@gov.cn", "department_id": unit})
     await org.stop_person(by_test, "p002")
-    found = {
-        "login=P00": 3, "name=p001": 1, "phone=138+0013+8001": 1, "email=GOV": 1, f"department={unit}": 1,
-        "status=stopped": 1, "role=operator": 3, f"account={site.accounts['hall']}": 3,
-        "last_login_at_from=2026-01-01": 1,
-        "last_login_at_to=2026-01-01": 0, "login=%25": 0, "login=p0&status=active": 2,
-    }  # fmt: skip
+    found = {"login=P00": 3, "name=p001": 1, "phone=138+0013+8001": 1, "email=GOV": 1, f"department={unit}": 1,
+             "status=stopped": 1, "role=operator": 3, f"account={site.accounts['hall']}": 3,
+             "last_login_at_from=2026-01-01": 1, "last_login_at_to=2026-01-01": 0, "login=%25": 0,
+             "login=p0&status=active": 2}  # fmt: skip
     for query in ("action=staff&actor=test&object=staff/p0", "address=127.0.0.0/8", "action=staff.add"):
         assert rows(await boss.get(f"/audit?{query}")), query
     for query, n in found.items():
@@ -200,8 +196,7 @@ async def test_people_are_found_by_many_fields(site: Site, boss: Browser) -> Non
 async def test_a_bad_value_is_told_at_its_field(site: Site, boss: Browser, query: str, said: str) -> None:
     page = await boss.get(query)
     assert boss.status == 200
-    assert said in page
-    assert 'aria-invalid="true"' in page
+    assert not lacking(page, said, 'aria-invalid="true"')
     assert "<script>" not in page.replace("<script src", "")
     assert rows(page) == []
 
@@ -212,10 +207,8 @@ async def test_a_bad_value_is_told_at_its_field(site: Site, boss: Browser, query
 async def test_columns_and_density_are_kept_for_the_person(site: Site, boss: Browser) -> None:
     await staff(site, 12)
     await boss.get("/staff?role=operator")
-    form = urlencode(
-        [("csrf", boss.csrf), ("q", "role=operator"), ("columns", "name"), ("columns", "created_at"),
-         ("columns", "evil"), ("density", "compact"), ("size", "10")]
-    )  # fmt: skip
+    form = urlencode([("csrf", boss.csrf), ("q", "role=operator"), ("columns", "name"), ("columns", "created_at"),
+                      ("columns", "evil"), ("density", "compact"), ("size", "10")])  # fmt: skip
     async with boss.session.post(
         "/staff/-/layout", data=form, headers={"Content-Type": "application/x-www-form-urlencoded"}
     ) as response:
@@ -238,16 +231,13 @@ async def test_views_are_kept_and_dropped(site: Site, boss: Browser) -> None:
     assert "请填写视图名称" in page, "it says what is missing"
     assert await site.db.fetchval("SELECT count(*) FROM staff_view") == 0
     page = await boss.post("/audit/-/views", {"q": "actor=boss&time=30d&evil=1", "name": "<b>我的</b>"})
-    assert "视图已保存" in page
-    assert "&lt;b&gt;我的&lt;/b&gt;" in page
-    assert 'href="/audit?time=30d&amp;actor=boss"' in page
+    assert not lacking(page, "视图已保存", "&lt;b&gt;我的&lt;/b&gt;", 'href="/audit?time=30d&amp;actor=boss"')
     id_ = await site.db.fetchval("SELECT id FROM staff_view")
     async with Browser(site) as other:
         await site.add_staff("boss2", "super")
         await other.login("boss2")
         await other.get("/audit")
-        await other.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
-        assert other.status == 404, "somebody else's"
+        assert await status_of(other, "/audit/-/views/remove", {"id": str(id_), "q": ""}) == 404, "somebody else's"
     assert "视图已删除" in await boss.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
 
 
@@ -283,18 +273,13 @@ async def test_an_entry_shows_before_and_after_as_page_and_as_piece(site: Site, 
     await staff(site, 1)
     await org.stop_person(Change(site.db, Actor.system("test")), "p000")
     id_ = await site.db.fetchval("SELECT id FROM audit WHERE action = 'staff.stop'")
-    page = await boss.get(f"/audit/{id_}")
-    assert "<h1" in page
-    assert "停用人员" in page
-    assert "<code class=\"diff-name\">status</code>" in page
-    assert "<del>正常</del>" in page
-    assert "<ins>已停用</ins>" in page
+    assert not lacking(await boss.get(f"/audit/{id_}"), "<h1", "停用人员", "<code class=\"diff-name\">status</code>",
+                       "<del>正常</del>", "<ins>已停用</ins>")  # fmt: skip
     piece = await boss.get(f"/audit/{id_}", headers=DIALOG)
     assert "<html" not in piece
     assert "<ins>已停用</ins>" in piece
     for nowhere in ("999999999999", "0", "99999999999999999999999"):
-        await boss.get(f"/audit/{nowhere}")
-        assert boss.status == 404
+        assert await status_of(boss, f"/audit/{nowhere}") == 404
 
 
 # --- who sees what ---------------------------------------------------------------------------------------------------
@@ -304,11 +289,9 @@ async def test_lists_are_for_those_with_the_right(site: Site) -> None:
     allowed = {"auditor": {"/audit", "/jobs", "/staff"}, "operator": {"/jobs"}, "sysadmin": {"/jobs", "/staff"}}
     for role, own in allowed.items():
         await site.add_staff(role, role)
-        async with Browser(site) as browser:
-            await browser.login(role)
+        async with signed_in(site, role) as browser:
             for path in ("/audit", "/jobs", "/staff"):
-                await browser.get(path)
-                assert browser.status == (200 if path in own else 403), (role, path)
+                assert await status_of(browser, path) == (200 if path in own else 403), (role, path)
 
 
 async def test_a_department_sees_its_own_people_and_acts_on_no_others(site: Site, boss: Browser) -> None:
@@ -320,16 +303,11 @@ async def test_a_department_sees_its_own_people_and_acts_on_no_others(site: Site
         await site.add_staff(login, "chief" if login == "chief" else "operator")
         await org.set_person(by_test, login, {"department_id": unit})
     mine, other = await ids_of(site, "mine", "other")
-    async with Browser(site) as browser:
-        await browser.login("chief")
+    async with signed_in(site, "chief") as browser:
         assert {row.split()[2] for row in rows(await browser.get("/staff"))} == {"chief", "mine"}
-        await browser.get(f"/staff/{other}")
-        assert browser.status == 404
-        said = await browser.post("/staff/-/do/stop", {"id": other, "q": ""})
-        assert browser.status == 422
-        assert "已过期" in said
-        total = await browser.get("/staff/-/total")
-        assert "共 2 条" in total
+        assert await status_of(browser, f"/staff/{other}") == 404
+        assert "已过期" in await refusal(browser, "/staff/-/do/stop", {"id": other, "q": ""})
+        assert "共 2 条" in await browser.get("/staff/-/total")
         assert {row.split()[2] for row in rows(await browser.get("/audit?time=today"))} == {"chief"}
     status = await site.db.fetchval("SELECT status FROM staff WHERE login = 'other'")
     assert status == "active"
@@ -355,9 +333,7 @@ async def test_people_are_stopped_after_the_effect_was_told(site: Site, boss: Br
     assert len(rows(await boss.get("/staff?status=stopped"))) == 2
     assert ("boss", "staff.stop", "staff/p001") in await actions(site, "staff.stop")
     own = (await ids_of(site, "boss"))[0]
-    said = await boss.post("/staff/-/do/stop", {"id": own, "q": ""})
-    assert "1 条未处理" in said
-    assert "不能修改自己" in said
+    assert not lacking(await boss.post("/staff/-/do/stop", {"id": own, "q": ""}), "1 条未处理", "不能修改自己")
 
 
 async def test_all_that_a_filter_finds_is_a_token_of_the_server(site: Site, boss: Browser) -> None:
@@ -365,13 +341,10 @@ async def test_all_that_a_filter_finds_is_a_token_of_the_server(site: Site, boss
     total = await boss.get("/staff/-/total?role=operator")
     assert "共 30 条" in total
     token = re.search(r'data-pick-found="([^"]+)"', total)
-    assert token
     await boss.get("/staff")
-    asked = await boss.post("/staff/-/effect/stop", {"selection": token[1], "q": ""})
-    assert "将停用 30 名员工" in asked
+    assert "将停用 30 名员工" in await boss.post("/staff/-/effect/stop", {"selection": token[1], "q": ""})
     await site.add_staff("late", "operator", "hall")
-    said = await boss.post("/staff/-/do/stop", {"selection": token[1], "q": ""})
-    assert boss.status == 422
+    said = await refusal(boss, "/staff/-/do/stop", {"selection": token[1], "q": ""})
     assert "已增加到 31 条（选择时为 30 条）" in said
     assert await actions(site, "staff.stop") == []
     for forged in (token[1][:-1] + ("A" if token[1][-1] != "A" else "B"), "x.y.z"):
@@ -383,7 +356,6 @@ async def test_all_that_a_filter_finds_is_a_token_of_the_server(site: Site, boss
         assert "已过期" in await other.post("/staff/-/do/stop", {"selection": token[1], "q": ""})
     total = await boss.get("/staff/-/total?role=operator")
     token = re.search(r'data-pick-found="([^"]+)"', total)
-    assert token
     assert "已处理 31 条" in await boss.post("/staff/-/do/stop", {"selection": token[1], "q": ""})
 
 
@@ -429,8 +401,7 @@ async def exported(boss: Browser, form: dict[str, str], path: str = "/audit") ->
         assert response.headers["Content-Disposition"].startswith(named)
         octets = await response.read()
         address = response.url.path
-    await boss.get(address)
-    assert boss.status == 404, "the link opens once"
+    assert await status_of(boss, address) == 404, "the link opens once"
     return octets
 
 
@@ -469,9 +440,7 @@ async def test_files_of_exports_are_kept_up_to_a_number_a_person(site: Site, bos
             " ($1, 1, 'export', 'a.csv', 'text/csv', 1, $2, 'boss', now() + interval '1 hour')", n, b"x" * 32,
         )  # fmt: skip
     await boss.get("/audit")
-    page = await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
-    assert boss.status == 422
-    assert "已达上限" in page
+    assert "已达上限" in await refusal(boss, "/audit/-/export", {"format": "csv", "reason": "年度核查"})
     await site.db.execute("DELETE FROM file WHERE id = 0")
     await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
     assert boss.path.startswith("/jobs/")
@@ -480,9 +449,7 @@ async def test_files_of_exports_are_kept_up_to_a_number_a_person(site: Site, bos
 async def test_an_export_needs_a_reason(site: Site, boss: Browser) -> None:
     await boss.get("/audit")
     for reason, said in (("", "此项必填"), ("x", "至少 2 个字"), ("x" * 201, "最多 200 个字")):
-        page = await boss.post("/audit/-/export", {"q": "", "reason": reason, "format": "csv"})
-        assert boss.status == 422
-        assert said in page
+        assert said in await refusal(boss, "/audit/-/export", {"q": "", "reason": reason, "format": "csv"})
     piece = await boss.get("/audit/-/export?time=today", headers=DIALOG)
     assert "<html" not in piece
     assert "条记录" in piece
@@ -498,36 +465,29 @@ async def test_a_file_is_for_who_asked_for_it_in_that_session(site: Site, boss: 
         await site.add_staff("boss2", "super")
         await other.login("boss2")
         assert f"{job}/link" not in await other.get(job)
-        await other.post(f"{job}/link", {})
-        assert other.status == 404
+        assert await status_of(other, f"{job}/link", {}) == 404
         async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}, allow_redirects=False) as response:
             address = response.headers["Location"]
-        await other.get(address)
-        assert other.status == 404, "somebody else's"
-        async with Browser(site) as again:
-            await again.login("boss")
-            await again.get(address)
-            assert again.status == 404, "another session of the same person"
+        assert await status_of(other, address) == 404, "somebody else's"
+        async with signed_in(site, "boss") as again:
+            assert await status_of(again, address) == 404, "another session of the same person"
 
 
 async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(site: Site) -> None:
     await site.add_staff("auditor", "auditor")
     by_test = Change(site.db, Actor.system("test"))
-    async with Browser(site) as browser:
-        await browser.login("auditor")
+    async with signed_in(site, "auditor") as browser:
         await browser.get("/audit")
         await browser.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
         job = browser.path
         assert "已完成" in await browser.job_done(job)
         await org.set_permissions(by_test, "auditor", allowed=(), withheld=[Permission.AUDIT_EXPORT])
-        await browser.post(f"{job}/link", {})
-        assert browser.status == 403
+        assert await status_of(browser, f"{job}/link", {}) == 403
         id_ = await site.db.fetchval(
             "INSERT INTO job (kind, params, submitter, node, expires_at)"
             " SELECT kind, params, submitter, node, expires_at FROM job WHERE kind = 'export' RETURNING id"
         )
-        page = await browser.job_done(f"/jobs/{id_}")
-        assert "没有权限" in page
+        assert "没有权限" in await browser.job_done(f"/jobs/{id_}")
 
 
 async def test_a_link_is_not_used_up_by_who_only_looks_ahead(site: Site, boss: Browser) -> None:
@@ -556,8 +516,7 @@ async def test_a_file_is_only_for_who_would_still_see_all_of_it(site: Site) -> N
     await org.add_role(by_test, "narrow", "窄", rights, ScopeKind.DEPARTMENT)
     await site.add_staff("one", "wide")
     await org.set_person(by_test, "one", {"department_id": unit})
-    async with Browser(site) as browser:
-        await browser.login("one")
+    async with signed_in(site, "one") as browser:
         await browser.get("/audit")
         await browser.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
         job = browser.path
@@ -565,16 +524,12 @@ async def test_a_file_is_only_for_who_would_still_see_all_of_it(site: Site) -> N
         async with browser.session.post(f"{job}/link", data={"csrf": browser.csrf}, allow_redirects=False) as response:
             address = response.headers["Location"]
         await org.grant(by_test, "one", ["narrow"])
-        await browser.get("/audit")
-        assert browser.status == 200, "logged in, with the list"
-        await browser.get(address)
-        assert browser.status == 403
-        await browser.post(f"{job}/link", {})
-        assert browser.status == 403
+        assert await status_of(browser, "/audit") == 200, "logged in, with the list"
+        assert await status_of(browser, address) == 403
+        assert await status_of(browser, f"{job}/link", {}) == 403
         await org.grant(by_test, "one", ["wide"])
         await org.set_permissions(by_test, "one", allowed=(), withheld=[Permission.AUDIT_VIEW])
-        await browser.get(address)
-        assert browser.status == 403, "may export what cannot be seen"
+        assert await status_of(browser, address) == 403, "may export what cannot be seen"
         await org.set_permissions(by_test, "one", allowed=(), withheld=())
         async with browser.session.get(address) as response:
             assert response.status == 200, "a refusal uses no link up"
@@ -584,7 +539,6 @@ async def test_a_long_filter_is_exported_whole_or_not_at_all(site: Site, boss: B
     wanted = {"actor": "甲" * 64, "action": "乙" * 64, "object": "100%41 a+b&c=" + "丙" * 50, "address": "10.0.0.0/8"}
     asked = await boss.get(f"/audit/-/export?{urlencode(wanted)}")
     query = re.search(r'name="q" value="([^"]*)"', asked)
-    assert query
     await boss.post("/audit/-/export", {"q": html.unescape(query[1]), "reason": "审计检查", "format": "csv"})
     assert boss.path.startswith("/jobs/"), boss.status
     params = json.loads(await site.db.fetchval("SELECT params FROM job"))
@@ -600,8 +554,7 @@ async def test_three_exports_at_a_time(site: Site, boss: Browser) -> None:
         " FROM generate_series(1, 3)"
     )
     await boss.get("/audit")
-    await boss.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
-    assert boss.status == 429
+    assert await status_of(boss, "/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"}) == 429
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
@@ -614,14 +567,10 @@ async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
         "INSERT INTO job (kind, submitter, node, expires_at) VALUES ('export', 'one', 9, now() + interval '1 h')"
         " RETURNING id"
     )
-    async with Browser(site) as one, Browser(site) as two:
-        await one.login("one")
-        await two.login("two")
+    async with signed_in(site, "one") as one, signed_in(site, "two") as two:
         assert rows(await two.get("/jobs")) == []
-        await two.get(f"/jobs/{id_}")
-        assert two.status == 404
-        await two.post("/jobs/-/do/cancel", {"id": str(id_), "q": ""})
-        assert two.status == 422
+        assert await status_of(two, f"/jobs/{id_}") == 404
+        assert await status_of(two, "/jobs/-/do/cancel", {"id": str(id_), "q": ""}) == 422
         assert len(rows(await one.get("/jobs"))) == 1
         piece = await one.get("/jobs/-/rows?")
         assert "<html" not in piece
@@ -643,21 +592,16 @@ async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
 async def test_a_field_is_checked_when_it_is_left_and_a_form_keeps_what_was_typed(site: Site, boss: Browser) -> None:
     page = await boss.get("/_ui")
     key = re.search(r'<input class="form-control" type="text" value="[^"]*" autocomplete="off" id="(\w+)" name', page)
-    assert key
     wrong = dict.fromkeys(gallery.KEYS.values(), "\x07typed")
-    piece = await boss.post("/_ui", wrong | {"check": key[1]})
-    assert boss.status == 422
+    piece = await refusal(boss, "/_ui", wrong | {"check": key[1]})
     assert piece.strip().startswith(f'<div class="field" id="field-{key[1]}"')
     assert f'aria-describedby="{key[1]}-problem' in piece
     assert (await boss.post("/_ui", {key[1]: "fine", "check": key[1]})).count("field-problem") == 0
     assert boss.status == 200
-    page = await boss.post("/_ui", wrong)
-    assert boss.status == 422
-    assert "处需要修改" in page
-    assert 'value="\x07typed"' in page
+    page = await refusal(boss, "/_ui", wrong)
+    assert not lacking(page, "处需要修改", 'value="\x07typed"')
     assert page.partition('class="still"')[0].count("autofocus") == 1
     async with Browser(site) as other:
         await site.add_staff("lee", "admin")
         await other.login("lee")
-        await other.get("/_ui")
-        assert other.status == 404
+        assert await status_of(other, "/_ui") == 404

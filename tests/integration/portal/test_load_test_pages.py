@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from browsing import Browser
 from databases import change as as_owner
 from portal_site import Site, by_test, running
+from visits import lacking, signed_in, status_of
 
 from smsgw.admin.words.load_tests import SCENARIO
 from smsgw.bench.result import Outage
@@ -66,18 +66,14 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_it_is_begun_with_its_effect_in_numbers_and_stopped(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "还没有压测过" in await boss.get("/loadtest")
-        page = await boss.post("/loadtest/-/new", ASKED)
-        assert "提交 6,000 条（100 条/秒 × 60 秒）" in page
+        assert "提交 6,000 条（100 条/秒 × 60 秒）" in await boss.post("/loadtest/-/new", ASKED)
         assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'load_test'") == 0
         await boss.post("/loadtest/-/new", ASKED | {"confirmed": "yes"})
         id_ = await site.db.fetchval("SELECT id FROM load_test")
         assert "批量提交" in await boss.get("/loadtest")
-        page = await boss.get(f"/loadtest/{id_}")
-        assert "验收" in page
-        assert "排队中" in page
+        assert not lacking(await boss.get(f"/loadtest/{id_}"), "验收", "排队中")
         assert "已有压测在进行" in await boss.post("/loadtest/-/new", ASKED | {"confirmed": "yes"})
         await boss.post(f"/loadtest/{id_}/stop", {"confirmed": "yes"})
         assert await site.db.fetchval("SELECT state FROM job WHERE kind = 'load_test'") == JobState.CANCELLED
@@ -88,8 +84,7 @@ async def test_it_is_begun_with_its_effect_in_numbers_and_stopped(site: Site) ->
 
 @pytest.mark.parametrize("scenario", [Scenario.FLOOD, Scenario.OTP, Scenario.PERSONALISED, Scenario.CMPP])
 async def test_every_scenario_can_be_begun(site: Site, scenario: Scenario) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert f'value="{scenario}"' in await boss.get("/loadtest/-/new")
         await boss.post("/loadtest/-/new", ASKED | {"scenario": scenario.value, "confirmed": "yes"})
         id_ = await site.db.fetchval("SELECT id FROM load_test WHERE scenario = $1", scenario.value)
@@ -97,33 +92,22 @@ async def test_every_scenario_can_be_begun(site: Site, scenario: Scenario) -> No
 
 
 async def test_who_may_look_may_not_begin(site: Site) -> None:
-    async with Browser(site) as watcher:
-        await watcher.login("watcher-1")
+    async with signed_in(site, "watcher-1") as watcher:
         assert "/loadtest/-/new" not in await watcher.get("/loadtest")
-        await watcher.get("/loadtest/-/new")
-        assert watcher.status == 403
+        assert await status_of(watcher, "/loadtest/-/new") == 403
 
 
 async def test_it_is_of_the_platform_and_not_of_who_sees_some_accounts(site: Site, tmp_path: Path) -> None:
     profile = Profile(Scenario.STEADY, 100, 60)
     id_ = await service.begin(by_test(site.db), profile, reason="验收", node=1, folder=tmp_path)
-    async with Browser(site) as narrow:
-        await narrow.login("narrow-1")
+    async with signed_in(site, "narrow-1") as narrow:
         page = await narrow.get("/loadtest")
         assert narrow.status == 200
         assert "/loadtest/-/new" not in page
-        for address in (
-            "/loadtest/-/new",
-            f"/loadtest/{id_}",
-            f"/loadtest/{id_}/live",
-            f"/loadtest/{id_}/stop",
-        ):
-            await narrow.get(address)
-            assert narrow.status == 404, address
-        await narrow.post("/loadtest/-/new", ASKED | {"confirmed": "yes"})
-        assert narrow.status == 404
-        await narrow.post(f"/loadtest/{id_}/stop", {"confirmed": "yes"})
-        assert narrow.status == 404
+        for address in ("/loadtest/-/new", f"/loadtest/{id_}", f"/loadtest/{id_}/live", f"/loadtest/{id_}/stop"):
+            assert await status_of(narrow, address) == 404, address
+        assert await status_of(narrow, "/loadtest/-/new", ASKED | {"confirmed": "yes"}) == 404
+        assert await status_of(narrow, f"/loadtest/{id_}/stop", {"confirmed": "yes"}) == 404
     narrowed = Actor(ActorKind.PERSON, "narrow-1", 9, frozenset(Permission), replace(EVERYTHING, accounts=(1,)))
     with pytest.raises(SmsgwError) as refused:
         await service.begin(Change(site.db, narrowed), profile, reason="验收", node=1, folder=tmp_path)
@@ -146,8 +130,7 @@ async def test_of_two_who_begin_one_at_once_one_is_told_that_another_runs(site: 
 
 async def test_without_room_on_the_disk_nothing_is_begun(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "SPARE_OCTETS", 1 << 60)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with signed_in(site, "boss") as boss:
         assert "可用空间不足" in await boss.post("/loadtest/-/new", ASKED)
         assert "可用空间不足" in await boss.post("/loadtest/-/new", ASKED | {"confirmed": "yes"})
     assert await site.db.fetchval("SELECT count(*) FROM load_test") == 0
@@ -166,15 +149,13 @@ sys.stdin.read()
 @pytest.mark.parametrize(
     ("name", "value", "why"), [("LEAST_OCTETS", 1 << 60, Why.DISK), ("SLOW_SECONDS", -1.0, Why.SLOWED)]
 )
-async def test_it_gives_way(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float, why: Why
-) -> None:
+async def test_it_gives_way(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float,
+                            why: Why) -> None:  # fmt: skip
     begun = list[asyncio.subprocess.Process]()
 
     async def telling(*_: object) -> asyncio.subprocess.Process:
-        begun.append(await asyncio.create_subprocess_exec(
-            sys.executable, "-c", TELLS, stdin=PIPE, stdout=PIPE, stderr=PIPE
-        ))  # fmt: skip
+        begun.append(await asyncio.create_subprocess_exec(sys.executable, "-c", TELLS, stdin=PIPE, stdout=PIPE,
+                                                          stderr=PIPE))  # fmt: skip
         return begun[0]
 
     monkeypatch.setattr(load_tests, "begun", telling)
@@ -188,21 +169,18 @@ async def test_it_gives_way(
         await load_tests.LoadTests(site.db, tmp_path / load_tests.FOLDER).kind().run(JobContext(site.db, job))
     assert begun[0].returncode is not None
     assert await site.db.fetchval("SELECT error FROM load_test") == why
-    async with Browser(site) as watcher:
-        await watcher.login("watcher-1")
+    async with signed_in(site, "watcher-1") as watcher:
         assert "压测已自动" in await watcher.get(f"/loadtest/{id_}")
 
 
-async def test_an_outage_fails_it_and_nothing_is_met(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outage_fails_it_and_nothing_is_met(site: Site, tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     outage = Outage("database", "2026-12-01 18:00:03.250 +0800", 2.2, "terminated by signal 11")
     measured = json.dumps(RESULT | {"outages": [asdict(outage)], "problems": [str(outage)]})
 
     async def ended(*_: object) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", f"print({measured!r}); raise SystemExit(1)", stdin=PIPE, stdout=PIPE, stderr=PIPE
-        )
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", f"print({measured!r}); raise SystemExit(1)",
+                                                    stdin=PIPE, stdout=PIPE, stderr=PIPE)  # fmt: skip
 
     monkeypatch.setattr(load_tests, "begun", ended)
     id_ = await service.begin(by_test(site.db), Profile(Scenario.STEADY, 100, 60), reason="验收", node=1,
@@ -213,8 +191,7 @@ async def test_an_outage_fails_it_and_nothing_is_met(
     with pytest.raises(SmsgwError):
         await load_tests.LoadTests(site.db, tmp_path / load_tests.FOLDER).kind().run(JobContext(site.db, job))
     assert await site.db.fetchval("SELECT state FROM load_test") == State.FAILED
-    async with Browser(site) as watcher:
-        await watcher.login("watcher-1")
+    async with signed_in(site, "watcher-1") as watcher:
         for address in (f"/loadtest/{id_}", f"/loadtest/{id_}/report"):
             page = await watcher.get(address)
             assert "数据库于 2026-12-01 18:00:03.250（开始加压后 2.2 秒）意外中断：terminated by signal 11" in page
@@ -230,13 +207,10 @@ async def test_what_a_forgotten_one_has_left_goes(site: Site, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("profile", [(0, 60), (3_001, 60), (100, 9), (100, 1_801), (1_001, 1_800)])
-async def test_beyond_the_limits_nothing_is_begun(
-    site: Site, profile: tuple[int, int], tmp_path: Path
-) -> None:
+async def test_beyond_the_limits_nothing_is_begun(site: Site, profile: tuple[int, int], tmp_path: Path) -> None:
     with pytest.raises(SmsgwError) as refused:
-        await service.begin(
-            by_test(site.db), Profile(Scenario.STEADY, *profile), reason="验收", node=1, folder=tmp_path
-        )
+        await service.begin(by_test(site.db), Profile(Scenario.STEADY, *profile), reason="验收", node=1,
+                            folder=tmp_path)  # fmt: skip
     assert refused.value.code == "PARAM_INVALID"
     assert await site.db.fetchval("SELECT count(*) FROM load_test") == 0
 
@@ -248,27 +222,20 @@ async def test_what_was_measured_is_reported_by_clause(site: Site, tmp_path: Pat
     assert await queries.begin(site.db, job)
     assert not await queries.begin(site.db, job), "one that was interrupted does not begin again"
     await queries.sample(site.db, job, [[0.0, 0, 0, 0], [2.0, 200, 198, 150]])
-    async with Browser(site) as watcher:
-        await watcher.login("watcher-1")
+    async with signed_in(site, "watcher-1") as watcher:
         assert "99.0" in await watcher.get(f"/loadtest/{id_}/live")
-        await watcher.get(f"/loadtest/{id_}/report")
-        assert watcher.status == 404
+        assert await status_of(watcher, f"/loadtest/{id_}/report") == 404
         await queries.end(site.db, job, State.DONE, "", json.loads(json.dumps(RESULT)))
         page = await watcher.get(f"/loadtest/{id_}/report")
         assert watcher.status == 200, page
-        assert "本次未验证" in page
-        assert "7,000 / 7,000" in page
-        assert "p99 21.5" in page
-        assert "2026-03-02 10:00:00" in page
+        assert not lacking(page, "本次未验证", "7,000 / 7,000", "p99 21.5", "2026-03-02 10:00:00")
         for clause in ("S14a", "S14b", "S14c", "S16b", "S20a", "S20b"):
             assert f">{clause}<" in page, "what was not tested is said"
         assert "验证码到达运营商" not in page
         codes = {"posted": 400, "accept": None, "post_to_report": None,
                  "post_to_carrier": {"p50": 8.0, "p90": 20.0, "p99": 41.5, "worst": 60.0}}  # fmt: skip
         await site.db.execute("UPDATE load_test SET result = result || $1::jsonb", json.dumps({"codes": codes}))
-        page = await watcher.get(f"/loadtest/{id_}/report")
-        assert "p50 8.0 · p99 41.5 ms" in page
-        assert "验证码到达运营商" in page
+        assert not lacking(await watcher.get(f"/loadtest/{id_}/report"), "p50 8.0 · p99 41.5 ms", "验证码到达运营商")
 
 
 async def test_one_that_a_restart_has_interrupted_is_cleared_away_and_does_not_begin_again(
@@ -287,8 +254,7 @@ async def test_one_that_a_restart_has_interrupted_is_cleared_away_and_does_not_b
         await load_tests.LoadTests(site.db, stages).kind().run(JobContext(site.db, job))
     assert refused.value.code == "STATE_CONFLICT"
     assert not any(stages.iterdir())
-    async with Browser(site) as watcher:
-        await watcher.login("watcher-1")
+    async with signed_in(site, "watcher-1") as watcher:
         page = await watcher.get(f"/loadtest/{id_}")
         assert "压测已中断，不会自动重来" in page
         assert "data-poll" not in page[page.find('id="load-test"') :][:200]
