@@ -1,5 +1,6 @@
 """Every field of every form and filter of the portal with the values at the edges of all types: no answer of 5xx, what
-is refused stores nothing, all pages still open afterwards; and a form that is sent as it is shown is not refused.
+is refused stores nothing, nothing comes back as markup, all pages still open afterwards; and a form that is sent as it
+is shown is not refused.
 
 Fields are those that forms and filters declare, and those that pages without a declaration are heard to read, so a new
 one is tried by being there. What a form refuses by its declaration alone is seen without the server.
@@ -29,7 +30,10 @@ pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="modu
 __all__ = ["listening", "world"]
 
 FREE = (forms.Kind.TEXT, forms.Kind.LINES, forms.Kind.SECRET, forms.Kind.HIDDEN)
-FEW = ("9999-12-31 23:59", "0001-01-01", str(2**63), "\0")
+MARKUP = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+RAW = ("<img src=x", "<script>alert(2)")
+"""What no page may have."""
+FEW = ("9999-12-31 23:59", "0001-01-01", str(2**63), "\0", "a\ud800b", MARKUP)
 APART = ("POST /logout", "POST /password", "POST /debug", "POST /channels/{id}/wire", "POST /_ui")
 """They end the session; two ask a node, which this site has none of; and one shows what wrong values look like."""
 OURS = {"review.expires_at", "job.not_before", "job.leased_until", "staff_sms_code.sent_at", "account_price.valid_from",
@@ -46,7 +50,8 @@ PARTS = 10
 def taken(field: forms.Field) -> Iterator[str]:
     """The texts that a field takes, as far as its declaration says, those at its own bounds among them."""
     bounds = (one for one in (field.least, field.most) if one is not None and field.kind is forms.Kind.NUMBER)
-    some = TYPED if field.kind in FREE else (*WRITTEN, *map(str, (*WHOLE, *bounds)), *list(field.choices)[-1:])
+    others = (*WRITTEN, *map(str, (*WHOLE, *bounds)), *list(field.choices)[-1:])
+    some = (*TYPED, MARKUP) if field.kind in FREE else others
     for text in dict.fromkeys(some):
         problem, _ = forms._value(field, forms._texts(field, {field.key: text}), field.choices or {})
         if problem is None and "\0" not in text:
@@ -104,8 +109,9 @@ async def test_every_field_of_the_portal(world: World, part: int) -> None:
         nonlocal calls
         calls += 1
         answer = await world.ask(method, path, body)
-        if answer.status >= 500:
-            failed.setdefault(what, f"{answer.status} {path[:200]} {body[:300]!r}")
+        raw = answer.text.lstrip().startswith("<") and any(text in answer.text for text in RAW)
+        if answer.status >= 500 or raw:
+            failed.setdefault(what, f"{answer.status} {path[:200]} {body[:300]!r} {'markup' if raw else ''}")
         return answer.status
 
     async def ended() -> bool:
@@ -116,7 +122,7 @@ async def test_every_field_of_the_portal(world: World, part: int) -> None:
     for route in routes:
         what, path = operation(route), world.path(route)
         for fields in await asked(route, world):
-            said = urlencode(fields)
+            said = urlencode(fields, errors="surrogatepass")
             if route.method == "GET":
                 await ask(f"{what} {said[-60:]}", "GET", f"{path}?{said[:7000]}")
             elif await ask(f"{what} {said[-60:]}", "POST", path, said.encode()) == 422 and "/-/import/" not in path:
@@ -137,6 +143,16 @@ async def test_every_field_of_the_portal(world: World, part: int) -> None:
             break
     after = await contents(world.site.db, _MOVES)
     print(f"{calls} calls of {len(routes)} addresses, {len(refused)} refused for themselves")
-    assert failed == {}
-    assert others == set()
+    assert (failed, others) == ({}, set())
     assert {name for name, sum_ in after.items() if before[name] != sum_} == set()
+
+
+async def test_what_looks_like_markup_is_kept_and_shown_as_text(world: World) -> None:
+    """Or that no page has it would prove nothing."""
+    for path, name in (("/phrases", "content"), ("/words", "words"), ("/contacts", "name"), ("/templates", "content")):
+        route = route_of("POST", f"{path}/-/new")
+        answer = await world.ask("POST", route.path, urlencode(right(route, world) | {name: f"{MARKUP} n"}).encode())
+        assert answer.status == 303, (path, answer.text)
+        shown = (await world.ask("GET", answer.location)).text + (await world.ask("GET", path)).text
+        assert "&lt;img src=x" in shown, path
+        assert not any(text in shown for text in RAW), path

@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partialmethod
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -32,10 +33,12 @@ from smsgw.admin.kit.imports import ImportPage
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.rights import PUBLIC, Route
 from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 from smsgw.platform.org import sessions
+from smsgw.runtime import clock
 
 pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="module"),
               pytest.mark.usefixtures("hurried")]  # fmt: skip
@@ -50,8 +53,6 @@ ENDING = ("remove", "retire", "logout", "end", "reset", "stop", "publish", "disc
 """What may take away what others are about comes last."""
 
 
-# --- what an address reads -------------------------------------------------------------------------------------------
-
 heard: set[str] = set()
 
 
@@ -60,41 +61,20 @@ class Listened(Mapping[str, Any]):
 
     def __init__(self, own: Any) -> None:
         self._own = own
+        self.items, self.values, self.keys = own.items, own.values, own.keys
 
-    def __getitem__(self, key: str) -> Any:
-        heard.add(key)
-        return self._own[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        heard.add(key)
-        return self._own.get(key, default)
-
-    def getall(self, key: str, *default: Any) -> Any:
-        heard.add(key)
-        return self._own.getall(key, *default)
-
-    def getone(self, key: str, *default: Any) -> Any:
-        heard.add(key)
-        return self._own.getone(key, *default)
-
-    def __contains__(self, key: object) -> bool:
+    def _heard(self, how: str, key: Any, *more: Any) -> Any:
         heard.add(str(key))
-        return key in self._own
+        return getattr(self._own, how)(key, *more)
+
+    get, getall, getone = partialmethod(_heard, "get"), partialmethod(_heard, "getall"), partialmethod(_heard, "getone")
+    __getitem__, __contains__ = partialmethod(_heard, "__getitem__"), partialmethod(_heard, "__contains__")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._own)
 
     def __len__(self) -> int:
         return len(self._own)
-
-    def items(self) -> Any:
-        return self._own.items()
-
-    def values(self) -> Any:
-        return self._own.values()
-
-    def keys(self) -> Any:
-        return self._own.keys()
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +100,6 @@ def known(route: Route) -> set[str]:
     if isinstance(page, FormPage | ImportPage):
         names |= {field.key for field in page.form.fields}
     return names - {"confirmed", "csrf"}
-
-
-# --- the site --------------------------------------------------------------------------------------------------------
 
 
 OF_ALL = {"/roles/": "role", "/channels/": "channel", "/setup/channel/": "channel", "/platform/": "brand"}
@@ -177,6 +154,7 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory, listeni
             things["role"] = str(await one("SELECT id FROM role WHERE NOT builtin LIMIT 1"))
             things["brand"] = str(await one("SELECT min(id) FROM brand"))
             things["channel"] = str(site.channel_id)
+            things["month"] = f"{clock.now().astimezone(CHINA):%Y-%m}"
             things["staff"] = things["keeper"]  # nobody is asked about oneself
             for name in ("department", "account"):
                 things[f"own_{name}"] = things[name]
@@ -186,9 +164,6 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory, listeni
             yield made
     finally:
         await postgres.drop("hostile")
-
-
-# --- texts -----------------------------------------------------------------------------------------------------------
 
 
 def given(kind: str) -> str:
