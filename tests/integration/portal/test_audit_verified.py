@@ -3,7 +3,6 @@ by somebody who rules the database."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -48,12 +47,7 @@ async def verdict(boss: Browser) -> str:
     await boss.post("/audit/-/verify", {})
     job = boss.path
     assert re.fullmatch(r"/jobs/[0-9]+", job)
-    async with asyncio.timeout(60):
-        while True:
-            page = await boss.get(job)
-            if "data-again" not in page:
-                break
-            await asyncio.sleep(0.05)
+    page = await boss.job_done(job)
     told = re.search(r'<div class="note note-(good|bad)"[^>]*>(.*?)</div>', page, re.S)
     assert told, page
     return f"{told[1]} {' '.join(re.sub(r'<[^>]+>', ' ', told[2]).split())}"
