@@ -1,34 +1,33 @@
-"""Versions of a channel: each change is one, a second person approves it, and an earlier one is put in force again."""
+"""A channel on its pages: versions and who approves them, tests of its connection, what is seen of its wire."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from portal_site import SEALER, Site, by_test, running
-from visits import refusal, signed_in, status_of
+from browsing import Browser
+from harness import until
+from portal_site import SEALER, Site, by_test
+from visits import boss, fails, lacking, refusal, signed_in, status_of
 
-from smsgw.core.errors import SmsgwError
-from smsgw.platform.channels import queries, service, versions
+from smsgw.core.errors import Refused, SmsgwError
+from smsgw.platform.channels import checks, queries, service, versions, watching
+from smsgw.platform.channels.checks import Finding, Stage, Tell, Verdict
 from smsgw.platform.channels.versions import State
 from smsgw.platform.settings import service as settings
+from smsgw.simulator.carrier import Carrier
+from smsgw.simulator.config import CarrierConfig
 from smsgw.store.config.channels import load_channels
+
+__all__ = ["boss"]
+pytestmark = pytest.mark.staff(boss="super", second="super")
 
 ONE = {"host": "127.0.0.1", "port": "7890", "username": "900001", "password": "", "rate": "0", "connections": "1",
        "window": "16", "access_code": "10690001"}  # fmt: skip
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        for name in ("boss", "second"):
-            await site.add_staff(name, "super")
-        await site.add_staff("clerk", "operator", "hall")
-        yield site
+NEW = {"protocol": "cmpp30", "host": "192.0.2.1", "port": 7890, "username": "a", "password": "b"}
 
 
 async def password(site: Site) -> str:
@@ -57,8 +56,7 @@ async def test_without_approval_a_change_is_in_force_at_once_and_is_rolled_back_
         await boss.post(f"{one}/versions/1/rollback", {"reason": "改错了", "confirmed": "1", "seen": "2"})
         assert await states(site) == ["replaced", "replaced", "active"]
         found = await queries.get(site.db, site.channel_id)
-        assert found.rate == 0
-        assert await password(site) == first
+        assert (found.rate, await password(site)) == (0, first)
         assert "改错了" in await boss.get(f"{one}/versions/3")
     back = await versions.one(site.db, site.channel_id, 3)
     assert back is not None
@@ -96,25 +94,17 @@ async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(
         assert await states(site) == ["replaced", "active", "rejected"]
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 70
         assert await status_of(second, f"{one}/versions/3/approve", {"confirmed": "1"}) == 404, "it is decided"
-    rows = await site.db.fetch("SELECT actor, action FROM audit WHERE action LIKE 'channel.%' ORDER BY id OFFSET 1")
-    assert [tuple(row) for row in rows] == [
-        ("boss", "channel.propose"), ("second", "channel.approve"), ("boss", "channel.set"),
-        ("boss", "channel.rollback"), ("second", "channel.reject"),
-    ]  # fmt: skip
 
 
 async def test_a_new_channel_waits_too_and_follows_what_is_entered_until_then(site: Site) -> None:
     boss = by_test(site.db)
     await settings.put(boss, "channel_approval", 1)
-    fields = {"protocol": "cmpp30", "host": "192.0.2.1", "port": 7890, "username": "a", "password": "b"}
-    id_ = await service.add(boss, SEALER, "new", fields)
-    with pytest.raises(SmsgwError, match="尚未获批准"):
-        await service.edit(boss, SEALER, "new", {"desired": "started"})
+    id_ = await service.add(boss, SEALER, "new", NEW)
+    await fails(SmsgwError, service.edit(boss, SEALER, "new", {"desired": "started"}), "尚未获批准")
     await service.edit(boss, SEALER, "new", {"port": 7891})  # what a test of the connection has shown
     assert await site.db.fetchval("SELECT port FROM channel WHERE id = $1", id_) == 7891
     assert [one.state for one in await versions.of(site.db, id_)] == [State.WAITING, State.WITHDRAWN]
-    with pytest.raises(SmsgwError, match="另一人"):
-        await versions.approve(boss, id_, 2)
+    await fails(SmsgwError, versions.approve(boss, id_, 2), "另一人")
     async with signed_in(site, "second") as second:
         await second.post(f"/channels/{id_}/versions/2/approve", {"confirmed": "1"})
         await second.post(f"/channels/{id_}/start", {"confirmed": "1"})
@@ -136,13 +126,10 @@ async def test_a_version_made_before_another_change_is_not_put_in_force(site: Si
 async def test_a_channel_that_nobody_approved_is_not_put_in_force_by_a_move_of_its_code(site: Site) -> None:
     boss = by_test(site.db)
     await settings.put(boss, "channel_approval", 1)
-    fields = {"protocol": "cmpp30", "host": "192.0.2.1", "port": 7890, "username": "a", "password": "b"}
-    id_ = await service.add(boss, SEALER, "new", fields)
-    with pytest.raises(SmsgwError, match="尚未获批准"):
-        await service.move_access_code(boss, "new", "10690002")
+    id_ = await service.add(boss, SEALER, "new", NEW)
+    await fails(SmsgwError, service.move_access_code(boss, "new", "10690002"), "尚未获批准")
     assert [one.state for one in await versions.of(site.db, id_)] == [State.WAITING]
-    with pytest.raises(SmsgwError, match="尚未获批准"):
-        await service.edit(boss, SEALER, "new", {"desired": "started"})
+    await fails(SmsgwError, service.edit(boss, SEALER, "new", {"desired": "started"}), "尚未获批准")
 
 
 async def kept(site: Site) -> list[str]:
@@ -186,8 +173,7 @@ async def test_a_way_back_that_was_looked_at_before_another_change_is_looked_at_
 
 async def test_an_approval_does_not_set_simulated_beside_real(site: Site) -> None:
     boss = by_test(site.db)
-    other = {"protocol": "cmpp30", "host": "192.0.2.1", "port": 7890, "username": "a", "password": "b"}
-    await service.add(boss, SEALER, "other", other)
+    await service.add(boss, SEALER, "other", NEW)
     await site.db.execute("UPDATE channel SET desired = 'started'")
     await settings.put(boss, "channel_approval", 1)
     await service.edit(boss, SEALER, "mobile-a", {"profile": {"simulated": True}})
@@ -226,13 +212,132 @@ async def test_a_copy_has_all_but_name_and_secrets(site: Site) -> None:
     assert (row["rate"], row["desired"], json.loads(row["profile"])) == (33, "stopped", {"keepalive": 7})
 
 
-async def test_who_may_not_write_channels_decides_nothing(site: Site) -> None:
-    await settings.put(by_test(site.db), "channel_approval", 1)
-    await service.edit(by_test(site.db), SEALER, "mobile-a", {"rate": 5})
-    one = f"/channels/{site.channel_id}"
-    async with signed_in(site, "clerk") as clerk:
-        for path in ("versions", "versions/2", "versions/2/approve", "versions/1/rollback", "copy"):
-            assert await status_of(clerk, f"{one}/{path}") == 403, path
-    async with signed_in(site, "boss") as boss:
-        for path in ("versions/9", "versions/0", "versions/999999999/approve", "versions/1/approve"):
-            assert await status_of(boss, f"{one}/{path}") == 404, path
+FORM = {"name": "mobile-b", "host": "127.0.0.1", "username": "900001", "password": "wrong secret", "rate": "0",
+        "connections": "1", "window": "16"}  # fmt: skip
+
+
+async def result_of(boss: Browser, one: str) -> str:
+    """The page of a test that has come to its end."""
+    await boss.post(f"{one}/test", {})
+    while "正在测试" in (page := await boss.get(f"{one}/test")):  # noqa: ASYNC110 - another task writes it
+        await asyncio.sleep(0.1)
+    return page
+
+
+async def test_a_new_channel_is_tested_until_it_is_right_and_then_started(site: Site) -> None:
+    async with Carrier(CarrierConfig(protocol="cmpp")) as carrier, signed_in(site, "boss") as boss:
+        page = await boss.post("/channels/-/new/cmpp30", FORM | {"port": str(carrier.port)})
+        one = boss.path.removesuffix("/test")
+        assert "还没有测试过" in page
+        page = await result_of(boss, one)
+        assert not lacking(page, "网关拒绝登录：900001 的密码不对", "Status 3")
+        assert "wrong secret" not in page
+        changed = {k: v for k, v in FORM.items() if k != "name"} | {"port": str(carrier.port)}
+        await boss.post(f"{one}/edit", changed | {"password": "secret"})
+        assert not lacking(await result_of(boss, one), "测试通过", f"{one}/start")
+        await boss.post(f"{one}/start", {"confirmed": "1"})
+    assert "secret" not in str(await site.db.fetch("SELECT before, after FROM audit"))
+    assert "secret" not in str(await site.db.fetch("SELECT * FROM channel_check"))
+
+
+class Slow:
+    """A checker that takes its time."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def check(self, spec: object, *, login: bool, tell: Tell) -> None:
+        await self.go.wait()
+        await tell(Finding(Stage.RESOLVE, Verdict.GOOD, "resolved", {"host": "a", "address": "b"}))
+
+
+async def test_one_test_at_a_time_and_one_that_broke_off_is_called_so(site: Site) -> None:
+    slow, boss = Slow(), by_test(site.db)
+    begun = await checks.begin(boss, slow, SEALER, site.channel_id)
+    for _ in range(2):
+        await fails(Refused, checks.begin(boss, slow, SEALER, site.channel_id), "已有一项测试")
+    await site.db.execute("UPDATE channel_check SET begun_at = now() - interval '1 hour'")
+    found = await checks.last(site.db, site.channel_id)
+    assert found.broken_off
+    async with signed_in(site, "boss") as clerk:
+        assert "测试中断" in await clerk.get(f"/channels/{site.channel_id}/test")
+    again = await checks.begin(boss, slow, SEALER, site.channel_id)
+    assert again != begun
+    slow.go.set()
+    while (found := await checks.last(site.db, site.channel_id)).running:  # noqa: ASYNC110 - it is not told
+        await asyncio.sleep(0.05)
+    assert found.good
+
+
+async def test_one_that_was_broken_off_by_another_is_not_passed(site: Site) -> None:
+    slow, boss = Slow(), by_test(site.db)
+    first, _ = await checks.enter(boss, SEALER, site.channel_id)
+    await site.db.execute("UPDATE channel_check SET begun_at = now() - interval '1 hour'")
+    await service.add(boss, SEALER, "other", NEW)
+    other = await site.db.fetchval("SELECT id FROM channel WHERE name = 'other'")
+    await checks.begin(boss, slow, SEALER, other)
+    slow.go.set()
+    found = await checks.one(site.db, first)
+    assert found.ended_at is not None
+    assert (found.broken_off, found.good, found.running) == (True, False, False)
+
+
+class Faulty:
+    """A checker that has a fault of its own."""
+
+    async def check(self, spec: object, *, login: bool, tell: Tell) -> None:
+        await tell(Finding(Stage.RESOLVE, Verdict.GOOD, "resolved", {"host": "a", "address": "b"}))
+        raise RuntimeError("what is in here stays here")
+
+
+async def test_a_fault_of_our_own_is_no_passed_test(site: Site, boss: Browser) -> None:
+    id_, spec = await checks.enter(by_test(site.db), SEALER, site.channel_id)
+    await checks.run(site.db, Faulty(), spec, id_, login=False)
+    found = await checks.one(site.db, id_)
+    assert not found.good
+    assert found.bad is not None
+    assert found.bad.code == "failed"
+    page = await boss.get(f"/channels/{site.channel_id}/test")
+    assert "测试没有做完" in page
+    assert "stays here" not in page
+
+
+async def test_the_wire_of_a_channel_that_does_not_run_here_is_not_seen(site: Site, boss: Browser) -> None:
+    one = f"/channels/{site.channel_id}/wire"
+    assert "还没有查看过" in await boss.get(one)
+    assert "本节点没有运行此通道" in await refusal(boss, one, {})
+    assert not await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'channel.record'")
+
+
+class Busy:
+    """A channel over which a lot passes."""
+
+    def channel(self, name: str) -> Busy:
+        return self
+
+    async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        assert max_bytes > seconds * 2_000 * 1_000, "a minute at 500 messages a second"
+        yield b""
+        line = {"t": 1.0, "link": 1, "from": "client", "protocol": "cmpp30", "name": "Submit", "hex": "00"}
+        yield b"".join(json.dumps(line | {"t": n}).encode() + b"\n" for n in range(1000))
+        yield b'{"event":"end","why":"the time is over","pdus":1000}\n'
+
+
+async def test_what_was_seen_of_a_wire_is_for_who_has_looked_and_for_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "KEPT", 0.3)
+    watches, change = watching.Watches(), by_test(site.db)
+    await watches.begin(change, Busy(), site.channel_id, "mobile-a")
+    watch = watches.of(site.channel_id, change.actor.label)
+    assert watches.of(site.channel_id, "boss") is None, "it is not in the audit log under this name"
+    await until(lambda: watch.over)
+    assert (watch.seen, len(watch.pdus), watch.pdus[-1].seconds) == (1000, watching.MOST_PDUS, 999)
+    assert watch.why == "the time is over"
+    await until(lambda: watches.of(site.channel_id, change.actor.label) is None)
+
+
+async def test_a_first_message_says_what_it_costs_before_it_is_sent(site: Site, boss: Browser) -> None:
+    one = f"/channels/{site.channel_id}/probe"
+    assert "运营商按合同计 1 条费用" in await boss.post(one, {"number": "13800138000"})
+    assert "本节点没有运行此通道" in await refusal(boss, one, {"number": "13800138000", "confirmed": "1"})

@@ -1,27 +1,32 @@
-"""The list of what phones have sent: what narrows it, what it answers, what became of it, and who sees which of it."""
+"""What phones have sent: the list, what it answers, who sees it, and looking after it."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest_asyncio
+from browsing import Browser
 from portal_site import Site, running
-from visits import lacking, signed_in, status_of
+from visits import lacking, refusal, signed_in, status_of
 
 from smsgw.admin.pages.records.inbound import FILTER
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
-from smsgw.core.model import Inbound, MessageType, Origin
+from smsgw.core.ids import time_of
+from smsgw.core.model import TEST_CHANNEL, Inbound, MessageType, Origin
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.change import Change
+from smsgw.platform.messages import care
 from smsgw.platform.org import service as org
-from smsgw.store.messages.inbound import Arrived, commit_inbound
+from smsgw.store.messages.inbound import Arrived, commit_inbound, sweep_care
 
-RIGHTS = [Permission.HOME_VIEW, Permission.INBOUND_VIEW]
+CLERK = [Permission.HOME_VIEW, Permission.INBOUND_VIEW, Permission.INBOUND_HANDLE, Permission.MESSAGE_READ,
+         Permission.MESSAGE_SEND, Permission.MESSAGE_VIEW]  # fmt: skip
 
 
 @pytest_asyncio.fixture
@@ -29,8 +34,11 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
     async with running(dsn, tmp_path) as site:
         await site.add_staff("boss", "super")
         change = Change(site.db, Actor.system("test"), ids=site.ids)
-        await org.add_role(change, "clerk", "客服", RIGHTS, ScopeKind.ACCOUNTS)
+        await org.add_role(change, "clerk", "客服", CLERK, ScopeKind.ACCOUNTS)
+        await org.add_role(change, "looker", "查看", CLERK[:2], ScopeKind.ACCOUNTS)
         await site.add_staff("hall-op", "clerk", "hall")
+        await site.add_staff("clinic-op", "clerk", "clinic")
+        await site.add_staff("hall-eye", "looker", "hall")
         yield site
 
 
@@ -97,16 +105,146 @@ async def test_a_reply_leads_to_what_it_answers_and_an_opt_out_to_its_entry(site
         assert boss.path.startswith("/jobs/")
 
 
-async def test_one_sees_the_replies_of_ones_own_accounts_and_texts_with_the_right_only(site: Site) -> None:
-    own = await reply(site, "hall", "8613800138000", "收到，谢谢")
-    others = await reply(site, "clinic", "8613800138001", "不来了")
-    nobodys = await reply(site, None, "8613800138002", "在吗", to="95588")
+async def open_(browser: Browser, id_: str) -> str:
+    """Its page, as a person opens it: the page says that it is open."""
+    page = await browser.get(f"/inbound/{id_}")
+    if 'hx-post="/inbound/-/seen"' in page:
+        await browser.post("/inbound/-/seen", {"id": id_})
+    return page
+
+
+async def acts(browser: Browser, key: str, *ids: str) -> str:
+    """An action on rows, asked about and confirmed."""
+    asked = await browser.post(f"/inbound/-/effect/{key}", {"id": list(ids), "to": "/inbound"})
+    await browser.post(f"/inbound/-/do/{key}", {"id": list(ids), "to": "/inbound"})
+    return asked
+
+
+async def test_a_message_is_unread_until_somebody_who_looks_after_it_opens_it(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    out = await reply(site, "hall", "8613800138001", "TD")
+    async with signed_in(site, "hall-eye") as eye, Browser(site) as clerk:
+        assert await status_of(eye, "/inbound/-/seen", {"id": one}) == 403
+        await clerk.login("hall-op")
+        assert shown(await clerk.get("/inbound?care=unread")) == {one}
+        assert shown(await clerk.get("/inbound?care=done")) == {out}, "an opt-out is done with by itself"
+        assert '"records.inbound": 1' in re.sub(r":(?=\d)", ": ", await clerk.get("/menu/badges"))
+        await open_(clerk, one)
+        assert shown(await clerk.get("/inbound?care=seen")) == {one}
+        assert "首次查看人" in await clerk.get(f"/inbound/{one}")
+    assert await site.db.fetchval("SELECT seen_by FROM inbound_care WHERE mo_id = $1", int(one)) == "hall-op"
+
+
+async def test_it_is_given_to_somebody_who_may_and_is_told(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    async with signed_in(site, "boss") as boss, Browser(site) as clerk:
+        for nobody in ("clinic-op", "hall-eye"):
+            assert "不能处理这个账号的上行短信" in await refusal(boss, f"/inbound/{one}/assign", {"assignee": nobody})
+        await boss.post(f"/inbound/{one}/assign", {"assignee": "hall-op"})
+        assert boss.path == f"/inbound/{one}"
+        assert await status_of(boss, f"/inbound/{one}/assign", {"assignee": "hall-op"}) == 422, "it is theirs already"
+        await clerk.login("hall-op")
+        assert "有一条上行短信指派给您处理" in await clerk.get("/notices")
+        assert shown(await clerk.get("/inbound?assignee=mine")) == {one}
+        assert shown(await clerk.get("/inbound?assignee=nobody")) == set()
+        assert "1 条上行短信标为已处理" in await acts(clerk, "done", one)
+        assert shown(await clerk.get("/inbound?care=done")) == {one}
+        assert await status_of(boss, f"/inbound/{one}/assign", {"assignee": "boss"}) == 422, "it is done with"
+        await acts(clerk, "reopen", one)
+        assert shown(await clerk.get("/inbound?care=seen")) == {one}
+        await acts(boss, "take", one)
+        assert shown(await boss.get("/inbound?assignee=mine")) == {one}
+
+
+async def test_an_answer_goes_out_once_from_the_number_that_was_written_to(site: Site) -> None:
+    first = await send(site, "hall", "13800138000")
+    one = await reply(site, "hall", "8613800138000", "几点开门", to="1069000188")
     async with signed_in(site, "hall-op") as clerk:
-        page = await clerk.get("/inbound")
-        assert shown(page) == {own}
-        assert "收到，谢谢" not in page
-        assert "收到，谢谢" not in await clerk.get(f"/inbound/{own}")
-        assert clerk.status == 200
-        for hidden in (others, nobodys):
-            assert await status_of(clerk, f"/inbound/{hidden}") == 404
-        assert await status_of(clerk, "/inbound/-/export") == 403
+        asked = await clerk.post(f"/inbound/{one}/reply", {"content": "上午九点开门。"})
+        assert "将向 138****8000 发送一条回复" in asked
+        answer = {"content": "上午九点开门。", "confirmed": "1"}
+        await asyncio.gather(*(clerk.post(f"/inbound/{one}/reply", answer) for _ in range(2)))
+        rows = await site.db.fetch("SELECT id, number, content, extend_code, origin FROM message ORDER BY id DESC")
+        assert [row["number"] for row in rows] == ["8613800138000"] * 2, "the first message and one answer"
+        assert "上午九点开门。" in rows[0]["content"]
+        assert rows[0]["extend_code"].endswith("88"), "with what the phone has answered to"
+        assert "已用同样的内容回复过" in await clerk.post(f"/inbound/{one}/reply", answer)
+        assert clerk.status == 422
+        assert shown(await clerk.get("/inbound?care=answered")) == {one}
+        page = await clerk.get(f"/inbound/{one}")
+        talk = page[page.index('class="talk"') :]
+        assert [talk.index(text) for text in ("您好", "几点开门", "上午九点开门")] == sorted(
+            talk.index(text) for text in ("您好", "几点开门", "上午九点开门")
+        ), "in the order in which it was said"
+        assert f'href="/records/{first}"' in talk
+        assert f'href="/records/{rows[0]["id"]}"' in page
+
+
+async def test_of_two_who_answer_at_a_time_one_does_and_the_other_is_told(site: Site) -> None:
+    """Over and over at the same moment; with a form that was opened before; then anew, which is a second answer."""
+    await site.add_staff("hall-other", "clerk", "hall")
+    count = "SELECT count(*) FROM message"
+    async with signed_in(site, "hall-op") as one, signed_in(site, "hall-other") as other:
+        for n in range(5):
+            id_ = await reply(site, "hall", f"861380013800{n}", "几点开门")
+            said = {"seen": "", "confirmed": "1"}
+            pages = await asyncio.gather(one.post(f"/inbound/{id_}/reply", said | {"content": "上午九点。"}),
+                                         other.post(f"/inbound/{id_}/reply",
+                                                    said | {"content": "下午两点。"}))  # fmt: skip
+            assert (await site.db.fetchval(count), sorted((one.status, other.status))) == (n + 1, [200, 422])
+            assert sum("已有人回复了这条上行短信" in page or "正在处理" in page for page in pages) == 1
+        for form in ({"content": "下午两点。"}, {"content": "改到下午。", "confirmed": "1"}):
+            assert "已有人回复了这条上行短信" in await other.post(f"/inbound/{id_}/reply", {"seen": "", **form})
+            assert other.status == 422
+        assert await site.db.fetchval(count) == 5
+        opened = await other.get(f"/inbound/{id_}/reply")
+        seen = re.search(r'name="seen" value="([0-9]+)"', opened)
+        await other.post(f"/inbound/{id_}/reply", {"seen": seen[1], "content": "另外，周末不开门。", "confirmed": "1"})
+        assert other.status == 200
+        assert await site.db.fetchval(count) == 6
+
+
+async def test_what_the_door_refuses_or_holds_is_said_before(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    async with signed_in(site, "hall-op") as clerk:
+        site.review_all()
+        assert "审核通过后才会发出" in await clerk.post(f"/inbound/{one}/reply", {"content": "您好"})
+        site.unavailable |= {pool for row in await site.db.fetch("SELECT name FROM pool") for pool in row.values()}
+        assert "通道" in await refusal(clerk, f"/inbound/{one}/reply", {"content": "您好"})
+        assert await status_of(clerk, f"/inbound/{one}/reply", {"content": "您好", "confirmed": "1"}) == 422
+    assert await site.db.fetchval("SELECT count(*) FROM message") == 0
+    assert not await site.db.fetchval("SELECT count(*) FROM inbound_care WHERE answered_by > 0")
+
+
+async def test_it_is_forgotten_with_the_message(site: Site) -> None:
+    old, new = [await reply(site, "hall", f"861380013800{n}", "几点开门") for n in (0, 1)]
+    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    for one in (old, new):
+        await care.done(change, int(one))
+    third = await reply(site, "hall", "8613800138002", "在吗")
+    async with site.db.transaction() as connection:
+        await sweep_care(connection, time_of(int(new)))
+    assert [row["mo_id"] for row in await site.db.fetch("SELECT mo_id FROM inbound_care")] == [int(new)]
+    assert [row["mo_id"] for row in await site.db.fetch("SELECT mo_id FROM inbound_unread")] == [int(third)]
+
+
+async def test_a_simulated_phone_is_not_answered_and_is_nothing_unread(site: Site) -> None:
+    inbound = Inbound(TEST_CHANNEL, "mo-test", "8613800138000", "10690001", "在吗", datetime.now(UTC))
+    async with site.db.transaction() as connection:
+        await commit_inbound(connection, [Arrived(inbound, site.accounts["hall"], "")], site.ids.next, DEFAULT_WORDS)
+    one = await site.db.fetchval("SELECT id FROM mo")
+    assert await site.db.fetch("SELECT FROM inbound_unread") == []
+    async with signed_in(site, "hall-op") as clerk:
+        assert "/reply" not in await clerk.get(f"/inbound/{one}")
+        assert await status_of(clerk, f"/inbound/{one}/reply") == 404
+
+
+async def test_texts_are_found_and_shown_with_the_right_alone_and_what_is_nobodys_is_not_there(site: Site) -> None:
+    one = await reply(site, "hall", "8613800138000", "几点开门")
+    await reply(site, "hall", "8613800138001", "好的")
+    nobodys = await reply(site, None, "8613800138002", "在吗", to="95588")
+    for login, right in (("hall-op", True), ("hall-eye", False)):
+        async with signed_in(site, login) as browser:
+            assert (shown(await browser.get("/inbound?word=开门")) == {one}) is right
+            assert ("几点开门" in await browser.get(f"/inbound/{one}")) is right
+            assert await status_of(browser, f"/inbound/{nobodys}") == 404
