@@ -232,12 +232,3 @@ async def test_of_what_nobody_could_be_told_somebody_is_told_later(site: Site) -
     await site.db.execute("UPDATE staff SET status = 'active'")
     await AccountReminders(site.db).step()
     assert "hall-op" in await site.unread(*KINDS)
-
-
-async def test_two_nodes_remind_once(site: Site) -> None:
-    today = clock.now().astimezone(CHINA).date()
-    await of_hall(site, ends_on=today + timedelta(days=3))
-    await AccountReminders(site.db).step()
-    await site.db.execute("UPDATE inbox SET read_at = now()")
-    await AccountReminders(site.db).step()
-    assert await site.unread(*KINDS) == {}

@@ -19,7 +19,7 @@ from browsing import send
 from databases import owner
 from days import today
 from portal_site import Site, by_test
-from visits import signed_in
+from visits import fails, signed_in
 
 from smsgw.commands.backup import _opened
 from smsgw.commands.base import Context, Failed
@@ -62,7 +62,7 @@ async def made(site: Site, dsn: str, folder: Path, keep: int = 0) -> Backup:
     return await service.make(by_test(site.db), owner(dsn), folder, keep, nobody)
 
 
-async def entered(site: Site) -> list[tuple[str, str]]:
+async def audited(site: Site) -> list[tuple[str, str]]:
     return [(row["action"], row["object"]) for row in await site.db.fetch(
         "SELECT action, object FROM audit WHERE starts_with(action, 'backup.') ORDER BY id")]  # fmt: skip
 
@@ -85,9 +85,8 @@ async def test_one_is_made_and_restored_with_the_same_rows(site: Site, dsn: str,
     assert sum(n for name, n in kept.counts.items() if name.startswith("public.message_2")) == 1
     await send(site, to="13912345679")  # the backup does not have it, and the trial does not miss it
     tried = await service.rehearse(by_test(site.db), got.id, scratch)
-    assert (tried.trial, tried.tried_problem) == ("good", "")
-    assert list(scratch.iterdir()) == []
-    assert await entered(site) == [(f"backup.{what}", f"backup/{got.id}") for what in ("begin", "end", "rehearse")]
+    assert (tried.trial, tried.tried_problem, list(scratch.iterdir())) == ("good", "", [])
+    assert await audited(site) == [(f"backup.{what}", f"backup/{got.id}") for what in ("begin", "end", "rehearse")]
 
 
 async def test_what_is_not_what_was_written_is_found_by_the_trial(site: Site, dsn: str, folder: Path) -> None:
@@ -123,7 +122,7 @@ async def test_a_trial_that_there_is_no_room_for_says_nothing_of_the_backup(
         await made(site, dsn, folder)
     one = await queries.one(site.db, by_test(site.db).actor, got.id)
     assert one.trial == "never"
-    assert ("backup.rehearse", f"backup/{got.id}") in await entered(site)
+    assert ("backup.rehearse", f"backup/{got.id}") in await audited(site)
     assert await site.db.fetchval("SELECT count(*) FROM backup WHERE tried_in <> ''") == 0
 
 
@@ -152,7 +151,7 @@ async def test_a_trial_that_is_stopped_leaves_nothing(site: Site, dsn: str, fold
     assert list(scratch.iterdir()) == []
     row = await site.db.fetchrow("SELECT tried_in, tried_well FROM backup")
     assert tuple(row or ()) == ("", None)
-    assert ("backup.rehearse", f"backup/{got.id}") in await entered(site)
+    assert ("backup.rehearse", f"backup/{got.id}") in await audited(site)
 
 
 @pytest.mark.shard("processes")
@@ -170,8 +169,7 @@ async def test_of_a_killed_trial_neither_server_nor_copy_is_left(scratch: Path) 
     left = EmbeddedPostgres(place / "data", home=place / "home")
     assert left._members()
     await dumps.clear(place)
-    assert left._members() == []
-    assert list(scratch.iterdir()) == []
+    assert (left._members(), list(scratch.iterdir())) == ([], [])
 
 
 @pytest.mark.shard("processes")
@@ -214,8 +212,7 @@ async def test_one_that_is_stopped_leaves_nothing_and_the_next_one_goes(
             under_way = aio.spawn(made(site, dsn, folder), name="backup")
             while not list(folder.glob("*.part")):  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.02)
-            with pytest.raises(SmsgwError, match="正在进行"):
-                await made(site, dsn, folder)
+            await fails(SmsgwError, made(site, dsn, folder), "正在进行")
             while not await site.db.fetchval("SELECT seen_at > begun_at FROM backup"):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)  # it is seen though nothing is written
             await aio.cancel(under_way)
@@ -270,8 +267,7 @@ async def test_old_ones_go_once_there_are_newer_ones(site: Site, dsn: str, folde
     assert stranger.exists()
     gone = await queries.one(site.db, by_test(site.db).actor, first.id)
     assert (gone.there, gone.state) == (False, "done")
-    with pytest.raises(SmsgwError, match="文件已清理"):
-        await service.rehearse(by_test(site.db), first.id, folder)
+    await fails(SmsgwError, service.rehearse(by_test(site.db), first.id, folder), "文件已清理")
 
 
 async def test_an_alarm_misses_what_was_not_made(site: Site, dsn: str, folder: Path) -> None:
@@ -285,8 +281,7 @@ async def test_an_alarm_misses_what_was_not_made(site: Site, dsn: str, folder: P
 
 
 async def test_the_page_shows_them_and_teaches_where_there_are_none(site: Site, dsn: str, folder: Path) -> None:
-    await site.add_staff("boss", "super")
-    async with signed_in(site, "boss") as boss:
+    async with signed_in(site, "boss", "super") as boss:
         assert "smsgwctl backup make" in await boss.get("/backups")
         got = await made(site, dsn, folder)
         assert "未演练" in await boss.get("/backups")

@@ -206,15 +206,3 @@ async def test_a_certificate_says_what_is_wrong_with_it(site: Site) -> None:
         page = (await chief.get(place))[1]
         assert re.search(f"证书不含这些域名[^<]*{BANK}", page)
         assert "PRIVATE KEY" not in page
-
-
-async def test_who_may_not_see_settings_sees_no_draft(site: Site) -> None:
-    picture = await service.put_picture(by_test(site.db), RED)
-    id_ = await service.add(by_test(site.db), [CITY])
-    async with visiting(site, login="clerk") as clerk:
-        for path in ("", f"/{id_}", f"/{id_}/preview", f"/{id_}/preview/inside", f"/-/style/{id_}",
-                     f"/-/picture/{picture}", f"/{id_}/publish"):  # fmt: skip
-            assert (await clerk.get("/platform" + path))[0] == 403, path
-        for path in ("", f"/{id_}", f"/{id_}/hosts", f"/{id_}/publish", f"/{id_}/certificate"):
-            assert (await clerk.post("/platform" + path, "/"))[0] == 403, path
-        assert (await clerk.post(f"/platform/{id_}/picture/logo", "/", file=RED))[0] == 403

@@ -21,7 +21,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import SEALER, Site, running
-from visits import lacking, refusal, signed_in, status_of
+from visits import boss, fails, lacking, refusal, signed_in, status_of
 from wizard_steps import begun, draft_in, imported, looked_at, submitted
 
 from smsgw.core.actor import Actor, ActorKind, ActorLabel, ScopeKind
@@ -46,6 +46,8 @@ from smsgw.platform.messages import queries, records
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.runtime.shares import Shares
+
+__all__ = ["boss"]
 
 HOST = "s.example.cn"
 PHONE = (
@@ -109,7 +111,25 @@ async def found(site: Site, **how: Any) -> list[int]:
     return [row.id for row in got.rows]
 
 
-async def test_records_tell_and_find_who_has_clicked(site: Site) -> None:
+async def copied(site: Site, fields: Sequence[str], **how: Any) -> list[list[str]]:
+    """Rows of an export of today's."""
+    written = bytearray()
+
+    async def sink(piece: bytes) -> None:
+        written.extend(piece)
+
+    day = (await records.days(site.db, EVERYBODY, wanted()))[0][0]
+    await records.copy(site.db, EVERYBODY, wanted(**how), day, fields, sink, descending=False)
+    return [line.split("\t") for line in written.decode().splitlines()]
+
+
+async def to(site: Site, task: int) -> list[str]:
+    """The last digits of the numbers of a task."""
+    rows = await site.db.fetch("SELECT number FROM task_row WHERE task_id = $1 ORDER BY n", task)
+    return [row["number"][-1] for row in rows]
+
+
+async def test_records_tell_and_find_who_has_clicked(site: Site, boss: Browser) -> None:
     link, shared = await make(site), await make(site, LinkKind.SHARED)
     own = await send(site, [f"1380000000{n}" for n in range(5)], link)
     others = [*await send(site, ["13900000000"], shared), *await send(site, ["13900000001"], None)]
@@ -125,18 +145,10 @@ async def test_records_tell_and_find_who_has_clicked(site: Site) -> None:
     assert [row.clicked_at is not None for row in shown.rows] == [False, True, False, True, False, False, False]
     one = await queries.get(site.db, own[1], accounts=None)
     assert one.clicks == 2
-    written = bytearray()
-
-    async def sink(piece: bytes) -> None:
-        written.extend(piece)
-
-    day = (await records.days(site.db, EVERYBODY, wanted()))[0][0]
     fields = ("number", "clicked", "clicks", "clicked_at", "last_click", "click_device", "link_name", "link_target")
-    await records.copy(site.db, EVERYBODY, wanted(link=link.id), day, fields, sink, descending=False)
-    lines = [line.split("\t") for line in written.decode().splitlines()]
+    lines = await copied(site, fields, link=link.id)
     assert [" ".join(line[1:3]) for line in lines] == ["false 0", "true 2", "false 0", "true 1", "false 0"]
-    assert bool(lines[1][3])
-    assert lines[1][4] >= lines[1][3]
+    assert lines[1][4] >= lines[1][3] > ""
     assert {(line[6], line[7]) for line in lines} == {("春季", link.target)}
     assert [(row.link_name, row.link_target) for row in shown.rows[-1:]] == [("", "")]
     assert [hardware_of(line[5]) for line in lines] == ["", "iPhone", "", "iPhone", ""]
@@ -147,12 +159,11 @@ async def test_records_tell_and_find_who_has_clicked(site: Site) -> None:
     await site.db.execute("UPDATE link_click SET rules = 0, agent = $1 WHERE n = 3", CURL)
     await opened(site, link)
     assert await found(site, clicked="true") == [own[1]]
-    async with signed_in(site, "boss") as boss:
-        page = html.unescape(await boss.get("/records?time=today&clicked=true"))
-        assert "138****0001" in page
-        assert "138****0003" not in page
-        assert not lacking(html.unescape(await boss.get(f"/records/{own[1]}")), "已点击 2 次", "首次点击", "iPhone · ")
-        assert "点击不能归到这个号码" in html.unescape(await boss.get(f"/records/{others[0]}"))
+    page = html.unescape(await boss.get("/records?time=today&clicked=true"))
+    assert "138****0001" in page
+    assert "138****0003" not in page
+    assert not lacking(html.unescape(await boss.get(f"/records/{own[1]}")), "已点击 2 次", "首次点击", "iPhone · ")
+    assert "点击不能归到这个号码" in html.unescape(await boss.get(f"/records/{others[0]}"))
 
 
 async def test_a_visit_names_the_number_of_a_message_that_one_sees(site: Site) -> None:
@@ -211,37 +222,34 @@ async def test_segments_are_who_has_done_what(site: Site) -> None:
     assert await numbers(site, SegmentKind.CLICKED, submitter=ActorLabel("key")) == ["0", "1", "6"]
 
 
-async def test_the_rest_of_some_records_is_written_to_again(site: Site) -> None:
+async def test_the_rest_of_some_records_is_written_to_again(site: Site, boss: Browser) -> None:
     link = await make(site)
     ids = await send(site, [f"1380000000{n}" for n in range(5)], link)
     await send(site, ["13800000002"], link)  # has code 5, too
     await opened(site, link, 0, 5)
-    async with signed_in(site, "boss") as boss:
-        picked = re.search(r'data-pick-found="([^"]+)"', await boss.get("/records/-/total?time=today&origin=api"))
-        asked = html.unescape(await boss.post("/records/-/effect/unclicked", {"selection": picked[1]}))
-        assert not lacking(asked, "3 个还没有点击", "已点击的 2 个号码不在其中")
-        await boss.post("/records/-/do/unclicked", {"selection": picked[1]})
-        draft = draft_in(boss.path)
-        state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
-        assert "1380000000" not in state, "no whole number stands in a form"
-        assert re.findall(r'"(\d{10,})"', state) == [str(ids[n]) for n in (1, 3, 4)]
-        assert "选出的 3 条短信" in html.unescape(await boss.get(f"/send/{draft}/audience"))
-        # Who clicks until it becomes a task is not among them, also once the step is saved anew.
-        await opened(site, link, 1)
-        form = {"subject": "再次", "account": str(site.accounts["hall"]), "type": "notice", "content": "请看 {link}"}
-        await boss.post(f"/send/{draft}/content", form | {"link": str(link.id)})
-        await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": "not_clicked"})
-        assert "有效 2 行" in await looked_at(boss, draft)
-        await submitted(boss, draft)
-        task = await imported(site)
-        rows = await site.db.fetch("SELECT number FROM task_row WHERE task_id = $1 ORDER BY n", task)
-        assert [row["number"][-1] for row in rows] == ["3", "4"]
-        # Those who have all clicked leave nobody.
-        await opened(site, link, 3, 4)
-        assert "没有可再次发送的" in html.unescape(await boss.post("/records/-/effect/unclicked", {"id": str(ids[0])}))
+    picked = re.search(r'data-pick-found="([^"]+)"', await boss.get("/records/-/total?time=today&origin=api"))
+    asked = html.unescape(await boss.post("/records/-/effect/unclicked", {"selection": picked[1]}))
+    assert not lacking(asked, "3 个还没有点击", "已点击的 2 个号码不在其中")
+    await boss.post("/records/-/do/unclicked", {"selection": picked[1]})
+    draft = draft_in(boss.path)
+    state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)
+    assert "1380000000" not in state, "no whole number stands in a form"
+    assert re.findall(r'"(\d{10,})"', state) == [str(ids[n]) for n in (1, 3, 4)]
+    assert "选出的 3 条短信" in html.unescape(await boss.get(f"/send/{draft}/audience"))
+    # Who clicks until it becomes a task is not among them, also once the step is saved anew.
+    await opened(site, link, 1)
+    form = {"subject": "再次", "account": str(site.accounts["hall"]), "type": "notice", "content": "请看 {link}"}
+    await boss.post(f"/send/{draft}/content", form | {"link": str(link.id)})
+    await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": "not_clicked"})
+    assert "有效 2 行" in await looked_at(boss, draft)
+    await submitted(boss, draft)
+    assert await to(site, await imported(site)) == ["3", "4"]
+    # Those who have all clicked leave nobody.
+    await opened(site, link, 3, 4)
+    assert "没有可再次发送的" in html.unescape(await boss.post("/records/-/effect/unclicked", {"id": str(ids[0])}))
 
 
-async def test_numbers_that_failed_for_good_are_left_out_unless_they_are_asked_for(site: Site) -> None:
+async def test_numbers_that_failed_for_good_are_left_out_unless_they_are_asked_for(site: Site, boss: Browser) -> None:
     link = await make(site)
     ids = await send(site, [f"1380000000{n}" for n in range(4)], link)
     taken = await site.carrier_takes()
@@ -254,29 +262,18 @@ async def test_numbers_that_failed_for_good_are_left_out_unless_they_are_asked_f
     assert await numbers(site, SegmentKind.UNREACHED) == ["3"]
     assert await numbers(site, SegmentKind.UNREACHED, dead=True) == ["1", "2", "3"]
     chosen = [("id", str(id_)) for id_ in ids]
-    async with signed_in(site, "boss") as boss:
-        await boss.get("/records?time=today")
-        asked = html.unescape(await boss.post("/records/-/effect/unclicked", chosen))
-        assert not lacking(asked, "2 个还没有点击", "空号或运营商黑名单的 2 个号码默认不在其中")
-        for option, kept in ((), [ids[0], ids[3]]), (("option", "1"), ids):
-            await boss.post("/records/-/do/unclicked", [*chosen, option] if option else chosen)
-            state = json.loads(await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1",
-                                                      draft_in(boss.path)))  # fmt: skip
-            assert sorted(map(int, state["segment_messages"])) == kept
-            assert bool(state.get("segment_dead")) == bool(option)
+    asked = html.unescape(await boss.post("/records/-/effect/unclicked", chosen))
+    assert not lacking(asked, "2 个还没有点击", "空号或运营商黑名单的 2 个号码默认不在其中")
+    for option, kept in ((), [ids[0], ids[3]]), (("option", "1"), ids):
+        await boss.post("/records/-/do/unclicked", [*chosen, option] if option else chosen)
+        state = json.loads(await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft_in(boss.path)))
+        assert sorted(map(int, state["segment_messages"])) == kept
+        assert bool(state.get("segment_dead")) == bool(option)
 
 
 async def test_the_rest_of_a_task_is_written_to_again_and_never_who_has_clicked_meanwhile(site: Site) -> None:
     link = await make(site)
-    tasks = site.surveyor.tasks
-    account = site.snapshots.current.account(site.accounts["hall"])
-    assert account is not None
-    to = tuple(f"1380000000{n}" for n in range(6))
-    spec = TaskSpec(account, "春季活动", "请看 {link} 谢谢", Origin.PORTAL, ActorLabel("boss"), to=to, link_id=link.id)
-    task, _ = await tasks.create(by_test(site.db), spec)
-    feeder = Feeder(site.db, tasks, site.acceptor, ids=site.ids, snapshots=site.snapshots)
-    for _ in range(5):
-        await feeder.step()
+    task = await tasked(site, link, [f"1380000000{n}" for n in range(6)])
     assert len(await found(site, task=task.id)) == 6
     await opened(site, link, 0, 1)
     async with signed_in(site, "boss") as boss:
@@ -300,8 +297,7 @@ async def test_the_rest_of_a_task_is_written_to_again_and_never_who_has_clicked_
         assert "将向 3 个号码发送" in await looked_at(boss, draft, "confirm")
         await submitted(boss, draft)
         second = await imported(site)
-    rows = await site.db.fetch("SELECT number FROM task_row WHERE task_id = $1 ORDER BY n", second)
-    assert [row["number"][-1] for row in rows] == ["3", "4", "5"]
+    assert await to(site, second) == ["3", "4", "5"]
 
 
 OF_CARRIERS = ("13800000000", "13800000001", "13800000002", "13000130003", "13000130004", "13300133005")
@@ -357,8 +353,7 @@ async def test_a_task_says_who_has_clicked_and_each_figure_leads_to_its_records(
             assert not told or [rows[-2][rows[0].index(name)] for name in ("已点击", "未点击")] == ["3", "3"]
     rights = [Permission.HOME_VIEW, Permission.TASK_VIEW, Permission.STATISTICS_EXPORT]
     await org.add_role(by_test(site.db), "counting", "只看任务", rights, ScopeKind.ALL)
-    await site.add_staff("counting", "counting")
-    async with signed_in(site, "counting") as clerk:
+    async with signed_in(site, "counting", "counting") as clerk:
         for path in (f"/tasks/{task.id}", f"/tasks/report?task={task.id}"):
             assert "未点击" not in html.unescape(await clerk.get(path)), path
     # As a table of its rows, for programs: behind what has become of each.
@@ -399,13 +394,12 @@ async def test_figures_of_a_task_that_has_come_round_twice_that_day_lead_to_its_
             assert re.search(r"\b1\b", re.sub("<[^>]+>", " ", rows)), rows
 
 
-async def test_a_task_whose_messages_are_gone_does_not_say_that_nobody_has_clicked(site: Site) -> None:
+async def test_a_task_whose_messages_are_gone_does_not_say_that_nobody_has_clicked(site: Site, boss: Browser) -> None:
     task = await tasked(site, await make(site), OF_CARRIERS[:1])
     long_ago = first_id(datetime.now(UTC) - timedelta(days=400))
     await site.db.execute("UPDATE task_chunk SET base_id = $2 WHERE task_id = $1", task.id, long_ago)
     assert await outcome.clicks_of(site.db, await task_of(site, task)) is Untold.GONE
-    async with signed_in(site, "boss") as boss:
-        assert "已超过保存期限" in html.unescape(await boss.get(f"/tasks/{task.id}"))
+    assert "已超过保存期限" in html.unescape(await boss.get(f"/tasks/{task.id}"))
 
 
 async def test_a_dear_count_of_clicks_is_made_once_and_nobody_waits_long_for_it(
@@ -438,14 +432,7 @@ async def test_with_what_a_code_was_clicked_before_it_went_out_again(site: Site)
     await site.db.execute("UPDATE link_click SET id = $1", first_id(now - timedelta(hours=4)))
     (row,) = (await records.search(site.db, EVERYBODY, wanted(message=one), Window("time"))).rows
     assert (row.clicks, hardware_of(row.click_agent)) == (1, "iPhone")
-    written = bytearray()
-
-    async def sink(piece: bytes) -> None:
-        written.extend(piece)
-
-    day = (await records.days(site.db, EVERYBODY, wanted()))[0][0]
-    await records.copy(site.db, EVERYBODY, wanted(), day, ("click_device",), sink, descending=False)
-    assert hardware_of(written.decode().strip()) == "iPhone"
+    assert hardware_of((await copied(site, ("click_device",)))[0][0]) == "iPhone"
 
 
 async def task_of(site: Site, task: Task) -> Task:
@@ -455,10 +442,8 @@ async def task_of(site: Site, task: Task) -> Task:
 
 async def exported(user: Browser) -> list[list[str]]:
     """Lines of the export whose page the user is on, when it is done; the last one is the mark."""
-    job, deadline = user.path, time.monotonic() + 30
-    while "已完成" not in (page := await user.get(job)):
-        assert time.monotonic() < deadline, page
-        await asyncio.sleep(0.1)
+    job = user.path
+    assert "已完成" in await user.job_done(job)
     async with user.session.post(f"{job}/link", data={"csrf": user.csrf}) as response:
         return [row for row in csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))) if row]
 
@@ -489,58 +474,56 @@ async def test_who_sees_no_messages_is_told_of_no_clicks(site: Site) -> None:
     assert {row["login"] for row in drafts} == {"seeing"}
 
 
-async def test_a_segment_is_kept_under_a_name_and_chosen_again(site: Site) -> None:
+async def test_a_segment_is_kept_under_a_name_and_chosen_again(site: Site, boss: Browser) -> None:
     link = await make(site)
     await send(site, [f"1380000000{n}" for n in range(5)], link)
     await opened(site, link, 0, 1)
     hall = str(site.accounts["hall"])
-    async with signed_in(site, "boss") as boss:
-        # From the step of the numbers, for oneself.
-        draft = await begun(site, boss)
-        asked = {"source": "segment", "segment": "not_clicked", "segment_days": "30", "segment_link": str(link.id)}
-        await boss.post(f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": " "})
-        assert boss.status == 422
-        page = html.unescape(
-            await boss.post(f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": "没点的人"})
-        )
-        row = await site.db.fetchrow("SELECT * FROM audience WHERE segment IS NOT NULL")
-        assert (row["name"], row["shared"]) == ("没点的人", "own")
-        assert f'<option value="{row["id"]}" selected>没点的人' in page
-        chosen = {"source": "segment", "segment": "clicked", "segment_days": "90", "segment_saved": str(row["id"])}
-        await boss.post(f"/send/{draft}/audience", chosen)
-        assert "有效 3 行" in await looked_at(boss, draft)
-        await submitted(boss, draft)
-        task = await imported(site)
-        assert await site.db.fetchval("SELECT audience_id FROM task WHERE id = $1", task) == row["id"]
-        await boss.post(f"/tasks/{task}/copy", {})
-        state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft_in(boss.path))
-        assert f'"segment_saved":"{row["id"]}"' in state.replace(" ", "")
-        # On its own page: named, counted, shared, sent to, counted again, changed, deleted.
-        form = {"account": hall, "name": "点过的人", "kind": "clicked", "days": "90", "scope": "account"}
-        assert "不能使用" in html.unescape(await boss.post("/contacts/segments/-/new", form | {"link": "77"}))
-        page = html.unescape(await boss.post("/contacts/segments/-/new", form | {"link": str(link.id)}))
-        id_ = int(boss.path.rpartition("/")[2].partition("?")[0])
-        assert await counted(site, id_) is None
-        assert "还没有计算人数" in page
-        assert "人数还没有计算" in html.unescape(await boss.post("/contacts/segments/-/effect/send", {"id": str(id_)}))
-        await boss.post("/contacts/segments/-/do/count", {"id": str(id_)})
-        assert await counted(site, id_) == 2
-        await opened(site, link, 2)
-        effect = html.unescape(await boss.post("/contacts/segments/-/effect/send", {"id": str(id_)}))
-        assert re.search("在 .{16} 有 2 个号码", effect), "nobody waits for a count to begin a draft"
-        await boss.post("/contacts/segments/-/do/send", {"id": str(id_)})
-        another = draft_in(boss.path)
-        await opened(site, link, 3)
-        await boss.post("/contacts/segments/-/do/count", {"id": str(id_)})
-        assert await counted(site, id_) == 4
-        await boss.post(f"/contacts/segments/{id_}/edit", form | {"kind": "replied"})
-        assert await counted(site, id_) is None, "it asks for something else now"
-        assert "点过的人" in html.unescape(await boss.get("/contacts/segments?kind=replied"))
-        # It is no group: nobody is put into it, and no picker of groups has it.
-        assert "点过的人" not in html.unescape(await boss.get("/contacts/groups"))
-        assert "点过的人" not in html.unescape(await boss.post(f"/send/{another}/book", {}))
-        await boss.post("/contacts/segments/-/do/remove", {"id": str(id_)})
-        assert await site.db.fetchval("SELECT count(*) FROM audience") == 1
+    # From the step of the numbers, for oneself.
+    draft = await begun(site, boss)
+    asked = {"source": "segment", "segment": "not_clicked", "segment_days": "30", "segment_link": str(link.id)}
+    assert await status_of(boss, f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": " "}) == 422
+    page = html.unescape(
+        await boss.post(f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": "没点的人"})
+    )
+    row = await site.db.fetchrow("SELECT * FROM audience WHERE segment IS NOT NULL")
+    assert (row["name"], row["shared"]) == ("没点的人", "own")
+    assert f'<option value="{row["id"]}" selected>没点的人' in page
+    chosen = {"source": "segment", "segment": "clicked", "segment_days": "90", "segment_saved": str(row["id"])}
+    await boss.post(f"/send/{draft}/audience", chosen)
+    assert "有效 3 行" in await looked_at(boss, draft)
+    await submitted(boss, draft)
+    task = await imported(site)
+    assert await site.db.fetchval("SELECT audience_id FROM task WHERE id = $1", task) == row["id"]
+    await boss.post(f"/tasks/{task}/copy", {})
+    state = await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft_in(boss.path))
+    assert f'"segment_saved":"{row["id"]}"' in state.replace(" ", "")
+    # On its own page: named, counted, shared, sent to, counted again, changed, deleted.
+    form = {"account": hall, "name": "点过的人", "kind": "clicked", "days": "90", "scope": "account"}
+    assert "不能使用" in html.unescape(await boss.post("/contacts/segments/-/new", form | {"link": "77"}))
+    page = html.unescape(await boss.post("/contacts/segments/-/new", form | {"link": str(link.id)}))
+    id_ = int(boss.path.rpartition("/")[2].partition("?")[0])
+    assert await counted(site, id_) is None
+    assert "还没有计算人数" in page
+    assert "人数还没有计算" in html.unescape(await boss.post("/contacts/segments/-/effect/send", {"id": str(id_)}))
+    await boss.post("/contacts/segments/-/do/count", {"id": str(id_)})
+    assert await counted(site, id_) == 2
+    await opened(site, link, 2)
+    effect = html.unescape(await boss.post("/contacts/segments/-/effect/send", {"id": str(id_)}))
+    assert re.search("在 .{16} 有 2 个号码", effect), "nobody waits for a count to begin a draft"
+    await boss.post("/contacts/segments/-/do/send", {"id": str(id_)})
+    another = draft_in(boss.path)
+    await opened(site, link, 3)
+    await boss.post("/contacts/segments/-/do/count", {"id": str(id_)})
+    assert await counted(site, id_) == 4
+    await boss.post(f"/contacts/segments/{id_}/edit", form | {"kind": "replied"})
+    assert await counted(site, id_) is None, "it asks for something else now"
+    assert "点过的人" in html.unescape(await boss.get("/contacts/segments?kind=replied"))
+    # It is no group: nobody is put into it, and no picker of groups has it.
+    assert "点过的人" not in html.unescape(await boss.get("/contacts/groups"))
+    assert "点过的人" not in html.unescape(await boss.post(f"/send/{another}/book", {}))
+    await boss.post("/contacts/segments/-/do/remove", {"id": str(id_)})
+    assert await site.db.fetchval("SELECT count(*) FROM audience") == 1
 
 
 async def test_what_another_has_counted_is_no_figure_of_one_s_own(site: Site) -> None:
@@ -556,65 +539,59 @@ async def test_what_another_has_counted_is_no_figure_of_one_s_own(site: Site) ->
     scope = replace(EVERYBODY.scope, submitter=ActorLabel("somebody"))
     narrow = replace(EVERYBODY, kind=ActorKind.PERSON, id=own, scope=scope)
     seen = await saved.one(site.db, narrow, id_)
-    assert (seen.counted, seen.counted_at) == (None, None)
-    assert await saved.count(site.db, narrow, seen) == 0
+    assert (seen.counted, seen.counted_at, await saved.count(site.db, narrow, seen)) == (None, None, 0)
     assert await counted(site, id_) == 0
 
 
-async def test_a_draft_whose_segment_is_gone_is_to_nobody_else(site: Site) -> None:
+async def test_a_draft_whose_segment_is_gone_is_to_nobody_else(site: Site, boss: Browser) -> None:
     """Neither a browser that posts what the page offers, nor a program that knows of no such id, makes it one to whom
     nobody has meant."""
     link = await make(site)
     await send(site, ["13800000000", "13800000001"], link)
     await opened(site, link, 0)
     id_ = await saved.add(by_test(site.db), site.accounts["hall"], "点过的人", Segment(SegmentKind.CLICKED), Sharing())
-    async with signed_in(site, "boss") as boss:
-        draft = await begun(site, boss)
-        form = {"source": "segment", "segment": "not_clicked", "segment_days": "90", "segment_saved": str(id_)}
-        await boss.post(f"/send/{draft}/audience", form)
-        state = (await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)).replace(" ", "")
-        assert f'"segment_saved":"{id_}"' in state
-        assert '"segment":""' in state, "older programs refuse that"
-        await saved.remove(by_test(site.db), id_)
-        page = html.unescape(await boss.get(f"/send/{draft}/audience"))
-        assert f'<option value="{id_}" selected>#{id_}（不存在或不可见' in page
-        assert 'id="segment_saved-problem"' in await refusal(boss, f"/send/{draft}/audience", form)
-        await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_days": "90", "segment_saved": ""})
-        assert boss.status == 422, "no condition was chosen instead"
-        assert await status_of(boss, f"/send/{draft}/audience", form | {"segment_saved": ""}) == 200
+    draft = await begun(site, boss)
+    form = {"source": "segment", "segment": "not_clicked", "segment_days": "90", "segment_saved": str(id_)}
+    await boss.post(f"/send/{draft}/audience", form)
+    state = (await site.db.fetchval("SELECT state FROM send_draft WHERE id = $1", draft)).replace(" ", "")
+    assert f'"segment_saved":"{id_}"' in state
+    assert '"segment":""' in state, "older programs refuse that"
+    await saved.remove(by_test(site.db), id_)
+    page = html.unescape(await boss.get(f"/send/{draft}/audience"))
+    assert f'<option value="{id_}" selected>#{id_}（不存在或不可见' in page
+    assert 'id="segment_saved-problem"' in await refusal(boss, f"/send/{draft}/audience", form)
+    await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_days": "90", "segment_saved": ""})
+    assert boss.status == 422, "no condition was chosen instead"
+    assert await status_of(boss, f"/send/{draft}/audience", form | {"segment_saved": ""}) == 200
 
 
-async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site: Site) -> None:
+async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site: Site, boss: Browser) -> None:
     link = await make(site)
     await send(site, ["13800000000", "13800000001"], link)
     await opened(site, link, 0)
     asked = Segment(SegmentKind.CLICKED, 30)
     id_ = await saved.add(by_test(site.db), site.accounts["hall"], "看过的人", asked, Sharing())
-    async with signed_in(site, "boss") as boss:
-        draft = await begun(site, boss)
-        await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_saved": str(id_)})
-        page = await looked_at(boss, draft, "confirm")
-        assert not lacking(page, "看过的人", "已点击短链 · 最近 30 天的短信")
-        of = re.search(r'name="of" value="([^"]+)"', page)
-        # As many as before, who are others.
-        await saved.put(by_test(site.db), id_, "看过的人", Segment(SegmentKind.NOT_CLICKED, 30), Sharing())
-        assert "号码有变化" in html.unescape(await boss.post(f"/send/{draft}/confirm", {"of": of[1]}))
-        assert await site.db.fetchval("SELECT count(*) FROM task") == 0
-        assert "未点击短链 · 最近 30 天的短信" in await looked_at(boss, draft, "confirm")
-        await submitted(boss, draft)
-        task = await imported(site)
-    rows = await site.db.fetch("SELECT number FROM task_row WHERE task_id = $1", task)
-    assert [row["number"][-1] for row in rows] == ["1"]
+    draft = await begun(site, boss)
+    await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_saved": str(id_)})
+    page = await looked_at(boss, draft, "confirm")
+    assert not lacking(page, "看过的人", "已点击短链 · 最近 30 天的短信")
+    of = re.search(r'name="of" value="([^"]+)"', page)
+    # As many as before, who are others.
+    await saved.put(by_test(site.db), id_, "看过的人", Segment(SegmentKind.NOT_CLICKED, 30), Sharing())
+    assert "号码有变化" in html.unescape(await boss.post(f"/send/{draft}/confirm", {"of": of[1]}))
+    assert await site.db.fetchval("SELECT count(*) FROM task") == 0
+    assert "未点击短链 · 最近 30 天的短信" in await looked_at(boss, draft, "confirm")
+    await submitted(boss, draft)
+    assert await to(site, await imported(site)) == ["1"]
 
 
-async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch, boss: Browser) -> None:
     hall = site.accounts["hall"]
     many = [await saved.add(by_test(site.db), hall, f"人群 {n}", Segment(SegmentKind.REPLIED),
                             Sharing()) for n in range(4)]  # fmt: skip
-    async with signed_in(site, "boss") as boss:
-        page = await boss.post("/contacts/segments/-/do/count", [("id", str(id_)) for id_ in many])
-        assert "一次最多重新计算 3 个人群" in html.unescape(page)
-        assert await counted(site, many[0]) is None
+    page = await boss.post("/contacts/segments/-/do/count", [("id", str(id_)) for id_ in many])
+    assert "一次最多重新计算 3 个人群" in html.unescape(page)
+    assert await counted(site, many[0]) is None
     # All of a node's turns are taken by other accounts: who comes holds no connection while waiting, and not for long.
     turns = Shares(segments.AT_ONCE, 1, patience=0.05)
     monkeypatch.setattr(segments, "_turns", turns)
@@ -622,19 +599,14 @@ async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytes
     await turns.take(-2)
     one = await saved.one(site.db, EVERYBODY, many[0])
     assert one is not None
-    with pytest.raises(Temporary) as busy:
-        await saved.count(site.db, EVERYBODY, one)
-    assert busy.value.code == "BACKPRESSURE"
+    await fails(Temporary, saved.count(site.db, EVERYBODY, one), code="BACKPRESSURE")
     turns.give(-1)
-    assert await saved.count(site.db, EVERYBODY, one) == 0
-    assert turns.taken == 1
+    assert (await saved.count(site.db, EVERYBODY, one), turns.taken) == (0, 1)
     # Who sees no messages is told no counts, and the account's keys see none that somebody keeps to himself.
     blind = replace(EVERYBODY, permissions=EVERYBODY.permissions - {Permission.MESSAGE_VIEW})
     seen = await saved.one(site.db, blind, many[0])
     assert (seen.counted, seen.counted_at) == (None, None)
-    with pytest.raises(Refused) as denied:
-        await saved.count(site.db, blind, one)
-    assert denied.value.code == "PERMISSION_DENIED"
+    await fails(Refused, saved.count(site.db, blind, one), code="PERMISSION_DENIED")
 
 
 async def test_the_database_puts_nobody_into_a_segment(site: Site) -> None:
@@ -654,12 +626,11 @@ async def counted(site: Site, id_: int) -> int | None:
 
 
 @pytest.mark.parametrize("kind", ["nonsense", ""])
-async def test_a_segment_that_no_form_offers_is_refused(site: Site, kind: str) -> None:
-    async with signed_in(site, "boss") as boss:
-        draft = await begun(site, boss)
-        await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": kind, "segment_days": "90"})
-        assert boss.status == 422
-        await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": "clicked", "segment_days": "9999"})
-        assert boss.status == 422
-        await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": "clicked", "segment_days": "9"})
-        assert boss.status == 422, "nobody has"
+async def test_a_segment_that_no_form_offers_is_refused(site: Site, kind: str, boss: Browser) -> None:
+    draft = await begun(site, boss)
+    await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": kind, "segment_days": "90"})
+    assert boss.status == 422
+    await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": "clicked", "segment_days": "9999"})
+    assert boss.status == 422
+    await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment": "clicked", "segment_days": "9"})
+    assert boss.status == 422, "nobody has"

@@ -50,7 +50,6 @@ async def test_codes_are_shown_and_given_a_meaning_though_they_cannot_be_counted
     async with signed_in(site, "boss") as boss:
         page = await boss.get("/codes")
         assert (boss.status, "尚未统计完" in page, "MK:0001" in page) == (200, True, True)
-        await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
         form = {"code": "xx:77", "source": "report", "channel": "", "class": "SUSPENDED", "fault": "permanent"}
         page = await boss.post("/codes/-/set", form)
         assert (boss.status, "暂时统计不出" in page) == (200, True)
@@ -97,7 +96,6 @@ async def test_a_code_is_found_with_its_figures_and_given_a_meaning(site: Site) 
         assert (row["code"], row["class"], row["channel"]) == ("XX:77", "SUSPENDED", None)
         await site.snapshots.follow()
         assert not lacking(await boss.get("/codes?show=own"), "人工说明", "XX:77")
-        await boss.get("/codes/-/reset?code=XX:77&source=report&channel=")
         named = {"code": "XX:77", "source": "report", "channel": "", "confirmed": "1"}
         await boss.post("/codes/-/reset", named)
         assert await queries.code_classes(site.db) == []

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
-import pytest
 import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import Site, running
-from visits import lacking, refusal, signed_in, status_of
+from visits import fails, guessed, lacking, refusal, send_file, signed_in, status_of, table_at
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import Invalid, Refused
@@ -47,9 +43,8 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-async def entered(browser: Browser, site: Site, **fields: str) -> int:
+async def added(browser: Browser, site: Site, **fields: str) -> int:
     """A contact by the form; its id."""
-    await browser.get("/contacts/-/new")
     page = await browser.post("/contacts/-/new", FORM | {"account": str(site.accounts["hall"])} | fields)
     found = re.fullmatch(r"/contacts/(\d+)", browser.path)
     assert found, page
@@ -67,28 +62,24 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
     async with Browser(site) as li, Browser(site) as wang, Browser(site) as zhao:
         for browser, login in ((li, "li"), (wang, "wang"), (zhao, "zhao")):
             await browser.login(login)
-        id_ = str(await entered(li, site))
+        id_ = str(await added(li, site))
         assert await seen(li) == [id_]
         page = await li.get(f"/contacts/{id_}")
         assert not lacking(page, "138****8000", "city=北京")
         assert "13800138000" not in page
         assert await seen(wang) == await seen(zhao) == []
         assert await status_of(wang, f"/contacts/{id_}") == 404
-        await wang.get("/contacts/-/new")
         page = await wang.post("/contacts/-/new", FORM | {"account": str(site.accounts["hall"])})
         assert (wang.status, "该账号的通讯录中已有此号码" in page) == (422, True), "within an account it is one"
 
-        await li.get(f"/contacts/{id_}/edit")
         await li.post(f"/contacts/{id_}/edit", FORM | {"scope": "department", "department": place})
         assert await seen(wang) == [id_], "the department's is for those below it, too"
         assert await seen(zhao) == []
         assert "/edit" not in await wang.get(f"/contacts/{id_}"), "seen is not changed"
         assert await status_of(wang, f"/contacts/{id_}/edit", FORM) == 404
-        await li.get(f"/contacts/{id_}/edit")
         await li.post(f"/contacts/{id_}/edit", FORM | {"scope": "account"})
         assert await seen(zhao) == [id_]
 
-        await zhao.get("/contacts")
         await zhao.post("/contacts/-/do/unshare", {"id": id_})
         assert await seen(li) == [id_], "another's cannot be made one's own"
         assert await site.db.fetchval("SELECT shared FROM contact") == "account"
@@ -131,20 +122,15 @@ async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) 
         await boss.post(f"/contacts/groups/{old}/move", {"parent": str(staff), "confirmed": "1"})
         assert boss.path == f"/contacts/groups/{old}"
         assert await status_of(boss, f"/contacts/groups/{old}/move", {"parent": str(east), "confirmed": "1"}) == 422
-    with pytest.raises(Invalid):
-        await book.move_group(by, old, east)
-    with pytest.raises(Invalid):
-        await book.move_group(by, old, old)
+    await fails(Invalid, book.move_group(by, old, east))
+    await fails(Invalid, book.move_group(by, old, old))
     deep = east
     for n in range(2):
         deep = await book.add_group(by, hall, f"第{n}层", Sharing(), parent_id=deep)
-    with pytest.raises(Invalid):
-        await book.add_group(by, hall, "第六层", Sharing(), parent_id=deep)
-    with pytest.raises(Invalid):
-        await book.move_group(by, staff, deep)
+    await fails(Invalid, book.add_group(by, hall, "第六层", Sharing(), parent_id=deep))
+    await fails(Invalid, book.move_group(by, staff, deep))
     clinic = await book.add_group(by, site.accounts["clinic"], "别家", Sharing())
-    with pytest.raises(Invalid):
-        await book.move_group(by, city, clinic)
+    await fails(Invalid, book.move_group(by, city, clinic))
     await book.remove_group(by, old)
     assert await site.db.fetchval("SELECT parent_id FROM audience WHERE id = $1", east) == staff
     told = await site.db.fetchval("SELECT after::text FROM audit WHERE action = 'audience.move' ORDER BY id LIMIT 1")
@@ -154,19 +140,17 @@ async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) 
 async def test_search_merge_and_groups(site: Site) -> None:
     hall = str(site.accounts["hall"])
     async with signed_in(site, "boss") as boss:
-        await boss.get("/contacts/groups/-/new")
         await boss.post("/contacts/groups/-/new", {"account": hall, "name": "志愿者", "scope": "account"})
         group = boss.path.rpartition("/")[2]
-        first = await entered(boss, site, groups=group)
+        first = await added(boss, site, groups=group)
         other = {"number": "13900139000", "name": "=cmd", "tags": "居民", "fields": "street=长安街\ncity=天津"}
-        second = await entered(boss, site, **other)
+        second = await added(boss, site, **other)
         assert await seen(boss, "number=13900139000") == [str(second)]
         assert await seen(boss, "name=张") == [str(first)]
         assert await seen(boss, f"group={group}") == [str(first)]
         assert await seen(boss, "tag=居民") == [str(second)]
         assert f'href="/contacts?group={group}"' in await boss.get("/contacts/groups")
 
-        await boss.get(f"/contacts/{second}/merge")
         assert "没有找到这个号码的联系人" in await refusal(boss, f"/contacts/{second}/merge", {"number": "13700137000"})
         page = await boss.post(f"/contacts/{second}/merge", {"number": "13800138000"})
         assert "将把 张三 138****8000 的标签、分组和资料并入 =cmd 139****9000" in page
@@ -179,7 +163,6 @@ async def test_search_merge_and_groups(site: Site) -> None:
         said = await site.db.fetch("SELECT before, after FROM audit WHERE action = 'contact.merge'")
         assert "13800138000" not in str(said)
 
-        await boss.get("/contacts/groups")
         await boss.post("/contacts/groups/-/do/remove", {"id": group})
         assert await seen(boss) == [str(second)], "the contacts of a group stay"
 
@@ -195,8 +178,7 @@ async def test_who_sees_a_group_puts_nobody_into_it(site: Site) -> None:
         assert "名册" not in await wang.get("/contacts/-/new")
         await wang.post("/contacts/-/new", FORM | {"account": str(hall), "groups": str(group)})
         assert await site.db.fetchval(members) == 0
-        id_ = await entered(wang, site)
-        await wang.get(f"/contacts/{id_}/edit")
+        id_ = await added(wang, site)
         await wang.post(f"/contacts/{id_}/edit", FORM | {"groups": str(group)})
         assert await site.db.fetchval(members) == 0
         await bring(wang, site, "王一,13800138001,,名册,\n")
@@ -205,37 +187,28 @@ async def test_who_sees_a_group_puts_nobody_into_it(site: Site) -> None:
         assert await site.db.fetchval(members) == 0
 
         await site.db.execute("INSERT INTO audience_member (audience_id, contact_id) VALUES ($1, $2)", group, id_)
-        await wang.get(f"/contacts/{id_}/edit")
         await wang.post(f"/contacts/{id_}/edit", FORM | {"name": "新名", "groups": str(group)})
-        await wang.get(f"/contacts/{id_}/edit")
         await wang.post(f"/contacts/{id_}/edit", FORM | {"name": "新名"})
         row = await site.db.fetchrow("SELECT name, (SELECT count(*) FROM audience_member) AS n FROM contact")
         assert tuple(row) == ("新名", 1), "one's contact is changed, and stays in it"
     wang_ = await people.person(site.db, "wang")
     sheet: Any = SimpleNamespace(id=1, columns=("n",), name="n", node=1, rows=1)
     plan = importing.Plan({"number": 0}, hall, Sharing(Shared.OWN), group_id=group)
-    with pytest.raises(Refused):
-        await importing.begin(Change(site.db, wang_.actor(), ids=site.ids), sheet, plan)
+    await fails(Refused, importing.begin(Change(site.db, wang_.actor(), ids=site.ids), sheet, plan))
 
 
 HEAD = "姓名,手机号,标签,分组,城市\n"
 
 
 async def upload(browser: Browser, text: str) -> str:
-    await browser.get("/contacts/-/import")
-    form = aiohttp.FormData()
-    form.add_field("csrf", browser.csrf)
-    form.add_field("file", (HEAD + text).encode("gb18030"), filename="c.csv", content_type="text/csv")
-    async with browser.session.post("/contacts/-/import", data=form) as response:
-        return await browser._read(response)
+    return await send_file(browser, "/contacts/-/import", (HEAD + text).encode("gb18030"))
 
 
 async def bring(browser: Browser, site: Site, text: str, **fields: str) -> str:
     """Upload, take the columns as guessed, wait for the job; its page."""
     page = await upload(browser, text)
     assert browser.status == 200, page
-    selects = re.findall(r'<select [^>]*name="(column_\w+)"[^>]*>(.*?)</select>', page, re.S)
-    chosen = {key: m[1] for key, body in selects if (m := re.search(r'value="(\d+)" selected', body))}
+    chosen = guessed(page)
     assert set(chosen) == {"column_number", "column_name", "column_tags", "column_groups"}
     form = {"account": str(site.accounts["hall"]), "duplicates": "skip", "scope": "account"} | fields
     page = await browser.post(browser.path, chosen | form)
@@ -244,9 +217,8 @@ async def bring(browser: Browser, site: Site, text: str, **fields: str) -> str:
 
 
 async def rows(browser: Browser, what: str) -> list[list[str]]:
-    async with browser.session.get(f"/contacts/-/import/{browser.path.rpartition('/')[2]}/{what}") as response:
-        assert response.status == 200
-        return list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))[1:]
+    job = browser.path.rpartition("/")[2]
+    return (await table_at(browser, f"/contacts/-/import/{job}/{what}"))[1:]
 
 
 async def stored(site: Site) -> dict[str, tuple[str, list[str], str]]:
@@ -256,7 +228,7 @@ async def stored(site: Site) -> dict[str, tuple[str, list[str], str]]:
 
 async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong(site: Site) -> None:
     async with signed_in(site, "boss") as boss, signed_in(site, "li") as li:
-        await entered(li, site, number="13700137000", name="私人")
+        await added(li, site, number="13700137000", name="私人")
         text = (
             "王一,13800138001,街道,第一组,北京\n"
             "=李二,138 0013 8002,,第一组、第二组,\n"

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from alarm_desk import PHONE, Desk, at_desk
 from portal_site import by_test
-from visits import having, lacking, signed_in, status_of
+from visits import fails, having, lacking, signed_in, status_of
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
@@ -65,8 +65,7 @@ async def test_whoever_is_on_duty_when_a_note_leaves_is_told_by_message_and_mail
         await desk.raised(f"channel/{login}")
         await desk.told(node)
         number = await desk.site.db.fetchval("SELECT number FROM message ORDER BY id DESC LIMIT 1")
-        assert number == f"86{phone}"
-        assert desk.post.got[-1][0] == f"{login}@buyer.example.org"
+        assert (number, desk.post.got[-1][0]) == (f"86{phone}", f"{login}@buyer.example.org")
     assert not any("备用" in text for text in await desk.texts())
 
 
@@ -122,18 +121,14 @@ async def test_a_week_is_copied_without_who_has_left(desk: Desk) -> None:
     assert await roster.copy(by, following) == 1
     week = await roster.week(desk.site.db, following)
     assert {place: one.login for place, one in week.items()} == {(following, "day"): "li"}
-    with pytest.raises(SmsgwError):
-        await roster.copy(by, following + timedelta(days=14))
+    await fails(SmsgwError, roster.copy(by, following + timedelta(days=14)))
     for odd in ({(first, "day"): "nobody"}, {(first + timedelta(days=7), "day"): "li"}):
-        with pytest.raises(SmsgwError):
-            await roster.put(by, first, odd)
-    with pytest.raises(SmsgwError):
-        await roster.put(by, first + timedelta(days=1), {})
+        await fails(SmsgwError, roster.put(by, first, odd))
+    await fails(SmsgwError, roster.put(by, first + timedelta(days=1), {}))
 
 
 async def test_robots_are_nobody_on_duty(desk: Desk) -> None:
-    with pytest.raises(SmsgwError):
-        await desk.add(Way.WECOM, desk.robots.wecom_url, on_duty=True)
+    await fails(SmsgwError, desk.add(Way.WECOM, desk.robots.wecom_url, on_duty=True))
 
 
 async def test_the_roster_and_contacts_are_kept_on_their_page_and_seen_by_everybody(desk: Desk) -> None:

@@ -68,8 +68,8 @@ async def test_who_must_have_an_app_binds_one_at_the_login_and_is_asked_for_it_t
 
 
 async def test_a_code_goes_to_the_phone_and_lets_in(site: Site) -> None:
-    await site.add_staff("zhang", "admin")
     await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]], "factors": ["sms"]})
+    await site.add_staff("zhang", "admin")
     await org.set_person(machine(site), "zhang", {"phone": "13800138000"})
     async with signed_in(site, "zhang") as one:
         page = await one.post("/login/enrol", {"factor": "sms", "phone": "13900139000"})
@@ -149,8 +149,7 @@ async def test_the_personal_centre(site: Site) -> None:
 
 
 async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> None:
-    await site.add_staff("zhang", "admin")
-    async with signed_in(site, "zhang") as one:
+    async with signed_in(site, "zhang", "admin") as one:
         await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '11 minutes'")
         await one.get("/me/security")
         assert "确认身份" in await one.post("/me/app", {})
@@ -190,8 +189,7 @@ async def test_login_security_is_shown_and_changed(site: Site) -> None:
 
 
 async def test_the_allow_list_keeps_others_out_and_not_its_editor(site: Site) -> None:
-    await site.add_staff("sec", "secadmin")
-    async with signed_in(site, "sec") as one:
+    async with signed_in(site, "sec", "secadmin") as one:
         await one.get("/security/networks")
         page = await refusal(one, "/security/networks", {"networks": "198.51.100.0/24"})
         assert "127.0.0.1" in page

@@ -103,10 +103,6 @@ async def test_pdus_are_decoded_masked_until_one_has_unmasked_and_only_for_who_m
         assert digest in page
         assert "查看完整号码" in page, "who looked"
         assert "wire-hall" in page
-    for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
-        async with signed_in(site, login) as browser:
-            assert await status_of(browser, f"/records/{id_}/wire") == status, login
-            assert await status_of(browser, f"/records/{id_}/verify", {}) == status, login
     async with signed_in(site, "clerk-hall") as browser:
         assert "/wire" not in await browser.get(f"/records/{id_}")
     looked = await site.db.fetch("SELECT after::text FROM audit WHERE action = 'message.wire'")
@@ -252,31 +248,19 @@ async def test_trouble_is_told_with_every_id_and_no_number(site: Site) -> None:
         for told in (id_, f"{int(id_):016x}", "MK:0001", "138****8000", "hall", "批次号", "本页请求号", "受理时间"):
             assert told in page, told
         assert not having(page, NUMBER, "您好")
-    async with signed_in(site, "wire-clinic") as browser:
-        assert await status_of(browser, f"/records/{id_}/problem") == 404
 
 
-def test_other_spellings_of_the_number_are_masked_too() -> None:
+def test_the_number_is_masked_however_it_is_spelled_and_as_long_as_before() -> None:
     for number, spelled in (("8613800138000", "2611261201+0013800138000"), ("8613800138000", "00138000"),
                             ("5215512345678", "+525512345678"), ("5491123456789", "541123456789"),
-                            ("8521234567", "00121234567")):  # fmt: skip
-        hidden = examining.masked(b"\x00" + spelled.encode() + b"\x00", number)
+                            ("8521234567", "00121234567"), ("12025550123", "12025550123"), ("123456", "123456"),
+                            ("8613800138000", "13800138000")):  # fmt: skip
+        hidden = examining.masked(b"\x00" + spelled.encode() + b"\xff", number)
         assert len(hidden) == len(spelled) + 2
         assert number[-8:].encode() not in hidden, spelled
         assert hidden.count(b"*") >= 4, spelled
     other = b"2611261201 13900139000"
     assert examining.masked(other, "8613800138000") == other
-
-
-def test_a_masked_pdu_is_as_long_as_before() -> None:
-    for number in ("8613800138000", "8521234567", "12025550123", "123456"):
-        octets = b"\x00" + number.encode() + b"\xff" + number.removeprefix("86").encode()
-        hidden = examining.masked(octets, number)
-        assert len(hidden) == len(octets)
-        assert number.removeprefix("86").encode() not in hidden
-
-
-# --- recorded submits ----------------------------------------------------------------------------------------------
 
 
 async def submitted(site: Site, id_: str) -> bytes:
@@ -315,9 +299,6 @@ async def test_recorded_submits_stand_in_the_trace_masked_for_who_may_see_pdus(s
         assert "取件码" not in page
         assert "取件码一".encode("utf-16-be").hex() not in page
         assert "不能查看" in page
-    for login, status in (("clerk-hall", 403), ("wire-clinic", 404)):
-        async with signed_in(site, login) as browser:
-            assert await status_of(browser, f"/records/{id_}/wire") == status, login
     looked = await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'message.wire'")
     assert looked == 3, "each look, none that was refused"
     await site.db.execute("UPDATE message SET number = $1 WHERE id = $2", "#" + "0" * 32, int(id_))
@@ -355,9 +336,6 @@ async def test_a_channels_recording_is_begun_with_its_effect_and_ended_and_the_t
         assert "已结束" in await boss.get(one)
         (spec,) = [c for c in await load_channels(site.db, SEALER) if c.id == site.channel_id]
         assert spec.recording is None
-    said = str(await site.db.fetch("SELECT action, after FROM audit WHERE action LIKE 'channel.record_%'"))
-    assert not lacking(said, "channel.record_submits_end", "投诉排查")
-
 
 async def test_a_database_that_refuses_costs_the_recording_and_nothing_else(site: Site) -> None:
     await recordings.begin(by_test(site.db), site.channel_id, hours=1, reason="投诉排查")

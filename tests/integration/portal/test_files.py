@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 from changes import by_test
+from visits import fails
 
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.platform.accounts import service as accounts
@@ -87,8 +88,7 @@ async def shelf(dsn: str, tmp_path: Path) -> AsyncIterator[Shelf]:
 async def test_a_file_lies_by_its_content_and_is_ours_alone(shelf: Shelf) -> None:
     file = await shelf.keep(b"one")
     path = await shelf.store.path(file.id)
-    assert path == shelf.content(b"one")
-    assert path.read_bytes() == b"one"
+    assert (path, path.read_bytes()) == (shelf.content(b"one"), b"one")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert (file.size, file.sha256, file.media_type) == (3, sha256(b"one").digest(), "text/csv")
     assert await shelf.store.path(1) is None
@@ -105,8 +105,7 @@ async def test_the_same_octets_lie_once_and_stay_until_the_last_has_gone(shelf: 
     assert await shelf.store.path(first.id) is None
     assert (await shelf.store.path(second.id) or Path()).read_bytes() == b"one"
     shelf.later = DAY * 2
-    assert await shelf.store.sweep([KIND]) == 1
-    assert shelf.files() == []
+    assert (await shelf.store.sweep([KIND]), shelf.files()) == (1, [])
 
 
 async def test_what_is_held_stays(shelf: Shelf) -> None:
@@ -128,25 +127,19 @@ async def test_what_is_held_stays(shelf: Shelf) -> None:
 async def test_bounds(shelf: Shelf) -> None:
     shelf.store = shelf.make(total_mb=1)
     half = FileKind("half", 2**20, DAY)
-    with pytest.raises(Invalid):
-        await shelf.coming(b"x" * 1001)
+    await fails(Invalid, shelf.coming(b"x" * 1001))
     small = await shelf.store.receive(KIND, shelf.account_id, 10)
     small.path.write_bytes(b"x" * 1001)
-    with pytest.raises(Invalid):
-        await shelf.store.keep(small, "text/csv", "li")
+    await fails(Invalid, shelf.store.keep(small, "text/csv", "li"))
     await shelf.keep(b"x" * 2**19, half)
-    with pytest.raises(Temporary, match="空间已满"):
-        await shelf.coming(b"y", half)
+    await fails(Temporary, shelf.coming(b"y", half), "空间已满")
     other = await accounts.add(by_test(shelf.database), "other")
     incoming = await shelf.store.receive(half, other, 2**18)
-    with pytest.raises(Temporary):
-        await shelf.store.reserve(incoming, 2**20)
+    await fails(Temporary, shelf.store.reserve(incoming, 2**20))
     shelf.full = True
-    with pytest.raises(Temporary):
-        await shelf.store.reserve(incoming, 2**18 + 1)
+    await fails(Temporary, shelf.store.reserve(incoming, 2**18 + 1))
     shelf.store.drop(incoming)
-    with pytest.raises(Temporary):
-        await shelf.store.receive(half, other, 1)
+    await fails(Temporary, shelf.store.receive(half, other, 1))
     assert shelf.files() == [sha256(b"x" * 2**19).hexdigest()]
 
 
@@ -155,8 +148,7 @@ async def test_a_write_that_fails_leaves_nothing(shelf: Shelf) -> None:
         raise Temporary("STORAGE_UNAVAILABLE")
 
     incoming = await shelf.coming(b"one")
-    with pytest.raises(Temporary):
-        await shelf.store.keep(incoming, "text/csv", "li", refuse)
+    await fails(Temporary, shelf.store.keep(incoming, "text/csv", "li", refuse))
     assert await queries.get(shelf.database, incoming.id) is None
     assert await pieces(shelf) == 0
     assert not incoming.path.exists()
@@ -201,14 +193,12 @@ async def test_another_node_fetches_what_it_has_not_got(shelf: Shelf, tmp_path: 
     shelf.folder = tmp_path / "of-another-node"
     there = shelf.make(node=2)
     both = await asyncio.gather(there.path(file.id), there.path(file.id))
-    assert both == [shelf.content(octets)] * 2
-    assert shelf.content(octets).read_bytes() == octets
+    assert (both, shelf.content(octets).read_bytes()) == ([shelf.content(octets)] * 2, octets)
     assert shelf.files() == [sha256(octets).hexdigest()], "no drafts are left"
     assert await pieces(shelf) == max(1, -(-len(octets) // PIECE))
     shelf.later = 2 * DAY
     assert await there.sweep([large]) == 1, "the node that has received it may never come back"
-    assert await pieces(shelf) == 0
-    assert shelf.files() == []
+    assert (await pieces(shelf), shelf.files()) == (0, [])
     assert await there.path(file.id) is None
 
 
@@ -230,16 +220,13 @@ async def test_what_an_earlier_release_keeps_to_itself_is_shared_by_its_node(she
 
 async def test_octets_that_are_not_those_of_the_file_are_never_shown(shelf: Shelf, tmp_path: Path) -> None:
     file = await shelf.keep(b"one")
-    with pytest.raises(Temporary, match="摘要不符"):
-        await shelf.store._enter(replace(file, id=shelf.id()), shelf.content(b"one"), None)
+    await fails(Temporary, shelf.store._enter(replace(file, id=shelf.id()), shelf.content(b"one"), None), "摘要不符")
     await shelf.database.execute("UPDATE file_piece SET octets = 'two'")
     shelf.folder = tmp_path / "of-another-node"
     there = shelf.make(node=2)
-    with pytest.raises(Temporary, match="摘要不符"):
-        await there.path(file.id)
+    await fails(Temporary, there.path(file.id), "摘要不符")
     await shelf.database.execute("DELETE FROM file_piece")
-    with pytest.raises(Temporary, match="摘要不符"):
-        await there.path(file.id)
+    await fails(Temporary, there.path(file.id), "摘要不符")
     assert shelf.files() == []
 
 
@@ -271,8 +258,7 @@ async def test_pieces_are_tried_again_over_a_short_outage(shelf: Shelf, monkeypa
     assert (times, await pieces(shelf)) == (2, 1)
     monkeypatch.setattr(service, "OUTAGE", 0.0)
     times = 0
-    with pytest.raises(Temporary):
-        await shelf.keep(b"two")
+    await fails(Temporary, shelf.keep(b"two"))
     assert await pieces(shelf) == 1
 
 
@@ -299,8 +285,7 @@ async def test_copies_have_their_room_and_go_when_nobody_reads_them(shelf: Shelf
         await there.path(file.id)
     await there.sweep([large])
     assert len(shelf.files()) == 2
-    with pytest.raises(Temporary, match="空间已满"):
-        await there.receive(large, None, 2**19 + 1)
+    await fails(Temporary, there.receive(large, None, 2**19 + 1), "空间已满")
     shelf.later = COPY_FOR * 0.9
     await there.path(files[0].id)
     shelf.later = COPY_FOR * 1.1
@@ -359,5 +344,4 @@ async def test_what_an_earlier_release_has_left_is_taken_over(shelf: Shelf) -> N
     shelf.later = 2 * DAY
     await files.sweep()
     assert shelf.files() == []
-    with pytest.raises(SmsgwError):
-        await files.get(good[0], accounts=None)
+    await fails(SmsgwError, files.get(good[0], accounts=None))

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import LINK_DOMAINS, SEALER, Site, with_keeper
-from visits import lacking, refusal, signed_in, status_of
+from visits import boss, lacking, refusal, send_file, signed_in, status_of, table_at
 
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission as P
 from smsgw.core.short_codes import Permutation
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.platform.links import clicks as clicking
-from smsgw.platform.links import code_files, counting, queries, service
+from smsgw.platform.links import counting, queries, service
 from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.counting import VisitorCount
 from smsgw.platform.links.model import LinkKind, NewLink, ShortLink
 from smsgw.platform.links.table import LinkTable
 from smsgw.store.engine.spool import Spool
+
+__all__ = ["boss"]
 
 TARGET = "https://www.example.cn/spring?from=sms"
 PHONE = "Mozilla/5.0 (Linux; Android 13; V2241A Build/TP1A) AppleWebKit/537.36 Chrome/118.0 Mobile Safari/537.36"
@@ -89,98 +88,62 @@ async def codes_of(site: Site) -> Permutation:
     return codes
 
 
-async def test_a_link_is_made_shown_led_elsewhere_and_stopped(site: Site) -> None:
+async def test_a_link_is_made_shown_led_elsewhere_and_stopped(site: Site, boss: Browser) -> None:
     form = {"name": "春季<活动>", "target": TARGET, "account": str(site.accounts["hall"]), "visits": "0", "warn": "1"}
-    async with signed_in(site, "boss") as boss:
-        assert "还没有短链" in await boss.get("/short-links")
-        await boss.get("/short-links/-/new")
-        for wrong, field in (({"target": "http://10.0.0.1/"}, "target"), ({"code": "12345678"}, "code"),
-                             ({"until": "2020-01-01 00:00"}, "until"), ({"begins": "soon"}, "begins")):  # fmt: skip
-            assert f'id="{field}-problem"' in await refusal(boss, "/short-links/-/new", form | wrong), wrong
-        assert "创建后立即生效" in await boss.post("/short-links/-/new", form)
-        assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0, "only asked"
-        page = await boss.post("/short-links/-/new", form | {"confirmed": "1"})
-        link = await queries.one(site.db, 1, accounts=None)
-        address = link.address(0, await codes_of(site))
-        assert (boss.path, link.warn, link.domain) == (f"/short-links/{link.id}", True, LINK_DOMAINS[0])
-        assert not lacking(page, address, "春季&lt;活动&gt;")
-        for nothing in ("立即生效", "长期有效", "不限"):
-            assert nothing in page, "what an empty field means is said"
-        assert "审批人" not in page, "of what has not been there is nothing"
-        page = await boss.get("/short-links")
-        assert not lacking(page, f'data-copy-text="{address}"', f"<code>{address.removeprefix('https://')}</code>")
-        assert '<a href="/short-links">短链列表</a>' in await boss.get(f"/short-links/{link.id}/target")
-        for kind, begins in (("svg", "<?xml"), ("png", "\ufffdPNG")):
-            assert (await boss.get(f"/short-links/{link.id}/qr.{kind}?save")).startswith(begins)
-            assert boss.headers["Content-Disposition"].startswith("attachment")
-        for query, found in {"text=spring": [1], "text=none": [], f"text={address}": [1], f"text={address[-8:]}": [1],
-                             "kind=personal": [], "state=active": [1], "origin=page": [1], "origin=api": [],
-                             "made_from=2020-01-01&made_to=2020-01-02": [], "clicked_from=2020-01-01": [],
-                             "ends_from=2020-01-01": []}.items():  # fmt: skip
-            assert ids_on(await boss.get(f"/short-links?{query}")) == found, query
-        other = {"target": "https://elsewhere.example.cn/"}
-        await boss.get(f"/short-links/{link.id}/target")
-        assert "第 2 版" in await boss.post(f"/short-links/{link.id}/target", other)
-        page = await boss.post(f"/short-links/{link.id}/target", other | {"confirmed": "1"})
-        assert "elsewhere.example.cn" in page
-        assert "spring?from=sms" in page, "the version before is still known"
-        act = {"id": str(link.id), "to": f"/short-links/{link.id}"}
-        assert "将停用 1 条短链" in await boss.post("/short-links/-/effect/stop", act)
-        assert not lacking(await boss.post("/short-links/-/do/stop", act | {"reason": "误发"}), "误发", "由审批人停用")
-        await boss.post("/short-links/-/do/start", act)
+    assert "还没有短链" in await boss.get("/short-links")
+    for wrong, field in (({"target": "http://10.0.0.1/"}, "target"), ({"code": "12345678"}, "code"),
+                         ({"until": "2020-01-01 00:00"}, "until"), ({"begins": "soon"}, "begins")):  # fmt: skip
+        assert f'id="{field}-problem"' in await refusal(boss, "/short-links/-/new", form | wrong), wrong
+    assert "创建后立即生效" in await boss.post("/short-links/-/new", form)
+    assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0, "only asked"
+    page = await boss.post("/short-links/-/new", form | {"confirmed": "1"})
+    link = await queries.one(site.db, 1, accounts=None)
+    address = link.address(0, await codes_of(site))
+    assert (boss.path, link.warn, link.domain) == (f"/short-links/{link.id}", True, LINK_DOMAINS[0])
+    assert not lacking(page, address, "春季&lt;活动&gt;")
+    for nothing in ("立即生效", "长期有效", "不限"):
+        assert nothing in page, "what an empty field means is said"
+    assert "审批人" not in page, "of what has not been there is nothing"
+    page = await boss.get("/short-links")
+    assert not lacking(page, f'data-copy-text="{address}"', f"<code>{address.removeprefix('https://')}</code>")
+    assert '<a href="/short-links">短链列表</a>' in await boss.get(f"/short-links/{link.id}/target")
+    for kind, begins in (("svg", "<?xml"), ("png", "\ufffdPNG")):
+        assert (await boss.get(f"/short-links/{link.id}/qr.{kind}?save")).startswith(begins)
+        assert boss.headers["Content-Disposition"].startswith("attachment")
+    for query, found in {"text=spring": [1], "text=none": [], f"text={address}": [1], f"text={address[-8:]}": [1],
+                         "kind=personal": [], "state=active": [1], "origin=page": [1], "origin=api": [],
+                         "made_from=2020-01-01&made_to=2020-01-02": [], "clicked_from=2020-01-01": [],
+                         "ends_from=2020-01-01": []}.items():  # fmt: skip
+        assert ids_on(await boss.get(f"/short-links?{query}")) == found, query
+    other = {"target": "https://elsewhere.example.cn/"}
+    assert "第 2 版" in await boss.post(f"/short-links/{link.id}/target", other)
+    page = await boss.post(f"/short-links/{link.id}/target", other | {"confirmed": "1"})
+    assert "elsewhere.example.cn" in page
+    assert "spring?from=sms" in page, "the version before is still known"
+    act = {"id": str(link.id), "to": f"/short-links/{link.id}"}
+    assert "将停用 1 条短链" in await boss.post("/short-links/-/effect/stop", act)
+    assert not lacking(await boss.post("/short-links/-/do/stop", act | {"reason": "误发"}), "误发", "由审批人停用")
+    await boss.post("/short-links/-/do/start", act)
     found = await queries.one(site.db, link.id, accounts=None)
     assert (found.stored_state.value, found.version, found.passed) == ("active", 2, 2)
-    rows = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'short_link.') ORDER BY id")
-    assert [row["action"] for row in rows] == ["short_link.make", "short_link.target", "short_link.stop",
-                                               "short_link.start"]  # fmt: skip
 
 
 async def test_who_may_not_decide_waits_for_who_decides_on_the_version_that_was_seen(site: Site) -> None:
     form = {"name": "便民", "target": TARGET, "account": str(site.accounts["hall"]), "visits": "0", "confirmed": "1"}
     async with signed_in(site, "hall-op") as keeper, signed_in(site, "boss") as boss:
-        await keeper.get("/short-links/-/new")
         assert "审核中" in await keeper.post("/short-links/-/new", form)
         assert "/short-links/1/pass" not in await keeper.get("/short-links/1")
         assert await status_of(keeper, "/short-links/1/pass") == 403
         assert 'name="version" value="1"' in await boss.get("/short-links/1/pass")
-        await keeper.get("/short-links/1/target")
         other = {"target": "https://elsewhere.example.cn/", "confirmed": "1"}
         await keeper.post("/short-links/1/target", other)
         page = await boss.post("/short-links/1/pass", {"version": "1", "confirmed": "1"})
         assert (boss.status, "elsewhere.example.cn" in page) == (422, True), "it leads elsewhere by now"
-        await boss.get("/short-links/1/reject")
         assert "不属于本单位" in await boss.post("/short-links/1/reject", {"version": "2", "reason": "不属于本单位"})
-        await keeper.get("/short-links/1/target")
         await keeper.post("/short-links/1/target", form)
-        await boss.get("/short-links/1/pass")
         await boss.post("/short-links/1/pass", {"version": "3", "confirmed": "1"})
     link = await queries.one(site.db, 1, accounts=None)
     assert (link.stored_state.value, link.passed, link.decided_by) == ("active", 3, "boss")
-
-
-async def test_one_sees_links_visits_files_and_figures_of_ones_own_accounts(site: Site, tmp_path: Path) -> None:
-    mine, other = await made(site), await made(site, "clinic", name="别家活动", kind=LinkKind.PERSONAL, codes=5)
-    await opened(site, tmp_path, mine, [PHONE])
-    await opened(site, tmp_path, other, [PHONE])
-    job = await code_files.again(by_test(site.db), other, node=1)
-    today = f"{datetime.now(CHINA):%Y-%m-%d}"
-    async with signed_in(site, "hall-op") as keeper:
-        assert ids_on(await keeper.get("/short-links")) == [mine.id]
-        for below in ("", "/target", "/codes", "/qr.svg"):
-            assert await status_of(keeper, f"/short-links/{other.id}{below}") == 404, below
-        for path in (f"/link-tasks/{job}", f"/link-tasks/{job}/file"):
-            assert await status_of(keeper, path) == 404, path
-        await keeper.post("/short-links/-/do/stop", {"id": str(other.id)})
-        for path in ("/link-clicks?time=7d", f"/link-clicks?time=7d&link={other.id}", "/link-tasks",
-                     f"/reports/links?time=custom&from={today}&to={today}"):  # fmt: skip
-            page = await keeper.get(path)
-            assert (keeper.status, "别家活动" in page, "社区医院" in page) == (200, False, False), path
-        assert await status_of(keeper, "/link-clicks/-/judge") in (403, 404)
-        form = {"name": "x", "target": TARGET, "account": str(site.accounts["clinic"]), "confirmed": "1"}
-        await keeper.get("/short-links/-/new")
-        assert await status_of(keeper, "/short-links/-/new", form) == 422
-    assert (await queries.one(site.db, other.id, accounts=None)).stored_state.value == "active"
-    assert await site.db.fetchval("SELECT count(*) FROM short_link") == 2
 
 
 async def test_visits_say_when_from_where_and_with_what_and_keep_the_address_short(site: Site, tmp_path: Path) -> None:
@@ -205,7 +168,6 @@ async def test_visits_say_when_from_where_and_with_what_and_keep_the_address_sho
         assert figures == ["3", "2", "4"], "visits of people, two devices, all hits"
         await boss.post("/link-clicks/-/export", {"q": f"link={link.id}", "reason": "核对", "format": "csv"})
         assert "=HYPERLINK" not in await boss.job_done(boss.path)
-        await boss.get("/link-clicks/-/judge")
         assert "重新判定最近 1 天" in await boss.post("/link-clicks/-/judge", {"days": "1"})
         await boss.post("/link-clicks/-/judge", {"days": "1", "confirmed": "1"})
     assert await site.db.fetchval("SELECT count(*) FROM link_click WHERE rules = 0") == 4
@@ -214,78 +176,67 @@ async def test_visits_say_when_from_where_and_with_what_and_keep_the_address_sho
     assert (again.hits, again.humans, again.visitors) == (4, 3, 2), "judged again, counted once"
 
 
-async def test_the_report_leads_to_what_it_counts(site: Site, tmp_path: Path) -> None:
+async def test_the_report_leads_to_what_it_counts(site: Site, tmp_path: Path, boss: Browser) -> None:
     link = await made(site)
     personal = await made(site, kind=LinkKind.PERSONAL, codes=20, valid_until=datetime.now(UTC) + timedelta(seconds=1))
     await opened(site, tmp_path, link, [PHONE, PHONE, SCANNER])
     await asyncio.sleep(max(0, (personal.valid_until - datetime.now(UTC)).total_seconds()))  # type: ignore[operator]
     day = datetime.now(CHINA).date()
-    async with signed_in(site, "boss") as boss:
-        page = await boss.get("/reports/links")
-        for key, counted in (("made", 2), ("clicked", 1), ("ends", 1)):
-            address = f"/short-links?{key}_from={day}&{key}_to={day}&account={site.accounts['hall']}"
-            assert f'<a href="{address.replace("&", "&amp;")}">{counted}</a>' in page, key
-            assert len(ids_on(await boss.get(address))) == counted, key
-        for verdict, counted in (("human", 2), ("program", 1)):
-            address = f"/link-clicks?time=custom&from={day}&to={day}&account={site.accounts['hall']}&verdict={verdict}"
-            assert f'<a href="{address.replace("&", "&amp;")}">{counted}</a>' in page, verdict
-            assert (await boss.get(address)).count('data-label="访问判定"') == counted
-        assert "新建 2 条，真人访问 2 次，程序访问 1 次" in page
+    page = await boss.get("/reports/links")
+    for key, counted in (("made", 2), ("clicked", 1), ("ends", 1)):
+        address = f"/short-links?{key}_from={day}&{key}_to={day}&account={site.accounts['hall']}"
+        assert f'<a href="{address.replace("&", "&amp;")}">{counted}</a>' in page, key
+        assert len(ids_on(await boss.get(address))) == counted, key
+    for verdict, counted in (("human", 2), ("program", 1)):
+        address = f"/link-clicks?time=custom&from={day}&to={day}&account={site.accounts['hall']}&verdict={verdict}"
+        assert f'<a href="{address.replace("&", "&amp;")}">{counted}</a>' in page, verdict
+        assert (await boss.get(address)).count('data-label="访问判定"') == counted
+    assert "新建 2 条，真人访问 2 次，程序访问 1 次" in page
 
 
-async def rows_of(site: Site, boss: Browser, job: str) -> list[list[str]]:
+async def rows_of(boss: Browser, job: str) -> list[list[str]]:
     await boss.job_done(job)
-    text = await boss.get(f"{job}/file")
-    assert boss.status == 200
+    rows = await table_at(boss, f"{job}/file")
     assert boss.headers["Cache-Control"] == "no-store"
-    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+    return rows
 
 
-async def test_codes_are_generated_and_taken_away_each_once(site: Site) -> None:
+async def test_codes_are_generated_and_taken_away_each_once(site: Site, boss: Browser) -> None:
     form = {"name": "一人一码", "target": TARGET, "account": str(site.accounts["hall"]), "codes": "12000"}
-    async with signed_in(site, "boss") as boss:
-        await boss.get("/link-tasks/-/new")
-        assert "12,000 个短码" in await boss.post("/link-tasks/-/new", form)
-        await boss.post("/link-tasks/-/new", form | {"confirmed": "1"})
-        rows = await rows_of(site, boss, boss.path)
-        link, codes = await queries.one(site.db, 1, accounts=None), await codes_of(site)
-        assert (len(rows), len({row[1] for row in rows[1:]})) == (12_001, 12_000)
-        assert rows[1] == ["1", link.address(0, codes)]
-        assert rows[-1] == ["12000", link.address(11_999, codes)]
-        assert ids_on(await boss.get(f"/short-links?text={rows[777][1]}")) == [link.id], "whose code it is"
-        await boss.get(f"/short-links/{link.id}/codes")
-        await boss.post(f"/short-links/{link.id}/codes", {"confirmed": "1"})
-        assert await rows_of(site, boss, boss.path) == rows, "again the same"
-        part = await made(site, kind=LinkKind.PERSONAL, codes=10)  # messages have the first four
-        await site.db.execute("UPDATE short_link SET used = 4 WHERE id = $1", part.id)
-        shown = await boss.get(f"/short-links/{part.id}")
-        assert "已发放 4 个短码" in shown, "what was given away, not what there is room for"
-        assert "前 4 个" in await boss.post(f"/short-links/{part.id}/codes", {})
-        await boss.post(f"/short-links/{part.id}/codes", {"confirmed": "1"})
-        rows = await rows_of(site, boss, boss.path)
-        assert [row[0] for row in rows[1:]] == [str(n) for n in range(5, 11)]
-        assert rows[1][1] == part.address(4, codes)
+    assert "12,000 个短码" in await boss.post("/link-tasks/-/new", form)
+    await boss.post("/link-tasks/-/new", form | {"confirmed": "1"})
+    rows = await rows_of(boss, boss.path)
+    link, codes = await queries.one(site.db, 1, accounts=None), await codes_of(site)
+    assert (len(rows), len({row[1] for row in rows[1:]})) == (12_001, 12_000)
+    assert rows[1] == ["1", link.address(0, codes)]
+    assert rows[-1] == ["12000", link.address(11_999, codes)]
+    assert ids_on(await boss.get(f"/short-links?text={rows[777][1]}")) == [link.id], "whose code it is"
+    await boss.post(f"/short-links/{link.id}/codes", {"confirmed": "1"})
+    assert await rows_of(boss, boss.path) == rows, "again the same"
+    part = await made(site, kind=LinkKind.PERSONAL, codes=10)  # messages have the first four
+    await site.db.execute("UPDATE short_link SET used = 4 WHERE id = $1", part.id)
+    shown = await boss.get(f"/short-links/{part.id}")
+    assert "已发放 4 个短码" in shown, "what was given away, not what there is room for"
+    assert "前 4 个" in await boss.post(f"/short-links/{part.id}/codes", {})
+    await boss.post(f"/short-links/{part.id}/codes", {"confirmed": "1"})
+    rows = await rows_of(boss, boss.path)
+    assert [row[0] for row in rows[1:]] == [str(n) for n in range(5, 11)]
+    assert rows[1][1] == part.address(4, codes)
     fetched = await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'short_link.codes_fetch'")
     assert fetched == 2, "of each link once a day"
     assert (await queries.one(site.db, 1, accounts=None)).kind is LinkKind.PERSONAL
 
 
-async def test_numbers_of_a_table_get_a_code_each(site: Site) -> None:
+async def test_numbers_of_a_table_get_a_code_each(site: Site, boss: Browser) -> None:
     table = "手机号\n13800138000\n+86 139 0013 9000\nnonsense\n13800138000\n"
     form = {"name": "一号一码", "target": TARGET, "account": str(site.accounts["hall"]), "column_number": "0"}
-    async with signed_in(site, "boss") as boss:
-        await boss.get("/link-tasks/-/import")
-        file = aiohttp.FormData()
-        file.add_field("csrf", boss.csrf)
-        file.add_field("file", table.encode(), filename="numbers.csv")
-        async with boss.session.post("/link-tasks/-/import", data=file) as answer:
-            await boss._read(answer)
-            at = answer.url.path
-        assert "4 个短码" in await boss.post(at, form)
-        await boss.post(at, form | {"confirmed": "1"})
-        (job,) = await site.db.fetch("SELECT id FROM job WHERE kind = 'link.codes'")
-        rows = await rows_of(site, boss, f"/link-tasks/{job['id']}")
-        page = await boss.get(f"/link-tasks/{job['id']}")
+    await send_file(boss, "/link-tasks/-/import", table.encode())
+    at = boss.path
+    assert "4 个短码" in await boss.post(at, form)
+    await boss.post(at, form | {"confirmed": "1"})
+    (job,) = await site.db.fetch("SELECT id FROM job WHERE kind = 'link.codes'")
+    rows = await rows_of(boss, f"/link-tasks/{job['id']}")
+    page = await boss.get(f"/link-tasks/{job['id']}")
     link, codes = await queries.one(site.db, 1, accounts=None), await codes_of(site)
     assert rows[1:] == [["1", "8613800138000", link.address(0, codes)], ["2", "8613900139000", link.address(1, codes)]]
     assert re.search(r"无效号码</dt><dd>\s*1\s*</dd>", page)

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from databases import change as as_owner
 from portal_site import Site, by_test, running
-from visits import lacking, signed_in, status_of
+from visits import fails, lacking, signed_in, status_of
 
 from smsgw.admin.words.load_tests import SCENARIO
 from smsgw.bench.result import Outage
@@ -78,8 +78,6 @@ async def test_it_is_begun_with_its_effect_in_numbers_and_stopped(site: Site) ->
         await boss.post(f"/loadtest/{id_}/stop", {"confirmed": "yes"})
         assert await site.db.fetchval("SELECT state FROM job WHERE kind = 'load_test'") == JobState.CANCELLED
         assert "已停止" in await boss.get(f"/loadtest/{id_}")
-    rows = await site.db.fetch("SELECT action FROM audit WHERE action LIKE 'load_test.%' ORDER BY id")
-    assert [row["action"] for row in rows] == ["load_test.begin", "load_test.stop"]
 
 
 @pytest.mark.parametrize("scenario", [Scenario.FLOOD, Scenario.OTP, Scenario.PERSONALISED, Scenario.CMPP])
@@ -91,28 +89,15 @@ async def test_every_scenario_can_be_begun(site: Site, scenario: Scenario) -> No
         assert str(SCENARIO[scenario]) in await boss.get(f"/loadtest/{id_}")
 
 
-async def test_who_may_look_may_not_begin(site: Site) -> None:
-    async with signed_in(site, "watcher-1") as watcher:
-        assert "/loadtest/-/new" not in await watcher.get("/loadtest")
-        assert await status_of(watcher, "/loadtest/-/new") == 403
-
-
 async def test_it_is_of_the_platform_and_not_of_who_sees_some_accounts(site: Site, tmp_path: Path) -> None:
     profile = Profile(Scenario.STEADY, 100, 60)
-    id_ = await service.begin(by_test(site.db), profile, reason="验收", node=1, folder=tmp_path)
     async with signed_in(site, "narrow-1") as narrow:
-        page = await narrow.get("/loadtest")
-        assert narrow.status == 200
-        assert "/loadtest/-/new" not in page
-        for address in ("/loadtest/-/new", f"/loadtest/{id_}", f"/loadtest/{id_}/live", f"/loadtest/{id_}/stop"):
-            assert await status_of(narrow, address) == 404, address
+        assert "/loadtest/-/new" not in await narrow.get("/loadtest")
         assert await status_of(narrow, "/loadtest/-/new", ASKED | {"confirmed": "yes"}) == 404
-        assert await status_of(narrow, f"/loadtest/{id_}/stop", {"confirmed": "yes"}) == 404
     narrowed = Actor(ActorKind.PERSON, "narrow-1", 9, frozenset(Permission), replace(EVERYTHING, accounts=(1,)))
-    with pytest.raises(SmsgwError) as refused:
-        await service.begin(Change(site.db, narrowed), profile, reason="验收", node=1, folder=tmp_path)
-    assert refused.value.code == "PERMISSION_DENIED"
-    assert await site.db.fetchval("SELECT state FROM job WHERE kind = 'load_test'") == JobState.WAITING
+    begun = service.begin(Change(site.db, narrowed), profile, reason="验收", node=1, folder=tmp_path)
+    await fails(SmsgwError, begun, code="PERMISSION_DENIED")
+    assert await site.db.fetchval("SELECT count(*) FROM load_test") == 0
 
 
 async def test_of_two_who_begin_one_at_once_one_is_told_that_another_runs(site: Site, tmp_path: Path) -> None:
