@@ -20,7 +20,7 @@ from visits import entered, signed_in, status_of
 from smsgw.core.ids import CHINA
 from smsgw.platform.diagnostics import bundle, service
 from smsgw.platform.diagnostics.bundle import Bundles
-from smsgw.platform.diagnostics.cleaning import cleaned
+from smsgw.platform.diagnostics.cleaning import cleaned, settings_shown
 from smsgw.platform.keys import service as keys
 from smsgw.platform.tickets import service as tickets
 from smsgw.runtime import aio
@@ -148,6 +148,13 @@ def test_statements_lose_what_somebody_has_typed(query: str, shown: str) -> None
 ])  # fmt: skip
 def test_texts_lose_secrets_and_numbers_alone(text: str, clean: str) -> None:
     assert cleaned(text, {"Secret1"}) == clean
+
+
+def test_every_setting_of_its_own_is_shown_or_hidden() -> None:
+    shown = settings_shown(Config())
+    assert set(shown) == set(Config.__dataclass_fields__)
+    assert settings_shown(MailConfig(password="x"))["password"] == "***"
+    json.dumps(shown)
 
 
 def test_the_log_is_kept_in_bounds() -> None:
