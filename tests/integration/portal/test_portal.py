@@ -5,37 +5,41 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
-from browsing import Browser, send
+import pytest_asyncio
+from browsing import send
 from databases import change
 from portal_site import PASSWORD, Site, running
 from portal_walk import an_address
 from structlog.testing import capture_logs
+from visiting import Visitor, entered, lacks, shows, submitted
 
 from smsgw.admin import app, rights
 from smsgw.admin.pages.records import trace
 from smsgw.admin.security import CONTENT_SECURITY_POLICY
-from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.runtime import clock
 from smsgw.store.records import alarms, audit, audit_chain
+
+pytestmark = pytest.mark.staff(admin="admin")
 
 NEW_PASSWORD = "Other-Horse-8"
 
 
-# --- login and session ----------------------------------------------------------------------------------------------
+@pytest_asyncio.fixture
+async def admin(site: Site) -> AsyncIterator[Visitor]:
+    async with entered(site, "admin") as person:
+        yield person
 
 
 async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         await browser.get("/records?time=7d")
         assert parse_qs(urlsplit(browser.path).query) == {"next": ["/records?time=7d"]}
         page = await browser.login("admin", onward="/records?time=7d")
@@ -48,33 +52,24 @@ async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Si
             browser.headers["Clear-Site-Data"] == '"cache", "storage"'
         )  # not cookies: one's device stays known
         browser.session.cookie_jar.update_cookies({"smsgw": token})
-        await browser.get("/")
-        assert browser.path == "/login"  # the old cookie is worth nothing
+        assert await browser.led_to("/") == "/login"  # the old cookie is worth nothing
 
 
-async def test_the_database_holds_only_the_hash_of_the_session(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        cookie = next(c for c in browser.session.cookie_jar if c.key == "smsgw")
-        assert cookie["httponly"]
-        assert cookie["samesite"] == "Strict"
-        assert len(cookie.value) >= 43
-        stored = await site.db.fetchrow("SELECT * FROM portal_session")
-        assert stored
-        assert len(stored["token_sha256"]) == 32
-        assert cookie.value not in repr(dict(stored))
+async def test_the_database_holds_only_the_hash_of_the_session(site: Site, admin: Visitor) -> None:
+    cookie = next(c for c in admin.session.cookie_jar if c.key == "smsgw")
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Strict"
+    assert len(cookie.value) >= 43
+    stored = await site.db.fetchrow("SELECT * FROM portal_session")
+    assert len(stored["token_sha256"]) == 32
+    assert cookie.value not in repr(dict(stored))
 
 
 async def test_with_tls_cookies_are_pinned_to_the_host(dsn: str, tmp_path: Path) -> None:
-    async with (
-        running(dsn, tmp_path, secure_cookies=True) as site,
-        aiohttp.ClientSession(site.url) as session,
-    ):
+    async with (running(dsn, tmp_path, secure_cookies=True) as site, aiohttp.ClientSession(site.url) as session):
         await site.add_staff("admin", "admin")
         async with session.get("/login") as response:
             csrf = re.search(r'name="csrf" value="([^"]+)"', await response.text())
-            assert csrf
             visitor = response.cookies["__Host-smsgw-visitor"].value
         assert visitor != csrf[1]  # on the page it is masked
         fields = {"csrf": csrf[1], "login": "admin", "password": PASSWORD, "next": "/"}
@@ -87,15 +82,12 @@ async def test_with_tls_cookies_are_pinned_to_the_host(dsn: str, tmp_path: Path)
             assert response.headers["Strict-Transport-Security"]
 
 
-async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        first = browser.cookies["smsgw"]
-        await browser.get("/password")
-        await browser.post("/login", {"login": "admin", "password": PASSWORD, "next": "/"})
-        assert browser.cookies["smsgw"] != first
-        assert await site.db.fetchval("SELECT count(*) FROM portal_session") == 1
+async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Site, admin: Visitor) -> None:
+    first = admin.cookies["smsgw"]
+    await admin.get("/password")
+    await admin.post("/login", {"login": "admin", "password": PASSWORD, "next": "/"})
+    assert admin.cookies["smsgw"] != first
+    assert await site.db.fetchval("SELECT count(*) FROM portal_session") == 1
 
 
 @pytest.mark.parametrize(
@@ -105,40 +97,26 @@ async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Sit
         "UPDATE portal_session SET created_at = now() - interval '12 hours 1 minute'",
     ],
 )
-async def test_sessions_end_when_idle_and_in_any_case(site: Site, age: str) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        await site.db.execute(age)
-        await browser.get("/")
-        assert browser.path == "/login"
-        await browser.get(
-            "/home/live", headers={"HX-Request": "true", "HX-Current-URL": f"{site.url}/records"}
-        )
-        assert browser.status == 401
-        assert browser.headers["HX-Redirect"] == "/login?next=%2Frecords"
+async def test_sessions_end_when_idle_and_in_any_case(site: Site, admin: Visitor, age: str) -> None:
+    await site.db.execute(age)
+    assert await admin.led_to("/") == "/login"
+    await admin.get("/home/live", headers={"HX-Request": "true", "HX-Current-URL": f"{site.url}/records"})
+    assert admin.status == 401
+    assert admin.headers["HX-Redirect"] == "/login?next=%2Frecords"
 
 
-async def test_a_page_that_refreshes_itself_does_not_keep_the_session_alive(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        idle = "SELECT now() - seen_at > interval '10 minutes' FROM portal_session"
-        await site.db.execute("UPDATE portal_session SET seen_at = now() - interval '20 minutes'")
-        await browser.get("/home/live")
-        assert browser.status == 200
-        assert await site.db.fetchval(idle)
-        await browser.get("/")
-        assert not await site.db.fetchval(idle)
+async def test_a_page_that_refreshes_itself_does_not_keep_the_session_alive(site: Site, admin: Visitor) -> None:
+    idle = "SELECT now() - seen_at > interval '10 minutes' FROM portal_session"
+    await site.db.execute("UPDATE portal_session SET seen_at = now() - interval '20 minutes'")
+    assert await admin.status_of("/home/live") == 200
+    assert await site.db.fetchval(idle)
+    await admin.get("/")
+    assert not await site.db.fetchval(idle)
 
 
-async def test_a_stopped_person_is_out_at_once(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        await site.db.execute("UPDATE staff SET status = 'stopped'")
-        await browser.get("/")
-        assert browser.path == "/login"
+async def test_a_stopped_person_is_out_at_once(site: Site, admin: Visitor) -> None:
+    await site.db.execute("UPDATE staff SET status = 'stopped'")
+    assert await admin.led_to("/") == "/login"
 
 
 async def until(found: Callable[[], Awaitable[object]], within: float = 60.0) -> None:
@@ -154,10 +132,9 @@ def neutral(page: str) -> str:
 
 
 async def test_wrong_unknown_and_stopped_look_the_same(site: Site) -> None:
-    await site.add_staff("admin", "admin")
     await site.add_staff("gone", "admin")
     await site.db.execute("UPDATE staff SET status = 'stopped' WHERE login = 'gone'")
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         wrong = await browser.login("admin", "Wrong-Horse-7")
         assert browser.status == 401
         assert "账号或密码不正确" in wrong
@@ -168,7 +145,7 @@ async def test_wrong_unknown_and_stopped_look_the_same(site: Site) -> None:
 
 @pytest.mark.usefixtures("standing")
 async def test_an_address_that_guesses_must_wait(site: Site) -> None:
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         for _ in range(5):
             await browser.login("nobody", "Wrong-Horse-7")
             assert browser.status == 401
@@ -180,38 +157,33 @@ async def test_an_address_that_guesses_must_wait(site: Site) -> None:
 
 async def test_first_login_demands_a_new_password(site: Site) -> None:
     await site.add_staff("zhang", "operator", "hall", must_change=True)
-    async with Browser(site) as browser, Browser(site) as other:
+    async with Visitor(site) as browser, Visitor(site) as other:
         await browser.login("zhang")
         assert browser.path == "/password"
         await other.login("zhang")
         for path in ("/", "/send", "/records"):
-            await browser.get(path)
-            assert browser.path == "/password"
+            assert await browser.led_to(path) == "/password"
         fields = {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}
         for change, said in (
-            ({"again": "Different-9x"}, "不一致"),
-            ({"new": "short1A", "again": "short1A"}, "至少 10 位"),
+            ({"again": "Different-9x"}, "不一致"), ({"new": "short1A", "again": "short1A"}, "至少 10 位"),
             ({"new": "Zhang-Horse-8", "again": "Zhang-Horse-8"}, "不能包含登录名"),
             ({"new": PASSWORD, "again": PASSWORD}, "不能与当前密码相同"),
             ({"old": "Wrong-Horse-7"}, "当前密码不正确"),
-        ):
-            page = await browser.post("/password", fields | change)
-            assert browser.status == 422
+        ):  # fmt: skip
+            page = await browser.refused("/password", fields | change)
             assert said in page
             assert re.search(rf'id="{next(iter(change))}-problem" role="alert">[^<]*{said}', page), "at its field"
             assert not re.search(r'type="password" value="[^"]', page)
         page = await browser.post("/password", fields)
         assert urlsplit(browser.path).path == "/"
         assert "新密码已生效" in page
-        await other.get("/")
-        assert other.path == "/login"  # all other sessions have ended
+        assert await other.led_to("/") == "/login"  # all other sessions have ended
         await other.login("zhang", NEW_PASSWORD)
         assert other.path == "/"
 
 
 async def test_what_people_do_is_in_the_audit_log_and_the_chain_holds(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         await browser.login("admin", "Wrong-Horse-7")
         await until(lambda: site.db.fetchval("SELECT 1 FROM audit WHERE action = 'login.failed'"))
         await browser.login("admin")
@@ -227,46 +199,29 @@ async def test_what_people_do_is_in_the_audit_log_and_the_chain_holds(site: Site
     assert [problem.kind for problem in report.problems] == ["no_anchor"]
 
 
-# --- what keeps strangers out ---------------------------------------------------------------------------------------
-
-
-async def test_a_change_needs_our_token_and_our_page(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        for data, headers in (
-            ({"csrf": ""}, {}),
-            ({"csrf": "x" * 32}, {}),
-            ({}, {"Origin": "https://evil.example"}),
-            ({}, {"Sec-Fetch-Site": "cross-site"}),
-        ):
-            page = await browser.post("/logout", data, headers=headers)
-            assert browser.status == 403
-            assert "页面已过期" in page
-            assert "返回该页面" not in page, "which one is not known"
-        for host, leads in ((site.url, True), ("https://evil.example", False)):
-            page = await browser.post("/logout", {"csrf": ""}, headers={"Referer": f"{host}/tasks?status=paused"})
-            assert ('href="/tasks?status=paused">返回该页面' in page) == leads, host
-        await browser.get("/")
-        assert browser.path == "/"  # still logged in
-        await browser.get("/logout")
-        assert browser.status == 404  # changes are POST only
-        page = await browser.get("/not-there", headers={"Referer": f"{site.url}/tasks"})
-        assert 'href="/tasks">返回上一页' in page
+async def test_a_change_needs_our_token_and_our_page(site: Site, admin: Visitor) -> None:
+    for data, headers in (({"csrf": ""}, {}), ({"csrf": "x" * 32}, {}), ({}, {"Origin": "https://evil.example"}),
+                          ({}, {"Sec-Fetch-Site": "cross-site"})):  # fmt: skip
+        page = await admin.post("/logout", data, headers=headers)
+        assert admin.status == 403
+        assert "页面已过期" in page
+        assert "返回该页面" not in page, "which one is not known"
+    for host, leads in ((site.url, True), ("https://evil.example", False)):
+        page = await admin.post("/logout", {"csrf": ""}, headers={"Referer": f"{host}/tasks?status=paused"})
+        assert ('href="/tasks?status=paused">返回该页面' in page) == leads, host
+    assert await admin.led_to("/") == "/"  # still logged in
+    assert await admin.status_of("/logout") == 404  # changes are POST only
+    assert 'href="/tasks">返回上一页' in await admin.get("/not-there", headers={"Referer": f"{site.url}/tasks"})
 
 
 async def test_login_itself_is_protected_from_other_sites(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         await browser.get("/login")
-        await browser.post("/login", {"csrf": "x" * 32, "login": "admin", "password": PASSWORD})
-        assert browser.status == 403
+        assert await browser.status_of("/login", {"csrf": "x" * 32, "login": "admin", "password": PASSWORD}) == 403
         assert "smsgw" not in browser.cookies
 
 
-async def post_without_end(
-    site: Site, path: str, length: int, kind: str = "application/x-www-form-urlencoded"
-) -> int:
+async def post_without_end(site: Site, path: str, length: int, kind: str = "application/x-www-form-urlencoded") -> int:
     """The status of the answer to a form that announces its length, and does not come."""
     host, port = site.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -282,80 +237,50 @@ async def post_without_end(
 
 async def test_a_visitors_form_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "VISITOR_SECONDS", 0.3)
-    statuses = await asyncio.gather(*(post_without_end(site, "/login", 1000) for _ in range(20)))
-    assert statuses == [408] * 20
+    assert await asyncio.gather(*(post_without_end(site, "/login", 1000) for _ in range(20))) == [408] * 20
     assert await post_without_end(site, "/login", 17 * 1024) == 413, "a login is short"
     assert await post_without_end(site, "/login", 1000, "multipart/form-data; boundary=b") == 400
-
-
-async def test_what_needs_a_login_is_not_read_without_one(site: Site) -> None:
     for path in ("/send", "/password", "/logout"):
-        assert await post_without_end(site, path, 100_000) == 303
+        assert await post_without_end(site, path, 100_000) == 303, "what needs a login is not read without one"
 
 
-async def test_a_form_of_very_many_fields_is_not_taken_apart(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        async with browser.session.post("/send/quick/preview", data=b"a&" * 100_000, headers=headers) as response:
-            assert response.status == 400
-
-
-async def test_headers_of_every_answer(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        for path in (
-            "/",
-            "/send/quick",
-            "/records",
-            "/nowhere",
-            "/home/live",
-            "/static/0/css/base.css",
-            "/static/0/none.css",
-        ):
-            await browser.get(path)
-            assert browser.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
-            assert browser.headers["X-Content-Type-Options"] == "nosniff"
-            assert browser.headers["Referrer-Policy"] == "same-origin"
-            if not path.startswith("/static"):
-                assert browser.headers["Cache-Control"] == "no-store"
-    for unsafe in ("unsafe-inline", "unsafe-eval", "*"):
-        assert unsafe not in CONTENT_SECURITY_POLICY
+async def test_headers_of_every_answer(site: Site, admin: Visitor) -> None:
+    for path in ("/", "/send/quick", "/records", "/nowhere", "/home/live", "/static/0/css/base.css",
+                 "/static/0/none.css"):  # fmt: skip
+        await admin.get(path)
+        assert admin.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+        assert admin.headers["X-Content-Type-Options"] == "nosniff"
+        assert admin.headers["Referrer-Policy"] == "same-origin"
+        if not path.startswith("/static"):
+            assert admin.headers["Cache-Control"] == "no-store"
+    lacks(CONTENT_SECURITY_POLICY, "unsafe-inline", "unsafe-eval", "*")
 
 
 async def test_head_is_answered_like_get(site: Site) -> None:
-    await site.add_staff("admin", "admin")  # without anybody there is the first run
-    async with Browser(site) as browser, browser.session.head("/login") as response:
+    async with Visitor(site) as browser, browser.session.head("/login") as response:
         assert response.status == 200
         assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
 
 
 async def test_files_may_be_kept_for_ever_under_their_fingerprint_only(site: Site) -> None:
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         page = await browser.get("/login")
         for address in re.findall(r'(?:href|src)="(/static/[^"#]+)', page):
-            await browser.get(address)
-            assert browser.status == 200, address
+            assert await browser.status_of(address) == 200, address
             assert "immutable" in browser.headers["Cache-Control"]
         await browser.get("/static/000000000000/css/base.css")
         assert browser.headers["Cache-Control"] == "no-cache"
         for path in ("/static/0/../app.py", "/static/0/%2e%2e/app.py", "/static/0/vendor/../../auth.py"):
-            await browser.get(path)
-            assert browser.status == 404, path
+            assert await browser.status_of(path) == 404, path
 
 
 async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Site) -> None:
     await site.add_staff("lee", "auditor", "hall")
-    async with Browser(site) as browser:
-        await browser.login("lee")
+    async with entered(site, "lee") as browser:
         with capture_logs() as logs:
-            await browser.get("/records")
-            assert browser.status == 200
+            assert await browser.status_of("/records") == 200
             for _ in range(40):
-                await browser.get("/send?to=13800138000", headers={"X-Request-Id": "request-77"})
-                assert browser.status == 403
+                assert await browser.status_of("/send?to=13800138000", headers={"X-Request-Id": "request-77"}) == 403
     told = [line for line in logs if line["event"] == "portal.forbidden"]
     assert 0 < len(told) < 10
     assert (told[0]["login"], told[0]["path"], told[0]["request_id"]) == ("lee", "/send", "request-77")
@@ -363,16 +288,14 @@ async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Si
 
 
 async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:
-    await site.add_staff("admin", "admin")  # without anybody there is the first run
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         await browser.get("/login")
         for route in app.routes():
             if route.action == rights.PUBLIC:
                 continue
             path = an_address(route.path)
             if route.method == "GET":
-                await browser.get(path)
-                assert urlsplit(browser.path).path == "/login", path
+                assert urlsplit(await browser.led_to(path)).path == "/login", path
             else:
                 await browser.post(path, {}, follow=False)
                 assert browser.status == 303, path
@@ -382,71 +305,49 @@ async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:
 async def test_an_operator_sees_only_the_accounts_assigned(site: Site) -> None:
     own, other = await send(site, "hall"), await send(site, "clinic", to="13900139000")
     await site.add_staff("li", "operator", "hall")
-    async with Browser(site) as browser:
-        await browser.login("li")
-        page = await browser.get("/records")
-        assert f"/records/{own}" in page
-        assert f"/records/{other}" not in page
-        assert "clinic" not in page
+    async with entered(site, "li") as browser:
+        shows(await browser.get("/records"), f"/records/{own}", no=[f"/records/{other}", "clinic"])
         for query in (f"account={site.accounts['clinic']}", "phone=13900139000", f"batch={other}"):
             assert f"/records/{other}" not in await browser.get(f"/records?{query}")
-        await browser.get(f"/records/{own}")
-        assert browser.status == 200
+        assert await browser.status_of(f"/records/{own}") == 200
         for path in (f"/records/{other}", f"/records/{other}/live"):
-            await browser.get(path)
-            assert browser.status == 404
+            assert await browser.status_of(path) == 404
         home = await browser.get("/")
         assert f"/records/{other}" not in home
         assert "mobile-a" not in home  # channels are the operators' of the gateway
         assert "clinic" not in await browser.get("/send/quick")
         form = filled(site, "clinic", await browser.get("/send/quick"))
         for path in ("/send/quick/confirm", "/send/quick"):
-            page = await browser.post(path, form)
-            assert browser.status == 422
-            assert "请选择发送账号" in page
+            await browser.refused(path, form, "请选择发送账号")
     assert await site.db.fetchval("SELECT count(*) FROM message") == 2
 
 
 async def test_a_person_without_accounts_is_told_so(site: Site) -> None:
     await send(site)
     await site.add_staff("li", "operator")
-    async with Browser(site) as browser:
-        page = await browser.login("li")
-        assert "您还没有可用的短信账号" in page
+    async with Visitor(site) as browser:
+        assert "您还没有可用的短信账号" in await browser.login("li")
         assert "没有可用的短信账号" in await browser.get("/send/quick")
         assert "13800138000" not in await browser.get("/records?time=7d")
-
-
-# --- sending ----------------------------------------------------------------------------------------------------------
 
 
 def filled(site: Site, account: str, page: str, **fields: str) -> dict[str, str]:
     """The form of the page, filled in."""
     key = re.search(r'name="key" value="([A-Za-z0-9_-]{24})"', page)
-    return {
-        "key": key[1] if key else "",
-        "account": str(site.accounts[account]),
-        "to": "13800138000\n13800138001",
-        "type": "notice",
-        "sign": "",
-        "content": "您好",
-    } | fields
+    return {"key": key[1] if key else "", "account": str(site.accounts[account]), "to": "13800138000\n13800138001",
+            "type": "notice", "sign": "", "content": "您好"} | fields  # fmt: skip
 
 
 async def test_send_watch_and_trace(site: Site) -> None:
     await site.add_staff("li", "operator", "hall")
-    async with Browser(site) as browser:
-        await browser.login("li")
-        form = filled(
-            site, "hall", await browser.get("/send/quick"), to="13800138000, 13800138001\n13800138000\nabc"
-        )
+    async with entered(site, "li") as browser:
+        form = filled(site, "hall", await browser.get("/send/quick"), to="13800138000, 13800138001\n13800138000\nabc")
         page = await browser.post("/send/quick/preview", form, headers={"HX-Request": "true"})
         assert "【市政服务】您好" in page
         assert re.search(r'id="count-characters">8<', page)
         assert re.search(r'id="count-numbers">2<', page)
 
-        page = await browser.post("/send/quick/confirm", form)
-        assert "将向 2 个号码发送" in page
+        assert "将向 2 个号码发送" in await browser.post("/send/quick/confirm", form)
         assert await site.db.fetchval("SELECT count(*) FROM message") == 0  # confirming has sent nothing
 
         page = await browser.post("/send/quick", form)
@@ -465,72 +366,45 @@ async def test_send_watch_and_trace(site: Site) -> None:
         await site.carrier_reports(taken[:1])
         await site.carrier_reports(taken[1:], PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
         page = await browser.get(live)
-        assert "成功" in page
-        assert "空号" in page
+        shows(page, "成功", "空号")
         assert "hx-get" not in page  # nothing left to wait for
 
         page = await browser.get(f"/records/{rows[1]['id']}")
-        for told in (
-            "平台受理",
-            "运营商已接收",
-            "状态报告",
-            "MK:0001",
-            "空号",
-            "请从名单中删除",
-            "138****8001",
-        ):
-            assert told in page, told
+        shows(page, "平台受理", "运营商已接收", "状态报告", "MK:0001", "空号", "请从名单中删除", "138****8001")
         assert "13800138001" not in page
 
 
-async def test_a_thousand_numbers(site: Site) -> None:
-    await site.add_staff("admin", "admin")
+async def test_a_thousand_numbers(site: Site, admin: Visitor) -> None:
     numbers = [f"13800138{n:03d}" for n in range(1000)]
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send/quick"), to="\n".join(numbers))
-        assert "将向 1,000 个号码发送" in await browser.post("/send/quick/confirm", form)
-        page = await browser.post("/send/quick", form)
-        links = re.findall(r'<tr data-href="/records/(\d+)"', page)
-        assert len(set(links)) == 1000
-        assert page.count("排队中") == 1001  # every row, and the sum
-        await site.carrier_reports(await site.carrier_takes())
-        page = await browser.get(browser.path.replace("/send/quick/result", "/send/quick/result/live"))
-        assert page.count("成功") == 1001
+    form = filled(site, "hall", await admin.get("/send/quick"), to="\n".join(numbers))
+    assert "将向 1,000 个号码发送" in await admin.post("/send/quick/confirm", form)
+    page = await admin.post("/send/quick", form)
+    assert len(set(re.findall(r'<tr data-href="/records/(\d+)"', page))) == 1000
+    assert page.count("排队中") == 1001  # every row, and the sum
+    await site.carrier_reports(await site.carrier_takes())
+    page = await admin.get(admin.path.replace("/send/quick/result", "/send/quick/result/live"))
+    assert page.count("成功") == 1001
 
 
-async def test_a_trace_refreshes_until_the_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_trace_refreshes_until_the_end(site: Site, admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace, "EVERY", 0.0)
-    await site.add_staff("admin", "admin")
     message_id = await send(site, content="好" * 200)
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        live = f"/records/{message_id}/live"
-        assert f'hx-get="{live}"' in await browser.get(f"/records/{message_id}")
-        taken = await site.carrier_takes()
-        assert len(taken) == 4
-        await site.carrier_reports(taken[:3])
-        page = await browser.get(live)
-        assert f'hx-get="{live}"' in page
-        assert "成功 3 / 4" in page
-        await site.carrier_reports(taken[3:])
-        page = await browser.get(live)
-        assert "hx-get" not in page
-        assert "成功 4 / 4" in page
+    live = f"/records/{message_id}/live"
+    assert f'hx-get="{live}"' in await admin.get(f"/records/{message_id}")
+    taken = await site.carrier_takes()
+    assert len(taken) == 4
+    await site.carrier_reports(taken[:3])
+    shows(await admin.get(live), f'hx-get="{live}"', "成功 3 / 4")
+    await site.carrier_reports(taken[3:])
+    shows(await admin.get(live), "成功 4 / 4", no="hx-get")
 
 
 async def test_who_has_looked_is_in_the_audit_log_once_a_day(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, admin: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await site.add_staff("admin", "admin")
     await site.add_staff("auditor", "auditor")
     message_id = await send(site)
-    looks = [
-        f"/records/{message_id}",
-        f"/records/{message_id}/live",
-        "/records?phone=13800138000",
-        "/records?time=30d",
-    ]
+    looks = [f"/records/{message_id}", f"/records/{message_id}/live", "/records?phone=13800138000", "/records?time=30d"]
 
     async def readings() -> list[tuple[str, str, str]]:
         rows = await site.db.fetch(
@@ -538,284 +412,203 @@ async def test_who_has_looked_is_in_the_audit_log_once_a_day(
         )
         return [tuple(row) for row in rows]
 
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        for look in looks * 3:
-            await browser.get(look)
-        await browser.get("/records/1")  # nobody's
-        once = await readings()
-        searches = [("admin", "records.search", "records")] * 2
-        assert once == [("admin", "message.read", f"message/{message_id}"), *searches]
-    async with Browser(site) as other:
-        await other.login("auditor")
+    for look in looks * 3:
+        await admin.get(look)
+    await admin.get("/records/1")  # nobody's
+    once = await readings()
+    searches = [("admin", "records.search", "records")] * 2
+    assert once == [("admin", "message.read", f"message/{message_id}"), *searches]
+    async with entered(site, "auditor") as other:
         await other.get(looks[1])  # the piece of the page alone is a look as well
         assert (await readings())[len(once) :] == [("auditor", "message.read", f"message/{message_id}")]
         tomorrow = clock.now() + timedelta(days=1)
         monkeypatch.setattr("smsgw.platform.audit.readings.clock.now", lambda: tomorrow)
         await other.get(looks[0])
         assert len(await readings()) == len(once) + 2
-    text = await site.db.fetchval("SELECT string_agg(audit::text, ' ') FROM audit")
-    assert "138****8000" in text
-    assert "13800138000" not in text
+    shows(await site.db.fetchval("SELECT string_agg(audit::text, ' ') FROM audit"), "138****8000", no="13800138000")
 
 
-async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        page = await browser.get("/send/quick")
-        for fields, said in (
-            ({"to": ""}, "请填写至少一个手机号码"),
-            ({"to": "abc"}, "没有有效的手机号码"),
-            ({"to": "\n".join(f"13800{n:06d}" for n in range(1001))}, "单次最多 1,000 个号码"),
-            ({"content": " "}, "请填写短信内容"),
-            ({"content": "字" * 997}, "超过 1000 字"),
-            ({"sign": "长" * 21}, "签名须为 2 到 20 个字"),
-            ({"type": "spam"}, "请选择短信类型"),
-            ({"account": "999"}, "请选择发送账号"),
-            ({"key": ""}, "页面已过期"),
-        ):
-            shown = await browser.post("/send/quick/confirm", filled(site, "hall", page) | fields)
-            assert browser.status == 422, fields
-            assert said in shown, said
-        shown = await browser.post(
-            "/send/quick/confirm", filled(site, "hall", page, to="abc", content="<b>别丢了我")
-        )
-        assert "&lt;b&gt;别丢了我" in shown
-        shown = await browser.post("/send/quick/edit", filled(site, "hall", page, content="<b>别丢了我"))
-        assert "&lt;b&gt;别丢了我" in shown
+async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site, admin: Visitor) -> None:
+    page = await admin.get("/send/quick")
+    for fields, said in (
+        ({"to": ""}, "请填写至少一个手机号码"), ({"to": "abc"}, "没有有效的手机号码"),
+        ({"to": "\n".join(f"13800{n:06d}" for n in range(1001))}, "单次最多 1,000 个号码"),
+        ({"content": " "}, "请填写短信内容"), ({"content": "字" * 997}, "超过 1000 字"),
+        ({"sign": "长" * 21}, "签名须为 2 到 20 个字"), ({"type": "spam"}, "请选择短信类型"),
+        ({"account": "999"}, "请选择发送账号"), ({"key": ""}, "页面已过期"),
+    ):  # fmt: skip
+        shown = await admin.refused("/send/quick/confirm", filled(site, "hall", page) | fields, said)
+        if "to" in fields:
+            assert re.search(r'<textarea[^>]* id="to" aria-invalid="true" aria-describedby="to-problem"', shown)
+            assert 'id="to-problem"' in shown
+    for path, to in (("/send/quick/confirm", "abc"), ("/send/quick/edit", "13800138000")):
+        kept = await admin.post(path, filled(site, "hall", page, to=to, content="<b>别丢了我"))
+        assert "&lt;b&gt;别丢了我" in kept, path
 
 
-async def test_no_channel_is_said_before_sending_and_refused_at_sending(site: Site) -> None:
-    await site.add_staff("admin", "admin")
+async def test_no_channel_and_too_little_money_are_said_before_sending(site: Site, admin: Visitor) -> None:
     site.unavailable.add("CMCC")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send/quick"))
-        page = await browser.post("/send/quick/confirm", form)
-        assert "目前没有可用通道" in page
-        assert re.search(r'type="submit" disabled', page)
-        page = await browser.post("/send/quick", form)
-        assert browser.status == 422
-        assert "没有可用通道" in page
-        site.unavailable.clear()
-        await browser.post("/send/quick", form)  # the same form, later
-        assert urlsplit(browser.path).path == "/send/quick/result"
-
-
-async def test_too_little_money_is_said(site: Site) -> None:
-    await site.add_staff("admin", "admin")
+    form = filled(site, "hall", await admin.get("/send/quick"))
+    page = await admin.post("/send/quick/confirm", form)
+    assert "目前没有可用通道" in page
+    assert re.search(r'type="submit" disabled', page)
+    await admin.refused("/send/quick", form, "没有可用通道")
+    site.unavailable.clear()
+    await admin.post("/send/quick", form)  # the same form, later
+    assert urlsplit(admin.path).path == "/send/quick/result"
     await site.db.execute("UPDATE account SET balance = 1")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send/quick"))
-        page = await browser.post("/send/quick/confirm", form)
-        assert "余额不足" in page
-        page = await browser.post("/send/quick", form)
-        assert browser.status == 422
-        assert "余额不足" in page
+    form = filled(site, "hall", await admin.get("/send/quick"))
+    assert "余额不足" in await admin.post("/send/quick/confirm", form)
+    await admin.refused("/send/quick", form, "余额不足")
 
 
 async def test_another_persons_result_needs_the_account(site: Site) -> None:
-    await site.add_staff("admin", "admin")
     await site.add_staff("wang", "operator", "clinic")
-    async with Browser(site) as browser, Browser(site) as other:
+    async with Visitor(site) as browser, Visitor(site) as other:
         await browser.login("admin")
         await browser.post("/send/quick", filled(site, "hall", await browser.get("/send/quick")))
         await other.login("wang")
-        await other.get(browser.path)
-        assert other.status == 404
+        assert await other.status_of(browser.path) == 404
 
 
-# --- records ----------------------------------------------------------------------------------------------------------
-
-
-async def test_records_by_page_and_filter(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    chosen = site.snapshots.current.account(site.accounts["hall"])
-    assert chosen
+async def test_records_by_page_and_filter(site: Site, admin: Visitor) -> None:
     numbers = [f"13800138{n:03d}" for n in range(120)]
-    items = tuple(SendItem(to=n, content="您好") for n in numbers)
-    await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "key-1"))
+    await submitted(site, "hall", *numbers)
     taken = await site.carrier_takes()
     await site.carrier_reports(taken[:7], PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        seen: list[str] = []
-        path: str | None = "/records?time=7d"
-        while path:
-            page = await browser.get(path)
-            seen += re.findall(r'<tr data-href="/records/(\d+)"', page)
-            onward = re.search(r'rel="next" href="([^"]+)"', page)
-            path = onward[1].replace("&amp;", "&") if onward else None
-        assert len(seen) == 120
-        assert seen == sorted(set(seen), key=int, reverse=True)
+    seen: list[str] = []
+    path: str | None = "/records?time=7d"
+    while path:
+        page = await admin.get(path)
+        seen += re.findall(r'<tr data-href="/records/(\d+)"', page)
+        onward = re.search(r'rel="next" href="([^"]+)"', page)
+        path = onward[1].replace("&amp;", "&") if onward else None
+    assert len(seen) == 120
+    assert seen == sorted(set(seen), key=int, reverse=True)
 
-        async def count(query: str) -> int:
-            return len(re.findall(r"<tr data-href", await browser.get(f"/records?{query}")))
+    async def count(query: str) -> int:
+        return len(re.findall(r"<tr data-href", await admin.get(f"/records?{query}")))
 
-        assert await count("status=failed") == 7
-        assert await count("status=failed&time=yesterday") == 0
-        assert await count("phone=138%200013%208005") == 1
-        assert await count(f"account={site.accounts['clinic']}") == 0
-        page = await browser.get("/records?phone=138")
-        assert browser.status == 200
-        assert "手机号码格式不正确" in page
-        page = await browser.get("/records")
-        assert not [n for n in numbers if n in page]  # masked
+    assert await count("status=failed") == 7
+    assert await count("status=failed&time=yesterday") == 0
+    assert await count("phone=138%200013%208005") == 1
+    assert await count(f"account={site.accounts['clinic']}") == 0
+    page = await admin.get("/records?phone=138")
+    assert admin.status == 200
+    assert "手机号码格式不正确" in page
+    page = await admin.get("/records")
+    assert not [n for n in numbers if n in page]  # masked
 
 
 async def test_the_content_is_hidden_from_those_who_may_not_read_it(site: Site) -> None:
     await site.add_staff("money", "finance")
     message_id = await send(site, content="机密内容")
-    async with Browser(site) as browser:
-        await browser.login("money")
+    async with entered(site, "money") as browser:
         for path in ("/", "/home/live", "/records", f"/records/{message_id}", f"/records/{message_id}/live"):
             assert "机密内容" not in await browser.get(path), path
             assert browser.status == 200
 
 
 async def test_home_counts_today(site: Site) -> None:
-    await site.add_staff("admin", "admin")
     for n in range(3):
         await send(site, to=f"1380013800{n}")
     taken = await site.carrier_takes()
     await site.carrier_reports(taken[:2])
     await site.carrier_reports(taken[2:], PartState.UNDELIVERABLE, "MK:0001")
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         page = await browser.login("admin")
         for metric, n in (("accepted", 3), ("delivered", 2), ("failed", 1)):
             assert re.search(rf'data-metric="{metric}">{n}<', page), metric
-        assert "66.7" in page
-        assert "还没有通道" in page
-
-
-async def test_empty_pages_teach(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        assert "发送第一条短信" in await browser.login("admin")
-        assert "这段时间还没有短信" in await browser.get("/records")
-        assert "没有符合条件的记录" in await browser.get("/records?status=failed")
-
-
-# --- language and errors ----------------------------------------------------------------------------------------------
+        shows(page, "66.7", "还没有通道")
 
 
 async def test_language(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         await browser.get("/login")
-        page = await browser.post("/language", {"language": "en", "next": "/login"})
-        assert "Welcome" in page
+        assert "Welcome" in await browser.post("/language", {"language": "en", "next": "/login"})
         for path in ("/", "/records", "/send", "/password"):
             await browser.login("admin")
             page = re.sub(r"<option[^<]*</option>|admin 先生|【|】|中文|>中<", "", await browser.get(path))
             assert not re.search(r"[\u4e00-\u9fff]", page), (path, re.findall(r"[\u4e00-\u9fff]+", page))
-        await browser.post("/language", {"language": "xx", "next": "//evil.example"})
-        assert urlsplit(browser.path).path == "/"
+        assert urlsplit(await browser.led_to("/language", {"language": "xx", "next": "//evil.example"})).path == "/"
 
 
-@pytest.mark.parametrize(
-    "path", ["/nowhere", "/records/1", f"/records/{2**63}", "/send/quick/result", "/records/abc"]
-)
-async def test_not_found_is_a_page_that_helps(site: Site, path: str) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        page = await browser.get(path)
-        assert browser.status == 404
-        assert "页面不存在" in page
-        assert browser.headers["X-Request-Id"] in page
+@pytest.mark.parametrize("path", ["/nowhere", "/records/1", f"/records/{2**63}", "/send/quick/result", "/records/abc"])
+async def test_not_found_is_a_page_that_helps(site: Site, admin: Visitor, path: str) -> None:
+    page = await admin.get(path)
+    assert admin.status == 404
+    assert "页面不存在" in page
+    assert admin.headers["X-Request-Id"] in page
 
 
 async def test_paths_of_others_are_left_to_them(site: Site) -> None:
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         for path in ("/api/v1/nowhere", "/health", "/ready", "/metrics"):
             page = await browser.get(path)
             assert browser.status == 404
             assert "页面不存在" not in page  # aiohttp's own: nobody else is mounted here
 
 
-async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        form = filled(site, "hall", await browser.get("/send/quick"))
-        await site.db.close()
-        for path in ("/", "/records", "/send"):
-            page = await browser.get(path)
-            assert browser.status == 503
-            assert "数据库不可用" in page
-            assert "页面会自动重试" in page
-            assert browser.headers["X-Request-Id"] in page
-        page = await browser.post("/send/quick", form)
-        assert browser.status == 503
-        assert ("请先核对再重试" in page, "页面会自动重试" in page) == (True, False), "a change is not tried again"
-        page = await browser.get("/home/live", headers={"HX-Request": "true"})
-        assert browser.status == 503
-        assert page.startswith("数据库不可用")
-        assert "<" not in page
-        await site.db.open()
-        await browser.get("/")
-        assert browser.status == 200
-        assert browser.path == "/"
+async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site, admin: Visitor) -> None:
+    form = filled(site, "hall", await admin.get("/send/quick"))
+    await site.db.close()
+    for path in ("/", "/records", "/send"):
+        page = await admin.get(path)
+        assert admin.status == 503
+        shows(page, "数据库不可用", "页面会自动重试")
+        assert admin.headers["X-Request-Id"] in page
+    page = await admin.post("/send/quick", form)
+    assert admin.status == 503
+    assert ("请先核对再重试" in page, "页面会自动重试" in page) == (True, False), "a change is not tried again"
+    page = await admin.get("/home/live", headers={"HX-Request": "true"})
+    assert admin.status == 503
+    assert page.startswith("数据库不可用")
+    assert "<" not in page
+    await site.db.open()
+    assert await admin.status_of("/") == 200
+    assert admin.path == "/"
 
 
-async def test_a_crash_shows_a_page_without_its_inside(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        await change(site.db.dsn, "ALTER TABLE stat_minute RENAME TO gone")
-        page = await browser.get("/")
-        assert browser.status == 500
-        assert "系统错误" in page
-        assert browser.headers["X-Request-Id"] in page
-        assert "stat_minute" not in page
-        assert "Traceback" not in page
+async def test_a_crash_shows_a_page_without_its_inside(site: Site, admin: Visitor) -> None:
+    await change(site.db.dsn, "ALTER TABLE stat_minute RENAME TO gone")
+    page = await admin.get("/")
+    assert admin.status == 500
+    assert "系统错误" in page
+    assert admin.headers["X-Request-Id"] in page
+    lacks(page, "stat_minute", "Traceback")
 
 
-async def test_characters_that_the_database_does_not_know(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("a\0b")
+async def test_a_form_too_large_of_too_many_fields_or_strange_characters_is_refused(site: Site) -> None:
+    async with entered(site, "a\0b") as browser:
         assert browser.status == 400
         await browser.login("admin")
         page = await browser.post("/send/quick/preview", {"content": "a\0b"})
         assert browser.status == 400
         assert "请求不正确" in page
         for path in ("/send/result?account=1&key=%00", "/records?phone=%00", "/records?time=%00", "/%00"):
-            await browser.get(path)
-            assert browser.status in (400, 404), path
-
-
-async def test_too_large_a_form(site: Site) -> None:
-    await site.add_staff("admin", "admin")
-    async with Browser(site) as browser:
-        await browser.login("admin")
-        page = await browser.post("/send/quick/preview", {"content": "x" * 600_000})
+            assert await browser.status_of(path) in (400, 404), path
+        assert "提交的内容过大" in await browser.post("/send/quick/preview", {"content": "x" * 600_000})
         assert browser.status == 413
-        assert "提交的内容过大" in page
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with browser.session.post("/send/quick/preview", data=b"a&" * 100_000, headers=headers) as response:
+            assert response.status == 400
 
 
 async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Site) -> None:
-    await site.add_staff("admin", "admin")
     await site.add_staff("clerk", "operator", "hall")
     now = datetime.now(UTC)
     async with site.db.transaction() as connection:
-        await alarms.raise_(
-            connection, "channel_down", "channel/mobile-a", "critical", "<no answer>", now=now
-        )
+        await alarms.raise_(connection, "channel_down", "channel/mobile-a", "critical", "<no answer>", now=now)
         await alarms.raise_(connection, "standby_low", "pool/vip", "warning", "", now=now)
         await alarms.raise_(connection, "disk_low", "node/1", "critical", "", now=now)
         await alarms.clear(connection, "disk_low", "node/1", now=now)
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         page = await browser.login("admin")
         assert re.findall(r'data-alarm="(\w+)">\s*<div class="note note-(\w+)" role="status"', page) == [
             ("channel_down", "bad"),
             ("standby_low", "warning"),
         ]
-        assert "通道断开" in page
-        assert "通道 mobile-a · &lt;no answer&gt;" in page
+        shows(page, "通道断开", "通道 mobile-a · &lt;no answer&gt;")
         assert 'data-alarm="channel_down"' in await browser.get("/home/live")
         async with site.db.transaction() as connection:
             for name in ("b", "c"):
@@ -824,5 +617,5 @@ async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Sit
         assert page.count('data-alarm="channel_down"') == 1, "one note for one kind of trouble"
         assert all(f"通道 mobile-{name}" in page for name in "abc")
         assert all(text in page for text in ("3 处", "/alarms?kind=channel_down"))
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         assert "data-alarm" not in await browser.login("clerk")
