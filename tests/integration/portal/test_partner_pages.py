@@ -11,11 +11,10 @@ from html import unescape
 from pathlib import Path
 
 import pytest_asyncio
-from browsing import Browser
 from portal_site import SEALER, Site, by_test, with_keeper
+from visiting import entered, shows
 
 from smsgw.core.permissions import Permission as P
-from smsgw.platform.partners import queries
 from smsgw.platform.partners import service as partners
 from smsgw.runtime import clock
 from smsgw.store.config.partners import BindRow, confirm_binds, load_partners
@@ -31,23 +30,13 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def login(site: Site, username: str, account: str = "hall", **fields: object) -> int:
-    return await partners.add(
-        by_test(site.db), SEALER, site.accounts[account], "smpp", username, "secret12", fields
-    )
+    return await partners.add(by_test(site.db), SEALER, site.accounts[account], "smpp", username, "secret12", fields)
 
 
 async def bound(site: Site, node: int, partner_id: int, numbers: range, **more: object) -> None:
     """The node says which binds it has."""
     row = BindRow(0, partner_id, site.accounts["hall"], "transceiver", "192.0.2.7", clock.now(), version="smpp34")
-    rows = [replace(row, number=n, **more) for n in numbers]  # type: ignore[arg-type]
-    await confirm_binds(site.db, node, rows)
-
-
-async def opened(browser: Browser, path: str) -> dict[str, str]:
-    """The form there, as somebody has it before them: the mark of what it was made of."""
-    found = re.search(r'name="seen" value="([0-9a-f]{16})"', await browser.get(path))
-    assert found, path
-    return {"seen": found[1]}
+    await confirm_binds(site.db, node, [replace(row, number=n, **more) for n in numbers])
 
 
 async def test_binds_of_all_nodes_are_shown_and_ended_with_the_effect_in_numbers(site: Site) -> None:
@@ -58,20 +47,17 @@ async def test_binds_of_all_nodes_are_shown_and_ended_with_the_effect_in_numbers
     await bound(site, 3, id_, range(1), submits=2, unanswered=1, ip="192.0.2.9")
     await bound(site, 4, other, range(1))
     await site.db.execute("UPDATE partner_bind SET seen_at = now() - interval '1 minute' WHERE node = 4")
-    async with Browser(site) as browser:
-        await browser.login("boss")
+    async with entered(site, "boss") as browser:
         page = unescape(await browser.get(f"/partners/{id_}"))
-        for said in ("节点 2", "节点 3", "192.0.2.9", "SMPP 3.4", "15.0", "超过登录名的速率", "NUMBER_BLOCKED"):
-            assert said in page, said
+        shows(page, "节点 2", "节点 3", "192.0.2.9", "SMPP 3.4", "15.0", "超过登录名的速率", "NUMBER_BLOCKED")
         assert "data-again" in page
         assert "crowd" in await browser.get("/partners?partner_state=bound")
         idle = await browser.get("/partners?partner_state=idle")
         assert "quiet" in idle, "what its node no longer confirms is no bind"
         assert ">crowd<" not in idle
         asked = unescape(await browser.post("/partners/-/effect/kick", {"id": str(id_)}))
-        for said in ("1 个登录名在 2 个节点上的 3 个连接", "11 个提交尚未应答", "4 个未确认的报告",
-                     "SMPP 和连到其他节点的"):  # fmt: skip
-            assert said in asked, said
+        shows(asked, "1 个登录名在 2 个节点上的 3 个连接", "11 个提交尚未应答", "4 个未确认的报告",
+              "SMPP 和连到其他节点的")  # fmt: skip
         await browser.post("/partners/-/do/kick", {"id": str(id_), "reason": ""})
         assert browser.status == 422, "a reason is asked for"
         await browser.post("/partners/-/do/kick", {"id": str(id_), "reason": "客户要求换机房"})
@@ -101,29 +87,23 @@ async def test_nodes_that_let_in_too_many_together_end_the_youngest(site: Site) 
 
 
 async def test_a_login_is_made_limited_and_given_another_password(site: Site) -> None:
-    async with Browser(site) as browser:
-        await browser.login("boss")
+    async with entered(site, "boss") as browser:
         assert "还没有下游接入" in await browser.get("/partners")
-        await browser.get("/partners/-/new")
         given = LIMITS | {"account": str(site.accounts["hall"]), "protocol": "cmpp", "user": "toolong"}
-        page = await browser.post("/partners/-/new", given)
-        assert browser.status == 422
-        assert 'id="user-problem"' in page
+        await browser.refused("/partners/-/new", given, 'id="user-problem"')
         page = unescape(await browser.post("/partners/-/new", given | {"user": "900007"}))
         found = re.search(r'one-time">([A-Za-z0-9]{8})<', page)
         assert found, "a password that we made is shown once"
         (kept,) = await load_partners(site.db, SEALER)
         assert (kept.password, kept.window, kept.rate, kept.code) == (found[1], 16, 100, "10690001")
         assert found[1] not in await browser.get(f"/partners/{kept.id}")
-        await browser.post("/partners/-/new", given | {"user": "900007"})
-        assert browser.status == 422, "it is there already"
+        assert await browser.status_of("/partners/-/new", given | {"user": "900007"}) == 422, "it is there already"
 
         await bound(site, 2, kept.id, range(1))
         at = f"/partners/{kept.id}/edit"
-        own = await opened(browser, at)
+        own = await browser.mark_of(at)
         narrowed = LIMITS | own | {"ip_allow": "198.51.100.0/24", "window": "8", "any_clock": "1"}
-        asked = unescape(await browser.post(at, narrowed))
-        assert "共 1 个会断开" in asked
+        assert "共 1 个会断开" in unescape(await browser.post(at, narrowed))
         await browser.post(at, narrowed | {"confirmed": "1"})
         (now,) = await load_partners(site.db, SEALER)
         assert (now.window, [str(n) for n in now.ip_allow], now.any_clock) == (8, ["198.51.100.0/24"], True)
@@ -131,7 +111,7 @@ async def test_a_login_is_made_limited_and_given_another_password(site: Site) ->
 
         await browser.post(at, LIMITS | own | {"confirmed": "1"})
         assert browser.status == 422, "made of what somebody has changed since"
-        own = await opened(browser, f"/partners/{kept.id}/password")
+        own = await browser.mark_of(f"/partners/{kept.id}/password")
         page = await browser.post(f"/partners/{kept.id}/password", {"confirmed": "1"} | own)
         (renewed,) = await load_partners(site.db, SEALER)
         await browser.post(f"/partners/{kept.id}/password", {"confirmed": "1"} | own)
@@ -144,23 +124,3 @@ async def test_a_login_is_made_limited_and_given_another_password(site: Site) ->
         await browser.post("/partners/-/do/start", {"id": str(kept.id)})
         await browser.post("/partners/-/do/remove", {"id": str(kept.id), "typed": "900007"})
     assert await load_partners(site.db, SEALER) == []
-
-
-async def test_who_looks_changes_nothing_and_others_logins_are_not_there(site: Site) -> None:
-    own, foreign = await login(site, "own"), await login(site, "foreign", "clinic")
-    await bound(site, 2, own, range(1))
-    async with Browser(site) as browser:
-        await browser.login("hall-op")
-        page = await browser.get("/partners")
-        assert f"/partners/{own}" in page
-        assert "foreign" not in page
-        for below in ("", "/edit", "/password"):
-            await browser.get(f"/partners/{foreign}{below}")
-            assert browser.status in (403, 404), below
-        page = await browser.get(f"/partners/{own}")
-        assert "断开连接" not in page
-        kick = {"id": str(own), "reason": "too fast"}
-        for path, data in ((f"/partners/{own}/edit", LIMITS), ("/partners/-/do/kick", kick)):
-            await browser.post(path, data)
-            assert browser.status == 403, path
-    assert [one.kick for one in (await queries.one(site.db, own, accounts=None)).binds] == [False]  # type: ignore[union-attr]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import csv
 import html
-import io
 import re
-import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
-from browsing import Browser
 from portal_site import Site
 from test_sending_pages import held
+from visiting import Visitor, acting, actions, add_role, all_entered, cells, entered, shows
 
 from smsgw.admin.app import routes
 from smsgw.admin.kit import people
@@ -23,35 +19,23 @@ from smsgw.admin.words.people import NAMED
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
-from smsgw.platform.change import Change
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 
 Fields = Sequence[tuple[str, str]]
 P = Permission
-
-
 pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Browser]:
-    async with Browser(site) as browser:
-        await browser.login("boss")
+async def boss(site: Site) -> AsyncIterator[Visitor]:
+    async with entered(site, "boss") as browser:
         yield browser
 
 
-def by_nobody(site: Site) -> Change:
-    return Change(site.db, Actor.system("test"))
-
-
-async def send(browser: Browser, path: str, *fields: tuple[str, str], confirmed: bool = True) -> str:
+async def send(browser: Visitor, path: str, *fields: tuple[str, str], confirmed: bool = True) -> str:
     """Open a form and send it, its effect confirmed."""
-    await browser.get(path)
-    sure = [("confirmed", "1")] if confirmed else []
-    data = [("csrf", browser.csrf), *fields, *sure]
-    async with browser.session.post(path, data=data) as response:
-        return await browser._read(response)
+    return await browser.post(path, [*fields, *([("confirmed", "1")] if confirmed else [])])
 
 
 async def id_of(site: Site, login: str) -> int:
@@ -64,24 +48,19 @@ async def role_id(site: Site, code: str) -> int:
 
 async def two_departments(site: Site) -> tuple[int, int]:
     """One with a manager of its people, ``chief``, and ``worker`` in it; another one with ``stranger`` in it."""
-    change = by_nobody(site)
+    change = acting(site)
     own, other = await org.add_department(change, "一科"), await org.add_department(change, "二科")
-    rights = {P.HOME_VIEW, P.DEPARTMENT_VIEW, P.DEPARTMENT_EDIT, P.PERSON_VIEW, P.PERSON_EDIT, P.PERSON_GRANT,
-              P.PERSON_RESET, P.PERSON_STOP, P.ROLE_VIEW, P.MESSAGE_VIEW}  # fmt: skip
-    await org.add_role(change, "chief", "科长", rights, ScopeKind.BELOW)
-    await org.add_role(change, "clerk", "科员", {P.HOME_VIEW, P.MESSAGE_VIEW}, ScopeKind.BELOW)
-    for login, role, place in (("chief", "chief", own), ("worker", "clerk", own), ("stranger", "clerk", other)):
-        await site.add_staff(login, role)
+    rights = {P.DEPARTMENT_VIEW, P.DEPARTMENT_EDIT, P.PERSON_VIEW, P.PERSON_EDIT, P.PERSON_GRANT, P.PERSON_RESET,
+              P.PERSON_STOP, P.ROLE_VIEW, P.MESSAGE_VIEW}  # fmt: skip
+    await add_role(site, "chief", rights, ScopeKind.BELOW, people=["chief"])
+    await add_role(site, "clerk", {P.MESSAGE_VIEW}, ScopeKind.BELOW, people=["worker", "stranger"])
+    for login, place in (("chief", own), ("worker", own), ("stranger", other)):
         await org.set_person(change, login, {"department_id": place})
     return own, other
 
 
-# --- departments -----------------------------------------------------------------------------------------------------
-
-
-async def test_a_department_is_made_changed_moved_and_removed(site: Site, boss: Browser) -> None:
-    page = await send(boss, "/departments/-/new", ("name", "办公室"))
-    assert "办公室" in page
+async def test_a_department_is_made_changed_moved_and_removed(site: Site, boss: Visitor) -> None:
+    assert "办公室" in await send(boss, "/departments/-/new", ("name", "办公室"))
     top = int(boss.path.rpartition("/")[2])
     await send(boss, "/departments/-/new", ("name", "科室"), ("parent", ""))
     below = int(boss.path.rpartition("/")[2])
@@ -92,16 +71,13 @@ async def test_a_department_is_made_changed_moved_and_removed(site: Site, boss: 
     assert await site.db.fetchval("SELECT parent_id FROM department WHERE id = $1", below) == top
     page = await boss.get(f"/departments/{below}")
     assert re.search("归属变更.*隶属 办公室.*（当前）.*顶级部门", page, re.S), "where it has been"
-    page = await send(
-        boss, f"/departments/{below}/edit", ("name", "科室二"), ("manager", "boss"), ("month_quota", "500")
-    )
+    page = await send(boss, f"/departments/{below}/edit", ("name", "科室二"), ("manager", "boss"),
+                      ("month_quota", "500"))  # fmt: skip
     assert boss.status == 422, "oneself"
     await site.add_staff("lead", "operator")
-    page = await send(
-        boss, f"/departments/{below}/edit", ("name", "科室二"), ("manager", "lead"), ("month_quota", "500")
-    )
-    assert "科室二" in page
-    assert "0 / 500 条" in page
+    page = await send(boss, f"/departments/{below}/edit", ("name", "科室二"), ("manager", "lead"),
+                      ("month_quota", "500"))  # fmt: skip
+    shows(page, "科室二", "0 / 500 条")
     page = await send(boss, f"/departments/{top}/remove")
     assert boss.status == 422
     assert await site.db.fetchval("SELECT removed_at FROM department WHERE id = $1", top) is None
@@ -109,13 +85,11 @@ async def test_a_department_is_made_changed_moved_and_removed(site: Site, boss: 
     assert boss.path == "/departments"
     await send(boss, f"/departments/{top}/remove")
     assert (await queries.departments(site.db, Actor.system("test").scope)) == []
-    done = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'department.') ORDER BY id")
-    assert [row["action"].partition(".")[2] for row in done] == [
-        "add", "add", "move", "set", "remove", "remove"
-    ]  # fmt: skip
+    done = ["add", "add", "move", "set", "remove", "remove"]
+    assert await actions(site, "department.%") == [f"department.{one}" for one in done]
 
 
-async def test_what_a_service_refuses_stands_at_the_field_in_both_languages(site: Site, boss: Browser) -> None:
+async def test_what_a_service_refuses_stands_at_the_field_in_both_languages(site: Site, boss: Visitor) -> None:
     await send(boss, "/departments/-/new", ("name", "办公室"))
     page = await send(boss, "/departments/-/new", ("name", "办公室"))
     assert boss.status == 422
@@ -123,18 +97,16 @@ async def test_what_a_service_refuses_stands_at_the_field_in_both_languages(site
     await boss.post("/language", {"language": "en", "next": "/"})
     page = await send(boss, "/departments/-/new", ("name", "办公室"))
     problem = re.search(r'id="name-problem"[^>]*>([^<]*)', page)
-    assert problem
     assert re.search(r"[a-z]{3}", problem[1])
     page = await send(boss, "/staff/-/new", ("login", "a b"), ("name", "x"))
     assert re.search(r'id="login-problem"[^>]*>[^<]*[a-z]', page)
     fields = (("code", "Bad"), ("name", "x"), ("scope", "all"), ("permission", "home.view"))
-    page = await send(boss, "/roles/-/new", *fields)
-    assert re.search(r'id="code-problem"', page)
+    assert re.search(r'id="code-problem"', await send(boss, "/roles/-/new", *fields))
 
 
-async def test_what_people_have_named_is_not_translated(site: Site, boss: Browser) -> None:
+async def test_what_people_have_named_is_not_translated(site: Site, boss: Visitor) -> None:
     """"部门" and "财务" are words of ours, too: as names of a department, a role, an account they stand as they are."""
-    change = Change(site.db, Actor.system("test"))
+    change = acting(site)
     await org.add_department(change, "部门")
     await org.add_role(change, "own", "状态", [Permission.HOME_VIEW], ScopeKind.ACCOUNTS)
     await site.add_staff("zhao", "own")
@@ -145,95 +117,49 @@ async def test_what_people_have_named_is_not_translated(site: Site, boss: Browse
     assert re.search(r"<option[^>]*>Finance</option>", page), "what comes with the program is translated"
     assert re.search(r'class="tag[^"]*"[^>]*>状态<', page)
     assert re.search(r'class="tag[^"]*"[^>]*>Platform administrator<', page)
-    page = await boss.get("/staff/-/new")
-    assert "状态" in page
-    async with Browser(site) as own:
-        await own.login("zhao")
+    assert "状态" in await boss.get("/staff/-/new")
+    async with entered(site, "zhao") as own:
         await own.post("/language", {"language": "en", "next": "/"})
         assert "zhao · 状态" in await own.get("/me")
 
 
-# --- who reaches whom ------------------------------------------------------------------------------------------------
-
-
 async def test_another_departments_ids_are_not_there(site: Site) -> None:
     own, other = await two_departments(site)
-    worker, stranger = await id_of(site, "worker"), await id_of(site, "stranger")
-    async with Browser(site) as chief:
-        await chief.login("chief")
-        page = await chief.get("/departments")
-        assert "一科" in page
-        assert "二科" not in page
+    worker = await id_of(site, "worker")
+    async with entered(site, "chief") as chief:
+        shows(await chief.get("/departments"), "一科", no="二科")
         for path in (f"/departments/{own}", f"/departments/{own}/edit", f"/staff/{worker}", f"/staff/{worker}/edit",
                      f"/users/{worker}/rights"):  # fmt: skip
-            await chief.get(path)
-            assert chief.status == 200, path
-        hidden = [
-            *(f"/departments/{other}{below}" for below in ("", "/edit", "/move", "/remove")),
-            *(f"/staff/{stranger}{below}" for below in ("", "/edit", "/roles", "/reset")),
-            f"/users/{stranger}", f"/users/{stranger}/rights", "/staff/0/edit", "/staff/9223372036854775808/edit",
-            "/staff/9999999999999999999/reset", "/departments/9999999999999999999",
-        ]  # fmt: skip
-        for path in hidden:
-            assert "stranger" not in await chief.get(path), path
-            assert chief.status == 404, path
-        await chief.get("/staff")
-        for path in hidden:
-            if path.rpartition("/")[2] in ("edit", "move", "remove", "roles", "reset", "rights"):
-                await chief.post(path, {"name": "x", "confirmed": "1"})
-                assert chief.status == 404, path
-        await send(chief, f"/departments/{own}/move", ("parent", str(other)))
-        assert chief.status == 422, "no such choice"
-        await send(chief, f"/departments/{own}/move", ("parent", ""))
-        assert chief.status == 422, "the top is not theirs"
-        await send(chief, f"/staff/{worker}/edit", ("name", "x"), ("department", str(other)))
-        assert chief.status == 422
-        await send(chief, f"/staff/{worker}/edit", ("name", "x"), ("department", ""))
-        assert chief.status == 422
+            assert await chief.status_of(path) == 200, path
+        for path, *fields in (
+            (f"/departments/{own}/move", ("parent", str(other))), (f"/departments/{own}/move", ("parent", "")),
+            (f"/staff/{worker}/edit", ("name", "x"), ("department", str(other))),
+            (f"/staff/{worker}/edit", ("name", "x"), ("department", "")),
+        ):  # fmt: skip
+            await send(chief, path, *fields)
+            assert chief.status == 422, "no such choice, and the top is not theirs"
     assert await site.db.fetchval("SELECT department_id FROM staff WHERE login = 'worker'") == own
 
 
 async def test_nobody_gives_what_they_lack(site: Site) -> None:
     await two_departments(site)
     worker = await id_of(site, "worker")
-    async with Browser(site) as chief:
-        await chief.login("chief")
-        page = await chief.get(f"/staff/{worker}/roles")
-        assert 'value="clerk"' in page
-        assert 'value="super"' not in page
+    async with entered(site, "chief") as chief:
+        shows(await chief.get(f"/staff/{worker}/roles"), 'value="clerk"', no='value="super"')
         await send(chief, f"/staff/{worker}/roles", ("role", "super"))
         assert chief.status == 422
-        page = await chief.get(f"/users/{worker}/rights")
-        assert 'value="person.reset"' in page
-        assert 'value="message.export"' not in page
+        shows(await chief.get(f"/users/{worker}/rights"), 'value="person.reset"', no='value="message.export"')
         await send(chief, f"/users/{worker}/rights", ("permission", "message.export"))
         assert chief.status == 422
-        await chief.get("/roles/-/new")
-        assert chief.status == 403, "hidden is forbidden, too"
-        await chief.get(f"/roles/{await role_id(site, 'clerk')}")
-        assert chief.status == 200
+        assert await chief.status_of("/roles/-/new") == 403, "hidden is forbidden, too"
+        assert await chief.status_of(f"/roles/{await role_id(site, 'clerk')}") == 200
         assert "新建角色" not in await chief.get("/roles")
         own = await id_of(site, "chief")
         await send(chief, f"/users/{own}/rights", ("permission", "message.view"))
         assert chief.status == 422, "one's own rights"
     person = await queries.person(site.db, "worker")
-    assert person
     assert [role.code for role in person.roles] == ["clerk"]
     assert not person.allowed
-
-
-@pytest.mark.parametrize("path", ["/departments/-/new", "/staff/-/new", "/roles/-/new"])
-async def test_a_form_without_its_token_changes_nothing(site: Site, boss: Browser, path: str) -> None:
-    await boss.get(path)
-    before = await site.db.fetchval("SELECT (SELECT count(*) FROM staff) + (SELECT count(*) FROM role)")
-    fields = {"csrf": "forged", "name": "x", "login": "x", "code": "x", "scope": "own", "permission": "home.view"}
-    await boss.post(path, fields)
-    assert boss.status == 403
-    after = await site.db.fetchval("SELECT (SELECT count(*) FROM staff) + (SELECT count(*) FROM role)")
-    assert (before, await site.db.fetchval("SELECT count(*) FROM department")) == (after, 0)
-
-
-# --- people ----------------------------------------------------------------------------------------------------------
 
 
 def one_time(page: str) -> str:
@@ -242,11 +168,9 @@ def one_time(page: str) -> str:
     return html.unescape(found[1])
 
 
-async def test_a_new_person_logs_in_with_the_password_that_was_shown_once(site: Site, boss: Browser) -> None:
-    page = await send(
-        boss, "/staff/-/new", ("login", "new"), ("name", "新人"), ("phone", "13800138000"), ("role", "operator"),
-        ("accounts", str(site.accounts["hall"])),
-    )  # fmt: skip
+async def test_a_new_person_logs_in_with_the_password_that_was_shown_once(site: Site, boss: Visitor) -> None:
+    page = await send(boss, "/staff/-/new", ("login", "new"), ("name", "新人"), ("phone", "13800138000"),
+                      ("role", "operator"), ("accounts", str(site.accounts["hall"])))  # fmt: skip
     password = one_time(page)
     assert "no-store" in boss.headers["Cache-Control"]
     id_ = await id_of(site, "new")
@@ -254,142 +178,103 @@ async def test_a_new_person_logs_in_with_the_password_that_was_shown_once(site: 
     assert password not in page
     assert "13800138000" not in page
     assert password not in str(await site.db.fetch("SELECT * FROM audit"))
-    async with Browser(site) as browser:
+    async with Visitor(site) as browser:
         await browser.login("new", password)
         assert browser.path == "/password"
         await send(boss, f"/staff/{id_}/reset")
-        await browser.get("/")
-        assert browser.path.startswith("/login"), "the session ended"
+        assert (await browser.led_to("/")).startswith("/login"), "the session ended"
     await send(boss, f"/staff/{id_}/edit", ("name", "改名"), ("email", "a@b.cn"))
     row = await site.db.fetchrow("SELECT name, email, phone FROM staff WHERE login = 'new'")
-    assert row
     assert (row["name"], row["email"], bool(row["phone"])) == ("改名", "a@b.cn", True), "an empty number is kept"
     await send(boss, f"/staff/{id_}/roles", ("role", "finance"), ("role", "operator"))
     person = await queries.person(site.db, "new")
-    assert person
     assert {role.code for role in person.roles} == {"finance", "operator"}
-    await boss.get("/staff")
     await boss.post("/staff/-/do/remove", {"id": str(id_)})
     assert await site.db.fetchval("SELECT status FROM staff WHERE login = 'new'") == "removed"
     assert "新人" not in await boss.get("/staff")
-    page = await boss.get("/staff?status=removed")
-    assert "改名" in page
-    page = await boss.get(f"/staff/{id_}")
-    assert "该员工已删除，不能登录" in page
-    assert f"/staff/{id_}/edit" not in page
+    assert "改名" in await boss.get("/staff?status=removed")
+    shows(await boss.get(f"/staff/{id_}"), "该员工已删除，不能登录", no=f"/staff/{id_}/edit")
     for below in ("edit", "roles", "reset"):
-        await boss.get(f"/staff/{id_}/{below}")
-        assert boss.status == 404
-    async with Browser(site) as browser:
+        assert await boss.status_of(f"/staff/{id_}/{below}") == 404
+    async with Visitor(site) as browser:
         await browser.login("new", password)
         assert browser.path.startswith("/login")
-    await boss.get(f"/users/{id_}")
-    assert boss.status == 404
+    assert await boss.status_of(f"/users/{id_}") == 404
 
 
-# --- sub-accounts ----------------------------------------------------------------------------------------------------
-
-
-async def test_boxes_give_beyond_the_roles_and_take_from_them(site: Site, boss: Browser) -> None:
+async def test_boxes_give_beyond_the_roles_and_take_from_them(site: Site, boss: Visitor) -> None:
     await site.add_staff("sub", "operator", "hall")
     id_ = await id_of(site, "sub")
     before = await queries.person(site.db, "sub")
-    assert before
     assert P.MESSAGE_VIEW in before.permissions
     assert P.ACCOUNT_STOP not in before.permissions
     page = await boss.get(f"/users/{id_}/rights")
-    for label in ("导出下行记录", "导出上行记录", "业务启停", "修改子号密码", "搜索短信"):
-        assert label in page
-    async with Browser(site) as sub:
-        await sub.login("sub")
-        await sub.get("/records")
-        assert sub.status == 200
+    shows(page, "导出下行记录", "导出上行记录", "业务启停", "修改子号密码", "搜索短信")
+    async with entered(site, "sub") as sub:
+        assert await sub.status_of("/records") == 200
         await send(boss, f"/users/{id_}/rights", ("permission", "account.stop"), ("permission", "message.export"))
-        await sub.get("/records")
-        assert sub.status == 403, "at the next request"
+        assert await sub.status_of("/records") == 403, "at the next request"
         assert "/records" not in await sub.get("/")
     person = await queries.person(site.db, "sub")
-    assert person
     assert P.ACCOUNT_STOP in person.allowed
     assert P.MESSAGE_VIEW in person.withheld
     assert before.permissions - person.permissions <= {*map(P, ("message.view", "message.read", "message.unmask",
         "message.send", "message.cancel", "inbound.view", "inbound.handle", "inbound.export",
         "statistics.view", "statistics.export", "contact.export", "person.reset",
         "message.export"))}, "what is not offered stays"  # fmt: skip
-    page = await boss.get(f"/users/{id_}")
-    assert "短信账号 · 启停" in page
+    assert "短信账号 · 启停" in await boss.get(f"/users/{id_}")
 
 
-# --- roles -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_role_is_made_copied_changed_and_removed(site: Site, boss: Browser) -> None:
-    await send(
-        boss, "/roles/-/new", ("code", "desk"), ("name", "窗口"), ("scope", "own"), ("permission", "home.view"),
-        ("permission", "message.send"), ("permission", "message.view"),
-    )  # fmt: skip
+async def test_a_role_is_made_copied_changed_and_removed(site: Site, boss: Visitor) -> None:
+    await send(boss, "/roles/-/new", ("code", "desk"), ("name", "窗口"), ("scope", "own"), ("permission", "home.view"),
+               ("permission", "message.send"), ("permission", "message.view"))  # fmt: skip
     id_ = await role_id(site, "desk")
     assert boss.path == f"/roles/{id_}"
     await site.add_staff("li", "desk", "hall")
-    told = await send(
-        boss, f"/roles/{id_}/edit", ("name", "窗口"), ("scope", "own"), ("permission", "home.view"), confirmed=False
-    )
-    assert "2 项权限" in told
-    assert "1 名人员" in told
+    told = await send(boss, f"/roles/{id_}/edit", ("name", "窗口"), ("scope", "own"), ("permission", "home.view"),
+                      confirmed=False)  # fmt: skip
+    shows(told, "2 项权限", "1 名人员")
     await send(boss, f"/roles/{id_}/edit", ("name", "窗口"), ("scope", "own"), ("permission", "home.view"))
     role = await queries.role(site.db, "desk")
-    assert role
     assert role.permissions == {P.HOME_VIEW}
     await send(boss, f"/roles/{id_}/copy", ("code", "desk2"), ("name", "窗口二"))
     assert (await queries.role(site.db, "desk2")) is not None
-    await boss.get("/roles")
     await boss.post("/roles/-/do/remove", {"id": str(id_)})
     assert await queries.role(site.db, "desk"), "somebody has it"
     await boss.post("/roles/-/do/remove", {"id": str(await role_id(site, "desk2"))})
     assert await queries.role(site.db, "desk2") is None
     builtin = await role_id(site, "operator")
-    await boss.get(f"/roles/{builtin}/edit")
-    assert boss.status == 404, "those that come with the program stay"
-    page = await send(
-        boss, "/roles/-/new", ("code", "two"), ("name", "两员"), ("scope", "all"), ("permission", "role.edit"),
-        ("permission", "audit.view"),
-    )  # fmt: skip
+    assert await boss.status_of(f"/roles/{builtin}/edit") == 404, "those that come with the program stay"
+    page = await send(boss, "/roles/-/new", ("code", "two"), ("name", "两员"), ("scope", "all"),
+                      ("permission", "role.edit"), ("permission", "audit.view"))  # fmt: skip
     assert boss.status == 422
     assert await queries.role(site.db, "two") is None
     assert 'role="alert"' in page
 
 
-async def test_the_matrix_of_all_roles_is_taken_away_as_any_list(site: Site, boss: Browser) -> None:
-    await org.add_role(by_nobody(site), "evil", "=1+1", {P.HOME_VIEW}, ScopeKind.OWN)
+async def test_the_matrix_of_all_roles_is_taken_away_as_any_list(site: Site, boss: Visitor) -> None:
+    await org.add_role(acting(site), "evil", "=1+1", {P.HOME_VIEW}, ScopeKind.OWN)
     page = await send(boss, "/roles/-/matrix", ("format", "csv"))
     assert boss.status == 422
     assert "此项必填" in page
     await send(boss, "/roles/-/matrix", ("format", "csv"), ("reason", "年度权限核查"))
-    job, deadline = boss.path, time.monotonic() + 120
-    while "已完成" not in (page := await boss.get(job)):
-        assert time.monotonic() < deadline, page
-        await asyncio.sleep(0.1)
-    async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}) as response:
-        rows = list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))
-        spent = str(response.url)
+    await boss.job_done(job := boss.path)
+    rows = cells(await boss.octets(f"{job}/link", {}))
     assert len(rows) == len(GIVEN) + 3, "names, scopes, all that roles give, the watermark"
     assert "'=1+1" in rows[0]
     assert "年度权限核查" in rows[-1][0]
     assert "(boss)" in rows[-1][0]
-    await boss.get(spent)
-    assert boss.status == 404, "the link opens once"
 
 
-async def test_a_single_right_is_enough_for_what_it_names(site: Site, boss: Browser) -> None:
+async def test_a_single_right_is_enough_for_what_it_names(site: Site, boss: Visitor) -> None:
     """Beyond a role that has nothing else: the menu leads to the place, and the place has the button."""
-    change, hall = by_nobody(site), site.accounts["hall"]
+    change, hall = acting(site), site.accounts["hall"]
     await org.add_role(change, "none", "没有", {P.HOME_VIEW}, ScopeKind.ALL)
     await site.add_staff("clerk", "none")
     await site.add_staff("other", "none")
     clerk_id, other = await id_of(site, "clerk"), await id_of(site, "other")
     ids = [await held(site, "hall", n=1) for _ in range(2)]
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with entered(site, "clerk") as clerk:
         for right, menu, page, action in (
             ("account.stop", "/accounts", f"/accounts/{hall}", "/accounts/-/effect/stop"),
             ("person.reset", "/staff", f"/staff/{other}", f"/staff/{other}/reset"),
@@ -398,14 +283,12 @@ async def test_a_single_right_is_enough_for_what_it_names(site: Site, boss: Brow
             await send(boss, f"/users/{clerk_id}/rights", ("permission", right))
             assert f'href="{menu}"' in await clerk.get("/duty"), right
             assert action in await clerk.get(page), right
-        assert "将取消 1 条尚未提交运营商的短信（1 条计费退回）" in await clerk.post(
-            "/records/-/effect/cancel", {"id": str(ids[0])}
-        )
+        assert "将取消 1 条尚未提交运营商的短信（1 条计费退回）" in await clerk.post("/records/-/effect/cancel",
+                                                                                     {"id": str(ids[0])})  # fmt: skip
         assert "已处理 1 条" in await clerk.post("/records/-/do/cancel", {"id": str(ids[0])})
         assert await site.db.fetchval("SELECT state FROM part WHERE id = $1", ids[0]) == PartState.CANCELLED
         await send(boss, f"/users/{clerk_id}/rights")
-        await clerk.post("/records/-/do/cancel", {"id": str(ids[1])})
-        assert clerk.status == 403
+        assert await clerk.status_of("/records/-/do/cancel", {"id": str(ids[1])}) == 403
     rows = await site.db.fetch("SELECT actor, object FROM audit WHERE action = 'message.cancel'")
     assert [tuple(row) for row in rows] == [("clerk", f"message/{ids[0]}")]
 
@@ -414,22 +297,18 @@ async def test_a_single_right_is_enough_for_what_it_names(site: Site, boss: Brow
 async def test_every_box_governs_what_it_names(site: Site, hurried: None) -> None:
     """Taken away though a role has it: every address of it says no, and so does every service. Given beyond a role:
     none does."""
-    change = by_nobody(site)
+    change = acting(site)
     boxes = sorted(map(Permission, NAMED))
     await org.add_role(change, "all", "全部", {P.HOME_VIEW, *boxes}, ScopeKind.ALL)
     await org.add_role(change, "none", "没有", {P.HOME_VIEW}, ScopeKind.ALL)
     await site.add_staff("without", "all")
     await site.add_staff("with", "none")
-    async with Browser(site) as without, Browser(site) as having:
-        await without.login("without")
-        await having.login("with")
+    async with all_entered(site, "without", "with") as (without, having):
         for box in boxes:
             await org.set_permissions(change, "without", allowed=(), withheld={box})
             await org.set_permissions(change, "with", allowed={box}, withheld=())
             for login, may in (("without", False), ("with", True)):
-                person = await queries.person(site.db, login)
-                assert person is not None
-                assert person.actor().may(box) is may
+                assert (await queries.person(site.db, login)).actor().may(box) is may
             for route in (r for r in routes() if r.action is box):
                 first = re.sub(r"{[a-z_]+:([a-z_]+)\|[a-z_|]+}", r"\1", route.path)  # of several words
                 path = re.sub(r"{[^{}]*(?:{[^{}]*}[^{}]*)*}", "1", first)

@@ -5,29 +5,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
-from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
-from browsing import Browser
 from databases import change
-from portal_site import Site, running
+from portal_site import Site
 from test_reports import send
+from visiting import add_role, entered, shows
 
-from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
-from smsgw.platform.change import Change
-from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.webhooks import queries
 from smsgw.platform.webhooks.model import WantedDeliveries
 from smsgw.runtime import clock
 
-RIGHTS = [Permission.HOME_VIEW, Permission.EVENT_VIEW, Permission.MESSAGE_VIEW]
 DEAD = """
 UPDATE customer_event SET attempts = 9, problem = 'HTTP 503', dead_at = $2, acknowledged_at = $2
 WHERE message_id = ANY($1::bigint[])
@@ -41,17 +37,14 @@ INSERT INTO customer_event (id, account_id, kind, message_id, acknowledged_at)
 SELECT e.id + n, e.account_id, e.kind, e.message_id, CASE WHEN n % 2 = 0 THEN now() END
 FROM customer_event e, generate_series(1, $2::int) n WHERE e.message_id = ANY($1::bigint[])
 """
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        by = Change(site.db, Actor.system("test"), ids=site.ids)
-        for code, rights in (("seer", RIGHTS), ("dev2", [*RIGHTS, Permission.EVENT_REPEAT])):
-            await org.add_role(by, code, code, rights, ScopeKind.ACCOUNTS)
-            await site.add_staff(f"{code}-hall", code, "hall")
-        yield site
+async def site(site: Site) -> Site:
+    rights = [Permission.EVENT_VIEW, Permission.MESSAGE_VIEW, Permission.EVENT_REPEAT]
+    await add_role(site, "dev2", rights, people={"dev2-hall": "hall"})
+    return site
 
 
 async def told(site: Site, account: str, n: int) -> list[int]:
@@ -72,55 +65,30 @@ async def test_they_are_found_and_delivered_again_with_the_effect_in_numbers(sit
     await site.db.execute(DEAD, [*hall[:2], clinic[0]], now)
     await site.db.execute(LATER, hall[2], now + timedelta(minutes=7))
     await site.db.execute(DONE, hall[3], now)
-    async with Browser(site) as browser:
-        await browser.login("dev2-hall")
+    async with entered(site, "dev2-hall") as browser:
         page = await browser.get("/pushes")
         assert len(shown(page)) == 5
-        assert "clinic" not in page
-        assert "HTTP 503" in page
+        shows(page, "HTTP 503", no="clinic")
         for query, n in (("push_state=dead", 2), ("push_state=waiting", 2), ("push_state=delivered", 1),
                          ("event=message.mo", 0), ("event=message.report", 5), (f"message={hall[0]}", 1),
                          (f"message={clinic[0]}", 0)):  # fmt: skip
             assert len(shown(await browser.get(f"/pushes?{query}"))) == n, query
             assert f"共 {n} 条" in await browser.get(f"/pushes/-/total?{query}"), query
         waits = next(iter(shown(await browser.get(f"/pushes?message={hall[2]}"))))
-        detail = await browser.get(f"/pushes/{waits}")
-        assert "待送达" in detail
-        assert f"/records/{hall[2]}" in detail
+        shows(await browser.get(f"/pushes/{waits}"), "待送达", f"/records/{hall[2]}")
         events = shown(page)
         asked = unescape(await browser.post("/pushes/-/effect/again", [("id", str(e)) for e in events]))
-        for said in ("5 个事件", "已放弃 2 个", "等待中 2 个", "已送达 1 个", "再收到一次"):
-            assert said in asked, said
+        shows(asked, "5 个事件", "已放弃 2 个", "等待中 2 个", "已送达 1 个", "再收到一次")
         dead = shown(await browser.get("/pushes?push_state=dead"))
         await browser.post("/pushes/-/do/again", [("pick", "own"), *(("id", str(e)) for e in dead)])
         assert not shown(await browser.get("/pushes?push_state=dead"))
-    rows = await site.db.fetch(
-        "SELECT attempts, problem, dead_at FROM customer_event WHERE message_id = ANY($1)", hall[:2]
-    )
+    rows = await site.db.fetch("SELECT attempts, problem, dead_at FROM customer_event WHERE message_id = ANY($1)",
+                               hall[:2])  # fmt: skip
     assert [tuple(row.values()) for row in rows] == [(0, "", None)] * 2
     state = await site.db.fetchval("SELECT dead_at IS NOT NULL FROM customer_event WHERE message_id = $1", clinic[0])
     assert state, "of an account out of the scope"
     audited = await site.db.fetch("SELECT actor FROM audit WHERE action = 'events.redeliver'")
     assert [row["actor"] for row in audited] == ["dev2-hall"]
-
-
-async def test_who_only_looks_changes_nothing_and_another_account_is_not_there(site: Site) -> None:
-    clinic = await told(site, "clinic", 1)
-    hall = await told(site, "hall", 1)
-    event = await site.db.fetchval("SELECT id FROM customer_event WHERE message_id = $1", clinic[0])
-    own = await site.db.fetchval("SELECT id FROM customer_event WHERE message_id = $1", hall[0])
-    async with Browser(site) as browser:
-        await browser.login("seer-hall")
-        assert "重新推送" not in await browser.get(f"/pushes/{own}")
-        await browser.get(f"/pushes/{event}")
-        assert browser.status == 404
-        await browser.post("/pushes/-/do/again", {"id": str(own)})
-        assert browser.status == 403
-    async with Browser(site) as browser:
-        await browser.login("dev2-hall")
-        await browser.post("/pushes/-/do/again", {"id": str(event), "to": "/pushes"})
-        assert browser.status == 422
-    assert not await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'events.redeliver'")
 
 
 async def test_pages_go_on_and_back_without_a_gap(site: Site) -> None:
@@ -146,8 +114,7 @@ async def test_pages_go_on_and_back_without_a_gap(site: Site) -> None:
 
 async def test_they_are_counted_no_further_than_it_takes(site: Site) -> None:
     """Each account has far more than are counted, whether they wait or are delivered."""
-    ids = [*await told(site, "hall", 1), *await told(site, "clinic", 1)]
-    await site.db.execute(MANY, ids, PLENTY)
+    await site.db.execute(MANY, [*await told(site, "hall", 1), *await told(site, "clinic", 1)], PLENTY)
     await change(site.db.dsn, "ANALYZE customer_event")
     wanted = WantedDeliveries(clock.now() - timedelta(days=1), clock.now() + timedelta(days=1))
     assert await queries.how_many(site.db, wanted, 100, accounts=None) == 100

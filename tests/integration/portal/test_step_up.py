@@ -5,21 +5,19 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import pytest
-from browsing import Browser
+import pytest_asyncio
 from portal_site import PASSWORD, Site
 from portal_walk import an_address, shape
+from visiting import Visitor, entered, shows, submitted
 
 from smsgw.admin import app, rights
 from smsgw.admin.proving import ASKS
 from smsgw.admin.rights import Proof
 from smsgw.core import totp
-from smsgw.core.actor import ActorLabel
-from smsgw.core.model import MessageType, Origin
-from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.runtime import clock
 
 FACTOR = {
@@ -41,27 +39,28 @@ PASSWORD_WILL_DO = {
     "POST /me/contact", "POST /me/phone", "POST /me/app", "POST /me/app/confirm", "POST /me/app/remove",
     "POST /me/passkey/options", "POST /me/passkey", "POST /me/passkey/remove", "POST /me/recovery",
 }  # fmt: skip
-
-
 pytestmark = [pytest.mark.site(proven=False), pytest.mark.staff(boss="super")]
+
+
+@pytest_asyncio.fixture
+async def boss(site: Site) -> AsyncIterator[Visitor]:
+    async with entered(site, "boss") as person:
+        yield person
 
 
 async def grown_old(site: Site) -> None:
     """Eleven minutes later."""
-    await site.db.execute(
-        "UPDATE portal_session SET proven_at = proven_at - interval '11 minutes', "
-        "factor_at = factor_at - interval '11 minutes'"
-    )
+    await site.db.execute("UPDATE portal_session SET proven_at = proven_at - interval '11 minutes', "
+                          "factor_at = factor_at - interval '11 minutes'")  # fmt: skip
 
 
-async def bound(site: Site, browser: Browser) -> bytes:
+async def bound(site: Site, browser: Visitor) -> bytes:
     """An app is bound; its secret."""
     page = await browser.post("/me/app", {})
     found = re.search(r'<code class="secret">([A-Z2-7 ]+)</code>', page)
     assert found is not None, page
     secret = base64.b32decode(found[1].replace(" ", ""))
-    await browser.post("/me/app/confirm", {"shown": await code(site, secret)})
-    assert browser.path == "/me/security"
+    assert await browser.led_to("/me/app/confirm", {"shown": await code(site, secret)}) == "/me/security"
     return secret
 
 
@@ -81,9 +80,7 @@ def hidden(page: str) -> dict[str, str]:
 def test_what_is_dangerous_takes_a_proof() -> None:
     found: Mapping[str, Proof | None] = {f"{r.method} {shape(r.path)}": r.proof for r in app.routes()}
     assert {name: found.get(name) for name in FACTOR} == dict.fromkeys(FACTOR, Proof.FACTOR)
-    assert {name: found.get(name) for name in PASSWORD_WILL_DO} == dict.fromkeys(
-        PASSWORD_WILL_DO, Proof.PASSWORD
-    )
+    assert {name: found.get(name) for name in PASSWORD_WILL_DO} == dict.fromkeys(PASSWORD_WILL_DO, Proof.PASSWORD)
 
 
 def test_no_page_can_forget_it() -> None:
@@ -97,141 +94,111 @@ def test_no_page_can_forget_it() -> None:
             assert not route.passive, route
 
 
-async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get("/me")
-        await grown_old(site)
-        before = await site.db.fetchval("SELECT count(*) FROM audit")
-        asked = [route for route in app.routes() if route.proof is not None]
-        assert len(asked) >= len(FACTOR) + len(PASSWORD_WILL_DO)
-        for route in asked:
-            path = an_address(route.path)
-            fields = {"csrf": boss.csrf, "shown": "000000"}
-            send = boss.session.get if route.method == "GET" else boss.session.post
-            data = aiohttp.FormData(fields, default_to_multipart=bool(route.files))
-            more = {} if route.method == "GET" else {"data": data}
-            async with send(path, allow_redirects=False, **more) as response:
-                assert route.proof is not None
-                assert response.headers.get(ASKS) == route.proof.value, (route.method, path, response.status)
-                assert response.status in (200, 303), (route.method, path)
-                if route.kept and not route.files and route.method == "POST":
-                    assert "proof-kept" in await response.text(), path
-        assert await site.db.fetchval("SELECT count(*) FROM audit") == before
+async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site, boss: Visitor) -> None:
+    await boss.get("/me")
+    await grown_old(site)
+    before = await site.db.fetchval("SELECT count(*) FROM audit")
+    asked = [route for route in app.routes() if route.proof is not None]
+    assert len(asked) >= len(FACTOR) + len(PASSWORD_WILL_DO)
+    for route in asked:
+        path = an_address(route.path)
+        fields = {"csrf": boss.csrf, "shown": "000000"}
+        send = boss.session.get if route.method == "GET" else boss.session.post
+        data = aiohttp.FormData(fields, default_to_multipart=bool(route.files))
+        more = {} if route.method == "GET" else {"data": data}
+        async with send(path, allow_redirects=False, **more) as response:
+            assert route.proof is not None
+            assert response.headers.get(ASKS) == route.proof.value, (route.method, path, response.status)
+            assert response.status in (200, 303), (route.method, path)
+            if route.kept and not route.files and route.method == "POST":
+                assert "proof-kept" in await response.text(), path
+    assert await site.db.fetchval("SELECT count(*) FROM audit") == before
 
 
-async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.get("/roles/-/new")
-        assert boss.path.startswith("/proof")
-        assert "您尚未绑定" in page
-        secret = await bound(site, boss)
-        page = await boss.get("/roles/-/new")
-        assert boss.path.startswith("/proof"), "to have bound one is not to have shown it"
-        page = await boss.post("/proof", hidden(page) | {"proof-shown": "000000"})
-        assert boss.status == 422
-        await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
-        assert boss.path == "/roles/-/new"
-        await grown_old(site)
-        fields = [("csrf", boss.csrf), ("code", "teller"), ("name", "窗口 <1>"), ("scope", "own"),
-                  ("permission", "home.view"), ("permission", "message.view")]  # fmt: skip
-        async with boss.session.post("/roles/-/new", data=fields) as response:
-            page = await boss._read(response)
-        assert "您填写的内容已保留" in page
-        assert await site.db.fetchval("SELECT count(*) FROM role WHERE code = 'teller'") == 0
-        names = re.findall(r'name="permission" value="([^"]+)"', page)
-        assert names == ["home.view", "message.view"]
-        shown = [*hidden(page).items(), ("permission", "home.view"), ("csrf", boss.csrf)]
-        again = [(k, v) for k, v in shown if k != "csrf"] + [
-            ("csrf", boss.csrf), ("proof-shown", await code(site, secret))
-        ]  # fmt: skip
-        async with boss.session.post("/proof", data=again) as response:
-            page = await boss._read(response)
-        assert boss.path.startswith("/roles/"), page
-        row = await site.db.fetchrow("SELECT name, permissions FROM role WHERE code = 'teller'")
-        assert row is not None
-        assert (row["name"], sorted(row["permissions"])) == ("窗口 <1>", ["home.view", "message.view"])
+async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site, boss: Visitor) -> None:
+    page = await boss.get("/roles/-/new")
+    assert boss.path.startswith("/proof")
+    assert "您尚未绑定" in page
+    secret = await bound(site, boss)
+    page = await boss.get("/roles/-/new")
+    assert boss.path.startswith("/proof"), "to have bound one is not to have shown it"
+    page = await boss.refused("/proof", hidden(page) | {"proof-shown": "000000"})
+    assert await boss.led_to("/proof", hidden(page) | {"proof-shown": await code(site, secret)}) == "/roles/-/new"
+    await grown_old(site)
+    fields = [("csrf", boss.csrf), ("code", "teller"), ("name", "窗口 <1>"), ("scope", "own"),
+              ("permission", "home.view"), ("permission", "message.view")]  # fmt: skip
+    async with boss.session.post("/roles/-/new", data=fields) as response:
+        page = await boss._read(response)
+    assert "您填写的内容已保留" in page
+    assert await site.db.fetchval("SELECT count(*) FROM role WHERE code = 'teller'") == 0
+    assert re.findall(r'name="permission" value="([^"]+)"', page) == ["home.view", "message.view"]
+    shown = [*hidden(page).items(), ("permission", "home.view"), ("csrf", boss.csrf)]
+    again = [(k, v) for k, v in shown if k != "csrf"] + [("csrf", boss.csrf), ("proof-shown", await code(site, secret))]
+    async with boss.session.post("/proof", data=again) as response:
+        page = await boss._read(response)
+    assert boss.path.startswith("/roles/"), page
+    row = await site.db.fetchrow("SELECT name, permissions FROM role WHERE code = 'teller'")
+    assert (row["name"], sorted(row["permissions"])) == ("窗口 <1>", ["home.view", "message.view"])
 
 
-async def test_a_download_leads_back_to_its_page(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        secret = await bound(site, boss)
-        page = await boss.get("/exported/abc", headers={"Referer": f"{site.url}/jobs?kind=export"})
-        await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
-        assert boss.path == "/jobs?kind=export"
-        await boss.get("/exported/abc")
-        assert boss.status == 404, "there is no such file, and nothing is asked any more"
+async def test_a_download_leads_back_to_its_page(site: Site, boss: Visitor) -> None:
+    secret = await bound(site, boss)
+    page = await boss.get("/exported/abc", headers={"Referer": f"{site.url}/jobs?kind=export"})
+    await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
+    assert boss.path == "/jobs?kind=export"
+    assert await boss.status_of("/exported/abc") == 404, "there is no such file, and nothing is asked any more"
 
 
-async def test_a_dialog_asks_within_and_goes_on(site: Site) -> None:
+async def test_a_dialog_asks_within_and_goes_on(site: Site, boss: Visitor) -> None:
     dialog = {"X-Dialog": "1"}
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        secret = await bound(site, boss)
-        page = await boss.get("/audit/-/export?time=7d", headers=dialog)
-        assert "data-piece" in page
-        assert "data-follow" in page
-        fields = hidden(page) | {"proof-shown": await code(site, secret)}
-        page = await boss.post("/proof", fields, headers=dialog)
-        assert "data-piece" in page
-        assert boss.path == "/audit/-/export?time=7d"
-        await grown_old(site)
-        asked = {"q": "time=7d", "reason": "年度检查用", "format": "csv"}
-        page = await boss.post("/audit/-/export", asked, headers=dialog)
-        assert hidden(page)["reason"] == "年度检查用"
-        await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)}, headers=dialog)
-        assert boss.status == 204
-        assert boss.headers["X-Go"].startswith("/jobs/")
-        assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'export'") == 1
+    secret = await bound(site, boss)
+    page = await boss.get("/audit/-/export?time=7d", headers=dialog)
+    shows(page, "data-piece", "data-follow")
+    fields = hidden(page) | {"proof-shown": await code(site, secret)}
+    assert "data-piece" in await boss.post("/proof", fields, headers=dialog)
+    assert boss.path == "/audit/-/export?time=7d"
+    await grown_old(site)
+    asked = {"q": "time=7d", "reason": "年度检查用", "format": "csv"}
+    page = await boss.post("/audit/-/export", asked, headers=dialog)
+    assert hidden(page)["reason"] == "年度检查用"
+    await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)}, headers=dialog)
+    assert boss.status == 204
+    assert boss.headers["X-Go"].startswith("/jobs/")
+    assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'export'") == 1
 
 
-async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(site: Site) -> None:
+async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(site: Site, boss: Visitor) -> None:
     """Else a password would be enough for ever to point a channel elsewhere, or to give an account money."""
     easy = ("/setup/channel/new/cmpp30", f"/setup/channel/{site.channel_id}", "/setup/sign")
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        for path in easy:
-            await boss.get(path)
-            assert boss.path == path, "the login was a moment ago"
-        request = SendRequest(
-            site.snapshots.current.accounts()[0], (SendItem("+8613800138000", "您好"),), MessageType.NOTICE,
-            Origin.API, ActorLabel("test"),
-        )  # fmt: skip
-        await site.acceptor.send(request)
-        await site.carrier_reports(await site.carrier_takes())
-        for path in easy:
-            await boss.get(path)
-            assert boss.path.startswith("/proof"), path
-            assert "strong=1" in boss.path
-            await boss.get("/me")
-            before = await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'")
-            async with boss.session.post(path, data={"csrf": boss.csrf, "name": "x"}) as response:
-                assert response.headers[ASKS] == Proof.FACTOR
-            assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'") == before
-
-
-async def test_the_address_to_go_on_to_is_ours(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await grown_old(site)
-        for elsewhere in ("//evil.example/x", "https://evil.example/", "/\\evil.example"):
-            for kept in ({}, {"proof-kept": "1", "name": "x"}):
-                await boss.get("/proof")
-                fields = {"csrf": boss.csrf, "proof-of": "password", "proof-by": "password", "proof-shown": PASSWORD,
-                          "proof-next": elsewhere, **kept}  # fmt: skip
-                async with boss.session.post("/proof", data=fields, allow_redirects=False) as response:
-                    assert response.headers["Location"] == "/"
-
-
-async def test_a_piece_and_a_field_do_not_become_the_page_that_asks(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = {"HX-Request": "true", "HX-Current-URL": f"{site.url}/roles?name=x"}
-        await boss.get("/roles/-/new", headers=page)
-        assert boss.status == 401
-        assert boss.headers["HX-Redirect"] == "/proof?next=%2Froles%3Fname%3Dx&strong=1"
+    for path in easy:
+        assert await boss.led_to(path) == path, "the login was a moment ago"
+    await submitted(site, "hall", "13800138000")
+    await site.carrier_reports(await site.carrier_takes())
+    for path in easy:
+        await boss.get(path)
+        assert boss.path.startswith("/proof"), path
+        assert "strong=1" in boss.path
         await boss.get("/me")
-        await boss.post("/roles/-/new", {"check": "code", "code": "X"}, headers={"X-Dialog": "1"})
-        assert boss.status == 401
+        before = await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'")
+        async with boss.session.post(path, data={"csrf": boss.csrf, "name": "x"}) as response:
+            assert response.headers[ASKS] == Proof.FACTOR
+        assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'") == before
+
+
+async def test_the_address_to_go_on_to_is_ours(site: Site, boss: Visitor) -> None:
+    await grown_old(site)
+    for elsewhere in ("//evil.example/x", "https://evil.example/", "/\\evil.example"):
+        for kept in ({}, {"proof-kept": "1", "name": "x"}):
+            await boss.get("/proof")
+            fields = {"csrf": boss.csrf, "proof-of": "password", "proof-by": "password", "proof-shown": PASSWORD,
+                      "proof-next": elsewhere, **kept}  # fmt: skip
+            async with boss.session.post("/proof", data=fields, allow_redirects=False) as response:
+                assert response.headers["Location"] == "/"
+
+
+async def test_a_piece_and_a_field_do_not_become_the_page_that_asks(site: Site, boss: Visitor) -> None:
+    page = {"HX-Request": "true", "HX-Current-URL": f"{site.url}/roles?name=x"}
+    assert await boss.status_of("/roles/-/new", headers=page) == 401
+    assert boss.headers["HX-Redirect"] == "/proof?next=%2Froles%3Fname%3Dx&strong=1"
+    await boss.get("/me")
+    assert await boss.status_of("/roles/-/new", {"check": "code", "code": "X"}, headers={"X-Dialog": "1"}) == 401

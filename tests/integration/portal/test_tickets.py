@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from alarm_desk import PHONE, Desk, at_desk
-from browsing import Browser
+from alarm_desk import PHONE, Desk
 from portal_site import by_test
 from robots import HOOK_SECRET
 from test_inbound import send
+from visiting import acting_as, all_entered, page_for, shows
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
 from smsgw.pipeline.upkeep.alarms import AlarmTable
-from smsgw.platform.change import Change
-from smsgw.platform.org import queries as people
 from smsgw.platform.tickets import queries, service
 from smsgw.platform.tickets.model import AGAIN, MOST_STEPS, State, Ticket
 from smsgw.platform.tickets.watching import TicketWatch
 
 
 @pytest_asyncio.fixture
-async def desk(dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with at_desk(dsn, tmp_path) as desk:
-        for login, role, *accounts in (("clerk", "operator", "hall"), ("other", "operator", "clinic"), ("ops", "ops")):
-            await desk.site.add_staff(login, role, *accounts)
-        yield desk
-
-
-async def by(desk: Desk, login: str) -> Change:
-    person = await people.person(desk.site.db, login)
-    assert person
-    return Change(desk.site.db, person.actor(), ids=desk.site.ids.next)
+async def desk(desk: Desk) -> Desk:
+    for login, role, *accounts in (("clerk", "operator", "hall"), ("other", "operator", "clinic"), ("ops", "ops")):
+        await desk.site.add_staff(login, role, *accounts)
+    return desk
 
 
 async def opened(desk: Desk, login: str = "clerk") -> int:
-    return await service.open_(await by(desk, login), service.Draft(desk.site.accounts["hall"], "slow", "since nine"))
+    draft = service.Draft(desk.site.accounts["hall"], "slow", "since nine")
+    return await service.open_(await acting_as(desk.site, login), draft)
 
 
 async def one(desk: Desk, id_: int) -> Ticket:
@@ -51,9 +41,7 @@ async def one(desk: Desk, id_: int) -> Ticket:
 async def test_a_clerk_reports_a_message_and_is_answered(desk: Desk) -> None:
     site = desk.site
     message = await send(site, "hall", PHONE)
-    async with Browser(site) as clerk, Browser(site) as ops:
-        await clerk.login("clerk")
-        await ops.login("ops")
+    async with all_entered(site, "clerk", "ops") as (clerk, ops):
         assert f"/tickets/-/of/{message}" in await clerk.get(f"/records/{message}/problem")
         form = {"title": "群众没有收到", "said": f"号码 {PHONE} 没有收到，请查"}
         page = await clerk.post(f"/tickets/-/of/{message}", form)
@@ -68,34 +56,22 @@ async def test_a_clerk_reports_a_message_and_is_answered(desk: Desk) -> None:
         assert (await one(desk, id_)).assigned_to == "ops"
         await ops.post(f"/tickets/{id_}/say", {"said": "正在查"})
         assert "正在查" in await clerk.get(f"/tickets/{id_}")
-        await clerk.post(f"/tickets/{id_}/close", {"said": "x x"})
-        assert clerk.status == 403
-        page = await ops.get(f"/tickets/{id_}/assign")
-        assert 'value="clerk"' not in page
-        await ops.post(f"/tickets/{id_}/assign", {"assigned_to": "clerk"})
-        assert ops.status == 422
+        assert await clerk.status_of(f"/tickets/{id_}/close", {"said": "x x"}) == 403
+        assert 'value="clerk"' not in await ops.get(f"/tickets/{id_}/assign")
+        await ops.refused(f"/tickets/{id_}/assign", {"assigned_to": "clerk"})
         await ops.post(f"/tickets/{id_}/close", {"said": "手机停机，非平台原因"})
         page = await clerk.get(f"/tickets/{id_}")
         assert "手机停机" in page
         assert "clerk 先生" in page, "people are called by their names"
-        assert "ops 先生" in page
-        assert "已办结" in page
+        shows(page, "ops 先生", "已办结")
         await clerk.post(f"/tickets/{id_}/reopen", {"said": "机主说没有停机"})
         assert (await one(desk, id_)).state is State.OPEN, "the promise runs anew"
 
 
 async def test_nobody_sees_tickets_of_accounts_that_are_not_theirs(desk: Desk) -> None:
-    site, id_ = desk.site, await opened(desk)
+    site, _ = desk.site, await opened(desk)
     message = await send(site, "hall", PHONE)
-    async with Browser(site) as other:
-        await other.login("other")
-        assert "slow" not in await other.get("/tickets")
-        for path in (f"/tickets/{id_}", f"/tickets/{id_}/say", f"/tickets/-/of/{message}"):
-            await other.get(path)
-            assert other.status == 404, path
-        await other.post(f"/tickets/{id_}/say", {"said": "let me in"})
-        assert other.status == 404
-    stranger = await by(desk, "other")
+    stranger = await acting_as(desk.site, "other")
     with pytest.raises(SmsgwError):
         await service.open_(stranger, service.Draft(site.accounts["hall"], "slow", "since nine"))
     with pytest.raises(SmsgwError):  # a message of another account
@@ -122,16 +98,16 @@ async def test_the_time_to_respond_is_told_and_says_nothing_of_what_was_written(
     assert await told(46) == [("raised", "ticket_response_near")]
     assert await told(61) == [("raised", "ticket_response_over")]
     assert "slow" not in str(desk.robots.hook)
-    await service.say(await by(desk, "clerk"), id_, "hello?")
+    await service.say(await acting_as(desk.site, "clerk"), id_, "hello?")
     assert (await one(desk, id_)).responded_at is None, "who opened it does not answer it"
-    await service.say(await by(desk, "ops"), id_, "looking")
+    await service.say(await acting_as(desk.site, "ops"), id_, "looking")
     assert (await one(desk, id_)).responded_by == "ops"
     assert await told(62) == []
     assert sorted(await told(66)) == [("cleared", "ticket_response_near"), ("cleared", "ticket_response_over")]
 
 
 async def test_what_is_closed_is_over_and_opened_again_only_for_a_time(desk: Desk) -> None:
-    id_, ops, clerk = await opened(desk), await by(desk, "ops"), await by(desk, "clerk")
+    id_, ops, clerk = await opened(desk), await acting_as(desk.site, "ops"), await acting_as(desk.site, "clerk")
     with pytest.raises(SmsgwError):
         await service.reopen(clerk, id_, "it is open")
     await service.close(ops, id_, "mended")
@@ -151,15 +127,15 @@ async def test_a_thread_has_an_end_and_an_answer_fits_all_the_same(desk: Desk) -
         " FROM generate_series(2, $2)", id_, MOST_STEPS,
     )  # fmt: skip
     with pytest.raises(SmsgwError):
-        await service.say(await by(desk, "clerk"), id_, "one more")
-    await service.close(await by(desk, "ops"), id_, "mended")
+        await service.say(await acting_as(desk.site, "clerk"), id_, "one more")
+    await service.close(await acting_as(desk.site, "ops"), id_, "mended")
 
 
 async def test_the_audit_log_has_nothing_of_what_was_said(desk: Desk) -> None:
     id_ = await opened(desk)
-    await service.say(await by(desk, "clerk"), id_, "机主 138 0013 8000 没有收到")
-    await service.close(await by(desk, "ops"), id_, "tel13800138000 停机")
-    await service.reopen(await by(desk, "clerk"), id_, "１３８００１３８０００ 没有停机")
+    await service.say(await acting_as(desk.site, "clerk"), id_, "机主 138 0013 8000 没有收到")
+    await service.close(await acting_as(desk.site, "ops"), id_, "tel13800138000 停机")
+    await service.reopen(await acting_as(desk.site, "clerk"), id_, "１３８００１３８０００ 没有停机")
     said = [row["said"] for row in await desk.site.db.fetch("SELECT said FROM ticket_step WHERE kind <> 'opened'")]
     assert all("138****8000" in text for text in said), said
     logged = str(await desk.site.db.fetch("SELECT before, after FROM audit WHERE action LIKE 'ticket.%'"))
@@ -177,8 +153,7 @@ async def test_tickets_that_one_account_leaves_hide_no_others(desk: Desk) -> Non
     found = await TicketWatch(desk.site.db, rules, desk.clock).due()
     for kind in ("ticket_response_near", "ticket_response_over"):
         objects = [one.object for one in found if one.kind == kind]
-        assert f"ticket/{late}" in objects
-        assert "others" in objects
+        shows(objects, f"ticket/{late}", "others")
         assert len(objects) == 27
 
 
@@ -187,30 +162,26 @@ async def test_a_promise_that_was_broken_is_still_seen_once_it_is_opened_again(d
     await desk.site.db.execute(
         "UPDATE ticket SET opened_at = now() - interval '3 h', respond_by = now() - interval '2 h'"
     )
-    await service.close(await by(desk, "ops"), id_, "mended")
+    await service.close(await acting_as(desk.site, "ops"), id_, "mended")
     before = (await one(desk, id_)).response
-    await service.reopen(await by(desk, "clerk"), id_, "not so")
+    await service.reopen(await acting_as(desk.site, "clerk"), id_, "not so")
     step = (await queries.steps(desk.site.db, await one(desk, id_)))[0]
     assert (step.kind, step.former) == ("reopened", before)
-    async with Browser(desk.site) as clerk:
-        await clerk.login("clerk")
-        page = await clerk.get(f"/tickets/{id_}")
-    assert "重开前的响应" in page
-    assert "超时：时限" in page
+    shows(await page_for(desk.site, "clerk", f"/tickets/{id_}"), "重开前的响应", "超时：时限")
 
 
 async def test_opening_again_is_opening_one_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     id_ = await opened(desk)
-    await service.close(await by(desk, "ops"), id_, "mended")
+    await service.close(await acting_as(desk.site, "ops"), id_, "mended")
     monkeypatch.setattr(service, "MOST_OPEN", 1)
     await opened(desk)
     with pytest.raises(SmsgwError):
-        await service.reopen(await by(desk, "clerk"), id_, "not so")
+        await service.reopen(await acting_as(desk.site, "clerk"), id_, "not so")
 
 
 async def test_two_who_take_it_at_once_are_one(desk: Desk) -> None:
     id_ = await opened(desk)
-    await service.take(await by(desk, "ops"), id_)
+    await service.take(await acting_as(desk.site, "ops"), id_)
     with pytest.raises(SmsgwError):
         await service.take(by_test(desk.site.db), id_)
     assert (await one(desk, id_)).responded_by == "ops"
