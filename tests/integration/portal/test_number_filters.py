@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import json
 import re
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
-from browsing import Browser
 from portal_site import Site
 from standins import AnyFleet
-from wizard_steps import begun, looked_at
+from visiting import acting, acting_as, cells, entered, shows
+from wizard_steps import begun, looked_at, upload
 
-from smsgw.core.actor import Actor, ActorLabel
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.ids import IdSource
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import Permission
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.pipeline.upkeep.maintenance import Maintenance
-from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.runner import JobContext
 from smsgw.platform.jobs.service import KEPT
 from smsgw.platform.numbers import filters, service, vendor
-from smsgw.platform.org import queries as people
 from smsgw.platform.sheets.model import Sheet
 from smsgw.platform.sheets.service import Sheets
 from smsgw.runtime import clock
@@ -43,8 +38,6 @@ from smsgw.store.config.number_filters import KEPT_DAYS
 from smsgw.store.engine.secrets import Sealer
 
 NUMBERS = [f"1380013{n:04}" for n in range(120)]
-
-
 pytestmark = [pytest.mark.site(networks=["127.0.0.0/8"]), pytest.mark.staff(boss="super")]
 
 
@@ -57,16 +50,6 @@ async def provider() -> AsyncIterator[tuple[NumberVendor, str]]:
     await server.close()
 
 
-async def ended(browser: Browser, path: str) -> str:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        page = await browser.get(path)
-        if 'data-again' not in page:
-            return page
-        await asyncio.sleep(0.1)
-    raise AssertionError(page)
-
-
 async def counted(site: Site) -> dict[str, int]:
     rows = await site.db.fetch("SELECT state, count(*) AS n FROM number_filter_row GROUP BY state")
     return {row["state"]: row["n"] for row in rows}
@@ -76,33 +59,28 @@ async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
     site: Site, provider: tuple[NumberVendor, str]
 ) -> None:
     vendor_, url = provider
-    known = {f"86{n}": NumberState.EMPTY for n in NUMBERS[:10]}
-    await service.learn(Change(site.db, Actor.system("test")), known, clock.now())
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get("/number-filters/-/new")
+    await service.learn(acting(site), {f"86{n}": NumberState.EMPTY for n in NUMBERS[:10]}, clock.now())
+    async with entered(site, "boss") as boss:
         form = {"name": "年会", "account": str(site.accounts["hall"]), "numbers": "\n".join(NUMBERS)}
         page = await boss.post("/number-filters/-/new", form)
         assert "将检测 120 个号码：平台已有 10 个结论，免费；其余 110 个列为未知" in page
         await boss.post("/number-filters/-/new", form | {"confirmed": "1"})
         path = boss.path
         assert re.fullmatch(r"/number-filters/\d+", path)
-        page = await ended(boss, path)
+        page = await boss.job_done(path)
         assert await counted(site) == {"empty": 10, "unknown": 110}
         assert "/ask" not in page, "there is nobody to ask"
         page = await boss.get(f"{path}/ask")
         assert "没有可向供应商查询的号码" in page
         assert 'type="submit">确认' not in page, "no button for what would do nothing"
 
-        await boss.get("/number-filters/-/vendor")
         secret = {"url": url, "app_id": "demo", "secret": "demo-secret", "price": "5"}
         await boss.post("/number-filters/-/vendor", secret)
         assert "demo-secret" not in await boss.get("/number-filters/-/vendor")
-        page = await boss.get(f"{path}/ask")
-        assert "将向供应商查询 110 个未知号码，单价 0.005 元，预计费用 0.55 元" in page
+        assert "将向供应商查询 110 个未知号码，单价 0.005 元，预计费用 0.55 元" in await boss.get(f"{path}/ask")
         vendor_.failing = 1
         await boss.post(f"{path}/ask", {"confirmed": "1"})
-        await ended(boss, path)
+        await boss.job_done(path)
         assert sum(vendor_.calls) == 110
         assert max(vendor_.calls) <= 50
         got = await counted(site)
@@ -111,32 +89,22 @@ async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
         assert (row["asked"], row["cost"]) == (110, 550)
         assert await site.db.fetchval("SELECT count(*) FROM number_status") == 109, "what was told is kept"
 
-        async with boss.session.get(f"/number-filters/-/{path.rpartition('/')[2]}/class/suspended") as response:
-            assert response.status == 200
-            lines = (await response.read()).decode("utf-8-sig").splitlines()[1:]
-        assert len(lines) == 11
-        assert all(re.match(r"861380013\d{3}2,停机,", line) for line in lines)
-        await boss.get("/number-filters")
+        suspended = cells(await boss.octets(f"/number-filters/-/{path.rpartition('/')[2]}/class/suspended"))[1:]
+        assert len(suspended) == 11
+        assert all(re.fullmatch(r"861380013\d{3}2", row[0]) and row[1] == "停机" for row in suspended)
         await boss.post("/number-filters/-/do/remove", {"id": path.rpartition("/")[2]})
         assert await counted(site) == {}
 
 
 async def test_a_table_is_looked_at(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get("/number-filters/-/import")
-        form = aiohttp.FormData()
-        form.add_field("csrf", boss.csrf)
+    async with entered(site, "boss") as boss:
         text = "手机号\n13800138000\n138 0013 8000\n12\n13900139000\n"
-        form.add_field("file", text.encode(), filename="n.csv", content_type="text/csv")
-        async with boss.session.post("/number-filters/-/import", data=form) as response:
-            await boss._read(response)
+        await upload(boss, "/number-filters/-/import", text.encode())
         assert boss.status == 200
         fields = {"name": "文件", "account": str(site.accounts["hall"]), "column_number": "0"}
-        await boss.post(boss.path, fields)
-        assert re.fullmatch(r"/jobs/\d+", boss.path)
+        assert re.fullmatch(r"/jobs/\d+", await boss.led_to(boss.path, fields))
         id_ = await site.db.fetchval("SELECT id FROM number_filter")
-        await ended(boss, f"/number-filters/{id_}")
+        await boss.job_done(f"/number-filters/{id_}")
         row = await site.db.fetchrow("SELECT * FROM number_filter")
         assert (row["invalid"], row["duplicates"], await counted(site)) == (1, 1, {"unknown": 2})
 
@@ -144,45 +112,33 @@ async def test_a_table_is_looked_at(site: Site) -> None:
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 @pytest.mark.parametrize("table", [False, True])
 async def test_what_was_cut_off_is_looked_at_again(site: Site, how: str, table: bool) -> None:
-    known = {f"86{NUMBERS[0]}": NumberState.EMPTY}
-    await service.learn(Change(site.db, Actor.system("test")), known, clock.now())
+    await service.learn(acting(site), {f"86{NUMBERS[0]}": NumberState.EMPTY}, clock.now())
     await site.add_staff("other", "super")
-    person = await people.person(site.db, "boss")
-    assert person is not None
-    change, hall = Change(site.db, person.actor()), site.accounts["hall"]
+    change, hall = await acting_as(site, "boss"), site.accounts["hall"]
     sheet = await a_sheet(site, "手机号\n" + "\n".join(NUMBERS[:3])) if table else None
     async with change.unit(Permission.CONTACT_EDIT) as unit:  # its job ends before anybody has seen it
         given = [] if table else [f"86{number}" for number in NUMBERS[:3]]
         id_ = await filters.begin(change, "年会", hall, given, sheet=sheet)
         if how == "cancelled":
-            job = await unit.connection.fetchval("SELECT id FROM job")
-            assert await job_queries.cancel(unit.connection, job, KEPT)
+            assert await job_queries.cancel(unit.connection, await unit.connection.fetchval("SELECT id FROM job"), KEPT)
         else:
             await unit.connection.execute("UPDATE job SET state = 'failed', ended_at = now()")
         unit.unchanged()
     path, chosen = f"/number-filters/{id_}", {"id": str(id_)}
-    async with Browser(site) as other:
-        await other.login("other")
-        page = html.unescape(await other.get(path))
-        assert "检测已取消或未完成" in page
-        assert "/number-filters/-/effect/look" in page
-        await other.get("/number-filters")
+    async with entered(site, "other") as other:
+        shows(html.unescape(await other.get(path)), "检测已取消或未完成", "/number-filters/-/effect/look")
         assert "将继续检测 1 个已取消或失败的过滤" in await other.post("/number-filters/-/effect/look", chosen)
         assert "已处理 1 条" in await other.post("/number-filters/-/do/look", chosen)
-        page = html.unescape(await ended(other, path))
+        page = html.unescape(await other.job_done(path))
         assert await counted(site) == {"empty": 1, "unknown": 2}
-        assert "/number-filters/-/effect/look" not in page
-        assert f"{path}/send" in page
-        await other.get("/number-filters")
+        shows(page, f"{path}/send", no="/number-filters/-/effect/look")
         assert "所选过滤均已检测完毕或正在检测" in await other.post("/number-filters/-/effect/look", chosen)
     with pytest.raises(Refused, match="已检测完毕"):
         await filters.look_again(change, id_)
 
 
 async def test_a_list_whose_table_is_gone_has_to_be_brought_again(site: Site) -> None:
-    person = await people.person(site.db, "boss")
-    assert person is not None
-    change = Change(site.db, person.actor())
+    change = await acting_as(site, "boss")
     sheet = await a_sheet(site, "手机号\n13800138000")
     async with change.unit(Permission.CONTACT_EDIT) as unit:
         id_ = await filters.begin(change, "年会", site.accounts["hall"], sheet=sheet)
@@ -235,7 +191,7 @@ async def test_a_provider_where_nobody_may_go_is_not_called(provider: tuple[Numb
 async def test_a_provider_is_set_without_a_password_in_its_address_and_all_of_it_is_in_the_audit_log(
     site: Site,
 ) -> None:
-    change, sealer = Change(site.db, Actor.system("test"), ids=site.ids), Sealer(b"k" * 32)
+    change, sealer = acting(site), Sealer(b"k" * 32)
     for bad in ("https://who:secret@example.com/", "https://who@example.com/", "ftp://example.com/", "https://"):
         with pytest.raises(Invalid):
             await filters.set_vendor(change, vendor.Vendor(bad, "a", "secret", False, 5), sealer)
@@ -249,7 +205,7 @@ async def test_a_provider_is_set_without_a_password_in_its_address_and_all_of_it
 
 
 async def test_lists_are_limited_and_forgotten_in_their_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    change, hall = Change(site.db, Actor.system("test"), ids=site.ids), site.accounts["hall"]
+    change, hall = acting(site), site.accounts["hall"]
     monkeypatch.setattr(filters, "MOST_LISTS", 3)
     made = [await filters.begin(change, f"list {n}", hall, [f"86{NUMBERS[0]}"]) for n in range(3)]
     with pytest.raises(Refused):
@@ -275,7 +231,7 @@ async def test_nothing_is_paid_for_twice_whatever_is_lost(
 ) -> None:
     """An answer, the commit of what was answered, and that of what is learned from it; the price is the one agreed."""
     simulated, url = provider
-    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    change = acting(site)
     wanted = vendor.Vendor(url, "demo", "demo-secret", False, 5)
     await filters.set_vendor(change, wanted, Sealer(b"k" * 32))
     id_ = await filters.begin(change, "list", site.accounts["hall"], [f"86{n}" for n in NUMBERS])
@@ -297,11 +253,10 @@ async def test_nothing_is_paid_for_twice_whatever_is_lost(
 
     monkeypatch.setattr(number_status, "put", failing_put)
     monkeypatch.setattr(JobContext, "progress", failing_progress)
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await ended(boss, f"/number-filters/{id_}")
+    async with entered(site, "boss") as boss:
+        await boss.job_done(f"/number-filters/{id_}")
         await filters.ask(change, id_, len(NUMBERS))
-        await ended(boss, f"/number-filters/{id_}")
+        await boss.job_done(f"/number-filters/{id_}")
     assert (lost, simulated.losing) == (["put", "commit"], 0)
     assert list(simulated.calls) == [50, 50, 20]
     row = await site.db.fetchrow("SELECT asked, cost FROM number_filter")
@@ -317,11 +272,9 @@ async def sorted_out(site: Site, account: str, name: str, **classes: int) -> int
     )  # fmt: skip
     first = 8613800000000
     for state, n in classes.items():
-        await site.db.execute(
-            "INSERT INTO number_filter_row (filter_id, number, state) "
-            "SELECT $1, $2::bigint + i, $3 FROM generate_series(1, $4) AS i",
-            id_, first, state, n,
-        )  # fmt: skip
+        await site.db.execute("INSERT INTO number_filter_row (filter_id, number, state) "
+                              "SELECT $1, $2::bigint + i, $3 FROM generate_series(1, $4) AS i", id_, first, state,
+                              n)  # fmt: skip
         first += n
     return id_
 
@@ -330,23 +283,18 @@ async def test_the_classes_of_a_finished_filter_are_a_source_of_the_wizard(site:
     await site.add_staff("clerk", "operator", "hall")
     mine = await sorted_out(site, "hall", "年会名单", live=100_003, empty=4, unknown=2)
     theirs = await sorted_out(site, "clinic", "诊所名单", live=2)
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with entered(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         place = f"/send/{draft}/audience"
         page = html.unescape(await clerk.get(place))
-        assert "年会名单 · 100,009 个号码" in page
-        assert "诊所名单" not in page
+        shows(page, "年会名单 · 100,009 个号码", no="诊所名单")
         assert re.findall(r'name="filter_keep" value="(\w+)" checked', page) == ["live", "silent", "unknown"]
         shown = html.unescape(await clerk.post(f"/send/{draft}/filter", {"source": "filter", "filter": str(theirs)}))
         assert "实号（100,003）" in shown, "another's is none that can be chosen"
 
         async def sent(filter_: int, *keep: str) -> str:
-            data = [("csrf", clerk.csrf), ("source", "filter"), ("filter", str(filter_)),
-                    *(("filter_keep", state) for state in keep)]  # fmt: skip
-            async with clerk.session.post(place, data=data) as answer:
-                clerk.status, clerk.path = answer.status, str(answer.url.path_qs)
-                return html.unescape(await answer.text())
+            kept = [("filter_keep", state) for state in keep]
+            return html.unescape(await clerk.post(place, [("source", "filter"), ("filter", str(filter_)), *kept]))
 
         assert "请选择一份已完成的空号过滤" in await sent(theirs, "live")
         assert "所选分类须有号码" in await sent(mine, "silent")

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from browsing import Browser
-from portal_site import Site, running
+from portal_site import Site
+from visiting import acting, add_role, entered, page_for, shows
 
-from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import Permission
-from smsgw.platform.change import Change
 from smsgw.platform.lists import complaints, queries, service
 from smsgw.platform.lists.model import WantedBlocks
-from smsgw.platform.org import service as org
 
 REASON = "来电要求停发"
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        rights = [Permission.HOME_VIEW, Permission.BLOCK_VIEW, Permission.BLOCK_EDIT]
-        await org.add_role(by_test(site), "clerk", "名单管理员", rights, ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "clerk", "hall")
-        yield site
-
-
-def by_test(site: Site) -> Change:
-    return Change(site.db, Actor.system("test"), ids=site.ids)
+async def site(site: Site) -> Site:
+    await add_role(site, "clerk", [Permission.BLOCK_VIEW, Permission.BLOCK_EDIT], people={"hall-op": "hall"})
+    return site
 
 
 def ids(page: str, path: str) -> list[str]:
@@ -40,40 +29,30 @@ def ids(page: str, path: str) -> list[str]:
 
 
 async def test_numbers_are_blocked_with_their_effect_said_before_and_lifted_with_a_reason(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         assert "黑名单中没有号码" in await boss.get("/blocked")
-        await boss.get("/blocked/-/new")
         form = {"numbers": "13800138000, 139 0013 9000\n13800138000；nonsense 12", "reason": REASON}
         page = await boss.post("/blocked/-/new", form)
         assert boss.status == 200
         assert "将把 2 个号码加入黑名单" in page, "a number with blanks is one"
         assert "重复的 1 个只计一次；另有 2 个不是有效的手机号，已跳过：nonsense, 12" in page
-        page = await boss.post("/blocked/-/new", form | {"numbers": "nonsense 12"})
-        assert boss.status == 422
-        assert "不是有效的手机号：nonsense, 12" in page
+        await boss.refused("/blocked/-/new", form | {"numbers": "nonsense 12"}, "不是有效的手机号：nonsense, 12")
         form["numbers"] = "13800138000,13900139000\n13800138000"
-        page = await boss.post("/blocked/-/new", form)
-        assert "将把 2 个号码加入黑名单（全部账号 · 全部类型）" in page
+        assert "将把 2 个号码加入黑名单（全部账号 · 全部类型）" in await boss.post("/blocked/-/new", form)
         assert await site.db.fetchval("SELECT count(*) FROM block_list") == 0, "only asked"
         await boss.post("/blocked/-/new", form | {"confirmed": "1"})
         page = await boss.get("/blocked?number=13800138000")
-        assert "138****8000" in page
-        assert "13800138000</" not in page
+        shows(page, "138****8000", no="13800138000</")
         assert REASON in page
         assert "139****9000" not in page
 
         (id_,) = ids(page, "/blocked")
         assert "解除" in await boss.get(f"/blocked/{id_}")
         assert boss.status == 200
-        page = await boss.post(f"/blocked/{id_}/lift", {"reason": ""})
-        assert boss.status == 422
-        page = await boss.post(f"/blocked/{id_}/lift", {"reason": "本人来函"})
-        assert "将解除 138****8000 的一条限制" in page
-        await boss.post(f"/blocked/{id_}/lift", {"reason": "本人来函", "confirmed": "1"})
+        await boss.refused(f"/blocked/{id_}/lift", {"reason": ""})
+        await boss.confirms(f"/blocked/{id_}/lift", {"reason": "本人来函"}, "将解除 138****8000 的一条限制")
         assert not ids(await boss.get("/blocked?number=13800138000"), "/blocked")
-        await boss.get(f"/blocked/{id_}")
-        assert boss.status == 404
+        assert await boss.status_of(f"/blocked/{id_}") == 404
     said = await site.db.fetch("SELECT action, after FROM audit WHERE action LIKE 'block.%' ORDER BY id")
     assert [row["action"] for row in said] == ["block.add", "block.remove"]
     assert "13800138000" not in str([row["after"] for row in said])
@@ -82,23 +61,16 @@ async def test_numbers_are_blocked_with_their_effect_said_before_and_lifted_with
 async def test_who_has_some_accounts_sees_and_changes_their_entries_only(site: Site) -> None:
     hall, other = site.accounts["hall"], next(id_ for name, id_ in site.accounts.items() if name != "hall")
     for scope in (Scope(hall), Scope(other), Scope()):
-        await service.block(by_test(site), ["8613800138000"], scope, OPT_OUT, "R")
+        await service.block(acting(site), ["8613800138000"], scope, OPT_OUT, "R")
     found = {row["account_id"]: row["version"] for row in await site.db.fetch("SELECT * FROM block_list")}
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
+    async with entered(site, "hall-op") as clerk:
         for path in ("/blocked", "/optouts"):
             assert ids(await clerk.get(path), path) == [str(found[hall])]
-            for foreign in (other, 0):
-                await clerk.get(f"{path}/{found[foreign]}")
-                assert clerk.status == 404
-                await clerk.post(f"/blocked/{found[foreign]}/lift", {"reason": "为什么", "confirmed": "1"})
-                assert clerk.status == 404
-        await clerk.get("/blocked/-/new")
+            lift = {"reason": "为什么", "confirmed": "1"}
+            assert await clerk.status_of(f"/blocked/{found[0]}/lift", lift) == 404, "everybody's"
         form = {"numbers": "13900139000", "reason": REASON, "confirmed": "1"}
-        page = await clerk.post("/blocked/-/new", form)
-        assert (clerk.status, "请选择账号" in page) == (422, True)
-        page = await clerk.post("/blocked/-/new", form | {"account": str(other)})
-        assert clerk.status == 422
+        await clerk.refused("/blocked/-/new", form, "请选择账号")
+        await clerk.refused("/blocked/-/new", form | {"account": str(other)})
         await clerk.post("/blocked/-/new", form | {"account": str(hall)})
     rows = await site.db.fetch("SELECT account_id FROM block_list WHERE number = 8613900139000")
     assert [row["account_id"] for row in rows] == [hall]
@@ -106,39 +78,29 @@ async def test_who_has_some_accounts_sees_and_changes_their_entries_only(site: S
 
 
 async def test_the_allow_list_takes_only_of_an_account_and_forgets_what_is_chosen(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get("/allowed/-/new")
+    async with entered(site, "boss") as boss:
         form = {"numbers": "13800138000 13900139000", "kind": "only", "note": "=1+1"}
-        page = await boss.post("/allowed/-/new", form)
-        assert (boss.status, "请选择账号" in page) == (422, True)
+        await boss.refused("/allowed/-/new", form, "请选择账号")
         form["account"] = str(site.accounts["hall"])
-        assert "账号 hall 从此只能向名单中的号码发送" in await boss.post("/allowed/-/new", form)
-        await boss.post("/allowed/-/new", form | {"confirmed": "1"})
+        await boss.confirms("/allowed/-/new", form, "账号 hall 从此只能向名单中的号码发送")
         page = await boss.get("/allowed?kind=only")
         first, second = ids(page, "/allowed")
-        page = await boss.post("/allowed/-/effect/remove", {"id": first})
-        assert "将把 1 个号码移出白名单" in page
+        assert "将把 1 个号码移出白名单" in await boss.post("/allowed/-/effect/remove", {"id": first})
         await boss.post("/allowed/-/do/remove", {"id": first})
         assert ids(await boss.get("/allowed"), "/allowed") == [second]
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'allow.remove'") == 1
 
 
 async def test_what_we_have_written_down_is_told_in_the_readers_language(site: Site) -> None:
-    await complaints.enter(
-        by_test(site), "8613800138000", sign="", channel="", note="", block_number=True
-    )
-    await service.block(by_test(site), ["8613800138001"], Scope(), "opt_out", "回复 TD")
-    await service.block(by_test(site), ["8613800138002"], Scope(), "manual", "回复 人工")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    await complaints.enter(acting(site), "8613800138000", sign="", channel="", note="", block_number=True)
+    await service.block(acting(site), ["8613800138001"], Scope(), "opt_out", "回复 TD")
+    await service.block(acting(site), ["8613800138002"], Scope(), "manual", "回复 人工")
+    async with entered(site, "boss") as boss:
         assert "投诉 1" in await boss.get("/blocked")
         await boss.post("/language", {"language": "en", "next": "/"})
         page = await boss.get("/blocked")
-        for told in ("complaint 1", "reply TD", "回复 人工"):
-            assert told in page, told
-        assert "added by" in (page := await boss.get("/blocked/why?number=13800138000"))
-        assert "reason: complaint 1" in page
+        shows(page, "complaint 1", "reply TD", "回复 人工")
+        shows(await boss.get("/blocked/why?number=13800138000"), "added by", "reason: complaint 1")
 
 
 async def test_reasons_are_looked_for_among_the_newest_alone(site: Site) -> None:
@@ -150,9 +112,7 @@ async def test_reasons_are_looked_for_among_the_newest_alone(site: Site) -> None
     )  # fmt: skip
     wanted = WantedBlocks(reason="oldest")
     assert await queries.how_many(site.db, wanted, 10, accounts=None) == 1
-    await service.block(by_test(site), ["8613800138000"], Scope(), "manual", "the newest")
+    await service.block(acting(site), ["8613800138000"], Scope(), "manual", "the newest")
     assert await queries.how_many(site.db, wanted, 10, accounts=None) == 0
     assert await queries.how_many(site.db, WantedBlocks(reason="newest"), 10, accounts=None) == 1
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        assert "在最近 10 万条中查找" in await boss.get("/blocked")
+    assert "在最近 10 万条中查找" in await page_for(site, "boss", "/blocked")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from browsing import Browser, send
-from portal_site import SEALER, Site, by_test, running
+from browsing import send
+from portal_site import SEALER, Site, by_test
+from visiting import add_role, all_entered, entered, page_for, shows
 
-from smsgw.core.actor import ScopeKind
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import extensions
@@ -19,29 +18,19 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.channels import service as channels
 from smsgw.platform.codes import queries
 from smsgw.platform.lists import complaints
-from smsgw.platform.org import service as org
 from smsgw.platform.routing import queries as routing
 from smsgw.platform.routing import service as routes
 
-OTHER = {
-    "protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
-    "access_code": "1069000277", "carriers": ["CMCC", "CUCC", "CTCC", "CBN"],
-}  # fmt: skip
+OTHER = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+         "access_code": "1069000277", "carriers": ["CMCC", "CUCC", "CTCC", "CBN"]}  # fmt: skip
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        rights = [Permission.HOME_VIEW, Permission.CODE_VIEW, Permission.CODE_EDIT]
-        await org.add_role(by_test(site.db), "coder", "码号", rights, ScopeKind.ACCOUNTS)
-        await site.add_staff("clinic-op", "coder", "clinic")
-        await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
-        yield site
-
-
-async def name_of(site: Site) -> str:
-    return str(await site.db.fetchval("SELECT name FROM channel WHERE id = $1", site.channel_id))
+async def site(site: Site) -> Site:
+    await add_role(site, "coder", [Permission.CODE_VIEW, Permission.CODE_EDIT], people={"clinic-op": "clinic"})
+    await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
+    return site
 
 
 async def test_the_plan_shows_its_conflicts_to_who_sees_all(site: Site) -> None:
@@ -49,15 +38,9 @@ async def test_the_plan_shows_its_conflicts_to_who_sees_all(site: Site) -> None:
     await site.db.execute("UPDATE channel SET access_code = '10690002' WHERE id = $1", site.channel_id)
     await accounts.move_extension(change, site.accounts["hall"], "", "773")
     await accounts.move_extension(change, site.accounts["clinic"], "", "3")
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
-        page = await boss.get("/numbers")
-        assert "号码 10690002773 有两种读法" in page
-        assert "hall、clinic" in page
-        page = await boss.get("/numbers/extensions?length=3&under=7")
-        assert "700" in page
-        assert "772" in page
+    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+        shows(await boss.get("/numbers"), "号码 10690002773 有两种读法", "hall、clinic")
+        shows(await boss.get("/numbers/extensions?length=3&under=7"), "700", "772")
         page = await stranger.get("/numbers")
         assert stranger.path == "/numbers/extensions"
         assert "clinic" in page
@@ -68,76 +51,52 @@ async def test_an_extension_is_given_with_its_effect_and_refused_where_it_is_ano
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
     await accounts.move_extension(by_test(site.db), hall, "", "11")
     await send(site)
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
+    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
         give = "/numbers/extensions/-/give"
-        await boss.get(give)
         form = {"account": str(hall), "sign": "", "extend_code": "12"}
         page = await boss.post(give, form)
-        assert "hall 的扩展号由 11 改为 12" in page
-        assert "等待发送的 1 条仍从原扩展号发出" in page
-        assert 'name="seen" value="11"' in page
+        shows(page, "hall 的扩展号由 11 改为 12", "等待发送的 1 条仍从原扩展号发出", 'name="seen" value="11"')
         await boss.post(give, form | {"confirmed": "1", "seen": "10"})
         assert boss.status == 422, "it is not what was looked at"
-        await boss.post(give, form | {"confirmed": "1", "seen": "11"})
-        assert boss.path == "/numbers/extensions"
+        assert await boss.led_to(give, form | {"confirmed": "1", "seen": "11"}) == "/numbers/extensions"
         had = [(h.digits, h.kind) for h in await queries.holders(site.db, [hall])]
         assert had == [("11", "former"), ("12", "account")]
-        await stranger.get(give)
         for digits in ("11", "12"):
             page = await stranger.post(give, {"account": str(clinic), "sign": "", "extend_code": digits})
             assert (stranger.status, "您管理范围以外" in page, "hall" in page) == (422, True, False), digits
-        page = await boss.post(give, {"account": str(clinic), "sign": "", "extend_code": "12"})
-        assert (boss.status, "属于账号 hall" in page) == (422, True)
+        await boss.refused(give, {"account": str(clinic), "sign": "", "extend_code": "12"}, "属于账号 hall")
         page = await stranger.post(give, {"account": str(hall), "sign": "", "extend_code": "55", "confirmed": "1"})
         assert stranger.status == 422, "not its account"
-        page = await stranger.post(give, {"account": str(clinic), "sign": "没有的", "extend_code": "55"})
-        assert (stranger.status, "没有这个签名" in page) == (422, True)
-        page = await stranger.post(give, {"account": str(clinic), "sign": "", "extend_code": "5x"})
-        assert stranger.status == 422
+        await stranger.refused(give, {"account": str(clinic), "sign": "没有的", "extend_code": "55"}, "没有这个签名")
+        await stranger.refused(give, {"account": str(clinic), "sign": "", "extend_code": "5x"})
 
 
 async def test_scenarios_of_others_leave_room_for_one_s_own(site: Site) -> None:
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
-    await site.db.execute(
-        "INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
-        "VALUES ($1, '自己的', 'notice', '1', 't')", clinic,
-    )  # fmt: skip
+    await site.db.execute("INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
+                          "VALUES ($1, '自己的', 'notice', '1', 't')", clinic)  # fmt: skip
     await site.db.execute(
         "INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
         "SELECT $1, '别人的' || n, 'notice', n::text, 't' FROM generate_series(1000, 1000 + $2::int) n",
         hall, queries.MOST_LENT,
     )  # fmt: skip
-    titles = [one.title for one in await queries.holders(site.db, [clinic]) if one.title]
-    assert titles == ["自己的"]
-    async with Browser(site) as stranger:
-        await stranger.login("clinic-op")
-        page = await stranger.get("/numbers/extensions")
-    assert "自己的" in page
-    assert "别人的" not in page
+    assert [one.title for one in await queries.holders(site.db, [clinic]) if one.title] == ["自己的"]
+    page = await page_for(site, "clinic-op", "/numbers/extensions")
+    shows(page, "自己的", no="别人的")
     assert f"各自最新的 {queries.MOST_LENT:,} 个" in page, "what is free was looked for among these"
 
 
 async def test_digits_from_which_another_s_task_or_scenario_sends_are_not_given(site: Site) -> None:
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
     await accounts.move_extension(by_test(site.db), hall, "", "77")
-    await site.db.execute(
-        "INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
-        "VALUES ($1, '提醒', 'notice', '12', 'test')", hall,
-    )  # fmt: skip
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
+    await site.db.execute("INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
+                          "VALUES ($1, '提醒', 'notice', '12', 'test')", hall)  # fmt: skip
+    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
         give = "/numbers/extensions/-/give"
-        await boss.get(give)
-        await stranger.get(give)
         for digits in ("771", "7712"):
             form = {"account": str(clinic), "sign": "", "extend_code": digits}
-            page = await boss.post(give, form)
-            assert (boss.status, f"扩展号 {digits} 是账号 hall 的任务或业务场景" in page) == (422, True)
-            page = await stranger.post(give, form)
-            assert (stranger.status, "hall" in page) == (422, False)
+            await boss.refused(give, form, f"扩展号 {digits} 是账号 hall 的任务或业务场景")
+            assert "hall" not in await stranger.refused(give, form)
         page = await boss.post(give, {"account": str(clinic), "sign": "", "extend_code": "7"})
         assert boss.status == 200, "the longer one goes before"
         async with site.db.transaction() as other:
@@ -152,118 +111,87 @@ async def test_an_access_code_is_changed_with_its_effect_and_the_former_is_kept(
     await accounts.move_extension(by_test(site.db), site.accounts["clinic"], "", "3")
     await send(site)
     move = f"/numbers/channels/{site.channel_id}/move"
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
-        await stranger.get(move)
-        assert stranger.status == 404, "a channel is everybody's"
-        await boss.get(move)
+    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+        assert await stranger.status_of(move) == 404, "a channel is everybody's"
         page = await boss.post(move, {"access_code": "10690002"})
         assert "由 10690001 改为 10690002" in page
         assert "号码 10690002773 有两种读法" in page, "the new one would go on as the other channel's"
-        page = await boss.post(move, {"access_code": "10690009"})
-        assert "两种读法" not in page
+        assert "两种读法" not in await boss.post(move, {"access_code": "10690009"})
         await boss.post(move, {"access_code": "10690009", "confirmed": "1", "seen": "1069"})
         assert boss.status == 422, "it is not what was looked at"
         await boss.post(move, {"access_code": "10690009", "confirmed": "1", "seen": "10690001"})
-        page = await boss.get("/numbers")
-        assert re.search(r"10690001</code> <span[^>]*>回复对应至", page)
+        assert re.search(r"10690001</code> <span[^>]*>回复对应至", await boss.get("/numbers"))
         assert len((await boss.get(move)).split("10690009")) > 1
 
 
 async def test_everything_of_a_channel_goes_to_another_in_one_step(site: Site) -> None:
-    name = await name_of(site)
     change = by_test(site.db)
-    await site.db.execute(
-        "UPDATE channel SET access_code = '10690001', carriers = '{CMCC}' WHERE id = $1", site.channel_id
-    )
-    document = {"pool": [{"name": "mine", "channels": [{"name": name, "weight": 3}]}],
+    await site.db.execute("UPDATE channel SET access_code = '10690001', carriers = '{CMCC}' WHERE id = $1",
+                          site.channel_id)  # fmt: skip
+    document = {"pool": [{"name": "mine", "channels": [{"name": "mobile-a", "weight": 3}]}],
                 "rule": [{"name": "notices", "type": ["otp"], "pool": "mine"}]}  # fmt: skip
     await routes.publish(change, document, "one")
-    await routes.move(change, "account", "clinic", name, "given")
+    await routes.move(change, "account", "clinic", "mobile-a", "given")
     await site.snapshots.follow()
     await send(site)
     await send(site, "clinic")
     replace = f"/numbers/channels/{site.channel_id}/replace"
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
-        await stranger.get(replace)
-        assert stranger.status == 403
-        await boss.get(replace)
+    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+        assert await stranger.status_of(replace) == 403
         form = {"channel": "mobile-b", "reason": "原号被关停"}
         page = await boss.post(replace, form)
-        assert "现在没有连接" in page
-        assert "2 个通道池、1 条固定走它的规则" in page
+        shows(page, "现在没有连接", "2 个通道池、1 条固定走它的规则")
         site.channels.append(ChannelStatus(
             7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ()))  # fmt: skip
         seen = re.search(r'name="seen" value="(\d+)"', page)
-        assert seen
         await boss.post(replace, form | {"confirmed": "1", "seen": "1"})
         assert boss.status == 422, "another version of the routes than was looked at"
-        await boss.post(replace, form | {"confirmed": "1", "seen": seen[1]})
-        assert re.fullmatch(r"/jobs/\d+", boss.path)
+        assert re.fullmatch(r"/jobs/\d+", await boss.led_to(replace, form | {"confirmed": "1", "seen": seen[1]}))
         assert "1 条等待中的短信已改走" in await boss.job_done(boss.path)
     table = await routing.table(site.db)
     assert [(m.channel, m.weight) for m in table.members("mine")] == [("mobile-b", 3)]
     assert table.given_to("account", "clinic") == "mobile-b"
-    assert not table.has(f"only-{name}")
+    assert not table.has("only-mobile-a")
     waiting = await site.db.fetch(
         "SELECT l.name FROM part p JOIN pool l ON l.id = p.pool_id WHERE p.part = 1 ORDER BY p.id"
     )
     assert [row["name"] for row in waiting] == ["CMCC", "only-mobile-b"], "of a shared pool the other one pulls"
     assert await site.db.fetchval("SELECT desired FROM channel WHERE id = $1", site.channel_id) == "draining"
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'channel.replace'") == 1
-    await channels.remove(change, name)
+    await channels.remove(change, "mobile-a")
     former = [(one.code, one.until is not None) for one in await queries.access(site.db)]
     assert ("10690001", True) in former, "replies to it find their account for 30 days"
 
 
 async def test_a_stopped_channel_that_is_replaced_stays_stopped(site: Site) -> None:
     """Draining would log it in: with the new one's login, it would throw that one's connections out."""
-    await site.db.execute(
-        "UPDATE channel SET desired = 'stopped', carriers = '{CMCC}' WHERE id = $1", site.channel_id
-    )
+    await site.db.execute("UPDATE channel SET desired = 'stopped', carriers = '{CMCC}' WHERE id = $1", site.channel_id)
     replace = f"/numbers/channels/{site.channel_id}/replace"
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get(replace)
+    async with entered(site, "boss") as boss:
         form = {"channel": "mobile-b", "reason": "原号被关停"}
-        page = await boss.post(replace, form)
-        assert "原通道已停用，保持停用" in page
-        assert "先重新启用原通道" in page
-        await boss.post(replace, form | {"confirmed": "1"})
+        await boss.confirms(replace, form, "原通道已停用，保持停用", "先重新启用原通道")
         assert re.fullmatch(r"/jobs/\d+", boss.path)
     row = await site.db.fetchrow("SELECT desired FROM channel WHERE id = $1", site.channel_id)
-    assert row is not None
     assert row["desired"] == "stopped"
-    after = await site.db.fetchval("SELECT after FROM audit WHERE action = 'channel.replace'")
-    assert '"stopped"' in str(after)
+    assert '"stopped"' in str(await site.db.fetchval("SELECT after FROM audit WHERE action = 'channel.replace'"))
 
 
 async def test_a_channel_is_not_replaced_by_one_that_cannot_take_its_place(site: Site) -> None:
     replace = f"/numbers/channels/{site.channel_id}/replace"
     await site.db.execute("UPDATE channel SET carriers = '{INTL}' WHERE id = $1", site.channel_id)
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get(replace)
-        page = await boss.post(replace, {"channel": "mobile-b", "reason": "原号被关停"})
-        assert (boss.status, "不服务 INTL 的号码" in page) == (422, True)
+    async with entered(site, "boss") as boss:
+        await boss.refused(replace, {"channel": "mobile-b", "reason": "原号被关停"}, "不服务 INTL 的号码")
         await site.db.execute("UPDATE channel SET desired = 'stopped' WHERE name = 'mobile-b'")
-        page = await boss.post(replace, {"channel": "mobile-b", "reason": "原号被关停", "confirmed": "1"})
+        await boss.post(replace, {"channel": "mobile-b", "reason": "原号被关停", "confirmed": "1"})
         assert boss.status == 422, "it is no choice"
     assert await site.db.fetchval("SELECT count(*) FROM route_version") == 0
 
 
 async def test_complaints_stand_beside_the_numbers_with_a_warning(site: Site) -> None:
-    name = await name_of(site)
     for n in range(3):
-        await complaints.enter(
-            by_test(site.db), f"861380013800{n}", sign="店铺", channel=name, note="12321", block_number=False
-        )
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.get("/numbers")
+        await complaints.enter(by_test(site.db), f"861380013800{n}", sign="店铺", channel="mobile-a", note="12321",
+                               block_number=False)  # fmt: skip
+    page = await page_for(site, "boss", "/numbers")
     assert page.count("state-red") == 2, "the channel, and the signature"
     assert "店铺" in page
 
@@ -278,8 +206,6 @@ async def test_replies_are_counted_by_the_number_that_they_came_to(site: Site) -
         )  # fmt: skip
     came = [(r.number, r.n, r.unowned) for r in await queries.replies(site.db)]
     assert came == [("1069000211", 2, 0), ("10690002", 1, 1)]
-    async with Browser(site) as boss, Browser(site) as stranger:
-        await boss.login("boss")
-        await stranger.login("clinic-op")
+    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
         assert "1069000211" in await boss.get("/numbers/replies")
         assert "1069000211" not in await stranger.get("/numbers/replies")

@@ -10,11 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest_asyncio
-from browsing import Browser
 from portal_site import Site, running
+from visiting import acting, entered, shows
 from wizard_steps import begun, draft_in, imported, looked_at, submitted
 
-from smsgw.core.actor import Actor
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import EntryDraft, Shared, Sharing
@@ -38,18 +37,16 @@ async def known(dsn: str, tmp_path: Path) -> AsyncIterator[Book]:
     async with running(dsn, tmp_path) as site:
         await site.add_staff("clerk", "operator", "hall")
         await site.add_staff("other", "operator", "hall")
-        hall, change = site.accounts["hall"], Change(site.db, Actor.operator("test"))
+        hall, change = site.accounts["hall"], acting(site)
         parents, staff = [(await audience.add_audience(change, hall, name)).id for name in ("家长", "教师")]
         ids = {}
-        for n, (name, groups, tags) in enumerate((
-            ("甲", (parents,), ("一年级",)), ("乙", (parents, staff), ()), ("丙", (staff,), ()),
-            ("丁", (), ("一年级",)), ("戊", (), ("二年级",)), ("己", (), ()),
-        )):  # fmt: skip
+        for n, (name, groups, tags) in enumerate((("甲", (parents,), ("一年级",)), ("乙", (parents, staff), ()),
+                                                  ("丙", (staff,), ()), ("丁", (), ("一年级",)),
+                                                  ("戊", (), ("二年级",)), ("己", (), ()))):  # fmt: skip
             ids[name] = await book.add(
                 change, EntryDraft(hall, f"861380013800{n}", name, tags, {}, groups, Sharing(Shared.ACCOUNT))
             )
         other = await people.person(site.db, "other")
-        assert other is not None
         ids["别人的"] = await book.add(
             Change(site.db, other.actor()),
             EntryDraft(hall, "8613800138009", "别人的", ("一年级",), {}, (), Sharing(Shared.OWN)),
@@ -66,8 +63,7 @@ async def to(site: Site) -> list[str]:
 
 async def test_each_person_gets_it_once(known: Book) -> None:
     site, ids = known.site, known.ids
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with entered(site, "clerk") as clerk:
         draft = await begun(site, clerk, content="{姓名}您好")
         form = [("source", "audience"), ("groups", str(known.parents)), ("groups", str(known.staff)),
                 ("tags", "一年级"), ("contacts", str(ids["己"])), ("contacts", str(ids["甲"]))]  # fmt: skip
@@ -77,8 +73,7 @@ async def test_each_person_gets_it_once(known: Book) -> None:
         assert urlsplit(clerk.path).path == f"/send/{draft}/clean", clerk.path
         assert "共 5 行，有效 5 行" in await looked_at(clerk, draft)
         page = html.unescape(await clerk.get(f"/send/{draft}/audience"))
-        chosen = re.findall(r'name="(groups|tags|contacts)" value="([^"]+)" checked', page)
-        assert sorted(chosen) == sorted(form[1:])
+        assert sorted(re.findall(r'name="(groups|tags|contacts)" value="([^"]+)" checked', page)) == sorted(form[1:])
         await submitted(clerk, draft)
         assert await to(site) == [f"861380013800{n}" for n in (0, 1, 2, 3, 5)]
         rows = await site.db.fetch("SELECT vals FROM task_row ORDER BY number")
@@ -93,8 +88,7 @@ async def test_each_person_gets_it_once(known: Book) -> None:
 
 async def test_they_are_found_by_a_part_of_the_name(known: Book) -> None:
     site, ids = known.site, known.ids
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with entered(site, "clerk") as clerk:
         draft = await begun(site, clerk)
 
         async def found(part: str) -> list[tuple[str, str]]:
@@ -110,47 +104,35 @@ async def test_they_are_found_by_a_part_of_the_name(known: Book) -> None:
         assert await found("138 0013 8004") == [("contacts", str(ids["戊"]))]
         assert await found("别人的") == [], "somebody else's own"
         assert await found("%") == []
-        await clerk.post(f"/send/{draft}/audience", {"source": "audience"})
-        assert clerk.status == 422
+        await clerk.refused(f"/send/{draft}/audience", {"source": "audience"})
         await clerk.post(f"/send/{draft}/audience", {"source": "audience", "contacts": str(ids["别人的"])})
         assert clerk.status == 422, "nobody is left"
-        await clerk.post(f"/send/{draft}/audience", {"source": "audience", "groups": "999999"})
-        assert clerk.status == 422
+        await clerk.refused(f"/send/{draft}/audience", {"source": "audience", "groups": "999999"})
 
 
 async def test_more_groups_than_are_listed_are_found(known: Book) -> None:
     site = known.site
-    await site.db.execute(
-        "INSERT INTO audience (account_id, name) "
-        "SELECT $1, '班级' || lpad(n::text, 3, '0') FROM generate_series(1, 300) n",
-        site.accounts["hall"],
-    )
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    await site.db.execute("INSERT INTO audience (account_id, name) "
+                          "SELECT $1, '班级' || lpad(n::text, 3, '0') FROM generate_series(1, 300) n",
+                          site.accounts["hall"])  # fmt: skip
+    async with entered(site, "clerk") as clerk:
         draft = await begun(site, clerk)
-        page = html.unescape(await clerk.get(f"/send/{draft}/audience"))
-        assert "还有更多未列出，请输入名称查找" in page
-        assert "班级300" not in page
-        piece = html.unescape(await clerk.post(f"/send/{draft}/book", {"book_part": "级300"}))
-        assert "班级300" in piece
+        shows(html.unescape(await clerk.get(f"/send/{draft}/audience")), "还有更多未列出，请输入名称查找", no="班级300")
+        assert "班级300" in html.unescape(await clerk.post(f"/send/{draft}/book", {"book_part": "级300"}))
 
 
 async def test_a_message_to_contacts_begins_on_their_page(known: Book) -> None:
     site, ids = known.site, known.ids
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
+    async with entered(site, "clerk") as clerk:
         chosen = [("id", str(ids["甲"])), ("id", str(ids["丁"]))]
-        asked = html.unescape(await clerk.post("/contacts/-/effect/send", chosen))
-        assert "将为 2 个联系人" in asked
+        assert "将为 2 个联系人" in html.unescape(await clerk.post("/contacts/-/effect/send", chosen))
         page = await clerk.post("/contacts/-/do/send", chosen)
         draft = draft_in(clerk.path)
         assert urlsplit(clerk.path).path == f"/send/{draft}/content"
         key = re.search(r'name="key" value="([^"]+)"', page)
-        assert key
         form = {"key": key[1], "account": str(site.accounts["hall"]), "type": "notice", "content": "您好"}
         await clerk.post(f"/send/{draft}/content", form)
-        page = html.unescape(await clerk.get(f"/send/{draft}/audience"))
-        assert "共 2 位联系人" in page
+        assert "共 2 位联系人" in html.unescape(await clerk.get(f"/send/{draft}/audience"))
         assert urlsplit((await clerk.get(f"/drafts/{draft}"), clerk.path)[1]).path == f"/send/{draft}/audience"
         await clerk.post(f"/send/{draft}/audience", [("source", "audience"), *(("contacts", v) for _, v in chosen)])
         await submitted(clerk, draft)

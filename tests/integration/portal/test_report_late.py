@@ -62,10 +62,8 @@ async def test_it_is_an_alarm_beyond_half_and_where_there_is_enough(site: Site) 
 
 async def another(site: Site) -> str:
     """The name of another channel."""
-    await site.db.execute(
-        "INSERT INTO channel (name, protocol, host, port, username, password_sealed)"
-        " VALUES ('small', 'cmpp20', '127.0.0.1', 1, 'x', '')"
-    )
+    await site.db.execute("INSERT INTO channel (name, protocol, host, port, username, password_sealed)"
+                          " VALUES ('small', 'cmpp20', '127.0.0.1', 1, 'x', '')")  # fmt: skip
     return "small"
 
 
@@ -81,10 +79,8 @@ async def test_a_busy_channel_hides_no_small_one(site: Site, monkeypatch: pytest
     name = await another(site)
     await send(site, "hall", 60, "您好")
     await site.carrier_takes()
-    await site.db.execute(
-        "UPDATE part SET channel_id = (SELECT id FROM channel WHERE name = $1)"
-        " WHERE id IN (SELECT id FROM part ORDER BY id LIMIT 8)", name,
-    )  # fmt: skip
+    await site.db.execute("UPDATE part SET channel_id = (SELECT id FROM channel WHERE name = $1)"
+                          " WHERE id IN (SELECT id FROM part ORDER BY id LIMIT 8)", name)  # fmt: skip
     assert await judged(site, name, 600, 16) == {(CHANNEL, 50, 50), (name, 8, 8)}
 
 

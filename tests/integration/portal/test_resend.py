@@ -8,14 +8,13 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from browsing import Browser
 from portal_site import Site
+from visiting import Visitor, entered, shows, submitted
 
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.accept.requests import SendResult
 from smsgw.runtime import clock
 from smsgw.store.messages import reviews, sweeps
 
@@ -46,15 +45,12 @@ WHERE p.id = f.id AND p.part = 1
 """
 # The second half of a long one has arrived, or has failed like the first.
 _SECOND = "UPDATE part SET state = $2, code = $3 WHERE id = ANY($1::bigint[]) AND part = 2"
-
-
 pytestmark = pytest.mark.staff(admin="admin", clerk=("operator", "clinic"))
 
 
 async def many(site: Site) -> dict[int, tuple[str, str]]:
     """So many messages of all states: id -> number, and why it may not be sent again."""
     account = site.snapshots.current.account(site.accounts["hall"])
-    assert account
     items = tuple(SendItem(f"138{n:08}", "好" * (100 if n % 5 == 0 else 10)) for n in range(MESSAGES))
     sent = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
     ids = [int(item.message_id or 0) for item in sent.items]
@@ -74,10 +70,9 @@ async def many(site: Site) -> dict[int, tuple[str, str]]:
     return {id_: (item.to.strip("+"), reason) for id_, item, reason in zip(ids, items, reasons, strict=True)}
 
 
-async def everything(browser: Browser) -> str:
+async def everything(browser: Visitor) -> str:
     """All that is found today, as the page selects it."""
     found = re.search(r'data-pick-found="([^"]+)"', await browser.get("/records/-/total?time=today&origin=api"))
-    assert found
     return found[1]
 
 
@@ -86,7 +81,7 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
     wanted = sorted(f"86{number}" for number, why in all_.values() if not why)
     refused = Counter(why for _, why in all_.values() if why)
     assert len(wanted) >= 100
-    async with Browser(site) as admin, Browser(site) as other:
+    async with Visitor(site) as admin, Visitor(site) as other:
         for browser in (admin, other):
             await browser.login("admin")
             await browser.get("/records?time=today")
@@ -96,7 +91,7 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
         for why, n in refused.items():
             assert f"{why} {n}" in said, why
 
-        async def press(browser: Browser) -> str:
+        async def press(browser: Visitor) -> str:
             return await browser.post("/records/-/do/resend", chosen[browser])
 
         # Pressed twice at the same time in two windows, and once more later.
@@ -120,19 +115,14 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
 async def test_a_week_later_it_is_still_refused_and_others_cannot(site: Site) -> None:
     all_ = dict(list((await many(site)).items())[:5])
     (id_, _), *_ = [(id_, fate) for id_, fate in all_.items() if not fate[1]]
-    async with Browser(site) as admin:
-        await admin.login("admin")
-        await admin.get("/records?time=today")
+    async with entered(site, "admin") as admin:
         assert "已处理 1 条" in await admin.post("/records/-/do/resend", {"id": str(id_)})
         await site.db.execute("DELETE FROM request_key")  # as the sweep does it after seven days
         assert "已重发过" in await admin.post("/records/-/do/resend", {"id": str(id_)})
         assert "已重发过" in await admin.post("/records/-/effect/resend", {"id": str(id_)})
     assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES + 1
-    async with Browser(site) as clerk:
-        await clerk.login("clerk")
-        await clerk.get("/records?time=today")
-        await clerk.post("/records/-/do/resend", {"id": str(list(all_)[1])})
-        assert clerk.status == 422
+    async with entered(site, "clerk") as clerk:
+        await clerk.refused("/records/-/do/resend", {"id": str(list(all_)[1])})
     assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES + 1
 
 
@@ -140,9 +130,7 @@ async def test_what_the_door_refuses_now_leaves_nothing_behind(site: Site) -> No
     all_ = await many(site)
     id_ = next(id_ for id_, (_, why) in all_.items() if not why)
     site.unavailable.add("CMCC")
-    async with Browser(site) as admin:
-        await admin.login("admin")
-        await admin.get("/records?time=today")
+    async with entered(site, "admin") as admin:
         assert "1 条未处理" in await admin.post("/records/-/do/resend", {"id": str(id_)})
         assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES
         site.unavailable.clear()
@@ -154,16 +142,11 @@ async def test_what_no_reviewer_has_passed_is_not_sent_alone(site: Site, end: st
     """A call of two waits for a reviewer, as one number would not."""
     fields = {name: parse(name, "off") for name in RELAXED} | {"review_over": parse("review_over", "1")}
     site.snapshots.change(policies=PolicySet({(0, ""): fields}))
-    account = site.snapshots.current.account(site.accounts["hall"])
-    assert account
-    items = tuple(SendItem(f"1380013000{n}", "停水通知") for n in range(2))
-    sent = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
-    assert {item.status for item in sent.items} == {"held"}
-    async with Browser(site) as admin:
-        await admin.login("admin")
+    ids = await submitted(site, "hall", "13800130000", "13800130001", content="停水通知")
+    assert await site.db.fetchval("SELECT count(*) FROM part WHERE state = $1", int(S.HELD)) == 2
+    async with entered(site, "admin") as admin:
         if end == "rejected":
-            await admin.get("/review")
-            await admin.post("/review/-/do/reject", {"id": sent.batch_id, "reason": "不得群发"})
+            await admin.post("/review/-/do/reject", {"id": str(ids[0]), "reason": "不得群发"})
         else:
             later = clock.now() + timedelta(days=8)
             async with site.db.transaction() as connection:
@@ -171,41 +154,30 @@ async def test_what_no_reviewer_has_passed_is_not_sent_alone(site: Site, end: st
         states = await site.db.fetch("SELECT DISTINCT state FROM part")
         assert [S(row["state"]) for row in states] == [S[end.upper()]]
         if end == "expired":  # the messages end by themselves, and so may a moment before the review
-            await refused(site, admin, sent)
+            await refused(site, admin, ids)
             async with site.db.transaction() as connection:
                 await reviews.expire(connection, later)
             assert await site.db.fetchval("SELECT state FROM review") == "expired"
-        await refused(site, admin, sent)
+        await refused(site, admin, ids)
 
 
-async def refused(site: Site, admin: Browser, sent: SendResult) -> None:
+async def refused(site: Site, admin: Visitor, ids: list[int]) -> None:
     """Neither of the two messages can be sent again."""
-    await admin.get("/records?time=today")
-    chosen = {"id": str(sent.items[0].message_id)}
-    assert "未经审批通过 1" in await admin.post("/records/-/effect/resend", chosen)
-    for item in sent.items:
-        assert "未经审批通过" in await admin.post("/records/-/do/resend", {"id": str(item.message_id)})
+    assert "未经审批通过 1" in await admin.post("/records/-/effect/resend", {"id": str(ids[0])})
+    for id_ in ids:
+        assert "未经审批通过" in await admin.post("/records/-/do/resend", {"id": str(id_)})
     assert await site.db.fetchval("SELECT count(*) FROM message") == 2
 
 
 async def test_what_failed_for_good_is_sent_again_only_when_that_is_asked_for(site: Site) -> None:
-    account = site.snapshots.current.account(site.accounts["hall"])
-    assert account
-    items = tuple(SendItem(f"1380000000{n}", "您好") for n in range(3))
-    sent = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
-    ids = [int(item.message_id or 0) for item in sent.items]
-    await site.db.execute(
-        _FATE, ids, [int(S.UNDELIVERABLE)] * 3, ["MK:0001", "UNDELIV", "MK:0001"],
-        ["EMPTY_NUMBER", "POWERED_OFF", "BLACKLIST_CARRIER"], [False] * 3, [0] * 3, site.channel_id,
-    )  # fmt: skip
+    ids = await submitted(site, "hall", *(f"1380000000{n}" for n in range(3)))
+    await site.db.execute(_FATE, ids, [int(S.UNDELIVERABLE)] * 3, ["MK:0001", "UNDELIV", "MK:0001"],
+                          ["EMPTY_NUMBER", "POWERED_OFF", "BLACKLIST_CARRIER"], [False] * 3, [0] * 3,
+                          site.channel_id)  # fmt: skip
     chosen = [("id", str(id_)) for id_ in ids]
-    async with Browser(site) as admin:
-        await admin.login("admin")
-        await admin.get("/records?time=today")
+    async with entered(site, "admin") as admin:
         said = await admin.post("/records/-/effect/resend", chosen)
-        assert "将重发 1 条失败的短信" in said
-        assert f"另外 2 条不重发：{DEAD} 2" in said
-        assert "仍重发 2 条" in said
+        shows(said, "将重发 1 条失败的短信", f"另外 2 条不重发：{DEAD} 2", "仍重发 2 条")
         only = await admin.post("/records/-/effect/resend", chosen[:1])
         assert 'name="option"' in only, "there is something to choose where nothing goes out by default"
         assert "已处理 1 条，2 条未处理" in await admin.post("/records/-/do/resend", chosen)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import html
-import io
-import re
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
-from browsing import Browser
 from changes import by_test
 from databases import change
 from portal_site import Site, with_keeper
+from visiting import Visitor, actions, entered, shows
 
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
@@ -50,22 +47,13 @@ async def test_each_answer_of_a_carrier_has_its_number_and_its_end(site: Site) -
     id_ = await signed(site, "hall", "政务大厅")
     form = {"carriers": ["CMCC", "CUCC"], "registration": "registered", "code": "YD-2026-7", "note": "",
             "answered_on": "2099-01-01", "until_day": "2020-01-01"}  # fmt: skip
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get(f"/signs/{id_}/register")
-        page = await boss.post(f"/signs/{id_}/register", form)
-        assert boss.status == 422
-        assert "不能晚于今天" in page
-        assert "须为今天或以后的日期" in page
+    async with entered(site, "boss") as boss:
+        await boss.refused(f"/signs/{id_}/register", form, "不能晚于今天", "须为今天或以后的日期")
         form |= {"answered_on": "2026-03-04", "until_day": "2099-12-31"}
         await boss.post(f"/signs/{id_}/register", form | {"confirmed": "1"})
-        page = await boss.get("/signs/carriers?carrier=CMCC")
-        for word in ("YD-2026-7", "2026-03-04", "2099-12-31", "已报备"):
-            assert word in page
+        shows(await boss.get("/signs/carriers?carrier=CMCC"), "YD-2026-7", "2026-03-04", "2099-12-31", "已报备")
         page = await boss.get(f"/signs/{id_}/register?of=CUCC")
-        assert 'value="YD-2026-7"' in page
-        assert 'value="2099-12-31"' in page
-        assert 'value="expired"' not in page
+        shows(page, 'value="YD-2026-7"', 'value="2099-12-31"', no='value="expired"')
     entry = await queries.get(site.db, SIGN, id_, accounts=None)
     assert [entry.carriers[c].state.value for c in ("CMCC", "CUCC", "CTCC", "CBN")] == [
         "registered", "registered", "pending", "pending",
@@ -103,35 +91,17 @@ async def test_cells_are_found_by_state_and_by_their_end(site: Site) -> None:
         assert (foreign is None) == (cell.sign_id == clinic)
 
 
-async def test_who_has_one_account_sees_its_cells_only(site: Site) -> None:
-    await signed(site, "hall", "甲签名"), await signed(site, "clinic", "乙签名")
-    async with Browser(site) as operator:
-        await operator.login("hall-op")
-        page = await operator.get("/signs/carriers")
-        assert ("甲签名" in page, "乙签名" in page) == (True, False)
-        (total,) = re.findall(r"共 ([0-9]+) 条", await operator.get("/signs/carriers/-/total"))
-        assert total == "4"
-
-
-# --- documents -------------------------------------------------------------------------------------------------------
-
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
-async def bring(browser: Browser, sign: int, name: str, content: bytes, **fields: str) -> str:
-    form = aiohttp.FormData(quote_fields=False)
-    for key, value in ({"csrf": browser.csrf, "kind": "license", "carrier": ""} | fields).items():
-        form.add_field(key, value)
-    form.add_field("file", io.BytesIO(content), filename=name)
-    async with browser.session.post(f"/signs/{sign}/proofs", data=form) as response:
-        browser.status, browser.path = response.status, str(response.url.path_qs)
-        return html.unescape(await response.text())
+async def bring(browser: Visitor, sign: int, name: str, content: bytes, **fields: str) -> str:
+    said = {"kind": "license", "carrier": ""} | fields
+    return html.unescape(await browser.brings(f"/signs/{sign}/proofs", content, name, **said))
 
 
 async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> None:
-    id_, other = await signed(site, "hall", "政务大厅"), await signed(site, "clinic", "门诊部")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    id_, _other = await signed(site, "hall", "政务大厅"), await signed(site, "clinic", "门诊部")
+    async with entered(site, "boss") as boss:
         assert "还没有材料" in await boss.get(f"/signs/{id_}/proofs")
         page = await bring(boss, id_, "../../执照<b>.png", PNG)
         assert (boss.status, "执照<b>.png" in page, "营业执照" in page) == (200, True, True)
@@ -149,27 +119,16 @@ async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> Non
         ]  # fmt: skip
         cells = (await matrix.search(site.db, WantedCells(sign="政务"), Window("id", False), accounts=None)).rows
         assert [cell.proofs for cell in cells] == [2, 1, 1, 1]
-        async with boss.session.get(f"/signs/proofs/{brought[0].id}") as response:
-            assert (await response.read(), response.headers["Content-Type"]) == (PNG, "image/png")
-            assert response.headers["X-Content-Type-Options"] == "nosniff"
-        async with boss.session.get(f"/signs/proofs/{brought[1].id}") as response:
-            assert response.headers["Content-Disposition"].startswith("attachment")
-        page = await boss.get(f"/signs/proofs/{brought[0].id}/remove")
-        assert "将删除签名【政务大厅】的营业执照" in page
+        assert await boss.octets(f"/signs/proofs/{brought[0].id}") == PNG
+        assert (boss.headers["Content-Type"], boss.headers["X-Content-Type-Options"]) == ("image/png", "nosniff")
+        await boss.octets(f"/signs/proofs/{brought[1].id}")
+        assert boss.headers["Content-Disposition"].startswith("attachment")
+        assert "将删除签名【政务大厅】的营业执照" in await boss.get(f"/signs/proofs/{brought[0].id}/remove")
         await boss.post(f"/signs/proofs/{brought[0].id}/remove", {"confirmed": "1"})
         assert boss.path == f"/signs/{id_}/proofs"
     assert [one.id for one in await proofs.DOCUMENTS.of(site.db, id_, accounts=None)] == [brought[1].id]
-    actions = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'sign.proof') ORDER BY id")
-    assert [row["action"] for row in actions] == [
-        "sign.proof", "sign.proof", "sign.proof_read", "sign.proof_read", "sign.proof_remove",
-    ]  # fmt: skip
-    async with Browser(site) as operator:
-        await operator.login("hall-op")
-        for path, status in (
-            (f"/signs/{id_}/proofs", 200), (f"/signs/{other}/proofs", 404), (f"/signs/proofs/{brought[0].id}", 404)
-        ):  # fmt: skip
-            async with operator.session.get(path) as response:
-                assert response.status == status, path
+    assert await actions(site, "sign.proof%") == ["sign.proof", "sign.proof", "sign.proof_read", "sign.proof_read",
+                                                  "sign.proof_remove"]  # fmt: skip
 
 
 async def test_what_cannot_have_a_document_stores_none(site: Site) -> None:
@@ -196,9 +155,7 @@ async def test_what_cannot_have_a_document_stores_none(site: Site) -> None:
 
 async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) -> None:
     id_ = await signed(site, "hall", "政务大厅")
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.get(f"/signs/{id_}/proofs")
+    async with entered(site, "boss") as boss:
         for name in ("甲.png", "乙.png"):
             await bring(boss, id_, name, PNG + name.encode())
         kept, gone = await proofs.DOCUMENTS.of(site.db, id_, accounts=None)
@@ -206,11 +163,7 @@ async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) 
         await site.db.execute("UPDATE file SET expires_at = now() - interval '1 day'")
         await Sheets(site.db, site.surveyor.tasks.files.store).sweep()
         assert [row["id"] for row in await site.db.fetch("SELECT id FROM file")] == [kept.file_id]
-        async with boss.session.get(f"/signs/proofs/{kept.id}") as response:
-            assert await response.read() == PNG + "甲.png".encode()
-
-
-# --- reminders -------------------------------------------------------------------------------------------------------
+        assert await boss.octets(f"/signs/proofs/{kept.id}") == PNG + "甲.png".encode()
 
 
 async def test_people_are_reminded_once_at_each_distance(site: Site) -> None:
@@ -241,19 +194,15 @@ async def test_people_are_reminded_once_at_each_distance(site: Site) -> None:
     (finding,) = await Reminders(site.db).findings()
     assert (finding.kind, finding.object) == ("sign_over", "account/hall")
     assert "政务大厅" in str(finding.detail)
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = html.unescape(await boss.get("/notices"))
-        assert "签名或其报备已过期" in page
-        assert "【政务大厅】在中国移动、中国联通的报备" in page
+    async with entered(site, "boss") as boss:
+        shows(html.unescape(await boss.get("/notices")), "签名或其报备已过期", "【政务大厅】在中国移动、中国联通的报备")
         await service.stop(by_test(site.db), SIGN, id_, stopped=True)
     assert not await Reminders(site.db).findings()
 
 
 async def test_a_new_end_is_reminded_of_anew_and_the_nearest_distance_alone(site: Site) -> None:
-    id_ = await service.add_sign(
-        by_test(site.db), site.accounts["hall"], "政务大厅", expires_at=clock.now() + timedelta(days=5)
-    )
+    id_ = await service.add_sign(by_test(site.db), site.accounts["hall"], "政务大厅",
+                                 expires_at=clock.now() + timedelta(days=5))  # fmt: skip
     await service.review(by_test(site.db, site.ids.next), SIGN, id_, Review.APPROVED)
     reminders = Reminders(site.db)
     await reminders.step()

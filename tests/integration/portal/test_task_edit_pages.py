@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from browsing import Browser
 from portal_site import Site
+from visiting import Visitor, entered
 from wizard_steps import begun, looked_at, submitted
 
 from smsgw.core.ids import CHINA
@@ -20,7 +20,7 @@ from smsgw.runtime import clock
 pytestmark = pytest.mark.staff(boss="super")
 
 
-async def planned(site: Site, browser: Browser, **time: str) -> int:
+async def planned(site: Site, browser: Visitor, **time: str) -> int:
     """A task to one number that waits for its time."""
     draft = await begun(site, browser)
     await browser.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
@@ -69,8 +69,7 @@ def shown(page: str) -> dict[str, str]:
 
 async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
     at = clock.now().astimezone(CHINA) + timedelta(days=2)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         task = await planned(site, boss, when="at", at=f"{at:%Y-%m-%dT%H:%M}")
         path = f"/scheduled/{task}/edit"
 
@@ -86,7 +85,6 @@ async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
         assert await chain() is None, "only asked"
         await boss.post(path, form | hop | {"confirmed": "1"})
         kept = await chain()
-        assert kept is not None
         assert [(one["content"], one["when"]) for one in kept["hops"]] == [("请查收通知", "failed")]
         assert kept["minutes"] == 120
         form = shown(await boss.get(path))
@@ -94,7 +92,6 @@ async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
         wrong = html.unescape(await boss.post(path, form | {"hop1_content": "{姓名}请查收", "confirmed": "1"}))
         assert boss.status == 422
         field = re.search(r'id="field-hop1_content".*?</div>\s*</div>', wrong, re.S)
-        assert field
         assert "姓名" in re.sub(r"<textarea.*?</textarea>", "", field[0], flags=re.S), "told at the hop's text"
         version = await site.db.fetchval("SELECT version FROM task WHERE id = $1", task)
         await boss.post(path, form | {"confirmed": "1"})
@@ -104,8 +101,7 @@ async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
 
 
 async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         task = await planned(site, boss, when="again", every="day", every_at="09:00")
         await site.db.execute(
             "INSERT INTO task_run (task_id, run, due_at, rows, started_at, missed, fed, finished_at, content, sign) "
@@ -116,8 +112,7 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
         assert "第 1 次 · 2026-01-02 09:00 · 1 个号码 · 内容：上一版" in page, "a run keeps what it has said"
         path = f"/scheduled/round/{task}"
         assert path in page
-        await boss.get(f"/scheduled/{task}/edit")
-        assert boss.status == 404, "that is for what is sent once"
+        assert await boss.status_of(f"/scheduled/{task}/edit") == 404, "that is for what is sent once"
         form = shown(await boss.get(path))
         assert (form["every"], form["every_at"], form["comes_until"]) == ("day", "09:00", "")
         until = clock.now().astimezone(CHINA).date() + timedelta(days=20)
@@ -125,7 +120,6 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
                       "content": "请按时到场", "windows1_from": "09:00", "windows1_to": "18:00", "windows1_days": "1"}
         asked = html.unescape(await boss.post(path, new))
         told = re.search(r"之后将在 (.*?) 发送（最多列出 5 次）", asked)
-        assert told
         times = [datetime.strptime(text, "%Y-%m-%d %H:%M") for text in told[1].split("、")]
         assert len(times) == 5
         assert {(at.weekday(), f"{at:%H:%M}") for at in times} == {(0, "10:00"), (0, "16:30")}
@@ -134,16 +128,13 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
         assert await site.db.fetchval("SELECT version FROM task WHERE id = $1", task) == 1, "only asked"
         await boss.post(path, new | {"confirmed": "1"})
         row = await site.db.fetchrow("SELECT * FROM task WHERE id = $1", task)
-        assert row is not None
         kept = json.loads(row["recurring"])
         assert (kept["every"], kept["at"], kept["on"]) == ("week", ["10:00", "16:30"], [1])
         assert row["content"] == "请按时到场"
         assert f"{row['next_at'].astimezone(CHINA):%Y-%m-%d %H:%M}" == f"{times[0]:%Y-%m-%d %H:%M}"
         assert json.loads(row["windows"]) == [{"from": "09:00", "to": "18:00", "days": [1]}]
-        for wrong, field in (
-            ({"every_at": "25:00"}, "every_at"), ({"every": "month"}, "on_month"),
-            ({"comes_until": "2020-01-01"}, "comes_until"),
-        ):  # fmt: skip
+        for wrong, field in (({"every_at": "25:00"}, "every_at"), ({"every": "month"}, "on_month"),
+                             ({"comes_until": "2020-01-01"}, "comes_until")):  # fmt: skip
             page = await boss.post(path, new | {"version": "2", **wrong})
             assert boss.status == 422, wrong
             assert f'id="{field}-problem"' in page, wrong
@@ -151,8 +142,7 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
 
 async def test_what_the_page_has_no_room_for_is_kept(site: Site) -> None:
     at = clock.now().astimezone(CHINA) + timedelta(days=2)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         task = await planned(site, boss, when="at", at=f"{at:%Y-%m-%dT%H:%M}")
         spans = [{"from": "09:00:30", "to": "18:00:15"}]
         form = shown(await boss.get(f"/scheduled/{task}/edit"))
@@ -167,10 +157,6 @@ async def test_what_the_page_has_no_room_for_is_kept(site: Site) -> None:
         values = shown(page)
         days = [("windows1_days", str(day)) for day in range(1, 8)]
         data = {**values, "subject": "新名称", "hop1_template": "", "fallback_minutes": "", "confirmed": "1"}
-        async with boss.session.post(
-            f"/scheduled/{task}/edit", data=[*data.items(), ("csrf", boss.csrf), *days]
-        ) as response:
-            assert response.status == 200
+        assert await boss.status_of(f"/scheduled/{task}/edit", [*data.items(), *days]) == 200
         row = await site.db.fetchrow("SELECT name, windows FROM task WHERE id = $1", task)
-        assert row is not None
         assert (row["name"], json.loads(row["windows"])) == ("新名称", spans)

@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from browsing import Browser, send
-from portal_site import SEALER, Site, by_test, running
+from browsing import send
+from portal_site import SEALER, Site, by_test
+from visiting import Visitor, add_role, entered, shows
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState as S
 from smsgw.platform.channels import service as channels
-from smsgw.platform.org import service as org
 
-OTHER = {
-    "protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
-    "access_code": "10690002", "carriers": ["CMCC"],
-}  # fmt: skip
+OTHER = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+         "access_code": "10690002", "carriers": ["CMCC"]}  # fmt: skip
 NUMBER = "8613800138000"
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        rights = [Permission.HOME_VIEW, Permission.CHANNEL_VIEW]
-        await org.add_role(by_test(site.db), "watcher", "看", rights, ScopeKind.ALL)
-        await org.add_role(by_test(site.db), "narrow", "窄", [*rights, Permission.MESSAGE_RESOLVE], ScopeKind.ACCOUNTS)
-        await site.add_staff("watch", "watcher")
-        await site.add_staff("clinic-op", "narrow", "clinic")
-        await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
-        yield site
+async def site(site: Site) -> Site:
+    await add_role(site, "watcher", [Permission.CHANNEL_VIEW], ScopeKind.ALL, people=["watch"])
+    rights = [Permission.CHANNEL_VIEW, Permission.MESSAGE_RESOLVE]
+    await add_role(site, "narrow", rights, people={"clinic-op": "clinic"})
+    await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
+    return site
 
 
 async def sent(site: Site, carrier_id: str, *, state: S = S.SENT, channel: str = "", to: str = "13800138000") -> int:
@@ -73,20 +67,18 @@ async def test_each_says_why_it_is_there_and_its_octets_are_masked(site: Site) -
     await sent(site, "4d2")
     one = await reported(site, "1234", pdu=b"DELIVRD " + NUMBER.encode())
     await reported(site, "99887766", number="8613900139000")
-    async with Browser(site) as boss, Browser(site) as watch, Browser(site) as narrow:
+    async with Visitor(site) as boss, Visitor(site) as watch, Visitor(site) as narrow:
         for browser, login in ((boss, "boss"), (watch, "watch"), (narrow, "clinic-op")):
             await browser.login(login)
         page = await boss.get("/unmatched")
         for text in ("按规则恰好对应一条", "应答十六进制、报告十进制", "没有发给该号码", "138****000"):
             assert text in page.replace("138****8000", "138****000"), text
         page = await boss.get(f"/unmatched/{one}")
-        assert "原始报文" in page
-        assert "13800138000" not in page
+        shows(page, "原始报文", no="13800138000")
         assert NUMBER.encode().hex(" ") not in page
         assert "原始报文" not in await watch.get(f"/unmatched/{one}"), "a right of its own"
         assert "138****" not in await narrow.get("/unmatched"), "what is nobody's is no department's"
-        await narrow.get(f"/unmatched/{one}")
-        assert narrow.status == 404
+        assert await narrow.status_of(f"/unmatched/{one}") == 404
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'unmatched.wire'") == 1
 
 
@@ -97,29 +89,20 @@ async def test_reports_that_fit_one_message_are_put_to_it_and_others_stay(site: 
     await reported(site, "1234")
     await reported(site, "5678", number="8613800138001")
     await reported(site, "aaaa1111", number="8613800138002")
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         rematch = "/unmatched/-/rematch"
-        await boss.get(rematch)
-        name = await site.db.fetchval("SELECT name FROM channel WHERE id = $1", site.channel_id)
-        page = await boss.post(rematch, {"channel": name, "rule": "dec-hex"})
-        assert "没有可做的" in page
-        page = await boss.post(rematch, {"channel": name, "rule": "trimmed", "adopt": "1"})
-        assert (boss.status, "只有编号写法的规则" in page) == (422, True)
-        form = {"channel": name, "rule": "hex-dec"}
-        page = await boss.post(rematch, form)
-        assert "恰好对应一条短信的有 1 份" in page
-        assert "1 份对应不止一条" in page
+        assert "没有可做的" in await boss.post(rematch, {"channel": "mobile-a", "rule": "dec-hex"})
+        await boss.refused(rematch, {"channel": "mobile-a", "rule": "trimmed", "adopt": "1"}, "只有编号写法的规则")
+        form = {"channel": "mobile-a", "rule": "hex-dec"}
+        shows(await boss.post(rematch, form), "恰好对应一条短信的有 1 份", "1 份对应不止一条")
         assert await left(site) == ["1234", "5678", "aaaa1111"], "only asked"
-        await boss.post(rematch, form | {"confirmed": "1"})
-        assert re.fullmatch(r"/jobs/\d+", boss.path)
+        assert re.fullmatch(r"/jobs/\d+", await boss.led_to(rematch, form | {"confirmed": "1"}))
         assert "1 份已对应到短信，1 份对应不止一条" in await boss.job_done(boss.path)
     assert await state(site, first) == S.DELIVERED
     assert [await state(site, id_) for id_ in twice] == [S.SENT, S.SENT], "none of them on a guess"
     assert await state(site, settled) == S.DELIVERED
     assert await left(site) == ["5678", "aaaa1111"]
-    kinds = {row["kind"] for row in await site.db.fetch("SELECT kind FROM event WHERE id = $1", first)}
-    assert "rematched" in kinds
+    assert "rematched" in {row["kind"] for row in await site.db.fetch("SELECT kind FROM event WHERE id = $1", first)}
     told = "SELECT count(*) FROM customer_event WHERE message_id = $1 AND kind = 'report'"
     assert await site.db.fetchval(told, first) == 1
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'report.rematch'") == 1
@@ -128,17 +111,12 @@ async def test_reports_that_fit_one_message_are_put_to_it_and_others_stay(site: 
 async def test_a_message_of_the_carrier_s_other_channel_and_a_spelling_that_is_kept(site: Site) -> None:
     there = await sent(site, "zz998877", channel="mobile-b")
     await reported(site, "zz998877")
-    name = await site.db.fetchval("SELECT name FROM channel WHERE id = $1", site.channel_id)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         rematch = "/unmatched/-/rematch"
-        await boss.get(rematch)
-        form = {"channel": name, "rule": "other-channel", "confirmed": "1"}
-        await boss.post(rematch, form)
+        await boss.post(rematch, {"channel": "mobile-a", "rule": "other-channel", "confirmed": "1"})
         await boss.job_done(boss.path)
         assert (await state(site, there), await left(site)) == (S.DELIVERED, [])
-        await boss.get(rematch)
-        await boss.post(rematch, {"channel": name, "rule": "hex-dec", "adopt": "1", "confirmed": "1"})
+        await boss.post(rematch, {"channel": "mobile-a", "rule": "hex-dec", "adopt": "1", "confirmed": "1"})
         await boss.job_done(boss.path)
     kept = "SELECT mode FROM channel_spelling WHERE channel_id = $1"
     assert await site.db.fetchval(kept, site.channel_id) == "hex-dec"
