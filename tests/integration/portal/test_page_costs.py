@@ -26,7 +26,6 @@ MORE = {
 }  # fmt: skip
 """Those that take more, and why."""
 WRITTEN = {"portal_session", "audit", "audit_open"}
-
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.shard("volume")]
 
 
@@ -36,9 +35,7 @@ def audit_key() -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(
-    postgres: Any, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[DemoSite, list[Cost]]]:
+async def site(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[DemoSite, list[Cost]]]:
     dsn = await postgres.make("page_costs", postgres.template)
     try:
         with watched() as costs:
@@ -54,9 +51,7 @@ def derived(address: str) -> set[str]:
 
 
 @pytest.mark.slow
-async def test_no_page_asks_the_database_more_often_than_its_kind_does(
-    site: tuple[DemoSite, list[Cost]],
-) -> None:
+async def test_no_page_asks_the_database_more_often_than_its_kind_does(site: tuple[DemoSite, list[Cost]]) -> None:
     served, costs = site
     found = await portal_walk.stops(served, [*portal_walk.pages(), *portal_walk.polls()])
     assert len(found) > 80

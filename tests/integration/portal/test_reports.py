@@ -4,25 +4,22 @@ exactly the records that they count."""
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from browsing import Browser
 from days import this_month, today
-from portal_site import SEALER, Site, running
+from portal_site import SEALER, Site
+from visiting import Visitor, acting, add_role, entered, shows, submitted
 
 from smsgw.admin.pages.records import reports as page
 from smsgw.api.statistics import _line
-from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope, ScopeKind
+from smsgw.core.actor import EVERYTHING, Actor, Scope
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.platform.change import Change
 from smsgw.platform.messages import records
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
@@ -32,40 +29,35 @@ from smsgw.platform.statistics.reports import GROUPS, Acknowledged, Figures, Wan
 from smsgw.store.messages import acknowledged, daily
 from smsgw.store.records import evidence
 
+pytestmark = pytest.mark.staff(boss="super")
+
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(site: Site) -> Site:
     """Messages of two accounts that have ended in all ways, of one part and of two, today and two days before."""
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        change = Change(site.db, Actor.system("test"), ids=site.ids)
-        rights = [Permission.HOME_VIEW, Permission.STATISTICS_VIEW]
-        await org.add_role(change, "counter", "统计员", rights, ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "counter", "hall")
-        hall = await send(site, "hall", 6, "您好")
-        long = await send(site, "hall", 3, "好" * 100)
-        clinic = await send(site, "clinic", 4, "您好", MessageType.MARKETING)
-        taken = await site.carrier_takes()
-        await site.carrier_reports([one for one in taken if one[0] in (*hall[:4], *clinic[:1])])
-        await site.carrier_reports([one for one in taken if one[0] == hall[4]], PartState.UNDELIVERABLE, "MK:0001")
-        # one part delivered, the other not: the message has failed
-        await site.carrier_reports([(long[0], 1), (long[1], 1), (long[1], 2)])
-        await site.carrier_reports([(long[0], 2)], PartState.UNDELIVERABLE, "MK:0001")
-        await send(site, "clinic", 2, "您好")
-        await roll_up(site)
-        yield site
+    acting(site)
+    await add_role(site, "counter", [Permission.STATISTICS_VIEW], people={"hall-op": "hall"})
+    hall = await send(site, "hall", 6, "您好")
+    long = await send(site, "hall", 3, "好" * 100)
+    clinic = await send(site, "clinic", 4, "您好", MessageType.MARKETING)
+    taken = await site.carrier_takes()
+    await site.carrier_reports([one for one in taken if one[0] in (*hall[:4], *clinic[:1])])
+    await site.carrier_reports([one for one in taken if one[0] == hall[4]], PartState.UNDELIVERABLE, "MK:0001")
+    # one part delivered, the other not: the message has failed
+    await site.carrier_reports([(long[0], 1), (long[1], 1), (long[1], 2)])
+    await site.carrier_reports([(long[0], 2)], PartState.UNDELIVERABLE, "MK:0001")
+    await send(site, "clinic", 2, "您好")
+    await roll_up(site)
+    return site
 
 
 async def send(
     site: Site, account: str, n: int, content: str, kind: MessageType = MessageType.NOTICE,
     origin: Origin = Origin.API, submitter: str = "ak_one",
 ) -> list[int]:  # fmt: skip
-    chosen = site.snapshots.current.account(site.accounts[account])
-    assert chosen
     had = await site.db.fetchval("SELECT count(*) FROM message")
-    items = tuple(SendItem(to=f"138{had + i:08}", content=content) for i in range(n))
-    result = await site.acceptor.send(SendRequest(chosen, items, kind, origin, ActorLabel(submitter)))
-    return [int(item.message_id or 0) for item in result.items]
+    numbers = [f"138{had + i:08}" for i in range(n)]
+    return await submitted(site, account, *numbers, content=content, kind=kind, origin=origin, by=submitter)
 
 
 async def roll_up(site: Site) -> None:
@@ -104,8 +96,7 @@ async def test_figures_are_those_of_the_rows(site: Site) -> None:
 
 async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_acknowledged(site: Site) -> None:
     portal = await send(site, "hall", 2, "您好", origin=Origin.PORTAL, submitter="boss")
-    taken = [one for one in await site.carrier_takes() if one[0] in portal]
-    await site.carrier_reports(taken)
+    await site.carrier_reports([one for one in await site.carrier_takes() if one[0] in portal])
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
     taken_up = "UPDATE customer_event SET acknowledged_at = now(), done_by = 'pull' WHERE account_id = $1"
     await site.db.execute(taken_up, hall)
@@ -129,12 +120,11 @@ async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_ac
     (ours,) = (await reports.search(site.db, person(site), wanted, WINDOW)).rows
     assert page._acknowledged({}, ours) == Acknowledged(), "nothing was acknowledged"
     assert page._acknowledged({}, replace(ours, value="portal")) is None, "there is nobody to acknowledge"
-    async with Browser(site) as boss, Browser(site) as scoped:
+    async with Visitor(site) as boss, Visitor(site) as scoped:
         await boss.login("boss")
         table = await boss.get("/reports/daily?group=origin&time=today")
         assert "接口以客户系统已确认的回执为准" in table
-        shown = re.findall(r'data-label="(?:客户已确认回执|确认送达)">\s*(\S+?)\s*</td>', table)
-        assert shown == ["7", "5"]
+        assert re.findall(r'data-label="(?:客户已确认回执|确认送达)">\s*(\S+?)\s*</td>', table) == ["7", "5"]
         assert "客户已确认回执" not in await boss.get("/reports/daily?group=account&time=today")
         assert "客户已确认回执" in await boss.get("/reports/monthly?group=origin")
         await scoped.login("hall-op")
@@ -150,9 +140,8 @@ async def test_the_rate_of_success_is_one_and_the_same_in_the_portal_and_by_api(
         )  # fmt: skip
     portal = await reports.totals(site.db, person(site, "hall"), Wanted(today(), today()))
     assert (portal.unknown, portal.unsent) == (6, 12)
-    (line,) = await queries.by_day(
-        site.db, first=today(), last=today(), group=("day",), accounts=(site.accounts["hall"],)
-    )
+    (line,) = await queries.by_day(site.db, first=today(), last=today(), group=("day",),
+                                   accounts=(site.accounts["hall"],))  # fmt: skip
     assert _line(line).success_rate == round((portal.success_rate or 0) / 100, 4) == 0.7143
 
 
@@ -196,7 +185,7 @@ async def earlier(site: Site) -> None:
 
 
 async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site) -> None:
-    change = Change(site.db, Actor.system("test"), ids=site.ids)
+    change = acting(site)
     office = await org.add_department(change, "办公室")
     hall = await org.add_department(change, "大厅")
     await site.db.execute("UPDATE staff SET department_id = $1, name = '王敏' WHERE login = 'boss'", office)
@@ -217,8 +206,7 @@ async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site)
     assert [row.value for row in (await reports.search(site.db, who, of_hall, SENT)).rows] == ["ak_one"]
     narrow = (await reports.search(site.db, person(site, "hall"), wanted, SENT)).rows
     assert {row.value: row.submitted for row in narrow} == {"boss": 2, "ak_one": 9}, "in scope"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         seen = 0
         for query in ("", "&by=account", "&by=origin", f"&account={site.accounts['hall']}", "&origin=portal"):
             shown = await boss.get(f"/reports/people?time=today{query}")
@@ -252,8 +240,7 @@ async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:
 
 async def test_a_figure_leads_to_exactly_the_records_it_counts(site: Site) -> None:
     """Also where parts of a message have ended in different ways."""
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         seen = 0
         for group in ("", "account", "type", "carrier", "origin", "sign", "channel", "province"):
             shown = await boss.get(f"/reports/daily?time=today&group={group}")
@@ -276,23 +263,8 @@ async def test_results_of_records_are_those_of_whole_messages(site: Site) -> Non
     assert counts == {"delivered": 6, "failed": 2, "unknown": 0, "unsent": 0, "pending": 7}
 
 
-async def test_one_sees_the_figures_of_ones_own_accounts(site: Site) -> None:
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
-        shown = await clerk.get("/reports/daily?time=today&group=account")
-        assert "hall" in shown
-        assert "clinic" not in shown
-        assert 'href="/records?' not in shown, "without the right to see records"
-        assert "没有这个选项" in await clerk.get(f"/reports/daily?account={site.accounts['clinic']}")
-        assert clerk.status == 200
-        await clerk.get("/reports/daily/-/export")
-        assert clerk.status == 403
-        assert (await clerk.get("/reports/monthly")).count("<tfoot>") == 1
-
-
 async def test_a_report_shows_its_totals_and_can_be_taken_away(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         shown = await boss.get("/reports/daily?time=today&group=carrier")
         foot = shown.partition("<tfoot>")[2].partition("</tfoot>")[0]
         assert re.findall(r'<td class="num">\s*([^<]*?)\s*</td>', foot)[:3] == ["15", "6", "2"]
@@ -313,18 +285,14 @@ def test_months_of_a_report() -> None:
 
 async def test_a_statement_has_the_roots_of_its_days(site: Site) -> None:
     made = await evidence.make_root(site.db, SEALER, datetime.now(UTC) + timedelta(days=1, hours=2))
-    assert made is not None
     assert made.leaves == 10
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         page = await boss.get("/statements")
         assert page.count(made.root.hex()) == 2  # a row an account
         assert page.count("全平台当日") >= 2, "of the platform, and of what came that day"
-        assert "与同行的短信数不相等" in page
-        assert f"{today():%Y-%m-%d}" in page
+        shows(page, "与同行的短信数不相等", f"{today():%Y-%m-%d}")
         before = (this_month() - timedelta(days=1)).replace(day=1)
         assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")
-    async with Browser(site) as clerk:
-        await clerk.login("hall-op")
+    async with entered(site, "hall-op") as clerk:
         assert made.root.hex() in await clerk.get("/statements")
         assert "clinic" not in await clerk.get("/statements")

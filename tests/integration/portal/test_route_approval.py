@@ -6,15 +6,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from html import unescape
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browsing import Browser
-from portal_site import SEALER, Site, by_test, running
+from portal_site import SEALER, Site, by_test
 from test_route_pages import OTHER, drafted, revision
+from visiting import Visitor, all_entered, entered, shows
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused, SmsgwError
@@ -25,17 +23,15 @@ from smsgw.platform.settings import queries as settings_queries
 from smsgw.platform.settings import service as settings
 
 TABLE = {"pool": [], "rule": [{"name": "all", "pool": "CMCC"}]}
+pytestmark = pytest.mark.staff(boss="super", second="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("second", "super")
-        await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
-        await settings.put(by_test(site.db), "route_approval", 1)
-        await site.snapshots.follow()
-        yield site
+async def site(site: Site) -> Site:
+    await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
+    await settings.put(by_test(site.db), "route_approval", 1)
+    await site.snapshots.follow()
+    return site
 
 
 def by(site: Site, name: str) -> Change:
@@ -47,9 +43,8 @@ async def in_force(site: Site) -> int:
     return 0 if newest is None else newest.version
 
 
-async def submitted(site: Site, boss: Browser) -> int:
+async def submitted(site: Site, boss: Visitor) -> int:
     await drafted(boss, site)
-    await boss.get("/routes/draft/publish")
     given = {"reason": "验证码单独走", "revision": await revision(site), "confirmed": "1"}
     page = await boss.post("/routes/draft/publish", given)
     found = re.fullmatch(r"/routes/submitted/(\d+)", boss.path)
@@ -57,47 +52,29 @@ async def submitted(site: Site, boss: Browser) -> int:
     return int(found[1])
 
 
-async def test_the_workbench_asks_another_person_alone(site: Site) -> None:
-    async with Browser(site) as boss, Browser(site) as second:
-        await boss.login("boss")
-        await second.login("second")
-        id_ = await submitted(site, boss)
-        for one, asked in ((boss, False), (second, True), (boss, False)):
-            for path in ("/", "/home/live"):
-                assert (f"/routes/submitted/{id_}" in await one.get(path)) == asked, path
-
-
 async def test_a_draft_waits_for_a_second_person_who_sees_what_is_approved(site: Site) -> None:
-    async with Browser(site) as boss, Browser(site) as second:
-        await boss.login("boss")
-        await second.login("second")
+    async with all_entered(site, "boss", "second") as (boss, second):
         id_ = await submitted(site, boss)
         assert await in_force(site) == 0
         assert await site.db.fetchval("SELECT count(*) FROM route_draft") == 1, "what is refused is not typed anew"
         assert "等待批准" in await boss.get("/routes")
         own = await boss.get(f"/routes/submitted/{id_}")
-        assert "须由另一人批准" in own
-        assert f"/routes/submitted/{id_}/approve" not in own
+        shows(own, "须由另一人批准", no=f"/routes/submitted/{id_}/approve")
         await boss.post(f"/routes/submitted/{id_}/approve", {"reason": "", "confirmed": "1"})
         assert boss.status == 422, "not by a form of one's own, either"
         assert await in_force(site) == 0
 
-        assert f'href="/routes/submitted/{id_}"' in await second.get("/")
+        for one, asked in ((boss, False), (second, True), (boss, False)):
+            assert (f"/routes/submitted/{id_}" in await one.get("/home/live")) == asked, "another person alone"
         waits = {name: json.loads(await who.get("/menu/badges")).get("routing.routes", 0)
                  for name, who in (("boss", boss), ("second", second))}  # fmt: skip
         assert waits == {"boss": 0, "second": 1}, "one's own is not counted"
-        page = await second.get(f"/routes/submitted/{id_}")
-        assert "大厅验证码" in page
-        await second.get(f"/routes/submitted/{id_}/approve")
-        asked = unescape(await second.post(f"/routes/submitted/{id_}/approve", {"reason": ""}))
-        assert "boss 提交的 2 处改动" in asked
+        assert "大厅验证码" in await second.get(f"/routes/submitted/{id_}")
+        assert "boss 提交的 2 处改动" in unescape(await second.post(f"/routes/submitted/{id_}/approve", {"reason": ""}))
         await second.post(f"/routes/submitted/{id_}/approve", {"reason": "看过", "confirmed": "1"})
         assert re.fullmatch(r"/jobs/\d+", second.path)
-        newest = await queries.newest(site.db)
-        assert newest is not None
-        assert newest.document["rule"][0]["name"] == "大厅验证码"
-        await second.get(f"/routes/submitted/{id_}/approve")
-        assert second.status == 404, "it is decided"
+        assert (await queries.newest(site.db)).document["rule"][0]["name"] == "大厅验证码"
+        assert await second.status_of(f"/routes/submitted/{id_}/approve") == 404, "it is decided"
     actions = [row["action"] for row in await site.db.fetch(
         "SELECT action FROM audit WHERE action LIKE 'route.%' AND action NOT LIKE '%draft%' ORDER BY id")]  # fmt: skip
     assert actions == ["route.submit", "route.publish", "route.approve"]
@@ -114,12 +91,8 @@ async def test_what_was_submitted_over_another_version_is_not_approved(site: Sit
     await settings.put(by(site, "a"), "route_approval", 1)
     with pytest.raises(Refused, match="提交时生效的是版本 0"):
         await approvals.approve(by(site, "b"), made.waits)
-    async with Browser(site) as second:
-        await second.login("second")
-        page = await second.get(f"/routes/submitted/{made.waits}")
-        assert "不能再批准" in page
-        assert "/approve" not in page
-        await second.get(f"/routes/submitted/{made.waits}/reject")
+    async with entered(site, "second") as second:
+        shows(await second.get(f"/routes/submitted/{made.waits}"), "不能再批准", no="/approve")
         await second.post(f"/routes/submitted/{made.waits}/reject", {"reason": "已过时", "confirmed": "1"})
         assert "已驳回" in await second.get(f"/routes/submitted/{made.waits}")
 
@@ -139,9 +112,7 @@ async def test_ways_around_it_wait_as_well(site: Site) -> None:
         with pytest.raises(Refused, match="不能批准自己提交的"):
             await approvals.approve(by(site, "a"), made.waits)
         await approvals.reject(by(site, "a"), made.waits, "")
-        found = await approvals.one(site.db, made.waits)
-        assert found is not None
-        assert found.state is approvals.State.WITHDRAWN
+        assert (await approvals.one(site.db, made.waits)).state is approvals.State.WITHDRAWN
     assert await in_force(site) == 0
     assert await site.db.fetchval("SELECT count(*) FROM job") == 0
     assert not await site.db.fetchval("SELECT count(*) FROM channel WHERE desired = 'draining'")
@@ -149,9 +120,8 @@ async def test_ways_around_it_wait_as_well(site: Site) -> None:
 
 async def test_of_two_who_approve_at_the_same_time_one_does(site: Site) -> None:
     made = await service.publish(by(site, "a"), TABLE, "first")
-    done = await asyncio.gather(
-        *(approvals.approve(by(site, name), made.waits) for name in ("b", "c", "d")), return_exceptions=True
-    )
+    done = await asyncio.gather(*(approvals.approve(by(site, name), made.waits) for name in ("b", "c", "d")),
+                                return_exceptions=True)  # fmt: skip
     assert sum(not isinstance(one, SmsgwError) for one in done) == 1
     assert await site.db.fetchval("SELECT count(*) FROM route_version") == 1
 

@@ -8,43 +8,41 @@ import json
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 from time import thread_time
 
 import pytest
 import pytest_asyncio
-from browsing import Browser, send
-from portal_site import SEALER, Site, by_test, running
+from browsing import send
+from portal_site import SEALER, Site, by_test
+from visiting import Visitor, add_role, all_entered, entered, shows
 
 from smsgw.admin.pages.routing import route_table
 from smsgw.core import routes
-from smsgw.core.actor import ScopeKind
 from smsgw.core.errors import Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.platform.channels import service as channels
-from smsgw.platform.org import service as org
 from smsgw.platform.routing import queries, service, trial
 from smsgw.runtime import aio
 
-OTHER = {
-    "protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
-    "access_code": "10690002", "carriers": ["CBN"],
-}  # fmt: skip
+OTHER = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+         "access_code": "10690002", "carriers": ["CBN"]}  # fmt: skip
 RULE = {"name": "大厅验证码", "pool": "codes", "place": "0", "account": "hall", "revision": "2"}
+pytestmark = pytest.mark.staff(boss="super", second="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("second", "super")
-        rights = [Permission.HOME_VIEW, Permission.ROUTE_VIEW, Permission.ROUTE_EDIT]
-        await org.add_role(by_test(site.db), "router", "路由", rights, ScopeKind.ACCOUNTS)
-        await site.add_staff("clinic-op", "router", "clinic")
-        await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
-        await site.snapshots.follow()
-        yield site
+async def site(site: Site) -> Site:
+    await add_role(site, "router", [Permission.ROUTE_VIEW, Permission.ROUTE_EDIT], people={"clinic-op": "clinic"})
+    await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
+    await site.snapshots.follow()
+    return site
+
+
+@pytest_asyncio.fixture
+async def boss(site: Site) -> AsyncIterator[Visitor]:
+    async with entered(site, "boss") as person:
+        yield person
 
 
 async def revision(site: Site, login: str = "boss") -> str:
@@ -59,174 +57,131 @@ def pool(data: dict[str, str], page: str, **roles: str) -> dict[str, str]:
     return data
 
 
-async def drafted(boss: Browser, site: Site, login: str = "boss") -> None:
+async def drafted(boss: Visitor, site: Site, login: str = "boss") -> None:
     """A draft with a pool of mobile-b, and a rule of the account hall that leads there."""
     await boss.post("/routes/draft/begin", {})
     page = await boss.get("/routes/draft/pools/new")
     form = {"revision": await revision(site, login), "name": "codes"}
-    await boss.post("/routes/draft/pools/new", pool(form, page, mobile_b="primary"))
-    assert boss.path == "/routes/draft"
-    await boss.get("/routes/draft/rules/new")
+    assert await boss.led_to("/routes/draft/pools/new", pool(form, page, mobile_b="primary")) == "/routes/draft"
     await boss.post("/routes/draft/rules/new", RULE | {"revision": await revision(site, login)})
     assert boss.path == "/routes/draft"
 
 
-async def test_a_draft_is_tried_published_and_rolled_back(site: Site) -> None:
+async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Visitor) -> None:
     for number in ("13800138000", "13800138001", "13300138000"):
         await send(site, to=number)
     await send(site, "clinic", to="13800138000")
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        assert "还没有规则" in await boss.get("/routes")
-        await drafted(boss, site)
-        page = await boss.get("/routes/draft")
-        assert "大厅验证码" in page
-        assert page.count("新增</span>") == 2
-        assert await queries.newest(site.db) is None, "a draft changes nothing"
-        page = await boss.get("/routes/draft/trial?span=today")
-        assert "共 4 条短信" in page
-        assert re.search(r'data-after="mobile-b">3<', page)
-        assert "clinic" in page
-        assert "这段时间没有短信" in await boss.get("/routes/draft/trial")
-        await boss.get("/routes/draft/publish")
-        form = {"reason": "验证码单独走", "revision": await revision(site)}
-        page = await boss.post("/routes/draft/publish", form)
-        assert "按今天的 4 条短信试算：3 条改走其他通道，0 条没有可用通道" in page
-        await boss.post("/routes/draft/publish", form | {"confirmed": "1"})
-        assert re.fullmatch(r"/jobs/\d+", boss.path)
-        await boss.job_done(boss.path)
-        newest = await queries.newest(site.db)
-        assert newest is not None
-        assert (newest.note, newest.actor) == ("验证码单独走", "boss")
-        assert newest.document["rule"] == [{"name": "大厅验证码", "account": ["hall"], "pool": "codes"}]
-        assert await site.db.fetchval("SELECT count(*) FROM route_draft") == 0
-        await site.snapshots.follow()
-        assert "大厅验证码" in await boss.get("/routes")
+    assert "还没有规则" in await boss.get("/routes")
+    await drafted(boss, site)
+    page = await boss.get("/routes/draft")
+    assert "大厅验证码" in page
+    assert page.count("新增</span>") == 2
+    assert await queries.newest(site.db) is None, "a draft changes nothing"
+    page = await boss.get("/routes/draft/trial?span=today")
+    assert "共 4 条短信" in page
+    assert re.search(r'data-after="mobile-b">3<', page)
+    assert "clinic" in page
+    assert "这段时间没有短信" in await boss.get("/routes/draft/trial")
+    form = {"reason": "验证码单独走", "revision": await revision(site)}
+    assert "按今天的 4 条短信试算：3 条改走其他通道，0 条没有可用通道" in await boss.post("/routes/draft/publish", form)
+    assert re.fullmatch(r"/jobs/\d+", await boss.led_to("/routes/draft/publish", form | {"confirmed": "1"}))
+    await boss.job_done(boss.path)
+    newest = await queries.newest(site.db)
+    assert (newest.note, newest.actor) == ("验证码单独走", "boss")
+    assert newest.document["rule"] == [{"name": "大厅验证码", "account": ["hall"], "pool": "codes"}]
+    assert await site.db.fetchval("SELECT count(*) FROM route_draft") == 0
+    await site.snapshots.follow()
+    assert "大厅验证码" in await boss.get("/routes")
 
-        await service.publish(by_test(site.db), {"pool": [], "rule": []}, "误删")
-        page = await boss.get(f"/routes/versions/{newest.version}")
-        assert "回退到此版本" in page
-        await boss.get(f"/routes/versions/{newest.version}/rollback")
-        back = {"reason": "误删恢复", "seen": str(newest.version + 1)}
-        page = await boss.post(f"/routes/versions/{newest.version}/rollback", back)
-        assert "有 2 处不同" in page
-        back |= {"confirmed": "1"}
-        await boss.post(f"/routes/versions/{newest.version}/rollback", back | {"seen": str(newest.version)})
-        assert boss.status == 422, "another one is in force than was seen"
-        await boss.post(f"/routes/versions/{newest.version}/rollback", back)
-        await boss.job_done(boss.path)
-        now = await queries.newest(site.db)
-        assert now is not None
-        assert (now.document, now.note) == (newest.document, f"回退到版本 {newest.version}：误删恢复")
-        await boss.post(f"/routes/versions/{newest.version}/rollback", back | {"seen": str(now.version)})
-        assert boss.status == 422, "it is in force already"
-        page = await boss.get("/routes/versions")
-        assert page.count("正在生效") >= 1
+    await service.publish(by_test(site.db), {"pool": [], "rule": []}, "误删")
+    assert "回退到此版本" in await boss.get(f"/routes/versions/{newest.version}")
+    back = {"reason": "误删恢复", "seen": str(newest.version + 1)}
+    assert "有 2 处不同" in await boss.post(f"/routes/versions/{newest.version}/rollback", back)
+    back |= {"confirmed": "1"}
+    await boss.post(f"/routes/versions/{newest.version}/rollback", back | {"seen": str(newest.version)})
+    assert boss.status == 422, "another one is in force than was seen"
+    await boss.post(f"/routes/versions/{newest.version}/rollback", back)
+    await boss.job_done(boss.path)
+    now = await queries.newest(site.db)
+    assert (now.document, now.note) == (newest.document, f"回退到版本 {newest.version}：误删恢复")
+    await boss.post(f"/routes/versions/{newest.version}/rollback", back | {"seen": str(now.version)})
+    assert boss.status == 422, "it is in force already"
+    assert (await boss.get("/routes/versions")).count("正在生效") >= 1
     actions = [row["action"] for row in await site.db.fetch("SELECT action FROM audit ORDER BY id")]
     assert (actions.count("route.draft_begin"), actions.count("route.draft")) == (1, 2)
     assert actions.count("route.publish") == 3
 
 
 async def test_two_people_edit_and_nothing_is_lost(site: Site) -> None:
-    async with Browser(site) as boss, Browser(site) as second:
-        await boss.login("boss")
-        await second.login("second")
+    async with all_entered(site, "boss", "second") as (boss, second):
         await drafted(boss, site)
         await second.post("/routes/draft/begin", {})
         assert "同时在编辑：boss" in await second.get("/routes/draft")
-        await second.get("/routes/draft/rules/new")
-        theirs = {
-            "name": "电信夜间", "pool": "CTCC", "place": "0", "carrier": "CTCC", "hours": "22:00-06:00",
-            "revision": "1",
-        }  # fmt: skip
+        theirs = {"name": "电信夜间", "pool": "CTCC", "place": "0", "carrier": "CTCC", "hours": "22:00-06:00",
+                  "revision": "1"}  # fmt: skip
         await second.post("/routes/draft/rules/new", theirs)
         await second.post("/routes/draft/publish", {"reason": "夜间", "revision": "2", "confirmed": "1"})
         form = {"reason": "我的", "revision": await revision(site), "confirmed": "1"}
-        await boss.get("/routes/draft/publish")
-        page = await boss.post("/routes/draft/publish", form)
-        assert boss.status == 422
-        assert "已由他人发布" in page
-        page = await boss.get("/routes/draft")
-        assert "合并新版本的改动" in page
-        assert "电信夜间" in page
+        await boss.refused("/routes/draft/publish", form, "已由他人发布")
+        shows(await boss.get("/routes/draft"), "合并新版本的改动", "电信夜间")
         await boss.post("/routes/draft/catch-up", {"revision": await revision(site)})
-        page = await boss.get("/routes/draft")
-        assert "电信夜间" in page
-        assert "大厅验证码" in page
+        shows(await boss.get("/routes/draft"), "电信夜间", "大厅验证码")
         await boss.post("/routes/draft/publish", form | {"revision": await revision(site)})
         newest = await queries.newest(site.db)
-        assert newest is not None
         assert {rule["name"] for rule in newest.document["rule"]} == {"电信夜间", "大厅验证码"}
 
 
-async def test_a_draft_that_is_gone_leads_to_the_table(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        for page in ("/routes/draft", "/routes/draft/trial", "/routes/draft/rules/new", "/routes/draft/publish"):
-            shown = await boss.get(page)
-            assert (boss.status, boss.path) == (200, "/routes"), page
-            assert "编辑路由" in shown
+async def test_a_draft_that_is_gone_leads_to_the_table(site: Site, boss: Visitor) -> None:
+    for page in ("/routes/draft", "/routes/draft/trial", "/routes/draft/rules/new", "/routes/draft/publish"):
+        shown = await boss.get(page)
+        assert (boss.status, boss.path) == (200, "/routes"), page
+        assert "编辑路由" in shown
 
 
-async def test_an_older_window_changes_nothing_and_keeps_what_was_typed(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await drafted(boss, site)
-        stale = {"name": "第二条", "pool": "CMCC", "place": "1", "keyword": "优惠", "revision": "1"}
-        await boss.get("/routes/draft/rules/new")
-        page = await boss.post("/routes/draft/rules/new", stale)
-        assert boss.status == 422
-        assert "已在其他窗口修改" in page
-        assert "优惠" in page
-        document = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))
-        assert [rule["name"] for rule in document["rule"]] == ["大厅验证码"]
+async def test_an_older_window_changes_nothing_and_keeps_what_was_typed(site: Site, boss: Visitor) -> None:
+    await drafted(boss, site)
+    stale = {"name": "第二条", "pool": "CMCC", "place": "1", "keyword": "优惠", "revision": "1"}
+    await boss.refused("/routes/draft/rules/new", stale, "已在其他窗口修改", "优惠")
+    document = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))
+    assert [rule["name"] for rule in document["rule"]] == ["大厅验证码"]
 
 
-async def test_what_cannot_be_is_told_at_its_field(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await drafted(boss, site)
-        now = {"revision": await revision(site)}
-        await boss.get("/routes/draft/rules/new")
-        for wrong, said in (
-            ({"account": "nobody"}, "没有账号 nobody"), ({"prefix": "13x"}, "第 1 行不是数字"),
-            ({"hours": "25:00-1:00"}, "格式须为"), ({"name": "大厅验证码"}, "已有同名规则"),
-            ({"pool": "nowhere"}, "有 1 处"), ({"name": "move account hall"}, "留给切换账号"),
-        ):  # fmt: skip
-            form = {"name": "新", "pool": "CMCC", "place": "0"} | now | wrong
-            page = await boss.post("/routes/draft/rules/new", form)
-            assert (boss.status, said in page) == (422, True), said
-        typed = {"name": "省内", "pool": "CMCC", "place": "1", "province": "Guangdong\n广东\n浙江"} | now
-        await boss.post("/routes/draft/rules/new", typed)
-        rules = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))["rule"]
-        assert rules[1]["province"] == ["广东", "浙江"], "as numbers' areas are called"
-        await boss.post("/language", {"language": "en", "next": "/"})
-        page = await boss.get("/routes/draft")
-        assert ("Guangdong" in page, "Zhejiang" in page, "广东" in page) == (True, True, False)
-        await boss.post("/language", {"language": "zh", "next": "/"})
-        now = {"revision": await revision(site)}
-        await boss.get("/routes/draft/rules/1/remove")
-        await boss.post("/routes/draft/rules/1/remove", {"name": "省内", "confirmed": "1"} | now)
-        now = {"revision": await revision(site)}
-        page = await boss.get("/routes/draft/pools/new")
-        for name, roles, said in (
-            ("only-b", {"mobile_b": "primary"}, "留给切换账号"), ("Codes", {"mobile_b": "primary"}, "须为小写字母"),
-            ("codes", {"mobile_b": "primary"}, "已有同名通道组"),
-            ("more", {"mobile_b": "standby"}, "至少要有一个主用通道"), ("more", {}, "至少要有一个主用通道"),
-        ):  # fmt: skip
-            answer = await boss.post("/routes/draft/pools/new", pool({"name": name} | now, page, **roles))
-            assert (boss.status, said in answer) == (422, True), said
-        assert "仍在使用此通道组" in await boss.get("/routes/draft/pools/0/remove")
-        await boss.post("/routes/draft/pools/0/remove", {"name": "codes", "confirmed": "1"} | now)
-        await boss.get("/routes/draft/rules/0/remove")
-        for wrong in ({"name": "别的"}, {"revision": "1"}):
-            gone = {"name": "大厅验证码", "confirmed": "1"} | now | wrong
-            page = await boss.post("/routes/draft/rules/0/remove", gone)
-            assert (boss.status, "已在其他窗口修改" in page) == (422, True), "not what was looked at"
-        await boss.post("/routes/draft/rules/0/remove", {"name": "大厅验证码", "confirmed": "1"} | now)
-        assert "没有规则：" in await boss.get("/routes/draft")
-        await boss.post("/routes/draft/discard", {"confirmed": "1"})
-        assert boss.path == "/routes"
+async def test_what_cannot_be_is_told_at_its_field(site: Site, boss: Visitor) -> None:
+    await drafted(boss, site)
+    now = {"revision": await revision(site)}
+    for wrong, said in (
+        ({"account": "nobody"}, "没有账号 nobody"), ({"prefix": "13x"}, "第 1 行不是数字"),
+        ({"hours": "25:00-1:00"}, "格式须为"), ({"name": "大厅验证码"}, "已有同名规则"),
+        ({"pool": "nowhere"}, "有 1 处"), ({"name": "move account hall"}, "留给切换账号"),
+    ):  # fmt: skip
+        form = {"name": "新", "pool": "CMCC", "place": "0"} | now | wrong
+        await boss.refused("/routes/draft/rules/new", form, said)
+    typed = {"name": "省内", "pool": "CMCC", "place": "1", "province": "Guangdong\n广东\n浙江"} | now
+    await boss.post("/routes/draft/rules/new", typed)
+    rules = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))["rule"]
+    assert rules[1]["province"] == ["广东", "浙江"], "as numbers' areas are called"
+    await boss.post("/language", {"language": "en", "next": "/"})
+    page = await boss.get("/routes/draft")
+    assert ("Guangdong" in page, "Zhejiang" in page, "广东" in page) == (True, True, False)
+    await boss.post("/language", {"language": "zh", "next": "/"})
+    now = {"revision": await revision(site)}
+    await boss.post("/routes/draft/rules/1/remove", {"name": "省内", "confirmed": "1"} | now)
+    now = {"revision": await revision(site)}
+    page = await boss.get("/routes/draft/pools/new")
+    for name, roles, said in (
+        ("only-b", {"mobile_b": "primary"}, "留给切换账号"), ("Codes", {"mobile_b": "primary"}, "须为小写字母"),
+        ("codes", {"mobile_b": "primary"}, "已有同名通道组"),
+        ("more", {"mobile_b": "standby"}, "至少要有一个主用通道"), ("more", {}, "至少要有一个主用通道"),
+    ):  # fmt: skip
+        await boss.refused("/routes/draft/pools/new", pool({"name": name} | now, page, **roles), said)
+    assert "仍在使用此通道组" in await boss.get("/routes/draft/pools/0/remove")
+    await boss.post("/routes/draft/pools/0/remove", {"name": "codes", "confirmed": "1"} | now)
+    for wrong in ({"name": "别的"}, {"revision": "1"}):
+        gone = {"name": "大厅验证码", "confirmed": "1"} | now | wrong
+        await boss.refused("/routes/draft/rules/0/remove", gone, "已在其他窗口修改")  # not what was looked at
+    await boss.post("/routes/draft/rules/0/remove", {"name": "大厅验证码", "confirmed": "1"} | now)
+    assert "没有规则：" in await boss.get("/routes/draft")
+    assert await boss.led_to("/routes/draft/discard", {"confirmed": "1"}) == "/routes"
 
 
 async def test_a_part_of_the_accounts_sees_its_rules_and_changes_none(site: Site) -> None:
@@ -234,27 +189,16 @@ async def test_a_part_of_the_accounts_sees_its_rules_and_changes_none(site: Site
         "pool": [{"name": "own", "channels": ["mobile-b"]}],
         "rule": [
             {"name": "别人的", "account": ["hall"], "pool": "own"},
-            {"name": "外签", "sign": ["外面的"], "pool": "own"},
-            {"name": "大家的", "type": ["otp"], "pool": "own"},
+            {"name": "外签", "sign": ["外面的"], "pool": "own"}, {"name": "大家的", "type": ["otp"], "pool": "own"},
             {"name": "两家的", "account": ["hall", "clinic"], "pool": "CMCC"},
         ],
     }
     await service.publish(by_test(site.db), document, "给大厅的说明")
-    async with Browser(site) as some:
-        await some.login("clinic-op")
-        page = await some.get("/routes")
-        assert "别人的" not in page
-        assert "外签" not in page
-        assert "给大厅的说明" not in page
-        assert "大家的" in page
-        assert "两家的" in page
-        assert "hall" not in page
+    async with entered(site, "clinic-op") as some:
+        shows(await some.get("/routes"), "大家的", "两家的", no=["别人的", "外签", "给大厅的说明", "hall"])
         for path in ("/routes/draft", "/routes/draft/trial", "/routes/draft/publish", "/routes/draft/rules/new"):
-            await some.get(path)
-            assert some.status == 403, path
-        await some.get("/routes")
-        await some.post("/routes/draft/begin", {})
-        assert some.status == 403
+            assert await some.status_of(path) == 403, path
+        assert await some.status_of("/routes/draft/begin", {}) == 403
         assert "大家的" not in await some.get("/routes/versions/1")
         assert some.status == 404
 
@@ -266,10 +210,9 @@ async def test_a_rule_is_tried_by_all_that_it_asks_for(site: Site) -> None:
     await send(site, to="13900138000", content="欢迎光临")
     begin = await site.db.fetchval("SELECT now()") - timedelta(hours=1)
     now = await queries.table(site.db)
-    for condition, moved in (
-        ({"keyword": ["验证码"]}, 1), ({"prefix": ["138"]}, 2), ({"prefix": ["1390"]}, 1), ({"province": ["火星"]}, 0),
-        ({"hours": "00:00-24:00"}, 3), ({"sign": ["没有"]}, 0), ({"carrier": ["CMCC"], "keyword": ["欢迎"]}, 2),
-    ):  # fmt: skip
+    for condition, moved in (({"keyword": ["验证码"]}, 1), ({"prefix": ["138"]}, 2), ({"prefix": ["1390"]}, 1),
+                             ({"province": ["火星"]}, 0), ({"hours": "00:00-24:00"}, 3), ({"sign": ["没有"]}, 0),
+                             ({"carrier": ["CMCC"], "keyword": ["欢迎"]}, 2)):  # fmt: skip
         planned = routes.parse(
             {"pool": [{"name": "own", "channels": ["mobile-b"]}], "rule": [{"name": "r", "pool": "own"} | condition]},
             version=0, channels=["mobile-b"],
@@ -278,8 +221,7 @@ async def test_a_rule_is_tried_by_all_that_it_asks_for(site: Site) -> None:
         found = await trial.compare(seen, now, planned, site.snapshots.current.channels)
         assert (found.messages, found.whole) == (3, True)
         assert found.changed == moved, condition
-        by_name = {one.name: one for one in found.channels}
-        assert by_name["mobile-b"].messages_after >= found.changed
+        assert {one.name: one for one in found.channels}["mobile-b"].messages_after >= found.changed
 
 
 async def test_of_a_full_minute_some_messages_stand_for_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,8 +235,7 @@ async def test_of_a_full_minute_some_messages_stand_for_all(site: Site, monkeypa
     found = await trial.compare(seen, now, now, site.snapshots.current.channels)
     assert (found.messages, found.sampled, found.whole) == (6, True, True)
     monkeypatch.setattr(trial, "MOST_MESSAGES", 1000)
-    seen = await trial.traffic(site.db, begin, begin + timedelta(minutes=10), (now,))
-    assert not seen.sampled
+    assert not (await trial.traffic(site.db, begin, begin + timedelta(minutes=10), (now,))).sampled
 
 
 async def test_a_trial_leaves_the_node_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +265,7 @@ async def test_a_trial_leaves_the_node_time_for_others(monkeypatch: pytest.Monke
 
 
 async def test_what_cannot_be_tried_is_published_and_rolled_back_all_the_same(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, boss: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def late(*_: object) -> None:
         raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="x")
@@ -335,56 +276,46 @@ async def test_what_cannot_be_tried_is_published_and_rolled_back_all_the_same(
     await service.publish(by_test(site.db), {"rule": [{"name": "旧", "pool": "CMCC"}]}, "旧")
     await service.publish(by_test(site.db), {"pool": [], "rule": []}, "新")
     monkeypatch.setattr(trial, "traffic", late)
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await drafted(boss, site)
-        assert "无法试算" in await boss.get("/routes/draft/trial")
-        assert boss.status == 200
-        await boss.get("/routes/draft/publish")
-        page = await boss.post("/routes/draft/publish", {"reason": "原因", "revision": await revision(site)})
-        assert (boss.status, "无法试算" in page, "确认发布" in page) == (200, True, True)
-        monkeypatch.setattr(trial, "traffic", stuck)
-        monkeypatch.setattr(route_table, "EFFECT_SECONDS", 0.2)
-        await boss.get("/routes/versions/1/rollback")
-        page = await boss.post("/routes/versions/1/rollback", {"reason": "原因"})
-        assert (boss.status, "无法试算" in page, "确认回退到此版本" in page) == (200, True, True)
+    await drafted(boss, site)
+    assert "无法试算" in await boss.get("/routes/draft/trial")
+    assert boss.status == 200
+    page = await boss.post("/routes/draft/publish", {"reason": "原因", "revision": await revision(site)})
+    assert (boss.status, "无法试算" in page, "确认发布" in page) == (200, True, True)
+    monkeypatch.setattr(trial, "traffic", stuck)
+    monkeypatch.setattr(route_table, "EFFECT_SECONDS", 0.2)
+    page = await boss.post("/routes/versions/1/rollback", {"reason": "原因"})
+    assert (boss.status, "无法试算" in page, "确认回退到此版本" in page) == (200, True, True)
 
 
-async def test_a_rule_that_switches_an_account_changes_its_place_only(site: Site) -> None:
+async def test_a_rule_that_switches_an_account_changes_its_place_only(site: Site, boss: Visitor) -> None:
     """The account page knows it by its name: renamed, nothing would follow it any more."""
     await service.publish(by_test(site.db), {"rule": [{"name": "先", "pool": "CMCC"}]}, "")
     await service.move(by_test(site.db), "account", "hall", "mobile-b", "")
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        await boss.post("/routes/draft/begin", {})
-        page = await boss.get("/routes/draft/rules/0")
-        assert ('name="name"' in page, 'name="place"' in page) == (False, True)
-        form = {"place": "1", "revision": await revision(site), "name": "改名", "pool": "CMCC"}
-        await boss.post("/routes/draft/rules/0", form)
-        assert boss.path == "/routes/draft"
-        document = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))
-        assert [(rule["name"], rule["pool"]) for rule in document["rule"]] == [
-            ("先", "CMCC"), ("move account hall", "only-mobile-b"),
-        ]  # fmt: skip
-        page = await boss.get("/routes/draft/pools/0")
-        form = pool({"revision": await revision(site)}, page, mobile_b="primary", mobile="primary")
-        assert "留给切换账号" in await boss.post("/routes/draft/pools/0", form)
+    await boss.post("/routes/draft/begin", {})
+    page = await boss.get("/routes/draft/rules/0")
+    assert ('name="name"' in page, 'name="place"' in page) == (False, True)
+    form = {"place": "1", "revision": await revision(site), "name": "改名", "pool": "CMCC"}
+    assert await boss.led_to("/routes/draft/rules/0", form) == "/routes/draft"
+    document = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))
+    assert [(rule["name"], rule["pool"]) for rule in document["rule"]] == [
+        ("先", "CMCC"), ("move account hall", "only-mobile-b"),
+    ]  # fmt: skip
+    page = await boss.get("/routes/draft/pools/0")
+    form = pool({"revision": await revision(site)}, page, mobile_b="primary", mobile="primary")
+    assert "留给切换账号" in await boss.post("/routes/draft/pools/0", form)
 
 
-async def test_a_version_after_a_gap_in_the_numbers_has_a_page(site: Site) -> None:
+async def test_a_version_after_a_gap_in_the_numbers_has_a_page(site: Site, boss: Visitor) -> None:
     await service.publish(by_test(site.db), {"rule": [{"name": "旧", "pool": "CMCC"}]}, "旧")
     with contextlib.suppress(ZeroDivisionError):
         async with site.db.transaction() as connection:
             await connection.execute("INSERT INTO route_version (document, note, actor) VALUES ('{}', '', '')")
             raise ZeroDivisionError
     version = (await service.publish(by_test(site.db), {"pool": [], "rule": []}, "新")).version
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        page = await boss.get(f"/routes/versions/{version}")
-        assert (boss.status, "旧" in page) == (200, True)
+    assert "旧" in await boss.get(f"/routes/versions/{version}")
 
 
-async def test_a_message_is_explained(site: Site) -> None:
+async def test_a_message_is_explained(site: Site, boss: Visitor) -> None:
     document = {
         "pool": [{"name": "own", "channels": ["mobile-b"]}],
         "rule": [
@@ -395,38 +326,24 @@ async def test_a_message_is_explained(site: Site) -> None:
     await site.snapshots.follow()
     hall = str(site.accounts["hall"])
     form = {"account": hall, "type": "otp", "number": "13800138000", "sign": "", "content": "您的验证码是 1234"}
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        assert "路由解释" in await boss.get("/routes/explain")
-        page = await boss.post("/routes/explain", form)
-        assert "会受理" in page
-        assert "运营商不符" in page
-        assert "符合" in page
-        assert "138****8000" in page
-        assert "mobile-b" in page
-        page = await boss.post("/routes/explain", form | {"number": "13800138000", "content": "{name}您好"})
-        assert "此号码不会发送" in page
-        page = await boss.post("/routes/explain", form | {"number": "1"})
-        assert boss.status == 422
+    assert "路由解释" in await boss.get("/routes/explain")
+    shows(await boss.post("/routes/explain", form), "会受理", "运营商不符", "符合", "138****8000", "mobile-b")
+    page = await boss.post("/routes/explain", form | {"number": "13800138000", "content": "{name}您好"})
+    assert "此号码不会发送" in page
+    await boss.refused("/routes/explain", form | {"number": "1"})
     assert await site.db.fetchval("SELECT count(*) FROM message") == 0
 
 
-async def test_a_retry_rule_is_changed_and_restored(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        assert "换通道重试，最多 2 次" in await boss.get("/routes/retries")
-        await boss.get("/routes/retries/channel/otp")
-        form = {"how": "other", "tries": "3", "first": "2", "most": "1", "deadline": "60"}
-        page = await boss.post("/routes/retries/channel/otp", form)
-        assert (boss.status, "不能小于首次等待" in page) == (422, True)
-        page = await boss.post("/routes/retries/channel/otp", form | {"most": "10"})
-        assert "最多 3 次，首次等 2 秒" in page
-        for endless in ({"first": "0", "most": "10"}, {"first": "1", "most": "1"}):
-            page = await boss.post("/routes/retries/channel/otp", form | {"tries": "0", "confirmed": "1"} | endless)
-            assert (boss.status, "不限次数时" in page) == (422, True)
-        await boss.post("/routes/retries/channel/otp", form | {"most": "10", "confirmed": "1"})
-        assert "已修改" in await boss.get("/routes/retries")
-        await boss.post("/routes/retries/channel/otp/reset", {"confirmed": "1"})
-        assert await queries.changed_rules(site.db) == {}
-        await boss.get("/routes/retries/unknown/otp")
-        assert boss.status == 404, "never tried again"
+async def test_a_retry_rule_is_changed_and_restored(site: Site, boss: Visitor) -> None:
+    assert "换通道重试，最多 2 次" in await boss.get("/routes/retries")
+    form = {"how": "other", "tries": "3", "first": "2", "most": "1", "deadline": "60"}
+    await boss.refused("/routes/retries/channel/otp", form, "不能小于首次等待")
+    assert "最多 3 次，首次等 2 秒" in await boss.post("/routes/retries/channel/otp", form | {"most": "10"})
+    for endless in ({"first": "0", "most": "10"}, {"first": "1", "most": "1"}):
+        page = await boss.post("/routes/retries/channel/otp", form | {"tries": "0", "confirmed": "1"} | endless)
+        assert (boss.status, "不限次数时" in page) == (422, True)
+    await boss.post("/routes/retries/channel/otp", form | {"most": "10", "confirmed": "1"})
+    assert "已修改" in await boss.get("/routes/retries")
+    await boss.post("/routes/retries/channel/otp/reset", {"confirmed": "1"})
+    assert await queries.changed_rules(site.db) == {}
+    assert await boss.status_of("/routes/retries/unknown/otp") == 404, "never tried again"

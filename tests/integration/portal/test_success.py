@@ -6,20 +6,18 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import urlencode
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from browsing import Browser, send
+from browsing import send
 from databases import owner
 from days import today
-from portal_site import SEALER, Site, by_test, running
+from portal_site import SEALER, Site, by_test
+from visiting import add_role, entered, lacks, page_for, shows
 
-from smsgw.core.actor import ScopeKind
 from smsgw.core.alarm_rules import Rules, Stored
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import day_range
@@ -32,21 +30,18 @@ from smsgw.pipeline.upkeep.shifting import Shifting
 from smsgw.platform.channels import service as channels
 from smsgw.platform.exclusions import queries, service
 from smsgw.platform.exclusions.model import Draft
-from smsgw.platform.org import service as org
 from smsgw.runtime import aio
 from smsgw.store.config import channels as channel_store
 from smsgw.store.messages import daily, success
 
 LIMITS = Settings(success_least=1)
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await org.add_role(by_test(site.db), "counter", "统计员", [P.HOME_VIEW, P.STATISTICS_VIEW], ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "counter", "hall")
-        yield site
+async def site(site: Site) -> Site:
+    await add_role(site, "counter", [P.STATISTICS_VIEW], people={"hall-op": "hall"})
+    return site
 
 
 async def ended(site: Site) -> dict[str, int]:
@@ -83,8 +78,7 @@ RULES = {"EMPTY_NUMBER": "handset"}, {"XX:0077": "network"}
 async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_out(site: Site) -> None:
     ids = await ended(site)
     await counted(site)
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         page = await boss.get("/reports/success?time=today")
         assert "44.44%" in page, "four of nine"
         assert "V1" not in page
@@ -107,20 +101,13 @@ async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_o
         (failed,) = (one for one in leads if "result=failed" in one and "left_out" not in one)
         assert len(await shown(failed)) == 5
         for group in ("carrier", "day"):
-            page = await boss.get(f"/reports/success?time=today&group={group}")
-            assert "66.67%" in page
-            assert "left_out=any" in page
+            shows(await boss.get(f"/reports/success?time=today&group={group}"), "66.67%", "left_out=any")
         clinic = await boss.get(f"/reports/success?{urlencode({'time': 'today', 'account': site.accounts['clinic']})}")
-        assert "100.00%" in clinic
-        assert "44.44%" not in clinic
-    async with Browser(site) as counter:
-        await counter.login("hall-op")
+        shows(clinic, "100.00%", no="44.44%")
+    async with entered(site, "hall-op") as counter:
         page = await counter.get("/reports/success?time=today")
         assert "37.50%" in page, "three of eight: the other account's is not the person's"
-        assert "/records?" not in page
-        assert "/drain" not in page
-        await counter.get("/reports/exclusions/-/new")
-        assert counter.status == 403
+        lacks(page, "/records?", "/drain")
         assert "V1" in await counter.get("/reports/exclusions/1"), "but the rules may be read"
 
 
@@ -140,10 +127,9 @@ async def test_a_new_version_leaves_days_that_are_over_as_they_were(site: Site) 
     later = today() + timedelta(days=9)
     assert await queries.in_force(site.db, today(), later) == [third], "in the place of the second"
     assert (await queries.one(site.db, 1)) is not None, "none is forgotten"
-    for wrong in (
-        Draft(yesterday, "too late", *RULES), Draft(today(), "", *RULES), Draft(today(), "why", {"NOTHING": "handset"}),
-        Draft(today(), "why", {"CHANNEL": "nothing"}), Draft(today(), "why", {}, {"x" * 65: "other"}),
-    ):  # fmt: skip
+    for wrong in (Draft(yesterday, "too late", *RULES), Draft(today(), "", *RULES),
+                  Draft(today(), "why", {"NOTHING": "handset"}), Draft(today(), "why", {"CHANNEL": "nothing"}),
+                  Draft(today(), "why", {}, {"x" * 65: "other"})):  # fmt: skip
         with pytest.raises(Invalid):
             await service.add(change, wrong)
     rows = await site.db.fetch(
@@ -155,18 +141,15 @@ async def test_a_new_version_leaves_days_that_are_over_as_they_were(site: Site) 
 
 
 async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site) -> None:
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         page = await boss.get("/reports/exclusions/-/new")
         assert re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected', page, re.DOTALL), "what is proposed"
         form = {"from_day": f"{today() + timedelta(days=1)}", "reason": "招标文件", "class_NETWORK": "network"}
-        page = await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010"})
-        assert "第 1 行须为" in page
+        assert "第 1 行须为" in await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010"})
         page = await boss.post("/reports/exclusions/-/new", form | {"codes": "MK:0010 其他\nmk:0010/3 敏感词"})
         assert "第 2 行的代码重复" in page
         form["codes"] = "mk:0010/3 手机用户自身问题"
-        page = await boss.post("/reports/exclusions/-/new", form)
-        assert "1 种原因和 1 个代码" in page
+        assert "1 种原因和 1 个代码" in await boss.post("/reports/exclusions/-/new", form)
         page = await boss.post("/reports/exclusions/-/new", form | {"confirmed": "1"})
         assert boss.path == "/reports/exclusions/1"
         assert "MK:0010" in page
@@ -189,8 +172,7 @@ async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_
                 for one in await success.findings(site.db, rules_, settings, now)]  # fmt: skip
 
     (alarm,) = await told()
-    assert "success_low channel/" in alarm
-    assert "36.36" in alarm
+    shows(alarm, "success_low channel/", "36.36")
     assert await told(Settings(success_least=100)) == [], "too few to say"
     assert await told(success_low=Stored(True, values={"threshold": 30})) == [], "it has a rule of its own"
     assert await told(Settings(success_least=1, success_limit=0), success_low=Stored(True, values={"threshold": 90}))
@@ -220,9 +202,7 @@ async def test_no_version_is_changed_and_what_is_old_is_not_looked_at(site: Site
     for table in ("part", "message"):
         await connection.execute(f"DELETE FROM {table} WHERE id >= $1 AND id < $2", low, high)  # noqa: S608
     await connection.close()
-    async with Browser(site) as boss:
-        await boss.login("boss")
-        assert "66.67%" in await boss.get("/reports/success?time=today")
+    assert "66.67%" in await page_for(site, "boss", "/reports/success?time=today")
 
 
 WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -272,8 +252,7 @@ async def test_traffic_moves_to_a_channel_of_the_pool_that_delivers_and_its_page
     await shifting.decide()
     await shifting.follow()
     assert (told.pop(), await shifting.findings()) == ({}, []), "it is off by default"
-    async with Browser(site) as boss:
-        await boss.login("boss")
+    async with entered(site, "boss") as boss:
         path = f"/channels/{site.channel_id}"
         assert "自动分流" not in await boss.get(path)
         site.snapshots.change(settings=Settings(success_shift=80))
@@ -284,12 +263,10 @@ async def test_traffic_moves_to_a_channel_of_the_pool_that_delivers_and_its_page
         assert alarm.key == ("channel_shifted", "channel/mobile-a")
         assert all(figure in str(alarm.detail) for figure in ("90.00", "99.80", "mobile-b", "20"))
         page = await boss.get(path)
-        assert "成功率 90.00%（1,000 段有结果），低于 99%；同池的 mobile-b 为 99.80%" in page
-        assert "只取其份额的 20%" in page
+        shows(page, "成功率 90.00%（1,000 段有结果），低于 99%；同池的 mobile-b 为 99.80%", "只取其份额的 20%")
         assert "自动分流" not in await boss.get(f"/channels/{better}")
     await site.db.execute("DELETE FROM channel_shift")
-    members = [{"name": "mobile-a"}, {"name": "mobile-b", "standby": True}]
-    only = {"pool": [{"name": "vip", "channels": members}]}
+    only = {"pool": [{"name": "vip", "channels": [{"name": "mobile-a"}, {"name": "mobile-b", "standby": True}]}]}
     fields = {"table": parse(only, version=9, channels=["mobile-a", "mobile-b"]), "pools": {"vip": 77}}
     before = {name: getattr(site.snapshots.current, name) for name in fields}
     site.snapshots.change(**fields)

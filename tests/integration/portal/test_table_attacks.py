@@ -40,12 +40,8 @@ from smsgw.platform.exports.service import request
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, JobState
 
-pytestmark = [
-    pytest.mark.shard("attacks"),
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-]
+pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow,
+              pytest.mark.timeout(900)]  # fmt: skip
 POISON = "=cmd|' /C calc'!A0\u202e"
 """In front of all that the other department's people have written, wherever it lies."""
 
@@ -65,13 +61,9 @@ async def ended(world: World, job_id: int) -> Job:
     async with asyncio.timeout(60):
         while True:
             job = await jobs.get(world.site.db, EVERYTHING, job_id)
-            assert job is not None
             if job.state not in (JobState.WAITING, JobState.RUNNING):
                 return job
             await asyncio.sleep(0.05)
-
-
-# --- what leaves -----------------------------------------------------------------------------------------------------
 
 
 async def poison(world: World) -> int:
@@ -126,21 +118,16 @@ async def test_no_cell_of_any_export_is_more_than_a_value(world: World) -> None:
     for name, page in exports.items():
         columns = tuple(column.key for column in page.columns) if isinstance(page, ListPage) else ()
         permission = page.export if isinstance(page, ListPage) else page.permission
-        assert permission is not None
         query = {"time": "30d"} if isinstance(page, ListPage) and page.filter.period is not None else {}
         for format_ in Format:
             wanted = Export(name, permission, query, columns, format_, f"{POISON} why", "zh", f"{POISON} platform")
             job = await ended(world, await request(change, wanted, node=NODE))
             assert job.state is JobState.DONE, (name, format_, job)
             path = await world.site.surveyor.tasks.files.path(int(job.checkpoint["file"]))
-            assert path is not None
             cells = list(texts(path.read_bytes(), format_))
             assert [cell for cell in cells if harmless(cell) != cell] == [], (name, format_)
             told[name] = told.get(name, 0) + sum("=cmd|" in cell for cell in cells)
     assert sum(n > 2 for n in told.values()) >= 5, "beyond the watermark"
-
-
-# --- what comes in ---------------------------------------------------------------------------------------------------
 
 
 async def forget_tables(world: World, login: str) -> None:
@@ -165,9 +152,8 @@ async def test_every_form_with_a_file_takes_any_file_without_harm(world: World, 
             for what, (name, octets) in FILES.items():
                 await browser.get("/")
                 begun = time.monotonic()
-                async with browser.session.post(
-                    path, data=form({"csrf": browser.csrf, **fields}, name, octets), headers=MULTIPART
-                ) as response:
+                async with browser.session.post(path, data=form({"csrf": browser.csrf, **fields}, name, octets),
+                                                headers=MULTIPART) as response:  # fmt: skip
                     text = (await response.read()).decode("utf-8", "replace")
                     seconds = time.monotonic() - begun
                     about = (shape(route.path), what, response.status)
@@ -178,8 +164,7 @@ async def test_every_form_with_a_file_takes_any_file_without_harm(world: World, 
                     kept[shape(route.path)] = kept.get(shape(route.path), 0) + bool(response.history)
     assert faults == []
     assert sum(n > 0 for n in kept.values()) >= 5, kept
-    media = {row["media_type"] for row in await world.site.db.fetch("SELECT DISTINCT media_type FROM file")}
-    assert media <= KINDS
+    assert {row["media_type"] for row in await world.site.db.fetch("SELECT DISTINCT media_type FROM file")} <= KINDS
     names = [row["name"] for row in await world.site.db.fetch("SELECT name FROM file")]
     names = [name for name in names if not name.startswith(POISON)]  # those came by no form
     assert not [name for name in names if "/" in name or not name.isprintable() or len(name) > 128]
@@ -226,8 +211,7 @@ async def test_what_imports_say_of_rows_holds_no_formula(world: World) -> None:
                 assert response.status == 200, (page.path, (await response.text())[2000:])
                 begun = str(response.url.path)
             (case, *_) = CASES[f"POST {at}/{{id}}"]
-            fields = {key: filled(text, things) for key, text in case.fields}
-            await browser.post(begun, fields)
+            await browser.post(begun, {key: filled(text, things) for key, text in case.fields})
             if not browser.path.startswith("/jobs/"):
                 continue  # its rows are looked at before it begins
             job = await ended(world, int(browser.path.rpartition("/")[2]))
