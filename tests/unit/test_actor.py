@@ -13,13 +13,11 @@ from smsgw.platform.org.model import within
 @pytest.mark.parametrize(
     ("actor", "label"),
     [
-        (Actor.operator("root"), "cli:root"),
-        (Actor.key("ak_live_1", 7, {"send"}), "ak_live_1"),
-        (Actor.partner("smpp", "bank", 7), "smpp:bank"),
-        (Actor.system("rule"), "rule"),
+        (Actor.operator("root"), "cli:root"), (Actor.key("ak_live_1", 7, {"send"}), "ak_live_1"),
+        (Actor.partner("smpp", "bank", 7), "smpp:bank"), (Actor.system("rule"), "rule"),
         (Actor(ActorKind.PERSON, "li", 3), "li"),
     ],
-)
+)  # fmt: skip
 def test_the_written_form_is_that_of_the_rows_there_are(actor: Actor, label: str) -> None:
     assert actor.label == label
     assert actor.author == Author(ActorLabel(label), actor.address)

@@ -30,16 +30,11 @@ def path_of(test: str) -> str:
 @pytest.mark.parametrize(
     ("file", "tests"),
     [
-        ("smsgw/store/engine/leases.py", ["b"]),
-        ("smsgw/store/engine/__init__.py", ["a", "b"]),
-        ("smsgw/api/app.py", ["api/c"]),
-        ("smsgw/api/other.py", []),
-        ("tests/integration/ledger.py", ["a"]),
-        ("tests/integration/api/test_c.py", ["api/c"]),
-        ("tests/e2e/test_nodes.py", []),
-        ("tests/integration/test_removed.py", []),
-        ("docs/api.md", []),
+        ("smsgw/store/engine/leases.py", ["b"]), ("smsgw/store/engine/__init__.py", ["a", "b"]),
+        ("smsgw/api/app.py", ["api/c"]), ("smsgw/api/other.py", []), ("tests/integration/ledger.py", ["a"]),
+        ("tests/integration/api/test_c.py", ["api/c"]), ("tests/e2e/test_nodes.py", []),
+        ("tests/integration/test_removed.py", []), ("docs/api.md", []),
     ],
-)
+)  # fmt: skip
 def test_the_tests_of_a_change(file: str, tests: list[str], checkout: Path) -> None:
     assert AFFECTED([file], checkout) == [*ALWAYS, *map(path_of, tests)]

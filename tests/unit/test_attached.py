@@ -8,9 +8,7 @@ import subprocess
 import sys
 import time
 
-CHILD = (
-    "from smsgw.runtime.attached import attach; attach(); print(1, flush=True); import time; time.sleep(60)"
-)
+CHILD = "from smsgw.runtime.attached import attach; attach(); print(1, flush=True); import time; time.sleep(60)"
 PARENT = (
     "import subprocess, sys, time\n"
     "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,"
@@ -42,9 +40,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
 
 
 def test_it_ends_by_a_signal_that_it_can_clear_up_after() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
+    with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdout.readline()

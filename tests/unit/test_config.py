@@ -103,17 +103,12 @@ def test_servers_for_partners_have_sections_of_their_own(tmp_path: Path) -> None
         tmp_path, "[partners.smpp]\nlisten = '[::]:2775'\ntls = ['chain.pem', 'key.pem']\n",
         SMSGW_PARTNERS_CMPP_LISTEN="127.0.0.1:7890",
     )  # fmt: skip
-    assert (settings.partners_smpp.listen, settings.partners_smpp.tls) == (
-        "[::]:2775",
-        ("chain.pem", "key.pem"),
-    )
+    assert (settings.partners_smpp.listen, settings.partners_smpp.tls) == ("[::]:2775", ("chain.pem", "key.pem"))
     assert (settings.partners_cmpp.listen, settings.partners_cmpp.tls) == ("127.0.0.1:7890", ())
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "[partners.smtp]\n[partners.cmpp]\nlisten = 'here'\nport = 1\n")
     told = "\n".join(caught.value.problems)
-    assert all(
-        word in told for word in ("[partners.smtp]", "[partners.cmpp] listen", "key port in [partners.cmpp]")
-    )
+    assert all(word in told for word in ("[partners.smtp]", "[partners.cmpp] listen", "key port in [partners.cmpp]"))
 
 
 def test_tls_files_and_listeners(tmp_path: Path) -> None:

@@ -516,9 +516,7 @@ async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
         there.portal.trying = Trying(there.lend, lambda: Door("http://127.0.0.1:1"), tuple)
         boss = Actor.system("boss")
         there.portal.trying.remember(boss.label, tried)
-        mine = TryingOfAll(
-            lend=there.lend, door=lambda: Door("http://127.0.0.1:1"), operations=tuple, siblings=there
-        )
+        mine = TryingOfAll(lend=there.lend, door=lambda: Door("http://127.0.0.1:1"), operations=tuple, siblings=there)
         assert await mine.tried(boss) == (tried,)
 
         key = ApiKey("k", 1, frozenset({"send"}), True, (), b"\0\1", None, ("s",), "active", now, 5, lent=True)

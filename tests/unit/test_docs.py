@@ -26,9 +26,7 @@ def test_readme_has_the_status_words_as_they_are(name: str) -> None:
     assert {word: chinese for word, chinese, _ in rows} == chinese_of("status")
     final = {STATUS[state] for state in FINAL} | {"rejected"}
     assert {word for word, _, mark in rows if mark} == final
-    corrected = next(
-        line for line in read(name).splitlines() if line.startswith(("`unconfirmed`", "`no_report`"))
-    )
+    corrected = next(line for line in read(name).splitlines() if line.startswith(("`unconfirmed`", "`no_report`")))
     assert set(re.findall(r"`(\w+)`", corrected)) == {STATUS[state] for state in CORRECTABLE}
 
 

@@ -11,9 +11,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 DOCUMENT = (TESTS.parent / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([FA]\d+) \| .* \| (.*) \| (.*)\|$", DOCUMENT, re.MULTILINE)
-NAMED = [
-    (row, file, test) for row, tests, _ in ROWS for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", tests)
-]
+NAMED = [(row, file, test) for row, tests, _ in ROWS for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", tests)]
 
 
 def test_every_fault_has_its_line() -> None:
@@ -25,9 +23,7 @@ def test_every_fault_has_its_line() -> None:
 @pytest.mark.parametrize(("row", "file", "test"), NAMED)
 def test_the_test_of_a_fault_is_there(row: str, file: str, test: str) -> None:
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
-    there = {
-        n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    }
+    there = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     names = {name.removeprefix("test_") for name in there} | {
         re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower().removeprefix("test_") for name in there
     }

@@ -100,26 +100,11 @@ def test_templates_are_sound() -> None:
         (djlint, "a.html", '<p style="color: red" class="a" class="b">x</p>'),
     ],
     ids=[
-        "color-mix",
-        "nesting",
-        "has",
-        "translate",
-        "text-wrap",
-        "accent-color",
-        "user-invalid",
-        "range",
-        "sin",
-        "container",
-        "property",
-        "subgrid",
-        "lh",
-        "modal",
-        "relative-colour",
-        "static-block",
-        "toSorted",
+        "color-mix", "nesting", "has", "translate", "text-wrap", "accent-color", "user-invalid", "range", "sin",
+        "container", "property", "subgrid", "lh", "modal", "relative-colour", "static-block", "toSorted",
         "inline-style",
     ],
-)
+)  # fmt: skip
 def test_faults_are_found(check: object, name: str, fault: str, tmp_path: Path) -> None:
     """A rule that finds nothing would be no rule."""
     path = tmp_path / name

@@ -169,28 +169,13 @@ def test_the_command_line_has_what_the_service_has(smsgwctl: Installed) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("A=x\r\nB=y\r\n", "x"),
-        ("  \tA=x", "x"),
-        ("A = x", "x"),
-        ("A=x \t\nB=y", "x"),
-        ("A=", ""),
-        ("A=\nB=y", ""),
-        ("A= a  b ", "a  b"),
-        (r"A=a\\b\$c\"d", r'a\b$c"d'),
-        ("A=a\\ \n", "a "),
-        ("A=a\\\nb", "ab"),
-        ("A=a#b;c", "a#b;c"),
-        ("A=a'b'", "a'b'"),
-        (r"A='a\b' ", r"a\b"),
-        ("A='a\nb'", "a\nb"),
-        (r'A="a\\b\$c\d"', r"a\b$c\d"),
-        ('A="a\\\nb"', "ab"),
-        ("A='a ' \"b\" c ", "a bc"),
-        ("\n; B=1\n#\n\n # x\nA=x", "x"),
-        ("A=x\nA=y", "y"),
-        ("A=中文", "中文"),
+        ("A=x\r\nB=y\r\n", "x"), ("  \tA=x", "x"), ("A = x", "x"), ("A=x \t\nB=y", "x"), ("A=", ""), ("A=\nB=y", ""),
+        ("A= a  b ", "a  b"), (r"A=a\\b\$c\"d", r'a\b$c"d'), ("A=a\\ \n", "a "), ("A=a\\\nb", "ab"),
+        ("A=a#b;c", "a#b;c"), ("A=a'b'", "a'b'"), (r"A='a\b' ", r"a\b"), ("A='a\nb'", "a\nb"),
+        (r'A="a\\b\$c\d"', r"a\b$c\d"), ('A="a\\\nb"', "ab"), ("A='a ' \"b\" c ", "a bc"),
+        ("\n; B=1\n#\n\n # x\nA=x", "x"), ("A=x\nA=y", "y"), ("A=中文", "中文"),
     ],
-)
+)  # fmt: skip
 def test_an_environment_file_is_read_as_systemd_reads_it(smsgwctl: Installed, text: str, value: str) -> None:
     smsgwctl.environment(text)
     assert smsgwctl()[1]["A"] == value

@@ -89,29 +89,13 @@ DECODERS = {f"{r.method} {r.path}": decoder_of(r.body) for r in ROUTES if r.body
 def test_bodies(name: str) -> None:
     """Each text as the body, as every field that there is, as a name, and in a list of a thousand."""
     decoder = DECODERS[name]
-    fields = [
-        "to",
-        "content",
-        "sign",
-        "ext",
-        "name",
-        "items",
-        "params",
-        "variables",
-        "url",
-        "fields",
-        "numbers",
-    ]
+    fields = ["to", "content", "sign", "ext", "name", "items", "params", "variables", "url", "fields", "numbers"]
 
     def work(text: str) -> None:
         quoted = json.dumps(text)
         for body in (
-            text,
-            quoted,
-            f"[{quoted}]",
-            f"{{{quoted}:1}}",
-            "{" + ",".join(f'"{f}":{quoted}' for f in fields) + "}",
-        ):
+            text, quoted, f"[{quoted}]", f"{{{quoted}:1}}", "{" + ",".join(f'"{f}":{quoted}' for f in fields) + "}",
+        ):  # fmt: skip
             try:
                 decode_body(decoder, body.encode("utf-8", "surrogatepass"))
             except SmsgwError as exc:
@@ -161,12 +145,7 @@ def test_queries_and_headers() -> None:
 
 
 def test_what_the_decoder_says_of_texts() -> None:
-    for form in (
-        "{}",
-        "Expected `{}`, got `{}`",
-        "Object contains unknown field `{}` - at `$.{}`",
-        "{} - at `{}",
-    ):
+    for form in ("{}", "Expected `{}`, got `{}`", "Object contains unknown field `{}` - at `$.{}`", "{} - at `{}"):
         assert not dear(over(lambda t, form=form: explain(form.replace("{}", t))))
 
 
@@ -325,12 +304,7 @@ def deliveries(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
     """From carriers of the four protocols: messages and receipts, with and without a header, as long as can be."""
     payload = (Tlv(tlvs.MESSAGE_PAYLOAD, text[: SIZE - 1]),)
     for esm_class in (0, 4, 0x40):
-        yield (
-            1,
-            smpp.DeliverSm(
-                esm_class=esm_class, data_coding=coding, source_addr="8613800138000", tlvs=payload
-            ),
-        )
+        yield (1, smpp.DeliverSm(esm_class=esm_class, data_coding=coding, source_addr="8613800138000", tlvs=payload))
         yield 1, smpp.DeliverSm(esm_class=esm_class, data_coding=coding, short_message=text[:255])
     for number, name in ((0, "cmpp20"), (0, "cmpp30"), (2, "sgip12"), (3, "smgp30")):
         dialect = DIALECTS[name]
@@ -422,19 +396,11 @@ def test_parts_said_beside_the_text_are_parts_of_something() -> None:
     """255 at most, as everywhere; a number too long to be written down breaks nothing."""
     long = b"\xff" * 60_000
     _, face, partner = PARTNERS[0]
-    sar = (
-        Tlv(tlvs.SAR_MSG_REF_NUM, long),
-        Tlv(tlvs.SAR_TOTAL_SEGMENTS, long),
-        Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1"),
-    )
+    sar = Tlv(tlvs.SAR_MSG_REF_NUM, long), Tlv(tlvs.SAR_TOTAL_SEGMENTS, long), Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1")
     with pytest.raises(Unfit):
         face.read(smpp.SubmitSm(destination_addr="13800138000", short_message=b"a", tlvs=sar), partner, NOW)
     found: Any = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar))
     assert (found.concat_total, found.concat_number) == (1, 1)
-    sar = (
-        Tlv(tlvs.SAR_MSG_REF_NUM, long),
-        Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"),
-        Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1"),
-    )
+    sar = Tlv(tlvs.SAR_MSG_REF_NUM, long), Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"), Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1")
     found = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar))
     assert (found.concat_ref, found.concat_total) == (0xFFFF, 2)

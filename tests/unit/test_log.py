@@ -98,12 +98,8 @@ except ZeroDivisionError:
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_others_make_no_lines_and_steer_no_terminal(form: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, form],
-        capture_output=True,
-        timeout=120,
-        check=True,
-        env={"NO_COLOR": "1"},
-    )
+        [sys.executable, "-c", SCRIPT, form], capture_output=True, timeout=120, check=True, env={"NO_COLOR": "1"},
+    )  # fmt: skip
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr.decode())  # the colours are our own
     lines = text.splitlines()
     assert not [c for c in text if c in "\r\x1b\x9b\u202e\u2028\0"]
@@ -147,9 +143,7 @@ fail("hunter" + "2")
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_no_line_has_what_was_in_a_variable_or_in_a_row(form: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LEAKY, form], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", LEAKY, form], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr.count("ValueError") >= 6
     assert "UniqueViolationError" in done.stderr

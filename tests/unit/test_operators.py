@@ -18,9 +18,7 @@ ROOT, NOBODY = pwd.getpwuid(0).pw_name, pwd.getpwnam("nobody")
 
 def test_the_environment_has_no_say() -> None:
     environment = os.environ | dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"), "mallory")
-    said = subprocess.run(
-        [sys.executable, "-c", ASK], env=environment, check=True, capture_output=True, text=True
-    )
+    said = subprocess.run([sys.executable, "-c", ASK], env=environment, check=True, capture_output=True, text=True)
     assert said.stdout.strip() == operators.actor(os.getpid(), os.getuid()).label
 
 
@@ -34,9 +32,7 @@ def test_the_environment_has_no_say() -> None:
         ("4294967001", "cli:4294967001"),  # of a directory that is away
     ],
 )
-def test_who_logged_in(
-    login: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_logged_in(login: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operators, "PROC", tmp_path)
     if login is not None:
         (tmp_path / "77").mkdir()

@@ -26,10 +26,7 @@ import smsgw
 
 __all__ = ("forgotten",)
 PACKAGE = Path(smsgw.__file__).parent
-OWN_TEXT = {
-    "smsgw.bench": "runs against our own daemon",
-    "smsgw.api.manual": "examples for customers",
-}
+OWN_TEXT = {"smsgw.bench": "runs against our own daemon", "smsgw.api.manual": "examples for customers"}
 """Where no text of others comes by."""
 REVIEWED = {
     "smsgw.core.policy:optout_pattern": "words of the operator, escaped; texts of an allowed length",
@@ -85,9 +82,7 @@ def _set(items: Any) -> set[int]:
             found |= {256} if arg[1] > 255 else set()
         elif op is sre.CATEGORY:
             name = str(arg).rpartition("_")[2].lower()
-            test = {"digit": str.isdigit, "space": str.isspace, "word": lambda c: c.isalnum() or c == "_"}[
-                name
-            ]
+            test = {"digit": str.isdigit, "space": str.isspace, "word": lambda c: c.isalnum() or c == "_"}[name]
             kind = {c for c in range(256) if test(chr(c))} | {256}
             found |= (set(ALL) - kind) | {256} if "NOT" in str(arg) else kind
     # What a set leaves out beyond Latin-1 is seldom all of it.
@@ -249,14 +244,10 @@ class Tree:
             if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
                 if _endless(arg):
                     letters = self.all(arg[2])
-                    safe = any(
-                        not self._first(*item)[1] and not self.all([item]) & letters for item in before
-                    )
+                    safe = any(not self._first(*item)[1] and not self.all([item]) & letters for item in before)
                     fails = any(not self._can_be_empty(item) for item in items[number + 1 :])
                     if fails and not safe:
-                        self.problems.append(
-                            "searched for, and begins with an endless repeat (or what it takes)"
-                        )
+                        self.problems.append("searched for, and begins with an endless repeat (or what it takes)")
                         return
             before.append((op, arg))
 
@@ -294,24 +285,17 @@ def test_dear_forms_are_refused(pattern: str, searched: bool) -> None:
 @pytest.mark.parametrize(
     ("pattern", "searched"),
     [
-        (r"\{\s*+([A-Za-z_][\w.]{0,31}+)\s*+\}", True),
-        (r"[0-9]+", True),
-        (r"(?:a++)*+b", False),
-        (r"[^,]*,[^,]*", False),
-        (r"\{([^{}]*)\}", True),
-        (r"\s*id:", False),
-        (r"\d{1,3}(?:\.\d{1,3}){3}", True),
+        (r"\{\s*+([A-Za-z_][\w.]{0,31}+)\s*+\}", True), (r"[0-9]+", True), (r"(?:a++)*+b", False),
+        (r"[^,]*,[^,]*", False), (r"\{([^{}]*)\}", True), (r"\s*id:", False), (r"\d{1,3}(?:\.\d{1,3}){3}", True),
     ],
-)
+)  # fmt: skip
 def test_others_are_not(pattern: str, searched: bool) -> None:
     assert not problems_of(pattern, searched=searched)
 
 
 # --- the expressions of smsgw ----------------------------------------------------------------------------------------
 
-METHODS = frozenset(
-    {"match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "compile"}
-)
+METHODS = frozenset({"match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "compile"})
 
 
 OF_RE = {f"re.{method}" for method in METHODS}
@@ -388,9 +372,7 @@ def test_expressions_are_not_made_of_what_others_write() -> None:
         for module, function, call, at_import in calls()
         if not at_import and not isinstance(call.args[0], ast.Constant)
     }
-    assert made <= REVIEWED.keys(), (
-        f"look at docs/adr/030 first, then add it to REVIEWED: {made - REVIEWED.keys()}"
-    )
+    assert made <= REVIEWED.keys(), (f"look at docs/adr/030 first, then add it to REVIEWED: {made - REVIEWED.keys()}")
     assert REVIEWED.keys() <= made, f"gone: {REVIEWED.keys() - made}"
 
 

@@ -25,17 +25,7 @@ def run(folder: Path, *options: str, paths: tuple[str, ...] = (".",), **environm
     )
     done = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "xdist",
-            "-p",
-            "running",
-            "-p",
-            "no:cacheprovider",
-            "-rs",
-            *options,
+            sys.executable, "-m", "pytest", "-p", "xdist", "-p", "running", "-p", "no:cacheprovider", "-rs", *options,
             *paths,
         ],
         cwd=folder,
@@ -46,7 +36,7 @@ def run(folder: Path, *options: str, paths: tuple[str, ...] = (".",), **environm
         text=True,
         timeout=100,
         check=False,
-    )
+    )  # fmt: skip
     return done.stderr + done.stdout
 
 
@@ -104,9 +94,7 @@ def test_a_whole_run_of_a_shard_is_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("second", "waits"), [(35, False), (50, True)])
-def test_no_test_begins_at_the_end_of_a_day(
-    second: int, waits: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_test_begins_at_the_end_of_a_day(second: int, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     class At(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:

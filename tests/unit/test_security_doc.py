@@ -154,13 +154,7 @@ def test_settings_are_those_of_the_configuration() -> None:
     named = set(re.findall(r"`(\[[a-z.]+\] \w+)", DOCUMENT))
     assert named - set(defaults) == set()
     rows = re.findall(r"^\| `(\[[a-z.]+\] \w+)` \| (.*?) \|", DOCUMENT, re.MULTILINE)
-    assert {name.split("]")[0] for name, _ in rows} >= {
-        "[http",
-        "[security",
-        "[audit",
-        "[webhooks",
-        "[retention",
-    }
+    assert {name.split("]")[0] for name, _ in rows} >= {"[http", "[security", "[audit", "[webhooks", "[retention"}
     for name, told in rows:
         default = defaults[name]
         parts = default if isinstance(default, tuple) else [default]

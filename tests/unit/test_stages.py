@@ -26,17 +26,9 @@ NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
 
 @pytest.mark.parametrize(
     ("rows", "ends"),
-    [
-        (100_000, [1000, 10_000, 100_000]),
-        (1000, [10, 100, 1000]),
-        (101, [2, 11, 101]),
-        (5, [1, 2, 5]),
-        (1, [1, 1, 1]),
-    ],
+    [(100_000, [1000, 10_000, 100_000]), (1000, [10, 100, 1000]), (101, [2, 11, 101]), (5, [1, 2, 5]), (1, [1, 1, 1])],
 )
-def test_every_stage_has_more_than_the_one_before_and_the_last_one_has_all(
-    rows: int, ends: list[int]
-) -> None:
+def test_every_stage_has_more_than_the_one_before_and_the_last_one_has_all(rows: int, ends: list[int]) -> None:
     assert [STEPS.end(stage, rows) for stage in (1, 2, 3)] == ends
 
 
@@ -77,10 +69,7 @@ def test_beyond_a_limit_it_is_halted_at_once_and_not_by_the_first_that_fails() -
     stage = Stage(1, 0, 100)
     assert _judged(stage, Measured(20, 0, 20, failed=5), 20) == (Verdict.SENDING, "")
     assert _judged(stage, Measured(20, 0, 20, failed=6), 20) == (Verdict.HALT, "failed")
-    assert _judged(Stage(1, 0, 100, since=NOW), Measured(100, 0, 90, 5, 2), 100) == (
-        Verdict.HALT,
-        "opted_out",
-    )
+    assert _judged(Stage(1, 0, 100, since=NOW), Measured(100, 0, 90, 5, 2), 100) == (Verdict.HALT, "opted_out")
     assert _judged(stage, Measured(100, 0, 90, complained=1), 100) == (Verdict.HALT, "complained")
 
 
@@ -96,10 +85,7 @@ def test_the_last_stage_is_watched_by_what_was_sent() -> None:
     # Let go on in spite of a halt: the first failure of a few is not a share.
     assert _judged(Stage(3, 2000, 10_000), Measured(3, 0, 3, failed=3), 2003) == (Verdict.SENDING, "")
     few = SAMPLE * 5 // 100 + 1
-    assert _judged(Stage(3, 2000, 10_000), Measured(few, 0, few, failed=few), 2010) == (
-        Verdict.HALT,
-        "failed",
-    )
+    assert _judged(Stage(3, 2000, 10_000), Measured(few, 0, few, failed=few), 2010) == (Verdict.HALT, "failed")
 
 
 def test_a_limit_of_nothing_and_one_of_all() -> None:
@@ -111,9 +97,7 @@ def test_a_limit_of_nothing_and_one_of_all() -> None:
 
 
 def test_messages_that_we_did_not_send_are_not_counted() -> None:
-    found = measured(
-        {"delivered": 5, "rejected": 3, "cancelled": 2, "queued": 4, "failed": 1, "no_report": 2}, 1, 0
-    )
+    found = measured({"delivered": 5, "rejected": 3, "cancelled": 2, "queued": 4, "failed": 1, "no_report": 2}, 1, 0)
     assert found == Measured(12, 4, 6, 1, 1, 0)
 
 

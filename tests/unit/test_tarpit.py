@@ -22,9 +22,7 @@ def caller(pit: Tarpit, answered: Counter[str]) -> Callable[[str, int], None]:
     return wrong
 
 
-async def test_who_is_wrong_a_few_times_does_not_wait_and_who_goes_on_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_who_is_wrong_a_few_times_does_not_wait_and_who_goes_on_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tarpit, "SECONDS", 0.05)
     pit, answered = Tarpit(), Counter[str]()
     wrong = caller(pit, answered)

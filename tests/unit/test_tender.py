@@ -76,9 +76,7 @@ def test_a_row_names_what_there_is(cells: list[str]) -> None:
         assert (ROOT / "tests" / path).is_file(), test
         assert function.startswith("test_")
         assert function in names_of(ROOT / "tests" / path), test
-    pages = {portal_walk.shape(route.path) for route in discovery.routes() if route.method == "GET"} | {
-        "/login"
-    }
+    pages = {portal_walk.shape(route.path) for route in discovery.routes() if route.method == "GET"} | {"/login"}
     calls = {f"{route.method} {route.path}" for route in ROUTES}
     for place in quoted(where):
         known = (
@@ -120,9 +118,7 @@ def test_the_sums_are_those_of_the_rows() -> None:
     for cells in TABLE:
         group = re.split(r"\.|(?<=\d)[a-z]", cells[0])[0]
         counted.setdefault("U" if group[0] == "U" else group, Counter())[cells[5]] += 1
-    sums = {
-        cells[0]: [int(cell) for cell in cells[1:]] for cells in rows(r"(?:S\d+|U|合计)") if len(cells) == 4
-    }
+    sums = {cells[0]: [int(cell) for cell in cells[1:]] for cells in rows(r"(?:S\d+|U|合计)") if len(cells) == 4}
     told = {group: [counts[state] for state in (WORKS, PARTLY, MISSING)] for group, counts in counted.items()}
     told["合计"] = [sum(column) for column in zip(*told.values(), strict=True)]
     assert sums == told

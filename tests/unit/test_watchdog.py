@@ -63,9 +63,7 @@ PATIENCE = 4.0
 LIMIT = 5.0
 
 
-async def test_a_loop_that_stands_still_feeds_no_watchdog(
-    systemd: Systemd, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_loop_that_stands_still_feeds_no_watchdog(systemd: Systemd, capsys: pytest.CaptureFixture[str]) -> None:
     dog = Watchdog({"NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": str(int(PATIENCE * 1e6))})
     task = aio.spawn(dog.run(), name="watchdog")
     await asyncio.sleep(2.7)

@@ -25,15 +25,7 @@ def test_what_we_have_not_made_is_nobodys() -> None:
     devices = Devices(Sealer(b"k" * 32))
     forged = Devices(Sealer(b"x" * 32)).renew("", "zhang", NOW)
     good = devices.renew("", "zhang", NOW)
-    for cookie in (
-        forged,
-        good[:-2],
-        "A" * 75,
-        "é.%.!",
-        "." * 5000,
-        "x" * 100_000,
-        f"{good[:40]}.{good[40:]}",
-    ):
+    for cookie in (forged, good[:-2], "A" * 75, "é.%.!", "." * 5000, "x" * 100_000, f"{good[:40]}.{good[40:]}"):
         assert devices.find(cookie, "zhang", NOW) == ""
     assert devices.find(f"{forged}.{good}", "zhang", NOW), "beside a good one rubbish is harmless"
 

@@ -49,9 +49,7 @@ def test_a_token_looks_different_in_each_answer_and_fits_masked_only() -> None:
         assert not same_token(token, wrong), wrong
 
 
-@pytest.mark.parametrize(
-    "path", ["//evil.example", "/\\evil.example", "https://evil.example", "", None, "/a\r\nX: 1"]
-)
+@pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "https://evil.example", "", None, "/a\r\nX: 1"])
 def test_onward_addresses_stay_here(path: str | None) -> None:
     assert local_path(path) == "/"
 

@@ -25,14 +25,7 @@ from smsgw.platform.campaigns.model import Progress
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [
-        (0, "0 ms"),
-        (0.0124, "12 ms"),
-        (0.9996, "1.0 s"),
-        (3.44, "3.4 s"),
-        (125, "2 min 5 s"),
-        (11400, "3 h 10 min"),
-    ],
+    [(0, "0 ms"), (0.0124, "12 ms"), (0.9996, "1.0 s"), (3.44, "3.4 s"), (125, "2 min 5 s"), (11400, "3 h 10 min")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(timedelta(seconds=seconds), translations("en").gettext) == text

@@ -65,10 +65,7 @@ class Clock:
 
 def make(*keys: Key, insecure: bool = False) -> tuple[auth.Authenticator, Clock]:
     clock = Clock()
-    return (
-        auth.Authenticator(Snapshots(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure),
-        clock,
-    )
+    return auth.Authenticator(Snapshots(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure), clock
 
 
 SECRET = "s3cret"
@@ -88,11 +85,8 @@ def signed(
         text = f"v2\n{text}\n{once}"
     mac = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
     return {
-        "X-Sms-Key": key,
-        "X-Sms-Timestamp": str(int(at)),
-        "X-Sms-Nonce": nonce,
-        "X-Sms-Signature": f"v{version}={mac}",
-    } | ({"Idempotency-Key": once} if once else {})
+        "X-Sms-Key": key, "X-Sms-Timestamp": str(int(at)), "X-Sms-Nonce": nonce, "X-Sms-Signature": f"v{version}={mac}",
+    } | ({"Idempotency-Key": once} if once else {})  # fmt: skip
 
 
 def enter(authenticator: auth.Authenticator, headers: dict[str, str], **how: object) -> auth.Claim:
@@ -218,12 +212,7 @@ def test_a_nonce_has_its_shape(nonce: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [
-        Key(status="stopped"),
-        Key(expires_at=datetime.fromtimestamp(NOW, UTC)),
-        Key(key_id="another"),
-        Key(account_id=2),
-    ],
+    [Key(status="stopped"), Key(expires_at=datetime.fromtimestamp(NOW, UTC)), Key(key_id="another"), Key(account_id=2)],
 )
 def test_only_live_keys_enter(key: Key) -> None:
     authenticator, _ = make(key)
@@ -249,9 +238,7 @@ def test_bearer_needs_tls_and_an_allow_list() -> None:
     allowed = (ip_network("192.0.2.0/24"),)
     authenticator, _ = make(Key(ip_allow=allowed), Key(key_id="open"))
     assert enter(authenticator, {"Authorization": "Bearer smk_k1"}).key.key_id == "k1"
-    assert refused(authenticator, {"Authorization": "Bearer smk_k1"}, secure=False).code == (
-        "AUTH_BEARER_INSECURE"
-    )
+    assert refused(authenticator, {"Authorization": "Bearer smk_k1"}, secure=False).code == "AUTH_BEARER_INSECURE"
     assert refused(authenticator, {"Authorization": "Bearer smk_open"}).code == "AUTH_BEARER_INSECURE"
     assert refused(authenticator, {"Authorization": "Bearer smk_nobody"}).code == "AUTH_KEY_INVALID"
 
@@ -288,9 +275,7 @@ def test_the_canonical_query_is_sorted_and_encoded() -> None:
     assert auth.canonical_query("b=2&a=1&a=0") == "a=0&a=1&b=2"
     assert auth.canonical_query("to=%2b86138&t=a%20b~c") == "t=a%20b~c&to=%2B86138"
     assert auth.canonical_query("x") == "x="
-    assert (
-        auth.canonical_query("k=%ff") == auth.canonical_query("k=\udcff") == "k=%FF"
-    )  # an octet that is no UTF-8
+    assert auth.canonical_query("k=%ff") == auth.canonical_query("k=\udcff") == "k=%FF"  # an octet that is no UTF-8
     assert auth.canonical_query("k=%E4%B8%AD") == "k=%E4%B8%AD"
 
 

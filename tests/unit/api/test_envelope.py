@@ -56,28 +56,18 @@ def test_retry_after_is_whole_seconds_and_in_the_message() -> None:
     _, body, headers = envelope.failure(Temporary("RATE_LIMITED", retry_after=2.2), "R", english=False)
     assert headers == {"Retry-After": "3"}
     assert "3 秒" in msgspec.json.decode(body)["message"]
-    assert envelope.failure(Temporary("IDEMPOTENCY_IN_PROGRESS"), "R", english=False)[2] == {
-        "Retry-After": "1"
-    }
+    assert envelope.failure(Temporary("IDEMPOTENCY_IN_PROGRESS"), "R", english=False)[2] == {"Retry-After": "1"}
     assert envelope.failure(SmsgwError("NOT_FOUND"), "R", english=False)[2] == {}
 
 
 @pytest.mark.parametrize(
     ("header", "english"),
     [
-        ("", False),
-        ("zh-CN,zh;q=0.9,en;q=0.8", False),
-        ("en", True),
-        ("en-US,en;q=0.9", True),
-        ("en-US;q=0.9,en;q=0.9,zh;q=0.95", False),
-        ("fr", False),
-        ("*", False),
-        ("en;q=0", False),
-        ("en;q=x", False),
-        ("EN-gb", True),
-        (",;=,", False),
+        ("", False), ("zh-CN,zh;q=0.9,en;q=0.8", False), ("en", True), ("en-US,en;q=0.9", True),
+        ("en-US;q=0.9,en;q=0.9,zh;q=0.95", False), ("fr", False), ("*", False), ("en;q=0", False), ("en;q=x", False),
+        ("EN-gb", True), (",;=,", False),
     ],
-)
+)  # fmt: skip
 def test_accept_language(header: str, english: bool) -> None:
     assert envelope.prefers_english(header) is english
 

@@ -32,9 +32,7 @@ def texts(node: Any) -> Iterator[str]:
 
 
 def test_every_text_has_its_chinese() -> None:
-    missing = {
-        text for text in texts(openapi.document(chinese=True)) if not re.search(r"[\u4e00-\u9fff]", text)
-    }
+    missing = {text for text in texts(openapi.document(chinese=True)) if not re.search(r"[\u4e00-\u9fff]", text)}
     assert not missing, "add their Chinese to smsgw/api/words.py"
 
 
@@ -62,9 +60,7 @@ def test_the_manual_has_every_call_and_code() -> None:
         assert f"<td><code>{code}</code></td>" in page
 
 
-@pytest.mark.parametrize(
-    "route", [r for r in ROUTES if r.body is not None], ids=lambda r: f"{r.method} {r.path}"
-)
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.body is not None], ids=lambda r: f"{r.method} {r.path}")
 def test_the_request_examples_are_accepted(route: Any) -> None:
     example = OPERATIONS[route.method, BASE + route.path].request
     assert example

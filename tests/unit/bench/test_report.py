@@ -137,9 +137,7 @@ def test_an_outage_stands_above_and_nothing_is_met(what: str, said: str, after: 
     made = result(outages=[outage])
     assert made.problems == [str(outage)]
     page = report.page(1_000, 60.0, made)
-    assert (
-        f'<p class="bad">{said}于 2026-12-01 18:00:03.250000{when}意外中断：terminated by signal 11</p>' in page
-    )
+    assert f'<p class="bad">{said}于 2026-12-01 18:00:03.250000{when}意外中断：terminated by signal 11</p>' in page
     assert "达到 0 项，未达到 4 项" in page
 
 

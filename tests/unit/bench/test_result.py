@@ -27,9 +27,7 @@ def test_all_witnesses_agree() -> None:
 
 
 def test_without_carriers_of_our_own_they_are_no_witness() -> None:
-    assert (
-        dataclasses.replace(GOOD, received=None, received_distinct=None, received_again=None).problems == []
-    )
+    assert dataclasses.replace(GOOD, received=None, received_distinct=None, received_again=None).problems == []
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,7 @@ def test_every_key_is_described() -> None:
 
 
 def test_every_trap_has_an_answer_and_a_test_that_exists() -> None:
-    wanted = [
-        *(f"{s}{n}" for s, last in zip("ABCDE", (21, 8, 21, 22, 31), strict=True) for n in range(1, last + 1))
-    ]
+    wanted = [*(f"{s}{n}" for s, last in zip("ABCDE", (21, 8, 21, 22, 31), strict=True) for n in range(1, last + 1))]
     wanted += [*(f"F{n}" for n in range(1, 12)), "G1", "G2", "G3", "E26a"]
     assert sorted(t[0] for t in TRAPS) == sorted(wanted)
     keys = {key for t in TRAPS for key in re.findall(r"`(\w+)`", t[1])}

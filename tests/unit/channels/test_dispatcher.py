@@ -37,9 +37,7 @@ class Queue:
     def emergency(self) -> bool:
         return any(part.lane == Lane.EMERGENCY for part in self.parts)
 
-    async def take(
-        self, room: int, *, urgent: bool, in_hand: object, trial: bool = False
-    ) -> list[Claimed]:
+    async def take(self, room: int, *, urgent: bool, in_hand: object, trial: bool = False) -> list[Claimed]:
         self.asked.append((room, urgent))
         found = [part for part in self.parts if part.lane == Lane.EMERGENCY or not urgent][:room]
         self.parts = [part for part in self.parts if part not in found]
@@ -291,14 +289,9 @@ async def test_claims_are_made_in_halves_of_the_window(bench: Bench) -> None:
 async def test_nothing_is_claimed_when(bench: Bench, why: str) -> None:
     changes: dict[str, Callable[[], object]] = {
         "full": lambda: setattr(bench.books, "full", True),
-        "draining": lambda: setattr(
-            bench.dispatcher, "spec", replace(bench.dispatcher.spec, desired="draining")
-        ),
+        "draining": lambda: setattr(bench.dispatcher, "spec", replace(bench.dispatcher.spec, desired="draining")),
         "unreachable": lambda: setattr(bench.line, "reachable", 0),
-        "stalled": lambda: (
-            setattr(bench.line, "outstanding", 1),
-            setattr(bench.dispatcher, "_answered_at", 0.0),
-        ),
+        "stalled": lambda: (setattr(bench.line, "outstanding", 1), setattr(bench.dispatcher, "_answered_at", 0.0)),
         "stopping": bench.dispatcher.stop,
     }
     changes[why]()
@@ -325,9 +318,7 @@ async def test_what_the_carriers_language_cannot_express_is_refused_and_its_neig
     bench.line.cannot[bad.id] = where
     await bench.claim(bad, good)
     assert bench.line.written == [good.id]
-    assert [(o.id, o.kind, o.code) for o in bench.books.said] == [
-        (bad.id, OutcomeKind.REFUSED, "UNENCODABLE")
-    ]
+    assert [(o.id, o.kind, o.code) for o in bench.books.said] == [(bad.id, OutcomeKind.REFUSED, "UNENCODABLE")]
     assert bench.books.back == []
 
 
@@ -371,10 +362,7 @@ async def test_answers_make_room_slow_the_pace_and_call_deferred_parts_back(
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(Pacer, "answered", lambda _, now, taken, too_fast: told.append((taken, too_fast)))
     bench.dispatcher.on_answers(
-        [
-            answered(parts[0], OutcomeKind.ACCEPTED),
-            answered(parts[1], OutcomeKind.DEFERRED, "FREQ_CARRIER", 2.0),
-        ]
+        [answered(parts[0], OutcomeKind.ACCEPTED), answered(parts[1], OutcomeKind.DEFERRED, "FREQ_CARRIER", 2.0)]
     )
     assert told == [(1, 1)]
     assert bench.queue.deferred == [2.0]

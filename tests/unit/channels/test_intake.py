@@ -9,9 +9,7 @@ from smsgw.core.model import Inbound, Report
 from smsgw.core.states import PartState
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-REPLY = Inbound(
-    channel_id=1, carrier_id="7", number="8613800138000", to_code="1069", text="x", received_at=NOW
-)
+REPLY = Inbound(channel_id=1, carrier_id="7", number="8613800138000", to_code="1069", text="x", received_at=NOW)
 
 
 def report(state: PartState) -> Report:

@@ -80,10 +80,7 @@ def test_refusals_for_now_are_retried_ever_more_slowly() -> None:
 
 def test_cmpp_messages_without_an_id_are_not_taken_for_one_another() -> None:
     one = mapping("cmpp30")
-    pdus = [
-        cmpp.Deliver(msg_id=0, src_terminal_id="13800138000", dest_id="1069", msg_content=b"a")
-        for _ in range(2)
-    ]
+    pdus = [cmpp.Deliver(msg_id=0, src_terminal_id="13800138000", dest_id="1069", msg_content=b"a") for _ in range(2)]
     assert len({one.incoming(p).carrier_id for p in pdus}) == 2
 
 
@@ -161,9 +158,7 @@ def test_smpp_references_go_out_and_come_back_when_the_profile_says_so() -> None
     assert not report.by_number
     assert report.number == "8613300000001"
     code = plain.submit(claimed()).source_addr  # type: ignore[attr-defined]
-    unturned = smpp.DeliverSm(
-        esm_class=4, source_addr=code, destination_addr="8613300000001", short_message=text
-    )
+    unturned = smpp.DeliverSm(esm_class=4, source_addr=code, destination_addr="8613300000001", short_message=text)
     assert plain.incoming(unturned).number == "8613300000001"  # type: ignore[union-attr]
     untrusted = plain.incoming(receipt)
     assert isinstance(untrusted, Report)
@@ -181,9 +176,7 @@ def test_smpp_references_go_out_and_come_back_when_the_profile_says_so() -> None
 
 def test_by_number_is_asked_only_when_the_profile_says_so() -> None:
     content = cmpp_reports.encode(
-        cmpp_reports.Report(
-            msg_id=7, stat="DELIVRD", submit_time="2611241201", dest_terminal_id="13800138000"
-        ),
+        cmpp_reports.Report(msg_id=7, stat="DELIVRD", submit_time="2611241201", dest_terminal_id="13800138000"),
         30,
     )
     deliver = cmpp.Deliver(registered_delivery=1, msg_content=content)

@@ -33,19 +33,9 @@ def mapping(protocol: str, **profile: Any) -> Any:
 
 def part(content: str, coding: Coding = Coding.UCS2, number: int = 1, total: int = 1) -> Claimed:
     return Claimed(
-        id=9,
-        part=number,
-        total=total,
-        attempt=1,
-        pool_id=1,
-        number="8613800138000",
-        content=content,
-        coding=coding.value,
-        extend_code="77",
-        lane=2,
-        valid_until=None,
-        ref=5,
-    )
+        id=9, part=number, total=total, attempt=1, pool_id=1, number="8613800138000", content=content,
+        coding=coding.value, extend_code="77", lane=2, valid_until=None, ref=5,
+    )  # fmt: skip
 
 
 # -- SGIP -----------------------------------------------------------------------------------------------------------
@@ -54,19 +44,10 @@ def part(content: str, coding: Coding = Coding.UCS2, number: int = 1, total: int
 def test_sgip_submit() -> None:
     pdu = mapping("sgip12", corp_id="12345", service_id="HELP").submit(part("你好"))
     assert pdu == sgip.Submit(
-        sp_number="1069000177",
-        charge_number="0" * 21,
-        user_number=("8613800138000",),
-        corp_id="12345",
-        service_type="HELP",
-        fee_type=1,
-        fee_value="0",
-        given_value="0",
-        morelate_to_mt_flag=2,
-        report_flag=1,
-        message_coding=8,
-        message_content="你好".encode("utf-16-be"),
-    )
+        sp_number="1069000177", charge_number="0" * 21, user_number=("8613800138000",), corp_id="12345",
+        service_type="HELP", fee_type=1, fee_value="0", given_value="0", morelate_to_mt_flag=2, report_flag=1,
+        message_coding=8, message_content="你好".encode("utf-16-be"),
+    )  # fmt: skip
     assert SGIP12.decode(SGIP12.encode(pdu)) == pdu
     plain = mapping("sgip12", fee_type="2").submit(part("code @ 1", Coding.GSM7))
     assert (plain.message_coding, plain.message_content, plain.fee_type) == (0, b"code @ 1", 2)
@@ -93,14 +74,11 @@ def test_sgip_id_is_known_before_and_after_the_answer() -> None:
 @pytest.mark.parametrize(
     ("protocol", "status", "kind", "cls"),
     [
-        ("sgip12", 88, OutcomeKind.DEFERRED, "FREQ_CARRIER"),
-        ("sgip12", 11, OutcomeKind.DEFERRED, "CHANNEL"),
-        ("sgip12", 6, OutcomeKind.REFUSED, "CHANNEL"),
-        ("sgip12", 99, OutcomeKind.REFUSED, "CHANNEL"),
-        ("smgp30", 1, OutcomeKind.DEFERRED, "CHANNEL"),
-        ("smgp30", 10, OutcomeKind.REFUSED, "CHANNEL"),
+        ("sgip12", 88, OutcomeKind.DEFERRED, "FREQ_CARRIER"), ("sgip12", 11, OutcomeKind.DEFERRED, "CHANNEL"),
+        ("sgip12", 6, OutcomeKind.REFUSED, "CHANNEL"), ("sgip12", 99, OutcomeKind.REFUSED, "CHANNEL"),
+        ("smgp30", 1, OutcomeKind.DEFERRED, "CHANNEL"), ("smgp30", 10, OutcomeKind.REFUSED, "CHANNEL"),
     ],
-)
+)  # fmt: skip
 def test_refusals(protocol: str, status: int, kind: OutcomeKind, cls: str) -> None:
     answer: Any = sgip.SubmitResp() if protocol == "sgip12" else smgp.SubmitResp()
     outcome = mapping(protocol).outcome(part("x"), answer, status)
@@ -121,13 +99,10 @@ def test_refusals(protocol: str, status: int, kind: OutcomeKind, cls: str) -> No
 def test_sgip_reports(state: int, error: int, expected: tuple[PartState, str, str]) -> None:
     report = mapping("sgip12").incoming(
         sgip.Report(
-            sequence=(110020, 1, 1),
-            submit_sequence_number=SEQUENCE,
-            user_number="13800138000",
-            state=state,
+            sequence=(110020, 1, 1), submit_sequence_number=SEQUENCE, user_number="13800138000", state=state,
             error_code=error,
         )
-    )
+    )  # fmt: skip
     assert isinstance(report, Report)
     assert (report.state, report.code, report.cls) == expected
     assert (report.carrier_id, report.number) == (SEQUENCE_TEXT, "8613800138000")
@@ -142,9 +117,7 @@ def test_sgip_what_is_acknowledged_and_not_stored() -> None:
 
 
 def deliver(content: bytes, **fields: Any) -> sgip.Deliver:
-    base = sgip.Deliver(
-        sequence=SEQUENCE, user_number="8613800138000", sp_number="1069000177", message_content=content
-    )
+    base = sgip.Deliver(sequence=SEQUENCE, user_number="8613800138000", sp_number="1069000177", message_content=content)
     return base.replace(**fields)
 
 
@@ -154,9 +127,7 @@ def test_sgip_messages_from_phones() -> None:
     assert isinstance(inbound, Inbound)
     assert (inbound.text, inbound.number, inbound.to_code) == ("退订", "8613800138000", "1069000177")
     # repeated: the same key; another message with the same number: another one
-    assert (
-        made.incoming(deliver("退订".encode("gb18030"), message_coding=15)).carrier_id == inbound.carrier_id
-    )
+    assert made.incoming(deliver("退订".encode("gb18030"), message_coding=15)).carrier_id == inbound.carrier_id
     assert made.incoming(deliver(b"T", message_coding=0)).carrier_id != inbound.carrier_id
     header = bytes.fromhex("050003070201")
     long = made.incoming(deliver(header + "你".encode("utf-16-be"), message_coding=8, tp_udhi=1))
@@ -169,18 +140,9 @@ def test_sgip_messages_from_phones() -> None:
 def test_smgp_submit() -> None:
     pdu = mapping("smgp30", service_id="HELP").submit(part("你好"))
     assert pdu == smgp.Submit(
-        msg_type=6,
-        need_report=1,
-        priority=1,
-        service_id="HELP",
-        fee_type="00",
-        fee_code="0",
-        fixed_fee="0",
-        msg_format=8,
-        src_term_id="1069000177",
-        dest_term_id=("13800138000",),
-        msg_content="你好".encode("utf-16-be"),
-    )
+        msg_type=6, need_report=1, priority=1, service_id="HELP", fee_type="00", fee_code="0", fixed_fee="0",
+        msg_format=8, src_term_id="1069000177", dest_term_id=("13800138000",), msg_content="你好".encode("utf-16-be"),
+    )  # fmt: skip
     assert SMGP30.decode(SMGP30.encode(pdu)) == pdu
     assert len(SMGP13.encode(pdu)) == len(SMGP30.encode(pdu)) - 6
     assert mapping("smgp30", prefix_86=True).submit(part("x")).dest_term_id == ("8613800138000",)
@@ -214,13 +176,11 @@ def test_smgp_ids_are_octets() -> None:
 @pytest.mark.parametrize(
     ("stat", "err", "code", "cls"),
     [
-        ("UNDELIV", "004", "UNDELIV/004", "EMPTY_NUMBER"),
-        ("EXPIRED", "001", "EXPIRED/001", "POWERED_OFF"),
-        ("UNDELIV", "005", "UNDELIV/005", "BLACKLIST_CARRIER"),
-        ("MK:0001", "999", "MK:0001/999", "EMPTY_NUMBER"),
+        ("UNDELIV", "004", "UNDELIV/004", "EMPTY_NUMBER"), ("EXPIRED", "001", "EXPIRED/001", "POWERED_OFF"),
+        ("UNDELIV", "005", "UNDELIV/005", "BLACKLIST_CARRIER"), ("MK:0001", "999", "MK:0001/999", "EMPTY_NUMBER"),
         ("REJECTD", "000", "REJECTD", "UNKNOWN"),
     ],
-)
+)  # fmt: skip
 def test_smgp_failures(stat: str, err: str, code: str, cls: str) -> None:
     content = b"id:" + MSG_ID + f" Submit date:2404031200 Stat:{stat} Err:{err} Text:".encode()
     report = mapping("smgp30").incoming(smgp.Deliver(is_report=1, msg_content=content))
@@ -241,13 +201,9 @@ def test_smgp_messages_from_phones() -> None:
     made = mapping("smgp30")
     header = bytes.fromhex("0608040123 0201".replace(" ", ""))
     pdu = smgp.Deliver(
-        msg_id=MSG_ID,
-        msg_format=8,
-        src_term_id="13800138000",
-        dest_term_id="1069000177",
-        msg_content=header + "你".encode("utf-16-be"),
-        tlvs=(Tlv(smgp.TP_UDHI, b"\1"),),
-    )
+        msg_id=MSG_ID, msg_format=8, src_term_id="13800138000", dest_term_id="1069000177",
+        msg_content=header + "你".encode("utf-16-be"), tlvs=(Tlv(smgp.TP_UDHI, b"\1"),),
+    )  # fmt: skip
     inbound = made.incoming(pdu)
     assert (inbound.text, inbound.concat_ref, inbound.concat_total) == ("你", 0x0123, 2)
     assert inbound.carrier_id == MSG_ID.hex() + "/1"
@@ -262,22 +218,12 @@ def test_smgp_messages_from_phones() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"smgp_version": "2.0"},
-        {"node": -1},
-        {"node": 1 << 32},
-        {"idle": 0},
-        {"sgip_listen": "8801"},
-        {"sgip_listen": "0.0.0.0:99999"},
-        {"peer_addresses": "10.0.0.0/99"},
-        {"unheard": 1},
-        {"bind": "receiver"},
-        {"tls": "yes"},
-        {"tls_ca": "/etc/ca.pem"},
-        {"tls_insecure": True},
-        {"source_address": "localhost"},
+        {"smgp_version": "2.0"}, {"node": -1}, {"node": 1 << 32}, {"idle": 0}, {"sgip_listen": "8801"},
+        {"sgip_listen": "0.0.0.0:99999"}, {"peer_addresses": "10.0.0.0/99"}, {"unheard": 1}, {"bind": "receiver"},
+        {"tls": "yes"}, {"tls_ca": "/etc/ca.pem"}, {"tls_insecure": True}, {"source_address": "localhost"},
         {"source_address": "10.0.0.0/24"},
     ],
-)
+)  # fmt: skip
 def test_profiles_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         profiles.parse(wrong)

@@ -157,9 +157,7 @@ def request() -> Request:
     return Request(pdu=None, serial=1)  # type: ignore[arg-type]
 
 
-async def test_parts_go_to_the_emptiest_link_first_and_only_links_with_submits_are_written(
-    wire: Wire,
-) -> None:
+async def test_parts_go_to_the_emptiest_link_first_and_only_links_with_submits_are_written(wire: Wire) -> None:
     small, large, idle, deaf = wire.links(2, 3, 1, 9)
     deaf.writable = False
     assert (wire.transport.room, wire.transport.window) == (6, 15)
@@ -215,17 +213,11 @@ async def test_what_a_recording_cannot_keep_was_sent_all_the_same(wire: Wire) ->
     assert ([o.id for o in outcomes], torn.left_out) == ([1, 2], 4)
 
 
-async def test_an_id_of_our_own_is_told_before_it_is_written_and_again_when_the_answer_is_lost(
-    wire: Wire,
-) -> None:
+async def test_an_id_of_our_own_is_told_before_it_is_written_and_again_when_the_answer_is_lost(wire: Wire) -> None:
     (link,) = wire.links(4)
     wire.mapping.name = "our-"
     one, two, three = part(1, "a"), part(2, "b"), part(3, "c")
-    assert wire.submit(one, two, three).named == [
-        (one.key, "our-a"),
-        (two.key, "our-b"),
-        (three.key, "our-c"),
-    ]
+    assert wire.submit(one, two, three).named == [(one.key, "our-a"), (two.key, "our-b"), (three.key, "our-c")]
     wire.transport.on_events(link, [Expired(tag=one), Closed(why="reset", lost=(two,))])
     ((_, lost),) = wire.channel.told
     assert [(o.kind, o.code, o.carrier_id) for o in lost] == [
@@ -238,17 +230,12 @@ async def test_an_id_of_our_own_is_told_before_it_is_written_and_again_when_the_
 
 async def test_answers_of_one_moment_are_told_together_late_ones_included(wire: Wire) -> None:
     (link,) = wire.links(4)
-    events: Any = [
-        Answer(tag=part(1), pdu=None, status=0, elapsed=0.0),
-        Late(tag=part(2), pdu=None, status=0),
-    ]
+    events: Any = [Answer(tag=part(1), pdu=None, status=0, elapsed=0.0), Late(tag=part(2), pdu=None, status=0)]
     wire.transport.on_events(link, events)
     assert [(how, [o.id for o in outcomes]) for how, outcomes in wire.channel.told] == [("answers", [1, 2])]
 
 
-async def test_an_answer_that_cannot_be_understood_is_unknown_and_its_neighbours_do_not_suffer(
-    wire: Wire,
-) -> None:
+async def test_an_answer_that_cannot_be_understood_is_unknown_and_its_neighbours_do_not_suffer(wire: Wire) -> None:
     (link,) = wire.links(4)
     wire.mapping.outcome_is = RuntimeError("a mistake")
     wire.transport.on_events(link, [Answer(tag=part(1), pdu=None, status=0, elapsed=0.0)])  # type: ignore[arg-type]
@@ -257,9 +244,7 @@ async def test_an_answer_that_cannot_be_understood_is_unknown_and_its_neighbours
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError()], ids=repr)
-async def test_what_cannot_be_read_for_want_of_something_is_not_answered(
-    wire: Wire, error: Exception
-) -> None:
+async def test_what_cannot_be_read_for_want_of_something_is_not_answered(wire: Wire, error: Exception) -> None:
     (link,) = wire.links(4)
     wire.mapping.incoming_is = error
     wire.transport.on_events(link, [request()])
@@ -303,7 +288,5 @@ def test_nothing_of_a_report_is_read_from_disk_when_the_first_one_comes() -> Non
         "import sys, smsgw.channels.wire.mapping, smsgw.core.text;"
         "print({'_strptime', 'encodings.utf_16_be', 'encodings.gb18030'} - sys.modules.keys())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "set()\n"

@@ -11,9 +11,7 @@ from click.testing import CliRunner, Result
 
 from smsgw.commands.pdu import pdu
 
-VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text(encoding="utf-8"))[
-    "pdus"
-]
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text(encoding="utf-8"))["pdus"]
 SHAPE = ("pdu", "length", "fields", "body_omitted", "text", "report", "receipt")
 
 
@@ -51,9 +49,7 @@ def test_encode(vector: dict[str, Any]) -> None:
         ("00000010800000050000006400000007", None),
     ],
 )
-def test_decode_shows_the_body_of_an_error_answer_when_there_is_one(
-    octets: str, shown: dict[str, Any] | None
-) -> None:
+def test_decode_shows_the_body_of_an_error_answer_when_there_is_one(octets: str, shown: dict[str, Any] | None) -> None:
     found = json.loads(run("decode", "-p", "smpp34", octets).output)
     assert found.get("body_omitted", False) is (shown is None)
     head = ("command_length", "command_id", "command_status", "sequence_number")

@@ -34,8 +34,6 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     [(datetime(2026, 12, 6, tzinfo=CHINA), "2026-12-05"), (datetime(2026, 12, 5, 16, tzinfo=UTC), "2026-12-05"),
      (datetime(2026, 12, 5, 16, 30, tzinfo=UTC), "12-06 00:30:00.000")],
 )  # fmt: skip
-def test_an_end_is_the_day_that_was_given(
-    end: datetime, shown: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_end_is_the_day_that_was_given(end: datetime, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_table([{"id": 1, "expires_at": end}], ("id", "expires_at"), empty="")
     assert capsys.readouterr().out.splitlines()[1].partition("  ")[2].strip() == shown

@@ -56,9 +56,7 @@ def test_what_differs_is_no_repeat() -> None:
 def test_what_is_left_is_forgotten() -> None:
     desk = Desk(limit=3)
     old = desk.went(*(submit(n, f"a{n}") for n in range(4)))
-    assert [desk.find(submit(n, f"a{n}")) for n in range(4)] == [None, *old[1:]], (
-        "the oldest, above the limit"
-    )
+    assert [desk.find(submit(n, f"a{n}")) for n in range(4)] == [None, *old[1:]], ("the oldest, above the limit")
     assert desk.find(submit(3, "a3"), now=GOOD_FOR + 1) is None
     desk.went(submit(9, "new"), now=GOOD_FOR + 1)
     assert len(desk.left) == 1

@@ -77,9 +77,7 @@ texts = st.text(st.characters(codec="ascii"), max_size=20)
 
 
 @given(st.sampled_from(Wanted), texts, texts, st.integers(0, 255), texts, st.booleans())
-def test_where_receipts_go_is_kept(
-    wanted: Wanted, source: str, to: str, ton: int, service: str, group: bool
-) -> None:
+def test_where_receipts_go_is_kept(wanted: Wanted, source: str, to: str, ton: int, service: str, group: bool) -> None:
     reply = ReplyTo(wanted, source, to, ton, 1, 2, ton, service, group)
     back = ReplyTo.unpack(reply.pack())
     assert back is not None
@@ -146,15 +144,9 @@ def test_words_of_receipts() -> None:
 
 def test_the_document_has_the_statuses_as_they_are() -> None:
     page = (Path(__file__).parents[3] / "docs" / "partners.md").read_text("utf-8")
-    rows = [
-        line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and "`" in line
-    ]
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and "`" in line]
     for code in smpp.STATUSES | cmpp.STATUSES:
-        found = [
-            row
-            for row in rows
-            if f"`{code}`" in row[0] or ("`SIGN_…`" in row[0] and code.startswith("SIGN_"))
-        ]
+        found = [row for row in rows if f"`{code}`" in row[0] or ("`SIGN_…`" in row[0] and code.startswith("SIGN_"))]
         assert len(found) == 1, code
         (_, by_smpp, by_cmpp) = found[0]
         assert int(by_smpp.split(",")[0], 16) == smpp.STATUSES.get(code, smpp.ESME_RSUBMITFAIL), code

@@ -28,9 +28,7 @@ PORTS = bytes.fromhex("0605040b8423f0")
 
 
 def submit(**fields: Any) -> pdus.SubmitSm:
-    return pdus.SubmitSm(
-        **{"destination_addr": "8613800000001", "dest_addr_ton": 1, "short_message": b"x"} | fields
-    )
+    return pdus.SubmitSm(**{"destination_addr": "8613800000001", "dest_addr_ton": 1, "short_message": b"x"} | fields)
 
 
 def sar(total: int, number: int) -> tuple[Tlv, ...]:
@@ -138,13 +136,7 @@ def test_every_status_that_has_a_name_here_is_one_of_3_4() -> None:
         assert named
         assert {k for k, v in named.items() if v not in BOOK} == set()
     faults = rules.FAULTS
-    by_rules = {
-        faults.framing,
-        faults.unknown_command,
-        faults.wrong_state,
-        faults.already_bound,
-        faults.leaving,
-    }
+    by_rules = {faults.framing, faults.unknown_command, faults.wrong_state, faults.already_bound, faults.leaving}
     by_rules |= {faults.structure, *faults.malformed.values()}
     by_rules |= {op.busy for op in rules.MATRIX.requests.values()}
     by_face = {FACE.wrong_login, FACE.denied, FACE.unavailable, FACE.throttled, FACE.failed, FACE.not_text}

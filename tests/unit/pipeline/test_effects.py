@@ -132,9 +132,7 @@ async def test_whole_messages_are_reported_in_the_order_of_their_ids_and_probes_
     assert effects.told == {"report": {5}, "mo": set()}
 
 
-async def test_a_step_withholds_the_report_of_a_message_from_those_after_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_step_withholds_the_report_of_a_message_from_those_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fall_back(effects: Effects) -> None:
         """Undelivered messages are told another way first."""
         for id_, parts in effects.ended.items():

@@ -46,9 +46,7 @@ def call(check: Checker, content: str, kind: MessageType, explain: bool) -> Call
 
 
 @pytest.mark.parametrize("size", [MAX_CHARACTERS - 4, None], ids=["allowed", "any length"])
-@pytest.mark.parametrize(
-    "changes", [{}, ON, ON | {"templates_only": "off"}], ids=["default", "templates", "all"]
-)
+@pytest.mark.parametrize("changes", [{}, ON, ON | {"templates_only": "off"}], ids=["default", "templates", "all"])
 def test_a_call_with_one_text(changes: dict[str, str], size: int | None) -> None:
     """The parts of a batch are many: what one text may cost is a fraction of what one call may."""
     check = checker(**changes)
@@ -71,9 +69,7 @@ def test_what_is_too_long_is_refused_before_anything_looks_at_it() -> None:
     check.snapshot = replace(check.snapshot, settings=Unread())  # type: ignore[arg-type]
     with pytest.raises(SmsgwError) as refused:
         check.check(
-            SendRequest(
-                ACCOUNT, (SendItem("13800138000", "{" * 60_000),), MessageType.NOTICE, Origin.API, "k"
-            ),
+            SendRequest(ACCOUNT, (SendItem("13800138000", "{" * 60_000),), MessageType.NOTICE, Origin.API, "k"),
             check.snapshot,
             NOW,
             NOW,
@@ -140,9 +136,5 @@ def test_what_looks_at_texts(name: str) -> None:
 
 
 def test_words() -> None:
-    check = WordFilter(
-        [Word("赌博"), Word("sex"), *(Word("a" * n) for n in range(1, 20))], Plain(traditional.load())
-    )
-    assert not dear(
-        {kind: lambda g=g: check.find(g[:MAX_CHARACTERS]) for kind, g in TEXTS.items()}, BOUND / 2
-    )
+    check = WordFilter([Word("赌博"), Word("sex"), *(Word("a" * n) for n in range(1, 20))], Plain(traditional.load()))
+    assert not dear({kind: lambda g=g: check.find(g[:MAX_CHARACTERS]) for kind, g in TEXTS.items()}, BOUND / 2)

@@ -81,9 +81,7 @@ async def test_nobody_waits_behind_the_flood_of_another() -> None:
 
 async def test_a_full_house_is_full_for_who_fills_it() -> None:
     turns = Turns(40, share=1)
-    waiting = [
-        aio.spawn(turns.wait(account, 9, urgent=False), name="wait") for account in range(5) for _ in range(2)
-    ]
+    waiting = [aio.spawn(turns.wait(account, 9, urgent=False), name="wait") for account in range(5) for _ in range(2)]
     await asyncio.sleep(0)
     assert turns.waiting >= 40
     with pytest.raises(Temporary):

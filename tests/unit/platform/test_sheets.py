@@ -32,13 +32,11 @@ def csv_of(delimiter: str = ",") -> str:
 @pytest.mark.parametrize(
     ("octets", "encoding", "delimiter"),
     [
-        (csv_of().encode(), "utf-8", ","),
-        (csv_of().encode("utf-8-sig"), "utf-8-sig", ","),
-        (csv_of(";").encode("gbk"), "gb18030", ";"),
-        (csv_of("\t").encode("utf-16"), "utf-16", "\t"),
+        (csv_of().encode(), "utf-8", ","), (csv_of().encode("utf-8-sig"), "utf-8-sig", ","),
+        (csv_of(";").encode("gbk"), "gb18030", ";"), (csv_of("\t").encode("utf-16"), "utf-16", "\t"),
         (csv_of("|").encode(), "utf-8", "|"),
     ],
-)
+)  # fmt: skip
 def test_csv_in_its_spellings(tmp_path: Path, octets: bytes, encoding: str, delimiter: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(octets)
@@ -115,18 +113,7 @@ def zipped(entries: dict[str, bytes]) -> bytes:
         b'a,b\n1,"' + b"x" * 100_000,
         b",".join([b"x"] * 300),
     ],
-    ids=[
-        "empty",
-        "blank",
-        "broken zip",
-        "xls",
-        "picture",
-        "no text",
-        "other zip",
-        "no sheets",
-        "open quote",
-        "wide",
-    ],
+    ids=["empty", "blank", "broken zip", "xls", "picture", "no text", "other zip", "no sheets", "open quote", "wide"],
 )
 def test_what_cannot_be_used_says_why(tmp_path: Path, octets: bytes) -> None:
     path = tmp_path / "file"
@@ -180,13 +167,9 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_rows_are_judged_one_by_one() -> None:
     plan = Plan(1, 0, "{姓名}好", columns=(1,), names=("姓名",), ext=2, room=10)
     rows = [
-        (2, ["13800000001", "张", "a"]),
-        (3, ["1380000000", "张"]),
-        (4, ["13800000001", "李"]),
-        (5, ["13800000002"]),
-        (6, ["13800000003", "名" * 10]),
-        (7, ["+8613800000004", "王"]),
-    ]
+        (2, ["13800000001", "张", "a"]), (3, ["1380000000", "张"]), (4, ["13800000001", "李"]), (5, ["13800000002"]),
+        (6, ["13800000003", "名" * 10]), (7, ["+8613800000004", "王"]),
+    ]  # fmt: skip
     validator = RowValidator(plan, None)
     [(good, bad)] = list(validator.validate(rows))
     assert good == [(1, 1, 2, "8613800000001", "a", ["张"]), (1, 2, 7, "8613800000004", "", ["王"])]

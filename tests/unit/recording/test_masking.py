@@ -35,9 +35,7 @@ def test_every_pdu_stays_one_and_keeps_no_number(vector: dict[str, Any]) -> None
     octets = dialect.encode(Masker(KEY).pdu(pdu))
     masked = dialect.decode(octets)
     assert (type(masked), masked.sequence) == (type(pdu), pdu.sequence)
-    for number in set(
-        re.findall(rb"(?<![0-9])(?:1[3-9][0-9]{9}|1069[0-9]{4,})(?![0-9])", dialect.encode(pdu))
-    ):
+    for number in set(re.findall(rb"(?<![0-9])(?:1[3-9][0-9]{9}|1069[0-9]{4,})(?![0-9])", dialect.encode(pdu))):
         at_ids = isinstance(pdu, smgp.SubmitResp)  # digits by chance
         assert at_ids or number not in octets, number
 
@@ -74,9 +72,7 @@ def test_texts_keep_their_length_and_their_headers(coding: Coding) -> None:
 
 def test_reports_are_still_about_their_submits() -> None:
     masker = Masker(KEY)
-    report = cmpp_reports.Report(
-        msg_id=77, stat="MK:0012", dest_terminal_id="13800138000", submit_time="2611241201"
-    )
+    report = cmpp_reports.Report(msg_id=77, stat="MK:0012", dest_terminal_id="13800138000", submit_time="2611241201")
     deliver = cmpp.Deliver(registered_delivery=1, src_terminal_id="8613800138000",
                            msg_content=cmpp_reports.encode(report, 30))  # fmt: skip
     masked: Any = masker.pdu(deliver)
@@ -84,9 +80,7 @@ def test_reports_are_still_about_their_submits() -> None:
     assert (again.msg_id, again.stat, again.submit_time) == (77, "MK:0012", "2611241201")
     assert again.dest_terminal_id == masked.src_terminal_id[2:] == masker.number("13800138000")
 
-    content = smgp_reports.build(
-        smgp_reports.Report(id=b"0123456789", stat="UNDELIV", err="005", text=b"secret")
-    )
+    content = smgp_reports.build(smgp_reports.Report(id=b"0123456789", stat="UNDELIV", err="005", text=b"secret"))
     told: Any = masker.pdu(smgp.Deliver(is_report=1, msg_content=content))
     found = smgp_reports.parse(told.msg_content)
     assert (found.id, found.stat, found.err) == (b"0123456789", "UNDELIV", "005")

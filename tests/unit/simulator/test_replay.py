@@ -27,9 +27,7 @@ def submit(n: int, phone: str = PHONE, **more: Any) -> smpp.SubmitSm:
 def receipt(text_id: str, tlv_id: str = "", phone: str = PHONE) -> smpp.DeliverSm:
     text = f"id:{text_id} stat:DELIVRD err:000".encode() if text_id else b""
     given = (Tlv(tlvs.RECEIPTED_MESSAGE_ID, tlv_id.encode() + b"\0"),) if tlv_id else ()
-    return smpp.DeliverSm(
-        esm_class=4, source_addr=phone, destination_addr="10690001", short_message=text, tlvs=given
-    )
+    return smpp.DeliverSm(esm_class=4, source_addr=phone, destination_addr="10690001", short_message=text, tlvs=given)
 
 
 def exchange(answer: str, report: smpp.DeliverSm, n: int = 1) -> list[Seen | Turn]:
@@ -94,15 +92,11 @@ def test_octets_may_be_turned_round(swapped: bool) -> None:
     events: list[Seen | Turn] = []
     for n, given in enumerate(ids):
         cited = int.from_bytes(given.to_bytes(8, "little"), "big") if swapped else given
-        content = cmpp_reports.encode(
-            cmpp_reports.Report(msg_id=cited, stat="DELIVRD", dest_terminal_id=PHONE), 30
-        )
+        content = cmpp_reports.encode(cmpp_reports.Report(msg_id=cited, stat="DELIVRD", dest_terminal_id=PHONE), 30)
         request = cmpp.Submit(sequence=n, dest_terminal_id=(PHONE,), msg_content=b"%d" % n)
         events += [
             Seen(n, 1, True, request),
-            Seen(
-                n, 1, False, cmpp.Deliver(src_terminal_id=PHONE, registered_delivery=1, msg_content=content)
-            ),
+            Seen(n, 1, False, cmpp.Deliver(src_terminal_id=PHONE, registered_delivery=1, msg_content=content)),
             Seen(n + 0.1, 1, False, cmpp.SubmitResp(sequence=n, msg_id=given)),
         ]
     plan = understand(Recording("cmpp30", events=events))
@@ -151,20 +145,12 @@ def test_parts_meet_parts_and_repetitions_meet_repetitions() -> None:
 
 def test_ends_of_connections() -> None:
     events: list[Seen | Turn] = [
-        Turn(0, 1, False),
-        Seen(1, 1, True, submit(1)),
-        Turn(1.5, 1, True, by_carrier=True, reset=True),
-        Seen(2, 2, True, submit(2)),
-        Seen(2.25, 2, True, smpp.EnquireLink(sequence=3)),
-        Turn(20, 2, True, by_carrier=False),
-        Seen(30, 3, True, submit(3)),
-        Seen(31, 3, False, smpp.Unbind(sequence=1)),
-        Turn(31.5, 3, True, by_carrier=True),
-        Seen(40, 4, True, submit(4)),
-        Seen(41, 4, True, smpp.Unbind(sequence=9)),
-        Turn(42, 4, True, by_carrier=True),
-        Turn(50, 5, True, by_carrier=True),
-    ]
+        Turn(0, 1, False), Seen(1, 1, True, submit(1)), Turn(1.5, 1, True, by_carrier=True, reset=True),
+        Seen(2, 2, True, submit(2)), Seen(2.25, 2, True, smpp.EnquireLink(sequence=3)),
+        Turn(20, 2, True, by_carrier=False), Seen(30, 3, True, submit(3)), Seen(31, 3, False, smpp.Unbind(sequence=1)),
+        Turn(31.5, 3, True, by_carrier=True), Seen(40, 4, True, submit(4)), Seen(41, 4, True, smpp.Unbind(sequence=9)),
+        Turn(42, 4, True, by_carrier=True), Turn(50, 5, True, by_carrier=True),
+    ]  # fmt: skip
     plan = understand(Recording("smpp34", events=events))
     cuts = [tries[0].cuts for tries in plan.parts]
     assert cuts == [[(0.5, "rst")], [(0.25, "freeze")], [(1, "logout")], []]
@@ -179,18 +165,8 @@ def test_reports_of_submits_that_were_never_answered_and_of_none() -> None:
         Seen(1, 1, True, submit(1)),
         Seen(2, 1, False, lost),
         Seen(3, 1, False, receipt("666", phone="13800000009")),
-        Seen(
-            4,
-            1,
-            False,
-            smpp.DeliverSm(source_addr="86" + PHONE, destination_addr="1069000177", short_message=b"TD"),
-        ),
-        Seen(
-            5,
-            1,
-            False,
-            smpp.DeliverSm(source_addr="13800000008", destination_addr="10690001", short_message=b"TD"),
-        ),
+        Seen(4, 1, False, smpp.DeliverSm(source_addr="86" + PHONE, destination_addr="1069000177", short_message=b"TD")),
+        Seen(5, 1, False, smpp.DeliverSm(source_addr="13800000008", destination_addr="10690001", short_message=b"TD")),
     ]
     plan = understand(Recording("smpp34", "10690001", events=events))
     (((attempt),),) = plan.parts

@@ -69,9 +69,7 @@ def test_a_scenario(tmp_path: Path) -> None:
     assert cmcc.behaviour.answers == Mix({0: 95.0, 8: 5.0})
     assert cmcc.behaviour.reports == Mix({"DELIVRD": 90.0, "UNDELIV": 5.0, "none": 5.0})
     assert cmcc.behaviour.rate == 400.0
-    assert cmcc.behaviour.rules == (
-        Rule(suffix="0001", report="UNDELIV", answer_delay=Delay(0.005, 0.005, 0.001)),
-    )
+    assert cmcc.behaviour.rules == (Rule(suffix="0001", report="UNDELIV", answer_delay=Delay(0.005, 0.005, 0.001)),)
     assert cmcc.mo == (Mo("13800138000", "10690001", "TD", every=5.0),)
     assert (intl.host, intl.port, intl.users) == ("::1", 2775, {"a": "1", "b": "2"})
     assert (intl.default_alphabet, intl.report_id) == (Coding.LATIN1, "hex")
@@ -80,12 +78,8 @@ def test_a_scenario(tmp_path: Path) -> None:
 def test_the_example_is_valid_and_says_the_defaults() -> None:
     scenario = load_scenario(Path(__file__).parents[3] / "conf" / "simulator.toml")
     assert [(c.name, c.protocol) for c in scenario.carriers] == [
-        ("cmcc", "cmpp"),
-        ("cmcc-2.0", "cmpp"),
-        ("intl", "smpp"),
-        ("ctcc", "smgp"),
-        ("cucc", "sgip"),
-    ]
+        ("cmcc", "cmpp"), ("cmcc-2.0", "cmpp"), ("intl", "smpp"), ("ctcc", "smgp"), ("cucc", "sgip"),
+    ]  # fmt: skip
     told = scenario.carriers[0].behaviour
     for name in ("lose_answers", "late_answers", "duplicate_answers", "early_reports", "late_by"):
         assert getattr(told, name) == getattr(Behaviour(), name)
@@ -113,37 +107,19 @@ def test_everything_wrong_is_told_at_once() -> None:
                         "mo": [{"source": "1"}],
                     },
                     {
-                        "name": "a",
-                        "users": {"toolong": "x"},
-                        "report_form": "xml",
-                        "answer_id": "oct",
+                        "name": "a", "users": {"toolong": "x"}, "report_form": "xml", "answer_id": "oct",
                         "cmpp_version": "4.0",
                     },
                 ],
             }
-        )
+        )  # fmt: skip
     told = "\n".join(caught.value.errors)
     for word in (
-        "'colour'",
-        "seed:",
-        "protocol:",
-        "listen:",
-        "user and password",
-        "answer_delay: no delay",
-        "lose_answers: a chance",
-        "silent: bool",
-        "rate: above 0",
-        "'typo'",
-        "token_pattern:",
-        "'then'",
-        "'too long' is no state",
-        "destination",
-        "two carriers are called 'a'",
-        "at most 6",
-        "report_form:",
-        "answer_id:",
-        "cmpp_version:",
-    ):
+        "'colour'", "seed:", "protocol:", "listen:", "user and password", "answer_delay: no delay",
+        "lose_answers: a chance", "silent: bool", "rate: above 0", "'typo'", "token_pattern:", "'then'",
+        "'too long' is no state", "destination", "two carriers are called 'a'", "at most 6", "report_form:",
+        "answer_id:", "cmpp_version:",
+    ):  # fmt: skip
         assert word in told, word
 
 

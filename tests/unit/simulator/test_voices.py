@@ -25,21 +25,11 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").re
 @pytest.mark.parametrize(
     ("number", "coding"),
     [
-        (0, Coding.ASCII),
-        (1, Coding.ASCII),
-        (3, Coding.LATIN1),
-        (4, Coding.BINARY),
-        (8, Coding.UCS2),
-        (15, Coding.GB18030),
-        (0x11, Coding.GSM7),
-        (0x15, Coding.BINARY),
-        (0x18, Coding.UCS2),
-        (25, Coding.UCS2),
-        (0xF0, Coding.GSM7),
-        (0xF6, Coding.BINARY),
-        (0xC8, Coding.BINARY),
+        (0, Coding.ASCII), (1, Coding.ASCII), (3, Coding.LATIN1), (4, Coding.BINARY), (8, Coding.UCS2),
+        (15, Coding.GB18030), (0x11, Coding.GSM7), (0x15, Coding.BINARY), (0x18, Coding.UCS2), (25, Coding.UCS2),
+        (0xF0, Coding.GSM7), (0xF6, Coding.BINARY), (0xC8, Coding.BINARY),
     ],
-)
+)  # fmt: skip
 def test_alphabets(number: int, coding: Coding) -> None:
     assert coding_of(number, Coding.ASCII) is coding
 
@@ -128,11 +118,8 @@ def test_wishes() -> None:
     states = ("DELIVRD", "UNDELIV")
     wanted = {wish: [wish.includes(state) for state in states] for wish in Wish}
     assert wanted == {
-        Wish.NONE: [False, False],
-        Wish.ALL: [True, True],
-        Wish.FAILURES: [False, True],
-        Wish.SUCCESSES: [True, False],
-    }
+        Wish.NONE: [False, False], Wish.ALL: [True, True], Wish.FAILURES: [False, True], Wish.SUCCESSES: [True, False],
+    }  # fmt: skip
 
 
 async def test_timers_call_in_order_and_survive_a_failing_call() -> None:

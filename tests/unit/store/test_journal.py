@@ -52,9 +52,7 @@ def test_what_was_written_and_answered_is_known_after_a_kill(tmp_path: Path) -> 
     assert replay.epochs == {5}
 
 
-def test_ids_of_our_own_making_are_known_after_a_kill_and_after_a_crash_of_the_machine(
-    tmp_path: Path,
-) -> None:
+def test_ids_of_our_own_making_are_known_after_a_kill_and_after_a_crash_of_the_machine(tmp_path: Path) -> None:
     one = journal(tmp_path)
     one.open()
     one.own(5)
@@ -141,9 +139,7 @@ def damaged(path: Path, at: int, octets: bytes) -> None:
 
 
 @pytest.mark.parametrize("segment", [0, 2, 5])
-@pytest.mark.parametrize(
-    "damage", ["gone", "empty", "short", "blank", "hole", "tail", "flip", "header", "size"]
-)
+@pytest.mark.parametrize("damage", ["gone", "empty", "short", "blank", "hole", "tail", "flip", "header", "size"])
 def test_after_damage_presence_counts_and_absence_does_not(tmp_path: Path, damage: str, segment: int) -> None:
     one, paths = several(tmp_path)
     written, path = one.open_keys(), paths[segment]
@@ -342,9 +338,7 @@ def test_an_epoch_that_is_over_is_not_carried_on(tmp_path: Path) -> None:
     one.write([KEY])
 
 
-def test_a_full_disk_stops_writes_and_loses_no_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_stops_writes_and_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = journal(tmp_path, size=1024)
     one.open()
 

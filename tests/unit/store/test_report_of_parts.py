@@ -15,9 +15,7 @@ S = PartState
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def part(
-    number: int, state: PartState, *, answered: int | None = 1, final: int = 9, **more: Any
-) -> dict[str, Any]:
+def part(number: int, state: PartState, *, answered: int | None = 1, final: int = 9, **more: Any) -> dict[str, Any]:
     """A row of ``part``; times are seconds after noon."""
     return {
         "id": 7, "part": number, "total": 3, "state": int(state), "account_id": 5, "by_us": False,
@@ -57,10 +55,7 @@ def test_it_is_submitted_with_its_last_part_and_done_with_its_last_end() -> None
         part(1, S.DELIVERED, answered=4, final=8), part(2, S.DELIVERED, answered=2, final=11),
         part(3, S.DELIVERED, answered=3, final=10),
     )  # fmt: skip
-    assert (made["submitted_at"], made["done_at"]) == (
-        NOON + timedelta(seconds=4),
-        NOON + timedelta(seconds=11),
-    )
+    assert (made["submitted_at"], made["done_at"]) == (NOON + timedelta(seconds=4), NOON + timedelta(seconds=11))
 
 
 def test_what_came_back_unwritten_was_not_submitted() -> None:

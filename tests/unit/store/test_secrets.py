@@ -67,9 +67,7 @@ def test_derived_keys_are_of_their_key_and_purpose(tmp_path: Path) -> None:
     id_, key = both.derive("audit")
     assert id_ == both.ids[0]
     assert key == both.derived("audit", id_)
-    assert (
-        len({key, both.derived("other", id_), both.derived("audit", both.ids[1]), b"n" * 32, b"o" * 32}) == 5
-    )
+    assert len({key, both.derived("other", id_), both.derived("audit", both.ids[1]), b"n" * 32, b"o" * 32}) == 5
     assert both.derived("audit", "00000000") is None
 
 
@@ -103,9 +101,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -
     load_key(path, create=False)
 
 
-def test_a_credential_of_systemd_is_guarded_by_its_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_credential_of_systemd_is_guarded_by_its_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = key_file(tmp_path / "smsgw.key", b"k" * 32)
     path.chmod(0o440)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

@@ -261,9 +261,7 @@ async def test_a_segment_can_be_closed_while_records_go_on_coming(tmp_path: Path
         assert len(await everything(spool)) == done
 
 
-async def test_no_room_for_a_segment_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_room_for_a_segment_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -292,9 +290,7 @@ async def test_the_limit_counts_what_is_there_already(tmp_path: Path) -> None:
             await spool.append(b"x" * 1000)
 
 
-async def test_after_a_failed_sync_nothing_is_taken_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_after_a_failed_sync_nothing_is_taken_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(errno.EIO, "the disk is dying")
 
