@@ -29,7 +29,6 @@ def _gone(pid: int) -> bool:
 
 def test_it_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert not _gone(pid)
         parent.kill()
@@ -42,7 +41,6 @@ def test_it_ends_when_its_parent_is_killed() -> None:
 def test_it_ends_by_a_signal_that_it_can_clear_up_after() -> None:
     with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None
-        assert child.stdout is not None
         child.stdout.readline()
         child.stdin.close()
         assert child.wait(20) == -signal.SIGTERM

@@ -348,7 +348,6 @@ def test_nobody_waits_for_a_worker_that_is_frozen_with_a_meter(tmp_path: Path) -
     assert path.stat().st_blocks * 512 >= SLOTS * 16, "its room is there"
     with subprocess.Popen([sys.executable, "-c", FROZEN, str(path)], stdout=subprocess.PIPE) as other:
         try:
-            assert other.stdout is not None
             assert other.stdout.readline()
             granted = sum(meters.take(7, 10.0, 100.0, 1) == 0 for _ in range(20))
             assert granted == 5, "its equal part"

@@ -21,6 +21,5 @@ def test_the_fullest_disk_of_a_node() -> None:
     found = [Size("node/1/a", 1, 3, None), Size("node/1/b", 1, 1, None), Size("node/11/a", 9, 1, None),
              Size("database", 5, None, None)]  # fmt: skip
     one = fullest(found, 1)
-    assert one is not None
     assert one.object == "node/1/b"
     assert fullest(found, 2) is None

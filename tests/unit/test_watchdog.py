@@ -79,11 +79,9 @@ async def test_a_loop_that_stands_still_feeds_no_watchdog(systemd: Systemd, caps
         while (told := dog.trouble(LIMIT)) is None:  # noqa: ASYNC110 - it looks now and then
             await asyncio.sleep(0.05)
     found = re.search(r"nothing was done for ([\d.]+) s", english_of(told))
-    assert found
     assert LIMIT < float(found[1]) < LIMIT + 10
     assert "loop.stalled" in capsys.readouterr().out
     await aio.cancel(task)
-    assert dog._notifier is not None
     dog._notifier.socket.close()
 
 

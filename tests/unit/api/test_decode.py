@@ -139,7 +139,6 @@ def test_wrong_queries_are_named(query: str, field: str) -> None:
 
 def test_a_plus_that_was_not_escaped_is_understood() -> None:
     query = decode.decode_query(SearchQuery, "from_time=2026-05-01T09:00:00+08:00&to=+8613800138000")
-    assert query.from_time is not None
     assert query.from_time.isoformat() == "2026-05-01T09:00:00+08:00"
     assert query.to == "+8613800138000"
     query = decode.decode_query(SearchQuery, "to_time=2026-05-01%2009:00:00Z&to=%2B86+138-0013+8000")

@@ -15,14 +15,12 @@ from smsgw.cli import _HOME, _MODULES, _help, main
 @pytest.mark.parametrize("name", sorted(_HOME))
 def test_it_loads(name: str) -> None:
     command = main.get_command(click.Context(main), name)
-    assert command is not None
     assert command.name == name
 
 
 @pytest.mark.parametrize("name", sorted(_HOME))
 def test_the_listing_has_its_help(name: str) -> None:
     command = main.get_command(click.Context(main), name)
-    assert command is not None
     assert click.Command(name, help=_help(name)).get_short_help_str(99) == command.get_short_help_str(99) != ""
 
 

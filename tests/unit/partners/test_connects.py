@@ -76,5 +76,4 @@ def test_what_is_remembered_has_a_limit() -> None:
     for n in range(MAX_OF_ONE + 100):
         connects.note(7, n, 0.0)
     of_one = connects._seen.get(7)
-    assert of_one is not None
     assert len(of_one) == MAX_OF_ONE

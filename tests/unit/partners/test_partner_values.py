@@ -80,7 +80,6 @@ texts = st.text(st.characters(codec="ascii"), max_size=20)
 def test_where_receipts_go_is_kept(wanted: Wanted, source: str, to: str, ton: int, service: str, group: bool) -> None:
     reply = ReplyTo(wanted, source, to, ton, 1, 2, ton, service, group)
     back = ReplyTo.unpack(reply.pack())
-    assert back is not None
     assert "\0" not in reply.pack()
     assert back == ReplyTo.unpack(back.pack())
     if not {"\0", "\t"} & set(source + to + service):

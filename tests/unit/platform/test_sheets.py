@@ -240,7 +240,6 @@ async def test_the_reader_of_one_account_keeps_nobody_waiting(tmp_path: Path) ->
         result = await asyncio.wait_for(workers.run(2, Job(inspect=str(tmp_path / "good"))), 20)
     finally:
         await aio.cancel(*stuck)
-    assert result.preview is not None
     assert result.preview.rows == 1
 
 

@@ -65,7 +65,6 @@ def test_ids_are_new_and_spelled_as_they_were(
         for n in range(len(answers)):
             live = submit(100 + n, f"1390000{n:04}")
             attempt = replay.submit(live)
-            assert attempt is not None
             ((delay, recorded),) = attempt.answers
             assert delay == 0.25
             told: Any = replay.answer(recorded)
@@ -105,7 +104,6 @@ def test_octets_may_be_turned_round(swapped: bool) -> None:
     for n in range(2):
         live = cmpp.Submit(dest_terminal_id=(f"1390000000{n}",), msg_content=b"any")
         attempt = replay.submit(live)
-        assert attempt is not None
         answer: Any = replay.answer(attempt.answers[0][1])
         report: Any = replay.delivery(attempt.deliveries[0].pdu, live)
         assert attempt.deliveries[0].delay == 0.0  # before its answer
@@ -129,15 +127,12 @@ def test_parts_meet_parts_and_repetitions_meet_repetitions() -> None:
     assert [len(tries) for tries in plan.parts] == [1, 2]
     replay = Replay(plan, random.Random(1))  # noqa: S311
     first = replay.submit(submit(9, "13900000001"))
-    assert first is not None
     assert first.answers == [(0, throttled)]
     second = replay.submit(submit(9, "13900000001"))
-    assert second is not None
     assert second.answers[0][1].command_status == 0  # type: ignore[attr-defined]
     assert replay.submit(submit(9, "13900000001")) is None
     assert replay.left == 1
     third = replay.submit(submit(10, "13900000002"))  # no such place is left: any other one
-    assert third is not None
     assert third.answers[0][0] == 3
     assert replay.submit(submit(11)) is None
     assert (replay.replayed, replay.left) == (3, 0)

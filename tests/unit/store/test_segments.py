@@ -26,7 +26,6 @@ def test_installed_data_agrees_with_the_package(installed: Segments) -> None:
         if theirs is None:
             continue
         home = installed.home(f"86{prefix}0000")
-        assert home is not None
         assert (home.carrier, home.province, home.city) == (
             kinds[theirs["phone_type"][:2]], theirs["province"], theirs["city"],
         )  # fmt: skip
