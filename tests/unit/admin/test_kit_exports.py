@@ -15,7 +15,7 @@ import python_calamine
 from children import children
 
 from smsgw.admin.kit import exports
-from smsgw.admin.kit.copied_file import FRAME, FULL_SAID, CopiedFile, Frame, copied_file
+from smsgw.admin.kit.copied_file import FRAME, FULL_SAID, NICE, CopiedFile, Frame, copied_file
 from smsgw.admin.kit.copied_file_writer import _write
 from smsgw.admin.kit.exports import writing
 from smsgw.admin.pages.records.sent import PAGE
@@ -24,23 +24,23 @@ from smsgw.platform.exports.model import Format
 from smsgw.runtime import aio
 
 
-async def parts(path: Path, mark: str, row: list[str | int | float]) -> dict[str, str]:
+async def sheet_of(path: Path, mark: str, row: list[str | int | float]) -> str:
     async with writing(Format.XLSX, path, ["a", "b"], mark) as writer:
         writer.rows([row])
         writer.end([mark])
     with zipfile.ZipFile(path) as book:
-        return {name: book.read(name).decode() for name in book.namelist() if name.endswith(".xml")}
+        return book.read("xl/worksheets/sheet1.xml").decode()
 
 
 async def test_a_long_number_keeps_its_digits(tmp_path: Path) -> None:
-    sheet = (await parts(tmp_path / "a.xlsx", "mark", [1784637026123456789, 12.5]))["xl/worksheets/sheet1.xml"]
+    sheet = await sheet_of(tmp_path / "a.xlsx", "mark", [1784637026123456789, 12.5])
     assert "1784637026123456789" in sheet
     assert "<v>12.5</v>" in sheet
 
 
 async def test_a_reason_does_not_change_the_foot_of_the_sheet(tmp_path: Path) -> None:
     mark = "x" * 195 + "&" * 20
-    sheet = (await parts(tmp_path / "a.xlsx", mark, ["a", "b"]))["xl/worksheets/sheet1.xml"]
+    sheet = await sheet_of(tmp_path / "a.xlsx", mark, ["a", "b"])
     foot = sheet.partition("<oddFooter>")[2].partition("</oddFooter>")[0]
     assert foot.endswith("&amp;R&amp;P/&amp;N")
     assert foot.count("&amp;") == 4
@@ -64,14 +64,6 @@ async def test_what_no_sheet_has_room_for_is_refused(tmp_path: Path, monkeypatch
     async with writing(Format.XLSX, tmp_path / "a.xlsx", ["a"], "mark") as writer:
         with pytest.raises(Refused, match="CSV"):
             writer.raw([["x" * 500]] * 5)
-
-
-async def test_the_process_that_writes_runs_only_where_no_other_wants_to(tmp_path: Path) -> None:
-    job = CopiedFile("records", ("id",), "zh", Format.CSV, str(tmp_path / "a.csv"), ("id",), "mark", "title")
-    before = children()
-    async with copied_file(job):
-        (pid,) = children() - before
-        assert os.sched_getscheduler(pid) == os.SCHED_IDLE
 
 
 async def test_a_machine_that_never_rests_makes_it_slow_and_does_not_stop_it(
@@ -103,3 +95,17 @@ def test_a_sheet_that_is_full_with_its_last_lines_is_refused_by_the_process_too(
     answers = io.BytesIO()
     _write(job, io.BytesIO(FRAME.pack(Frame.END, len(last)) + last), answers)
     assert answers.getvalue() == FULL_SAID
+
+
+@pytest.mark.parametrize(("small", "policy", "nice"), [(True, os.SCHED_OTHER, 0), (False, os.SCHED_IDLE, NICE)])
+async def test_only_large_files_give_way(tmp_path: Path, small: bool, policy: int, nice: int) -> None:
+    """Who waits for a small file does not wait for a machine at rest."""
+    wanted = CopiedFile("records", ("number",), "zh", Format.CSV, str(tmp_path / "file.csv"), ("号码",), "m", "t")
+    before, own = children(), os.getpriority(os.PRIO_PROCESS, 0)
+    async with copied_file(wanted, small=small) as process:
+        (child,) = children() - before
+        assert os.sched_getscheduler(child) == policy
+        assert os.getpriority(os.PRIO_PROCESS, child) == (own if small else nice)
+        assert await process.take(b"") == 0
+        await process.end(["m"])
+    assert (tmp_path / "file.csv").read_text("utf-8-sig").startswith("号码")

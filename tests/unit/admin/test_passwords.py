@@ -6,8 +6,10 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 
+import argon2
 import pytest
 import pytest_asyncio
+from argon2.exceptions import VerifyMismatchError
 
 from smsgw.admin import hashing
 from smsgw.admin.passwords import Passwords
@@ -28,10 +30,8 @@ async def passwords() -> AsyncIterator[Passwords]:
 async def test_what_was_hashed_fits_and_nothing_else(passwords: Passwords) -> None:
     stored = await passwords.hash("Right-Horse-7")
     assert await passwords.verify(stored, "Right-Horse-7")
-    assert not await passwords.verify(stored, "right-horse-7")
-    assert not await passwords.verify("no hash at all", "x")
-    assert not await passwords.verify(stored, "\ud800\n")
-    assert not await passwords.verify(None, "x")
+    for hash_, typed in ((stored, "right-horse-7"), ("no hash at all", "x"), (stored, "\ud800\n"), (None, "x")):
+        assert not await passwords.verify(hash_, typed)
 
 
 async def test_many_at_once_take_no_thread_and_as_many_processes_as_have_turns(
@@ -85,3 +85,11 @@ async def test_where_no_process_can_be_had_nobody_is_wrong(
     with pytest.raises(SmsgwError) as failed:
         await passwords.verify(STORED, "Right-Horse-7")
     assert failed.value.code == "BACKPRESSURE"
+
+
+def test_nobodys_hash_takes_the_same_work_and_fits_nothing() -> None:
+    nobody = hashing.nobodys_hash()
+    assert argon2.extract_parameters(nobody) == argon2.extract_parameters(STORED)
+    with pytest.raises(VerifyMismatchError):  # it was worked out and differs: it is no broken hash
+        argon2.PasswordHasher().verify(nobody, "")
+    assert nobody != hashing.nobodys_hash()

@@ -13,17 +13,17 @@ from smsgw.runtime import aio
 
 
 class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(remembered.time, "monotonic", lambda: self.now)
+    now = 1000.0
 
 
 class Source:
     """Finds an answer out when it is let; counts how often it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, open: bool = False) -> None:
         self.asked = 0
         self.gate = asyncio.Event()
+        if open:
+            self.gate.set()
 
     async def find(self) -> int:
         self.asked += 1
@@ -34,7 +34,9 @@ class Source:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+    made = Clock()
+    monkeypatch.setattr(remembered.time, "monotonic", lambda: made.now)
+    return made
 
 
 async def turns() -> None:
@@ -57,8 +59,7 @@ async def test_many_who_ask_at_once_have_it_found_out_once(clock: Clock) -> None
 
 
 async def test_who_asks_while_it_is_found_out_anew_gets_the_last_one_at_once(clock: Clock) -> None:
-    kept, source = Remembered(), Source()
-    source.gate.set()
+    kept, source = Remembered(), Source(open=True)
     assert await asking(kept, source) == 1
     source.gate.clear()
     clock.now += 11
@@ -73,8 +74,7 @@ async def test_who_asks_while_it_is_found_out_anew_gets_the_last_one_at_once(clo
 
 
 async def test_an_answer_that_is_far_too_old_is_given_to_nobody(clock: Clock) -> None:
-    kept, source = Remembered(), Source()
-    source.gate.set()
+    kept, source = Remembered(), Source(open=True)
     await asking(kept, source)
     source.gate.clear()
     clock.now += 10 * remembered.STALE + 1
@@ -115,13 +115,10 @@ async def test_an_error_is_for_who_met_it(clock: Clock) -> None:
 
 
 async def test_how_long_an_answer_is_good_may_depend_on_it(clock: Clock) -> None:
-    kept, source = Remembered(), Source()
-    source.gate.set()
-    assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == 1
-    clock.now += 1
-    assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == 2
-    clock.now += 1
-    assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == 2
+    kept, source = Remembered(), Source(open=True)
+    for answer in (1, 2, 2):
+        assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == answer
+        clock.now += 1
 
 
 async def test_the_oldest_answers_are_forgotten(clock: Clock) -> None:

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from jinja2 import UndefinedError
 
 from smsgw.admin import words
+from smsgw.admin.call import Call
 from smsgw.admin.i18n import teller, translations
 from smsgw.admin.kit.cells import plain
+from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.pages.home.figures import Flow
 from smsgw.admin.pages.sending.preview import preview
 from smsgw.admin.pages.sending.send import effect
 from smsgw.admin.pages.sending.tasks import COLUMNS
+from smsgw.admin.pages.sending.wizard import Step
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views, china_time, duration
 from smsgw.admin.words import provinces
+from smsgw.core.errors import Invalid
 from smsgw.core.states import STATUS_NAMES
-from smsgw.core.words import chinese_of
+from smsgw.core.words import chinese_of, phrase
 from smsgw.platform.campaigns.model import Progress
+from smsgw.platform.drafts.model import Kind, State
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 ms"), (0.0124, "12 ms"), (0.9996, "1.0 s"), (3.44, "3.4 s"), (125, "2 min 5 s"), (11400, "3 h 10 min")],
-)
-def test_durations(seconds: float, text: str) -> None:
+    ("seconds", "text", "chinese"),
+    [(0, "0 ms", ""), (0.0124, "12 ms", ""), (0.9996, "1.0 s", ""), (3.44, "3.4 s", ""),
+     (125, "2 min 5 s", "2 分 5 秒"), (11400, "3 h 10 min", "3 小时 10 分")],
+)  # fmt: skip
+def test_durations(seconds: float, text: str, chinese: str) -> None:
     assert duration(timedelta(seconds=seconds), translations("en").gettext) == text
+    assert chinese in duration(timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
@@ -61,11 +69,6 @@ def test_provinces_have_their_names_in_both_languages_and_are_found_by_either() 
     assert str(provinces.Region("北京", "")) == "北京"
 
 
-def test_durations_in_chinese() -> None:
-    assert duration(timedelta(seconds=60)) == "1 分 0 秒"
-    assert duration(timedelta(seconds=11400)) == "3 小时 10 分"
-
-
 def test_times_are_chinas() -> None:
     assert china_time(datetime(2026, 1, 1, 20, 0, tzinfo=UTC)) == "01-02 04:00:00"
 
@@ -91,16 +94,16 @@ def test_the_day_is_compared_until_its_last_whole_hour() -> None:
 
 
 def test_preview_counts_as_the_phone_will_show_it() -> None:
-    assert preview("市政服务", "好" * 64).parts == 1  # 6 + 64 = 70
-    assert preview("市政服务", "好" * 65).parts == 2
-    assert preview("", "a" * 160).parts == 1
-    assert preview("", "a" * 161).parts == 2
+    for sign, text, parts in (
+        ("市政服务", "好" * 64, 1), ("市政服务", "好" * 65, 2), ("", "a" * 160, 1), ("", "a" * 161, 2), ("", "", 0),
+    ):  # fmt: skip
+        assert preview(sign, text).parts == parts  # 6 + 64 = 70
     assert preview("", "a" * 160).coding == "gsm7"
     assert preview("另一个", "【市政服务】你好").text == "【市政服务】你好"
-    assert preview("", "").parts == 0
     emoji = preview("", "好" * 69 + "😀")
     assert (emoji.characters, emoji.double, emoji.parts) == (71, 1, 2), "as parts and the API's units count"
-    assert (preview("", "a" * 159 + "€").characters, preview("", "a" * 159 + "€").parts) == (161, 2)
+    euro = preview("", "a" * 159 + "€")
+    assert (euro.characters, euro.parts) == (161, 2)
     assert preview("市政服务", "x\ud800").characters == 8  # half a character does not break the page
 
 
@@ -156,3 +159,34 @@ def test_addresses_of_files_change_with_their_content(tmp_path) -> None:  # type
 def test_a_long_code_of_ours_may_break_after_an_underscore(code: str, shown: str) -> None:
     cell = Views(StaticFiles())._environments["zh"].get_template("ui/cell.html")
     assert str(cell.module.coded(code)) == shown  # type: ignore[attr-defined]
+
+
+CALL = cast(Call, SimpleNamespace(language="zh", gettext=lambda text: text))
+
+
+def test_nothing_is_confirmed_for_nobody() -> None:
+    assert [Effect("", found).idle for found in ({"n": "0"}, {"n": 0}, {"n": 3}, {"waiting": "0"})] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert not Effect("", {"n": "0"}, option="也发给 %(dead)s 个").idle, "there is something to choose"
+
+
+def refused(field: str, labels: dict[str, str] | None = None) -> str:
+    return refusal(CALL, Invalid("PARAM_INVALID", field=field, reason=phrase("draft.choose")), labels or {})
+
+
+def test_fields_have_the_names_of_the_page() -> None:
+    assert "send_at" not in refused("send_at")
+    assert "计划时间" in refused("send_at")
+    assert "来源地址" in refused("address")
+    assert "接收地址" in refused("address", {"address": "note_hook"}), "of the form, not of another page"
+
+
+def test_steps_that_were_skipped_are_not_called_done() -> None:
+    def at(key: str, **state: Any) -> list[int]:
+        draft = cast(Any, SimpleNamespace(id=1))
+        return Step(CALL, key, draft, Kind.SAME, State(content="您好", to="13800138000", **state), "k").done
+
+    assert at("confirm") == [1, 2]
+    assert at("confirm", rate="5") == [1, 2, 3]
+    assert at("audience") == [1]
