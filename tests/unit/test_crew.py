@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,14 +78,6 @@ def begins(root: Path, worker: int, held: dict[int, HeldLock], *, serves: bool =
         lock.say("1", crew.SERVES)
 
 
-# --- what each goes by -----------------------------------------------------------------------------------------------
-
-
-def test_a_single_process_goes_by_what_is_configured(tmp_path: Path) -> None:
-    settings = Config(node=NodeConfig(data_dir=tmp_path))
-    assert crew.settings_of(settings, Place(tmp_path)) is settings
-
-
 def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Path) -> None:
     settings = Config(
         node=NodeConfig(number=5, data_dir=tmp_path), http=HttpConfig(connections_per_address=1000, bodies_mb=128),
@@ -97,10 +90,13 @@ def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Pa
     assert (second.ops.listen, third.ops.listen) == ("127.0.0.1:9091", "127.0.0.1:9092")
     assert second.key_file == settings.key_file
     assert second.anchor_file.parent == second.node.data_dir
+    assert crew.settings_of(settings, Place(tmp_path)) is settings, "a single process"
     for one in (first, second, third):
         assert (one.durability.spool_mb, one.http.bodies_mb, one.http.connections_per_address) == (33, 42, 334)
         assert one.partners_smpp.listen
     assert not crew.settings_of(settings, place(tmp_path, 3, of=2)).partners_smpp.listen, "it takes nothing any more"
+    little = crew.settings_of(Config(durability=DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
+    assert little.durability.spool_mb == 16, "the least"
 
 
 def test_the_edge_has_a_folder_and_a_port_behind_the_workers(tmp_path: Path) -> None:
@@ -143,14 +139,6 @@ async def test_who_begins_beside_a_supervisor_hears_of_it_at_once(tmp_path: Path
     await daemon.stop()
 
 
-def test_the_least_is_left_to_each(tmp_path: Path) -> None:
-    made = crew.settings_of(Config(durability=DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
-    assert made.durability.spool_mb == 16
-
-
-# --- who is there ----------------------------------------------------------------------------------------------------
-
-
 def test_the_kernel_says_who_is_there(tmp_path: Path, held: dict[int, HeldLock]) -> None:
     folder = place(tmp_path, 2).folder
     assert crew.presence(folder) is Presence.ABSENT
@@ -181,17 +169,18 @@ def test_what_a_worker_has_left_is_found(tmp_path: Path, held: dict[int, HeldLoc
     assert crew.left_over(tmp_path, 2) == [], "it is wanted"
 
 
-# --- whose a channel is ----------------------------------------------------------------------------------------------
-
-
 class Time:
     """The boot-time clock."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    now = 1000.0
 
     def __call__(self) -> float:
         return self.now
+
+    def after(self, seconds: float, *who_looks: Siblings) -> None:
+        self.now += seconds
+        for one in who_looks:
+            one.look()
 
 
 @pytest.fixture
@@ -238,12 +227,10 @@ def test_who_is_absent_is_stood_in_for_until_it_has_settled(
     assert owners(made) == own | gained, "it may take long to begin"
     held[3].say("1", crew.SERVES)
     made.look()
-    time.now += module.SETTLED - 1
-    made.look()
+    time.after(module.SETTLED - 1, made)
     made._of[3].answered = time.now
     assert not any(made.due_back(id_) for id_ in gained)
-    time.now += 1
-    made.look()
+    time.after(1, made)
     assert all(made.due_back(id_) for id_ in gained)
     assert owners(made) == own
     assert made.dead() == []
@@ -253,8 +240,7 @@ def test_who_never_begins_keeps_its_channels_for_a_while_only(tmp_path: Path, ti
     made = Siblings(place(tmp_path, 1, of=2))
     made.look()
     assert owners(made) == {2, 4, 6, 8}
-    time.now += module.BEGINS_WITHIN
-    made.look()
+    time.after(module.BEGINS_WITHIN, made)
     assert owners(made) == set(range(1, 10))
     assert made.dead() == [], "nobody has died"
 
@@ -264,14 +250,12 @@ def test_who_stands_still_is_not_counted_on(tmp_path: Path, time: Time, held: di
     made = Siblings(place(tmp_path, 1, of=2))
     made.look()
     made._of[2].lines = (SimpleNamespace(id=2, bound=2),)  # type: ignore[assignment]
-    time.now += module.SILENT
-    made.look()
+    time.after(module.SILENT, made)
     assert owners(made) == set(range(1, 10))
     assert made._of[2].lines == (), "how its channels are is not known any more"
     assert made.dead() == [], "its process exists: its leases end by themselves"
     made._of[2].answered = time.now
-    time.now += module.SETTLED
-    made.look()
+    time.after(module.SETTLED, made)
     assert owners(made) == {2, 4, 6, 8}
 
 
@@ -286,13 +270,6 @@ def test_who_ends_in_order_leaves_nothing(tmp_path: Path, time: Time, held: dict
     assert owners(made) == set(range(1, 10))
 
 
-class Unused:
-    """Nobody is to hear of anything."""
-
-    def hear_of(self, node: int, replay: object) -> None:
-        raise AssertionError
-
-
 async def test_what_is_left_over_and_cannot_be_read_stops_nobody(tmp_path: Path, held: dict[int, HeldLock]) -> None:
     begins(tmp_path, 2, held)
     held[2].give()
@@ -305,12 +282,9 @@ async def test_what_is_left_over_and_cannot_be_read_stops_nobody(tmp_path: Path,
     kept.write_bytes(b"x")
     assert crew.left_over(tmp_path, 1) == [2]
     nobody: Any = None
-    channels: Any = Unused()
+    channels: Any = SimpleNamespace(hear_of=pytest.fail)
     await module.Succession(Siblings(Place(tmp_path)), channels, nobody, nobody).start()
     assert crew.kept(place(tmp_path, 3).folder) == [kept], "nor is it called retired: it would have taken the database"
-
-
-# --- what they share -------------------------------------------------------------------------------------------------
 
 
 class Others:
@@ -385,13 +359,6 @@ def test_a_journal_is_read_as_it_is(tmp_path: Path) -> None:
     assert not foreign.epochs
 
 
-class Snapshots:
-    """Stands for the configuration of a process."""
-
-    def __init__(self) -> None:
-        self.listeners: list[Any] = []
-
-
 class There:
     """What another worker has, behind its control socket."""
 
@@ -401,6 +368,7 @@ class There:
         self.channels = self.snapshots = self
         self.siblings: Any = SimpleNamespace(told=list)
         self.lent: list[ApiKey] = []
+        self.status_here, self.heartbeat = list, SimpleNamespace(away=False)
 
     def with_channel(self, name: str) -> Path | None:
         return self.controls[0] if name == "there" else None
@@ -422,6 +390,19 @@ class There:
         self.lent.append(key)
 
 
+@asynccontextmanager
+async def served(root: Path, worker: int, application: web.Application | None = None) -> AsyncIterator[Any]:
+    """A worker's control socket, and who is behind it."""
+    there: Any = There(place(root, worker).folder / crew.CONTROL)
+    runner = web.AppRunner(application or control.application(there))
+    await runner.setup()
+    await web.UnixSite(runner, str(there.controls[0])).start()
+    try:
+        yield there
+    finally:
+        await runner.cleanup()
+
+
 class Nothing:
     """The channels of a worker that runs none."""
 
@@ -429,19 +410,14 @@ class Nothing:
         raise Invalid("NOT_FOUND")
 
     async def probe(self, name: str, to: str) -> tuple[int, int]:
-        raise Invalid("NOT_FOUND")
+        return self.channel(name)
 
 
 async def test_who_does_not_reach_the_database_is_not_counted_on_by_who_does(
     tmp_path: Path, time: Time, held: dict[int, HeldLock]
 ) -> None:
     begins(tmp_path, 2, held)
-    there: Any = There(place(tmp_path, 2).folder / crew.CONTROL)
-    there.status_here, there.heartbeat = list, SimpleNamespace(away=False)
-    runner = web.AppRunner(control.application(there))
-    await runner.setup()
-    await web.UnixSite(runner, str(there.controls[0])).start()
-    try:
+    async with served(tmp_path, 2) as there:
         made = Siblings(place(tmp_path, 1, of=2))
         made.look()
         assert not made.able
@@ -461,11 +437,8 @@ async def test_who_does_not_reach_the_database_is_not_counted_on_by_who_does(
         assert owners(made) == set(range(1, 10)), "what was judged is not judged again meanwhile"
         there.heartbeat.away = False
         await made.ask()
-        time.now += module.SETTLED
-        made.look()
+        time.after(module.SETTLED, made)
         assert owners(made) == {2, 4, 6, 8}
-    finally:
-        await runner.cleanup()
 
 
 @pytest.mark.parametrize("said", ["[1", '{"channels": 3}', '"words"'])
@@ -481,29 +454,15 @@ async def test_one_that_is_not_understood_keeps_no_other_from_being_heard(
 
     strange = web.Application()
     strange.router.add_get("/worker/channels", says)
-    there: Any = There(place(tmp_path, 3).folder / crew.CONTROL)
-    there.status_here, there.heartbeat = list, SimpleNamespace(away=False)
-    runners = []
-    for worker, application in ((2, strange), (3, control.application(there))):
-        runners.append(runner := web.AppRunner(application))
-        await runner.setup()
-        await web.UnixSite(runner, str(place(tmp_path, worker).folder / crew.CONTROL)).start()
-    try:
+    async with served(tmp_path, 2, strange), served(tmp_path, 3):
         made = Siblings(place(tmp_path, 1))
         made.look()
         await made.ask()
         assert made.able, "the third"
-    finally:
-        for runner in runners:
-            await runner.cleanup()
 
 
 async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
-    there: Any = There(tmp_path / crew.CONTROL)
-    runner = web.AppRunner(control.application(there))
-    await runner.setup()
-    await web.UnixSite(runner, str(there.controls[0])).start()
-    try:
+    async with served(tmp_path, 2) as there:
         watch = Watch("boss", deque([Passed(1.5, 2, True, "SUBMIT", "cmpp30", b"\0\1")], maxlen=100), 7, True, "time")
         there.watches._of[3] = watch
         seen = WatchesOfAll(there)
@@ -525,18 +484,16 @@ async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
         anywhere = Anywhere(Nothing(), there)
         pieces = [piece async for piece in anywhere.channel("there").record(seconds=1, max_bytes=1)]
         assert b"".join(pieces).count(b"\n") == 2
-        assert await anywhere.probe("there", "+8613800000000") == (4, 5)
-        for name, to, code in (("there", "refused", "NUMBER_INVALID"), ("nowhere", "+8613800000000", "NOT_FOUND")):
+        assert await anywhere.probe("there", "+8613800138000") == (4, 5)
+        for name, to, code in (("there", "refused", "NUMBER_INVALID"), ("nowhere", "+8613800138000", "NOT_FOUND")):
             with pytest.raises(Invalid) as refused:
                 await anywhere.probe(name, to)
             assert refused.value.code == code
-    finally:
-        await runner.cleanup()
     assert await seen.seen(3, "boss") is None, "it is gone"
 
 
 class Heard:
-    """Stands for the channels of a process."""
+    """Stands for the channels of a process, or for its configuration."""
 
     def __init__(self) -> None:
         self.listeners: list[Any] = []
@@ -548,7 +505,7 @@ class Heard:
 
 async def test_news_reach_the_others_and_do_not_come_back(tmp_path: Path) -> None:
     fleets: list[Any] = [Heard() for _ in range(2)]
-    snapshots: list[Any] = [Snapshots() for _ in range(2)]
+    snapshots: list[Any] = [Heard() for _ in range(2)]
     hubs = [EventHub() for _ in range(2)]
     told: list[list[tuple[int, str]]] = [[], []]
     for hub, heard in zip(hubs, told, strict=True):
@@ -616,7 +573,7 @@ async def test_what_workers_hear_by_redis_and_from_each_other_has_an_end(
     config, sealer = RedisConfig(url="redis://192.0.2.1"), Sealer(b"k" * 32)
     for n, hub in enumerate(hubs):  # the third is of another machine
         neighbours.Neighbours(config, sealer, n + 1, Demand(), fleets[n], hub, Guesses(), lambda: 3, lambda: 3)
-    snapshots: Any = Snapshots()
+    snapshots: Any = Heard()
     news = [News(place(tmp_path, n + 1, of=2), fleets[n], hubs[n], snapshots) for n in range(2)]
     for one in news:
         await one.start()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import hostile
 import msgspec
 import pytest
 from adversarial import SIZE, TEXTS, dear
+from hostile import Work
 from snapshots import FixedSnapshots
 from targets import CARRIERS, PARTNERS
 
@@ -27,6 +30,7 @@ from smsgw.core import accounts, policy, settings
 from smsgw.core.addresses import client_address
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import MessageType
+from smsgw.core.optout import DEFAULT_WORDS, wants_out
 from smsgw.core.push_format import satisfied
 from smsgw.core.report_codes import class_of
 from smsgw.core.webhooks import Reach, check_hosts, check_url, parse_options
@@ -51,36 +55,19 @@ from smsgw.web.envelope import failure, prefers_english
 pytestmark = pytest.mark.shard("attacks")
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-REFUSALS = (ValueError, SmsgwError, Malformed, Unfit, NotText, msgspec.DecodeError)
+REFUSALS = (*hostile.REFUSALS, Malformed, Unfit, NotText, msgspec.DecodeError)
 HEADER = 8190
 """Octets that aiohttp takes of a header or a request line."""
-Work = Callable[[str], Any]
-
-
-def over(work: Work, size: int = SIZE) -> dict[str, Callable[[], None]]:
-    """The work on each text, whatever it says of it that it may say."""
-
-    def bind(text: str) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                work(text)
-            except REFUSALS:
-                return
-
-        return run
-
-    return {name: bind(text if size == SIZE else cut(text, size)) for name, text in TEXTS.items()}
-
-
-def cut(text: str, size: int) -> str:
-    return text.encode("utf-8", "surrogatepass")[:size].decode("utf-8", "ignore")
+HEADERS = {
+    name: text.encode("utf-8", "surrogatepass")[:HEADER].decode("utf-8", "ignore") for name, text in TEXTS.items()
+}
+def over(work: Work, texts: Mapping[str, str] = TEXTS) -> dict[str, Any]:
+    return hostile.over(work, texts, REFUSALS)
 
 
 def octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
-
-# --- HTTP ------------------------------------------------------------------------------------------------------------
 
 DECODERS = {f"{r.method} {r.path}": decoder_of(r.body) for r in ROUTES if r.body is not None}
 
@@ -89,13 +76,12 @@ DECODERS = {f"{r.method} {r.path}": decoder_of(r.body) for r in ROUTES if r.body
 def test_bodies(name: str) -> None:
     """Each text as the body, as every field that there is, as a name, and in a list of a thousand."""
     decoder = DECODERS[name]
-    fields = ["to", "content", "sign", "ext", "name", "items", "params", "variables", "url", "fields", "numbers"]
+    fields = "to content sign ext name items params variables url fields numbers".split()
 
     def work(text: str) -> None:
         quoted = json.dumps(text)
-        for body in (
-            text, quoted, f"[{quoted}]", f"{{{quoted}:1}}", "{" + ",".join(f'"{f}":{quoted}' for f in fields) + "}",
-        ):  # fmt: skip
+        whole = "{" + ",".join(f'"{f}":{quoted}' for f in fields) + "}"
+        for body in (text, quoted, f"[{quoted}]", f"{{{quoted}:1}}", whole):
             try:
                 decode_body(decoder, body.encode("utf-8", "surrogatepass"))
             except SmsgwError as exc:
@@ -118,12 +104,10 @@ def test_a_body_of_many_texts() -> None:
     assert not dear(over(work))
 
 
-QUERIES = {f"{r.method} {r.path}": r.query for r in ROUTES}
-
-
 def test_queries_and_headers() -> None:
     auth = Authenticator(FixedSnapshots(), clock=lambda: 0.0, allow_insecure_bearer=True)
     trusted = (ip_network("127.0.0.0/8"),)
+    queries = {f"{r.method} {r.path}": r.query for r in ROUTES}
     works: dict[str, Work] = {
         "Accept-Language": prefers_english,
         "Accept-Language with weights": lambda t: prefers_english("en;q=" + t),
@@ -137,25 +121,18 @@ def test_queries_and_headers() -> None:
         "Content-Type": lambda t: uploads.extract(b"", "multipart/form-data; boundary=" + t),
         "canonical": canonical_query,
         "signed query": lambda t: canonical_query("&".join(f"{c}=1" for c in t[:2000])),
-        **{name: lambda t, q=q: decode_query(q, t) for name, q in QUERIES.items()},
-        **{f"{name} to": lambda t, q=q: decode_query(q, "to=" + t) for name, q in QUERIES.items()},
+        **{name: lambda t, q=q: decode_query(q, t) for name, q in queries.items()},
+        **{f"{name} to": lambda t, q=q: decode_query(q, "to=" + t) for name, q in queries.items()},
     }  # fmt: skip
-    found = {name: spent for name, work in works.items() if (spent := dear(over(work, HEADER)))}
+    found = {name: spent for name, work in works.items() if (spent := dear(over(work, HEADERS)))}
     assert not found
 
 
 def test_what_the_decoder_says_of_texts() -> None:
     for form in ("{}", "Expected `{}`, got `{}`", "Object contains unknown field `{}` - at `$.{}`", "{} - at `{}"):
         assert not dear(over(lambda t, form=form: explain(form.replace("{}", t))))
-
-
-def test_the_place_of_a_mistake_is_the_last_that_is_told() -> None:
-    """What was sent may look like the end of a message of the decoder."""
-    error = explain("Invalid enum value 'a - at `$.x`' - at `$.type`")
-    assert error.detail["field"] == "type"
-
-
-# --- the portal, and settings ----------------------------------------------------------------------------------------
+    # What was sent may look like the end of a message of the decoder.
+    assert explain("Invalid enum value 'a - at `$.x`' - at `$.type`").detail["field"] == "type"
 
 
 def _form(text: str) -> None:
@@ -174,7 +151,7 @@ def _filter(text: str) -> None:
 def test_forms_of_the_portal() -> None:
     assert not dear(over(_form))
     assert not dear(over(lambda t: recipients(t[:MOST_CHARACTERS])))
-    assert not dear(over(_filter, HEADER))
+    assert not dear(over(_filter, HEADERS))
 
 
 VALUES: dict[str, Work] = {
@@ -209,9 +186,6 @@ def test_cells(tmp_path: Path) -> None:
     assert not dear(
         over(lambda t: list(RowValidator(plan, None).validate([(n, [t[:2000], t[:2000]]) for n in range(10)])))
     )
-
-
-# --- protocols -------------------------------------------------------------------------------------------------------
 
 
 def fields_of(dialect: Dialect, cls: type[Pdu]) -> Iterator[tuple[str, int]]:
@@ -281,13 +255,14 @@ def test_every_optional_parameter(name: str, cls: type[Pdu]) -> None:
     assert not found
 
 
-def test_recordings_of_them() -> None:
+def test_recordings_and_receipts() -> None:
     def work(text: str) -> None:
-        masker = Masker(b"key")
         payload = Tlv(tlvs.MESSAGE_PAYLOAD, octets(text)[: SIZE - 1])
-        masker.pdu(smpp.DeliverSm(esm_class=4, tlvs=(payload, Tlv(tlvs.RECEIPTED_MESSAGE_ID, octets(text)))))
+        named = Tlv(tlvs.RECEIPTED_MESSAGE_ID, octets(text))
+        Masker(b"key").pdu(smpp.DeliverSm(esm_class=4, tlvs=(payload, named)))
 
     assert not dear(over(work))
+    assert not dear(over(_receipt))
 
 
 def _receipt(text: str) -> None:
@@ -296,47 +271,39 @@ def _receipt(text: str) -> None:
     smgp_reports.parse(octets(text))
 
 
-def test_receipts() -> None:
-    assert not dear(over(_receipt))
-
-
 def deliveries(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
     """From carriers of the four protocols: messages and receipts, with and without a header, as long as can be."""
     payload = (Tlv(tlvs.MESSAGE_PAYLOAD, text[: SIZE - 1]),)
     for esm_class in (0, 4, 0x40):
-        yield (1, smpp.DeliverSm(esm_class=esm_class, data_coding=coding, source_addr="8613800138000", tlvs=payload))
-        yield 1, smpp.DeliverSm(esm_class=esm_class, data_coding=coding, short_message=text[:255])
+        about: dict[str, Any] = {"esm_class": esm_class, "data_coding": coding}
+        yield 1, smpp.DeliverSm(**about, source_addr="8613800138000", tlvs=payload)
+        yield 1, smpp.DeliverSm(**about, short_message=text[:255])
     for number, name in ((0, "cmpp20"), (0, "cmpp30"), (2, "sgip12"), (3, "smgp30")):
-        dialect = DIALECTS[name]
-        for cls in dialect.pdus.values():
-            if cls.__name__ not in ("Deliver", "Report"):
-                continue
-            for flag in (0, 1):
-                pdu = next(p for p in pdus_with(dialect, text) if type(p) is cls)
-                for switch in ("registered_delivery", "is_report", "tp_udhi"):
-                    if hasattr(pdu, switch):
-                        setattr(pdu, switch, flag)
-                for name_ in ("msg_fmt", "msg_format", "message_coding"):
-                    if hasattr(pdu, name_):
-                        setattr(pdu, name_, coding)
-                yield number, pdu
+        for pdu in pdus_with(DIALECTS[name], text):
+            if type(pdu).__name__ in ("Deliver", "Report"):
+                for flag in (0, 1):
+                    said = dict.fromkeys(("registered_delivery", "is_report", "tp_udhi"), flag)
+                    said |= dict.fromkeys(("msg_fmt", "msg_format", "message_coding"), coding)
+                    yield number, pdu.replace(**{field: value for field, value in said.items() if hasattr(pdu, field)})
 
 
-@pytest.mark.parametrize("coding", [0, 8, 15])
-def test_what_carriers_bring(coding: int) -> None:
-    from smsgw.core.optout import DEFAULT_WORDS, wants_out
+ENCODINGS = pytest.mark.parametrize(("coding", "encoding"), [(0, "utf-8"), (8, "utf-16-be"), (15, "gb18030")])
 
-    encoding = {0: "utf-8", 8: "utf-16-be", 15: "gb18030"}[coding]
 
+@ENCODINGS
+def test_what_carriers_bring(coding: int, encoding: str) -> None:
     def work(text: str) -> None:
         for number, pdu in deliveries(text.encode(encoding, "replace"), coding):
-            try:
-                incoming: Any = CARRIERS[number].incoming(pdu)
-            except ValueError:
-                continue
-            wants_out(getattr(incoming, "text", ""), DEFAULT_WORDS)
+            with contextlib.suppress(ValueError):
+                wants_out(getattr(CARRIERS[number].incoming(pdu), "text", ""), DEFAULT_WORDS)
 
     assert not dear(over(work))
+
+
+def sar_of(*values: bytes) -> tuple[Tlv, ...]:
+    """A reference, how many parts, which of them."""
+    tags = (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)
+    return tuple(Tlv(tag, value) for tag, value in zip(tags, values, strict=True))
 
 
 def submits(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
@@ -348,32 +315,23 @@ def submits(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
     yield 0, smpp.SubmitSm(**plain, esm_class=0x40, tlvs=payload)
     yield 0, smpp.SubmitSm(**plain, esm_class=0x40, short_message=header + text[:248])
     yield 0, smpp.DataSm(**plain, tlvs=payload)
-    sar = tuple(
-        Tlv(tag, text[: SIZE - 1])
-        for tag in (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)
-    )
-    yield 0, smpp.SubmitSm(**plain, tlvs=sar)
+    yield 0, smpp.SubmitSm(**plain, tlvs=sar_of(*[text[: SIZE - 1]] * 3))
     for number in (1, 2):
-        dialect = DIALECTS[PARTNERS[number][0]]
-        for pdu in pdus_with(dialect, text):
+        for pdu in pdus_with(DIALECTS[PARTNERS[number][0]], text):
             if type(pdu).__name__ == "Submit":
                 for udhi in (0, 1):
                     yield number, pdu.replace(dest_terminal_id=("13800138000",), msg_fmt=coding, tp_udhi=udhi)
 
 
-@pytest.mark.parametrize("coding", [0, 8, 15])
-def test_what_partners_submit(coding: int) -> None:
-    encoding = {0: "utf-8", 8: "utf-16-be", 15: "gb18030"}[coding]
-
+@ENCODINGS
+def test_what_partners_submit(coding: int, encoding: str) -> None:
     def work(text: str) -> None:
         for number, pdu in submits(text.encode(encoding, "replace"), coding):
             _, face, partner = PARTNERS[number]
-            try:
+            with contextlib.suppress(Unfit, NotText):
                 order = face.read(pdu, partner, NOW)
                 assert isinstance(order, Submit)
                 text_of(order.octets, order.coding)
-            except (Unfit, NotText):
-                continue
 
     assert not dear(over(work))
 
@@ -396,11 +354,10 @@ def test_parts_said_beside_the_text_are_parts_of_something() -> None:
     """255 at most, as everywhere; a number too long to be written down breaks nothing."""
     long = b"\xff" * 60_000
     _, face, partner = PARTNERS[0]
-    sar = Tlv(tlvs.SAR_MSG_REF_NUM, long), Tlv(tlvs.SAR_TOTAL_SEGMENTS, long), Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1")
+    submit = smpp.SubmitSm(destination_addr="13800138000", short_message=b"a", tlvs=sar_of(long, long, b"\1"))
     with pytest.raises(Unfit):
-        face.read(smpp.SubmitSm(destination_addr="13800138000", short_message=b"a", tlvs=sar), partner, NOW)
-    found: Any = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar))
-    assert (found.concat_total, found.concat_number) == (1, 1)
-    sar = Tlv(tlvs.SAR_MSG_REF_NUM, long), Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"), Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1")
-    found = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar))
-    assert (found.concat_ref, found.concat_total) == (0xFFFF, 2)
+        face.read(submit, partner, NOW)
+    for total, found in ((long, (0xFFFF, 1, 1)), (b"\2", (0xFFFF, 2, 1))):
+        said: Any = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar_of(long, total, b"\1")))
+        assert (said.concat_total, said.concat_number) == found[1:]
+    assert said.concat_ref == found[0]
