@@ -46,11 +46,9 @@ class Queue:
     def deferred_in(self, seconds: float) -> None:
         self.deferred.append(seconds)
 
-    async def all_entered(self) -> None:
-        """Nobody is asked how that has ended."""
+    async def all_entered(self) -> None: ...
 
-    def drop(self) -> None:
-        """There is no connection."""
+    def drop(self) -> None: ...
 
 
 @dataclass
@@ -98,8 +96,7 @@ class Line:
     def window_used(self) -> int:
         return self.out
 
-    def call(self) -> None:
-        """Nothing is asleep."""
+    def call(self) -> None: ...
 
     def prepare(self, claimed: Claimed) -> str:
         if self.cannot.get(claimed.id) == "prepare":
@@ -201,11 +198,7 @@ async def test_nothing_is_claimed_or_written_without_the_lease(bench: Bench) -> 
 
 async def test_a_lease_that_ends_in_the_midst_of_a_write_stops_what_the_sockets_do_not_have(bench: Bench) -> None:
     """The process was stopped between the look at its lease and the write: it looks again right before that."""
-
-    def stopped() -> None:
-        bench.mine = False
-
-    bench.line.on_flush = stopped
+    bench.line.on_flush = lambda: setattr(bench, "mine", False)
     part = bench.part()
     assert await bench.claim(part)
     assert bench.line.written == []
@@ -229,6 +222,10 @@ async def test_a_lease_that_ends_while_the_journal_is_written_stops_what_was_to_
 
 
 async def test_places_of_the_window_are_kept_for_emergencies_while_there_are_any(bench: Bench) -> None:
+    await bench.claim(*(bench.part() for _ in range(WINDOW)))
+    assert len(bench.line.written) == WINDOW, "there are none: all of it is for everybody"
+    bench.line.written.clear()
+    bench.line.out = 0
     first = bench.part(Lane.EMERGENCY)
     await bench.claim(first)
     assert bench.line.written == [first.id]
@@ -249,11 +246,6 @@ async def test_what_is_kept_for_emergencies_is_of_the_places_that_can_be_used(be
     others = [bench.part() for _ in range(WINDOW - 1)]
     await bench.claim(*others)
     assert bench.line.written == [first.id, others[0].id], "two of four are kept, of which one is used"
-
-
-async def test_without_emergencies_the_whole_window_is_for_everybody(bench: Bench) -> None:
-    await bench.claim(*(bench.part() for _ in range(WINDOW)))
-    assert len(bench.line.written) == WINDOW
 
 
 async def test_an_emergency_finds_room_though_others_have_taken_all_of_it(bench: Bench) -> None:
@@ -285,16 +277,18 @@ async def test_claims_are_made_in_halves_of_the_window(bench: Bench) -> None:
     assert bench.queue.asked == [(10, False), (5, False)]
 
 
-@pytest.mark.parametrize("why", ["full", "draining", "unreachable", "stalled", "stopping"])
+NO_CLAIMS: dict[str, Callable[[Bench], object]] = {
+    "full": lambda bench: setattr(bench.books, "full", True),
+    "draining": lambda bench: setattr(bench.dispatcher, "spec", replace(bench.dispatcher.spec, desired="draining")),
+    "unreachable": lambda bench: setattr(bench.line, "reachable", 0),
+    "stalled": lambda bench: (setattr(bench.line, "outstanding", 1), setattr(bench.dispatcher, "_answered_at", 0.0)),
+    "stopping": lambda bench: bench.dispatcher.stop(),
+}
+
+
+@pytest.mark.parametrize("why", NO_CLAIMS)
 async def test_nothing_is_claimed_when(bench: Bench, why: str) -> None:
-    changes: dict[str, Callable[[], object]] = {
-        "full": lambda: setattr(bench.books, "full", True),
-        "draining": lambda: setattr(bench.dispatcher, "spec", replace(bench.dispatcher.spec, desired="draining")),
-        "unreachable": lambda: setattr(bench.line, "reachable", 0),
-        "stalled": lambda: (setattr(bench.line, "outstanding", 1), setattr(bench.dispatcher, "_answered_at", 0.0)),
-        "stopping": bench.dispatcher.stop,
-    }
-    changes[why]()
+    NO_CLAIMS[why](bench)
     assert not await bench.claim(bench.part())
     assert bench.queue.asked == []
 
@@ -347,10 +341,6 @@ async def test_ids_that_are_ours_to_make_are_in_the_journal_before_anything_is_w
     assert seen == [{part.key: bench.line.names[part.id]}, {"flushed": 1}]
 
 
-def answered(claimed: Claimed, kind: OutcomeKind, cls: str = "", delay: float = 0.0) -> Outcome:
-    return Outcome(*claimed.key, kind, cls=cls, delay=delay)
-
-
 async def test_answers_make_room_slow_the_pace_and_call_deferred_parts_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,7 +352,10 @@ async def test_answers_make_room_slow_the_pace_and_call_deferred_parts_back(
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(Pacer, "answered", lambda _, now, taken, too_fast: told.append((taken, too_fast)))
     bench.dispatcher.on_answers(
-        [answered(parts[0], OutcomeKind.ACCEPTED), answered(parts[1], OutcomeKind.DEFERRED, "FREQ_CARRIER", 2.0)]
+        [
+            Outcome(*parts[0].key, OutcomeKind.ACCEPTED),
+            Outcome(*parts[1].key, OutcomeKind.DEFERRED, cls="FREQ_CARRIER", delay=2.0),
+        ]
     )
     assert told == [(1, 1)]
     assert bench.queue.deferred == [2.0]
@@ -375,6 +368,6 @@ async def test_a_submit_without_an_answer_is_no_sign_of_life(bench: Bench) -> No
     part = bench.part()
     await bench.claim(part)
     bench.dispatcher._answered_at = 0.0
-    bench.dispatcher.on_lost([answered(part, OutcomeKind.UNKNOWN)])
+    bench.dispatcher.on_lost([Outcome(*part.key, OutcomeKind.UNKNOWN)])
     assert bench.dispatcher._answered_at == 0.0
     assert [o.kind for o in bench.books.said] == [OutcomeKind.UNKNOWN]

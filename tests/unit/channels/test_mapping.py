@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from smsgw.channels import profiles
 from smsgw.channels.wire.mapping import INTERMEDIATE, mapping_for
-from smsgw.channels.wire.mapping.base import MAX_RETRY
+from smsgw.channels.wire.mapping.base import MAX_RETRY, Cutter
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, OutcomeKind, Report
 from smsgw.core.references import reference_of
-from smsgw.core.text import Coding, split
+from smsgw.core.text import Coding, TooLong, split
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.pdu import Tlv
@@ -79,26 +80,15 @@ def test_refusals_for_now_are_retried_ever_more_slowly() -> None:
 
 
 def test_cmpp_messages_without_an_id_are_not_taken_for_one_another() -> None:
-    one = mapping("cmpp30")
-    pdus = [cmpp.Deliver(msg_id=0, src_terminal_id="13800138000", dest_id="1069", msg_content=b"a") for _ in range(2)]
-    assert len({one.incoming(p).carrier_id for p in pdus}) == 2
+    pdu = cmpp.Deliver(msg_id=0, src_terminal_id="13800138000", dest_id="1069", msg_content=b"a")
+    assert len({mapping("cmpp30").incoming(pdu).carrier_id for _ in range(2)}) == 2
 
 
 def test_parts_that_share_an_id_are_told_apart() -> None:
-    one = mapping("cmpp30")
-    found = [
-        one.incoming(
-            cmpp.Deliver(
-                msg_id=9, tp_udhi=1, msg_fmt=8, src_terminal_id="13800138000", dest_id="1069",
-                msg_content=bytes((5, 0, 3, 1, 2, n)) + "字".encode("utf-16-be"),
-            )
-        )
-        for n in (1, 2)
-    ]  # fmt: skip
-    assert [(i.concat_ref, i.concat_total, i.concat_number, i.text) for i in found] == [
-        (1, 2, 1, "字"),
-        (1, 2, 2, "字"),
-    ]
+    pdu = cmpp.Deliver(msg_id=9, tp_udhi=1, msg_fmt=8, src_terminal_id="13800138000", dest_id="1069")
+    contents = [bytes((5, 0, 3, 1, 2, n)) + "字".encode("utf-16-be") for n in (1, 2)]
+    found = [mapping("cmpp30").incoming(pdu.replace(msg_content=content)) for content in contents]
+    assert [(i.concat_ref, i.concat_total, i.concat_number, i.text) for i in found] == [(1, 2, n, "字") for n in (1, 2)]
     assert len({i.carrier_id for i in found}) == 2
 
 
@@ -144,30 +134,25 @@ def check(one: Any, pdu: Any) -> None:
 
 def test_smpp_references_go_out_and_come_back_when_the_profile_says_so() -> None:
     plain, referring = mapping("smpp34"), mapping("smpp34", message_reference=True)
-    assert plain.submit(claimed()).tlvs == ()  # type: ignore[attr-defined]
-    (reference,) = referring.submit(claimed()).tlvs  # type: ignore[attr-defined]
+    assert plain.submit(claimed()).tlvs == ()
+    (reference,) = referring.submit(claimed()).tlvs
     assert reference == (tlvs.USER_MESSAGE_REFERENCE, reference_of(claimed().id, 1).to_bytes(2, "big"))
 
     text = b"id:77 sub:001 dlvrd:001 submit date:2611241201 done date:2611241202 stat:DELIVRD err:000 text:"
     receipt = smpp.DeliverSm(esm_class=4, source_addr="8613300000001", short_message=text, tlvs=(reference,))
     report = referring.incoming(receipt)
     assert isinstance(report, Report)
-    assert report.carrier_id == "77"
+    assert (report.carrier_id, report.number, report.by_number) == ("77", "8613300000001", False)
     assert report.reference == reference_of(claimed().id, 1)
     assert report.submitted == datetime(2026, 11, 24, 12, 1, tzinfo=UTC)
-    assert not report.by_number
-    assert report.number == "8613300000001"
-    code = plain.submit(claimed()).source_addr  # type: ignore[attr-defined]
+    code = plain.submit(claimed()).source_addr
     unturned = smpp.DeliverSm(esm_class=4, source_addr=code, destination_addr="8613300000001", short_message=text)
-    assert plain.incoming(unturned).number == "8613300000001"  # type: ignore[union-attr]
-    untrusted = plain.incoming(receipt)
-    assert isinstance(untrusted, Report)
-    assert untrusted.reference is None
+    assert plain.incoming(unturned).number == "8613300000001"
+    assert plain.incoming(receipt).reference is None
 
     state = Tlv(tlvs.MESSAGE_STATE, b"\2")
     nameless = smpp.DeliverSm(esm_class=4, source_addr="8613300000001", tlvs=(reference, state))
     found = referring.incoming(nameless)
-    assert isinstance(found, Report)
     assert found.carrier_id
     assert found.reference == report.reference
     with pytest.raises(ValueError, match="without a message id"):
@@ -175,13 +160,20 @@ def test_smpp_references_go_out_and_come_back_when_the_profile_says_so() -> None
 
 
 def test_by_number_is_asked_only_when_the_profile_says_so() -> None:
-    content = cmpp_reports.encode(
-        cmpp_reports.Report(msg_id=7, stat="DELIVRD", submit_time="2611241201", dest_terminal_id="13800138000"),
-        30,
-    )
-    deliver = cmpp.Deliver(registered_delivery=1, msg_content=content)
+    told = cmpp_reports.Report(msg_id=7, stat="DELIVRD", submit_time="2611241201", dest_terminal_id="13800138000")
+    deliver = cmpp.Deliver(registered_delivery=1, msg_content=cmpp_reports.encode(told, 30))
     for allowed in (False, True):
         report = mapping("cmpp30", match_by_destination=allowed).incoming(deliver)
-        assert isinstance(report, Report)
         assert report.by_number is allowed
         assert report.submitted is not None
+
+
+def test_what_cannot_be_split_gets_no_pieces_of_another_message() -> None:
+    cutter = Cutter(profiles.Profile())
+    part = claimed("字" * 100, Coding.UCS2, 1, 2)
+    first = cutter.piece(part)
+    for number in (1, 2):
+        with pytest.raises(TooLong):
+            cutter.piece(replace(claimed("字" * 67 * 256, Coding.UCS2, number, 2), id=2))
+    assert cutter.piece(part) == first
+    assert cutter.piece(replace(part, part=2)).octets != first.octets

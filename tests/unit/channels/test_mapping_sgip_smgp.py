@@ -32,13 +32,7 @@ def mapping(protocol: str, **profile: Any) -> Any:
 
 
 def part(content: str, coding: Coding = Coding.UCS2, number: int = 1, total: int = 1) -> Claimed:
-    return Claimed(
-        id=9, part=number, total=total, attempt=1, pool_id=1, number="8613800138000", content=content,
-        coding=coding.value, extend_code="77", lane=2, valid_until=None, ref=5,
-    )  # fmt: skip
-
-
-# -- SGIP -----------------------------------------------------------------------------------------------------------
+    return Claimed(9, number, total, 1, "8613800138000", content, coding.value, "77", 2, None, 5, 1)
 
 
 def test_sgip_submit() -> None:
@@ -55,10 +49,8 @@ def test_sgip_submit() -> None:
 
 def test_sgip_long_message_has_headers() -> None:
     content = "长" * 100
-    made = mapping("sgip12")
-    pieces = text.split(content, Coding.UCS2, ref=5)
-    for number, piece in enumerate(pieces, 1):
-        pdu = made.submit(part(content, number=number, total=2))
+    for number, piece in enumerate(text.split(content, Coding.UCS2, ref=5), 1):
+        pdu = mapping("sgip12").submit(part(content, number=number, total=2))
         assert (pdu.tp_udhi, pdu.message_content) == (1, piece.udh + piece.octets)
 
 
@@ -117,8 +109,9 @@ def test_sgip_what_is_acknowledged_and_not_stored() -> None:
 
 
 def deliver(content: bytes, **fields: Any) -> sgip.Deliver:
-    base = sgip.Deliver(sequence=SEQUENCE, user_number="8613800138000", sp_number="1069000177", message_content=content)
-    return base.replace(**fields)
+    return sgip.Deliver(
+        sequence=SEQUENCE, user_number="8613800138000", sp_number="1069000177", message_content=content, **fields
+    )
 
 
 def test_sgip_messages_from_phones() -> None:
@@ -126,15 +119,12 @@ def test_sgip_messages_from_phones() -> None:
     inbound = made.incoming(deliver("退订".encode("gb18030"), message_coding=15))
     assert isinstance(inbound, Inbound)
     assert (inbound.text, inbound.number, inbound.to_code) == ("退订", "8613800138000", "1069000177")
-    # repeated: the same key; another message with the same number: another one
-    assert made.incoming(deliver("退订".encode("gb18030"), message_coding=15)).carrier_id == inbound.carrier_id
-    assert made.incoming(deliver(b"T", message_coding=0)).carrier_id != inbound.carrier_id
+    again = made.incoming(deliver("退订".encode("gb18030"), message_coding=15))
+    assert again.carrier_id == inbound.carrier_id, "repeated"
+    assert made.incoming(deliver(b"T", message_coding=0)).carrier_id != inbound.carrier_id, "another of that number"
     header = bytes.fromhex("050003070201")
     long = made.incoming(deliver(header + "你".encode("utf-16-be"), message_coding=8, tp_udhi=1))
     assert (long.text, long.concat_ref, long.concat_total, long.concat_number) == ("你", 7, 2, 1)
-
-
-# -- SMGP -----------------------------------------------------------------------------------------------------------
 
 
 def test_smgp_submit() -> None:
@@ -161,14 +151,9 @@ def test_smgp_long_message_says_so_twice() -> None:
 def test_smgp_ids_are_octets() -> None:
     made = mapping("smgp30")
     odd = bytes.fromhex("6495c36ac4ea6b00000c")
-    outcome = made.outcome(part("x"), smgp.SubmitResp(msg_id=odd), 0)
-    assert outcome.carrier_id == odd.hex()
-    content = (
-        b"id:"
-        + odd
-        + b"sub:001 dlvrd:001 submit_date:2404031200 done_date:2404031201 stat:DELIVRD err:000 txt:x"
-    )
-    report = made.incoming(smgp.Deliver(is_report=1, src_term_id="13800138000", msg_content=content))
+    assert made.outcome(part("x"), smgp.SubmitResp(msg_id=odd), 0).carrier_id == odd.hex()
+    told = b"sub:001 dlvrd:001 submit_date:2404031200 done_date:2404031201 stat:DELIVRD err:000 txt:x"
+    report = made.incoming(smgp.Deliver(is_report=1, src_term_id="13800138000", msg_content=b"id:" + odd + told))
     assert (report.carrier_id, report.state, report.code) == (odd.hex(), PartState.DELIVERED, "DELIVRD")
     assert made.outcome(part("x"), smgp.SubmitResp(), 0).carrier_id == ""
 
@@ -212,9 +197,6 @@ def test_smgp_messages_from_phones() -> None:
     assert len({made.incoming(bare).carrier_id for _ in range(2)}) == 2
 
 
-# -- profiles -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -236,12 +218,9 @@ def test_profiles_that_only_smpp_has(only_smpp: dict[str, Any]) -> None:
         profiles.parse(only_smpp, "cmpp30")
 
 
-def test_a_source_address_is_for_all_protocols() -> None:
-    assert profiles.parse({"source_address": "2001:db8::7"}, "cmpp20").source_address == "2001:db8::7"
-
-
-def test_sgip_needs_a_node_number() -> None:
+def test_profiles_of_a_protocol() -> None:
     with pytest.raises(Invalid):
         profiles.parse({}, "sgip12")
     assert profiles.parse({"sgip_listen": "[::]:8801", "node": 1}, "sgip12").node == 1
     assert profiles.listen_address("[::1]:8801") == ("::1", 8801)
+    assert profiles.parse({"source_address": "2001:db8::7"}, "cmpp20").source_address == "2001:db8::7", "for all"

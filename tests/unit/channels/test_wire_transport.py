@@ -62,6 +62,7 @@ class Session:
         self.out: list[Any] = []
         self.answered: list[Request] = []
         self.forgotten: list[Request] = []
+        self.answer, self.forget = self.answered.append, self.forgotten.append
         self.over = False
         self.config = SessionConfig(keepalive_interval=None)
         self.heard_at = 0.0
@@ -80,12 +81,6 @@ class Session:
         if pdu == "too long":
             raise ValueError(pdu)
         self.out.append(tag)
-
-    def answer(self, request: Request) -> None:
-        self.answered.append(request)
-
-    def forget(self, request: Request) -> None:
-        self.forgotten.append(request)
 
 
 class Link:
@@ -119,14 +114,15 @@ class Mapping:
         return self.name and self.name + pdu
 
     def incoming(self, pdu: object) -> Any:
-        if isinstance(self.incoming_is, Exception):
-            raise self.incoming_is
-        return self.incoming_is
+        return self._said(self.incoming_is)
 
     def outcome(self, claimed: Claimed, answer: object, status: int) -> Outcome:
-        if isinstance(self.outcome_is, Exception):
-            raise self.outcome_is
-        return Outcome(*claimed.key, self.outcome_is)
+        return Outcome(*claimed.key, self._said(self.outcome_is))
+
+    def _said(self, what: Any) -> Any:
+        if isinstance(what, Exception):
+            raise what
+        return what
 
 
 class Wire:
@@ -155,6 +151,10 @@ def part(id_: int, content: str = "x") -> Claimed:
 
 def request() -> Request:
     return Request(pdu=None, serial=1)  # type: ignore[arg-type]
+
+
+def answer(n: int) -> Any:
+    return Answer(tag=part(n), pdu=None, status=0, elapsed=0.0)  # type: ignore[arg-type]
 
 
 async def test_parts_go_to_the_emptiest_link_first_and_only_links_with_submits_are_written(wire: Wire) -> None:
@@ -207,8 +207,7 @@ async def test_what_a_recording_cannot_keep_was_sent_all_the_same(wire: Wire) ->
     submitted = wire.submit(part(1), part(2))
     assert [p.id for p in link.session.out] == [1, 2]
     assert (submitted.refused, submitted.unsent) == ([], []), "else they would be sent once more"
-    answers: Any = [Answer(tag=part(n), pdu=None, status=0, elapsed=0.0) for n in (1, 2)]
-    wire.transport.on_events(link, answers)
+    wire.transport.on_events(link, [answer(1), answer(2)])
     ((_, outcomes),) = wire.channel.told
     assert ([o.id for o in outcomes], torn.left_out) == ([1, 2], 4)
 
@@ -238,7 +237,7 @@ async def test_answers_of_one_moment_are_told_together_late_ones_included(wire: 
 async def test_an_answer_that_cannot_be_understood_is_unknown_and_its_neighbours_do_not_suffer(wire: Wire) -> None:
     (link,) = wire.links(4)
     wire.mapping.outcome_is = RuntimeError("a mistake")
-    wire.transport.on_events(link, [Answer(tag=part(1), pdu=None, status=0, elapsed=0.0)])  # type: ignore[arg-type]
+    wire.transport.on_events(link, [answer(1)])
     ((how, (outcome,)),) = wire.channel.told
     assert (how, outcome.kind, outcome.code) == ("answers", OutcomeKind.UNKNOWN, "ANSWER_UNREADABLE")
 

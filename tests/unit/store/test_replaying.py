@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.model import MessageType, Origin, UnknownPolicy
 from smsgw.store.messages import replaying
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall, Refusal
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall, Refusal, RequestKey
 
 
 @pytest.mark.parametrize("by", [None, ActorLabel("smpp:bank")])
 def test_a_call_is_read_as_it_was_written(by: ActorLabel | None) -> None:
-    call = NewCall(7, 1, [], [], 3, (), b"{}", by, spooled=True)
-    assert replaying.from_bytes(replaying.to_bytes(call)) == call
+    now = datetime.now(UTC)
+    message = (1 << 60, 1 << 60, 7, Origin.API, MessageType.OTP, "8613800138000", "内容", 1, True)
+    part = ((1 << 60), 1, 1, 7, 3, 1, 10, UnknownPolicy.HOLD, None, now, "", "", False, now, None)
+    key = RequestKey("k", "order-1", bytes(32), 1 << 60)
+    call = NewCall(7, 1 << 60, [message], [part], 1, (key,), b"answer", by, above=(3, 1), guards=(3,), spooled=True)
+    back = replaying.from_bytes(replaying.to_bytes(call))
+    assert back == call
+    with pytest.raises(ValueError, match=r"."):
+        replaying.from_bytes(b"\xc1")
 
 
 @pytest.mark.parametrize("by", ["", "ak_live_1"])
